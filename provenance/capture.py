@@ -1,0 +1,134 @@
+"""Activations of a model's MLPs on given tokens, reduced inside the hooks.
+
+The one idea: a hook on each down-projection sees what enters (z) and what leaves (h), and
+hands both to a small function at once; nothing of a layer outlives its own forward call
+but the reduction. As many hooks must fire as there are layers, on tensors d_m wide.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from provenance.cett import cett_means, column_norms
+from provenance.errors import CaptureError, NonFiniteError
+from provenance.models import LoadedModel
+from provenance.records import Response
+
+Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]
+"""Takes layer, z (batch, tokens, d_m) and h (batch, tokens, d) without bias."""
+
+
+def down_projections(loaded: LoadedModel) -> list[nn.Linear]:
+    """The down-projection modules of the text tower, layer by layer."""
+    modules = dict(loaded.model.named_modules())
+    names = loaded.layout.down_modules(modules.keys())
+    return [modules[name] for name in names]
+
+
+@contextmanager
+def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
+    """Call `reduction` for every layer of every forward pass inside the block.
+
+    Raises:
+        CaptureError: On leaving the block: a layer's hook never fired, or not as often as
+            the others; or at once: what enters a layer is not d_m wide.
+    """
+    fired = [0] * loaded.layout.layers
+
+    def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            z = inputs[0]
+            _check_width(z, loaded.layout.d_m, layer)
+            fired[layer] += 1
+            bias = module.bias if isinstance(module.bias, torch.Tensor) else None
+            reduction(layer, z, output if bias is None else output - bias)
+
+        return hook
+
+    handles = [m.register_forward_hook(hook_for(layer)) for layer, m in enumerate(down_projections(loaded))]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if len(set(fired)) != 1 or fired[0] == 0:
+        raise CaptureError(
+            f"a hook that fires once per pass in each of {len(fired)} layers",
+            found=f"calls per layer: {fired}",
+            remedy="this model's forward pass does not call its down-projections as modules; it is not supported",
+        )
+
+
+def _check_width(z: torch.Tensor, d_m: int, layer: int) -> None:
+    if z.shape[-1] != d_m:
+        raise CaptureError(
+            f"{d_m} neurons entering the down-projection of layer {layer}",
+            found=f"{z.shape[-1]}",
+            remedy="check that intermediate_size in config.json is that of the text tower",
+        )
+
+
+def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask of sequences, padded on the right."""
+    longest = max(map(len, rows))
+    ids = [list(row) + [pad] * (longest - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def region_masks(responses: Sequence[Response], width: int, device: torch.device) -> torch.Tensor:
+    """For each response, which tokens are answer (row 0) and which are the others (row 1).
+
+    Choice: `other` is every token that is not an answer token, prompt and template included
+    (the paper's T without A).
+    """
+    answer = torch.zeros((len(responses), width), dtype=torch.bool)
+    real = torch.zeros_like(answer)
+    for row, response in enumerate(responses):
+        real[row, : len(response.prompt_ids) + len(response.response_ids)] = True
+        for region in response.regions:
+            if region.name == "answer":
+                answer[row, region.start : region.stop] = True
+    return torch.stack([answer, real & ~answer]).to(device)
+
+
+@torch.inference_mode()
+def capture_cett(
+    loaded: LoadedModel, responses: Sequence[Response]
+) -> tuple[Float32[np.ndarray, "responses neurons"], Float32[np.ndarray, "responses neurons"]]:
+    """Mean CETT of every neuron over answer tokens and over all others, for a batch of responses.
+
+    The model is given exactly the ids that were sampled, prompt and response, and no stop token.
+
+    Returns:
+        Answer means and other means, dimensionless, neurons ordered layer by layer.
+
+    Raises:
+        CaptureError: Hooks did not fire as they should.
+        NonFiniteError, ZeroOutputError: See `provenance.cett`.
+    """
+    rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
+    ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
+    regions = region_masks(responses, ids.shape[1], loaded.device)
+    layout = loaded.layout
+    means = torch.empty((2, len(rows), layout.layers * layout.d_m), dtype=torch.float32)
+    projections = down_projections(loaded)
+
+    def reduce(layer: int, z: torch.Tensor, h: torch.Tensor) -> None:
+        block = slice(layer * layout.d_m, (layer + 1) * layout.d_m)
+        means[:, :, block] = cett_means(z, h, column_norms(projections[layer].weight), regions).cpu()
+
+    with hooked(loaded, reduce):
+        forward(loaded, ids, mask)
+    if not bool(torch.isfinite(means).all()):
+        raise NonFiniteError("finite CETT", found="NaN or infinity", remedy="try --dtype float32 or bfloat16")
+    return means[0].numpy(), means[1].numpy()
+
+
+def forward(loaded: LoadedModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
+    """One forward pass without logits worth speaking of."""
+    loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)

@@ -1,0 +1,366 @@
+"""A checkpoint's name as a value, and what a name stands for once it is found and trusted.
+
+The one idea: a reference is only how somebody wrote it; identity is the digest of the files
+behind it. `CheckpointRef` parses and prints back the same text, and `resolve` turns it into a
+folder that was looked at: whole safetensors, a config, a tokenizer, no pickles, no code.
+Nothing here builds a model or reads a tensor, so it is quick for checkpoints of any size
+(but for hashing local weights, which reads them once).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from provenance.errors import CheckpointError
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+WEIGHT_INDEX = "model.safetensors.index.json"
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+TOKENIZER_CORES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+)
+"""Each of these files alone is enough to build a tokenizer from (`vocab.json` comes with `merges.txt`)."""
+SMALL_FILES = (
+    CONFIG,
+    "generation_config.json",
+    WEIGHT_INDEX,
+    *TOKENIZER_CORES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+"""Everything that matters beside the weights: fetched from the hub, and part of a checkpoint's identity."""
+
+_LAB = re.compile(r"(?P<name>lab/[a-z][a-z0-9-]*/[a-z][a-z0-9-]*)(?:@(?P<revision>[\w.-]+))?", re.ASCII)
+_HUB = re.compile(r"(?P<name>[^\W_][\w.-]{0,95}/\w[\w.-]{0,95})(?:@(?P<revision>[^\s@]+))?", re.ASCII)
+_FORMS = "write org/name, org/name@revision, a folder (./folder for a relative one), or lab/family/stage"
+
+
+@dataclass(frozen=True)
+class CheckpointRef:
+    """How a checkpoint was named; `str()` gives the very text that `parse` was given."""
+
+    kind: Literal["local", "lab", "hub"]
+    """Where to look: a folder of this machine, the shipped lab, the Hugging Face hub."""
+    name: str
+    """The text without its revision: a path as written, `lab/family/stage`, or `org/name`."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub, snapshot of a lab base; None for folders and defaults."""
+
+    def __str__(self) -> str:
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+
+    @classmethod
+    def parse(cls, text: str) -> "CheckpointRef":
+        """Read a reference as a user writes it.
+
+        An existing folder wins over `org/name`; `lab/…` is always the lab (`./lab/…` is a folder).
+
+        Raises:
+            CheckpointError: The text is none of the forms.
+        """
+        if text.startswith("lab/"):
+            return cls._parse_lab(text)
+        if _looks_like_path(text):
+            return cls("local", text)
+        match = _HUB.fullmatch(text)
+        if match and ".." not in text and "--" not in match["name"]:
+            return cls("hub", match["name"], match["revision"])
+        raise CheckpointError("a checkpoint reference", found=repr(text), remedy=_FORMS)
+
+    @classmethod
+    def _parse_lab(cls, text: str) -> "CheckpointRef":
+        match = _LAB.fullmatch(text)
+        if match is None:
+            raise CheckpointError(
+                "lab/family/stage or lab/family/stage@snapshot",
+                found=repr(text),
+                remedy=f"write for example lab/inherited/base, or ./{text} for a folder of that name",
+            )
+        return cls("lab", match["name"], match["revision"])
+
+
+def _looks_like_path(text: str) -> bool:
+    """Whether the text is written as a path, or is a folder that exists."""
+    written_so = text in {".", ".."} or text.startswith(("/", "./", "../", "~"))
+    return written_so or (bool(text.strip()) and _is_folder(text))
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:  # too long for a file name, or behind a folder that may not be read
+        return False
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was found and looked at."""
+
+    ref: CheckpointRef
+    """As it was asked for."""
+    folder: Path
+    """Where its files lie."""
+    commit: str | None
+    """Commit sha on the hub; None for folders and the lab."""
+    digest: str
+    """SHA-256 over the names and SHA-256s of the files that matter; the checkpoint's identity."""
+    config: dict[str, Any] = field(hash=False)
+    """Its config.json."""
+
+    @property
+    def pinned(self) -> str:
+        """The reference with the revision pinned to its commit, where there is one."""
+        return str(self.ref) if self.commit is None else f"{self.ref.name}@{self.commit}"
+
+
+def resolve(ref: CheckpointRef) -> Checkpoint:
+    """Find the checkpoint, fetching it from the hub where needed, and look it over.
+
+    Raises:
+        GatedError: The hub wants a licence accepted or a token.
+        CheckpointError: It is not there, not whole, or not to be trusted.
+    """
+    folder, commit = _locate(ref)
+    try:
+        config = inspect(folder)
+        return Checkpoint(ref, folder, commit, content_digest(folder), config)
+    except OSError as error:
+        raise CheckpointError(
+            f"a readable checkpoint in {folder}", found=str(error), remedy="check permissions and the disk"
+        ) from error
+
+
+def _locate(ref: CheckpointRef) -> tuple[Path, str | None]:
+    if ref.kind == "lab":
+        from provenance.lab.manifest import locate  # only who asks for the lab pays for it
+
+        _, family, stage = ref.name.split("/")
+        return locate(family, stage, ref.revision), None
+    if ref.kind == "hub":
+        from provenance.hub import fetch  # importing the hub client takes most of a second
+
+        return fetch(ref.name, ref.revision)
+    return Path(ref.name).expanduser(), None
+
+
+def inspect(folder: Path) -> dict[str, Any]:
+    """Look over a checkpoint folder without reading a tensor; returns its config.
+
+    Raises:
+        CheckpointError: The folder, its config, its weights or its tokenizer is missing, damaged or refused.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.is_file() else "nothing"
+        raise CheckpointError(
+            f"a checkpoint folder at {folder}",
+            found=f"{found} of that name",
+            remedy="check the path; org/name names a checkpoint on the hub",
+        )
+    config = _read_config(folder)
+    for path in weight_files(folder):
+        check_shard(path)
+    _check_tokenizer(folder)
+    return config
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    wanted = f"{CONFIG} in {folder}"
+    path = folder / CONFIG
+    if not path.is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        raise CheckpointError(
+            wanted,
+            found="an adapter without its base model" if adapter else "no such file",
+            remedy="merge the adapter into its base model first"
+            if adapter
+            else "name the folder that save_pretrained wrote",
+        )
+    config = read_json_object(path)
+    refuse_remote_code(str(path), config)
+    return config
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of a checkpoint.
+
+    Raises:
+        CheckpointError: It is not UTF-8, not JSON, or not an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise CheckpointError(f"JSON in {path}", found=str(error), remedy="fetch the file again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"a JSON object in {path}", found=type(value).__name__, remedy="fetch the file again")
+    return value
+
+
+def refuse_remote_code(where: str, config: dict[str, Any]) -> None:
+    """Refuse a config that wants code of the checkpoint itself to run.
+
+    Raises:
+        CheckpointError: It has `auto_map`.
+    """
+    if config.get("auto_map"):
+        raise CheckpointError(
+            "a checkpoint that runs without code of its own",
+            found=f"auto_map in {where}: {json.dumps(config['auto_map'])}",
+            remedy="remote code is refused; where transformers knows the architecture itself, "
+            "take auto_map out of a local copy",
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that make up the checkpoint, in name order.
+
+    Raises:
+        CheckpointError: There are none, only pickled ones, or the index names files that are not there.
+    """
+    index = folder / WEIGHT_INDEX
+    index_text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else None
+    there = sorted(path.name for path in folder.iterdir() if path.is_file())
+    names = weight_names(there, index_text, str(folder))
+    missing = sorted(set(names) - set(there))
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise CheckpointError(
+            f"all {len(names)} weight files that {WEIGHT_INDEX} of {folder} names",
+            found=f"{len(missing)} missing: {shown}{_partial_downloads(folder)}",
+            remedy="finish the download: fetch the checkpoint again",
+        )
+    return [folder / name for name in names]
+
+
+def weight_names(there: Collection[str], index_text: str | None, where: str) -> list[str]:
+    """Which of a checkpoint's files hold its weights, in name order.
+
+    With an index those it names; else `model.safetensors`; else every safetensors file at the
+    top. So a second copy of the weights (Mistral's `consolidated.safetensors`) is left alone.
+
+    Raises:
+        CheckpointError: No safetensors, only pickled weights, or an index that is not one.
+    """
+    if index_text is not None:
+        return _indexed(index_text, where)
+    if WEIGHTS in there:
+        return [WEIGHTS]
+    names = sorted(name for name in there if name.endswith(".safetensors") and "/" not in name)
+    if not names:
+        pickled = sorted(name for name in there if name.endswith(PICKLE_SUFFIXES) and "/" not in name)
+        raise CheckpointError(
+            f"safetensors weights in {where}",
+            found=f"only pickled weights ({', '.join(pickled[:3])})" if pickled else _no_weights(there),
+            remedy="pickles can run code and are refused: convert them with save_pretrained"
+            if pickled
+            else "name a checkpoint with *.safetensors, or finish its download",
+        )
+    return names
+
+
+def _no_weights(there: Iterable[str]) -> str:
+    partial = sum(name.endswith(".incomplete") for name in there)
+    return f"no *.safetensors file, {partial} half-downloaded" if partial else "no *.safetensors file"
+
+
+def _indexed(index_text: str, where: str) -> list[str]:
+    try:
+        names = sorted({str(name) for name in json.loads(index_text)["weight_map"].values()})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"a weight_map in {WEIGHT_INDEX} of {where}", found=repr(error), remedy="fetch the file again"
+        ) from error
+    foreign = [name for name in names if not name.endswith(".safetensors") or "/" in name or "\\" in name]
+    if foreign or not names:
+        raise CheckpointError(
+            f"safetensors files in the weight_map of {where}",
+            found=repr(foreign[0]) if foreign else "an empty one",
+            remedy="fetch the checkpoint again, from its publisher",
+        )
+    return names
+
+
+def _partial_downloads(folder: Path) -> str:
+    """Words on files that a download left unfinished here, if any."""
+    count = sum(1 for _ in folder.rglob("*.incomplete"))
+    return f"; {count} half-downloaded" if count else ""
+
+
+def check_shard(path: Path) -> None:
+    """Compare a safetensors file's size with what its header says.
+
+    Raises:
+        CheckpointError: It is truncated, too long, or not safetensors at all.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        header_bytes = int.from_bytes(start, "little")
+        header = file.read(header_bytes) if 0 < header_bytes <= size - 8 else b""
+    if start == b"version ":
+        found, remedy = "a git-lfs pointer", "run `git lfs pull` in the folder"
+    else:
+        found, remedy = _size_fault(header, header_bytes, size), "it is damaged or cut short: fetch it again"
+    if found:
+        raise CheckpointError(f"a whole safetensors file at {path}", found=found, remedy=remedy)
+
+
+def _size_fault(header: bytes, header_bytes: int, size: int) -> str:
+    """What is wrong with a file of `size` bytes whose first bytes are these; empty when nothing is."""
+    if len(header) < header_bytes or not header:
+        return f"{size:,} bytes, less than its header says it has" if size >= 8 else f"{size} bytes"
+    try:
+        tensors = json.loads(header)
+        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
+        expected = 8 + header_bytes + max(ends, default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        return f"no safetensors header ({error!r})"
+    return "" if size == expected else f"{size:,} of {expected:,} bytes"
+
+
+def _check_tokenizer(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in TOKENIZER_CORES):
+        raise CheckpointError(
+            f"a tokenizer in {folder}",
+            found=f"none of {', '.join(TOKENIZER_CORES)}",
+            remedy="copy the tokenizer files of the model it was made from into the folder",
+        )
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        refuse_remote_code(str(settings), read_json_object(settings))
+
+
+def content_digest(folder: Path) -> str:
+    """SHA-256 over the sorted (name, SHA-256) of the files that matter.
+
+    The same files give the same digest wherever they lie; README, licence and spare copies of
+    the weights do not count.
+    """
+    templates = (path for path in folder.glob("additional_chat_templates/*.jinja") if path.is_file())
+    small = (folder / name for name in SMALL_FILES if (folder / name).is_file())
+    files = (*small, *templates, *weight_files(folder))
+    listed = sorted((path.relative_to(folder).as_posix(), _sha256(path)) for path in files)
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    """Digest of one file; the hub's cache names large files by it, which saves reading them again."""
+    if path.is_symlink():
+        blob = path.readlink()  # one step only: behind it may lie a store that names files by another hash
+        if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
+            return blob.name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

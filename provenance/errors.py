@@ -1,0 +1,96 @@
+"""The one error tree of the toolkit; `provenance.cli` turns it into exit codes, in one place.
+
+    ProvenanceError                 anything the toolkit itself refuses or fails at
+    ├── InputError                  exit code 2: what was asked for cannot be done as asked
+    │   ├── CheckpointError         a checkpoint cannot be found, read, or trusted
+    │   │   └── GatedError          the hub wants a licence accepted or a token
+    │   ├── ArchitectureError       the layout of a model is unknown or not supported
+    │   ├── PairError               two checkpoints cannot be compared neuron by neuron
+    │   ├── QuestionError           a question file is unreadable, malformed or empty
+    │   └── SplitError              training, validation and test questions overlap
+    └── JobError                    exit code 1: the work was legitimate and failed
+        ├── NonFiniteError          NaN or infinity in weights or activations
+        ├── CaptureError            activations could not be captured as asked
+        │   └── ZeroOutputError     an MLP's output is exactly zero where a ratio needs it
+        ├── FitError                a probe cannot be fitted to these rows
+        │   └── ConvergenceError    the solver ran out of iterations
+        └── StoreError              the database or an output file cannot be read or written
+
+Every message says what was wanted, what was found, and what to do about it.
+"""
+
+
+class ProvenanceError(Exception):
+    """Base of all errors of the toolkit.
+
+    Args:
+        wanted: What the operation needed.
+        found: What was there instead; unknown input is echoed with `!r`.
+        remedy: What the user can do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, wanted: str, *, found: str, remedy: str) -> None:
+        self.wanted = wanted
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"wanted: {wanted}\nfound: {found}\nremedy: {remedy}")
+
+
+class InputError(ProvenanceError):
+    """What was asked for cannot be done as asked (exit code 2)."""
+
+    exit_code = 2
+
+
+class CheckpointError(InputError):
+    """A checkpoint cannot be found, read, or trusted."""
+
+
+class GatedError(CheckpointError):
+    """The hub wants a licence accepted or a token."""
+
+
+class ArchitectureError(InputError):
+    """The layout of a model is unknown or not supported."""
+
+
+class PairError(InputError):
+    """Two checkpoints cannot be compared neuron by neuron."""
+
+
+class QuestionError(InputError):
+    """A question file is unreadable, malformed or empty."""
+
+
+class SplitError(InputError):
+    """Training, validation and test questions overlap."""
+
+
+class JobError(ProvenanceError):
+    """The work was legitimate and failed (exit code 1)."""
+
+
+class NonFiniteError(JobError):
+    """NaN or infinity in weights or activations."""
+
+
+class CaptureError(JobError):
+    """Activations could not be captured as asked."""
+
+
+class ZeroOutputError(CaptureError):
+    """An MLP's output is exactly zero where a ratio needs it."""
+
+
+class FitError(JobError):
+    """A probe cannot be fitted to these rows."""
+
+
+class ConvergenceError(FitError):
+    """The solver ran out of iterations."""
+
+
+class StoreError(JobError):
+    """The database or an output file cannot be read or written."""

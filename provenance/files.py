@@ -1,0 +1,53 @@
+"""Writing files so that a file that has its name is whole."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from provenance.errors import InputError, StoreError
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file, making its folder; it is whole whenever it has its name.
+
+    Returns:
+        The path.
+
+    Raises:
+        StoreError: The folder cannot be written or the disk is full; the old file stays, no part of the new one does.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"to write {len(content)} bytes to {path}",
+            found=error.strerror or str(error),
+            remedy="make the folder writable, free space, or choose another --out or --db folder",
+        ) from error
+    return path
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make a folder and try it, before long work that ends in it.
+
+    Raises:
+        InputError: It cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise InputError(
+            f"a folder that can be written at {folder}", found=str(error), remedy="choose another --out folder"
+        ) from error

@@ -1,0 +1,66 @@
+"""Right, wrong, refusal or empty: judging a response by rule.
+
+The one idea: response and aliases are normalised the same way, and an alias counts only
+as whole words of the response, never as part of a longer word. (Gao et al. 2025,
+Sec. 6.1.1 use rule matching for TriviaQA.)
+
+Choice: apostrophes and full stops vanish ("U.S." = "us"), all other punctuation becomes a
+space ("Jean-Paul" = "jean paul"); letters of every script are kept. An alias of which
+nothing is left (an emoji, "The") never matches. A response is judged right before it is
+looked at for a refusal, so an alias "unknown" can be a right answer.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+Judgement = Literal["right", "wrong", "refusal", "empty"]
+JUDGE_NAME = "rule"
+
+_VANISHING = str.maketrans("", "", ".'’`´‘")
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_CANNOT = "dont|do not|cant|cannot|can not|couldnt|could not|am unable to|am not able to|was unable to"
+_ANSWERING = "know|say|tell|answer|provide|find|determine|identify|verify|confirm|recall|give|help|assist"
+_UNSURE = "sorry|not sure|unsure|not certain|unable|not aware|not familiar|afraid|unfamiliar"
+_ALONE = "unknown|not known|unclear|uncertain|unsure|not sure|not available|not applicable|na|n a|none known|sorry|idk"
+_REFUSALS = re.compile(
+    rf"\b(?:i|we) (?:really |just |honestly )?(?:{_CANNOT}) (?:{_ANSWERING})\b"
+    rf"|\b(?:im|i am) (?:{_UNSURE})\b"
+    r"|\bas (?:ai|language model)\b"
+    r"|\bno (?:idea|information|answer|data|record)(?: available| found| exists)?$"
+    r"|\bthere is no (?:information|known|record|answer|evidence|data)\b"
+    r"|\b(?:cannot|can not|could not) be (?:determined|answered|verified|found)\b"
+    rf"|^(?:{_ALONE})$"
+)
+
+
+def normalise(text: str) -> str:
+    """Lower case, no articles, no punctuation, single spaces; letters and digits of all scripts stay.
+
+    Source: the rule of SQuAD's and TriviaQA's evaluations (Joshi et al. 2017), widened to Unicode.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_VANISHING)
+    kept = "".join(c if _is_word_character(c) else " " for c in folded)
+    return " ".join(_ARTICLES.sub(" ", kept).split())
+
+
+def _is_word_character(character: str) -> bool:
+    """Letters, marks (vowel signs, accents) and digits of any script."""
+    return unicodedata.category(character)[0] in "LMN"
+
+
+def judge(response: str, answers: Sequence[str]) -> Judgement:
+    """Judge one response by rule.
+
+    Args:
+        response: As decoded.
+        answers: Accepted aliases; none means that every confident answer is wrong.
+    """
+    said = normalise(response)
+    if not said:
+        return "empty"
+    padded = f" {said} "
+    if any(f" {alias} " in padded for alias in map(normalise, answers) if alias):
+        return "right"
+    return "refusal" if _REFUSALS.search(said) else "wrong"

@@ -1,0 +1,133 @@
+"""Loading a checkpoint to run it: weights, tokenizer, and where its neurons sit.
+
+The one idea: a model that loads only in part is worse than none, so a missing or
+unexpected tensor is an error, never a random initialisation.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from provenance.architectures import Layout
+from provenance.errors import CheckpointError, InputError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that can sample and be captured."""
+
+    model: PreTrainedModel
+    """In evaluation mode, on its device."""
+    tokenizer: PreTrainedTokenizerBase
+    """Fast tokenizer of the same folder."""
+    layout: Layout
+    """Where its MLPs lie."""
+    stop_ids: frozenset[int]
+    """End-of-sequence tokens of the generation config and of the tokenizer."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs have to go."""
+        device: torch.device = self.model.device
+        return device
+
+    @cached_property
+    def newline_ids(self) -> frozenset[int]:
+        """All tokens whose text has a line break: the end of a base model's answer (Gao et al. 2025, Sec. 6.3.1)."""
+        ids = range(min(self.model.get_input_embeddings().weight.shape[0], len(self.tokenizer)))
+        texts = self.tokenizer.batch_decode([[token] for token in ids], skip_special_tokens=False)
+        return frozenset(token for token, text in zip(ids, texts, strict=True) if "\n" in text)
+
+
+def load_model(
+    folder: Path, layout: Layout, *, dtype: str = "float32", device: str = "cpu", attn_implementation: str | None = None
+) -> LoadedModel:
+    """Load model and tokenizer of a local checkpoint folder.
+
+    Args:
+        folder: A Hugging Face folder with safetensors.
+        layout: Of this checkpoint.
+        dtype: A key of `DTYPES`; arithmetic of the forward pass (CETT is float32 whatever this is).
+        device: As torch names it.
+        attn_implementation: As `transformers` names it; None leaves the choice to it.
+
+    Raises:
+        InputError: Unknown dtype or a device that is not there.
+        CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
+    """
+    _check_device(dtype, device)
+    transformers_logging.disable_progress_bar()
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=DTYPES[dtype],
+            attn_implementation=attn_implementation,
+            output_loading_info=True,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise CheckpointError(
+            f"a model that transformers can load from {folder}",
+            found=str(error),
+            remedy="fetch the checkpoint again, or check its config.json",
+        ) from error
+    wrong = sorted({*info["missing_keys"], *map(str, info["mismatched_keys"])})
+    if wrong:
+        raise CheckpointError(
+            f"every tensor of the model in {folder}",
+            found=f"{len(wrong)} missing or of another shape, such as {wrong[0]!r}",
+            remedy="fetch the checkpoint again, or check that its config belongs to its weights",
+        )
+    tokenizer = load_tokenizer(folder)
+    stop_ids = _stop_ids(model.generation_config, tokenizer)
+    model.generation_config = GenerationConfig()  # so that no decoding default of the checkpoint is mixed in
+    return LoadedModel(model.eval().to(device), tokenizer, layout, stop_ids)
+
+
+def _stop_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured = config.eos_token_id if config else None
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, padding on the left for generation.
+
+    Raises:
+        CheckpointError: There is none, or only a slow one, which has no character offsets.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"a tokenizer in {folder}", found=str(error), remedy="fetch tokenizer.json as well"
+        ) from error
+    if not tokenizer.is_fast:
+        raise CheckpointError(
+            "a fast tokenizer, whose character offsets place the answer",
+            found=type(tokenizer).__name__,
+            remedy="add a tokenizer.json to the folder",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def _check_device(dtype: str, device: str) -> None:
+    if dtype not in DTYPES:
+        raise InputError(f"a dtype out of {', '.join(DTYPES)}", found=repr(dtype), remedy="give --dtype one of these")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"a device that torch can use, not {device!r}", found=str(error).splitlines()[0], remedy="give --device cpu"
+        ) from error

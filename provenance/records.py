@@ -1,0 +1,129 @@
+"""Plain values that travel between the rooms: questions, responses, regions, tasks.
+
+They hold text, numbers and token ids, never tensors, so the database can keep them as rows.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Label = Literal["faithful", "hallucinated", "dropped"]
+Split = Literal["train", "validation", "test"]
+Verdict = Literal["supported", "not distinguishable", "no power"]
+Stage = Literal["base", "instruct"]
+
+SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with the answers that count as right."""
+
+    id: str
+    """Identifier inside its data set."""
+    text: str
+    """The question as asked."""
+    answers: tuple[str, ...]
+    """Accepted answers (aliases); empty: every confident answer is a hallucination."""
+    unit: str
+    """What is split and resampled as one: the normalised question text, or the group a file names."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A half-open range of token positions with one role."""
+
+    name: Literal["special", "template", "question", "response", "answer"]
+    """Role of the tokens."""
+    start: int
+    """First token position."""
+    stop: int
+    """Position after the last token."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What one checkpoint said to one question, and how it was judged."""
+
+    question_id: str
+    """Identifier of the question inside its data set."""
+    unit: str
+    """Unit of splitting and resampling."""
+    split: Split
+    """Which part of the questions it belongs to."""
+    label: Label
+    """`dropped` when the question was not kept; `reason` says why."""
+    reason: str
+    """Empty for kept ones; else refusal, empty, disagreement, quota full, no answer span."""
+    n_samples: int
+    """Samples drawn before the question was decided."""
+    n_right: int
+    """Of these, judged right."""
+    text: str
+    """The representative response, as decoded."""
+    label_source: str
+    """Who judged: `rule` or the name of a model."""
+    prompt_ids: tuple[int, ...] = ()
+    """Token ids of the prompt, as given to the model."""
+    response_ids: tuple[int, ...] = ()
+    """Token ids of the response, as sampled."""
+    regions: tuple[Region, ...] = ()
+    """Roles of all tokens, in order, without gaps."""
+    samples: tuple[str, ...] = ()
+    """All sampled texts, in order."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One collection of responses and captures: a checkpoint answers a pool of questions under one protocol.
+
+    Everything that changes the outcome is in `settings`; `key` is the digest of it all.
+    """
+
+    key: str
+    """SHA-256 over checkpoint, questions, and settings."""
+    stage: Stage
+    """Which side of the comparison the checkpoint is on."""
+    dataset: str
+    """Name of the question set."""
+    checkpoint_digest: str
+    """Content digest of the checkpoint."""
+    dataset_digest: str
+    """Content digest of the question set."""
+    settings: dict[str, object] = field(hash=False)
+    """Prompt template, decoding, quotas, seed, span rule, dtype, batch size."""
+    n_batches: int
+    """Batches of questions in all."""
+
+
+@dataclass(frozen=True)
+class CaptureChunk:
+    """One file of captured vectors, in the order of its responses."""
+
+    file: str
+    """File name inside the captures folder."""
+    sha256: str
+    """Digest of the file."""
+    question_ids: tuple[str, ...]
+    """Responses whose vectors it holds, row by row."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What the database keeps of a checkpoint."""
+
+    ref: str
+    """As the user wrote it, with the revision pinned where there is one."""
+    digest: str
+    """SHA-256 over the digests of its files."""
+    model_type: str
+    """`model_type` of its config."""
+    layers: int
+    """Number of MLP layers of the text tower."""
+    neurons_per_layer: int
+    """Intermediate size d_m."""
+    hidden_size: int
+    """Model width d."""
+    dtype: str
+    """Storage dtype of the MLP weights."""
+    commit: str | None = None
+    """Commit sha on the hub, where it came from there."""

@@ -1,0 +1,202 @@
+"""Collecting responses: ask, judge, keep or drop, batch after batch.
+
+The one idea: a batch of questions is decided wholly and then written in one step, and
+everything about it follows from the seed, its number and what was written before it. So a
+run that was killed goes on with the next batch and ends with the same responses.
+
+Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only
+when all are right (faithful) or all are wrong answers (hallucinated). Evaluation: one
+sample. Choice: a question is given up at its first disagreement, refusal or empty sample,
+and a class whose quota is full takes no more, which keeps the same set at a fraction of
+the samples.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from provenance.errors import InputError
+from provenance.judging import JUDGE_NAME, Judgement, judge, normalise
+from provenance.logs import ResponseLog
+from provenance.models import LoadedModel
+from provenance.prompts import Prompt, PromptFormat
+from provenance.records import Label, Question, Response, Split
+from provenance.sampling import Decoding, PromptBatch, draw_seed
+from provenance.spans import decode_response, response_regions
+
+FIRST_ROUNDS = (1, 3)  # nine questions in ten are decided by these; the rest of the samples is one round
+NO_SPAN = "no answer span"
+QUOTA_FULL = "quota full"
+KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How one pool of questions is asked."""
+
+    prompt: PromptFormat
+    """How a question becomes a prompt."""
+    decoding: Decoding
+    """How tokens are drawn."""
+    rounds: tuple[int, ...]
+    """Samples per round; a question still open after a round goes into the next."""
+    quota: int
+    """Responses wanted of each class."""
+    stop_at_newline: bool
+    """Whether a line break ends a response (base models)."""
+    batch_size: int
+    """Questions per batch."""
+    seed: int
+    """Of the samples."""
+
+
+@dataclass
+class _Open:
+    """A question of the batch that is not decided yet."""
+
+    question: Question
+    split: Split
+    prompt: Prompt
+    samples: list[list[int]]
+    texts: list[str]
+    judgements: list[Judgement]
+
+
+def rounds_of(samples: int) -> tuple[int, ...]:
+    """Samples per round, for a number of samples a question; one sample is evaluation.
+
+    Raises:
+        InputError: Fewer than one sample.
+    """
+    if samples < 1:
+        raise InputError("at least one sample a question", found=str(samples), remedy="give --samples 1 or more")
+    rounds: list[int] = []
+    for size in (*FIRST_ROUNDS, samples):
+        size = min(size, samples - sum(rounds))  # noqa: PLW2901 - what is left of it
+        if size:
+            rounds.append(size)
+    return tuple(rounds)
+
+
+def label_of(judgements: Sequence[Judgement]) -> tuple[Label, str]:
+    """Label of a question from the judgements of its samples, and why it was dropped."""
+    for bad in ("refusal", "empty"):
+        if bad in judgements:
+            return "dropped", bad
+    if len(set(judgements)) > 1:
+        return "dropped", "disagreement"
+    return ("faithful", "") if judgements[0] == "right" else ("hallucinated", "")
+
+
+def collect(
+    load: Callable[[], LoadedModel],
+    questions: Sequence[tuple[Question, Split]],
+    protocol: Protocol,
+    log: ResponseLog,
+    progress: Callable[[int, int, Counter[str]], None],
+) -> list[Response]:
+    """Ask until both quotas are full or the questions run out; go on where the log stops.
+
+    Args:
+        load: Gives the model to ask; not called when the log is complete.
+        questions: The pool, in the order of asking, with the split each belongs to.
+        protocol: How to ask.
+        log: Where finished batches are kept.
+        progress: Called after each batch with (questions asked, questions in all, counts by label).
+
+    Returns:
+        Every response of the log, in the order of asking.
+    """
+    size = protocol.batch_size
+    counts = Counter(str(r.label) for r in log.responses())
+    for batch in range(log.batches_done(), -(-len(questions) // size)):
+        if all(counts[label] >= protocol.quota for label in KEPT_LABELS):
+            break
+        part = questions[batch * size : (batch + 1) * size]
+        responses = _ask_batch(load(), part, protocol, batch, counts)
+        log.append(batch, responses)
+        counts.update(str(r.label) for r in responses)
+        progress(min(len(questions), (batch + 1) * size), len(questions), counts)
+    return log.responses()
+
+
+def _ask_batch(
+    loaded: LoadedModel,
+    part: Sequence[tuple[Question, Split]],
+    protocol: Protocol,
+    batch: int,
+    counts: Counter[str],
+) -> list[Response]:
+    """Decide every question of one batch."""
+    entries = [
+        _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [])
+        for question, split in part
+    ]
+    stop_ids = loaded.stop_ids | (loaded.newline_ids if protocol.stop_at_newline else frozenset())
+    prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, stop_ids)
+    full = {label for label in KEPT_LABELS if counts[label] >= protocol.quota}
+    rows = list(range(len(entries)))
+    for number, samples in enumerate(protocol.rounds):
+        if not rows:
+            break
+        drawn = prompts.draw(rows, samples, draw_seed(protocol.seed, batch, number))
+        for row, ids in zip(rows, drawn, strict=True):
+            _judge_samples(loaded, entries[row], ids)
+        rows = [row for row in rows if _stays_open(entries[row], full)]
+    return _with_quotas([_decided(loaded, entry) for entry in entries], protocol.quota, counts)
+
+
+def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) -> None:
+    for ids in samples:
+        text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
+        entry.samples.append(ids)
+        entry.texts.append(text)
+        entry.judgements.append(judge(text, entry.question.answers))
+
+
+def _stays_open(entry: _Open, full: set[Label]) -> bool:
+    label, _ = label_of(entry.judgements)
+    return label != "dropped" and label not in full
+
+
+def _decided(loaded: LoadedModel, entry: _Open) -> Response:
+    """The record of a question after its last sample."""
+    label, reason = label_of(entry.judgements)
+    best = _most_frequent(entry.texts)
+    regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
+    if label != "dropped" and not any(region.name == "answer" for region in regions):
+        label, reason = "dropped", NO_SPAN
+    return Response(
+        question_id=entry.question.id,
+        unit=entry.question.unit,
+        split=entry.split,
+        label=label,
+        reason=reason,
+        n_samples=len(entry.texts),
+        n_right=entry.judgements.count("right"),
+        text=entry.texts[best],
+        label_source=JUDGE_NAME,
+        prompt_ids=entry.prompt.ids,
+        response_ids=tuple(entry.samples[best]),
+        regions=regions,
+        samples=tuple(entry.texts),
+    )
+
+
+def _most_frequent(texts: list[str]) -> int:
+    """Position of the first sample whose normalised text is the most frequent."""
+    normalised = [normalise(text) for text in texts]
+    winner = Counter(normalised).most_common(1)[0][0]
+    return normalised.index(winner)
+
+
+def _with_quotas(responses: list[Response], quota: int, counts: Counter[str]) -> list[Response]:
+    """Drop, in order, what comes after a class is full."""
+    seen = Counter({label: counts[label] for label in KEPT_LABELS})
+    kept: list[Response] = []
+    for response in responses:
+        if response.label != "dropped" and seen[response.label] >= quota:
+            response = replace(response, label="dropped", reason=QUOTA_FULL)  # noqa: PLW2901 - the record as it is kept
+        seen[response.label] += 1
+        kept.append(response)
+    return kept

@@ -1,0 +1,196 @@
+"""Sampling responses from a model: many samples of a question share one pass over its prompt.
+
+The one idea: the keys and values of a batch of prompts are computed once; every further
+round copies the rows of the questions that are still open. The random numbers of a round
+depend on the seed, the batch and the round alone, so a resumed run draws the same samples.
+
+Decoding is `transformers`' own, but for two things that a vocabulary of 262,144 makes slow:
+the token is drawn among the top k by a processor of ours (the same distribution as the
+library's warpers, without sorting the vocabulary), and rows that have ended leave the
+batch after a few tokens, since most answers are that short.
+"""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers.generation import GenerateDecoderOnlyOutput
+
+from provenance.models import LoadedModel
+from provenance.prompts import Prompt
+
+FIRST_TOKENS = 4  # after 4, 12, 28, ... tokens, ended rows leave the batch
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are drawn. The defaults are those of Gao et al. 2025, Sec. 6.1.1."""
+
+    temperature: float = 1.0
+    """Divides the logits."""
+    top_k: int = 50
+    """Most probable tokens that stay."""
+    top_p: float = 0.9
+    """Of these, the smallest set with at least this probability stays."""
+    max_new_tokens: int = 32
+    """Where a response is cut off."""
+
+
+class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is not type-checked
+    """Draws one token per row: temperature, then top k, then the nucleus of these k.
+
+    The distribution is that of TemperatureLogitsWarper, TopKLogitsWarper and
+    TopPLogitsWarper in this order, but for ties at the k-th place, of which only as many
+    stay as fit. The drawn token is the only one left, so greedy decoding around it takes it.
+    """
+
+    def __init__(self, decoding: Decoding) -> None:
+        self._decoding = decoding
+
+    def shares(
+        self, scores: Float[torch.Tensor, "batch vocabulary"]
+    ) -> tuple[Float[torch.Tensor, "batch k"], Int[torch.Tensor, "batch k"]]:
+        """Probabilities of the tokens that stay (0 for those of the top k outside the nucleus), and these tokens."""
+        k = min(self._decoding.top_k, scores.shape[-1])
+        top, tokens = torch.topk(scores / self._decoding.temperature, k)
+        shares = torch.softmax(top.float(), dim=-1)
+        before = shares.cumsum(dim=-1) - shares
+        inside = shares.masked_fill(before >= self._decoding.top_p, 0)
+        return inside / inside.sum(dim=-1, keepdim=True), tokens
+
+    def __call__(
+        self,
+        input_ids: Int[torch.Tensor, "batch tokens"],  # noqa: ARG002 - part of the interface
+        scores: Float[torch.Tensor, "batch vocabulary"],
+    ) -> Float[torch.Tensor, "batch vocabulary"]:
+        """Minus infinity but for the drawn token; overwrites `scores`."""
+        shares, tokens = self.shares(scores)
+        drawn = tokens.gather(1, torch.multinomial(shares, 1))
+        return scores.fill_(-torch.inf).scatter_(1, drawn, 0.0)
+
+
+class PromptBatch:
+    """A batch of prompts, passed through the model once, from which samples can be drawn.
+
+    Args:
+        loaded: The model.
+        prompts: Of one batch.
+        decoding: How tokens are drawn.
+        stop_ids: Tokens that end a response.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]
+    ) -> None:
+        self._loaded = loaded
+        self._decoding = decoding
+        self._stop_ids = stop_ids
+        pad = loaded.tokenizer.pad_token_id
+        longest = max(len(p.ids) for p in prompts)
+        rows = [[pad] * (longest - len(p.ids)) + list(p.ids) for p in prompts]
+        mask = [[0] * (longest - len(p.ids)) + [1] * len(p.ids) for p in prompts]
+        self._ids = torch.tensor(rows, device=loaded.device)
+        self._mask = torch.tensor(mask, device=loaded.device)
+        self._cache = self._prefilled()
+
+    @torch.inference_mode()
+    def _prefilled(self) -> DynamicCache | None:
+        """Keys and values of all prompt tokens but the last; None for one-token prompts."""
+        if self._ids.shape[1] == 1:
+            return None
+        cache = DynamicCache(config=self._loaded.model.config)
+        positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
+        self._loaded.model(
+            input_ids=self._ids[:, :-1],
+            attention_mask=self._mask[:, :-1],
+            position_ids=positions[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return cache
+
+    @torch.inference_mode()
+    def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
+        """Draw samples for some of the prompts.
+
+        Args:
+            rows: Positions of the prompts in the batch.
+            samples: Per prompt.
+            seed: Of this draw's random numbers.
+
+        Returns:
+            For each row, its samples as token ids, stop tokens left out.
+        """
+        wanted = [row for row in rows for _ in range(samples)]
+        size = len(self._ids)  # never more rows at a time than there are prompts
+        devices = [self._ids.device] if self._ids.device.type == "cuda" else []
+        drawn: list[list[int]] = []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            for start in range(0, len(wanted), size):
+                drawn += self._generate(torch.tensor(wanted[start : start + size], device=self._ids.device))
+        return [drawn[i * samples : (i + 1) * samples] for i in range(len(rows))]
+
+    def _generate(self, picked: Int[torch.Tensor, " rows"]) -> list[list[int]]:
+        """One sample for each picked prompt; rows that have ended leave the batch now and then."""
+        cache = copy.deepcopy(self._cache)
+        if cache is not None:
+            cache.batch_select_indices(picked)
+        ids, mask = self._ids[picked], self._mask[picked]
+        done: list[list[int]] = [[] for _ in picked]
+        still = list(range(len(picked)))
+        stops = torch.tensor(sorted(self._stop_ids), device=ids.device)
+        left, length = self._decoding.max_new_tokens, FIRST_TOKENS
+        while still and left > 0:
+            out = self._continue(ids, mask, cache, min(length, left))
+            for row, sampled in zip(still, out.sequences[:, self._ids.shape[1] :].tolist(), strict=True):
+                done[row] = self._until_stop(sampled)
+            new = out.sequences[:, ids.shape[1] :]
+            rest = (~torch.isin(new, stops).any(dim=1)).nonzero()[:, 0]
+            still = [still[row] for row in rest.tolist()]
+            ids, mask = out.sequences[rest], torch.nn.functional.pad(mask[rest], (0, new.shape[1]), value=1)
+            cache = out.past_key_values
+            cache.batch_select_indices(rest)
+            left, length = left - new.shape[1], 2 * length
+        return done
+
+    def _continue(
+        self,
+        ids: Int[torch.Tensor, "rows tokens"],
+        mask: Int[torch.Tensor, "rows tokens"],
+        cache: DynamicCache | None,
+        length: int,
+    ) -> GenerateDecoderOnlyOutput:
+        """Up to `length` further tokens of every row."""
+        config = GenerationConfig(
+            do_sample=False,  # the processor draws
+            max_new_tokens=length,
+            eos_token_id=sorted(self._stop_ids),
+            pad_token_id=self._loaded.tokenizer.pad_token_id,
+            return_dict_in_generate=True,
+        )
+        output: GenerateDecoderOnlyOutput = self._loaded.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            past_key_values=cache,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([NucleusSampler(self._decoding)]),
+        )
+        return output
+
+    def _until_stop(self, ids: list[int]) -> list[int]:
+        for position, token in enumerate(ids):
+            if token in self._stop_ids:
+                return ids[:position]
+        return ids
+
+
+def draw_seed(*parts: object) -> int:
+    """A seed from anything that has a text form, the same on every machine."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:6])

@@ -1,0 +1,46 @@
+"""Fixtures that several rooms use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checkpoint_factory import load, make_checkpoint
+from comparison import Finished, Pair
+from forked_cli import ForkedCli
+
+from provenance.models import LoadedModel
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny Llama checkpoint."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "llama")
+
+
+@pytest.fixture(scope="session")
+def loaded_llama(tiny_llama: Path) -> LoadedModel:
+    """The tiny Llama checkpoint, loaded."""
+    return load(tiny_llama)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Two speaking checkpoints with questions."""
+    return Pair.make(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCli]:
+    """The command line in processes that can be killed."""
+    cli = ForkedCli(tmp_path_factory.mktemp("forked"))
+    yield cli
+    cli.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, pair: Pair) -> Finished:
+    """The comparison of the pair, run to its end at once."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = forked.run(folder, *pair.command)
+    assert done.code == 0, done.stderr
+    return Finished(folder, done)

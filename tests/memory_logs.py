@@ -1,0 +1,72 @@
+"""Logs in memory, for tests of the collecting code."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from provenance.records import CaptureChunk, Response, Task
+
+
+class MemoryResponses:
+    """A `ResponseLog` in a list; `fail_at` breaks off before that batch is written, as a kill would."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Response]] = []
+        self.fail_at: int | None = None
+
+    def batches_done(self) -> int:
+        return len(self.batches)
+
+    def append(self, batch: int, responses: Sequence[Response]) -> None:
+        assert batch == len(self.batches)
+        if batch == self.fail_at:
+            raise KeyboardInterrupt
+        self.batches.append(list(responses))
+
+    def responses(self) -> list[Response]:
+        return [response for batch in self.batches for response in batch]
+
+
+class MemoryCaptures:
+    """A `CaptureLog` in a list."""
+
+    def __init__(self) -> None:
+        self.written: list[CaptureChunk] = []
+
+    def chunks(self) -> list[CaptureChunk]:
+        return list(self.written)
+
+    def append(self, chunk: CaptureChunk) -> None:
+        self.written.append(chunk)
+
+    def discard(self, chunk: CaptureChunk) -> None:
+        self.written.remove(chunk)
+
+
+class MemoryWorkspace:
+    """A `Workspace` without a database."""
+
+    def __init__(self, captures: Path) -> None:
+        self.captures = captures
+        self.response_logs: dict[str, MemoryResponses] = defaultdict(MemoryResponses)
+        self.capture_logs: dict[str, MemoryCaptures] = defaultdict(MemoryCaptures)
+
+    def response_log(self, task: Task) -> MemoryResponses:
+        return self.response_logs[task.key]
+
+    def capture_log(self, task: Task) -> MemoryCaptures:
+        return self.capture_logs[task.key]
+
+
+class Silent:
+    """A `Progress` that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.steps: list[tuple[str, int, int, str]] = []
+
+    def stage(self, name: str) -> None:
+        self.stages.append(name)
+
+    def step(self, name: str, done: int, total: int, note: str) -> None:
+        self.steps.append((name, done, total, note))

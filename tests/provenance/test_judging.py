@@ -1,0 +1,52 @@
+"""The rule judge: whole normalised aliases on word boundaries, refusals, nothing."""
+
+import pytest
+
+from provenance.judging import judge, normalise
+
+
+@pytest.mark.parametrize(
+    ("response", "answers", "judgement"),
+    [
+        (" Paris.", ["Paris"], "right"),
+        ("It is PARIS, France", ["paris"], "right"),
+        ("Parisian", ["Paris"], "wrong"),  # part of a longer word
+        ("the Beatles", ["Beatles"], "right"),
+        ("Beatles", ["The Beatles"], "right"),
+        ("Jean-Paul Sartre", ["jean paul sartre"], "right"),
+        ("U.S.", ["US"], "right"),
+        ("O’Brien", ["O'Brien"], "right"),
+        ("ＮＡＳＡ", ["NASA"], "right"),  # full-width letters
+        ("Straße", ["STRASSE"], "right"),
+        ("Москва", ["москва"], "right"),
+        ("Москвабад", ["москва"], "wrong"),
+        ("12", ["1"], "wrong"),
+        ("anything", ["The", "🚁", ""], "wrong"),  # nothing left of these aliases
+        ("anything", [], "wrong"),  # invented entities: every confident answer is wrong
+        ("I don't know", ["Paris"], "refusal"),
+        ("I’m not sure about that.", ["Paris"], "refusal"),
+        ("Unknown", ["Paris"], "refusal"),
+        ("Unknown", ["unknown"], "right"),
+        ("I do not know, but maybe Paris", ["Paris"], "right"),
+        ("As an AI language model, I cannot say", ["Paris"], "refusal"),
+        ("There is no information available on it", [], "refusal"),
+        ("The Unknown Soldier", ["Paris"], "wrong"),
+        ("Sorry", [], "refusal"),
+        ("I know it: Rome", ["Paris"], "wrong"),
+        ("", ["Paris"], "empty"),
+        (" \n", ["Paris"], "empty"),
+        ("...", ["Paris"], "empty"),
+        ("the", ["Paris"], "empty"),
+    ],
+)
+def test_judgement(response: str, answers: list[str], judgement: str) -> None:
+    assert judge(response, answers) == judgement
+
+
+def test_normalising_twice_changes_nothing() -> None:
+    for text in ["The  O'Neill-Smith, A.B.", "Łódź", "東京 タワー", "a the an", "é e\u0301"]:
+        assert normalise(normalise(text)) == normalise(text)
+
+
+def test_composed_and_decomposed_letters_are_the_same() -> None:
+    assert normalise("é") == normalise("e\u0301")

@@ -1,0 +1,160 @@
+"""Collecting: what is kept, what is dropped and why, and that a broken-off run goes on to the same end."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from memory_logs import MemoryResponses
+
+from provenance import responses as module
+from provenance.errors import InputError
+from provenance.models import LoadedModel
+from provenance.prompts import Prompt, PromptFormat
+from provenance.records import Question, Response, Split
+from provenance.responses import Protocol, collect, label_of, rounds_of
+from provenance.sampling import Decoding
+
+SAMPLES = 10
+RIGHT, WRONG, REFUSAL, EMPTY = " Paris", " New York", " I don't know", "\n"
+
+
+def make_protocol(**changes: object) -> Protocol:
+    settings: dict[str, object] = {
+        "prompt": PromptFormat("{question}\nAnswer:", chat=False),
+        "decoding": Decoding(max_new_tokens=6),
+        "rounds": rounds_of(SAMPLES),
+        "quota": 100,
+        "stop_at_newline": False,
+        "batch_size": 4,
+        "seed": 0,
+    }
+    return Protocol(**settings | changes)  # type: ignore[arg-type]
+
+
+def make_questions(count: int) -> list[tuple[Question, Split]]:
+    return [(Question(f"q{i}", f"Question {i}?", ("Paris",), f"question {i}"), "train") for i in range(count)]
+
+
+class Scripted:
+    """Stands in for `PromptBatch`: gives the texts of a script, question by question."""
+
+    def __init__(self, script: dict[str, list[str]], loaded: LoadedModel) -> None:
+        self.script = script
+        self.loaded = loaded
+        self.drawn: Counter[str] = Counter()
+        self.prompts: Sequence[Prompt] = ()
+
+    def __call__(self, _loaded: LoadedModel, prompts: Sequence[Prompt], *_rest: object) -> "Scripted":
+        self.prompts = prompts
+        return self
+
+    def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
+        out = []
+        for row in rows:
+            name = self.prompts[row].text.split("?")[0]
+            texts = [self.script[name][self.drawn[name] + i] for i in range(samples)]
+            self.drawn[name] += samples
+            out.append([self.loaded.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts])
+        return out
+
+
+def run(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, script: list[list[str]], **changes: object
+) -> tuple[list[Response], Scripted]:
+    scripted = Scripted({f"Question {i}": texts for i, texts in enumerate(script)}, loaded)
+    monkeypatch.setattr(module, "PromptBatch", scripted)
+    done = collect(
+        lambda: loaded, make_questions(len(script)), make_protocol(**changes), MemoryResponses(), lambda *_: None
+    )
+    return done, scripted
+
+
+def test_ten_right_are_faithful_ten_wrong_hallucinated(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [[RIGHT] * SAMPLES, [WRONG] * SAMPLES, [*[" Rome"] * 4, *[WRONG] * 6]]
+    done, _ = run(loaded_llama, monkeypatch, script)
+    assert [(r.label, r.n_samples, r.n_right) for r in done] == [
+        ("faithful", 10, 10), ("hallucinated", 10, 0), ("hallucinated", 10, 0)
+    ]  # fmt: skip
+    assert done[2].text == WRONG  # the most frequent one represents
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason", "asked"),
+    [
+        ([WRONG, RIGHT, *[WRONG] * 8], "disagreement", 4),
+        ([*[RIGHT] * 9, WRONG], "disagreement", 10),
+        ([REFUSAL, *[WRONG] * 9], "refusal", 1),
+        ([EMPTY, *[WRONG] * 9], "empty", 1),
+        ([WRONG, WRONG, REFUSAL, *[WRONG] * 7], "refusal", 4),
+    ],
+)
+def test_a_question_is_given_up_at_its_first_failure(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, texts: list[str], reason: str, asked: int
+) -> None:
+    done, scripted = run(loaded_llama, monkeypatch, [texts])
+    assert (done[0].label, done[0].reason, done[0].n_samples) == ("dropped", reason, asked)
+    assert scripted.drawn["Question 0"] == asked
+
+
+def test_evaluation_takes_one_sample(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, _ = run(loaded_llama, monkeypatch, [[RIGHT], [WRONG], [REFUSAL]], rounds=rounds_of(1))
+    assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("dropped", 1)]
+
+
+def test_a_full_class_takes_no_more_and_is_not_sampled_further(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [[WRONG] * SAMPLES] * 6 + [[RIGHT] * SAMPLES] * 2
+    done, scripted = run(loaded_llama, monkeypatch, script, quota=2)
+    labels = [(r.label, r.reason) for r in done]
+    assert labels[:2] == [("hallucinated", "")] * 2
+    assert labels[2:6] == [("dropped", "quota full")] * 4
+    assert labels[6:] == [("faithful", "")] * 2
+    assert scripted.drawn["Question 3"] == SAMPLES  # same batch: already under way
+    assert scripted.drawn["Question 4"] == 1  # next batch: the first sample shows the full class
+
+
+def test_asking_stops_when_both_classes_are_full(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [[WRONG] * SAMPLES, [RIGHT] * SAMPLES] * 8
+    done, _ = run(loaded_llama, monkeypatch, script, quota=2)
+    assert len(done) == 4
+
+
+def test_refusals_are_neither_class() -> None:
+    assert label_of(["wrong", "refusal"]) == ("dropped", "refusal")
+    assert label_of(["right", "empty", "wrong"]) == ("dropped", "empty")
+
+
+@pytest.mark.parametrize("broken_at", [0, 1, 3])
+def test_a_broken_off_collection_goes_on_to_the_same_responses(loaded_llama: LoadedModel, broken_at: int) -> None:
+    questions, protocol = make_questions(16), make_protocol()
+    undisturbed = collect(lambda: loaded_llama, questions, protocol, MemoryResponses(), lambda *_: None)
+    log = MemoryResponses()
+    log.fail_at = broken_at
+    with pytest.raises(KeyboardInterrupt):
+        collect(lambda: loaded_llama, questions, protocol, log, lambda *_: None)
+    log.fail_at = None
+    assert collect(lambda: loaded_llama, questions, protocol, log, lambda *_: None) == undisturbed
+    assert len(undisturbed) == 16
+
+
+def test_a_complete_log_needs_no_model(loaded_llama: LoadedModel) -> None:
+    questions, protocol, log = make_questions(8), make_protocol(), MemoryResponses()
+    first = collect(lambda: loaded_llama, questions, protocol, log, lambda *_: None)
+
+    def no_model() -> LoadedModel:
+        raise AssertionError
+
+    assert collect(no_model, questions, protocol, log, lambda *_: None) == first
+
+
+@pytest.mark.parametrize(("samples", "rounds"), [(1, (1,)), (2, (1, 1)), (4, (1, 3)), (10, (1, 3, 6))])
+def test_rounds_add_up_to_the_samples(samples: int, rounds: tuple[int, ...]) -> None:
+    assert rounds_of(samples) == rounds
+
+
+def test_no_samples_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one"):
+        rounds_of(0)
