@@ -1,0 +1,1 @@
+"""Analyses of one pair: lineage, mapping, transfer, drift, overlap, activity, and their nulls."""

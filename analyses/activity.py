@@ -1,0 +1,88 @@
+"""How active every single neuron is on faithful and on hallucinated answers.
+
+The one idea: an L1 weight is not importance (among correlated neurons L1 picks one), so
+every neuron also gets numbers of its own that no other neuron can take away.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analyses.results import ActivityTable
+from provenance.features import Features
+from provenance.intervals import aurocs
+from provenance.records import Stage
+
+COLUMNS_PER_BLOCK = 1024  # ranking copies a block several times; 2,000 rows of it are 16 MB in float64
+
+
+def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTable:
+    """Mean CETT on answer tokens by label, and how well each neuron alone tells the labels apart.
+
+    Args:
+        stage: Which checkpoint the features come from.
+        dataset: Name of the question set.
+        features: One row per response; only `answer` is used.
+
+    Returns:
+        Per neuron, float64. Means are dimensionless CETT, NaN for a label without responses. The
+        standardised difference and the AUROC are above 0 and 0.5 for neurons more active on
+        hallucinated answers, NaN where not defined.
+    """
+    positive = features.hallucinated
+    blocks = [
+        _block(features.answer[:, start : start + COLUMNS_PER_BLOCK].astype(np.float64), positive)
+        for start in range(0, features.answer.shape[1], COLUMNS_PER_BLOCK)
+    ]
+    faithful, hallucinated, difference, area = np.concatenate(blocks, axis=1)
+    return ActivityTable(
+        stage=stage,
+        dataset=dataset,
+        n_faithful=int((~positive).sum()),
+        n_hallucinated=int(positive.sum()),
+        mean_faithful=faithful,
+        mean_hallucinated=hallucinated,
+        standardised_difference=difference,
+        auroc=area,
+    )
+
+
+def _block(
+    values: Float[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " rows"]
+) -> Float[np.ndarray, "4 columns"]:
+    """Faithful mean, hallucinated mean, standardised difference and AUROC of some columns."""
+    return np.stack(
+        [
+            _mean(values[~positive]),
+            _mean(values[positive]),
+            standardised_difference(values, positive),
+            aurocs(values, positive),
+        ]
+    )
+
+
+def _mean(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " columns"]:
+    """Column means; NaN without rows."""
+    if values.shape[0] == 0:
+        return np.full(values.shape[1], np.nan)
+    return np.asarray(values.mean(axis=0))
+
+
+def standardised_difference(
+    values: Float[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " rows"]
+) -> Float[np.ndarray, " columns"]:
+    """Difference of the class means in pooled standard deviations (Cohen's d), positive minus negative.
+
+        d = (m1 - m0) / sqrt(((n1 - 1) s1^2 + (n0 - 1) s0^2) / (n1 + n0 - 2))
+
+    Returns:
+        Dimensionless, float64; NaN when a class is missing, with two rows in all, or when no class varies.
+    """
+    ones, zeros = values[positive], values[~positive]
+    freedom = values.shape[0] - 2
+    if freedom < 1 or ones.shape[0] == 0 or zeros.shape[0] == 0:
+        return np.full(values.shape[1], np.nan)
+    mean_one, mean_zero = ones.mean(axis=0), zeros.mean(axis=0)
+    squares = ((ones - mean_one) ** 2).sum(axis=0) + ((zeros - mean_zero) ** 2).sum(axis=0)
+    constant = (np.ptp(ones, axis=0) == 0) & (np.ptp(zeros, axis=0) == 0)
+    pooled = np.where(constant, np.nan, np.sqrt(squares / freedom))
+    return np.asarray((mean_one - mean_zero) / pooled, dtype=np.float64)

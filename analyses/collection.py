@@ -1,0 +1,269 @@
+"""One side of a comparison: a checkpoint answers every question pool and is captured on what is kept.
+
+The one idea: everything that changes the outcome of a pool goes into its task's settings,
+and the digest of the task is the name under which responses and captures are remembered.
+So the same question is never asked twice, and a changed setting never meets an old answer.
+"""
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol as TypingProtocol
+from typing import runtime_checkable
+
+from analyses.results import Funnel
+from provenance.checkpoints import Checkpoint
+from provenance.features import Features, collect_features
+from provenance.judging import JUDGE_NAME
+from provenance.logs import CaptureLog, ResponseLog
+from provenance.models import LoadedModel
+from provenance.prompts import PromptFormat
+from provenance.questions import QuestionSet
+from provenance.records import Label, Question, Response, Split, Stage, Task
+from provenance.responses import KEPT_LABELS, NO_SPAN, Protocol, collect, rounds_of
+from provenance.sampling import Decoding
+from provenance.spans import SPAN_RULE
+
+FORMAT = 1  # of responses and captures; raised whenever the same settings would give other ones
+CAPTURE_BATCH = 32
+
+
+@runtime_checkable
+class Workspace(TypingProtocol):
+    """Where finished work is remembered; the database implements it."""
+
+    captures: Path
+
+    def response_log(self, task: Task) -> ResponseLog:
+        """Responses of a task."""
+
+    def capture_log(self, task: Task) -> CaptureLog:
+        """Captured files of a task."""
+
+
+@runtime_checkable
+class Progress(TypingProtocol):
+    """Told what is going on."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+
+    def step(self, name: str, done: int, total: int, note: str) -> None:
+        """Part of a stage is done."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Questions that are asked together."""
+
+    questions: QuestionSet
+    """The set they come from."""
+    entries: tuple[tuple[Question, Split], ...]
+    """In the order of asking."""
+    training: bool
+    """Several samples a question (True) or one (False)."""
+
+    @property
+    def split(self) -> str:
+        """`train` (validation included) or `test`."""
+        return "train" if self.training else "test"
+
+
+@dataclass(frozen=True)
+class CollectionSettings:
+    """How a checkpoint is asked and captured."""
+
+    prompt: PromptFormat
+    """How a question becomes a prompt."""
+    stop_at_newline: bool
+    """Whether a line break ends a response."""
+    decoding: Decoding
+    """How tokens are drawn."""
+    samples: int
+    """Samples a training question, all of which have to agree."""
+    train_quota: int
+    """Consistent responses wanted of each class."""
+    test_quota: int
+    """Test responses wanted of each class."""
+    batch_size: int
+    """Questions per batch."""
+    seed: int
+    """Of order and samples."""
+    dtype: str
+    """Of the forward pass."""
+    device: str
+    """Of the forward pass."""
+    attn_implementation: str | None
+    """As `transformers` names it."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one checkpoint gave for one pool."""
+
+    responses: tuple[Response, ...]
+    """All of them, dropped ones included."""
+    features: Features
+    """Captured vectors of those that are used."""
+    splits: tuple[Split, ...]
+    """Split of each row of `features`."""
+    funnel: Funnel
+    """What was dropped where."""
+
+    def part(self, split: Split) -> Features:
+        """The rows of one split."""
+        return self.features.take([row for row, name in enumerate(self.splits) if name == split])
+
+
+def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]], seed: int, *, training: bool) -> Pool:
+    """Put the questions of some splits into a seeded random order.
+
+    The order depends on the seed and on the questions' ids, not on their order in the file.
+    """
+    entries = [(question, split) for split, members in chosen.items() for question in members]
+    entries.sort(key=lambda entry: entry[0].id)
+    random.Random(f"{seed}/{questions.name}").shuffle(entries)  # noqa: S311 - an order, not a secret
+    return Pool(questions, tuple(entries), training)
+
+
+def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: CollectionSettings) -> Task:
+    """The identity of one pool's collection."""
+    everything: dict[str, object] = {
+        **asdict(settings),
+        "format": FORMAT,
+        "rounds": list(_rounds(pool, settings)),
+        "span_rule": SPAN_RULE,
+        "judge": JUDGE_NAME,
+        "split": pool.split,
+        "capture_batch": CAPTURE_BATCH,
+        "questions_sha256": _digest([[question.id, split] for question, split in pool.entries]),
+    }
+    identity = [checkpoint.digest, pool.questions.digest, everything]
+    return Task(
+        key=_digest(identity),
+        stage=stage,
+        dataset=pool.questions.name,
+        checkpoint_digest=checkpoint.digest,
+        dataset_digest=pool.questions.digest,
+        settings=everything,
+        n_batches=-(-len(pool.entries) // settings.batch_size),
+    )
+
+
+def paired_task(task: Task, other: Checkpoint, what: str) -> Task:
+    """The identity of something computed from a pool's responses by its own checkpoint and another one."""
+    settings = {**task.settings, "computed": what, "other_checkpoint": other.digest}
+    return replace(task, key=_digest([task.key, other.digest, what]), settings=settings, n_batches=0)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _rounds(pool: Pool, settings: CollectionSettings) -> tuple[int, ...]:
+    return rounds_of(settings.samples if pool.training else 1)
+
+
+def collect_pool(
+    stage: Stage,
+    checkpoint: Checkpoint,
+    load: Callable[[], LoadedModel],
+    pool: Pool,
+    settings: CollectionSettings,
+    workspace: Workspace,
+    progress: Progress,
+) -> Collected:
+    """Ask a pool and capture what is kept, going on where the workspace stops.
+
+    Args:
+        stage: Which side of the comparison.
+        checkpoint: To ask.
+        load: Gives the model; not called when nothing is left to do.
+        pool: Questions.
+        settings: How to ask.
+        workspace: Where finished work is remembered.
+        progress: Told about every batch.
+    """
+    task = make_task(stage, checkpoint, pool, settings)
+    label = f"{stage} {pool.questions.name} {pool.split}"
+    responses = _responses(load, pool, settings, workspace.response_log(task), progress, label)
+    kept = [response for response in responses if response.label != "dropped"]
+    used = kept if pool.training else balanced(kept)
+
+    def captured(done: int, total: int) -> None:
+        progress.step(f"capture {label}", done, total, "")
+
+    log = workspace.capture_log(task)
+    features = collect_features(load, used, workspace.captures, task.key, CAPTURE_BATCH, log, captured)
+    return Collected(tuple(responses), features, tuple(r.split for r in used), funnel(stage, pool, responses, used))
+
+
+def _responses(
+    load: Callable[[], LoadedModel],
+    pool: Pool,
+    settings: CollectionSettings,
+    log: ResponseLog,
+    progress: Progress,
+    label: str,
+) -> list[Response]:
+    protocol = Protocol(
+        settings.prompt,
+        settings.decoding,
+        _rounds(pool, settings),
+        settings.train_quota if pool.training else settings.test_quota,
+        settings.stop_at_newline,
+        settings.batch_size,
+        settings.seed,
+    )
+
+    def asked(done: int, total: int, counts: Counter[str]) -> None:
+        note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
+        progress.step(f"ask {label}", done, total, note)
+
+    return collect(load, pool.entries, protocol, log, asked)
+
+
+def balanced(responses: Sequence[Response]) -> list[Response]:
+    """The first responses of each class, as many as the smaller class has, in order.
+
+    With one class only, all of them: they are still described, though nothing is tested.
+    """
+    size = min(sum(r.label == label for r in responses) for label in KEPT_LABELS)
+    if size == 0:
+        return list(responses)
+    taken: Counter[str] = Counter()
+    chosen: list[Response] = []
+    for response in responses:
+        if taken[response.label] < size:
+            chosen.append(response)
+            taken[response.label] += 1
+    return chosen
+
+
+def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
+    """Asked, answered, consistent, span found, captured, used: by label, with reasons for what is missing."""
+    reasons = Counter(r.reason for r in responses if r.label == "dropped")
+    without_span = Counter(("faithful" if r.n_right else "hallucinated") for r in responses if r.reason == NO_SPAN)
+    kept = _by_label(responses)
+    consistent: dict[Label, int] = {label: kept[label] + without_span[label] for label in KEPT_LABELS}
+    captured = _by_label(used)
+    return Funnel(
+        stage=stage,
+        dataset=pool.questions.name,
+        split=pool.split,
+        asked=len(responses),
+        answered=sum(r.reason != "empty" for r in responses),
+        consistent=consistent,
+        span_found=kept,
+        captured=captured,
+        fitted=captured,
+        dropped=dict(sorted(reasons.items())),
+    )
+
+
+def _by_label(responses: Sequence[Response]) -> dict[Label, int]:
+    return {label: sum(r.label == label for r in responses) for label in KEPT_LABELS}

@@ -1,0 +1,157 @@
+"""Control neurons: random sets, layer-matched sets, and what a statistic looks like over them.
+
+The one idea: a number about the H-Neurons means something only beside the same number
+for neurons that could have been chosen instead, so every null draws sets of the same
+size, and the layer-matched one also the same number from each layer.
+"""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from analyses.results import NullDistribution
+from provenance.errors import InputError, PairError
+
+ControlKind = Literal["random", "layer_matched"]
+CONTROL_KINDS: tuple[ControlKind, ...] = ("random", "layer_matched")
+
+# Floyd's sampling compares each pick with those before it, k^2/2 per draw; random keys
+# cost n per draw. Around 64 picks the two meet for the layer widths of real models.
+FLOYD_LIMIT = 64
+KEYS_PER_BLOCK = 2**22  # 32 MB of float64 keys at a time
+
+# Sums of the same ranks in another order differ in the last bits; a draw that equals the observed set
+# must still count as "at least as high".
+TIE_TOLERANCE = 1e-12
+
+
+def layer_counts(flat_ids: Int[np.ndarray, " k"], layers: int, d_m: int) -> Int[np.ndarray, " layers"]:
+    """How many of the neurons sit in each layer.
+
+    Raises:
+        PairError: An id outside the model or given twice; a neuron set of another model is the usual cause.
+    """
+    if flat_ids.size and (flat_ids.min() < 0 or flat_ids.max() >= layers * d_m):
+        raise PairError(
+            f"neuron ids from 0 to {layers * d_m - 1} ({layers} layers of {d_m})",
+            found=f"ids from {flat_ids.min()} to {flat_ids.max()}",
+            remedy="use a neuron set that was found in this pair of checkpoints",
+        )
+    if np.unique(flat_ids).size != flat_ids.size:
+        raise PairError(
+            "each neuron once",
+            found=f"{flat_ids.size} ids of which {np.unique(flat_ids).size} differ",
+            remedy="remove the repeated ids from the neuron set",
+        )
+    return np.bincount(flat_ids // d_m, minlength=layers)
+
+
+def distinct_draws(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draws k"]:
+    """Many uniform samples of k distinct numbers below n, one per row.
+
+    Every k-subset is equally likely in each row; rows are independent. The order inside a row means nothing.
+
+    Source: Floyd, in Bentley and Floyd 1987, doi:10.1145/30401.315746, for few picks; random keys for many.
+    """
+    if k > FLOYD_LIMIT:
+        return _draws_by_keys(n, k, draws, rng)
+    picked = np.empty((draws, k), dtype=np.int64)
+    for i in range(k):
+        last = n - k + i
+        pick = rng.integers(last + 1, size=draws)
+        taken = (picked[:, :i] == pick[:, None]).any(axis=1)
+        picked[:, i] = np.where(taken, last, pick)
+    return picked
+
+
+def _draws_by_keys(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draws k"]:
+    """`distinct_draws` as the k smallest of n random keys, in blocks of rows."""
+    if k == n:
+        return np.tile(np.arange(n), (draws, 1))
+    picked = np.empty((draws, k), dtype=np.int64)
+    rows = max(1, KEYS_PER_BLOCK // n)
+    for start in range(0, draws, rows):
+        stop = min(start + rows, draws)
+        keys = rng.random((stop - start, n))
+        picked[start:stop] = np.argpartition(keys, k - 1, axis=1)[:, :k]
+    return picked
+
+
+def neuron_sets(
+    kind: ControlKind,
+    reference: Int[np.ndarray, " k"],
+    layers: int,
+    d_m: int,
+    *,
+    K: int,
+    rng: np.random.Generator,
+    exclude_reference: bool,
+) -> Int[np.ndarray, "K k"]:
+    """Control sets of the size of a reference set.
+
+    Args:
+        kind: `random` draws from all neurons, `layer_matched` as many from each layer as the
+            reference has there.
+        reference: Flat ids (layer * d_m + index), distinct.
+        layers: Layers of the model.
+        d_m: Neurons per layer.
+        K: Number of sets.
+        rng: Source of randomness.
+        exclude_reference: Whether neurons of the reference are left out of every set.
+
+    Returns:
+        Flat ids, one set per row, distinct and ascending within a row.
+
+    Raises:
+        InputError: Fewer neurons are left to draw from than a set needs.
+    """
+    counts = layer_counts(reference, layers, d_m)
+    pool_size = layers * d_m if kind == "random" else d_m
+    groups = [(0, reference.size)] if kind == "random" else list(enumerate(counts.tolist()))
+    parts = [np.empty((K, 0), dtype=np.int64)]
+    for group, count in groups:
+        pool = np.arange(group * pool_size, (group + 1) * pool_size)
+        if exclude_reference:
+            pool = np.setdiff1d(pool, reference, assume_unique=True)
+        if pool.size < count:
+            raise InputError(
+                f"{count} control neurons beside the {reference.size} of the reference",
+                found=f"{pool.size} left to draw from",
+                remedy="allow the reference's own neurons in control sets, or use a smaller reference",
+            )
+        parts.append(pool[distinct_draws(pool.size, count, K, rng)])
+    return np.sort(np.concatenate(parts, axis=1), axis=1)
+
+
+def can_exclude(reference: Int[np.ndarray, " k"], layers: int, d_m: int) -> bool:
+    """Whether every layer has at least as many other neurons as neurons of the reference."""
+    return bool((2 * layer_counts(reference, layers, d_m) <= d_m).all())
+
+
+def permutation_p(draws: Float[np.ndarray, " draws"], observed: float) -> float:
+    """One-sided p-value of an observed statistic, high values extreme.
+
+        p = (1 + #{draws >= observed}) / (1 + #draws)
+
+    Returns:
+        In (0, 1]; never 0, since the observed set is itself one of the possible draws.
+
+    Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585.
+    """
+    at_least = int((draws >= observed - TIE_TOLERANCE).sum())
+    return (1 + at_least) / (1 + draws.size)
+
+
+def null_distribution(kind: str, draws: Float[np.ndarray, " draws"], observed: float) -> NullDistribution:
+    """Summary of a statistic's draws under a null, with the p-value of the observed one."""
+    low, high, p95 = np.quantile(draws, [0.025, 0.975, 0.95])
+    return NullDistribution(
+        kind=kind,
+        draws=tuple(draws.tolist()),
+        mean=float(draws.mean()),
+        low=float(low),
+        high=float(high),
+        p95=float(p95),
+        p_value=permutation_p(draws, observed),
+    )

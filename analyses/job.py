@@ -1,0 +1,168 @@
+"""What a user asked to compare, as a value, and what follows from it.
+
+The one idea: two commands with the same job are the same run. The key is a digest of both
+checkpoints' contents, the questions and every setting that changes a number; where the
+database lies or what is shown on the way does not.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from analyses.collection import CollectionSettings
+from analyses.identification import ProbeSettings
+from analyses.origin import OriginSettings, Side
+from provenance import __version__
+from provenance.checkpoints import CheckpointRef, resolve
+from provenance.errors import InputError
+from provenance.lab.manifest import question_sets
+from provenance.probe import Design
+from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
+from provenance.questions import QuestionSet, load_questions
+from provenance.records import SAMPLES_PER_QUESTION, CheckpointInfo
+from provenance.sampling import Decoding
+
+LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One comparison as it was asked for."""
+
+    base: str
+    """Reference of the base checkpoint."""
+    instruct: str
+    """Reference of the tuned checkpoint."""
+    questions: tuple[str, ...] = ()
+    """Names or files; empty: those of the lab family."""
+    limit: int | None = None
+    """Questions used of each set; all when None."""
+    samples: int = SAMPLES_PER_QUESTION
+    """Samples a training question, all of which have to agree."""
+    train_per_class: int = 1000  # Gao et al. 2025, Sec. 6.1.1
+    """Consistent training responses wanted of each class."""
+    test_per_class: int = 1000
+    """Test responses wanted of each class."""
+    base_prompt: str = BASE_PROMPT
+    """Prompt of the base model."""
+    instruct_prompt: str = INSTRUCT_PROMPT
+    """User message to the instruct model."""
+    chat: bool = True
+    """Whether the instruct prompt goes into the chat template."""
+    max_new_tokens: int = 32
+    """Where a response is cut off."""
+    design: Design = "3-vs-1"
+    """Rows of the probe."""
+    intercept_penalised: bool = True
+    """Whether |b| is part of the probe's objective."""
+    device: str = "cpu"
+    """Of the forward passes."""
+    dtype: str = "float32"
+    """Of the forward passes."""
+    attn_implementation: str | None = None
+    """As `transformers` names it."""
+    batch_size: int = 128
+    """Questions asked at a time."""
+    seed: int = 0
+    """Of everything random."""
+
+    def settings(self) -> OriginSettings:
+        """How both sides are asked, captured and analysed."""
+        return OriginSettings(
+            collection={
+                "base": self._collection(PromptFormat(self.base_prompt, chat=False), stop_at_newline=True),
+                "instruct": self._collection(
+                    PromptFormat(self.instruct_prompt, chat=self.chat), stop_at_newline=not self.chat
+                ),
+            },
+            probe=ProbeSettings(self.design, self.intercept_penalised, seed=self.seed),
+            seed=self.seed,
+        )
+
+    def _collection(self, prompt: PromptFormat, *, stop_at_newline: bool) -> CollectionSettings:
+        return CollectionSettings(
+            prompt=prompt,
+            stop_at_newline=stop_at_newline,
+            decoding=Decoding(max_new_tokens=self.max_new_tokens),
+            samples=self.samples,
+            train_quota=self.train_per_class,
+            test_quota=self.test_per_class,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            dtype=self.dtype,
+            device=self.device,
+            attn_implementation=self.attn_implementation,
+        )
+
+    def sides(self) -> tuple[Side, Side]:
+        """Base and instruct checkpoint, found and looked over."""
+        base = Side.open("base", resolve(CheckpointRef.parse(self.base)))
+        return base, Side.open("instruct", resolve(CheckpointRef.parse(self.instruct)))
+
+    def question_sets(self) -> tuple[QuestionSet, ...]:
+        """The sets that were named, or those of the lab family, thinned out to the limit.
+
+        Raises:
+            InputError: None was named and the checkpoints are not of one lab family; or two have one name.
+        """
+        sets = [self._thinned(load_questions(spec)) for spec in self.questions or self._lab_sets()]
+        names = [questions.name for questions in sets]
+        if len(set(names)) < len(names):
+            raise InputError(
+                "question sets with different names", found=", ".join(names), remedy="rename a file, or leave one out"
+            )
+        return tuple(sets)
+
+    def _lab_sets(self) -> list[str]:
+        ref = CheckpointRef.parse(self.instruct)
+        if ref.kind != "lab":
+            raise InputError(
+                "a question set",
+                found="none, and only lab families bring their own",
+                remedy="give --questions FILE.jsonl (rows of id, question, answers), or --questions triviaqa",
+            )
+        family = ref.name.split("/")[1]
+        return [f"lab/{family}/{name}" for name in question_sets(family)]
+
+    def _thinned(self, questions: QuestionSet) -> QuestionSet:
+        if self.limit is None:
+            return questions
+        return questions.limited(self.limit, self.seed)
+
+    def key(self, sides: Sequence[Side], sets: Sequence[QuestionSet]) -> str:
+        """Digest of contents and settings: the identity of the run."""
+        identity = [
+            [side.checkpoint.digest for side in sides],
+            [[questions.name, questions.digest] for questions in sets],
+            self.recorded(),
+        ]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def recorded(self) -> dict[str, Any]:
+        """Every setting that changes a number, without names of checkpoints and files."""
+        return asdict(self.settings())
+
+
+def checkpoint_info(side: Side) -> CheckpointInfo:
+    """What the database keeps of a checkpoint."""
+    layout = side.layout
+    return CheckpointInfo(
+        ref=side.checkpoint.pinned,
+        digest=side.checkpoint.digest,
+        model_type=layout.model_type,
+        layers=layout.layers,
+        neurons_per_layer=layout.d_m,
+        hidden_size=layout.d,
+        dtype=side.weights.dtype,
+        commit=side.checkpoint.commit,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that may change a number in its last digits."""
+    libraries = {name: version(name) for name in LIBRARIES}
+    return {"provenance": __version__, "python": platform.python_version()} | libraries

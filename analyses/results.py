@@ -1,0 +1,300 @@
+"""What the analyses return: frozen values of numbers and arrays, without tensors.
+
+Kept apart from the code that computes them so that the database can import the
+shapes of its rows without importing torch. Per-neuron arrays have length
+D = layers x d_m and are ordered layer by layer: flat id = layer * d_m + index.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from provenance.intervals import Estimate
+from provenance.records import Label, Stage, Verdict
+
+
+@dataclass(frozen=True)
+class NullDistribution:
+    """A statistic under a null, from repeated draws."""
+
+    kind: str
+    """`random`, `layer_matched`, ... : how the draws were made."""
+    draws: tuple[float, ...]
+    """The statistic of each draw."""
+    mean: float
+    """Mean over draws."""
+    low: float
+    """2.5th percentile of the draws."""
+    high: float
+    """97.5th percentile of the draws."""
+    p95: float
+    """95th percentile of the draws."""
+    p_value: float
+    """One-sided: (1 + draws at least as high as observed) / (1 + draws)."""
+
+
+@dataclass(frozen=True)
+class LineageResult:
+    """Whether one checkpoint descends from the other, with the evidence."""
+
+    verdict: str
+    """`same model`, `descendant`, `descendant, neurons permuted` or `unrelated`."""
+    share_identical_tensors: float
+    """Bit-identical tensors over tensors present in both."""
+    tensors_compared: int
+    """Tensors present in both with the same shape."""
+    only_base: tuple[str, ...]
+    """Names of tensors that only the base has, or has in another shape."""
+    only_instruct: tuple[str, ...]
+    """Names of tensors that only the instruct checkpoint has, or has in another shape."""
+    median_cosine: dict[str, float]
+    """Median over neurons of the cosine similarity, by kind (gate, up, down)."""
+    self_match: float
+    """Share of sampled neurons whose nearest neighbour in the other model is the neuron itself."""
+    nearest_cosine: float
+    """Median over sampled neurons of the cosine to the nearest neighbour, whichever neuron that is."""
+    neurons_sampled: int
+    """Neurons that self_match rests on."""
+    same_tokenizer: bool
+    """Whether both tokenizers give every token the same id."""
+    vocabulary_shared: float
+    """Tokens with the same id in both, over tokens in either."""
+
+
+@dataclass(frozen=True)
+class NeuronDrift:
+    """Raw and ranked weight changes of every neuron, float64, length D."""
+
+    delta_gate: Float[np.ndarray, " neurons"] | None
+    """1 - cos of the gate row; None for ungated layouts."""
+    delta_up: Float[np.ndarray, " neurons"]
+    """1 - cos of the up row."""
+    delta_down: Float[np.ndarray, " neurons"]
+    """1 - cos of the down column."""
+    delta: Float[np.ndarray, " neurons"]
+    """(z(delta_up) + z(delta_down)) / 2, z over all neurons."""
+    stability_rank: Float[np.ndarray, " neurons"]
+    """Normalised midrank of -delta: 0 = changed most, 1 = changed least."""
+    norm_up_base: Float[np.ndarray, " neurons"]
+    """L2 norm of the base's up row."""
+    norm_up_instruct: Float[np.ndarray, " neurons"]
+    """L2 norm of the instruct checkpoint's up row."""
+    norm_down_base: Float[np.ndarray, " neurons"]
+    """L2 norm of the base's down column."""
+    norm_down_instruct: Float[np.ndarray, " neurons"]
+    """L2 norm of the instruct checkpoint's down column."""
+    identical: Bool[np.ndarray, " neurons"]
+    """Gate, up and down weights bit-identical."""
+    rounding_floor: float = 0.0
+    """The 1 - cos that rounding to the coarser storage dtype can cause, about eps^2 / 6; 0 = not known."""
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """Are the H-Neurons' weights more stable than those of comparable neurons?"""
+
+    k: int
+    """Number of H-Neurons."""
+    mean_stability_rank: float | None
+    """Mean over H-Neurons, in [0, 1]; None when k is 0."""
+    matched_null: NullDistribution | None
+    """Mean stability rank of as many random neurons of the same layers."""
+    effect: float | None
+    """mean_stability_rank minus the matched null's mean."""
+    p_t: float | None
+    """One-sided Welch t-test of stability ranks, H-Neurons higher than all others (the paper's test)."""
+    p_permutation: float | None
+    """One-sided p of mean_stability_rank under the layer-matched permutation."""
+    uniform_sd: float | None
+    """1 / sqrt(12 k): SD of a mean rank under a uniform null."""
+    smallest_detectable: float | None
+    """Mean rank detected with 80 % power at one-sided 5 % under the matched null's SD."""
+    share_identical: float
+    """Share of all neurons whose weights are bit-identical."""
+    rounding_floor: float
+    """The 1 - cos that rounding to the coarser storage dtype alone can cause, about eps^2 / 6."""
+    verdict: Verdict
+    """`supported` when p_permutation < 0.05."""
+    reason: str
+    """The numbers that decided, in words."""
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """The instruct probe, weights unchanged, on the base model's own responses to one question set."""
+
+    dataset: str
+    """Name of the question set."""
+    auroc: Estimate | None
+    """AUROC over answer rows; None when a class is missing."""
+    n_faithful: int
+    """Faithful base responses scored."""
+    n_hallucinated: int
+    """Hallucinated base responses scored."""
+    baselines: dict[str, NullDistribution]
+    """By kind: refitted random and layer-matched neuron sets, transferred the same way."""
+    verdict: Verdict
+    """`supported`: the interval's lower end exceeds 0.5 and both baselines' 95th percentile."""
+    reason: str
+    """The numbers that decided, in words."""
+
+
+@dataclass(frozen=True)
+class OverlapResult:
+    """H-Neurons found independently in the base model against those of the instruct model."""
+
+    k_base: int
+    """H-Neurons found in the base."""
+    k_instruct: int
+    """H-Neurons found in the instruct checkpoint."""
+    shared: int
+    """Neurons in both sets."""
+    jaccard: float | None
+    """shared over the union; None when both sets are empty."""
+    expected: float
+    """k_base * k_instruct / D: mean under the hypergeometric null."""
+    p_hypergeometric: float | None
+    """P(overlap >= shared) under the null; None when a set is empty."""
+    p_zero: float | None
+    """P(overlap = 0) under the null; a verdict is refused above 0.5."""
+    verdict: Verdict
+    """`supported` when p_hypergeometric < 0.05 and the test has power."""
+    reason: str
+    """The numbers that decided, in words."""
+
+
+@dataclass(frozen=True)
+class ActivityTable:
+    """Mean CETT on answer tokens of every neuron, for one checkpoint and question set."""
+
+    stage: Stage
+    """Which checkpoint."""
+    dataset: str
+    """Name of the question set."""
+    n_faithful: int
+    """Faithful responses."""
+    n_hallucinated: int
+    """Hallucinated responses."""
+    mean_faithful: Float[np.ndarray, " neurons"]
+    """Mean CETT over faithful responses; NaN without any."""
+    mean_hallucinated: Float[np.ndarray, " neurons"]
+    """Mean CETT over hallucinated responses; NaN without any."""
+    standardised_difference: Float[np.ndarray, " neurons"]
+    """(hallucinated - faithful) / pooled SD; NaN where not defined."""
+    auroc: Float[np.ndarray, " neurons"]
+    """AUROC of the single neuron; NaN with one class."""
+
+
+@dataclass(frozen=True)
+class IdentificationResult:
+    """A probe on one checkpoint, and how it does on held-out questions."""
+
+    stage: Stage
+    """Which checkpoint."""
+    weights: Float[np.ndarray, " neurons"] | None
+    """theta of the probe over all D neurons; None when it could not be fitted."""
+    intercept: float | None
+    """b of the probe."""
+    C: float | None
+    """Chosen inverse regularisation strength."""
+    alpha_max: float | None
+    """The C below which every weight is zero."""
+    design: str
+    """`3-vs-1` or `1-vs-1`."""
+    intercept_penalised: bool
+    """Whether |b| is part of the objective."""
+    path: tuple[tuple[float, int, int, float], ...]
+    """Per C of the grid: (C, positive weights, non-zero weights, validation accuracy)."""
+    n_train: dict[Label, int]
+    """Responses the probe was fitted on, by label (validation included after selection)."""
+    h_neurons: Int[np.ndarray, " h"]
+    """Flat ids of the neurons with theta > 0, ascending."""
+    test: tuple["HeldOut", ...]
+    """Per question set, the in-domain one first."""
+    reason: str
+    """Why there is no probe; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A probe on held-out responses of its own model, on a balanced set."""
+
+    dataset: str
+    """Name of the question set."""
+    accuracy: Estimate | None
+    """At threshold 0.5; None when a class is missing."""
+    auroc: Estimate | None
+    """Over answer rows; None when a class is missing."""
+    random_accuracy: Estimate | None
+    """Mean accuracy of probes on as many random neurons, refitted on the same rows."""
+    random_draws: tuple[float, ...]
+    """Accuracy of each random draw."""
+    n_faithful: int
+    """Faithful responses in the balanced set."""
+    n_hallucinated: int
+    """Hallucinated responses in the balanced set."""
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """How many questions and responses each stage kept, for one task."""
+
+    stage: Stage
+    """Which checkpoint."""
+    dataset: str
+    """Name of the question set."""
+    split: str
+    """`train` (validation included) or `test`."""
+    asked: int
+    """Questions in the pool."""
+    answered: int
+    """Questions that got at least one non-empty sample."""
+    consistent: dict[Label, int]
+    """Kept, by label."""
+    span_found: dict[Label, int]
+    """Of these, with an answer span."""
+    captured: dict[Label, int]
+    """Of these, with captured vectors."""
+    fitted: dict[Label, int]
+    """Of these, used to fit or to score (after balancing)."""
+    dropped: dict[str, int]
+    """Questions dropped, by reason."""
+
+
+@dataclass(frozen=True)
+class OriginReport:
+    """Everything one comparison found."""
+
+    layers: int
+    """MLP layers."""
+    neurons_per_layer: int
+    """d_m."""
+    lineage: LineageResult
+    """Is the instruct checkpoint a descendant of the base?"""
+    funnel: tuple[Funnel, ...]
+    """One per task."""
+    identification: IdentificationResult
+    """The instruct checkpoint's probe."""
+    base_identification: IdentificationResult
+    """The base checkpoint's own probe."""
+    transfer: tuple[TransferResult, ...]
+    """One per question set."""
+    neuron_drift: NeuronDrift
+    """Every neuron's weight change."""
+    drift: DriftResult
+    """The H-Neurons' drift against matched nulls."""
+    overlap: OverlapResult
+    """Independent identification in both models."""
+    activity: tuple[ActivityTable, ...]
+    """Per checkpoint and question set."""
+    activation_correlation: Float[np.ndarray, " neurons"] | None
+    """Per neuron, Pearson r of z between the models on the same tokens; None where the tokenizers differ."""
+    verdict_transfer: Verdict
+    """Over the question sets that were given."""
+    verdict_drift: Verdict
+    """From DriftResult."""
+    verdict_overlap: Verdict
+    """From OverlapResult."""
+    overall: str
+    """One sentence."""

@@ -1,0 +1,99 @@
+"""Collections: identity of a task, order of a pool, balance, funnel."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analyses.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
+from provenance.checkpoints import Checkpoint, CheckpointRef
+from provenance.prompts import PromptFormat
+from provenance.questions import QuestionSet
+from provenance.records import Question, Response
+from provenance.sampling import Decoding
+
+SETTINGS = CollectionSettings(
+    prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
+    train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
+)  # fmt: skip
+CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
+
+
+def make_set(count: int = 9) -> QuestionSet:
+    return QuestionSet.of("set", "test", [Question(f"q{i}", f"Q {i}?", ("a",), f"q {i}") for i in range(count)])
+
+
+def pool(seed: int = 0, *, training: bool = True) -> Pool:
+    questions = make_set()
+    return make_pool(questions, {"train": questions.questions}, seed, training=training)
+
+
+def response(label: str, reason: str = "", n_right: int = 0) -> Response:
+    return Response("q", "q", "train", label, reason, 1, n_right, "", "rule")  # type: ignore[arg-type]
+
+
+def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
+    questions = make_set()
+    backwards = QuestionSet.of("set", "test", questions.questions[::-1])
+    first = [q.id for q, _ in pool().entries]
+    assert first == [q.id for q, _ in make_pool(backwards, {"train": backwards.questions}, 0, training=True).entries]
+    assert first != [q.id for q, _ in pool(seed=1).entries]
+    assert sorted(first) == [f"q{i}" for i in range(9)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"dtype": "bfloat16"},
+        {"batch_size": 8},
+        {"train_quota": 6},
+        {"samples": 4},
+        {"decoding": Decoding(temperature=0.5)},
+        {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
+        {"stop_at_newline": False},
+    ],
+)
+def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
+    one = make_task("base", CHECKPOINT, pool(), SETTINGS)
+    assert one == make_task("base", CHECKPOINT, pool(), SETTINGS)
+    assert one.key != make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change)).key  # type: ignore[arg-type]
+
+
+def test_checkpoint_and_questions_are_part_of_the_task() -> None:
+    keys = {
+        make_task("base", CHECKPOINT, pool(), SETTINGS).key,
+        make_task("base", replace(CHECKPOINT, digest="e" * 64), pool(), SETTINGS).key,
+        make_task("base", CHECKPOINT, pool(training=False), SETTINGS).key,
+        make_task("base", CHECKPOINT, pool(seed=1), SETTINGS).key,
+    }
+    assert len(keys) == 4
+
+
+def test_balance_takes_the_first_of_each_class() -> None:
+    labels = ["hallucinated", "hallucinated", "faithful", "hallucinated", "faithful", "hallucinated"]
+    rows = [replace(response(label), question_id=str(i)) for i, label in enumerate(labels)]
+    assert [r.question_id for r in balanced(rows)] == ["0", "1", "2", "4"]
+
+
+def test_one_class_is_kept_as_it_is() -> None:
+    assert len(balanced([response("hallucinated")] * 3)) == 3
+
+
+def test_the_funnel_counts_every_stage_by_label() -> None:
+    rows = [
+        response("faithful", n_right=1),
+        response("hallucinated"),
+        response("hallucinated"),
+        response("dropped", "empty"),
+        response("dropped", "refusal"),
+        response("dropped", "disagreement", n_right=1),
+        response("dropped", "no answer span"),
+        response("dropped", "no answer span", n_right=1),
+    ]
+    counted = funnel("base", pool(), rows, rows[:2])
+    assert (counted.asked, counted.answered) == (8, 7)
+    assert counted.consistent == {"faithful": 2, "hallucinated": 3}
+    assert counted.span_found == {"faithful": 1, "hallucinated": 2}
+    assert counted.captured == {"faithful": 1, "hallucinated": 1}
+    assert counted.dropped == {"disagreement": 1, "empty": 1, "no answer span": 2, "refusal": 1}

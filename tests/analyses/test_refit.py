@@ -1,0 +1,74 @@
+"""Control probes are as good as their neurons allow, on any column that a model may produce."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from analyses.refit import WEAK_C, fit_controls, fit_weakly
+from provenance.errors import FitError
+from provenance.features import Features
+from provenance.intervals import auroc
+from provenance.probe import fit_probe, training_rows
+
+Make = Callable[..., Features]
+
+
+def test_the_fit_minimises_the_stated_objective(features: Make) -> None:
+    X, y = training_rows(features(3, [0, 2], strength=1.0), "3-vs-1")
+    mean, spread = X.astype(float).mean(axis=0), X.astype(float).std(axis=0)
+    u, sign = (X - mean) / spread, np.where(y, 1.0, -1.0)
+
+    def objective(v: np.ndarray) -> float:
+        return float(WEAK_C * np.logaddexp(0, -sign * (u @ v[:3] + v[3])).sum() + v[:3] @ v[:3] / 2)
+
+    best = minimize(objective, np.zeros(4), method="BFGS", options={"gtol": 1e-3}).x
+    fitted = fit_weakly(X, y, design="3-vs-1")
+    np.testing.assert_allclose(fitted.weights * spread, best[:3], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(fitted.scores(X), u @ best[:3] + best[3], atol=2e-3)
+
+
+def test_unseen_answers_are_ranked_as_by_liblinear_at_a_large_c(features: Make) -> None:
+    X, y = training_rows(features(12, list(range(6)), strength=0.5, seed=1), "3-vs-1")
+    unseen = features(12, list(range(6)), strength=0.5, seed=2)
+    slow = fit_probe(X, y, C=1e4, design="3-vs-1").scores(unseen.answer)
+    fast = fit_weakly(X, y, design="3-vs-1").scores(unseen.answer)
+    assert auroc(fast, unseen.hallucinated) == pytest.approx(auroc(slow, unseen.hallucinated), abs=0.003)
+    assert auroc(fast, unseen.hallucinated) > 0.7
+
+
+def test_the_scale_of_cett_does_not_shrink_a_control(features: Make) -> None:
+    X, y = training_rows(features(5, [1], strength=1.0), "3-vs-1")
+    small = fit_weakly(X * np.float32(2**-20), y, design="3-vs-1")  # a power of two changes no digit
+    np.testing.assert_allclose(
+        small.scores(X * np.float32(2**-20)), fit_weakly(X, y, design="3-vs-1").scores(X), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_dead_repeated_and_separating_columns_have_a_finite_fit(features: Make) -> None:
+    X, y = training_rows(features(4, [0], strength=50.0), "1-vs-1")
+    awkward = np.concatenate([X, X[:, :1], np.zeros((len(X), 1)), np.full((len(X), 1), 0.1)], axis=1)
+    fitted = fit_weakly(awkward, y, design="1-vs-1")
+    assert np.isfinite(fitted.weights).all()
+    assert fitted.weights[[5, 6]].tolist() == [0.0, 0.0]
+    assert ((fitted.scores(awkward) > 0) == y).all()
+
+
+@pytest.mark.parametrize("spoil", ["one class", "nan"])
+def test_rows_that_cannot_be_fitted_are_refused(features: Make, spoil: str) -> None:
+    X, y = training_rows(features(3, [], strength=0.0), "1-vs-1")
+    if spoil == "nan":
+        X[3, 1] = np.nan
+    else:
+        y = np.zeros_like(y)
+    with pytest.raises(FitError):
+        fit_weakly(X, y, design="1-vs-1")
+
+
+def test_a_control_scores_rows_of_all_neurons_by_its_own_columns(features: Make) -> None:
+    data = features(9, [4, 7], strength=1.0)
+    (control,) = fit_controls(data, [np.array([7, 4])], "3-vs-1")
+    X, y = training_rows(data, "3-vs-1", np.array([7, 4]))
+    expected = fit_weakly(X, y, design="3-vs-1").scores(data.answer[:, [7, 4]])
+    np.testing.assert_allclose(control.scores(data.answer), expected, rtol=1e-12)

@@ -1,0 +1,194 @@
+"""Transfer finds planted neurons, does not find absent ones, and says when it could not know."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analyses import transfer as transfer_module
+from analyses.refit import ControlProbe, fit_weakly
+from analyses.results import TransferResult
+from analyses.transfer import overall_transfer, refit_controls, transfer, without_power
+from provenance.features import Features
+from provenance.intervals import auroc
+from provenance.probe import Probe, fit_probe, training_rows
+from provenance.records import Verdict
+
+Make = Callable[..., Features]
+LAYERS, D_M = 4, 50
+PLANTED = [12, 60, 61, 130, 170]
+DRAWS = 30
+
+
+@pytest.fixture(scope="module")
+def probe() -> Probe:
+    """A probe that reads the planted neurons, as identification on planted rows gives it."""
+    weights = np.zeros(LAYERS * D_M)
+    weights[PLANTED] = 300.0
+    return Probe(weights, -15.0, 1.0, "3-vs-1", True)
+
+
+@pytest.fixture
+def train(features: Make) -> Features:
+    return features(LAYERS * D_M, PLANTED, strength=1.5, seed=1)
+
+
+def run(probe: Probe, train: Features, base: Features, **settings: object) -> TransferResult:
+    return transfer(probe, train, base, "trivia", layers=LAYERS, d_m=D_M, draws=DRAWS, **settings)  # type: ignore[arg-type]
+
+
+def test_neurons_planted_in_both_models_are_supported(probe: Probe, train: Features, features: Make) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
+    result = run(probe, train, base)
+    assert result.verdict == "supported"
+    assert result.auroc is not None
+    assert result.auroc.estimate == auroc(probe.scores(base.answer), base.hallucinated)
+    assert result.auroc.low < result.auroc.estimate < result.auroc.high
+    assert (result.dataset, result.n_faithful, result.n_hallucinated) == ("trivia", 150, 150)
+    for kind in ("random", "layer_matched"):
+        null = result.baselines[kind]
+        assert len(null.draws) == DRAWS
+        assert null.p_value == 1 / (1 + DRAWS)
+        assert f"{null.p95:.3f} ({kind.replace('_', '-')})" in result.reason
+
+
+def test_a_fitted_probe_transfers_like_the_planted_one(train: Features, features: Make) -> None:
+    X, y = training_rows(train, "3-vs-1")
+    fitted = fit_probe(X, y, C=30.0, design="3-vs-1")
+    assert set(PLANTED) <= set(fitted.h_neurons)  # the probe found them, so the test is about transfer
+    assert run(fitted, train, features(LAYERS * D_M, PLANTED, strength=1.0, seed=2)).verdict == "supported"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_base_whose_neurons_carry_nothing_is_not_distinguishable(
+    probe: Probe, train: Features, features: Make, seed: int
+) -> None:
+    result = run(probe, train, features(LAYERS * D_M, [], strength=0.0, seed=100 + seed))
+    assert result.verdict == "not distinguishable"
+
+
+def test_a_signal_in_the_wrong_direction_is_not_supported(probe: Probe, train: Features, features: Make) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
+    result = run(probe, train, replace(base, hallucinated=~base.hallucinated))
+    assert result.auroc is not None
+    assert result.auroc.high < 0.5
+    assert result.verdict == "not distinguishable"
+
+
+def test_a_signal_that_every_neuron_carries_is_not_credited_to_the_probe(probe: Probe, features: Make) -> None:
+    everywhere = list(range(LAYERS * D_M))
+    train = features(LAYERS * D_M, everywhere, strength=0.8, seed=1)
+    result = run(probe, train, features(LAYERS * D_M, everywhere, strength=0.8, seed=2))
+    assert result.auroc is not None
+    assert result.auroc.low > 0.7  # against 0.5 alone it would have been
+    assert result.verdict == "not distinguishable"
+    assert result.baselines["random"].p95 > 0.7
+
+
+def test_a_signal_of_the_layer_is_caught_by_the_matched_sets_only(features: Make) -> None:
+    weights = np.zeros(LAYERS * D_M)
+    weights[[100, 110, 120]] = 300.0
+    probe = Probe(weights, 0.0, 1.0, "3-vs-1", True)
+    layer = list(range(100, 150))
+    train = features(LAYERS * D_M, layer, strength=1.0, seed=1)
+    result = run(probe, train, features(LAYERS * D_M, layer, strength=1.0, seed=2))
+    assert result.verdict == "not distinguishable"
+    assert result.baselines["layer_matched"].mean > result.baselines["random"].mean + 0.1
+
+
+def test_an_estimate_above_the_bar_with_an_interval_across_it_is_not_supported(
+    probe: Probe, train: Features, features: Make
+) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=0.15, faithful=20, hallucinated=20, seed=3)
+    result = run(probe, train, base)
+    assert result.auroc is not None
+    bar = max(null.p95 for null in result.baselines.values())
+    assert result.auroc.low < bar < result.auroc.estimate  # the very case that is asked about
+    assert result.verdict == "not distinguishable"
+
+
+@pytest.mark.parametrize(("faithful", "hallucinated"), [(150, 0), (0, 150)])
+def test_one_class_has_no_power_and_no_auroc(
+    probe: Probe, train: Features, features: Make, faithful: int, hallucinated: int
+) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=1.0, faithful=faithful, hallucinated=hallucinated)
+    result = run(probe, train, base)
+    assert (result.verdict, result.auroc, result.baselines) == ("no power", None, {})
+    assert (result.n_faithful, result.n_hallucinated) == (faithful, hallucinated)
+    assert "0 with" in result.reason
+
+
+def test_nine_answers_of_a_class_are_too_few_and_ten_are_enough(probe: Probe, train: Features, features: Make) -> None:
+    few, enough = (run(probe, train, features(LAYERS * D_M, PLANTED, strength=2.0, hallucinated=n)) for n in (9, 10))
+    assert few.verdict == "no power"
+    assert few.auroc is not None
+    assert "9 with hallucinated" in few.reason
+    assert enough.verdict == "supported"
+
+
+def test_many_rows_of_few_questions_have_no_power(probe: Probe, train: Features, features: Make) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=2.0)
+    grouped = replace(base, units=tuple(f"group {i % 5}" for i in range(len(base.units))))
+    assert run(probe, train, grouped).verdict == "no power"
+
+
+def test_a_probe_without_weights_has_no_power(probe: Probe, train: Features, features: Make) -> None:
+    empty = replace(probe, weights=np.zeros(LAYERS * D_M))
+    result = run(empty, train, features(LAYERS * D_M, PLANTED, strength=1.0))
+    assert result.verdict == "no power"
+    assert "no non-zero weight" in result.reason
+
+
+def test_controls_are_refitted_on_the_instruct_rows_of_other_neurons(probe: Probe, train: Features) -> None:
+    controls = refit_controls(probe, train, LAYERS, D_M, draws=4, seed=3)
+    assert set(controls) == {"random", "layer_matched"}
+    for control in (c for probes in controls.values() for c in probes):
+        assert control.columns.size == len(PLANTED)
+        assert not np.isin(control.columns, PLANTED).any()
+        X, y = training_rows(train, "3-vs-1", control.columns)
+        again = fit_weakly(X, y, design="3-vs-1")
+        np.testing.assert_array_equal(control.probe.weights, again.weights)
+    matched = controls["layer_matched"][0].columns // D_M
+    assert np.bincount(matched, minlength=LAYERS).tolist() == [1, 2, 1, 1]
+
+
+def test_a_probe_that_fills_a_layer_still_has_controls(train: Features) -> None:
+    weights = np.zeros(LAYERS * D_M)
+    weights[:45] = 1.0
+    crowded = Probe(weights, 0.0, 1.0, "3-vs-1", True)
+    controls = refit_controls(crowded, train, LAYERS, D_M, draws=2)
+    assert (controls["layer_matched"][0].columns < D_M).all()
+
+
+def test_shared_controls_give_the_same_result_as_own_ones(
+    probe: Probe, train: Features, features: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
+    shared = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS, seed=5)
+    own = run(probe, train, base, seed=5)
+
+    def refuse(*_: object) -> ControlProbe:
+        raise AssertionError
+
+    monkeypatch.setattr(transfer_module, "fit_controls", refuse)
+    assert run(probe, train, base, seed=5, controls=shared) == own
+
+
+def outcome(verdict: Verdict, features: Make) -> TransferResult:
+    return replace(without_power("d", features(2, [], strength=0.0), "why"), verdict=verdict)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "overall"),
+    [
+        (["supported", "not distinguishable", "not distinguishable"], "supported"),
+        (["not distinguishable", "supported", "supported"], "not distinguishable"),
+        (["no power", "supported", "not distinguishable"], "supported"),
+        (["no power", "not distinguishable", "supported"], "not distinguishable"),
+        (["no power", "no power"], "no power"),
+        ([], "no power"),
+    ],
+)
+def test_the_first_question_set_with_power_decides(verdicts: list[Verdict], overall: Verdict, features: Make) -> None:
+    assert overall_transfer([outcome(v, features) for v in verdicts]) == overall
