@@ -1,0 +1,165 @@
+"""Connections to the database, and the one place where its failures become errors of the toolkit.
+
+Two kinds of engines: one for the store, which writes (SQLite: write-ahead log, so that
+a killed process leaves whole transactions only), and one for queries, which the
+database itself keeps from writing.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from provenance.errors import InputError, StoreError
+
+BUSY_TIMEOUT_S = 30.0  # a bulk insert of another process may hold the write lock for that long
+
+_READING = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_TRANSACTION,
+)
+_DESCRIBING = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "read_uncommitted")
+
+_REMEDIES = {
+    "unable to open": "check that the folder exists and may be written to, or give another --db URL",
+    "readonly": "make the file and its folder writable, or give another --db URL",
+    "read-only": "make the file and its folder writable, or give another --db URL",
+    "full": "free space on that disk and give the same command again; what was written before is kept",
+    "disk i/o": "check that disk's space and health, then give the same command again",
+    "locked": "wait until the other process that writes to it is done, then give the same command again",
+    "not a database": "give another --db URL; the file was left as it is",
+    "malformed": "restore the file from a copy, or start a new one with another --db URL",
+}
+
+
+def database_url(url: str) -> URL:
+    """The parsed SQLAlchemy URL.
+
+    Raises:
+        InputError: The text is no database URL.
+    """
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise InputError(
+            "a database URL such as sqlite:///provenance.db", found=repr(url), remedy="mend --db"
+        ) from error
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file behind a SQLite URL; None for other databases and for databases in memory."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
+
+
+def writing_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
+    """An engine whose transactions are durable and whose foreign keys hold."""
+    if url.get_backend_name() != "sqlite":
+        return _engine(url)
+    engine = _engine(url, connect_args={"timeout": busy_timeout_s})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours: the driver's own leaves DDL outside transactions
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Taking the write lock at once: a lock upgrade half-way fails without waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading_engine(url: URL) -> Engine:
+    """An engine on which the database refuses every write, whatever the SQL says.
+
+    Raises:
+        InputError: There is no such database file.
+    """
+    file = sqlite_file(url)
+    if file is None:
+        return _other_reading_engine(url)
+    if not file.is_file():
+        raise InputError(
+            f"the database {str(file)!r}", found="no such file", remedy="run a comparison first, or mend --db"
+        )
+    return _engine(URL.create("sqlite"), creator=lambda: _open_read_only(file))
+
+
+def enforces_reading(engine: Engine) -> bool:
+    """Whether an engine from `reading_engine` holds against any SQL text, or is for known queries only."""
+    return engine.dialect.name == "sqlite" or engine.dialect.driver == "psycopg"
+
+
+def _other_reading_engine(url: URL) -> Engine:
+    if url.get_driver_name() != "psycopg":
+        return _engine(url, execution_options={"postgresql_readonly": True})
+    # Every statement is prepared, and a prepared statement is one statement: without that,
+    # "SELECT 1; COMMIT; DROP TABLE run" would leave the read-only transaction behind.
+    connect = {"prepare_threshold": 0, "options": "-c default_transaction_read_only=on"}
+    return _engine(url, connect_args=connect, execution_options={"postgresql_readonly": True})
+
+
+def _open_read_only(file: Path) -> sqlite3.Connection:
+    """A connection that can read `file` and nothing else."""
+    address = file.absolute().as_uri()
+    wal = file.with_name(file.name + "-wal")
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        connection.close()
+        if wal.exists():
+            raise
+        # A folder that may not be written to has no place for the log's index; nobody writes there either.
+        connection = sqlite3.connect(f"{address}?immutable=1", uri=True)
+    connection.execute("PRAGMA query_only = ON")
+    connection.set_authorizer(_reads_only)
+    return connection
+
+
+def _reads_only(action: int, argument: str | None, *_where: str | None) -> int:
+    """SQLite authorizer: reading, and nothing that attaches files or changes settings."""
+    if action in _READING or (action == sqlite3.SQLITE_PRAGMA and argument in _DESCRIBING):
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(url, **options)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise InputError(
+            f"a driver for {url.drivername!r} databases",
+            found=str(error),
+            remedy="install that driver, or use a sqlite:/// URL",
+        ) from error
+
+
+@contextmanager
+def store_errors(url: URL) -> Iterator[None]:
+    """Turns what the database reports into a StoreError that names the database and a way out."""
+    shown = url.render_as_string(hide_password=True)
+    try:
+        yield
+    except DBAPIError as error:
+        said = str(error.orig)
+        remedy = next((r for part, r in _REMEDIES.items() if part in said.lower()), "see the message above")
+        raise StoreError(f"to use the database {shown}", found=said, remedy=remedy) from error
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"text that the database {shown} can hold",
+            found=str(error),
+            remedy="mend the question file's encoding",
+        ) from error

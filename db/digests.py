@@ -1,0 +1,37 @@
+"""Content digests of stored runs: whether a run's rows are still what was saved.
+
+The one idea: a run's digest is a sum over digests of its rows, so that it depends on
+neither the order in which a database returns them nor on the kind of database.
+"""
+
+import hashlib
+import json
+
+from sqlalchemy import JSON, Connection, select
+
+from db.base import Base
+from db.schema import DERIVED, Run
+
+_MODULUS = 1 << 256
+
+
+def run_digest(connection: Connection, run_id: int) -> str:
+    """SHA-256 over every derived row of a run, added up modulo 2^256; 64 hexadecimal digits."""
+    total = 0
+    for model in DERIVED:
+        table = Base.metadata.tables[model.__tablename__]
+        nested = [i for i, column in enumerate(list(table.c)[1:]) if isinstance(column.type, JSON)]
+        chosen = select(table).where(table.c.run_id == run_id).execution_options(yield_per=20_000)
+        for row in connection.execute(chosen):
+            # The run's number is left out: the same results under another number are the same content.
+            values = list(row)[1:]
+            for i in nested:
+                values[i] = json.dumps(values[i], sort_keys=True)
+            total += int.from_bytes(hashlib.sha256(f"{table.name}{values!r}".encode()).digest(), "big")
+    return f"{total % _MODULUS:064x}"
+
+
+def verify(connection: Connection, run_id: int) -> bool | None:
+    """Whether a run's rows still have the digest stored with them; None when none was stored."""
+    stored = connection.execute(select(Run.content_digest).where(Run.id == run_id)).scalar_one_or_none()
+    return None if stored is None else run_digest(connection, run_id) == stored

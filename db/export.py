@@ -1,0 +1,75 @@
+"""Query results as a terminal table, CSV, JSON, or Parquet.
+
+The one idea: a number leaves with all its digits, except on the screen.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.table import Table
+from rich.text import Text
+
+from db.queries import QueryResult
+from provenance.errors import InputError
+
+
+def as_table(result: QueryResult, title: str = "") -> Table:
+    """A table for a terminal: numbers to the right with four digits, `-` where there is none."""
+    table = Table(title=title or None, title_justify="left")
+    for number, column in enumerate(result.columns):
+        numeric = any(isinstance(row[number], int | float) for row in result.rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in result.rows:
+        table.add_row(*(Text(shown(value)) for value in row))
+    return table
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def as_json(result: QueryResult) -> str:
+    """A JSON array with one object a row; JSON knows no infinities, so these are null too."""
+    rows = [{name: _finite(value) for name, value in record.items()} for record in result.records()]
+    return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def as_parquet(result: QueryResult) -> bytes:
+    """A Parquet file; a column of no values at all has the null type."""
+    columns = {name: [row[i] for row in result.rows] for i, name in enumerate(result.columns)}
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), out)
+    return bytes(out.getvalue())
+
+
+_ENCODERS: Mapping[str, Callable[[QueryResult], bytes]] = {
+    "csv": lambda result: result.as_csv().encode(),
+    "json": lambda result: as_json(result).encode(),
+    "parquet": as_parquet,
+}
+FORMATS = ("table", *_ENCODERS)
+"""What `--format` takes; `table` is for terminals and has no bytes."""
+
+
+def encoded(result: QueryResult, form: str) -> bytes:
+    """A result as the bytes of a file.
+
+    Raises:
+        InputError: The format is unknown, or has no bytes.
+    """
+    if form not in _ENCODERS:
+        raise InputError(f"one of the formats {', '.join(_ENCODERS)}", found=repr(form), remedy="mend --format")
+    return _ENCODERS[form](result)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,195 @@
+"""What resumable work leaves behind: responses batch by batch, captures file by file.
+
+The one idea: a batch is written in one transaction that also counts it, so the count
+says exactly where to go on after a kill, and nothing is ever there twice.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from db.base import Base
+from db.schema import CaptureRow, Checkpoint, Dataset, ResponseRow, TaskRow
+from provenance.errors import StoreError
+from provenance.records import CaptureChunk, Region, Response, Task
+
+Transaction = Callable[[], AbstractContextManager[Connection]]
+
+
+def insert_row(connection: Connection, table: type[Base], values: dict[str, Any]) -> int:
+    """Inserts one row and returns its id."""
+    key = connection.execute(insert(table).values(**values).returning(table.__table__.c.id))
+    return int(key.scalar_one())
+
+
+def task_id(connection: Connection, task: Task) -> int:
+    """The row of a task, made when its key is new.
+
+    Raises:
+        StoreError: Its checkpoint or question set is not in the database.
+    """
+    known = connection.execute(select(TaskRow.id).where(TaskRow.key == task.key)).scalar_one_or_none()
+    if known is not None:
+        return int(known)
+    checkpoint = select(Checkpoint.id).where(Checkpoint.digest == task.checkpoint_digest)
+    checkpoint_id = connection.execute(checkpoint).scalar_one_or_none()
+    values = {
+        "key": task.key,
+        "stage": task.stage,
+        "dataset": task.dataset,
+        "dataset_id": dataset_id(connection, task.dataset, task.dataset_digest),
+        "checkpoint_id": _found(checkpoint_id, "checkpoint", task.checkpoint_digest),
+        "settings": task.settings,
+        "n_batches": task.n_batches,
+        "batches_done": 0,
+    }
+    return insert_row(connection, TaskRow, values)
+
+
+def dataset_id(connection: Connection, name: str, digest: str) -> int:
+    """The row of a question set.
+
+    Raises:
+        StoreError: It was never added.
+    """
+    found = connection.execute(select(Dataset.id).where(Dataset.digest == digest)).scalar_one_or_none()
+    return _found(found, f"question set {name!r}", digest)
+
+
+def _found(number: int | None, what: str, digest: str) -> int:
+    if number is None:
+        raise StoreError(
+            f"the {what} with digest {digest[:12]}",
+            found="not in the database",
+            remedy="add it before its results",
+        )
+    return number
+
+
+class ResponseRows:
+    """The responses of one task, in the order they were written."""
+
+    def __init__(self, transaction: Transaction, task_id: int, task: Task, run_id: int) -> None:
+        self._transaction = transaction
+        self._task_id = task_id
+        self._task = task
+        self._run_id = run_id
+
+    def batches_done(self) -> int:
+        """How many batches are written; the next one to append has this number."""
+        with self._transaction() as connection:
+            return self._done(connection)
+
+    def append(self, batch: int, responses: Sequence[Response]) -> None:
+        """Writes one batch, which may be empty, in one transaction.
+
+        Raises:
+            StoreError: It is not the next batch; somebody else may be writing the same task.
+        """
+        with self._transaction() as connection:
+            done = self._done(connection)
+            if batch != done or batch >= self._task.n_batches:
+                raise StoreError(
+                    f"batch {done} of {self._task.n_batches} next, {self._task.stage} on {self._task.dataset!r}",
+                    found=f"batch {batch}",
+                    remedy="let one process at a time work on a task, and start again from batches_done()",
+                )
+            rows = select(func.count()).select_from(ResponseRow).where(ResponseRow.task_id == self._task_id)
+            first = connection.execute(rows).scalar_one()
+            if responses:
+                connection.execute(
+                    insert(ResponseRow),
+                    [self._row(batch, first + i, response) for i, response in enumerate(responses)],
+                )
+            counted = update(TaskRow).where(TaskRow.id == self._task_id).values(batches_done=batch + 1)
+            connection.execute(counted)
+
+    def responses(self) -> list[Response]:
+        """All responses written so far, in order."""
+        table = ResponseRow.__table__
+        chosen = select(table).where(table.c.task_id == self._task_id).order_by(table.c.position)
+        with self._transaction() as connection:
+            return [_response(row) for row in connection.execute(chosen)]
+
+    def _done(self, connection: Connection) -> int:
+        chosen = select(TaskRow.batches_done).where(TaskRow.id == self._task_id)
+        return int(connection.execute(chosen).scalar_one())
+
+    def _row(self, batch: int, position: int, response: Response) -> dict[str, Any]:
+        return {
+            "task_id": self._task_id,
+            "position": position,
+            "batch": batch,
+            "run_id": self._run_id,
+            "question_id": response.question_id,
+            "unit": response.unit,
+            "split": response.split,
+            "label": response.label,
+            "reason": response.reason,
+            "n_samples": response.n_samples,
+            "n_right": response.n_right,
+            "text": response.text,
+            "label_source": response.label_source,
+            "prompt_ids": list(response.prompt_ids),
+            "response_ids": list(response.response_ids),
+            "regions": [[region.name, region.start, region.stop] for region in response.regions],
+            "samples": list(response.samples),
+        }
+
+
+def _response(row: Any) -> Response:
+    return Response(
+        question_id=row.question_id,
+        unit=row.unit,
+        split=row.split,
+        label=row.label,
+        reason=row.reason,
+        n_samples=row.n_samples,
+        n_right=row.n_right,
+        text=row.text,
+        label_source=row.label_source,
+        prompt_ids=tuple(row.prompt_ids),
+        response_ids=tuple(row.response_ids),
+        regions=tuple(Region(name, start, stop) for name, start, stop in row.regions),
+        samples=tuple(row.samples),
+    )
+
+
+class CaptureRows:
+    """The files of captured vectors of one task, in the order they were written."""
+
+    def __init__(self, transaction: Transaction, task_id: int, now: Callable[[], str]) -> None:
+        self._transaction = transaction
+        self._task_id = task_id
+        self._now = now
+
+    def chunks(self) -> list[CaptureChunk]:
+        """All files written so far, in order."""
+        columns = (CaptureRow.file, CaptureRow.sha256, CaptureRow.question_ids)
+        chosen = select(*columns).where(CaptureRow.task_id == self._task_id).order_by(CaptureRow.position)
+        with self._transaction() as connection:
+            rows = connection.execute(chosen).all()
+        return [CaptureChunk(row.file, row.sha256, tuple(row.question_ids)) for row in rows]
+
+    def append(self, chunk: CaptureChunk) -> None:
+        """Notes one file, which must be complete on disk by now."""
+        last = select(func.max(CaptureRow.position)).where(CaptureRow.task_id == self._task_id)
+        with self._transaction() as connection:
+            position = connection.execute(last).scalar_one_or_none()
+            values = {
+                "task_id": self._task_id,
+                "position": 0 if position is None else position + 1,
+                "file": chunk.file,
+                "sha256": chunk.sha256,
+                "question_ids": list(chunk.question_ids),
+                "written_utc": self._now(),
+            }
+            connection.execute(insert(CaptureRow).values(**values))
+
+    def discard(self, chunk: CaptureChunk) -> None:
+        """Forgets one file, because it is gone or damaged."""
+        same = delete(CaptureRow).filter_by(task_id=self._task_id, file=chunk.file, sha256=chunk.sha256)
+        with self._transaction() as connection:
+            connection.execute(same)

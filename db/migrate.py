@@ -1,0 +1,73 @@
+"""Brings a database to this release's schema when it is opened; refuses what it does not know.
+
+Alembic is imported only when there is something to do, so that opening an up-to-date
+database stays quick.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from db.schema import HEAD, REVISIONS
+from provenance.errors import StoreError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The schema revision a database is at; None for an empty one.
+
+    Raises:
+        StoreError: The database holds tables, and they are not this toolkit's.
+    """
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if tables:
+        raise StoreError(
+            "an empty database, or one that `provenance` made",
+            found=f"tables of something else: {', '.join(sorted(tables)[:5])}",
+            remedy="give another --db URL; the database was left as it is",
+        )
+    return None
+
+
+def check_known(revision: str | None) -> None:
+    """Refuses a schema that this release does not know.
+
+    Raises:
+        StoreError: The database was written by a newer version.
+    """
+    if revision is not None and revision not in REVISIONS:
+        raise StoreError(
+            f"a database with schema {HEAD} or older",
+            found=f"schema {revision!r}, from a newer version of the toolkit",
+            remedy="upgrade the toolkit, or give another --db URL; the database was left as it is",
+        )
+
+
+def upgrade(connection: Connection) -> str:
+    """Brings the database on this connection to the newest schema, inside the caller's transaction.
+
+    Returns:
+        The revision it was at before, or "" for an empty database.
+
+    Raises:
+        StoreError: The database is from a newer version, or not this toolkit's.
+    """
+    found = revision_of(connection)
+    check_known(found)
+    if found != HEAD:
+        _run_migrations(connection)
+    return found or ""
+
+
+def _run_migrations(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,208 @@
+"""Runs named queries and read-only SQL, and says what a database holds.
+
+The one idea: reading can do no harm. Connections for reading are refused every write
+by the database itself, whatever the SQL says, so any text may be passed on.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, TextClause, func, inspect, select, table, text
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
+
+from db import migrate
+from db.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
+from db.digests import verify
+from db.named import QUERIES, Query
+from provenance.errors import InputError
+
+__all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
+
+_NEWEST = "SELECT id FROM run WHERE status = 'done' ORDER BY finished_utc DESC, id DESC LIMIT 1"
+_REFUSALS = ("readonly", "not authorized", "read-only transaction")
+_FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o")
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """A table."""
+
+    columns: tuple[str, ...]
+    """Names, in order."""
+    rows: tuple[tuple[Any, ...], ...]
+    """Values in the order of the columns; None where a number is not defined."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def as_csv(self) -> str:
+        """Comma-separated values with a header line, all digits, empty where there is no value (RFC 4180 with LF)."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return out.getvalue()
+
+
+@dataclass(frozen=True)
+class DatabaseInfo:
+    """What a database holds."""
+
+    schema: str
+    """Revision of its schema."""
+    file_bytes: int | None
+    """Size of the SQLite file; None for other databases."""
+    rows: dict[str, int]
+    """Number of rows by table."""
+    runs: tuple[dict[str, Any], ...]
+    """The `runs` query, with `intact`: whether the rows still have the digest stored with them."""
+
+
+def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float | str] | None = None) -> QueryResult:
+    """Runs a named query, or SQL text that reads.
+
+    Args:
+        source: Database URL, or an engine for reading.
+        name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
+        params: Values of parameters; `run` is the newest finished run where it is not given.
+
+    Raises:
+        InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is
+            missing or not one of the query's, or there is no finished run.
+        StoreError: The database cannot be read.
+    """
+    query = _resolve(name_or_sql)
+    with _reading(source) as connection:
+        if query.name not in QUERIES and not enforces_reading(connection.engine):
+            raise InputError(
+                "a database that can be held to reading: SQLite, or PostgreSQL through postgresql+psycopg",
+                found=connection.engine.url.drivername,
+                remedy="give another --db URL, or use a named query",
+            )
+        clause = text(query.sql)
+        values = _bind(connection, clause, query, params or {})
+        try:
+            result = connection.execute(clause, values)
+            return QueryResult(tuple(result.keys()), tuple(tuple(row) for row in result))
+        except (SQLAlchemyError, ResourceClosedError) as error:
+            raise _explained(query, error) from error
+
+
+def newest_run(source: str | Engine) -> int:
+    """The id of the run that finished last.
+
+    Raises:
+        InputError: No run has finished.
+    """
+    with _reading(source) as connection:
+        return _newest(connection)
+
+
+def info(source: str | Engine) -> DatabaseInfo:
+    """Schema, size, rows by table, and the runs with a check of their rows."""
+    with _reading(source) as connection:
+        names = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
+        counts = {
+            name: connection.execute(select(func.count()).select_from(table(name))).scalar_one() for name in names
+        }
+        found = connection.execute(text(QUERIES["runs"].sql)).mappings()
+        runs = tuple({**row, "intact": verify(connection, row["run"])} for row in list(found))
+        schema = migrate.revision_of(connection) or ""
+    file = sqlite_file(database_url(source)) if isinstance(source, str) else None
+    return DatabaseInfo(schema, None if file is None else file.stat().st_size, counts, runs)
+
+
+@contextmanager
+def _reading(source: str | Engine) -> Iterator[Connection]:
+    engine = reading_engine(database_url(source)) if isinstance(source, str) else source
+    shown = database_url(source) if isinstance(source, str) else engine.url
+    try:
+        with store_errors(shown), engine.connect() as connection:
+            revision = migrate.revision_of(connection)
+            migrate.check_known(revision)
+            if revision is None:
+                raise InputError("a database with results", found="an empty one", remedy="run a comparison first")
+            yield connection
+    finally:
+        if isinstance(source, str):
+            engine.dispose()
+
+
+def _resolve(name_or_sql: str) -> Query:
+    if name_or_sql in QUERIES:
+        return QUERIES[name_or_sql]
+    if not any(character.isspace() for character in name_or_sql.strip()):
+        raise InputError(
+            f"the name of a query ({', '.join(QUERIES)}), or SQL",
+            found=repr(name_or_sql),
+            remedy="mend the name",
+        )
+    return Query("SQL", "", name_or_sql)
+
+
+def _bind(
+    connection: Connection, clause: TextClause, query: Query, given: Mapping[str, float | str]
+) -> dict[str, float | str]:
+    """The value of every parameter: as given, else by default, else the newest run."""
+    wanted = set(clause.compile().params)
+    if extra := sorted(set(given) - wanted):
+        raise InputError(
+            f"parameters of {query.name}: {', '.join(sorted(wanted)) or 'it has none'}",
+            found=", ".join(extra),
+            remedy="leave these out",
+        )
+    values: dict[str, float | str] = {**query.defaults, **given}
+    if "run" in wanted and "run" not in values:
+        values["run"] = _newest(connection)
+    if missing := sorted(wanted - set(values)):
+        raise InputError(
+            f"values for {', '.join(missing)}",
+            found="none",
+            remedy="give them as parameters; a colon that starts no parameter is written \\:",
+        )
+    return {name: _whole(name, values[name]) for name in wanted}
+
+
+def _whole(name: str, value: float | str) -> float | str:
+    """Numbers of runs, rows and bins, which may come as text from a command line."""
+    if name not in ("run", "limit", "bins"):
+        return value
+    try:
+        return int(value)
+    except ValueError as error:
+        raise InputError(f"a whole number for {name}", found=repr(value), remedy="mend the parameter") from error
+
+
+def _newest(connection: Connection) -> int:
+    number = connection.execute(text(_NEWEST)).scalar_one_or_none()
+    if number is None:
+        raise InputError(
+            "a finished run",
+            found="none in this database",
+            remedy="finish a comparison, or name a run (see `runs`)",
+        )
+    return int(number)
+
+
+def _explained(query: Query, error: SQLAlchemyError) -> Exception:
+    """What went wrong with a query: the user's SQL, unless it is the database that failed."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    lower = said.lower()
+    if isinstance(error, ResourceClosedError) or any(part in lower for part in _REFUSALS):
+        return InputError(
+            "SQL that reads",
+            found=f"a statement that does not ({said})",
+            remedy="use SELECT; results are never changed",
+        )
+    if isinstance(error, DBAPIError) and any(part in lower for part in _FAILURES):
+        return error
+    return InputError(
+        f"SQL that this database understands, or one of {', '.join(QUERIES)}",
+        found=f"{said} in {query.name}",
+        remedy="mend the SQL; `provenance query` without a name lists the named queries",
+    )

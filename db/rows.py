@@ -1,0 +1,313 @@
+"""A report as rows: plain functions from result dataclasses to dictionaries of native values.
+
+The one idea: a number that is not defined is absent. NaN becomes NULL here, in one
+place, and (layer, index) is computed from the flat id here, in one place.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from analyses.results import (
+    ActivityTable,
+    Funnel,
+    HeldOut,
+    IdentificationResult,
+    LineageResult,
+    NullDistribution,
+    OriginReport,
+    TransferResult,
+)
+from db import schema
+from provenance.intervals import Estimate
+
+Row = Mapping[str, Any]
+BLOCK_NEURONS = 20_000
+
+
+def number(value: float | None) -> float | None:
+    """A native float, or None for NaN and None."""
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
+    """The rows of every table that is small."""
+    probes = (report.identification, report.base_identification)
+    return {
+        schema.Probe: [probe_row(probe) for probe in probes],
+        schema.ProbePath: [row for probe in probes for row in path_rows(probe)],
+        schema.ProbeNeuron: [row for probe in probes for row in probe_neuron_rows(probe, report.neurons_per_layer)],
+        schema.HeldOutRow: [
+            held_out_row(probe.stage, i, held) for probe in probes for i, held in enumerate(probe.test)
+        ],
+        schema.Transfer: [transfer_row(i, result) for i, result in enumerate(report.transfer)],
+        schema.Drift: [drift_row(report)],
+        schema.Overlap: [overlap_row(report)],
+        schema.Lineage: [lineage_row(report.lineage)],
+        schema.NullSummary: [null_summary_row(*null) for null in nulls(report)],
+        schema.NullDraw: null_draw_rows(report),
+        schema.VerdictRow: verdict_rows(report),
+        schema.FunnelRow: [funnel_row(i, funnel) for i, funnel in enumerate(report.funnel)],
+        schema.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
+        schema.ActivitySet: [activity_set_row(table) for table in report.activity],
+    }
+
+
+def neuron_rows(report: OriginReport) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
+    """The rows of the tables that have one per neuron, made as they are consumed."""
+    yield schema.Neuron, _drift_rows(report)
+    for table in report.activity:
+        yield schema.Activity, _activity_rows(table, report.neurons_per_layer)
+
+
+def probe_row(probe: IdentificationResult) -> Row:
+    """The probe itself."""
+    return {
+        "stage": probe.stage,
+        "c": number(probe.C),
+        "alpha_max": number(probe.alpha_max),
+        "intercept": number(probe.intercept),
+        "intercept_penalised": probe.intercept_penalised,
+        "design": probe.design,
+        "n_train_faithful": probe.n_train.get("faithful", 0),
+        "n_train_hallucinated": probe.n_train.get("hallucinated", 0),
+        "n_neurons": 0 if probe.weights is None else int(np.count_nonzero(probe.weights)),
+        "n_h_neurons": int(probe.h_neurons.size),
+        "reason": probe.reason,
+    }
+
+
+def path_rows(probe: IdentificationResult) -> list[Row]:
+    """Every C that was tried."""
+    names = ("c", "n_positive", "n_nonzero", "validation_accuracy")
+    return [
+        {
+            "stage": probe.stage,
+            "step": step,
+            **dict(zip(names, (float(c), int(positive), int(nonzero), number(accuracy)), strict=True)),
+        }
+        for step, (c, positive, nonzero, accuracy) in enumerate(probe.path)
+    ]
+
+
+def probe_neuron_rows(probe: IdentificationResult, neurons_per_layer: int) -> list[Row]:
+    """Neurons with a weight, and H-Neurons that were given without one."""
+    h_neurons = set(probe.h_neurons.tolist())
+    weights = {} if probe.weights is None else _nonzero(probe.weights)
+    return [
+        {
+            "stage": probe.stage,
+            "layer": neuron // neurons_per_layer,
+            "neuron_index": neuron % neurons_per_layer,
+            "weight": weights.get(neuron),
+            "is_h_neuron": neuron in h_neurons,
+        }
+        for neuron in sorted(h_neurons | set(weights))
+    ]
+
+
+def _nonzero(weights: Float[np.ndarray, " neurons"]) -> dict[int, float]:
+    flat = np.flatnonzero(weights)
+    return dict(zip(flat.tolist(), weights[flat].astype(np.float64).tolist(), strict=True))
+
+
+def held_out_row(stage: str, position: int, held: HeldOut) -> Row:
+    """A probe on held-out responses."""
+    return {
+        "stage": stage,
+        "dataset": held.dataset,
+        "position": position,
+        **interval("accuracy", held.accuracy),
+        **interval("auroc", held.auroc),
+        **interval("random_accuracy", held.random_accuracy),
+        "n_faithful": held.n_faithful,
+        "n_hallucinated": held.n_hallucinated,
+    }
+
+
+def interval(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """An estimate as three columns."""
+    if estimate is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {
+        name: number(estimate.estimate),
+        f"{name}_low": number(estimate.low),
+        f"{name}_high": number(estimate.high),
+    }
+
+
+def transfer_row(position: int, result: TransferResult) -> Row:
+    """Transfer to one question set."""
+    return {
+        "dataset": result.dataset,
+        "position": position,
+        **interval("auroc", result.auroc),
+        "n_faithful": result.n_faithful,
+        "n_hallucinated": result.n_hallucinated,
+        "verdict": result.verdict,
+        "reason": result.reason,
+    }
+
+
+def drift_row(report: OriginReport) -> Row:
+    """The H-Neurons' drift."""
+    names = (
+        "mean_stability_rank", "effect", "p_t", "p_permutation",
+        "uniform_sd", "smallest_detectable", "share_identical", "rounding_floor",
+    )  # fmt: skip
+    drift = report.drift
+    values = {name: number(getattr(drift, name)) for name in names}
+    return {"k": drift.k, **values, "verdict": drift.verdict, "reason": drift.reason}
+
+
+def overlap_row(report: OriginReport) -> Row:
+    """The overlap of the two sets."""
+    overlap = report.overlap
+    values = {name: number(getattr(overlap, name)) for name in ("jaccard", "expected", "p_hypergeometric", "p_zero")}
+    counts = {"k_base": overlap.k_base, "k_instruct": overlap.k_instruct, "shared": overlap.shared}
+    return {**counts, **values, "verdict": overlap.verdict, "reason": overlap.reason}
+
+
+def lineage_row(lineage: LineageResult) -> Row:
+    """The lineage evidence."""
+    return {
+        "verdict": lineage.verdict,
+        "share_identical_tensors": number(lineage.share_identical_tensors),
+        "tensors_compared": lineage.tensors_compared,
+        "only_base": list(lineage.only_base),
+        "only_instruct": list(lineage.only_instruct),
+        **{f"median_cosine_{kind}": number(lineage.median_cosine.get(kind)) for kind in ("gate", "up", "down")},
+        "self_match": number(lineage.self_match),
+        "nearest_cosine": number(lineage.nearest_cosine),
+        "neurons_sampled": lineage.neurons_sampled,
+        "same_tokenizer": lineage.same_tokenizer,
+        "vocabulary_shared": number(lineage.vocabulary_shared),
+    }
+
+
+def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
+    """Every null distribution with its claim, question set and kind."""
+    found = [
+        ("transfer", result.dataset, kind, null)
+        for result in report.transfer
+        for kind, null in result.baselines.items()
+    ]
+    matched = report.drift.matched_null
+    return found if matched is None else [*found, ("drift", "", matched.kind, matched)]
+
+
+def null_summary_row(claim: str, dataset: str, kind: str, null: NullDistribution) -> Row:
+    """A null, summed up."""
+    return {
+        "claim": claim,
+        "dataset": dataset,
+        "kind": kind,
+        "draws": len(null.draws),
+        **{name: number(getattr(null, name)) for name in ("mean", "low", "high", "p95", "p_value")},
+    }
+
+
+def null_draw_rows(report: OriginReport) -> list[Row]:
+    """Every draw of every null, and of the random probes of identification."""
+    drawn = [
+        (claim, "base" if claim == "transfer" else "", dataset, kind, null.draws)
+        for claim, dataset, kind, null in nulls(report)
+    ]
+    for probe in (report.identification, report.base_identification):
+        drawn += [("identification", probe.stage, held.dataset, "random", held.random_draws) for held in probe.test]
+    names = ("claim", "stage", "dataset", "kind")
+    return [
+        {**dict(zip(names, key, strict=True)), "draw": draw, "value": number(value)}
+        for *key, draws in drawn
+        for draw, value in enumerate(draws)
+    ]
+
+
+def verdict_rows(report: OriginReport) -> list[Row]:
+    """One row a claim, with the numbers that decided in words, and the sentence over all."""
+    transfer = "; ".join(f"{result.dataset}: {result.reason}" for result in report.transfer)
+    return [
+        {"claim": "transfer", "verdict": report.verdict_transfer, "words": transfer},
+        {"claim": "drift", "verdict": report.verdict_drift, "words": report.drift.reason},
+        {"claim": "overlap", "verdict": report.verdict_overlap, "words": report.overlap.reason},
+        {"claim": "overall", "verdict": None, "words": report.overall},
+    ]
+
+
+def funnel_row(position: int, funnel: Funnel) -> Row:
+    """What each stage kept."""
+    stages = ("consistent", "span_found", "captured", "fitted")
+    kept = {
+        f"{name}_{label}": getattr(funnel, name).get(label, 0)
+        for name in stages
+        for label in ("faithful", "hallucinated")
+    }
+    about = {"stage": funnel.stage, "dataset": funnel.dataset, "split": funnel.split, "position": position}
+    return {**about, "asked": funnel.asked, "answered": funnel.answered, **kept}
+
+
+def funnel_drop_rows(funnel: Funnel) -> list[Row]:
+    """What was dropped, by reason."""
+    about = {"stage": funnel.stage, "dataset": funnel.dataset, "split": funnel.split}
+    return [{**about, "reason": reason, "n_questions": n} for reason, n in funnel.dropped.items()]
+
+
+def activity_set_row(table: ActivityTable) -> Row:
+    """The responses behind an activity table."""
+    counts = {"n_faithful": table.n_faithful, "n_hallucinated": table.n_hallucinated}
+    return {"stage": table.stage, "dataset": table.dataset, **counts}
+
+
+def _drift_rows(report: OriginReport) -> Iterator[Row]:
+    drift = report.neuron_drift
+    names = (
+        "delta_up", "delta_gate", "delta_down", "delta", "stability_rank",
+        "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct", "identical",
+    )  # fmt: skip
+    size = drift.delta.size
+    columns: dict[str, np.ndarray | None] = {name: getattr(drift, name) for name in names}
+    columns |= {
+        "is_h_neuron": _members(report.identification.h_neurons, size),
+        "is_base_h_neuron": _members(report.base_identification.h_neurons, size),
+        "probe_weight": report.identification.weights,
+        "base_probe_weight": report.base_identification.weights,
+        "activation_correlation": report.activation_correlation,
+    }
+    return _columns_as_rows(columns, size, report.neurons_per_layer, {})
+
+
+def _activity_rows(table: ActivityTable, neurons_per_layer: int) -> Iterator[Row]:
+    names = ("mean_faithful", "mean_hallucinated", "standardised_difference", "auroc")
+    columns: dict[str, np.ndarray | None] = {name: getattr(table, name) for name in names}
+    fixed = {"stage": table.stage, "dataset": table.dataset}
+    return _columns_as_rows(columns, table.auroc.size, neurons_per_layer, fixed)
+
+
+def _members(flat: Int[np.ndarray, " h"], size: int) -> Bool[np.ndarray, " neurons"]:
+    member = np.zeros(size, dtype=bool)
+    member[flat] = True
+    return member
+
+
+def _columns_as_rows(
+    columns: Mapping[str, np.ndarray | None], size: int, neurons_per_layer: int, fixed: Row
+) -> Iterator[Row]:
+    """Turns columns into rows block by block, so that the native values of all never stand in memory."""
+    names = ("layer", "neuron_index", *columns)
+    for start in range(0, size, BLOCK_NEURONS):
+        flat = np.arange(start, min(start + BLOCK_NEURONS, size))
+        values = [None if column is None else column[start : start + BLOCK_NEURONS] for column in columns.values()]
+        lists = [_native(value, flat.size) for value in (flat // neurons_per_layer, flat % neurons_per_layer, *values)]
+        yield from ({**fixed, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True))
+
+
+def _native(values: Float[np.ndarray, " n"] | np.ndarray | None, size: int) -> list[Any]:
+    if values is None:
+        return [None] * size
+    if values.dtype.kind != "f":
+        return list(values.tolist())
+    wide = values.astype(np.float64)
+    # NaN is the one value that differs from itself; the common case has none and skips the loop.
+    return [None if v != v else v for v in wide.tolist()] if np.isnan(wide).any() else list(wide.tolist())  # noqa: PLR0124

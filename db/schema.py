@@ -1,0 +1,83 @@
+"""The schema of the neuron database, all tables in one place.
+
+The one idea: every row leads back to a run. Inputs (checkpoints, question sets) are
+known by content digest and shared between runs; collected work (tasks, responses,
+captures) is keyed by what determines it and shared as well (`db.schema_work`);
+everything derived from them belongs to one run and is replaced as a whole when that
+run is computed again (`db.schema_results`).
+"""
+
+from db.base import Base
+from db.schema_results import (
+    Activity,
+    ActivitySet,
+    Drift,
+    FunnelDrop,
+    FunnelRow,
+    HeldOutRow,
+    Lineage,
+    Neuron,
+    NullDraw,
+    NullSummary,
+    Overlap,
+    Probe,
+    ProbeNeuron,
+    ProbePath,
+    Transfer,
+    VerdictRow,
+)
+from db.schema_work import (
+    CaptureRow,
+    Checkpoint,
+    Dataset,
+    Family,
+    QuestionRow,
+    ResponseRow,
+    Run,
+    RunDataset,
+    RunTask,
+    TaskRow,
+)
+
+__all__ = [
+    "DERIVED",
+    "HEAD",
+    "REVISIONS",
+    "Activity",
+    "ActivitySet",
+    "Base",
+    "CaptureRow",
+    "Checkpoint",
+    "Dataset",
+    "Drift",
+    "Family",
+    "FunnelDrop",
+    "FunnelRow",
+    "HeldOutRow",
+    "Lineage",
+    "Neuron",
+    "NullDraw",
+    "NullSummary",
+    "Overlap",
+    "Probe",
+    "ProbeNeuron",
+    "ProbePath",
+    "QuestionRow",
+    "ResponseRow",
+    "Run",
+    "RunDataset",
+    "RunTask",
+    "TaskRow",
+    "Transfer",
+    "VerdictRow",
+]
+
+REVISIONS = ("0001",)
+"""Every schema this release can read or upgrade, oldest first."""
+HEAD = REVISIONS[-1]
+
+DERIVED: tuple[type[Base], ...] = (
+    RunDataset, Probe, ProbePath, ProbeNeuron, Neuron, Activity, ActivitySet, HeldOutRow, Transfer, Drift,
+    Overlap, Lineage, NullSummary, NullDraw, VerdictRow, FunnelRow, FunnelDrop,
+)  # fmt: skip
+"""Tables whose rows belong to one run and are written together."""

@@ -1,0 +1,227 @@
+"""The store: the one writer of the database.
+
+The one idea: whatever is written is written in one transaction that a kill leaves
+whole or absent. Inputs are added once and known by digest, a run is known by its key
+and continued when the same command is given again, and a run's results are replaced
+as a whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Literal, Self
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from analyses.results import OriginReport
+from db import migrate
+from db.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
+from db.logs import CaptureRows, ResponseRows, insert_row, task_id
+from db.save import write_report
+from db.schema import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
+from provenance.errors import StoreError
+from provenance.records import CheckpointInfo, Question, Task
+
+
+def utc_now() -> str:
+    """The time as the database writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Store:
+    """An open database. Use as a context manager, or call `close`.
+
+    Args:
+        engine: Writes durable transactions, see `db.connect.writing_engine`.
+        url: As the user gave it, for messages.
+    """
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self.url = url
+
+    @classmethod
+    def open(cls, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
+        """Opens a database, creating it or bringing it to this release's schema.
+
+        Args:
+            url: SQLAlchemy URL.
+            busy_timeout_s: How long a transaction waits for another process's.
+
+        Raises:
+            InputError: The URL cannot be read, or its driver is not installed.
+            StoreError: The database is from a newer version, is something else, or
+                cannot be written.
+        """
+        store = cls(writing_engine(database_url(url), busy_timeout_s=busy_timeout_s), url)
+        try:
+            with store.transaction() as connection:
+                migrate.upgrade(connection)
+        except StoreError:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end, or leaves no trace.
+
+        Raises:
+            StoreError: The database failed: full disk, read-only, locked, damaged.
+        """
+        with store_errors(self._engine.url), self._engine.begin() as connection:
+            yield connection
+
+    def begin_run(
+        self,
+        command: str,
+        key: str,
+        base: CheckpointInfo,
+        instruct: CheckpointInfo,
+        settings: Mapping[str, object],
+        seed: int,
+        versions: Mapping[str, str],
+    ) -> int:
+        """Starts a run, or continues the one with the same key.
+
+        Returns:
+            The run's id.
+        """
+        with self.transaction() as connection:
+            known = connection.execute(select(Run.id, Run.resumed).where(Run.key == key)).first()
+            if known is not None:
+                again = {"status": "running", "resumed": known.resumed + 1, "versions": dict(versions)}
+                connection.execute(update(Run).where(Run.id == known.id).values(**again))
+                return int(known.id)
+            values = {
+                "key": key,
+                "family_id": _family(connection, base, instruct),
+                "command": command,
+                "settings": dict(settings),
+                "seed": seed,
+                "versions": dict(versions),
+                "status": "running",
+                "resumed": 0,
+                "started_utc": utc_now(),
+                "durations_ms": {},
+            }
+            return insert_row(connection, Run, values)
+
+    def finish_run(
+        self,
+        run_id: int,
+        status: Literal["done", "failed"],
+        durations_ms: Mapping[str, float],
+        peak_memory_bytes: int,
+    ) -> None:
+        """Records how a run ended, how long its stages took, and the memory it needed."""
+        values = {
+            "status": status,
+            "finished_utc": utc_now(),
+            "durations_ms": dict(durations_ms),
+            "peak_memory_bytes": peak_memory_bytes,
+        }
+        with self.transaction() as connection:
+            done = connection.execute(update(Run).where(Run.id == run_id).values(**values))
+            if done.rowcount != 1:
+                raise _no_run(run_id)
+
+    def add_questions(self, name: str, digest: str, source: str, questions: Sequence[Question]) -> None:
+        """Adds a question set, unless one with this digest is there already."""
+        with self.transaction() as connection:
+            if connection.execute(select(Dataset.id).where(Dataset.digest == digest)).first() is not None:
+                return
+            about = {"name": name, "digest": digest, "source": source, "n_questions": len(questions)}
+            dataset_id = insert_row(connection, Dataset, {**about, "added_utc": utc_now()})
+            rows = [
+                {
+                    "dataset_id": dataset_id,
+                    "position": position,
+                    "question_id": question.id,
+                    "text": question.text,
+                    "answers": list(question.answers),
+                    "unit": question.unit,
+                }
+                for position, question in enumerate(questions)
+            ]
+            if rows:
+                connection.execute(insert(QuestionRow), rows)
+
+    def questions(self, digest: str) -> list[Question]:
+        """The questions of a set, in the order they were added."""
+        columns = (QuestionRow.question_id, QuestionRow.text, QuestionRow.answers, QuestionRow.unit)
+        chosen = select(*columns).join(Dataset, Dataset.id == QuestionRow.dataset_id)
+        with self.transaction() as connection:
+            rows = connection.execute(chosen.where(Dataset.digest == digest).order_by(QuestionRow.position)).all()
+        return [Question(row.question_id, row.text, tuple(row.answers), row.unit) for row in rows]
+
+    def response_log(self, task: Task, run_id: int) -> ResponseRows:
+        """The responses of a task, shared by all runs with its key; `run_id` is noted as one of them."""
+        with self.transaction() as connection:
+            number = task_id(connection, task)
+            link = {"run_id": run_id, "task_id": number}
+            if connection.execute(select(RunTask).filter_by(**link)).first() is None:
+                connection.execute(insert(RunTask), link)
+        return ResponseRows(self.transaction, number, task, run_id)
+
+    def capture_log(self, task: Task) -> CaptureRows:
+        """The files of captured vectors of a task."""
+        with self.transaction() as connection:
+            number = task_id(connection, task)
+        return CaptureRows(self.transaction, number, utc_now)
+
+    def save_report(self, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
+        """Replaces everything derived that a run had by what this report says, in one transaction.
+
+        Args:
+            run_id: From `begin_run`.
+            report: The results.
+            datasets: Digest of each question set that the report names, by name.
+
+        Raises:
+            StoreError: A question set was never added, or the database failed.
+        """
+        with self.transaction() as connection:
+            if connection.execute(select(Run.id).where(Run.id == run_id)).first() is None:
+                raise _no_run(run_id)
+            write_report(connection, run_id, report, datasets)
+
+
+def _no_run(run_id: int) -> StoreError:
+    return StoreError(f"run {run_id}", found="no such run in the database", remedy="start it with begin_run")
+
+
+def _family(connection: Connection, base: CheckpointInfo, instruct: CheckpointInfo) -> int:
+    pair = {"base_id": _checkpoint(connection, base), "instruct_id": _checkpoint(connection, instruct)}
+    known = connection.execute(select(Family.id).filter_by(**pair)).scalar_one_or_none()
+    return int(known) if known is not None else insert_row(connection, Family, pair)
+
+
+def _checkpoint(connection: Connection, info: CheckpointInfo) -> int:
+    values = {
+        "ref": info.ref,
+        "model_type": info.model_type,
+        "layers": info.layers,
+        "neurons_per_layer": info.neurons_per_layer,
+        "hidden_size": info.hidden_size,
+        "dtype": info.dtype,
+        "commit_sha": info.commit,
+    }
+    known = connection.execute(select(Checkpoint.id).where(Checkpoint.digest == info.digest)).scalar_one_or_none()
+    if known is None:
+        return insert_row(connection, Checkpoint, {"digest": info.digest, "added_utc": utc_now(), **values})
+    connection.execute(update(Checkpoint).where(Checkpoint.id == known).values(**values))
+    return int(known)

@@ -1,0 +1,41 @@
+"""A run's place in the database, as the collecting code wants it.
+
+The one idea: responses are rows; captured vectors are files in a folder beside the
+database, and only their names and digests are rows.
+"""
+
+from pathlib import Path
+
+from db.connect import database_url, sqlite_file
+from db.logs import CaptureRows, ResponseRows
+from db.store import Store
+from provenance.records import Task
+
+
+class RunWorkspace:
+    """Implements `analyses.collection.Workspace` for one run.
+
+    Args:
+        store: An open store.
+        run_id: Of the run.
+    """
+
+    def __init__(self, store: Store, run_id: int) -> None:
+        self._store = store
+        self._run_id = run_id
+        self.captures = captures_folder(store.url)
+
+    def response_log(self, task: Task) -> ResponseRows:
+        """Responses of a task."""
+        return self._store.response_log(task, self._run_id)
+
+    def capture_log(self, task: Task) -> CaptureRows:
+        """Captured files of a task."""
+        return self._store.capture_log(task)
+
+
+def captures_folder(url: str) -> Path:
+    """Where captured vectors of a database lie: `NAME.captures` beside a SQLite file, else in the working folder."""
+    parsed = database_url(url)
+    file = sqlite_file(parsed)
+    return (file or Path(str(parsed.database or "provenance"))).with_suffix(".captures")

@@ -1,0 +1,292 @@
+"""A small report made by hand, in the sizes that figures and tables must cope with, and a store that holds it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from analyses.results import (
+    ActivityTable,
+    DriftResult,
+    Funnel,
+    HeldOut,
+    IdentificationResult,
+    LineageResult,
+    NeuronDrift,
+    NullDistribution,
+    OriginReport,
+    OverlapResult,
+    TransferResult,
+)
+from db.store import Store
+from provenance.intervals import Estimate
+from provenance.records import CheckpointInfo, Question, Region, Response, Task
+
+LAYERS, PER_LAYER = 4, 16
+SETS = ("in-domain", "other-domain")
+BASE = CheckpointInfo("org/base", "b" * 64, "llama", LAYERS, PER_LAYER, 8, "float32")
+INSTRUCT = CheckpointInfo("org/instruct@0123abc", "c" * 64, "llama", LAYERS, PER_LAYER, 8, "bfloat16", "0123abc")
+
+
+def null_of(kind: str, draws: np.ndarray, observed: float) -> NullDistribution:
+    low, high, p95 = np.quantile(draws, [0.025, 0.975, 0.95])
+    p_value = (1 + int((draws >= observed).sum())) / (1 + draws.size)
+    return NullDistribution(
+        kind, tuple(draws.tolist()), float(draws.mean()), float(low), float(high), float(p95), p_value
+    )
+
+
+def transfer_of(
+    dataset: str, auroc: float, rng: np.random.Generator, n: tuple[int, int] = (200, 180), draws: int = 40
+) -> TransferResult:
+    baselines = {
+        "random": null_of("random", rng.normal(0.55, 0.03, draws), auroc),
+        "layer_matched": null_of("layer_matched", rng.normal(0.6, 0.03, draws), auroc),
+    }
+    verdict = "supported" if auroc > 0.7 else "not distinguishable"
+    estimate = Estimate(auroc, auroc - 0.04, auroc + 0.04, sum(n))
+    return TransferResult(dataset, estimate, n[0], n[1], baselines, verdict, f"AUROC {auroc:.2f} against nulls")
+
+
+def no_power_of(dataset: str) -> TransferResult:
+    return TransferResult(dataset, None, 0, 37, {}, "no power", "no faithful responses")
+
+
+def drift_of(size: int, rng: np.random.Generator) -> NeuronDrift:
+    delta = rng.normal(size=size)
+    order = np.argsort(np.argsort(-delta))
+    positive = np.abs(rng.normal(size=(6, size)))
+    return NeuronDrift(
+        delta_gate=positive[0] * 1e-3,
+        delta_up=positive[1] * 1e-3,
+        delta_down=positive[2] * 1e-3,
+        delta=delta,
+        stability_rank=order / (size - 1),
+        norm_up_base=positive[3],
+        norm_up_instruct=positive[3] * 1.01,
+        norm_down_base=positive[4],
+        norm_down_instruct=positive[5],
+        identical=rng.random(size) < 0.1,
+    )
+
+
+def identification_of(stage: str, h_neurons: np.ndarray, size: int, sets: tuple[str, ...]) -> IdentificationResult:
+    weights = np.zeros(size)
+    weights[h_neurons] = 1.5
+    weights[(h_neurons[:1] + 1) % size] = -0.5
+    held = tuple(
+        HeldOut(
+            name,
+            Estimate(0.81, 0.78, 0.84, 400),
+            Estimate(0.88, 0.85, 0.9, 400),
+            Estimate(0.6, 0.57, 0.63, 400),
+            (0.59, 0.61),
+            200,
+            200,
+        )
+        for name in sets
+    )
+    return IdentificationResult(
+        stage=stage,
+        weights=weights,
+        intercept=-0.25,
+        C=1.0,
+        alpha_max=0.01,
+        design="3-vs-1",
+        intercept_penalised=True,
+        path=((0.1, 2, 3, 0.7), (1.0, h_neurons.size, h_neurons.size + 1, 0.8)),
+        n_train={"faithful": 300, "hallucinated": 299},
+        h_neurons=h_neurons,
+        test=held,
+        reason="",
+    )
+
+
+def activity_of(stage: str, dataset: str, size: int, rng: np.random.Generator) -> ActivityTable:
+    means = np.abs(rng.normal(0.02, 0.005, size=(2, size)))
+    auroc = rng.random(size)
+    auroc[0] = np.nan
+    return ActivityTable(stage, dataset, 200, 180, means[0], means[1], rng.normal(size=size), auroc)
+
+
+def lineage_of() -> LineageResult:
+    return LineageResult(
+        verdict="descendant",
+        share_identical_tensors=0.25,
+        tensors_compared=38,
+        only_base=(),
+        only_instruct=("lm_head.weight",),
+        median_cosine={"gate": 0.9991, "up": 0.9992, "down": 0.9993},
+        self_match=1.0,
+        nearest_cosine=0.9992,
+        neurons_sampled=64,
+        same_tokenizer=True,
+        vocabulary_shared=1.0,
+    )
+
+
+def drift_result_of(ranks: np.ndarray, h_neurons: np.ndarray, rng: np.random.Generator) -> DriftResult:
+    k = int(h_neurons.size)
+    mean = float(ranks[h_neurons].mean())
+    matched = null_of("layer_matched", rng.normal(0.52, 1 / np.sqrt(12 * k), 200), mean)
+    return DriftResult(
+        k=k,
+        mean_stability_rank=mean,
+        matched_null=matched,
+        effect=mean - matched.mean,
+        p_t=0.012,
+        p_permutation=matched.p_value,
+        uniform_sd=float(1 / np.sqrt(12 * k)),
+        smallest_detectable=0.7,
+        share_identical=0.1,
+        rounding_floor=1e-6,
+        verdict="supported" if matched.p_value < 0.05 else "not distinguishable",
+        reason=f"mean rank {mean:.3f} against {matched.mean:.3f}",
+    )
+
+
+def funnel_of(stage: str, dataset: str, split: str) -> Funnel:
+    both = {"faithful": 200, "hallucinated": 180}
+    return Funnel(
+        stage,
+        dataset,
+        split,
+        700,
+        690,
+        both,
+        both,
+        both,
+        {"faithful": 180, "hallucinated": 180},
+        {"refusal": 12, "disagreement": 298},
+    )
+
+
+def report_of(
+    transfer: tuple[TransferResult, ...] | None = None,
+    *,
+    k: int = 6,
+    layers: int = LAYERS,
+    per_layer: int = PER_LAYER,
+    seed: int = 0,
+    stable: float = 0.0,
+) -> OriginReport:
+    """A report whose every part holds something; `stable` pulls the H-Neurons towards rank 1."""
+    rng = np.random.default_rng(seed)
+    size = layers * per_layer
+    transfer = transfer or tuple(transfer_of(name, 0.9 - 0.25 * i, rng) for i, name in enumerate(SETS))
+    drift = drift_of(size, rng)
+    odds = np.exp(stable * drift.stability_rank)
+    h_neurons = np.sort(rng.choice(size, size=k, replace=False, p=odds / odds.sum()))
+    base_h = h_neurons[: k // 2]
+    sets = tuple(result.dataset for result in transfer)
+    result = drift_result_of(drift.stability_rank, h_neurons, rng)
+    correlation = rng.uniform(0.5, 1, size)
+    correlation[3] = np.nan
+    overlap = OverlapResult(k // 2, k, k // 2, 0.5, k * k / 2 / size, 0.001, 0.8, "supported", "shared by half")
+    return OriginReport(
+        layers=layers,
+        neurons_per_layer=per_layer,
+        lineage=lineage_of(),
+        funnel=(
+            funnel_of("instruct", sets[0], "train"),
+            *(funnel_of(stage, name, "test") for stage in ("base", "instruct") for name in sets),
+        ),
+        identification=identification_of("instruct", h_neurons, size, sets),
+        base_identification=identification_of("base", base_h, size, sets),
+        transfer=transfer,
+        neuron_drift=drift,
+        drift=result,
+        overlap=overlap,
+        activity=tuple(activity_of(stage, name, size, rng) for stage in ("base", "instruct") for name in sets),
+        activation_correlation=correlation,
+        verdict_transfer=transfer[0].verdict,
+        verdict_drift=result.verdict,
+        verdict_overlap="supported",
+        overall="The H-Neurons are readable in the base model.",
+    )
+
+
+def no_probe_report() -> OriginReport:
+    """What remains when no probe could be fitted and the base has one class only."""
+    report = report_of((no_power_of(SETS[0]),))
+    none = replace(
+        report.identification,
+        weights=None,
+        intercept=None,
+        C=None,
+        alpha_max=None,
+        path=(),
+        h_neurons=np.array([], dtype=np.int64),
+        test=(HeldOut(SETS[0], None, None, None, (), 0, 37),),
+        reason="no faithful responses to fit on",
+    )
+    drift = DriftResult(0, None, None, None, None, None, None, None, 0.1, 1e-6, "no power", "no H-Neurons")
+    return replace(
+        report,
+        identification=none,
+        base_identification=replace(none, stage="base"),
+        drift=drift,
+        overlap=OverlapResult(0, 0, 0, None, 0.0, None, None, "no power", "no H-Neurons in either"),
+        verdict_transfer="no power",
+        verdict_drift="no power",
+        verdict_overlap="no power",
+        activation_correlation=None,
+        overall="There is no probe, so nothing can be said.",
+    )
+
+
+def digests_of(report: OriginReport) -> dict[str, str]:
+    return {result.dataset: f"digest of {result.dataset}" for result in report.transfer}
+
+
+def questions_of(n: int = 3) -> list[Question]:
+    return [Question(f"q{i}", f"Who wrote “Œuvre {i}”?", ("A\nB", "Ω"), f"who wrote {i}") for i in range(n)]
+
+
+def begin(store: Store, key: str = "k1", *, command: str = "compare") -> int:
+    return store.begin_run(
+        command,
+        key,
+        BASE,
+        INSTRUCT,
+        {"samples": 10, "C": [0.1, 1.0]},
+        7,
+        {"torch": "2.13.0", "provenance": "0.1.0"},
+    )
+
+
+def stored_run(store: Store, report: OriginReport, key: str = "k1") -> int:
+    """Writes a whole finished run and returns its id."""
+    for name, digest in digests_of(report).items():
+        store.add_questions(name, digest, f"{name}.jsonl", questions_of())
+    run_id = begin(store, key)
+    store.save_report(run_id, report, digests_of(report))
+    store.finish_run(run_id, "done", {"drift": 12.5, "generate": 1000.0}, 123_456_789)
+    return run_id
+
+
+def task_of(key: str = "t1", *, n_batches: int = 3) -> Task:
+    settings: dict[str, object] = {"template": "{question}\nAnswer:", "top_k": 50}
+    return Task(key, "base", SETS[0], BASE.digest, f"digest of {SETS[0]}", settings, n_batches)
+
+
+def kept_response(number: int) -> Response:
+    """As in the kept old databases, which are SQL text and cannot hold a NUL."""
+    return replace(response_of(number), text=f"l’été {number}")
+
+
+def response_of(number: int) -> Response:
+    return Response(
+        question_id=f"q{number}",
+        unit=f"who wrote {number}",
+        split="train",
+        label="faithful" if number % 2 else "dropped",
+        reason="" if number % 2 else "refusal",
+        n_samples=10,
+        n_right=9,
+        text=f"l’été {number}\x00\n",
+        label_source="rule",
+        prompt_ids=(1, 2, 3),
+        response_ids=(number, 5),
+        regions=(Region("special", 0, 1), Region("question", 1, 3), Region("answer", 3, 5)),
+        samples=("a", "b"),
+    )

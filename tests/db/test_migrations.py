@@ -1,0 +1,87 @@
+"""Migrations and models agree, and databases kept from every released schema still open."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from synthetic import kept_response, report_of, stored_run, task_of
+
+from db import schema
+from db.base import Base
+from db.migrate import MIGRATIONS
+from db.queries import info, run_query
+from db.store import Store
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def old_database(revision: str, folder: Path) -> str:
+    file = folder / "old.db"
+    connection = sqlite3.connect(file)
+    connection.executescript((ASSETS / f"{revision}.sql").read_text())
+    connection.close()
+    return f"sqlite:///{file}"
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(store: Store) -> None:
+    with store.transaction() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_difference_between_models_and_database_would_be_seen(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("ALTER TABLE transfer ADD COLUMN surprise INTEGER"))
+        connection.execute(text("DROP INDEX neuron_by_rank"))
+        assert len(compare_metadata(MigrationContext.configure(connection), Base.metadata)) == 2
+
+
+def test_bulk_tables_are_stored_in_key_order_without_a_second_copy(store: Store) -> None:
+    with store.transaction() as connection:
+        sql = "SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%' ORDER BY name"
+        found = connection.execute(text(sql)).scalars().all()
+    assert found == ["activity", "neuron", "null_draw", "question", "response"]
+
+
+def test_the_revisions_that_the_code_names_are_the_migrations_there_are() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(schema.REVISIONS))
+
+
+def test_every_table_says_what_one_row_is() -> None:
+    silent = [
+        mapper.class_.__name__
+        for mapper in Base.registry.mappers
+        if not (mapper.class_.__doc__ or "").startswith("One row: ")
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("revision", schema.REVISIONS)
+def test_a_kept_old_database_is_upgraded_and_read(revision: str, tmp_path: Path) -> None:
+    url = old_database(revision, tmp_path)
+    with Store.open(url) as store:
+        with store.transaction() as connection:
+            context = MigrationContext.configure(connection)
+            assert context.get_current_revision() == schema.HEAD
+            assert compare_metadata(context, Base.metadata) == []
+        log = store.response_log(task_of(), 1)
+        assert log.responses() == [kept_response(1), kept_response(2)]
+        assert log.batches_done() == 1
+    assert [row["auroc"] for row in run_query(url, "transfer").records()] == [0.9, 0.65]
+    assert info(url).runs[0]["intact"] is True
+
+
+def test_an_old_database_takes_new_runs(tmp_path: Path) -> None:
+    url = old_database(schema.REVISIONS[0], tmp_path)
+    with Store.open(url) as store:
+        assert stored_run(store, report_of(), "a new key") == 2
+    assert info(url).rows["run"] == 2

@@ -1,0 +1,65 @@
+"""The same store on PostgreSQL; needs an empty database at PROVENANCE_POSTGRES_URL, whose tables it drops."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from synthetic import kept_response, report_of, stored_run, task_of
+
+from db.base import Base
+from db.queries import QUERIES, info, run_query
+from db.store import Store
+from provenance.errors import InputError
+
+URL = os.environ.get("PROVENANCE_POSTGRES_URL", "")
+pytestmark = pytest.mark.skipif(not URL, reason="PROVENANCE_POSTGRES_URL names no database")
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with Store.open(URL) as store:
+        stored_run(store, report_of())
+    yield URL
+    with Store.open(URL) as store, store.transaction() as connection:
+        Base.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+
+
+def test_migrations_make_exactly_the_tables_of_the_models_there_too(server: str) -> None:
+    with Store.open(server) as store, store.transaction() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_named_queries_give_the_numbers_that_sqlite_gives(server: str, finished: str) -> None:
+    for name in sorted(set(QUERIES) - {"run", "runs", "lineage"}):  # times, and types of JSON and truth, differ
+        ours, theirs = run_query(server, name), run_query(finished, name)
+        assert ours.columns == theirs.columns
+        assert [list(row) for row in ours.rows] == [list(row) for row in theirs.rows], name
+    digests = [run_query(url, "run").records()[0]["content_digest"] for url in (server, finished)]
+    assert digests[0] == digests[1]
+
+
+def test_responses_come_back_exactly(server: str) -> None:
+    with Store.open(server) as store:
+        log = store.response_log(task_of(), 1)
+        log.append(0, [kept_response(1), kept_response(4)])
+        assert log.responses() == [kept_response(1), kept_response(4)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM run",
+        "SELECT 1; COMMIT; DROP TABLE activity",
+        "SET default_transaction_read_only = off; COMMIT; DROP TABLE activity",
+        "CREATE TEMP TABLE x (a int)",
+    ],
+)
+def test_sql_that_writes_is_refused_and_changes_nothing(server: str, sql: str) -> None:
+    before = info(server)
+    with pytest.raises(InputError):
+        run_query(server, sql)
+    assert info(server) == before

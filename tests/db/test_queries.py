@@ -1,0 +1,269 @@
+"""Named queries return what was stored, by index; reading can do no harm; results leave in every format."""
+
+import csv
+import io
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from sqlalchemy import text
+from synthetic import SETS, begin, no_power_of, no_probe_report, report_of, stored_run, transfer_of
+
+from db.connect import database_url, reading_engine
+from db.export import as_json, as_table, encoded
+from db.queries import QUERIES, QueryResult, info, newest_run, run_query
+from db.schema import HEAD
+from db.store import Store
+from provenance.errors import InputError, StoreError
+
+BULK = {"neuron", "activity", "response", "null_draw", "question"}
+WRITES = [
+    "DELETE FROM run",
+    "UPDATE neuron SET delta = 0",
+    "INSERT INTO dataset (digest) VALUES ('x')",
+    "WITH x AS (SELECT 1) DELETE FROM run",
+    "DROP TABLE run",
+    "CREATE TABLE x (a)",
+    "CREATE TEMP TABLE x AS SELECT 1",
+    "PRAGMA query_only = 0",
+    "PRAGMA journal_mode = DELETE",
+    "ATTACH DATABASE 'elsewhere.db' AS e",
+    "VACUUM INTO 'elsewhere.db'",
+    "SELECT 1; DROP TABLE run",
+    "REINDEX neuron",
+]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_named_query_runs_on_a_full_run_and_on_one_without_probe(url: str, name: str) -> None:
+    with Store.open(url) as store:
+        full, none = stored_run(store, report_of()), stored_run(store, no_probe_report(), "k2")
+    parameters = {"run": full} if ":run" in QUERIES[name].sql else {}
+    found = run_query(url, name, parameters)
+    assert len(set(found.columns)) == len(found.columns)
+    assert name == "responses" or found.rows
+    run_query(url, name, {"run": none} if parameters else {})
+
+
+@pytest.mark.parametrize("name", [name for name, query in QUERIES.items() if ":run" in query.sql])
+def test_no_named_query_walks_a_bulk_table_of_all_runs(finished: str, name: str) -> None:
+    query = QUERIES[name]
+    plan = run_query(finished, f"EXPLAIN QUERY PLAN {query.sql}", {**query.defaults, "run": 1})
+    steps = [str(row[-1]) for row in plan.rows]
+    walked = [step for step in steps if step.startswith("SCAN") and step.split()[1] in {*BULK, "n", "a", "p"}]
+    assert walked == []
+    if "FROM probe_neuron h" in query.sql:
+        searched = next(step for step in steps if step.startswith(("SEARCH n ", "SEARCH a ")))
+        assert "layer=? AND neuron_index=?" in searched, steps
+    if name in ("most-drifted", "rank-bins"):
+        assert any("neuron_by_rank" in step for step in steps), steps
+
+
+def test_the_newest_finished_run_is_the_default(url: str) -> None:
+    with Store.open(url) as store:
+        stored_run(store, report_of())
+        second = stored_run(store, report_of((no_power_of("other set"),)), "k2")
+        begin(store, "k3")
+    assert newest_run(url) == second
+    assert [row["dataset"] for row in run_query(url, "transfer").records()] == ["other set"]
+    assert [row["dataset"] for row in run_query(url, "transfer", {"run": "1"}).records()] == list(SETS)
+
+
+def test_without_a_finished_run_there_is_nothing_to_default_to(url: str) -> None:
+    with Store.open(url) as store:
+        begin(store)
+    with pytest.raises(InputError, match="finished run"):
+        run_query(url, "transfer")
+    assert run_query(url, "runs").records()[0]["status"] == "running"
+
+
+def test_transfer_has_both_nulls_beside_each_set_and_none_where_there_is_no_power(url: str) -> None:
+    rng = np.random.default_rng(1)
+    report = report_of((transfer_of("a", 0.8, rng), no_power_of("b")))
+    with Store.open(url) as store:
+        stored_run(store, report)
+    first, second = run_query(url, "transfer").records()
+    null = report.transfer[0].baselines["layer_matched"]
+    assert (first["matched_mean"], first["matched_low"], first["matched_p95"]) == (null.mean, null.low, null.p95)
+    assert first["random_high"] == report.transfer[0].baselines["random"].high
+    assert (second["auroc"], second["random_mean"], second["verdict"]) == (None, None, "no power")
+
+
+@pytest.mark.parametrize("bins", [1, 7, 50])
+def test_rank_bins_count_every_neuron_once(url: str, bins: int) -> None:
+    report = report_of()
+    with Store.open(url) as store:
+        stored_run(store, report)
+    found = run_query(url, "rank-bins", {"bins": bins}).records()
+    expected, _ = np.histogram(report.neuron_drift.stability_rank, bins=bins, range=(0, 1))
+    assert [row["neurons"] for row in found] == expected.tolist()
+
+
+def test_layers_agree_with_the_definition(url: str) -> None:
+    report = report_of()
+    with Store.open(url) as store:
+        stored_run(store, report)
+    ranks = report.neuron_drift.stability_rank.reshape(4, 16)
+    found = run_query(url, "layers").records()
+    assert [row["mean_stability_rank"] for row in found] == pytest.approx(ranks.mean(axis=1))
+    assert sum(row["h_neurons"] for row in found) == 6
+    assert sum(row["identical"] for row in found) == int(report.neuron_drift.identical.sum())
+
+
+def test_most_drifted_and_stable_lists_are_sorted_in_the_stated_direction(url: str) -> None:
+    report = report_of()
+    with Store.open(url) as store:
+        stored_run(store, report)
+    drifted = run_query(url, "most-drifted", {"limit": 3}).records()
+    assert [row["delta"] for row in drifted] == sorted(report.neuron_drift.delta, reverse=True)[:3]
+    stable = run_query(url, "stable-h-neurons").records()
+    ranks = report.neuron_drift.stability_rank[report.identification.h_neurons]
+    assert [row["stability_rank"] for row in stable] == sorted(ranks, reverse=True)
+
+
+@pytest.mark.parametrize("sql", WRITES)
+def test_sql_that_writes_is_refused_and_changes_nothing(
+    finished: str, sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = info(finished)
+    with pytest.raises(InputError):
+        run_query(finished, sql)
+    assert info(finished) == before
+    assert before.runs[0]["intact"] is True
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_the_database_itself_refuses_writes_on_a_reading_connection(url: str, tmp_path: Path) -> None:
+    with Store.open(url) as store:
+        begin(store)
+    engine = reading_engine(database_url(url))
+    with engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        raw.set_authorizer(None)
+        raw.execute("PRAGMA query_only = OFF")
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            raw.execute("DELETE FROM run")
+    engine.dispose()
+
+
+def test_a_mistyped_name_lists_the_named_queries(url: str) -> None:
+    Store.open(url).close()
+    with pytest.raises(InputError, match="most-drifted") as caught:
+        run_query(url, "h-neuron")
+    assert "'h-neuron'" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("SELECT missing FROM run", "no such column"),
+        ("SELEC id FROM run", "syntax"),
+        ("SELECT * FROM run WHERE id = :who", "who"),
+    ],
+)
+def test_wrong_sql_is_bad_input(url: str, sql: str, says: str) -> None:
+    Store.open(url).close()
+    with pytest.raises(InputError, match=says):
+        run_query(url, sql)
+
+
+def test_parameters_that_the_query_does_not_have_are_refused(finished: str) -> None:
+    with pytest.raises(InputError, match="leave these out"):
+        run_query(finished, "drift", {"limit": 3})
+    with pytest.raises(InputError, match="whole number"):
+        run_query(finished, "drift", {"run": "newest"})
+
+
+def test_free_sql_takes_parameters_and_the_default_run(finished: str) -> None:
+    sql = "SELECT COUNT(*) AS n FROM neuron WHERE run_id = :run AND stability_rank > :least"
+    assert run_query(finished, sql, {"least": 0.5}).records() == [{"n": 32}]
+
+
+def test_a_missing_file_is_bad_input_and_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        run_query(f"sqlite:///{tmp_path / 'p.db'}", "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_has_no_results(tmp_path: Path) -> None:
+    (tmp_path / "p.db").touch()
+    with pytest.raises(InputError, match="an empty one"):
+        run_query(f"sqlite:///{tmp_path / 'p.db'}", "runs")
+
+
+def test_a_newer_or_broken_database_is_one_clear_error(url: str, tmp_path: Path) -> None:
+    with Store.open(url) as store, store.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer version"):
+        run_query(url, "runs")
+    (tmp_path / "text.db").write_text("not a database " * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        run_query(f"sqlite:///{tmp_path / 'text.db'}", "runs")
+
+
+def test_reading_works_while_the_store_is_open_and_writing(url: str) -> None:
+    with Store.open(url) as store:
+        stored_run(store, report_of())
+        with store.transaction() as connection:
+            connection.execute(text("DELETE FROM verdict"))
+            assert len(run_query(url, "verdicts").rows) == 4
+
+
+def test_info_says_schema_size_rows_and_whether_runs_are_intact(url: str, tmp_path: Path) -> None:
+    with Store.open(url) as store:
+        stored_run(store, report_of())
+        begin(store, "k2")
+    found = info(url)
+    assert (found.schema, found.rows["neuron"], found.rows["run"]) == (HEAD, 64, 2)
+    assert found.file_bytes == (tmp_path / "provenance.db").stat().st_size
+    assert [run["intact"] for run in found.runs] == [True, None]
+    with Store.open(url) as store, store.transaction() as connection:
+        connection.execute(text("UPDATE transfer SET auroc = 0.99 WHERE position = 1"))
+    assert [run["intact"] for run in info(url).runs] == [False, None]
+
+
+RESULT = QueryResult(
+    ("name", "value", "count", "nothing"), (("Œuvre, “1”", 0.1 + 0.2, 3, None), ('a\n"b"', None, 4, None))
+)
+
+
+def test_csv_keeps_every_digit_and_comes_back() -> None:
+    rows = list(csv.reader(io.StringIO(RESULT.as_csv())))
+    assert rows[0] == list(RESULT.columns)
+    assert float(rows[1][1]) == 0.1 + 0.2
+    assert rows[2] == ['a\n"b"', "", "4", ""]
+
+
+def test_json_is_strict_and_comes_back() -> None:
+    assert json.loads(as_json(RESULT)) == RESULT.records()
+    assert json.loads(as_json(QueryResult(("x",), ((float("inf"),),)))) == [{"x": None}]
+
+
+def test_parquet_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(encoded(RESULT, "parquet"))
+    assert pq.read_table(tmp_path / "t.parquet").to_pylist() == RESULT.records()
+
+
+def test_the_terminal_table_shows_every_row_and_marks_what_is_missing() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(as_table(RESULT, "Title"))
+    text_ = console.file.getvalue()
+    assert "0.3" in text_
+    assert "Œuvre" in text_
+    assert text_.count("-") >= 3
+
+
+def test_markup_in_a_value_is_shown_and_not_obeyed() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(as_table(QueryResult(("name",), (("[bold]set[/bold]",),))))
+    assert "[bold]set[/bold]" in console.file.getvalue()
+
+
+def test_an_unknown_format_is_bad_input() -> None:
+    with pytest.raises(InputError, match="parquet"):
+        encoded(RESULT, "xlsx")

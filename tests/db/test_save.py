@@ -1,0 +1,202 @@
+"""Saving a report: every value is found again in its table, NaN is NULL, and a second save replaces the first."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+from synthetic import (
+    PER_LAYER,
+    SETS,
+    begin,
+    digests_of,
+    no_power_of,
+    no_probe_report,
+    questions_of,
+    report_of,
+    stored_run,
+)
+
+from db import save
+from db.digests import verify
+from db.schema import DERIVED
+from db.store import Store
+from provenance.errors import StoreError
+
+
+def rows(store: Store, sql: str, **values: object) -> list[dict[str, object]]:
+    with store.transaction() as connection:
+        return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+
+def test_every_neuron_is_stored_with_all_it_has(store: Store) -> None:
+    report = report_of()
+    stored_run(store, report)
+    found = rows(store, "SELECT * FROM neuron ORDER BY layer, neuron_index")
+    assert [r["layer"] * PER_LAYER + r["neuron_index"] for r in found] == list(range(64))
+    drift = report.neuron_drift
+    for name in ("delta_up", "delta_gate", "delta_down", "delta", "stability_rank", "norm_up_base",
+                 "norm_up_instruct", "norm_down_base", "norm_down_instruct"):  # fmt: skip
+        assert [r[name] for r in found] == getattr(drift, name).tolist(), name
+    assert [bool(r["identical"]) for r in found] == drift.identical.tolist()
+    assert np.flatnonzero([r["is_h_neuron"] for r in found]).tolist() == report.identification.h_neurons.tolist()
+    assert np.flatnonzero([r["is_base_h_neuron"] for r in found]).tolist() == (
+        report.base_identification.h_neurons.tolist()
+    )
+    assert [r["probe_weight"] for r in found] == report.identification.weights.tolist()
+    assert [r["base_probe_weight"] for r in found] == report.base_identification.weights.tolist()
+
+
+def test_nan_is_stored_as_null(store: Store) -> None:
+    stored_run(store, report_of())
+    found = rows(store, "SELECT layer, neuron_index FROM neuron WHERE activation_correlation IS NULL")
+    assert found == [{"layer": 0, "neuron_index": 3}]
+    assert len(rows(store, "SELECT 1 FROM activity WHERE auroc IS NULL")) == 4
+
+
+def test_an_ungated_model_has_no_gate_delta(store: Store) -> None:
+    report = report_of()
+    stored_run(store, replace(report, neuron_drift=replace(report.neuron_drift, delta_gate=None)))
+    assert rows(store, "SELECT count(*) AS n FROM neuron WHERE delta_gate IS NULL") == [{"n": 64}]
+
+
+def test_activity_is_stored_for_every_checkpoint_and_question_set(store: Store) -> None:
+    report = report_of()
+    stored_run(store, report)
+    for table in report.activity:
+        found = rows(
+            store,
+            "SELECT * FROM activity WHERE stage = :s AND dataset = :d ORDER BY layer, neuron_index",
+            s=table.stage,
+            d=table.dataset,
+        )
+        assert [r["mean_faithful"] for r in found] == table.mean_faithful.tolist()
+        assert [r["standardised_difference"] for r in found] == table.standardised_difference.tolist()
+        assert [r["auroc"] for r in found[1:]] == table.auroc.tolist()[1:]
+
+
+def test_transfer_rows_carry_interval_counts_and_verdict(store: Store) -> None:
+    report = report_of()
+    stored_run(store, report)
+    found = rows(store, "SELECT * FROM transfer ORDER BY position")
+    assert [(r["dataset"], r["auroc"], r["auroc_low"], r["auroc_high"]) for r in found] == [
+        (t.dataset, t.auroc.estimate, t.auroc.low, t.auroc.high) for t in report.transfer
+    ]
+    assert [(r["n_faithful"], r["n_hallucinated"], r["verdict"]) for r in found] == [
+        (200, 180, "supported"),
+        (200, 180, "not distinguishable"),
+    ]
+
+
+def test_nulls_are_stored_draw_by_draw_and_summed_up(store: Store) -> None:
+    report = report_of()
+    stored_run(store, report)
+    null = report.transfer[0].baselines["random"]
+    drawn = rows(
+        store,
+        "SELECT value FROM null_draw WHERE claim = 'transfer' AND dataset = :d AND kind = 'random' ORDER BY draw",
+        d=SETS[0],
+    )
+    assert [r["value"] for r in drawn] == list(null.draws)
+    summary = rows(store, "SELECT * FROM null_summary WHERE dataset = :d AND kind = 'random'", d=SETS[0])
+    assert (summary[0]["mean"], summary[0]["p95"], summary[0]["draws"]) == (null.mean, null.p95, 40)
+    assert rows(store, "SELECT kind FROM null_summary WHERE claim = 'drift'") == [{"kind": "layer_matched"}]
+    random = rows(store, "SELECT value FROM null_draw WHERE claim = 'identification' AND stage = 'base' LIMIT 2")
+    assert [r["value"] for r in random] == [0.59, 0.61]
+
+
+def test_funnel_lineage_probe_and_verdict_rows_say_what_the_report_says(store: Store) -> None:
+    report = report_of()
+    stored_run(store, report)
+    assert len(rows(store, "SELECT 1 FROM funnel")) == len(report.funnel)
+    drops = rows(store, "SELECT reason, n_questions FROM funnel_drop WHERE stage = 'base' AND dataset = :d", d=SETS[0])
+    assert {r["reason"]: r["n_questions"] for r in drops} == {"refusal": 12, "disagreement": 298}
+    lineage = rows(store, "SELECT * FROM lineage")[0]
+    assert (lineage["verdict"], lineage["median_cosine_down"]) == ("descendant", 0.9993)
+    probe = rows(store, "SELECT * FROM probe WHERE stage = 'instruct'")[0]
+    assert (probe["c"], probe["n_h_neurons"], probe["n_neurons"], probe["n_train_hallucinated"]) == (
+        1.0,
+        6,
+        7,
+        299,
+    )
+    weights = rows(store, "SELECT weight FROM probe_neuron WHERE stage = 'instruct' AND is_h_neuron")
+    assert [r["weight"] for r in weights] == [1.5] * 6
+    assert len(rows(store, "SELECT 1 FROM probe_path")) == 4
+    verdicts = {r["claim"]: (r["verdict"], r["words"]) for r in rows(store, "SELECT * FROM verdict")}
+    assert verdicts["overall"] == (None, report.overall)
+    assert verdicts["drift"] == (report.verdict_drift, report.drift.reason)
+
+
+def test_saving_again_replaces_every_derived_row(store: Store) -> None:
+    run_id = stored_run(store, report_of())
+    changed = report_of((no_power_of(SETS[0]),), k=3, seed=5)
+    store.save_report(run_id, changed, digests_of(changed))
+    assert rows(store, "SELECT dataset, verdict FROM transfer") == [{"dataset": SETS[0], "verdict": "no power"}]
+    assert rows(store, "SELECT count(*) AS n FROM neuron WHERE is_h_neuron") == [{"n": 3}]
+    assert rows(store, "SELECT count(*) AS n FROM activity") == [{"n": 128}]
+
+
+def test_another_run_is_not_touched(store: Store) -> None:
+    first = stored_run(store, report_of())
+    second = stored_run(store, report_of(seed=3), "k2")
+    store.save_report(second, report_of(seed=4), digests_of(report_of()))
+    with store.transaction() as connection:
+        assert verify(connection, first) is True
+    assert rows(store, "SELECT count(*) AS n FROM neuron WHERE run_id = :r", r=first) == [{"n": 64}]
+
+
+def test_a_report_without_probe_is_stored_with_its_reasons(store: Store) -> None:
+    stored_run(store, no_probe_report())
+    assert rows(store, "SELECT reason, c FROM probe WHERE stage = 'base'") == [
+        {"reason": "no faithful responses to fit on", "c": None}
+    ]
+    assert rows(store, "SELECT k, mean_stability_rank, verdict FROM drift") == [
+        {"k": 0, "mean_stability_rank": None, "verdict": "no power"}
+    ]
+    assert rows(store, "SELECT auroc, n_faithful FROM transfer") == [{"auroc": None, "n_faithful": 0}]
+
+
+def test_blocks_smaller_than_the_table_lose_no_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(save, "BLOCK_ROWS", 7)
+    monkeypatch.setattr("db.rows.BLOCK_NEURONS", 9)
+    report = report_of()
+    stored_run(store, report)
+    found = rows(store, "SELECT delta FROM neuron ORDER BY layer, neuron_index")
+    assert [r["delta"] for r in found] == report.neuron_drift.delta.tolist()
+
+
+def test_a_report_on_an_unknown_question_set_leaves_the_earlier_rows(store: Store) -> None:
+    run_id = stored_run(store, report_of())
+    with pytest.raises(StoreError, match="never seen"):
+        store.save_report(run_id, report_of(seed=9), {"never seen": "no such digest"})
+    with store.transaction() as connection:
+        assert verify(connection, run_id) is True
+
+
+def test_a_report_for_a_run_that_never_began_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="no such run"):
+        store.save_report(12, report_of(), {})
+
+
+def test_the_digest_sees_any_changed_row_and_not_the_run_number(store: Store) -> None:
+    first, second = stored_run(store, report_of()), stored_run(store, report_of(), "k2")
+    digests = rows(store, "SELECT content_digest FROM run")
+    assert digests[0] == digests[1]
+    with store.transaction() as connection:
+        connection.execute(text("UPDATE neuron SET delta = delta + 1e-12 WHERE run_id = 1 AND neuron_index = 3"))
+        assert verify(connection, first) is False
+        assert verify(connection, second) is True
+
+
+def test_a_run_without_results_has_no_digest_to_verify(store: Store) -> None:
+    run_id = begin(store)
+    with store.transaction() as connection:
+        assert verify(connection, run_id) is None
+
+
+def test_every_derived_table_holds_rows_of_a_full_report(store: Store) -> None:
+    stored_run(store, report_of())
+    store.add_questions("x", "x", "x", questions_of())
+    empty = [t.__tablename__ for t in DERIVED if not rows(store, f"SELECT 1 FROM {t.__tablename__} LIMIT 1")]  # noqa: S608
+    assert empty == []

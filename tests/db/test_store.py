@@ -1,0 +1,234 @@
+"""Runs, question sets, response and capture logs: what is written once is read back the same."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, response_of, stored_run, task_of
+
+from db.schema import HEAD
+from db.store import Store
+from provenance.errors import InputError, StoreError
+from provenance.records import CaptureChunk
+
+
+def scalar(store: Store, sql: str, **values: object) -> object:
+    with store.transaction() as connection:
+        return connection.execute(text(sql), values).scalar_one()
+
+
+def add_sets(store: Store) -> None:
+    for name in SETS:
+        store.add_questions(name, f"digest of {name}", "file.jsonl", questions_of())
+
+
+def test_a_run_with_a_known_key_is_continued(store: Store) -> None:
+    first = begin(store)
+    store.finish_run(first, "failed", {"load": 1.5}, 10)
+    assert begin(store) == first
+    assert scalar(store, "SELECT resumed FROM run") == 1
+    assert scalar(store, "SELECT status FROM run") == "running"
+    assert begin(store, "another key") != first
+    assert scalar(store, "SELECT count(*) FROM checkpoint") == 2
+    assert scalar(store, "SELECT count(*) FROM family") == 1
+
+
+def test_a_run_keeps_settings_versions_seed_times_and_memory(store: Store) -> None:
+    run_id = begin(store)
+    store.finish_run(run_id, "done", {"drift": 12.5}, 5_000_000_000)
+    with store.transaction() as connection:
+        row = connection.execute(text("SELECT * FROM run")).mappings().one()
+    assert json.loads(row["settings"]) == {"samples": 10, "C": [0.1, 1.0]}
+    assert json.loads(row["versions"])["torch"] == "2.13.0"
+    assert (row["seed"], row["peak_memory_bytes"]) == (7, 5_000_000_000)
+    assert json.loads(row["durations_ms"]) == {"drift": 12.5}
+    assert row["started_utc"].endswith("Z")
+    assert row["started_utc"] <= row["finished_utc"]
+
+
+def test_a_checkpoint_is_known_by_its_digest_whatever_its_name(store: Store) -> None:
+    begin(store)
+    renamed = replace(BASE, ref="elsewhere/base")
+    store.begin_run("drift", "k2", renamed, INSTRUCT, {}, 0, {})
+    assert scalar(store, "SELECT count(*) FROM checkpoint") == 2
+    assert scalar(store, "SELECT ref FROM checkpoint WHERE digest = :d", d=BASE.digest) == "elsewhere/base"
+
+
+def test_finishing_a_run_that_never_began_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="no such run"):
+        store.finish_run(99, "done", {}, 0)
+
+
+def test_questions_are_added_once_and_come_back_in_order(store: Store) -> None:
+    store.add_questions("set", "d1", "file.jsonl", questions_of(5))
+    store.add_questions("set under another name", "d1", "file.jsonl", questions_of(5))
+    assert store.questions("d1") == questions_of(5)
+    assert scalar(store, "SELECT count(*) FROM question") == 5
+    assert scalar(store, "SELECT n_questions FROM dataset") == 5
+
+
+def test_an_empty_question_set_is_kept_as_such(store: Store) -> None:
+    store.add_questions("empty", "d0", "file.jsonl", [])
+    assert store.questions("d0") == []
+
+
+def test_responses_come_back_exactly_and_in_written_order(store: Store) -> None:
+    add_sets(store)
+    log = store.response_log(task_of(), begin(store))
+    batches = [[response_of(4), response_of(1)], [], [response_of(7)]]
+    for number, batch in enumerate(batches):
+        assert log.batches_done() == number
+        log.append(number, batch)
+    assert log.batches_done() == 3
+    assert log.responses() == [response_of(4), response_of(1), response_of(7)]
+
+
+@pytest.mark.parametrize("batch", [0, 2])
+def test_a_batch_out_of_order_is_refused_and_leaves_nothing(store: Store, batch: int) -> None:
+    add_sets(store)
+    log = store.response_log(task_of(), begin(store))
+    log.append(0, [response_of(0)])
+    with pytest.raises(StoreError, match="batch 1 of 3 next"):
+        log.append(batch, [response_of(1)])
+    assert log.responses() == [response_of(0)]
+    assert log.batches_done() == 1
+
+
+def test_a_batch_after_the_last_is_refused(store: Store) -> None:
+    add_sets(store)
+    log = store.response_log(task_of(n_batches=1), begin(store))
+    log.append(0, [])
+    with pytest.raises(StoreError, match="batch 1"):
+        log.append(1, [])
+
+
+def test_a_second_run_reuses_the_responses_of_the_same_task(store: Store) -> None:
+    add_sets(store)
+    first, second = begin(store), begin(store, "k2")
+    store.response_log(task_of(), first).append(0, [response_of(3)])
+    log = store.response_log(task_of(), second)
+    assert log.batches_done() == 1
+    assert log.responses() == [response_of(3)]
+    assert scalar(store, "SELECT count(*) FROM run_task") == 2
+    assert scalar(store, "SELECT run_id FROM response") == first
+
+
+def test_tasks_with_other_keys_have_responses_of_their_own(store: Store) -> None:
+    add_sets(store)
+    run_id = begin(store)
+    store.response_log(task_of("t1"), run_id).append(0, [response_of(3)])
+    assert store.response_log(task_of("t2"), run_id).responses() == []
+
+
+def test_a_task_on_an_unknown_question_set_is_refused(store: Store) -> None:
+    run_id = begin(store)
+    with pytest.raises(StoreError, match="question set 'in-domain'"):
+        store.response_log(task_of(), run_id)
+
+
+def test_captures_come_back_in_order_and_can_be_discarded(store: Store) -> None:
+    add_sets(store)
+    begin(store)
+    log = store.capture_log(task_of())
+    chunks = [CaptureChunk(f"{i}.safetensors", f"{i}" * 64, (f"q{i}", "q9")) for i in range(3)]
+    for chunk in chunks:
+        log.append(chunk)
+    log.discard(chunks[1])
+    assert log.chunks() == [chunks[0], chunks[2]]
+    log.append(chunks[1])
+    assert store.capture_log(task_of()).chunks() == [chunks[0], chunks[2], chunks[1]]
+
+
+def test_what_was_written_is_there_after_closing(new_url: str) -> None:
+    with Store.open(new_url) as store:
+        stored_run(store, report_of())
+    with Store.open(new_url) as store:
+        assert scalar(store, "SELECT count(*) FROM neuron") == 64
+        assert scalar(store, "SELECT version_num FROM alembic_version") == HEAD
+
+
+def test_a_database_from_a_newer_version_is_refused_and_left_alone(url: str) -> None:
+    with Store.open(url) as store, store.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer version") as caught:
+        Store.open(url)
+    assert "upgrade the toolkit" in caught.value.remedy
+
+
+def test_somebody_elses_database_is_refused_and_left_alone(new_url: str, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "provenance.db")
+    connection.execute("CREATE TABLE songs (title TEXT)")
+    connection.close()
+    with pytest.raises(StoreError, match="songs"):
+        Store.open(new_url)
+    connection = sqlite3.connect(tmp_path / "provenance.db")
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+    connection.close()
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(new_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "provenance.db"
+    file.write_text("questions and answers\n" * 400)
+    with pytest.raises(StoreError, match="not a database"):
+        Store.open(new_url)
+    assert file.read_text() == "questions and answers\n" * 400
+
+
+def test_a_missing_folder_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="unable to open") as caught:
+        Store.open(f"sqlite:///{tmp_path / 'nowhere' / 'p.db'}")
+    assert "folder exists" in caught.value.remedy
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_database_is_one_clear_error(url: str, tmp_path: Path) -> None:
+    Store.open(url).close()
+    (tmp_path / "provenance.db").chmod(0o444)
+    with pytest.raises(StoreError, match="readonly") as caught, Store.open(url) as store:
+        begin(store)
+    assert "writable" in caught.value.remedy
+
+
+def test_a_locked_database_is_one_clear_error(url: str, tmp_path: Path) -> None:
+    with Store.open(url, busy_timeout_s=0.05) as store:
+        other = sqlite3.connect(tmp_path / "provenance.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked") as caught:
+            begin(store)
+        other.execute("ROLLBACK")
+        other.close()
+        assert "wait" in caught.value.remedy
+        assert begin(store) == 1
+
+
+@pytest.mark.parametrize("bad", ["provenance.db", "mystery:///x.db"])
+def test_a_bad_url_is_bad_input(bad: str) -> None:
+    with pytest.raises(InputError):
+        Store.open(bad)
+
+
+def test_a_run_row_cannot_point_at_a_family_that_is_not_there(store: Store) -> None:
+    begin(store)
+    with pytest.raises(StoreError, match="FOREIGN KEY"), store.transaction() as connection:
+        connection.execute(text("UPDATE run SET family_id = 77"))
+
+
+def program_exit(program: str, *arguments: str) -> int:
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": root}, check=False).returncode
+
+
+def test_the_database_needs_no_torch() -> None:
+    assert program_exit("import sys, db.store, db.queries, db.export; sys.exit('torch' in sys.modules)") == 0
+
+
+def test_an_up_to_date_database_is_opened_without_loading_the_migrations(url: str) -> None:
+    program = "import sys; from db.store import Store; Store.open(sys.argv[1]).close()"
+    assert program_exit(f"{program}; sys.exit('alembic' in sys.modules)", url) == 0
