@@ -1,0 +1,1 @@
+"""Figures, tables and the report, all drawn from the database alone."""

@@ -1,0 +1,131 @@
+"""Captions and table cells: what a figure shows, in words, with n, k, interval and null.
+
+The one idea: a caption is computed from the same rows as the figure, so it cannot say
+anything else.
+"""
+
+from collections.abc import Mapping
+
+from db.queries import QueryResult
+from figures.latex import Table
+from figures.words import (
+    Record,
+    compact,
+    first,
+    fixed,
+    has_power,
+    interval,
+    null_words,
+    p_words,
+    power_words,
+    verdict_words,
+)
+
+Parts = Mapping[str, QueryResult]
+
+
+def source(parts: Parts) -> str:
+    """The run behind a figure, for comments and metadata."""
+    run = first(parts["run"])
+    return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}"
+
+
+def caption_4a(parts: Parts) -> list[str]:
+    """Caption of Figure 4a: what is drawn, then the numbers."""
+    run, rows = first(parts["run"]), parts["transfer"].records()
+    k = next((row["n_h_neurons"] for row in parts["probes"].records() if row["stage"] == "instruct"), 0)
+    lede = [
+        f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
+        f"(k = {k} H-Neurons, weights unchanged) on the base model’s own responses.",
+        "Points: AUROC with its 95 % bootstrap interval by question; filled where the interval lies above 0.5 and",
+        "above the 95th percentile of both nulls. Bands: the middle 95 % of refits on as many random neurons",
+        "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
+    ]
+    return [" ".join(lede), *(_transfer_words(row) for row in rows), f"Drawn from {source(parts)}."]
+
+
+def _transfer_words(row: Record) -> str:
+    if not has_power(row):
+        return f"{row['dataset']}: {power_words(row)}."
+    n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
+    words = [f"{row['dataset']}: {interval(row, 'auroc')}, {n}"]
+    words += [
+        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws, {p_words(row[f'{prefix}_p'])}"
+        for name, prefix in (("random", "random"), ("layer-matched", "matched"))
+        if row[f"{prefix}_mean"] is not None
+    ]
+    return "; ".join([*words, verdict_words("transfer", row["verdict"])]) + "."
+
+
+def table_4a(parts: Parts) -> Table:
+    """Figure 4a as a table."""
+    run = first(parts["run"])
+    caption = (
+        f"Backward transfer from {run['instruct']} to {run['base']}: AUROC with its 95 % interval by question, and the "
+        "same for refits on random and layer-matched neurons (mean and middle 95 % of draws)."
+    )
+    header = ("question set", "AUROC", "random", "layer-matched", "faithful", "halluc.", "verdict")
+    rows = [
+        (
+            row["dataset"],
+            interval(row, "auroc"),
+            null_words(row, "random"),
+            null_words(row, "matched"),
+            str(row["n_faithful"]),
+            str(row["n_hallucinated"]),
+            row["verdict"],
+        )
+        for row in parts["transfer"].records()
+    ]
+    return Table(caption, header, rows)
+
+
+def caption_4b(parts: Parts) -> list[str]:
+    """Caption of Figure 4b: what is drawn, then the numbers."""
+    drift, run = first(parts["drift"]), first(parts["run"])
+    total = sum(row["neurons"] for row in parts["bins"].records())
+    lede = [
+        f"Parameter evolution from {run['base']} to {run['instruct']}. Cumulative distribution of the stability rank",
+        f"(0 = changed most, 1 = changed least) of all {total} neurons (dashed) and of the k = {drift['k']}",
+        "H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many random neurons",
+        "of the same layers, mean and middle 95 % of draws.",
+    ]
+    return [" ".join(lede), _drift_words(drift), f"Drawn from {source(parts)}."]
+
+
+def _drift_words(drift: Record) -> str:
+    if drift["mean_stability_rank"] is None:
+        return "There are no H-Neurons, so there is no power."
+    words = [f"Mean rank {fixed(drift['mean_stability_rank'], 3)}, k = {drift['k']}."]
+    if drift["null_mean"] is not None:
+        words += [
+            f"Layer-matched null {null_words(drift, 'null', 3)} over {drift['null_draws']} draws; one-sided",
+            f"permutation {p_words(drift['p_permutation'])}, Welch t-test against all others {p_words(drift['p_t'])}.",
+        ]
+    words += [
+        f"Uniform null’s SD {fixed(drift['uniform_sd'], 3)};",
+        f"smallest mean rank detectable with 80 % power {fixed(drift['smallest_detectable'], 3)}.",
+        f"Verdict: {verdict_words('drift', drift['verdict'])}.",
+    ]
+    return " ".join(words)
+
+
+def table_4b(parts: Parts) -> Table:
+    """Figure 4b as a table."""
+    drift, run = first(parts["drift"]), first(parts["run"])
+    caption = (
+        f"Stability of the k = {drift['k']} H-Neurons from {run['base']} to {run['instruct']}: mean stability rank "
+        "(0 = changed most, 1 = changed least) against as many neurons of the same layers."
+    )
+    header = ("k", "mean rank", "layer-matched null", "effect", "p (permutation)", "p (t)", "identical", "verdict")
+    row = (
+        str(drift["k"]),
+        fixed(drift["mean_stability_rank"], 3),
+        null_words(drift, "null", 3),
+        fixed(drift["effect"], 3),
+        compact(drift["p_permutation"]),
+        compact(drift["p_t"]),
+        fixed(drift["share_identical"], 3),
+        drift["verdict"],
+    )
+    return Table(caption, header, [row])

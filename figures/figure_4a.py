@@ -1,0 +1,160 @@
+"""Figure 4a: does the probe of the instruct checkpoint work on the base model?
+
+The one idea: an AUROC means nothing beside 0.5 alone, so each stands above what random
+and layer-matched neurons reach when they are treated the same way.
+
+Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4a; the nulls are ours.
+"""
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
+
+from figures import style
+from figures.words import Record, fixed, has_power, power_words
+
+ROW_IN = 0.46
+FRAME_IN = 0.42  # axis label and ticks
+LEGEND_LINE_IN = 0.145
+NAME_CHARACTERS = 22
+NAME_LINES = 2
+_BAND_HEIGHT = 0.15
+_BANDS = {"random": (0.16, "white", "///////"), "matched": (0.35, style.LIGHT_GREY, "")}
+_NULL_NAMES = {"random": "random neurons", "matched": "layer-matched neurons"}
+_MARKS = {
+    "supported": ("readable in the base model", style.BLUE),
+    "not distinguishable": ("not distinguishable", "white"),
+}
+
+
+def figure_4a(rows: Sequence[Record]) -> Figure:
+    """Draws one row a question set, first at the top.
+
+    Args:
+        rows: Of the query `transfer`.
+    """
+    legend = _legend(rows)
+    height_in = FRAME_IN + ROW_IN * len(rows) + LEGEND_LINE_IN * len(legend) + 0.08
+    with style.paper():
+        figure = Figure(figsize=(style.ONE_COLUMN_IN, height_in), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="chance")
+        for position, row in enumerate(rows):
+            _draw_row(axes, position, row)
+        _frame(axes, rows)
+        figure.legend(
+            handles=legend, loc="outside lower left", ncols=1, borderaxespad=0.1, handlelength=1.8, labelspacing=0.25
+        )
+    return figure
+
+
+def _draw_row(axes: Axes, position: int, row: Record) -> None:
+    name = row["dataset"]
+    _name(axes, position, row)
+    if not has_power(row):
+        axes.text(
+            0.5, position, power_words(row), transform=axes.get_yaxis_transform(), fontsize=style.SMALL_PT,
+            style="italic", color=style.GREY, ha="center", va="center", gid=f"no power:{name}",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
+        return
+    for kind in _BANDS:
+        _draw_null(axes, position, row, kind)
+    face = _MARKS[row["verdict"]][1]
+    if row["auroc_low"] is not None:
+        axes.plot(
+            [row["auroc_low"], row["auroc_high"]], [position - 0.1] * 2, color=style.BLUE, linewidth=1.3,
+            solid_capstyle="butt", zorder=3, gid=f"interval:{name}",
+        )  # fmt: skip
+    axes.plot(
+        row["auroc"], position - 0.1, "o", markersize=4.6, markerfacecolor=face, markeredgecolor=style.BLUE,
+        markeredgewidth=1.1, zorder=4, gid=f"auroc:{name}",
+    )  # fmt: skip
+    axes.annotate(
+        fixed(row["auroc"]), (row["auroc"], position - 0.1), xytext=(0, 4), textcoords="offset points",
+        ha="center", va="bottom", fontsize=style.SMALL_PT, color=style.BLUE, annotation_clip=False,
+        path_effects=[withStroke(linewidth=1.6, foreground="white")],
+    )  # fmt: skip
+
+
+def _name(axes: Axes, position: int, row: Record) -> None:
+    """The question set's name, wrapped and shortened, above the numbers of responses."""
+    lines = wrapped(row["dataset"])
+    counts = f"{row['n_faithful']} faithful, {row['n_hallucinated']} hallucinated"
+    margin = axes.get_yaxis_transform()
+    axes.text(
+        -0.03, position + 0.05, "\n".join(lines), transform=margin, ha="right", va="bottom", linespacing=1.0,
+        parse_math=False, gid=f"name:{row['dataset']}",
+    )  # fmt: skip
+    axes.text(
+        -0.03, position + 0.12, counts, transform=margin, ha="right", va="top", fontsize=style.TINY_PT,
+        color=style.GREY, gid=f"n:{row['dataset']}",
+    )  # fmt: skip
+
+
+def wrapped(name: str) -> list[str]:
+    """A name in at most two lines; capitals and full-width letters take the room of more than one."""
+    wide = sum(2.0 if unicodedata.east_asian_width(c) in "WF" else 1.5 if c.isupper() else 1.0 for c in name)
+    characters = int(NAME_CHARACTERS * len(name) / max(wide, 1.0))
+    return textwrap.wrap(name, max(characters, 1), max_lines=NAME_LINES, placeholder="…")
+
+
+def _draw_null(axes: Axes, position: int, row: Record, kind: str) -> None:
+    low, high, mean = (row[f"{kind}_{part}"] for part in ("low", "high", "mean"))
+    if low is None:
+        return
+    offset, face, hatch = _BANDS[kind]
+    bottom = position + offset - _BAND_HEIGHT / 2
+    band = Rectangle(
+        (low, bottom), high - low, _BAND_HEIGHT, facecolor=face, edgecolor=style.GREY, hatch=hatch,
+        linewidth=0.5, zorder=2, gid=f"{kind}:{row['dataset']}",
+    )  # fmt: skip
+    axes.add_patch(band)
+    axes.plot(
+        [mean, mean],
+        [bottom, bottom + _BAND_HEIGHT],
+        color=style.INK,
+        linewidth=1.2,
+        zorder=3,
+        gid=f"{kind} mean:{row['dataset']}",
+    )
+
+
+def _frame(axes: Axes, rows: Sequence[Record]) -> None:
+    lows = [v for row in rows for v in (row["auroc_low"], row["random_low"], row["matched_low"]) if v is not None]
+    axes.set_xlim(max(0.0, min([0.4, *(low - 0.03 for low in lows)])), 1.02)
+    axes.set_ylim(len(rows) - 0.42, -0.62)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("AUROC on the base model’s own responses")
+
+
+def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
+    """What the marks mean, of those that occur."""
+    shown = [row for row in rows if has_power(row)]
+    handles: list[Line2D | Patch] = [
+        Line2D(
+            [], [], color=style.BLUE, marker="o", markersize=4.6, markerfacecolor=face, linewidth=1.3,
+            label=f"H-Neurons, 95 % interval: {words}",
+        )
+        for verdict, (words, face) in _MARKS.items()
+        if any(row["verdict"] == verdict for row in shown)
+    ]  # fmt: skip
+    handles += [
+        Patch(
+            facecolor=face,
+            edgecolor=style.GREY,
+            hatch=hatch,
+            linewidth=0.5,
+            label=f"{_NULL_NAMES[kind]}: mean, 95 % of draws",
+        )
+        for kind, (_, face, hatch) in _BANDS.items()
+        if any(row[f"{kind}_low"] is not None for row in shown)
+    ]
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), label="chance (0.5)")]

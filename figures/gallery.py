@@ -1,0 +1,172 @@
+"""All figures: name, queries, drawing, caption, table; and the one function that draws them.
+
+The one idea: a figure is a function from rows that named queries return, so each comes
+with these rows as CSV, and anybody can draw it anew from the database.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from db.queries import newest_run, run_query
+from figures import latex, style
+from figures.captions import Parts, caption_4a, caption_4b, source, table_4a, table_4b
+from figures.figure_4a import figure_4a
+from figures.figure_4b import figure_4b
+from figures.words import first
+from provenance.errors import InputError
+from provenance.files import write_whole
+
+CURVE_BINS = 200  # a curve in a column of 3.25 in has about that many distinguishable steps
+
+
+@dataclass(frozen=True)
+class GalleryFigure:
+    """One figure and everything that comes with it."""
+
+    name: str
+    """Stem of its files."""
+    title: str
+    """A few words, for headings and metadata."""
+    data: Mapping[str, tuple[str, Mapping[str, int]]]
+    """What is drawn, by part: named query and parameters. The first part's CSV has the figure's name."""
+    needs: str
+    """The part without whose rows there is nothing to draw."""
+    context: tuple[str, ...]
+    """Named queries that only the caption and metadata need."""
+    draw: Callable[[Parts], Figure]
+    """From rows to figure."""
+    caption: Callable[[Parts], list[str]]
+    """From rows to words: what is drawn first, then the numbers."""
+    table: Callable[[Parts], latex.Table]
+    """From rows to a table for a paper."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with the rows it was drawn from."""
+
+    spec: GalleryFigure
+    """Which figure."""
+    parts: Parts
+    """The rows."""
+    figure: Figure
+    """Not yet saved."""
+
+    @property
+    def caption(self) -> list[str]:
+        """What it shows, in words."""
+        return self.spec.caption(self.parts)
+
+
+GALLERY: Mapping[str, GalleryFigure] = {
+    figure.name: figure
+    for figure in (
+        GalleryFigure(
+            name="figure_4a",
+            title="Does the probe read the base model?",
+            data={"transfer": ("transfer", {})},
+            needs="transfer",
+            context=("run", "probes"),
+            draw=lambda parts: figure_4a(parts["transfer"].records()),
+            caption=caption_4a,
+            table=table_4a,
+        ),
+        GalleryFigure(
+            name="figure_4b",
+            title="Did the H-Neurons change less than others?",
+            data={
+                "ranks": ("h-neuron-ranks", {}),
+                "bins": ("rank-bins", {"bins": CURVE_BINS}),
+                "drift": ("drift", {}),
+            },
+            needs="drift",
+            context=("run",),
+            draw=lambda parts: figure_4b(parts["ranks"].records(), parts["bins"].records(), first(parts["drift"])),
+            caption=caption_4b,
+            table=table_4b,
+        ),
+    )
+}
+"""Every figure by name, in the paper's order."""
+
+
+def drawn(url: str, run: int | None = None) -> list[Drawn]:
+    """Draws every figure of a run without writing anything.
+
+    Args:
+        url: Database URL.
+        run: Its id; the newest finished run by default.
+
+    Raises:
+        InputError: There is no such run, or it has no results.
+    """
+    run = newest_run(url) if run is None else run
+    read = {name: _parts(url, run, spec) for name, spec in GALLERY.items()}
+    shown = {name: parts for name, parts in read.items() if parts["run"].rows and parts[GALLERY[name].needs].rows}
+    if not shown:
+        raise InputError(
+            f"results of run {run}",
+            found="none in this database",
+            remedy="finish that run, or name another (see `runs`)",
+        )
+    return [Drawn(GALLERY[name], parts, GALLERY[name].draw(parts)) for name, parts in shown.items()]
+
+
+def draw(url: str, run: int | None, out: Path) -> list[Path]:
+    """Draws every figure of a run into a folder: PDF, SVG, PNG, CSV, caption and LaTeX table.
+
+    Args:
+        url: Database URL.
+        run: Its id; the newest finished run by default.
+        out: Folder, made where it is missing.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: There is no such run.
+        StoreError: The folder cannot be written to, or the database cannot be read.
+    """
+    return [path for figure in drawn(url, run) for path in _write(figure, out)]
+
+
+def image(figure: Drawn, form: str) -> bytes:
+    """A figure as the bytes of a `pdf`, `svg` or `png` file that names its run; the same figure, the same bytes."""
+    buffer = io.BytesIO()
+    with style.paper():
+        figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))
+    return buffer.getvalue()
+
+
+def _parts(url: str, run: int, spec: GalleryFigure) -> Parts:
+    wanted = {**spec.data, **{name: (name, {}) for name in spec.context}}
+    return {part: run_query(url, query, {**given, "run": run}) for part, (query, given) in wanted.items()}
+
+
+def _write(figure: Drawn, out: Path) -> list[Path]:
+    spec = figure.spec
+    files = {f"{spec.name}.{form}": image(figure, form) for form in ("pdf", "svg", "png")}
+    for number, part in enumerate(spec.data):
+        stem = spec.name if number == 0 else f"{spec.name}_{part}"
+        files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
+    files[f"{spec.name}.txt"] = ("\n".join(figure.caption) + "\n").encode()
+    label = f"tab:{spec.name.replace('_', '-')}"
+    table = latex.table(spec.table(figure.parts), label=label, source=source(figure.parts))
+    files[f"{spec.name}.tex"] = table.encode()
+    return [write_whole(out / name, content) for name, content in files.items()]
+
+
+def _metadata(figure: Drawn, form: str) -> dict[str, Any]:
+    """Title and run under the names that each format knows; no dates, so that files can be compared."""
+    run, about = first(figure.parts["run"]), source(figure.parts)
+    identifier = f"run {run['run']} {run['run_key']}"
+    if form == "pdf":
+        return {"Title": figure.spec.title, "Subject": about, "Keywords": identifier, "CreationDate": None}
+    if form == "svg":
+        return {"Title": figure.spec.title, "Description": about, "Identifier": identifier, "Date": None}
+    return {"Title": figure.spec.title, "Description": about, "Source": identifier}

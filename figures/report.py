@@ -1,0 +1,134 @@
+"""The report: one HTML file with the verdict, the figures, the tables, the method and the settings.
+
+The one idea: the file needs nothing else. Figures are inline, nothing is fetched, and
+everything that came from outside (names of question sets, settings) is escaped.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from db.queries import newest_run, run_query
+from figures.gallery import Drawn, drawn, image
+from figures.tables import TABLES, Results, claim_rows
+from figures.words import MARKS, Record, first
+from provenance.files import write_whole
+
+QUERIES = (
+    "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "funnel", "drops",
+    "h-neurons", "datasets",
+)  # fmt: skip
+FILE_NAME = "report.html"
+
+
+def write_report(url: str, run: int | None, out: Path) -> Path:
+    """Writes the report of a run.
+
+    Args:
+        url: Database URL.
+        run: Its id; the newest finished run by default.
+        out: Folder, made where it is missing; the file is `report.html`.
+
+    Raises:
+        InputError: There is no such run, or it has no results.
+        StoreError: The folder cannot be written to, or the database cannot be read.
+    """
+    return write_whole(out / FILE_NAME, report_html(url, run).encode())
+
+
+def report_html(url: str, run: int | None = None) -> str:
+    """The report of a run as HTML text."""
+    run = newest_run(url) if run is None else run
+    figures = drawn(url, run)  # refuses runs without results
+    results = {name: run_query(url, name, {"run": run}) for name in QUERIES}
+    page = Environment(
+        loader=PackageLoader("figures"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html.j2")
+    return page.render(
+        run=first(results["run"]),
+        overall=_overall(results),
+        claims=claim_rows(results),
+        marks=MARKS,
+        figures=[_inline(number, figure) for number, figure in enumerate(figures)],
+        tables=[table(results) for table in TABLES],
+        facts=_facts(first(results["run"])),
+    )
+
+
+def _overall(results: Results) -> str:
+    return next((row["words"] for row in results["verdicts"].records() if row["claim"] == "overall"), "")
+
+
+def _inline(number: int, figure: Drawn) -> Record:
+    """A figure as SVG for the page, its caption, and its name."""
+    svg = image(figure, "svg").decode()
+    svg = svg[svg.index("<svg") :]
+    return {
+        "name": figure.spec.name,
+        "title": figure.spec.title,
+        "caption": figure.caption[0],  # its numbers are in the tables of the same page
+        # Drawn by ourselves from escaped text; the only markup that is passed on as it is.
+        "svg": Markup(_own_ids(svg, f"f{number}-")),  # noqa: S704
+    }
+
+
+def _own_ids(svg: str, prefix: str) -> str:
+    """Gives an SVG's ids a prefix, since two figures on one page may use the same."""
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r'href="#', f'href="#{prefix}', svg)
+    return re.sub(r"url\(#", f"url(#{prefix}", svg)
+
+
+def _facts(run: Record) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What determined the run, in groups of names and values."""
+    memory = run["peak_memory_bytes"]
+    times = {name: f"{ms / 1000:.1f} s" for name, ms in _loaded(run["durations_ms"]).items()}
+    return [
+        (
+            "Checkpoints",
+            [
+                ("base", f"{run['base']} ({run['base_dtype']})"),
+                ("digest of base", run["base_digest"]),
+                ("instruct", f"{run['instruct']} ({run['instruct_dtype']})"),
+                ("digest of instruct", run["instruct_digest"]),
+                ("architecture", f"{run['model_type']}, {run['layers']} layers × {run['neurons_per_layer']} neurons"),
+            ],
+        ),
+        (
+            "Run",
+            [
+                ("command", run["command"]),
+                ("run", f"{run['run']}, key {run['run_key']}"),
+                ("seed", str(run["seed"])),
+                ("started (UTC)", run["started_utc"]),
+                ("finished (UTC)", run["finished_utc"] or "not yet"),
+                ("resumed", f"{run['resumed']} times"),
+                ("peak memory", "unknown" if memory is None else f"{memory / 1e9:.2f} GB"),
+                ("digest of results", run["content_digest"] or "none"),
+            ],
+        ),
+        ("Settings", _flat(_loaded(run["settings"]))),
+        ("Versions", _flat(_loaded(run["versions"]))),
+        ("Wall time", _flat(times)),
+    ]
+
+
+def _loaded(value: Any) -> dict[str, Any]:
+    """A JSON column: SQLite gives its text, PostgreSQL the object."""
+    loaded = json.loads(value) if isinstance(value, str) else value
+    return dict(loaded)
+
+
+def _flat(values: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in values.items()
+    ]

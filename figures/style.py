@@ -1,0 +1,76 @@
+"""The look of the figures, as data.
+
+The one idea: a style is a dictionary of rcParams, joined with `|` and used in
+`rc_context`, so that nothing global changes and a figure can be drawn for any column.
+Colours are Okabe and Ito's, which people with any colour vision tell apart; no meaning
+rests on colour alone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+
+ONE_COLUMN_IN = 3.25  # ICML and NeurIPS two-column layouts
+TWO_COLUMNS_IN = 6.75
+TEXT_PT = 8.0
+SMALL_PT = 7.0
+TINY_PT = 6.0  # the smallest that conferences accept
+LINE_PT = 0.6
+
+BLUE = "#0072B2"  # Okabe and Ito 2008, https://jfly.uni-koeln.de/color/
+ORANGE = "#D55E00"
+GREY = "#6E6E6E"
+LIGHT_GREY = "#C8C8C8"
+PALE_GREY = "#E9E9E9"
+INK = "#1A1A1A"
+
+# STIX goes with Times, in which these papers are set; DejaVu has the letters that STIX lacks.
+FONTS: dict[Any, Any] = {
+    "font.family": ["STIXGeneral", "DejaVu Sans"],
+    "mathtext.fontset": "stix",
+    "font.size": TEXT_PT,
+    "axes.labelsize": TEXT_PT,
+    "axes.titlesize": TEXT_PT,
+    "xtick.labelsize": SMALL_PT,
+    "ytick.labelsize": TEXT_PT,
+    "legend.fontsize": SMALL_PT,
+}
+LINES: dict[Any, Any] = {
+    "axes.linewidth": LINE_PT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": LINE_PT,
+    "ytick.major.width": LINE_PT,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "hatch.linewidth": 0.4,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "figure.constrained_layout.w_pad": 0.02,
+    "figure.constrained_layout.h_pad": 0.02,
+    "figure.constrained_layout.hspace": 0.0,
+}
+FILES: dict[Any, Any] = {
+    "pdf.fonttype": 42,  # TrueType: conferences refuse Type 3
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",  # looks the same everywhere
+    "svg.hashsalt": "provenance",  # the same figure is the same file
+    "savefig.dpi": 300,
+    "savefig.facecolor": "white",
+}
+PAPER = FONTS | LINES | FILES
+
+
+@contextmanager
+def paper(**overrides: Any) -> Iterator[None]:
+    """Draws and saves in the paper's style; nothing remains of it afterwards."""
+    with mpl.rc_context(PAPER | overrides):
+        yield

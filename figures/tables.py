@@ -1,0 +1,244 @@
+"""The report's tables: rows of named queries as cells of text.
+
+The one idea: the page template knows nothing about results; what a table says, and in
+which words, is decided here and can be tested as plain values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from db.queries import QueryResult
+from figures.words import (
+    CLAIMS,
+    MARKS,
+    NOTHING,
+    Record,
+    compact,
+    first,
+    fixed,
+    interval,
+    null_words,
+    verdict_words,
+)
+
+Results = Mapping[str, QueryResult]
+H_NEURONS_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table of the report."""
+
+    title: str
+    """Heading."""
+    note: str
+    """A sentence below it."""
+    header: Sequence[str]
+    """Column titles."""
+    rows: Sequence[Sequence[str]]
+    """Cells."""
+    text: tuple[int, ...] = (0,)
+    """Columns that hold words and are set to the left."""
+
+
+def claim_rows(results: Results) -> list[Record]:
+    """The claims with verdict, sign and deciding numbers."""
+    return [
+        {
+            "question": CLAIMS.get(row["claim"], row["claim"]),
+            "mark": MARKS.get(row["verdict"], NOTHING),
+            "verdict": row["verdict"],
+            "words": verdict_words(row["claim"], row["verdict"]),
+            "numbers": row["words"],
+        }
+        for row in results["verdicts"].records()
+        if row["claim"] != "overall"
+    ]
+
+
+def identification(results: Results) -> ReportTable:
+    """Both probes on held-out responses of their own models."""
+    rows = [
+        (
+            row["stage"],
+            row["dataset"] or NOTHING,
+            interval(row, "accuracy"),
+            interval(row, "random_accuracy"),
+            interval(row, "auroc"),
+            _pair(row, "n_faithful", "n_hallucinated") if row["dataset"] else NOTHING,
+        )
+        for row in results["identification"].records()
+    ]
+    header = ("model", "question set", "accuracy", "random neurons", "AUROC", "n (f + h)")
+    return ReportTable("Identification", _probe_words(results), header, rows, (0, 1))
+
+
+def _probe_words(results: Results) -> str:
+    total = _total(results)
+    probes = (
+        f"The {row['stage']} probe: none, {row['reason']}."
+        if row["c"] is None
+        else f"The {row['stage']} probe: C = {compact(row['c'])}, design {row['design']}, intercept "
+        f"{'penalised' if row['intercept_penalised'] else 'free'}, fitted on {row['n_train_faithful']} faithful and "
+        f"{row['n_train_hallucinated']} hallucinated responses; {row['n_h_neurons']} H-Neurons of {total} neurons "
+        f"({fixed(1000 * row['n_h_neurons'] / total, 3)} ‰), {row['n_neurons']} non-zero weights."
+        for row in results["probes"].records()
+    )
+    return " ".join([*probes, "Random neurons: as many, refitted on the same rows. n: faithful + hallucinated."])
+
+
+def _total(results: Results) -> int:
+    run = first(results["run"])
+    return int(run["layers"]) * int(run["neurons_per_layer"])
+
+
+def transfer(results: Results) -> ReportTable:
+    """The probe on the base model, with both nulls."""
+    rows = [
+        (
+            row["dataset"],
+            f"{MARKS[row['verdict']]} {verdict_words('transfer', row['verdict'])}",
+            interval(row, "auroc"),
+            null_words(row, "random"),
+            null_words(row, "matched"),
+            _pair(row, "n_faithful", "n_hallucinated"),
+        )
+        for row in results["transfer"].records()
+    ]
+    note = (
+        "AUROC of the instruct checkpoint’s probe, weights unchanged, on the base model’s own responses, with its "
+        "interval by question. Nulls: probes refitted on random and on layer-matched neurons and transferred the same "
+        "way; mean and middle 95 % of draws. n: faithful + hallucinated responses."
+    )
+    header = ("question set", "verdict", "AUROC", "random neurons", "layer-matched", "n (f + h)")
+    return ReportTable("Backward transfer", note, header, rows, (0, 1))
+
+
+def drift(results: Results) -> ReportTable:
+    """The H-Neurons' mean stability rank."""
+    row = first(results["drift"])
+    cells = [
+        ("H-Neurons, k", str(row["k"])),
+        ("mean stability rank (0 = changed most, 1 = changed least)", fixed(row["mean_stability_rank"], 3)),
+        ("the same under the layer-matched null", null_words(row, "null", 3)),
+        ("effect (mean rank minus null mean)", fixed(row["effect"], 3)),
+        ("one-sided p, layer-matched permutation", compact(row["p_permutation"])),
+        ("one-sided p, Welch t-test against all others (the paper’s)", compact(row["p_t"])),
+        ("SD of a mean rank under a uniform null", fixed(row["uniform_sd"], 3)),
+        ("smallest mean rank detectable with 80 % power", fixed(row["smallest_detectable"], 3)),
+        ("share of all neurons that are bit-identical", fixed(row["share_identical"], 3)),
+        ("1 − cos that storage rounding alone can cause", compact(row["rounding_floor"])),
+    ]
+    return ReportTable("Parameter evolution", _sentence(row["reason"]), ("quantity", "value"), cells)
+
+
+def overlap(results: Results) -> ReportTable:
+    """The two independently found sets."""
+    row = first(results["overlap"])
+    cells = [
+        ("H-Neurons of the base model", str(row["k_base"])),
+        ("H-Neurons of the instruct checkpoint", str(row["k_instruct"])),
+        ("neurons in both", str(row["shared"])),
+        ("expected by chance", fixed(row["expected"], 3)),
+        ("Jaccard index", fixed(row["jaccard"], 3)),
+        ("p of this overlap or more (hypergeometric)", compact(row["p_hypergeometric"])),
+        ("probability of no overlap by chance", fixed(row["p_zero"], 3)),
+    ]
+    return ReportTable("Overlap", _sentence(row["reason"]), ("quantity", "value"), cells)
+
+
+def lineage(results: Results) -> ReportTable:
+    """Whether the pair is a pair."""
+    row = first(results["lineage"])
+    cells = [
+        ("verdict", row["verdict"]),
+        ("share of identical tensors", f"{fixed(row['share_identical_tensors'], 3)} of {row['tensors_compared']}"),
+        *((f"median cosine, {kind}", fixed(row[f"median_cosine_{kind}"], 5)) for kind in ("gate", "up", "down")),
+        ("neurons whose nearest neighbour is themselves", f"{fixed(row['self_match'], 3)} of {row['neurons_sampled']}"),
+        ("median cosine to the nearest neighbour", fixed(row["nearest_cosine"], 5)),
+        ("tokens with the same id in both", fixed(row["vocabulary_shared"], 4)),
+        ("same tokenizer", "yes" if row["same_tokenizer"] else "no"),
+    ]
+    note = "Whether the instruct checkpoint descends from this base at all."
+    return ReportTable("Lineage", note, ("evidence", "value"), cells)
+
+
+def funnel(results: Results) -> ReportTable:
+    """What each stage kept, and why questions were dropped."""
+    reasons: dict[tuple[Any, ...], list[str]] = {}
+    for row in results["drops"].records():
+        words = f"{row['reason']} {row['n_questions']}"
+        reasons.setdefault((row["stage"], row["dataset"], row["split"]), []).append(words)
+    stages = ("consistent", "span_found", "captured", "fitted")
+    rows = [
+        (
+            row["stage"],
+            row["dataset"],
+            row["split"],
+            str(row["asked"]),
+            str(row["answered"]),
+            *(_pair(row, f"{stage}_faithful", f"{stage}_hallucinated") for stage in stages),
+            ", ".join(reasons.get((row["stage"], row["dataset"], row["split"]), [])) or NOTHING,
+        )
+        for row in results["funnel"].records()
+    ]
+    note = "Questions asked and answered; then responses kept by each stage, faithful + hallucinated."
+    header = ("model", "question set", "split", "asked", "answered", "consistent", "span found", "captured", "fitted",
+              "dropped")  # fmt: skip
+    return ReportTable("Funnel", note, header, rows, (0, 1, 2, 9))
+
+
+def h_neurons(results: Results) -> ReportTable:
+    """The H-Neurons, largest weight first."""
+    records = results["h-neurons"].records()
+    rows = [
+        (
+            str(row["layer"]),
+            str(row["neuron_index"]),
+            compact(row["probe_weight"]),
+            fixed(row["stability_rank"], 3),
+            *(compact(row[name]) for name in ("delta_up", "delta_gate", "delta_down")),
+            fixed(row["activation_correlation"], 3),
+            "yes" if row["is_base_h_neuron"] else "no",
+        )
+        for row in records[:H_NEURONS_SHOWN]
+    ]
+    note = f"All {len(records)} of them, largest probe weight first."
+    if len(records) > H_NEURONS_SHOWN:
+        note = f"The {H_NEURONS_SHOWN} with the largest weights of {len(records)}; all: provenance query h-neurons."
+    header = (
+        "layer",
+        "index",
+        "weight",
+        "stability rank",
+        "Δ up",
+        "Δ gate",
+        "Δ down",
+        "r base–instruct",
+        "also in base",
+    )
+    return ReportTable("H-Neurons", note, header, rows, ())
+
+
+def datasets(results: Results) -> ReportTable:
+    """The question sets behind the run."""
+    rows = [
+        (row["name"], row["source"], row["digest"][:16], str(row["n_questions"]))
+        for row in results["datasets"].records()
+    ]
+    return ReportTable("Question sets", "", ("name", "source", "digest", "questions"), rows, (0, 1, 2))
+
+
+TABLES: Sequence[Callable[[Results], ReportTable]] = (
+    transfer, drift, overlap, identification, lineage, funnel, h_neurons, datasets,
+)  # fmt: skip
+"""In the order of the report."""
+
+
+def _pair(row: Record, faithful: str, hallucinated: str) -> str:
+    return f"{row[faithful]} + {row[hallucinated]}"
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:].rstrip(".") + "." if words else ""

@@ -1,0 +1,84 @@
+"""Numbers and verdicts in words: one place for how results are put.
+
+The one idea: a verdict is worded no stronger than what was measured. A probe that
+works on the base model shows what is readable there, not what the base model uses.
+"""
+
+from typing import Any
+
+from db.queries import QueryResult
+
+Record = dict[str, Any]
+
+CLAIMS = {
+    "transfer": "Does the probe read the base model?",
+    "drift": "Did the H-Neurons change less than others?",
+    "overlap": "Does the base model have the same H-Neurons?",
+}
+
+_VERDICTS = {
+    ("transfer", "supported"): "readable in the base model",
+    ("drift", "supported"): "changed less than neurons of the same layers",
+    ("overlap", "supported"): "more neurons shared than chance gives",
+}
+MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
+"""A verdict's sign, so that none rests on colour."""
+NOTHING = "–"
+
+
+def verdict_words(claim: str, verdict: str | None) -> str:
+    """A verdict as the toolkit words it."""
+    if verdict is None:
+        return NOTHING
+    if verdict == "not distinguishable":
+        return "not distinguishable from the null"
+    return _VERDICTS.get((claim, verdict), verdict)
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """A number with a fixed number of decimals."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def compact(value: float | None) -> str:
+    """A number with three digits, as 0.00123 or 1.2e-07."""
+    return NOTHING if value is None else f"{value:.3g}"
+
+
+def interval(record: Record, name: str, digits: int = 2) -> str:
+    """An estimate with its interval, `0.90 [0.86, 0.94]`."""
+    if record.get(name) is None:
+        return NOTHING
+    low, high = record.get(f"{name}_low"), record.get(f"{name}_high")
+    if low is None or high is None:
+        return fixed(record[name], digits)
+    return f"{fixed(record[name], digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
+
+
+def null_words(record: Record, prefix: str, digits: int = 2) -> str:
+    """A null's mean with the band that holds 95 % of its draws."""
+    names = {"x": record.get(f"{prefix}_mean"), "x_low": record.get(f"{prefix}_low")}
+    return interval({**names, "x_high": record.get(f"{prefix}_high")}, "x", digits)
+
+
+def p_words(value: float | None) -> str:
+    """`p = 0.012`, or `p < 0.001`."""
+    if value is None:
+        return "no p"
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+
+
+def power_words(record: Record) -> str:
+    """Why a question set has no power."""
+    return f"no power: {record['n_faithful']} faithful, {record['n_hallucinated']} hallucinated"
+
+
+def has_power(record: Record) -> bool:
+    """Whether a transfer row has a number that may be shown."""
+    return record["auroc"] is not None and record["verdict"] != "no power"
+
+
+def first(result: QueryResult) -> Record:
+    """The one row of a result; empty when there is none."""
+    records = result.records()
+    return records[0] if records else {}

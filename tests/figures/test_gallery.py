@@ -1,0 +1,200 @@
+"""The gallery: every figure has its query, its files say what was drawn, and files are whole or absent."""
+
+import ast
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+from PIL import Image
+from synthetic import no_power_of, no_probe_report, report_of, transfer_of
+
+import figures
+from db.queries import QUERIES, run_query
+from db.store import Store
+from figures import latex, style
+from figures.gallery import GALLERY, draw, drawn, image
+from provenance.errors import InputError, StoreError
+from provenance.files import write_whole
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_figure_has_its_queries() -> None:
+    for spec in GALLERY.values():
+        for query, params in spec.data.values():
+            assert query in QUERIES
+            assert set(params) <= set(QUERIES[query].defaults)
+        assert set(spec.context) <= set(QUERIES)
+        assert {"run", *spec.context} == set(spec.context)
+        assert spec.needs in spec.data
+
+
+def test_figures_use_nothing_of_the_toolkit_but_queries_and_errors() -> None:
+    allowed = {"db.queries", "provenance.errors"}
+    for file in Path(figures.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            ours = {name for name in names if name.split(".")[0] in ("provenance", "analyses", "db")}
+            assert ours <= allowed, f"{file.name}: {ours}"
+
+
+def test_drawing_needs_no_torch() -> None:
+    program = "import sys, figures.gallery, figures.report; sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(finished: str, tmp_path: Path) -> None:
+    paths = draw(finished, None, tmp_path / "new" / "folder")
+    names = {path.name for path in paths}
+    for name in GALLERY:
+        assert {f"{name}.{form}" for form in ("pdf", "svg", "png", "csv", "txt", "tex")} <= names
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
+    assert all(path.stat().st_size > 0 for path in paths)
+
+
+def test_the_csv_holds_the_numbers_of_the_query_with_all_digits(finished: str, tmp_path: Path) -> None:
+    draw(finished, None, tmp_path)
+    with (tmp_path / "figure_4a.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    asked = run_query(finished, "transfer").records()
+    assert [float(row["auroc"]) for row in read] == [row["auroc"] for row in asked]
+    assert [row["verdict"] for row in read] == [row["verdict"] for row in asked]
+    with (tmp_path / "figure_4b_bins.csv").open(newline="") as file:
+        assert sum(int(row["neurons"]) for row in csv.DictReader(file)) == 64
+
+
+def test_the_files_name_their_run(finished: str, tmp_path: Path) -> None:
+    draw(finished, None, tmp_path)
+    assert b"run 1 k1" in (tmp_path / "figure_4a.pdf").read_bytes()
+    assert "run 1 k1" in (tmp_path / "figure_4a.svg").read_text()
+    with Image.open(tmp_path / "figure_4a.png") as picture:
+        assert picture.info["Source"] == "run 1 k1"
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+        assert picture.width == 3.25 * 300
+    assert "% run 1 (k1)" in (tmp_path / "figure_4a.tex").read_text()
+    assert "run 1 (k1)" in (tmp_path / "figure_4a.txt").read_text()
+
+
+def test_the_same_run_gives_the_same_bytes(finished: str, tmp_path: Path) -> None:
+    first = {path.name: path.read_bytes() for path in draw(finished, 1, tmp_path / "a")}
+    second = {path.name: path.read_bytes() for path in draw(finished, 1, tmp_path / "b")}
+    assert first == second
+
+
+def test_pdf_fonts_are_truetype(finished: str) -> None:
+    pdf = image(drawn(finished)[0], "pdf")
+    assert b"/Type3" not in pdf
+    assert b"/TrueType" in pdf or b"/CIDFontType2" in pdf
+
+
+def test_vector_files_stay_small_with_many_neurons(stored: Any) -> None:
+    url = stored(report_of(k=300, layers=8, per_layer=400))
+    for figure in drawn(url):
+        assert len(image(figure, "pdf")) < 60_000
+        assert len(image(figure, "svg")) < 250_000
+
+
+def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
+    import numpy as np
+
+    report = report_of((transfer_of("a", 0.8, np.random.default_rng(0)), no_power_of("b")), k=6)
+    first, second = drawn(stored(report))
+    words = " ".join(first.caption)
+    null = report.transfer[0].baselines["layer_matched"]
+    assert "k = 6 H-Neurons" in words
+    assert "a: 0.80 [0.76, 0.84], n = 200 faithful + 180 hallucinated" in words
+    assert f"layer-matched null {null.mean:.2f} [{null.low:.2f}, {null.high:.2f}] over 40 draws, p = 0.024" in words
+    assert "readable in the base model" in words
+    assert "b: no power: 0 faithful, 37 hallucinated." in words
+    drift = " ".join(second.caption)
+    assert f"Mean rank {report.drift.mean_stability_rank:.3f}, k = 6." in drift
+    assert "all 64 neurons" in drift
+    assert "over 200 draws" in drift
+
+
+def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: Path) -> None:
+    paths = draw(stored(no_probe_report()), None, tmp_path)
+    captions = [path.read_text() for path in paths if path.suffix == ".txt"]
+    assert len(captions) == 2
+    assert all("no power" in caption for caption in captions)
+
+
+def test_tables_are_booktabs_with_special_characters_escaped(stored: Any, tmp_path: Path) -> None:
+    draw(stored(report_of((no_power_of("a_b & 50% $x$ #1 {é} \\cmd"),))), None, tmp_path)
+    tex = (tmp_path / "figure_4a.tex").read_text()
+    assert r"a\_b \& 50\% \$x\$ \#1 \{é\} \textbackslash{}cmd & --" in tex
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert tex.count(rule) == 1
+    body = tex[tex.index(r"\toprule") : tex.index(r"\bottomrule")]
+    columns = len(re.search(r"\\begin{tabular}{(\w+)}", tex)[1])
+    assert all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 for line in body.splitlines() if line.endswith(r"\\"))
+
+
+def test_escaping_leaves_no_special_character_bare() -> None:
+    assert latex.escaped("~^_%&#$") == r"\textasciitilde{}\textasciicircum{}\_\%\&\#\$"
+
+
+@pytest.mark.parametrize("run", [2, 99])
+def test_a_run_that_is_not_there_or_has_no_results_is_bad_input(stored: Any, tmp_path: Path, run: int) -> None:
+    from synthetic import begin
+
+    url = stored(report_of())
+    with Store.open(url) as store:
+        assert begin(store, "unfinished") == 2
+    with pytest.raises(InputError, match=f"run {run}"):
+        draw(url, run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unwritable_folder_is_one_clear_error(finished: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="remedy: make the folder writable"):
+        draw(finished, None, tmp_path / "file" / "figures")
+
+
+FILL_UP = """
+import resource, sys
+from pathlib import Path
+from provenance.files import write_whole
+from provenance.errors import StoreError
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_whole(Path(sys.argv[1]), b"new" * 1000)
+except StoreError as error:
+    sys.exit(0 if "free space" in str(error) else 3)
+sys.exit(4)
+"""
+
+
+def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    file = write_whole(tmp_path / "figure.pdf", b"old")
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_UP, str(file)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert done.returncode == 0
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_drawing_leaves_the_global_style_alone(finished: str) -> None:
+    before = dict(mpl.rcParams)
+    image(drawn(finished)[0], "png")
+    assert dict(mpl.rcParams) == before
+
+
+def test_the_style_is_data_that_can_be_joined() -> None:
+    with style.paper(**{"font.size": 11.0}):
+        assert mpl.rcParams["font.size"] == 11.0
+        assert mpl.rcParams["pdf.fonttype"] == 42

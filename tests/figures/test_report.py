@@ -1,0 +1,160 @@
+"""The report: self-contained, verdict first, every table there, nothing from outside obeyed as markup."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import SETS, no_power_of, no_probe_report, report_of, transfer_of
+
+from figures.report import report_html, write_report
+from figures.tables import H_NEURONS_SHOWN
+from provenance.errors import InputError
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+TITLES = (
+    "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Lineage", "Funnel", "H-Neurons",
+    "Question sets", "Method in short", "Settings and provenance",
+)  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Checks nesting, and keeps ids, texts and addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.texts: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def parsed(html: str) -> Page:
+    page = Page()
+    page.feed(html)
+    assert page.open == []
+    return page
+
+
+@pytest.fixture(scope="module")
+def html(finished: str) -> str:
+    return report_html(finished)
+
+
+def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
+    page = parsed(html)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("svg") == 2
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    page = parsed(html)
+    assert all(address.startswith("#") for address in page.addresses)
+    assert "script" not in page.tags
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_references_inside_the_figures_find_their_targets(html: str) -> None:
+    page = parsed(html)
+    wanted = {address[1:] for address in page.addresses} | set(re.findall(r"url\(#([^)]+)\)", html))
+    assert wanted
+    assert wanted <= set(page.ids)
+
+
+def test_the_verdict_in_words_comes_before_everything_else(html: str) -> None:
+    body = html[html.index("<body>") :]
+    verdict = body.index("The H-Neurons are readable in the base model.")
+    assert verdict < body.index("<svg")
+    assert verdict < body.index("<table")
+
+
+def test_every_section_is_there(html: str) -> None:
+    titles = re.findall(r"<h2>([^<]+)</h2>", html)
+    assert titles == ["Figures", *TITLES]
+
+
+def test_verdicts_have_a_sign_and_words_beside_the_colour(html: str) -> None:
+    assert "●</span>readable in the base model" in html
+    assert "● readable in the base model" in html
+    assert "○ not distinguishable from the null" in html
+
+
+def test_numbers_come_with_interval_n_and_null(html: str) -> None:
+    for cell in ("0.90 [0.86, 0.94]", "200 + 180", "0.81 [0.78, 0.84]", "180 + 180"):
+        assert f">{cell}</td>" in html
+
+
+def test_settings_versions_seed_and_digests_are_there(html: str) -> None:
+    text = "".join(parsed(html).texts)
+    for part in ("2.13.0", "b" * 64, "c" * 64, "[0.1, 1.0]", "disagreement 298, refusal 12", "0.12 GB", "1.0 s"):
+        assert part in text
+    assert re.search(r"<td>seed</td><td>7</td>", html)
+
+
+def test_the_method_prints_the_equation_and_says_readable_is_not_functional(html: str) -> None:
+    assert "<mtext>CETT</mtext>" in html
+    assert "does not mean that the base model uses" in html
+    assert "Readable in the base model" in html
+
+
+def test_names_from_outside_are_text_and_never_markup(stored: Any) -> None:
+    bad = '<script>alert(1)</script> & "x" $y$ {{ 7 * 7 }}'
+    page = parsed(report_html(stored(report_of((transfer_of(bad, 0.8, np.random.default_rng(0)),)))))
+    assert "script" not in page.tags
+    assert bad in page.texts
+    assert "{{ 7 * 7 }}" in "".join(page.texts)
+
+
+def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:
+    html = report_html(stored(no_probe_report()))
+    page = parsed(html)
+    text = " ".join(page.texts)
+    assert "There is no probe, so nothing can be said." in text
+    assert "no faithful responses to fit on" in text
+    assert html.count("–</span>no power") == 3
+
+
+def test_a_long_list_of_h_neurons_is_folded_and_says_where_the_rest_is(stored: Any) -> None:
+    html = report_html(stored(report_of((no_power_of(SETS[0]),), k=130, layers=4, per_layer=100)))
+    assert f"The {H_NEURONS_SHOWN} with the largest weights of 130" in html
+    assert f"<summary>{H_NEURONS_SHOWN} rows</summary>" in html
+
+
+def test_dark_and_print_are_taken_care_of(html: str) -> None:
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_the_file_is_written_whole_under_its_name(finished: str, tmp_path: Path) -> None:
+    path = write_report(finished, 1, tmp_path / "out")
+    assert path == tmp_path / "out" / "report.html"
+    assert path.read_text() == report_html(finished, 1)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_report_on_no_run_is_bad_input(finished: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run 5"):
+        write_report(finished, 5, tmp_path)
