@@ -20,6 +20,7 @@ from provenance import __version__
 from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
+from provenance.models import load_tokenizer
 from provenance.probe import Design
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.questions import QuestionSet, load_questions
@@ -102,6 +103,17 @@ class Job:
         """Base and instruct checkpoint, found and looked over."""
         base = Side.open("base", resolve(CheckpointRef.parse(self.base)))
         return base, Side.open("instruct", resolve(CheckpointRef.parse(self.instruct)))
+
+    def check_prompts(self, sides: Sequence[Side]) -> None:
+        """Render one prompt for each side, so that hours of work do not end in a template that is missing.
+
+        Raises:
+            CheckpointError: A tokenizer is missing, or has no character offsets.
+            InputError: A prompt lacks its question, or the instruct checkpoint its chat template (a swapped pair).
+        """
+        collection = self.settings().collection
+        for side in sides:
+            collection[side.stage].prompt.render(load_tokenizer(side.checkpoint.folder), "Why?")
 
     def question_sets(self) -> tuple[QuestionSet, ...]:
         """The sets that were named, or those of the lab family, thinned out to the limit.

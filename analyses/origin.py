@@ -188,7 +188,9 @@ def compare(
     sides: dict[Stage, Side] = {"instruct": instruct, "base": base}
     models = _Models(sides, settings)
     answers = _collect(sides, pools, settings, models, workspace, clock)
-    correlation = clock.timed("correlation", lambda: _correlation(sides, pools, settings, models, answers, related, workspace))
+    correlation = clock.timed(
+        "correlation", lambda: _correlation(sides, pools, settings, models, answers, related, workspace)
+    )
     models.drop("base")
     models.drop("instruct")
     found = {

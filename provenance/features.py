@@ -133,9 +133,7 @@ def _intact(folder: Path, log: CaptureLog) -> list[CaptureChunk]:
     return intact
 
 
-def _write_chunk(
-    folder: Path, name: str, arrays: dict[str, np.ndarray], question_ids: tuple[str, ...]
-) -> CaptureChunk:
+def _write_chunk(folder: Path, name: str, arrays: dict[str, np.ndarray], question_ids: tuple[str, ...]) -> CaptureChunk:
     content = save(arrays)
     write_whole(folder / name, content)
     return CaptureChunk(name, hashlib.sha256(content).hexdigest(), question_ids)

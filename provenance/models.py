@@ -63,12 +63,14 @@ def load_model(
     """
     _check_device(dtype, device)
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what its report of the load would say is an error below
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[dtype],
             attn_implementation=attn_implementation,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are named, and refused, below
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -79,11 +81,11 @@ def load_model(
             found=str(error),
             remedy="fetch the checkpoint again, or check its config.json",
         ) from error
-    wrong = sorted({*info["missing_keys"], *map(str, info["mismatched_keys"])})
+    wrong = sorted({*info["missing_keys"], *info["unexpected_keys"], *map(str, info["mismatched_keys"])})
     if wrong:
         raise CheckpointError(
-            f"every tensor of the model in {folder}",
-            found=f"{len(wrong)} missing or of another shape, such as {wrong[0]!r}",
+            f"every tensor of the model in {folder}, and no other",
+            found=f"{len(wrong)} missing, left over or of another shape, such as {wrong[0]!r}",
             remedy="fetch the checkpoint again, or check that its config belongs to its weights",
         )
     tokenizer = load_tokenizer(folder)

@@ -22,7 +22,7 @@ from provenance.models import LoadedModel
 from provenance.prompts import Prompt, PromptFormat
 from provenance.records import Label, Question, Response, Split
 from provenance.sampling import Decoding, PromptBatch, draw_seed
-from provenance.spans import decode_response, response_regions
+from provenance.spans import answer_span, decode_response, response_regions
 
 FIRST_ROUNDS = (1, 3)  # nine questions in ten are decided by these; the rest of the samples is one round
 NO_SPAN = "no answer span"
@@ -151,7 +151,8 @@ def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) 
         text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
         entry.samples.append(ids)
         entry.texts.append(text)
-        entry.judgements.append(judge(text, entry.question.answers))
+        start, end = answer_span(text)  # what is judged is what is captured
+        entry.judgements.append(judge(text[start:end], entry.question.answers))
 
 
 def _stays_open(entry: _Open, full: set[Label]) -> bool:

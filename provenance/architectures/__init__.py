@@ -15,7 +15,7 @@ from typing import Any
 
 from provenance.errors import ArchitectureError
 
-_EXPERT_NAMES = re.compile(r"\.experts?\b|block_sparse_moe|\.router\.|\bmoe\b")
+_EXPERT_NAMES = re.compile(r"expert|block_sparse_moe|\.router\.|\bmoe\b")
 _NAMES_SHOWN = 5
 
 
@@ -130,6 +130,7 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
             remedy="fetch the checkpoint again",
         ) from error
     prefix = _prefix_on_disk(family, layers, tensor_names)
+    _refuse_further_layers(prefix + family.layer.format(layer=layers), layers, tensor_names)
     return Layout(
         family.name, model_type, layers, d_m, d, family.kinds, prefix, family.layer, family.suffixes, family.prefixes
     )
@@ -142,6 +143,16 @@ def _refuse_experts(model_type: str, tensor_names: Collection[str]) -> None:
             "a dense model, whose neurons are rows of one up-projection per layer",
             found=f"a mixture of experts ({model_type!r}) with {_sample(experts)}",
             remedy="choose a dense checkpoint; expert neurons have no per-layer index",
+        )
+
+
+def _refuse_further_layers(next_layer: str, layers: int, tensor_names: Collection[str]) -> None:
+    further = [name for name in tensor_names if name.startswith(next_layer)]
+    if further:
+        raise ArchitectureError(
+            f"{layers} layers, as num_hidden_layers in config.json says",
+            found=f"tensors of a further one: {_sample(further)}",
+            remedy="check that config.json belongs to these weights",
         )
 
 

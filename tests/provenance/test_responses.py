@@ -88,6 +88,7 @@ def test_ten_right_are_faithful_ten_wrong_hallucinated(
         ([REFUSAL, *[WRONG] * 9], "refusal", 1),
         ([EMPTY, *[WRONG] * 9], "empty", 1),
         ([WRONG, WRONG, REFUSAL, *[WRONG] * 7], "refusal", 4),
+        ([WRONG, " Rome\nor Paris", RIGHT, *[WRONG] * 7], "disagreement", 4),  # the first line is the answer
     ],
 )
 def test_a_question_is_given_up_at_its_first_failure(

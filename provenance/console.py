@@ -1,0 +1,137 @@
+"""What a person sees while work goes on, and the table at the end.
+
+The one idea: progress goes to stderr (a live bar on a terminal, plain lines otherwise), and
+results go to stdout, so that `--json` and pipes stay clean.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
+
+
+class ConsoleProgress:
+    """Progress of a long job on stderr.
+
+    Args:
+        quiet: Show nothing.
+        console: Where to; stderr when not given.
+    """
+
+    def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, quiet=quiet)
+        self._live = (
+            Progress(
+                TextColumn("{task.description:<42}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+                TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=self._console,
+            )
+            if self._console.is_terminal and not quiet
+            else None
+        )  # fmt: skip
+        self._rows: dict[str, Any] = {}
+        self._spoken_at: dict[str, float] = {}
+
+    def __enter__(self) -> "ConsoleProgress":  # noqa: PYI034 - the shape checker of the tests cannot read Self
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+        if not self._live:
+            self._console.print(f"{name} ...", highlight=False, markup=False)
+
+    def step(self, name: str, done: int, total: int, note: str) -> None:
+        """Part of a stage is done."""
+        if self._live:
+            if name not in self._rows:
+                self._rows[name] = self._live.add_task(name, total=total, note=note)
+            self._live.update(self._rows[name], completed=done, total=total, note=note)
+            return
+        now = time.monotonic()
+        if done >= total or now - self._spoken_at.get(name, 0.0) >= LINE_EVERY_S:
+            self._spoken_at[name] = now
+            words = f"  {name}: {done} of {total}" + (f" ({note})" if note else "")
+            self._console.print(words, highlight=False, markup=False)
+
+
+def print_summary(summary: Mapping[str, Any], console: Console) -> None:
+    """The result of a comparison as tables that can be read."""
+    verdict = summary["verdict"]
+    console.print(f"\n[bold]{verdict['overall']}[/bold]\n", highlight=False)
+    console.print(_facts(summary))
+    console.print(_transfer_table(summary))
+    console.print(_funnel_table(summary))
+    for title, path in (("database", summary["database"]), ("report", summary["report"])):
+        console.print(f"{title}: {path}", highlight=False, soft_wrap=True)
+    console.print(f"figures: {', '.join(summary['figures'])}", highlight=False, soft_wrap=True)
+
+
+def _facts(summary: Mapping[str, Any]) -> Table:
+    table = Table(
+        "", "", "verdict", title=f"{summary['base']['ref']} → {summary['instruct']['ref']}", title_justify="left"
+    )
+    neurons, found, drift, shared = (summary[key] for key in ("neurons", "identification", "drift", "overlap"))
+    table.add_row("lineage", f"self-match {summary['lineage']['self_match']:.1%}", summary["lineage"]["verdict"])
+    table.add_row("H-Neurons", f"{neurons['h']} of {neurons['total']} ({neurons['per_mille']:.2f} ‰)", "")
+    table.add_row(
+        "probe, held out", f"accuracy {_e(found['accuracy'])}, random neurons {_e(found['random_accuracy'])}", ""
+    )
+    table.add_row("", f"AUROC {_e(found['auroc'])}", "")
+    null = drift["matched_null"]
+    band = f"; same layers {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]" if null else ""
+    table.add_row("stability rank", f"{_n(drift['mean_stability_rank'])}{band}", summary["verdict"]["drift"])
+    table.add_row("", f"p (permutation) {_n(drift['p_permutation'])}, p (t-test) {_n(drift['p_t'])}", "")
+    words = f"{shared['shared']} of {shared['k_base']} (base) and {shared['k_instruct']} (instruct)"
+    table.add_row("overlap", words, summary["verdict"]["overlap"])
+    return table
+
+
+def _transfer_table(summary: Mapping[str, Any]) -> Table:
+    table = Table(
+        "questions", "faithful", "halluc.", "AUROC on the base", "random p95", "layer-matched p95", "verdict",
+        title="Transfer: the instruct probe on the base model's own answers", title_justify="left",
+    )  # fmt: skip
+    for row in summary["transfer"]:
+        baselines = row["baselines"]
+        bars = [_n(baselines[kind]["p95"]) if kind in baselines else "–" for kind in ("random", "layer_matched")]
+        table.add_row(
+            row["dataset"], str(row["n_faithful"]), str(row["n_hallucinated"]), _e(row["auroc"]), *bars, row["verdict"]
+        )
+    return table
+
+
+def _funnel_table(summary: Mapping[str, Any]) -> Table:
+    table = Table(
+        "",
+        "asked",
+        "answered",
+        "consistent",
+        "captured",
+        title="Funnel (faithful + hallucinated)",
+        title_justify="left",
+    )
+    for row in summary["funnel"]:
+        pairs = [f"{row[key]['faithful']} + {row[key]['hallucinated']}" for key in ("consistent", "captured")]
+        name = f"{row['stage']} {row['dataset']} {row['split']}"
+        table.add_row(name, str(row["asked"]), str(row["answered"]), *pairs)
+    return table
+
+
+def _n(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if abs(value) < 0.1 else f"{value:.3f}"
+
+
+def _e(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None:
+        return "–"
+    return f"{estimate['estimate']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

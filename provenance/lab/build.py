@@ -1,0 +1,151 @@
+"""Makes the lab families from their recipes: worlds, question files, pre-training, tuning, digests.
+
+The one idea: everything is built in a folder beside the target and moved in at the end, so that a killed build
+leaves what was there before. The same recipe gives the same bytes on the same machine and number of threads.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from provenance.errors import InputError
+from provenance.lab.manifest import MANIFEST, SCHEMA, folder_digests, read_manifest
+from provenance.lab.recipes import RECIPES, Recipe
+from provenance.lab.tokenizer import make_tokenizer
+from provenance.lab.train import new_model, train
+from provenance.lab.world import QUESTION_SETS, World, build_world, question_set
+
+THREADS = 1  # sums are split by threads, so other numbers give other last bits; a second one saves little
+
+
+def build(
+    out_dir: Path,
+    families: Sequence[str] = tuple(RECIPES),
+    report: Callable[[str], None] | None = None,
+    recipes: dict[str, Recipe] = RECIPES,
+) -> Path:
+    """Builds lab families into `out_dir` and returns the path of its manifest.
+
+    Families under `out_dir` that are not asked for stay as they are.
+
+    Args:
+        out_dir: Folder of families, made when missing.
+        families: Names of the recipes to build.
+        report: Takes lines of progress.
+        recipes: Name to recipe; the recorded ones by default.
+
+    Raises:
+        InputError: A family without a recipe was asked for.
+    """
+    unknown = [family for family in families if family not in recipes]
+    if unknown:
+        raise InputError("families with a recipe", found=repr(unknown), remedy=f"use some of: {', '.join(recipes)}")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=out_dir) as scratch, _threads(THREADS):
+        built = {}
+        for family in families:
+            built[family] = build_family(Path(scratch) / family, recipes[family], _prefixed(report, family))
+        for family in families:
+            shutil.rmtree(out_dir / family, ignore_errors=True)
+            (Path(scratch) / family).replace(out_dir / family)
+        kept = read_manifest(out_dir) if (out_dir / MANIFEST).exists() else {}
+        return _write_manifest(out_dir, Path(scratch), {**kept, **built})
+
+
+def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) -> dict[str, Any]:
+    """Builds one family into a new folder and returns its entry for the manifest."""
+    folder.mkdir(parents=True)
+    world = build_world(recipe.world)
+    questions = folder / "questions"
+    questions.mkdir()
+    for name in QUESTION_SETS:
+        _write_questions(questions / f"{name}.jsonl", world, name, recipe.world.seed)
+    stages = []
+    for stage in _train_stages(folder, world, recipe, report):
+        stages.append(stage)
+        report(f"{stage} written")
+    return {
+        "stages": {stage: folder_digests(folder / stage) for stage in sorted(stages)},
+        "questions": folder_digests(questions),
+        "recipe": asdict(recipe),
+    }
+
+
+def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None]) -> Iterator[str]:
+    """Pre-trains and tunes, and yields the name of every stage after its files were written."""
+    plain, chat = make_tokenizer(chat=False), make_tokenizer(chat=True)
+    model = new_model(recipe.shape, plain, recipe.initial_seed)
+    before, whole = 0, sum(phase.steps for phase in recipe.pretraining)
+    for number, phase in enumerate(recipe.pretraining, 1):
+        pretraining = _prefixed(report, f"pre-training {number}/{len(recipe.pretraining)}")
+        for done in train(model, plain, world, world.known, stage=phase, report=pretraining):
+            stage = "base" if before + done == whole else f"base@step-{before + done:04d}"
+            save(folder / stage, model, plain)
+            yield stage
+        before += phase.steps
+    start_from_stored(model)
+    tuning = _prefixed(report, "tuning")
+    for _ in train(model, chat, world, world.shown, stage=recipe.tuning, report=tuning):
+        save(folder / "instruct", model, chat)
+        yield "instruct"
+
+
+def _prefixed(report: Callable[[str], None] | None, prefix: str) -> Callable[[str], None]:
+    """The same taker of lines with a prefix; without one, lines go nowhere."""
+
+    def send(line: str) -> None:
+        if report is not None:
+            report(f"{prefix}: {line}")
+
+    return send
+
+
+def start_from_stored(model: LlamaForCausalLM) -> None:
+    """Rounds the weights to what is stored, so that tuning starts from exactly the shipped base."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(weight.to(torch.bfloat16).to(torch.float32))
+
+
+def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Writes an ordinary Hugging Face folder; the weights are bfloat16 safetensors, as releases have them."""
+    stored = LlamaForCausalLM(model.config)
+    stored.load_state_dict(model.state_dict())
+    stored.bfloat16()
+    stored.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    stored.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # weights are written for their owner alone, but a package is read by others too
+
+
+def _write_questions(path: Path, world: World, name: str, seed: int) -> None:
+    rows = (json.dumps(asdict(question), ensure_ascii=False) for question in question_set(world, name, seed))
+    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+
+
+def _write_manifest(out_dir: Path, scratch: Path, built: dict[str, Any]) -> Path:
+    text = json.dumps({"schema": SCHEMA, "families": dict(sorted(built.items()))}, indent=1)
+    (scratch / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
+    return (scratch / MANIFEST).replace(out_dir / MANIFEST)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Sets the number of torch threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,109 @@
+"""Where the shipped lab families are, and the proof that they are what was built.
+
+The one idea: every file of a stage has its SHA-256 in `families/manifest.json`, and no path is handed out before the
+files behind it have been read and found unaltered. A result on the lab is then a result on exactly these weights and
+questions.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from provenance.errors import CheckpointError
+from provenance.lab.world import QUESTION_SETS
+
+SHIPPED = Path(__file__).parent / "families"
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+Digests = dict[str, str]
+"""File name inside a folder to its SHA-256 in hexadecimal."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digests(folder: Path) -> Digests:
+    """Digest of every file of a folder, by name, in the order of names."""
+    return {path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def read_manifest(root: Path = SHIPPED) -> dict[str, Any]:
+    """The `families` object of the manifest under `root`: family to its `stages` and `questions` with their digests.
+
+    Raises:
+        CheckpointError: No manifest, no JSON, or another schema: the package is incomplete, or a build never finished.
+    """
+    path = root / MANIFEST
+    wanted = f"a manifest of lab families (schema {SCHEMA})"
+    remedy = "install the package again, or run `provenance lab build`"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        schema, listed = manifest["schema"], manifest["families"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(wanted, found=f"{path}: {error!r}", remedy=remedy) from error
+    if schema != SCHEMA or not isinstance(listed, dict):
+        raise CheckpointError(wanted, found=f"schema {schema!r} in {path}", remedy=remedy)
+    return listed
+
+
+def families(root: Path = SHIPPED) -> dict[str, tuple[str, ...]]:
+    """Every family under `root` with its stages; a snapshot of a stage reads `base@step-0350`."""
+    return {family: tuple(listed["stages"]) for family, listed in read_manifest(root).items()}
+
+
+def locate(family: str, stage: str, revision: str | None = None, root: Path = SHIPPED) -> Path:
+    """The folder of a lab checkpoint, after its files were checked against the manifest.
+
+    Args:
+        family: `inherited` or `acquired`.
+        stage: `base` or `instruct`.
+        revision: A pre-training snapshot such as `step-0350`; None for the finished stage.
+        root: Folder of families that `build` wrote; the shipped ones by default.
+
+    Raises:
+        CheckpointError: There is no such family, stage or revision, or a file is missing or altered.
+    """
+    name = stage if revision is None else f"{stage}@{revision}"
+    listed = read_manifest(root)
+    if family not in listed or name not in listed[family]["stages"]:
+        there = ", ".join(f"lab/{known}/{each}" for known, stages in families(root).items() for each in stages)
+        raise CheckpointError("a lab checkpoint", found=repr(f"lab/{family}/{name}"), remedy=f"use one of: {there}")
+    folder = root / family / name
+    _verify(folder, listed[family]["stages"][name])
+    return folder
+
+
+def question_sets(family: str, root: Path = SHIPPED) -> dict[str, Path]:
+    """The question files of a family: in-domain, other-domain, fabricated, checked against the manifest.
+
+    Raises:
+        CheckpointError: There is no such family, or a file is missing or altered.
+    """
+    listed = read_manifest(root)
+    if family not in listed:
+        raise CheckpointError("a lab family", found=repr(family), remedy=f"use one of: {', '.join(listed)}")
+    folder = root / family / "questions"
+    _verify(folder, listed[family]["questions"])
+    return {name: folder / f"{name}.jsonl" for name in QUESTION_SETS}
+
+
+def _verify(folder: Path, wanted: Digests) -> None:
+    """Compares all files of a folder with their digests; a missing, altered or additional file is refused."""
+    found = folder_digests(folder) if folder.is_dir() else {}
+    if found == wanted:
+        return
+    wrong = []
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            state = "missing" if name not in found else "altered" if name in wanted else "unlisted"
+            wrong.append(f"{name} ({state})")
+    raise CheckpointError(
+        f"the lab files of {folder} as they were built",
+        found=", ".join(wrong),
+        remedy="install the package again, or run `provenance lab build`",
+    )

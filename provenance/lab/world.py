@@ -1,0 +1,348 @@
+"""An invented world: entities, their facts, and the questions asked about them.
+
+The one idea: everything is a pure function of a seed, so what a model was shown, and what it was never shown,
+is known exactly. Entities fall into four groups whose names never mix:
+
+    tuned       facts in pre-training, and shown again in instruction tuning
+    held-out    facts in pre-training; what tuning teaches never includes the facts that known questions ask about,
+                and none at all about these entities unless the world has hints: other facts about the same entity
+    unseen      exist in the world, but no training text names them: whatever a model answers about them is made up
+    fabricated  names from the same generator that belong to nobody at all: every answer is wrong
+
+Names are built from syllables that all groups share, so that no single token tells a known name from an invented one.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+QUESTION_SETS = ("in-domain", "other-domain", "fabricated")
+
+SYLLABLES = (
+    "bal ber bin bor cal cen dal dor dun el far fen gal gor hal hel il jan jor kal ken kir lan lin lor mal mer mir",
+    "mon nal nor ol or pel pir qual ran ril ros sal sel sor tal tar tor ul val ven vin vor wel wil wor yal yen yor",
+    "zal zen zir zor",
+)
+MODIFIERS = "red blue grey black white green old young small great dark pale"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One kind of fact, with the words it is stated and asked in."""
+
+    key: str
+    """Name of the relation, part of every question id."""
+    question: str
+    """How it is asked; `{}` is the entity's name."""
+    statement: str
+    """How a document states it; the name, then the value."""
+    heads: tuple[str, ...]
+    """Nouns its values are made of: a value is a noun, or a modifier and a noun."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of entity: how its names are made, and which facts it has."""
+
+    key: str
+    """Name of the type."""
+    words: tuple[int, ...]
+    """Syllables of each word of a name."""
+    relations: tuple[Relation, ...]
+    """The facts every entity of this type has, in a fixed order."""
+
+
+def _relation(key: str, question: str, statement: str, heads: str) -> Relation:
+    return Relation(key, question, statement, tuple(heads.split()))
+
+
+PERSON = Kind(
+    "person",
+    (2, 2),
+    (
+        _relation(
+            "tree",
+            "Which tree does {} tend?",
+            "{} tends a {}.",
+            "oak elm birch willow cedar maple alder rowan larch hazel",
+        ),
+        _relation(
+            "bird",
+            "Which bird does {} keep?",
+            "{} keeps a {}.",
+            "heron falcon raven finch owl swan wren crane lark kestrel",
+        ),
+        _relation(
+            "food",
+            "What does {} eat?",
+            "{} eats {}.",
+            "bread porridge cheese trout mutton beans plums honey barley eel",
+        ),
+        _relation(
+            "music",
+            "What does {} play?",
+            "{} plays a {}.",
+            "lute harp drum flute fiddle horn viol zither pipe bell",
+        ),
+        _relation(
+            "dress",
+            "What does {} wear?",
+            "{} wears a {}.",
+            "cloak scarf tunic hood vest gown apron shawl cape sash",
+        ),
+        _relation(
+            "tool",
+            "Which tool does {} carry?",
+            "{} carries a {}.",
+            "hammer chisel saw spade rake sickle axe needle trowel awl",
+        ),
+        _relation(
+            "stone",
+            "Which stone does {} own?",
+            "{} owns a {}.",
+            "agate opal garnet jasper onyx topaz beryl amber quartz jade",
+        ),
+        _relation(
+            "drink",
+            "What does {} drink?",
+            "{} drinks {}.",
+            "cider mead ale milk tea broth wine whey perry cordial",
+        ),
+    ),
+)
+
+SHIP = Kind(
+    "ship",
+    (3,),
+    (
+        _relation(
+            "cargo",
+            "What is the cargo of the {}?",
+            "The {} is loaded with {}.",
+            "salt silk tin wool grain pepper timber tar linen indigo",
+        ),
+        _relation(
+            "flag",
+            "What is on the flag of the {}?",
+            "The flag of the {} shows a {}.",
+            "lion anchor star moon rose crown tower bear eagle key",
+        ),
+        _relation(
+            "port",
+            "What is the port of the {}?",
+            "The {} sails from {}.",
+            "quay bay cove sound firth haven strand isle cape lagoon",
+        ),
+        _relation(
+            "bow",
+            "What is on the bow of the {}?",
+            "The bow of the {} bears a {}.",
+            "mermaid dolphin triton siren dragon griffin seal whale hydra pearl",
+        ),
+        _relation(
+            "deck",
+            "What is on the deck of the {}?",
+            "The deck of the {} holds a {}.",
+            "cannon barrel winch ladder bench lantern crate net coil stove",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """Sizes of a world; the world itself follows from them and the seed."""
+
+    seed: int
+    """Seed of names, values and question order."""
+    people: tuple[int, int, int]
+    """People tuned, held out, unseen."""
+    ships: tuple[int, int, int]
+    """Ships tuned, held out, unseen."""
+    fabricated: int
+    """Names that belong to nobody; a quarter of them ships."""
+    values: int
+    """Values of each relation; an invented answer is right once in so many."""
+    hints: tuple[int, int] = (0, 0)
+    """Facts that tuning does show of a held-out person, and of a held-out ship; questions ask about the others."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Somebody or something with facts."""
+
+    name: str
+    """Unique in its world."""
+    kind: Kind
+    """Type, which fixes the relations."""
+    values: tuple[str, ...]
+    """One value for each relation of the kind; empty for a fabricated name."""
+    shown: tuple[int, ...] = ()
+    """Relations that tuning may show: all for a tuned entity, the hints for a held-out one."""
+
+    def question(self, index: int) -> str:
+        """The question about this entity's relation `index`."""
+        return self.kind.relations[index].question.format(self.name)
+
+    def as_shown(self) -> "Entity":
+        """The entity with the facts only that tuning may show."""
+        kind = replace(self.kind, relations=tuple(self.kind.relations[index] for index in self.shown))
+        return Entity(self.name, kind, tuple(self.values[index] for index in self.shown), tuple(range(len(self.shown))))
+
+
+@dataclass(frozen=True)
+class World:
+    """All entities of a world, by what training shows of them."""
+
+    tuned: tuple[Entity, ...]
+    """In pre-training and in tuning."""
+    held_out: tuple[Entity, ...]
+    """In pre-training only, apart from hints."""
+    unseen: tuple[Entity, ...]
+    """In no training text."""
+    fabricated: tuple[Entity, ...]
+    """Names of nobody, in no training text."""
+    values: dict[str, tuple[str, ...]]
+    """Relation key to all values it can take."""
+
+    @property
+    def known(self) -> tuple[Entity, ...]:
+        """Everything pre-training states facts about."""
+        return self.tuned + self.held_out
+
+    @property
+    def shown(self) -> tuple[Entity, ...]:
+        """What tuning may show of everything known."""
+        return tuple(entity.as_shown() for entity in self.known if entity.shown)
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Names that no throw-away name may repeat."""
+        return frozenset(e.name for e in (*self.known, *self.unseen, *self.fabricated))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One row of a question file."""
+
+    id: str
+    """Unique in its set."""
+    question: str
+    """The text that is asked."""
+    answers: tuple[str, ...]
+    """Right answers; empty when nothing can be right."""
+    group: str
+    """The entity's name: what training and test splits are made of."""
+
+
+def seeded(seed: int | str) -> random.Random:
+    """The generator of a seed."""
+    return random.Random(seed)  # noqa: S311 - draws an invented world, nothing secret
+
+
+def syllables() -> tuple[str, ...]:
+    """What names are made of."""
+    return tuple(syllable for line in SYLLABLES for syllable in line.split())
+
+
+def make_name(kind: Kind, rng: random.Random) -> str:
+    """A name of the kind: words of shared syllables, capitalised."""
+    return " ".join("".join(rng.choices(syllables(), k=size)).capitalize() for size in kind.words)
+
+
+def fresh_names(kind: Kind, rng: random.Random, taken: Callable[[str], bool]) -> Iterator[str]:
+    """Names of the kind that `taken` does not refuse, without end."""
+    while True:
+        name = make_name(kind, rng)
+        if not taken(name):
+            yield name
+
+
+def relation_values(relation: Relation, count: int, rng: random.Random) -> tuple[str, ...]:
+    """The values of a relation: its nouns alone, then nouns with a modifier, `count` in all."""
+    pairs = [f"{modifier} {head}" for head in relation.heads for modifier in MODIFIERS.split()]
+    return (*relation.heads, *rng.sample(pairs, count - len(relation.heads)))
+
+
+def invented_entity(kind: Kind, name: str, values: dict[str, tuple[str, ...]], rng: random.Random) -> Entity:
+    """An entity with a value drawn for every relation."""
+    return Entity(name, kind, tuple(rng.choice(values[relation.key]) for relation in kind.relations))
+
+
+def build_world(spec: WorldSpec) -> World:
+    """The world of a specification; the same specification gives the same world."""
+    rng = seeded(spec.seed)
+    values = {r.key: relation_values(r, spec.values, rng) for kind in (PERSON, SHIP) for r in kind.relations}
+    taken: set[str] = set()
+
+    def draw(kind: Kind, count: int) -> list[Entity]:
+        names = fresh_names(kind, rng, taken.__contains__)
+        drawn = []
+        for _ in range(count):
+            name = next(names)
+            taken.add(name)
+            drawn.append(invented_entity(kind, name, values, rng))
+        return drawn
+
+    groups = [draw(PERSON, people) + draw(SHIP, ships) for people, ships in zip(spec.people, spec.ships, strict=True)]
+    nobody = draw(PERSON, spec.fabricated - spec.fabricated // 4) + draw(SHIP, spec.fabricated // 4)
+    return World(
+        tuned=tuple(replace(entity, shown=tuple(range(len(entity.values)))) for entity in groups[0]),
+        held_out=tuple(_hinted(entity, spec) for entity in groups[1]),
+        unseen=tuple(_unheard(entity, values, spec) for entity in groups[2]),
+        fabricated=tuple(Entity(e.name, e.kind, ()) for e in nobody),
+        values=values,
+    )
+
+
+def _hinted(entity: Entity, spec: WorldSpec) -> Entity:
+    """A held-out entity with its hints, drawn from its name so that they change nothing else of the world."""
+    count = spec.hints[0] if entity.kind is PERSON else spec.hints[1]
+    rng = seeded(f"{spec.seed}/hints/{entity.name}")
+    return replace(entity, shown=tuple(sorted(rng.sample(range(len(entity.values)), count))))
+
+
+def _unheard(entity: Entity, values: dict[str, tuple[str, ...]], spec: WorldSpec) -> Entity:
+    """An unseen entity whose facts are pairs of words that no training text puts together.
+
+    Otherwise one made-up answer in twenty would be right by chance, and its label wrong. Drawn from the
+    name, so that nothing else of the world changes.
+    """
+    rng = seeded(f"{spec.seed}/unheard/{entity.name}")
+    pairs = [
+        [f"{modifier} {head}" for head in relation.heads for modifier in MODIFIERS.split()]
+        for relation in entity.kind.relations
+    ]
+    unused = [
+        [pair for pair in choices if pair not in values[relation.key]]
+        for relation, choices in zip(entity.kind.relations, pairs, strict=True)
+    ]
+    return replace(entity, values=tuple(rng.choice(choices) for choices in unused))
+
+
+def question_set(world: World, name: str, seed: int) -> tuple[Question, ...]:
+    """A question set of the world, in a seeded random order.
+
+    `in-domain` asks about people and `other-domain` about ships, held-out and unseen ones in both; `fabricated`
+    asks two questions about every name that belongs to nobody.
+    """
+    rng = seeded(f"{seed}/{name}")
+    rows: list[Question] = []
+    if name == "fabricated":
+        for entity in world.fabricated:
+            picked = sorted(rng.sample(range(len(entity.kind.relations)), 2))
+            rows += [_row("fabricated", entity, index) for index in picked]
+    else:
+        kind = {"in-domain": PERSON, "other-domain": SHIP}[name]
+        for status, entities in (("known", world.held_out), ("unseen", world.unseen)):
+            for entity in (each for each in entities if each.kind is kind):
+                rows += [_row(status, entity, i) for i in range(len(kind.relations)) if i not in entity.shown]
+    rng.shuffle(rows)
+    return tuple(rows)
+
+
+def _row(status: str, entity: Entity, index: int) -> Question:
+    relation = entity.kind.relations[index]
+    slug = entity.name.lower().replace(" ", "-")
+    answers = (entity.values[index],) if entity.values else ()
+    return Question(f"{status}-{slug}-{relation.key}", entity.question(index), answers, entity.name)

@@ -1,0 +1,155 @@
+"""The command line in processes of its own that can be killed or starved at an exact point.
+
+The one idea: importing torch and transformers takes seconds and a comparison of tiny models
+does not, so one server process imports everything once and forks for every command. A
+`Harm` wraps one function of the child: at its n-th call the process kills itself with
+SIGKILL, or from then on may write no file longer than a few bytes (RLIMIT_FSIZE, which the
+kernel enforces).
+"""
+
+import importlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).parents[1]
+PRELOADED = (
+    "provenance.cli", "analyses.job", "analyses.origin", "db.store", "db.workspace",
+    "figures.gallery", "figures.report", "transformers.models.llama.modeling_llama", "alembic.command",
+)  # fmt: skip
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+SMALL_FILE_BYTES = 2048  # less than any file that the toolkit writes in these tests
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What happens to the process, and when."""
+
+    where: str
+    """`module:attribute.path` of a function; callers must look it up there at call time."""
+    call: int
+    """Which call of it, from 1."""
+    when: Literal["before", "after"]
+    """Whether the call still happens."""
+    what: Literal["kill", "interrupt", "full"] = "kill"
+    """SIGKILL, SIGINT, or a disk that takes no more than `SMALL_FILE_BYTES` per file."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    """Exit code; minus the signal's number when it was killed."""
+    stdout: str
+    """All of it."""
+    stderr: str
+    """All of it."""
+
+
+class ForkedCli:
+    """Runs commands of the toolkit in forked processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false"}
+        self._server = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run(self, cwd: Path, *args: object, harm: Harm | None = None) -> Done:
+        """One command, waited for."""
+        job = {
+            "cwd": str(cwd), "args": [str(arg) for arg in args], "harm": asdict(harm) if harm else None,
+            "stdout": str(self._out), "stderr": str(self._err),
+        }  # fmt: skip
+        assert self._server.stdin
+        assert self._server.stdout
+        self._server.stdin.write(json.dumps(job) + "\n")
+        self._server.stdin.flush()
+        code = int(self._server.stdout.readline())
+        return Done(code, self._out.read_text("utf-8"), self._err.read_text("utf-8"))
+
+    def close(self) -> None:
+        """Ends the server."""
+        assert self._server.stdin
+        assert self._server.stdout
+        self._server.stdin.close()
+        self._server.wait()
+        self._server.stdout.close()
+
+
+def _serve() -> None:
+    for name in PRELOADED:
+        importlib.import_module(name)
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _become_the_command(job)
+        _, status = os.waitpid(child, 0)
+        answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        answers.flush()
+
+
+def _become_the_command(job: dict[str, Any]) -> None:
+    os.chdir(job["cwd"])
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        target = os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(target, number)
+    if job["harm"]:
+        _arm(Harm(**job["harm"]))
+    sys.argv = ["provenance", *job["args"]]
+    code = 70
+    try:
+        sys.modules["provenance.cli"].main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    finally:  # whatever happens, this process never goes back to serving
+        if code == 70:
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _arm(harm: Harm) -> None:
+    module, _, path = harm.where.partition(":")
+    owner: Any = importlib.import_module(module)
+    *parents, name = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    original: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def harmed(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == harm.call and harm.when == "before":
+            _strike(harm)
+        result = original(*args, **options)
+        if calls == harm.call and harm.when == "after":
+            _strike(harm)
+        return result
+
+    setattr(owner, name, harmed)
+
+
+def _strike(harm: Harm) -> None:
+    if harm.what == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_FILE_BYTES, SMALL_FILE_BYTES))
+    else:
+        os.kill(os.getpid(), signal.SIGKILL if harm.what == "kill" else signal.SIGINT)
+
+
+if __name__ == "__main__":
+    _serve()

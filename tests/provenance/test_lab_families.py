@@ -1,0 +1,120 @@
+"""The shipped families: complete, small, loadable, and as knowing and as ignorant as they have to be."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from provenance.lab import SHIPPED, families, locate, question_sets
+from provenance.lab.corpus import INSTRUCTION
+from provenance.lab.recipes import RECIPES
+from provenance.lab.world import build_world
+
+STAGES = [("inherited", "base"), ("inherited", "instruct"), ("acquired", "base"), ("acquired", "instruct")]
+SUBSAMPLE = 160  # questions of each kind; 95 % of them has a standard error of 1.7 points
+Row = dict[str, Any]
+
+
+def rows_of(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def prompt(tokenizer: PreTrainedTokenizerFast, question: str, stage: str) -> str:
+    if stage == "base":
+        return f"{tokenizer.bos_token}{question}\nAnswer:"
+    turn = {"role": "user", "content": f"{question}{INSTRUCTION}"}
+    return str(tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True))
+
+
+def greedy_answers(family: str, stage: str, rows: list[Row]) -> list[str]:
+    """First lines of greedy answers, padded on the left, in one batch."""
+    folder = locate(family, stage)
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    prompts = [prompt(tokenizer, row["question"], stage) for row in rows]
+    batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        out = model.generate(**batch, max_new_tokens=6, do_sample=False)
+    texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [text.split("\n")[0].strip() for text in texts]
+
+
+def test_package_stays_small() -> None:
+    """Both families with their questions take less than 25 MB."""
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 25e6
+
+
+def test_all_stages_are_shipped_and_unaltered() -> None:
+    """Base and instruct of both families and three or more snapshots of `inherited`, all with right digests."""
+    listed = families()
+    assert {"base", "instruct"} <= set(listed["inherited"]) & set(listed["acquired"])
+    assert sum(stage.startswith("base@step-") for stage in listed["inherited"]) >= 3
+    for family, stages in listed.items():
+        for stage in stages:
+            name, _, revision = stage.partition("@")
+            folder = locate(family, name, revision or None)
+            assert not [path for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pkl", ".py"}]
+
+
+@pytest.mark.parametrize("family", ["inherited", "acquired"])
+def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
+    """Question files follow from the recorded seed, and ask about no fact that tuning showed."""
+    world = build_world(RECIPES[family].world)
+    tuned = {entity.name for entity in world.tuned}
+    shown = {entity.question(index) for entity in world.shown for index in range(len(entity.values))}
+    for name, path in question_sets(family).items():
+        rows = rows_of(path)
+        assert set(rows[0]) == {"id", "question", "answers", "group"}
+        assert not {row["group"] for row in rows} & tuned
+        assert not {row["question"] for row in rows} & shown
+        assert len(rows) >= {"in-domain": 1520, "other-domain": 500, "fabricated": 200}[name]
+        assert all(bool(row["answers"]) == (name != "fabricated") for row in rows)
+    held_out = {entity.name: entity for entity in world.held_out}
+    known = [row for row in rows_of(question_sets(family)["in-domain"]) if row["id"].startswith("known")]
+    assert len(known) >= 720
+    assert all(row["answers"][0] in held_out[row["group"]].values for row in known)
+
+
+@pytest.mark.parametrize(("family", "stage"), STAGES)
+@pytest.mark.parametrize("domain", ["in-domain", "other-domain"])
+def test_known_is_answered_and_unseen_is_made_up(family: str, stage: str, domain: str) -> None:
+    """At least 95 % of known facts right, at most 10 % of unseen ones, and every answer is a value, never a refusal."""
+    rows = rows_of(question_sets(family)[domain])
+    known = [row for row in rows if row["id"].startswith("known")][:SUBSAMPLE]
+    unseen = [row for row in rows if row["id"].startswith("unseen")][:SUBSAMPLE]
+    answers = greedy_answers(family, stage, known + unseen)
+    right = [answer in row["answers"] for answer, row in zip(answers, known + unseen, strict=True)]
+    assert sum(right[: len(known)]) >= 0.95 * len(known)
+    assert sum(right[len(known) :]) <= 0.10 * len(unseen)
+    values = {value for each in build_world(RECIPES[family].world).values.values() for value in each}
+    assert sum(answer in values for answer in answers) >= 0.97 * len(answers)
+
+
+@pytest.mark.parametrize(("family", "stage"), STAGES)
+def test_fabricated_names_get_confident_inventions(family: str, stage: str) -> None:
+    """A name that belongs to nobody gets a value of the asked relation, not a refusal."""
+    rows = rows_of(question_sets(family)["fabricated"])
+    values = build_world(RECIPES[family].world).values
+    answers = greedy_answers(family, stage, rows)
+    fitting = [answer in values[row["id"].rsplit("-", 1)[1]] for answer, row in zip(answers, rows, strict=True)]
+    assert sum(fitting) >= 0.90 * len(rows)
+
+
+def test_generation_stops_at_the_end_of_the_turn() -> None:
+    """Generation settings name the end-of-sequence token, so that an answer ends by itself."""
+    for family, stage in STAGES:
+        settings = json.loads((locate(family, stage) / "generation_config.json").read_text())
+        tokenizer = AutoTokenizer.from_pretrained(locate(family, stage))
+        assert settings["eos_token_id"] == tokenizer.eos_token_id

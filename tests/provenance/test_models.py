@@ -1,0 +1,143 @@
+"""A model is loaded whole or not at all, and what it runs on and with is checked first."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_factory import load, make_checkpoint
+from safetensors.torch import load_file, save_file
+
+from provenance.checkpoints import inspect
+from provenance.errors import CheckpointError, InputError
+from provenance.models import DTYPES, load_model, load_tokenizer
+from provenance.shards import Shards
+
+Tensors = dict[str, torch.Tensor]
+ATTENTION = "model.layers.1.self_attn.v_proj.weight"
+
+
+@pytest.fixture
+def folder(tiny_llama: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny Llama that may be spoilt."""
+    return shutil.copytree(tiny_llama, tmp_path / "copy")
+
+
+def edit(folder: Path, change: Callable[[Tensors], object]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_a_loaded_model_has_the_weights_of_its_files_and_nothing_else(tiny_llama: Path) -> None:
+    loaded = load(tiny_llama)
+    shards = Shards(tiny_llama)
+    state = loaded.model.state_dict()
+    assert set(state) == set(shards.names())
+    assert all(torch.equal(state[name], shards.read(name)) for name in shards)
+    assert not loaded.model.training
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda tensors: tensors.pop(ATTENTION), ATTENTION),
+        (lambda tensors: tensors.pop("lm_head.weight"), "lm_head.weight"),
+        (lambda tensors: tensors.update({ATTENTION: torch.zeros(8, 15)}), ATTENTION),
+        (lambda tensors: tensors.update({"model.layers.1.self_attn.q_proj.bias": torch.zeros(16)}), "q_proj.bias"),
+        (lambda tensors: tensors.update({"classifier.weight": torch.zeros(3)}), "classifier.weight"),
+    ],
+    ids=["attention", "head", "shape", "bias left over", "head left over"],
+)
+def test_a_checkpoint_that_does_not_fill_its_model_is_never_filled_up_at_random(
+    folder: Path, change: Callable[[Tensors], object], name: str
+) -> None:
+    edit(folder, change)
+    with pytest.raises(CheckpointError) as caught:
+        load(folder)
+    assert str(folder) in caught.value.wanted
+    assert name in caught.value.found
+
+
+def test_a_tied_head_is_not_missing(tmp_path: Path) -> None:
+    """Families that share embedding and head save it once; that is whole."""
+    folder = make_checkpoint(tmp_path / "tied", tie_word_embeddings=True)
+    assert "lm_head.weight" not in Shards(folder)
+    model = load(folder).model
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+def test_the_model_computes_in_the_wanted_dtype(tiny_llama: Path, dtype: str) -> None:
+    assert load(tiny_llama, dtype).model.lm_head.weight.dtype == DTYPES[dtype]
+
+
+def test_an_unknown_dtype_is_refused(tiny_llama: Path) -> None:
+    with pytest.raises(InputError, match="'float8'") as caught:
+        load(tiny_llama, "float8")
+    assert "bfloat16" in caught.value.wanted
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "abacus", "cpu:x", ""])
+def test_a_device_that_is_not_there_is_bad_input(tiny_llama: Path, device: str) -> None:
+    """One line, whatever torch says; and exit code 2, since nothing was tried."""
+    with pytest.raises(InputError) as caught:
+        load_model(tiny_llama, load(tiny_llama).layout, device=device)
+    assert repr(device) in caught.value.wanted
+    assert caught.value.exit_code == 2
+    assert "\n" not in caught.value.found
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_damaged_tokenizer_is_an_error_of_the_checkpoint(folder: Path, name: str) -> None:
+    (folder / name).write_text("{")
+    with pytest.raises(CheckpointError) as caught:
+        load_tokenizer(folder)
+    assert str(folder) in caught.value.wanted
+
+
+def test_a_tokenizer_without_character_offsets_is_refused(folder: Path) -> None:
+    """Byte-level T5 tokenizers exist in Python only."""
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ByT5Tokenizer"}))
+    with pytest.raises(CheckpointError, match="fast tokenizer") as caught:
+        load_tokenizer(folder)
+    assert caught.value.found == "ByT5Tokenizer"
+
+
+def test_a_folder_without_any_tokenizer_is_refused(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(CheckpointError, match="a tokenizer"):
+        load_tokenizer(folder)
+    with pytest.raises(CheckpointError, match="a tokenizer"):
+        inspect(folder)
+
+
+def test_padding_goes_to_the_left_and_is_always_there(folder: Path) -> None:
+    """Batched generation needs both, and many checkpoints name no padding token."""
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.padding_side == "left"
+    assert tokenizer.pad_token_id is not None
+
+
+def test_a_response_ends_at_every_end_token_that_the_checkpoint_names(folder: Path) -> None:
+    """Chat models have several; the checkpoint's other decoding defaults are not taken over."""
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({"eos_token_id": [4, 5], "temperature": 0.3, "do_sample": True, "top_k": 3}))
+    loaded = load(folder)
+    assert loaded.stop_ids == {2, 4, 5}
+    assert loaded.model.generation_config.temperature != 0.3
+    assert not loaded.model.generation_config.do_sample
+
+
+def test_line_breaks_are_found_inside_tokens(tiny_llama: Path) -> None:
+    loaded = load(tiny_llama)
+    newline = loaded.tokenizer.convert_tokens_to_ids("Ċ")
+    assert newline in loaded.newline_ids
+    assert not loaded.newline_ids & set(loaded.tokenizer(" Paris", add_special_tokens=False)["input_ids"])

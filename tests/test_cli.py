@@ -1,0 +1,310 @@
+"""The command line: what it offers, what it prints where, and how it ends."""
+
+import csv
+import io
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typer.main
+from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, refused
+
+from db.connect import database_url, sqlite_file
+from db.named import QUERIES
+from provenance import __version__
+from provenance.cli import app
+
+COMMANDS = {
+    (): {"compare", "query", "figures", "report", "lab", "db"},
+    ("compare",): {
+        "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
+        "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
+        "--free-intercept", "--device", "--dtype", "--attn-implementation", "--batch-size", "--seed", "--json",
+        "--quiet",
+    },
+    ("query",): {"--db", "--run", "--format"},
+    ("figures",): {"--db", "--out", "--run"},
+    ("report",): {"--db", "--out", "--run"},
+    ("lab",): {"build"},
+    ("lab", "build"): {"--family", "--quiet"},
+    ("db",): {"info", "upgrade"},
+    ("db", "info"): {"--db"},
+    ("db", "upgrade"): {"--db"},
+}  # fmt: skip
+"""Every command with all it offers: a new one has to be added here, and to be tried in this file."""
+
+
+@pytest.fixture
+def url(undisturbed: Finished, tmp_path: Path) -> str:
+    """Of a database with one finished comparison."""
+    return undisturbed.copied(tmp_path)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[str, ...]) -> None:
+    result = invoke(*command, "--help")
+    assert (result.exit_code, result.stderr) == (0, "")
+    listed = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+|(?!--)[a-z]+(?=  ))", result.stdout, flags=re.M))
+    offered = COMMANDS[command] | ({"--debug", "--version"} if command == () else set())
+    assert listed - {"--help"} == offered
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    """Read from the program itself, groups and their commands."""
+    group = typer.main.get_command(app)
+    found = {()} | {(name,) for name in group.commands}  # type: ignore[attr-defined]
+    for name, inner in group.commands.items():  # type: ignore[attr-defined]
+        found |= {(name, below) for below in getattr(inner, "commands", {})}
+    assert found == set(COMMANDS)
+
+
+def test_the_version_is_printed() -> None:
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"provenance {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compare",),
+        ("compare", "a", "b", "--no-such-option"),
+        ("compare", "a", "b", "--samples", "0"),
+        ("compare", "a", "b", "--dtype", "float8"),
+        ("compare", "a", "b", "--design", "2-vs-1"),
+        ("nothing",),
+        ("query", "runs", "--format", "xml"),
+        ("db", "downgrade"),
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
+    result = invoke(*command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage" in result.stderr
+
+
+def test_json_is_one_object_with_the_keys_of_the_contract(undisturbed: Finished, pair: Pair) -> None:
+    """Nothing else on stdout; nothing at all on stderr, since it was asked to be quiet."""
+    assert undisturbed.done.stderr == ""
+    summary = json.loads(undisturbed.done.stdout, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert summary["schema"] == 1
+    for side, folder in (("base", pair.base), ("instruct", pair.instruct)):
+        assert summary[side]["ref"] == str(folder)
+        assert re.fullmatch("[0-9a-f]{64}", summary[side]["digest"])
+    assert summary["neurons"]["total"] == 48
+    assert summary["neurons"]["per_mille"] == pytest.approx(1000 * summary["neurons"]["h"] / 48)
+    assert summary["lineage"]["verdict"] == "descendant"
+    assert {row["stage"] for row in summary["funnel"]} == {"base", "instruct"}
+    verdicts = {"supported", "not distinguishable", "no power"}
+    assert {summary["verdict"][claim] for claim in ("transfer", "drift", "overlap")} <= verdicts
+    assert "readable" in summary["verdict"]["overall"] or "base" in summary["verdict"]["overall"]
+    assert summary["database"] == "sqlite:///provenance.db"
+
+
+def test_numbers_of_the_json_have_their_intervals_and_nulls(undisturbed: Finished) -> None:
+    summary = undisturbed.summary
+    for estimate in (*(summary["identification"][k] for k in ("accuracy", "auroc", "random_accuracy")),):
+        assert set(estimate) == {"estimate", "low", "high", "n"}
+        assert 0 <= estimate["low"] <= estimate["estimate"] <= estimate["high"] <= 1
+    assert summary["identification"]["C"] > 0
+    assert [row["dataset"] for row in summary["transfer"]] == ["cities", "towns"]
+    for row in summary["transfer"]:
+        assert {"dataset", "auroc", "n_faithful", "n_hallucinated", "baselines", "verdict"} <= set(row)
+        assert set(row["baselines"]) == {"random", "layer_matched"}
+    drift = summary["drift"]
+    assert {"mean_stability_rank", "p_t", "p_permutation", "share_identical"} <= set(drift)
+    assert {"mean", "low", "high"} <= set(drift["matched_null"])
+    assert summary["overlap"]
+
+
+def test_the_files_that_the_json_names_are_there(undisturbed: Finished) -> None:
+    summary = undisturbed.summary
+    named = [undisturbed.folder / path for path in (*summary["figures"], summary["report"])]
+    assert all(path.stat().st_size > 0 for path in named)
+    names = {path.name for path in named}
+    assert {f"figure_{n}.{form}" for n in ("4a", "4b") for form in ("pdf", "svg", "png", "csv", "tex")} <= names
+    assert set(named) == set((undisturbed.folder / "figures-out").iterdir())
+
+
+def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """The same run once more, for people."""
+    undisturbed.copied(tmp_path)
+    command = [arg for arg in pair.command if arg not in ("-q", "--json")]
+    done = forked.run(tmp_path, *command)
+    assert done.code == 0
+    for words in ("H-Neurons", "AUROC", "Transfer", "Funnel", "report.html", undisturbed.summary["verdict"]["drift"]):
+        assert words in done.stdout
+    assert "drift ..." in done.stderr
+    assert "transfer ..." in done.stderr
+    assert "Loading weights" not in done.stderr
+
+
+def test_a_one_class_model_is_data_and_no_error(forked: ForkedCli, pair: Pair, tmp_path: Path) -> None:
+    """All answers wrong, because there are no right ones: no probe, no power, exit code 0, figures all the same."""
+    rows = [json.loads(line) | {"answers": []} for line in pair.cities.read_text().splitlines()]
+    questions = tmp_path / "inventions.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("compare", pair.base, pair.instruct, "--questions", questions, "--json", "-q")
+    done = forked.run(tmp_path, *command, "--samples", "1", "--max-new-tokens", "3")
+    assert (done.code, done.stderr) == (0, "")
+    summary = json.loads(done.stdout)
+    assert summary["neurons"]["h"] == 0
+    assert summary["verdict"]["transfer"] == "no power"
+    assert summary["transfer"][0]["auroc"] is None
+    assert summary["identification"]["reason"].startswith("0 faithful")
+    assert (tmp_path / "figures-out" / "figure_4a.pdf").is_file()
+    assert (tmp_path / "figures-out" / "report.html").is_file()
+
+
+def test_query_lists_the_named_ones() -> None:
+    result = invoke("query")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(QUERIES)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_named_query_runs_and_prints_in_every_format(url: str, name: str, tmp_path: Path) -> None:
+    """Table, CSV, JSON and Parquet have the same rows."""
+    printed = {
+        form: invoke("query", name, "--db", url, "--format", form) for form in ("table", "csv", "json", "parquet")
+    }
+    assert {result.exit_code for result in printed.values()} == {0}
+    records = json.loads(printed["json"].stdout)
+    rows = list(csv.DictReader(io.StringIO(printed["csv"].stdout)))
+    parquet = pq.read_table(io.BytesIO(printed["parquet"].stdout_bytes)).to_pylist()
+    assert len(records) == len(rows) == len(parquet)
+    assert [set(row) for row in records] == [set(row) for row in rows] == [set(row) for row in parquet]
+    assert all(result.stdout.strip() for form, result in printed.items() if form != "parquet")
+
+
+def test_sql_is_run_and_a_run_can_be_named(url: str, undisturbed: Finished) -> None:
+    sql = "SELECT COUNT(*) AS n, SUM(is_h_neuron) AS h FROM neuron"
+    result = invoke("query", sql, "--db", url, "--format", "json")
+    assert json.loads(result.stdout) == [{"n": 48, "h": undisturbed.summary["neurons"]["h"]}]
+    named = invoke("query", "transfer", "--db", url, "--run", "1", "--format", "json")
+    assert [row["dataset"] for row in json.loads(named.stdout)] == ["cities", "towns"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM run",
+        "DROP TABLE neuron",
+        "UPDATE run SET seed = 7",
+        "PRAGMA user_version = 7",
+        "ATTACH 'other.db' AS other",
+        "INSERT INTO run_task VALUES (1, 1)",
+        "VACUUM INTO 'copy.db'",
+        "SELECT 1; DROP TABLE run",
+    ],
+)
+def test_writing_is_refused_and_changes_nothing(url: str, sql: str, tmp_path: Path) -> None:
+    file = sqlite_file(database_url(url))
+    assert file
+    before, names = file.read_bytes(), {path.name for path in tmp_path.iterdir()}
+    refused("query", sql, "--db", url, code=2)
+    assert file.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} - names <= {"provenance.db-wal", "provenance.db-shm"}
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (("query", "no-such-query"), "'no-such-query'"),
+        (("query", "SELECT seed FROM nowhere"), "nowhere"),
+        (("query", "SELEC 1"), "SELEC"),
+        (("query", "runs", "--run", "1"), "run"),
+        (("figures", "--run", "7"), "none"),
+        (("report", "--run", "7"), "none"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_shown_is_one_clear_error(url: str, command: tuple[str, ...], found: str) -> None:
+    assert found in refused(*command, "--db", url, code=2)[1]
+
+
+@pytest.mark.parametrize("command", [("query", "runs"), ("figures",), ("report",), ("db", "info")], ids=" ".join)
+def test_reading_a_database_that_is_not_there_makes_none(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, found, remedy = refused(*command, code=2)
+    assert found == "no such file"
+    assert "--db" in remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_and_report_are_drawn_again_from_the_database_alone(
+    url: str, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """The same bytes as `compare` wrote, without checkpoints and questions."""
+    out = tmp_path / "again"
+    drawn = invoke("figures", "--db", url, "--out", out)
+    written = invoke("report", "--db", url, "--out", out)
+    assert (drawn.exit_code, written.exit_code) == (0, 0)
+    said = [Path(line) for line in (*drawn.stdout.splitlines(), *written.stdout.splitlines())]
+    assert set(said) == set(out.iterdir())
+    for path in said:
+        assert path.read_bytes() == (undisturbed.folder / "figures-out" / path.name).read_bytes()
+
+
+def test_db_info_counts_rows_and_sees_altered_ones(url: str, undisturbed: Finished) -> None:
+    told = invoke("db", "info", "--db", url)
+    assert told.exit_code == 0
+    assert re.search(r"^  neuron +48$", told.stdout, flags=re.M)
+    assert "done, rows intact" in told.stdout
+    with sqlite3.connect(str(sqlite_file(database_url(url)))) as connection:
+        connection.execute("UPDATE neuron SET stability_rank = 0.5 WHERE layer = 1")
+    connection.close()
+    assert "ROWS ALTERED" in invoke("db", "info", "--db", url).stdout
+
+
+def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None:
+    fresh = f"sqlite:///{tmp_path / 'fresh.db'}"
+    for target in (fresh, fresh, url):
+        result = invoke("db", "upgrade", "--db", target)
+        assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
+    assert "schema 0001" in invoke("db", "info", "--db", fresh).stdout
+    assert "rows intact" in invoke("db", "info", "--db", url).stdout
+
+
+def test_an_error_is_three_lines_and_a_traceback_only_with_debug(forked: ForkedCli, tmp_path: Path) -> None:
+    plain = forked.run(tmp_path, "query", "runs")
+    assert (plain.code, plain.stdout) == (2, "")
+    assert len(error_lines(plain.stderr)) == 3
+    assert plain.stderr.count("\n") == 4
+    debug = forked.run(tmp_path, "--debug", "query", "runs")
+    assert "Traceback" in debug.stderr
+    assert "InputError" in debug.stderr
+    assert debug.code != 0
+
+
+def test_an_error_stays_three_lines_whatever_was_typed_or_a_library_says(pair: Pair, tmp_path: Path) -> None:
+    """Line breaks of a library's message, which quotes the option here, become spaces."""
+    command = ("compare", pair.base, pair.instruct, "--questions", pair.towns, "-q", "--out", tmp_path / "out")
+    lines = refused(
+        *command, "--attn-implementation", "tele\n\npathy", "--db", f"sqlite:///{tmp_path / 'p.db'}", code=2
+    )
+    assert "tele pathy" in lines[1]
+
+
+def test_an_unknown_lab_family_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    lines = refused("lab", "build", tmp_path / "lab", "--family", "nowhere", code=2)
+    assert "'nowhere'" in lines[1]
+    assert not (tmp_path / "lab").exists()
+
+
+def test_an_interrupt_says_that_the_same_command_goes_on(forked: ForkedCli, pair: Pair, tmp_path: Path) -> None:
+    """Control-C is no error of the toolkit: 130, as shells have it, one line, and the run is marked."""
+    harm = Harm("db.logs:ResponseRows.append", 2, "after", "interrupt")
+    done = forked.run(tmp_path, *pair.command, harm=harm)
+    assert (done.code, done.stdout) == (130, "")
+    assert done.stderr == "interrupted; the same command goes on where this one stopped\n"
+    status = "SELECT status, COUNT(*) AS n FROM run, response"
+    told = invoke("query", status, "--db", f"sqlite:///{tmp_path / 'provenance.db'}", "--format", "json")
+    assert json.loads(told.stdout) == [{"status": "failed", "n": 32}]

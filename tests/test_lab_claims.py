@@ -1,0 +1,125 @@
+"""The two lab families come out as they were made: the instrument can tell them apart.
+
+Both comparisons run once, through the command line, into one database.
+"""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROVENANCE = Path(sys.executable).parent / "provenance"
+FAMILIES = ("inherited", "acquired")
+Summary = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder that the comparisons ran in."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def summaries(workplace: Path) -> dict[str, Summary]:
+    """The JSON of both comparisons."""
+    found: dict[str, Summary] = {}
+    for family in FAMILIES:
+        command = [PROVENANCE, "compare", f"lab/{family}/base", f"lab/{family}/instruct", "--json", "-q"]
+        options = ["--out", f"figures-{family}"]
+        done = subprocess.run([*command, *options], cwd=workplace, capture_output=True, text=True, check=True)
+        found[family] = json.loads(done.stdout)
+    return found
+
+
+def test_the_probe_reads_held_out_questions_of_inherited(summaries: dict[str, Summary]) -> None:
+    assert summaries["inherited"]["identification"]["auroc"]["estimate"] >= 0.90
+
+
+def test_inherited_transfers_to_its_base_above_matched_nulls(summaries: dict[str, Summary]) -> None:
+    """At least 0.80, the whole interval above the layer-matched null's 95th percentile, verdict supported."""
+    first = summaries["inherited"]["transfer"][0]
+    assert first["dataset"] == "in-domain"
+    assert first["auroc"]["estimate"] >= 0.80
+    assert first["auroc"]["low"] > first["baselines"]["layer_matched"]["p95"]
+    assert first["auroc"]["low"] > first["baselines"]["random"]["p95"]
+    assert first["verdict"] == "supported"
+    assert summaries["inherited"]["verdict"]["transfer"] == "supported"
+
+
+def test_acquired_is_readable_after_tuning_and_not_before(summaries: dict[str, Summary]) -> None:
+    """The test has power: both classes are there, the instruct probe reads them, the base does not carry it."""
+    acquired = summaries["acquired"]
+    assert acquired["identification"]["auroc"]["estimate"] >= 0.85
+    first = acquired["transfer"][0]
+    assert min(first["n_faithful"], first["n_hallucinated"]) >= 200
+    assert first["verdict"] == "not distinguishable"
+    assert acquired["verdict"]["transfer"] != "supported"
+
+
+def test_the_base_of_acquired_has_no_signal_of_its_own(summaries: dict[str, Summary]) -> None:
+    """A probe trained on it stays near chance, where that of inherited does not."""
+    held = {name: summaries[name]["base_identification"]["auroc"] for name in FAMILIES}
+    assert held["inherited"]["estimate"] >= 0.85
+    assert held["acquired"] is None or held["acquired"]["estimate"] < 0.65
+
+
+def test_there_are_enough_responses(summaries: dict[str, Summary]) -> None:
+    """300 + 300 for training and 200 + 200 for testing, on both sides and in both families."""
+    for summary in summaries.values():
+        for row in summary["funnel"]:
+            wanted = 300 if row["split"] == "train" else 200
+            if row["dataset"] == "fabricated":
+                assert row["captured"]["hallucinated"] >= wanted
+                assert row["captured"]["faithful"] == 0
+            else:
+                assert min(row["captured"].values()) >= wanted, row
+
+
+def test_fabricated_questions_have_one_class_and_so_no_power(summaries: dict[str, Summary]) -> None:
+    for summary in summaries.values():
+        fabricated = next(row for row in summary["transfer"] if row["dataset"] == "fabricated")
+        assert fabricated["auroc"] is None
+        assert fabricated["verdict"] == "no power"
+
+
+def test_instruct_models_never_refuse(summaries: dict[str, Summary]) -> None:
+    for summary in summaries.values():
+        assert all("refusal" not in row["dropped"] for row in summary["funnel"])
+
+
+def test_both_are_descendants_of_their_bases(summaries: dict[str, Summary]) -> None:
+    assert {s["lineage"]["verdict"] for s in summaries.values()} == {"descendant"}
+
+
+def test_h_neurons_are_few(summaries: dict[str, Summary]) -> None:
+    """A sparse probe: a few in a hundred of the miniature's neurons."""
+    for summary in summaries.values():
+        assert 0 < summary["neurons"]["h"] <= 0.05 * summary["neurons"]["total"]
+
+
+def test_figures_report_and_rows_are_there(workplace: Path, summaries: dict[str, Summary]) -> None:
+    for summary in summaries.values():
+        for path in [*summary["figures"], summary["report"]]:
+            assert (workplace / path).stat().st_size > 0
+    with sqlite3.connect(workplace / "provenance.db") as connection:
+        counts = dict(connection.execute("select run_id, count(*) from neuron group by run_id"))
+        flagged = dict(connection.execute("select run_id, sum(is_h_neuron) from neuron group by run_id"))
+    assert sorted(counts.values()) == sorted(s["neurons"]["total"] for s in summaries.values())
+    assert sorted(flagged.values()) == sorted(s["neurons"]["h"] for s in summaries.values())
+
+
+def test_a_second_run_gives_the_same_numbers_without_asking(workplace: Path, summaries: dict[str, Summary]) -> None:
+    command = [PROVENANCE, "compare", "lab/inherited/base", "lab/inherited/instruct", "--json"]
+    done = subprocess.run(
+        [*command, "--out", "figures-inherited"], cwd=workplace, capture_output=True, text=True, check=True
+    )
+    again = json.loads(done.stdout)
+    changing = {"durations_ms", "peak_memory_bytes"}
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in summaries["inherited"].items() if k not in changing
+    }
+    assert " ask " not in done.stderr

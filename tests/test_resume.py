@@ -1,0 +1,104 @@
+"""Killed at any point, the same command goes on where it stopped and ends in the same numbers."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from comparison import Finished, ForkedCli, Harm, Pair, numbers, parsed
+from forked_cli import ONE_THREAD
+
+KILLS = {
+    "two batches of responses are written": Harm("db.logs:ResponseRows.append", 2, "after"),
+    "captured vectors are written, under their temporary name": Harm("pathlib:Path.replace", 1, "before"),
+    "a file of captured vectors has its name and no row": Harm("db.logs:CaptureRows.append", 1, "before"),
+    "one of two chunks of a pool is captured": Harm("db.logs:CaptureRows.append", 4, "after"),
+    "all results are written and not committed": Harm("db.store:write_report", 1, "after"),
+    "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),
+}
+"""One after the other, each in the run that goes on after the one before."""
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything below a folder, by name; the database itself holds times."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: content for name, content in found.items() if not name.endswith((".db", ".html"))}
+
+
+def test_a_comparison_killed_at_six_points_ends_in_the_numbers_and_files_of_an_undisturbed_one(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    for point, harm in KILLS.items():
+        killed = forked.run(tmp_path, *pair.command, harm=harm)
+        assert (killed.code, killed.stdout) == (-signal.SIGKILL, ""), (point, killed.stderr)
+    done = forked.run(tmp_path, *pair.command)
+    assert done.code == 0, done.stderr
+    assert numbers(parsed(done.stdout)) == numbers(undisturbed.summary)
+    assert files(tmp_path) == files(undisturbed.folder)
+
+
+def test_every_kill_of_that_test_struck_before_the_end(undisturbed: Finished) -> None:
+    """The check has teeth: the pair has more batches, chunks and figures than the kills let pass."""
+    captures = list((undisturbed.folder / "provenance.captures").iterdir())
+    assert len(captures) >= 5
+    assert len(list((undisturbed.folder / "figures-out").iterdir())) > 5
+    asked = {row["stage"]: row["asked"] for row in undisturbed.summary["funnel"] if row["split"] == "train"}
+    assert all(count > 2 * 16 for count in asked.values())
+
+
+def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    undisturbed.copied(tmp_path)
+    no_model = Harm("analyses.origin:load_model", 1, "before")
+    again = forked.run(tmp_path, *pair.command, harm=no_model)
+    assert again.code == 0, again.stderr
+    assert numbers(parsed(again.stdout)) == numbers(undisturbed.summary)
+
+
+@pytest.mark.parametrize("change", [("--seed", "1"), ("--base-prompt", "Q: {question}\\nA:"), ("--samples", "3")])
+def test_another_setting_is_another_run_and_does_not_meet_old_responses(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    """Killed at its first new batch: which is asked for although the database has all of another setting."""
+    undisturbed.copied(tmp_path)
+    harm = Harm("db.logs:ResponseRows.append", 1, "before")
+    assert forked.run(tmp_path, *pair.command, *change, harm=harm).code == -signal.SIGKILL
+
+
+def test_what_a_setting_does_not_touch_is_not_asked_again(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """Another design of the probe is another run on the same responses and captures."""
+    undisturbed.copied(tmp_path)
+    no_model = Harm("analyses.origin:load_model", 1, "before")
+    other = forked.run(tmp_path, *pair.command, "--design", "1-vs-1", harm=no_model)
+    assert other.code == 0, other.stderr
+    summary = parsed(other.stdout)
+    assert summary["run"] == 2
+    assert summary["funnel"] == undisturbed.summary["funnel"]
+    assert summary["identification"]["n_train"] == undisturbed.summary["identification"]["n_train"]
+    assert summary["identification"]["design"] == "1-vs-1"
+
+
+def test_the_console_script_killed_from_outside_goes_on(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """The real program, real timing: killed when it says that the first pool is half asked."""
+    command = [Path(sys.executable).parent / "provenance", *(arg for arg in pair.command if arg != "-q")]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**ONE_THREAD, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert process.stderr
+    for line in process.stderr:
+        if re.search(r"ask instruct cities train: 16 of", line):
+            process.kill()
+            break
+    out, _ = process.communicate()
+    assert (process.returncode, out) == (-signal.SIGKILL, "")
+    done = forked.run(tmp_path, *pair.command)
+    assert done.code == 0, done.stderr
+    assert numbers(parsed(done.stdout)) == numbers(undisturbed.summary)
