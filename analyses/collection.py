@@ -18,13 +18,13 @@ from typing import runtime_checkable
 from analyses.results import Funnel
 from provenance.checkpoints import Checkpoint
 from provenance.features import Features, collect_features
-from provenance.judging import JUDGE_NAME
+from provenance.judging import JUDGE_NAME, normalise
 from provenance.logs import CaptureLog, ResponseLog
 from provenance.models import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet
 from provenance.records import Label, Question, Response, Split, Stage, Task
-from provenance.responses import KEPT_LABELS, NO_SPAN, Protocol, collect, rounds_of
+from provenance.responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, collect, rounds_of
 from provenance.sampling import Decoding
 from provenance.spans import SPAN_RULE
 
@@ -246,23 +246,31 @@ def balanced(responses: Sequence[Response]) -> list[Response]:
 
 def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
     """Asked, answered, consistent, span found, captured, used: by label, with reasons for what is missing."""
-    reasons = Counter(r.reason for r in responses if r.label == "dropped")
+    reasons = Counter(_drop_reason(r) for r in responses if r.label == "dropped")
     without_span = Counter(("faithful" if r.n_right else "hallucinated") for r in responses if r.reason == NO_SPAN)
     kept = _by_label(responses)
     consistent: dict[Label, int] = {label: kept[label] + without_span[label] for label in KEPT_LABELS}
     captured = _by_label(used)
+    reasons.update({f"not needed for balance ({label})": kept[label] - captured[label] for label in KEPT_LABELS})
     return Funnel(
         stage=stage,
         dataset=pool.questions.name,
         split=pool.split,
         asked=len(responses),
-        answered=sum(r.reason != "empty" for r in responses),
+        answered=sum(any(normalise(text) for text in r.samples or (r.text,)) for r in responses),
         consistent=consistent,
         span_found=kept,
         captured=captured,
         fitted=captured,
-        dropped=dict(sorted(reasons.items())),
+        dropped={reason: count for reason, count in sorted(reasons.items()) if count},
     )
+
+
+def _drop_reason(response: Response) -> str:
+    """Why a question was dropped, with its label where it had one."""
+    if response.reason in (NO_SPAN, QUOTA_FULL):
+        return f"{response.reason} ({'faithful' if response.n_right else 'hallucinated'})"
+    return response.reason
 
 
 def _by_label(responses: Sequence[Response]) -> dict[Label, int]:

@@ -3,7 +3,7 @@
 The one idea: both models read the same token ids, and each neuron's z in one is correlated
 with its z in the other over all tokens that are not special (the first token of a sequence
 carries activations so large that it would decide every correlation alone). Sums are kept
-per neuron, never the activations.
+per neuron; activations live for one small batch.
 """
 
 from collections.abc import Sequence

@@ -243,8 +243,12 @@ def summarise_drift(
     observed = float(ranks[h_neurons].mean())
     null = null_distribution("layer_matched", null_draws, observed)
     null_mean, null_sd = matched_moments(by_layer, counts)
-    p_best = permutation_p(null_draws, _best_mean_rank(by_layer, counts))
+    best = _best_mean_rank(by_layer, counts)
+    p_best = permutation_p(null_draws, best)
+    detectable = null_mean + float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER)) * null_sd
     verdict, reason = _decide(h_neurons.size, observed, null_mean, null.p_value, p_best)
+    if detectable > best and verdict == "not distinguishable":
+        verdict, reason = "no power", f"{reason}; no reachable mean rank would be detected with 80 % power"
     return DriftResult(
         k=int(h_neurons.size),
         mean_stability_rank=observed,
@@ -253,7 +257,7 @@ def summarise_drift(
         p_t=welch_p(ranks, h_neurons),
         p_permutation=null.p_value,
         uniform_sd=1 / math.sqrt(12 * h_neurons.size),
-        smallest_detectable=null_mean + float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER)) * null_sd,
+        smallest_detectable=detectable if detectable <= best else None,
         share_identical=float(drift.identical.mean()),
         rounding_floor=drift.rounding_floor,
         verdict=verdict,

@@ -4,8 +4,8 @@ The one idea: C is chosen on validation questions, the probe is then refitted on
 and validation together, and the test questions are only ever scored. Beside every
 accuracy stands that of probes on as many random neurons, fitted on the same rows.
 
-Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: accuracy on the
-validation answers alone decides (the paper adds an accuracy under suppression), with the
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: balanced
+accuracy on the validation answers alone decides (the paper adds an accuracy under suppression), with the
 one-standard-error rule: the smallest C, which is the sparsest probe, whose accuracy is
 within one standard error of the best. A few hundred validation answers cannot tell such
 probes apart, and the plain maximum picks ten times as many neurons for nothing.
@@ -13,6 +13,7 @@ probes apart, and the plain maximum picks ten times as many neurons for nothing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,7 +25,7 @@ from provenance.errors import ConvergenceError
 from provenance.features import Features
 from provenance.intervals import Estimate, accuracy, auroc, bootstrap_by_unit
 from provenance.probe import (
-    C_GRID,
+    C_STEPS,
     Design,
     Probe,
     alpha_max,
@@ -44,8 +45,10 @@ class ProbeSettings:
     """Rows of the fit."""
     intercept_penalised: bool = True
     """Whether |b| is part of the objective."""
-    grid: tuple[float, ...] = C_GRID
-    """Values of C to choose from, ascending."""
+    steps: tuple[float, ...] = C_STEPS
+    """Values of C to choose from, as multiples of alpha_max, ascending."""
+    other: Literal["all"] = "all"
+    """Tokens of the `other` mean: all that are not answer tokens, prompt and template included."""
     seed: int = 0
     """Of the solver, the random neurons and the bootstrap."""
 
@@ -85,21 +88,18 @@ def identify(
         A result without a probe where a class is missing or no C of the grid gives a weight.
     """
     both = _joined(train, validation)
-    counts: dict[Label, int] = {
-        "faithful": int((~both.hallucinated).sum()),
-        "hallucinated": int(both.hallucinated.sum()),
-    }
+    counts = counts_of(both)
     obstacle = _obstacle(train, "training") or _obstacle(validation, "validation")
     if obstacle:
         return Identified(_without_probe(stage, settings, counts, obstacle, (), None), None)
     rows, labels = training_rows(both, settings.design)
     lowest = alpha_max(rows, labels, intercept_penalised=settings.intercept_penalised)
-    path = _path(train, validation, settings)
-    chosen = choose_c(path, len(validation.units))
-    if chosen is None:
-        reason = f"no C of the grid up to {max(settings.grid):g} gives a weight (alpha_max is {lowest:.3g})"
+    path = _path(train, validation, settings, lowest)
+    chosen = choose_c(path, counts_of(validation))
+    probe = None if chosen is None else _fitted(both, chosen, settings)
+    if chosen is None or probe is None or not len(probe.h_neurons):
+        reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
         return Identified(_without_probe(stage, settings, counts, reason, path, lowest), None)
-    probe = _fitted(both, chosen, settings)
     held_out = tuple(_held_out(probe, both, tests[name], name, layers, d_m, settings) for name in tests)
     result = IdentificationResult(
         stage, probe.weights, probe.intercept, chosen, lowest, settings.design, settings.intercept_penalised,
@@ -108,12 +108,19 @@ def identify(
     return Identified(result, probe)
 
 
-def choose_c(path: tuple[tuple[float, int, int, float], ...], n_validation: int) -> float | None:
-    """The smallest C whose validation accuracy is within one standard error of the best.
+def counts_of(features: Features) -> dict[Label, int]:
+    """Rows of each label."""
+    hallucinated = int(features.hallucinated.sum())
+    return {"faithful": len(features.units) - hallucinated, "hallucinated": hallucinated}
+
+
+def choose_c(path: tuple[tuple[float, int, int, float], ...], n_validation: Mapping[Label, int]) -> float | None:
+    """The smallest C whose balanced validation accuracy is within one standard error of the best.
 
     Args:
         path: (C, positive weights, non-zero weights, validation accuracy), C ascending.
-        n_validation: Answers that each accuracy rests on; its standard error is sqrt(p (1 - p) / n).
+        n_validation: Validation answers of each class. With the same share p right in both, the standard
+            error of the balanced accuracy is sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4).
 
     Returns:
         None where no probe of the path has a positive weight.
@@ -124,7 +131,8 @@ def choose_c(path: tuple[tuple[float, int, int, float], ...], n_validation: int)
     if not usable:
         return None
     best = max(score for _, score in usable)
-    bar = best - float(np.sqrt(best * (1 - best) / n_validation))
+    spread = sum(1 / n for n in n_validation.values()) / 4
+    bar = best - float(np.sqrt(best * (1 - best) * spread))
     return next(c for c, score in usable if score >= bar)
 
 
@@ -154,15 +162,19 @@ def _fitted(features: Features, C: float, settings: ProbeSettings) -> Probe:
     )
 
 
-def _path(train: Features, validation: Features, settings: ProbeSettings) -> tuple[tuple[float, int, int, float], ...]:
-    """One probe per C, with its balanced accuracy on the validation answers.
+def _path(
+    train: Features, validation: Features, settings: ProbeSettings, lowest: float
+) -> tuple[tuple[float, int, int, float], ...]:
+    """One probe per C from alpha_max on, with its balanced accuracy on the validation answers.
 
     The path ends early where the probe separates all training rows, since a larger C then only
     scales the weights, and where liblinear stops converging.
     """
     rows, labels = training_rows(train, settings.design)
     path: list[tuple[float, int, int, float]] = []
-    for C in settings.grid:
+    if not np.isfinite(lowest):
+        return ()
+    for C in (lowest * step for step in settings.steps):
         try:
             probe = _fitted(train, C, settings)
         except ConvergenceError:

@@ -8,12 +8,12 @@ where results are kept: a `Workspace` is handed in.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from analyses.activity import activity_table
 from analyses.collection import (
@@ -31,24 +31,25 @@ from analyses.correlation import activation_correlation
 from analyses.drift import check_comparable, measure_drift, summarise_drift
 from analyses.identification import Identified, ProbeSettings, identify
 from analyses.lineage import lineage
-from analyses.mapping import map_by_index
+from analyses.mapping import map_by_index, misalignment
 from analyses.overlap import overlap
 from analyses.results import (
     ActivityTable,
     DriftResult,
+    IdentificationResult,
     LineageResult,
     NeuronDrift,
     OriginReport,
     OverlapResult,
     TransferResult,
 )
-from analyses.transfer import overall_transfer, refit_controls, transfer, without_power
+from analyses.transfer import CHANCE, overall_transfer, refit_controls, transfer, without_power
 from analyses.verdicts import overall_sentence
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints import Checkpoint
 from provenance.features import Features, remembered
 from provenance.models import LoadedModel, load_model, load_tokenizer
-from provenance.questions import QuestionSet, check_disjoint, split_questions
+from provenance.questions import QuestionSet, check_disjoint, normalise_question, split_questions
 from provenance.records import Question, Split, Stage
 from provenance.shards import Shards
 from provenance.weights import MlpWeights
@@ -217,13 +218,19 @@ def question_pools(question_sets: Sequence[QuestionSet], settings: OriginSetting
     first = question_sets[0]
     splits = split_questions(first.questions, shares=settings.shares, seed=settings.seed)
     others = [question for later in question_sets[1:] for question in later.questions]
-    check_disjoint({"train": (*splits["train"], *splits["validation"]), "test": (*splits["test"], *others)})
+    trained_on = (*splits["train"], *splits["validation"])
+    check_disjoint({"train": _by_text(trained_on), "test": _by_text(others)})
     training: dict[Split, Sequence[Question]] = {name: splits[name] for name in ("train", "validation")}
     tests = [(first, splits["test"]), *((later, later.questions) for later in question_sets[1:])]
     return (
         make_pool(first, training, settings.seed, training=True),
         *(make_pool(origin, {"test": members}, settings.seed, training=False) for origin, members in tests),
     )
+
+
+def _by_text(questions: Sequence[Question]) -> list[Question]:
+    """Questions whose unit is their normalised text: the groups of one file mean nothing in another."""
+    return [replace(question, unit=normalise_question(question.text)) for question in questions]
 
 
 def _lineage(base: Side, instruct: Side, seed: int) -> LineageResult:
@@ -320,7 +327,8 @@ def _report(
 ) -> OriginReport:
     """The analyses that need no model, and the verdicts."""
     instruct, base = found["instruct"].result, found["base"].result
-    drift, shared = _drift_and_overlap(layout, related, neuron_drift, instruct.h_neurons, base.h_neurons, settings)
+    drift, shared = _drift_and_overlap(layout, related, neuron_drift, found, settings)
+    transfers, drift, shared = _as_far_as_aligned(related, transfers, drift, shared)
     verdict = overall_transfer(transfers)
     return OriginReport(
         layers=layout.layers,
@@ -340,7 +348,7 @@ def _report(
         verdict_transfer=verdict,
         verdict_drift=drift.verdict,
         verdict_overlap=shared.verdict,
-        overall=overall_sentence(related, verdict, drift.verdict, shared.verdict),
+        overall=overall_sentence(related, verdict, drift.verdict, shared.verdict) + _decided_by(transfers),
     )
 
 
@@ -348,16 +356,54 @@ def _drift_and_overlap(
     layout: Layout,
     related: LineageResult,
     neuron_drift: NeuronDrift,
-    instruct_ids: Int[np.ndarray, " h"],
-    base_ids: Int[np.ndarray, " b"],
+    found: Mapping[Stage, Identified],
     settings: OriginSettings,
 ) -> tuple[DriftResult, OverlapResult]:
     """Drift of the H-Neurons, and their overlap with the base's own, by the mapping that lineage allows."""
-    mapped = map_by_index(instruct_ids, related)
+    instruct, base = found["instruct"].result, found["base"].result
+    mapped = map_by_index(instruct.h_neurons, related)
     drift = summarise_drift(
         neuron_drift, mapped.base_ids, layout.layers, layout.d_m, draws=settings.permutation_draws, seed=settings.seed
     )
-    return drift, overlap(base_ids, mapped.base_ids, layout.layers * layout.d_m)
+    shared = overlap(base.h_neurons, mapped.base_ids, layout.layers * layout.d_m)
+    blind = [result.stage for result in (base, instruct) if not _reads(result)]
+    if blind and shared.verdict != "no power":
+        reason = (
+            f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; {shared.reason}"
+        )
+        shared = replace(shared, verdict="no power", reason=reason)
+    return drift, shared
+
+
+def _decided_by(transfers: Sequence[TransferResult]) -> str:
+    """Names the question set that the transfer verdict rests on, where it is not the first one."""
+    deciding = next((result for result in transfers if result.verdict != "no power"), None)
+    if deciding is None or deciding is transfers[0]:
+        return ""
+    return f" Transfer rests on {deciding.dataset}, since {transfers[0].dataset} had no power."
+
+
+def _reads(result: IdentificationResult) -> bool:
+    """Whether a probe tells its own model's held-out answers apart; if not, its neurons are not H-Neurons."""
+    return any(held.auroc is not None and held.auroc.low > CHANCE for held in result.test[:1])
+
+
+def _as_far_as_aligned(
+    related: LineageResult, transfers: tuple[TransferResult, ...], drift: DriftResult, shared: OverlapResult
+) -> tuple[tuple[TransferResult, ...], DriftResult, OverlapResult]:
+    """The results as they are, or without verdicts where index j names another neuron in each checkpoint."""
+    problem = misalignment(related)
+    if not problem:
+        return transfers, drift, shared
+
+    def reason(result: TransferResult | DriftResult | OverlapResult) -> str:
+        return f"{problem}; by position alone: {result.reason}"
+
+    return (
+        tuple(replace(result, verdict="no power", reason=reason(result)) for result in transfers),
+        replace(drift, verdict="no power", reason=reason(drift)),
+        replace(shared, verdict="no power", reason=reason(shared)),
+    )
 
 
 def _activity(answers: _Answers) -> list[ActivityTable]:

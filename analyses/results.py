@@ -87,7 +87,7 @@ class NeuronDrift:
     identical: Bool[np.ndarray, " neurons"]
     """Gate, up and down weights bit-identical."""
     rounding_floor: float = 0.0
-    """The 1 - cos that rounding to the coarser storage dtype can cause, about eps^2 / 6; 0 = not known."""
+    """The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6; 0 = not known."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ class DriftResult:
     uniform_sd: float | None
     """1 / sqrt(12 k): SD of a mean rank under a uniform null."""
     smallest_detectable: float | None
-    """Mean rank detected with 80 % power at one-sided 5 % under the matched null's SD."""
+    """Mean rank detected with 80 % power at one-sided 5 % under the matched null's SD; None if out of reach."""
     share_identical: float
     """Share of all neurons whose weights are bit-identical."""
     rounding_floor: float
-    """The 1 - cos that rounding to the coarser storage dtype alone can cause, about eps^2 / 6."""
+    """The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6."""
     verdict: Verdict
     """`supported` when p_permutation < 0.05."""
     reason: str
@@ -247,7 +247,7 @@ class Funnel:
     split: str
     """`train` (validation included) or `test`."""
     asked: int
-    """Questions in the pool."""
+    """Questions asked; fewer than the pool has when both classes were full before its end."""
     answered: int
     """Questions that got at least one non-empty sample."""
     consistent: dict[Label, int]
@@ -259,7 +259,7 @@ class Funnel:
     fitted: dict[Label, int]
     """Of these, used to fit or to score (after balancing)."""
     dropped: dict[str, int]
-    """Questions dropped, by reason."""
+    """Questions dropped, by reason, with the label where there was one."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ TRANSFER_WORDS: dict[Verdict, str] = {
     "supported": "the H-Neurons are readable in the base model (the instruct probe, weights unchanged, beats "
     "chance and matched neuron sets on the base's own answers)",
     "not distinguishable": "there is no evidence that the H-Neurons are readable in the base model (the "
-    "instruct probe tells its answers apart no better than chance or matched neuron sets do)",
+    "instruct probe is not shown to tell its answers apart better than chance and matched neuron sets do)",
     "no power": "whether the H-Neurons are readable in the base model could not be tested",
 }
 DRIFT_WORDS: dict[Verdict, str] = {
@@ -24,13 +24,14 @@ DRIFT_WORDS: dict[Verdict, str] = {
 }
 OVERLAP_WORDS: dict[Verdict, str] = {
     "supported": "an independent search in the base finds more of the same neurons than chance",
-    "not distinguishable": "an independent search in the base finds no more of the same neurons than chance",
+    "not distinguishable": "an independent search in the base is not shown to find more of the same neurons than "
+    "chance",
     "no power": "the overlap with an independent search in the base could not be tested",
 }
 # Where indices name different neurons, the H-Neurons themselves were never looked at in the base.
 POSITION_WORDS: dict[Verdict, str] = {
     "supported": "a probe at the same positions separates the base's answers, but other neurons sit there",
-    "not distinguishable": "a probe at the same positions does not separate the base's answers",
+    "not distinguishable": "a probe at the same positions is not shown to separate the base's answers",
     "no power": "a probe at the same positions could not be tested",
 }
 

@@ -22,7 +22,7 @@ from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
 
-_NEWEST = "SELECT id FROM run WHERE status = 'done' ORDER BY finished_utc DESC, id DESC LIMIT 1"
+_NEWEST = "SELECT id FROM run WHERE content_digest IS NOT NULL ORDER BY finished_utc DESC, id DESC LIMIT 1"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o")
 

@@ -95,7 +95,7 @@ class Store:
         seed: int,
         versions: Mapping[str, str],
     ) -> int:
-        """Starts a run, or continues the one with the same key.
+        """Starts a run, or continues the one with the same key, which keeps the versions it began with.
 
         Returns:
             The run's id.
@@ -103,7 +103,7 @@ class Store:
         with self.transaction() as connection:
             known = connection.execute(select(Run.id, Run.resumed).where(Run.key == key)).first()
             if known is not None:
-                again = {"status": "running", "resumed": known.resumed + 1, "versions": dict(versions)}
+                again = {"status": "running", "resumed": known.resumed + 1}
                 connection.execute(update(Run).where(Run.id == known.id).values(**again))
                 return int(known.id)
             values = {
@@ -127,12 +127,17 @@ class Store:
         durations_ms: Mapping[str, float],
         peak_memory_bytes: int,
     ) -> None:
-        """Records how a run ended, how long its stages took, and the memory it needed."""
+        """Records how a run ended, how long its stages took over all its parts, and the most memory one needed."""
+        with self.transaction() as connection:
+            before = connection.execute(select(Run.durations_ms, Run.peak_memory_bytes).filter_by(id=run_id)).first()
+        spent = dict(before.durations_ms) if before else {}
         values = {
             "status": status,
             "finished_utc": utc_now(),
-            "durations_ms": dict(durations_ms),
-            "peak_memory_bytes": peak_memory_bytes,
+            "durations_ms": {
+                name: spent.get(name, 0) + ms for name, ms in (dict.fromkeys(spent, 0) | dict(durations_ms)).items()
+            },
+            "peak_memory_bytes": max(peak_memory_bytes, (before and before.peak_memory_bytes) or 0),
         }
         with self.transaction() as connection:
             done = connection.execute(update(Run).where(Run.id == run_id).values(**values))
@@ -220,8 +225,10 @@ def _checkpoint(connection: Connection, info: CheckpointInfo) -> int:
         "dtype": info.dtype,
         "commit_sha": info.commit,
     }
-    known = connection.execute(select(Checkpoint.id).where(Checkpoint.digest == info.digest)).scalar_one_or_none()
+    columns = select(Checkpoint.id, Checkpoint.commit_sha)
+    known = connection.execute(columns.where(Checkpoint.digest == info.digest)).first()
     if known is None:
         return insert_row(connection, Checkpoint, {"digest": info.digest, "added_utc": utc_now(), **values})
-    connection.execute(update(Checkpoint).where(Checkpoint.id == known).values(**values))
-    return int(known)
+    if info.commit is not None or known.commit_sha is None:  # a commit on the hub says more than a folder's name
+        connection.execute(update(Checkpoint).where(Checkpoint.id == known.id).values(**values))
+    return int(known.id)

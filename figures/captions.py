@@ -33,12 +33,14 @@ def source(parts: Parts) -> str:
 def caption_4a(parts: Parts) -> list[str]:
     """Caption of Figure 4a: what is drawn, then the numbers."""
     run, rows = first(parts["run"]), parts["transfer"].records()
-    k = next((row["n_h_neurons"] for row in parts["probes"].records() if row["stage"] == "instruct"), 0)
+    probe = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
+    k, weights = (probe["n_h_neurons"], probe["n_neurons"]) if probe else (0, 0)
     lede = [
         f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
-        f"(k = {k} H-Neurons, weights unchanged) on the base model’s own responses.",
+        f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
+        "responses.",
         "Points: AUROC with its 95 % bootstrap interval by question; filled where the interval lies above 0.5 and",
-        "above the 95th percentile of both nulls. Bands: the middle 95 % of refits on as many random neurons",
+        f"above the 95th percentile of both nulls. Bands: the middle 95 % of refits on {weights} random neurons",
         "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
     ]
     return [" ".join(lede), *(_transfer_words(row) for row in rows), f"Drawn from {source(parts)}."]

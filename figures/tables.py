@@ -160,7 +160,7 @@ def lineage(results: Results) -> ReportTable:
         ("tokens with the same id in both", fixed(row["vocabulary_shared"], 4)),
         ("same tokenizer", "yes" if row["same_tokenizer"] else "no"),
     ]
-    note = "Whether the instruct checkpoint descends from this base at all."
+    note = "Whether the two checkpoints are related, neuron by neuron; the evidence does not say which came first."
     return ReportTable("Lineage", note, ("evidence", "value"), cells)
 
 

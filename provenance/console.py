@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -67,18 +68,22 @@ class ConsoleProgress:
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """The result of a comparison as tables that can be read."""
     verdict = summary["verdict"]
-    console.print(f"\n[bold]{verdict['overall']}[/bold]\n", highlight=False)
+    console.print(f"\n{verdict['overall']}\n", style="bold", highlight=False, markup=False)
     console.print(_facts(summary))
     console.print(_transfer_table(summary))
     console.print(_funnel_table(summary))
     for title, path in (("database", summary["database"]), ("report", summary["report"])):
-        console.print(f"{title}: {path}", highlight=False, soft_wrap=True)
-    console.print(f"figures: {', '.join(summary['figures'])}", highlight=False, soft_wrap=True)
+        console.print(f"{title}: {path}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"figures: {', '.join(summary['figures'])}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _facts(summary: Mapping[str, Any]) -> Table:
     table = Table(
-        "", "", "verdict", title=f"{summary['base']['ref']} → {summary['instruct']['ref']}", title_justify="left"
+        "",
+        "",
+        "verdict",
+        title=escape(f"{summary['base']['ref']} → {summary['instruct']['ref']}"),
+        title_justify="left",
     )
     neurons, found, drift, shared = (summary[key] for key in ("neurons", "identification", "drift", "overlap"))
     table.add_row("lineage", f"self-match {summary['lineage']['self_match']:.1%}", summary["lineage"]["verdict"])
@@ -105,7 +110,12 @@ def _transfer_table(summary: Mapping[str, Any]) -> Table:
         baselines = row["baselines"]
         bars = [_n(baselines[kind]["p95"]) if kind in baselines else "–" for kind in ("random", "layer_matched")]
         table.add_row(
-            row["dataset"], str(row["n_faithful"]), str(row["n_hallucinated"]), _e(row["auroc"]), *bars, row["verdict"]
+            escape(row["dataset"]),
+            str(row["n_faithful"]),
+            str(row["n_hallucinated"]),
+            _e(row["auroc"]),
+            *bars,
+            row["verdict"],
         )
     return table
 
@@ -122,7 +132,7 @@ def _funnel_table(summary: Mapping[str, Any]) -> Table:
     )
     for row in summary["funnel"]:
         pairs = [f"{row[key]['faithful']} + {row[key]['hallucinated']}" for key in ("consistent", "captured")]
-        name = f"{row['stage']} {row['dataset']} {row['split']}"
+        name = escape(f"{row['stage']} {row['dataset']} {row['split']}")
         table.add_row(name, str(row["asked"]), str(row["answered"]), *pairs)
     return table
 

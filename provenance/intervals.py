@@ -64,13 +64,6 @@ def accuracy(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " ro
     return float(((scores > 0) == positive).mean())
 
 
-def resampled_rows(units: list[str], rng: np.random.Generator) -> Int[np.ndarray, " drawn"]:
-    """Row numbers of one bootstrap draw of whole units, with replacement."""
-    members = _members(units)
-    picked = rng.integers(len(members), size=len(members))
-    return np.concatenate([members[p] for p in picked])
-
-
 def bootstrap_by_unit(
     statistic: Callable[[Int[np.ndarray, " drawn"]], float],
     units: list[str],

@@ -4,10 +4,11 @@ The one idea: response and aliases are normalised the same way, and an alias cou
 as whole words of the response, never as part of a longer word. (Gao et al. 2025,
 Sec. 6.1.1 use rule matching for TriviaQA.)
 
-Choice: apostrophes and full stops vanish ("U.S." = "us"), all other punctuation becomes a
-space ("Jean-Paul" = "jean paul"); letters of every script are kept. An alias of which
-nothing is left (an emoji, "The") never matches. A response is judged right before it is
-looked at for a refusal, so an alias "unknown" can be a right answer.
+Choice: apostrophes vanish, and so do the full stops of abbreviations ("U.S." = "us"); one
+between digits stays ("3.5"), all other punctuation becomes a space ("Jean-Paul" = "jean
+paul"); letters of every script are kept. An alias of which nothing is left (an emoji,
+"The") never matches. A response is judged right before it is looked at for a refusal, so
+an alias "unknown" can be a right answer.
 """
 
 import re
@@ -18,7 +19,10 @@ from typing import Literal
 Judgement = Literal["right", "wrong", "refusal", "empty"]
 JUDGE_NAME = "rule"
 
-_VANISHING = str.maketrans("", "", ".'’`´‘")
+_VANISHING = str.maketrans("", "", "'’`´‘")
+_ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.)+(?:[^\W\d_]\b)?")
+_DECIMAL_POINT = re.compile(r"(?<=\d)\.(?=\d)")
+_POINT = "\ue000"  # stands for a decimal point while punctuation is dropped
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _CANNOT = "dont|do not|cant|cannot|can not|couldnt|could not|am unable to|am not able to|was unable to"
 _ANSWERING = "know|say|tell|answer|provide|find|determine|identify|verify|confirm|recall|give|help|assist"
@@ -27,8 +31,11 @@ _ALONE = "unknown|not known|unclear|uncertain|unsure|not sure|not available|not 
 _REFUSALS = re.compile(
     rf"\b(?:i|we) (?:really |just |honestly )?(?:{_CANNOT}) (?:{_ANSWERING})\b"
     rf"|\b(?:im|i am) (?:{_UNSURE})\b"
-    r"|\bas (?:ai|language model)\b"
-    r"|\bno (?:idea|information|answer|data|record)(?: available| found| exists)?$"
+    r"|\bas (?:an ai|a language model)\b"
+    r"|\b(?:i|we) (?:dont|do not) have (?:any |that |enough |this |the )?(?:information|record|data|knowledge|answer)"
+    r"|\b(?:i|we) have no (?:idea|information|record|data|knowledge)\b"
+    r"|\b(?:no|not enough) (?:idea|information|answer|data|record)s?(?: is| was| are)?(?: available| found| exists?)?$"
+    r"|^(?:it|this|that) is (?:not known|unknown|unclear)\b"
     r"|\bthere is no (?:information|known|record|answer|evidence|data)\b"
     r"|\b(?:cannot|can not|could not) be (?:determined|answered|verified|found)\b"
     rf"|^(?:{_ALONE})$"
@@ -40,9 +47,16 @@ def normalise(text: str) -> str:
 
     Source: the rule of SQuAD's and TriviaQA's evaluations (Joshi et al. 2017), widened to Unicode.
     """
+    return " ".join(_ARTICLES.sub(" ", _words(text)).split())
+
+
+def _words(text: str) -> str:
+    """Lower-case words with single spaces, articles included."""
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_VANISHING)
-    kept = "".join(c if _is_word_character(c) else " " for c in folded)
-    return " ".join(_ARTICLES.sub(" ", kept).split())
+    joined = _ABBREVIATION.sub(lambda match: match.group().replace(".", ""), folded)
+    marked = _DECIMAL_POINT.sub(_POINT, joined)
+    kept = "".join(c if _is_word_character(c) or c == _POINT else " " for c in marked)
+    return " ".join(kept.replace(_POINT, ".").split())
 
 
 def _is_word_character(character: str) -> bool:
@@ -63,4 +77,4 @@ def judge(response: str, answers: Sequence[str]) -> Judgement:
     padded = f" {said} "
     if any(f" {alias} " in padded for alias in map(normalise, answers) if alias):
         return "right"
-    return "refusal" if _REFUSALS.search(said) else "wrong"
+    return "refusal" if _REFUSALS.search(_words(response)) else "wrong"

@@ -25,7 +25,7 @@ from provenance.errors import ConvergenceError, FitError
 from provenance.features import Features
 
 Design = Literal["3-vs-1", "1-vs-1"]
-C_GRID = tuple(float(c) for c in 10.0 ** np.arange(-1, 4.5, 0.5))
+C_STEPS = tuple(float(step) for step in 10.0 ** np.arange(0.25, 5, 0.5))  # multiples of alpha_max
 MAX_ITERATIONS = 2000
 FREE_INTERCEPT_SCALE = 1e3
 
@@ -164,7 +164,8 @@ def alpha_max(
 
     def excess(log_c: float) -> float:
         c = float(np.exp(log_c))
-        return float(np.log(c * np.abs((_null_probability(t, c) - t) @ x).max()))
+        steepest = float(np.abs((_null_probability(t, c) - t) @ x).max())
+        return log_c + float(np.log(steepest)) if steepest > 0 else -np.inf
 
     low, high = -60.0, 60.0
     if not np.abs(x).max() or excess(high) < 0:

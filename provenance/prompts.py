@@ -25,7 +25,7 @@ class Prompt:
     text: str
     """As rendered."""
     ids: tuple[int, ...]
-    """Token ids, with exactly one BOS where the tokenizer has one."""
+    """Token ids; where the tokenizer or its chat template puts a BOS, exactly one."""
     regions: tuple[Region, ...]
     """Role of every token: special, template or question."""
 

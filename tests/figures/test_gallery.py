@@ -111,7 +111,7 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     first, second = drawn(stored(report))
     words = " ".join(first.caption)
     null = report.transfer[0].baselines["layer_matched"]
-    assert "k = 6 H-Neurons" in words
+    assert "7 neurons with a weight, k = 6 of them H-Neurons" in words
     assert "a: 0.80 [0.76, 0.84], n = 200 faithful + 180 hallucinated" in words
     assert f"layer-matched null {null.mean:.2f} [{null.low:.2f}, {null.high:.2f}] over 40 draws, p = 0.024" in words
     assert "readable in the base model" in words

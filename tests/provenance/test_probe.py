@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from provenance.errors import ConvergenceError, FitError
 from provenance.features import Features
-from provenance.probe import C_GRID, alpha_max, fit_probe, training_rows
+from provenance.probe import C_STEPS, alpha_max, fit_probe, training_rows
 
 D = 40
 PLANTED = 7
@@ -115,5 +115,6 @@ def test_running_out_of_iterations_is_an_error(monkeypatch: pytest.MonkeyPatch) 
         fit_probe(rows, labels, C=1e4, design="3-vs-1")
 
 
-def test_the_grid_ascends() -> None:
-    assert list(C_GRID) == sorted(C_GRID)
+def test_the_steps_ascend_from_above_one() -> None:
+    assert list(C_STEPS) == sorted(C_STEPS)
+    assert C_STEPS[0] > 1
