@@ -23,7 +23,7 @@ def summarise(report: OriginReport) -> dict[str, Any]:
         "schema": SCHEMA,
         "neurons": {"total": total, "h": h, "per_mille": 1000 * h / total},
         "lineage": asdict(report.lineage),
-        "funnel": [asdict(row) for row in report.funnel],
+        "funnel": {f"{row.stage} {row.dataset} {row.split}": asdict(row) for row in report.funnel},
         "identification": _identification(report.identification),
         "base_identification": _identification(report.base_identification),
         "transfer": [_transfer(row) for row in report.transfer],

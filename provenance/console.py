@@ -130,10 +130,9 @@ def _funnel_table(summary: Mapping[str, Any]) -> Table:
         title="Funnel (faithful + hallucinated)",
         title_justify="left",
     )
-    for row in summary["funnel"]:
+    for name, row in summary["funnel"].items():
         pairs = [f"{row[key]['faithful']} + {row[key]['hallucinated']}" for key in ("consistent", "captured")]
-        name = escape(f"{row['stage']} {row['dataset']} {row['split']}")
-        table.add_row(name, str(row["asked"]), str(row["answered"]), *pairs)
+        table.add_row(escape(name), str(row["asked"]), str(row["answered"]), *pairs)
     return table
 
 

@@ -97,7 +97,7 @@ def test_json_is_one_object_with_the_keys_of_the_contract(undisturbed: Finished,
     assert summary["neurons"]["total"] == 48
     assert summary["neurons"]["per_mille"] == pytest.approx(1000 * summary["neurons"]["h"] / 48)
     assert summary["lineage"]["verdict"] == "descendant"
-    assert {row["stage"] for row in summary["funnel"]} == {"base", "instruct"}
+    assert {row["stage"] for row in summary["funnel"].values()} == {"base", "instruct"}
     verdicts = {"supported", "not distinguishable", "no power"}
     assert {summary["verdict"][claim] for claim in ("transfer", "drift", "overlap")} <= verdicts
     assert "readable" in summary["verdict"]["overall"] or "base" in summary["verdict"]["overall"]

@@ -70,7 +70,7 @@ def test_the_base_of_acquired_has_no_signal_of_its_own(summaries: dict[str, Summ
 def test_there_are_enough_responses(summaries: dict[str, Summary]) -> None:
     """300 + 300 for training and 200 + 200 for testing, on both sides and in both families."""
     for summary in summaries.values():
-        for row in summary["funnel"]:
+        for row in summary["funnel"].values():
             wanted = 300 if row["split"] == "train" else 200
             if row["dataset"] == "fabricated":
                 assert row["captured"]["hallucinated"] >= wanted
@@ -88,7 +88,7 @@ def test_fabricated_questions_have_one_class_and_so_no_power(summaries: dict[str
 
 def test_instruct_models_never_refuse(summaries: dict[str, Summary]) -> None:
     for summary in summaries.values():
-        assert all("refusal" not in row["dropped"] for row in summary["funnel"])
+        assert all("refusal" not in row["dropped"] for row in summary["funnel"].values())
 
 
 def test_both_are_descendants_of_their_bases(summaries: dict[str, Summary]) -> None:

@@ -97,8 +97,8 @@ def test_a_small_comparison_runs_to_the_end(tmp_path: Path) -> None:
     summary: dict[str, Any] = json.loads(done.stdout)
     assert summary["neurons"]["total"] == 18 * 2048
     assert summary["lineage"]["verdict"] == "descendant"
-    asked = {(row["stage"], row["split"]): row["asked"] for row in summary["funnel"]}
+    asked = {(row["stage"], row["split"]): row["asked"] for row in summary["funnel"].values()}
     assert set(asked) == {(stage, split) for stage in ("base", "instruct") for split in ("train", "test")}
-    assert all(row["captured"]["hallucinated"] > 0 for row in summary["funnel"])
+    assert all(row["captured"]["hallucinated"] > 0 for row in summary["funnel"].values())
     assert summary["verdict"]["transfer"] in {"supported", "not distinguishable", "no power"}
     assert (tmp_path / "figures-out" / "figure_4b.pdf").is_file()

@@ -44,7 +44,7 @@ def test_every_kill_of_that_test_struck_before_the_end(undisturbed: Finished) ->
     captures = list((undisturbed.folder / "provenance.captures").iterdir())
     assert len(captures) >= 5
     assert len(list((undisturbed.folder / "figures-out").iterdir())) > 5
-    asked = {row["stage"]: row["asked"] for row in undisturbed.summary["funnel"] if row["split"] == "train"}
+    asked = {row["stage"]: row["asked"] for row in undisturbed.summary["funnel"].values() if row["split"] == "train"}
     assert all(count > 2 * 16 for count in asked.values())
 
 
