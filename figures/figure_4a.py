@@ -127,7 +127,8 @@ def _draw_null(axes: Axes, position: int, row: Record, kind: str) -> None:
 
 
 def _frame(axes: Axes, rows: Sequence[Record]) -> None:
-    lows = [v for row in rows for v in (row["auroc_low"], row["random_low"], row["matched_low"]) if v is not None]
+    drawn = [row for row in rows if has_power(row)]  # what is not drawn must not stretch the axis
+    lows = [v for row in drawn for v in (row["auroc_low"], row["random_low"], row["matched_low"]) if v is not None]
     axes.set_xlim(max(0.0, min([0.4, *(low - 0.03 for low in lows)])), 1.02)
     axes.set_ylim(len(rows) - 0.42, -0.62)
     axes.set_yticks([])

@@ -124,3 +124,9 @@ def test_names_are_shown_literally() -> None:
 def test_sets_of_the_same_height_each_whatever_their_number() -> None:
     heights = [figure_4a([row_of(str(i)) for i in range(n)]).get_figheight() for n in (1, 2, 3)]
     assert np.diff(heights) == pytest.approx([0.46, 0.46])
+
+
+def test_a_set_without_power_does_not_stretch_the_axis() -> None:
+    """Its interval is not drawn, so it has no say in where the axis begins."""
+    silent = row_of("silent", auroc=0.12, auroc_low=0.0, auroc_high=0.4, n_faithful=5, verdict="no power")
+    assert figure_4a([row_of(), silent]).axes[0].get_xlim() == figure_4a([row_of(), no_power("x")]).axes[0].get_xlim()
