@@ -247,7 +247,7 @@ def balanced(responses: Sequence[Response]) -> list[Response]:
 def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
     """Asked, answered, consistent, span found, captured, used: by label, with reasons for what is missing."""
     reasons = Counter(_drop_reason(r) for r in responses if r.label == "dropped")
-    without_span = Counter(("faithful" if r.n_right else "hallucinated") for r in responses if r.reason == NO_SPAN)
+    without_span = Counter(_judged_label(r) for r in responses if r.reason == NO_SPAN)
     kept = _by_label(responses)
     consistent: dict[Label, int] = {label: kept[label] + without_span[label] for label in KEPT_LABELS}
     captured = _by_label(used)
@@ -269,8 +269,13 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
 def _drop_reason(response: Response) -> str:
     """Why a question was dropped, with its label where it had one."""
     if response.reason in (NO_SPAN, QUOTA_FULL):
-        return f"{response.reason} ({'faithful' if response.n_right else 'hallucinated'})"
+        return f"{response.reason} ({_judged_label(response)})"
     return response.reason
+
+
+def _judged_label(response: Response) -> Label:
+    """The label that a dropped response of agreeing samples would have had."""
+    return "faithful" if response.n_right else "hallucinated"
 
 
 def _by_label(responses: Sequence[Response]) -> dict[Label, int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from analyses.controls import can_exclude, neuron_sets
 from analyses.refit import fit_controls
@@ -96,7 +96,7 @@ def identify(
     lowest = alpha_max(rows, labels, intercept_penalised=settings.intercept_penalised)
     path = _path(train, validation, settings, lowest)
     chosen = choose_c(path, counts_of(validation))
-    probe = None if chosen is None else _fitted(both, chosen, settings)
+    probe = None if chosen is None else _fitted(rows, labels, chosen, settings)
     if chosen is None or probe is None or not len(probe.h_neurons):
         reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
         return Identified(_without_probe(stage, settings, counts, reason, path, lowest), None)
@@ -155,8 +155,9 @@ def _obstacle(features: Features, name: str) -> str:
     return f"{faithful} faithful and {hallucinated} hallucinated {name} responses; both classes are needed"
 
 
-def _fitted(features: Features, C: float, settings: ProbeSettings) -> Probe:
-    rows, labels = training_rows(features, settings.design)
+def _fitted(
+    rows: Float[np.ndarray, "rows neurons"], labels: Bool[np.ndarray, " rows"], C: float, settings: ProbeSettings
+) -> Probe:
     return fit_probe(
         rows, labels, C=C, design=settings.design, intercept_penalised=settings.intercept_penalised, seed=settings.seed
     )
@@ -176,7 +177,7 @@ def _path(
         return ()
     for C in (lowest * step for step in settings.steps):
         try:
-            probe = _fitted(train, C, settings)
+            probe = _fitted(rows, labels, C, settings)
         except ConvergenceError:
             break
         score = balanced_accuracy(probe.scores(validation.answer), validation.hallucinated)

@@ -130,19 +130,18 @@ class Store:
         """Records how a run ended, how long its stages took over all its parts, and the most memory one needed."""
         with self.transaction() as connection:
             before = connection.execute(select(Run.durations_ms, Run.peak_memory_bytes).filter_by(id=run_id)).first()
-        spent = dict(before.durations_ms) if before else {}
-        values = {
-            "status": status,
-            "finished_utc": utc_now(),
-            "durations_ms": {
-                name: spent.get(name, 0) + ms for name, ms in (dict.fromkeys(spent, 0) | dict(durations_ms)).items()
-            },
-            "peak_memory_bytes": max(peak_memory_bytes, (before and before.peak_memory_bytes) or 0),
-        }
-        with self.transaction() as connection:
-            done = connection.execute(update(Run).where(Run.id == run_id).values(**values))
-            if done.rowcount != 1:
+            if before is None:
                 raise _no_run(run_id)
+            spent = dict(before.durations_ms)
+            for stage, milliseconds in durations_ms.items():
+                spent[stage] = spent.get(stage, 0) + milliseconds
+            values = {
+                "status": status,
+                "finished_utc": utc_now(),
+                "durations_ms": spent,
+                "peak_memory_bytes": max(peak_memory_bytes, before.peak_memory_bytes or 0),
+            }
+            connection.execute(update(Run).where(Run.id == run_id).values(**values))
 
     def add_questions(self, name: str, digest: str, source: str, questions: Sequence[Question]) -> None:
         """Adds a question set, unless one with this digest is there already."""
