@@ -86,7 +86,7 @@ def neuron_sets(
     *,
     K: int,
     rng: np.random.Generator,
-    exclude_reference: bool,
+    excluded: Int[np.ndarray, " x"],
 ) -> Int[np.ndarray, "K k"]:
     """Control sets of the size of a reference set.
 
@@ -98,7 +98,7 @@ def neuron_sets(
         d_m: Neurons per layer.
         K: Number of sets.
         rng: Source of randomness.
-        exclude_reference: Whether neurons of the reference are left out of every set.
+        excluded: Flat ids that are in no set, distinct: often the reference itself.
 
     Returns:
         Flat ids, one set per row, distinct and ascending within a row.
@@ -112,21 +112,28 @@ def neuron_sets(
     parts = [np.empty((K, 0), dtype=np.int64)]
     for group, count in groups:
         pool = np.arange(group * pool_size, (group + 1) * pool_size)
-        if exclude_reference:
-            pool = np.setdiff1d(pool, reference, assume_unique=True)
+        pool = np.setdiff1d(pool, excluded, assume_unique=True)
         if pool.size < count:
             raise InputError(
                 f"{count} control neurons beside the {reference.size} of the reference",
                 found=f"{pool.size} left to draw from",
-                remedy="allow the reference's own neurons in control sets, or use a smaller reference",
+                remedy="exclude fewer neurons from the control sets, or use a smaller reference",
             )
         parts.append(pool[distinct_draws(pool.size, count, K, rng)])
     return np.sort(np.concatenate(parts, axis=1), axis=1)
 
 
-def can_exclude(reference: Int[np.ndarray, " k"], layers: int, d_m: int) -> bool:
-    """Whether every layer has at least as many other neurons as neurons of the reference."""
-    return bool((2 * layer_counts(reference, layers, d_m) <= d_m).all())
+def excluded_from_controls(
+    reference: Int[np.ndarray, " k"], unmapped: Int[np.ndarray, " u"], layers: int, d_m: int
+) -> Int[np.ndarray, " x"]:
+    """Neurons that no control set may hold: those without a counterpart, and where there is room the reference.
+
+    There is room when every layer has at least as many other neurons as neurons of the reference. In a small
+    model chance would otherwise put some of the reference into every tenth set.
+    """
+    left = d_m - layer_counts(unmapped, layers, d_m)
+    roomy = (2 * layer_counts(reference, layers, d_m) <= left).all()
+    return np.union1d(unmapped, reference) if roomy else unmapped
 
 
 def permutation_p(draws: Float[np.ndarray, " draws"], observed: float) -> float:

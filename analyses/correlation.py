@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from provenance.capture import forward, hooked, padded
 from provenance.models import LoadedModel
@@ -40,24 +40,31 @@ class PairedMoments:
 
 
 def activation_correlation(
-    base: LoadedModel, instruct: LoadedModel, responses: Sequence[Response], batch_size: int
+    base: LoadedModel,
+    instruct: LoadedModel,
+    responses: Sequence[Response],
+    batch_size: int,
+    base_ids: Int[np.ndarray, " neurons"] | None = None,
 ) -> Float[np.ndarray, " neurons"]:
     """Correlation of every neuron's z between two models over the same tokens.
 
     Args:
         base: One model.
-        instruct: The other; same layout and same token ids.
+        instruct: The other; the same token ids.
         responses: Prompt and response ids to read, through both models alike.
         batch_size: Responses per pass.
+        base_ids: Flat id in `base` of every neuron of `instruct`, -1 for none; the same ids when not given.
 
     Returns:
-        Pearson r per neuron, in [-1, 1]; float64.
+        Pearson r per neuron of `instruct`, in [-1, 1]; float64. NaN without a counterpart.
     """
-    moments = PairedMoments(base.layout.layers * base.layout.d_m)
+    moments = PairedMoments(instruct.layout.layers * instruct.layout.d_m)
     for start in range(0, len(responses), batch_size):
         part = responses[start : start + batch_size]
-        moments.add(_activations(base, part), _activations(instruct, part))
-    return moments.correlation()
+        ours = _activations(base, part)
+        moments.add(ours if base_ids is None else ours[:, base_ids], _activations(instruct, part))
+    found = moments.correlation()
+    return found if base_ids is None else np.where(base_ids < 0, np.nan, found)
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.controls import can_exclude, neuron_sets
+from analyses.controls import excluded_from_controls, neuron_sets
 from analyses.refit import fit_controls
 from analyses.results import HeldOut, IdentificationResult
 from provenance.errors import ConvergenceError
@@ -231,7 +231,7 @@ def _random_scores(
         d_m,
         K=RANDOM_DRAWS,
         rng=np.random.default_rng(settings.seed),
-        exclude_reference=can_exclude(own, layers, d_m),
+        excluded=excluded_from_controls(own, np.empty(0, dtype=np.int64), layers, d_m),
     )
     return np.stack([control.scores(test.answer) for control in fit_controls(train, sets, probe.design)])
 

@@ -15,9 +15,12 @@ from typing import Any
 
 from analyses.collection import CollectionSettings
 from analyses.identification import ProbeSettings
-from analyses.origin import OriginSettings, Side
+from analyses.opening import open_pair
+from analyses.origin import OriginSettings
+from analyses.sides import Side
 from provenance import __version__
-from provenance.checkpoints import CheckpointRef, resolve
+from provenance.adapters import MergedShards
+from provenance.checkpoints import CheckpointRef
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models import load_tokenizer
@@ -100,9 +103,20 @@ class Job:
         )
 
     def sides(self) -> tuple[Side, Side]:
-        """Base and instruct checkpoint, found and looked over."""
-        base = Side.open("base", resolve(CheckpointRef.parse(self.base)))
-        return base, Side.open("instruct", resolve(CheckpointRef.parse(self.instruct)))
+        """Base and instruct checkpoint, found and looked over.
+
+        Raises:
+            InputError: The instruct checkpoint is an adapter, which no model can be run from.
+        """
+        pair = open_pair(self.base, self.instruct)
+        if isinstance(pair.instruct.weights.reader, MergedShards):
+            raise InputError(
+                "a whole instruct checkpoint, to run it",
+                found=f"a LoRA adapter: {self.instruct}",
+                remedy="merge it into its base first (merge_and_unload of peft); drift, lineage and --weights-only "
+                "take adapters as they are",
+            )
+        return pair.base, pair.instruct
 
     def check_prompts(self, sides: Sequence[Side]) -> None:
         """Render one prompt for each side, so that hours of work do not end in a template that is missing.

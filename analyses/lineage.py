@@ -2,211 +2,171 @@
 
 The one idea: tuning moves a neuron a little, while any other neuron points elsewhere. So a
 sample of neurons is looked up in the other model: related models find each neuron at its own
-index, permuted ones find it at another index, unrelated ones do not find it at all.
+index, permuted ones find it at another index, pruned and widened ones find it one way round, and
+unrelated ones do not find it at all.
 
 The evidence is symmetric: it says that two checkpoints are related, not which came first.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
 
+from analyses.config_differences import config_differences, shared_vocabulary
+from analyses.joined_cosines import related_cosine
+from analyses.neuron_match import HALF
 from analyses.results import LineageResult
+from analyses.survey import Shares, Survey, found_shares, look, look_at_tensors
+from analyses.tensor_census import same_bits
+from analyses.tensor_pairs import blocks
 from analyses.weight_source import WeightSource, mlp_shape
-from provenance.errors import NonFiniteError
+from provenance.tensors import Rows
 
 NEURONS_PER_LAYER = 64  # 18 layers then give 1,152 neurons: a share is known to 1.5 points
-BLOCK_ELEMENTS = 2**20  # rows of the other model per product: 4 MB in float32
-
-# Related pairs find (nearly) all sampled neurons at their own index, others one in d_m. One half says
-# that the index maps most neurons rightly, which is what the comparison by index needs.
-SELF_MATCH_RELATED = 0.5
-# Cosine to the nearest neighbour of any index. Tuning keeps it above 0.9; the best of d_m random directions
-# reaches sqrt(2 ln d_m / (kinds * d)): 0.09 for 2,048 neurons of width 640, 0.3 in the smallest test models.
-NEAREST_COSINE_RELATED = 0.6
-# Two cosines closer than this are equal as far as float32 products of unit vectors can tell.
-COSINE_TOLERANCE = 1e-5
-
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-@dataclass(frozen=True)
-class _Census:
-    """All tensors of a pair, compared by name."""
-
-    compared: int
-    identical: int
-    only_base: tuple[str, ...]
-    only_instruct: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _NeuronMatch:
-    """Sampled neurons looked up in the other model; cosines of corresponding neurons."""
-
-    median_cosine: dict[str, float]
-    self_match: float
-    nearest_cosine: float
-    sampled: int
+SHOWN = 6  # layers named in a reason
 
 
 def lineage(
     base: WeightSource,
     instruct: WeightSource,
-    base_vocab: Mapping[str, int],
-    instruct_vocab: Mapping[str, int],
+    vocabularies: tuple[Mapping[str, int] | None, Mapping[str, int] | None],
+    configs: tuple[Mapping[str, Any], Mapping[str, Any]],
     *,
     sample: int = NEURONS_PER_LAYER,
     seed: int = 0,
 ) -> LineageResult:
     """Evidence that two checkpoints are related, tensor by tensor and neuron by neuron.
 
+    Every tensor that both have is read once, in blocks; the few rows of sampled neurons twice. Where layers
+    do not lie at their own place, gate and up weights of the base are read once more to look for them.
+
     Args:
         base: The checkpoint said to be the ancestor.
         instruct: The checkpoint said to be its descendant.
-        base_vocab: Token to id, of the base's tokenizer.
-        instruct_vocab: Token to id, of the other tokenizer.
+        vocabularies: Token to id, of the base's and of the other tokenizer; None where there is none.
+        configs: The base's config.json and the other one.
         sample: Neurons looked up per layer.
         seed: Of the sample.
 
     Returns:
-        `same model`: every tensor in both, bit by bit. `descendant`: neurons are found at their own
-        index. `descendant, neurons permuted`: found, at other indices of their layer. `unrelated`: not
-        found, or MLPs of different shape, for which no neuron is sampled and the cosines are 0.
+        `same model`: every tensor in both, bit by bit. `descendant`: most sampled neurons are nearest to their own
+        index. `descendant, neurons permuted`: most are found, at other indices of their layer.
+        `descendant, pruned or widened`: there are other numbers of neurons or layers, or layers in other places,
+        and most of one side's neurons are found on the other. `unrelated`: none of these, or neurons
+        that cannot be compared since hidden size or kinds of weights differ.
 
     Raises:
         NonFiniteError: A tensor of both checkpoints holds NaN or infinity; the message names it.
     """
-    census = _compare_tensors(base, instruct)
-    matched = _match_neurons(base, instruct, sample, np.random.default_rng(seed))
-    shared = sum(instruct_vocab.get(token) == index for token, index in base_vocab.items())
-    either = len(base_vocab.keys() | instruct_vocab.keys())
+    problem = incomparable(base, instruct)
+    survey = look_at_tensors(base, instruct) if problem else look(base, instruct, sample, np.random.default_rng(seed))
+    shares = found_shares(survey, base.layers)
+    verdict, reason = ("unrelated", problem) if problem else _verdict(base, instruct, survey, shares)
+    whole = [part for part in survey.comparisons if part.pair.whole]
+    vocabulary = shared_vocabulary(*vocabularies)
     return LineageResult(
-        verdict=_verdict(census, matched),
-        share_identical_tensors=census.identical / census.compared if census.compared else 0.0,
-        tensors_compared=census.compared,
-        only_base=census.only_base,
-        only_instruct=census.only_instruct,
-        median_cosine=matched.median_cosine,
-        self_match=matched.self_match,
-        nearest_cosine=matched.nearest_cosine,
-        neurons_sampled=matched.sampled,
-        same_tokenizer=shared == either,
-        vocabulary_shared=shared / either if either else 1.0,
+        verdict=verdict,
+        reason=reason,
+        share_identical_tensors=sum(part.identical for part in whole) / len(whole) if whole else 0.0,
+        tensors_compared=len(whole),
+        only_base=survey.pairing.only_base,
+        only_instruct=survey.pairing.only_instruct,
+        median_cosine=_median_cosine(survey, instruct.kinds),
+        self_match=shares.at_own_index,
+        nearest_cosine=shares.nearest_cosine,
+        found_in_base=shares.in_base,
+        found_in_instruct=shares.in_instruct,
+        neurons_sampled=shares.sampled,
+        layer_of=survey.layer_of,
+        same_tokenizer=vocabulary == 1.0,
+        vocabulary_shared=vocabulary,
+        vocabulary_sizes=(len(vocabularies[0] or ()), len(vocabularies[1] or ())),
+        config=config_differences(*configs),
+        tensors=tuple(part.similarity() for part in survey.comparisons),
     )
 
 
-def _verdict(census: _Census, matched: _NeuronMatch) -> str:
-    """One of the four relations."""
-    nothing_else = not census.only_base and not census.only_instruct
-    if census.compared and census.identical == census.compared and nothing_else:
-        return "same model"
-    if matched.nearest_cosine < NEAREST_COSINE_RELATED and matched.self_match < SELF_MATCH_RELATED:
-        return "unrelated"
-    return "descendant" if matched.self_match >= SELF_MATCH_RELATED else "descendant, neurons permuted"
+def incomparable(base: WeightSource, instruct: WeightSource) -> str:
+    """Why the neurons of two checkpoints cannot be compared, in words; empty when they can."""
+    found = []
+    if base.d != instruct.d:
+        found.append(f"hidden size {base.d} against {instruct.d}")
+    if base.kinds != instruct.kinds:
+        found.append(f"weights {', '.join(base.kinds)} against {', '.join(instruct.kinds)}")
+    elif [base.slice(kind, 0).neurons for kind in base.kinds] != [
+        instruct.slice(kind, 0).neurons for kind in base.kinds
+    ]:
+        found.append("neurons stored as rows against columns")
+    return f"their neurons cannot be compared: {'; '.join(found)}" if found else ""
 
 
-def _compare_tensors(base: WeightSource, instruct: WeightSource) -> _Census:
-    """Stream all tensors that both have in the same shape, one pair at a time."""
-    base_names, instruct_names = set(base.tensor_names()), set(instruct.tensor_names())
-    both = sorted(n for n in base_names & instruct_names if base.shape(n) == instruct.shape(n))
-    identical = sum(_identical_tensor(base, instruct, name) for name in both)
-    return _Census(
-        compared=len(both),
-        identical=identical,
-        only_base=tuple(sorted(base_names - set(both))),
-        only_instruct=tuple(sorted(instruct_names - set(both))),
+def _verdict(base: WeightSource, instruct: WeightSource, survey: Survey, shares: Shares) -> tuple[str, str]:
+    """The relation of two checkpoints whose neurons can be compared, and the numbers that decided."""
+    in_place = mlp_shape(base) == mlp_shape(instruct) and all(
+        at in (None, layer) for layer, at in enumerate(survey.layer_of)
     )
+    if in_place and _same_tensors(base, instruct, survey):
+        return "same model", f"all {len(survey.comparisons)} tensors are bit-identical"
+    own = f"{shares.at_own_index:.1%} of {shares.sampled:,} sampled neurons are nearest to their own index"
+    either = f"{shares.in_base:.1%} are found in the base and {shares.in_instruct:.1%} of the base's are found here"
+    at = f"median cosine to the nearest {shares.nearest_cosine:.4f}"
+    lost = _lost_layers(survey)
+    found = max(shares.in_base, shares.in_instruct) >= HALF
+    # Where many neurons of the base are zeros, few of all but most of those that are found lie at their own index.
+    if in_place and shares.at_own_index >= HALF * ((found and shares.in_base) or 1):
+        return "descendant", f"{own}, {at}{lost}"
+    if in_place and found:
+        return "descendant, neurons permuted", f"{own}, yet {either}, {at}{lost}"
+    if found:
+        moved = "" if mlp_shape(base) != mlp_shape(instruct) else " in other places"
+        sizes = f"{base.layers} layers of {base.d_m} neurons became {instruct.layers} of {instruct.d_m}{moved}"
+        return "descendant, pruned or widened", f"{sizes}; of {shares.sampled:,} sampled neurons {either}, {at}{lost}"
+    return "unrelated", f"{own}, {either}, {at}, {_recognised(base)}"
 
 
-def _identical_tensor(base: WeightSource, instruct: WeightSource, name: str) -> bool:
-    """Whether a tensor is the same in both; refuses values that are not finite."""
-    a, b = base.tensor(name), instruct.tensor(name)
-    same = same_bits(a, b)
-    _check_finite(a, f"{name} of the base checkpoint")
-    if not same:
-        _check_finite(b, f"{name} of the instruct checkpoint")
-    return same
+def _recognised(base: WeightSource) -> str:
+    threshold = related_cosine(len(base.kinds), base.d, base.d_m)
+    return f"where {threshold:.2f} is taken for the same neuron"
 
 
-def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Same dtype, shape and bits: -0.0 differs from 0.0, and a value from itself stored in another dtype."""
-    if a.dtype != b.dtype or a.shape != b.shape:
+def _lost_layers(survey: Survey) -> str:
+    """Names layers whose neurons are not in the base; empty when all are."""
+    lost = [str(layer) for layer, at in enumerate(survey.layer_of) if at is None]
+    if not lost:
+        return ""
+    shown = ", ".join(lost[:SHOWN]) + (f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else "")
+    return f"; no neurons of the base in layer {shown}"
+
+
+def _median_cosine(survey: Survey, kinds: tuple[str, ...]) -> dict[str, float]:
+    """Median over the neurons of all layers, by kind."""
+    cosines = {kind: [c.cosine for c in survey.comparisons if c.pair.neurons and c.pair.kind == kind] for kind in kinds}
+    return {kind: float(np.median(np.concatenate(parts))) for kind, parts in cosines.items() if parts}
+
+
+def _same_tensors(base: WeightSource, instruct: WeightSource, survey: Survey) -> bool:
+    """Whether all tensors are in both, bit by bit; a tied one that is stored twice on one side says nothing new."""
+    if not survey.comparisons or not all(part.identical for part in survey.comparisons):
         return False
-    bits = _BITS[a.dtype.itemsize]
-    return torch.equal(a.view(bits), b.view(bits))
+    sides = ((base, survey.pairing.only_base), (instruct, survey.pairing.only_instruct))
+    return all(stored_twice(source, name) for source, names in sides for name in names)
 
 
-def _check_finite(tensor: torch.Tensor, name: str) -> None:
-    """Refuse NaN and infinity."""
-    if not tensor.dtype.is_floating_point or tensor.numel() == 0:
-        return
-    # One-byte floats know no reductions. NaN travels through aminmax, and infinity is an extreme.
-    wide = tensor.float() if tensor.dtype.itemsize == 1 else tensor
-    low, high = torch.aminmax(wide)
-    if not (torch.isfinite(low) and torch.isfinite(high)):
-        raise NonFiniteError(
-            f"finite weights in {name}",
-            found=f"values from {low.item()} to {high.item()}",
-            remedy="fetch the file again and check its digest; weights that are like this cannot be compared",
-        )
+def stored_twice(source: WeightSource, name: str) -> bool:
+    """Whether another tensor of the checkpoint has the same bits, as an output embedding tied to the input's has."""
+    alike = [
+        other
+        for other in source.tensor_names()
+        if other != name
+        and (source.shape(other), source.dtype_of(other)) == (source.shape(name), source.dtype_of(name))
+    ]
+    return any(_same_tensor(source, name, other) for other in alike)
 
 
-def _match_neurons(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator) -> _NeuronMatch:
-    """Look up sampled neurons of every layer among all neurons of that layer in the other model."""
-    if mlp_shape(base) != mlp_shape(instruct):
-        return _NeuronMatch({}, 0.0, 0.0, 0)
-    own_cosine: dict[str, list[Float[np.ndarray, " d_m"]]] = {kind: [] for kind in base.kinds}
-    found: list[Float[np.ndarray, "2 sampled"]] = []
-    for layer in range(base.layers):
-        ids = np.sort(rng.choice(base.d_m, size=min(sample, base.d_m), replace=False))
-        similarity = np.zeros((ids.size, base.d_m), dtype=np.float32)
-        for kind in base.kinds:
-            cosines, table = cosine_tables(base.neurons(kind, layer), instruct.neurons(kind, layer), ids)
-            own_cosine[kind].append(cosines)
-            similarity += table
-        similarity /= len(base.kinds)
-        found.append(np.stack([similarity[np.arange(ids.size), ids], similarity.max(axis=1)]))
-    own, nearest = np.concatenate(found, axis=1)
-    return _NeuronMatch(
-        median_cosine={kind: float(np.median(np.concatenate(parts))) for kind, parts in own_cosine.items()},
-        self_match=float((own >= nearest - COSINE_TOLERANCE).mean()),
-        nearest_cosine=float(np.median(nearest)),
-        sampled=int(own.size),
-    )
-
-
-def cosine_tables(
-    base: Float[torch.Tensor, "d_m d"],
-    instruct: Float[torch.Tensor, "d_m d"],
-    ids: Int[np.ndarray, " sampled"],
-) -> tuple[Float[np.ndarray, " d_m"], Float[np.ndarray, "sampled d_m"]]:
-    """Cosines of corresponding rows, and of sampled rows with every row of the other matrix.
-
-    Averaging the second over kinds of weight gives the cosine of the kinds' unit vectors joined end to end.
-
-    Returns:
-        Dimensionless, in [-1, 1], float32 arithmetic (a lookup needs no more); 0 for zero rows.
-    """
-    d_m, d = base.shape
-    sampled = _unit_rows(base[torch.from_numpy(ids)])
-    own = torch.empty(d_m)
-    table = torch.empty(ids.size, d_m)
-    step = max(1, BLOCK_ELEMENTS // max(d, 1))
-    for start in range(0, d_m, step):
-        part = slice(start, start + step)
-        other = _unit_rows(instruct[part])
-        torch.mm(sampled, other.T, out=table[:, part])
-        own[part] = (_unit_rows(base[part]) * other).sum(dim=1)
-    # Rounding puts the cosine of a row with itself a bit above 1.
-    return own.clamp_(-1, 1).numpy(), table.clamp_(-1, 1).numpy()
-
-
-def _unit_rows(rows: Float[torch.Tensor, "rows d"]) -> Float[torch.Tensor, "rows d"]:
-    """Rows scaled to length 1 in float32; zero rows stay zero."""
-    wide = rows.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    norms = torch.linalg.vector_norm(wide, dim=1, keepdim=True)
-    return wide.div_(torch.where(norms == 0, 1.0, norms))
+def _same_tensor(source: WeightSource, name: str, other: str) -> bool:
+    shape = source.shape(name)
+    spans = list(blocks(shape[0], prod(shape[1:]))) if shape else []
+    streams = [source.stream([Rows(n, start, stop) for start, stop in spans]) for n in (name, other)]
+    return bool(spans) and all(same_bits(a, b) for a, b in zip(*streams, strict=True))

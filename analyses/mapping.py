@@ -1,60 +1,42 @@
-"""Which neuron of the base is which neuron of the instruct checkpoint?
+"""Given neurons of the instruct checkpoint, looked up in the base.
 
-The one idea: tuning keeps indices, so the same flat id is the same neuron, as long as lineage
-says so. Where it does not, the ids still go through (numbers can be looked at), but the mapping
-says in words that they name other neurons, and every conclusion leads with that.
+The one idea: a mapped neuron carries the evidence for its mapping, its cosine with its counterpart and by
+how much that is ahead of every other neuron of the layer; one without a counterpart is listed, not guessed.
 """
-
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
-from analyses.results import LineageResult
-
-ALIGNED = ("same model", "descendant")
-"""Lineage verdicts under which index j names the same neuron in both checkpoints."""
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """Neurons of the instruct checkpoint as neurons of the base."""
-
-    base_ids: Int[np.ndarray, " k"]
-    """Flat ids in the base, in the order of the ids that were mapped."""
-    method: Literal["index"]
-    """How they were mapped: the same layer and index."""
-    reason: str
-    """Why the mapping must not be trusted, in words; empty when lineage supports it."""
-
-    @property
-    def aligned(self) -> bool:
-        """Whether lineage supports the mapping."""
-        return not self.reason
+from analyses.joined_cosines import layer_cosines
+from analyses.results import Alignment, MappedNeurons
+from analyses.weight_source import WeightSource
 
 
-def map_by_index(flat_ids: Int[np.ndarray, " k"], lineage: LineageResult) -> Mapping:
-    """Map every neuron to the one at its own layer and index.
+def map_neurons(
+    ids: Int[np.ndarray, " k"], alignment: Alignment, base: WeightSource, instruct: WeightSource
+) -> MappedNeurons:
+    """The counterparts of some neurons, compared with all neurons of the base's layer.
 
     Args:
-        flat_ids: layer * d_m + index in the instruct checkpoint.
-        lineage: How the two checkpoints are related.
+        ids: Flat ids in the instruct checkpoint, layer * d_m + index.
+        alignment: Which neuron is which.
+        base: The checkpoint said to be the ancestor.
+        instruct: The other one.
 
     Returns:
-        The same ids; `reason` is not empty for permuted and unrelated pairs.
+        In the order of `ids`. A margin near 0 means that another neuron of the base fits as well, a negative one that
+        another fits better; NaN where the layer has no other neuron. A counterpart of zeros has cosine 0.
     """
-    return Mapping(base_ids=flat_ids.copy(), method="index", reason=misalignment(lineage))
-
-
-def misalignment(lineage: LineageResult) -> str:
-    """Why index j does not name the same neuron in both checkpoints; empty when it does."""
-    if lineage.verdict in ALIGNED:
-        return ""
-    found = "their MLPs have different shapes"
-    if lineage.neurons_sampled:
-        share = f"{lineage.self_match:.0%} of {lineage.neurons_sampled} sampled neurons"
-        found = f"{share} are found at their own index"
-    if lineage.verdict == "unrelated":
-        return f"the two checkpoints are not related by their weights ({found})"
-    return f"the two checkpoints are related, but their neurons are in another order ({found})"
+    base_ids = alignment.base_ids[ids]
+    similarity, margin = np.full(ids.size, np.nan), np.full(ids.size, np.nan)
+    places = np.stack([ids // instruct.d_m, base_ids // base.d_m], axis=1)
+    for layer, base_layer in np.unique(places[base_ids >= 0], axis=0):
+        here = np.flatnonzero((base_ids >= 0) & (places == (layer, base_layer)).all(axis=1))
+        own, others = base_ids[here] % base.d_m, ids[here] % instruct.d_m
+        for part, table in layer_cosines(base, int(base_layer), instruct, int(layer), others):
+            rows = np.arange(table.shape[0])
+            similarity[here[part]] = table[rows, own[part]]
+            table[rows, own[part]] = -np.inf
+            best_other = table.max(axis=1).astype(np.float64)
+            margin[here[part]] = np.where(np.isfinite(best_other), similarity[here[part]] - best_other, np.nan)
+    return MappedNeurons(ids.copy(), base_ids, similarity, margin)

@@ -35,11 +35,45 @@ class NullDistribution:
 
 
 @dataclass(frozen=True)
+class TensorSimilarity:
+    """All tensors of one kind in one layer, compared with their namesakes in the other checkpoint."""
+
+    kind: str
+    """Name without prefix and layer number: `gate`, `up`, `down`, `self_attn.q_proj`, `embed_tokens`, ..."""
+    layer: int | None
+    """Layer; None for tensors outside the layers."""
+    rows: int
+    """Rows compared; neurons for `gate`, `up` and `down`; 1 for a vector."""
+    identical_rows: int
+    """Rows that hold the same numbers in both."""
+    cosine_low: float
+    """5th percentile over rows of the cosine with the same row of the other checkpoint."""
+    cosine_median: float
+    """Median over rows."""
+    cosine_high: float
+    """95th percentile over rows."""
+
+
+@dataclass(frozen=True)
+class ConfigDifference:
+    """A setting of config.json that differs."""
+
+    key: str
+    """Its name, with a dot for each level."""
+    base: str | None
+    """JSON text of the base's value; None where it has none."""
+    instruct: str | None
+    """JSON text of the instruct checkpoint's value; None where it has none."""
+
+
+@dataclass(frozen=True)
 class LineageResult:
     """Whether one checkpoint descends from the other, with the evidence."""
 
     verdict: str
-    """`same model`, `descendant`, `descendant, neurons permuted` or `unrelated`."""
+    """`same model`, `descendant`, `descendant, neurons permuted`, `descendant, pruned or widened` or `unrelated`."""
+    reason: str
+    """The numbers that decided, in words."""
     share_identical_tensors: float
     """Bit-identical tensors over tensors present in both."""
     tensors_compared: int
@@ -49,17 +83,65 @@ class LineageResult:
     only_instruct: tuple[str, ...]
     """Names of tensors that only the instruct checkpoint has, or has in another shape."""
     median_cosine: dict[str, float]
-    """Median over neurons of the cosine similarity, by kind (gate, up, down)."""
+    """Median over neurons of the cosine similarity, by kind (gate, up, down); empty where MLP shapes differ."""
     self_match: float
     """Share of sampled neurons whose nearest neighbour in the other model is the neuron itself."""
     nearest_cosine: float
     """Median over sampled neurons of the cosine to the nearest neighbour, whichever neuron that is."""
+    found_in_base: float
+    """Share of sampled neurons of the instruct checkpoint that have a neighbour in the base, at any index."""
+    found_in_instruct: float
+    """Share of sampled neurons of the base that have a neighbour in the instruct checkpoint, at any index."""
     neurons_sampled: int
-    """Neurons that self_match rests on."""
+    """Neurons of each checkpoint that these shares rest on."""
+    layer_of: tuple[int | None, ...]
+    """For each layer of the instruct checkpoint, the layer of the base that holds its neurons; None if none does."""
     same_tokenizer: bool
     """Whether both tokenizers give every token the same id."""
     vocabulary_shared: float
     """Tokens with the same id in both, over tokens in either."""
+    vocabulary_sizes: tuple[int, int]
+    """Tokens of the base's and of the instruct checkpoint's tokenizer; 0 where there is none."""
+    config: tuple[ConfigDifference, ...]
+    """Settings that differ, by name."""
+    tensors: tuple[TensorSimilarity, ...]
+    """By kind and layer."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which neuron of the base each neuron of the instruct checkpoint is."""
+
+    method: str
+    """`index`: the same layer and index; `assignment`: looked up by similarity, layer by layer."""
+    base_ids: Int[np.ndarray, " neurons"]
+    """Flat id in the base (layer * the base's d_m + index) of each neuron of the instruct checkpoint; -1: unmapped."""
+    reason: str
+    """Why ids of the base must not be trusted, in words; empty when lineage supports the method."""
+
+    @property
+    def unmapped(self) -> Int[np.ndarray, " unmapped"]:
+        """Flat ids in the instruct checkpoint of the neurons without a counterpart, ascending."""
+        return np.flatnonzero(self.base_ids < 0)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every neuron has its own flat id in the base as well."""
+        return bool((self.base_ids == np.arange(self.base_ids.size)).all())
+
+
+@dataclass(frozen=True)
+class MappedNeurons:
+    """Some neurons of the instruct checkpoint, looked up in the base."""
+
+    ids: Int[np.ndarray, " k"]
+    """Flat ids in the instruct checkpoint."""
+    base_ids: Int[np.ndarray, " k"]
+    """Flat ids in the base; -1: unmapped."""
+    similarity: Float[np.ndarray, " k"]
+    """Cosine of gate, up and down weights, each scaled to length 1, joined; NaN where unmapped."""
+    margin: Float[np.ndarray, " k"]
+    """Similarity minus that of the best other neuron of the base's layer; negative where another is nearer."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +354,10 @@ class OriginReport:
     """d_m."""
     lineage: LineageResult
     """Is the instruct checkpoint a descendant of the base?"""
+    alignment: Alignment
+    """Which neuron of the base is which; every flat id of this report is one of the instruct checkpoint."""
+    mapped: MappedNeurons
+    """The instruct checkpoint's H-Neurons, looked up in the base."""
     funnel: tuple[Funnel, ...]
     """One per task."""
     identification: IdentificationResult
@@ -296,5 +382,35 @@ class OriginReport:
     """From DriftResult."""
     verdict_overlap: Verdict
     """From OverlapResult."""
+    overall: str
+    """One sentence."""
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What a pair's weights alone say, about a list of neurons or about all of them; no forward pass was run."""
+
+    layers: int
+    """MLP layers of the instruct checkpoint."""
+    neurons_per_layer: int
+    """Its d_m."""
+    lineage: LineageResult | None
+    """Is the instruct checkpoint a descendant of the base? None where only the MLP weights were read."""
+    alignment: Alignment
+    """Which neuron of the base is which."""
+    mapped: MappedNeurons
+    """The listed neurons, looked up in the base."""
+    neuron_drift: NeuronDrift
+    """Every neuron's weight change."""
+    drift: DriftResult
+    """The listed neurons' drift against matched nulls; k is 0 without a list."""
+    h_neurons: Int[np.ndarray, " k"]
+    """Flat ids of the listed neurons in the instruct checkpoint, ascending; empty without a list."""
+    weights: Float[np.ndarray, " k"] | None
+    """Their probe weights, in the same order; None where the list has none."""
+    source: str
+    """Where the list comes from, in words; empty without one."""
+    verdict_drift: Verdict
+    """From DriftResult."""
     overall: str
     """One sentence."""

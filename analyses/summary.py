@@ -1,7 +1,8 @@
-"""A comparison as one JSON object: the contract of `provenance compare --json`.
+"""Results as one JSON object: the contract of `--json` of `compare`, `drift` and `lineage`.
 
 The one idea: numbers only, with NaN as null, keys that do not change within a schema
-version. E = {"estimate", "low", "high", "n"} is a 95 % interval by question.
+version, and null under the keys of what a command did not look at.
+E = {"estimate", "low", "high", "n"} is a 95 % interval by question.
 """
 
 import math
@@ -9,20 +10,34 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from analyses.results import DriftResult, HeldOut, IdentificationResult, NullDistribution, OriginReport, TransferResult
+import numpy as np
+
+from analyses.results import (
+    Alignment,
+    DriftResult,
+    HeldOut,
+    IdentificationResult,
+    LineageResult,
+    MappedNeurons,
+    NeuronDrift,
+    NullDistribution,
+    OriginReport,
+    TransferResult,
+    WeightsReport,
+)
 from provenance.intervals import Estimate
 
 SCHEMA = 1
+SPREAD = (0.05, 0.5, 0.95)
 
 
 def summarise(report: OriginReport) -> dict[str, Any]:
     """Everything of the contract but the checkpoints, the database and the files."""
-    total = report.layers * report.neurons_per_layer
-    h = int(report.identification.h_neurons.size)
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "neurons": {"total": total, "h": h, "per_mille": 1000 * h / total},
-        "lineage": asdict(report.lineage),
+        "neurons": _neurons(report.layers * report.neurons_per_layer, report.identification.h_neurons.size),
+        "lineage": _lineage(report.lineage),
+        "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),
         "funnel": {f"{row.stage} {row.dataset} {row.split}": asdict(row) for row in report.funnel},
         "identification": _identification(report.identification),
         "base_identification": _identification(report.base_identification),
@@ -36,8 +51,62 @@ def summarise(report: OriginReport) -> dict[str, Any]:
             "overall": report.overall,
         },
     }
-    finite: dict[str, Any] = _finite(content)
-    return finite
+    return _as_json(content)
+
+
+def summarise_weights(report: WeightsReport) -> dict[str, Any]:
+    """The same for a run without a forward pass: what needs a model's answers is null."""
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "neurons": _neurons(report.layers * report.neurons_per_layer, report.h_neurons.size),
+        "source": report.source or None,
+        "lineage": _lineage(report.lineage) if report.lineage else None,
+        "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),
+        "funnel": None,
+        "identification": None,
+        "base_identification": None,
+        "transfer": None,
+        "drift": _drift(report.drift),
+        "spread": _spread(report.neuron_drift),
+        "overlap": None,
+        "verdict": {
+            "transfer": None,
+            "drift": report.verdict_drift,
+            "overlap": None,
+            "overall": report.overall,
+        },
+    }
+    return _as_json(content)
+
+
+def summarise_lineage(result: LineageResult) -> dict[str, Any]:
+    """How two checkpoints are related, with the evidence."""
+    return _as_json({"schema": SCHEMA, "lineage": _lineage(result)})
+
+
+def _neurons(total: int, h: int) -> dict[str, Any]:
+    return {"total": total, "h": h, "per_mille": 1000 * h / total}
+
+
+def _lineage(result: LineageResult) -> dict[str, Any]:
+    """All of it, with the two sizes under their names."""
+    base, instruct = result.vocabulary_sizes
+    return asdict(result) | {"vocabulary_sizes": {"base": base, "instruct": instruct}}
+
+
+def _mapping(alignment: Alignment, mapped: MappedNeurons, per_layer: int) -> dict[str, Any]:
+    """How many H-Neurons have a counterpart, and which have none, as [layer, index]."""
+    missing = mapped.ids[mapped.base_ids < 0]
+    found = mapped.base_ids >= 0
+    return {
+        "method": alignment.method,
+        "mapped": int(found.sum()),
+        "unmapped": [list(divmod(flat, per_layer)) for flat in missing.tolist()],
+        "lowest_similarity": float(mapped.similarity[found].min()) if found.any() else None,
+        "lowest_margin": float(mapped.margin[found].min()) if found.any() else None,
+        "neurons_unmapped": int(alignment.unmapped.size),
+        "reason": alignment.reason,
+    }
 
 
 def _identification(found: IdentificationResult) -> dict[str, Any]:
@@ -89,6 +158,17 @@ def _drift(drift: DriftResult) -> dict[str, Any]:
     return asdict(drift) | {"matched_null": _null(drift.matched_null)}
 
 
+def _spread(drift: NeuronDrift) -> dict[str, dict[str, float]]:
+    """By kind, the 5th, 50th and 95th percentile over neurons of 1 - cos."""
+    kinds = {"gate": drift.delta_gate, "up": drift.delta_up, "down": drift.delta_down}
+    found = {kind: delta[np.isfinite(delta)] for kind, delta in kinds.items() if delta is not None}
+    return {
+        kind: dict(zip(("low", "median", "high"), np.quantile(delta, SPREAD).tolist(), strict=True))
+        for kind, delta in found.items()
+        if delta.size
+    }
+
+
 def _null(null: NullDistribution | None) -> dict[str, Any] | None:
     """A null without its single draws, which the database keeps."""
     if null is None:
@@ -98,6 +178,11 @@ def _null(null: NullDistribution | None) -> dict[str, Any] | None:
 
 def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
     return None if estimate is None else asdict(estimate)
+
+
+def _as_json(content: dict[str, Any]) -> dict[str, Any]:
+    finite: dict[str, Any] = _finite(content)
+    return finite
 
 
 def _finite(value: Any) -> Any:

@@ -10,9 +10,9 @@ Source: Gao et al. 2025, arXiv:2512.01797, Sec. 4.1 and 6.3.1 (transfer by AUROC
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from analyses.controls import CONTROL_KINDS, ControlKind, can_exclude, neuron_sets, null_distribution
+from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets, null_distribution
 from analyses.refit import ControlProbe, fit_controls
 from analyses.results import NullDistribution, TransferResult
 from provenance.features import Features
@@ -25,18 +25,27 @@ CONTROL_DRAWS = 100  # the 95th percentile then has five draws above it
 # probe (0.76 and more) could be told from chance, and with fewer not even that one reliably.
 MIN_PER_CLASS = 10
 CHANCE = 0.5
+NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 
 def refit_controls(
-    probe: Probe, train: Features, layers: int, d_m: int, *, draws: int = CONTROL_DRAWS, seed: int = 0
+    probe: Probe,
+    train: Features,
+    layers: int,
+    d_m: int,
+    *,
+    unmapped: Int[np.ndarray, " u"] = NONE,
+    draws: int = CONTROL_DRAWS,
+    seed: int = 0,
 ) -> dict[ControlKind, tuple[ControlProbe, ...]]:
     """Probes on random and on layer-matched neuron sets, one set of probes for all question sets.
 
     Args:
-        probe: The instruct probe; control sets have as many neurons as it has non-zero weights.
+        probe: The instruct probe; control sets have as many neurons as it has non-zero weights on mapped neurons.
         train: The instruct rows that it was fitted on.
         layers: Layers of the model.
         d_m: Neurons per layer.
+        unmapped: Flat ids of neurons without a counterpart in the base; no control set holds one.
         draws: Sets of each kind.
         seed: Of the sets.
 
@@ -44,56 +53,50 @@ def refit_controls(
         By kind. The fits are weakly regularised, so that shrinkage cannot weaken a null. Sets leave the
         probe's own neurons out, unless they fill more than half of a layer: in a small model chance would
         otherwise put some of them into every tenth set, and the null would measure the probe itself.
+        Empty for a probe without a weight on a mapped neuron, which `transfer` does not test.
     """
     rng = np.random.default_rng(seed)
-    own = np.asarray(probe.nonzero, dtype=np.int64)
-    exclude = can_exclude(own, layers, d_m)
+    own = np.setdiff1d(probe.nonzero, unmapped)
+    if own.size == 0:
+        return dict.fromkeys(CONTROL_KINDS, ())
+    excluded = excluded_from_controls(own, unmapped, layers, d_m)
     controls: dict[ControlKind, tuple[ControlProbe, ...]] = {}
     for kind in CONTROL_KINDS:
-        sets = neuron_sets(kind, own, layers, d_m, K=draws, rng=rng, exclude_reference=exclude)
+        sets = neuron_sets(kind, own, layers, d_m, K=draws, rng=rng, excluded=excluded)
         controls[kind] = fit_controls(train, sets, probe.design)
     return controls
 
 
 def transfer(
     probe: Probe,
-    train: Features,
     base: Features,
     dataset: str,
+    controls: Mapping[ControlKind, Sequence[ControlProbe]],
     *,
-    layers: int,
-    d_m: int,
-    draws: int = CONTROL_DRAWS,
     seed: int = 0,
-    controls: Mapping[ControlKind, Sequence[ControlProbe]] | None = None,
 ) -> TransferResult:
     """Score the base model's own answers with the instruct probe, and with its controls.
 
     Args:
         probe: The instruct probe.
-        train: The instruct rows it was fitted on; controls are refitted on them.
         base: The base model's own responses with its own labels, balanced.
         dataset: Name of the question set.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
-        draws: Control sets of each kind.
-        seed: Of control sets and bootstrap.
-        controls: From `refit_controls`, to share them between question sets; made here when not given.
+        controls: From `refit_controls`, shared between question sets.
+        seed: Of the bootstrap.
 
     Returns:
         `supported`: the 95 % interval lies above 0.5 and above both controls' 95th percentile.
-        `no power`: fewer than 10 questions of a class, or no weight in the probe.
+        `no power`: fewer than 10 questions of a class, or every answer gets the same score.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1. Choice: the nulls, and that the interval's
     lower end has to clear them.
     """
     positive = base.hallucinated
-    obstacle = _obstacle(probe, base)
-    estimate = _estimate(probe.scores(base.answer), positive, base.units, seed)
+    scores = probe.scores(base.answer)
+    obstacle = _obstacle(scores, base)
+    estimate = _estimate(scores, positive, base.units, seed)
     if obstacle or estimate is None:
         return without_power(dataset, base, obstacle, auroc=estimate)
-    if controls is None:
-        controls = refit_controls(probe, train, layers, d_m, draws=draws, seed=seed)
     baselines = {kind: _baseline(kind, probes, base, estimate) for kind, probes in controls.items()}
     verdict, reason = _decide(estimate, baselines)
     return TransferResult(
@@ -120,7 +123,7 @@ def without_power(dataset: str, base: Features, reason: str, *, auroc: Estimate 
     )
 
 
-def _obstacle(probe: Probe, base: Features) -> str:
+def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
     """Why nothing could be concluded, whatever the scores; empty when there is no such reason."""
     # Questions count, not rows: rows of one question are not independent.
     questions = {
@@ -130,8 +133,8 @@ def _obstacle(probe: Probe, base: Features) -> str:
     if min(questions.values()) < MIN_PER_CLASS:
         counts = " and ".join(f"{n} with {label}" for label, n in questions.items())
         return f"{counts} answers of the base model; at least {MIN_PER_CLASS} questions of each are needed"
-    if len(probe.nonzero) == 0:
-        return "the instruct probe has no non-zero weight, so every answer gets the same score"
+    if np.ptp(scores) == 0:
+        return "the instruct probe has no weight on a neuron of the base, so every answer gets the same score"
     return ""
 
 

@@ -5,8 +5,6 @@ weights stayed, overlap that a second search ends at the same ones; none of them
 the neurons do, so the strongest words here are "readable in the base model".
 """
 
-from analyses.mapping import misalignment
-from analyses.results import LineageResult
 from provenance.records import Verdict
 
 TRANSFER_WORDS: dict[Verdict, str] = {
@@ -36,11 +34,12 @@ POSITION_WORDS: dict[Verdict, str] = {
 }
 
 
-def overall_sentence(lineage: LineageResult, transfer: Verdict, drift: Verdict, overlap: Verdict) -> str:
+def overall_sentence(relation: str, problem: str, transfer: Verdict, drift: Verdict, overlap: Verdict) -> str:
     """What one comparison shows, in one sentence.
 
     Args:
-        lineage: How the checkpoints are related; a misfit leads the sentence.
+        relation: Lineage verdict.
+        problem: Why neurons of the two cannot be put side by side, which then leads the sentence; or empty.
         transfer: Over the question sets, by `analyses.transfer.overall_transfer`.
         drift: Of the H-Neurons' weights against neurons of the same layers.
         overlap: Of independent searches in both checkpoints.
@@ -48,14 +47,31 @@ def overall_sentence(lineage: LineageResult, transfer: Verdict, drift: Verdict, 
     Returns:
         Plain text that ends with a full stop; never claims that a neuron does something.
     """
-    problem = misalignment(lineage)
     if problem:
         start = "Nothing can be said about where the H-Neurons come from"
         return f"{start}: {problem}; {POSITION_WORDS[transfer]}."
     findings = f"{TRANSFER_WORDS[transfer]}; {DRIFT_WORDS[drift]}; {OVERLAP_WORDS[overlap]}"
-    if lineage.verdict == "same model":
+    if relation == "same model":
         return f"The two checkpoints are the same model, so nothing here is about tuning: {findings}."
     if (transfer, drift, overlap) == ("no power",) * 3:
         return f"This comparison had no power to decide anything: {findings}."
     caveat = "; readable does not mean functional, since no base neuron was intervened on"
     return findings[0].upper() + findings[1:] + (caveat if transfer == "supported" else "") + "."
+
+
+def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict) -> str:
+    """What the weights alone show, in one sentence.
+
+    Args:
+        relation: Lineage verdict; None where that was not asked.
+        problem: Why neurons of the two cannot be put side by side; or empty.
+        k: Neurons that were asked about.
+        drift: Their weights against neurons of the same layers.
+    """
+    if problem:
+        return f"Nothing can be said about how far the neurons moved: {problem}."
+    start = "Neurons were compared by position"
+    if relation:
+        start = f"Lineage by the weights: {relation}"
+    asked = f"of the {k} neurons of the list: {DRIFT_WORDS[drift]}" if k else "no neuron list was given"
+    return f"{start}; {asked}; no forward pass was run, so nothing is said about what the neurons do."

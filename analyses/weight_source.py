@@ -1,18 +1,22 @@
 """What the weight analyses need of a checkpoint, and nothing more.
 
-The one idea: lineage and drift read tensors one at a time by name or by (kind, layer),
-so any object that can do that serves: an opened safetensors folder, a range-request
-reader, or tensors in memory.
+The one idea: lineage, mapping and drift ask where a projection lies, say which rows they want, and
+go through them once; so any object that can do that serves: an opened safetensors folder, a
+range-request reader, a base with an adapter merged into it, or tensors in memory.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 
+from provenance.architectures import NeuronSlice
+from provenance.tensors import Rows
+
 
 @runtime_checkable  # the test run checks signatures, this one included
 class WeightSource(Protocol):
-    """A checkpoint as a source of tensors; each call may read from disk and returns a tensor of its own."""
+    """A checkpoint as a source of tensors; each call may read from disk or from the network."""
 
     @property
     def layers(self) -> int:
@@ -33,11 +37,20 @@ class WeightSource(Protocol):
     def neurons(self, kind: str, layer: int) -> torch.Tensor:
         """One weight of one layer in its storage dtype, (d_m, d): a row per neuron whatever the kind."""
 
+    def slice(self, kind: str, layer: int) -> NeuronSlice:
+        """Which rows of which tensor hold that weight, and whether neurons are its rows or its columns."""
+
+    def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
+        """The wanted rows one after the other; each tensor is valid until the next one is asked for."""
+
     def tensor_names(self) -> list[str]:
         """Names of all tensors of the checkpoint, MLP or not."""
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, without reading it."""
+
+    def dtype_of(self, name: str) -> str:
+        """Storage dtype of a tensor as safetensors spells it, without reading it."""
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor by name, in its storage dtype."""

@@ -46,6 +46,21 @@ def check_known(revision: str | None) -> None:
         )
 
 
+def check_newest(revision: str | None) -> None:
+    """Refuses a schema that readers cannot use: one this release does not know, or one that is to be upgraded first.
+
+    Raises:
+        StoreError: The database was written by a newer version, or by an older one and not upgraded since.
+    """
+    check_known(revision)
+    if revision not in (None, HEAD):
+        raise StoreError(
+            f"a database with schema {HEAD}",
+            found=f"schema {revision}, from an older version of the toolkit",
+            remedy="bring it up to date with `provenance db upgrade --db URL`; its results stay as they are",
+        )
+
+
 def upgrade(connection: Connection) -> str:
     """Brings the database on this connection to the newest schema, inside the caller's transaction.
 

@@ -2,11 +2,14 @@
 
 The one idea: a figure shows what a query returns and nothing else, so every number in
 it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
-have in common. `:run` is the newest finished run unless another is given.
+have in common. `:run` is the newest finished run unless another is given. The SQL about
+weights is in `db.named_weights`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from db import named_weights as sql
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,13 @@ class Query:
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
-       p.n_h_neurons AS h_neurons, v.words AS overall, r.started_utc, r.finished_utc
+       COALESCE(p.n_h_neurons, l.n_neurons) AS h_neurons, v.words AS overall, r.started_utc, r.finished_utc
 FROM run r
 JOIN family f ON f.id = r.family_id
 JOIN checkpoint b ON b.id = f.base_id
 JOIN checkpoint i ON i.id = f.instruct_id
 LEFT JOIN probe p ON p.run_id = r.id AND p.stage = 'instruct'
+LEFT JOIN neuron_list l ON l.run_id = r.id
 LEFT JOIN verdict v ON v.run_id = r.id AND v.claim = 'overall'
 ORDER BY r.id
 """
@@ -60,13 +64,6 @@ SELECT claim, verdict, words FROM verdict WHERE run_id = :run
 ORDER BY CASE claim WHEN 'overall' THEN 0 WHEN 'transfer' THEN 1 WHEN 'drift' THEN 2 ELSE 3 END
 """
 
-_LINEAGE = """
-SELECT verdict, share_identical_tensors, tensors_compared, median_cosine_gate, median_cosine_up,
-       median_cosine_down, self_match, nearest_cosine, neurons_sampled, same_tokenizer,
-       vocabulary_shared, only_base, only_instruct
-FROM lineage WHERE run_id = :run
-"""
-
 _IDENTIFICATION = """
 SELECT h.stage, h.dataset, p.c, p.alpha_max, p.design, p.intercept_penalised, p.n_train_faithful,
        p.n_train_hallucinated, p.n_h_neurons, p.n_neurons, h.accuracy, h.accuracy_low, h.accuracy_high,
@@ -88,37 +85,6 @@ SELECT stage, c, n_positive, n_nonzero, validation_accuracy
 FROM probe_path WHERE run_id = :run ORDER BY stage DESC, step
 """
 
-# H-Neurons are found through the few rows of probe_neuron, never by walking all neurons:
-# SQLite keeps the order of tables in a CROSS JOIN, and PostgreSQL finds it from statistics.
-_H_NEURONS = """
-SELECT n.layer, n.neuron_index, h.weight AS probe_weight, n.stability_rank, n.delta, n.delta_up, n.delta_gate,
-       n.delta_down, n.identical, n.is_base_h_neuron, n.activation_correlation
-FROM probe_neuron h
-CROSS JOIN neuron n
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-ORDER BY h.weight DESC, n.layer, n.neuron_index
-"""
-
-_STABLE = """
-SELECT n.layer, n.neuron_index, n.stability_rank, h.weight AS probe_weight, n.delta, n.activation_correlation
-FROM probe_neuron h
-CROSS JOIN neuron n
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-ORDER BY n.stability_rank DESC, n.layer, n.neuron_index
-LIMIT :limit
-"""
-
-_MOST_DRIFTED = """
-SELECT n.layer, n.neuron_index, n.stability_rank, n.delta, n.delta_up, n.delta_gate, n.delta_down,
-       n.is_h_neuron
-FROM neuron n
-WHERE n.run_id = :run
-ORDER BY n.stability_rank
-LIMIT :limit
-"""
-
 _TRANSFER = """
 SELECT t.dataset, t.auroc, t.auroc_low, t.auroc_high, t.n_faithful, t.n_hallucinated,
        r.mean AS random_mean, r.low AS random_low, r.high AS random_high, r.p95 AS random_p95,
@@ -133,15 +99,6 @@ LEFT JOIN null_summary m ON m.run_id = t.run_id AND m.claim = 'transfer' AND m.d
      AND m.kind = 'layer_matched'
 WHERE t.run_id = :run
 ORDER BY t.position
-"""
-
-_DRIFT = """
-SELECT d.k, d.mean_stability_rank, n.kind AS null_kind, n.mean AS null_mean, n.low AS null_low,
-       n.high AS null_high, n.draws AS null_draws, d.effect, d.p_permutation, d.p_t, d.uniform_sd,
-       d.smallest_detectable, d.share_identical, d.rounding_floor, d.verdict, d.reason
-FROM drift d
-LEFT JOIN null_summary n ON n.run_id = d.run_id AND n.claim = 'drift' AND n.dataset = ''
-WHERE d.run_id = :run
 """
 
 _OVERLAP = """
@@ -186,41 +143,6 @@ SELECT claim, stage, dataset, kind, draw, value
 FROM null_draw WHERE run_id = :run ORDER BY claim, stage, dataset, kind, draw
 """
 
-_LAYERS = """
-SELECT n.layer, COUNT(*) AS neurons, AVG(n.stability_rank) AS mean_stability_rank,
-       AVG(n.delta_up) AS mean_delta_up, AVG(n.delta_gate) AS mean_delta_gate,
-       AVG(n.delta_down) AS mean_delta_down,
-       SUM(CASE WHEN n.identical THEN 1 ELSE 0 END) AS identical,
-       SUM(CASE WHEN n.is_h_neuron THEN 1 ELSE 0 END) AS h_neurons,
-       AVG(CASE WHEN n.is_h_neuron THEN n.stability_rank END) AS h_mean_stability_rank
-FROM neuron n
-WHERE n.run_id = :run
-GROUP BY n.layer
-ORDER BY n.layer
-"""
-
-_H_RANKS = """
-SELECT n.layer, n.neuron_index, n.stability_rank
-FROM probe_neuron h
-CROSS JOIN neuron n
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-ORDER BY n.stability_rank, n.layer, n.neuron_index
-"""
-
-# Counted range by range on the index over ranks: no row of a table of millions leaves the database.
-_RANK_BINS = """
-WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1)
-SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low,
-       CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins AS high,
-       (SELECT COUNT(*) FROM neuron n
-        WHERE n.run_id = :run AND n.stability_rank >= CAST(e.bin AS DOUBLE PRECISION) / :bins
-          AND n.stability_rank < CASE WHEN e.bin = :bins - 1 THEN 2.0
-                                      ELSE CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins END) AS neurons
-FROM edge e
-ORDER BY e.bin
-"""
-
 _RESPONSES = """
 SELECT t.stage, t.dataset, p.question_id, p.split, p.label, p.reason, p.n_right, p.n_samples, p.text
 FROM run_task rt
@@ -236,27 +158,42 @@ _ALL = (
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
     Query("datasets", "one question set of the run", _DATASETS),
     Query("verdicts", "one claim and what the run says about it; the overall sentence first", _VERDICTS),
-    Query("lineage", "whether the instruct checkpoint descends from the base", _LINEAGE),
+    Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE),
+    Query("lineage-tensors", "the tensors of one kind in one layer, against their namesakes", sql.LINEAGE_TENSORS),
+    Query("config-differences", "one setting of config.json that differs", sql.CONFIG_DIFFERENCES),
+    Query("alignment", "how neurons were matched with the base's, and how many were", sql.ALIGNMENT),
+    Query(
+        "mapping",
+        "one H-Neuron's counterpart in the base; those without one first, then the least certain",
+        sql.MAPPING,
+    ),
+    Query(
+        "unmapped",
+        "one neuron of any kind without a counterpart in the base, H-Neurons first",
+        sql.UNMAPPED,
+        {"limit": 100},
+    ),
+    Query("neuron-list", "the list of neurons that a weights-only run was given", sql.NEURON_LIST),
     Query("identification", "one probe on one held-out question set (Table 1)", _IDENTIFICATION),
     Query("probes", "one fitted probe", _PROBES),
     Query("probe-path", "one C that was tried, with the neurons it keeps", _PROBE_PATH),
-    Query("h-neurons", "one H-Neuron, largest weight first", _H_NEURONS),
-    Query("stable-h-neurons", "one H-Neuron, least changed first", _STABLE, {"limit": 20}),
-    Query("most-drifted", "one neuron of any kind, most changed first", _MOST_DRIFTED, {"limit": 20}),
+    Query("h-neurons", "one H-Neuron, largest weight first", sql.H_NEURONS),
+    Query("stable-h-neurons", "one H-Neuron, least changed first", sql.STABLE, {"limit": 20}),
+    Query("most-drifted", "one neuron of any kind, most changed first", sql.MOST_DRIFTED, {"limit": 20}),
     Query("transfer", "the probe on the base model, one question set, with both nulls (Figure 4a)", _TRANSFER),
-    Query("drift", "the H-Neurons' mean stability rank against its null", _DRIFT),
-    Query("layers", "one layer: how much its neurons changed", _LAYERS),
+    Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT),
+    Query("layers", "one layer: how much its neurons changed", sql.LAYERS),
     Query("overlap", "H-Neurons of the base against those of the instruct checkpoint", _OVERLAP),
     Query("funnel", "how many questions each stage kept, by label", _FUNNEL),
     Query("drops", "how many questions were dropped for one reason", _DROPS),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY),
     Query("nulls", "one null distribution, summed up", _NULLS),
     Query("null-draws", "one draw of one null", _NULL_DRAWS),
-    Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", _H_RANKS),
+    Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", sql.H_RANKS),
     Query(
         "rank-bins",
         "how many of all neurons have a stability rank in one bin (Figure 4b)",
-        _RANK_BINS,
+        sql.RANK_BINS,
         {"bins": 50},
     ),
     Query("responses", "one response of the run's checkpoints and its label", _RESPONSES, {"limit": 50}),

@@ -74,7 +74,7 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
     Raises:
         InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is
             missing or not one of the query's, or there is no finished run.
-        StoreError: The database cannot be read.
+        StoreError: The database cannot be read, or is of another version.
     """
     query = _resolve(name_or_sql)
     with _reading(source) as connection:
@@ -124,7 +124,7 @@ def _reading(source: str | Engine) -> Iterator[Connection]:
     try:
         with store_errors(shown), engine.connect() as connection:
             revision = migrate.revision_of(connection)
-            migrate.check_known(revision)
+            migrate.check_newest(revision)
             if revision is None:
                 raise InputError("a database with results", found="an empty one", remedy="run a comparison first")
             yield connection

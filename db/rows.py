@@ -1,35 +1,27 @@
-"""A report as rows: plain functions from result dataclasses to dictionaries of native values.
+"""A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
-The one idea: a number that is not defined is absent. NaN becomes NULL here, in one
-place, and (layer, index) is computed from the flat id here, in one place.
+The one idea: one function a table, so that what a row says can be read and tested without a
+database. What a weights-only run has as well is in `db.rows_weights`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from analyses.results import (
     ActivityTable,
     Funnel,
     HeldOut,
     IdentificationResult,
-    LineageResult,
     NullDistribution,
     OriginReport,
     TransferResult,
 )
 from db import schema
+from db.rows_weights import alignment_row, drift_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
+from db.values import Row, columns_as_rows, members, number
 from provenance.intervals import Estimate
-
-Row = Mapping[str, Any]
-BLOCK_NEURONS = 20_000
-
-
-def number(value: float | None) -> float | None:
-    """A native float, or None for NaN and None."""
-    return None if value is None or np.isnan(value) else float(value)
 
 
 def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
@@ -43,11 +35,12 @@ def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
             held_out_row(probe.stage, i, held) for probe in probes for i, held in enumerate(probe.test)
         ],
         schema.Transfer: [transfer_row(i, result) for i, result in enumerate(report.transfer)],
-        schema.Drift: [drift_row(report)],
+        schema.Drift: [drift_row(report.drift)],
         schema.Overlap: [overlap_row(report)],
-        schema.Lineage: [lineage_row(report.lineage)],
+        **lineage_rows(report.lineage),
+        schema.AlignmentRow: [alignment_row(report.alignment)],
         schema.NullSummary: [null_summary_row(*null) for null in nulls(report)],
-        schema.NullDraw: null_draw_rows(report),
+        schema.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
         schema.VerdictRow: verdict_rows(report),
         schema.FunnelRow: [funnel_row(i, funnel) for i, funnel in enumerate(report.funnel)],
         schema.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
@@ -55,11 +48,19 @@ def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
     }
 
 
-def neuron_rows(report: OriginReport) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
+def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
     """The rows of the tables that have one per neuron, made as they are consumed."""
-    yield schema.Neuron, _drift_rows(report)
+    size = report.neuron_drift.delta.size
+    columns = {
+        **neuron_columns(report.neuron_drift, report.alignment, report.mapped, base_per_layer),
+        "is_base_h_neuron": members(report.base_identification.h_neurons, size),
+        "probe_weight": report.identification.weights,
+        "base_probe_weight": report.base_identification.weights,
+        "activation_correlation": report.activation_correlation,
+    }
+    yield schema.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
     for table in report.activity:
-        yield schema.Activity, _activity_rows(table, report.neurons_per_layer)
+        yield schema.Activity, activity_rows(table, report.neurons_per_layer)
 
 
 def probe_row(probe: IdentificationResult) -> Row:
@@ -151,40 +152,12 @@ def transfer_row(position: int, result: TransferResult) -> Row:
     }
 
 
-def drift_row(report: OriginReport) -> Row:
-    """The H-Neurons' drift."""
-    names = (
-        "mean_stability_rank", "effect", "p_t", "p_permutation",
-        "uniform_sd", "smallest_detectable", "share_identical", "rounding_floor",
-    )  # fmt: skip
-    drift = report.drift
-    values = {name: number(getattr(drift, name)) for name in names}
-    return {"k": drift.k, **values, "verdict": drift.verdict, "reason": drift.reason}
-
-
 def overlap_row(report: OriginReport) -> Row:
     """The overlap of the two sets."""
     overlap = report.overlap
     values = {name: number(getattr(overlap, name)) for name in ("jaccard", "expected", "p_hypergeometric", "p_zero")}
     counts = {"k_base": overlap.k_base, "k_instruct": overlap.k_instruct, "shared": overlap.shared}
     return {**counts, **values, "verdict": overlap.verdict, "reason": overlap.reason}
-
-
-def lineage_row(lineage: LineageResult) -> Row:
-    """The lineage evidence."""
-    return {
-        "verdict": lineage.verdict,
-        "share_identical_tensors": number(lineage.share_identical_tensors),
-        "tensors_compared": lineage.tensors_compared,
-        "only_base": list(lineage.only_base),
-        "only_instruct": list(lineage.only_instruct),
-        **{f"median_cosine_{kind}": number(lineage.median_cosine.get(kind)) for kind in ("gate", "up", "down")},
-        "self_match": number(lineage.self_match),
-        "nearest_cosine": number(lineage.nearest_cosine),
-        "neurons_sampled": lineage.neurons_sampled,
-        "same_tokenizer": lineage.same_tokenizer,
-        "vocabulary_shared": number(lineage.vocabulary_shared),
-    }
 
 
 def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
@@ -198,31 +171,15 @@ def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
     return found if matched is None else [*found, ("drift", "", matched.kind, matched)]
 
 
-def null_summary_row(claim: str, dataset: str, kind: str, null: NullDistribution) -> Row:
-    """A null, summed up."""
-    return {
-        "claim": claim,
-        "dataset": dataset,
-        "kind": kind,
-        "draws": len(null.draws),
-        **{name: number(getattr(null, name)) for name in ("mean", "low", "high", "p95", "p_value")},
-    }
-
-
-def null_draw_rows(report: OriginReport) -> list[Row]:
-    """Every draw of every null, and of the random probes of identification."""
-    drawn = [
+def draws(report: OriginReport) -> list[tuple[str, str, str, str, tuple[float, ...]]]:
+    """Every null with its draws, and the random probes of identification: claim, stage, dataset, kind, draws."""
+    found = [
         (claim, "base" if claim == "transfer" else "", dataset, kind, null.draws)
         for claim, dataset, kind, null in nulls(report)
     ]
     for probe in (report.identification, report.base_identification):
-        drawn += [("identification", probe.stage, held.dataset, "random", held.random_draws) for held in probe.test]
-    names = ("claim", "stage", "dataset", "kind")
-    return [
-        {**dict(zip(names, key, strict=True)), "draw": draw, "value": number(value)}
-        for *key, draws in drawn
-        for draw, value in enumerate(draws)
-    ]
+        found += [("identification", probe.stage, held.dataset, "random", held.random_draws) for held in probe.test]
+    return found
 
 
 def verdict_rows(report: OriginReport) -> list[Row]:
@@ -260,54 +217,9 @@ def activity_set_row(table: ActivityTable) -> Row:
     return {"stage": table.stage, "dataset": table.dataset, **counts}
 
 
-def _drift_rows(report: OriginReport) -> Iterator[Row]:
-    drift = report.neuron_drift
-    names = (
-        "delta_up", "delta_gate", "delta_down", "delta", "stability_rank",
-        "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct", "identical",
-    )  # fmt: skip
-    size = drift.delta.size
-    columns: dict[str, np.ndarray | None] = {name: getattr(drift, name) for name in names}
-    columns |= {
-        "is_h_neuron": _members(report.identification.h_neurons, size),
-        "is_base_h_neuron": _members(report.base_identification.h_neurons, size),
-        "probe_weight": report.identification.weights,
-        "base_probe_weight": report.base_identification.weights,
-        "activation_correlation": report.activation_correlation,
-    }
-    return _columns_as_rows(columns, size, report.neurons_per_layer, {})
-
-
-def _activity_rows(table: ActivityTable, neurons_per_layer: int) -> Iterator[Row]:
+def activity_rows(table: ActivityTable, neurons_per_layer: int) -> Iterator[Row]:
+    """Every neuron's activity."""
     names = ("mean_faithful", "mean_hallucinated", "standardised_difference", "auroc")
     columns: dict[str, np.ndarray | None] = {name: getattr(table, name) for name in names}
     fixed = {"stage": table.stage, "dataset": table.dataset}
-    return _columns_as_rows(columns, table.auroc.size, neurons_per_layer, fixed)
-
-
-def _members(flat: Int[np.ndarray, " h"], size: int) -> Bool[np.ndarray, " neurons"]:
-    member = np.zeros(size, dtype=bool)
-    member[flat] = True
-    return member
-
-
-def _columns_as_rows(
-    columns: Mapping[str, np.ndarray | None], size: int, neurons_per_layer: int, fixed: Row
-) -> Iterator[Row]:
-    """Turns columns into rows block by block, so that the native values of all never stand in memory."""
-    names = ("layer", "neuron_index", *columns)
-    for start in range(0, size, BLOCK_NEURONS):
-        flat = np.arange(start, min(start + BLOCK_NEURONS, size))
-        values = [None if column is None else column[start : start + BLOCK_NEURONS] for column in columns.values()]
-        lists = [_native(value, flat.size) for value in (flat // neurons_per_layer, flat % neurons_per_layer, *values)]
-        yield from ({**fixed, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True))
-
-
-def _native(values: Float[np.ndarray, " n"] | np.ndarray | None, size: int) -> list[Any]:
-    if values is None:
-        return [None] * size
-    if values.dtype.kind != "f":
-        return list(values.tolist())
-    wide = values.astype(np.float64)
-    # NaN is the one value that differs from itself; the common case has none and skips the loop.
-    return [None if v != v else v for v in wide.tolist()] if np.isnan(wide).any() else list(wide.tolist())  # noqa: PLR0124
+    return columns_as_rows(columns, table.auroc.size, neurons_per_layer, fixed)

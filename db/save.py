@@ -1,43 +1,67 @@
-"""Writes a report's rows: the old ones out, the new ones in, and a digest over what is then there.
+"""Writes a run's results: the old rows out, the new ones in, and a digest over what is then there.
 
 Bulk tables are fed in blocks, so that the rows of a 70B pair (millions) never stand in
 memory together.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from analyses.results import OriginReport
+from analyses.results import LineageResult, OriginReport, WeightsReport
 from db.digests import run_digest
 from db.logs import dataset_id
-from db.rows import Row, neuron_rows, summary_rows
-from db.schema import DERIVED, Base, Run, RunDataset
+from db.rows import neuron_rows, summary_rows
+from db.rows_weights import lineage_report_rows, weights_neuron_rows, weights_rows
+from db.schema import DERIVED, Base, Checkpoint, Family, Run, RunDataset
+from db.values import Row
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
+Tables = Iterable[tuple[type[Base], Iterable[Row]]]
+
 
 def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows, inside the caller's transaction."""
-    for table in DERIVED:
-        connection.execute(delete(table).where(table.__table__.c.run_id == run_id))
+    """Replaces a run's derived rows by a comparison's, inside the caller's transaction."""
     named = [
         {"name": name, "position": position, "dataset_id": dataset_id(connection, name, digest)}
         for position, (name, digest) in enumerate(datasets.items())
     ]
-    _write(connection, run_id, RunDataset, named)
-    for table, rows in summary_rows(report).items():
-        _write(connection, run_id, table, rows)
-    for table, many in neuron_rows(report):
-        _write(connection, run_id, table, many)
+    many = neuron_rows(report, _base_per_layer(connection, run_id))
+    _replace(connection, run_id, chain([(RunDataset, named)], summary_rows(report).items(), many))
+
+
+def write_weights_report(connection: Connection, run_id: int, report: WeightsReport) -> None:
+    """Replaces a run's derived rows by those of a run without a forward pass, inside the caller's transaction."""
+    many = weights_neuron_rows(report, _base_per_layer(connection, run_id))
+    _replace(connection, run_id, chain(weights_rows(report).items(), many))
+
+
+def write_lineage(connection: Connection, run_id: int, lineage: LineageResult) -> None:
+    """Replaces a run's derived rows by those of a run about lineage alone, inside the caller's transaction."""
+    _replace(connection, run_id, lineage_report_rows(lineage).items())
+
+
+def _base_per_layer(connection: Connection, run_id: int) -> int:
+    """Neurons in a layer of the run's base: what turns its flat ids into layer and index."""
+    chosen = (
+        select(Checkpoint.neurons_per_layer)
+        .join(Family, Family.base_id == Checkpoint.id)
+        .join(Run, Run.family_id == Family.id)
+        .where(Run.id == run_id)
+    )
+    return int(connection.execute(chosen).scalar_one())
+
+
+def _replace(connection: Connection, run_id: int, tables: Tables) -> None:
+    for table in DERIVED:
+        connection.execute(delete(table).where(table.__table__.c.run_id == run_id))
+    for table, rows in tables:
+        for block in _blocks({"run_id": run_id, **row} for row in rows):
+            connection.execute(insert(table), block)
     connection.execute(update(Run).where(Run.id == run_id).values(content_digest=run_digest(connection, run_id)))
-
-
-def _write(connection: Connection, run_id: int, table: type[Base], rows: Iterable[Row]) -> None:
-    for block in _blocks({"run_id": run_id, **row} for row in rows):
-        connection.execute(insert(table), block)
 
 
 def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

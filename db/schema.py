@@ -4,10 +4,11 @@ The one idea: every row leads back to a run. Inputs (checkpoints, question sets)
 known by content digest and shared between runs; collected work (tasks, responses,
 captures) is keyed by what determines it and shared as well (`db.schema_work`);
 everything derived from them belongs to one run and is replaced as a whole when that
-run is computed again (`db.schema_results`).
+run is computed again (`db.schema_results`, `db.schema_lineage`).
 """
 
 from db.base import Base
+from db.schema_lineage import AlignmentRow, Lineage, LineageConfig, LineageTensor, NeuronList
 from db.schema_results import (
     Activity,
     ActivitySet,
@@ -15,7 +16,6 @@ from db.schema_results import (
     FunnelDrop,
     FunnelRow,
     HeldOutRow,
-    Lineage,
     Neuron,
     NullDraw,
     NullSummary,
@@ -45,6 +45,7 @@ __all__ = [
     "REVISIONS",
     "Activity",
     "ActivitySet",
+    "AlignmentRow",
     "Base",
     "CaptureRow",
     "Checkpoint",
@@ -55,7 +56,10 @@ __all__ = [
     "FunnelRow",
     "HeldOutRow",
     "Lineage",
+    "LineageConfig",
+    "LineageTensor",
     "Neuron",
+    "NeuronList",
     "NullDraw",
     "NullSummary",
     "Overlap",
@@ -72,12 +76,13 @@ __all__ = [
     "VerdictRow",
 ]
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every schema this release can read or upgrade, oldest first."""
 HEAD = REVISIONS[-1]
 
 DERIVED: tuple[type[Base], ...] = (
     RunDataset, Probe, ProbePath, ProbeNeuron, Neuron, Activity, ActivitySet, HeldOutRow, Transfer, Drift,
-    Overlap, Lineage, NullSummary, NullDraw, VerdictRow, FunnelRow, FunnelDrop,
+    Overlap, Lineage, LineageTensor, LineageConfig, AlignmentRow, NeuronList, NullSummary, NullDraw, VerdictRow,
+    FunnelRow, FunnelDrop,
 )  # fmt: skip
 """Tables whose rows belong to one run and are written together."""

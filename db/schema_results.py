@@ -4,12 +4,10 @@ Each class says what one row is. A number that is not defined (no rows of a clas
 probe) is NULL. Intervals are 95 %, by question.
 """
 
-from typing import Any
-
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import BULK, Base
+from db.base import BULK, Base, since
 
 
 class Probe(Base):
@@ -62,7 +60,10 @@ class Neuron(Base):
     """One row: one neuron of a comparison, H-Neuron or not (`is_h_neuron`: of the instruct probe).
 
     Deltas are 1 - cosine between the checkpoints; `stability_rank` is 0 for the neuron that
-    changed most and 1 for the one that changed least; norms are L2.
+    changed most and 1 for the one that changed least; norms are L2. Layer and index are those of
+    the instruct checkpoint; `base_layer` and `base_index` say which neuron of the base it was
+    compared with, and are NULL where it has no counterpart. `similarity` and `margin` of that
+    match are computed for H-Neurons only.
     """
 
     __tablename__ = "neuron"
@@ -89,6 +90,10 @@ class Neuron(Base):
     probe_weight: Mapped[float | None]
     base_probe_weight: Mapped[float | None]
     activation_correlation: Mapped[float | None]
+    base_layer: Mapped[int | None] = mapped_column(info=since("0002"))
+    base_index: Mapped[int | None] = mapped_column(info=since("0002"))
+    similarity: Mapped[float | None] = mapped_column(info=since("0002"))
+    margin: Mapped[float | None] = mapped_column(info=since("0002"))
 
 
 class Activity(Base):
@@ -193,27 +198,6 @@ class Overlap(Base):
     p_zero: Mapped[float | None]
     verdict: Mapped[str]
     reason: Mapped[str]
-
-
-class Lineage(Base):
-    """One row: whether a run's instruct checkpoint descends from its base, with the evidence."""
-
-    __tablename__ = "lineage"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    verdict: Mapped[str]
-    share_identical_tensors: Mapped[float | None]
-    tensors_compared: Mapped[int]
-    only_base: Mapped[list[Any]]
-    only_instruct: Mapped[list[Any]]
-    median_cosine_gate: Mapped[float | None]
-    median_cosine_up: Mapped[float | None]
-    median_cosine_down: Mapped[float | None]
-    self_match: Mapped[float | None]
-    nearest_cosine: Mapped[float | None]
-    neurons_sampled: Mapped[int]
-    same_tokenizer: Mapped[bool]
-    vocabulary_shared: Mapped[float | None]
 
 
 class NullSummary(Base):

@@ -14,11 +14,11 @@ from typing import Literal, Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from analyses.results import OriginReport
+from analyses.results import LineageResult, OriginReport, WeightsReport
 from db import migrate
 from db.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from db.logs import CaptureRows, ResponseRows, insert_row, task_id
-from db.save import write_report
+from db.save import write_lineage, write_report, write_weights_report
 from db.schema import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
 from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
@@ -198,10 +198,42 @@ class Store:
         Raises:
             StoreError: A question set was never added, or the database failed.
         """
+        with self._known(run_id) as connection:
+            write_report(connection, run_id, report, datasets)
+
+    def save_weights_report(self, run_id: int, report: WeightsReport) -> None:
+        """The same for a run without a forward pass, which has no question sets.
+
+        Args:
+            run_id: From `begin_run`.
+            report: The results.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        with self._known(run_id) as connection:
+            write_weights_report(connection, run_id, report)
+
+    def save_lineage(self, run_id: int, lineage: LineageResult) -> None:
+        """The same for a run about lineage alone.
+
+        Args:
+            run_id: From `begin_run`.
+            lineage: The results.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        with self._known(run_id) as connection:
+            write_lineage(connection, run_id, lineage)
+
+    @contextmanager
+    def _known(self, run_id: int) -> Iterator[Connection]:
+        """A transaction for the results of a run that has begun."""
         with self.transaction() as connection:
             if connection.execute(select(Run.id).where(Run.id == run_id)).first() is None:
                 raise _no_run(run_id)
-            write_report(connection, run_id, report, datasets)
+            yield connection
 
 
 def _no_run(run_id: int) -> StoreError:

@@ -15,19 +15,15 @@ from figures.words import (
     fixed,
     has_power,
     interval,
+    list_words,
     null_words,
     p_words,
     power_words,
+    source,
     verdict_words,
 )
 
 Parts = Mapping[str, QueryResult]
-
-
-def source(parts: Parts) -> str:
-    """The run behind a figure, for comments and metadata."""
-    run = first(parts["run"])
-    return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}"
 
 
 def caption_4a(parts: Parts) -> list[str]:
@@ -86,18 +82,30 @@ def caption_4b(parts: Parts) -> list[str]:
     """Caption of Figure 4b: what is drawn, then the numbers."""
     drift, run = first(parts["drift"]), first(parts["run"])
     total = sum(row["neurons"] for row in parts["bins"].records())
+    unmapped = first(parts["alignment"]).get("n_unmapped", 0)
+    dashed = f"with a counterpart in the base (dashed; {unmapped} others have none)" if unmapped else "(dashed)"
     lede = [
         f"Parameter evolution from {run['base']} to {run['instruct']}. Cumulative distribution of the stability rank",
-        f"(0 = changed most, 1 = changed least) of all {total} neurons (dashed) and of the k = {drift['k']}",
-        "H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many random neurons",
-        "of the same layers, mean and middle 95 % of draws.",
+        f"(0 = changed most, 1 = changed least) of all {total} neurons {dashed} and of the",
+        f"k = {drift['k']} H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many",
+        "random neurons of the same layers, mean and middle 95 % of draws.",
+        list_words(parts),
     ]
-    return [" ".join(lede), _drift_words(drift), f"Drawn from {source(parts)}."]
+    words = [" ".join(lede).strip(), _drift_words(drift), _unranked_words(parts), f"Drawn from {source(parts)}."]
+    return [line for line in words if line]
+
+
+def _unranked_words(parts: Parts) -> str:
+    """H-Neurons that have no rank since the base has no such neuron."""
+    missing = sum(row["stability_rank"] is None for row in parts["ranks"].records())
+    return f"{missing} of the H-Neurons have no counterpart in the base and no rank." if missing else ""
 
 
 def _drift_words(drift: Record) -> str:
-    if drift["mean_stability_rank"] is None:
+    if not drift["k"]:
         return "There are no H-Neurons, so there is no power."
+    if drift["mean_stability_rank"] is None:
+        return "No H-Neuron has a counterpart in the base, so there is no power."
     words = [f"Mean rank {fixed(drift['mean_stability_rank'], 3)}, k = {drift['k']}."]
     if drift["null_mean"] is not None:
         words += [

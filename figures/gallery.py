@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 
 from db.queries import newest_run, run_query
 from figures import latex, style
-from figures.captions import Parts, caption_4a, caption_4b, source, table_4a, table_4b
+from figures.captions import Parts, caption_4a, caption_4b, table_4a, table_4b
 from figures.figure_4a import figure_4a
 from figures.figure_4b import figure_4b
-from figures.words import first
+from figures.figure_lineage import drawn_kinds, figure_lineage
+from figures.lineage_words import caption_lineage, table_lineage
+from figures.words import first, run_kind, source
 from provenance.errors import InputError
 from provenance.files import write_whole
 
@@ -34,8 +36,8 @@ class GalleryFigure:
     """A few words, for headings and metadata."""
     data: Mapping[str, tuple[str, Mapping[str, int]]]
     """What is drawn, by part: named query and parameters. The first part's CSV has the figure's name."""
-    needs: str
-    """The part without whose rows there is nothing to draw."""
+    ready: Callable[[Parts], bool]
+    """Whether the rows hold something to draw."""
     context: tuple[str, ...]
     """Named queries that only the caption and metadata need."""
     draw: Callable[[Parts], Figure]
@@ -70,7 +72,7 @@ GALLERY: Mapping[str, GalleryFigure] = {
             name="figure_4a",
             title="Does the probe read the base model?",
             data={"transfer": ("transfer", {})},
-            needs="transfer",
+            ready=lambda parts: bool(parts["transfer"].rows),
             context=("run", "probes"),
             draw=lambda parts: figure_4a(parts["transfer"].records()),
             caption=caption_4a,
@@ -84,15 +86,28 @@ GALLERY: Mapping[str, GalleryFigure] = {
                 "bins": ("rank-bins", {"bins": CURVE_BINS}),
                 "drift": ("drift", {}),
             },
-            needs="drift",
-            context=("run",),
+            # Without a list of neurons there is nothing to set against all others.
+            ready=lambda parts: run_kind(parts) in ("comparison", "listed"),
+            context=("run", "neuron-list", "alignment"),
             draw=lambda parts: figure_4b(parts["ranks"].records(), parts["bins"].records(), first(parts["drift"])),
             caption=caption_4b,
             table=table_4b,
         ),
+        GalleryFigure(
+            name="figure_lineage",
+            title="How far did each kind of weights move?",
+            data={"tensors": ("lineage-tensors", {}), "drift": ("drift", {})},
+            ready=lambda parts: bool(drawn_kinds(parts["tensors"].records())),
+            context=("run", "lineage"),
+            draw=lambda parts: figure_lineage(
+                parts["tensors"].records(), first(parts["drift"]).get("rounding_floor") or None
+            ),
+            caption=caption_lineage,
+            table=table_lineage,
+        ),
     )
 }
-"""Every figure by name, in the paper's order."""
+"""Every figure by name: the paper's in its order, then ours."""
 
 
 def drawn(url: str, run: int | None = None) -> list[Drawn]:
@@ -107,13 +122,13 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
     """
     run = newest_run(url) if run is None else run
     read = {name: _parts(url, run, spec) for name, spec in GALLERY.items()}
-    shown = {name: parts for name, parts in read.items() if parts["run"].rows and parts[GALLERY[name].needs].rows}
-    if not shown:
+    if not run_query(url, "verdicts", {"run": run}).rows:
         raise InputError(
             f"results of run {run}",
             found="none in this database",
             remedy="finish that run, or name another (see `runs`)",
         )
+    shown = {name: parts for name, parts in read.items() if GALLERY[name].ready(parts)}
     return [Drawn(GALLERY[name], parts, GALLERY[name].draw(parts)) for name, parts in shown.items()]
 
 

@@ -21,6 +21,7 @@ _ESCAPES = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "–": "--",
+        "−": "$-$",
         "’": "'",
         "\n": " ",
     }

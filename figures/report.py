@@ -13,14 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from db.queries import newest_run, run_query
+from figures import style
 from figures.gallery import Drawn, drawn, image
-from figures.tables import TABLES, Results, claim_rows
-from figures.words import MARKS, Record, first
+from figures.sections import sections
+from figures.tables import Results, claim_rows
+from figures.words import MARKS, TITLES, Record, first, list_words, run_kind
 from provenance.files import write_whole
 
 QUERIES = (
-    "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "funnel", "drops",
-    "h-neurons", "datasets",
+    "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
+    "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
 )  # fmt: skip
 FILE_NAME = "report.html"
 
@@ -52,14 +54,19 @@ def report_html(url: str, run: int | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("report.html.j2")
+    about, kind = first(results["run"]), run_kind(results)
     return page.render(
-        run=first(results["run"]),
+        run=about,
+        kind=kind,
+        title=TITLES[kind].format(base=about["base"], instruct=about["instruct"]),
+        scope=list_words(results),
+        source=first(results["neuron-list"]).get("source", ""),
         overall=_overall(results),
         claims=claim_rows(results),
         marks=MARKS,
         figures=[_inline(number, figure) for number, figure in enumerate(figures)],
-        tables=[table(results) for table in TABLES],
-        facts=_facts(first(results["run"])),
+        tables=sections(results),
+        facts=_facts(about),
     )
 
 
@@ -74,6 +81,7 @@ def _inline(number: int, figure: Drawn) -> Record:
     return {
         "name": figure.spec.name,
         "title": figure.spec.title,
+        "wide": figure.figure.get_figwidth() > style.ONE_COLUMN_IN,
         "caption": figure.caption[0],  # its numbers are in the tables of the same page
         # Drawn by ourselves from escaped text; the only markup that is passed on as it is.
         "svg": Markup(_own_ids(svg, f"f{number}-")),  # noqa: S704

@@ -18,7 +18,9 @@ from figures.words import (
     first,
     fixed,
     interval,
+    list_words,
     null_words,
+    run_kind,
     verdict_words,
 )
 
@@ -43,7 +45,9 @@ class ReportTable:
 
 
 def claim_rows(results: Results) -> list[Record]:
-    """The claims with verdict, sign and deciding numbers."""
+    """The claims with verdict, sign and deciding numbers; none where no neurons were asked about."""
+    if run_kind(results) == "drift":
+        return []
     return [
         {
             "question": CLAIMS.get(row["claim"], row["claim"]),
@@ -130,6 +134,8 @@ def drift(results: Results) -> ReportTable:
         ("share of all neurons that are bit-identical", fixed(row["share_identical"], 3)),
         ("1 − cos that storage rounding alone can cause", compact(row["rounding_floor"])),
     ]
+    if run_kind(results) == "drift":
+        return ReportTable("Parameter evolution", list_words(results), ("quantity", "value"), cells[-2:])
     return ReportTable("Parameter evolution", _sentence(row["reason"]), ("quantity", "value"), cells)
 
 
@@ -146,22 +152,6 @@ def overlap(results: Results) -> ReportTable:
         ("probability of no overlap by chance", fixed(row["p_zero"], 3)),
     ]
     return ReportTable("Overlap", _sentence(row["reason"]), ("quantity", "value"), cells)
-
-
-def lineage(results: Results) -> ReportTable:
-    """Whether the pair is a pair."""
-    row = first(results["lineage"])
-    cells = [
-        ("verdict", row["verdict"]),
-        ("share of identical tensors", f"{fixed(row['share_identical_tensors'], 3)} of {row['tensors_compared']}"),
-        *((f"median cosine, {kind}", fixed(row[f"median_cosine_{kind}"], 5)) for kind in ("gate", "up", "down")),
-        ("neurons whose nearest neighbour is themselves", f"{fixed(row['self_match'], 3)} of {row['neurons_sampled']}"),
-        ("median cosine to the nearest neighbour", fixed(row["nearest_cosine"], 5)),
-        ("tokens with the same id in both", fixed(row["vocabulary_shared"], 4)),
-        ("same tokenizer", "yes" if row["same_tokenizer"] else "no"),
-    ]
-    note = "Whether the two checkpoints are related, neuron by neuron; the evidence does not say which came first."
-    return ReportTable("Lineage", note, ("evidence", "value"), cells)
 
 
 def funnel(results: Results) -> ReportTable:
@@ -190,35 +180,31 @@ def funnel(results: Results) -> ReportTable:
 
 
 def h_neurons(results: Results) -> ReportTable:
-    """The H-Neurons, largest weight first."""
+    """The H-Neurons, largest weight first; only the columns that the run has numbers for."""
     records = results["h-neurons"].records()
-    rows = [
-        (
-            str(row["layer"]),
-            str(row["neuron_index"]),
-            compact(row["probe_weight"]),
-            fixed(row["stability_rank"], 3),
-            *(compact(row[name]) for name in ("delta_up", "delta_gate", "delta_down")),
-            fixed(row["activation_correlation"], 3),
-            "yes" if row["is_base_h_neuron"] else "no",
-        )
-        for row in records[:H_NEURONS_SHOWN]
-    ]
-    note = f"All {len(records)} of them, largest probe weight first."
+    columns: dict[str, Callable[[Record], str]] = {
+        "layer": lambda row: str(row["layer"]),
+        "index": lambda row: str(row["neuron_index"]),
+        "weight": lambda row: compact(row["probe_weight"]),
+        "stability rank": lambda row: fixed(row["stability_rank"], 3),
+        "Δ up": lambda row: compact(row["delta_up"]),
+        "Δ gate": lambda row: compact(row["delta_gate"]),
+        "Δ down": lambda row: compact(row["delta_down"]),
+        "r base–instruct": lambda row: fixed(row["activation_correlation"], 3),
+        "also in base": lambda row: _yes_or_no(row["is_base_h_neuron"]),
+    }
+    cells = {title: [cell(row) for row in records[:H_NEURONS_SHOWN]] for title, cell in columns.items()}
+    cells = {title: column for title, column in cells.items() if not records or set(column) != {NOTHING}}
+    order = "largest probe weight first" if "weight" in cells else "by layer and index"
+    note = f"All {len(records)} of them, {order}."
     if len(records) > H_NEURONS_SHOWN:
-        note = f"The {H_NEURONS_SHOWN} with the largest weights of {len(records)}; all: provenance query h-neurons."
-    header = (
-        "layer",
-        "index",
-        "weight",
-        "stability rank",
-        "Δ up",
-        "Δ gate",
-        "Δ down",
-        "r base–instruct",
-        "also in base",
-    )
-    return ReportTable("H-Neurons", note, header, rows, ())
+        what = "with the largest weights" if "weight" in cells else "first ones by layer and index"
+        note = f"The {H_NEURONS_SHOWN} {what} of {len(records)}; all: provenance query h-neurons."
+    return ReportTable("H-Neurons", note, tuple(cells), list(zip(*cells.values(), strict=True)), ())
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return NOTHING if value is None else "yes" if value else "no"
 
 
 def datasets(results: Results) -> ReportTable:
@@ -228,12 +214,6 @@ def datasets(results: Results) -> ReportTable:
         for row in results["datasets"].records()
     ]
     return ReportTable("Question sets", "", ("name", "source", "digest", "questions"), rows, (0, 1, 2))
-
-
-TABLES: Sequence[Callable[[Results], ReportTable]] = (
-    transfer, drift, overlap, identification, lineage, funnel, h_neurons, datasets,
-)  # fmt: skip
-"""In the order of the report."""
 
 
 def _pair(row: Record, faithful: str, hallucinated: str) -> str:

@@ -4,11 +4,21 @@ The one idea: a verdict is worded no stronger than what was measured. A probe th
 works on the base model shows what is readable there, not what the base model uses.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from db.queries import QueryResult
 
 Record = dict[str, Any]
+RunKind = Literal["comparison", "listed", "drift", "lineage"]
+"""With a forward pass; weights only, about a list of neurons or about all; lineage alone."""
+
+TITLES: Mapping[RunKind, str] = {
+    "comparison": "Were the H-Neurons of {instruct} already in {base}?",
+    "listed": "How far did the listed neurons of {instruct} move from {base}?",
+    "drift": "How far did the neurons of {instruct} move from {base}?",
+    "lineage": "Is {instruct} a descendant of {base}?",
+}
 
 CLAIMS = {
     "transfer": "Does the probe read the base model?",
@@ -24,6 +34,31 @@ _VERDICTS = {
 MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
 """A verdict's sign, so that none rests on colour."""
 NOTHING = "–"
+
+
+def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
+    """What a run looked at, from what it stored: its queries `drift` and `neuron-list`."""
+    if not results["drift"].rows:
+        return "lineage"
+    given = first(results["neuron-list"])
+    if not given:
+        return "comparison"
+    return "listed" if given["n_neurons"] else "drift"
+
+
+def list_words(results: Mapping[str, QueryResult]) -> str:
+    """Where the neurons of a run without a forward pass come from; empty for other runs."""
+    kind, given = run_kind(results), first(results["neuron-list"])
+    if kind == "listed":
+        return (
+            f"No forward pass was run: the k = {given['n_neurons']} H-Neurons are those of {given['source']}, and "
+            "whether they are related to hallucination was not tested here."
+        )
+    if kind == "drift":
+        return "No forward pass was run, and no list of neurons was given: this is about all neurons."
+    if kind == "lineage":
+        return "Only weights, settings and tokenizers were read; no forward pass was run."
+    return ""
 
 
 def verdict_words(claim: str, verdict: str | None) -> str:
@@ -82,3 +117,9 @@ def first(result: QueryResult) -> Record:
     """The one row of a result; empty when there is none."""
     records = result.records()
     return records[0] if records else {}
+
+
+def source(parts: Mapping[str, QueryResult]) -> str:
+    """The run behind a figure, for comments and metadata."""
+    run = first(parts["run"])
+    return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}"

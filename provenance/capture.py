@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import nn
+from torch.nn import functional
 
 from provenance.cett import cett_means, column_norms
 from provenance.errors import CaptureError, NonFiniteError
@@ -22,11 +23,18 @@ Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]
 """Takes layer, z (batch, tokens, d_m) and h (batch, tokens, d) without bias."""
 
 
-def down_projections(loaded: LoadedModel) -> list[nn.Linear]:
+def down_projections(loaded: LoadedModel) -> list[nn.Module]:
     """The down-projection modules of the text tower, layer by layer."""
     modules = dict(loaded.model.named_modules())
     names = loaded.layout.down_modules(modules.keys())
     return [modules[name] for name in names]
+
+
+def down_weights(loaded: LoadedModel) -> list[torch.Tensor]:
+    """W_down of every layer as (d, d_m), a view: column j is neuron j, whichever way the family stores it."""
+    stored = loaded.layout.family.projections["down"].neurons
+    weights = (module.get_parameter("weight").detach() for module in down_projections(loaded))
+    return [weight if stored == "columns" else weight.T for weight in weights]
 
 
 @contextmanager
@@ -38,14 +46,15 @@ def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
             the others; or at once: what enters a layer is not d_m wide.
     """
     fired = [0] * loaded.layout.layers
+    weights = down_weights(loaded)
 
     def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             z = inputs[0]
             _check_width(z, loaded.layout.d_m, layer)
             fired[layer] += 1
-            bias = module.bias if isinstance(module.bias, torch.Tensor) else None
-            reduction(layer, z, output if bias is None else output - bias)
+            # computed again, for to subtract a bias would leave the rounding of the sum in h
+            reduction(layer, z, output if module.bias is None else functional.linear(z, weights[layer]))
 
         return hook
 
@@ -116,11 +125,11 @@ def capture_cett(
     regions = region_masks(responses, ids.shape[1], loaded.device)
     layout = loaded.layout
     means = torch.empty((2, len(rows), layout.layers * layout.d_m), dtype=torch.float32)
-    projections = down_projections(loaded)
+    weights = down_weights(loaded)
 
     def reduce(layer: int, z: torch.Tensor, h: torch.Tensor) -> None:
         block = slice(layer * layout.d_m, (layer + 1) * layout.d_m)
-        means[:, :, block] = cett_means(z, h, column_norms(projections[layer].weight), regions).cpu()
+        means[:, :, block] = cett_means(z, h, column_norms(weights[layer]), regions).cpu()
 
     with hooked(loaded, reduce):
         forward(loaded, ids, mask)

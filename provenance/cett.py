@@ -31,7 +31,7 @@ def cett(
     Args:
         z: What enters the down-projection.
         h: What it returns for the same tokens, without bias, before the residual addition.
-        w_down: Its weight as checkpoints store it (out, in).
+        w_down: Its weight as (out, in), which is how all families but GPT-2 store it.
 
     Returns:
         Dimensionless, >= 0, not bounded by 1 (contributions can cancel in h). Float32

@@ -10,12 +10,13 @@ Nothing here builds a model or reads a tensor, so it is quick for checkpoints of
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from provenance.errors import CheckpointError
+from provenance.headers import read_header
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -134,7 +135,15 @@ def resolve(ref: CheckpointRef) -> Checkpoint:
         GatedError: The hub wants a licence accepted or a token.
         CheckpointError: It is not there, not whole, or not to be trusted.
     """
-    folder, commit = _locate(ref)
+    return checkpoint_at(ref, *_locate(ref))
+
+
+def checkpoint_at(ref: CheckpointRef, folder: Path, commit: str | None = None) -> Checkpoint:
+    """Look a checkpoint over that lies in a folder.
+
+    Raises:
+        CheckpointError: It is not whole, or not to be trusted.
+    """
     try:
         config = inspect(folder)
         return Checkpoint(ref, folder, commit, content_digest(folder), config)
@@ -145,16 +154,25 @@ def resolve(ref: CheckpointRef) -> Checkpoint:
 
 
 def _locate(ref: CheckpointRef) -> tuple[Path, str | None]:
-    if ref.kind == "lab":
-        from provenance.lab.manifest import locate  # only who asks for the lab pays for it
-
-        _, family, stage = ref.name.split("/")
-        return locate(family, stage, ref.revision), None
     if ref.kind == "hub":
         from provenance.hub import fetch  # importing the hub client takes most of a second
 
         return fetch(ref.name, ref.revision)
-    return Path(ref.name).expanduser(), None
+    return local_folder(ref), None
+
+
+def local_folder(ref: CheckpointRef) -> Path:
+    """The folder that a reference to this machine or to the lab names.
+
+    Raises:
+        CheckpointError: The lab has no such checkpoint, or one of its files was altered.
+    """
+    if ref.kind == "lab":
+        from provenance.lab.manifest import locate  # only who asks for the lab pays for it
+
+        _, family, stage = ref.name.split("/")
+        return locate(family, stage, ref.revision)
+    return Path(ref.name).expanduser()
 
 
 def inspect(folder: Path) -> dict[str, Any]:
@@ -185,7 +203,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             wanted,
             found="an adapter without its base model" if adapter else "no such file",
-            remedy="merge the adapter into its base model first"
+            remedy="give its base as BASE and the adapter as INSTRUCT, or merge it into its base first"
             if adapter
             else "name the folder that save_pretrained wrote",
         )
@@ -300,35 +318,12 @@ def _partial_downloads(folder: Path) -> str:
 
 
 def check_shard(path: Path) -> None:
-    """Compare a safetensors file's size with what its header says.
+    """Hold a safetensors file against its header.
 
     Raises:
-        CheckpointError: It is truncated, too long, or not safetensors at all.
+        CheckpointError: It is truncated, too long, not safetensors at all, or its header lies.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        header_bytes = int.from_bytes(start, "little")
-        header = file.read(header_bytes) if 0 < header_bytes <= size - 8 else b""
-    if start == b"version ":
-        found, remedy = "a git-lfs pointer", "run `git lfs pull` in the folder"
-    else:
-        found, remedy = _size_fault(header, header_bytes, size), "it is damaged or cut short: fetch it again"
-    if found:
-        raise CheckpointError(f"a whole safetensors file at {path}", found=found, remedy=remedy)
-
-
-def _size_fault(header: bytes, header_bytes: int, size: int) -> str:
-    """What is wrong with a file of `size` bytes whose first bytes are these; empty when nothing is."""
-    if len(header) < header_bytes or not header:
-        return f"{size:,} bytes, less than its header says it has" if size >= 8 else f"{size} bytes"
-    try:
-        tensors = json.loads(header)
-        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
-        expected = 8 + header_bytes + max(ends, default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        return f"no safetensors header ({error!r})"
-    return "" if size == expected else f"{size:,} of {expected:,} bytes"
+    read_header(path)
 
 
 def _check_tokenizer(folder: Path) -> None:
@@ -349,11 +344,19 @@ def content_digest(folder: Path) -> str:
     The same files give the same digest wherever they lie; README, licence and spare copies of
     the weights do not count.
     """
+    return digest_of(small_digests(folder) | {path.name: _sha256(path) for path in weight_files(folder)})
+
+
+def small_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files beside the weights that matter, by their name in the folder."""
     templates = (path for path in folder.glob("additional_chat_templates/*.jinja") if path.is_file())
     small = (folder / name for name in SMALL_FILES if (folder / name).is_file())
-    files = (*small, *templates, *weight_files(folder))
-    listed = sorted((path.relative_to(folder).as_posix(), _sha256(path)) for path in files)
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in (*small, *templates)}
+
+
+def digest_of(sha256_of: Mapping[str, str]) -> str:
+    """Digest of a checkpoint from the SHA-256 of each of its files, by name."""
+    return hashlib.sha256(json.dumps(sorted(sha256_of.items())).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

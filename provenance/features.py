@@ -7,11 +7,11 @@ names it comes after. What a killed run left half-written is captured again.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int
 from safetensors.numpy import load_file, save
 
 from provenance.capture import capture_cett
@@ -46,6 +46,19 @@ class Features:
             tuple(self.units[i] for i in index),
             tuple(self.question_ids[i] for i in index),
         )
+
+    def mapped(self, ids: Int[np.ndarray, " mapped"]) -> "Features":
+        """The columns of the given neurons, in the given order; zeros where the id is -1."""
+        return replace(self, answer=_columns(self.answer, ids), other=_columns(self.other, ids))
+
+
+def _columns(
+    values: Float32[np.ndarray, "rows neurons"], ids: Int[np.ndarray, " mapped"]
+) -> Float32[np.ndarray, "rows mapped"]:
+    """Columns by id; zeros for -1."""
+    picked = values[:, ids]
+    picked[:, ids < 0] = 0.0
+    return picked
 
 
 def collect_features(

@@ -1,36 +1,21 @@
 """Checkpoints and question files from the Hugging Face hub, pinned, checked and cached.
 
 The one idea: look before fetching. The hub's file list and the config say whether a checkpoint
-is safetensors without code of its own; only then are its weights fetched, at one commit sha,
-into the library's cache, where an interrupted fetch goes on and an offline one finds them.
-`HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME` and `HF_HUB_OFFLINE` mean what they mean
-everywhere, and are read at each call.
+is safetensors without code of its own, and what of it is needed; only when everything that was asked
+for is there, open and fits on the disk are weights fetched, at one commit sha, into the library's cache,
+where an interrupted fetch goes on and an offline one finds them.
 """
 
-import errno
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 
-# The base error of the library's HTTP client; which client that is changes with its versions.
-from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
-
+from provenance.adapters import adapter_files, is_adapter, lists_adapter
 from provenance.checkpoints import (
     CONFIG,
     SMALL_FILES,
@@ -40,42 +25,47 @@ from provenance.checkpoints import (
     refuse_remote_code,
     weight_names,
 )
-from provenance.errors import CheckpointError, GatedError, StoreError
+from provenance.downloads import download, missing_bytes, remember, require_room
+from provenance.errors import CheckpointError, InputError
+from provenance.hub_api import HubRepo, Listing, UnreachableError, cache_folder, look_up, require_access
 
-INFO_TIMEOUT_S = 10.0  # what the library itself waits for a file's metadata
 TEMPLATES = "additional_chat_templates/*.jinja"
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}
 
 
 @dataclass(frozen=True)
-class _Repo:
-    """A repository at a revision, as it was asked for."""
+class Needed:
+    """What a checkpoint needs of its repository."""
 
-    id: str
-    """`org/name`."""
-    revision: str | None
-    """Branch, tag or commit; None for the default branch."""
-    kind: Literal["model", "dataset"] = "model"
-    """Models and data sets have name spaces of their own."""
-
-    def __str__(self) -> str:
-        return self.id if self.revision is None else f"{self.id}@{self.revision}"
+    listing: Listing
+    """The repository at its commit."""
+    names: tuple[str, ...]
+    """The files that matter: config, tokenizer, and the weights once."""
+    config: dict[str, Any]
+    """Its config.json; empty for an adapter."""
 
     @property
-    def page(self) -> str:
-        """Where a person can look at it."""
-        return f"{_endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.id}"
+    def weights(self) -> tuple[str, ...]:
+        """Those of the files that hold weights."""
+        return tuple(name for name in self.names if name.endswith(".safetensors"))
+
+    @property
+    def missing_bytes(self) -> int:
+        """What is still to be fetched."""
+        return missing_bytes(self.listing, self.names)
 
 
-class _NoBar(tqdm):
-    """The library's progress bar, not shown: for small files, and where there is no terminal."""
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint in the cache."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
-
-
-class _UnreachableError(Exception):
-    """The hub did not answer, or must not be asked; the cache may still help."""
+    repo: HubRepo
+    """As it was asked for."""
+    folder: Path
+    """Its snapshot."""
+    commit: str
+    """The commit sha it is pinned to."""
+    fetched_bytes: int
+    """How many bytes came over the network for it."""
 
 
 def fetch(repo: str, revision: str | None = None) -> tuple[Path, str]:
@@ -90,62 +80,178 @@ def fetch(repo: str, revision: str | None = None) -> tuple[Path, str]:
 
     Raises:
         GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: No such repository or revision, no safetensors, remote code, or neither
-            a connection that lasts nor a whole snapshot in the cache.
-        StoreError: The disk is full or not writable.
+        CheckpointError: No such repository or revision, no safetensors, remote code, other content than the
+            hub says, or neither a connection that lasts nor a whole snapshot in the cache.
+        InputError: The disk is too small.
+        StoreError: The disk filled up on the way, or is not writable.
     """
-    wanted = _Repo(repo, revision)
-    try:
-        return _fetch_online(wanted)
-    except _UnreachableError as reason:
-        return _from_cache(wanted, str(reason))
+    fetched = fetch_all([HubRepo(repo, revision)])[0]
+    return fetched.folder, fetched.commit
 
 
-def _fetch_online(wanted: _Repo) -> tuple[Path, str]:
-    commit, files = _list_files(wanted)
-    if CONFIG not in files:
-        raise CheckpointError(
-            f"{CONFIG} in {wanted}",
-            found="an adapter without its base model" if "adapter_config.json" in files else "none",
-            remedy="name the repository of a whole model in transformers' format",
+def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetched]:
+    """Fetch what matters of several checkpoints; no weights of any before all were looked over and fit.
+
+    Args:
+        repos: The repositories.
+        recheck: Hold files against the hub's digests that were in the cache before, too.
+
+    Raises:
+        InputError: As `fetch`; when several repositories have problems, one error that lists them.
+        StoreError: As `fetch`.
+    """
+    plans = _look_over(repos)
+    needed = [plan for plan in plans if isinstance(plan, Needed)]
+    if needed:
+        words = " and ".join(str(each.listing.repo) for each in needed)
+        require_room(words, sum(each.missing_bytes for each in needed))
+    return [
+        _completed(plan, recheck=recheck) if isinstance(plan, Needed) else _from_cache(repo, str(plan))
+        for repo, plan in zip(repos, plans, strict=True)
+    ]
+
+
+def _look_over(repos: Sequence[HubRepo]) -> list[Needed | UnreachableError]:
+    """What each repository needs; an exception in its place where the hub does not answer."""
+    plans: list[Needed | UnreachableError] = []
+    problems: list[InputError] = []
+    for repo in repos:
+        try:
+            plans.append(prepare(repo))
+        except UnreachableError as reason:
+            plans.append(reason)
+        except InputError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise InputError(
+            "; ".join(problem.wanted for problem in problems),
+            found="; ".join(problem.found for problem in problems),
+            remedy="; ".join(problem.remedy for problem in problems),
         )
-    if WEIGHT_INDEX not in files:
-        weight_names(files, None, str(wanted))  # refuses pickles before a byte is fetched
-    # under the name it was asked for, so that the cache knows later, offline, what that name means
-    _download(wanted, [CONFIG])
-    pinned = _Repo(wanted.id, commit)
-    folder = _download(pinned, [CONFIG, WEIGHT_INDEX])
-    refuse_remote_code(str(wanted), read_json_object(folder / CONFIG))
-    _download(pinned, [*SMALL_FILES, TEMPLATES, *_weights_on_hub(wanted, folder, files)], show_bar=True)
-    return folder, commit
+    return plans
 
 
-def _weights_on_hub(wanted: _Repo, folder: Path, files: list[str]) -> list[str]:
-    """Names of the weight files to fetch, by the index if there is one."""
+def prepare(repo: HubRepo) -> Needed:
+    """Look a checkpoint or an adapter over and list the files it needs; of these only config and index are fetched.
+
+    Raises:
+        GatedError: The hub wants a licence accepted or a token.
+        CheckpointError: No such repository or revision, no safetensors, an index of files that are not there,
+            or remote code.
+        UnreachableError: The hub does not answer, or must not be asked.
+    """
+    listing = look_up(repo)
+    if lists_adapter(listing.files):
+        return _checked_access(Needed(listing, tuple(adapter_files(listing.files, str(repo))), {}))
+    if CONFIG not in listing.files:
+        raise CheckpointError(
+            f"{CONFIG} in {repo}",
+            found="none",
+            remedy="name the repository of a whole model in transformers' format, or of a LoRA adapter",
+        )
+    if WEIGHT_INDEX not in listing.files:
+        weight_names(listing.files, None, str(repo))  # refuses pickles before a byte is fetched
+    folder = download(listing, [name for name in (CONFIG, WEIGHT_INDEX) if name in listing.files])
+    config = read_json_object(folder / CONFIG)
+    refuse_remote_code(str(repo), config)
+    return _checked_access(Needed(listing, (*_small_files(listing), *_weights(listing, folder)), config))
+
+
+def _checked_access(needed: Needed) -> Needed:
+    """The same, provided the hub gives out what is missing; config and index may be older than the gate."""
+    if needed.listing.gated and needed.missing_bytes:
+        require_access(needed.listing.repo)
+    return needed
+
+
+def _small_files(listing: Listing) -> Iterator[str]:
+    return (name for name in listing.files if name in SMALL_FILES or fnmatch(name, TEMPLATES))
+
+
+def _weights(listing: Listing, folder: Path) -> list[str]:
+    """Names of the weight files, by the index if there is one."""
     index = folder / WEIGHT_INDEX
     index_text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else None
-    weights = weight_names(files, index_text, str(wanted))
-    missing = sorted(set(weights) - set(files))
+    weights = weight_names(listing.files, index_text, str(listing.repo))
+    missing = sorted(set(weights) - set(listing.files))
     if missing:
         raise CheckpointError(
-            f"the {len(weights)} weight files that the index of {wanted} names",
+            f"the {len(weights)} weight files that the index of {listing.repo} names",
             found=f"{len(missing)} are not on the hub: {', '.join(missing[:3])}",
             remedy="name another revision of it, or tell its publisher",
         )
     return weights
 
 
-def _from_cache(wanted: _Repo, reason: str) -> tuple[Path, str]:
-    folder = _cached_folder(wanted, reason, CONFIG)
+def likely_names(listing: Listing) -> tuple[str, ...]:
+    """The files a checkpoint probably needs, by their names alone: for a gate that is still closed.
+
+    Without the index nobody can be sure; repositories name the files that transformers reads `model*.safetensors`.
+    """
+    weights = [name for name in listing.files if fnmatch(name, "model*.safetensors") and "/" not in name]
+    others = [name for name in listing.files if name.endswith(".safetensors") and "/" not in name]
+    return (*_small_files(listing), *(weights or others))
+
+
+def _completed(needed: Needed, *, recheck: bool) -> Fetched:
+    listing, missing = needed.listing, needed.missing_bytes
     try:
-        inspect(folder)
+        folder = download(listing, needed.names, recheck=recheck, show_bar=True)
+    except UnreachableError as reason:
+        return _from_cache(listing.repo, str(reason), listing.snapshot)
+    remember(listing)
+    return Fetched(listing.repo, folder, listing.commit, missing)
+
+
+def _from_cache(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Fetched:
+    folder = find_cached(repo, reason, snapshot)
+    return Fetched(repo, folder, folder.name, 0)
+
+
+def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Path:
+    """The snapshot of a checkpoint in the cache, provided it is whole.
+
+    Args:
+        repo: As it was asked for.
+        reason: Why the hub is not asked.
+        snapshot: Where it lies; found by its name when not given.
+
+    Raises:
+        CheckpointError: It is not there, or in part only.
+    """
+    folder = snapshot or _cached_folder(repo, reason, "*.json")
+    try:
+        if not is_adapter(folder):
+            inspect(folder)
     except CheckpointError as error:
         raise CheckpointError(
-            f"a whole copy of {wanted} in the cache, as the hub cannot be asked ({reason})",
+            f"a whole copy of {repo} in the cache, as the hub cannot be asked ({reason})",
             found=error.found,
-            remedy="run the same command with a connection; files that are complete are kept",
+            remedy="run the same command with a connection; what was fetched is kept",
         ) from error
-    return folder, folder.name
+    return folder
+
+
+def _cached_folder(repo: HubRepo, reason: str, pattern: str) -> Path:
+    """The snapshot that the cache has, provided the files that match are there."""
+    try:
+        folder = snapshot_download(
+            repo.id,
+            repo_type=repo.kind,
+            revision=repo.revision,
+            allow_patterns=[pattern],
+            cache_dir=cache_folder(),
+            local_files_only=True,
+        )
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{repo} from the hub or from the cache",
+            found=f"{reason}; no copy in {cache_folder()}",
+            remedy="connect to the network once to fetch it, or name a local file or folder",
+        ) from error
+    return Path(folder)
 
 
 def fetch_dataset(repo: str, revision: str | None, pattern: str) -> tuple[list[Path], str]:
@@ -156,164 +262,30 @@ def fetch_dataset(repo: str, revision: str | None, pattern: str) -> tuple[list[P
 
     Raises:
         GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: No such repository, revision or file, or no connection and nothing in the cache.
-        StoreError: The disk is full or not writable.
+        CheckpointError: No such repository, revision or file, other content than the hub says, or no
+            connection and nothing in the cache.
+        InputError: The disk is too small.
+        StoreError: The disk filled up on the way, or is not writable.
     """
-    wanted = _Repo(repo, revision, "dataset")
+    wanted = HubRepo(repo, revision, "dataset")
     try:
-        commit, files = _list_files(wanted)
-        _require_match(wanted, pattern, files)
-        _download(wanted, [pattern], show_bar=True)
-        folder = _download(_Repo(repo, commit, "dataset"), [pattern])
-    except _UnreachableError as reason:
+        listing = look_up(wanted)
+        names = _matching(wanted, pattern, list(listing.files))
+        require_room(str(wanted), missing_bytes(listing, names))
+        folder = download(listing, names, show_bar=True)
+        remember(listing)
+    except UnreachableError as reason:
         folder = _cached_folder(wanted, str(reason), pattern)
-        _require_match(wanted, pattern, [path.relative_to(folder).as_posix() for path in folder.rglob("*")])
+        _matching(wanted, pattern, [path.relative_to(folder).as_posix() for path in folder.rglob("*")])
     return sorted(folder.glob(pattern)), folder.name
 
 
-def _require_match(wanted: _Repo, pattern: str, files: list[str]) -> None:
-    if not any(fnmatch(file, pattern) for file in files):
+def _matching(repo: HubRepo, pattern: str, files: Sequence[str]) -> list[str]:
+    names = [file for file in files if fnmatch(file, pattern)]
+    if not names:
         raise CheckpointError(
-            f"{pattern} in {wanted}",
+            f"{pattern} in {repo}",
             found=", ".join(files[:8]) or "no files",
-            remedy=f"fetch its files from {wanted.page} and name them instead",
+            remedy=f"fetch its files from {repo.page} and name them instead",
         )
-
-
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
-
-
-def _cache() -> Path:
-    """The library's cache folder, by the environment of now and not of its import."""
-    if folder := os.environ.get("HF_HUB_CACHE"):
-        return Path(folder).expanduser()
-    if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
-    return Path(constants.HF_HUB_CACHE)
-
-
-def _is_offline() -> bool:
-    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
-    return asked or constants.HF_HUB_OFFLINE
-
-
-def _list_files(wanted: _Repo) -> tuple[str, list[str]]:
-    """Commit sha and file names of a repository at a revision."""
-    if _is_offline():
-        raise _UnreachableError("HF_HUB_OFFLINE is set")
-    api = HfApi(endpoint=_endpoint())
-    ask = api.model_info if wanted.kind == "model" else api.dataset_info
-    with _errors_translated(wanted):
-        info = ask(wanted.id, revision=wanted.revision, timeout=INFO_TIMEOUT_S)
-    if info.sha is None:
-        raise CheckpointError(
-            f"the commit sha of {wanted}", found=f"none in {_endpoint()}'s answer", remedy="check HF_ENDPOINT"
-        )
-    return info.sha, sorted(sibling.rfilename for sibling in info.siblings or [])
-
-
-def _download(wanted: _Repo, patterns: list[str], *, show_bar: bool = False) -> Path:
-    """Fetch the files that match the patterns into the cache; those it holds are not fetched again."""
-    with _errors_translated(wanted):
-        folder = snapshot_download(
-            wanted.id,
-            repo_type=wanted.kind,
-            revision=wanted.revision,
-            allow_patterns=patterns,
-            cache_dir=_cache(),
-            endpoint=_endpoint(),
-            tqdm_class=None if show_bar and sys.stderr.isatty() else _NoBar,
-        )
-    return Path(folder)
-
-
-def _cached_folder(wanted: _Repo, reason: str, pattern: str) -> Path:
-    """The snapshot that the cache has, provided the files that match are there."""
-    try:
-        folder = snapshot_download(
-            wanted.id,
-            repo_type=wanted.kind,
-            revision=wanted.revision,
-            allow_patterns=[pattern],
-            cache_dir=_cache(),
-            local_files_only=True,
-        )
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(
-            f"{wanted} from the hub or from the cache",
-            found=f"{reason}; no copy in {_cache()}",
-            remedy="connect to the network once to fetch it, or name a local file or folder",
-        ) from error
-    return Path(folder)
-
-
-@contextmanager
-def _errors_translated(wanted: _Repo) -> Iterator[None]:
-    """What the library raises, as errors that say wanted, found and remedy."""
-    try:
-        yield
-    except GatedRepoError as error:
-        raise _gated(wanted, error) from error
-    except (RevisionNotFoundError, RepositoryNotFoundError) as error:
-        raise _not_there(wanted, error) from error
-    except OfflineModeIsEnabled as error:
-        raise _UnreachableError("HF_HUB_OFFLINE is set") from error
-    except HfHubHTTPError as error:
-        raise _refused(wanted, error) from error
-    except (ClientError, LocalEntryNotFoundError) as error:
-        raise _UnreachableError(f"{_endpoint()}: {_first_line(error)}") from error
-    except OSError as error:
-        raise _not_written(wanted, error) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _gated(wanted: _Repo, error: GatedRepoError) -> GatedError:
-    has_token = "authorization" in error.response.request.headers
-    return GatedError(
-        f"access to {wanted}, which is gated",
-        found="a token whose account was not granted access" if has_token else "no token",
-        remedy=f"accept the licence at {wanted.page}, then set HF_TOKEN to a token of that account",
-    )
-
-
-def _not_there(wanted: _Repo, error: HfHubHTTPError) -> CheckpointError:
-    if isinstance(error, RevisionNotFoundError):
-        return CheckpointError(
-            f"{wanted} on the hub",
-            found="the repository, but no such revision",
-            remedy=f"check the part after @ against the branches and tags at {wanted.page}",
-        )
-    return CheckpointError(
-        f"{wanted} on the hub",
-        found="no such repository, or a private one that your token does not open",
-        remedy=f"check the name at {wanted.page}; for a private one set HF_TOKEN; write ./ before the name of a folder",
-    )
-
-
-def _refused(wanted: _Repo, error: HfHubHTTPError) -> CheckpointError | _UnreachableError:
-    status = error.response.status_code
-    if status >= 500 or status == 429:
-        return _UnreachableError(f"{_endpoint()} answered HTTP {status}")
-    return CheckpointError(
-        f"{wanted} from {_endpoint()}",
-        found=f"HTTP {status}: {_first_line(error)}",
-        remedy="check HF_TOKEN: it may be mistyped or expired" if status in {401, 403} else "try again later",
-    )
-
-
-def _not_written(wanted: _Repo, error: OSError) -> StoreError | CheckpointError:
-    if error.errno in DISK_ERRORS:
-        return StoreError(
-            f"room for {wanted} in {_cache()}",
-            found=error.strerror or str(error),
-            remedy="free some space, or set HF_HUB_CACHE to a folder on another disk",
-        )
-    return CheckpointError(
-        f"all of {wanted} from {_endpoint()}",
-        found=_first_line(error),
-        remedy="run the same command again; files that are complete are kept",
-    )
+    return names

@@ -9,10 +9,21 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from provenance.architectures import Layout
+from provenance.checkpoints import TOKENIZER_CORES
 from provenance.errors import CheckpointError, InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -65,8 +76,10 @@ def load_model(
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what its report of the load would say is an error below
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model, info = _auto_class(config).from_pretrained(
             folder,
+            config=config,
             dtype=DTYPES[dtype],
             attn_implementation=attn_implementation,
             output_loading_info=True,
@@ -94,6 +107,14 @@ def load_model(
     return LoadedModel(model.eval().to(device), tokenizer, layout, stop_ids)
 
 
+def _auto_class(config: PreTrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
+    """What builds the model: some families with a vision tower (Mistral 3) are no causal models to `transformers`."""
+    causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    auto: type[AutoModelForCausalLM | AutoModelForImageTextToText]
+    auto = AutoModelForCausalLM if causal else AutoModelForImageTextToText
+    return auto
+
+
 def _stop_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     configured = config.eos_token_id if config else None
     listed = configured if isinstance(configured, list) else [configured]
@@ -106,12 +127,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     Raises:
         CheckpointError: There is none, or only a slow one, which has no character offsets.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"a tokenizer in {folder}", found=str(error), remedy="fetch tokenizer.json as well"
-        ) from error
+    tokenizer = _tokenizer(folder)
     if not tokenizer.is_fast:
         raise CheckpointError(
             "a fast tokenizer, whose character offsets place the answer",
@@ -122,6 +138,27 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     return tokenizer
+
+
+def vocabulary(folder: Path) -> dict[str, int] | None:
+    """Id of every token of a folder's tokenizer, fast or slow; None where the folder has no tokenizer at all.
+
+    Raises:
+        CheckpointError: The tokenizer is damaged.
+    """
+    if not any((folder / name).is_file() for name in TOKENIZER_CORES):
+        return None
+    words: dict[str, int] = _tokenizer(folder).get_vocab()
+    return words
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"a tokenizer in {folder}", found=str(error), remedy="fetch tokenizer.json as well"
+        ) from error
 
 
 def _check_device(dtype: str, device: str) -> None:

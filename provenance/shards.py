@@ -1,17 +1,38 @@
-"""Safetensors of a checkpoint folder, tensor by tensor.
+"""Safetensors of a checkpoint folder: whole tensors, or blocks of rows through one buffer.
 
-The one idea: a checkpoint is a mapping from tensor name to (file, slice); nothing is
-read before it is asked for, and nothing is kept. No model is built.
+The one idea: a checkpoint is a mapping from tensor name to bytes of a file; nothing is read before it
+is asked for, and nothing is kept. A stream reads into one buffer again and again: memory that was never
+touched costs more to get than the bytes cost to read, and mapped files would count as memory of ours.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from provenance.checkpoints import weight_files
 from provenance.errors import CheckpointError
+from provenance.headers import TORCH_DTYPES, TensorSlot, read_header
+from provenance.tensors import Rows
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """What tells a file from the one that its header was read from."""
+
+    size: int
+    """Bytes."""
+    modified_ns: int
+    """When it was last written to, as the file system says."""
+    inode: int
+    """Its number in the file system: another one when a new file took the name."""
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "_Stamp":
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 class Shards:
@@ -22,30 +43,31 @@ class Shards:
 
     Raises:
         CheckpointError: There are no safetensors, a shard of the index is missing, a file is
-            truncated, or one tensor name occurs in two files.
+            truncated or its header lies, or one tensor name occurs in two files.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file_of: dict[str, Path] = {}
-        self._shape_of: dict[str, tuple[int, ...]] = {}
-        self._dtype_of: dict[str, str] = {}
+        self._slot_of: dict[str, TensorSlot] = {}
+        self._stamp_of: dict[Path, _Stamp] = {}
         for path in weight_files(folder):
             self._read_header(path)
 
     def _read_header(self, path: Path) -> None:
-        with _opened(path) as file:
-            for name in file.keys():  # noqa: SIM118 - not a dict
-                if name in self._file_of:
-                    raise CheckpointError(
-                        "every tensor in one file",
-                        found=f"{name!r} in both {self._file_of[name].name} and {path.name} of {self.folder}",
-                        remedy="remove the files that do not belong to this checkpoint",
-                    )
-                part = file.get_slice(name)
-                self._file_of[name] = path
-                self._shape_of[name] = tuple(part.get_shape())
-                self._dtype_of[name] = str(part.get_dtype())
+        try:
+            self._stamp_of[path] = _Stamp.of(path.stat())
+            slots = read_header(path)
+        except OSError as error:
+            raise _not_whole(path, str(error)) from error
+        for name, slot in slots.items():
+            if name in self._file_of:
+                raise CheckpointError(
+                    "every tensor in one file",
+                    found=f"{name!r} in both {self._file_of[name].name} and {path.name} of {self.folder}",
+                    remedy="remove the files that do not belong to this checkpoint",
+                )
+            self._file_of[name], self._slot_of[name] = path, slot
 
     def names(self) -> list[str]:
         """Names of all tensors, sorted."""
@@ -54,34 +76,99 @@ class Shards:
     def __contains__(self, name: str) -> bool:
         return name in self._file_of
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, from the header."""
-        return self._shape_of[name]
-
-    def dtype(self, name: str) -> str:
-        """Storage dtype of a tensor as safetensors spells it, such as `BF16`."""
-        return self._dtype_of[name]
-
-    def read(self, name: str) -> torch.Tensor:
-        """One tensor in its storage dtype."""
-        if name not in self._file_of:
-            raise CheckpointError(
-                f"tensor {name!r} in {self.folder}",
-                found=f"{len(self._file_of)} tensors without it",
-                remedy="fetch the checkpoint again, or check that its config belongs to its weights",
-            )
-        with _opened(self._file_of[name]) as file:
-            tensor: torch.Tensor = file.get_tensor(name)
-            return tensor
-
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, from the header."""
+        return self._slot(name).shape
 
-def _opened(path: Path) -> safe_open:
-    try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"a whole safetensors file at {path}", found=str(error), remedy="fetch the file again"
-        ) from error
+    def dtype(self, name: str) -> str:
+        """Storage dtype of a tensor as safetensors spells it, such as `BF16`."""
+        return self._slot(name).dtype
+
+    def read(self, name: str) -> torch.Tensor:
+        """One whole tensor in its storage dtype, in memory of its own.
+
+        Raises:
+            CheckpointError: There is no such tensor, or its file is not the one it was.
+        """
+        slot = self._slot(name)
+        buffer = torch.empty(slot.stop - slot.start, dtype=torch.uint8)
+        with ExitStack() as stack:
+            self._fill(buffer, self._open(self._file_of[name], stack), slot.start, self._file_of[name])
+        return buffer.view(TORCH_DTYPES[slot.dtype]).view(slot.shape)
+
+    def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
+        """The wanted rows, one tensor after the other in the same order, in the storage dtype.
+
+        Every tensor is a view of the same memory, as large as the largest of them, and valid until the next one
+        is asked for. Each file is opened once.
+
+        Raises:
+            CheckpointError: There are no such rows, or a file is not the one it was.
+        """
+        spans = self._spans(wanted)
+        buffer = torch.empty(max((size for _, size in spans), default=0), dtype=torch.uint8)
+        with ExitStack() as stack:
+            files: dict[Path, int] = {}
+            for rows, (start, size) in zip(wanted, spans, strict=True):
+                path, slot = self._file_of[rows.name], self._slot_of[rows.name]
+                if path not in files:
+                    files[path] = self._open(path, stack)
+                block = buffer[:size]
+                self._fill(block, files[path], start, path)
+                yield block.view(TORCH_DTYPES[slot.dtype]).view(rows.stop - rows.start, *slot.shape[1:])
+
+    def _spans(self, wanted: Sequence[Rows]) -> list[tuple[int, int]]:
+        """First byte in the file and number of bytes of each piece."""
+        spans = []
+        for rows in wanted:
+            slot = self._slot(rows.name)
+            if not slot.shape or not 0 <= rows.start <= rows.stop <= slot.shape[0]:
+                raise CheckpointError(
+                    f"rows {rows.start} to {rows.stop} of {rows.name!r} in {self.folder}",
+                    found=f"a tensor of shape {slot.shape}",
+                    remedy="check that its config belongs to its weights",
+                )
+            spans.append((slot.start + rows.start * slot.row_bytes, (rows.stop - rows.start) * slot.row_bytes))
+        return spans
+
+    def _slot(self, name: str) -> TensorSlot:
+        if name not in self._slot_of:
+            raise CheckpointError(
+                f"tensor {name!r} in {self.folder}",
+                found=f"{len(self._slot_of)} tensors without it",
+                remedy="fetch the checkpoint again, or check that its config belongs to its weights",
+            )
+        return self._slot_of[name]
+
+    def _open(self, path: Path, stack: ExitStack) -> int:
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _not_whole(path, str(error)) from error
+        stack.callback(os.close, handle)
+        return handle
+
+    def _fill(self, buffer: torch.Tensor, handle: int, start: int, path: Path) -> None:
+        """Read as many bytes as the buffer has, and make sure that the file is still what it was."""
+        into = buffer.numpy().data
+        done = 0
+        try:
+            while done < len(into):  # one call reads at most 2 GB
+                count = os.preadv(handle, [into[done:]], start + done)
+                if count == 0:
+                    raise _not_whole(path, f"its end at byte {start + done:,}")
+                done += count
+            now = _Stamp.of(os.fstat(handle))
+        except OSError as error:
+            raise _not_whole(path, str(error)) from error
+        if now != self._stamp_of[path]:
+            raise _not_whole(path, "another size, age or place on the disk than when its header was read")
+
+
+def _not_whole(path: Path, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"a whole safetensors file at {path} that nobody changes meanwhile", found=found, remedy="fetch the file again"
+    )

@@ -1,67 +1,93 @@
-"""Neuron weights of a checkpoint, one row per neuron, straight from the shards.
+"""Neuron weights of a checkpoint, one row per neuron, from wherever its tensors come.
 
-The one idea: neuron j is row j of the gate and up projections and column j of the down
-projection, and everything downstream wants rows. The transpose happens here, once.
+The one idea: neuron j is a row of some stored tensors and a column of others, sometimes of a
+half of one, and everything downstream wants rows. Slicing and transposing happen here, once.
 """
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Shaped
 
-from provenance.architectures import Layout
+from provenance.architectures import Layout, NeuronSlice
 from provenance.errors import ArchitectureError
-from provenance.shards import Shards
+from provenance.tensors import Rows, TensorReader
+
+FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
+"""Storage dtypes whose numbers are the weights; 8-bit ones mean little without scales stored elsewhere."""
 
 
 class MlpWeights:
     """All tensors of one checkpoint, and its neurons by kind and layer.
 
     Args:
-        shards: The checkpoint's safetensors.
+        reader: The checkpoint's tensors.
         layout: Where its MLPs lie.
 
     Raises:
-        ArchitectureError: A projection's shape does not fit the sizes in config.json.
+        ArchitectureError: A projection's shape does not fit the sizes in config.json, or its
+            numbers are quantised.
     """
 
-    def __init__(self, shards: Shards, layout: Layout) -> None:
-        self._shards = shards
-        self._layout = layout
+    def __init__(self, reader: TensorReader, layout: Layout) -> None:
+        self.reader = reader
+        self.layout = layout
         self.layers = layout.layers
         self.d_m = layout.d_m
         self.d = layout.d
         self.kinds = layout.kinds
         for layer in range(layout.layers):
             for kind in layout.kinds:
-                self._check_shape(kind, layer)
+                self._check(layout.slice(kind, layer).name, layout.shape(kind))
 
-    def _check_shape(self, kind: str, layer: int) -> None:
-        name = self._layout.tensor(kind, layer)
-        wanted = (self.d, self.d_m) if kind == "down" else (self.d_m, self.d)
-        if self._shards.shape(name) != wanted:
+    def _check(self, name: str, wanted: tuple[int, int]) -> None:
+        if self.reader.shape(name) != wanted:
             raise ArchitectureError(
                 f"{name} of shape {wanted}, from config.json",
-                found=f"shape {self._shards.shape(name)}",
+                found=f"shape {self.reader.shape(name)}",
                 remedy="check that config.json belongs to these weights",
+            )
+        if self.reader.dtype(name) not in FLOAT_DTYPES:
+            raise ArchitectureError(
+                f"{name} in one of {', '.join(FLOAT_DTYPES)}",
+                found=f"{self.reader.dtype(name)}, whose scales lie in other tensors",
+                remedy="choose the checkpoint that is not quantised",
             )
 
     @property
     def dtype(self) -> str:
         """Storage dtype of the up-projection, as safetensors spells it."""
-        return self._shards.dtype(self._layout.tensor("up", 0))
+        return self.dtype_of(self.slice("up", 0).name)
+
+    def slice(self, kind: str, layer: int) -> NeuronSlice:
+        """Which rows of which tensor hold a projection."""
+        return self.layout.slice(kind, layer)
 
     def neurons(self, kind: str, layer: int) -> Shaped[torch.Tensor, "d_m d"]:
         """Weights of all neurons of a layer, one row each, in the storage dtype."""
-        weight = self._shards.read(self._layout.tensor(kind, layer))
-        return weight.T if kind == "down" else weight
+        part = self.slice(kind, layer)
+        if part.stop - part.start == self.reader.shape(part.name)[0]:
+            weight = self.reader.read(part.name)
+        else:
+            (weight,) = (rows.clone() for rows in self.stream([Rows(part.name, part.start, part.stop)]))
+        return weight.T if part.neurons == "columns" else weight
+
+    def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
+        """The wanted rows in order, each valid until the next is asked for; see `TensorReader`."""
+        return self.reader.stream(wanted)
 
     def tensor_names(self) -> list[str]:
         """Names of all tensors of the checkpoint, MLP or not."""
-        return self._shards.names()
+        return self.reader.names()
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
-        return self._shards.shape(name)
+        return self.reader.shape(name)
+
+    def dtype_of(self, name: str) -> str:
+        """Storage dtype of a tensor, as safetensors spells it."""
+        return self.reader.dtype(name)
 
     def tensor(self, name: str) -> torch.Tensor:
         """Any tensor of the checkpoint, in its storage dtype."""
-        return self._shards.read(name)
+        return self.reader.read(name)

@@ -1,6 +1,7 @@
 """Fixtures that several rooms use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded_llama(tiny_llama: Path) -> LoadedModel:
     """The tiny Llama checkpoint, loaded."""
     return load(tiny_llama)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of a tiny checkpoint of a model type, made once."""
+    folder = tmp_path_factory.mktemp("model-types")
+    return cache(lambda model_type: make_checkpoint(folder / model_type, model_type))
+
+
+@pytest.fixture(scope="session")
+def loaded_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str], LoadedModel]:
+    """The tiny checkpoint of a model type, loaded once."""
+    return cache(lambda model_type: load(checkpoint_of(model_type)))
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,22 @@ from provenance import __version__
 from provenance.cli import app
 
 COMMANDS = {
-    (): {"compare", "query", "figures", "report", "lab", "db"},
+    (): {
+        "compare", "lineage", "drift", "plan", "pull", "families", "query", "figures", "report", "lab", "db",
+    },
     ("compare",): {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--device", "--dtype", "--attn-implementation", "--batch-size", "--seed", "--json",
-        "--quiet",
+        "--quiet", "--family", "--weights-only", "--neurons", "--stream", "--dry-run",
     },
+    ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
+    ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
+    ("plan",): {
+        "--family", "--sets", "--train-per-class", "--test-per-class", "--device", "--dtype", "--json",
+    },
+    ("pull",): {"--family", "--dry-run", "--json"},
+    ("families",): {"--json"},
     ("query",): {"--db", "--run", "--format"},
     ("figures",): {"--db", "--out", "--run"},
     ("report",): {"--db", "--out", "--run"},
@@ -69,7 +78,6 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ("compare",),
         ("compare", "a", "b", "--no-such-option"),
         ("compare", "a", "b", "--samples", "0"),
         ("compare", "a", "b", "--dtype", "float8"),
@@ -84,6 +92,24 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
     result = invoke(*command)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Usage" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (("compare",), "neither"),
+        (("drift", "org/only-one"), "org/only-one"),
+        (("lineage", "a/b", "c/d", "--family", "gemma-3-4b"), "a/b c/d and --family gemma-3-4b"),
+        (("compare", "--family", "gema-3-4b"), "gema-3-4b"),
+        (("compare", "a/b", "c/d", "--weights-only"), "--weights-only alone"),
+        (("compare", "a/b", "c/d", "--neurons", "list.csv"), "--neurons alone"),
+        (("compare", "a/b", "c/d", "--stream"), "--stream"),
+    ],
+)
+def test_a_pair_that_is_not_named_and_options_that_stand_alone_are_refused(
+    command: tuple[str, ...], found: str
+) -> None:
+    assert found in refused(*command, code=2)[1]
 
 
 def test_json_is_one_object_with_the_keys_of_the_contract(undisturbed: Finished, pair: Pair) -> None:
@@ -269,7 +295,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0001" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0002" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

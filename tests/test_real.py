@@ -13,8 +13,7 @@ import torch
 from checkpoint_factory import load
 
 from analyses.drift import measure_drift
-from analyses.lineage import lineage
-from analyses.origin import Side
+from analyses.sides import Side, relate
 from provenance.capture import down_projections, forward, hooked, padded
 from provenance.checkpoints import CheckpointRef, resolve
 from provenance.models import load_tokenizer
@@ -37,8 +36,7 @@ def side(stage: Stage) -> Side:
 
 def test_the_child_is_a_descendant() -> None:
     base, child = side("base"), side("instruct")
-    vocabularies = [load_tokenizer(s.checkpoint.folder).get_vocab() for s in (base, child)]
-    found = lineage(base.weights, child.weights, *vocabularies, sample=16)
+    found = relate(base, child, seed=0)
     assert found.verdict == "descendant"
     assert found.self_match > 0.99
     assert found.same_tokenizer

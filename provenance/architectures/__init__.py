@@ -1,9 +1,10 @@
 """Where the MLPs of a model family lie, as data.
 
-Every `*.toml` beside this file describes one layout: the tensor names of gate, up and
-down projection below `prefix + layer`, and the prefixes under which the text decoder is
-stored. Adding a family is adding a file. A vision tower whose MLPs have the same names
-lies under another prefix and is never matched.
+Every `*.toml` beside this file describes one layout: which keys of config.json give the
+sizes, the prefixes under which the text decoder is stored, and for each projection of a
+neuron its tensor below `prefix + layer`, whether neurons are its rows or its columns, and
+which half of a fused tensor it is. Adding a family is adding a file. A vision tower whose
+MLPs have the same names lies under another prefix and is never matched.
 """
 
 import re
@@ -11,12 +12,45 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from provenance.errors import ArchitectureError
 
 _EXPERT_NAMES = re.compile(r"expert|block_sparse_moe|\.router\.|\bmoe\b")
 _NAMES_SHOWN = 5
+
+KINDS = ("gate", "up", "down")
+"""Projections that a neuron may have, in the order in which they are always named."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where one projection of a neuron lies inside an MLP; a table of a family's file."""
+
+    weight: str
+    """Name of the weight below the MLP."""
+    neurons: Literal["rows", "columns"]
+    """Which axis of the stored weight runs over neurons."""
+    half: Literal["first", "second"] | None = None
+    """Of a weight that holds two projections one below the other: which rows; None for a weight of its own."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How config.json says a size."""
+
+    key: str
+    """The key that gives it."""
+    fallback: str | None = None
+    """The key to derive it from where `key` is absent or null."""
+    times: int = 1
+    """How many times the fallback."""
+
+    def read(self, config: Mapping[str, Any]) -> int:
+        """The size; KeyError, TypeError or ValueError where config.json does not say it."""
+        if self.fallback is not None and config.get(self.key) is None:
+            return self.times * int(config[self.fallback])
+        return int(config[self.key])
 
 
 @dataclass(frozen=True)
@@ -27,22 +61,36 @@ class Family:
     """File name without suffix."""
     model_types: tuple[str, ...]
     """Values of `model_type` in config.json that use the layout."""
-    kinds: tuple[str, ...]
-    """Projections that belong to a neuron, in the order gate, up, down."""
     layer: str
     """Path of a layer's MLP below the prefix, with `{layer}`."""
-    suffixes: dict[str, str]
-    """By kind: name of the projection's weight below the MLP."""
     prefixes: tuple[str, ...]
-    """Where the text decoder may lie."""
+    """Where the text decoder may lie, on disk and in the loaded model; the empty one is a file without outer model."""
+    sizes: dict[str, Size]
+    """How config.json says `layers`, `d_m` and `d`."""
+    projections: dict[str, Projection]
+    """What belongs to a neuron, in the order gate, up, down; no gate in an ungated MLP."""
+
+
+@dataclass(frozen=True)
+class NeuronSlice:
+    """The rows of a stored tensor that hold one projection of one layer, and nothing else."""
+
+    name: str
+    """Name of the tensor on disk."""
+    start: int
+    """First row of the tensor."""
+    stop: int
+    """Row after the last one."""
+    neurons: Literal["rows", "columns"]
+    """Which axis of these rows runs over neurons."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """The MLPs of one checkpoint: sizes and names."""
 
-    family: str
-    """Which description matched."""
+    family: Family
+    """The description that matched."""
     model_type: str
     """As in config.json."""
     layers: int
@@ -51,20 +99,29 @@ class Layout:
     """Neurons per layer (intermediate size)."""
     d: int
     """Width of the residual stream (hidden size)."""
-    kinds: tuple[str, ...]
-    """Projections that belong to a neuron."""
     prefix: str
-    """Where the text decoder lies on disk."""
-    layer: str
-    """Path of a layer's MLP below a prefix, with `{layer}`."""
-    suffixes: dict[str, str]
-    """By kind: name of the projection's weight below the MLP."""
-    prefixes: tuple[str, ...]
-    """Every prefix the family is known under; a loaded model may use another than the disk."""
+    """Where the text decoder lies on disk; a loaded model may have it under another of the family's prefixes."""
 
-    def tensor(self, kind: str, layer: int) -> str:
-        """Name of a projection's weight on disk."""
-        return self.prefix + self.layer.format(layer=layer) + self.suffixes[kind]
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Projections that belong to a neuron, in the order gate, up, down."""
+        return tuple(self.family.projections)
+
+    def slice(self, kind: str, layer: int) -> NeuronSlice:
+        """Which rows of which tensor hold a projection on disk."""
+        part = self.family.projections[kind]
+        name = self.prefix + self.family.layer.format(layer=layer) + part.weight
+        if part.neurons == "columns":
+            return NeuronSlice(name, 0, self.d, "columns")
+        start = self.d_m if part.half == "second" else 0
+        return NeuronSlice(name, start, start + self.d_m, "rows")
+
+    def shape(self, kind: str) -> tuple[int, int]:
+        """Shape of the stored tensor that holds a projection, with whatever else it holds."""
+        part = self.family.projections[kind]
+        if part.neurons == "columns":
+            return self.d, self.d_m
+        return (self.d_m if part.half is None else 2 * self.d_m), self.d
 
     def down_modules(self, module_names: Collection[str]) -> list[str]:
         """Names of the down-projection modules in a loaded model, layer by layer.
@@ -72,9 +129,9 @@ class Layout:
         Raises:
             ArchitectureError: Under no known prefix does every layer have one.
         """
-        suffix = self.suffixes["down"].removesuffix(".weight")
-        for prefix in self.prefixes:
-            names = [prefix + self.layer.format(layer=layer) + suffix for layer in range(self.layers)]
+        suffix = self.family.projections["down"].weight.removesuffix(".weight")
+        for prefix in self.family.prefixes:
+            names = [prefix + self.family.layer.format(layer=layer) + suffix for layer in range(self.layers)]
             if all(name in module_names for name in names):
                 return names
         raise ArchitectureError(
@@ -92,14 +149,13 @@ def families() -> list[Family]:
 
 def _parse(name: str, text: str) -> Family:
     data = tomllib.loads(text)
-    kinds = tuple(data["kinds"])
     return Family(
         name,
         tuple(data["model_types"]),
-        kinds,
         data["layer"],
-        {kind: data[kind] for kind in kinds},
         tuple(data["prefixes"]),
+        {size: Size(**({"key": rule} if isinstance(rule, str) else rule)) for size, rule in data["sizes"].items()},
+        {kind: Projection(**data[kind]) for kind in KINDS if kind in data},
     )
 
 
@@ -120,20 +176,23 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
             remedy="describe its layout in a file under provenance/architectures",
         )
     family = known[model_type]
-    text = config.get("text_config") or config
+    layers, d_m, d = _sizes(family, config.get("text_config") or config)
+    prefix = _prefix_on_disk(family, layers, tensor_names)
+    _refuse_further_layers(prefix + family.layer.format(layer=layers), layers, tensor_names)
+    return Layout(family, model_type, layers, d_m, d, prefix)
+
+
+def _sizes(family: Family, config: Mapping[str, Any]) -> tuple[int, int, int]:
     try:
-        layers, d_m, d = (int(text[k]) for k in ("num_hidden_layers", "intermediate_size", "hidden_size"))
+        layers, d_m, d = (family.sizes[size].read(config) for size in ("layers", "d_m", "d"))
     except (KeyError, TypeError, ValueError) as error:
+        keys = [size.key for size in family.sizes.values()]
         raise ArchitectureError(
-            "num_hidden_layers, intermediate_size and hidden_size as whole numbers in config.json",
+            f"{', '.join(keys[:-1])} and {keys[-1]} as whole numbers in config.json",
             found=f"{type(error).__name__}: {error}",
             remedy="fetch the checkpoint again",
         ) from error
-    prefix = _prefix_on_disk(family, layers, tensor_names)
-    _refuse_further_layers(prefix + family.layer.format(layer=layers), layers, tensor_names)
-    return Layout(
-        family.name, model_type, layers, d_m, d, family.kinds, prefix, family.layer, family.suffixes, family.prefixes
-    )
+    return layers, d_m, d
 
 
 def _refuse_experts(model_type: str, tensor_names: Collection[str]) -> None:
@@ -161,9 +220,9 @@ def _prefix_on_disk(family: Family, layers: int, tensor_names: Collection[str]) 
     missing: list[str] = []
     for prefix in family.prefixes:
         wanted = [
-            prefix + family.layer.format(layer=layer) + family.suffixes[kind]
+            prefix + family.layer.format(layer=layer) + part.weight
             for layer in range(layers)
-            for kind in family.kinds
+            for part in family.projections.values()
         ]
         absent = [name for name in wanted if name not in present]
         if not absent:

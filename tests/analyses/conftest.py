@@ -1,44 +1,79 @@
 """Checkpoints in memory and features with planted neurons, for all analysis tests."""
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import torch
 
+from provenance.architectures import NeuronSlice
 from provenance.features import Features
+from provenance.headers import TORCH_DTYPES
+from provenance.tensors import Rows
 
 
 @dataclass
 class MemoryWeights:
-    """A `WeightSource` that hands out copies and counts how many of them are alive."""
+    """A `WeightSource` that hands out copies, counts how many of them are alive, and takes streamed ones back."""
 
     tensors: dict[str, torch.Tensor]
     kinds: tuple[str, ...] = ("gate", "up", "down")
+    columns: tuple[str, ...] = ()
+    """Kinds whose tensors are stored (d, d_m); those of the others (d_m, d)."""
     alive: int = 0
     most_alive: int = 0
     reads: list[str] = field(default_factory=list)
+    """Names of tensors that were handed out whole."""
+    streamed: list[Rows] = field(default_factory=list)
+    """Rows that were asked for in streams."""
 
     @property
     def layers(self) -> int:
-        """Layers that have an up-projection."""
-        return sum(name.endswith(".up") for name in self.tensors)
+        """Layers that have an up-projection, by itself or with the gate in one tensor."""
+        return sum(name.endswith((".up", ".gate_up")) for name in self.tensors)
 
     @property
     def d_m(self) -> int:
         """Neurons per layer."""
-        return self.tensors["0.up"].shape[0]
+        return self._mlp_shape[0]
 
     @property
     def d(self) -> int:
         """Width."""
-        return self.tensors["0.up"].shape[1]
+        return self._mlp_shape[1]
+
+    @property
+    def _mlp_shape(self) -> tuple[int, int]:
+        if "0.gate_up" in self.tensors:
+            rows, d = self.tensors["0.gate_up"].shape
+            return rows // 2, d
+        rows, width = self.tensors["0.up"].shape
+        return (width, rows) if "up" in self.columns else (rows, width)
+
+    def slice(self, kind: str, layer: int) -> NeuronSlice:
+        """Where a projection lies."""
+        fused = f"{layer}.gate_up"
+        if kind != "down" and fused in self.tensors:
+            first = self.d_m * (kind == "up")
+            return NeuronSlice(fused, first, first + self.d_m, "rows")
+        name = f"{layer}.{kind}"
+        return NeuronSlice(name, 0, self.tensors[name].shape[0], "columns" if kind in self.columns else "rows")
 
     def neurons(self, kind: str, layer: int) -> torch.Tensor:
         """One weight, a row per neuron."""
-        return self._lend(f"{layer}.{kind}")
+        place = self.slice(kind, layer)
+        rows = self._lend(place.name)[place.start : place.stop]
+        return rows.T if place.neurons == "columns" else rows
+
+    def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
+        """Rows one after the other; what was handed out before is overwritten, as a reused buffer would be."""
+        for rows in wanted:
+            self.streamed.append(rows)
+            lent = self.tensors[rows.name][rows.start : rows.stop].clone()
+            yield lent
+            lent.view(torch.uint8).fill_(0x55)
 
     def tensor_names(self) -> list[str]:
         """All names."""
@@ -47,6 +82,10 @@ class MemoryWeights:
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape, without a read."""
         return tuple(self.tensors[name].shape)
+
+    def dtype_of(self, name: str) -> str:
+        """Storage dtype, without a read."""
+        return next(spelling for spelling, dtype in TORCH_DTYPES.items() if dtype == self.tensors[name].dtype)
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor."""
@@ -79,7 +118,7 @@ def make_checkpoint(
 
 def change_checkpoint(source: MemoryWeights, change: Callable[[str, torch.Tensor], torch.Tensor]) -> MemoryWeights:
     """The same names, each tensor passed through `change(name, tensor)`."""
-    return MemoryWeights({n: change(n, t.clone()) for n, t in source.tensors.items()}, source.kinds)
+    return MemoryWeights({n: change(n, t.clone()) for n, t in source.tensors.items()}, source.kinds, source.columns)
 
 
 def make_features(

@@ -8,14 +8,16 @@ from scipy.stats import chisquare
 
 from analyses import controls
 from analyses.controls import (
-    can_exclude,
     distinct_draws,
+    excluded_from_controls,
     layer_counts,
     neuron_sets,
     null_distribution,
     permutation_p,
 )
 from provenance.errors import InputError, PairError
+
+NONE = np.empty(0, dtype=np.int64)
 
 
 @pytest.mark.parametrize("floyd_limit", [0, 64])
@@ -40,14 +42,14 @@ def test_draws_are_distinct_and_in_range(n: int, k: int, monkeypatch: pytest.Mon
 
 def test_layer_matched_sets_have_the_reference_s_number_in_every_layer() -> None:
     reference = np.array([0, 3, 9, 21, 22, 23])
-    sets = neuron_sets("layer_matched", reference, 3, 10, K=40, rng=np.random.default_rng(1), exclude_reference=False)
+    sets = neuron_sets("layer_matched", reference, 3, 10, K=40, rng=np.random.default_rng(1), excluded=NONE)
     assert sets.shape == (40, 6)
     for row in sets:
         assert layer_counts(row, 3, 10).tolist() == [3, 0, 3]
 
 
 def test_random_sets_are_not_layer_matched_and_cover_all_layers() -> None:
-    sets = neuron_sets("random", np.arange(5), 4, 10, K=60, rng=np.random.default_rng(1), exclude_reference=False)
+    sets = neuron_sets("random", np.arange(5), 4, 10, K=60, rng=np.random.default_rng(1), excluded=NONE)
     assert set((sets // 10).ravel().tolist()) == {0, 1, 2, 3}
 
 
@@ -55,8 +57,8 @@ def test_random_sets_are_not_layer_matched_and_cover_all_layers() -> None:
 def test_an_excluded_reference_never_comes_back_and_an_allowed_one_does(kind: controls.ControlKind) -> None:
     reference = np.array([0, 1, 2, 3])
     kept_out, allowed = (
-        neuron_sets(kind, reference, 2, 10, K=200, rng=np.random.default_rng(2), exclude_reference=exclude)
-        for exclude in (True, False)
+        neuron_sets(kind, reference, 2, 10, K=200, rng=np.random.default_rng(2), excluded=excluded)
+        for excluded in (reference, NONE)
     )
     assert not np.isin(kept_out, reference).any()
     assert np.isin(allowed, reference).any()
@@ -64,15 +66,22 @@ def test_an_excluded_reference_never_comes_back_and_an_allowed_one_does(kind: co
 
 def test_too_few_neurons_beside_the_reference_are_refused_and_foreseen() -> None:
     reference = np.arange(6)
-    assert not can_exclude(reference, 2, 10)
-    assert can_exclude(np.arange(5), 2, 10)
+    assert excluded_from_controls(reference, NONE, 2, 10).size == 0
+    assert excluded_from_controls(np.arange(5), NONE, 2, 10).tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(InputError, match="4 left to draw from"):
-        neuron_sets("layer_matched", reference, 2, 10, K=2, rng=np.random.default_rng(0), exclude_reference=True)
+        neuron_sets("layer_matched", reference, 2, 10, K=2, rng=np.random.default_rng(0), excluded=reference)
+
+
+def test_a_neuron_without_a_counterpart_is_in_no_control_set() -> None:
+    unmapped = np.array([0, 1, 2, 11])
+    excluded = excluded_from_controls(np.array([5, 12]), unmapped, 2, 10)
+    assert excluded.tolist() == [0, 1, 2, 5, 11, 12]
+    crowded = excluded_from_controls(np.arange(4, 8), unmapped, 2, 10)  # 4 of the 7 mapped ones of a layer
+    assert crowded.tolist() == unmapped.tolist()
 
 
 def test_an_empty_reference_has_empty_control_sets() -> None:
-    none = np.empty(0, dtype=np.int64)
-    sets = neuron_sets("layer_matched", none, 2, 10, K=3, rng=np.random.default_rng(0), exclude_reference=True)
+    sets = neuron_sets("layer_matched", NONE, 2, 10, K=3, rng=np.random.default_rng(0), excluded=NONE)
     assert sets.shape == (3, 0)
 
 

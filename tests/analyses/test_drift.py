@@ -11,93 +11,27 @@ import pytest
 import torch
 from scipy.stats import kstest, ttest_ind
 
-from analyses import drift as drift_module
 from analyses.controls import layer_counts
 from analyses.drift import (
-    compare_rows,
     matched_mean_ranks,
     matched_moments,
     measure_drift,
-    one_minus_cosine,
     rounding_floor,
     summarise_drift,
     welch_p,
 )
-from analyses.ranks import stability_rank
+from analyses.ranks import combined_delta, stability_rank
 from analyses.results import NeuronDrift
+from analyses.row_sums import one_minus_cosine
 from provenance.errors import ArchitectureError, NonFiniteError, PairError
 
 Make = Callable[..., Any]
-
-
-def rotated(rows: torch.Tensor, phi: float, seed: int = 0) -> torch.Tensor:
-    """Each row turned by phi in the plane of itself and a random direction, norm kept; float64."""
-    rows = rows.double()
-    other = torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    unit = rows / rows.norm(dim=1, keepdim=True)
-    other -= (other * unit).sum(dim=1, keepdim=True) * unit
-    other /= other.norm(dim=1, keepdim=True)
-    return rows.norm(dim=1, keepdim=True) * (math.cos(phi) * unit + math.sin(phi) * other)
 
 
 def ranked(ranks: np.ndarray) -> NeuronDrift:
     """A drift of which only the ranks matter."""
     zeros = np.zeros(ranks.size)
     return NeuronDrift(None, zeros, zeros, -ranks, ranks, zeros, zeros, zeros, zeros, np.zeros(ranks.size, bool), 1e-16)
-
-
-@pytest.mark.parametrize("phi", [2.0, 0.3, 1e-3, 1e-6])
-def test_a_planted_rotation_gives_one_minus_cos_phi(phi: float) -> None:
-    rows = torch.randn(20, 300, generator=torch.Generator().manual_seed(1)).double()
-    expected = 2 * math.sin(phi / 2) ** 2  # = 1 - cos phi, without its cancellation
-    # Unit vectors differ by phi with an absolute error near 1e-16, so by 2e-10 relatively at 1e-6.
-    np.testing.assert_allclose(one_minus_cosine(rows, rotated(rows, phi)), expected, rtol=2e-9)
-
-
-def test_float32_would_fail_at_the_smallest_rotation() -> None:
-    rows = torch.randn(20, 300, generator=torch.Generator().manual_seed(1)).double()
-    turned = rotated(rows, 1e-6)
-    expected = 2 * math.sin(5e-7) ** 2
-    in_float32 = 1 - torch.nn.functional.cosine_similarity(rows.float(), turned.float())
-    assert (np.abs(in_float32.numpy() / expected - 1) > 0.5).all()
-    naive_float64 = 1 - torch.nn.functional.cosine_similarity(rows, turned)
-    assert np.abs(naive_float64.numpy() / expected - 1).max() > 1e-5
-
-
-def test_rows_equal_the_definition_across_blocks_strides_and_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift_module, "BLOCK_ELEMENTS", 50)  # three rows of 16 at a time
-    generator = torch.Generator().manual_seed(2)
-    a = torch.randn(16, 11, generator=generator).T  # strided, as a transposed down-projection comes
-    b = torch.randn(11, 16, generator=generator).bfloat16()
-    before = a.clone()
-    result = compare_rows(a, b)
-    u, v = a.double().numpy(), b.double().numpy()
-    for j in range(11):
-        norm_u, norm_v = np.sqrt(u[j] @ u[j]), np.sqrt(v[j] @ v[j])
-        assert result.delta[j] == pytest.approx(1 - u[j] @ v[j] / (norm_u * norm_v), rel=1e-12)
-        assert result.norm_a[j] == pytest.approx(norm_u, rel=1e-14)
-        assert result.norm_b[j] == pytest.approx(norm_v, rel=1e-14)
-    assert torch.equal(a, before)
-
-
-def test_float64_weights_are_not_changed_by_being_compared() -> None:
-    a = torch.randn(3, 4, dtype=torch.float64)
-    before = a.clone()
-    compare_rows(a, a * 2)
-    assert torch.equal(a, before)
-
-
-def test_zero_rows_have_the_distances_that_the_docstring_fixes() -> None:
-    zero, one = torch.zeros(1, 3), torch.ones(1, 3)
-    rows_a, rows_b = torch.cat([zero, zero, one, one]), torch.cat([zero, one, zero, one])
-    result = compare_rows(rows_a, rows_b)
-    assert result.delta.tolist() == [0.0, 1.0, 1.0, 0.0]
-    assert result.equal.tolist() == [True, False, False, True]
-
-
-def test_opposite_rows_have_distance_two_and_scaled_ones_zero() -> None:
-    a = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
-    np.testing.assert_allclose(one_minus_cosine(a, a * torch.tensor([[-1.0], [2.0]])), [2.0, 0.0], atol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
@@ -154,29 +88,68 @@ def test_an_ungated_pair_has_no_gate(checkpoint: Make) -> None:
     assert measure_drift(checkpoint(gated=False), checkpoint(gated=False, seed=1)).delta_gate is None
 
 
-@pytest.mark.parametrize(("layers", "d_m"), [(3, 40), (7, 5)])
-def test_no_more_than_two_tensors_of_a_model_are_ever_alive(checkpoint: Make, layers: int, d_m: int) -> None:
-    base, tuned = checkpoint(layers=layers, d_m=d_m), checkpoint(layers=layers, d_m=d_m, seed=1)
-    measure_drift(base, tuned)
-    for source in (base, tuned):
-        assert len(source.reads) == 3 * layers  # each tensor once
-        assert source.most_alive <= 2
-        assert source.alive == 0
-
-
-def test_the_count_of_live_tensors_would_see_a_hoarder(checkpoint: Make) -> None:
-    source = checkpoint()
-    hoard = [source.neurons("up", layer)[1:].T for layer in range(3)]  # views, as a careless caller keeps them
-    assert source.most_alive == 3
-    del hoard
-    assert source.alive == 0
-
-
 @pytest.mark.parametrize("other", [{"layers": 2}, {"d_m": 41}, {"d": 16}, {"gated": False}])
 def test_pairs_of_different_shape_are_refused_with_both_shapes(checkpoint: Make, other: dict[str, Any]) -> None:
     with pytest.raises(PairError, match=r"3 layers of 40 neurons, width 32") as error:
         measure_drift(checkpoint(), checkpoint(**other))
     assert "layers of" in error.value.found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_ranks_are_those_of_the_definition_in_float64(checkpoint: Make, changed: Make, dtype: torch.dtype) -> None:
+    """Neuron by neuron, also where changes are a thousandth of the weights; float32 arithmetic has another order."""
+    base = changed(checkpoint(d_m=300, d=64), lambda _, t: t.to(dtype))
+    noise = torch.Generator().manual_seed(21)
+
+    def nudged(_: str, tensor: torch.Tensor) -> torch.Tensor:
+        return (tensor.double() * (1 + 1e-3 * torch.randn(tensor.shape, generator=noise).double())).to(dtype)
+
+    tuned = changed(base, nudged)
+
+    def ranks(one_minus: Callable[[torch.Tensor, torch.Tensor], np.ndarray]) -> np.ndarray:
+        deltas = [
+            np.concatenate([one_minus(base.neurons(kind, n), tuned.neurons(kind, n)) for n in range(3)])
+            for kind in ("up", "down")
+        ]
+        return stability_rank(combined_delta(*deltas))
+
+    measured = measure_drift(base, tuned).stability_rank
+    np.testing.assert_array_equal(measured, ranks(one_minus_cosine))
+    in_float32 = ranks(lambda a, b: 1 - torch.nn.functional.cosine_similarity(a.float(), b.float()).double().numpy())
+    assert (in_float32 != measured).mean() > 0.5
+
+
+def test_neurons_without_a_counterpart_have_no_drift_and_no_part_in_ranks(checkpoint: Make, changed: Make) -> None:
+    """The others' ranks are those of a model that has only them."""
+    base = checkpoint()
+    tuned = changed(base, lambda n, t: t + 0.01 * torch.randn(t.shape, generator=torch.Generator().manual_seed(len(n))))
+    lost = np.array([0, 39, 40, 77])
+    base_ids = np.arange(120)
+    base_ids[lost] = -1
+    result, whole = measure_drift(base, tuned, base_ids), measure_drift(base, tuned)
+    kept = np.delete(np.arange(120), lost)
+    for values in (result.delta_gate, result.delta_up, result.delta_down, result.delta, result.norm_up_base):
+        assert np.flatnonzero(np.isnan(values)).tolist() == lost.tolist()
+    np.testing.assert_allclose(result.delta_up[kept], whole.delta_up[kept], rtol=1e-10)
+    expected = combined_delta(whole.delta_up[kept], whole.delta_down[kept])
+    np.testing.assert_allclose(result.delta[kept], expected, rtol=1e-6)
+    np.testing.assert_array_equal(result.stability_rank[kept], stability_rank(expected))
+    assert np.isnan(result.stability_rank[lost]).all()
+    same = measure_drift(base, base, base_ids)
+    assert np.flatnonzero(~same.identical).tolist() == lost.tolist()
+
+
+@pytest.mark.parametrize(
+    "base_ids", [np.arange(119), np.full(120, 120), np.full(120, -2)], ids=["too few", "too large", "negative"]
+)
+def test_a_mapping_of_another_pair_is_refused(checkpoint: Make, base_ids: np.ndarray) -> None:
+    with pytest.raises(PairError, match="each of 120 neurons"):
+        measure_drift(checkpoint(), checkpoint(seed=1), base_ids)
+
+
+def test_a_mapping_between_widths_is_refused(checkpoint: Make) -> None:
+    with pytest.raises(PairError, match="width 16"):
+        measure_drift(checkpoint(), checkpoint(d=16), np.arange(120))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -305,6 +278,43 @@ def test_a_test_that_could_not_succeed_has_no_power(ranks: np.ndarray, h: list[i
     result = summarise_drift(ranked(ranks), np.array(h, dtype=np.int64), 4, 10, draws=500)
     assert result.verdict == "no power"
     assert why in result.reason
+
+
+def unmapped(ranks: np.ndarray, lost: list[int]) -> NeuronDrift:
+    """A drift in which some neurons have no counterpart."""
+    ranks = ranks.copy()
+    ranks[lost] = np.nan
+    return ranked(ranks)
+
+
+def test_unmapped_neurons_are_in_no_control_and_are_counted() -> None:
+    """The result is that of the same layers without them, and says how many H-Neurons are missing."""
+    rng = np.random.default_rng(12)
+    ranks = rng.random(40)
+    lost, h = [1, 2, 3, 13, 27], np.array([2, 5, 11, 33])
+    result = summarise_drift(unmapped(ranks, lost), h, 4, 10, draws=4000)
+    assert "1 of 4 H-Neurons have no counterpart" in result.reason
+    assert result.k == 3
+    assert result.mean_stability_rank == pytest.approx(ranks[[5, 11, 33]].mean())
+    layer_means = [np.delete(ranks, lost)[start:stop].mean() for start, stop in ((0, 7), (7, 16), (25, 35))]
+    assert result.matched_null.mean == pytest.approx(np.mean(layer_means), abs=0.02)
+    everyone = np.delete(np.arange(40), [*lost, 5, 11, 33])
+    expected = ttest_ind(ranks[[5, 11, 33]], ranks[everyone], equal_var=False, alternative="greater").pvalue
+    assert result.p_t == pytest.approx(expected, rel=1e-12)
+    mean, sd = matched_moments(unmapped(ranks, lost).stability_rank.reshape(4, 10), np.array([1, 1, 0, 1]))
+    assert mean == pytest.approx(np.mean(layer_means), rel=1e-12)
+    assert sd == pytest.approx(np.std(result.matched_null.draws), rel=0.05)
+
+
+def test_h_neurons_that_are_all_unmapped_leave_nothing_to_test() -> None:
+    result = summarise_drift(unmapped(np.linspace(0, 1, 40), [4, 5]), np.array([4, 5]), 4, 10, draws=50)
+    assert (result.verdict, result.k) == ("no power", 0)
+    assert "2 of 2 H-Neurons have no counterpart" in result.reason
+
+
+def test_share_identical_counts_mapped_neurons_only() -> None:
+    drift = replace(unmapped(np.linspace(0, 1, 40), list(range(20))), identical=np.arange(40) >= 30)
+    assert summarise_drift(drift, np.array([25]), 4, 10, draws=50).share_identical == 0.5
 
 
 def test_share_identical_and_floor_are_passed_on() -> None:

@@ -3,23 +3,24 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from checkpoint_factory import make_checkpoint, tuned_copy
+from checkpoint_factory import make_checkpoint, make_speaker, permuted_copy, tuned_copy, write_questions
 from memory_logs import MemoryWorkspace, Silent
 
+from analyses.clock import Clock
 from analyses.job import Job
-from analyses.origin import Clock, Side, _as_far_as_aligned, _decided_by, check_pair, compare, question_pools
-from analyses.results import DriftResult, LineageResult, OverlapResult, TransferResult
+from analyses.measured import measure_pair
+from analyses.origin import _as_far_as_aligned, _decided_by, compare, question_pools
+from analyses.results import OriginReport, TransferResult
+from analyses.sides import Side, check_pair
 from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import PairError, SplitError
 from provenance.intervals import Estimate
-from provenance.questions import QuestionSet
+from provenance.questions import QuestionSet, load_questions
 from provenance.records import Question, Stage
 
-PERMUTED = LineageResult("descendant, neurons permuted", 0.5, 10, (), (), {"up": 0.1}, 0.0, 0.99, 8, True, 1.0)
 SUPPORTED = TransferResult("set", Estimate(0.9, 0.8, 1.0, 40), 20, 20, {}, "supported", "AUROC 0.9")
-STABLE = DriftResult(5, 0.9, None, 0.4, 0.01, 0.01, 0.1, 0.7, 0.0, 1e-6, "supported", "p = 0.01")
-SHARED = OverlapResult(5, 5, 4, 0.7, 0.1, 0.001, 0.4, "supported", "4 shared")
 
 
 def make_set(name: str, start: int, count: int = 40) -> QuestionSet:
@@ -46,10 +47,52 @@ def test_a_second_set_that_repeats_training_questions_is_refused() -> None:
         question_pools([make_set("first", 0), make_set("second", 30)], Job("b", "i").settings())
 
 
-def test_pairs_of_other_shape_are_refused(tiny_llama: Path, tmp_path: Path) -> None:
-    wider = make_checkpoint(tmp_path / "wider", intermediate_size=32)
+def test_pairs_of_another_width_are_refused_at_once(tiny_llama: Path, tmp_path: Path) -> None:
+    other = make_checkpoint(tmp_path / "other", hidden_size=32)
+    with pytest.raises(PairError, match="width 16"):
+        check_pair(side("base", tiny_llama), side("instruct", other))
+
+
+def test_strangers_with_another_number_of_neurons_are_refused_before_anything_is_asked(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    wider = make_checkpoint(tmp_path / "wider", seed=5, intermediate_size=32)
     with pytest.raises(PairError, match="24 neurons"):
-        check_pair(side("base", tiny_llama), side("instruct", wider))
+        measure_pair(side("base", tiny_llama), side("instruct", wider), 0, Clock(Silent()))
+
+
+def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_path: Path) -> None:
+    """Transfer, drift and overlap follow the neurons, wherever they sit."""
+    base = make_speaker(tmp_path / "base", chat=False)
+    child = tuned_copy(base, tmp_path / "child")
+    shuffled = permuted_copy(base, tmp_path / "shuffled")
+    questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16)
+    reports: list[OriginReport] = [
+        compare(
+            side("base", folder), side("instruct", child), [questions], job.settings(),
+            MemoryWorkspace(tmp_path / f"captures-{folder.name}"), Clock(Silent()),
+        )
+        for folder in (base, shuffled)
+    ]  # fmt: skip
+    plain, mapped = reports
+    assert plain.identification.h_neurons.size  # so that there is something to compare
+    assert plain.transfer[0].auroc is not None
+    assert (plain.alignment.method, mapped.alignment.method) == ("index", "assignment")
+    assert not mapped.alignment.is_identity
+    assert mapped.alignment.unmapped.size == 0
+    assert mapped.identification.h_neurons.tolist() == plain.identification.h_neurons.tolist()
+    for a, b in zip(plain.transfer, mapped.transfer, strict=True):
+        assert (a.auroc, a.verdict) == (b.auroc, b.verdict)
+        np.testing.assert_allclose(a.baselines["random"].draws, b.baselines["random"].draws, atol=1e-3)
+    np.testing.assert_allclose(mapped.neuron_drift.delta_up, plain.neuron_drift.delta_up, rtol=1e-9)
+    np.testing.assert_array_equal(mapped.neuron_drift.stability_rank, plain.neuron_drift.stability_rank)
+    assert mapped.base_identification.h_neurons.tolist() == plain.base_identification.h_neurons.tolist()
+    assert mapped.overlap == plain.overlap
+    assert mapped.activation_correlation is not None
+    np.testing.assert_allclose(mapped.activation_correlation, plain.activation_correlation, atol=1e-6)
+    by_position = mapped.mapped.base_ids != mapped.mapped.ids
+    assert by_position.any()  # so that a comparison by position would have looked at other neurons
 
 
 def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path) -> None:
@@ -77,17 +120,32 @@ def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path
     assert [table.n_faithful for table in report.activity] == [0, 0]
     assert "no power" in report.overall or "could not be tested" in report.overall
     assert {"drift", "lineage", "transfer", "instruct set train"} <= set(clock.durations_ms)
-    assert progress.stages[0] == "drift"
+    assert progress.stages[0] == "lineage"
 
 
 def test_verdicts_stand_only_where_an_index_names_the_same_neuron() -> None:
-    """A permuted pair keeps its numbers and loses its verdicts, each with the reason."""
-    transfers, drift, shared = _as_far_as_aligned(PERMUTED, (SUPPORTED,), STABLE, SHARED)
-    assert {transfers[0].verdict, drift.verdict, shared.verdict} == {"no power"}
-    assert transfers[0].auroc == SUPPORTED.auroc
-    assert "another order" in drift.reason
-    aligned = replace(PERMUTED, verdict="descendant")
-    assert _as_far_as_aligned(aligned, (SUPPORTED,), STABLE, SHARED) == ((SUPPORTED,), STABLE, SHARED)
+    """Numbers by position are kept and have no verdict, each with the reason."""
+    [result] = _as_far_as_aligned("not related", (SUPPORTED,))
+    assert (result.verdict, result.auroc) == ("no power", SUPPORTED.auroc)
+    assert result.reason == "not related; by position alone: AUROC 0.9"
+    assert _as_far_as_aligned("", (SUPPORTED,)) == (SUPPORTED,)
+
+
+def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_path: Path) -> None:
+    """By position something may be readable, but other neurons sit there."""
+    base = make_speaker(tmp_path / "base", chat=False)
+    stranger = make_speaker(tmp_path / "stranger", seed=3)
+    questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
+    report = compare(
+        side("base", base), side("instruct", stranger), [questions],
+        Job("b", "i", samples=2, max_new_tokens=4, batch_size=16).settings(),
+        MemoryWorkspace(tmp_path / "captures"), Clock(Silent()),
+    )  # fmt: skip
+    assert report.lineage.verdict == "unrelated"
+    assert (report.verdict_transfer, report.verdict_drift, report.verdict_overlap) == ("no power",) * 3
+    assert report.transfer[0].auroc is not None
+    assert "by position alone" in report.drift.reason
+    assert report.overall.startswith("Nothing can be said")
 
 
 def test_the_sentence_names_the_set_that_decided_when_it_is_not_the_first() -> None:

@@ -2,22 +2,53 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from analyses.results import (
+    Alignment,
+    ConfigDifference,
     DriftResult,
     IdentificationResult,
     LineageResult,
+    MappedNeurons,
     NeuronDrift,
     NullDistribution,
     OriginReport,
     OverlapResult,
+    TensorSimilarity,
     TransferResult,
+    WeightsReport,
 )
-from analyses.summary import summarise
+from analyses.summary import summarise, summarise_lineage, summarise_weights
 from provenance.intervals import Estimate
 
+LINEAGE = LineageResult(
+    verdict="descendant, pruned or widened",
+    reason="some are gone",
+    share_identical_tensors=0.5,
+    tensors_compared=10,
+    only_base=("lm_head.weight",),
+    only_instruct=(),
+    median_cosine={"up": 0.9},
+    self_match=1.0,
+    nearest_cosine=0.9,
+    found_in_base=1.0,
+    found_in_instruct=math.nan,
+    neurons_sampled=8,
+    layer_of=(0, None),
+    same_tokenizer=True,
+    vocabulary_shared=1.0,
+    vocabulary_sizes=(300, 0),
+    config=(ConfigDifference("hidden_act", None, '"gelu"'),),
+    tensors=(TensorSimilarity("lm_head", None, 1, 0, math.nan, math.nan, math.nan),),
+)
+NO_DRIFT = DriftResult(0, None, None, None, None, None, None, None, 0.0, 1e-6, "no power", "k = 0")
+ALIGNMENT = Alignment("assignment", np.array([0, 1, 2, -1, -1, 9, 10, 11]), "")
+MAPPED = MappedNeurons(
+    np.array([2, 3, 5]), np.array([2, -1, 9]), np.array([0.99, np.nan, 0.97]), np.array([0.7, np.nan, 0.8])
+)
 NULL = NullDistribution("layer_matched", (0.4, 0.5, 0.6), 0.5, 0.41, 0.59, 0.59, 0.25)
 
 
@@ -34,7 +65,9 @@ def make_report() -> OriginReport:
     return OriginReport(
         layers=2,
         neurons_per_layer=4,
-        lineage=LineageResult("descendant", 0.5, 10, (), (), {"up": 0.9}, 1.0, 0.9, 8, True, 1.0),
+        lineage=LINEAGE,
+        alignment=ALIGNMENT,
+        mapped=MAPPED,
         funnel=(),
         identification=nothing_found("instruct"),
         base_identification=nothing_found("base"),
@@ -43,7 +76,7 @@ def make_report() -> OriginReport:
             TransferResult("b", None, 0, 4, {}, "no power", "one class"),
         ),
         neuron_drift=drift,
-        drift=DriftResult(0, None, None, None, None, None, None, None, 0.0, 1e-6, "no power", "k = 0"),
+        drift=NO_DRIFT,
         overlap=OverlapResult(0, 0, 0, None, 0.0, None, None, "no power", "empty"),
         activity=(),
         activation_correlation=None,
@@ -51,6 +84,24 @@ def make_report() -> OriginReport:
         verdict_drift="no power",
         verdict_overlap="no power",
         overall="Nothing could be decided.",
+    )
+
+
+def make_weights_report() -> WeightsReport:
+    full = make_report()
+    return WeightsReport(
+        layers=2,
+        neurons_per_layer=4,
+        lineage=LINEAGE,
+        alignment=ALIGNMENT,
+        mapped=MAPPED,
+        neuron_drift=full.neuron_drift,
+        drift=DriftResult(3, 0.6, NULL, 0.1, 0.2, 0.3, 0.1, 0.9, 0.0, 1e-6, "not distinguishable", "0.6 against 0.5"),
+        h_neurons=MAPPED.ids,
+        weights=None,
+        source="their.json",
+        verdict_drift="not distinguishable",
+        overall="They moved like others.",
     )
 
 
@@ -76,3 +127,55 @@ def test_it_is_json_without_nan() -> None:
     assert first["baselines"]["random"] == {
         "kind": "layer_matched", "mean": 0.5, "low": 0.41, "high": 0.59, "p95": 0.59, "p_value": 0.25, "n_draws": 3
     }  # fmt: skip
+
+
+def test_lineage_keeps_its_evidence_under_its_names() -> None:
+    found = summarise_lineage(LINEAGE)
+    assert json.loads(json.dumps(found, allow_nan=False))["schema"] == 1
+    lineage = found["lineage"]
+    assert lineage == summarise(make_report())["lineage"]
+    assert (lineage["verdict"], lineage["reason"]) == (LINEAGE.verdict, LINEAGE.reason)
+    assert (lineage["median_cosine"], lineage["found_in_base"], lineage["found_in_instruct"]) == (
+        {"up": 0.9},
+        1.0,
+        None,
+    )
+    assert lineage["layer_of"] == [0, None]
+    assert lineage["vocabulary_sizes"] == {"base": 300, "instruct": 0}
+    assert lineage["config"] == [{"key": "hidden_act", "base": None, "instruct": '"gelu"'}]
+    assert lineage["tensors"][0]["kind"] == "lm_head"
+    assert lineage["tensors"][0]["cosine_median"] is None
+
+
+def test_the_mapping_counts_what_was_found_and_lists_what_was_not() -> None:
+    assert summarise(make_report())["mapping"] == {
+        "method": "assignment",
+        "mapped": 2,
+        "unmapped": [[0, 3]],
+        "lowest_similarity": 0.97,
+        "lowest_margin": 0.7,
+        "neurons_unmapped": 2,
+        "reason": "",
+    }
+
+
+def test_a_weights_only_run_has_every_key_and_null_for_what_was_not_looked_at() -> None:
+    summary = json.loads(json.dumps(summarise_weights(make_weights_report()), allow_nan=False))
+    assert set(summarise(make_report())) <= set(summary)
+    missing = {"funnel", "identification", "base_identification", "transfer", "overlap"}
+    assert {key for key, value in summary.items() if value is None} == missing
+    assert summary["neurons"] == {"total": 8, "h": 3, "per_mille": 375.0}
+    assert summary["source"] == "their.json"
+    assert (summary["drift"]["k"], summary["drift"]["matched_null"]["n_draws"]) == (3, 3)
+    assert summary["verdict"] == {
+        "transfer": None, "drift": "not distinguishable", "overlap": None, "overall": "They moved like others."
+    }  # fmt: skip
+
+
+def test_without_a_list_there_is_no_source_and_nothing_mapped() -> None:
+    none = np.empty(0, dtype=np.int64)
+    nothing = MappedNeurons(none, none, np.empty(0), np.empty(0))
+    report = replace(make_weights_report(), mapped=nothing, h_neurons=none, source="", drift=NO_DRIFT)
+    summary = summarise_weights(report)
+    assert (summary["source"], summary["neurons"]["h"]) == (None, 0)
+    assert (summary["mapping"]["mapped"], summary["mapping"]["lowest_margin"]) == (0, None)

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analyses import transfer as transfer_module
-from analyses.refit import ControlProbe, fit_weakly
+from analyses.refit import fit_weakly
 from analyses.results import TransferResult
 from analyses.transfer import overall_transfer, refit_controls, transfer, without_power
 from provenance.features import Features
@@ -34,8 +33,9 @@ def train(features: Make) -> Features:
     return features(LAYERS * D_M, PLANTED, strength=1.5, seed=1)
 
 
-def run(probe: Probe, train: Features, base: Features, **settings: object) -> TransferResult:
-    return transfer(probe, train, base, "trivia", layers=LAYERS, d_m=D_M, draws=DRAWS, **settings)  # type: ignore[arg-type]
+def run(probe: Probe, train: Features, base: Features, seed: int = 0) -> TransferResult:
+    controls = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS, seed=seed)
+    return transfer(probe, base, "trivia", controls, seed=seed)
 
 
 def test_neurons_planted_in_both_models_are_supported(probe: Probe, train: Features, features: Make) -> None:
@@ -137,7 +137,7 @@ def test_a_probe_without_weights_has_no_power(probe: Probe, train: Features, fea
     empty = replace(probe, weights=np.zeros(LAYERS * D_M))
     result = run(empty, train, features(LAYERS * D_M, PLANTED, strength=1.0))
     assert result.verdict == "no power"
-    assert "no non-zero weight" in result.reason
+    assert "every answer gets the same score" in result.reason
 
 
 def test_controls_are_refitted_on_the_instruct_rows_of_other_neurons(probe: Probe, train: Features) -> None:
@@ -161,18 +161,31 @@ def test_a_probe_that_fills_a_layer_still_has_controls(train: Features) -> None:
     assert (controls["layer_matched"][0].columns < D_M).all()
 
 
-def test_shared_controls_give_the_same_result_as_own_ones(
-    probe: Probe, train: Features, features: Make, monkeypatch: pytest.MonkeyPatch
+def test_neurons_without_a_counterpart_are_neither_read_nor_drawn(
+    probe: Probe, train: Features, features: Make
 ) -> None:
-    base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
-    shared = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS, seed=5)
-    own = run(probe, train, base, seed=5)
+    unmapped = np.array([12, 13, 60, 150])
+    controls = refit_controls(probe, train, LAYERS, D_M, unmapped=unmapped, draws=200)
+    for control in (c for probes in controls.values() for c in probes):
+        assert control.columns.size == len(PLANTED) - 2
+        assert not np.isin(control.columns, unmapped).any()
+    ids = np.arange(LAYERS * D_M)
+    ids[unmapped] = -1
+    base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2).mapped(ids)
+    left = replace(probe, weights=np.where(ids < 0, 0.0, probe.weights))
+    result = transfer(probe, base, "trivia", controls)
+    assert result.auroc is not None
+    assert result.auroc.estimate == auroc(left.scores(base.answer), base.hallucinated)
 
-    def refuse(*_: object) -> ControlProbe:
-        raise AssertionError
 
-    monkeypatch.setattr(transfer_module, "fit_controls", refuse)
-    assert run(probe, train, base, seed=5, controls=shared) == own
+def test_a_probe_whose_neurons_are_all_unmapped_has_no_power(probe: Probe, train: Features, features: Make) -> None:
+    ids = np.arange(LAYERS * D_M)
+    ids[PLANTED] = -1
+    base = features(LAYERS * D_M, PLANTED, strength=1.0).mapped(ids)
+    controls = refit_controls(probe, train, LAYERS, D_M, unmapped=np.array(PLANTED))
+    result = transfer(probe, base, "trivia", controls)
+    assert result.verdict == "no power"
+    assert "no weight on a neuron of the base" in result.reason
 
 
 def outcome(verdict: Verdict, features: Make) -> TransferResult:

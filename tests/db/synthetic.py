@@ -6,24 +6,31 @@ import numpy as np
 
 from analyses.results import (
     ActivityTable,
+    Alignment,
+    ConfigDifference,
     DriftResult,
     Funnel,
     HeldOut,
     IdentificationResult,
     LineageResult,
+    MappedNeurons,
     NeuronDrift,
     NullDistribution,
     OriginReport,
     OverlapResult,
+    TensorSimilarity,
     TransferResult,
+    WeightsReport,
 )
 from db.store import Store
 from provenance.intervals import Estimate
 from provenance.records import CheckpointInfo, Question, Region, Response, Task
 
 LAYERS, PER_LAYER = 4, 16
+WIDE = 24
 SETS = ("in-domain", "other-domain")
 BASE = CheckpointInfo("org/base", "b" * 64, "llama", LAYERS, PER_LAYER, 8, "float32")
+WIDE_BASE = CheckpointInfo("org/wide-base", "d" * 64, "llama", LAYERS, WIDE, 8, "float32")
 INSTRUCT = CheckpointInfo("org/instruct@0123abc", "c" * 64, "llama", LAYERS, PER_LAYER, 8, "bfloat16", "0123abc")
 
 
@@ -108,9 +115,20 @@ def activity_of(stage: str, dataset: str, size: int, rng: np.random.Generator) -
     return ActivityTable(stage, dataset, 200, 180, means[0], means[1], rng.normal(size=size), auroc)
 
 
-def lineage_of() -> LineageResult:
+def lineage_of(layers: int = LAYERS) -> LineageResult:
+    """A tuned descendant: down moved most, norms and the embedding's first half not at all, one row of zeros."""
+    moved = {"gate": 3e-5, "up": 2e-5, "down": 6e-5, "self_attn.q_proj": 1e-5, "self_attn.o_proj": 8e-6}
+    similar = [
+        TensorSimilarity(kind, layer, 16, 0, 1 - 4 * delta * (1 + layer), 1 - delta * (1 + layer), 1 - delta / 4)
+        for kind, delta in moved.items()
+        for layer in range(layers)
+    ]
+    similar += [TensorSimilarity("input_layernorm", layer, 1, 1, 1.0, 1.0, 1.0) for layer in range(layers)]
+    similar.append(TensorSimilarity("embed_tokens", None, 300, 150, 0.9997, 1.0, 1.0))
+    similar.append(TensorSimilarity("lm_head", None, 1, 0, np.nan, np.nan, np.nan))
     return LineageResult(
         verdict="descendant",
+        reason="100 % of 64 sampled neurons are found at their own index",
         share_identical_tensors=0.25,
         tensors_compared=38,
         only_base=(),
@@ -118,9 +136,35 @@ def lineage_of() -> LineageResult:
         median_cosine={"gate": 0.9991, "up": 0.9992, "down": 0.9993},
         self_match=1.0,
         nearest_cosine=0.9992,
+        found_in_base=1.0,
+        found_in_instruct=0.98,
         neurons_sampled=64,
-        same_tokenizer=True,
-        vocabulary_shared=1.0,
+        layer_of=tuple(range(layers)),
+        same_tokenizer=False,
+        vocabulary_shared=0.996,
+        vocabulary_sizes=(299, 300),
+        config=(
+            ConfigDifference("eos_token_id", "1", "[1, 106]"),
+            ConfigDifference("rope_scaling.factor", None, "8.0"),
+            ConfigDifference("use_cache", "true", None),
+        ),
+        tensors=tuple(similar),
+    )
+
+
+def by_index(size: int) -> Alignment:
+    return Alignment("index", np.arange(size), "")
+
+
+def mapped_of(h_neurons: np.ndarray, alignment: Alignment) -> MappedNeurons:
+    base_ids = alignment.base_ids[h_neurons]
+    steps = np.arange(h_neurons.size) / 1000
+    missing = base_ids < 0
+    return MappedNeurons(
+        ids=h_neurons,
+        base_ids=base_ids,
+        similarity=np.where(missing, np.nan, 0.999 - steps),
+        margin=np.where(missing, np.nan, 0.7 - 10 * steps),
     )
 
 
@@ -185,7 +229,9 @@ def report_of(
     return OriginReport(
         layers=layers,
         neurons_per_layer=per_layer,
-        lineage=lineage_of(),
+        lineage=lineage_of(layers),
+        alignment=by_index(size),
+        mapped=mapped_of(h_neurons, by_index(size)),
         funnel=(
             funnel_of("instruct", sets[0], "train"),
             *(funnel_of(stage, name, "test") for stage in ("base", "instruct") for name in sets),
@@ -205,6 +251,54 @@ def report_of(
     )
 
 
+NO_DRIFT = DriftResult(0, None, None, None, None, None, None, None, 0.1, 1e-6, "no power", "no H-Neurons")
+
+
+def weights_report_of(
+    *, k: int = 6, layers: int = LAYERS, per_layer: int = PER_LAYER, seed: int = 0, stable: float = 0.0
+) -> WeightsReport:
+    """The weights of `report_of` alone, about its H-Neurons as somebody else's list; k = 0: about no list."""
+    report = report_of(k=max(k, 1), layers=layers, per_layer=per_layer, seed=seed, stable=stable)
+    listed = report.identification.h_neurons[:k]
+    return WeightsReport(
+        layers=layers,
+        neurons_per_layer=per_layer,
+        lineage=report.lineage,
+        alignment=report.alignment,
+        mapped=mapped_of(listed, report.alignment),
+        neuron_drift=report.neuron_drift,
+        drift=report.drift if k else NO_DRIFT,
+        h_neurons=listed,
+        weights=np.linspace(2.0, 0.5, k) if k else None,
+        source="their_neurons.json (sha256 0a1b2c3d4e5f)" if k else "",
+        verdict_drift=report.verdict_drift if k else "no power",
+        overall="By their weights the instruct checkpoint is the base\u2019s descendant; no forward pass was run.",
+    )
+
+
+def pruned_weights_report() -> WeightsReport:
+    """A base with half as many neurons again: every neuron is found elsewhere, but for layer 1's and an H-Neuron."""
+    report = weights_report_of()
+    size = report.layers * report.neurons_per_layer
+    layer, index = np.divmod(np.arange(size), PER_LAYER)
+    base_ids = layer * WIDE + (index * 7) % WIDE
+    base_ids[PER_LAYER : 2 * PER_LAYER] = -1
+    base_ids[report.h_neurons[0]] = -1
+    alignment = Alignment("assignment", base_ids, "")
+    drift = {
+        name: np.where(base_ids < 0, np.nan, getattr(report.neuron_drift, name))
+        for name in ("delta_gate", "delta_up", "delta_down", "delta", "stability_rank", "norm_up_base")
+    }
+    identical = report.neuron_drift.identical & (base_ids >= 0)
+    return replace(
+        report,
+        lineage=replace(report.lineage, verdict="descendant, pruned or widened", median_cosine={}, self_match=0.1),
+        alignment=alignment,
+        mapped=mapped_of(report.h_neurons, alignment),
+        neuron_drift=replace(report.neuron_drift, **drift, identical=identical),
+    )
+
+
 def no_probe_report() -> OriginReport:
     """What remains when no probe could be fitted and the base has one class only."""
     report = report_of((no_power_of(SETS[0]),))
@@ -219,12 +313,12 @@ def no_probe_report() -> OriginReport:
         test=(HeldOut(SETS[0], None, None, None, (), 0, 37),),
         reason="no faithful responses to fit on",
     )
-    drift = DriftResult(0, None, None, None, None, None, None, None, 0.1, 1e-6, "no power", "no H-Neurons")
     return replace(
         report,
+        mapped=mapped_of(none.h_neurons, report.alignment),
         identification=none,
         base_identification=replace(none, stage="base"),
-        drift=drift,
+        drift=NO_DRIFT,
         overlap=OverlapResult(0, 0, 0, None, 0.0, None, None, "no power", "no H-Neurons in either"),
         verdict_transfer="no power",
         verdict_drift="no power",
@@ -242,11 +336,11 @@ def questions_of(n: int = 3) -> list[Question]:
     return [Question(f"q{i}", f"Who wrote “Œuvre {i}”?", ("A\nB", "Ω"), f"who wrote {i}") for i in range(n)]
 
 
-def begin(store: Store, key: str = "k1", *, command: str = "compare") -> int:
+def begin(store: Store, key: str = "k1", *, command: str = "compare", base: CheckpointInfo = BASE) -> int:
     return store.begin_run(
         command,
         key,
-        BASE,
+        base,
         INSTRUCT,
         {"samples": 10, "C": [0.1, 1.0]},
         7,
@@ -261,6 +355,24 @@ def stored_run(store: Store, report: OriginReport, key: str = "k1") -> int:
     run_id = begin(store, key)
     store.save_report(run_id, report, digests_of(report))
     store.finish_run(run_id, "done", {"drift": 12.5, "generate": 1000.0}, 123_456_789)
+    return run_id
+
+
+def stored_weights_run(store: Store, report: WeightsReport, key: str = "w1") -> int:
+    """Writes a finished run without a forward pass and returns its id."""
+    base = WIDE_BASE if report.alignment.method == "assignment" else BASE
+    command = "compare --weights-only" if report.source else "drift"
+    run_id = begin(store, key, command=command, base=base)
+    store.save_weights_report(run_id, report)
+    store.finish_run(run_id, "done", {"drift": 12.5}, 123_456_789)
+    return run_id
+
+
+def stored_lineage_run(store: Store, lineage: LineageResult, key: str = "l1") -> int:
+    """Writes a finished run about lineage alone and returns its id."""
+    run_id = begin(store, key, command="lineage")
+    store.save_lineage(run_id, lineage)
+    store.finish_run(run_id, "done", {"lineage": 3.5}, 123_456_789)
     return run_id
 
 

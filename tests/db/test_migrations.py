@@ -16,6 +16,7 @@ from db.base import Base
 from db.migrate import MIGRATIONS
 from db.queries import info, run_query
 from db.store import Store
+from provenance.errors import StoreError
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -76,8 +77,35 @@ def test_a_kept_old_database_is_upgraded_and_read(revision: str, tmp_path: Path)
         log = store.response_log(task_of(), 1)
         assert log.responses() == [kept_response(1), kept_response(2)]
         assert log.batches_done() == 1
-    assert [row["auroc"] for row in run_query(url, "transfer").records()] == [0.9, 0.65]
-    assert info(url).runs[0]["intact"] is True
+    assert [row["auroc"] for row in run_query(url, "transfer", {"run": 1}).records()] == [0.9, 0.65]
+    assert {run["intact"] for run in info(url).runs} == {True}
+
+
+def test_what_an_old_run_did_not_look_at_is_null_and_not_zero(tmp_path: Path) -> None:
+    url = old_database("0001", tmp_path)
+    Store.open(url).close()
+    lineage = run_query(url, "lineage").records()[0]
+    assert (lineage["verdict"], lineage["nearest_cosine"]) == ("descendant", 0.9992)
+    assert {lineage[name] for name in ("reason", "found_in_base", "vocabulary_base", "layer_of")} == {None}
+    assert run_query(url, "h-neurons").rows
+    for name in ("unmapped", "mapping", "alignment", "lineage-tensors", "config-differences"):
+        assert run_query(url, name).rows == (), name
+
+
+def test_an_altered_row_of_an_old_run_is_seen_after_the_upgrade(tmp_path: Path) -> None:
+    url = old_database("0001", tmp_path)
+    with Store.open(url) as store, store.transaction() as connection:
+        connection.execute(
+            text("UPDATE neuron SET base_layer = 0, base_index = 1 WHERE layer = 0 AND neuron_index = 0")
+        )
+    assert info(url).runs[0]["intact"] is False
+
+
+def test_reading_a_database_that_was_not_upgraded_says_how_to(tmp_path: Path) -> None:
+    url = old_database("0001", tmp_path)
+    for read in (lambda: run_query(url, "runs"), lambda: info(url)):
+        with pytest.raises(StoreError, match="provenance db upgrade"):
+            read()
 
 
 def test_an_old_database_takes_new_runs(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from synthetic import kept_response, report_of, stored_run, task_of
+from synthetic import kept_response, pruned_weights_report, report_of, stored_run, stored_weights_run, task_of
 
 from db.base import Base
 from db.queries import QUERIES, info, run_query
@@ -40,6 +40,18 @@ def test_named_queries_give_the_numbers_that_sqlite_gives(server: str, finished:
         assert [list(row) for row in ours.rows] == [list(row) for row in theirs.rows], name
     digests = [run_query(url, "run").records()[0]["content_digest"] for url in (server, finished)]
     assert digests[0] == digests[1]
+
+
+def test_a_run_without_a_forward_pass_is_the_same_run_there(server: str, url: str) -> None:
+    for address in (server, url):
+        with Store.open(address) as store:
+            stored_weights_run(store, pruned_weights_report())
+    for name in ("mapping", "unmapped", "alignment", "neuron-list", "lineage-tensors", "config-differences", "layers"):
+        ours, theirs = run_query(server, name, {"run": 2}), run_query(url, name, {"run": 1})
+        assert [list(row) for row in ours.rows] == [list(row) for row in theirs.rows], name
+        assert ours.rows
+    digests = [info(address).runs[-1]["intact"] for address in (server, url)]
+    assert digests == [True, True]
 
 
 def test_responses_come_back_exactly(server: str) -> None:

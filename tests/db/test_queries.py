@@ -11,7 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 from sqlalchemy import text
-from synthetic import SETS, begin, no_power_of, no_probe_report, report_of, stored_run, transfer_of
+from synthetic import (
+    PER_LAYER,
+    SETS,
+    WIDE,
+    begin,
+    lineage_of,
+    no_power_of,
+    no_probe_report,
+    pruned_weights_report,
+    report_of,
+    stored_lineage_run,
+    stored_run,
+    stored_weights_run,
+    transfer_of,
+    weights_report_of,
+)
 
 from db.connect import database_url, reading_engine
 from db.export import as_json, as_table, encoded
@@ -39,14 +54,18 @@ WRITES = [
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_every_named_query_runs_on_a_full_run_and_on_one_without_probe(url: str, name: str) -> None:
+def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url: str, name: str) -> None:
     with Store.open(url) as store:
-        full, none = stored_run(store, report_of()), stored_run(store, no_probe_report(), "k2")
-    parameters = {"run": full} if ":run" in QUERIES[name].sql else {}
-    found = run_query(url, name, parameters)
-    assert len(set(found.columns)) == len(found.columns)
-    assert name == "responses" or found.rows
-    run_query(url, name, {"run": none} if parameters else {})
+        runs = [
+            stored_run(store, report_of()),
+            stored_run(store, no_probe_report(), "k2"),
+            stored_weights_run(store, pruned_weights_report()),
+            stored_weights_run(store, weights_report_of(k=0), "w2"),
+            stored_lineage_run(store, lineage_of()),
+        ]
+    found = [run_query(url, name, {"run": run} if ":run" in QUERIES[name].sql else {}) for run in runs]
+    assert len(set(found[0].columns)) == len(found[0].columns)
+    assert name == "responses" or any(result.rows for result in found)
 
 
 @pytest.mark.parametrize("name", [name for name, query in QUERIES.items() if ":run" in query.sql])
@@ -112,6 +131,84 @@ def test_layers_agree_with_the_definition(url: str) -> None:
     assert [row["mean_stability_rank"] for row in found] == pytest.approx(ranks.mean(axis=1))
     assert sum(row["h_neurons"] for row in found) == 6
     assert sum(row["identical"] for row in found) == int(report.neuron_drift.identical.sum())
+
+
+def test_mapping_lists_every_h_neuron_the_unmapped_first_then_the_least_certain(url: str) -> None:
+    report = pruned_weights_report()
+    with Store.open(url) as store:
+        stored_weights_run(store, report)
+    found = run_query(url, "mapping").records()
+    assert {row["layer"] * PER_LAYER + row["neuron_index"] for row in found} == set(report.h_neurons.tolist())
+    missing = int((report.mapped.base_ids < 0).sum())
+    assert 0 < missing < len(found)
+    assert {row[name] for row in found[:missing] for name in ("base_layer", "similarity", "margin")} == {None}
+    margins = [row["margin"] for row in found[missing:]]
+    assert margins == sorted(margins)
+    base = {row["layer"] * PER_LAYER + row["neuron_index"]: row for row in found[missing:]}
+    for flat, base_id in zip(report.mapped.ids.tolist(), report.mapped.base_ids.tolist(), strict=True):
+        assert base_id < 0 or (base[flat]["base_layer"], base[flat]["base_index"]) == divmod(base_id, WIDE)
+
+
+def test_unmapped_lists_all_neurons_without_counterpart_h_neurons_first(url: str) -> None:
+    report = pruned_weights_report()
+    with Store.open(url) as store:
+        stored_weights_run(store, report)
+    found = run_query(url, "unmapped").records()
+    assert {row["layer"] * PER_LAYER + row["neuron_index"] for row in found} == set(report.alignment.unmapped.tolist())
+    flags = [bool(row["is_h_neuron"]) for row in found]
+    assert flags == sorted(flags, reverse=True)
+    assert flags[0]
+    assert run_query(url, "alignment").records() == [
+        {"method": "assignment", "n_neurons": 64, "n_mapped": 64 - len(found), "n_unmapped": len(found), "reason": ""}
+    ]
+
+
+def test_neurons_without_counterpart_are_in_no_ranking(url: str) -> None:
+    report = pruned_weights_report()
+    with Store.open(url) as store:
+        stored_weights_run(store, report)
+    compared = int(np.isfinite(report.neuron_drift.stability_rank).sum())
+    assert compared < 64
+    drifted = run_query(url, "most-drifted", {"limit": 100}).records()
+    assert len(drifted) == compared
+    assert sum(row["neurons"] for row in run_query(url, "rank-bins").records()) == compared
+    assert [row["compared"] for row in run_query(url, "layers").records()][1] == 0
+    assert None not in {row["stability_rank"] for row in run_query(url, "stable-h-neurons").records()}
+
+
+def test_lineage_tensors_and_config_come_back_in_order(url: str) -> None:
+    lineage = lineage_of()
+    with Store.open(url) as store:
+        stored_lineage_run(store, lineage)
+    found = run_query(url, "lineage-tensors").records()
+    assert [(row["kind"], row["layer"], row["n_rows"]) for row in found] == [
+        (tensor.kind, tensor.layer, tensor.rows) for tensor in lineage.tensors
+    ]
+    assert [row["cosine_median"] for row in found[:-1]] == [tensor.cosine_median for tensor in lineage.tensors[:-1]]
+    assert found[-1]["cosine_median"] is None
+    assert run_query(url, "config-differences").rows == (
+        ("eos_token_id", "1", "[1, 106]"), ("rope_scaling.factor", None, "8.0"), ("use_cache", "true", None)
+    )  # fmt: skip
+
+
+def test_a_search_that_was_not_made_is_not_reported_as_nothing_found(url: str) -> None:
+    with Store.open(url) as store:
+        full = stored_run(store, report_of())
+        weights = stored_weights_run(store, weights_report_of())
+    also = [
+        {row["is_base_h_neuron"] for row in run_query(url, "h-neurons", {"run": r}).records()} for r in (full, weights)
+    ]
+    assert also == [{0, 1}, {None}]
+
+
+def test_runs_tell_the_kinds_of_run_apart_and_count_their_h_neurons(url: str) -> None:
+    with Store.open(url) as store:
+        stored_run(store, report_of())
+        stored_weights_run(store, weights_report_of(k=4))
+        stored_weights_run(store, weights_report_of(k=0), "w2")
+        stored_lineage_run(store, lineage_of())
+    found = [(row["command"], row["h_neurons"]) for row in run_query(url, "runs").records()]
+    assert found == [("compare", 6), ("compare --weights-only", 4), ("drift", 0), ("lineage", None)]
 
 
 def test_most_drifted_and_stable_lists_are_sorted_in_the_stated_direction(url: str) -> None:

@@ -12,9 +12,10 @@ from synthetic import (
     digests_of,
     no_power_of,
     no_probe_report,
-    questions_of,
     report_of,
     stored_run,
+    stored_weights_run,
+    weights_report_of,
 )
 
 from db import save
@@ -159,7 +160,7 @@ def test_a_report_without_probe_is_stored_with_its_reasons(store: Store) -> None
 
 def test_blocks_smaller_than_the_table_lose_no_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(save, "BLOCK_ROWS", 7)
-    monkeypatch.setattr("db.rows.BLOCK_NEURONS", 9)
+    monkeypatch.setattr("db.values.BLOCK_NEURONS", 9)
     report = report_of()
     stored_run(store, report)
     found = rows(store, "SELECT delta FROM neuron ORDER BY layer, neuron_index")
@@ -195,8 +196,8 @@ def test_a_run_without_results_has_no_digest_to_verify(store: Store) -> None:
         assert verify(connection, run_id) is None
 
 
-def test_every_derived_table_holds_rows_of_a_full_report(store: Store) -> None:
+def test_every_derived_table_holds_rows_of_a_full_report_or_a_weights_report(store: Store) -> None:
     stored_run(store, report_of())
-    store.add_questions("x", "x", "x", questions_of())
+    stored_weights_run(store, weights_report_of())
     empty = [t.__tablename__ for t in DERIVED if not rows(store, f"SELECT 1 FROM {t.__tablename__} LIMIT 1")]  # noqa: S608
     assert empty == []

@@ -9,20 +9,26 @@ import pytest
 # The synthetic reports belong to the database's tests, which are no package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "db"))
 
-from synthetic import report_of, stored_run
+from synthetic import report_of, stored_lineage_run, stored_run, stored_weights_run
 
-from analyses.results import OriginReport
+from analyses.results import LineageResult, OriginReport, WeightsReport
 from db.store import Store
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Callable[[OriginReport], str]:
-    """Stores a report as a finished run and returns the database's URL."""
+def stored(tmp_path: Path) -> Callable[[OriginReport | WeightsReport | LineageResult], str]:
+    """Stores results of any kind as a finished run and returns the database's URL."""
 
-    def store(report: OriginReport) -> str:
+    def store(results: OriginReport | WeightsReport | LineageResult) -> str:
         url = f"sqlite:///{tmp_path / 'provenance.db'}"
         with Store.open(url) as opened:
-            stored_run(opened, report)
+            match results:
+                case OriginReport():
+                    stored_run(opened, results)
+                case WeightsReport():
+                    stored_weights_run(opened, results)
+                case LineageResult():
+                    stored_lineage_run(opened, results)
         return url
 
     return store

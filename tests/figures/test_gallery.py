@@ -6,13 +6,24 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pytest
 from PIL import Image
-from synthetic import no_power_of, no_probe_report, report_of, transfer_of
+from synthetic import (
+    NO_DRIFT,
+    lineage_of,
+    mapped_of,
+    no_power_of,
+    no_probe_report,
+    pruned_weights_report,
+    report_of,
+    transfer_of,
+    weights_report_of,
+)
 
 import figures
 from db.queries import QUERIES, run_query
@@ -32,7 +43,6 @@ def test_every_figure_has_its_queries() -> None:
             assert set(params) <= set(QUERIES[query].defaults)
         assert set(spec.context) <= set(QUERIES)
         assert {"run", *spec.context} == set(spec.context)
-        assert spec.needs in spec.data
 
 
 def test_figures_use_nothing_of_the_toolkit_but_queries_and_errors() -> None:
@@ -108,7 +118,7 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     import numpy as np
 
     report = report_of((transfer_of("a", 0.8, np.random.default_rng(0)), no_power_of("b")), k=6)
-    first, second = drawn(stored(report))
+    first, second, _ = drawn(stored(report))
     words = " ".join(first.caption)
     null = report.transfer[0].baselines["layer_matched"]
     assert "7 neurons with a weight, k = 6 of them H-Neurons" in words
@@ -125,8 +135,62 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
 def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: Path) -> None:
     paths = draw(stored(no_probe_report()), None, tmp_path)
     captions = [path.read_text() for path in paths if path.suffix == ".txt"]
-    assert len(captions) == 2
-    assert all("no power" in caption for caption in captions)
+    assert len(captions) == 3
+    assert sum("no power" in caption for caption in captions) == 2
+
+
+@pytest.mark.parametrize(
+    ("results", "names"),
+    [
+        (report_of(), ["figure_4a", "figure_4b", "figure_lineage"]),
+        (weights_report_of(), ["figure_4b", "figure_lineage"]),
+        (weights_report_of(k=0), ["figure_lineage"]),
+        (lineage_of(), ["figure_lineage"]),
+        (replace(lineage_of(), tensors=()), []),
+    ],
+)
+def test_a_run_has_the_figures_of_what_it_looked_at(
+    stored: Any, tmp_path: Path, results: Any, names: list[str]
+) -> None:
+    paths = draw(stored(results), None, tmp_path / "out")
+    assert [path.stem for path in paths if path.suffix == ".png"] == names
+
+
+def test_the_caption_of_a_list_says_where_it_is_from_and_that_no_model_was_run(stored: Any) -> None:
+    figure, _ = drawn(stored(weights_report_of()))
+    words = " ".join(figure.caption)
+    assert "No forward pass was run" in words
+    assert "their_neurons.json" in words
+    assert "k = 6" in words
+
+
+def test_the_caption_counts_neurons_that_have_no_counterpart(stored: Any) -> None:
+    report = pruned_weights_report()
+    figure, _ = drawn(stored(report))
+    words = " ".join(figure.caption)
+    missing = report.alignment.unmapped.size
+    assert f"all {64 - missing} neurons with a counterpart in the base (dashed; {missing} others have none)" in words
+    lost = int((report.mapped.base_ids < 0).sum())
+    assert f"{lost} of the H-Neurons have no counterpart in the base and no rank." in words
+
+
+def test_a_list_of_which_nothing_is_mapped_has_no_power(stored: Any) -> None:
+    report = pruned_weights_report()
+    lost = replace(NO_DRIFT, k=1)
+    one = report.h_neurons[:1]
+    url = stored(replace(report, h_neurons=one, weights=None, mapped=mapped_of(one, report.alignment), drift=lost))
+    words = " ".join(drawn(url)[0].caption)
+    assert "No H-Neuron has a counterpart in the base, so there is no power." in words
+
+
+def test_the_lineage_caption_gives_n_range_identical_rows_and_floor(stored: Any) -> None:
+    words = drawn(stored(weights_report_of()))[1].caption
+    gate = "gate: n = 64 rows in 4 layers, median 1 − cosine 7.5e-05, over layers [3e-05, 0.00012]; 0.000 of rows"
+    assert any(line.startswith(gate) for line in words)
+    assert "1e-06 (dashed" in words[0]
+    assert "In the table only: input_layernorm, embed_tokens, lm_head." in words
+    assert "Lineage: descendant: 100 % of 64 sampled neurons are found at their own index." in words
+    assert "dashed" not in drawn(stored(lineage_of()))[0].caption[0]
 
 
 def test_tables_are_booktabs_with_special_characters_escaped(stored: Any, tmp_path: Path) -> None:
@@ -138,6 +202,13 @@ def test_tables_are_booktabs_with_special_characters_escaped(stored: Any, tmp_pa
     body = tex[tex.index(r"\toprule") : tex.index(r"\bottomrule")]
     columns = len(re.search(r"\\begin{tabular}{(\w+)}", tex)[1])
     assert all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 for line in body.splitlines() if line.endswith(r"\\"))
+
+
+def test_a_minus_sign_is_one_that_every_latex_engine_has(finished: str, tmp_path: Path) -> None:
+    draw(finished, None, tmp_path)
+    tex = (tmp_path / "figure_lineage.tex").read_text()
+    assert "1 $-$ cos" in tex
+    assert "−" not in tex
 
 
 def test_escaping_leaves_no_special_character_bare() -> None:

@@ -1,23 +1,38 @@
 """The report: self-contained, verdict first, every table there, nothing from outside obeyed as markup."""
 
 import re
+import sqlite3
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import SETS, no_power_of, no_probe_report, report_of, transfer_of
+from synthetic import (
+    SETS,
+    lineage_of,
+    no_power_of,
+    no_probe_report,
+    pruned_weights_report,
+    report_of,
+    transfer_of,
+    weights_report_of,
+)
 
+from db.store import Store
 from figures.report import report_html, write_report
 from figures.tables import H_NEURONS_SHOWN
 from provenance.errors import InputError
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 TITLES = (
-    "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Lineage", "Funnel", "H-Neurons",
-    "Question sets", "Method in short", "Settings and provenance",
+    "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Lineage", "Weights by kind",
+    "Configuration", "Mapping", "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short",
+    "Settings and provenance",
 )  # fmt: skip
+
+NEW = ("Weights by kind", "Configuration", "Mapping")  # since schema 0002
 
 
 class Page(HTMLParser):
@@ -66,7 +81,7 @@ def html(finished: str) -> str:
 def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
     page = parsed(html)
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
 
 
 def test_the_page_needs_nothing_else(html: str) -> None:
@@ -135,6 +150,110 @@ def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:
     assert "There is no probe, so nothing can be said." in text
     assert "no faithful responses to fit on" in text
     assert html.count("–</span>no power") == 3
+
+
+def texts_and_titles(html: str) -> tuple[str, list[str]]:
+    return " ".join(" ".join(parsed(html).texts).split()), re.findall(r"<h2>([^<]+)</h2>", html)
+
+
+def test_the_report_of_a_list_says_so_and_has_no_section_of_what_was_not_looked_at(stored: Any) -> None:
+    html = report_html(stored(weights_report_of()))
+    text, titles = texts_and_titles(html)
+    assert titles == [
+        "Figures", "Parameter evolution", "Mapping", "H-Neurons", "Drift by layer", "Lineage", "Weights by kind",
+        "Configuration", "Method in short", "Settings and provenance",
+    ]  # fmt: skip
+    assert "No forward pass was run: the k = 6 H-Neurons are those of their_neurons.json" in text
+    assert "was taken as given ( their_neurons.json" in text.replace("(their", "( their")
+    assert "How far did the listed neurons of org/instruct@0123abc move from org/base?" in text
+    assert "compare --weights-only" in text
+    for word in ("AUROC", "CETT", "transfer", "responses", "also in base", "r base–instruct"):
+        assert word not in text, word
+    page = parsed(html)
+    assert page.tags.count("svg") == 2
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_given(stored: Any) -> None:
+    html = report_html(stored(weights_report_of(k=0)))
+    text, titles = texts_and_titles(html)
+    assert titles == [
+        "Figures", "Parameter evolution", "Drift by layer", "Lineage", "Weights by kind", "Configuration",
+        "Method in short", "Settings and provenance",
+    ]  # fmt: skip
+    assert "no list of neurons was given" in text
+    assert "no power" not in text
+    assert "Did the H-Neurons change less" not in text
+    assert "H-Neurons, k" not in text
+
+
+def test_the_report_of_a_lineage_run_has_the_evidence_alone(stored: Any) -> None:
+    text, titles = texts_and_titles(report_html(stored(lineage_of())))
+    assert titles == [
+        "Figures", "Lineage", "Weights by kind", "Configuration", "Method in short", "Settings and provenance",
+    ]  # fmt: skip
+    assert "Is org/instruct@0123abc a descendant of org/base?" in text
+    assert "not which came first" in text
+    assert "stability rank" not in text
+
+
+def test_without_anything_to_draw_there_is_no_figure_heading(stored: Any) -> None:
+    _, titles = texts_and_titles(report_html(stored(replace(lineage_of(), tensors=()))))
+    assert titles[0] == "Lineage"
+
+
+def test_lineage_evidence_settings_and_counterparts_are_cells(stored: Any) -> None:
+    html = report_html(stored(pruned_weights_report()))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
+    for cell in (
+        "descendant, pruned or widened", "0.980 of 64", "299 and 300", "1: lm_head.weight", "rope_scaling.factor",
+        "absent", "[1, 106]", "unmapped", "[3e-05, 0.00012]",
+    ):  # fmt: skip
+        assert cell in cells, cell
+    assert "47 of 64 neurons have a counterpart, 4 of 6 H-Neurons among them." in html
+    assert ">0 of 16</td>" in html
+
+
+def test_a_mapping_that_lineage_does_not_support_leads_with_that(stored: Any) -> None:
+    report = weights_report_of()
+    reason = "the two checkpoints are not related by their weights"
+    html = report_html(stored(replace(report, alignment=replace(report.alignment, reason=reason))))
+    assert f"Not to be trusted: {reason}." in html
+
+
+def test_layers_in_other_places_are_listed_one_by_one(stored: Any) -> None:
+    html = report_html(stored(replace(lineage_of(), layer_of=(0, 2, None, 3))))
+    assert ">0, 2, –, 3</td>" in html
+
+
+def test_a_list_without_weights_has_no_weight_column(stored: Any) -> None:
+    text, _ = texts_and_titles(report_html(stored(replace(weights_report_of(), weights=None))))
+    assert "All 6 of them, by layer and index." in text
+
+
+def test_names_of_tensors_and_settings_from_outside_are_text(stored: Any) -> None:
+    bad = '"><script>alert(1)</script>'
+    lineage = lineage_of()
+    tensors = (replace(lineage.tensors[0], kind=bad), *lineage.tensors[1:])
+    html = report_html(stored(replace(lineage, tensors=tensors, config=(replace(lineage.config[0], base=bad),))))
+    page = parsed(html)
+    assert "script" not in page.tags
+    assert bad in page.texts
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_a_run_of_an_older_version_has_a_report_without_what_it_did_not_store(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    connection = sqlite3.connect(file)
+    connection.executescript((Path(__file__).parents[1] / "db" / "assets" / "0001.sql").read_text())
+    connection.close()
+    url = f"sqlite:///{file}"
+    Store.open(url).close()
+    html = report_html(url)
+    _, titles = texts_and_titles(html)
+    assert titles == ["Figures", *(title for title in TITLES if title not in NEW)]
+    assert parsed(html).tags.count("svg") == 2
+    assert "None and None" not in html
 
 
 def test_a_long_list_of_h_neurons_is_folded_and_says_where_the_rest_is(stored: Any) -> None:

@@ -1,112 +1,140 @@
 """Layouts are data that fits what `transformers` saves, and what fits none is refused with what was found."""
 
-import json
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from checkpoint_factory import load, make_checkpoint
+from checkpoint_factory import DENSE, MIXTURES, SMALL, WITH_VISION, mlps, modules_of, tiny_config
 from safetensors.torch import load_file, save_file
-from torch import nn
+from transformers import AutoModel, AutoModelForCausalLM
 
 import provenance.architectures as module
-from provenance.architectures import Layout, families, layout_of
+from provenance.architectures import KINDS, Layout, families, layout_of
 from provenance.checkpoints import inspect
 from provenance.errors import ArchitectureError
+from provenance.models import LoadedModel
 from provenance.shards import Shards
 from provenance.weights import MlpWeights
 
-DENSE = ["llama", "mistral", "gemma3_text", "gemma3", "qwen2", "qwen3", "olmo2"]
-LAYERS, D_M, D = 2, 24, 16
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A tiny checkpoint of a model type, made once."""
-    folder = tmp_path_factory.mktemp("architectures")
-
-    def made(model_type: str) -> Path:
-        path = folder / model_type
-        return path if path.is_dir() else make_checkpoint(path, model_type)
-
-    return made
+LAYERS, D_M, D = SMALL["num_hidden_layers"], SMALL["intermediate_size"], SMALL["hidden_size"]
+Folder = Callable[[str], Path]
+Loaded = Callable[[str], LoadedModel]
 
 
 def layout_in(folder: Path) -> Layout:
     return layout_of(inspect(folder), Shards(folder).names())
 
 
-def mlps(model: nn.Module) -> list[nn.Module]:
-    """The gated MLPs of a model that `transformers` built, in order, found by what they are and not by name."""
-    return [inner for inner in model.modules() if isinstance(getattr(inner, "down_proj", None), nn.Linear)]
+def named(layout: Layout) -> set[str]:
+    """Every tensor that the layout says holds neurons."""
+    return {layout.slice(kind, layer).name for kind in layout.kinds for layer in range(layout.layers)}
 
 
 @pytest.mark.parametrize("model_type", DENSE)
-def test_neurons_are_the_rows_and_columns_that_the_model_computes_with(
-    checkpoint: Callable[[str], Path], model_type: str
-) -> None:
-    """One row a neuron for gate and up, one column for down, in the right layer, and as many as there are."""
-    folder = checkpoint(model_type)
-    shards = Shards(folder)
-    layout = layout_of(inspect(folder), shards.names())
-    assert (layout.model_type, layout.layers, layout.d_m, layout.d) == (model_type, LAYERS, D_M, D)
-    weights = MlpWeights(shards, layout)
-    modules = mlps(load(folder).model)
-    assert len(modules) == LAYERS
-    for layer, mlp in enumerate(modules):
-        for kind in ("gate", "up", "down"):
-            rows = weights.neurons(kind, layer)
-            assert rows.shape == (D_M, D)
-            weight = getattr(mlp, f"{kind}_proj").weight
-            assert torch.equal(rows, weight.T if kind == "down" else weight)
-
-
-@pytest.mark.parametrize("model_type", DENSE)
-def test_the_down_projections_are_found_in_the_loaded_model(checkpoint: Callable[[str], Path], model_type: str) -> None:
-    folder = checkpoint(model_type)
-    model = load(folder).model
-    modules = dict(model.named_modules())
-    names = layout_in(folder).down_modules(modules.keys())
-    assert [modules[name] for name in names] == [mlp.down_proj for mlp in mlps(model)]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("language_model.model.", "model.language_model."), ("model.language_model.", "language_model.model.")],
-)
-def test_gemma_3_is_found_under_both_names_that_it_has_been_saved_with(
-    checkpoint: Callable[[str], Path], tmp_path: Path, old: str, new: str
-) -> None:
-    source = checkpoint("gemma3")
-    renamed = tmp_path / "renamed"
-    renamed.mkdir()
-    for path in source.iterdir():
-        (renamed / path.name).write_bytes(path.read_bytes())
-    tensors = load_file(source / "model.safetensors")
-    tensors = {name.replace(old, new, 1): tensor for name, tensor in tensors.items()}
-    save_file(tensors, renamed / "model.safetensors", {"format": "pt"})
-    layout = layout_in(renamed)
-    assert layout.tensor("up", 1) in tensors
-    before, after = MlpWeights(Shards(source), layout_in(source)), MlpWeights(Shards(renamed), layout)
-    assert torch.equal(before.neurons("down", 1), after.neurons("down", 1))
-
-
-def test_a_vision_tower_has_no_neurons_of_the_language_model(checkpoint: Callable[[str], Path]) -> None:
-    folder = checkpoint("gemma3")
+def test_the_names_are_those_that_transformers_saves(checkpoint_of: Folder, loaded_of: Loaded, model_type: str) -> None:
+    """The saved tensors that hold the weights of the text decoder's MLP modules, all of them and no other."""
+    folder = checkpoint_of(model_type)
     layout = layout_in(folder)
-    named = {layout.tensor(kind, layer) for kind in layout.kinds for layer in range(layout.layers)}
-    assert any("vision" in name and "mlp" in name for name in Shards(folder).names())
-    assert not any("vision" in name for name in named)
-    assert len(named) == 3 * LAYERS
+    assert (layout.model_type, layout.layers, layout.d_m, layout.d) == (model_type, LAYERS, D_M, D)
+    modules = [modules_of(mlp) for mlp in mlps(loaded_of(model_type).model)]
+    weights = [inner.get_parameter("weight") for kinds in modules for kind, inner in kinds.items() if kind != "act"]
+    saved = load_file(folder / "model.safetensors")
+    assert named(layout) == {name for name, tensor in saved.items() if any(tensor.equal(weight) for weight in weights)}
+    assert len(modules) == LAYERS
 
 
-def test_a_mixture_of_experts_is_refused_with_its_tensors(checkpoint: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("model_type", DENSE)
+def test_the_down_projections_are_found_in_the_loaded_model(
+    checkpoint_of: Folder, loaded_of: Loaded, model_type: str
+) -> None:
+    model = loaded_of(model_type).model
+    modules = dict(model.named_modules())
+    names = layout_in(checkpoint_of(model_type)).down_modules(modules.keys())
+    assert [modules[name] for name in names] == [modules_of(mlp)["down"] for mlp in mlps(model)]
+
+
+def renamed(source: Path, folder: Path, old: str, new: str) -> Path:
+    """A copy of a checkpoint whose tensor names begin otherwise."""
+    shutil.copytree(source, folder)
+    tensors = load_file(source / "model.safetensors")
+    changed = {(new + name.removeprefix(old) if name.startswith(old) else name): t for name, t in tensors.items()}
+    assert changed.keys() != tensors.keys()
+    save_file(changed, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def assert_same_neurons(one: Path, other: Path) -> None:
+    before, after = (MlpWeights(Shards(folder), layout_in(folder)) for folder in (one, other))
+    for kind in before.kinds:
+        assert before.neurons(kind, 1).equal(after.neurons(kind, 1))
+
+
+@pytest.mark.parametrize("model_type", WITH_VISION)
+def test_a_text_tower_is_found_under_its_older_and_its_newer_name(
+    checkpoint_of: Folder, tmp_path: Path, model_type: str
+) -> None:
+    source = checkpoint_of(model_type)
+    assert layout_in(source).prefix == "language_model.model."
+    other = renamed(source, tmp_path / "v5", "language_model.model.", "model.language_model.")
+    assert layout_in(other).prefix == "model.language_model."
+    assert_same_neurons(source, other)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "phi3", "gpt_neox", "gpt2"])
+def test_a_checkpoint_of_the_bare_model_is_found(checkpoint_of: Folder, tmp_path: Path, model_type: str) -> None:
+    """`openai-community/gpt2` and most embedding models are saved from the class without a head."""
+    source = checkpoint_of(model_type)
+    bare = shutil.copytree(source, tmp_path / "bare")
+    AutoModel.from_pretrained(source).save_pretrained(bare)
+    assert not named(layout_in(bare)) & named(layout_in(source))
+    assert_same_neurons(source, bare)
+
+
+@pytest.mark.parametrize("model_type", WITH_VISION)
+def test_a_vision_tower_has_no_neurons_of_the_language_model(
+    checkpoint_of: Folder, tmp_path: Path, model_type: str
+) -> None:
+    """Not even where the text tower is missing and the vision tower's tensors fit in name and shape."""
+    folder = checkpoint_of(model_type)
+    names = named(layout_in(folder))
+    assert names
+    assert not any("vision" in name for name in names)
+    without = renamed(folder, tmp_path / "without", "language_model.model.layers.", "elsewhere.layers.")
+    with pytest.raises(ArchitectureError, match="laid out as"):
+        layout_in(without)
+
+
+def test_the_vision_tower_of_mistral_3_looks_like_text(checkpoint_of: Folder) -> None:
+    """Otherwise the test above would prove little: same last names, same shapes."""
+    shards = Shards(checkpoint_of("mistral3"))
+    vision = {name for name in shards if name.startswith("vision_tower") and "_proj.weight" in name}
+    for kind in KINDS:
+        text = layout_in(checkpoint_of("mistral3")).slice(kind, 0).name
+        alike = [name for name in vision if name.rsplit(".", 2)[1:] == text.rsplit(".", 2)[1:]]
+        assert len(alike) == LAYERS
+        assert {shards.shape(name) for name in alike} == {shards.shape(text)}
+
+
+@pytest.mark.parametrize("model_type", MIXTURES)
+def test_a_mixture_of_experts_is_refused_with_its_tensors(checkpoint_of: Folder, model_type: str) -> None:
+    """One tensor per expert and projection, as on the hub."""
     with pytest.raises(ArchitectureError, match="mixture of experts") as caught:
-        layout_in(checkpoint("mixtral"))
-    assert "model.layers.0.block_sparse_moe" in caught.value.found
+        layout_in(checkpoint_of(model_type))
+    assert repr(model_type) in caught.value.found
+    assert ".experts.0." in caught.value.found
     assert "more" in caught.value.found
+
+
+@pytest.mark.parametrize("model_type", MIXTURES)
+def test_experts_in_one_tensor_are_refused_too(model_type: str) -> None:
+    """As `transformers` 5 holds them, and as its checkpoints may be saved."""
+    config = tiny_config(model_type)
+    names = list(AutoModelForCausalLM.from_config(config).state_dict())
+    with pytest.raises(ArchitectureError, match="mixture of experts") as caught:
+        layout_of(config.to_dict(), names)
+    assert "model.layers.0.mlp.experts.gate_up_proj" in caught.value.found
 
 
 @pytest.mark.parametrize(
@@ -150,23 +178,65 @@ def test_a_config_that_does_not_fit_its_weights_is_refused(
         MlpWeights(shards, layout_of(inspect(tiny_llama) | change, shards.names()))
 
 
+@pytest.mark.parametrize(
+    ("change", "d_m"), [({"n_inner": 24}, 24), ({"n_inner": None}, 64), ({}, 64), ({"n_embd": 8}, 32)]
+)
+def test_a_size_may_follow_from_another(change: dict[str, int | None], d_m: int) -> None:
+    """GPT-2 has four neurons per hidden unit unless its config says otherwise."""
+    names = [f"h.0.mlp.{name}.weight" for name in ("c_fc", "c_proj")]
+    layout = layout_of({"model_type": "gpt2", "n_layer": 1, "n_embd": 16} | change, names)
+    assert layout.d_m == d_m
+
+
+def test_a_size_that_nothing_gives_is_named() -> None:
+    with pytest.raises(ArchitectureError, match="n_layer, n_inner and n_embd") as caught:
+        layout_of({"model_type": "gpt2", "n_layer": 1}, [])
+    assert caught.value.found == "KeyError: 'n_embd'"
+
+
 def test_every_family_file_says_where_each_projection_lies() -> None:
     """Adding a family is adding a file, and no model type is in two of them."""
     found = families()
     assert {family.name for family in found} == {path.stem for path in Path(module.__file__).parent.glob("*.toml")}
     for family in found:
-        assert set(family.kinds) == set(family.suffixes) >= {"up", "down"}
+        assert set(family.projections) >= {"up", "down"}
+        assert set(family.sizes) == {"layers", "d_m", "d"}
         assert "{layer}" in family.layer
         assert family.prefixes
+        fused = [part for part in family.projections.values() if part.half]
+        assert all(part.neurons == "rows" for part in fused)  # a half of columns would not be a range of rows
+        assert sorted(str(part.half) for part in fused) in ([], ["first", "second"])
     types = [kind for family in found for kind in family.model_types]
     assert len(types) == len(set(types))
     assert set(types) == set(DENSE)
 
 
-def test_a_layout_is_plain_toml(tiny_llama: Path) -> None:
-    """What the file says is what the layout gives: no family knowledge hides in code."""
-    text = (Path(module.__file__).parent / "llama.toml").read_text("utf-8")
-    data = tomllib.loads(text)
-    layout = layout_in(tiny_llama)
-    assert layout.tensor("down", 1) == data["prefixes"][0] + data["layer"].format(layer=1) + data["down"]
-    assert json.loads((tiny_llama / "config.json").read_text())["model_type"] in data["model_types"]
+def test_a_new_family_is_a_new_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a file says is what the layout gives: no family knowledge hides in code."""
+    (tmp_path / "invented.toml").write_text(
+        """
+        model_types = ["invented"]
+        layer = "block{layer}/"
+        prefixes = ["a.", "b."]
+        sizes = { layers = "depth", d_m = "neurons", d = "width" }
+        down = { weight = "out", neurons = "rows" }
+        up = { weight = "in", neurons = "rows", half = "second" }
+        gate = { weight = "in", neurons = "rows", half = "first" }
+        """
+    )
+    monkeypatch.setattr(module.resources, "files", lambda _name: tmp_path)
+    config = {"model_type": "invented", "depth": 2, "neurons": 5, "width": 3}
+    layout = layout_of(config, ["b.block0/in", "b.block0/out", "b.block1/in", "b.block1/out"])
+    assert layout.kinds == KINDS
+    assert layout.slice("gate", 1) == module.NeuronSlice("b.block1/in", 0, 5, "rows")
+    assert layout.slice("up", 1) == module.NeuronSlice("b.block1/in", 5, 10, "rows")
+    assert layout.slice("down", 0) == module.NeuronSlice("b.block0/out", 0, 5, "rows")
+    assert [layout.shape(kind) for kind in KINDS] == [(10, 3), (10, 3), (5, 3)]
+    assert layout.down_modules(["a.block0/out", "a.block1/out"]) == ["a.block0/out", "a.block1/out"]
+
+
+def test_a_layout_is_plain_toml(checkpoint_of: Folder) -> None:
+    data = tomllib.loads((Path(module.__file__).parent / "gpt2.toml").read_text("utf-8"))
+    part = layout_in(checkpoint_of("gpt2")).slice("down", 1)
+    assert part.name == data["prefixes"][0] + data["layer"].format(layer=1) + data["down"]["weight"]
+    assert part.neurons == data["down"]["neurons"]

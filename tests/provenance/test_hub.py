@@ -260,17 +260,24 @@ def test_remote_code_is_refused_before_the_weights(hub: Hub) -> None:
     assert not hub.got("model.safetensors")
 
 
-@pytest.mark.parametrize("adapter", [True, False])
-def test_no_config(hub: Hub, adapter: bool) -> None:
-    """Without config.json there is no model; an adapter is called one."""
-    files = checkpoint_files(**({"adapter_config.json": b"{}"} if adapter else {}))
+def test_no_config(hub: Hub) -> None:
+    """Without config.json there is no model."""
+    files = checkpoint_files()
     del files["config.json"]
     hub.repos["org/tiny"] = Repo(files)
     with pytest.raises(CheckpointError) as caught:
         fetch("org/tiny")
-    assert caught.value.wanted == "config.json in org/tiny"
-    assert ("adapter" in caught.value.found) == adapter
+    assert (caught.value.wanted, caught.value.found) == ("config.json in org/tiny", "none")
     assert "whole model" in caught.value.remedy
+
+
+def test_an_adapter_of_which_half_is_there(hub: Hub) -> None:
+    """Without its config.json and with weights of another name it is half an adapter."""
+    files = checkpoint_files(**{"adapter_config.json": b"{}"})
+    del files["config.json"]
+    hub.repos["org/tiny"] = Repo(files)
+    with pytest.raises(CheckpointError, match=r"adapter_config\.json and adapter_model\.safetensors in org/tiny"):
+        fetch("org/tiny")
 
 
 def test_an_index_that_names_files_the_hub_lacks(hub: Hub) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_factory import load, make_checkpoint
+from checkpoint_factory import DENSE, load, make_checkpoint, make_tokenizer
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from provenance.checkpoints import inspect
 from provenance.errors import CheckpointError, InputError
-from provenance.models import DTYPES, load_model, load_tokenizer
+from provenance.models import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
 from provenance.shards import Shards
 
 Tensors = dict[str, torch.Tensor]
@@ -38,6 +39,47 @@ def test_a_loaded_model_has_the_weights_of_its_files_and_nothing_else(tiny_llama
     assert set(state) == set(shards.names())
     assert all(torch.equal(state[name], shards.read(name)) for name in shards)
     assert not loaded.model.training
+
+
+@pytest.mark.parametrize("model_type", DENSE)
+def test_every_model_type_is_loaded_as_what_generates_text(
+    loaded_of: Callable[[str], LoadedModel], model_type: str
+) -> None:
+    """Mistral 3 too, which `transformers` knows as an image-to-text model only."""
+    model = loaded_of(model_type).model
+    assert model.config.model_type == model_type
+    assert model.can_generate()
+
+
+def with_buffers(tensors: Tensors, layer: str, **buffers: torch.Tensor) -> None:
+    tensors |= {
+        f"{layer.format(i)}.{name.replace('__', '.')}": part.clone() for i in (0, 1) for name, part in buffers.items()
+    }
+
+
+def test_buffers_that_old_files_keep_are_no_weights_left_over(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """`openai-community/gpt2` has the bare model and the attention masks, Pythia masks and rotary frequencies."""
+    mask = torch.ones(1, 1, 8, 8)
+    gpt2 = shutil.copytree(checkpoint_of("gpt2"), tmp_path / "gpt2")
+    AutoModel.from_pretrained(gpt2).save_pretrained(gpt2)
+    edit(gpt2, lambda tensors: with_buffers(tensors, "h.{}.attn", bias=mask))
+    assert "h.1.attn.bias" in Shards(gpt2)
+    assert load(gpt2).layout.prefix == ""
+    pythia = shutil.copytree(checkpoint_of("gpt_neox"), tmp_path / "pythia")
+    old = {"bias": mask, "masked_bias": mask[0, 0, 0, 0], "rotary_emb__inv_freq": mask[0, 0, 0]}
+    edit(pythia, lambda tensors: with_buffers(tensors, "gpt_neox.layers.{}.attention", **old))
+    assert "gpt_neox.layers.0.attention.rotary_emb.inv_freq" in Shards(pythia)
+    assert load(pythia).layout.d_m == 24
+
+
+def test_a_bare_model_without_a_tied_head_is_not_whole(checkpoint_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its neurons can be compared; it cannot answer questions."""
+    folder = shutil.copytree(checkpoint_of("gpt_neox"), tmp_path / "bare")
+    AutoModel.from_pretrained(folder).save_pretrained(folder)
+    with pytest.raises(CheckpointError, match="lm_head"):
+        load(folder)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +114,12 @@ def test_a_tied_head_is_not_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
 def test_the_model_computes_in_the_wanted_dtype(tiny_llama: Path, dtype: str) -> None:
     assert load(tiny_llama, dtype).model.lm_head.weight.dtype == DTYPES[dtype]
+
+
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
+def test_attention_is_computed_as_wanted(tiny_llama: Path, name: str) -> None:
+    loaded = load_model(tiny_llama, load(tiny_llama).layout, attn_implementation=name)
+    assert loaded.model.config._attn_implementation == name
 
 
 def test_an_unknown_dtype_is_refused(tiny_llama: Path) -> None:
@@ -141,3 +189,19 @@ def test_line_breaks_are_found_inside_tokens(tiny_llama: Path) -> None:
     newline = loaded.tokenizer.convert_tokens_to_ids("Ċ")
     assert newline in loaded.newline_ids
     assert not loaded.newline_ids & set(loaded.tokenizer(" Paris", add_special_tokens=False)["input_ids"])
+
+
+def test_a_vocabulary_is_every_token_with_its_id(tiny_llama: Path) -> None:
+    words = vocabulary(tiny_llama)
+    assert words == make_tokenizer().get_vocab()
+    assert words["<bos>"] == 1
+
+
+def test_a_folder_without_a_tokenizer_has_no_vocabulary(folder: Path) -> None:
+    """That is no error of weights alone; a tokenizer that is there and cannot be read is one."""
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError):
+        vocabulary(folder)
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    assert vocabulary(folder) is None

@@ -1,0 +1,141 @@
+"""Which neuron of the base is each neuron of the instruct checkpoint?
+
+The one idea: tuning keeps indices, so index j is neuron j where lineage says so. Otherwise neurons are
+paired off within a layer so that their cosines add up to the most that is possible, and only pairs that
+no chance would bring about are allowed: a neuron without a counterpart stays unmapped.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from analyses.joined_cosines import layer_cosines, related_cosine
+from analyses.results import Alignment, LineageResult
+from analyses.weight_source import WeightSource
+
+# More neurons than this that all point the same way cannot be told apart, and need not be.
+CANDIDATES = 64
+
+
+def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult) -> Alignment:
+    """Map every neuron of the instruct checkpoint to its neuron in the base.
+
+    Args:
+        base: The checkpoint said to be the ancestor.
+        instruct: The other one.
+        lineage: How they are related.
+
+    Returns:
+        By index for the same model and for descendants, except in layers whose neurons lineage did not find;
+        by assignment for permuted, pruned and widened ones. For unrelated ones the same layer and index
+        where the base has it, with the reason why that means nothing.
+    """
+    reason = misalignment(lineage)
+    if lineage.verdict == "same model" or reason:
+        return Alignment("index", _by_index(base, instruct), reason)
+    if lineage.verdict == "descendant":
+        ids = _by_index(base, instruct).reshape(instruct.layers, instruct.d_m)
+        lost = [layer for layer, at in enumerate(lineage.layer_of) if at is None]
+        ids[lost] = -1
+        return Alignment("index", ids.ravel(), "")
+    ids = np.full((instruct.layers, instruct.d_m), -1, dtype=np.int64)
+    for layer, at in enumerate(lineage.layer_of):
+        if at is not None:
+            assigned = assign_layer(base, at, instruct, layer)
+            ids[layer] = np.where(assigned < 0, -1, at * base.d_m + assigned)
+    return Alignment("assignment", ids.ravel(), "")
+
+
+def misalignment(lineage: LineageResult) -> str:
+    """Why no neuron of the base is said to be one of the instruct checkpoint; empty when lineage says which is."""
+    if lineage.verdict != "unrelated":
+        return ""
+    return f"the two checkpoints are not related by their weights ({lineage.reason})"
+
+
+def _by_index(base: WeightSource, instruct: WeightSource) -> Int[np.ndarray, " neurons"]:
+    """The same layer and index in the base, -1 where there is none or where neurons cannot be compared."""
+    layers, index = np.divmod(np.arange(instruct.layers * instruct.d_m), instruct.d_m)
+    there = (layers < base.layers) & (index < base.d_m) & ((base.d, base.kinds) == (instruct.d, instruct.kinds))
+    return np.where(there, layers * base.d_m + index, -1)
+
+
+def assign_layer(base: WeightSource, base_layer: int, instruct: WeightSource, layer: int) -> Int[np.ndarray, " d_m"]:
+    """Pair off the neurons of two layers.
+
+    Returns:
+        Index in the base's layer of each neuron of the instruct checkpoint's layer; -1 without a counterpart.
+    """
+    threshold = related_cosine(len(base.kinds), base.d, base.d_m)
+    ids = np.arange(instruct.d_m)
+    found: list[tuple[np.ndarray, ...]] = []
+    for part, table in layer_cosines(base, base_layer, instruct, layer, ids):
+        rows, columns = candidates(table, threshold)
+        found.append((rows + part.start, columns, table[rows, columns].astype(np.float64) - threshold))
+    rows, columns, gains = (np.concatenate(column) for column in zip(*found, strict=True))
+    return best_assignment(rows, columns, gains, instruct.d_m, base.d_m)
+
+
+def candidates(
+    table: Float[np.ndarray, "rows columns"], threshold: float
+) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+    """Pairs above the threshold, for each row at most the best 64."""
+    above = table > threshold
+    for row in np.flatnonzero(above.sum(axis=1) > CANDIDATES):
+        best = np.argpartition(-table[row], CANDIDATES)[:CANDIDATES]
+        above[row] = False
+        above[row, best] = True
+    rows, columns = np.nonzero(above)
+    return rows, columns
+
+
+def best_assignment(
+    rows: Int[np.ndarray, " pairs"],
+    columns: Int[np.ndarray, " pairs"],
+    gains: Float[np.ndarray, " pairs"],
+    n_rows: int,
+    n_columns: int,
+) -> Int[np.ndarray, " rows"]:
+    """One column for each row, and one row for each column at most, so that the gains add up to the most.
+
+    Candidates fall into groups that share no row and no column; each is solved exactly.
+
+    Choice: the gain of a pair is what its cosine has above the threshold. With the cosine itself two weak pairs
+    would outweigh one that is beyond doubt and a neuron that has no counterpart.
+
+    Args:
+        rows: Row of each candidate.
+        columns: Column of each candidate.
+        gains: Of each candidate, positive.
+        n_rows: Number of rows.
+        n_columns: Number of columns.
+
+    Returns:
+        Column of each row, -1 for none.
+    """
+    edges = coo_array((np.ones(rows.size), (rows, n_rows + columns)), shape=(n_rows + n_columns,) * 2)
+    _, group_of = connected_components(edges, directed=False)
+    by_group = np.argsort(group_of[rows], kind="stable")
+    ends = np.flatnonzero(np.diff(group_of[rows][by_group])) + 1
+    assigned = np.full(n_rows, -1, dtype=np.int64)
+    for group in np.split(by_group, ends):
+        chosen = group if group.size == 1 else group[_solve(rows[group], columns[group], gains[group])]
+        assigned[rows[chosen]] = columns[chosen]
+    return assigned
+
+
+def _solve(
+    rows: Int[np.ndarray, " pairs"], columns: Int[np.ndarray, " pairs"], gains: Float[np.ndarray, " pairs"]
+) -> Int[np.ndarray, " chosen"]:
+    """The chosen candidates of one group."""
+    row_ids, row_at = np.unique(rows, return_inverse=True)
+    column_ids, column_at = np.unique(columns, return_inverse=True)
+    gain = np.zeros((row_ids.size, column_ids.size))
+    pair_at = np.full(gain.shape, -1)
+    gain[row_at, column_at] = gains
+    pair_at[row_at, column_at] = np.arange(rows.size)
+    # What is no candidate gains nothing and is dropped, so a row may stay without a column.
+    chosen = pair_at[linear_sum_assignment(gain, maximize=True)]
+    return chosen[chosen >= 0]

@@ -1,0 +1,152 @@
+"""What the weights alone say about a pair: lineage, which neuron is which, and how far each one moved.
+
+The one idea: these three need no model and no question, so every command starts with them, in this
+order, since a drift between neurons that are not each other's counterpart means nothing.
+"""
+
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from analyses.alignment import align
+from analyses.clock import Clock
+from analyses.drift import measure_drift, summarise_drift
+from analyses.joined_cosines import related_cosine
+from analyses.mapping import map_neurons
+from analyses.results import Alignment, DriftResult, LineageResult, MappedNeurons, NeuronDrift, WeightsReport
+from analyses.sides import Side, relate, unlike
+from analyses.verdicts import drift_sentence
+from analyses.weight_source import mlp_shape
+from provenance.shards import Shards
+
+PERMUTATION_DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class MeasuredPair:
+    """The neurons of two checkpoints, compared by their weights."""
+
+    alignment: Alignment
+    """Which neuron is which."""
+    drift: NeuronDrift
+    """How far each neuron of the instruct checkpoint moved."""
+
+
+def measure_pair(base: Side, instruct: Side, seed: int, clock: Clock) -> tuple[LineageResult, MeasuredPair]:
+    """Lineage, alignment and drift of a pair, streamed.
+
+    Raises:
+        PairError: The MLPs have different shapes and neither lineage nor position says which neuron is which.
+        NonFiniteError: A weight is NaN or infinite.
+    """
+    related = clock.timed("lineage", lambda: relate(base, instruct, seed))
+    if related.verdict == "unrelated" and mlp_shape(base.weights) != mlp_shape(instruct.weights):
+        raise unlike(base, instruct, related.reason)
+    alignment = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related))
+    ids = None if alignment.is_identity else alignment.base_ids
+    drift = clock.timed(
+        "drift", lambda: measure_drift(base.weights, instruct.weights, ids, streams=_streams(base, instruct))
+    )
+    return related, MeasuredPair(alignment, drift)
+
+
+def measure_drift_only(
+    base: Side, instruct: Side, seed: int, clock: Clock
+) -> tuple[LineageResult | None, MeasuredPair]:
+    """Drift by position, reading the MLP weights once and nothing else; lineage only where shapes differ.
+
+    Raises:
+        PairError: The MLPs have different shapes and lineage does not say which neuron is which.
+        NonFiniteError: A weight is NaN or infinite.
+    """
+    if mlp_shape(base.weights) != mlp_shape(instruct.weights):
+        return measure_pair(base, instruct, seed, clock)
+    drift = clock.timed(
+        "drift", lambda: measure_drift(base.weights, instruct.weights, streams=_streams(base, instruct))
+    )
+    return None, MeasuredPair(Alignment("index", np.arange(drift.delta.size), _strangers(base, drift)), drift)
+
+
+def _streams(base: Side, instruct: Side) -> int:
+    """As many as there are cores where both lie on a disk; a reader of the hub has connections of its own."""
+    local = all(isinstance(side.weights.reader, Shards) for side in (base, instruct))
+    return (os.cpu_count() or 1) if local else 1
+
+
+def _strangers(base: Side, drift: NeuronDrift) -> str:
+    """Why neurons at the same position cannot be the same, from their angles alone; empty when they can."""
+    deltas = [delta for delta in (drift.delta_gate, drift.delta_up, drift.delta_down) if delta is not None]
+    cosine = float(np.median(1 - np.mean(deltas, axis=0)))
+    if cosine >= related_cosine(len(deltas), base.layout.d, base.layout.d_m):
+        return ""
+    return f"neurons at the same position are not each other's counterparts (median cosine {cosine:.2f})"
+
+
+def mapped_and_ranked(
+    measured: MeasuredPair, base: Side, instruct: Side, h_neurons: Int[np.ndarray, " h"], seed: int,
+    draws: int = PERMUTATION_DRAWS,
+) -> tuple[MappedNeurons, DriftResult]:  # fmt: skip
+    """The H-Neurons' counterparts, and their drift against neurons of the same layers.
+
+    Args:
+        measured: The pair.
+        base: Its base.
+        instruct: Its instruct checkpoint.
+        h_neurons: Flat ids in the instruct checkpoint.
+        seed: Of the permutations.
+        draws: Permutations.
+    """
+    mapped = map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
+    layout = instruct.layout
+    drift = summarise_drift(measured.drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
+    if measured.alignment.reason:
+        drift = replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason))
+    return mapped, drift
+
+
+def by_position(problem: str, reason: str) -> str:
+    """The reason of a result that compares neurons by their position only, and why it decides nothing."""
+    return f"{problem}; by position alone: {reason}"
+
+
+def weights_report(
+    related: LineageResult | None,
+    measured: MeasuredPair,
+    base: Side,
+    instruct: Side,
+    h_neurons: Int[np.ndarray, " h"],
+    weights: Float[np.ndarray, " h"] | None,
+    source: str,
+    seed: int,
+) -> WeightsReport:
+    """Everything that can be said of somebody's neuron list without a forward pass.
+
+    Args:
+        related: How the pair is related; None where that was not asked.
+        measured: The pair.
+        base: Its base.
+        instruct: Its instruct checkpoint.
+        h_neurons: Flat ids in the instruct checkpoint, ascending; may be empty.
+        weights: Of the probe that found them, in the same order; None where the list has none.
+        source: Where the list comes from, in words; empty without one.
+        seed: Of the permutations.
+    """
+    mapped, drift = mapped_and_ranked(measured, base, instruct, h_neurons, seed)
+    return WeightsReport(
+        layers=instruct.layout.layers,
+        neurons_per_layer=instruct.layout.d_m,
+        lineage=related,
+        alignment=measured.alignment,
+        mapped=mapped,
+        neuron_drift=measured.drift,
+        drift=drift,
+        h_neurons=h_neurons,
+        weights=weights,
+        source=source,
+        verdict_drift=drift.verdict,
+        overall=drift_sentence(
+            related.verdict if related else None, measured.alignment.reason, int(h_neurons.size), drift.verdict
+        ),
+    )

@@ -1,0 +1,228 @@
+"""Sampled neurons of each checkpoint, looked up among all neurons of the other.
+
+The one idea: tuning moves a neuron a little, while any other neuron points elsewhere. So a neuron's nearest
+neighbour in the other checkpoint is the neuron itself at its own index, or at another one when neurons were put
+in another order, or in no place when the checkpoints are strangers. Both directions are looked up, since
+a pruned checkpoint is found in its base but not the other way round.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from analyses.joined_cosines import JoinedCosines, SinglePrecision, norms_of, related_cosine, scaled
+from analyses.tensor_census import PairSums
+from analyses.tensor_pairs import Pair, Step, blocks
+from analyses.weight_source import WeightSource
+from provenance.tensors import Rows
+
+RUN = 8  # sampled neurons lie side by side in runs: each is one request where rows come from the hub
+# Two cosines closer than this are equal as far as float32 products of unit vectors can tell.
+COSINE_TOLERANCE = 1e-5
+HALF = 0.5  # most neurons of a layer: then a layer, or a checkpoint, is said to come from another
+# Neurons of a layer that are looked for in all layers of the base: of a layer widened to four times its size,
+# 32 still hold 2 or more of the old neurons in 999 of 1,000 cases. Chance makes up none. Deep models get by
+# with fewer for each layer, since every one of them is compared with every neuron of the base.
+LAYER_SAMPLE = 32
+LAYER_SAMPLE_LEAST = 8
+LAYER_SAMPLES = 1024
+LAYER_HITS = 2
+
+Runs = tuple[tuple[int, int], ...]
+"""First neuron and neuron after the last one, of each run."""
+
+
+@dataclass(frozen=True)
+class LayerMatch:
+    """Sampled neurons of one layer of each checkpoint."""
+
+    base_layer: int
+    """Layer of the base."""
+    own: Float[np.ndarray, " instruct"]
+    """Cosine of sampled neurons of the instruct checkpoint with the base's neuron of the same index, -1 if none."""
+    nearest: Float[np.ndarray, " instruct"]
+    """Cosine with the nearest neuron of the base's layer."""
+    nearest_of_base: Float[np.ndarray, " base"]
+    """Cosine of sampled neurons of the base with the nearest neuron of the instruct checkpoint's layer."""
+    thresholds: tuple[float, float]
+    """Cosines from which on a neighbour counts as found, in the base's and in the instruct checkpoint's layer."""
+
+    @property
+    def at_own_index(self) -> int:
+        """Neurons whose nearest neighbour is the one of the same index."""
+        return int(((self.own >= self.nearest - COSINE_TOLERANCE) & (self.own > 0)).sum())
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """Neurons of the instruct checkpoint found in the base, and of the base found in the instruct checkpoint."""
+        in_base, in_instruct = self.thresholds
+        return int((self.nearest >= in_base).sum()), int((self.nearest_of_base >= in_instruct).sum())
+
+    @property
+    def held(self) -> bool:
+        """Whether the base's layer holds the neurons of the instruct checkpoint's layer."""
+        of_instruct, of_base = self.found
+        return max(self.at_own_index, of_instruct) >= HALF * max(1, self.own.size) or of_base >= HALF * max(
+            1, self.nearest_of_base.size
+        )
+
+
+def sample_runs(d_m: int, sample: int, rng: np.random.Generator) -> Runs:
+    """Neurons of a layer to look up: short runs at random places, in ascending order."""
+    runs: list[tuple[int, int]] = []
+    left = min(sample, d_m)
+    for start in rng.permutation(np.arange(0, d_m, RUN)):
+        stop = min(int(start) + RUN, int(start) + left, d_m)
+        runs.append((int(start), stop))
+        left -= stop - int(start)
+        if left == 0:
+            break
+    return tuple(sorted(runs))
+
+
+def ids_of(runs: Runs) -> Int[np.ndarray, " neurons"]:
+    """The neurons of some runs."""
+    return np.concatenate([np.arange(*run) for run in runs])
+
+
+class LayerLookup:
+    """One layer's sampled neurons, looked up while the weights of the layer pass by.
+
+    Args:
+        base_layer: Layer of the base.
+        base: The base.
+        instruct: The other checkpoint.
+        base_runs: Neurons of the base to look up.
+        instruct_runs: Neurons of the instruct checkpoint to look up.
+    """
+
+    def __init__(
+        self, base_layer: int, base: WeightSource, instruct: WeightSource,
+        base_runs: Runs, instruct_runs: Runs,
+    ) -> None:  # fmt: skip
+        self._base_layer = base_layer
+        self._ids = ids_of(base_runs), ids_of(instruct_runs)
+        self._of_base = JoinedCosines(self._ids[0].size, instruct.d_m)
+        self._of_instruct = JoinedCosines(self._ids[1].size, base.d_m)
+        shape = len(base.kinds), base.d
+        self._thresholds = related_cosine(*shape, base.d_m), related_cosine(*shape, instruct.d_m)
+        self._read: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        self._queries: list[torch.Tensor] = []
+        self._single = SinglePrecision(), SinglePrecision()
+        self._shared = min(base.d_m, instruct.d_m)
+
+    def add(self, step: Step, base: torch.Tensor | None, instruct: torch.Tensor | None, sums: PairSums) -> None:
+        """Take in a block of one side or of both, whose sums of squares are known."""
+        if step.sample:
+            for block, read in zip((base, instruct), self._read, strict=True):
+                read.extend([] if block is None else [block.to(torch.float32, copy=True)])
+        elif step.pair.base.columns:
+            self._add_columns(base, instruct)
+        else:
+            self._add_rows(step, base, instruct, sums)
+
+    def _add_rows(self, step: Step, base: torch.Tensor | None, instruct: torch.Tensor | None, sums: PairSums) -> None:
+        if not self._queries:
+            self._queries = [scaled(torch.cat(read)) for read in self._read]
+        if base is not None and step.base is not None:
+            norms = torch.from_numpy(sums.norms("base", step.base))
+            start = step.base.start - step.pair.base.start
+            self._of_instruct.add_rows(self._queries[1], start, self._single[0](base), norms)
+        if instruct is not None and step.instruct is not None:
+            norms = torch.from_numpy(sums.norms("instruct", step.instruct))
+            start = step.instruct.start - step.pair.instruct.start
+            self._of_base.add_rows(self._queries[0], start, self._single[1](instruct), norms)
+
+    def _add_columns(self, base: torch.Tensor | None, instruct: torch.Tensor | None) -> None:
+        if base is None or instruct is None:
+            raise ValueError("columns of both checkpoints pass by together")
+        self._of_base.add_columns(base[:, self._ids[0]].float(), self._single[1](instruct))
+        self._of_instruct.add_columns(instruct[:, self._ids[1]].float(), self._single[0](base))
+
+    def end_kind(self, pair: Pair, sums: PairSums) -> None:
+        """Forget what belongs to one kind of weight, when all its blocks have passed."""
+        if pair.base.columns:
+            ours, theirs = (torch.from_numpy(sums.norms(side)) for side in ("base", "instruct"))
+            self._of_base.end_columns(ours[self._ids[0]], theirs)
+            self._of_instruct.end_columns(theirs[self._ids[1]], ours)
+        self._read = ([], [])
+        self._queries = []
+
+    def match(self) -> LayerMatch:
+        """What was found, when all kinds have passed; neurons of zeros are left out."""
+        table = self._of_instruct.cosines()
+        ids = self._ids[1]
+        own = np.full(ids.size, -1.0, dtype=np.float32)
+        shared = np.flatnonzero(ids < self._shared)
+        own[shared] = table[shared, ids[shared]].numpy()
+        some, some_of_base = (~cosines.empty_queries().numpy() for cosines in (self._of_instruct, self._of_base))
+        return LayerMatch(
+            base_layer=self._base_layer,
+            own=own[some],
+            nearest=table.amax(dim=1).numpy()[some],
+            nearest_of_base=self._of_base.cosines().amax(dim=1).numpy()[some_of_base],
+            thresholds=self._thresholds,
+        )
+
+
+def find_layers(
+    base: WeightSource, instruct: WeightSource, lost: Sequence[int], rng: np.random.Generator
+) -> dict[int, int | None]:
+    """Look for layers of the instruct checkpoint in all layers of the base.
+
+    Only weights that are stored with neurons as rows take part: some of these can be read without the rest. Every
+    known family has one such kind at least; without any, no layer is found.
+
+    Args:
+        base: The checkpoint said to be the ancestor; its rows of neurons are read once, in blocks.
+        instruct: The other one.
+        lost: Layers to look for.
+        rng: Draws the neurons that are looked up.
+
+    Returns:
+        For each lost layer the layer of the base where most of its sampled neurons are found; None where
+        fewer than two are.
+    """
+    kinds = [kind for kind in base.kinds if base.slice(kind, 0).neurons == instruct.slice(kind, 0).neurons == "rows"]
+    if not kinds:
+        return dict.fromkeys(lost)
+    sample = max(LAYER_SAMPLE_LEAST, min(LAYER_SAMPLE, LAYER_SAMPLES // len(lost)))
+    ids = np.sort(rng.choice(instruct.d_m, size=min(sample, instruct.d_m), replace=False))
+    queries = {kind: _rows_of_layers(instruct, kind, lost, ids) for kind in kinds}
+    threshold = related_cosine(len(kinds), base.d, base.d_m)
+    hits = np.zeros((base.layers, len(lost)), dtype=int)
+    for layer in range(base.layers):
+        nearest = _nearest_in_layer(queries, base, layer).reshape(len(lost), ids.size)
+        hits[layer] = (nearest >= threshold).sum(axis=1)
+    best = hits.argmax(axis=0)
+    enough = hits.max(axis=0) >= min(LAYER_HITS, ids.size)
+    return {layer: int(best[i]) if enough[i] else None for i, layer in enumerate(lost)}
+
+
+def _rows_of_layers(
+    source: WeightSource, kind: str, layers: Sequence[int], ids: Int[np.ndarray, " sampled"]
+) -> Float[torch.Tensor, "queries d"]:
+    """The same neurons of some layers, as unit rows of one kind, layer by layer."""
+    pieces = [source.slice(kind, layer) for layer in layers]
+    wanted = [Rows(piece.name, piece.start + int(j), piece.start + int(j) + 1) for piece in pieces for j in ids]
+    return scaled(torch.cat([row.to(torch.float32, copy=True) for row in source.stream(wanted)]))
+
+
+def _nearest_in_layer(
+    queries: Mapping[str, Float[torch.Tensor, "queries d"]], source: WeightSource, layer: int
+) -> Float[np.ndarray, " queries"]:
+    """Cosine of each query with its nearest neuron of a layer, all kinds together."""
+    pieces = [source.slice(kind, layer) for kind in queries]
+    spans = list(blocks(source.d_m, source.d))
+    stream = source.stream([Rows(p.name, p.start + start, p.start + stop) for start, stop in spans for p in pieces])
+    nearest = torch.full((next(iter(queries.values())).shape[0],), -1.0)
+    for start, stop in spans:
+        cosines = JoinedCosines(nearest.numel(), stop - start)
+        for query in queries.values():
+            rows = next(stream).float()
+            cosines.add_rows(query, 0, rows, norms_of(rows))
+        nearest = torch.maximum(nearest, cosines.cosines().amax(dim=1))
+    return nearest.numpy()

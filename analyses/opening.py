@@ -1,0 +1,103 @@
+"""From two references to the two sides of a comparison, wherever their tensors lie.
+
+The one idea: what a side is read from is decided here, once: a folder, the hub's cache, the hub itself
+by range requests, or another side with an adapter merged in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analyses.sides import Side
+from provenance.adapters import adapted, is_adapter, lists_adapter
+from provenance.checkpoints import CheckpointRef, checkpoint_at, local_folder
+from provenance.hub import fetch_all
+from provenance.hub_api import HubRepo, UnreachableError, look_up
+from provenance.records import Stage
+from provenance.remote import RemoteShards, open_remote
+
+Place = tuple[Path | None, str | None]
+"""Folder and commit of a checkpoint; no folder where it is read over the network."""
+
+
+@dataclass(frozen=True)
+class OpenPair:
+    """Two checkpoints, opened."""
+
+    base: Side
+    """The checkpoint said to be the ancestor."""
+    instruct: Side
+    """The tuned checkpoint."""
+    notes: tuple[str, ...] = ()
+    """What a user should know and nothing checks."""
+
+    @property
+    def bytes_received(self) -> int | None:
+        """Bytes of weight files that came over the network so far; None where none can come."""
+        readers = [side.weights.reader for side in (self.base, self.instruct)]
+        remote = [reader for reader in readers if isinstance(reader, RemoteShards)]
+        return sum(reader.bytes_received for reader in remote) if remote else None
+
+
+def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
+    """Find both checkpoints and read their headers.
+
+    Weights of neither are fetched before both were looked over.
+
+    Args:
+        base: Reference of a whole checkpoint.
+        instruct: Reference of a whole checkpoint, or of a LoRA adapter on the base.
+        stream: Read checkpoints of the hub by range requests instead of fetching them.
+
+    Raises:
+        GatedError: The hub wants a licence accepted or a token.
+        CheckpointError: One is not there, not whole, or not to be trusted; or an adapter is for another base.
+        InputError: The disk is too small, or both checkpoints have problems.
+        ArchitectureError: A layout is unknown, or a mixture of experts.
+    """
+    refs = CheckpointRef.parse(base), CheckpointRef.parse(instruct)
+    places = _fetched([ref for ref in refs if ref.kind == "hub" and not (stream and _is_whole(ref))])
+    first = _open("base", refs[0], places)
+    folder, commit = places.get(refs[1]) or _local(refs[1])
+    if folder is not None and is_adapter(folder):
+        return _with_adapter(first, refs[1], folder, commit)
+    return OpenPair(first, _open("instruct", refs[1], places))
+
+
+def _is_whole(ref: CheckpointRef) -> bool:
+    """Whether a repository holds a checkpoint that can be streamed; an adapter is small, and fetched."""
+    try:
+        return not lists_adapter(look_up(HubRepo(ref.name, ref.revision)).files)
+    except UnreachableError:
+        return True  # streaming it says what is wrong
+
+
+def _fetched(refs: Sequence[CheckpointRef]) -> dict[CheckpointRef, Place]:
+    """Folder and commit of checkpoints of the hub that are read from the cache."""
+    wanted = list(dict.fromkeys(refs))
+    found = fetch_all([HubRepo(ref.name, ref.revision) for ref in wanted])
+    return {ref: (each.folder, each.commit) for ref, each in zip(wanted, found, strict=True)}
+
+
+def _local(ref: CheckpointRef) -> Place:
+    return (None, None) if ref.kind == "hub" else (local_folder(ref), None)
+
+
+def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place]) -> Side:
+    """One whole checkpoint: from where it was fetched, from this machine, or over the network."""
+    folder, commit = places.get(ref) or _local(ref)
+    if folder is not None:
+        return Side.open(stage, checkpoint_at(ref, folder, commit))
+    remote = open_remote(ref)
+    return Side.open(stage, remote.checkpoint, remote.tensors)
+
+
+def _with_adapter(base: Side, ref: CheckpointRef, folder: Path, commit: str | None) -> OpenPair:
+    """The base, and the base with an adapter merged in."""
+    child = adapted(base.checkpoint, base.weights.reader, ref, folder, commit)
+    note = (
+        f"{ref} says that it belongs to {child.base_name!r}, and was merged into {base.checkpoint.ref}: shapes fit, "
+        "but whether this is the same checkpoint cannot be seen"
+    )
+    instruct = Side.open("instruct", child.checkpoint, child.reader, tokenizer_folder=child.tokenizer_folder)
+    return OpenPair(base, instruct, () if child.is_base_named else (note,))

@@ -1,0 +1,232 @@
+"""Every neuron of a pair of checkpoints compared, in one pass over both.
+
+The one idea: all blocks of all projections are planned first, then both checkpoints are streamed side
+by side and each block is summed while it is in cache; so memory holds one block of each and a few
+numbers per neuron, whatever the size, the shards and the dtypes. Only what the sums cannot tell, neurons
+that were scaled and hardly turned, is read a second time.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from analyses.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
+from analyses.weight_source import WeightSource
+from provenance.architectures import NeuronSlice
+from provenance.headers import TORCH_DTYPES
+from provenance.tensors import Rows
+
+BLOCK_BYTES = 2**21  # long enough to forget what a block costs by itself, short enough for the cache
+ROW_GROUP = 8  # blocks of columns are summed in groups of so many rows
+GATHERED = 1024  # mapped neurons whose weights are copied side by side at a time
+
+
+@dataclass(frozen=True)
+class _Projection:
+    """One kind of weight of one layer, on both sides."""
+
+    kind: str
+    """`gate`, `up` or `down`."""
+    layer: int
+    """Layer."""
+    base: NeuronSlice
+    """Where the base has it."""
+    instruct: NeuronSlice
+    """Where the instruct checkpoint has it."""
+    step: int
+    """Rows of a block."""
+
+    @property
+    def columns(self) -> bool:
+        """Whether neurons are columns."""
+        return self.base.neurons == "columns"
+
+    @property
+    def alike(self) -> bool:
+        """Whether both sides store neurons the same way, so that rows of one are rows of the other."""
+        return self.base.neurons == self.instruct.neurons
+
+    @property
+    def rows(self) -> int:
+        """Rows on either side."""
+        return self.base.stop - self.base.start
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """How an error calls the two sides."""
+        return _names(self.kind, self.layer)
+
+    def blocks(self) -> list["_Block"]:
+        """All of its rows, in order."""
+        return [_Block(self, start, min(start + self.step, self.rows)) for start in range(0, self.rows, self.step)]
+
+
+@dataclass(frozen=True, slots=True)  # there are hundreds of thousands in a large model
+class _Block:
+    """Some rows of a projection."""
+
+    projection: _Projection
+    """Whose."""
+    start: int
+    """First row, counted from the projection's own."""
+    stop: int
+    """Row after the last one."""
+
+    def of(self, place: NeuronSlice) -> Rows:
+        """The rows as one side stores them."""
+        return Rows(place.name, place.start + self.start, place.start + self.stop)
+
+
+def compare_neurons(base: WeightSource, instruct: WeightSource, streams: int = 1) -> dict[str, RowComparison]:
+    """Neuron j of each layer against neuron j of the same layer, streamed.
+
+    Args:
+        base: The checkpoint before tuning.
+        instruct: The one after; the same MLP shapes, stored in any dtype, order or number of files.
+        streams: How many pairs of streams are read at once, each by a thread of its own. More than one serves
+            local files only; the numbers do not depend on it.
+
+    Returns:
+        By kind, all D neurons layer by layer.
+
+    Raises:
+        NonFiniteError: A weight is NaN or infinite; the message names projection and checkpoint.
+    """
+    run = _Pass(base, instruct)
+    layers = [[_projection(base, instruct, kind, layer) for kind in base.kinds] for layer in range(base.layers)]
+    if streams == 1:
+        run.follow([part for layer in layers for part in layer])
+        return run.found
+    with ThreadPoolExecutor(streams) as pool:
+        list(pool.map(run.follow, layers))  # asking for the results raises what a thread raised
+    return run.found
+
+
+def _projection(base: WeightSource, instruct: WeightSource, kind: str, layer: int) -> _Projection:
+    places = (base.slice(kind, layer), instruct.slice(kind, layer))
+    row_bytes = max(
+        source.shape(place.name)[1] * TORCH_DTYPES[source.dtype_of(place.name)].itemsize
+        for source, place in zip((base, instruct), places, strict=True)
+    )
+    step = max(1, BLOCK_BYTES // row_bytes)
+    return _Projection(kind, layer, *places, step - step % ROW_GROUP if step > ROW_GROUP else step)
+
+
+def _names(kind: str, layer: int) -> tuple[str, str]:
+    place = f"the {kind} weights of layer {layer}"
+    return f"{place} (base checkpoint)", f"{place} (instruct checkpoint)"
+
+
+class _Pass:
+    """Both checkpoints and what was found so far; threads write to layers of their own."""
+
+    def __init__(self, base: WeightSource, instruct: WeightSource) -> None:
+        self.base = base
+        self.instruct = instruct
+        self.found = {kind: RowComparison.unknown(base.layers * base.d_m) for kind in base.kinds}
+
+    def follow(self, plan: Sequence[_Projection]) -> None:
+        """Compare some projections; those that the sides store differently one by one, the others in one stream."""
+        cancelled = {}
+        for part, sums in self._summed([part for part in plan if part.alike]):
+            self._table(part).put(slice(None), sums.compared())
+            ids = np.flatnonzero(sums.cancelled())
+            if ids.size:
+                cancelled[part] = ids
+        self._compare_again(cancelled)
+        for part in plan:
+            if not part.alike:
+                sides = (source.neurons(part.kind, part.layer) for source in (self.base, self.instruct))
+                self._table(part).put(slice(None), compare_rows(*sides, names=part.names))
+
+    def _table(self, part: _Projection) -> RowComparison:
+        """Where the numbers of a projection's neurons go."""
+        return self.found[part.kind].rows(part.layer * self.base.d_m, (part.layer + 1) * self.base.d_m)
+
+    def _summed(self, plan: Sequence[_Projection]) -> Iterator[tuple[_Projection, RowSums]]:
+        """Each projection with its sums, once its last block was added."""
+        sums, wide_a, wide_b = RowSums.zeros(0), Widener(), Widener()
+        for block, a, b in self._side_by_side([block for part in plan for block in part.blocks()]):
+            part = block.projection
+            if block.start == 0:
+                sums = RowSums.zeros(self.base.d_m)
+            if part.columns:
+                sums.add_columns(wide_a(a), wide_b(b))
+            else:
+                sums.add_rows(block.start, wide_a(a), wide_b(b))
+            if block.stop == part.rows:
+                for squares, name in zip((sums.aa, sums.bb), part.names, strict=True):
+                    check_finite(squares, name)
+                yield part, sums
+
+    def _compare_again(self, cancelled: Mapping[_Projection, Int[np.ndarray, " ids"]]) -> None:
+        """The definition, for neurons whose sums lost it; of columns every block holds a piece of each."""
+        holding = [
+            block
+            for part, ids in cancelled.items()
+            for block in part.blocks()
+            if part.columns or ((ids >= block.start) & (ids < block.stop)).any()
+        ]
+        for block, a, b in self._side_by_side(holding):
+            part, table, ids = block.projection, self._table(block.projection), cancelled[block.projection]
+            if part.columns:
+                piece = unit_gaps(a[:, ids], b[:, ids], table.norm_a[ids], table.norm_b[ids])
+                table.delta[ids] = piece + (table.delta[ids] if block.start else 0.0)
+            else:
+                here = ids[(ids >= block.start) & (ids < block.stop)]
+                inside = here - block.start
+                table.delta[here] = compare_rows(a[inside], b[inside], names=part.names).delta
+
+    def _side_by_side(self, blocks: Sequence[_Block]) -> Iterator[tuple[_Block, torch.Tensor, torch.Tensor]]:
+        """Both checkpoints in the order of the blocks; tensors are valid until the next block is asked for."""
+        ours = self.base.stream([block.of(block.projection.base) for block in blocks])
+        theirs = self.instruct.stream([block.of(block.projection.instruct) for block in blocks])
+        return zip(blocks, ours, theirs, strict=True)
+
+
+def compare_mapped(
+    base: WeightSource, instruct: WeightSource, base_ids: Int[np.ndarray, " neurons"]
+) -> dict[str, RowComparison]:
+    """Each neuron of the instruct checkpoint against the neuron of the base that it is, whole tensor by whole tensor.
+
+    Args:
+        base: The checkpoint before tuning; other numbers of layers and of neurons per layer are fine.
+        instruct: The one after; the same width and kinds.
+        base_ids: Flat id in the base of each neuron of the instruct checkpoint; -1 for none.
+
+    Returns:
+        By kind, all neurons of the instruct checkpoint; NaN and not equal where there is no counterpart.
+
+    Raises:
+        NonFiniteError: A weight that is looked at is NaN or infinite.
+    """
+    found = {kind: RowComparison.unknown(base_ids.size) for kind in instruct.kinds}
+    for layer in range(instruct.layers):
+        ids = base_ids[layer * instruct.d_m : (layer + 1) * instruct.d_m]
+        for kind in instruct.kinds if (ids >= 0).any() else ():
+            table = found[kind].rows(layer * instruct.d_m, (layer + 1) * instruct.d_m)
+            _compare_gathered(base, instruct.neurons(kind, layer), ids, table, (kind, layer))
+    return found
+
+
+def _compare_gathered(
+    base: WeightSource,
+    weights: Float[torch.Tensor, "d_m d"],
+    ids: Int[np.ndarray, " d_m"],
+    table: RowComparison,
+    place: tuple[str, int],
+) -> None:
+    """One kind of weight of one layer of the instruct checkpoint; fills in its part of the table."""
+    kind, _ = place
+    mapped = np.flatnonzero(ids >= 0)
+    layer_of = ids[mapped] // base.d_m
+    for base_layer in np.unique(layer_of).tolist():
+        source = base.neurons(kind, base_layer)
+        here = mapped[layer_of == base_layer]
+        for some in np.array_split(here, -(-here.size // GATHERED)):
+            rows_a, rows_b = source[ids[some] % base.d_m], weights[some]
+            table.put(some, compare_rows(rows_a, rows_b, names=(_names(kind, base_layer)[0], _names(*place)[1])))

@@ -1,0 +1,124 @@
+"""The two checkpoints of a comparison, opened: what each is, where its MLPs lie, and its weights.
+
+The one idea: a side is the same thing wherever its tensors come from, so what reads weights does
+not know whether they lie in a folder, on the hub, or are a base's with an adapter merged in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from analyses.collection import CollectionSettings
+from analyses.lineage import lineage
+from analyses.results import LineageResult
+from provenance.architectures import Layout, layout_of
+from provenance.checkpoints import Checkpoint
+from provenance.errors import PairError
+from provenance.models import LoadedModel, load_model, vocabulary
+from provenance.records import Stage
+from provenance.shards import Shards
+from provenance.tensors import TensorReader
+from provenance.weights import MlpWeights
+
+
+@dataclass(frozen=True)
+class Side:
+    """One checkpoint of the pair, without a model."""
+
+    stage: Stage
+    """Which side."""
+    checkpoint: Checkpoint
+    """Where it lies and what it is."""
+    layout: Layout
+    """Where its MLPs lie."""
+    weights: MlpWeights
+    """Its tensors, read when asked for."""
+    tokenizer_folder: Path
+    """Where its tokenizer lies."""
+
+    @classmethod
+    def open(
+        cls,
+        stage: Stage,
+        checkpoint: Checkpoint,
+        reader: TensorReader | None = None,
+        tokenizer_folder: Path | None = None,
+    ) -> "Side":
+        """Read the headers of a checkpoint.
+
+        Args:
+            stage: Which side.
+            checkpoint: Found and looked over.
+            reader: Where its tensors come from; its folder when not given.
+            tokenizer_folder: Where its tokenizer lies; its folder when not given.
+
+        Raises:
+            ArchitectureError: Its layout is unknown, or a mixture of experts.
+            CheckpointError: Its files are incomplete.
+        """
+        reader = reader or Shards(checkpoint.folder)
+        layout = layout_of(checkpoint.config, reader.names())
+        return cls(stage, checkpoint, layout, MlpWeights(reader, layout), tokenizer_folder or checkpoint.folder)
+
+
+class Models:
+    """Models of both sides, loaded when first asked for and dropped when no longer needed."""
+
+    def __init__(self, sides: Mapping[Stage, Side], settings: Mapping[Stage, CollectionSettings]) -> None:
+        self._sides = sides
+        self._settings = settings
+        self._loaded: dict[Stage, LoadedModel] = {}
+
+    def get(self, stage: Stage) -> LoadedModel:
+        """The model of a side."""
+        if stage not in self._loaded:
+            side, how = self._sides[stage], self._settings[stage]
+            self._loaded[stage] = load_model(
+                side.checkpoint.folder,
+                side.layout,
+                dtype=how.dtype,
+                device=how.device,
+                attn_implementation=how.attn_implementation,
+            )
+        return self._loaded[stage]
+
+    def drop(self, stage: Stage) -> None:
+        """Free a model's memory."""
+        self._loaded.pop(stage, None)
+
+
+def check_pair(base: Side, instruct: Side) -> None:
+    """Refuse two checkpoints whose neurons cannot be compared: of another width, or made of other projections.
+
+    Raises:
+        PairError: Hidden size or kinds of projections differ.
+    """
+    if (base.layout.d, base.layout.kinds) != (instruct.layout.d, instruct.layout.kinds):
+        raise unlike(base, instruct)
+
+
+def unlike(base: Side, instruct: Side, reason: str = "") -> PairError:
+    """The error for two checkpoints that cannot be put side by side."""
+    shapes = [
+        f"{side.layout.layers} layers of {side.layout.d_m} neurons, width {side.layout.d}, "
+        f"weights {', '.join(side.layout.kinds)}"
+        for side in (base, instruct)
+    ]
+    return PairError(
+        f"a checkpoint that descends from the base, or is at least shaped like it ({shapes[0]})",
+        found=f"{shapes[1]}{'; ' if reason else ''}{reason}",
+        remedy="name the base that this checkpoint was tuned from (its model card says which)",
+    )
+
+
+def relate(base: Side, instruct: Side, seed: int) -> LineageResult:
+    """Lineage of the pair, by weights, configs and tokenizers."""
+    sides = (base, instruct)
+    words: list[Mapping[str, int] | None] = [vocabulary(side.tokenizer_folder) for side in sides]
+    return lineage(
+        base.weights,
+        instruct.weights,
+        (words[0], words[1]),
+        (base.checkpoint.config, instruct.checkpoint.config),
+        seed=seed,
+    )

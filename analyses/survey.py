@@ -1,0 +1,147 @@
+"""One pass over both checkpoints: every tensor compared, and sampled neurons looked up, at the same time.
+
+The one idea: reading is what costs, so a block that has been read serves both questions. Where layers
+are missing or lie elsewhere, they are looked for first, or after a pass that did not find them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from analyses.neuron_match import LayerLookup, LayerMatch, Runs, find_layers, sample_runs
+from analyses.tensor_census import PairComparison, PairSums, compare_bare
+from analyses.tensor_pairs import Blocks, Pair, Pairing, pair_parts, side_by_side, steps_of
+from analyses.weight_source import WeightSource
+
+Samples = tuple[list[Runs], list[Runs]]
+"""Neurons to look up, by layer of the base and of the instruct checkpoint."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass found."""
+
+    pairing: Pairing
+    """Which tensors were put side by side."""
+    comparisons: tuple[PairComparison, ...]
+    """Every pair that can be compared number by number."""
+    matches: dict[int, LayerMatch]
+    """By layer of the instruct checkpoint: its sampled neurons; empty where neurons cannot be compared."""
+    layer_of: tuple[int | None, ...]
+    """For each layer of the instruct checkpoint the layer of the base that holds its neurons; None if none does."""
+
+
+def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator) -> Survey:
+    """Compare all tensors, and look up sampled neurons layer by layer.
+
+    Layers are taken for those of the same number where there are as many; one whose neurons are not found
+    there is looked for in the other layers of the base. With another number of layers all are looked for.
+
+    Raises:
+        NonFiniteError: A compared tensor holds NaN or infinity; the message names it.
+    """
+    runs = [sample_runs(base.d_m, sample, rng) for _ in range(base.layers)]
+    same = (base.layers, base.d_m) == (instruct.layers, instruct.d_m)
+    samples = runs, runs if same else [sample_runs(instruct.d_m, sample, rng) for _ in range(instruct.layers)]
+    everywhere = list(range(instruct.layers))
+    if base.layers != instruct.layers:
+        found = find_layers(base, instruct, everywhere, rng)
+        return _pass(base, instruct, [found[layer] for layer in everywhere], samples)
+    first = _pass(base, instruct, everywhere, samples)
+    lost = [layer for layer, at in enumerate(first.layer_of) if at is None]
+    found = find_layers(base, instruct, lost, rng) if lost else {}
+    elsewhere = {layer: at for layer, at in found.items() if at not in (None, layer)}
+    if not elsewhere:
+        return first
+    return _pass(base, instruct, [elsewhere.get(layer, layer) for layer in everywhere], samples)
+
+
+def look_at_tensors(base: WeightSource, instruct: WeightSource) -> Survey:
+    """Compare all tensors that can be compared, where neurons cannot."""
+    survey = _pass(base, instruct, range(min(base.layers, instruct.layers)), None)
+    return Survey(survey.pairing, survey.comparisons, {}, (None,) * instruct.layers)
+
+
+def _pass(
+    base: WeightSource, instruct: WeightSource, layer_of: Sequence[int | None], samples: Samples | None
+) -> Survey:
+    """Go through both checkpoints once; without samples no neuron is looked up."""
+    pairing = pair_parts(base, instruct, layer_of)
+    pairs = [pair for pair in pairing.pairs if pair.comparable or samples]
+    steps = [step for pair in pairs for step in steps_of(pair, *_runs(pair, layer_of, samples))]
+    comparisons = [compare_bare(pair, base, instruct) for pair in pairs if not pair.base.rows]
+    matches: dict[int, LayerMatch] = {}
+    rows = side_by_side(base, instruct, steps)
+    for layer, of_layer in groupby(rows, key=lambda item: item[0].pair.layer):
+        # Layers beyond the last one hold what only serves training, and no neurons.
+        at = layer_of[layer] if samples and layer is not None and layer < len(layer_of) else None
+        lookup = None
+        if samples and layer is not None and at is not None:
+            lookup = LayerLookup(at, base, instruct, samples[0][at], samples[1][layer])
+        for pair, of_pair in groupby(of_layer, key=lambda item: item[0].pair):
+            sums = _sum_up(pair, of_pair, lookup if pair.neurons else None)
+            comparisons.extend([sums.comparison()] if pair.comparable else [])
+        if lookup is not None and layer is not None:
+            matches[layer] = lookup.match()
+    held = tuple(at if layer in matches and matches[layer].held else None for layer, at in enumerate(layer_of))
+    return Survey(pairing, tuple(comparisons), matches, held)
+
+
+def _runs(pair: Pair, layer_of: Sequence[int | None], samples: Samples | None) -> tuple[Runs, Runs]:
+    """Sampled neurons of both sides of a pair; none where it holds no neurons."""
+    if samples is None or not pair.neurons or pair.layer is None:
+        return (), ()
+    at = layer_of[pair.layer]
+    return ((), ()) if at is None else (samples[0][at], samples[1][pair.layer])
+
+
+def _sum_up(pair: Pair, blocks: Iterable[Blocks], lookup: LayerLookup | None) -> PairSums:
+    """All blocks of one pair."""
+    sums = PairSums(pair)
+    for step, base, instruct in blocks:
+        if not step.sample:
+            sums.add(step, base, instruct)
+        if lookup is not None:
+            lookup.add(step, base, instruct, sums)
+    if lookup is not None:
+        lookup.end_kind(pair, sums)
+    return sums
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The sampled neurons of all layers, counted together."""
+
+    sampled: int
+    """Neurons of the instruct checkpoint that were looked up, those in layers without a counterpart included."""
+    at_own_index: float
+    """Of these, the share whose nearest neighbour in the base is the neuron of the same index."""
+    in_base: float
+    """Of these, the share that has a neighbour in the base, at any index."""
+    in_instruct: float
+    """Of the base's sampled neurons, the share that has a neighbour in the instruct checkpoint."""
+    nearest_cosine: float
+    """Median cosine to the nearest neighbour in the base; 0 where no layer has a counterpart."""
+
+
+def found_shares(survey: Survey, base_layers: int) -> Shares:
+    """Count what was found; neurons of zeros are not counted, and layers without a counterpart as not found."""
+    matches = survey.matches.values()
+    by_base = {match.base_layer: match for match in sorted(matches, key=lambda match: match.found[1])}
+    sampled = _spread([match.own.size for match in matches], len(survey.layer_of))
+    sampled_base = _spread([match.nearest_of_base.size for match in by_base.values()], base_layers)
+    nearest = np.concatenate([match.nearest for match in matches]) if matches else np.zeros(0)
+    return Shares(
+        sampled=sampled,
+        at_own_index=sum(match.at_own_index for match in matches) / max(1, sampled),
+        in_base=sum(match.found[0] for match in matches) / max(1, sampled),
+        in_instruct=sum(match.found[1] for match in by_base.values()) / max(1, sampled_base),
+        nearest_cosine=float(np.median(nearest)) if nearest.size else 0.0,
+    )
+
+
+def _spread(counts: list[int], layers: int) -> int:
+    """Neurons of all layers, when those without a counterpart have as many as the others on average."""
+    return round(sum(counts) / len(counts) * layers) if counts else 0

@@ -1,0 +1,86 @@
+"""What a user asked of a pair's weights alone, as a value, and what follows from it.
+
+The one idea: as with `analyses.job`, two commands with the same job are the same run; the key is a
+digest of both checkpoints' contents, the neuron list and the settings. Whether tensors came from a
+folder or over the network changes no number and is no part of it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from analyses.clock import Clock
+from analyses.measured import measure_drift_only, measure_pair, weights_report
+from analyses.opening import OpenPair, open_pair
+from analyses.results import LineageResult, WeightsReport
+from analyses.sides import relate
+from provenance.neuron_files import NeuronSet, read_neurons
+
+WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]
+FORMAT = 1  # of the results; raised whenever the same job would give other numbers
+
+
+@dataclass(frozen=True)
+class WeightsJob:
+    """One question about two checkpoints' weights."""
+
+    command: WeightsCommand
+    """Which question."""
+    base: str
+    """Reference of the base checkpoint."""
+    instruct: str
+    """Reference of the tuned checkpoint, or of a LoRA adapter on the base."""
+    neurons: Path | None = None
+    """Neuron list; None to ask about all neurons."""
+    stream: bool = False
+    """Read checkpoints of the hub by range requests."""
+    seed: int = 0
+    """Of samples and permutations."""
+
+    def open(self) -> OpenPair:
+        """Find both checkpoints and read their headers."""
+        return open_pair(self.base, self.instruct, stream=self.stream)
+
+    def listed(self, pair: OpenPair) -> NeuronSet | None:
+        """The neuron list, held against the instruct checkpoint.
+
+        Raises:
+            InputError: It is unreadable or names neurons that the checkpoint does not have.
+        """
+        layout = pair.instruct.layout
+        return read_neurons(self.neurons, layout.layers, layout.d_m) if self.neurons else None
+
+    def recorded(self, listed: NeuronSet | None) -> dict[str, Any]:
+        """Every setting that changes a number."""
+        return {"format": FORMAT, "neurons_sha256": listed.digest if listed else None, "seed": self.seed}
+
+    def key(self, pair: OpenPair, listed: NeuronSet | None) -> str:
+        """Digest of contents and settings: the identity of the run."""
+        digests = [side.checkpoint.digest for side in (pair.base, pair.instruct)]
+        identity = [self.command, digests, self.recorded(listed)]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def relate(self, pair: OpenPair, clock: Clock) -> LineageResult:
+        """Lineage alone."""
+        return clock.timed("lineage", lambda: relate(pair.base, pair.instruct, self.seed))
+
+    def run(self, pair: OpenPair, listed: NeuronSet | None, clock: Clock) -> WeightsReport:
+        """Drift, with lineage and mapping where they are asked for or needed.
+
+        Raises:
+            PairError: The pair cannot be put side by side.
+            NonFiniteError: A weight is NaN or infinite.
+        """
+        measure = measure_drift_only if self.command == "drift" else measure_pair
+        related, measured = measure(pair.base, pair.instruct, self.seed, clock)
+        if listed is None:
+            nothing = np.empty(0, dtype=np.int64)
+            return weights_report(related, measured, pair.base, pair.instruct, nothing, None, "", self.seed)
+        weights = None if listed.weights is None else listed.weights[listed.weights > 0]
+        return weights_report(
+            related, measured, pair.base, pair.instruct, listed.h_ids, weights, listed.source, self.seed
+        )

@@ -1,0 +1,65 @@
+"""The parts of a comparison that run the model, and the whole demo.
+
+The yardstick is one plain forward pass of the same model over the same tokens.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from analyses.sides import Side
+from benchmarks.clock import best_of, line
+from provenance.capture import capture_cett, forward, padded
+from provenance.checkpoints import CheckpointRef, resolve
+from provenance.models import load_model
+from provenance.prompts import BASE_PROMPT, PromptFormat
+from provenance.questions import load_questions
+from provenance.records import Response
+from provenance.sampling import Decoding, PromptBatch
+from provenance.spans import response_regions
+
+PAIR = ("lab/inherited/base", "lab/inherited/instruct")
+
+
+def capture_table() -> None:
+    """Capture and sampling against a plain forward pass over the same prompts."""
+    side = Side.open("base", resolve(CheckpointRef.parse(PAIR[0])))
+    loaded = load_model(side.checkpoint.folder, side.layout)
+    form = PromptFormat(BASE_PROMPT, chat=False)
+    prompts = [form.render(loaded.tokenizer, q.text) for q in load_questions("lab/inherited/in-domain").questions[:128]]
+    answer = tuple(loaded.tokenizer(" red oak", add_special_tokens=False)["input_ids"])
+    responses = [
+        Response(str(i), str(i), "test", "faithful", "", 1, 1, "", "rule", p.ids, answer,
+                 response_regions(loaded.tokenizer, p, answer))
+        for i, p in enumerate(prompts)
+    ]  # fmt: skip
+    ids, mask = padded(
+        [[*r.prompt_ids, *r.response_ids] for r in responses], loaded.tokenizer.pad_token_id, loaded.device
+    )
+    with torch.inference_mode():
+        yardstick = best_of(lambda: forward(loaded, ids, mask))
+    line("one forward pass, 128 responses", yardstick, yardstick)
+    line("the same with CETT reduced in the hooks", best_of(lambda: capture_cett(loaded, responses)), yardstick)
+    batch = PromptBatch(loaded, prompts, Decoding(), loaded.stop_ids)
+    rows = list(range(128))
+    line("one sample for each of 128 prompts", best_of(lambda: batch.draw(rows, 1, 0)), yardstick)
+    line("ten more from the same prompt pass", best_of(lambda: batch.draw(rows, 10, 0), 2), yardstick)
+
+
+def demo_table() -> None:
+    """The whole demo in a fresh folder, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [Path(sys.executable).parent / "provenance", "compare", *PAIR, "-q"]
+        start = time.perf_counter()
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        first = time.perf_counter() - start
+        start = time.perf_counter()
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        again = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    print(f"the demo: {first:.1f} s; again, nothing left to ask: {again:.1f} s; peak memory {peak:.2f} GB")

@@ -1,0 +1,31 @@
+"""Peak memory of one drift, printed; run in a process of its own, since peaks never fall."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from analyses.drift import measure_drift
+from benchmarks.weights import opened
+
+
+def peak_mb() -> float:
+    """Most memory that this program had resident so far.
+
+    Linux only, and not `getrusage`: its figure starts from what the parent process had when it forked.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1000 if found else float("nan")
+
+
+def main() -> None:
+    """Compare two folders."""
+    base, instruct = (opened(Path(name)) for name in sys.argv[1:3])
+    before = peak_mb()
+    measure_drift(base, instruct, streams=os.cpu_count() or 1)
+    after = peak_mb()
+    print(f"{after - before:.0f} MB over the interpreter's {before:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The SQL of named queries about what weights alone say: lineage, counterparts, drift.
+
+The one idea: these work on every kind of run that read weights, with or without a model's
+answers; what a run did not look at is NULL, not zero.
+"""
+
+LINEAGE = """
+SELECT verdict, reason, share_identical_tensors, tensors_compared, median_cosine_gate, median_cosine_up,
+       median_cosine_down, self_match, nearest_cosine, found_in_base, found_in_instruct, neurons_sampled,
+       same_tokenizer, vocabulary_shared, vocabulary_base, vocabulary_instruct, only_base, only_instruct, layer_of
+FROM lineage WHERE run_id = :run
+"""
+
+LINEAGE_TENSORS = """
+SELECT kind, layer, n_rows, n_identical_rows, cosine_low, cosine_median, cosine_high
+FROM lineage_tensor WHERE run_id = :run ORDER BY position
+"""
+
+CONFIG_DIFFERENCES = """
+SELECT key, base, instruct FROM lineage_config WHERE run_id = :run ORDER BY key
+"""
+
+ALIGNMENT = """
+SELECT method, n_neurons, n_neurons - n_unmapped AS n_mapped, n_unmapped, reason
+FROM alignment WHERE run_id = :run
+"""
+
+NEURON_LIST = """
+SELECT source, n_neurons, n_weighted FROM neuron_list WHERE run_id = :run
+"""
+
+# Runs of schema 0001 have no alignment row and no counterparts; without the join all their neurons would be "unmapped".
+MAPPING = """
+SELECT n.layer, n.neuron_index, n.base_layer, n.base_index, n.similarity, n.margin, h.weight AS probe_weight
+FROM probe_neuron h
+CROSS JOIN neuron n
+CROSS JOIN alignment m
+WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
+  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
+  AND m.run_id = h.run_id
+ORDER BY CASE WHEN n.base_layer IS NULL THEN 0 ELSE 1 END, n.margin, n.layer, n.neuron_index
+"""
+
+UNMAPPED = """
+SELECT n.layer, n.neuron_index, n.is_h_neuron
+FROM alignment m
+CROSS JOIN neuron n
+WHERE m.run_id = :run AND m.n_unmapped > 0
+  AND n.run_id = m.run_id AND n.base_layer IS NULL
+ORDER BY n.is_h_neuron DESC, n.layer, n.neuron_index
+LIMIT :limit
+"""
+
+# H-Neurons are found through the few rows of probe_neuron, never by walking all neurons:
+# SQLite keeps the order of tables in a CROSS JOIN, and PostgreSQL finds it from statistics.
+H_NEURONS = """
+SELECT n.layer, n.neuron_index, h.weight AS probe_weight, n.stability_rank, n.delta, n.delta_up, n.delta_gate,
+       n.delta_down, n.identical, CASE WHEN b.run_id IS NOT NULL THEN n.is_base_h_neuron END AS is_base_h_neuron,
+       n.activation_correlation
+FROM probe_neuron h
+CROSS JOIN neuron n
+LEFT JOIN probe b ON b.run_id = h.run_id AND b.stage = 'base'
+WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
+  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
+ORDER BY CASE WHEN h.weight IS NULL THEN 1 ELSE 0 END, h.weight DESC, n.layer, n.neuron_index
+"""
+
+STABLE = """
+SELECT n.layer, n.neuron_index, n.stability_rank, h.weight AS probe_weight, n.delta, n.activation_correlation
+FROM probe_neuron h
+CROSS JOIN neuron n
+WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
+  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
+  AND n.stability_rank IS NOT NULL
+ORDER BY n.stability_rank DESC, n.layer, n.neuron_index
+LIMIT :limit
+"""
+
+# Neurons without a counterpart have no rank; the index on ranks holds them first.
+MOST_DRIFTED = """
+SELECT n.layer, n.neuron_index, n.stability_rank, n.delta, n.delta_up, n.delta_gate, n.delta_down,
+       n.is_h_neuron
+FROM neuron n
+WHERE n.run_id = :run AND n.stability_rank >= 0
+ORDER BY n.stability_rank
+LIMIT :limit
+"""
+
+DRIFT = """
+SELECT d.k, d.mean_stability_rank, n.kind AS null_kind, n.mean AS null_mean, n.low AS null_low,
+       n.high AS null_high, n.draws AS null_draws, d.effect, d.p_permutation, d.p_t, d.uniform_sd,
+       d.smallest_detectable, d.share_identical, d.rounding_floor, d.verdict, d.reason
+FROM drift d
+LEFT JOIN null_summary n ON n.run_id = d.run_id AND n.claim = 'drift' AND n.dataset = ''
+WHERE d.run_id = :run
+"""
+
+LAYERS = """
+SELECT n.layer, COUNT(*) AS neurons, COUNT(n.stability_rank) AS compared,
+       AVG(n.stability_rank) AS mean_stability_rank,
+       AVG(n.delta_up) AS mean_delta_up, AVG(n.delta_gate) AS mean_delta_gate,
+       AVG(n.delta_down) AS mean_delta_down,
+       SUM(CASE WHEN n.identical THEN 1 ELSE 0 END) AS identical,
+       SUM(CASE WHEN n.is_h_neuron THEN 1 ELSE 0 END) AS h_neurons,
+       AVG(CASE WHEN n.is_h_neuron THEN n.stability_rank END) AS h_mean_stability_rank
+FROM neuron n
+WHERE n.run_id = :run
+GROUP BY n.layer
+ORDER BY n.layer
+"""
+
+H_RANKS = """
+SELECT n.layer, n.neuron_index, n.stability_rank
+FROM probe_neuron h
+CROSS JOIN neuron n
+WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
+  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
+ORDER BY CASE WHEN n.stability_rank IS NULL THEN 1 ELSE 0 END, n.stability_rank, n.layer, n.neuron_index
+"""
+
+# Counted range by range on the index over ranks: no row of a table of millions leaves the database.
+RANK_BINS = """
+WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1)
+SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low,
+       CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins AS high,
+       (SELECT COUNT(*) FROM neuron n
+        WHERE n.run_id = :run AND n.stability_rank >= CAST(e.bin AS DOUBLE PRECISION) / :bins
+          AND n.stability_rank < CASE WHEN e.bin = :bins - 1 THEN 2.0
+                                      ELSE CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins END) AS neurons
+FROM edge e
+ORDER BY e.bin
+"""

@@ -1,0 +1,187 @@
+"""What weights alone say, as rows: lineage, counterparts, drift; and the reports that hold nothing else.
+
+The one idea: a comparison, a weights-only run and a lineage run store the same things in the
+same tables, so every query and figure about weights works on all three.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from analyses.results import (
+    Alignment,
+    DriftResult,
+    LineageResult,
+    MappedNeurons,
+    NeuronDrift,
+    NullDistribution,
+    WeightsReport,
+)
+from db import schema
+from db.values import Row, columns_as_rows, members, number, numbers, scattered
+
+Rows = dict[type[schema.Base], list[Row]]
+
+
+def lineage_report_rows(lineage: LineageResult) -> Rows:
+    """Everything that a run about lineage alone stores."""
+    words = f"{lineage.verdict[:1].upper()}{lineage.verdict[1:]}: {lineage.reason}"
+    return {**lineage_rows(lineage), schema.VerdictRow: [{"claim": "overall", "verdict": None, "words": words}]}
+
+
+def weights_rows(report: WeightsReport) -> Rows:
+    """The rows of every small table of a run without a forward pass."""
+    matched = report.drift.matched_null
+    nulls = [] if matched is None else [matched]
+    return {
+        **(lineage_rows(report.lineage) if report.lineage else {}),
+        schema.AlignmentRow: [alignment_row(report.alignment)],
+        schema.NeuronList: [neuron_list_row(report)],
+        schema.ProbeNeuron: listed_neuron_rows(report),
+        schema.Drift: [drift_row(report.drift)],
+        schema.NullSummary: [null_summary_row("drift", "", null.kind, null) for null in nulls],
+        schema.NullDraw: [row for null in nulls for row in null_draw_rows("drift", "", "", null.kind, null.draws)],
+        schema.VerdictRow: [
+            {"claim": "drift", "verdict": report.verdict_drift, "words": report.drift.reason},
+            {"claim": "overall", "verdict": None, "words": report.overall},
+        ],
+    }
+
+
+def weights_neuron_rows(
+    report: WeightsReport, base_per_layer: int
+) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
+    """The rows of the table that has one per neuron, made as they are consumed."""
+    size = report.neuron_drift.delta.size
+    weights = None if report.weights is None else scattered(report.h_neurons, report.weights, size)
+    columns = {
+        **neuron_columns(report.neuron_drift, report.alignment, report.mapped, base_per_layer),
+        "is_base_h_neuron": np.zeros(size, dtype=bool),
+        "probe_weight": weights,
+    }
+    yield schema.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
+
+
+def lineage_rows(lineage: LineageResult) -> Rows:
+    """The verdict on lineage and its evidence."""
+    return {
+        schema.Lineage: [lineage_row(lineage)],
+        schema.LineageTensor: lineage_tensor_rows(lineage),
+        schema.LineageConfig: [
+            {"key": found.key, "base": found.base, "instruct": found.instruct} for found in lineage.config
+        ],
+    }
+
+
+def lineage_row(lineage: LineageResult) -> Row:
+    """The verdict and the numbers behind it."""
+    shares = ("share_identical_tensors", "self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
+    return {
+        "verdict": lineage.verdict,
+        "reason": lineage.reason,
+        "tensors_compared": lineage.tensors_compared,
+        "only_base": list(lineage.only_base),
+        "only_instruct": list(lineage.only_instruct),
+        **numbers(lineage, *shares, "vocabulary_shared"),
+        **{f"median_cosine_{kind}": number(lineage.median_cosine.get(kind)) for kind in ("gate", "up", "down")},
+        "neurons_sampled": lineage.neurons_sampled,
+        "same_tokenizer": lineage.same_tokenizer,
+        "vocabulary_base": lineage.vocabulary_sizes[0],
+        "vocabulary_instruct": lineage.vocabulary_sizes[1],
+        "layer_of": list(lineage.layer_of),
+    }
+
+
+def lineage_tensor_rows(lineage: LineageResult) -> list[Row]:
+    """The tensors of each kind and layer."""
+    return [
+        {
+            "position": position,
+            "kind": tensor.kind,
+            "layer": tensor.layer,
+            "n_rows": tensor.rows,
+            "n_identical_rows": tensor.identical_rows,
+            **numbers(tensor, "cosine_low", "cosine_median", "cosine_high"),
+        }
+        for position, tensor in enumerate(lineage.tensors)
+    ]
+
+
+def alignment_row(alignment: Alignment) -> Row:
+    """How counterparts were found."""
+    return {
+        "method": alignment.method,
+        "n_neurons": int(alignment.base_ids.size),
+        "n_unmapped": int(alignment.unmapped.size),
+        "reason": alignment.reason,
+    }
+
+
+def neuron_list_row(report: WeightsReport) -> Row:
+    """Which list the run was given."""
+    weighted = 0 if report.weights is None else int(np.isfinite(report.weights).sum())
+    return {"source": report.source, "n_neurons": int(report.h_neurons.size), "n_weighted": weighted}
+
+
+def listed_neuron_rows(report: WeightsReport) -> list[Row]:
+    """The neurons of the list, which stand where a comparison has its probe's."""
+    flat = report.h_neurons
+    weights: Sequence[float | None] = [None] * flat.size if report.weights is None else report.weights.tolist()
+    return [
+        {
+            "stage": "instruct",
+            "layer": neuron // report.neurons_per_layer,
+            "neuron_index": neuron % report.neurons_per_layer,
+            "weight": number(weight),
+            "is_h_neuron": True,
+        }
+        for neuron, weight in zip(flat.tolist(), weights, strict=True)
+    ]
+
+
+def drift_row(drift: DriftResult) -> Row:
+    """The H-Neurons' drift."""
+    names = (
+        "mean_stability_rank", "effect", "p_t", "p_permutation",
+        "uniform_sd", "smallest_detectable", "share_identical", "rounding_floor",
+    )  # fmt: skip
+    return {"k": drift.k, **numbers(drift, *names), "verdict": drift.verdict, "reason": drift.reason}
+
+
+def null_summary_row(claim: str, dataset: str, kind: str, null: NullDistribution) -> Row:
+    """A null, summed up."""
+    about = {"claim": claim, "dataset": dataset, "kind": kind, "draws": len(null.draws)}
+    return {**about, **numbers(null, "mean", "low", "high", "p95", "p_value")}
+
+
+def null_draw_rows(claim: str, stage: str, dataset: str, kind: str, draws: Sequence[float]) -> list[Row]:
+    """Every draw of a null."""
+    about = {"claim": claim, "stage": stage, "dataset": dataset, "kind": kind}
+    return [{**about, "draw": draw, "value": number(value)} for draw, value in enumerate(draws)]
+
+
+def neuron_columns(
+    drift: NeuronDrift, alignment: Alignment, mapped: MappedNeurons, base_per_layer: int
+) -> dict[str, np.ndarray | None]:
+    """Drift and counterpart of every neuron, one column each.
+
+    Args:
+        drift: Of every neuron of the instruct checkpoint.
+        alignment: Its counterpart in the base.
+        mapped: The H-Neurons, and how well they match.
+        base_per_layer: Neurons in a layer of the base, which need not be those of the instruct checkpoint.
+    """
+    names = (
+        "delta_up", "delta_gate", "delta_down", "delta", "stability_rank",
+        "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct", "identical",
+    )  # fmt: skip
+    size = drift.delta.size
+    counterparts = np.ma.masked_less(alignment.base_ids, 0)
+    return {
+        **{name: getattr(drift, name) for name in names},
+        "is_h_neuron": members(mapped.ids, size),
+        "base_layer": counterparts // base_per_layer,
+        "base_index": counterparts % base_per_layer,
+        "similarity": scattered(mapped.ids, mapped.similarity, size),
+        "margin": scattered(mapped.ids, mapped.margin, size),
+    }

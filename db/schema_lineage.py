@@ -1,0 +1,89 @@
+"""Tables of what weights alone say about a pair: how it is related, and which neuron is which.
+
+Each class says what one row is. A number that is not defined, or that an older version
+did not compute, is NULL.
+"""
+
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, since
+
+
+class Lineage(Base):
+    """One row: whether a run's instruct checkpoint descends from its base, with the evidence."""
+
+    __tablename__ = "lineage"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    verdict: Mapped[str]
+    share_identical_tensors: Mapped[float | None]
+    tensors_compared: Mapped[int]
+    only_base: Mapped[list[Any]]
+    only_instruct: Mapped[list[Any]]
+    median_cosine_gate: Mapped[float | None]
+    median_cosine_up: Mapped[float | None]
+    median_cosine_down: Mapped[float | None]
+    self_match: Mapped[float | None]
+    nearest_cosine: Mapped[float | None]
+    neurons_sampled: Mapped[int]
+    same_tokenizer: Mapped[bool]
+    vocabulary_shared: Mapped[float | None]
+    reason: Mapped[str | None] = mapped_column(info=since("0002"))
+    found_in_base: Mapped[float | None] = mapped_column(info=since("0002"))
+    found_in_instruct: Mapped[float | None] = mapped_column(info=since("0002"))
+    vocabulary_base: Mapped[int | None] = mapped_column(info=since("0002"))  # tokens; 0: no tokenizer
+    vocabulary_instruct: Mapped[int | None] = mapped_column(info=since("0002"))
+    layer_of: Mapped[list[Any] | None] = mapped_column(info=since("0002"))  # base layer by instruct layer
+
+
+class LineageTensor(Base):
+    """One row: the tensors of one kind in one layer, against their namesakes; `layer` is NULL outside the layers."""
+
+    __tablename__ = "lineage_tensor"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    layer: Mapped[int | None]
+    n_rows: Mapped[int]
+    n_identical_rows: Mapped[int]
+    cosine_low: Mapped[float | None]  # 5th percentile over rows
+    cosine_median: Mapped[float | None]
+    cosine_high: Mapped[float | None]  # 95th percentile over rows
+
+
+class LineageConfig(Base):
+    """One row: one setting of config.json that differs, as JSON text; NULL where a checkpoint has none."""
+
+    __tablename__ = "lineage_config"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    base: Mapped[str | None]
+    instruct: Mapped[str | None]
+
+
+class AlignmentRow(Base):
+    """One row: how a run found each neuron's counterpart in the base, and for how many there is none."""
+
+    __tablename__ = "alignment"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    method: Mapped[str]  # index, assignment
+    n_neurons: Mapped[int]
+    n_unmapped: Mapped[int]
+    reason: Mapped[str]  # why it must not be trusted; empty when lineage supports it
+
+
+class NeuronList(Base):
+    """One row: the list of neurons that a run was given in place of a probe; such a run made no forward pass."""
+
+    __tablename__ = "neuron_list"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    source: Mapped[str]  # empty: no list, the run is about all neurons
+    n_neurons: Mapped[int]
+    n_weighted: Mapped[int]  # of these, with a probe weight

@@ -1,0 +1,67 @@
+"""From arrays to values that a database stores.
+
+The one idea: a number that is not defined is absent. NaN becomes NULL here, in one
+place, and (layer, index) is computed from the flat id here, in one place.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Row = Mapping[str, Any]
+BLOCK_NEURONS = 20_000
+
+
+def number(value: float | None) -> float | None:
+    """A native float, or None for NaN and None."""
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def numbers(source: object, *names: str) -> dict[str, float | None]:
+    """Some fields of a result as native floats."""
+    return {name: number(getattr(source, name)) for name in names}
+
+
+def members(flat: Int[np.ndarray, " k"], size: int) -> Bool[np.ndarray, " neurons"]:
+    """Which of `size` neurons are in a list."""
+    member = np.zeros(size, dtype=bool)
+    member[flat] = True
+    return member
+
+
+def scattered(flat: Int[np.ndarray, " k"], values: Float[np.ndarray, " k"], size: int) -> Float[np.ndarray, " neurons"]:
+    """Values of listed neurons in an array over `size` neurons, NaN for all others."""
+    column = np.full(size, np.nan)
+    column[flat] = values
+    return column
+
+
+def columns_as_rows(
+    columns: Mapping[str, np.ndarray | None], size: int, neurons_per_layer: int, fixed: Row
+) -> Iterator[Row]:
+    """Turns columns into rows block by block, so that the native values of all never stand in memory.
+
+    Args:
+        columns: One value a neuron; a masked array for whole numbers that may be missing; None for none at all.
+        size: Neurons.
+        neurons_per_layer: From flat ids to layer and index.
+        fixed: What every row has besides.
+    """
+    names = ("layer", "neuron_index", *columns)
+    for start in range(0, size, BLOCK_NEURONS):
+        flat = np.arange(start, min(start + BLOCK_NEURONS, size))
+        values = [None if column is None else column[start : start + BLOCK_NEURONS] for column in columns.values()]
+        lists = [_native(value, flat.size) for value in (flat // neurons_per_layer, flat % neurons_per_layer, *values)]
+        yield from ({**fixed, **dict(zip(names, row, strict=True))} for row in zip(*lists, strict=True))
+
+
+def _native(values: np.ndarray | None, size: int) -> list[Any]:
+    if values is None:
+        return [None] * size
+    if values.dtype.kind != "f":
+        return list(values.tolist())  # of a masked array: None where masked
+    wide = values.astype(np.float64)
+    # NaN is the one value that differs from itself; the common case has none and skips the loop.
+    return [None if v != v else v for v in wide.tolist()] if np.isnan(wide).any() else list(wide.tolist())  # noqa: PLR0124

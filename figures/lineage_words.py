@@ -1,0 +1,106 @@
+"""The lineage figure in words, and weights by kind: what the caption, the LaTeX table and the report share.
+
+The one idea: dozens of tensors are summed up by kind, with the range over layers, so that a
+kind that was frozen, or one that was replaced, stands out in a line.
+"""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from db.queries import QueryResult
+from figures.figure_lineage import drawn_kinds
+from figures.latex import Table
+from figures.words import NOTHING, Record, compact, first, fixed, source
+
+BY_KIND = ("kind", "tensors", "rows", "identical rows", "1 − cos, median layer", "over layers")
+
+
+def by_kind(rows: Iterable[Record]) -> list[Record]:
+    """One record a kind: tensors, rows, share of identical rows, and 1 - cosine over its layers."""
+    found: dict[str, list[Record]] = {}
+    for row in rows:
+        found.setdefault(row["kind"], []).append(row)
+    return [_summed(kind, part) for kind, part in found.items()]
+
+
+def _summed(kind: str, rows: list[Record]) -> Record:
+    changes = [max(0.0, 1 - row["cosine_median"]) for row in rows if row["cosine_median"] is not None]
+    n_rows = sum(row["n_rows"] for row in rows)
+    return {
+        "kind": kind,
+        "tensors": len(rows),
+        "n_rows": n_rows,
+        "share_identical": sum(row["n_identical_rows"] for row in rows) / n_rows if n_rows else None,
+        "change": median(changes) if changes else None,
+        "change_low": min(changes) if changes else None,
+        "change_high": max(changes) if changes else None,
+    }
+
+
+def kind_cells(rows: Iterable[Record]) -> list[tuple[str, ...]]:
+    """Weights by kind as cells under `BY_KIND`."""
+    return [
+        (
+            row["kind"],
+            str(row["tensors"]),
+            str(row["n_rows"]),
+            fixed(row["share_identical"], 3),
+            compact(row["change"]),
+            _range(row) if row["tensors"] > 1 else NOTHING,
+        )
+        for row in by_kind(rows)
+    ]
+
+
+def _range(row: Record) -> str:
+    if row["change"] is None:
+        return NOTHING
+    return f"[{compact(row['change_low'])}, {compact(row['change_high'])}]"
+
+
+def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
+    """Caption of the lineage figure: what is drawn, then the numbers."""
+    run, rows = first(parts["run"]), parts["tensors"].records()
+    kinds = drawn_kinds(rows)
+    lede = [
+        f"Weights of {run['instruct']} against those of {run['base']}, layer by layer: 1 − cosine of each row with",
+        "its namesake (of each neuron for gate, up and down) on a logarithmic axis. Line: median row; band: 5th to",
+        "95th percentile of rows; open points at 0: at least half of the rows are the same.",
+        _floor_words(first(parts["drift"])),
+        "Two unrelated models lie at about 1.",
+    ]
+    left_out = [row["kind"] for row in by_kind(rows) if row["kind"] not in kinds]
+    words = [" ".join(part for part in lede if part)]
+    words += [_kind_words(row) for row in by_kind(rows) if row["kind"] in kinds]
+    if left_out:
+        words.append(f"In the table only: {', '.join(left_out)}.")
+    return [*words, _verdict_words(first(parts["lineage"])), f"Drawn from {source(parts)}."]
+
+
+def _floor_words(drift: Record) -> str:
+    if not drift or not drift["rounding_floor"]:
+        return ""
+    floor = compact(drift["rounding_floor"])
+    return f"Rounding to the storage dtype alone can cause {floor} (dashed, where the axis reaches it)."
+
+
+def _kind_words(row: Record) -> str:
+    return (
+        f"{row['kind']}: n = {row['n_rows']} rows in {row['tensors']} layers, median 1 − cosine "
+        f"{compact(row['change'])}, over layers {_range(row)}; {fixed(row['share_identical'], 3)} of rows identical."
+    )
+
+
+def _verdict_words(lineage: Record) -> str:
+    reason = f": {lineage['reason']}" if lineage["reason"] else ""
+    return f"Lineage: {lineage['verdict']}{reason}."
+
+
+def table_lineage(parts: Mapping[str, QueryResult]) -> Table:
+    """The lineage figure as a table, with the kinds that it does not draw."""
+    run = first(parts["run"])
+    caption = (
+        f"Weights of {run['instruct']} against those of {run['base']} by kind: rows (neurons for gate, up and down), "
+        "share of identical rows, and 1 − cosine of a layer’s median row: median and range over layers."
+    )
+    return Table(caption, BY_KIND, kind_cells(parts["tensors"].records()))

@@ -1,0 +1,40 @@
+"""Which tables a report has, by what its run looked at.
+
+The one idea: a run without a forward pass has no transfer, no probe and no funnel, and its report
+does not mention them; an empty table would read as if something had been looked for and not found.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from figures.tables import (
+    ReportTable,
+    Results,
+    datasets,
+    drift,
+    funnel,
+    h_neurons,
+    identification,
+    overlap,
+    transfer,
+)
+from figures.tables_weights import by_kind, config, layers, lineage, mapping
+from figures.words import RunKind, run_kind
+
+Section = Callable[[Results], ReportTable | None]
+
+EVIDENCE: Sequence[Section] = (lineage, by_kind, config)
+SECTIONS: Mapping[RunKind, Sequence[Section]] = {
+    "comparison": (
+        transfer, drift, overlap, identification, *EVIDENCE, mapping, layers, funnel, h_neurons, datasets,
+    ),
+    "listed": (drift, mapping, h_neurons, layers, *EVIDENCE),
+    "drift": (drift, layers, *EVIDENCE),
+    "lineage": EVIDENCE,
+}  # fmt: skip
+"""In the order of the report."""
+
+
+def sections(results: Results) -> list[ReportTable]:
+    """The tables of a run's report."""
+    found = (section(results) for section in SECTIONS[run_kind(results)])
+    return [table for table in found if table is not None]

@@ -1,0 +1,45 @@
+"""The command line, and the one place where all rooms meet.
+
+The one idea: a command parses, opens, calls one function of each room and prints; what it
+needs of `analyses`, `db` and `figures` is imported inside it, so `--help` is quick and the
+import direction of the rooms holds.
+"""
+
+import typer
+
+from provenance.cli import common, compare, database, hub, lab, weights
+
+app = typer.Typer(
+    cls=common.Reporting,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Were these neurons already there before alignment? Compares a base and an instruction-tuned checkpoint.",
+)
+lab_app = typer.Typer(no_args_is_help=True, help="The miniature families that ship with the package.")
+db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
+
+app.callback()(common.options)
+for _command in (
+    compare.compare,
+    weights.lineage,
+    weights.drift,
+    hub.plan,
+    hub.pull,
+    hub.families,
+    database.query,
+    database.figures,
+    database.report,
+):
+    app.command()(_command)
+lab_app.command()(lab.build)
+db_app.command()(database.info)
+db_app.command()(database.upgrade)
+app.add_typer(lab_app, name="lab")
+app.add_typer(db_app, name="db")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,97 @@
+"""What the commands of the command line share: options, exit codes, and what a run measures of itself.
+
+The one idea: errors become exit codes here and nowhere else: 0 done, 1 the job failed, 2 bad usage or
+input.
+"""
+
+import resource
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from provenance import __version__
+from provenance.errors import InputError, ProvenanceError
+
+DEFAULT_DATABASE = "sqlite:///provenance.db"
+DEFAULT_OUT = Path("figures-out")
+INTERRUPTED = 130  # what shells use for an interrupt
+
+Database = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the neuron database.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for figures and report.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of splits, orders, samples, nulls and bootstraps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Stream = Annotated[
+    bool, typer.Option("--stream", help="Read checkpoints of the hub by range requests, and keep no file.")
+]
+FamilyName = Annotated[
+    str | None, typer.Option("--family", metavar="NAME", help="A known pair, in place of BASE and INSTRUCT.")
+]
+RunOption = Annotated[
+    int | None, typer.Option("--run", metavar="ID", help="Run to show; the newest finished one if not given.")
+]
+
+
+class Reporting(TyperGroup):
+    """Turns the toolkit's errors into one message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except ProvenanceError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.secho("error", fg="red", bold=True, err=True, nl=False)
+            said = {"wanted": error.wanted, "found": error.found, "remedy": error.remedy}
+            typer.echo("".join(f"\n  {name}: {' '.join(text.split())}" for name, text in said.items()), err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interrupt:
+            typer.echo("interrupted; the same command goes on where this one stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"provenance {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def named_pair(base: str | None, instruct: str | None, family: str | None) -> tuple[str, str]:
+    """The two checkpoints of a command: those written, or a family's.
+
+    Raises:
+        InputError: One is missing, both ways are used, or there is no such family.
+    """
+    written = " ".join(ref for ref in (base, instruct) if ref is not None)
+    if family is not None and not written:
+        from provenance.families import pair_of
+
+        return pair_of(family)
+    if family is not None or base is None or instruct is None:
+        found = written or "neither"
+        raise InputError(
+            "BASE and INSTRUCT, or --family NAME",
+            found=f"{found} and --family {family}" if family else found,
+            remedy="name two checkpoints (base first), or one family of `provenance families`",
+        )
+    return base, instruct

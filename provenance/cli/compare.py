@@ -1,0 +1,180 @@
+"""The main command: `provenance compare BASE INSTRUCT`."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from provenance.cli.common import (
+    DEFAULT_DATABASE,
+    DEFAULT_OUT,
+    AsJson,
+    Database,
+    FamilyName,
+    Out,
+    Quiet,
+    Seed,
+    Stream,
+    named_pair,
+    peak_memory_bytes,
+)
+from provenance.cli.hub import show_plan
+from provenance.cli.weights import Base, Instruct, Neurons, compare_weights
+from provenance.console import ConsoleProgress, print_summary
+from provenance.errors import InputError, ProvenanceError, StoreError
+from provenance.files import writable_folder
+from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT
+from provenance.records import SAMPLES_PER_QUESTION
+
+if TYPE_CHECKING:
+    from analyses.job import Job
+
+
+def compare(
+    base: Base = None,
+    instruct: Instruct = None,
+    family: FamilyName = None,
+    questions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--questions",
+            metavar="NAME|FILE",
+            help="Question set; repeat it. The first one finds and tests the H-Neurons, all of them test transfer. "
+            "Lab families bring their own.",
+        ),
+    ] = None,
+    db: Database = DEFAULT_DATABASE,
+    out: Out = DEFAULT_OUT,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=10, metavar="N", help="Use N questions of each set.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Samples a training question; it is kept when all agree.")
+    ] = SAMPLES_PER_QUESTION,
+    train_per_class: Annotated[
+        int, typer.Option(min=1, help="Consistent training responses wanted of each class.")
+    ] = 1000,
+    test_per_class: Annotated[int, typer.Option(min=1, help="Test responses wanted of each class.")] = 1000,
+    base_prompt: Annotated[
+        str, typer.Option(help="Prompt of the base model, with {question}; \\n is a line break.")
+    ] = BASE_PROMPT.replace("\n", "\\n"),
+    instruct_prompt: Annotated[
+        str, typer.Option(help="User message to the instruct model, with {question}.")
+    ] = INSTRUCT_PROMPT,
+    instruct_template: Annotated[
+        Literal["chat", "none"], typer.Option(help="Put the instruct prompt into the chat template, or not.")
+    ] = "chat",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Where a response is cut off.")] = 32,
+    design: Annotated[Literal["3-vs-1", "1-vs-1"], typer.Option(help="Rows of the probe.")] = "3-vs-1",
+    free_intercept: Annotated[
+        bool, typer.Option("--free-intercept", help="Leave |b| out of the probe's penalty.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="As torch names it.")] = "cpu",
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"], typer.Option(help="Of the forward passes.")
+    ] = "float32",
+    attn_implementation: Annotated[str | None, typer.Option(help="As transformers names it.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions asked at a time.")] = 128,
+    weights_only: Annotated[
+        bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
+    ] = False,
+    neurons: Neurons = None,
+    stream: Stream = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, as `plan` does.")] = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
+    pair = named_pair(base, instruct, family)
+    _check_weights_options(neurons, weights_only=weights_only, stream=stream)
+    if dry_run:
+        show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
+        return
+    if neurons is not None:
+        compare_weights(pair, neurons, db, out, stream=stream, seed=seed, as_json=as_json, quiet=quiet)
+        return
+    from analyses.job import Job
+
+    job = Job(
+        base=pair[0], instruct=pair[1], questions=tuple(questions or ()), limit=limit, samples=samples,
+        train_per_class=train_per_class, test_per_class=test_per_class,
+        base_prompt=base_prompt.replace("\\n", "\n"), instruct_prompt=instruct_prompt.replace("\\n", "\n"),
+        chat=instruct_template == "chat", max_new_tokens=max_new_tokens, design=design,
+        intercept_penalised=not free_intercept, device=device, dtype=dtype,
+        attn_implementation=attn_implementation, batch_size=batch_size, seed=seed,
+    )  # fmt: skip
+    summary = _run_comparison(job, db, out, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
+    else:
+        print_summary(summary, Console())
+
+
+def _check_weights_options(neurons: Path | None, *, weights_only: bool, stream: bool) -> None:
+    """Refuse options that only mean something together.
+
+    Raises:
+        InputError: One of them stands alone.
+    """
+    if weights_only != (neurons is not None):
+        raise InputError(
+            "--neurons FILE and --weights-only together",
+            found="--weights-only alone" if weights_only else "--neurons alone",
+            remedy="give both; `provenance drift` needs no list",
+        )
+    if stream and not weights_only:
+        raise InputError(
+            "checkpoints on the disk, where models are run",
+            found="--stream",
+            remedy="leave it out, or give --weights-only with a neuron list",
+        )
+
+
+def _run_comparison(job: "Job", db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
+    """Compare, store, draw, report; what was done before an error stays in the database."""
+    from analyses.clock import Clock
+    from analyses.job import checkpoint_info, versions
+    from analyses.origin import compare as compare_sides
+    from analyses.sides import check_pair
+    from analyses.summary import summarise
+    from db.store import Store
+    from db.workspace import RunWorkspace
+    from figures.gallery import draw
+    from figures.report import write_report
+
+    base, instruct = job.sides()
+    check_pair(base, instruct)
+    job.check_prompts((base, instruct))
+    sets = job.question_sets()
+    writable_folder(out)
+    with ConsoleProgress(quiet=quiet) as progress, Store.open(db) as store:
+        infos = (checkpoint_info(base), checkpoint_info(instruct))
+        key = job.key((base, instruct), sets)
+        run = store.begin_run("compare", key, *infos, job.recorded(), job.seed, versions())
+        for questions in sets:
+            store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
+        clock = Clock(progress)
+        try:
+            report = compare_sides(base, instruct, sets, job.settings(), RunWorkspace(store, run), clock)
+            store.save_report(run, report, {questions.name: questions.digest for questions in sets})
+        except (ProvenanceError, KeyboardInterrupt):
+            with suppress(StoreError):  # a full disk must not hide what went wrong first
+                store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
+            raise
+        store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
+    drawn = draw(db, run, out)
+    return {
+        **summarise(report),
+        "base": {"ref": infos[0].ref, "digest": infos[0].digest},
+        "instruct": {"ref": infos[1].ref, "digest": infos[1].digest},
+        "run": run,
+        "durations_ms": clock.durations_ms,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "database": db,
+        "figures": [str(path) for path in drawn],
+        "report": str(write_report(db, run, out)),
+    }

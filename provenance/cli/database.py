@@ -1,0 +1,73 @@
+"""Commands that read the neuron database, draw from it, and look after it."""
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from provenance.cli.common import DEFAULT_DATABASE, DEFAULT_OUT, Database, Out, RunOption
+
+
+def query(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME | SQL]", help="A named query, or one SELECT. Lists the named ones if not given."),
+    ] = None,
+    db: Database = DEFAULT_DATABASE,
+    run: RunOption = None,
+    output: Annotated[
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to print.")
+    ] = "table",
+) -> None:
+    """Query the neuron database, read-only."""
+    from db.export import as_table, encoded
+    from db.named import QUERIES
+    from db.queries import run_query
+
+    if what is None:
+        for name, named in QUERIES.items():
+            typer.echo(f"{name:<24}{named.summary}")
+        return
+    result = run_query(db, what, {} if run is None else {"run": run})
+    if output == "table":
+        Console().print(as_table(result))
+    else:
+        sys.stdout.buffer.write(encoded(result, output))
+
+
+def figures(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOption = None) -> None:
+    """Draw the figures of a run from the database alone."""
+    from figures.gallery import draw
+
+    for path in draw(db, run, out):
+        typer.echo(path)
+
+
+def report(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOption = None) -> None:
+    """Write the HTML report of a run from the database alone."""
+    from figures.report import write_report
+
+    typer.echo(write_report(db, run, out))
+
+
+def info(db: Database = DEFAULT_DATABASE) -> None:
+    """Show what a database holds."""
+    from db import queries
+
+    held = queries.info(db)
+    size = "" if held.file_bytes is None else f", {held.file_bytes / 1e6:.1f} MB"
+    typer.echo(f"{db}: schema {held.schema}{size}")
+    for name, rows in held.rows.items():
+        typer.echo(f"  {name:<16}{rows:>10}")
+    for run in held.runs:
+        state = "rows intact" if run["intact"] else "ROWS ALTERED" if run["intact"] is False else "nothing saved"
+        typer.echo(f"run {run['run']}: {run['base']} -> {run['instruct']}, {run['status']}, {state}")
+
+
+def upgrade(db: Database = DEFAULT_DATABASE) -> None:
+    """Bring a database of an older version up to date."""
+    from db.store import Store
+
+    with Store.open(db):
+        typer.echo(f"{db} is up to date")

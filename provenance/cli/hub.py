@@ -1,0 +1,193 @@
+"""Commands around the hub: which checkpoints there are, what they would take, and fetching them.
+
+The one idea: `plan` and `pull --dry-run` say everything that is in the way, and end with exit code 2 when something
+stops the job.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from provenance.cli.common import AsJson, FamilyName, named_pair
+from provenance.cli.weights import Base, Instruct
+from provenance.errors import InputError
+
+if TYPE_CHECKING:
+    from provenance.estimates import Estimate
+    from provenance.plan import Plan, Problem, SidePlan
+
+STOPPED = 2
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the forward passes.")]
+Device = Annotated[str, typer.Option("--device", help="Of the forward passes, as torch names it.")]
+GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gated, closed", "unknown": "–"}
+
+
+def families(as_json: AsJson = False) -> None:
+    """List the known families of checkpoints, for `--family`."""
+    from provenance.families import families as known
+
+    if as_json:
+        listed = [asdict(each) | {"stages": _written(each.stages)} for each in known().values()]
+        typer.echo(json.dumps({"schema": 1, "families": listed}, ensure_ascii=False, indent=2))
+        return
+    for each in known().values():
+        gate = "" if each.gate == "none" else f"; gated: {each.gate}"
+        typer.echo(f"{each.name}  ({each.licence}{gate}; {each.source})")
+        for stage, ref in _written(each.stages).items():
+            typer.echo(f"  {stage:<14}{ref}")
+
+
+def _written(stages: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(ref) for name, ref in stages.items()}
+
+
+def plan(
+    base: Base = None,
+    instruct: Instruct = None,
+    family: FamilyName = None,
+    sets: Annotated[int, typer.Option("--sets", min=1, help="Question sets that would be tested on.")] = 1,
+    train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = 1000,
+    test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = 1000,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Say what a comparison needs and what is in its way, before anything is fetched. Exit code 2: it cannot run."""
+    pair = named_pair(base, instruct, family)
+    show_plan(pair, (train_per_class, test_per_class, sets), dtype, device, as_json=as_json)
+
+
+def pull(
+    refs: Annotated[list[str] | None, typer.Argument(metavar="REF...", help="Checkpoints to fetch.")] = None,
+    family: FamilyName = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be fetched; exit code 2 if it cannot be.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch checkpoints into the hub's cache: what is needed of them, pinned and with digests verified. Resumes."""
+    from provenance.pull import pull as fetch
+
+    named = _named(refs or [], family)
+    if dry_run:
+        show_plan(named, (1000, 1000, 1), "float32", "cpu", as_json=as_json)
+        return
+    pulled = fetch(named)
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "pulled": [asdict(each) for each in pulled]}, indent=2))
+        return
+    for each in pulled:
+        typer.echo(each.pinned)
+        typer.echo(f"  {each.folder}: {_size(each.fetched_bytes)} fetched", err=True)
+
+
+def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
+    """The references of a command: those written, or those of a family.
+
+    Raises:
+        InputError: There are none, both ways are used, or there is no such family.
+    """
+    from provenance.families import pair_of
+
+    if bool(refs) == (family is not None):
+        found = f"{' '.join(refs)} and --family {family}" if refs else "neither"
+        raise InputError("checkpoints to fetch, or --family NAME", found=found, remedy="give one of the two")
+    return refs if family is None else pair_of(family)
+
+
+def show_plan(refs: Sequence[str], wanted: tuple[int, int, int], dtype: str, device: str, *, as_json: bool) -> None:
+    """Plan a job and print what came out; exit code 2 when something stops it.
+
+    Args:
+        refs: The checkpoints, base first.
+        wanted: Training and test responses of each class, and question sets.
+        dtype: Of the forward passes.
+        device: Of the forward passes.
+        as_json: Print one JSON object in place of tables.
+    """
+    from provenance.estimates import Workload
+    from provenance.measure import measure
+    from provenance.plan import make_plan
+
+    made = make_plan(refs, Workload(*wanted, item_bytes=4 if dtype == "float32" else 2), measure(dtype, device))
+    if as_json:
+        typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
+    else:
+        console = Console()
+        for part in _parts(made):
+            console.print(part, highlight=False)
+    if made.stops:
+        raise typer.Exit(STOPPED)
+
+
+def _parts(made: "Plan") -> Iterator[Table | str]:
+    """The plan as tables and lines that can be read."""
+    yield _sides(made)
+    disk = f"{_size(made.missing_bytes)} to fetch, {_size(made.free_bytes)} free in {made.cache}"
+    yield escape(f"{disk}; {'with a token' if made.has_token else 'no HF_TOKEN'}")
+    if made.estimate is not None:
+        yield _estimate(made.estimate, made.machine.available_bytes)
+        yield escape("\n  ".join(("assuming", *made.estimate.assumptions)))
+    yield from (escape(_problem(problem)) for problem in made.problems)
+    yield "this job cannot run as it is" if made.stops else "nothing is in the way"
+
+
+def _sides(made: "Plan") -> Table:
+    table = Table("", *(escape(side.ref) for side in made.sides))
+    rows = {
+        "pinned": [side.pinned or "–" for side in made.sides],
+        "access": [_access(side) for side in made.sides],
+        "licence": [side.licence or "–" for side in made.sides],
+        "files": [f"{len(side.files)}, {_size(side.bytes)}" for side in made.sides],
+        "to fetch": [_size(side.missing_bytes) for side in made.sides],
+        "drift reads": [_drift(side) for side in made.sides],
+        "parameters": [f"{side.size.parameters:,}" if side.size else "–" for side in made.sides],
+        "neurons": [f"{side.size.neurons:,}" if side.size else "–" for side in made.sides],
+    }
+    for name, cells in rows.items():
+        table.add_row(name, *(escape(cell) for cell in cells))
+    return table
+
+
+def _access(side: "SidePlan") -> str:
+    return GATES[side.gate] if side.page or side.pinned is None else "on this machine"
+
+
+def _drift(side: "SidePlan") -> str:
+    return _size(side.size.drift_bytes) if side.size else "–"
+
+
+def _estimate(expected: "Estimate", available: int) -> Table:
+    table = Table("job", "memory", "fetch", "compute", title=f"estimate; {_size(available)} of memory available",
+                  title_justify="left")  # fmt: skip
+    drift = _size(expected.drift_memory_bytes)
+    table.add_row("drift, lineage --stream", drift, _time(expected.stream_s), _time(expected.drift_s))
+    table.add_row("drift, lineage after pull", drift, _time(expected.pull_s), _time(expected.drift_s))
+    compare = _size(expected.compare_memory_bytes)
+    table.add_row("compare", compare, _time(expected.pull_s), _time(expected.compare_s))
+    return table
+
+
+def _problem(problem: "Problem") -> str:
+    title = ("stops the job" if problem.stops else "note") + (f", {problem.ref}" if problem.ref else "")
+    return f"{title}\n  wanted: {problem.wanted}\n  found: {problem.found}\n  remedy: {problem.remedy}"
+
+
+def _size(count: int) -> str:
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return f"{count} bytes"
+
+
+def _time(seconds: float) -> str:
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:,.0f} {name}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"

@@ -1,0 +1,128 @@
+"""How much memory and time a comparison takes, from sizes and a measurement: formulas, and the assumptions in words.
+
+The one idea: an estimate is worth no more than its assumptions, so each of them has a name here and a sentence
+in the result. They are round numbers on the careful side; what a run really took is in its database.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from provenance.measure import Machine
+
+PROMPT_TOKENS = 48  # a short question in a chat template
+ANSWER_TOKENS = 12  # most short answers have ended by then
+ASKED_PER_TRAINING_RESPONSE = 5  # questions for one that all samples agree on
+ASKED_PER_TEST_RESPONSE = 3  # one of the two classes fills up late
+SAMPLES_PER_QUESTION = 3  # most questions are given up at an early disagreement
+DRIFT_PASSES = 4  # time of streaming drift in passes over the same bytes that only sum them
+STREAM_BYTES = 1 << 28  # blocks under way of both sides
+SUMS_PER_NEURON = 8  # float64 numbers that streaming drift keeps per neuron and projection
+NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to measure
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a comparison will be asked to do."""
+
+    train_per_class: int = 1000
+    """Consistent training responses wanted of each class."""
+    test_per_class: int = 1000
+    """Test responses wanted of each class and question set."""
+    question_sets: int = 1
+    """Question sets that are tested on."""
+    item_bytes: int = 4
+    """Bytes of a number in the forward passes."""
+
+    @property
+    def responses(self) -> int:
+        """Responses of one checkpoint whose captures are kept."""
+        return 2 * (self.train_per_class + self.question_sets * self.test_per_class)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that one checkpoint is given or samples, captures included."""
+        trained = ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class
+        tested = ASKED_PER_TEST_RESPONSE * 2 * self.question_sets * self.test_per_class
+        training_tokens = trained * (PROMPT_TOKENS + SAMPLES_PER_QUESTION * ANSWER_TOKENS)
+        return training_tokens + (tested + self.responses) * (PROMPT_TOKENS + ANSWER_TOKENS)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What of a checkpoint decides memory and time."""
+
+    parameters: int
+    """Numbers in all its tensors."""
+    neurons: int
+    """Neurons in all layers."""
+    kinds: int
+    """Projections of a neuron."""
+    drift_bytes: int
+    """Bytes of the tensors that drift reads."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job takes."""
+
+    compare_memory_bytes: int
+    """At the peak of `compare`: both models and the captured vectors of both."""
+    drift_memory_bytes: int
+    """At the peak of what needs weights only."""
+    pull_s: float
+    """Fetching what is missing."""
+    stream_s: float
+    """Fetching only what drift reads, where it is not on this machine."""
+    drift_s: float
+    """Going through the weights."""
+    compare_s: float
+    """Forward passes of both checkpoints."""
+    assumptions: tuple[str, ...]
+    """What these numbers rest on, in sentences."""
+
+
+def estimate(
+    sizes: Sequence[Size], missing_bytes: int, remote_bytes: int, workload: Workload, machine: Machine
+) -> Estimate:
+    """Memory and time of a job on some checkpoints.
+
+    Args:
+        sizes: Of the checkpoints.
+        missing_bytes: What `pull` would fetch.
+        remote_bytes: What streaming drift would fetch.
+        workload: What is asked.
+        machine: As measured.
+    """
+    parameters = sum(size.parameters for size in sizes)
+    captured = sum(captured_bytes(size.neurons, workload.responses) for size in sizes)
+    drift_bytes = sum(size.drift_bytes for size in sizes)
+    sums = max((size.neurons * size.kinds for size in sizes), default=0) * SUMS_PER_NEURON * 8
+    return Estimate(
+        compare_memory_bytes=parameters * workload.item_bytes + captured,
+        drift_memory_bytes=min(STREAM_BYTES, drift_bytes) + sums,
+        pull_s=missing_bytes / NETWORK_BYTES_PER_S,
+        stream_s=remote_bytes / NETWORK_BYTES_PER_S,
+        drift_s=DRIFT_PASSES * drift_bytes / machine.memory_bytes_per_s,
+        compare_s=2 * parameters * workload.tokens / machine.flops_per_s,
+        assumptions=_assumptions(workload, machine),
+    )
+
+
+def captured_bytes(neurons: int, responses: int) -> int:
+    """Bytes of the captured vectors: float32, one over answer tokens and one over the others for each response."""
+    return responses * neurons * 2 * 4
+
+
+def _assumptions(workload: Workload, machine: Machine) -> tuple[str, ...]:
+    wanted = f"{workload.train_per_class:,} training and {workload.test_per_class:,} test responses of each class"
+    return (
+        f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured on {machine.device} in {machine.dtype}",
+        f"{machine.memory_bytes_per_s / 1e9:,.1f} GB/s through memory, measured",
+        f"{wanted}, {workload.question_sets} question set(s)",
+        f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
+        f"{SAMPLES_PER_QUESTION} samples a training question on average",
+        f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
+        "2 floating-point operations a token and parameter",
+        f"drift as {DRIFT_PASSES} passes over its bytes, from memory; a cold disk is slower",
+        f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
+    )

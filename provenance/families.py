@@ -1,0 +1,98 @@
+"""Known families of checkpoints: which base belongs to which tuned model, and what lies between them.
+
+The one idea: the right pair is a fact that has to be looked up (there is no Llama 3.3 base, and Qwen 3 gives the
+plain name to the tuned model), so it is data, in `families.toml` beside this file. Nothing here asks the hub.
+"""
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from provenance.checkpoints import CheckpointRef
+from provenance.errors import InputError
+
+DATA = "families.toml"
+Gate = Literal["none", "licence", "contact"]
+
+
+@dataclass(frozen=True)
+class KnownFamily:
+    """One family of the registry."""
+
+    name: str
+    """As `--family` takes it."""
+    source: str
+    """Where it comes from: a paper, or the command that makes it."""
+    licence: str
+    """In the publisher's words; a note, since the hub's answer counts."""
+    gate: Gate
+    """What the hub asked for before it gave files out, when this was written."""
+    stages: dict[str, CheckpointRef]
+    """References by stage, in order of training."""
+    base: str
+    """Stage whose neurons are asked about."""
+    instruct: str | None
+    """Stage that was tuned from the base; None for a family of pre-training checkpoints only."""
+
+    @property
+    def pair(self) -> tuple[CheckpointRef, CheckpointRef]:
+        """Base and instruct checkpoint.
+
+        Raises:
+            InputError: Nothing in the family was tuned from its base.
+        """
+        if self.instruct is None:
+            first, last = (str(self.stages[name]) for name in (next(iter(self.stages)), self.base))
+            raise InputError(
+                f"a family with an instruction-tuned checkpoint, not {self.name!r}",
+                found=f"pre-training checkpoints only: {', '.join(self.stages)}",
+                remedy=f"name two of them as BASE and INSTRUCT, for example {first} {last}",
+            )
+        return self.stages[self.base], self.stages[self.instruct]
+
+
+def families() -> dict[str, KnownFamily]:
+    """All known families by name, in the order of the file."""
+    text = resources.files("provenance").joinpath(DATA).read_text("utf-8")
+    return {name: _parse(name, entry) for name, entry in tomllib.loads(text).items()}
+
+
+def _parse(name: str, entry: dict[str, Any]) -> KnownFamily:
+    return KnownFamily(
+        name,
+        entry["source"],
+        entry["licence"],
+        entry["gate"],
+        {stage: CheckpointRef.parse(ref) for stage, ref in entry["stages"].items()},
+        entry["base"],
+        entry.get("instruct"),
+    )
+
+
+def family(name: str) -> KnownFamily:
+    """The family of that name.
+
+    Raises:
+        InputError: There is none; the message names those that are written alike.
+    """
+    known = families()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    raise InputError(
+        "the name of a known family",
+        found=repr(name),
+        remedy=f"did you mean {' or '.join(near)}?" if near else f"use one of: {', '.join(known)}",
+    )
+
+
+def pair_of(name: str) -> tuple[str, str]:
+    """References of base and instruct checkpoint of a family, as a user would write them.
+
+    Raises:
+        InputError: No such family, or nothing in it was tuned from its base.
+    """
+    base, instruct = family(name).pair
+    return str(base), str(instruct)

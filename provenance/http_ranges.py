@@ -1,0 +1,313 @@
+"""Byte ranges of a file on the hub, each taken up again where it broke off.
+
+The one idea: a file of many gigabytes is read in pieces by several connections over minutes or hours, so
+what can go wrong will, and only two things may come of it: the right bytes, or an error. A lost connection,
+a busy server or an answer that does not fit the question costs a wait and another request for what is
+still missing. An answer about another file than at the start (its ETag, its size), or of the whole file
+instead of the range, ends the reading at once. The hub is asked once where a file lies; the pieces come
+from there, without the token, until its signed address expires.
+"""
+
+import random
+import re
+import threading
+from collections.abc import Generator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from huggingface_hub import get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
+
+# The base error of the library's HTTP client; which client that is changes with its versions.
+from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+    parse_ratelimit_headers,
+)
+
+from provenance.errors import CheckpointError
+from provenance.hub_api import INFO_TIMEOUT_S, HubFile, HubRepo, endpoint, errors_translated
+
+READ_TIMEOUT_S = 30.0  # without a single byte
+LONGEST_ASKED_S = 600.0  # a server that asks for more is not waited for
+_BUSY = {408, 425, 429}
+_EXPIRED = {401, 403, 404, 410}
+"""What stores answer once the signature of an address has run out."""
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often, and after which waits, a request is made again."""
+
+    tries: int = 8
+    """Requests in a row that may fail; a byte that arrives starts the count anew."""
+    first_s: float = 0.5
+    """Wait after the first failure; doubled after each further one."""
+    longest_s: float = 30.0
+    """Longest wait, but where the server names one itself."""
+
+    def seconds(self, failures: int) -> float:
+        """The wait after so many failures in a row, at random so that connections do not come back all at once."""
+        longest: float = min(self.longest_s, self.first_s * 2 ** (failures - 1))
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - nothing secret
+
+
+class Received:
+    """Bytes of content that arrived, counted over all connections."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Count some more."""
+        with self._lock:
+            self.bytes += count
+
+
+class _TransientError(Exception):
+    """A request failed in a way that another try may mend."""
+
+    def __init__(self, what: str, after_s: float | None = None) -> None:
+        super().__init__(what)
+        self.after_s = after_s
+        """The wait that the server asks for, if it does."""
+
+
+@dataclass
+class _Place:
+    """Where the hub says that a file's bytes lie."""
+
+    url: str
+    """Address, often one of another host, and signed for a limited time."""
+    headers: dict[str, str] = field(repr=False)
+    """What to send along; the token only to the hub itself."""
+    etag: str | None = None
+    """ETag of the first answer from there."""
+
+    @property
+    def bare(self) -> str:
+        """The address without its signature."""
+        return self.url.partition("?")[0]
+
+
+class RemoteFile:
+    """One file of a repository at one commit, read by byte ranges from any number of threads.
+
+    Args:
+        repo: The repository, with a commit sha as revision.
+        listed: The file, as the hub lists it; its size and digest are held against what the hub then sends.
+        received: Where to count.
+        patience: How often to try.
+    """
+
+    def __init__(self, repo: HubRepo, listed: HubFile, received: Received, patience: Patience) -> None:
+        self.size = listed.bytes
+        self.name = listed.name
+        self.where = f"{listed.name} of {repo}"
+        self._repo = repo
+        self._etag = listed.etag
+        self._received = received
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._place: _Place | None = None
+        self._last_place: _Place | None = None
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`, in one request if all goes well; errors as `read_into`."""
+        buffer = bytearray(stop - start)
+        self.read_into(memoryview(buffer), start, threading.Event())
+        return bytes(buffer)
+
+    def read_into(self, buffer: memoryview, start: int, stopped: threading.Event) -> None:
+        """Fill a buffer with the bytes from `start` on.
+
+        Args:
+            buffer: As long as the range.
+            start: First byte.
+            stopped: Ends the reading, and any wait in it, when set.
+
+        Raises:
+            GatedError: The hub wants a licence accepted or a token.
+            CheckpointError: The file changed, the server cannot send ranges, or too many tries failed.
+            CancelledError: `stopped` was set.
+        """
+        done = failures = 0
+        while done < len(buffer):
+            before = done
+            try:
+                with closing(self._chunks(start + done, start + len(buffer))) as chunks:
+                    for chunk in chunks:
+                        buffer[done : done + len(chunk)] = chunk
+                        done += len(chunk)
+                        if stopped.is_set():
+                            raise CancelledError
+            except _TransientError as fault:
+                failures = 1 if done > before else failures + 1
+                if failures >= self._patience.tries:
+                    self._give_up(start + done, start + len(buffer), fault)
+                pause(self._wait(failures, fault), stopped)
+                if stopped.is_set():
+                    raise CancelledError from fault
+
+    def _wait(self, failures: int, fault: _TransientError) -> float:
+        own = self._patience.seconds(failures)
+        if fault.after_s is None:
+            return own
+        if fault.after_s > LONGEST_ASKED_S:
+            raise CheckpointError(
+                f"to read {self.where}",
+                found=f"{fault}, and the server asks to wait {fault.after_s:,.0f} s",
+                remedy="run the same command again after that; with HF_TOKEN set the hub's limits are higher",
+            ) from fault
+        return max(own, fault.after_s)
+
+    def _give_up(self, start: int, stop: int, fault: _TransientError) -> NoReturn:
+        raise CheckpointError(
+            f"bytes {start:,} to {stop:,} of {self.where}",
+            found=f"{fault} ({self._patience.tries} tries in a row)",
+            remedy="check the connection and run the same command again, or fetch the checkpoint with `pull` first",
+        ) from fault
+
+    def _chunks(self, start: int, stop: int) -> Generator[bytes, None, None]:
+        """The bytes of one answer as they arrive; all of them, or an error after those that did."""
+        place = self._located()
+        headers = place.headers | {"Range": f"bytes={start}-{stop - 1}"}
+        left = stop - start
+        try:
+            with get_session().stream("GET", place.url, headers=headers, timeout=READ_TIMEOUT_S) as response:
+                self._check_status(response, place)
+                self._check_identity(response.headers, place)
+                _check_range(response.headers, start, stop)
+                for chunk in response.iter_raw():
+                    self._received.add(len(chunk))
+                    if len(chunk) > left:
+                        raise _TransientError(f"more than the {stop - start:,} bytes that were asked for")
+                    left -= len(chunk)
+                    yield chunk
+        except ClientError as error:
+            raise _TransientError(_in_words(error)) from error
+        if left:
+            raise _TransientError(f"the answer ended {left:,} bytes early")
+
+    def _located(self) -> _Place:
+        with self._lock:
+            if self._place is None:
+                self._place = self._locate()
+            return self._place
+
+    def _locate(self) -> _Place:
+        """Ask the hub where the file lies, and whether it still is the same file."""
+        url = hf_hub_url(self._repo.id, self.name, revision=self._repo.revision, endpoint=endpoint())
+        with errors_translated(self._repo):
+            try:
+                found = get_hf_file_metadata(url, timeout=INFO_TIMEOUT_S, endpoint=endpoint())
+            except HfHubHTTPError as error:
+                if not _is_busy(error.response.status_code):
+                    raise
+                status, headers = error.response.status_code, error.response.headers
+                raise _TransientError(f"HTTP {status} from {endpoint()}", asked_wait_s(headers)) from error
+            except ClientError as error:
+                raise _TransientError(_in_words(error)) from error
+        if found.etag != self._etag or found.size != self.size:
+            self._changed(f"ETag {found.etag} and {found.size} bytes, at first {self._etag} and {self.size}")
+        own_host = urlsplit(found.location)[:2] == urlsplit(endpoint())[:2]
+        place = _Place(found.location, build_hf_headers(token=None if own_host else False))
+        place.headers["Accept-Encoding"] = "identity"  # ranges count bytes as they are stored
+        if self._last_place is not None and self._last_place.bare == place.bare:
+            place.etag = self._last_place.etag
+        return place
+
+    def _check_status(self, response: Any, place: _Place) -> None:
+        status, host = response.status_code, urlsplit(place.url).netloc
+        if status == 206:
+            return
+        if status == 200:
+            raise CheckpointError(
+                f"a range of bytes of {self.where}",
+                found=f"{host} ignores ranges and sends the whole file",
+                remedy="check HF_ENDPOINT and proxies, or fetch the checkpoint with `pull` and compare the copy",
+            )
+        if _is_busy(status):
+            raise _TransientError(f"HTTP {status} from {host}", asked_wait_s(response.headers))
+        if status in {412, 416}:
+            self._changed(f"HTTP {status}")
+        if status in _EXPIRED and host != urlsplit(endpoint()).netloc:
+            self._forget(place)
+            raise _TransientError(f"HTTP {status} from {host}")
+        with errors_translated(self._repo):
+            hf_raise_for_status(response)
+        raise _TransientError(f"HTTP {status} from {host}")
+
+    def _forget(self, place: _Place) -> None:
+        """Have the hub asked anew where the file lies."""
+        with self._lock:
+            if self._place is place:
+                self._place, self._last_place = None, place
+
+    def _check_identity(self, headers: Mapping[str, str], place: _Place) -> None:
+        etag = headers.get("ETag")
+        with self._lock:
+            place.etag = place.etag or etag
+        if etag != place.etag:
+            self._changed(f"ETag {etag}, at first {place.etag}")
+        match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        if match and match[3] not in {"*", str(self.size)}:
+            self._changed(f"a file of {int(match[3]):,} bytes, at first {self.size:,}")
+
+    def _changed(self, found: str) -> NoReturn:
+        raise CheckpointError(
+            f"{self.where} to stay the same while it is read",
+            found=f"the file changed while it was being read: {found}",
+            remedy="run the same command again; if it comes back, tell whoever runs the server",
+        )
+
+
+def pause(seconds: float, stopped: threading.Event) -> None:
+    """Wait, but no longer than until the reading is stopped."""
+    stopped.wait(seconds)
+
+
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: by Retry-After in either form, or by the hub's own rate-limit header."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdecimal():
+        return float(asked)
+    if asked:
+        try:
+            then = parsedate_to_datetime(asked)
+        except ValueError:
+            return None
+        return max(0.0, (then.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    limit = parse_ratelimit_headers(headers)
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
+
+
+def _is_busy(status: int) -> bool:
+    return status in _BUSY or status >= 500
+
+
+def _check_range(headers: Mapping[str, str], start: int, stop: int) -> None:
+    """Hold what the answer says of itself against what was asked for."""
+    asked = f"bytes {start}-{stop - 1} were asked for"
+    answered = headers.get("Content-Range", "no Content-Range")
+    match = _CONTENT_RANGE.fullmatch(answered)
+    if match is None or (int(match[1]), int(match[2])) != (start, stop - 1):
+        raise _TransientError(f"an answer with Content-Range {answered!r} where {asked}")
+    length = headers.get("Content-Length")
+    if length is not None and length != str(stop - start):
+        raise _TransientError(f"an answer with Content-Length {length!r} where {asked}")
+    if headers.get("Content-Encoding", "identity") != "identity":
+        raise _TransientError(f"an answer with Content-Encoding {headers['Content-Encoding']!r} where {asked}")
+
+
+def _in_words(error: ClientError) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

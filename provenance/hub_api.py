@@ -1,0 +1,260 @@
+"""What the Hugging Face hub says of a repository: its commit, its files with sizes and digests, its gate, its licence.
+
+The one idea: everything a decision needs is in one answer of a few kilobytes, so what to fetch, whether it
+fits and how to check it are known before a byte of a weight moves. What the client library raises becomes
+an error of the toolkit here, for every module that asks the hub. `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE`,
+`HF_HOME` and `HF_HUB_OFFLINE` mean what they mean everywhere, and are read at each call.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+# The base error of the library's HTTP client; which client that is changes with its versions.
+from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
+from huggingface_hub.hf_api import DatasetInfo, ModelInfo, RepoSibling
+
+from provenance.errors import CheckpointError, GatedError, StoreError
+
+INFO_TIMEOUT_S = 10.0  # what the library itself waits for a file's metadata
+DEFAULT_BRANCH = "main"
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # they become file names in the cache, so nothing else will do
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
+
+
+@dataclass(frozen=True)
+class HubRepo:
+    """A repository at a revision, as it was asked for."""
+
+    id: str
+    """`org/name`."""
+    revision: str | None = None
+    """Branch, tag or commit; None for the default branch."""
+    kind: Literal["model", "dataset"] = "model"
+    """Models and data sets have name spaces of their own."""
+
+    def __str__(self) -> str:
+        return self.id if self.revision is None else f"{self.id}@{self.revision}"
+
+    @property
+    def page(self) -> str:
+        """Where a person can look at it."""
+        return f"{endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.id}"
+
+    @property
+    def storage(self) -> Path:
+        """Its folder in the library's cache, with `blobs`, `refs` and `snapshots`."""
+        return cache_folder() / "--".join([f"{self.kind}s", *self.id.split("/")])
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repository."""
+
+    name: str
+    """Path inside the repository."""
+    bytes: int
+    """Its size."""
+    sha256: str | None
+    """SHA-256 of the content of a large file; None for a small one."""
+    blob_id: str
+    """How git names it: for a small file, the SHA-1 over its length and content."""
+
+    @property
+    def etag(self) -> str:
+        """How the cache names its content."""
+        return self.sha256 or self.blob_id
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repository at one commit."""
+
+    repo: HubRepo
+    """As it was asked for."""
+    commit: str
+    """The commit sha it stands for now."""
+    files: Mapping[str, HubFile]
+    """By name, in name order."""
+    gated: bool
+    """Whether a licence has to be accepted, or contact data given, before files can be fetched."""
+    licence: str | None
+    """As the model card states it; None when it does not."""
+
+    @property
+    def pinned(self) -> HubRepo:
+        """The same repository at its commit."""
+        return HubRepo(self.repo.id, self.commit, self.repo.kind)
+
+    @property
+    def snapshot(self) -> Path:
+        """Where the cache keeps the files of this commit."""
+        return self.repo.storage / "snapshots" / self.commit
+
+
+class UnreachableError(Exception):
+    """The hub did not answer, or must not be asked; the cache may still help."""
+
+
+def endpoint() -> str:
+    """Address of the hub, or of a mirror of it."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
+
+
+def cache_folder() -> Path:
+    """The library's cache folder, by the environment of now and not of its import."""
+    if folder := os.environ.get("HF_HUB_CACHE"):
+        return Path(folder).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    return Path(constants.HF_HUB_CACHE)
+
+
+def is_offline() -> bool:
+    """Whether the hub must not be asked."""
+    asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    return asked or constants.HF_HUB_OFFLINE
+
+
+def has_token() -> bool:
+    """Whether requests carry a token, from HF_TOKEN or from a login."""
+    return get_token() is not None
+
+
+def look_up(repo: HubRepo) -> Listing:
+    """Ask the hub what a repository holds; no file is fetched.
+
+    Raises:
+        GatedError: The hub does not even list it without a licence accepted or a token.
+        CheckpointError: No such repository or revision, or an answer that lacks what a pinned fetch needs.
+        UnreachableError: No answer, or HF_HUB_OFFLINE is set.
+    """
+    if is_offline():
+        raise UnreachableError("HF_HUB_OFFLINE is set")
+    api = HfApi(endpoint=endpoint())
+    ask = api.model_info if repo.kind == "model" else api.dataset_info
+    with errors_translated(repo):
+        info = ask(repo.id, revision=repo.revision, timeout=INFO_TIMEOUT_S, files_metadata=True)
+    files = sorted((_file(repo, sibling) for sibling in info.siblings or []), key=lambda file: file.name)
+    if info.sha is None or not _DIGEST.fullmatch(info.sha):
+        raise _unfit(repo, "the commit sha", repr(info.sha))
+    return Listing(repo, info.sha, {file.name: file for file in files}, bool(info.gated), _licence(info))
+
+
+def require_access(repo: HubRepo) -> None:
+    """Ask the hub whether it would give files out, without fetching one.
+
+    Raises:
+        GatedError: It wants a licence accepted or a token.
+        UnreachableError: No answer.
+    """
+    with errors_translated(repo):
+        HfApi(endpoint=endpoint()).auth_check(repo.id, repo_type=repo.kind)
+
+
+def _file(repo: HubRepo, sibling: RepoSibling) -> HubFile:
+    file = HubFile(
+        sibling.rfilename, sibling.size or 0, sibling.lfs.sha256 if sibling.lfs else None, sibling.blob_id or ""
+    )
+    if sibling.size is None or not _DIGEST.fullmatch(file.etag):
+        raise _unfit(repo, f"size and digest of {file.name}", f"{sibling.size} and {file.etag!r}")
+    return file
+
+
+def _unfit(repo: HubRepo, wanted: str, found: str) -> CheckpointError:
+    return CheckpointError(f"{wanted} of {repo}", found=f"{found} in {endpoint()}'s answer", remedy="check HF_ENDPOINT")
+
+
+def _licence(info: ModelInfo | DatasetInfo) -> str | None:
+    """The model card's licence; its own name where the identifier only says that it is another one."""
+    card = info.card_data
+    licence = getattr(card, "license", None)
+    name = getattr(card, "license_name", None) if licence in {"other", None} else licence
+    found = name or licence
+    return ", ".join(found) if isinstance(found, list) else found
+
+
+@contextmanager
+def errors_translated(repo: HubRepo) -> Iterator[None]:
+    """What the library raises, as errors that say wanted, found and remedy."""
+    try:
+        yield
+    except GatedRepoError as error:
+        raise _gated(repo, error) from error
+    except (RevisionNotFoundError, RepositoryNotFoundError) as error:
+        raise _not_there(repo, error) from error
+    except OfflineModeIsEnabled as error:
+        raise UnreachableError("HF_HUB_OFFLINE is set") from error
+    except HfHubHTTPError as error:
+        raise _refused(repo, error) from error
+    except (ClientError, LocalEntryNotFoundError) as error:
+        raise UnreachableError(f"{endpoint()}: {_first_line(error)}") from error
+    except OSError as error:
+        raise _not_written(repo, error) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _gated(repo: HubRepo, error: GatedRepoError) -> GatedError:
+    sent_token = "authorization" in error.response.request.headers
+    return GatedError(
+        f"access to {repo}, which is gated",
+        found="a token whose account was not granted access" if sent_token else "no token",
+        remedy=f"accept the licence at {repo.page}, then set HF_TOKEN to a token of that account",
+    )
+
+
+def _not_there(repo: HubRepo, error: HfHubHTTPError) -> CheckpointError:
+    if isinstance(error, RevisionNotFoundError):
+        return CheckpointError(
+            f"{repo} on the hub",
+            found="the repository, but no such revision",
+            remedy=f"check the part after @ against the branches and tags at {repo.page}",
+        )
+    return CheckpointError(
+        f"{repo} on the hub",
+        found="no such repository, or a private one that your token does not open",
+        remedy=f"check the name at {repo.page}; for a private one set HF_TOKEN; write ./ before the name of a folder",
+    )
+
+
+def _refused(repo: HubRepo, error: HfHubHTTPError) -> CheckpointError | UnreachableError:
+    status = error.response.status_code
+    if status >= 500 or status == 429:
+        return UnreachableError(f"{endpoint()} answered HTTP {status}")
+    return CheckpointError(
+        f"{repo} from {endpoint()}",
+        found=f"HTTP {status}: {_first_line(error)}",
+        remedy="check HF_TOKEN: it may be mistyped or expired" if status in {401, 403} else "try again later",
+    )
+
+
+def _not_written(repo: HubRepo, error: OSError) -> StoreError | CheckpointError:
+    if error.errno in DISK_ERRORS:
+        return StoreError(
+            f"room for {repo} in {cache_folder()}",
+            found=error.strerror or str(error),
+            remedy="free some space, or set HF_HUB_CACHE to a folder on another disk; what was fetched is kept",
+        )
+    return CheckpointError(
+        f"all of {repo} from {endpoint()}",
+        found=_first_line(error),
+        remedy="run the same command again; what was fetched is kept",
+    )

@@ -1,0 +1,48 @@
+"""What it takes to be a checkpoint's weights: names, shapes, and rows of tensors, in the order they are asked for.
+
+The one idea: whoever needs tensors says first which rows, in which order, and then goes through
+them once. So a local file is read into one buffer that is used again and again, a file on the hub
+is fetched ahead by several connections, and an adapter is merged block by block; none of them ever
+holds more than a few blocks, and who reads cannot tell them apart.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a tensor along its first axis."""
+
+    name: str
+    """Name of the tensor."""
+    start: int
+    """First row."""
+    stop: int
+    """Row after the last one."""
+
+
+@runtime_checkable  # the test run checks signatures, this one included
+class TensorReader(Protocol):
+    """Read access to all tensors of one checkpoint."""
+
+    def names(self) -> list[str]:
+        """Names of all tensors, sorted."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, from the header."""
+
+    def dtype(self, name: str) -> str:
+        """Storage dtype of a tensor as safetensors spells it, such as `BF16`."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """One whole tensor in its storage dtype, in memory of its own."""
+
+    def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
+        """The wanted rows, one tensor after the other in the same order, in the storage dtype.
+
+        A tensor is valid until the next one is asked for: its memory may be used again.
+        """

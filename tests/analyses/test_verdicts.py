@@ -1,0 +1,69 @@
+"""The closing sentence claims what was measured, and no more."""
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from analyses.verdicts import drift_sentence, overall_sentence
+from provenance.records import Verdict
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+@pytest.mark.parametrize("verdicts", list(product(VERDICTS, repeat=3)))
+@pytest.mark.parametrize(
+    ("relation", "problem"),
+    [("same model", ""), ("descendant", ""), ("descendant, neurons permuted", ""), ("unrelated", "not related")],
+)
+def test_every_sentence_is_one_sentence_and_claims_readability_only_where_supported(
+    relation: str, problem: str, verdicts: tuple[Verdict, Verdict, Verdict]
+) -> None:
+    sentence = overall_sentence(relation, problem, *verdicts)
+    assert sentence[0].isupper()
+    assert sentence.endswith(".")
+    assert sentence.count(".") == 1
+    claims = "the h-neurons are readable in the base model (" in sentence.lower().replace("that the", "no")
+    assert claims == (verdicts[0] == "supported" and not problem)
+    for overclaim in ("cause", "responsible", "inherited", "origin", "function as", "prove"):
+        assert overclaim not in sentence.lower()
+
+
+def test_all_combinations_differ() -> None:
+    sentences = {overall_sentence("descendant", "", *v) for v in product(VERDICTS, repeat=3)}
+    assert len(sentences) == 27
+
+
+def test_a_supported_transfer_says_that_readable_is_not_functional() -> None:
+    assert "readable does not mean functional" in overall_sentence(
+        "descendant", "", "supported", "no power", "no power"
+    )
+
+
+def test_a_pair_that_does_not_fit_leads_the_sentence() -> None:
+    same = overall_sentence("same model", "", "supported", "supported", "supported")
+    assert same.startswith("The two checkpoints are the same model")
+    strangers = overall_sentence("unrelated", "they are strangers", "supported", "supported", "supported")
+    assert strangers.startswith("Nothing can be said about where the H-Neurons come from: they are strangers; ")
+
+
+@pytest.mark.parametrize(
+    ("relation", "problem", "k", "words"),
+    [
+        (None, "", 0, "Neurons were compared by position; no neuron list was given; no forward pass"),
+        ("descendant", "", 5, "Lineage by the weights: descendant; of the 5 neurons of the list: "),
+        ("unrelated", "they are strangers", 5, "Nothing can be said about how far the neurons moved: they are"),
+    ],
+)
+def test_the_sentence_of_weights_alone_claims_nothing_about_behaviour(
+    relation: str | None, problem: str, k: int, words: str
+) -> None:
+    for verdict in VERDICTS:
+        sentence = drift_sentence(relation, problem, k, verdict)
+        assert sentence.startswith(words)
+        assert "readable" not in sentence
+
+
+def test_a_comparison_without_any_power_says_so_first() -> None:
+    sentence = overall_sentence("descendant", "", "no power", "no power", "no power")
+    assert sentence.startswith("This comparison had no power to decide anything")

@@ -1,0 +1,269 @@
+"""A plan finds everything that is in the way, of both checkpoints, from a few kilobytes."""
+
+import json
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checkpoint_factory import make_checkpoint
+from hub_commands import run
+from hub_server import Hub, Repo, hub_and_client
+from safetensors.torch import load_file, save_file
+
+from provenance.estimates import Workload
+from provenance.hub import fetch
+from provenance.measure import Machine
+from provenance.plan import Plan, Problem, SidePlan, make_plan
+
+MACHINE = Machine("cpu", "float32", flops_per_s=1e10, memory_bytes_per_s=1e10, available_bytes=10**10)
+Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
+SPARE = {"README.md": b"# tiny", "consolidated.safetensors": b"x" * 90_000, "pytorch_model.bin": b"x" * 90_000}
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama whose weights are much longer than their header."""
+    return make_checkpoint(tmp_path_factory.mktemp("plan") / "wide", intermediate_size=2000)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()} | SPARE
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wide: Path) -> Iterator[Hub]:
+    """A hub with a base and a tuned checkpoint."""
+    with hub_and_client(monkeypatch, tmp_path) as server:
+        server.repos["org/base"] = Repo(files_of(wide), license="apache-2.0")
+        server.repos["org/tuned"] = Repo(files_of(wide), license="gemma")
+        yield server
+
+
+def planned(*refs: str) -> Plan:
+    return make_plan(refs, Workload(), MACHINE)
+
+
+def only_problem(plan: Plan) -> Problem:
+    assert len(plan.problems) == 1, plan.problems
+    return plan.problems[0]
+
+
+def needed_bytes(wide: Path) -> int:
+    """Every file that save_pretrained wrote, for none of them is spare."""
+    return sum(path.stat().st_size for path in wide.iterdir())
+
+
+def test_a_pair_on_the_hub(hub: Hub, wide: Path) -> None:
+    """Commit, licence, gate, files and bytes of both, before a weight was fetched."""
+    plan = planned("org/base", "org/tuned")
+    assert not plan.stops
+    for side, licence in zip(plan.sides, ("apache-2.0", "gemma"), strict=True):
+        assert side.pinned == f"{side.ref}@{hub.repos[side.ref].commit}"
+        assert (side.licence, side.gate, side.page) == (licence, "none", f"{hub.url}/{side.ref}")
+        assert side.bytes == needed_bytes(wide)
+        assert set(dict(side.files)) == {path.name for path in wide.iterdir()}
+        assert 0 < side.bytes - side.missing_bytes < 5000  # config and index are there by now
+        assert hub.sent[f"{side.ref}/model.safetensors"] < 20_000 < (wide / "model.safetensors").stat().st_size
+    assert plan.missing_bytes == sum(side.missing_bytes for side in plan.sides)
+
+
+def test_sizes_are_those_of_the_tensors(hub: Hub, wide: Path) -> None:
+    """Parameters, neurons and the bytes of gate, up and down are what a look into the tensors gives."""
+    tensors = load_file(wide / "model.safetensors")
+    size = planned("org/base").sides[0].size
+    assert size is not None
+    assert size.parameters == sum(tensor.numel() for tensor in tensors.values())
+    assert size.neurons == 2 * 2000
+    assert size.drift_bytes == sum(tensor.nbytes for name, tensor in tensors.items() if ".mlp." in name)
+
+
+def test_local_folders_and_the_lab_need_nothing(hub: Hub, wide: Path) -> None:
+    """For what is on this machine the plan has the same sizes, nothing to fetch, and asks nobody."""
+    plan = planned(str(wide), "lab/inherited/instruct")
+    assert not plan.stops
+    assert plan.missing_bytes == 0
+    assert plan.estimate is not None
+    assert [side.remote_bytes for side in plan.sides] == [0, 0]
+    assert plan.sides[0].bytes == needed_bytes(wide)
+    assert not hub.log
+    assert planned("org/base").sides[0].size == plan.sides[0].size
+
+
+def test_what_is_cached_is_not_fetched_again(hub: Hub) -> None:
+    """After a fetch nothing is missing, and streaming would read from the disk."""
+    before = planned("org/base").sides[0]
+    assert before.size is not None
+    assert before.remote_bytes == before.size.drift_bytes
+    fetch("org/base")
+    after = planned("org/base").sides[0]
+    assert (after.missing_bytes, after.remote_bytes) == (0, 0)
+    assert after.size == before.size
+
+
+def test_gated_on_one_side_only(hub: Hub, wide: Path) -> None:
+    """The closed side stops the job and names page and variable; its bytes are known all the same."""
+    hub.repos["org/tuned"] = Repo(files_of(wide), gated=True, opened_by="mine", license="gemma")
+    plan = planned("org/base", "org/tuned")
+    problem = only_problem(plan)
+    assert plan.stops
+    assert not plan.has_token
+    assert (problem.ref, problem.found) == ("org/tuned", "no token")
+    assert f"{hub.url}/org/tuned" in problem.remedy
+    assert "HF_TOKEN" in problem.remedy
+    base, tuned = plan.sides
+    assert (base.gate, tuned.gate, tuned.licence) == ("none", "closed", "gemma")
+    assert tuned.bytes == tuned.missing_bytes == base.bytes
+    assert plan.estimate is None
+
+
+def test_a_gate_that_closed_after_a_plan(hub: Hub, wide: Path) -> None:
+    """Config and index in the cache from an earlier look do not hide that the weights cannot be had any more."""
+    assert not planned("org/tuned").stops
+    hub.repos["org/tuned"].gated = True
+    assert planned("org/tuned").sides[0].gate == "closed"
+    hub.repos["org/tuned"].gated = False
+    fetch("org/tuned")
+    hub.repos["org/tuned"].gated = True
+    assert not planned("org/tuned").stops  # nothing is missing, so nobody has to be asked
+
+
+def test_an_open_gate(hub: Hub, monkeypatch: pytest.MonkeyPatch, wide: Path) -> None:
+    """With the right token the gate is there, and open."""
+    hub.repos["org/tuned"] = Repo(files_of(wide), gated=True, opened_by="mine")
+    monkeypatch.setenv("HF_TOKEN", "mine")
+    plan = planned("org/base", "org/tuned")
+    assert (plan.stops, plan.has_token, plan.sides[1].gate) == (False, True, "open")
+
+
+def test_problems_of_both_sides_and_of_the_disk_come_together(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, wide: Path
+) -> None:
+    """A missing repository, a closed gate and a full disk are all in one plan, each with its remedy."""
+    hub.repos["org/tuned"] = Repo(files_of(wide), gated=True)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0, 0, 1000))
+    plan = planned("org/nowhere", "org/tuned")
+    assert [problem.ref for problem in plan.problems] == ["org/nowhere", "org/tuned", ""]
+    assert all(problem.stops and problem.remedy for problem in plan.problems)
+    assert "1,000 bytes free" in plan.problems[2].found
+
+
+def test_a_disk_with_just_enough_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk stops the job at one byte less than what is missing, and not before."""
+    missing = planned("org/base").missing_bytes
+    for free, stops in ((missing, False), (missing - 1, True)):
+        monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: Usage(0, 0, free))
+        assert planned("org/base").stops == stops
+
+
+def test_too_little_memory_is_a_note(hub: Hub) -> None:
+    """A machine too small for forward passes can still do what needs weights only."""
+    small = Machine("cpu", "float32", 1e10, 1e10, available_bytes=1000)
+    plan = make_plan(["org/base"], Workload(), small)
+    problem = only_problem(plan)
+    assert (plan.stops, problem.stops) == (False, False)
+    assert "1,000 bytes available" in problem.found
+    assert "--weights-only" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wanted"),
+    [
+        (lambda files: files.pop("config.json"), "config.json in org/base"),
+        (lambda files: [files.pop(name) for name in ("model.safetensors", "consolidated.safetensors")], "safetensors"),
+        (lambda files: files.update({"config.json": b'{"auto_map": {"x": "y"}}'}), "code of its own"),
+        (lambda files: files.update({"config.json": b'{"model_type": "perceptron"}'}), "a model_type out of"),
+        (lambda files: files.update({"model.safetensors": b"\xff" * 90_000}), "a whole safetensors file"),
+    ],
+    ids=["no config", "pickles", "remote code", "unknown layout", "header that lies"],
+)
+def test_unfit_checkpoints_are_seen(hub: Hub, wide: Path, spoil: object, wanted: str) -> None:
+    """What would be refused after the fetch is refused before it, and the other side is planned all the same."""
+    files = files_of(wide)
+    spoil(files)  # type: ignore[operator]
+    hub.repos["org/base"] = Repo(files)
+    plan = planned("org/base", "org/tuned")
+    assert plan.stops
+    assert wanted in only_problem(plan).wanted
+    assert plan.sides[1].size is not None
+
+
+@pytest.mark.parametrize("ref", ["nonsense", "lab/nowhere/base", "./no-such-folder"])
+def test_references_to_nothing_are_problems_too(hub: Hub, ref: str) -> None:
+    """A reference that cannot be read, or names nothing, is listed as one."""
+    plan = planned(ref, "org/base")
+    assert (plan.stops, only_problem(plan).ref) == (True, ref)
+
+
+@pytest.mark.parametrize("offline", ["variable", "server error", "busy"])
+def test_without_the_hub_a_whole_copy_serves(hub: Hub, monkeypatch: pytest.MonkeyPatch, offline: str) -> None:
+    """Unreachable: what is cached is planned with, with a note; what is not stops the job."""
+    fetch("org/base")
+    if offline == "variable":
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    else:
+        hub.down = 503 if offline == "server error" else 429
+    plan = planned("org/base", "org/tuned")
+    note, problem = plan.problems
+    assert (note.ref, note.stops) == ("org/base", False)
+    assert (problem.ref, problem.stops) == ("org/tuned", True)
+    assert plan.sides[0].pinned == f"org/base@{hub.repos['org/base'].commit}"
+    assert plan.sides[0].size is not None
+    assert ("HF_HUB_OFFLINE" if offline == "variable" else "HTTP") in note.found
+
+
+def test_a_plan_moves_no_name(hub: Hub, monkeypatch: pytest.MonkeyPatch, wide: Path) -> None:
+    """Planning with a new commit leaves the old one in use offline, since the new one is not there yet."""
+    _, before = fetch("org/base")
+    hub.repos["org/base"] = Repo(files_of(wide) | {"generation_config.json": b"{}"})
+    assert planned("org/base").sides[0].pinned != f"org/base@{before}"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert fetch("org/base")[1] == before
+
+
+def test_the_command_ends_with_2_when_something_stops_the_job(hub: Hub, wide: Path) -> None:
+    """Exit code and table: 0 with nothing in the way, 2 with the problem and its remedy."""
+    fine = run("plan", "org/base", "org/tuned")
+    assert fine.exit_code == 0
+    assert "nothing is in the way" in fine.stdout
+    assert "apache-2.0" in fine.stdout
+    hub.repos["org/tuned"] = Repo(files_of(wide), gated=True)
+    stopped = run("plan", "org/base", "org/tuned")
+    assert stopped.exit_code == 2
+    assert "gated, closed" in stopped.stdout
+    assert "accept the licence at" in stopped.stdout
+
+
+def test_the_json_is_one_object(hub: Hub, wide: Path) -> None:
+    """`--json` prints the plan and nothing else, also when something stops the job."""
+    hub.repos["org/tuned"] = Repo(files_of(wide), gated=True)
+    done = run("plan", "org/base", "org/tuned", "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["schema"], told["stops"]) == (2, 1, True)
+    assert told["sides"][0]["files"]["model.safetensors"] == (wide / "model.safetensors").stat().st_size
+    assert told["sides"][0]["bytes"] == needed_bytes(wide)
+    assert told["problems"][0]["ref"] == "org/tuned"
+    assert told["machine"]["flops_per_s"] > 0
+
+
+def test_a_family_is_planned_by_its_name(hub: Hub) -> None:
+    """`--family` stands for the two references; one reference alone is bad usage."""
+    told = json.loads(run("plan", "--family", "lab-acquired", "--json").stdout)
+    assert [side["ref"] for side in told["sides"]] == ["lab/acquired/base", "lab/acquired/instruct"]
+    assert run("plan", "org/base").exit_code == 2
+    assert "gemma-3-4b" in run("plan", "--family", "gema-3-4b").stderr
+
+
+def test_an_adapter_has_the_size_of_its_base(hub: Hub, wide: Path, tmp_path: Path) -> None:
+    """An adapter's folder is planned with as the merged checkpoint that it stands for."""
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    save_file({"a": load_file(wide / "model.safetensors")["model.norm.weight"]}, folder / "adapter_model.safetensors")
+    plan = planned("org/base", str(folder))
+    adapter: SidePlan = plan.sides[1]
+    assert not plan.stops
+    assert adapter.is_adapter
+    assert set(dict(adapter.files)) == {"adapter_config.json", "adapter_model.safetensors"}
+    assert plan.estimate is not None
+    assert plan.estimate.compare_s == planned("org/base", "org/tuned").estimate.compare_s  # type: ignore[union-attr]
