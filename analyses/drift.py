@@ -17,7 +17,7 @@ from analyses.controls import distinct_draws, layer_counts, null_distribution, p
 from analyses.paired_pass import compare_mapped, compare_neurons
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results import DriftResult, NeuronDrift
-from analyses.weight_source import WeightSource, mlp_shape
+from analyses.weight_source import WeightSource, mlp_shape, shape_words
 from provenance.errors import ArchitectureError, PairError
 from provenance.headers import TORCH_DTYPES
 from provenance.records import Verdict
@@ -50,16 +50,10 @@ def check_comparable(base: WeightSource, instruct: WeightSource) -> None:
     """
     if mlp_shape(base) != mlp_shape(instruct):
         raise PairError(
-            f"an instruct checkpoint shaped like the base: {_shape_words(base)}",
-            found=_shape_words(instruct),
+            f"an instruct checkpoint shaped like the base: {shape_words(base)}",
+            found=shape_words(instruct),
             remedy="name the base that this checkpoint was tuned from (its model card says which)",
         )
-
-
-def _shape_words(source: WeightSource) -> str:
-    """A checkpoint's MLP shape, in words."""
-    kinds = ", ".join(source.kinds)
-    return f"{source.layers} layers of {source.d_m} neurons, width {source.d}, weights {kinds}"
 
 
 def measure_drift(
@@ -119,8 +113,8 @@ def _check_mapping(base: WeightSource, instruct: WeightSource, base_ids: Int[np.
     """Refuse a mapping between models whose neurons have other weights, or with ids that one of them does not have."""
     if (base.d, base.kinds) != (instruct.d, instruct.kinds):
         raise PairError(
-            f"neurons with the base's weights: {_shape_words(base)}",
-            found=_shape_words(instruct),
+            f"neurons with the base's weights: {shape_words(base)}",
+            found=shape_words(instruct),
             remedy="name the base that this checkpoint was made from (its model card says which)",
         )
     ours, theirs = base.layers * base.d_m, instruct.layers * instruct.d_m

@@ -16,7 +16,7 @@ from analyses.drift import measure_drift, summarise_drift
 from analyses.joined_cosines import related_cosine
 from analyses.mapping import map_neurons
 from analyses.results import Alignment, DriftResult, LineageResult, MappedNeurons, NeuronDrift, WeightsReport
-from analyses.sides import Side, relate, unlike
+from analyses.sides import Side, all_bytes, mlp_bytes, relate, unlike, watched
 from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape
 from provenance.shards import Shards
@@ -41,15 +41,25 @@ def measure_pair(base: Side, instruct: Side, seed: int, clock: Clock) -> tuple[L
         PairError: The MLPs have different shapes and neither lineage nor position says which neuron is which.
         NonFiniteError: A weight is NaN or infinite.
     """
-    related = clock.timed("lineage", lambda: relate(base, instruct, seed))
+    related = measure_lineage(base, instruct, seed, clock)
     if related.verdict == "unrelated" and mlp_shape(base.weights) != mlp_shape(instruct.weights):
         raise unlike(base, instruct, related.reason)
     alignment = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related))
     ids = None if alignment.is_identity else alignment.base_ids
-    drift = clock.timed(
-        "drift", lambda: measure_drift(base.weights, instruct.weights, ids, streams=_streams(base, instruct))
-    )
-    return related, MeasuredPair(alignment, drift)
+    return related, MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
+
+
+def measure_lineage(base: Side, instruct: Side, seed: int, clock: Clock) -> LineageResult:
+    """How the pair is related, by every tensor of both."""
+    seen = watched(base, all_bytes(base), clock.progress)
+    return clock.timed("lineage", lambda: relate(seen, instruct, seed))
+
+
+def _measure_drift(
+    base: Side, instruct: Side, base_ids: Int[np.ndarray, " neurons"] | None, clock: Clock
+) -> NeuronDrift:
+    seen, streams = watched(base, mlp_bytes(base), clock.progress), _streams(base, instruct)
+    return clock.timed("drift", lambda: measure_drift(seen.weights, instruct.weights, base_ids, streams=streams))
 
 
 def measure_drift_only(
@@ -63,9 +73,7 @@ def measure_drift_only(
     """
     if mlp_shape(base.weights) != mlp_shape(instruct.weights):
         return measure_pair(base, instruct, seed, clock)
-    drift = clock.timed(
-        "drift", lambda: measure_drift(base.weights, instruct.weights, streams=_streams(base, instruct))
-    )
+    drift = _measure_drift(base, instruct, None, clock)
     return None, MeasuredPair(Alignment("index", np.arange(drift.delta.size), _strangers(base, drift)), drift)
 
 

@@ -5,19 +5,21 @@ not know whether they lie in a folder, on the hub, or are a base's with an adapt
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analyses.collection import CollectionSettings
+from analyses.collection import CollectionSettings, Progress
 from analyses.lineage import lineage
 from analyses.results import LineageResult
+from analyses.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints import Checkpoint
 from provenance.errors import PairError
 from provenance.models import LoadedModel, load_model, vocabulary
 from provenance.records import Stage
 from provenance.shards import Shards
-from provenance.tensors import TensorReader
+from provenance.tensors import Rows, TensorReader
+from provenance.watched import WatchedReader, bytes_of
 from provenance.weights import MlpWeights
 
 
@@ -87,6 +89,30 @@ class Models:
         self._loaded.pop(stage, None)
 
 
+def watched(side: Side, total: int, progress: Progress) -> Side:
+    """The same side, which reports how many of its bytes have been read."""
+
+    def report(done: int, everything: int) -> None:
+        progress.step(f"read {side.stage}", done, everything, "MB")
+
+    reader = WatchedReader(side.weights.reader, total, report)
+    return replace(side, weights=MlpWeights(reader, side.layout))
+
+
+def mlp_bytes(side: Side) -> int:
+    """Bytes of the gate, up and down weights as they are stored."""
+    layout, reader = side.layout, side.weights.reader
+    slices = [layout.slice(kind, layer) for kind in layout.kinds for layer in range(layout.layers)]
+    return sum(bytes_of(reader, Rows(part.name, part.start, part.stop)) for part in slices)
+
+
+def all_bytes(side: Side) -> int:
+    """Bytes of every tensor as they are stored."""
+    reader = side.weights.reader
+    shapes = {name: reader.shape(name) for name in reader.names()}
+    return sum(bytes_of(reader, Rows(name, 0, shape[0])) for name, shape in shapes.items() if shape)
+
+
 def check_pair(base: Side, instruct: Side) -> None:
     """Refuse two checkpoints whose neurons cannot be compared: of another width, or made of other projections.
 
@@ -99,14 +125,9 @@ def check_pair(base: Side, instruct: Side) -> None:
 
 def unlike(base: Side, instruct: Side, reason: str = "") -> PairError:
     """The error for two checkpoints that cannot be put side by side."""
-    shapes = [
-        f"{side.layout.layers} layers of {side.layout.d_m} neurons, width {side.layout.d}, "
-        f"weights {', '.join(side.layout.kinds)}"
-        for side in (base, instruct)
-    ]
     return PairError(
-        f"a checkpoint that descends from the base, or is at least shaped like it ({shapes[0]})",
-        found=f"{shapes[1]}{'; ' if reason else ''}{reason}",
+        f"a checkpoint that descends from the base, or is at least shaped like it ({shape_words(base.weights)})",
+        found=f"{shape_words(instruct.weights)}{'; ' if reason else ''}{reason}",
         remedy="name the base that this checkpoint was tuned from (its model card says which)",
     )
 

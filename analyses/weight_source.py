@@ -59,3 +59,9 @@ class WeightSource(Protocol):
 def mlp_shape(source: WeightSource) -> tuple[int, int, int, tuple[str, ...]]:
     """Layers, neurons per layer, width and kinds: what has to agree for neurons to be put side by side."""
     return source.layers, source.d_m, source.d, source.kinds
+
+
+def shape_words(source: WeightSource) -> str:
+    """The same in words."""
+    kinds = ", ".join(source.kinds)
+    return f"{source.layers} layers of {source.d_m} neurons, width {source.d}, weights {kinds}"

@@ -14,10 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from analyses.clock import Clock
-from analyses.measured import measure_drift_only, measure_pair, weights_report
+from analyses.measured import measure_drift_only, measure_lineage, measure_pair, weights_report
 from analyses.opening import OpenPair, open_pair
 from analyses.results import LineageResult, WeightsReport
-from analyses.sides import relate
 from provenance.neuron_files import NeuronSet, read_neurons
 
 WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]
@@ -66,7 +65,7 @@ class WeightsJob:
 
     def relate(self, pair: OpenPair, clock: Clock) -> LineageResult:
         """Lineage alone."""
-        return clock.timed("lineage", lambda: relate(pair.base, pair.instruct, self.seed))
+        return measure_lineage(pair.base, pair.instruct, self.seed, clock)
 
     def run(self, pair: OpenPair, listed: NeuronSet | None, clock: Clock) -> WeightsReport:
         """Drift, with lineage and mapping where they are asked for or needed.

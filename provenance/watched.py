@@ -1,0 +1,72 @@
+"""A reader that says how far it has come.
+
+The one idea: hours may pass while a large pair is read, and only the reader knows where it is; so it is
+wrapped where somebody wants to see that, and nothing that reads knows of it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from provenance.headers import ITEM_BYTES
+from provenance.tensors import Rows, TensorReader
+
+MEGABYTE = 1_000_000
+
+
+def bytes_of(reader: TensorReader, rows: Rows) -> int:
+    """Bytes of some rows as they are stored."""
+    shape = reader.shape(rows.name)
+    width = 1
+    for size in shape[1:]:
+        width *= size
+    return (rows.stop - rows.start) * width * ITEM_BYTES[reader.dtype(rows.name)]
+
+
+class WatchedReader:
+    """The same tensors, reported as they are streamed.
+
+    Args:
+        reader: Where they come from.
+        total: Bytes that will be streamed, as far as is known; more are not reported.
+        report: Told megabytes streamed and in all, whenever the first number has grown; calls do not overlap.
+    """
+
+    def __init__(self, reader: TensorReader, total: int, report: Callable[[int, int], None]) -> None:
+        self._reader = reader
+        self._total = max(1, total // MEGABYTE)
+        self._report = report
+        self._done = 0
+        self._said = 0
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Names of all tensors, sorted."""
+        return self._reader.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, from the header."""
+        return self._reader.shape(name)
+
+    def dtype(self, name: str) -> str:
+        """Storage dtype of a tensor as safetensors spells it, such as `BF16`."""
+        return self._reader.dtype(name)
+
+    def read(self, name: str) -> torch.Tensor:
+        """One whole tensor in its storage dtype; not reported."""
+        return self._reader.read(name)
+
+    def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
+        """The wanted rows, each reported when the next one is asked for."""
+        for rows, tensor in zip(wanted, self._reader.stream(wanted), strict=True):
+            yield tensor
+            self._passed(bytes_of(self._reader, rows))
+
+    def _passed(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            now = min(self._done // MEGABYTE, self._total)
+            if now > self._said:
+                self._said = now
+                self._report(now, self._total)
