@@ -1,8 +1,9 @@
 """Which neuron of the base is each neuron of the instruct checkpoint?
 
-The one idea: tuning keeps indices, so index j is neuron j where lineage says so. Otherwise neurons are
-paired off within a layer so that their cosines add up to the most that is possible, and only pairs that
-no chance would bring about are allowed: a neuron without a counterpart stays unmapped.
+The one idea: tuning keeps indices, so index j is neuron j in layers where lineage found no neuron
+elsewhere. In all other layers neurons are paired off so that their cosines add up to the most that is
+possible, and only pairs that no chance would bring about are allowed: a neuron without a counterpart
+stays unmapped.
 """
 
 import numpy as np
@@ -28,24 +29,27 @@ def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult) ->
         lineage: How they are related.
 
     Returns:
-        By index for the same model and for descendants, except in layers whose neurons lineage did not find;
-        by assignment for permuted, pruned and widened ones. For unrelated ones the same layer and index
-        where the base has it, with the reason why that means nothing.
+        By index for the same model; for descendants, permuted or not, by index in layers none of whose neurons was
+        found elsewhere, and by assignment in the others; by assignment for pruned and widened ones. Layers
+        whose neurons lineage did not find are unmapped. For unrelated ones the same layer and index where
+        the base has it, with the reason why that means nothing.
+
+    One-to-one: of exact copies that a widened checkpoint made of a neuron only one is mapped, any of them.
     """
     reason = misalignment(lineage)
     if lineage.verdict == "same model" or reason:
         return Alignment("index", _by_index(base, instruct), reason)
-    if lineage.verdict == "descendant":
-        ids = _by_index(base, instruct).reshape(instruct.layers, instruct.d_m)
-        lost = [layer for layer, at in enumerate(lineage.layer_of) if at is None]
-        ids[lost] = -1
-        return Alignment("index", ids.ravel(), "")
-    ids = np.full((instruct.layers, instruct.d_m), -1, dtype=np.int64)
-    for layer, at in enumerate(lineage.layer_of):
-        if at is not None:
+    resized = lineage.verdict not in {"descendant", "descendant, neurons permuted"}
+    ids = _by_index(base, instruct).reshape(instruct.layers, instruct.d_m)
+    by_assignment = False
+    for layer, (at, moved) in enumerate(zip(lineage.layer_of, lineage.moved, strict=True)):
+        if at is None:
+            ids[layer] = -1
+        elif resized or moved:
             assigned = assign_layer(base, at, instruct, layer)
             ids[layer] = np.where(assigned < 0, -1, at * base.d_m + assigned)
-    return Alignment("assignment", ids.ravel(), "")
+            by_assignment = True
+    return Alignment("assignment" if resized or by_assignment else "index", ids.ravel(), "")
 
 
 def misalignment(lineage: LineageResult) -> str:

@@ -79,7 +79,8 @@ def measure_drift(
     Raises:
         PairError: The shapes differ, or `base_ids` does not fit them.
         ArchitectureError: Weights are stored as integers (a quantised checkpoint).
-        NonFiniteError: A weight is NaN or infinite; the message names it.
+        NonFiniteError: A weight is NaN or infinite, or so large that its square is (from 1e154 on, in float64 files);
+            the message names it.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2. Choice: the gate is measured too, outside Delta.
     """
@@ -191,7 +192,7 @@ def summarise_drift(
     best = _best_mean_rank(by_layer, counts)
     p_best = permutation_p(null_draws, best)
     detectable = null_mean + float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER)) * null_sd
-    verdict, reason = _decide(h_neurons.size, observed, null_mean, null.p_value, p_best)
+    verdict, reason = _decide(h_neurons.size, observed, null.mean, null.p_value, p_best)
     if detectable > best and verdict == "not distinguishable":
         verdict, reason = "no power", f"{reason}; no reachable mean rank would be detected with 80 % power"
     return DriftResult(

@@ -20,7 +20,7 @@ from analyses.origin import OriginSettings
 from analyses.sides import Side
 from provenance import __version__
 from provenance.adapters import MergedShards
-from provenance.checkpoints import CheckpointRef
+from provenance.checkpoints import CheckpointRef, require_tokenizer
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models import load_tokenizer
@@ -106,6 +106,7 @@ class Job:
         """Base and instruct checkpoint, found and looked over.
 
         Raises:
+            CheckpointError: One has no tokenizer.
             InputError: The instruct checkpoint is an adapter, which no model can be run from.
         """
         pair = open_pair(self.base, self.instruct)
@@ -116,6 +117,8 @@ class Job:
                 remedy="merge it into its base first (merge_and_unload of peft); drift, lineage and --weights-only "
                 "take adapters as they are",
             )
+        for side in (pair.base, pair.instruct):
+            require_tokenizer(side.checkpoint.folder)
         return pair.base, pair.instruct
 
     def check_prompts(self, sides: Sequence[Side]) -> None:

@@ -3,7 +3,7 @@
 The one idea: tuning moves a neuron a little, while any other neuron points elsewhere. So a
 sample of neurons is looked up in the other model: related models find each neuron at its own
 index, permuted ones find it at another index, pruned and widened ones find it one way round, and
-unrelated ones do not find it at all.
+unrelated ones do not find it at all. Layers are judged one by one, since a part of them may be permuted.
 
 The evidence is symmetric: it says that two checkpoints are related, not which came first.
 """
@@ -26,6 +26,7 @@ from provenance.tensors import Rows
 
 NEURONS_PER_LAYER = 64  # 18 layers then give 1,152 neurons: a share is known to 1.5 points
 SHOWN = 6  # layers named in a reason
+MOVED = 0.05  # share of all neurons found at another index from which on a checkpoint is called permuted
 
 
 def lineage(
@@ -52,19 +53,22 @@ def lineage(
 
     Returns:
         `same model`: every tensor in both, bit by bit. `descendant`: most sampled neurons are nearest to their own
-        index. `descendant, neurons permuted`: most are found, at other indices of their layer.
+        index. `descendant, neurons permuted`: most are found, and more than one in 20, or most of a layer, at other
+        indices of their layer.
         `descendant, pruned or widened`: there are other numbers of neurons or layers, or layers in other places,
         and most of one side's neurons are found on the other. `unrelated`: none of these, or neurons
         that cannot be compared since hidden size or kinds of weights differ.
 
     Raises:
-        NonFiniteError: A tensor of both checkpoints holds NaN or infinity; the message names it.
+        NonFiniteError: A tensor of both checkpoints holds NaN or infinity, or weights beyond the range: squares have
+            to fit float64 (1e-162 to 1e154), norms of neurons float32 arithmetic (1e18). The message names it.
     """
     problem = incomparable(base, instruct)
     survey = look_at_tensors(base, instruct) if problem else look(base, instruct, sample, np.random.default_rng(seed))
     shares = found_shares(survey, base.layers)
     verdict, reason = ("unrelated", problem) if problem else _verdict(base, instruct, survey, shares)
     whole = [part for part in survey.comparisons if part.pair.whole]
+    reason += _though(survey) if verdict == "unrelated" else ""
     vocabulary = shared_vocabulary(*vocabularies)
     return LineageResult(
         verdict=verdict,
@@ -80,6 +84,7 @@ def lineage(
         found_in_instruct=shares.in_instruct,
         neurons_sampled=shares.sampled,
         layer_of=survey.layer_of,
+        moved=survey.moved,
         same_tokenizer=vocabulary == 1.0,
         vocabulary_shared=vocabulary,
         vocabulary_sizes=(len(vocabularies[0] or ()), len(vocabularies[1] or ())),
@@ -112,12 +117,15 @@ def _verdict(base: WeightSource, instruct: WeightSource, survey: Survey, shares:
     own = f"{shares.at_own_index:.1%} of {shares.sampled:,} sampled neurons are nearest to their own index"
     either = f"{shares.in_base:.1%} are found in the base and {shares.in_instruct:.1%} of the base's are found here"
     at = f"median cosine to the nearest {shares.nearest_cosine:.4f}"
-    lost = _lost_layers(survey)
+    lost = _moved_layers(survey) + _lost_layers(survey)
     found = max(shares.in_base, shares.in_instruct) >= HALF
     # Where many neurons of the base are zeros, few of all but most of those that are found lie at their own index.
-    if in_place and shares.at_own_index >= HALF * ((found and shares.in_base) or 1):
+    at_home = shares.at_own_index >= HALF * ((found and shares.in_base) or 1)
+    permuted = max(survey.moved) >= HALF or float(np.mean(survey.moved)) > MOVED
+    related = in_place and (found or at_home)
+    if related and not permuted:
         return "descendant", f"{own}, {at}{lost}"
-    if in_place and found:
+    if related:
         return "descendant, neurons permuted", f"{own}, yet {either}, {at}{lost}"
     if found:
         moved = "" if mlp_shape(base) != mlp_shape(instruct) else " in other places"
@@ -134,10 +142,29 @@ def _recognised(base: WeightSource) -> str:
 def _lost_layers(survey: Survey) -> str:
     """Names layers whose neurons are not in the base; empty when all are."""
     lost = [str(layer) for layer, at in enumerate(survey.layer_of) if at is None]
-    if not lost:
-        return ""
-    shown = ", ".join(lost[:SHOWN]) + (f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else "")
-    return f"; no neurons of the base in layer {shown}"
+    return f"; no neurons of the base in layer {_first(lost)}" if lost else ""
+
+
+def _moved_layers(survey: Survey) -> str:
+    """Names layers with neurons that are found at other indices, and how many of them; empty when there are none."""
+    moved = [f"{layer} ({share:.2g})" for layer, share in enumerate(survey.moved) if share]
+    return f"; found at another index in layer (share): {_first(moved)}" if moved else ""
+
+
+def _though(survey: Survey) -> str:
+    """What two checkpoints that are said to be unrelated have in common all the same; empty when it is nothing."""
+    whole = [part for part in survey.comparisons if part.pair.whole]
+    same = sum(part.identical for part in whole)
+    words = f"; yet {same} of {len(whole)} tensors of the same shape are bit-identical" if same else ""
+    held = [
+        str(layer) for layer, at in enumerate(survey.layer_of) if at is not None and not survey.matches[layer].blank
+    ]
+    return words + (f"; yet neurons of the base are found in layer {_first(held)}" if held else "")
+
+
+def _first(names: list[str]) -> str:
+    """The first few, and how many there are besides."""
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _median_cosine(survey: Survey, kinds: tuple[str, ...]) -> dict[str, float]:

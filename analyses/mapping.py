@@ -1,13 +1,14 @@
 """Given neurons of the instruct checkpoint, looked up in the base.
 
 The one idea: a mapped neuron carries the evidence for its mapping, its cosine with its counterpart and by
-how much that is ahead of every other neuron of the layer; one without a counterpart is listed, not guessed.
+how much that is ahead of every other neuron of the layer; one without a counterpart is listed, not guessed. Nor
+is an index believed where it is not the neuron and another one is.
 """
 
 import numpy as np
 from jaxtyping import Int
 
-from analyses.joined_cosines import layer_cosines
+from analyses.joined_cosines import layer_cosines, related_cosine
 from analyses.results import Alignment, MappedNeurons
 from analyses.weight_source import WeightSource
 
@@ -25,8 +26,11 @@ def map_neurons(
 
     Returns:
         In the order of `ids`. A margin near 0 means that another neuron of the base fits as well, a negative one that
-        another fits better; NaN where the layer has no other neuron. A counterpart of zeros has cosine 0.
+        another fits better; NaN where the layer has no other neuron. A counterpart of zeros has cosine 0. Unmapped
+        as well are neurons whose counterpart by index falls short of what is taken for the same neuron (a cosine
+        of 0.5 in real models) while another neuron of that layer does not.
     """
+    threshold = related_cosine(len(base.kinds), base.d, base.d_m)
     base_ids = alignment.base_ids[ids]
     similarity, margin = np.full(ids.size, np.nan), np.full(ids.size, np.nan)
     places = np.stack([ids // instruct.d_m, base_ids // base.d_m], axis=1)
@@ -39,4 +43,6 @@ def map_neurons(
             table[rows, own[part]] = -np.inf
             best_other = table.max(axis=1).astype(np.float64)
             margin[here[part]] = np.where(np.isfinite(best_other), similarity[here[part]] - best_other, np.nan)
+            wrong = here[part][(similarity[here[part]] < threshold) & (best_other >= threshold)]
+            base_ids[wrong], similarity[wrong], margin[wrong] = -1, np.nan, np.nan
     return MappedNeurons(ids.copy(), base_ids, similarity, margin)

@@ -22,6 +22,8 @@ from analyses.weight_source import mlp_shape
 from provenance.shards import Shards
 
 PERMUTATION_DRAWS = 10_000
+STRANGERS = 0.002
+"""Share of neurons that may have lost every likeness to themselves before somebody asks where they went."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ def _measure_drift(
 def measure_drift_only(
     base: Side, instruct: Side, seed: int, clock: Clock
 ) -> tuple[LineageResult | None, MeasuredPair]:
-    """Drift by position, reading the MLP weights once and nothing else; lineage only where shapes differ.
+    """Drift by position, reading the MLP weights once and nothing else.
+
+    Where shapes differ, or where neurons at the same position turn out not to be each other's counterparts, lineage
+    and alignment are asked after all.
 
     Raises:
         PairError: The MLPs have different shapes and lineage does not say which neuron is which.
@@ -74,7 +79,17 @@ def measure_drift_only(
     if mlp_shape(base.weights) != mlp_shape(instruct.weights):
         return measure_pair(base, instruct, seed, clock)
     drift = _measure_drift(base, instruct, None, clock)
-    return None, MeasuredPair(Alignment("index", np.arange(drift.delta.size), _strangers(base, drift)), drift)
+    similarity = position_similarity(drift)
+    strangers = similarity < related_cosine(len(base.layout.kinds), base.layout.d, base.layout.d_m)
+    if strangers.mean() > STRANGERS:
+        return measure_pair(base, instruct, seed, clock)
+    return None, MeasuredPair(Alignment("index", np.arange(drift.delta.size), ""), drift)
+
+
+def position_similarity(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
+    """Cosine of each neuron with its counterpart, by its unit gate, up and down weights joined: 1 - mean(1 - cos)."""
+    deltas = [delta for delta in (drift.delta_gate, drift.delta_up, drift.delta_down) if delta is not None]
+    return np.asarray(1 - np.mean(deltas, axis=0))
 
 
 def _streams(base: Side, instruct: Side) -> int:
@@ -83,40 +98,34 @@ def _streams(base: Side, instruct: Side) -> int:
     return (os.cpu_count() or 1) if local else 1
 
 
-def _strangers(base: Side, drift: NeuronDrift) -> str:
-    """Why neurons at the same position cannot be the same, from their angles alone; empty when they can."""
-    deltas = [delta for delta in (drift.delta_gate, drift.delta_up, drift.delta_down) if delta is not None]
-    cosine = float(np.median(1 - np.mean(deltas, axis=0)))
-    if cosine >= related_cosine(len(deltas), base.layout.d, base.layout.d_m):
-        return ""
-    return f"neurons at the same position are not each other's counterparts (median cosine {cosine:.2f})"
-
-
-def mapped_and_ranked(
-    measured: MeasuredPair, base: Side, instruct: Side, h_neurons: Int[np.ndarray, " h"], seed: int,
-    draws: int = PERMUTATION_DRAWS,
-) -> tuple[MappedNeurons, DriftResult]:  # fmt: skip
-    """The H-Neurons' counterparts, and their drift against neurons of the same layers.
+def ranked(
+    measured: MeasuredPair, instruct: Side, h_neurons: Int[np.ndarray, " h"], seed: int, draws: int = PERMUTATION_DRAWS
+) -> DriftResult:
+    """The H-Neurons' drift against neurons of the same layers; no verdict where they are compared by position only.
 
     Args:
         measured: The pair.
-        base: Its base.
         instruct: Its instruct checkpoint.
         h_neurons: Flat ids in the instruct checkpoint.
         seed: Of the permutations.
         draws: Permutations.
     """
-    mapped = map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
     layout = instruct.layout
     drift = summarise_drift(measured.drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
-    if measured.alignment.reason:
-        drift = replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason))
-    return mapped, drift
+    if not measured.alignment.reason:
+        return drift
+    return replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason))
 
 
 def by_position(problem: str, reason: str) -> str:
     """The reason of a result that compares neurons by their position only, and why it decides nothing."""
     return f"{problem}; by position alone: {reason}"
+
+
+def _mapped_by_drift(h_neurons: Int[np.ndarray, " h"], measured: MeasuredPair) -> MappedNeurons:
+    """Counterparts by position with their similarity, without reading weights again, and so without margins."""
+    similarity = position_similarity(measured.drift)[h_neurons]
+    return MappedNeurons(h_neurons, measured.alignment.base_ids[h_neurons], similarity, np.full(h_neurons.size, np.nan))
 
 
 def weights_report(
@@ -141,7 +150,12 @@ def weights_report(
         source: Where the list comes from, in words; empty without one.
         seed: Of the permutations.
     """
-    mapped, drift = mapped_and_ranked(measured, base, instruct, h_neurons, seed)
+    drift = ranked(measured, instruct, h_neurons, seed)
+    mapped = (
+        map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
+        if related
+        else _mapped_by_drift(h_neurons, measured)
+    )
     return WeightsReport(
         layers=instruct.layout.layers,
         neurons_per_layer=instruct.layout.d_m,

@@ -11,9 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from analyses.joined_cosines import JoinedCosines, SinglePrecision, norms_of, related_cosine, scaled
+from analyses.joined_cosines import (
+    JoinedCosines,
+    SinglePrecision,
+    check_products,
+    layer_cosines,
+    norms_of,
+    related_cosine,
+    scaled,
+)
 from analyses.tensor_census import PairSums
 from analyses.tensor_pairs import Pair, Step, blocks
 from analyses.weight_source import WeightSource
@@ -22,6 +30,8 @@ from provenance.tensors import Rows
 RUN = 8  # sampled neurons lie side by side in runs: each is one request where rows come from the hub
 # Two cosines closer than this are equal as far as float32 products of unit vectors can tell.
 COSINE_TOLERANCE = 1e-5
+# Neurons that are almost copies of each other are all near; one is elsewhere when it is twice as near there.
+NEARER = 2.0
 HALF = 0.5  # most neurons of a layer: then a layer, or a checkpoint, is said to come from another
 # Neurons of a layer that are looked for in all layers of the base: of a layer widened to four times its size,
 # 32 still hold 2 or more of the old neurons in 999 of 1,000 cases. Chance makes up none. Deep models get by
@@ -62,12 +72,24 @@ class LayerMatch:
         return int((self.nearest >= in_base).sum()), int((self.nearest_of_base >= in_instruct).sum())
 
     @property
+    def elsewhere(self) -> int:
+        """Neurons of the instruct checkpoint that are found, and not at their own index."""
+        other = (self.own < self.thresholds[0]) | (1 - self.own > NEARER * (1 - self.nearest) + COSINE_TOLERANCE)
+        return int(((self.nearest >= self.thresholds[0]) & other).sum())
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to look up since all sampled neurons of a side are zeros."""
+        return not (self.own.size and self.nearest_of_base.size)
+
+    @property
     def held(self) -> bool:
-        """Whether the base's layer holds the neurons of the instruct checkpoint's layer."""
+        """Whether the base's layer holds the neurons of the instruct checkpoint's layer; yes where nothing is known."""
+        if self.blank:
+            return True
         of_instruct, of_base = self.found
-        return max(self.at_own_index, of_instruct) >= HALF * max(1, self.own.size) or of_base >= HALF * max(
-            1, self.nearest_of_base.size
-        )
+        found_here = max(self.at_own_index, of_instruct) >= HALF * self.own.size
+        return found_here or of_base >= HALF * self.nearest_of_base.size
 
 
 def sample_runs(d_m: int, sample: int, rng: np.random.Generator) -> Runs:
@@ -113,6 +135,8 @@ class LayerLookup:
         self._queries: list[torch.Tensor] = []
         self._single = SinglePrecision(), SinglePrecision()
         self._shared = min(base.d_m, instruct.d_m)
+        self.alive = np.zeros(base.d_m, dtype=bool), np.zeros(instruct.d_m, dtype=bool)
+        """Neurons of the base's and of the instruct checkpoint's layer that are not all zeros, when all has passed."""
 
     def add(self, step: Step, base: torch.Tensor | None, instruct: torch.Tensor | None, sums: PairSums) -> None:
         """Take in a block of one side or of both, whose sums of squares are known."""
@@ -143,7 +167,13 @@ class LayerLookup:
         self._of_instruct.add_columns(instruct[:, self._ids[1]].float(), self._single[0](base))
 
     def end_kind(self, pair: Pair, sums: PairSums) -> None:
-        """Forget what belongs to one kind of weight, when all its blocks have passed."""
+        """Forget what belongs to one kind of weight, when all its blocks have passed.
+
+        Raises:
+            NonFiniteError: Weights so large that their products leave float32.
+        """
+        for side, part, found in zip(("base", "instruct"), (pair.base, pair.instruct), self.alive, strict=True):
+            found[:] = found | (check_products(sums.norms(side), f"{part.name} of the {side} checkpoint") > 0)
         if pair.base.columns:
             ours, theirs = (torch.from_numpy(sums.norms(side)) for side in ("base", "instruct"))
             self._of_base.end_columns(ours[self._ids[0]], theirs)
@@ -168,6 +198,33 @@ class LayerLookup:
         )
 
 
+def look_up(
+    base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
+) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
+    """Some neurons of a layer of the instruct checkpoint in a layer of the base, which is read as a whole.
+
+    Returns:
+        Cosine with the base's neuron of the same index, -1 if there is none, and with the nearest one.
+    """
+    own, nearest = np.full((2, ids.size), -1.0, dtype=np.float32)
+    for part, table in layer_cosines(base, base_layer, instruct, layer, ids) if ids.size else ():
+        there = np.flatnonzero(ids[part] < base.d_m)
+        own[part.start + there] = table[there, ids[part][there]]
+        nearest[part] = table.max(axis=1)
+    return own, nearest
+
+
+def look_again(
+    match: LayerMatch, base: WeightSource, instruct: WeightSource, layer: int,
+    alive: tuple[Bool[np.ndarray, " base"], Bool[np.ndarray, " instruct"]], sample: int, rng: np.random.Generator,
+) -> LayerMatch:  # fmt: skip
+    """The match of a layer whose sampled neurons were zeros, by neurons that are not, as far as there are any."""
+    ours, theirs = (np.sort(rng.permutation(np.flatnonzero(some))[:sample]) for some in alive)
+    own, nearest = look_up(base, match.base_layer, instruct, layer, theirs)
+    _, of_base = look_up(instruct, layer, base, match.base_layer, ours)
+    return LayerMatch(match.base_layer, own, nearest, of_base, match.thresholds)
+
+
 def find_layers(
     base: WeightSource, instruct: WeightSource, lost: Sequence[int], rng: np.random.Generator
 ) -> dict[int, int | None]:
@@ -184,7 +241,7 @@ def find_layers(
 
     Returns:
         For each lost layer the layer of the base where most of its sampled neurons are found; None where
-        fewer than two are.
+        fewer than two are, or fewer than all where a layer has less than two sampled neurons that are not zeros.
     """
     kinds = [kind for kind in base.kinds if base.slice(kind, 0).neurons == instruct.slice(kind, 0).neurons == "rows"]
     if not kinds:
@@ -198,7 +255,9 @@ def find_layers(
         nearest = _nearest_in_layer(queries, base, layer).reshape(len(lost), ids.size)
         hits[layer] = (nearest >= threshold).sum(axis=1)
     best = hits.argmax(axis=0)
-    enough = hits.max(axis=0) >= min(LAYER_HITS, ids.size)
+    not_zero = torch.stack([(query != 0).any(dim=1) for query in queries.values()]).any(dim=0)
+    known = not_zero.reshape(len(lost), ids.size).sum(dim=1).numpy()
+    enough = hits.max(axis=0) >= np.clip(known, 1, LAYER_HITS)
     return {layer: int(best[i]) if enough[i] else None for i, layer in enumerate(lost)}
 
 

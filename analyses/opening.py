@@ -32,6 +32,12 @@ class OpenPair:
     """What a user should know and nothing checks."""
 
     @property
+    def streamed(self) -> tuple[str, ...]:
+        """The sides read over the network; their digests are the hub's, not of bytes that arrived here."""
+        sides = (self.base, self.instruct)
+        return tuple(side.stage for side in sides if isinstance(side.weights.reader, RemoteShards))
+
+    @property
     def bytes_received(self) -> int | None:
         """Bytes of weight files that came over the network so far; None where none can come."""
         readers = [side.weights.reader for side in (self.base, self.instruct)]
@@ -95,9 +101,5 @@ def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place
 def _with_adapter(base: Side, ref: CheckpointRef, folder: Path, commit: str | None) -> OpenPair:
     """The base, and the base with an adapter merged in."""
     child = adapted(base.checkpoint, base.weights.reader, ref, folder, commit)
-    note = (
-        f"{ref} says that it belongs to {child.base_name!r}, and was merged into {base.checkpoint.ref}: shapes fit, "
-        "but whether this is the same checkpoint cannot be seen"
-    )
     instruct = Side.open("instruct", child.checkpoint, child.reader, tokenizer_folder=child.tokenizer_folder)
-    return OpenPair(base, instruct, () if child.is_base_named else (note,))
+    return OpenPair(base, instruct, (child.note,) if child.note else ())

@@ -27,7 +27,8 @@ from analyses.collection import (
 )
 from analyses.correlation import activation_correlation
 from analyses.identification import Identified, ProbeSettings, identify
-from analyses.measured import MeasuredPair, by_position, mapped_and_ranked, measure_pair
+from analyses.mapping import map_neurons
+from analyses.measured import MeasuredPair, by_position, measure_pair, ranked
 from analyses.overlap import overlap
 from analyses.results import (
     ActivityTable,
@@ -259,7 +260,8 @@ def _report(
 ) -> OriginReport:
     """The analyses that need no model, and the verdicts."""
     layout, h_neurons = instruct.layout, found["instruct"].result.h_neurons
-    mapped, drift = mapped_and_ranked(measured, base, instruct, h_neurons, settings.seed, settings.permutation_draws)
+    mapped = map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
+    drift = ranked(measured, instruct, h_neurons, settings.seed, settings.permutation_draws)
     shared = _overlap(found, measured.alignment)
     transfers = _as_far_as_aligned(measured.alignment.reason, transfers)
     verdict = overall_transfer(transfers)

@@ -9,6 +9,7 @@ that were scaled and hardly turned, is read a second time.
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -159,8 +160,9 @@ class _Pass:
             else:
                 sums.add_rows(block.start, wide_a(a), wide_b(b))
             if block.stop == part.rows:
-                for squares, name in zip((sums.aa, sums.bb), part.names, strict=True):
-                    check_finite(squares, name)
+                sides = ((self.base, sums.aa), (self.instruct, sums.bb))
+                for (source, squares), name in zip(sides, part.names, strict=True):
+                    check_finite(squares, name, partial(source.neurons, part.kind, part.layer))
                 yield part, sums
 
     def _compare_again(self, cancelled: Mapping[_Projection, Int[np.ndarray, " ids"]]) -> None:

@@ -96,6 +96,8 @@ class LineageResult:
     """Neurons of each checkpoint that these shares rest on."""
     layer_of: tuple[int | None, ...]
     """For each layer of the instruct checkpoint, the layer of the base that holds its neurons; None if none does."""
+    moved: tuple[float, ...]
+    """For each layer of the instruct checkpoint, the share of its neurons that are found at another index."""
     same_tokenizer: bool
     """Whether both tokenizers give every token the same id."""
     vocabulary_shared: float

@@ -6,7 +6,8 @@ that are columns, and lose nothing while the rows differ in direction. `compare_
 way; it is what the sums are held against, and what serves where they do lose.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,19 +111,39 @@ class RowSums:
         return np.asarray(np.maximum(self.dd - length**2, 0.0))
 
 
-def check_finite(norms: Shaped[np.ndarray, " rows"], name: str) -> None:
+def check_finite(
+    norms: Shaped[np.ndarray, " rows"], name: str, weights: Callable[[], Float[torch.Tensor, "..."]]
+) -> None:
     """Refuse a matrix of which a row's norm is not finite.
 
+    Args:
+        norms: L2 norms or their squares.
+        name: How the error calls the matrix.
+        weights: Gives the matrix, to tell infinite weights from weights whose squares are.
+
     Raises:
-        NonFiniteError: NaN or infinity; diverged training or a damaged shard is the usual cause.
+        NonFiniteError: NaN or infinity, of which diverged training or a damaged shard is the usual cause; or
+            float64 weights whose squares add up to more than float64 holds.
     """
     wrong = int(norms.size - np.isfinite(norms).sum())
     if wrong:
+        largest = weights().double().abs().amax().item()
+        if math.isfinite(largest):
+            raise too_large(name, largest)
         raise NonFiniteError(
             f"finite weights in {name}",
             found=f"{wrong} or more rows with NaN or infinity",
             remedy="fetch the file again and check its digest; weights that are like this cannot be compared",
         )
+
+
+def too_large(name: str, largest: float) -> NonFiniteError:
+    """The refusal of finite weights whose squares are not, which only float64 files can hold."""
+    return NonFiniteError(
+        f"weights in {name} whose squares fit float64 (up to about 1e154)",
+        found=f"weights up to {largest:.3g}",
+        remedy="check dtype and scale of the file; weights that are like this cannot be compared",
+    )
 
 
 class Widener:
@@ -179,7 +200,8 @@ def compare_rows(
         have delta 0 (nothing changed), a zero row and a non-zero one have 1 (no direction in common).
 
     Raises:
-        NonFiniteError: A row holds NaN or infinity.
+        NonFiniteError: A row holds NaN or infinity, or weights whose squares do not fit float64: beyond about
+            1e154. Squares of weights below 1e-162 count as zeros.
     """
     rows, d = a.shape
     step = max(1, BLOCK_ELEMENTS // max(d, 1))
@@ -208,6 +230,6 @@ def one_minus_cosine(
 def _normalise(rows: Float[torch.Tensor, "rows d"], name: str) -> Float64[np.ndarray, " rows"]:
     """Scale rows to unit length in place (zero rows stay zero) and return the norms they had."""
     norms: torch.Tensor = torch.linalg.vector_norm(rows, dim=1)
-    check_finite(norms.numpy(), name)
+    check_finite(norms.numpy(), name, lambda: rows)
     rows.div_(torch.where(norms == 0, 1.0, norms)[:, None])
     return np.asarray(norms.numpy())

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from analyses.results import (
     Alignment,
@@ -102,11 +103,17 @@ def _mapping(alignment: Alignment, mapped: MappedNeurons, per_layer: int) -> dic
         "method": alignment.method,
         "mapped": int(found.sum()),
         "unmapped": [list(divmod(flat, per_layer)) for flat in missing.tolist()],
-        "lowest_similarity": float(mapped.similarity[found].min()) if found.any() else None,
-        "lowest_margin": float(mapped.margin[found].min()) if found.any() else None,
+        "lowest_similarity": _lowest(mapped.similarity[found]),
+        "lowest_margin": _lowest(mapped.margin[found]),
         "neurons_unmapped": int(alignment.unmapped.size),
         "reason": alignment.reason,
     }
+
+
+def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
+    """The lowest of those that are known; None without any."""
+    known = values[np.isfinite(values)]
+    return float(known.min()) if known.size else None
 
 
 def _identification(found: IdentificationResult) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """One pass over both checkpoints: every tensor compared, and sampled neurons looked up, at the same time.
 
 The one idea: reading is what costs, so a block that has been read serves both questions. Where layers
-are missing or lie elsewhere, they are looked for first, or after a pass that did not find them.
+are missing or lie elsewhere, they are looked for first, or after a pass that did not find them. Every
+neuron has been compared with its own index by then, so that those that are not there are known without a
+sample, and some of them are looked up as well.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,14 +11,31 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
-from analyses.neuron_match import LayerLookup, LayerMatch, Runs, find_layers, sample_runs
+from analyses.joined_cosines import related_cosine
+from analyses.neuron_match import LayerLookup, LayerMatch, Runs, find_layers, look_again, look_up, sample_runs
 from analyses.tensor_census import PairComparison, PairSums, compare_bare
 from analyses.tensor_pairs import Blocks, Pair, Pairing, pair_parts, side_by_side, steps_of
 from analyses.weight_source import WeightSource
 
-Samples = tuple[list[Runs], list[Runs]]
-"""Neurons to look up, by layer of the base and of the instruct checkpoint."""
+
+@dataclass(frozen=True)
+class Samples:
+    """Which neurons to look up."""
+
+    base: list[Runs]
+    """By layer of the base."""
+    instruct: list[Runs]
+    """By layer of the instruct checkpoint."""
+    size: int
+    """How many of a layer, at most."""
+    rng: np.random.Generator
+    """Draws neurons that are looked up once the others are known."""
+
+
+Alive = tuple[Bool[np.ndarray, " base"], Bool[np.ndarray, " instruct"]]
+"""Neurons of a layer of the base and of one of the instruct checkpoint that are not all zeros."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +50,24 @@ class Survey:
     """By layer of the instruct checkpoint: its sampled neurons; empty where neurons cannot be compared."""
     layer_of: tuple[int | None, ...]
     """For each layer of the instruct checkpoint the layer of the base that holds its neurons; None if none does."""
+    moved: tuple[float, ...]
+    """For each layer of the instruct checkpoint the share of its neurons that are found at another index."""
 
 
 def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator) -> Survey:
     """Compare all tensors, and look up sampled neurons layer by layer.
 
     Layers are taken for those of the same number where there are as many; one whose neurons are not found
-    there is looked for in the other layers of the base. With another number of layers all are looked for.
+    there is looked for in the other layers of the base. With another number of layers all are looked for. Layers
+    of which only zeros were sampled, or that hold neurons unlike those of their own index, are read once more.
 
     Raises:
         NonFiniteError: A compared tensor holds NaN or infinity; the message names it.
     """
     runs = [sample_runs(base.d_m, sample, rng) for _ in range(base.layers)]
     same = (base.layers, base.d_m) == (instruct.layers, instruct.d_m)
-    samples = runs, runs if same else [sample_runs(instruct.d_m, sample, rng) for _ in range(instruct.layers)]
+    theirs = runs if same else [sample_runs(instruct.d_m, sample, rng) for _ in range(instruct.layers)]
+    samples = Samples(runs, theirs, sample, rng)
     everywhere = list(range(instruct.layers))
     if base.layers != instruct.layers:
         found = find_layers(base, instruct, everywhere, rng)
@@ -61,7 +84,7 @@ def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random
 def look_at_tensors(base: WeightSource, instruct: WeightSource) -> Survey:
     """Compare all tensors that can be compared, where neurons cannot."""
     survey = _pass(base, instruct, range(min(base.layers, instruct.layers)), None)
-    return Survey(survey.pairing, survey.comparisons, {}, (None,) * instruct.layers)
+    return Survey(survey.pairing, survey.comparisons, {}, (None,) * instruct.layers, (0.0,) * instruct.layers)
 
 
 def _pass(
@@ -73,20 +96,51 @@ def _pass(
     steps = [step for pair in pairs for step in steps_of(pair, *_runs(pair, layer_of, samples))]
     comparisons = [compare_bare(pair, base, instruct) for pair in pairs if not pair.base.rows]
     matches: dict[int, LayerMatch] = {}
+    alive: dict[int, Alive] = {}
     rows = side_by_side(base, instruct, steps)
     for layer, of_layer in groupby(rows, key=lambda item: item[0].pair.layer):
         # Layers beyond the last one hold what only serves training, and no neurons.
         at = layer_of[layer] if samples and layer is not None and layer < len(layer_of) else None
         lookup = None
         if samples and layer is not None and at is not None:
-            lookup = LayerLookup(at, base, instruct, samples[0][at], samples[1][layer])
+            lookup = LayerLookup(at, base, instruct, samples.base[at], samples.instruct[layer])
         for pair, of_pair in groupby(of_layer, key=lambda item: item[0].pair):
             sums = _sum_up(pair, of_pair, lookup if pair.neurons else None)
             comparisons.extend([sums.comparison()] if pair.comparable else [])
         if lookup is not None and layer is not None:
-            matches[layer] = lookup.match()
+            matches[layer], alive[layer] = lookup.match(), lookup.alive
+    for layer, match in matches.items():
+        if samples is not None and match.blank:
+            matches[layer] = look_again(match, base, instruct, layer, alive[layer], samples.size, samples.rng)
     held = tuple(at if layer in matches and matches[layer].held else None for layer, at in enumerate(layer_of))
-    return Survey(pairing, tuple(comparisons), matches, held)
+    moved = [0.0] * len(held)
+    for layer, match in matches.items():
+        if match.elsewhere and held[layer] is not None:
+            moved[layer] = match.elsewhere / match.own.size
+        elif samples is not None and held[layer] == layer and match.found[0] and base.d_m == instruct.d_m:
+            cosines = [part.cosine for part in comparisons if part.pair.neurons and part.pair.layer == layer]
+            own = np.where(alive[layer][1], np.mean(cosines, axis=0), np.nan)
+            moved[layer] = _moved(base, instruct, layer, own, samples)
+    return Survey(pairing, tuple(comparisons), matches, held, tuple(moved))
+
+
+def _moved(
+    base: WeightSource, instruct: WeightSource, layer: int, own: Float64[np.ndarray, " d_m"], samples: Samples
+) -> float:
+    """The share of a layer's neurons that are found at another index, where no sampled one is.
+
+    Args:
+        base: The base.
+        instruct: The other checkpoint.
+        layer: Layer of both.
+        own: Cosine of each neuron with the one of the same index; NaN for neurons of zeros.
+        samples: How many to look up of those that are not the neuron of the same index.
+    """
+    threshold = related_cosine(len(base.kinds), base.d, base.d_m)
+    astray = np.flatnonzero(own < threshold)
+    ids = np.sort(samples.rng.permutation(astray)[: samples.size])
+    _, nearest = look_up(base, layer, instruct, layer, ids)
+    return float((nearest >= threshold).sum() / max(1, ids.size) * astray.size / own.size)
 
 
 def _runs(pair: Pair, layer_of: Sequence[int | None], samples: Samples | None) -> tuple[Runs, Runs]:
@@ -94,7 +148,7 @@ def _runs(pair: Pair, layer_of: Sequence[int | None], samples: Samples | None) -
     if samples is None or not pair.neurons or pair.layer is None:
         return (), ()
     at = layer_of[pair.layer]
-    return ((), ()) if at is None else (samples[0][at], samples[1][pair.layer])
+    return ((), ()) if at is None else (samples.base[at], samples.instruct[pair.layer])
 
 
 def _sum_up(pair: Pair, blocks: Iterable[Blocks], lookup: LayerLookup | None) -> PairSums:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float64, Shaped
 
 from analyses.results import TensorSimilarity
-from analyses.row_sums import RowSums, Widener
+from analyses.row_sums import RowSums, Widener, too_large
 from analyses.tensor_pairs import Pair, Part, Step
 from analyses.weight_source import WeightSource
 from provenance.errors import NonFiniteError
@@ -74,7 +74,7 @@ class PairSums:
         """Take in a block of one side or of both.
 
         Raises:
-            NonFiniteError: It holds NaN or infinity.
+            NonFiniteError: It holds NaN or infinity, or numbers whose squares are no float64 (from 1e154 on).
         """
         if self.pair.comparable and base is not None and instruct is not None:
             self._compare(step, base, instruct)
@@ -116,8 +116,11 @@ class PairSums:
 
     def _check_finite(self, side: str, rows: Rows, block: torch.Tensor) -> None:
         part = self._part(side)
-        if not np.isfinite(self._squares[side][_place(part, rows)].sum()):
-            check_finite(block, f"{part.name} of the {side} checkpoint")
+        if not np.isfinite(self._squares[side][_place(part, rows)]).all():
+            name = f"{part.name} of the {side} checkpoint"
+            check_finite(block, name)
+            # Whole numbers and a byte's floats are summed up as float32; their squares fit.
+            raise too_large(name, block.double().abs().amax().item())
 
     def _part(self, side: str) -> Part:
         return self.pair.base if side == "base" else self.pair.instruct

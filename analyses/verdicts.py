@@ -16,8 +16,8 @@ TRANSFER_WORDS: dict[Verdict, str] = {
 }
 DRIFT_WORDS: dict[Verdict, str] = {
     "supported": "tuning changed their weights less than those of other neurons in the same layers",
-    "not distinguishable": "their weight changes are not distinguishable from those of other neurons in the "
-    "same layers",
+    "not distinguishable": "tuning is not shown to have changed their weights less than those of other neurons in "
+    "the same layers",
     "no power": "whether their weights are unusually stable could not be tested",
 }
 OVERLAP_WORDS: dict[Verdict, str] = {
@@ -73,5 +73,5 @@ def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict) -
     start = "Neurons were compared by position"
     if relation:
         start = f"Lineage by the weights: {relation}"
-    asked = f"of the {k} neurons of the list: {DRIFT_WORDS[drift]}" if k else "no neuron list was given"
+    asked = f"of the listed H-Neurons (k = {k}): {DRIFT_WORDS[drift]}" if k else "no neuron list was given"
     return f"{start}; {asked}; no forward pass was run, so nothing is said about what the neurons do."

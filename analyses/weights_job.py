@@ -53,9 +53,19 @@ class WeightsJob:
         layout = pair.instruct.layout
         return read_neurons(self.neurons, layout.layers, layout.d_m) if self.neurons else None
 
+    def notes(self, pair: OpenPair, listed: NeuronSet | None) -> list[str]:
+        """What a user should know of the pair and the list, and nothing refuses."""
+        instruct = pair.instruct.checkpoint
+        mismatch = listed.mismatch(instruct.pinned, instruct.digest) if listed else ""
+        return [*pair.notes, *([mismatch] if mismatch else [])]
+
     def recorded(self, listed: NeuronSet | None) -> dict[str, Any]:
         """Every setting that changes a number."""
         return {"format": FORMAT, "neurons_sha256": listed.digest if listed else None, "seed": self.seed}
+
+    def settings(self, pair: OpenPair, listed: NeuronSet | None) -> dict[str, Any]:
+        """The same for the record, with what was read over the network, whose content was not hashed."""
+        return {**self.recorded(listed), "streamed": list(pair.streamed)}
 
     def key(self, pair: OpenPair, listed: NeuronSet | None) -> str:
         """Digest of contents and settings: the identity of the run."""
@@ -79,7 +89,8 @@ class WeightsJob:
         if listed is None:
             nothing = np.empty(0, dtype=np.int64)
             return weights_report(related, measured, pair.base, pair.instruct, nothing, None, "", self.seed)
-        weights = None if listed.weights is None else listed.weights[listed.weights > 0]
-        return weights_report(
-            related, measured, pair.base, pair.instruct, listed.h_ids, weights, listed.source, self.seed
-        )
+        source, weights = listed.source, None
+        if listed.weights is not None:
+            weights = listed.weights[listed.weights > 0]
+            source = f"{source} ({weights.size} of {listed.ids.size} neurons, those of positive weight)"
+        return weights_report(related, measured, pair.base, pair.instruct, listed.h_ids, weights, source, self.seed)

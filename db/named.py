@@ -2,8 +2,8 @@
 
 The one idea: a figure shows what a query returns and nothing else, so every number in
 it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
-have in common. `:run` is the newest finished run unless another is given. The SQL about
-weights is in `db.named_weights`.
+have in common. `:run` is the newest finished run that has rows of the query's subject unless
+another is given. The SQL about weights is in `db.named_weights`.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,8 @@ class Query:
     """Text with `:name` parameters."""
     defaults: Mapping[str, int | str] = field(default_factory=dict)
     """Values of parameters that were not given; `run` is filled in by itself."""
+    subject: str = ""
+    """Table in which every run that looked into this has a row; empty: any finished run will do."""
 
 
 _RUNS = """
@@ -156,47 +158,78 @@ LIMIT :limit
 _ALL = (
     Query("runs", "one run with its pair, status and overall verdict", _RUNS),
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
-    Query("datasets", "one question set of the run", _DATASETS),
+    Query("datasets", "one question set of the run", _DATASETS, subject="run_dataset"),
     Query("verdicts", "one claim and what the run says about it; the overall sentence first", _VERDICTS),
-    Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE),
-    Query("lineage-tensors", "the tensors of one kind in one layer, against their namesakes", sql.LINEAGE_TENSORS),
-    Query("config-differences", "one setting of config.json that differs", sql.CONFIG_DIFFERENCES),
-    Query("alignment", "how neurons were matched with the base's, and how many were", sql.ALIGNMENT),
+    Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE, subject="lineage"),
+    Query(
+        "lineage-tensors",
+        "the tensors of one kind in one layer, against their namesakes",
+        sql.LINEAGE_TENSORS,
+        subject="lineage",
+    ),
+    Query("config-differences", "one setting of config.json that differs", sql.CONFIG_DIFFERENCES, subject="lineage"),
+    Query(
+        "alignment", "how neurons were matched with the base's, and how many were", sql.ALIGNMENT, subject="alignment"
+    ),
     Query(
         "mapping",
         "one H-Neuron's counterpart in the base; those without one first, then the least certain",
         sql.MAPPING,
+        subject="alignment",
     ),
     Query(
         "unmapped",
         "one neuron of any kind without a counterpart in the base, H-Neurons first",
         sql.UNMAPPED,
         {"limit": 100},
+        subject="alignment",
     ),
-    Query("neuron-list", "the list of neurons that a weights-only run was given", sql.NEURON_LIST),
-    Query("identification", "one probe on one held-out question set (Table 1)", _IDENTIFICATION),
-    Query("probes", "one fitted probe", _PROBES),
-    Query("probe-path", "one C that was tried, with the neurons it keeps", _PROBE_PATH),
-    Query("h-neurons", "one H-Neuron, largest weight first", sql.H_NEURONS),
-    Query("stable-h-neurons", "one H-Neuron, least changed first", sql.STABLE, {"limit": 20}),
-    Query("most-drifted", "one neuron of any kind, most changed first", sql.MOST_DRIFTED, {"limit": 20}),
-    Query("transfer", "the probe on the base model, one question set, with both nulls (Figure 4a)", _TRANSFER),
-    Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT),
-    Query("layers", "one layer: how much its neurons changed", sql.LAYERS),
-    Query("overlap", "H-Neurons of the base against those of the instruct checkpoint", _OVERLAP),
-    Query("funnel", "how many questions each stage kept, by label", _FUNNEL),
-    Query("drops", "how many questions were dropped for one reason", _DROPS),
-    Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY),
-    Query("nulls", "one null distribution, summed up", _NULLS),
-    Query("null-draws", "one draw of one null", _NULL_DRAWS),
-    Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", sql.H_RANKS),
+    Query(
+        "neuron-list", "the list of neurons that a weights-only run was given", sql.NEURON_LIST, subject="neuron_list"
+    ),
+    Query("identification", "one probe on one held-out question set (Table 1)", _IDENTIFICATION, subject="probe"),
+    Query("probes", "one fitted probe", _PROBES, subject="probe"),
+    Query("probe-path", "one C that was tried, with the neurons it keeps", _PROBE_PATH, subject="probe"),
+    Query("h-neurons", "one H-Neuron, largest weight first", sql.H_NEURONS, subject="drift"),
+    Query("stable-h-neurons", "one H-Neuron, least changed first", sql.STABLE, {"limit": 20}, subject="drift"),
+    Query(
+        "most-drifted", "one neuron of any kind, most changed first", sql.MOST_DRIFTED, {"limit": 20}, subject="drift"
+    ),
+    Query(
+        "transfer",
+        "the probe on the base model, one question set, with both nulls (Figure 4a)",
+        _TRANSFER,
+        subject="transfer",
+    ),
+    Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT, subject="drift"),
+    Query("layers", "one layer: how much its neurons changed", sql.LAYERS, subject="drift"),
+    Query(
+        "drift-by-layer",
+        "one kind of weights in one layer: 1 - cosine over its neurons",
+        sql.DRIFT_BY_LAYER,
+        subject="drift",
+    ),
+    Query("overlap", "H-Neurons of the base against those of the instruct checkpoint", _OVERLAP, subject="overlap"),
+    Query("funnel", "how many questions each stage kept, by label", _FUNNEL, subject="funnel"),
+    Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
+    Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
+    Query("nulls", "one null distribution, summed up", _NULLS, subject="drift"),
+    Query("null-draws", "one draw of one null", _NULL_DRAWS, subject="drift"),
+    Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", sql.H_RANKS, subject="drift"),
     Query(
         "rank-bins",
         "how many of all neurons have a stability rank in one bin (Figure 4b)",
         sql.RANK_BINS,
         {"bins": 50},
+        subject="drift",
     ),
-    Query("responses", "one response of the run's checkpoints and its label", _RESPONSES, {"limit": 50}),
+    Query(
+        "responses",
+        "one response of the run's checkpoints and its label",
+        _RESPONSES,
+        {"limit": 50},
+        subject="run_task",
+    ),
 )
 
 QUERIES: Mapping[str, Query] = {query.name: query for query in _ALL}

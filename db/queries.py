@@ -22,7 +22,11 @@ from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
 
-_NEWEST = "SELECT id FROM run WHERE content_digest IS NOT NULL ORDER BY finished_utc DESC, id DESC LIMIT 1"
+_NEWEST = """
+SELECT r.id FROM run r WHERE r.content_digest IS NOT NULL {looked}
+ORDER BY r.finished_utc DESC, r.id DESC LIMIT 1
+"""
+_LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o")
 
@@ -69,7 +73,8 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
     Args:
         source: Database URL, or an engine for reading.
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
-        params: Values of parameters; `run` is the newest finished run where it is not given.
+        params: Values of parameters; `run` is the newest finished run that looked into the query's subject where it is
+            not given.
 
     Raises:
         InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is
@@ -158,7 +163,7 @@ def _bind(
         )
     values: dict[str, float | str] = {**query.defaults, **given}
     if "run" in wanted and "run" not in values:
-        values["run"] = _newest(connection)
+        values["run"] = _newest(connection, query.subject)
     if missing := sorted(wanted - set(values)):
         raise InputError(
             f"values for {', '.join(missing)}",
@@ -178,8 +183,13 @@ def _whole(name: str, value: float | str) -> float | str:
         raise InputError(f"a whole number for {name}", found=repr(value), remedy="mend the parameter") from error
 
 
-def _newest(connection: Connection) -> int:
-    number = connection.execute(text(_NEWEST)).scalar_one_or_none()
+def _newest(connection: Connection, subject: str = "") -> int:
+    """The run that finished last, of those with a row in the subject's table where there is one."""
+    # A lineage run after a comparison would otherwise hide the comparison's transfer.
+    looked = _LOOKED.format(subject=subject) if subject else ""
+    number = connection.execute(text(_NEWEST.format(looked=looked))).scalar_one_or_none()
+    if number is None and subject:
+        return _newest(connection)  # an empty table with its columns, as for a run that is named
     if number is None:
         raise InputError(
             "a finished run",

@@ -21,6 +21,7 @@ from db import schema
 from db.values import Row, columns_as_rows, members, number, numbers, scattered
 
 Rows = dict[type[schema.Base], list[Row]]
+_OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 
 
 def lineage_report_rows(lineage: LineageResult) -> Rows:
@@ -74,14 +75,19 @@ def lineage_rows(lineage: LineageResult) -> Rows:
 
 
 def lineage_row(lineage: LineageResult) -> Row:
-    """The verdict and the numbers behind it."""
-    shares = ("share_identical_tensors", "self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
+    """The verdict and the numbers behind it; a share of nothing is NULL."""
+    shares = (
+        *(("share_identical_tensors",) if lineage.tensors_compared else ()),
+        *(_OF_SAMPLE if lineage.neurons_sampled else ()),
+    )
+    undefined = dict.fromkeys(("share_identical_tensors", *_OF_SAMPLE))
     return {
         "verdict": lineage.verdict,
         "reason": lineage.reason,
         "tensors_compared": lineage.tensors_compared,
         "only_base": list(lineage.only_base),
         "only_instruct": list(lineage.only_instruct),
+        **undefined,
         **numbers(lineage, *shares, "vocabulary_shared"),
         **{f"median_cosine_{kind}": number(lineage.median_cosine.get(kind)) for kind in ("gate", "up", "down")},
         "neurons_sampled": lineage.neurons_sampled,

@@ -19,6 +19,7 @@ from figures.words import (
     null_words,
     p_words,
     power_words,
+    problem_words,
     source,
     verdict_words,
 )
@@ -90,8 +91,14 @@ def caption_4b(parts: Parts) -> list[str]:
         f"k = {drift['k']} H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many",
         "random neurons of the same layers, mean and middle 95 % of draws.",
         list_words(parts),
+        problem_words(parts),
     ]
-    words = [" ".join(lede).strip(), _drift_words(drift), _unranked_words(parts), f"Drawn from {source(parts)}."]
+    words = [
+        " ".join(part for part in lede if part),
+        _drift_words(drift),
+        _unranked_words(parts),
+        f"Drawn from {source(parts)}.",
+    ]
     return [line for line in words if line]
 
 
@@ -127,6 +134,7 @@ def table_4b(parts: Parts) -> Table:
         f"Stability of the k = {drift['k']} H-Neurons from {run['base']} to {run['instruct']}: mean stability rank "
         "(0 = changed most, 1 = changed least) against as many neurons of the same layers."
     )
+    caption = " ".join(part for part in (caption, list_words(parts), problem_words(parts)) if part)
     header = ("k", "mean rank", "layer-matched null", "effect", "p (permutation)", "p (t)", "identical", "verdict")
     row = (
         str(drift["k"]),

@@ -21,13 +21,14 @@ HEIGHT_IN = 2.75
 _RATIOS = (5.2, 0.5, 1.15)
 
 
-def figure_4b(ranks: Sequence[Record], bins: Sequence[Record], drift: Record) -> Figure:
+def figure_4b(ranks: Sequence[Record], bins: Sequence[Record], drift: Record, *, by_position: bool = False) -> Figure:
     """Draws the distribution, one tick an H-Neuron, and the mean against its null.
 
     Args:
         ranks: Of the query `h-neuron-ranks`.
         bins: Of the query `rank-bins`.
         drift: The row of the query `drift`.
+        by_position: Whether neurons were compared by position only, so that mean, null and p mean nothing.
     """
     values = np.array([row["stability_rank"] for row in ranks if row["stability_rank"] is not None], dtype=float)
     with style.paper():
@@ -36,7 +37,7 @@ def figure_4b(ranks: Sequence[Record], bins: Sequence[Record], drift: Record) ->
         _draw_distribution(top, values, bins)
         _draw_rug(rug, values)
         _draw_mean(strip, drift)
-        _key(top, drift)
+        _key(top, drift, by_position=by_position)
         strip.set_xlim(-0.01, 1.01)
         strip.set_xlabel("stability rank   (0 = changed most, 1 = changed least)")
     return figure
@@ -67,13 +68,13 @@ def _draw_distribution(axes: Axes, values: np.ndarray, bins: Sequence[Record]) -
     axes.tick_params(axis="y", labelsize=style.SMALL_PT)
 
 
-def _key(axes: Axes, drift: Record) -> None:
+def _key(axes: Axes, drift: Record, *, by_position: bool) -> None:
     """Numbers and line samples, on the side of the diagonal that the H-Neurons leave free."""
     mean = drift["mean_stability_rank"]
     corner: Literal["lower right", "upper left"] = "lower right" if mean is not None and mean < 0.5 else "upper left"
     axes.legend(
-        loc=corner, title=_summary(drift), title_fontsize=style.SMALL_PT, alignment="left", borderaxespad=0.2,
-        handlelength=2.0, labelspacing=0.3,
+        loc=corner, title=_summary(drift, by_position=by_position), title_fontsize=style.SMALL_PT, alignment="left",
+        borderaxespad=0.2, handlelength=2.0, labelspacing=0.3,
     )  # fmt: skip
 
 
@@ -108,8 +109,10 @@ def _bare(axes: Axes) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _summary(drift: Record) -> str:
-    """k, the mean, its null and p, for the panel."""
+def _summary(drift: Record, *, by_position: bool) -> str:
+    """k, the mean, its null and p, for the panel; what these numbers rest on where they decide nothing."""
+    if by_position:
+        return f"k = {drift['k']}: no power,\nneurons not matched,\ncompared by position only"
     if drift["mean_stability_rank"] is None:
         return f"k = {drift['k']}: no power"
     lines = [f"k = {drift['k']}, mean rank {fixed(drift['mean_stability_rank'])}"]

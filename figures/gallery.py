@@ -15,11 +15,13 @@ from matplotlib.figure import Figure
 from db.queries import newest_run, run_query
 from figures import latex, style
 from figures.captions import Parts, caption_4a, caption_4b, table_4a, table_4b
+from figures.drift_words import caption_drift, moves_neurons, table_drift
 from figures.figure_4a import figure_4a
 from figures.figure_4b import figure_4b
+from figures.figure_drift import figure_drift
 from figures.figure_lineage import drawn_kinds, figure_lineage
 from figures.lineage_words import caption_lineage, table_lineage
-from figures.words import first, run_kind, source
+from figures.words import first, problem_words, run_kind, source
 from provenance.errors import InputError
 from provenance.files import write_whole
 
@@ -37,9 +39,9 @@ class GalleryFigure:
     data: Mapping[str, tuple[str, Mapping[str, int]]]
     """What is drawn, by part: named query and parameters. The first part's CSV has the figure's name."""
     ready: Callable[[Parts], bool]
-    """Whether the rows hold something to draw."""
+    """Whether the run has something to draw, by the context alone; nothing else is read where it has not."""
     context: tuple[str, ...]
-    """Named queries that only the caption and metadata need."""
+    """Named queries that are read first, for this, the caption and metadata."""
     draw: Callable[[Parts], Figure]
     """From rows to figure."""
     caption: Callable[[Parts], list[str]]
@@ -73,7 +75,7 @@ GALLERY: Mapping[str, GalleryFigure] = {
             title="Does the probe read the base model?",
             data={"transfer": ("transfer", {})},
             ready=lambda parts: bool(parts["transfer"].rows),
-            context=("run", "probes"),
+            context=("run", "probes", "transfer"),
             draw=lambda parts: figure_4a(parts["transfer"].records()),
             caption=caption_4a,
             table=table_4a,
@@ -88,8 +90,13 @@ GALLERY: Mapping[str, GalleryFigure] = {
             },
             # Without a list of neurons there is nothing to set against all others.
             ready=lambda parts: run_kind(parts) in ("comparison", "listed"),
-            context=("run", "neuron-list", "alignment"),
-            draw=lambda parts: figure_4b(parts["ranks"].records(), parts["bins"].records(), first(parts["drift"])),
+            context=("run", "neuron-list", "alignment", "drift"),
+            draw=lambda parts: figure_4b(
+                parts["ranks"].records(),
+                parts["bins"].records(),
+                first(parts["drift"]),
+                by_position=bool(problem_words(parts)),
+            ),
             caption=caption_4b,
             table=table_4b,
         ),
@@ -97,13 +104,21 @@ GALLERY: Mapping[str, GalleryFigure] = {
             name="figure_lineage",
             title="How far did each kind of weights move?",
             data={"tensors": ("lineage-tensors", {}), "drift": ("drift", {})},
-            ready=lambda parts: bool(drawn_kinds(parts["tensors"].records())),
-            context=("run", "lineage"),
-            draw=lambda parts: figure_lineage(
-                parts["tensors"].records(), first(parts["drift"]).get("rounding_floor") or None
-            ),
+            ready=lambda parts: bool(drawn_kinds(parts["lineage-tensors"].records())),
+            context=("run", "lineage", "lineage-tensors"),
+            draw=lambda parts: figure_lineage(parts["tensors"].records(), _floor(parts)),
             caption=caption_lineage,
             table=table_lineage,
+        ),
+        GalleryFigure(
+            name="figure_drift",
+            title="How far did neurons move?",
+            data={"layers": ("drift-by-layer", {}), "drift": ("drift", {})},
+            ready=moves_neurons,
+            context=("run", "neuron-list", "alignment", "lineage-tensors", "drift"),
+            draw=lambda parts: figure_drift(parts["layers"].records(), _floor(parts)),
+            caption=caption_drift,
+            table=table_drift,
         ),
     )
 }
@@ -121,15 +136,14 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
         InputError: There is no such run, or it has no results.
     """
     run = newest_run(url) if run is None else run
-    read = {name: _parts(url, run, spec) for name, spec in GALLERY.items()}
     if not run_query(url, "verdicts", {"run": run}).rows:
         raise InputError(
             f"results of run {run}",
             found="none in this database",
             remedy="finish that run, or name another (see `runs`)",
         )
-    shown = {name: parts for name, parts in read.items() if GALLERY[name].ready(parts)}
-    return [Drawn(GALLERY[name], parts, GALLERY[name].draw(parts)) for name, parts in shown.items()]
+    read = [(spec, _parts(url, run, spec)) for spec in GALLERY.values()]
+    return [Drawn(spec, parts, spec.draw(parts)) for spec, parts in read if parts is not None]
 
 
 def draw(url: str, run: int | None, out: Path) -> list[Path]:
@@ -144,10 +158,17 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
         The files written.
 
     Raises:
-        InputError: There is no such run.
+        InputError: There is no such run, or nothing of it can be drawn.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    return [path for figure in drawn(url, run) for path in _write(figure, out)]
+    figures = drawn(url, run)
+    if not figures:
+        raise InputError(
+            "a run with something to draw",
+            found=f"run {newest_run(url) if run is None else run}, of a pair that has no rows to compare",
+            remedy="read its report, or name another run (see `runs`)",
+        )
+    return [path for figure in figures for path in _write(figure, out)]
 
 
 def image(figure: Drawn, form: str) -> bytes:
@@ -158,9 +179,18 @@ def image(figure: Drawn, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _parts(url: str, run: int, spec: GalleryFigure) -> Parts:
-    wanted = {**spec.data, **{name: (name, {}) for name in spec.context}}
-    return {part: run_query(url, query, {**given, "run": run}) for part, (query, given) in wanted.items()}
+def _parts(url: str, run: int, spec: GalleryFigure) -> Parts | None:
+    """The rows behind a figure; None where the run has nothing to draw in it."""
+    context = {name: run_query(url, name, {"run": run}) for name in spec.context}
+    if not spec.ready(context):
+        return None
+    data = {part: run_query(url, query, {**given, "run": run}) for part, (query, given) in spec.data.items()}
+    return {**context, **data}
+
+
+def _floor(parts: Parts) -> float | None:
+    """What storage rounding alone can cause, where it is known."""
+    return first(parts["drift"]).get("rounding_floor") or None
 
 
 def _write(figure: Drawn, out: Path) -> list[Path]:

@@ -8,10 +8,16 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 
 from db.queries import QueryResult
-from figures.figure_lineage import drawn_kinds
+from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
 from figures.words import NOTHING, Record, compact, first, fixed, source
 
+PERMUTED, RESIZED = "descendant, neurons permuted", "descendant, pruned or widened"
+"""Verdicts under which rows of the same index need not be the same neuron."""
+UNMATCHED = (
+    "Rows are compared with the row of the same index, though the neurons of this pair were permuted or left out: "
+    "for gate, up and down this does not say how far neurons moved; the drift of neurons, mapped by assignment, does."
+)
 BY_KIND = ("kind", "tensors", "rows", "identical rows", "1 − cos, median layer", "over layers")
 
 
@@ -66,8 +72,8 @@ def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
         f"Weights of {run['instruct']} against those of {run['base']}, layer by layer: 1 − cosine of each row with",
         "its namesake (of each neuron for gate, up and down) on a logarithmic axis. Line: median row; band: 5th to",
         "95th percentile of rows; open points at 0: at least half of the rows are the same.",
-        _floor_words(first(parts["drift"])),
-        "Two unrelated models lie at about 1.",
+        floor_words(first(parts["drift"])),
+        _place_words(parts),
     ]
     left_out = [row["kind"] for row in by_kind(rows) if row["kind"] not in kinds]
     words = [" ".join(part for part in lede if part)]
@@ -77,7 +83,28 @@ def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
     return [*words, _verdict_words(first(parts["lineage"])), f"Drawn from {source(parts)}."]
 
 
-def _floor_words(drift: Record) -> str:
+def _place_words(parts: Mapping[str, QueryResult]) -> str:
+    """What rows of the same index mean for this pair, and why panels are missing."""
+    verdict, kinds = first(parts["lineage"])["verdict"], drawn_kinds(parts["tensors"].records())
+    if verdict == PERMUTED:
+        return (
+            "Rows are compared with the row of the same index, but the neurons of this pair were permuted: the panels "
+            "of gate, up and down show how much the order differs, not how far neurons moved. The drift of neurons, "
+            "mapped by assignment, shows that."
+        )
+    if verdict == RESIZED and not set(MLP) & set(kinds):
+        return (
+            "gate, up and down have no panels, since the two checkpoints have different numbers of neurons and rows "
+            "of the same index are not the same neuron. The drift of neurons, mapped by assignment, shows how far "
+            "they moved. Other matrices whose shapes differ are compared in their common rows, or left out."
+        )
+    if verdict == RESIZED:
+        return "Each layer is compared with the layer of the base that holds its neurons; others have no point."
+    return "Two unrelated models lie at about 1."
+
+
+def floor_words(drift: Record) -> str:
+    """What storage rounding alone can cause; empty where it is not known."""
     if not drift or not drift["rounding_floor"]:
         return ""
     floor = compact(drift["rounding_floor"])
@@ -103,4 +130,6 @@ def table_lineage(parts: Mapping[str, QueryResult]) -> Table:
         f"Weights of {run['instruct']} against those of {run['base']} by kind: rows (neurons for gate, up and down), "
         "share of identical rows, and 1 − cosine of a layer’s median row: median and range over layers."
     )
+    if first(parts["lineage"])["verdict"] in (PERMUTED, RESIZED):
+        caption = f"{caption} {_place_words(parts)}"
     return Table(caption, BY_KIND, kind_cells(parts["tensors"].records()))

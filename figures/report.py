@@ -61,6 +61,7 @@ def report_html(url: str, run: int | None = None) -> str:
         title=TITLES[kind].format(base=about["base"], instruct=about["instruct"]),
         scope=list_words(results),
         source=first(results["neuron-list"]).get("source", ""),
+        lineage=bool(results["lineage"].rows),
         overall=_overall(results),
         claims=claim_rows(results),
         marks=MARKS,

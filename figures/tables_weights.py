@@ -6,32 +6,39 @@ older version, which did not store some of it, has the table left out rather tha
 
 import json
 
-from figures.lineage_words import BY_KIND, kind_cells
+from figures.lineage_words import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
 from figures.tables import ReportTable, Results
 from figures.words import NOTHING, Record, compact, first, fixed, run_kind
 
 MAPPED_SHOWN = 100
 NAMES_SHOWN = 6
+_NO_MARGIN = "Other neurons of the base were not looked at, so there is no margin."
 _METHODS = {
     "index": "Each neuron of the instruct checkpoint is compared with the base’s at the same layer and index.",
     "assignment": "Each neuron of the instruct checkpoint was looked up in the base by its weights, and matched "
     "one to one, layer by layer.",
 }
-_MEANING = (
-    "Similarity: cosine of gate, up and down weights together. Margin: how much less similar the best other neuron of "
-    "the base’s layer is; negative where another is nearer."
+_SIMILARITY = "Similarity: cosine of gate, up and down weights together."
+_MARGIN = (
+    "Margin: how much less similar the best other neuron of the base’s layer is; negative where another is nearer."
 )
 
 
-def lineage(results: Results) -> ReportTable:
-    """Whether the pair is a pair."""
+def lineage(results: Results) -> ReportTable | None:
+    """Whether the pair is a pair; a drift run of checkpoints of one shape did not ask."""
     row = first(results["lineage"])
+    if not row:
+        return None
+    if not row["neurons_sampled"]:  # no neuron was looked up; older versions stored shares of nothing as 0
+        row |= dict.fromkeys(("self_match", "found_in_base", "found_in_instruct", "nearest_cosine", "layer_of"))
+    if not row["tensors_compared"]:
+        row["share_identical_tensors"] = None
     sampled = f"of {row['neurons_sampled']}"
     cells = [
         ("verdict", row["verdict"]),
-        ("share of identical tensors", f"{fixed(row['share_identical_tensors'], 3)} of {row['tensors_compared']}"),
+        ("share of identical tensors", _share(row, "share_identical_tensors", f"of {row['tensors_compared']}")),
         *((f"median cosine, {kind}", fixed(row[f"median_cosine_{kind}"], 5)) for kind in ("gate", "up", "down")),
-        ("neurons whose nearest neighbour is themselves", f"{fixed(row['self_match'], 3)} {sampled}"),
+        ("neurons whose nearest neighbour is themselves", _share(row, "self_match", sampled)),
         ("neurons of the instruct checkpoint found in the base, anywhere", _share(row, "found_in_base", sampled)),
         ("neurons of the base found in the instruct checkpoint, anywhere", _share(row, "found_in_instruct", sampled)),
         ("median cosine to the nearest neighbour", fixed(row["nearest_cosine"], 5)),
@@ -40,7 +47,7 @@ def lineage(results: Results) -> ReportTable:
         ("tensors that only the instruct checkpoint has", _names(row["only_instruct"])),
         ("tokens with the same id in both", fixed(row["vocabulary_shared"], 4)),
         ("tokens in the base’s vocabulary and in the other", _sizes(row)),
-        ("same tokenizer", "yes" if row["same_tokenizer"] else "no"),
+        ("same tokenizer", _same_tokenizer(row)),
     ]
     reason = f"{row['reason'][:1].upper()}{row['reason'][1:]}. " if row["reason"] else ""
     note = f"{reason}The evidence says whether the two checkpoints are related, not which came first."
@@ -49,6 +56,11 @@ def lineage(results: Results) -> ReportTable:
 
 def _share(row: Record, name: str, sampled: str) -> str:
     return NOTHING if row[name] is None else f"{fixed(row[name], 3)} {sampled}"
+
+
+def _same_tokenizer(row: Record) -> str:
+    known = row["same_tokenizer"] or row["vocabulary_shared"] is not None
+    return NOTHING if not known else "yes" if row["same_tokenizer"] else "no"
 
 
 def _sizes(row: Record) -> str:
@@ -90,13 +102,15 @@ def by_kind(results: Results) -> ReportTable | None:
         "Rows (neurons for gate, up and down) of each kind of weights against their namesakes: how many are the same, "
         "and 1 − cosine of a layer’s median row, over layers."
     )
+    if first(results["lineage"])["verdict"] in (PERMUTED, RESIZED):
+        note = f"{note} {UNMATCHED}"
     return ReportTable("Weights by kind", note, BY_KIND, kind_cells(rows))
 
 
 def config(results: Results) -> ReportTable | None:
     """Settings that differ."""
-    if first(results["lineage"])["reason"] is None:
-        return None  # an older version, which did not compare them
+    if first(results["lineage"]).get("reason") is None:
+        return None  # no lineage was asked for, or by an older version, which did not compare them
     rows = [
         tuple("absent" if row[name] is None else str(row[name]) for name in ("key", "base", "instruct"))
         for row in results["config-differences"].records()
@@ -130,7 +144,8 @@ def _mapping_words(alignment: Record, records: list[Record]) -> str:
     words = [
         _METHODS.get(alignment["method"], f"Method: {alignment['method']}."),
         f"{counts}, {found} of {len(records)} H-Neurons among them.",
-        _MEANING,
+        _SIMILARITY,
+        _MARGIN if any(row["margin"] is not None for row in records) else _NO_MARGIN,
     ]
     if alignment["reason"]:
         words.insert(0, f"Not to be trusted: {alignment['reason']}.")

@@ -61,6 +61,12 @@ def list_words(results: Mapping[str, QueryResult]) -> str:
     return ""
 
 
+def problem_words(results: Mapping[str, QueryResult]) -> str:
+    """Why neurons were compared with the wrong ones, as far as is known; empty where they were not."""
+    reason = first(results["alignment"]).get("reason")
+    return f"Not to be trusted, neurons were compared by position only: {reason}." if reason else ""
+
+
 def verdict_words(claim: str, verdict: str | None) -> str:
     """A verdict as the toolkit words it."""
     if verdict is None:

@@ -101,7 +101,9 @@ class Adapted:
     """The base that adapter_config.json names."""
     is_base_named: bool
     """Whether that is the base it was put on, as far as the last part of both names tells; a shape check cannot
-    tell an instruct checkpoint from its own base."""
+    tell an instruct checkpoint from its own base. False where none is named."""
+    note: str
+    """That descent from this base was assumed by merging and not tested; empty where the base is the one named."""
 
 
 def adapted(
@@ -129,12 +131,24 @@ def adapted(
     digest = hashlib.sha256(json.dumps({"base": base.digest, "adapter": own}).encode()).hexdigest()
     folder_name = base.folder.resolve().name.casefold()
     has_tokenizer = any((folder / name).is_file() for name in TOKENIZER_CORES)
+    named = merged.base_name
+    is_base_named = named is not None and _last_part(named) in {_last_part(base.ref.name), folder_name}
     return Adapted(
         Checkpoint(ref, folder, commit, digest, base.config),
         merged,
         folder if has_tokenizer else base.folder,
-        merged.base_name,
-        merged.base_name is None or _last_part(merged.base_name) in {_last_part(base.ref.name), folder_name},
+        named,
+        is_base_named,
+        "" if is_base_named else _assumed(ref, named, base.ref),
+    )
+
+
+def _assumed(ref: CheckpointRef, named: str | None, base: CheckpointRef) -> str:
+    """What a user has to know of an adapter on a base that it does not name."""
+    says = "does not say which base it belongs to" if named is None else f"says that it belongs to {named!r}"
+    return (
+        f"{ref} {says}, and was merged into {base}: shapes fit, but that {ref} descends from {base} was assumed "
+        "by merging, not tested"
     )
 
 

@@ -179,7 +179,7 @@ def inspect(folder: Path) -> dict[str, Any]:
     """Look over a checkpoint folder without reading a tensor; returns its config.
 
     Raises:
-        CheckpointError: The folder, its config, its weights or its tokenizer is missing, damaged or refused.
+        CheckpointError: The folder, its config or its weights are missing, damaged or refused.
     """
     if not folder.is_dir():
         found = "a file" if folder.is_file() else "nothing"
@@ -191,7 +191,9 @@ def inspect(folder: Path) -> dict[str, Any]:
     config = _read_config(folder)
     for path in weight_files(folder):
         check_shard(path)
-    _check_tokenizer(folder)
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        refuse_remote_code(str(settings), read_json_object(settings))
     return config
 
 
@@ -326,16 +328,18 @@ def check_shard(path: Path) -> None:
     read_header(path)
 
 
-def _check_tokenizer(folder: Path) -> None:
+def require_tokenizer(folder: Path) -> None:
+    """Refuse a checkpoint that a model could not be run from for want of a tokenizer.
+
+    Raises:
+        CheckpointError: None of the files that a tokenizer can be built from is there.
+    """
     if not any((folder / name).is_file() for name in TOKENIZER_CORES):
         raise CheckpointError(
             f"a tokenizer in {folder}",
             found=f"none of {', '.join(TOKENIZER_CORES)}",
             remedy="copy the tokenizer files of the model it was made from into the folder",
         )
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file():
-        refuse_remote_code(str(settings), read_json_object(settings))
 
 
 def content_digest(folder: Path) -> str:

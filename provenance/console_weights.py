@@ -27,6 +27,7 @@ def print_lineage(summary: Mapping[str, Any], console: Console) -> None:
         console.print(_tensors(lineage["tensors"]))
     if lineage["config"]:
         console.print(_config(lineage["config"]))
+    _say("the evidence says whether two checkpoints are related, not which came first", console)
     _files(summary, console)
 
 
@@ -39,6 +40,7 @@ def print_weights(summary: Mapping[str, Any], console: Console) -> None:
         console.print(_mapping(summary["mapping"]))
     if summary["lineage"]:
         console.print(_evidence(summary))
+    _say(f"neurons that moved most: provenance query most-drifted --run {summary['run']}", console)
     _files(summary, console)
 
 
@@ -64,29 +66,20 @@ def _evidence(summary: Mapping[str, Any]) -> Table:
 
 
 def _tensors(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """One line per kind: medians over layers."""
-    table = Table(
-        Column("kind", no_wrap=True), "layers", "rows", "identical", "median cosine", "lowest 5 %",
-        title="Tensors by kind, row by row", title_justify="left",
-    )  # fmt: skip
+    """One line per kind, over its layers."""
+    numbers = (Column(name, no_wrap=True, justify="right") for name in ("layers", "rows", "same", "median", "95 %"))
+    title = "Tensors: 1 - cos of rows of the same index; median layer, and 95 % of the worst layer"
+    table = Table(Column("kind", no_wrap=True), *numbers, title=title, title_justify="left")
     kinds: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         kinds[row["kind"]].append(row)
     for kind, members in kinds.items():
         total, same = (sum(row[key] for row in members) for key in ("rows", "identical_rows"))
-        middle = median(row["cosine_median"] for row in members)
-        lowest = min(row["cosine_low"] for row in members)
-        table.add_row(
-            escape(kind), str(len(members)), f"{total:,}", f"{same / total:.1%}", _cosine(middle), _cosine(lowest)
-        )
+        middle = [row["cosine_median"] for row in members if row["cosine_median"] is not None]
+        lowest = [row["cosine_low"] for row in members if row["cosine_low"] is not None]
+        cells = [f"{1 - value:.1e}" for value in (median(middle), min(lowest))] if middle and lowest else ["–", "–"]
+        table.add_row(escape(kind), str(len(members)), f"{total:,}", f"{same / total:.1%}", *cells)
     return table
-
-
-def _cosine(value: float | None) -> str:
-    """A cosine near 1 by what it lacks."""
-    if value is None:
-        return "–"
-    return f"1 - {1 - value:.2e}" if 0.99 < value < 1 else f"{value:.4f}"
 
 
 def _config(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -130,14 +123,16 @@ def _number(value: float | None) -> str:
 
 def _mapping(mapping: Mapping[str, Any]) -> Table:
     table = Table("", "", title="Mapping of the listed neurons to the base", title_justify="left")
-    table.add_row("method", mapping["method"])
+    table.add_row("method", f"{mapping['method']}{', by position only' if mapping['reason'] else ''}")
+    if mapping["reason"]:
+        table.add_row("why", escape(mapping["reason"]))
     table.add_row("mapped", f"{mapping['mapped']}; {len(mapping['unmapped'])} without a counterpart")
     if mapping["unmapped"]:
         shown = ", ".join(f"({layer}, {index})" for layer, index in mapping["unmapped"][:UNMAPPED_SHOWN])
         table.add_row("without one", shown + (" …" if len(mapping["unmapped"]) > UNMAPPED_SHOWN else ""))
-    if mapping["lowest_similarity"] is not None:
-        table.add_row("lowest similarity", f"{mapping['lowest_similarity']:.4f}")
-        table.add_row("lowest margin", f"{mapping['lowest_margin']:.4f}")
+    for key in ("lowest_similarity", "lowest_margin"):
+        if mapping[key] is not None:
+            table.add_row(key.replace("_", " "), f"{mapping[key]:.4f}")
     return table
 
 

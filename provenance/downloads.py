@@ -3,36 +3,43 @@
 The one idea: a file gets its name in the cache only after its digest was found to be the hub's. Large
 files are written to `blobs/<sha256>.incomplete`, which another process can go on with after a kill, a full disk
 or a lost connection (the library itself starts such a file again from its first byte); small files, links and
-everything else about the cache's layout are left to the library, which finds the large ones there.
+everything else about the cache's layout are left to the library, which finds the large ones there. What it
+then links is held against the digests, too: the hub may name another content by then.
 """
 
 import hashlib
-import io
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, as_completed
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, hf_hub_url, snapshot_download
-from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, tqdm  # type: ignore[attr-defined]
+from filelock import Timeout
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.utils import WeakFileLock, tqdm  # type: ignore[attr-defined]
 
 from provenance.errors import CheckpointError, InputError, StoreError
 from provenance.files import write_whole
+from provenance.headers import read_header
+from provenance.http_ranges import Patience, RangesIgnoredError, Received, RemoteFile
 from provenance.hub_api import (
     DEFAULT_BRANCH,
+    BusyError,
     HubFile,
     Listing,
     cache_folder,
     endpoint,
     errors_translated,
+    patiently,
 )
+from provenance.patience import stoppable_pool
 
 CONNECTIONS = 4  # files fetched at a time
+REQUEST_BYTES = constants.MAX_HTTP_DOWNLOAD_SIZE  # what the hub's store sends in one answer
+LOCK_TIMEOUT_S = 1.0  # after which it is asked whether to stop
 
 
 class _NoBar(tqdm):
@@ -40,23 +47,6 @@ class _NoBar(tqdm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
-
-
-class _StoppedError(Exception):
-    """Another file failed, or the user has had enough; this one stops where it is."""
-
-
-class _Growing(io.FileIO):
-    """A file that grows at its end until it is told to stop."""
-
-    def __init__(self, path: Path, stop: threading.Event) -> None:
-        super().__init__(path, "a+")
-        self._stop = stop
-
-    def write(self, data: Any) -> int:
-        if self._stop.is_set():
-            raise _StoppedError
-        return super().write(data)
 
 
 def is_cached(listing: Listing, file: HubFile) -> bool:
@@ -129,72 +119,107 @@ def download(listing: Listing, names: Sequence[str], *, recheck: bool = False, s
 
     Raises:
         GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: A file's content is not what the hub says it is; it was removed.
+        CheckpointError: A file's content is not what the hub says it is, and was removed; a header lies; or the
+            connection was lost for good: what came is kept.
         StoreError: The disk is full or not writable; what came is kept.
-        UnreachableError: The connection was lost for good; what came is kept.
+        UnreachableError: The hub does not answer; what came is kept.
     """
     files = [listing.files[name] for name in names]
     missing = [file for file in files if not is_cached(listing, file)]
-    large = [file for file in missing if file.sha256 and file.bytes <= constants.MAX_HTTP_DOWNLOAD_SIZE]
+    large = [file for file in missing if file.sha256]
     bar = None if show_bar and sys.stderr.isatty() else _NoBar
     with errors_translated(listing.repo):
         for file in missing:
             _remove_misfits(listing, file)
-        _fetch_together(listing, large, bar)
-        folder = snapshot_download(
-            listing.repo.id,
-            repo_type=listing.repo.kind,
-            revision=listing.commit,
-            allow_patterns=list(names),
-            cache_dir=cache_folder(),
-            endpoint=endpoint(),
-            tqdm_class=bar or tqdm,
-        )
-        for file in files if recheck else missing:
-            if file not in large:  # those were looked at before they got their name
-                _check(listing, file, listing.snapshot / file.name)
-    return Path(folder)
+        linked = {file.name for file in files if _has_size(listing.snapshot / file.name, file.bytes)}
+        _fetch_together(listing, large, bar or tqdm)
+    patiently(listing.repo, lambda: _complete(listing, names, bar))
+    with errors_translated(listing.repo):
+        for file in files:
+            path = listing.snapshot / file.name
+            is_checked = file in large and path.resolve() == _blob(listing, file).resolve()
+            if not is_checked and (recheck or file.name not in linked):
+                _check(listing, file, path)
+            if path.suffix == ".safetensors":
+                _check_header(listing, file, path)
+    return listing.snapshot
 
 
-def _fetch_together(listing: Listing, files: Sequence[HubFile], bar: type[tqdm] | None) -> None:
+def _complete(listing: Listing, names: Sequence[str], bar: type[tqdm] | None) -> None:
+    """Have the library fetch what is still missing, and lay out the snapshot."""
+    snapshot_download(
+        listing.repo.id,
+        repo_type=listing.repo.kind,
+        revision=listing.commit,
+        allow_patterns=list(names),
+        cache_dir=cache_folder(),
+        endpoint=endpoint(),
+        tqdm_class=bar or tqdm,
+    )
+    for name in names:
+        if not (listing.snapshot / name).is_file():  # refused by a busy hub, it takes a part of a snapshot for all
+            raise BusyError(f"{endpoint()} did not send {name}")
+
+
+def _fetch_together(listing: Listing, files: Sequence[HubFile], bar: type[tqdm]) -> None:
     """Fetch large files, several at a time; the first failure stops all."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        try:
-            for job in as_completed([pool.submit(_fetch_large, listing, file, bar, stop) for file in files]):
-                job.result()
-        finally:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+    received = Received()
+    with stoppable_pool(CONNECTIONS) as (pool, stopped):
+        for job in as_completed([pool.submit(_fetch_large, listing, each, received, bar, stopped) for each in files]):
+            job.result()
 
 
-def _fetch_large(listing: Listing, file: HubFile, bar: type[tqdm] | None, stop: threading.Event) -> None:
+def _fetch_large(
+    listing: Listing, file: HubFile, received: Received, bar: type[tqdm], stopped: threading.Event
+) -> None:
     """Fetch one large file, or the rest of it, and give it its name once its digest is right."""
     blob, partial = _blob(listing, file), _partial(listing, file)
     lock = cache_folder() / ".locks" / listing.repo.storage.name / f"{file.etag}.lock"  # the library's own
     for folder in (blob.parent, lock.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(lock):
+    with _locked(lock, stopped):
         if blob.is_file():  # another process was faster
             return
-        with io.BufferedRandom(_Growing(partial, stop)) as growing:
-            come = growing.seek(0, io.SEEK_END)
-            if come > file.bytes:
-                come = growing.truncate(0)
-            http_get(
-                hf_hub_url(
-                    listing.repo.id, file.name,
-                    repo_type=listing.repo.kind, revision=listing.commit, endpoint=endpoint(),
-                ),
-                growing,
-                resume_size=come,
-                headers=build_hf_headers(),
-                expected_size=file.bytes,
-                displayed_filename=file.name,
-                tqdm_class=bar,
-            )  # fmt: skip
+        remote = RemoteFile(listing.pinned, file, received, Patience())
+        try:
+            _append(remote, partial, bar, stopped)
+        except RangesIgnoredError:
+            partial.unlink()
+            _append(remote, partial, bar, stopped)
         _check(listing, file, partial)
         partial.rename(blob)
+
+
+@contextmanager
+def _locked(lock: Path, stopped: threading.Event) -> Iterator[None]:
+    """Keep other processes from a file; waits while one of them fetches it, and no longer than until stopped."""
+    with ExitStack() as held:
+        while True:
+            with suppress(Timeout):
+                held.enter_context(WeakFileLock(lock, timeout=LOCK_TIMEOUT_S))
+                break
+            if stopped.is_set():
+                raise CancelledError
+        yield
+
+
+def _append(remote: RemoteFile, partial: Path, bar: type[tqdm], stopped: threading.Event) -> None:
+    """Let a file grow to its full size by every byte that arrives, at once."""
+    if partial.is_file() and partial.stat().st_size > remote.size:
+        partial.unlink()
+    with partial.open("ab", buffering=0) as growing:
+        come = growing.tell()
+        options = {"desc": remote.name[-40:], "total": remote.size, "initial": come, "unit": "B", "unit_scale": True}
+        with bar(**options) as shown:
+
+            def keep(chunk: bytes) -> None:
+                left = memoryview(chunk)
+                while left:  # a disk that fills up takes a part first
+                    left = left[growing.write(left) :]
+                shown.update(len(chunk))
+
+            for start in range(come, remote.size, REQUEST_BYTES):
+                remote.receive(start, min(start + REQUEST_BYTES, remote.size), keep, stopped)
 
 
 def _check(listing: Listing, file: HubFile, path: Path) -> None:
@@ -207,6 +232,24 @@ def _check(listing: Listing, file: HubFile, path: Path) -> None:
         f"{file.name} of {listing.repo} with the digest that the hub gives it ({file.etag})",
         found="other content; it was removed from the cache",
         remedy="run the same command again; if this happens again, the file is altered on its way or on the hub",
+    )
+
+
+def _check_header(listing: Listing, file: HubFile, path: Path) -> None:
+    """Hold a weight file's header against the file; one that the disk has altered is removed, as by `_check`."""
+    try:
+        read_header(path)
+    except CheckpointError as lie:
+        _check(listing, file, path)
+        raise published_lie(lie) from lie
+
+
+def published_lie(error: CheckpointError) -> CheckpointError:
+    """What is wrong with a header of which the hub has the same bytes: to fetch it again will not mend it."""
+    return CheckpointError(
+        error.wanted,
+        found=error.found,
+        remedy="it is published like this: name another revision of it, or tell its publisher",
     )
 
 

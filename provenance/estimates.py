@@ -14,9 +14,10 @@ ANSWER_TOKENS = 12  # most short answers have ended by then
 ASKED_PER_TRAINING_RESPONSE = 5  # questions for one that all samples agree on
 ASKED_PER_TEST_RESPONSE = 3  # one of the two classes fills up late
 SAMPLES_PER_QUESTION = 3  # most questions are given up at an early disagreement
-DRIFT_PASSES = 4  # time of streaming drift in passes over the same bytes that only sum them
+PASSES = 4  # time of drift and of lineage in passes over the same bytes that only sum them
 STREAM_BYTES = 1 << 28  # blocks under way of both sides
-SUMS_PER_NEURON = 8  # float64 numbers that streaming drift keeps per neuron and projection
+SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projection
+READINGS = 3  # of `compare --weights-only`: lineage, drift, and a mapping where neurons moved
 NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to measure
 
 
@@ -55,10 +56,28 @@ class Size:
     """Numbers in all its tensors."""
     neurons: int
     """Neurons in all layers."""
-    kinds: int
+    width: int
+    """Hidden size: weights of a neuron in each projection."""
+    kinds: tuple[str, ...]
     """Projections of a neuron."""
     drift_bytes: int
-    """Bytes of the tensors that drift reads."""
+    """Bytes of the tensors that drift reads: those of the neurons."""
+    lineage_bytes: int
+    """Bytes of all tensors, which lineage reads."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What has to be brought or read before anything is computed."""
+
+    pull_bytes: int = 0
+    """What `pull` would fetch."""
+    drift_bytes: int = 0
+    """What drift would fetch when it streams."""
+    lineage_bytes: int = 0
+    """What lineage would fetch when it streams."""
+    hashed_bytes: int = 0
+    """Weights on this machine whose digest nobody knows yet; every job hashes them."""
 
 
 @dataclass(frozen=True)
@@ -67,43 +86,51 @@ class Estimate:
 
     compare_memory_bytes: int
     """At the peak of `compare`: both models and the captured vectors of both."""
-    drift_memory_bytes: int
+    weights_memory_bytes: int
     """At the peak of what needs weights only."""
     pull_s: float
     """Fetching what is missing."""
-    stream_s: float
+    drift_stream_s: float
     """Fetching only what drift reads, where it is not on this machine."""
+    lineage_stream_s: float
+    """Fetching all tensors, where they are not on this machine."""
+    hash_s: float
+    """Hashing weights of this machine; part of the three below."""
     drift_s: float
-    """Going through the weights."""
+    """Going through the weights of the neurons."""
+    lineage_s: float
+    """Going through all weights."""
     compare_s: float
     """Forward passes of both checkpoints."""
     assumptions: tuple[str, ...]
     """What these numbers rest on, in sentences."""
 
 
-def estimate(
-    sizes: Sequence[Size], missing_bytes: int, remote_bytes: int, workload: Workload, machine: Machine
-) -> Estimate:
+def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> Estimate:
     """Memory and time of a job on some checkpoints.
 
     Args:
         sizes: Of the checkpoints.
-        missing_bytes: What `pull` would fetch.
-        remote_bytes: What streaming drift would fetch.
+        traffic: What has to be fetched or hashed for all of them.
         workload: What is asked.
         machine: As measured.
     """
     parameters = sum(size.parameters for size in sizes)
     captured = sum(captured_bytes(size.neurons, workload.responses) for size in sizes)
     drift_bytes = sum(size.drift_bytes for size in sizes)
-    sums = max((size.neurons * size.kinds for size in sizes), default=0) * SUMS_PER_NEURON * 8
+    lineage_bytes = sum(size.lineage_bytes for size in sizes)
+    sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
+    hash_s = traffic.hashed_bytes / machine.hash_bytes_per_s
     return Estimate(
         compare_memory_bytes=parameters * workload.item_bytes + captured,
-        drift_memory_bytes=min(STREAM_BYTES, drift_bytes) + sums,
-        pull_s=missing_bytes / NETWORK_BYTES_PER_S,
-        stream_s=remote_bytes / NETWORK_BYTES_PER_S,
-        drift_s=DRIFT_PASSES * drift_bytes / machine.memory_bytes_per_s,
-        compare_s=2 * parameters * workload.tokens / machine.flops_per_s,
+        weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,
+        pull_s=traffic.pull_bytes / NETWORK_BYTES_PER_S,
+        drift_stream_s=traffic.drift_bytes / NETWORK_BYTES_PER_S,
+        lineage_stream_s=traffic.lineage_bytes / NETWORK_BYTES_PER_S,
+        hash_s=hash_s,
+        drift_s=PASSES * drift_bytes / machine.memory_bytes_per_s + hash_s,
+        lineage_s=PASSES * lineage_bytes / machine.memory_bytes_per_s + hash_s,
+        compare_s=2 * parameters * workload.tokens / machine.flops_per_s + hash_s,
         assumptions=_assumptions(workload, machine),
     )
 
@@ -118,11 +145,14 @@ def _assumptions(workload: Workload, machine: Machine) -> tuple[str, ...]:
     return (
         f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured on {machine.device} in {machine.dtype}",
         f"{machine.memory_bytes_per_s / 1e9:,.1f} GB/s through memory, measured",
+        f"{machine.hash_bytes_per_s / 1e9:,.1f} GB/s of SHA-256 over weights of this machine, measured from memory",
         f"{wanted}, {workload.question_sets} question set(s)",
         f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
         f"{SAMPLES_PER_QUESTION} samples a training question on average",
         f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
         "2 floating-point operations a token and parameter",
-        f"drift as {DRIFT_PASSES} passes over its bytes, from memory; a cold disk is slower",
+        f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",
+        f"`compare --weights-only` reads weights up to about {READINGS} times, and with --stream fetches them as often",
+        "those times are lineage (all tensors), drift, and a mapping where neurons moved",
         f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )

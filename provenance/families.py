@@ -72,15 +72,16 @@ def _parse(name: str, entry: dict[str, Any]) -> KnownFamily:
 
 
 def family(name: str) -> KnownFamily:
-    """The family of that name.
+    """The family of that name; case and spaces around it do not count.
 
     Raises:
         InputError: There is none; the message names those that are written alike.
     """
     known = families()
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    written = name.strip().casefold()
+    if written in known:
+        return known[written]
+    near = difflib.get_close_matches(written, known, n=3, cutoff=0.5)
     raise InputError(
         "the name of a known family",
         found=repr(name),
@@ -91,8 +92,27 @@ def family(name: str) -> KnownFamily:
 def pair_of(name: str) -> tuple[str, str]:
     """References of base and instruct checkpoint of a family, as a user would write them.
 
+    Args:
+        name: `NAME`, or `NAME:STAGE` for another stage after the base in place of the instruct checkpoint.
+
     Raises:
-        InputError: No such family, or nothing in it was tuned from its base.
+        InputError: No such family or stage, or nothing in it was tuned from its base.
     """
-    base, instruct = family(name).pair
-    return str(base), str(instruct)
+    written, colon, stage = name.partition(":")
+    known = family(written)
+    base, instruct = known.pair
+    return str(base), str(_tuned(known, stage) if colon else instruct)
+
+
+def _tuned(known: KnownFamily, stage: str) -> CheckpointRef:
+    """A stage of a family that was tuned from its base."""
+    order = list(known.stages)
+    later = {each.casefold(): ref for each, ref in known.stages.items() if order.index(each) > order.index(known.base)}
+    if stage.strip().casefold() in later:
+        return later[stage.strip().casefold()]
+    raise InputError(
+        f"a stage of {known.name!r} that was tuned from its base",
+        found=repr(stage),
+        remedy=f"write {' or '.join(f'{known.name}:{each}' for each in later)}; "
+        "other pairs are named as BASE and INSTRUCT (`provenance families` lists them)",
+    )

@@ -3,25 +3,22 @@
 The one idea: a file of many gigabytes is read in pieces by several connections over minutes or hours, so
 what can go wrong will, and only two things may come of it: the right bytes, or an error. A lost connection,
 a busy server or an answer that does not fit the question costs a wait and another request for what is
-still missing. An answer about another file than at the start (its ETag, its size), or of the whole file
-instead of the range, ends the reading at once. The hub is asked once where a file lies; the pieces come
-from there, without the token, until its signed address expires.
+still missing; every byte that arrives is handed on at once. An answer about another file than at the start
+(its ETag, its size), or of the whole file instead of the range, ends the reading at once. The hub is asked
+once where a file lies; the pieces come from there, without the token, until its signed address expires.
 """
 
-import random
 import re
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 # The base error of the library's HTTP client; which client that is changes with its versions.
 from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
@@ -29,42 +26,29 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     build_hf_headers,
     get_session,
     hf_raise_for_status,
-    parse_ratelimit_headers,
 )
 
+from provenance import patience as waiting
 from provenance.errors import CheckpointError
 from provenance.hub_api import INFO_TIMEOUT_S, HubFile, HubRepo, endpoint, errors_translated
+from provenance.patience import Announcer, Patience, asked_wait_s, is_busy
 
-READ_TIMEOUT_S = 30.0  # without a single byte
-LONGEST_ASKED_S = 600.0  # a server that asks for more is not waited for
-_BUSY = {408, 425, 429}
+__all__ = ["Patience", "RangesIgnoredError", "Received", "RemoteFile"]
+
+READ_TIMEOUT_S = 10.0  # without a single byte; somebody who wants to stop waits no longer
+ENOUGH_BYTES = 64 << 10
+"""How much has to arrive for the count of tries to start anew; byte by byte a file would never come to its end."""
 _EXPIRED = {401, 403, 404, 410}
 """What stores answer once the signature of an address has run out."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How often, and after which waits, a request is made again."""
-
-    tries: int = 8
-    """Requests in a row that may fail; a byte that arrives starts the count anew."""
-    first_s: float = 0.5
-    """Wait after the first failure; doubled after each further one."""
-    longest_s: float = 30.0
-    """Longest wait, but where the server names one itself."""
-
-    def seconds(self, failures: int) -> float:
-        """The wait after so many failures in a row, at random so that connections do not come back all at once."""
-        longest: float = min(self.longest_s, self.first_s * 2 ** (failures - 1))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 - nothing secret
-
-
 class Received:
-    """Bytes of content that arrived, counted over all connections."""
+    """What all connections have in common: bytes of content that arrived, and what the user was told meanwhile."""
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.announcer = Announcer()
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
@@ -73,13 +57,19 @@ class Received:
             self.bytes += count
 
 
+class RangesIgnoredError(CheckpointError):
+    """The server sends a whole file where a part of it was asked for."""
+
+
 class _TransientError(Exception):
     """A request failed in a way that another try may mend."""
 
-    def __init__(self, what: str, after_s: float | None = None) -> None:
+    def __init__(self, what: str, after_s: float | None = None, *, refused: bool = False) -> None:
         super().__init__(what)
         self.after_s = after_s
         """The wait that the server asks for, if it does."""
+        self.refused = refused
+        """Whether the store refused the address that the hub gave."""
 
 
 @dataclass
@@ -121,40 +111,55 @@ class RemoteFile:
         self._place: _Place | None = None
         self._last_place: _Place | None = None
 
-    def read(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` to `stop`, in one request if all goes well; errors as `read_into`."""
+    def read(self, start: int, stop: int, stopped: threading.Event) -> bytes:
+        """The bytes from `start` to `stop`, in one request if all goes well; arguments and errors as `receive`."""
         buffer = bytearray(stop - start)
-        self.read_into(memoryview(buffer), start, threading.Event())
+        self.read_into(memoryview(buffer), start, stopped)
         return bytes(buffer)
 
     def read_into(self, buffer: memoryview, start: int, stopped: threading.Event) -> None:
-        """Fill a buffer with the bytes from `start` on.
+        """Fill a buffer with the bytes from `start` on; arguments and errors as `receive`."""
+        done = 0
+
+        def keep(chunk: bytes) -> None:
+            nonlocal done
+            buffer[done : done + len(chunk)] = chunk
+            done += len(chunk)
+
+        self.receive(start, start + len(buffer), keep, stopped)
+
+    def receive(self, start: int, stop: int, take: Callable[[bytes], object], stopped: threading.Event) -> None:
+        """Hand on the bytes from `start` to `stop`, in order, each once, as soon as they arrive.
 
         Args:
-            buffer: As long as the range.
             start: First byte.
+            stop: Byte after the last one.
+            take: Is given what arrived.
             stopped: Ends the reading, and any wait in it, when set.
 
         Raises:
             GatedError: The hub wants a licence accepted or a token.
-            CheckpointError: The file changed, the server cannot send ranges, or too many tries failed.
+            RangesIgnoredError: The server cannot send ranges, and not the whole file was asked for.
+            CheckpointError: The file changed or is gone, access is refused, or too many tries failed.
             CancelledError: `stopped` was set.
         """
-        done = failures = 0
-        while done < len(buffer):
-            before = done
+        done = counted_from = start
+        failures = 0
+        while done < stop:
             try:
-                with closing(self._chunks(start + done, start + len(buffer))) as chunks:
+                with closing(self._chunks(done, stop, stopped)) as chunks:
                     for chunk in chunks:
-                        buffer[done : done + len(chunk)] = chunk
+                        take(chunk)
                         done += len(chunk)
                         if stopped.is_set():
                             raise CancelledError
             except _TransientError as fault:
-                failures = 1 if done > before else failures + 1
+                failures += 1
+                if done - counted_from >= ENOUGH_BYTES:
+                    counted_from, failures = done, 1
                 if failures >= self._patience.tries:
-                    self._give_up(start + done, start + len(buffer), fault)
-                pause(self._wait(failures, fault), stopped)
+                    self._give_up(done, stop, fault)
+                waiting.pause(self._wait(failures, fault), stopped)
                 if stopped.is_set():
                     raise CancelledError from fault
 
@@ -162,31 +167,34 @@ class RemoteFile:
         own = self._patience.seconds(failures)
         if fault.after_s is None:
             return own
-        if fault.after_s > LONGEST_ASKED_S:
+        if fault.after_s > self._patience.longest_asked_s:
             raise CheckpointError(
                 f"to read {self.where}",
                 found=f"{fault}, and the server asks to wait {fault.after_s:,.0f} s",
                 remedy="run the same command again after that; with HF_TOKEN set the hub's limits are higher",
             ) from fault
+        self._received.announcer.announce(fault.after_s, str(fault))
         return max(own, fault.after_s)
 
     def _give_up(self, start: int, stop: int, fault: _TransientError) -> NoReturn:
         raise CheckpointError(
             f"bytes {start:,} to {stop:,} of {self.where}",
             found=f"{fault} ({self._patience.tries} tries in a row)",
-            remedy="check the connection and run the same command again, or fetch the checkpoint with `pull` first",
+            remedy="check that no proxy or firewall keeps this machine from that server; run the same command again"
+            if fault.refused
+            else "check the connection and run the same command again; `pull` keeps what came and goes on from there",
         ) from fault
 
-    def _chunks(self, start: int, stop: int) -> Generator[bytes, None, None]:
+    def _chunks(self, start: int, stop: int, stopped: threading.Event) -> Generator[bytes, None, None]:
         """The bytes of one answer as they arrive; all of them, or an error after those that did."""
-        place = self._located()
+        place = self._located(stopped)
         headers = place.headers | {"Range": f"bytes={start}-{stop - 1}"}
         left = stop - start
         try:
             with get_session().stream("GET", place.url, headers=headers, timeout=READ_TIMEOUT_S) as response:
-                self._check_status(response, place)
+                self._check_status(response, place, whole=stop - start == self.size)
                 self._check_identity(response.headers, place)
-                _check_range(response.headers, start, stop)
+                _check_range(response.status_code, response.headers, start, stop)
                 for chunk in response.iter_raw():
                     self._received.add(len(chunk))
                     if len(chunk) > left:
@@ -198,23 +206,25 @@ class RemoteFile:
         if left:
             raise _TransientError(f"the answer ended {left:,} bytes early")
 
-    def _located(self) -> _Place:
+    def _located(self, stopped: threading.Event) -> _Place:
         with self._lock:
+            if stopped.is_set():  # while another thread asked, perhaps for its full time and in vain
+                raise CancelledError
             if self._place is None:
                 self._place = self._locate()
             return self._place
 
     def _locate(self) -> _Place:
         """Ask the hub where the file lies, and whether it still is the same file."""
-        url = hf_hub_url(self._repo.id, self.name, revision=self._repo.revision, endpoint=endpoint())
-        with errors_translated(self._repo):
+        url = hf_hub_url(
+            self._repo.id, self.name,
+            repo_type=self._repo.kind, revision=self._repo.revision, endpoint=endpoint(),
+        )  # fmt: skip
+        with self._refusals():
             try:
                 found = get_hf_file_metadata(url, timeout=INFO_TIMEOUT_S, endpoint=endpoint())
-            except HfHubHTTPError as error:
-                if not _is_busy(error.response.status_code):
-                    raise
-                status, headers = error.response.status_code, error.response.headers
-                raise _TransientError(f"HTTP {status} from {endpoint()}", asked_wait_s(headers)) from error
+            except HfHubHTTPError:
+                raise
             except ClientError as error:
                 raise _TransientError(_in_words(error)) from error
         if found.etag != self._etag or found.size != self.size:
@@ -226,26 +236,54 @@ class RemoteFile:
             place.etag = self._last_place.etag
         return place
 
-    def _check_status(self, response: Any, place: _Place) -> None:
+    def _check_status(self, response: Any, place: _Place, *, whole: bool) -> None:
         status, host = response.status_code, urlsplit(place.url).netloc
-        if status == 206:
+        if status == 206 or (status == 200 and whole):
             return
         if status == 200:
-            raise CheckpointError(
+            raise RangesIgnoredError(
                 f"a range of bytes of {self.where}",
                 found=f"{host} ignores ranges and sends the whole file",
                 remedy="check HF_ENDPOINT and proxies, or fetch the checkpoint with `pull` and compare the copy",
             )
-        if _is_busy(status):
-            raise _TransientError(f"HTTP {status} from {host}", asked_wait_s(response.headers))
         if status in {412, 416}:
             self._changed(f"HTTP {status}")
         if status in _EXPIRED and host != urlsplit(endpoint()).netloc:
             self._forget(place)
-            raise _TransientError(f"HTTP {status} from {host}")
-        with errors_translated(self._repo):
+            raise _TransientError(f"HTTP {status} from {host}", refused=True)
+        with self._refusals():
             hf_raise_for_status(response)
         raise _TransientError(f"HTTP {status} from {host}")
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What the hub or the store answers in place of the file, as what it means for this file."""
+        with errors_translated(self._repo):
+            try:
+                yield
+            except (RepositoryNotFoundError, RevisionNotFoundError):  # a closed gate is the first of these
+                raise
+            except HfHubHTTPError as error:
+                raise self._refused(error.response) from error
+
+    def _refused(self, response: Any) -> Exception:
+        status: int = response.status_code
+        found = f"HTTP {status} from {urlsplit(str(response.request.url)).netloc}"
+        if is_busy(status):
+            return _TransientError(found, asked_wait_s(response.headers))
+        if status in {404, 410}:
+            return CheckpointError(
+                f"{self.where} to be on the hub",
+                found=f"{found}: the file is not there any more",
+                remedy=f"look at {self._repo.page} for what became of it, or name another revision",
+            )
+        if status in {401, 403}:
+            return CheckpointError(
+                f"access to {self.where}",
+                found=f"{found}: access is refused",
+                remedy=f"check that you may read {self._repo.page}, and that HF_TOKEN is not mistyped or expired",
+            )
+        return CheckpointError(self.where, found=found, remedy="check HF_ENDPOINT and proxies")
 
     def _forget(self, place: _Place) -> None:
         """Have the hub asked anew where the file lies."""
@@ -271,36 +309,12 @@ class RemoteFile:
         )
 
 
-def pause(seconds: float, stopped: threading.Event) -> None:
-    """Wait, but no longer than until the reading is stopped."""
-    stopped.wait(seconds)
-
-
-def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: by Retry-After in either form, or by the hub's own rate-limit header."""
-    asked = headers.get("Retry-After", "").strip()
-    if asked.isdecimal():
-        return float(asked)
-    if asked:
-        try:
-            then = parsedate_to_datetime(asked)
-        except ValueError:
-            return None
-        return max(0.0, (then.astimezone(UTC) - datetime.now(UTC)).total_seconds())
-    limit = parse_ratelimit_headers(headers)
-    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
-
-
-def _is_busy(status: int) -> bool:
-    return status in _BUSY or status >= 500
-
-
-def _check_range(headers: Mapping[str, str], start: int, stop: int) -> None:
-    """Hold what the answer says of itself against what was asked for."""
+def _check_range(status: int, headers: Mapping[str, str], start: int, stop: int) -> None:
+    """Hold what the answer says of itself against what was asked for; a whole file (200) names no range."""
     asked = f"bytes {start}-{stop - 1} were asked for"
     answered = headers.get("Content-Range", "no Content-Range")
     match = _CONTENT_RANGE.fullmatch(answered)
-    if match is None or (int(match[1]), int(match[2])) != (start, stop - 1):
+    if status == 206 and (match is None or (int(match[1]), int(match[2])) != (start, stop - 1)):
         raise _TransientError(f"an answer with Content-Range {answered!r} where {asked}")
     length = headers.get("Content-Length")
     if length is not None and length != str(stop - start):

@@ -200,6 +200,13 @@ def _completed(needed: Needed, *, recheck: bool) -> Fetched:
     try:
         folder = download(listing, needed.names, recheck=recheck, show_bar=True)
     except UnreachableError as reason:
+        missing_names = [name for name in needed.names if not (listing.snapshot / name).is_file()]
+        if missing_names:
+            raise CheckpointError(
+                f"all of {listing.repo} from the hub",
+                found=f"{reason}; {len(missing_names)} files are missing, such as {missing_names[0]}",
+                remedy="check the connection and run the same command again; what was fetched is kept",
+            ) from reason
         return _from_cache(listing.repo, str(reason), listing.snapshot)
     remember(listing)
     return Fetched(listing.repo, folder, listing.commit, missing)
@@ -227,8 +234,8 @@ def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Pat
             inspect(folder)
     except CheckpointError as error:
         raise CheckpointError(
-            f"a whole copy of {repo} in the cache, as the hub cannot be asked ({reason})",
-            found=error.found,
+            f"{repo} from the hub, or a whole copy of it in the cache",
+            found=f"{reason}; in the cache: {error.found}",
             remedy="run the same command with a connection; what was fetched is kept",
         ) from error
     return folder

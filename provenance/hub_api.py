@@ -9,11 +9,12 @@ an error of the toolkit here, for every module that asks the hub. `HF_TOKEN`, `H
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (
@@ -29,12 +30,18 @@ from huggingface_hub.errors import (
 from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import DatasetInfo, ModelInfo, RepoSibling
 
+from provenance import patience as waiting
 from provenance.errors import CheckpointError, GatedError, StoreError
+from provenance.patience import Announcer, Patience, asked_wait_s, is_busy
 
 INFO_TIMEOUT_S = 10.0  # what the library itself waits for a file's metadata
 DEFAULT_BRANCH = "main"
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # they become file names in the cache, so nothing else will do
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM}
+LISTING_PATIENCE = Patience(tries=4, longest_asked_s=60.0)  # behind a small question nobody waits for minutes
+FULL_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_FOLDER_ERRORS = {errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EROFS, errno.EPERM}
+"""What making a folder fails with where a file is in its place, or where nothing can be written."""
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,15 @@ class UnreachableError(Exception):
     """The hub did not answer, or must not be asked; the cache may still help."""
 
 
+class BusyError(UnreachableError):
+    """The hub answered that it is busy; it may answer later."""
+
+    def __init__(self, what: str, after_s: float | None = None) -> None:
+        super().__init__(what if after_s is None else f"{what}, and asks to wait {after_s:,.0f} s")
+        self.after_s = after_s
+        """The wait that it asks for, if it does."""
+
+
 def endpoint() -> str:
     """Address of the hub, or of a mirror of it."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
@@ -142,14 +158,13 @@ def look_up(repo: HubRepo) -> Listing:
     Raises:
         GatedError: The hub does not even list it without a licence accepted or a token.
         CheckpointError: No such repository or revision, or an answer that lacks what a pinned fetch needs.
-        UnreachableError: No answer, or HF_HUB_OFFLINE is set.
+        UnreachableError: No answer, a hub that stays busy, or HF_HUB_OFFLINE is set.
     """
     if is_offline():
         raise UnreachableError("HF_HUB_OFFLINE is set")
     api = HfApi(endpoint=endpoint())
     ask = api.model_info if repo.kind == "model" else api.dataset_info
-    with errors_translated(repo):
-        info = ask(repo.id, revision=repo.revision, timeout=INFO_TIMEOUT_S, files_metadata=True)
+    info = patiently(repo, lambda: ask(repo.id, revision=repo.revision, timeout=INFO_TIMEOUT_S, files_metadata=True))
     files = sorted((_file(repo, sibling) for sibling in info.siblings or []), key=lambda file: file.name)
     if info.sha is None or not _DIGEST.fullmatch(info.sha):
         raise _unfit(repo, "the commit sha", repr(info.sha))
@@ -163,8 +178,23 @@ def require_access(repo: HubRepo) -> None:
         GatedError: It wants a licence accepted or a token.
         UnreachableError: No answer.
     """
-    with errors_translated(repo):
-        HfApi(endpoint=endpoint()).auth_check(repo.id, repo_type=repo.kind)
+    patiently(repo, lambda: HfApi(endpoint=endpoint()).auth_check(repo.id, repo_type=repo.kind))
+
+
+def patiently(repo: HubRepo, ask: Callable[[], _Answer], patience: Patience = LISTING_PATIENCE) -> _Answer:
+    """Ask the hub, and again where it says that it is busy; errors as `errors_translated`."""
+    failures, announcer = 0, Announcer()
+    while True:
+        try:
+            with errors_translated(repo):
+                return ask()
+        except BusyError as busy:
+            failures, asked = failures + 1, busy.after_s or 0.0
+            if failures >= patience.tries or asked > patience.longest_asked_s:
+                raise
+            if asked:
+                announcer.announce(asked, endpoint())
+            waiting.pause(max(asked, patience.seconds(failures)), threading.Event())
 
 
 def _file(repo: HubRepo, sibling: RepoSibling) -> HubFile:
@@ -203,13 +233,24 @@ def errors_translated(repo: HubRepo) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _refused(repo, error) from error
     except (ClientError, LocalEntryNotFoundError) as error:
-        raise UnreachableError(f"{endpoint()}: {_first_line(error)}") from error
+        raise _unreached(error) from error
     except OSError as error:
         raise _not_written(repo, error) from error
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _unreached(error: BaseException) -> UnreachableError:
+    cause = error.__cause__  # where the library looks for a cached file after a refusal, and finds none
+    if isinstance(cause, HfHubHTTPError) and is_busy(cause.response.status_code):
+        return _busy(cause)
+    return UnreachableError(f"{endpoint()}: {_first_line(error)}")
+
+
+def _busy(error: HfHubHTTPError) -> BusyError:
+    return BusyError(f"{endpoint()} answered HTTP {error.response.status_code}", asked_wait_s(error.response.headers))
 
 
 def _gated(repo: HubRepo, error: GatedRepoError) -> GatedError:
@@ -237,21 +278,32 @@ def _not_there(repo: HubRepo, error: HfHubHTTPError) -> CheckpointError:
 
 def _refused(repo: HubRepo, error: HfHubHTTPError) -> CheckpointError | UnreachableError:
     status = error.response.status_code
-    if status >= 500 or status == 429:
-        return UnreachableError(f"{endpoint()} answered HTTP {status}")
+    if is_busy(status):
+        return _busy(error)
+    remedies = {
+        401: "check HF_TOKEN: it may be mistyped or expired",
+        403: "check HF_TOKEN: it may be mistyped or expired",
+        404: f"check HF_ENDPOINT, and at {repo.page} whether all files are there",
+    }
     return CheckpointError(
         f"{repo} from {endpoint()}",
         found=f"HTTP {status}: {_first_line(error)}",
-        remedy="check HF_TOKEN: it may be mistyped or expired" if status in {401, 403} else "try again later",
+        remedy=remedies.get(status, "try again later"),
     )
 
 
 def _not_written(repo: HubRepo, error: OSError) -> StoreError | CheckpointError:
-    if error.errno in DISK_ERRORS:
+    if error.errno in FULL_DISK_ERRORS:
         return StoreError(
             f"room for {repo} in {cache_folder()}",
             found=error.strerror or str(error),
             remedy="free some space, or set HF_HUB_CACHE to a folder on another disk; what was fetched is kept",
+        )
+    if error.errno in NO_FOLDER_ERRORS:
+        return StoreError(
+            f"a folder for {repo} in {cache_folder()}, to write to",
+            found=f"{error.strerror}: {error.filename}",
+            remedy="set HF_HUB_CACHE to a folder that can be made and written to",
         )
     return CheckpointError(
         f"all of {repo} from {endpoint()}",

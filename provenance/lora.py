@@ -2,7 +2,7 @@
 
 The one idea: nothing is guessed. Every tensor of the adapter's file is either half of a low-rank
 update or a whole tensor that replaces one; what is left over, half there or of another size ends in
-an error that names it, and names the base that the adapter was trained on.
+an error that names it, and says whether the adapter itself is damaged or was trained on another base.
 Source: Hu et al. 2021, arXiv:2106.09685, Sec. 4.1; names of the tensors as `peft` saves them.
 """
 
@@ -71,21 +71,25 @@ def changes_of(settings: LoraSettings, slots: Mapping[str, TensorSlot], base: Te
         base: Names, shapes and dtypes; no tensor is read.
 
     Raises:
-        CheckpointError: A tensor has no counterpart in the base, is one half without the other, or does not fit.
+        CheckpointError: The adapter does not fit itself (one half without the other, another rank than its
+            settings say), or a tensor has no counterpart in the base or one of another shape.
     """
     names = BaseNames(base, settings)
     halves, others = _sorted_out(slots)
+    pairs = {module: _pair(module, parts, slots, settings) for module, parts in halves.items()}
     modules = {module: names.find(f"{module}.weight") for module in halves}
     targets = {name: _whole_target(name, settings, names) for name in others}
     left_over = [name for name, target in targets.items() if target is None]
     left_over += [name for module, target in modules.items() if target is None for name in halves[module].values()]
-    if left_over or not slots:
+    if not slots:
+        raise damaged(settings, "an adapter without tensors")
+    if left_over:
         more = f" and {len(left_over) - _SHOWN} more" if len(left_over) > _SHOWN else ""
         named = ", ".join(map(repr, left_over[:_SHOWN])) + more
-        raise other_base(settings, f"no tensor of this base for {named}" if slots else "an adapter without tensors")
+        raise other_base(settings, f"no tensor of this base for {named}")
     wholes = {target: _whole(target, slots[name], names) for target, name in _one_each(targets, settings).items()}
     updates = {
-        target: _update(module, target, halves[module], slots, wholes, names)
+        target: _update(module, target, pairs[module], slots, wholes, names)
         for target, module in _one_each(modules, settings).items()
     }
     return Changes(updates, wholes)
@@ -110,7 +114,7 @@ def _one_each(targets: Mapping[str, str | None], settings: LoraSettings) -> dict
     found: dict[str, str] = {}
     for name, target in targets.items():
         if target in found:
-            raise other_base(settings, f"both {found[target]!r} and {name!r} for {target!r}")
+            raise damaged(settings, f"both {found[target]!r} and {name!r} for {target!r}")
         if target is not None:
             found[target] = name
     return found
@@ -123,6 +127,15 @@ def other_base(settings: LoraSettings, found: str) -> CheckpointError:
         f"the base that the adapter in {settings.where} was trained on",
         found=found,
         remedy=f"give that base ({named}), or the whole adapter",
+    )
+
+
+def damaged(settings: LoraSettings, found: str) -> CheckpointError:
+    """The error of an adapter that does not even fit itself; no base could help."""
+    return CheckpointError(
+        f"tensors in {settings.where} that agree with each other and with adapter_config.json",
+        found=f"a damaged or inconsistent adapter: {found}",
+        remedy="fetch the adapter again; if it was published so, save it again with peft's save_pretrained",
     )
 
 
@@ -199,32 +212,38 @@ def _whole(target: str, slot: TensorSlot, names: BaseNames) -> Whole:
     has_words = target.split(".")[-2] in EMBEDDINGS and len(slot.shape) == 2
     if slot.shape != wanted and not (has_words and slot.shape[1:] == wanted[1:]):
         raise other_base(names.settings, f"{slot.name!r} of shape {slot.shape} for {like!r} of shape {wanted}")
-    _check_float(slot.name, slot.dtype, names.settings)
-    _check_float(like, names.base.dtype(like), names.settings)
+    _check_float(slot, names.settings)
+    _check_base_float(like, names)
     return Whole(slot.name, like)
 
 
-def _check_float(name: str, dtype: str, settings: LoraSettings) -> None:
+def _check_float(slot: TensorSlot, settings: LoraSettings) -> None:
+    if slot.dtype not in FLOATS:
+        raise damaged(settings, f"{slot.name!r} of dtype {slot.dtype}, which is not one of {', '.join(FLOATS)}")
+
+
+def _check_base_float(name: str, names: BaseNames) -> None:
+    dtype = names.base.dtype(name)
     if dtype not in FLOATS:
-        raise other_base(settings, f"{name!r} of dtype {dtype}, which is not one of {', '.join(FLOATS)}")
+        raise other_base(names.settings, f"{name!r} of dtype {dtype}, which is not one of {', '.join(FLOATS)}")
 
 
 def _update(
     module: str,
     target: str,
-    parts: Mapping[str, str],
+    pair: tuple[TensorSlot, TensorSlot, bool],
     slots: Mapping[str, TensorSlot],
     wholes: Mapping[str, Whole],
     names: BaseNames,
 ) -> LowRank:
-    """The update of one tensor, once A and B fit each other, the settings and the base.
+    """The update of one tensor by A and B, which fit each other and the settings, once they fit the base.
 
     Choice: whether the base stores the transpose is taken from the shapes, and for square tensors from
     the rest of the base; `fan_in_fan_out` is not asked, since `peft` itself overrules it by the module's class.
     """
     settings = names.settings
-    a, b, is_embedding = _pair(module, parts, slots, settings)
-    _check_float(target, names.base.dtype(target), settings)
+    a, b, is_embedding = pair
+    _check_base_float(target, names)
     shape = slots[wholes[target].source].shape if target in wholes else names.base.shape(target)
     straight = (b.shape[0], a.shape[1])
     is_square = straight[0] == straight[1]
@@ -241,11 +260,11 @@ def _pair(
     is_embedding = all(kind.startswith("embedding") for kind in parts)
     wanted = ("embedding A", "embedding B") if is_embedding else ("A", "B")
     if set(parts) != set(wanted):
-        raise other_base(settings, f"{', '.join(map(repr, sorted(parts.values())))} without its other half")
+        raise damaged(settings, f"{', '.join(map(repr, sorted(parts.values())))} without its other half")
     a, b = (slots[parts[kind]] for kind in wanted)
     rank = settings.rank_of(module)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != rank or b.shape[1] != rank:
-        raise other_base(settings, f"A of shape {a.shape} and B of shape {b.shape} for {module!r} of rank {rank}")
+        raise damaged(settings, f"A of shape {a.shape} and B of shape {b.shape} for {module!r} of rank {rank}")
     for half in (a, b):
-        _check_float(half.name, half.dtype, settings)
+        _check_float(half, settings)
     return a, b, is_embedding

@@ -1,12 +1,13 @@
-"""A short measurement of this machine: how fast it multiplies matrices and goes through memory, and what memory it has.
+"""A short measurement of this machine: how fast it multiplies, hashes and goes through memory, and what memory it has.
 
 The one idea: published peak numbers say little about a laptop on battery or a shared node, so an estimate of
 hours rests on a fraction of a second of the very operation that those hours are made of.
 """
 
+import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,10 @@ WIDTHS = (256, 512, 1024, 2048, 4096)
 BUDGET_S = 0.3  # for all products; slow arithmetic is measured on narrow ones only
 REPEATS = 3  # the fastest counts: whatever else runs here only ever makes it slower
 PASS_BYTES = 1 << 26  # more than caches hold
+HASH_BYTES = 1 << 24  # about a hundredth of a second
 MEMINFO = Path("/proc/meminfo")
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,10 @@ class Machine:
     """Multiplications and additions per second in products of 128 rows."""
     memory_bytes_per_s: float
     """Bytes per second in a pass over main memory that only sums."""
+    hash_bytes_per_s: float
+    """Bytes per second of SHA-256, from memory."""
     available_bytes: int
-    """Memory that a new process could take: of the device for an accelerator, else of the machine."""
+    """Memory that a new process could take: of the device for an accelerator, else of the machine or its container."""
 
 
 def measure(dtype: str, device: str) -> Machine:
@@ -57,7 +63,7 @@ def measure(dtype: str, device: str) -> Machine:
             found=(str(error) or type(error).__name__).splitlines()[0],
             remedy="give --device cpu, or another --dtype",
         ) from error
-    return Machine(device, dtype, flops, _memory_bytes_per_s(), available_bytes(device))
+    return Machine(device, dtype, flops, _memory_bytes_per_s(), _hash_bytes_per_s(), available_bytes(device))
 
 
 def _flops_per_s(dtype: torch.dtype, device: str) -> float:
@@ -80,6 +86,11 @@ def _memory_bytes_per_s() -> float:
     return PASS_BYTES / _fastest(lambda: float(values.sum()))
 
 
+def _hash_bytes_per_s() -> float:
+    values = bytes(HASH_BYTES)
+    return HASH_BYTES / _fastest(lambda: float(hashlib.sha256(values).digest()[0]))
+
+
 def _fastest(work: Callable[[], float]) -> float:
     """Seconds of the fastest of a few runs, after one that warms up."""
     work()
@@ -92,11 +103,51 @@ def _fastest(work: Callable[[], float]) -> float:
 
 
 def available_bytes(device: str = "cpu") -> int:
-    """Memory that a new process could take, of a CUDA device or of this machine."""
+    """Memory that a new process could take, of a CUDA device, or of this machine within the limits of its cgroups."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
+    return min((_of_machine(), *_of_cgroups()))
+
+
+def _of_machine() -> int:
     if MEMINFO.is_file():
         fields = dict(line.split(":", 1) for line in MEMINFO.read_text("utf-8").splitlines() if ":" in line)
         if "MemAvailable" in fields:
             return int(fields["MemAvailable"].split()[0]) * 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # macOS says only how much is built in
+
+
+def _of_cgroups() -> Iterator[int]:
+    """What each limit on this process leaves: of its own cgroup and of all above it, version 1 or 2.
+
+    What was read from files and can be dropped counts as used there, and is given back when memory is asked for.
+    """
+    for folder, limit, usage, droppable in _memory_cgroups():
+        text = _text(folder / limit)
+        if text.isdigit():  # version 2 writes "max" where there is no limit
+            stat = dict(line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines() if " " in line)
+            used = int(_text(folder / usage) or 0) - int(stat.get(droppable, 0))
+            yield max(0, int(text) - max(0, used))
+
+
+def _memory_cgroups() -> Iterator[tuple[Path, str, str, str]]:
+    """Folders of the cgroups that may limit this process, with the names of limit, usage and droppable files."""
+    for line in _text(OWN_CGROUPS).splitlines():
+        number, controllers, path = line.split(":", 2)
+        parts = [part for part in path.split("/") if part and part != ".."]
+        if number == "0":
+            root, names = CGROUPS, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root, names = CGROUPS / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        for count in range(len(parts) + 1):  # a container may see its own cgroup as the root
+            yield root.joinpath(*parts[:count]), *names
+
+
+def _text(path: Path) -> str:
+    """What a file of the system says; nothing where it is not there."""
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        return ""

@@ -5,7 +5,7 @@ an error with its place in the file, since a list for another model looks just l
 
     JSON   {"schema": 1, "checkpoint": {"ref": "…", "digest": "…"},
             "neurons": [{"layer": 0, "index": 5, "weight": 0.2}, …]}
-           `checkpoint` and the weights can be left out
+           `checkpoint` and the weights can be left out, and so can all but the list of neurons
     CSV    a header of layer, index and perhaps weight, then a line for each neuron
 
 A further format is a function from text to neurons, and a line in `_READERS`.
@@ -29,6 +29,7 @@ from jaxtyping import Float, Int
 from provenance.errors import InputError
 
 SCHEMA = 1
+DIGEST_SHOWN = 12
 FORMS = 'write {"schema": 1, "neurons": [{"layer": 0, "index": 5}, …]}, or CSV with the header layer,index[,weight]'
 _WHOLE = re.compile(r"[0-9]{1,18}")  # longer ones are no index, and Python refuses to read the longest
 _COLUMNS = ("layer", "index", "weight")
@@ -58,10 +59,29 @@ class NeuronSet:
         """The H-Neurons: those of positive weight, or all when there are no weights."""
         return self.ids if self.weights is None else self.ids[self.weights > 0]
 
-    @property
-    def negative_ids(self) -> Int[np.ndarray, " negative"]:
-        """Those of negative weight: a set of their own, which speaks for faithful answers."""
-        return self.ids[:0] if self.weights is None else self.ids[self.weights < 0]
+    def mismatch(self, ref: str, digest: str) -> str:
+        """What to tell the user where the file names another checkpoint; empty where it does not.
+
+        Args:
+            ref: Reference of the checkpoint that the neurons are taken for, pinned where it can be.
+            digest: Its digest; where the file names one, the reference does not count.
+        """
+        named, its_digest = self.checkpoint.get("ref"), self.checkpoint.get("digest")
+        if its_digest is not None:
+            differs = its_digest.strip().casefold() != digest.casefold()
+            theirs = f"{named or 'a checkpoint'} (digest {its_digest[:DIGEST_SHOWN]})"
+            ours = f"{ref} (digest {digest[:DIGEST_SHOWN]})"
+        else:
+            differs = named is not None and not _may_be_same(named.strip(), ref)
+            theirs, ours = str(named), ref
+        return f"{self.source} says that its neurons are those of {theirs}, not of {ours}" if differs else ""
+
+
+def _may_be_same(named: str, ref: str) -> bool:
+    """Whether a reference in a file can mean a checkpoint: same name, and the same revision where it has one."""
+    (name, _, revision), (our_name, _, our_revision) = named.partition("@"), ref.partition("@")
+    same_revision = not revision or (bool(our_revision) and our_revision.startswith(revision))
+    return name.casefold() == our_name.casefold() and same_revision
 
 
 @dataclass(frozen=True)
@@ -136,9 +156,11 @@ def _text(data: bytes, path: Path) -> str:
 
 def _read_json(text: str, where: str) -> _Listed:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise InputError(f"JSON in {where}", found=str(error), remedy=FORMS) from error
+    if isinstance(value, list):
+        value = {"schema": SCHEMA, "neurons": value}
     if value.get("schema") != SCHEMA or isinstance(value.get("schema"), bool):
         raise InputError(f'"schema": {SCHEMA} in {where}', found=repr(value.get("schema")), remedy=FORMS)
     neurons = value.get("neurons")
@@ -146,6 +168,16 @@ def _read_json(text: str, where: str) -> _Listed:
         raise InputError(f'"neurons" as a list in {where}', found=type(neurons).__name__, remedy=FORMS)
     named = [_from_object(entry, f"neuron {number} of {where}") for number, entry in enumerate(neurons, start=1)]
     return _Listed(named, _checkpoint(value.get("checkpoint"), where))
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; ValueError where a key stands there twice, of which only the last would count."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:80]!r} twice in one object")
+    return found
 
 
 def _from_object(entry: object, where: str) -> _Named:
@@ -214,7 +246,7 @@ def _as_float(text: str) -> object:
 
 
 _READERS = (
-    _Reader(lambda text: text.lstrip().startswith("{"), _read_json),
+    _Reader(lambda text: text.lstrip().startswith(("{", "[")), _read_json),
     _Reader(lambda _: True, _read_csv),
 )
 

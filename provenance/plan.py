@@ -5,83 +5,17 @@ at once, for both checkpoints, before the first gigabyte. So problems are collec
 remedy. Of a checkpoint on the hub only its list of files, config, index and safetensors headers are read.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from provenance.adapters import adapter_files, is_adapter
-from provenance.architectures import layout_of
-from provenance.checkpoints import SMALL_FILES, CheckpointRef, inspect, local_folder, weight_files
-from provenance.downloads import free_bytes, missing_bytes
-from provenance.errors import CheckpointError, GatedError, ProvenanceError
-from provenance.estimates import Estimate, Size, Workload, estimate
-from provenance.headers import ITEM_BYTES
-from provenance.http_ranges import Patience, Received, RemoteFile
-from provenance.hub import Needed, find_cached, likely_names, prepare
-from provenance.hub_api import HubRepo, Listing, UnreachableError, cache_folder, has_token, look_up
+from provenance.downloads import free_bytes
+from provenance.errors import CheckpointError
+from provenance.estimates import Estimate, Size, Traffic, Workload, estimate
+from provenance.hub_api import cache_folder, has_token
+from provenance.lora import changes_of
 from provenance.measure import Machine
-from provenance.remote import RemoteShards
-from provenance.shards import Shards
-from provenance.tensors import TensorReader
-
-GateState = Literal["none", "open", "closed", "unknown"]
-PATIENCE = Patience(tries=3)  # a plan that waits for minutes is none
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in the way."""
-
-    ref: str
-    """The checkpoint it is about; empty when it is about the machine."""
-    wanted: str
-    """What the job needs."""
-    found: str
-    """What is there instead."""
-    remedy: str
-    """What the user can do."""
-    stops: bool
-    """Whether the job cannot be done as it is; otherwise it is something to know."""
-
-    @classmethod
-    def of(cls, ref: str, error: ProvenanceError) -> "Problem":
-        """An error that the job would end in."""
-        return cls(ref, error.wanted, error.found, error.remedy, stops=True)
-
-
-@dataclass(frozen=True)
-class SidePlan:
-    """What is known of one checkpoint."""
-
-    ref: str
-    """As it was asked for."""
-    pinned: str | None = None
-    """With its commit sha; None where the hub did not say."""
-    page: str | None = None
-    """Its page on the hub, where a gate is opened; None for a checkpoint of this machine."""
-    gate: GateState = "none"
-    """Whether files need a licence accepted or contact data given, and whether this account did."""
-    licence: str | None = None
-    """As the model card states it."""
-    files: tuple[tuple[str, int], ...] = ()
-    """Name and bytes of every file that is needed."""
-    missing_bytes: int = 0
-    """What `pull` would fetch."""
-    remote_bytes: int = 0
-    """What streaming drift would fetch: 0 where the weights are on this machine."""
-    is_adapter: bool = False
-    """Whether it is an adapter, to be merged into the other checkpoint."""
-    size: Size | None = None
-    """From the headers of its weights; None where they cannot be read, and for an adapter."""
-    problems: tuple[Problem, ...] = ()
-    """What is in the way."""
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all files that are needed."""
-        return sum(count for _, count in self.files)
+from provenance.plan_sides import Problem, Seen, SidePlan, see
 
 
 @dataclass(frozen=True)
@@ -116,31 +50,105 @@ class Plan:
         return {"schema": 1, "stops": self.stops, **asdict(self), "sides": sides}
 
 
-def make_plan(refs: Sequence[str], workload: Workload, machine: Machine) -> Plan:
+def make_plan(refs: Sequence[str], workload: Workload, machine: Machine, *, compared: bool = True) -> Plan:
     """Find out what a job on some checkpoints will need, and what is in its way.
 
     Args:
         refs: References as a user writes them, base first.
         workload: What the comparison would be asked to do.
         machine: As measured.
+        compared: Whether they are to be put side by side; if not, they are only fetched, and need not fit each
+            other, or be of a layout that is known.
     """
-    sides = tuple(_side(ref) for ref in dict.fromkeys(refs))
+    seen = [see(ref) for ref in dict.fromkeys(refs)]
+    sides = tuple(each.plan for each in seen)
     missing = sum(side.missing_bytes for side in sides)
     sizes = _sizes_known(sides)
     expected = None
     if len(sizes) == len(sides):
-        expected = estimate(sizes, missing, sum(side.remote_bytes for side in sides), workload, machine)
+        expected = estimate(sizes, _traffic(sides), workload, machine)
     free = free_bytes(cache_folder())
     about_machine = (*_disk_problem(missing, free), *_memory_problem(expected, machine))
-    problems = tuple(problem for side in sides for problem in side.problems) + about_machine
-    return Plan(sides, has_token(), str(cache_folder()), free, missing, machine, expected, problems)
+    problems = [problem for side in sides for problem in side.problems]
+    if compared:
+        problems += _pair_problems(seen)
+    else:
+        problems = [replace(each, stops=each.stops and not each.about_layout) for each in problems]
+    return Plan(
+        sides,
+        has_token(),
+        str(cache_folder()),
+        free,
+        missing,
+        machine,
+        expected,
+        (*problems, *about_machine),
+    )
 
 
 def _sizes_known(sides: Sequence[SidePlan]) -> list[Size]:
     """Sizes of the sides where they can be read; an adapter, merged, has that of the first."""
-    first = next((side.size for side in sides if side.size is not None), None)
-    sizes = [first if side.is_adapter else side.size for side in sides]
-    return [size for size in sizes if size is not None]
+    whole = _merged_into(sides)
+    return [side.size for side in whole if side.size is not None]
+
+
+def _merged_into(sides: Sequence[SidePlan]) -> list[SidePlan]:
+    """The sides, and for an adapter the checkpoint whose weights are read in its place."""
+    first = next((side for side in sides if side.size is not None), None)
+    return [first if side.is_adapter and first is not None else side for side in sides]
+
+
+def _traffic(sides: Sequence[SidePlan]) -> Traffic:
+    """What has to be fetched or hashed for all sides; streaming reads the base again for an adapter on it."""
+    streamed = [side.size for side in _merged_into(sides) if side.is_remote and side.size is not None]
+    return Traffic(
+        pull_bytes=sum(side.missing_bytes for side in sides),
+        drift_bytes=sum(size.drift_bytes for size in streamed),
+        lineage_bytes=sum(size.lineage_bytes for size in streamed),
+        hashed_bytes=sum(side.hashed_bytes for side in sides),
+    )
+
+
+def _pair_problems(seen: Sequence[Seen]) -> list[Problem]:
+    """What stands between the first checkpoint and each of the others."""
+    base, *others = seen
+    if base.plan.is_adapter:
+        remedy = "give its base as BASE and the adapter as INSTRUCT, or merge it into its base first"
+        return [Problem(base.plan.ref, "a whole checkpoint as BASE", "a LoRA adapter", remedy, stops=True)]
+    return [problem for other in others for problem in _beside(base, other)]
+
+
+def _beside(base: Seen, other: Seen) -> list[Problem]:
+    """What is in the way of comparing two checkpoints, as far as both are known."""
+    if other.plan.is_adapter:
+        return [_no_passes(other.plan.ref), *_misfit(base, other)]
+    ours, theirs = base.plan.size, other.plan.size
+    if ours is None or theirs is None or (ours.width, ours.kinds) == (theirs.width, theirs.kinds):
+        return []
+    remedy = "name the base that this checkpoint was tuned from (its model card says which)"
+    return [Problem(other.plan.ref, f"neurons with the weights of {base.plan.ref}'s: {_neuron(ours)}",
+                    _neuron(theirs), remedy, stops=True)]  # fmt: skip
+
+
+def _neuron(size: Size) -> str:
+    return f"{', '.join(size.kinds)}, hidden size {size.width:,}"
+
+
+def _no_passes(ref: str) -> Problem:
+    wanted = "a whole checkpoint, which `compare` needs for forward passes"
+    remedy = "use drift, lineage or compare --weights-only, or merge it with peft (merge_and_unload) first"
+    return Problem(ref, wanted, "a LoRA adapter", remedy, stops=False)
+
+
+def _misfit(base: Seen, other: Seen) -> list[Problem]:
+    """What keeps an adapter from being merged into the base, by the headers of both."""
+    if base.reader is None or other.adapter is None:
+        return []
+    try:
+        changes_of(*other.adapter, base.reader)
+    except CheckpointError as error:
+        return [Problem.of(other.plan.ref, error)]
+    return []
 
 
 def _disk_problem(missing: int, free: int) -> list[Problem]:
@@ -157,120 +165,3 @@ def _memory_problem(expected: Estimate | None, machine: Machine) -> list[Problem
     wanted = f"about {expected.compare_memory_bytes:,} bytes of memory for forward passes and captures"
     remedy = "use --dtype bfloat16, fewer responses, a larger machine, or --weights-only, which needs no model"
     return [Problem("", wanted, f"{machine.available_bytes:,} bytes available", remedy, stops=False)]
-
-
-def _side(text: str) -> SidePlan:
-    side = SidePlan(text, gate="unknown")
-    try:
-        ref = CheckpointRef.parse(text)
-        if ref.kind == "hub":
-            repo = HubRepo(ref.name, ref.revision)
-            side = replace(side, page=repo.page)
-            return _hub_side(side, repo)
-        return _local_side(replace(side, gate="none", pinned=text), local_folder(ref))
-    except ProvenanceError as error:
-        return replace(side, problems=(Problem.of(text, error),))
-    except OSError as error:
-        unread = CheckpointError(f"to read {text}", found=str(error), remedy="check permissions and the disk")
-        return replace(side, problems=(Problem.of(text, unread),))
-
-
-def _local_side(side: SidePlan, folder: Path) -> SidePlan:
-    """A folder or a checkpoint of the lab: nothing to fetch, and looked over as the job would."""
-    if is_adapter(folder):
-        names = adapter_files([path.name for path in folder.iterdir()], str(folder))
-        return replace(side, files=_sizes([folder / name for name in names]), is_adapter=True)
-    return _in_folder(side, folder)
-
-
-def _in_folder(side: SidePlan, folder: Path) -> SidePlan:
-    """What lies in a folder, looked over."""
-    config = inspect(folder)
-    small = [folder / name for name in SMALL_FILES if (folder / name).is_file()]
-    side = replace(side, files=_sizes([*small, *weight_files(folder)]))
-    return _with_size(side, config, Shards(folder))
-
-
-def _sizes(paths: Sequence[Path]) -> tuple[tuple[str, int], ...]:
-    return tuple((path.name, path.stat().st_size) for path in paths)
-
-
-def _hub_side(side: SidePlan, repo: HubRepo) -> SidePlan:
-    try:
-        needed = prepare(repo)
-    except UnreachableError as reason:
-        return _offline_side(side, repo, str(reason))
-    except GatedError as error:
-        return _behind_gate(replace(side, gate="closed", problems=(Problem.of(side.ref, error),)), repo)
-    side = replace(_listed(side, needed.listing, needed.names), gate="open" if needed.listing.gated else "none")
-    try:
-        return _with_size(side, needed.config, _reader(needed), remote=not _is_here(needed))
-    except ProvenanceError as error:
-        return replace(side, problems=(Problem.of(side.ref, error),))
-
-
-def _offline_side(side: SidePlan, repo: HubRepo, reason: str) -> SidePlan:
-    """The hub does not answer: a whole copy in the cache serves, and whether it is the newest is not known."""
-    folder = find_cached(repo, reason)
-    wanted, remedy = f"the hub's word on {repo}", "connect to the network if it has to be the newest"
-    note = Problem(side.ref, wanted, f"{reason}; a whole copy in the cache is used", remedy, stops=False)
-    pinned = f"{repo.id}@{folder.name}"
-    return _in_folder(replace(side, pinned=pinned, problems=(note,)), folder)
-
-
-def _behind_gate(side: SidePlan, repo: HubRepo) -> SidePlan:
-    """Files and sizes of a repository whose gate is closed, where the hub lists them nevertheless."""
-    try:
-        listing = look_up(repo)
-    except (UnreachableError, GatedError):
-        return side  # its problem is there already
-    return _listed(side, listing, likely_names(listing))
-
-
-def _listed(side: SidePlan, listing: Listing, names: Sequence[str]) -> SidePlan:
-    return replace(
-        side,
-        pinned=f"{listing.repo.id}@{listing.commit}",
-        licence=listing.licence,
-        files=tuple((name, listing.files[name].bytes) for name in names),
-        missing_bytes=missing_bytes(listing, names),
-    )
-
-
-def _is_here(needed: Needed) -> bool:
-    return all((needed.listing.snapshot / name).is_file() for name in needed.weights)
-
-
-def _reader(needed: Needed) -> TensorReader:
-    """The headers of its weights: from the cache where it has them, else over the network."""
-    if _is_here(needed):
-        return Shards(needed.listing.snapshot)
-    received, pinned = Received(), needed.listing.pinned
-    files = [RemoteFile(pinned, needed.listing.files[name], received, PATIENCE) for name in needed.weights]
-    return RemoteShards(files, received, str(needed.listing.repo))
-
-
-def _with_size(side: SidePlan, config: dict[str, Any], reader: TensorReader, *, remote: bool = False) -> SidePlan:
-    """With what the headers say; a layout that is not known is a problem of every job."""
-    size = size_of(config, reader)
-    return replace(side, size=size, remote_bytes=size.drift_bytes if remote else 0)
-
-
-def size_of(config: dict[str, Any], reader: TensorReader) -> Size:
-    """What of a checkpoint decides memory and time, from its headers.
-
-    Raises:
-        ArchitectureError: Its layout is not known.
-    """
-    names = reader.names()
-    layout = layout_of(config, names)
-    parts = [layout.slice(kind, layer) for kind in layout.kinds for layer in range(layout.layers)]
-    return Size(
-        parameters=sum(math.prod(reader.shape(name)) for name in names),
-        neurons=layout.layers * layout.d_m,
-        kinds=len(layout.kinds),
-        drift_bytes=sum(
-            (part.stop - part.start) * math.prod(reader.shape(part.name)[1:]) * ITEM_BYTES[reader.dtype(part.name)]
-            for part in parts
-        ),
-    )

@@ -10,18 +10,19 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 import torch
 
 from provenance.checkpoints import Checkpoint, CheckpointRef, digest_of, small_digests
-from provenance.downloads import download
+from provenance.downloads import download, published_lie
 from provenance.errors import CheckpointError
 from provenance.headers import LENGTH_BYTES, TORCH_DTYPES, TensorSlot, header_length, parse_header
 from provenance.http_ranges import Patience, Received, RemoteFile
 from provenance.hub import prepare
 from provenance.hub_api import HubRepo, UnreachableError
+from provenance.patience import stoppable_pool
 from provenance.tensors import Rows
 
 CONNECTIONS = 8
@@ -91,9 +92,7 @@ class RemoteShards:
         self._where = where
         self._received = received
         self._slot_of: dict[str, tuple[RemoteFile, TensorSlot]] = {}
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            headers = list(pool.map(read_header, files))
-        for file, header in zip(files, headers, strict=True):
+        for file, header in zip(files, _read_headers(files), strict=True):
             for name, slot in header.items():
                 if name in self._slot_of:
                     raise CheckpointError(
@@ -205,30 +204,49 @@ def open_remote(ref: CheckpointRef, patience: Patience | None = None) -> RemoteC
 
 def _sha256(file: RemoteFile) -> str:
     """Digest of a weight file so small that the hub keeps it in git and lists no digest of its content."""
-    digest = hashlib.sha256()
+    digest, stopped = hashlib.sha256(), threading.Event()
     for start in range(0, file.size, REQUEST_BYTES):
-        digest.update(file.read(start, min(start + REQUEST_BYTES, file.size)))
+        digest.update(file.read(start, min(start + REQUEST_BYTES, file.size), stopped))
     return digest.hexdigest()
 
 
-def read_header(file: RemoteFile) -> dict[str, TensorSlot]:
-    """The tensors of a remote file: one request where the header is as short as headers are, else two."""
+def _read_headers(files: Sequence[RemoteFile]) -> list[dict[str, TensorSlot]]:
+    """The tensors of all files; the first failure ends the reading of the others."""
+    with stoppable_pool(CONNECTIONS) as (pool, stopped):
+        jobs = [pool.submit(read_header, file, stopped) for file in files]
+        for job in as_completed(jobs):
+            job.result()
+        return [job.result() for job in jobs]
+
+
+def read_header(file: RemoteFile, stopped: threading.Event | None = None) -> dict[str, TensorSlot]:
+    """The tensors of a remote file: one request where the header is as short as headers are, else two.
+
+    Args:
+        file: The file.
+        stopped: Ends the reading when set; not needed in the main thread, which Ctrl-C reaches.
+    """
+    stopped = stopped or threading.Event()
     guess = max(LENGTH_BYTES, min(MOST_GUESSED, file.size // GUESSED_SHARE))
-    head = file.read(0, min(guess, file.size))
-    count = header_length(head[:LENGTH_BYTES], file.size, file.where)
+    head = file.read(0, min(guess, file.size), stopped)
+    try:
+        count = header_length(head[:LENGTH_BYTES], file.size, file.where)
+    except CheckpointError as lie:
+        raise published_lie(lie) from lie
     stop = LENGTH_BYTES + count
     if stop > len(head):
-        head += file.read(len(head), stop)
-    return parse_header(head[LENGTH_BYTES:stop], count, file.size, file.where)
+        head += file.read(len(head), stop, stopped)
+    try:
+        return parse_header(head[LENGTH_BYTES:stop], count, file.size, file.where)
+    except CheckpointError as lie:
+        raise published_lie(lie) from lie
 
 
 def _fetched(batches: Iterable[_Batch]) -> Iterator[torch.Tensor]:
     """The tensors of all batches in order, fetched ahead by several connections, but no further than `AHEAD` says."""
-    stopped = threading.Event()
-    pool = ThreadPoolExecutor(CONNECTIONS)
     pending: deque[tuple[_Batch, torch.Tensor, list[Future[None]]]] = deque()
     spare: list[torch.Tensor] = []
-    try:
+    with stoppable_pool(CONNECTIONS) as (pool, stopped):  # ends when all was read, enough was, or a piece failed
         for batch in batches:
             buffer = _buffer(batch.bytes, spare)
             pending.append((batch, buffer, _submit(pool, batch, buffer, stopped)))
@@ -237,9 +255,6 @@ def _fetched(batches: Iterable[_Batch]) -> Iterator[torch.Tensor]:
                 spare.append(pending.popleft()[1])
         while pending:
             yield from _finished(*pending.popleft())
-    finally:  # whether all was read, the reader has enough, or a piece failed
-        stopped.set()
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _buffer(count: int, spare: list[torch.Tensor]) -> torch.Tensor:

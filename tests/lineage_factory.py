@@ -1,7 +1,7 @@
 """Pairs of checkpoints in memory whose relation is planted: tuned, noised, permuted, pruned, widened, strangers."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,6 +137,32 @@ def order(d_m: int, layer: int, seed: int = 5) -> np.ndarray:
 def permuted(model: Model, seed: int = 5) -> Model:
     """Neurons of every layer in another order, the same for gate, up and down."""
     return each_layer(model, lambda layer, weights: weights[:, order(weights.shape[1], layer, seed)])
+
+
+def partial_order(d_m: int, layer: int, share: float, seed: int = 5) -> np.ndarray:
+    """An order of a layer that moves this share of its neurons, and no other one; two at least."""
+    rng = np.random.default_rng([seed, layer])
+    places = rng.choice(d_m, size=max(2, round(share * d_m)), replace=False)
+    indices = np.arange(d_m)
+    indices[places] = np.roll(places, 1)
+    return indices
+
+
+def reordered(model: Model, orders: Mapping[int, np.ndarray]) -> Model:
+    """The neurons of some layers in another order."""
+    return each_layer(model, lambda layer, weights: weights[:, orders[layer]] if layer in orders else weights)
+
+
+def emptied(model: Model, share: float, seed: int = 3) -> Model:
+    """A share of each layer's neurons, side by side, set to zero."""
+
+    def empty(layer: int, weights: torch.Tensor) -> torch.Tensor:
+        d_m = weights.shape[1]
+        first = int(np.random.default_rng([seed, layer]).integers(d_m - round(share * d_m) + 1))
+        weights[:, first : first + round(share * d_m)] = 0
+        return weights
+
+    return each_layer(model, empty)
 
 
 def survivors(d_m: int, share: float, layer: int, seed: int = 6) -> np.ndarray:

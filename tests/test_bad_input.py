@@ -99,7 +99,7 @@ def attention_missing(tensors: dict[str, torch.Tensor]) -> None:
         (fewer_layers_in_config, "1 layers", "model.layers.1.mlp"),
         (more_layers_in_config, "3 layers", "model.layers.2.mlp"),
         (other_width_in_config, "(32, 16)", "(24, 16)"),
-        (no_sizes_in_config, "intermediate_size", "TypeError"),
+        (no_sizes_in_config, "intermediate_size", "intermediate_size = None"),
         (config_is_no_json, "JSON in", "config.json"),
         (remote_code, "without code of its own", "modeling.Model"),
         (no_tokenizer, "a tokenizer", "tokenizer.json"),

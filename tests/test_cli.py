@@ -104,6 +104,7 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--weights-only"), "--weights-only alone"),
         (("compare", "a/b", "c/d", "--neurons", "list.csv"), "--neurons alone"),
         (("compare", "a/b", "c/d", "--stream"), "--stream"),
+        (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--limit", "20"), "--questions or --limit"),
     ],
 )
 def test_a_pair_that_is_not_named_and_options_that_stand_alone_are_refused(

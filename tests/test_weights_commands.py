@@ -153,17 +153,51 @@ def test_a_list_follows_its_neurons_into_a_shuffled_checkpoint(family: Family, l
     assert mapped == [(0, 3), (0, 17), (1, 40)]
 
 
+def test_drift_asks_for_lineage_where_neurons_are_not_where_they_were(family: Family) -> None:
+    """And then follows them, as `compare` does."""
+    plain = done("drift", family.base, family.child)
+    followed = done("drift", family.base, family.shuffled)
+    assert followed["lineage"]["verdict"] == "descendant, neurons permuted"
+    assert followed["mapping"]["method"] == "assignment"
+    assert followed["spread"]["up"] == pytest.approx(plain["spread"]["up"], rel=1e-9)
+
+
+def test_weights_are_compared_without_a_tokenizer(family: Family, here: Path) -> None:
+    bare = []
+    for folder in (family.base, family.child):
+        bare.append(here / f"bare-{folder.name}")
+        bare[-1].mkdir()
+        for name in ("config.json", "model.safetensors"):
+            (bare[-1] / name).write_bytes((folder / name).read_bytes())
+    assert done("drift", *bare)["spread"] == done("drift", family.base, family.child)["spread"]
+    lineage = done("lineage", *bare)["lineage"]
+    assert (lineage["verdict"], lineage["vocabulary_shared"]) == ("descendant", None)
+    assert "a tokenizer" in refused("compare", *bare, "--questions", here / "none.jsonl", code=2)[0]
+
+
 def test_strangers_keep_their_numbers_and_have_no_verdict(family: Family, listed: Path) -> None:
     summary = done("compare", family.base, family.stranger, "--weights-only", "--neurons", listed)
     assert summary["verdict"]["drift"] == "no power"
     assert "by position alone" in summary["drift"]["reason"]
     alone = done("drift", family.base, family.stranger)
-    assert "not each other's counterparts" in alone["verdict"]["overall"]
+    assert alone["lineage"]["verdict"] == "unrelated"
+    assert alone["verdict"]["overall"].startswith("Nothing can be said")
 
 
 def test_strangers_of_another_shape_are_refused(family: Family) -> None:
     assert "120 neurons" in refused("drift", family.base, family.wide_stranger, code=2)[1]
     assert done("lineage", family.base, family.wide_stranger)["lineage"]["verdict"] == "unrelated"
+
+
+def test_a_list_that_names_another_checkpoint_says_so(family: Family, here: Path) -> None:
+    neurons = {
+        "schema": 1,
+        "checkpoint": {"ref": "org/other", "digest": "0" * 64},
+        "neurons": [{"layer": 0, "index": 3}],
+    }
+    (here / "list.json").write_text(json.dumps(neurons), encoding="utf-8")
+    [note] = done("drift", family.base, family.child, "--neurons", here / "list.json")["notes"]
+    assert "org/other" in note
 
 
 @pytest.mark.parametrize("text", ["layer,index\n2,0\n", "layer,index\n0,96\n", "layer,index\n", "{}"])
@@ -231,6 +265,17 @@ def test_a_streamed_pair_is_the_same_pair_with_the_same_numbers(hub: Hub, family
     assert remote["base"]["ref"].startswith("org/base@")
     assert remote["bytes_received"] > 0
     assert not [path for path in (here / "cache").rglob("*") if path.name.endswith(".safetensors")]
+
+
+def test_a_list_costs_no_more_bytes_than_drift_itself(hub: Hub, listed: Path) -> None:
+    alone = done("drift", "org/base", "org/child", "--stream")["bytes_received"]
+    assert done("drift", "org/base", "org/child", "--stream", "--neurons", listed)["bytes_received"] == alone
+
+
+def test_what_was_streamed_is_recorded(hub: Hub) -> None:
+    done("drift", "org/base", "org/child", "--stream")
+    [(settings,)] = rows("select settings from run")
+    assert json.loads(settings)["streamed"] == ["base", "instruct"]
 
 
 def test_a_fetched_pair_is_also_the_same(hub: Hub, family: Family, here: Path) -> None:

@@ -47,10 +47,13 @@ class Size:
     """How many times the fallback."""
 
     def read(self, config: Mapping[str, Any]) -> int:
-        """The size; KeyError, TypeError or ValueError where config.json does not say it."""
-        if self.fallback is not None and config.get(self.key) is None:
-            return self.times * int(config[self.fallback])
-        return int(config[self.key])
+        """The size, a whole number from 1; KeyError, TypeError or ValueError where config.json does not say it."""
+        is_derived = self.fallback is not None and config.get(self.key) is None
+        key = self.fallback if self.fallback is not None and is_derived else self.key
+        value = config[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{key} = {value!r}"[:80])
+        return self.times * value if is_derived else value
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
         )
     family = known[model_type]
     layers, d_m, d = _sizes(family, config.get("text_config") or config)
+    _refuse_more_layers_than_tensors(layers, len(tensor_names))
     prefix = _prefix_on_disk(family, layers, tensor_names)
     _refuse_further_layers(prefix + family.layer.format(layer=layers), layers, tensor_names)
     return Layout(family, model_type, layers, d_m, d, prefix)
@@ -188,7 +192,7 @@ def _sizes(family: Family, config: Mapping[str, Any]) -> tuple[int, int, int]:
     except (KeyError, TypeError, ValueError) as error:
         keys = [size.key for size in family.sizes.values()]
         raise ArchitectureError(
-            f"{', '.join(keys[:-1])} and {keys[-1]} as whole numbers in config.json",
+            f"{', '.join(keys[:-1])} and {keys[-1]} as whole numbers from 1 in config.json",
             found=f"{type(error).__name__}: {error}",
             remedy="fetch the checkpoint again",
         ) from error
@@ -202,6 +206,16 @@ def _refuse_experts(model_type: str, tensor_names: Collection[str]) -> None:
             "a dense model, whose neurons are rows of one up-projection per layer",
             found=f"a mixture of experts ({model_type!r}) with {_sample(experts)}",
             remedy="choose a dense checkpoint; expert neurons have no per-layer index",
+        )
+
+
+def _refuse_more_layers_than_tensors(layers: int, tensors: int) -> None:
+    """Before names are looked up one by one: a config can claim more layers than there is time to look for."""
+    if layers > tensors:
+        raise ArchitectureError(
+            f"tensors of {layers:,} layers, as config.json says",
+            found=f"{tensors:,} tensors in all",
+            remedy="check that config.json belongs to these weights",
         )
 
 

@@ -28,7 +28,10 @@ Stream = Annotated[
     bool, typer.Option("--stream", help="Read checkpoints of the hub by range requests, and keep no file.")
 ]
 FamilyName = Annotated[
-    str | None, typer.Option("--family", metavar="NAME", help="A known pair, in place of BASE and INSTRUCT.")
+    str | None,
+    typer.Option(
+        "--family", metavar="NAME[:STAGE]", help="A known pair, or another stage of it, in place of BASE and INSTRUCT."
+    ),
 ]
 RunOption = Annotated[
     int | None, typer.Option("--run", metavar="ID", help="Run to show; the newest finished one if not given.")

@@ -91,6 +91,12 @@ def compare(
     """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
     pair = named_pair(base, instruct, family)
     _check_weights_options(neurons, weights_only=weights_only, stream=stream)
+    if weights_only and (questions or limit is not None):
+        raise InputError(
+            "no questions where no model is run",
+            found="--questions or --limit",
+            remedy="leave it or --weights-only out",
+        )
     if dry_run:
         show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
         return

@@ -20,7 +20,8 @@ from provenance.errors import InputError
 
 if TYPE_CHECKING:
     from provenance.estimates import Estimate
-    from provenance.plan import Plan, Problem, SidePlan
+    from provenance.plan import Plan
+    from provenance.plan_sides import Problem, SidePlan
 
 STOPPED = 2
 Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the forward passes.")]
@@ -76,7 +77,7 @@ def pull(
 
     named = _named(refs or [], family)
     if dry_run:
-        show_plan(named, (1000, 1000, 1), "float32", "cpu", as_json=as_json)
+        show_plan(named, (1000, 1000, 1), "float32", "cpu", as_json=as_json, compared=False)
         return
     pulled = fetch(named)
     if as_json:
@@ -101,7 +102,15 @@ def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
     return refs if family is None else pair_of(family)
 
 
-def show_plan(refs: Sequence[str], wanted: tuple[int, int, int], dtype: str, device: str, *, as_json: bool) -> None:
+def show_plan(
+    refs: Sequence[str],
+    wanted: tuple[int, int, int],
+    dtype: str,
+    device: str,
+    *,
+    as_json: bool,
+    compared: bool = True,
+) -> None:
     """Plan a job and print what came out; exit code 2 when something stops it.
 
     Args:
@@ -110,12 +119,14 @@ def show_plan(refs: Sequence[str], wanted: tuple[int, int, int], dtype: str, dev
         dtype: Of the forward passes.
         device: Of the forward passes.
         as_json: Print one JSON object in place of tables.
+        compared: Whether they are to be put side by side, and not only fetched.
     """
     from provenance.estimates import Workload
     from provenance.measure import measure
     from provenance.plan import make_plan
 
-    made = make_plan(refs, Workload(*wanted, item_bytes=4 if dtype == "float32" else 2), measure(dtype, device))
+    workload = Workload(*wanted, item_bytes=4 if dtype == "float32" else 2)
+    made = make_plan(refs, workload, measure(dtype, device), compared=compared)
     if as_json:
         typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -135,7 +146,11 @@ def _parts(made: "Plan") -> Iterator[Table | str]:
         yield _estimate(made.estimate, made.machine.available_bytes)
         yield escape("\n  ".join(("assuming", *made.estimate.assumptions)))
     yield from (escape(_problem(problem)) for problem in made.problems)
-    yield "this job cannot run as it is" if made.stops else "nothing is in the way"
+    yield "this job cannot run as it is" if made.stops else _way(len(made.problems))
+
+
+def _way(notes: int) -> str:
+    return "nothing is in the way" if not notes else f"nothing stops this job; {notes} to note, above"
 
 
 def _sides(made: "Plan") -> Table:
@@ -146,7 +161,8 @@ def _sides(made: "Plan") -> Table:
         "licence": [side.licence or "–" for side in made.sides],
         "files": [f"{len(side.files)}, {_size(side.bytes)}" for side in made.sides],
         "to fetch": [_size(side.missing_bytes) for side in made.sides],
-        "drift reads": [_drift(side) for side in made.sides],
+        "drift reads": [_size(side.size.drift_bytes) if side.size else "–" for side in made.sides],
+        "lineage reads": [_size(side.size.lineage_bytes) if side.size else "–" for side in made.sides],
         "parameters": [f"{side.size.parameters:,}" if side.size else "–" for side in made.sides],
         "neurons": [f"{side.size.neurons:,}" if side.size else "–" for side in made.sides],
     }
@@ -159,16 +175,16 @@ def _access(side: "SidePlan") -> str:
     return GATES[side.gate] if side.page or side.pinned is None else "on this machine"
 
 
-def _drift(side: "SidePlan") -> str:
-    return _size(side.size.drift_bytes) if side.size else "–"
-
-
 def _estimate(expected: "Estimate", available: int) -> Table:
     table = Table("job", "memory", "fetch", "compute", title=f"estimate; {_size(available)} of memory available",
                   title_justify="left")  # fmt: skip
-    drift = _size(expected.drift_memory_bytes)
-    table.add_row("drift, lineage --stream", drift, _time(expected.stream_s), _time(expected.drift_s))
-    table.add_row("drift, lineage after pull", drift, _time(expected.pull_s), _time(expected.drift_s))
+    weights = _size(expected.weights_memory_bytes)
+    for name, streamed, compute in (
+        ("drift", expected.drift_stream_s, expected.drift_s),
+        ("lineage", expected.lineage_stream_s, expected.lineage_s),
+    ):
+        table.add_row(f"{name} --stream", weights, _time(streamed), _time(compute))
+        table.add_row(f"{name} after pull", weights, _time(expected.pull_s), _time(compute))
     compare = _size(expected.compare_memory_bytes)
     table.add_row("compare", compare, _time(expected.pull_s), _time(expected.compare_s))
     return table

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
 Instruct = Annotated[
-    str | None, typer.Argument(metavar="INSTRUCT", help="The checkpoint tuned from BASE, or a LoRA adapter on it.")
+    str | None,
+    typer.Argument(
+        metavar="INSTRUCT", help="The checkpoint tuned from BASE, or (by weights alone) a LoRA adapter on it."
+    ),
 ]
 Neurons = Annotated[
     Path | None, typer.Option("--neurons", metavar="FILE", help="Neuron list of INSTRUCT: JSON, or CSV of layer,index.")
@@ -109,7 +112,7 @@ def run_weights(job: "WeightsJob", db: str, *, quiet: bool) -> dict[str, Any]:
         infos = (checkpoint_info(pair.base), checkpoint_info(pair.instruct))
         with Store.open(db) as store:
             run = store.begin_run(
-                job.command, job.key(pair, listed), *infos, job.recorded(listed), job.seed, versions()
+                job.command, job.key(pair, listed), *infos, job.settings(pair, listed), job.seed, versions()
             )
             try:
                 summary = _measured(job, pair, listed, clock, store, run)
@@ -123,7 +126,7 @@ def run_weights(job: "WeightsJob", db: str, *, quiet: bool) -> dict[str, Any]:
         "instruct": {"ref": infos[1].ref, "digest": infos[1].digest},
         "run": run,
         "bytes_received": pair.bytes_received,
-        "notes": list(pair.notes),
+        "notes": job.notes(pair, listed),
         "durations_ms": clock.durations_ms,
         "peak_memory_bytes": peak_memory_bytes(),
         "database": db,

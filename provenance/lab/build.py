@@ -17,6 +17,7 @@ import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.errors import InputError
+from provenance.files import writable_folder
 from provenance.lab.manifest import MANIFEST, SCHEMA, folder_digests, read_manifest
 from provenance.lab.recipes import RECIPES, Recipe
 from provenance.lab.tokenizer import make_tokenizer
@@ -43,12 +44,12 @@ def build(
         recipes: Name to recipe; the recorded ones by default.
 
     Raises:
-        InputError: A family without a recipe was asked for.
+        InputError: A family without a recipe was asked for, or the folder cannot be written.
     """
     unknown = [family for family in families if family not in recipes]
     if unknown:
         raise InputError("families with a recipe", found=repr(unknown), remedy=f"use some of: {', '.join(recipes)}")
-    out_dir.mkdir(parents=True, exist_ok=True)
+    writable_folder(out_dir)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=out_dir) as scratch, _threads(THREADS):
         built = {}
         for family in families:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from lineage_factory import (
     make_model,
     noised,
     order,
+    partial_order,
     permuted,
     pruned,
+    reordered,
     survivors,
     widened,
     with_layers,
@@ -22,6 +25,7 @@ from lineage_factory import (
 from analyses import alignment as module
 from analyses import joined_cosines
 from analyses.alignment import align, assign_layer, best_assignment, candidates
+from analyses.drift import measure_drift
 from analyses.lineage import lineage
 from analyses.results import Alignment
 
@@ -52,6 +56,59 @@ def test_a_permuted_tuned_and_noised_checkpoint_is_mapped_exactly(
     found = aligned(make_model(), noised(permuted(make_model()), share))
     assert (found.method, found.reason) == ("assignment", "")
     assert found.base_ids.tolist() == planted(lambda layer: order(48, layer), 3, 48)
+
+
+def recovered(base: Model, tuned: Model, orders: dict[int, np.ndarray]) -> Alignment:
+    """The alignment of a tuned checkpoint some of whose layers are in another order, checked with its drift."""
+    layers, (_, d_m, _) = len(base.layers), base.layers[0].shape
+    moved = reordered(tuned, orders)
+    found = aligned(base, moved)
+    truth = np.array(planted(lambda layer: orders.get(layer, np.arange(d_m)), layers, d_m))
+    assert (found.base_ids == truth).all()
+    plain = measure_drift(base.source(), tuned.source()).stability_rank[truth]
+    np.testing.assert_array_equal(measure_drift(base.source(), moved.source(), found.base_ids).stability_rank, plain)
+    assert (measure_drift(base.source(), moved.source()).stability_rank != plain).mean() > 0.1  # by index it is wrong
+    return found
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4])
+def test_partly_permuted_layers_are_mapped_and_measured_exactly(share: float) -> None:
+    """Far more neurons than are sampled."""
+    base = make_model(d_m=400)
+    orders = {layer: partial_order(400, layer, share) for layer in range(3)}
+    assert recovered(base, noised(base, 0.05), orders).method == "assignment"
+
+
+def test_three_permuted_layers_of_eight_are_mapped_and_measured_exactly() -> None:
+    base = make_model(layers=8)
+    orders = {layer: order(48, layer) for layer in (1, 4, 5)}
+    assert recovered(base, noised(base, 0.05), orders).method == "assignment"
+
+
+def test_only_layers_with_neurons_that_moved_are_assigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a layer that goes by index neurons drowned in noise keep theirs."""
+    base = make_model(layers=3)
+    tuned = noised(base, 0.05)
+    tuned.layers[2][:, 5] = make_model(seed=8).layers[0][:, 5]
+    assigned: list[int] = []
+
+    def watched(*args: Any) -> np.ndarray:
+        assigned.append(args[1])
+        return assign_layer(*args)
+
+    monkeypatch.setattr(module, "assign_layer", watched)
+    found = aligned(base, reordered(tuned, {1: partial_order(48, 1, 0.2)}))
+    assert assigned == [1]
+    assert found.base_ids.tolist()[2 * 48 + 5] == 2 * 48 + 5
+    assert (found.base_ids >= 0).all()
+
+
+def test_of_exact_copies_in_a_widened_checkpoint_one_is_mapped() -> None:
+    base = make_model()
+    twice = each_layer(base, lambda _, weights: torch.cat([weights, weights[:, :5]], dim=1))
+    found = aligned(base, twice).base_ids.reshape(3, 53)
+    assert ((found[:, :5] < 0) != (found[:, 48:] < 0)).all()
+    assert found[1][found[1] >= 0].size == np.unique(found[1][found[1] >= 0]).size == 48
 
 
 def test_a_checkpoint_far_from_its_base_is_mapped_in_part_and_nowhere_wrongly() -> None:

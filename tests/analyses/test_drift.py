@@ -169,6 +169,18 @@ def test_weights_that_are_not_finite_are_refused_by_name(
         measure_drift(*((bad, good) if side == "base" else (good, bad)))
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_weights_too_large_to_square_are_refused_for_what_they_are(
+    checkpoint: Make, changed: Make, mapped: bool
+) -> None:
+    """Finite numbers of a float64 file whose squares are not."""
+    good = changed(checkpoint(), lambda _, t: t.double())
+    bad = changed(good, lambda name, t: t.index_fill(1, torch.tensor([3]), 1e200) if name == "1.down" else t)
+    ids = np.arange(bad.layers * bad.d_m) if mapped else None
+    with pytest.raises(NonFiniteError, match=r"down weights of layer 1 \(instruct(.|\n)*weights up to 1e\+200"):
+        measure_drift(good, bad, ids)
+
+
 def test_quantised_weights_are_refused(checkpoint: Make, changed: Make) -> None:
     base = checkpoint()
     quantised = changed(base, lambda _, t: (t * 20).to(torch.int8))

@@ -16,10 +16,13 @@ from lineage_factory import (
     Model,
     Tensors,
     each_layer,
+    emptied,
     make_model,
     noised,
+    partial_order,
     permuted,
     pruned,
+    reordered,
     source,
     widened,
     with_layers,
@@ -69,6 +72,8 @@ def test_tuning_makes_a_descendant_whether_it_changes_little_or_as_much_as_there
     assert (result.self_match, result.found_in_base, result.found_in_instruct) == (1.0, 1.0, 1.0)
     assert result.share_identical_tensors == 0
     assert result.neurons_sampled == 3 * 64
+    assert result.moved == (0, 0, 0)
+    assert "another index" not in result.reason
     for cosine in result.median_cosine.values():
         assert cosine == pytest.approx(1 / math.sqrt(1 + share**2), abs=0.02)
 
@@ -95,7 +100,143 @@ def test_permuted_neurons_are_found_elsewhere(share: float) -> None:
     assert result.found_in_base > 0.9
     assert abs(result.median_cosine["up"]) < 0.2
     assert result.layer_of == (0, 1, 2)
-    assert "in layer" not in result.reason
+    assert "found at another index in layer (share): 0 (" in result.reason
+    assert min(result.moved) > 0.85
+    assert "no neurons of the base" not in result.reason
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.4])
+def test_partly_permuted_checkpoints_are_called_permuted_and_their_layers_named(share: float) -> None:
+    """Also where most neurons are at their own index."""
+    base = make_model(d_m=100)
+    orders = {layer: partial_order(100, layer, share) for layer in (0, 1)}
+    result = related(base, reordered(noised(base, 0.05), orders), sample=100)
+    assert result.verdict == "descendant, neurons permuted"
+    assert result.self_match == pytest.approx(1 - share * 2 / 3)
+    assert result.moved == pytest.approx((share, share, 0))
+    assert f"found at another index in layer (share): 0 ({share:.2g}), 1 ({share:.2g})" in result.reason
+    assert "2 (" not in result.reason.partition("(share)")[2].partition(", 1 (")[2]
+
+
+def test_one_layer_of_many_that_is_permuted_as_a_whole_is_enough() -> None:
+    base = make_model(layers=24)
+    result = related(base, reordered(base, {7: np.roll(np.arange(48), 1)}))
+    assert np.mean(result.moved) < 0.05
+    assert (result.verdict, result.moved[7]) == ("descendant, neurons permuted", 1)
+    single = related(base, reordered(base, {7: partial_order(48, 7, 0.1)}))
+    assert single.verdict == "descendant"
+    assert "found at another index in layer (share): 7 (0.1)" in single.reason
+
+
+def test_two_swapped_neurons_are_found_though_neither_was_sampled() -> None:
+    """All neurons are compared with those of the same index, and so the few that are elsewhere show."""
+    base = make_model(d_m=400)
+    for seed in range(3):
+        swapped = reordered(noised(base, 0.1), {1: partial_order(400, 1, 0, seed)})
+        result = related(base, swapped, sample=8)
+        assert result.verdict == "descendant"
+        assert result.moved[0] == result.moved[2] == 0
+        assert result.moved[1] > 0
+
+
+def test_a_swap_is_found_among_many_neurons_that_became_zeros() -> None:
+    """Neurons of zeros are not at their own index either, and not worth a look."""
+    base = make_model(d_m=400)
+    for seed in range(3):
+        tuned = reordered(base, {1: partial_order(400, 1, 0, seed)})
+        swapped = np.flatnonzero(partial_order(400, 1, 0, seed) != np.arange(400))
+        dead = np.setdiff1d(np.arange(0, 400, 2), swapped)
+        tuned.layers[1][:, dead] = 0
+        assert related(base, tuned, sample=8).moved[1] > 0
+        assert related(
+            base, each_layer(base, lambda _, w, dead=dead: w.index_fill(1, torch.from_numpy(dead), 0))
+        ).moved == (0, 0, 0)
+
+
+def test_clusters_of_near_copies_under_noise_are_no_permutation() -> None:
+    """Most neurons are nearest to a copy of theirs, and none of these is clearly it."""
+    base = make_model(d_m=48)
+    for weights in base.layers:
+        weights[:] = weights[:, :1].repeat(1, 48, 1) + 0.02 * weights
+    result = related(base, noised(base, 0.3))
+    assert result.self_match < 0.3
+    assert (result.verdict, result.moved) == ("descendant", (0, 0, 0))
+
+
+def test_near_copies_of_a_neuron_that_were_tuned_apart_are_not_elsewhere() -> None:
+    """Chance decides which of them is the nearest; exact copies in another order are elsewhere."""
+    base = make_model(d_m=40)
+    for weights in base.layers:
+        weights[:, 20:] = weights[:, :20] + 0.05 * weights[:, 20:]
+    result = related(base, noised(base, 0.2))
+    assert (result.verdict, result.moved) == ("descendant", (0, 0, 0))
+    assert result.self_match < 1
+    assert related(base, reordered(base, dict.fromkeys(range(3), np.roll(np.arange(40), 20)))).moved == (1, 1, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("share", [0.75, 0.95])
+def test_layers_that_are_mostly_zeros_are_not_lost(share: float, seed: int) -> None:
+    """Whichever side the zeros are on, and whether the sample meets another neuron or not."""
+    base = make_model(d_m=160)
+    empty, tuned = emptied(base, share, seed), emptied(noised(base, 0.1), share, seed)
+    for ours, theirs in ((empty, tuned), (base, tuned), (empty, noised(base, 0.1))):
+        result = related(ours, theirs, seed=seed, sample=16)
+        assert (result.verdict, result.layer_of, result.moved) == ("descendant", (0, 1, 2), (0, 0, 0))
+        assert max(result.found_in_base, result.found_in_instruct) == 1
+    strangers = related(empty, emptied(make_model(d_m=160, seed=9), share, seed), seed=seed, sample=16)
+    assert (strangers.verdict, strangers.layer_of) == ("unrelated", (None, None, None))
+
+
+def test_a_layer_of_nothing_but_zeros_in_both_is_in_its_place() -> None:
+    base = each_layer(make_model(), lambda layer, weights: weights * 0 if layer == 1 else weights)
+    tuned = each_layer(noised(base, 0.1), lambda layer, weights: weights * 0 if layer == 1 else weights)
+    result = related(base, tuned)
+    assert (result.verdict, result.layer_of, result.moved) == ("descendant", (0, 1, 2), (0, 0, 0))
+
+
+def test_layers_of_a_shortened_zero_heavy_checkpoint_are_followed() -> None:
+    """By the only neuron of a layer that is not zero."""
+    base = emptied(make_model(layers=5, d_m=32), 31 / 32)
+    assert related(base, with_layers(base, [1, 4])).layer_of == (1, 4)
+
+
+def test_the_reason_of_unrelated_models_names_layers_that_are_related() -> None:
+    base = make_model(layers=4)
+    result = related(base, renewed(base, [0, 1, 2]))
+    assert result.verdict == "unrelated"
+    assert result.reason.endswith("; yet neurons of the base are found in layer 3")
+
+
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight"])
+def test_weights_too_large_to_square_are_refused_for_what_they_are(name: str) -> None:
+    base = replace(make_model(), dtype=torch.float64)
+    large = base.tensors()
+    large[name].view(-1)[3] = 1e200
+    with pytest.raises(NonFiniteError, match=rf"{name} of the instruct checkpoint whose squares.*\n?.*1e\+200"):
+        lineage(base.source(), source(large, base.config), (None, None), ({}, {}))
+
+
+def test_neurons_whose_products_leave_float32_are_refused_and_not_called_unrelated() -> None:
+    base = replace(make_model(), dtype=torch.float64)
+    for factor, fits in ((1e15, True), (1e100, False)):
+        scaled = each_layer(base, lambda _, weights, by=factor: weights.double() * by)
+        if fits:
+            assert related(base, scaled).verdict == "descendant"
+        else:
+            with pytest.raises(NonFiniteError, match="norms up to 1e"):
+                related(base, scaled)
+
+
+def test_subnormal_neurons_beside_others_are_harmless() -> None:
+    """Weight decay leaves some; the inverse of their norm is no float32."""
+    base = make_model()
+    for weights in base.layers:
+        weights[:, 5] = 1e-44
+    result = related(base, noised(base, 0.0))
+    assert result.verdict == "same model"
+    assert np.isfinite(result.nearest_cosine)
+    assert result.moved == (0, 0, 0)
 
 
 @pytest.mark.parametrize("share", [0.75, 0.5, 0.25])
@@ -160,10 +301,13 @@ def test_two_seeds_are_unrelated(size: dict[str, Any]) -> None:
 
 
 def test_kept_embeddings_do_not_make_a_descendant() -> None:
-    """All layers initialised again around the tables of the base."""
+    """All layers initialised again around the tables of the base; the reason says what is shared."""
     base = make_model()
     result = related(base, renewed(base, [0, 1, 2]))
     assert result.verdict == "unrelated"
+    assert result.reason.endswith("; yet 8 of 17 tensors of the same shape are bit-identical")
+    strangers = related(base, make_model(seed=1)).reason
+    assert "; yet" not in strangers
     assert result.share_identical_tensors > 0.4
     (table,) = (row for row in result.tensors if row.kind == "embed_tokens")
     assert (table.identical_rows, table.rows, table.layer) == (50, 50, None)
@@ -182,7 +326,10 @@ def test_models_whose_neurons_cannot_be_compared_are_unrelated_in_these_words() 
     assert "model.layers.0.mlp.up_proj.weight" in result.only_base
     ungated = gpt_neox(make_model())
     other = lineage(make_model().source(), ungated, (None, None), ({}, {}))
-    assert other.reason == "their neurons cannot be compared: weights gate, up, down against up, down"
+    assert other.reason == (
+        "their neurons cannot be compared: weights gate, up, down against up, down"
+        "; yet 6 of 6 tensors of the same shape are bit-identical"
+    )
 
 
 def gpt_neox(model: Model) -> MlpWeights:

@@ -55,15 +55,36 @@ def test_a_duplicated_neuron_has_no_margin() -> None:
     assert found.margin[2] > 0.5
 
 
-def test_a_neuron_that_another_fits_better_has_a_negative_margin() -> None:
-    """By index, where lineage says so: the evidence against the single neuron is shown, not acted upon."""
+def test_an_index_whose_neuron_is_another_one_is_not_believed() -> None:
+    """By index alone; lineage sees that the two were swapped, and then they are assigned."""
     base = make_model(layers=1)
     swapped = Model((base.layers[0].clone(),), base.rest, base.attention)
     swapped.layers[0][:, [0, 1]] = base.layers[0][:, [1, 0]]
-    found = mapped(base, swapped, [0, 1, 2])
-    assert found.base_ids.tolist() == [0, 1, 2]
-    assert (found.margin[:2] < -0.5).all()
-    assert found.margin[2] > 0.5
+    alignment = Alignment("index", np.arange(48), "")
+    found = map_neurons(np.array([2, 0, 1]), alignment, base.source(), swapped.source())
+    assert found.base_ids.tolist() == [2, -1, -1]
+    assert np.isnan(found.similarity).tolist() == np.isnan(found.margin).tolist() == [False, True, True]
+    assert alignment.base_ids.tolist() == list(range(48))
+    assert mapped(base, swapped, [0, 1, 2]).base_ids.tolist() == [1, 0, 2]
+
+
+def test_a_neuron_that_another_fits_better_has_a_negative_margin() -> None:
+    """Where both pass for the same neuron, the evidence is shown and not acted upon."""
+    base, instruct = make_model(layers=1), make_model(layers=1)
+    instruct.layers[0][:, 0] += 1.2 * base.layers[0][:, 1]
+    alignment = Alignment("index", np.arange(48), "")
+    found = map_neurons(np.array([0, 2]), alignment, base.source(), instruct.source())
+    assert found.base_ids.tolist() == [0, 2]
+    assert found.similarity[0] > 0.5
+    assert found.margin[0] < 0 < found.margin[1]
+
+
+def test_a_neuron_drowned_in_noise_keeps_its_index() -> None:
+    """Nothing else is found for it."""
+    base = make_model(layers=1)
+    found = mapped(base, noised(base, 3.0), list(range(48)))
+    assert found.base_ids.tolist() == list(range(48))
+    assert found.similarity.max() < 0.5
 
 
 def test_neurons_without_a_counterpart_are_listed_and_not_guessed() -> None:

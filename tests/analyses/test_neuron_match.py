@@ -80,7 +80,15 @@ def test_a_layer_is_held_when_half_of_either_side_is_found() -> None:
     assert match([0.1, 0.1], [0.9, 0.2], [0.0]).held  # a widened layer
     assert match([0.0] * 3, [0.4] * 3, [0.7, 0.1]).held  # a pruned one, seen from the base
     assert not match([0.0] * 3, [0.4] * 3, [0.55, 0.55]).held
-    assert not match([], [], []).held
+    assert not match([0.4], [0.45], [0.4]).held
+    assert match([], [], []).held  # zeros in both
+    assert match([], [], [0.1]).held  # zeros say nothing against it
+
+
+def test_a_neuron_is_elsewhere_when_another_is_it_and_its_own_index_is_not() -> None:
+    """Not when nothing is found, nor when near copies are about as near."""
+    assert match([0.1, 0.9, 0.1], [0.9, 0.9, 0.4], []).elsewhere == 1
+    assert match([0.8, 0.97, 0.9999], [1.0, 0.98, 1.0], []).elsewhere == 2  # 0.03 against 0.02 is about as near
 
 
 def test_a_tie_within_rounding_counts_for_the_own_index() -> None:

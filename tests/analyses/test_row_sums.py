@@ -186,8 +186,19 @@ def test_damage_shows_in_the_sums(dtype: torch.dtype, neurons: str, value: float
         sums = summed(*sides, neurons, 8)
         damaged = ~np.isfinite(sums.aa + sums.bb)
         assert np.flatnonzero(damaged).tolist() == [4]
-        with pytest.raises(NonFiniteError, match="1 or more rows"):
-            check_finite(sums.aa + sums.bb, "something")
+        with pytest.raises(NonFiniteError, match="1 or more rows with NaN"):
+            check_finite(sums.aa + sums.bb, "something", lambda: a)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_weights_too_large_to_square_are_not_called_infinite(damaged: bool) -> None:
+    """Unless some of them are."""
+    a = normal((4, 5), 7).double()
+    a[1, 2] = -1e200
+    a[2, 2] = math.nan if damaged else 1.0
+    said = "rows with NaN or infinity" if damaged else r"weights up to 1e\+200"
+    with pytest.raises(NonFiniteError, match=said):
+        compare_rows(a, a)
 
 
 @pytest.mark.parametrize("neurons", ["rows", "columns"])

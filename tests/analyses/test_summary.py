@@ -38,6 +38,7 @@ LINEAGE = LineageResult(
     found_in_instruct=math.nan,
     neurons_sampled=8,
     layer_of=(0, None),
+    moved=(0.25, 0.0),
     same_tokenizer=True,
     vocabulary_shared=1.0,
     vocabulary_sizes=(300, 0),

@@ -51,7 +51,7 @@ def test_a_pair_that_does_not_fit_leads_the_sentence() -> None:
     ("relation", "problem", "k", "words"),
     [
         (None, "", 0, "Neurons were compared by position; no neuron list was given; no forward pass"),
-        ("descendant", "", 5, "Lineage by the weights: descendant; of the 5 neurons of the list: "),
+        ("descendant", "", 5, "Lineage by the weights: descendant; of the listed H-Neurons (k = 5): "),
         ("unrelated", "they are strangers", 5, "Nothing can be said about how far the neurons moved: they are"),
     ],
 )

@@ -140,6 +140,7 @@ def lineage_of(layers: int = LAYERS) -> LineageResult:
         found_in_instruct=0.98,
         neurons_sampled=64,
         layer_of=tuple(range(layers)),
+        moved=(0.0,) * layers,
         same_tokenizer=False,
         vocabulary_shared=0.996,
         vocabulary_sizes=(299, 300),

@@ -46,7 +46,16 @@ def test_a_run_without_a_forward_pass_is_the_same_run_there(server: str, url: st
     for address in (server, url):
         with Store.open(address) as store:
             stored_weights_run(store, pruned_weights_report())
-    for name in ("mapping", "unmapped", "alignment", "neuron-list", "lineage-tensors", "config-differences", "layers"):
+    for name in (
+        "mapping",
+        "unmapped",
+        "alignment",
+        "neuron-list",
+        "lineage-tensors",
+        "config-differences",
+        "layers",
+        "drift-by-layer",
+    ):
         ours, theirs = run_query(server, name, {"run": 2}), run_query(url, name, {"run": 1})
         assert [list(row) for row in ours.rows] == [list(row) for row in theirs.rows], name
         assert ours.rows

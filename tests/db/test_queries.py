@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from synthetic import (
     weights_report_of,
 )
 
+from db.base import Base
 from db.connect import database_url, reading_engine
 from db.export import as_json, as_table, encoded
 from db.queries import QUERIES, QueryResult, info, newest_run, run_query
@@ -90,6 +92,59 @@ def test_the_newest_finished_run_is_the_default(url: str) -> None:
     assert newest_run(url) == second
     assert [row["dataset"] for row in run_query(url, "transfer").records()] == ["other set"]
     assert [row["dataset"] for row in run_query(url, "transfer", {"run": "1"}).records()] == list(SETS)
+
+
+def test_a_query_without_run_is_about_the_newest_run_that_looked_into_its_subject(url: str) -> None:
+    """A later run of another kind does not hide results; a named run is taken as it is."""
+    with Store.open(url) as store:
+        full = stored_run(store, report_of())
+        moved = stored_weights_run(store, replace(weights_report_of(k=0), lineage=None))
+        related = stored_lineage_run(store, lineage_of())
+    assert newest_run(url) == related
+    for name, expected in (("transfer", full), ("probes", full), ("drift", moved), ("lineage", related)):
+        found = run_query(url, name).rows
+        assert found
+        assert found == run_query(url, name, {"run": expected}).rows
+    assert run_query(url, "transfer", {"run": related}).rows == ()
+    assert run_query(url, "run").records()[0]["run"] == related
+
+
+def test_where_no_run_looked_into_it_a_query_is_empty_and_no_error(url: str) -> None:
+    with Store.open(url) as store:
+        stored_lineage_run(store, lineage_of())
+    assert run_query(url, "transfer").rows == ()
+
+
+def test_the_subject_of_a_query_is_a_table_of_runs() -> None:
+    for query in QUERIES.values():
+        assert not query.subject or "run_id" in Base.metadata.tables[query.subject].c
+        assert not query.subject or ":run" in query.sql
+
+
+@pytest.mark.parametrize("per_layer", [2, 19, 20, 21, 64])
+def test_drift_by_layer_holds_numbers_of_the_sample_at_its_percentiles(url: str, per_layer: int) -> None:
+    report = report_of(per_layer=per_layer, layers=6)
+    with Store.open(url) as store:
+        stored_run(store, report)
+    found = run_query(url, "drift-by-layer").records()
+    assert [(row["kind"], row["layer"]) for row in found] == [
+        (kind, layer) for kind in ("gate", "up", "down") for layer in range(6)
+    ]
+    for row in found:
+        deltas = getattr(report.neuron_drift, f"delta_{row['kind']}").reshape(6, per_layer)[row["layer"]]
+        expected = np.quantile(deltas, [0.05, 0.5, 0.95], method="inverted_cdf").tolist()
+        assert [row["delta_low"], row["delta_median"], row["delta_high"]] == expected
+        assert row["neurons"] == per_layer
+
+
+def test_drift_by_layer_leaves_out_neurons_without_counterpart(url: str) -> None:
+    report = pruned_weights_report()
+    with Store.open(url) as store:
+        stored_weights_run(store, report)
+    compared = np.isfinite(report.neuron_drift.delta_up).reshape(-1, PER_LAYER).sum(axis=1)
+    found = {row["layer"]: row["neurons"] for row in run_query(url, "drift-by-layer").records() if row["kind"] == "up"}
+    assert found == {layer: n for layer, n in enumerate(compared.tolist()) if n}
+    assert 1 not in found
 
 
 def test_without_a_finished_run_there_is_nothing_to_default_to(url: str) -> None:

@@ -120,6 +120,14 @@ def test_lineage_keeps_its_reason_shares_and_vocabularies(store: Store) -> None:
     assert words == [{"claim": "overall", "words": f"Descendant: {lineage.reason}"}]
 
 
+def test_a_share_of_nothing_is_null(store: Store) -> None:
+    stored_lineage_run(store, replace(lineage_of(), neurons_sampled=0, tensors_compared=0))
+    found = rows(store, "SELECT * FROM lineage")[0]
+    names = ("share_identical_tensors", "self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
+    assert {found[name] for name in names} == {None}
+    assert found["vocabulary_shared"] == 0.996
+
+
 def test_a_cosine_that_is_not_defined_is_null(store: Store) -> None:
     stored_lineage_run(store, lineage_of())
     found = rows(store, "SELECT kind, cosine_low, cosine_high FROM lineage_tensor WHERE cosine_median IS NULL")

@@ -66,7 +66,8 @@ def test_drawing_needs_no_torch() -> None:
 def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(finished: str, tmp_path: Path) -> None:
     paths = draw(finished, None, tmp_path / "new" / "folder")
     names = {path.name for path in paths}
-    for name in GALLERY:
+    assert {path.stem for path in paths if path.suffix == ".png"} == set(GALLERY) - {"figure_drift"}
+    for name in sorted(set(GALLERY) - {"figure_drift"}):  # that one stands where the lineage figure has no neurons
         assert {f"{name}.{form}" for form in ("pdf", "svg", "png", "csv", "txt", "tex")} <= names
     assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
     assert all(path.stat().st_size > 0 for path in paths)
@@ -146,7 +147,9 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
         (weights_report_of(), ["figure_4b", "figure_lineage"]),
         (weights_report_of(k=0), ["figure_lineage"]),
         (lineage_of(), ["figure_lineage"]),
-        (replace(lineage_of(), tensors=()), []),
+        (replace(weights_report_of(k=0), lineage=None), ["figure_drift"]),
+        (replace(weights_report_of(), lineage=None), ["figure_4b", "figure_drift"]),
+        (pruned_weights_report(), ["figure_4b", "figure_lineage", "figure_drift"]),
     ],
 )
 def test_a_run_has_the_figures_of_what_it_looked_at(
@@ -154,6 +157,14 @@ def test_a_run_has_the_figures_of_what_it_looked_at(
 ) -> None:
     paths = draw(stored(results), None, tmp_path / "out")
     assert [path.stem for path in paths if path.suffix == ".png"] == names
+
+
+def test_a_run_with_nothing_to_draw_is_bad_input_and_no_folder_is_made(stored: Any, tmp_path: Path) -> None:
+    url = stored(replace(lineage_of(), tensors=()))
+    assert drawn(url) == []
+    with pytest.raises(InputError, match="run 1, of a pair that has no rows to compare"):
+        draw(url, None, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_caption_of_a_list_says_where_it_is_from_and_that_no_model_was_run(stored: Any) -> None:
@@ -166,7 +177,7 @@ def test_the_caption_of_a_list_says_where_it_is_from_and_that_no_model_was_run(s
 
 def test_the_caption_counts_neurons_that_have_no_counterpart(stored: Any) -> None:
     report = pruned_weights_report()
-    figure, _ = drawn(stored(report))
+    figure = drawn(stored(report))[0]
     words = " ".join(figure.caption)
     missing = report.alignment.unmapped.size
     assert f"all {64 - missing} neurons with a counterpart in the base (dashed; {missing} others have none)" in words
@@ -191,6 +202,59 @@ def test_the_lineage_caption_gives_n_range_identical_rows_and_floor(stored: Any)
     assert "In the table only: input_layernorm, embed_tokens, lm_head." in words
     assert "Lineage: descendant: 100 % of 64 sampled neurons are found at their own index." in words
     assert "dashed" not in drawn(stored(lineage_of()))[0].caption[0]
+
+
+def test_the_drift_caption_and_table_give_n_range_and_how_neurons_were_matched(stored: Any) -> None:
+    report = pruned_weights_report()
+    figure = drawn(stored(report))[-1]
+    compared = int((report.alignment.base_ids >= 0).sum())
+    missing = report.alignment.unmapped.size
+    assert "its counterpart in the base, found by its weights" in figure.caption[0]
+    assert f"{missing} neurons have no counterpart and are left out." in figure.caption[0]
+    assert figure.caption[2].startswith(f"up: n = {compared} neurons in 3 layers, median 1 − cosine ")
+    assert [row[:3] for row in figure.spec.table(figure.parts).rows] == [
+        (kind, str(compared), "3") for kind in ("gate", "up", "down")
+    ]
+
+
+def test_a_lineage_figure_of_permuted_neurons_says_that_its_mlp_panels_are_about_order(stored: Any) -> None:
+    """In the caption and in the table, without the sentence on unrelated models that would read like a verdict."""
+    figure = drawn(stored(replace(lineage_of(), verdict="descendant, neurons permuted")))[0]
+    for words in (figure.caption[0], figure.spec.table(figure.parts).caption):
+        assert "compared with the row of the same index, but the neurons of this pair were permuted" in words
+        assert "mapped by assignment" in words
+        assert "Two unrelated models" not in words
+
+
+def test_a_lineage_figure_of_a_pruned_pair_says_why_panels_are_missing(stored: Any) -> None:
+    lineage = lineage_of()
+    others = tuple(tensor for tensor in lineage.tensors if tensor.kind not in ("gate", "up", "down"))
+    figure = drawn(stored(replace(lineage, verdict="descendant, pruned or widened", tensors=others)))[0]
+    for words in (figure.caption[0], figure.spec.table(figure.parts).caption):
+        assert "gate, up and down have no panels" in words
+        assert "different numbers of neurons" in words
+
+
+def test_a_rank_that_rests_on_position_alone_is_not_shown_like_a_result(stored: Any, tmp_path: Path) -> None:
+    report = weights_report_of()
+    reason = "the two checkpoints are not related by their weights (1 % & nothing)"
+    url = stored(replace(report, alignment=replace(report.alignment, reason=reason)))
+    figure = drawn(url)[0]
+    said = figure.figure.axes[0].get_legend().get_title().get_text()
+    assert said == "k = 6: no power,\nneurons not matched,\ncompared by position only"
+    assert f"Not to be trusted, neurons were compared by position only: {reason}." in figure.caption[0]
+    draw(url, None, tmp_path)
+    assert r"not related by their weights (1 \% \& nothing)" in (tmp_path / "figure_4b.tex").read_text()
+
+
+def test_the_source_of_a_list_is_in_caption_and_table_with_special_characters_escaped(
+    stored: Any, tmp_path: Path
+) -> None:
+    source = "my_list.csv (41 of 60, those of positive weight; 100 %)"
+    draw(stored(replace(weights_report_of(), source=source)), None, tmp_path)
+    assert source in (tmp_path / "figure_4b.txt").read_text()
+    tex = (tmp_path / "figure_4b.tex").read_text()
+    assert r"my\_list.csv (41 of 60, those of positive weight; 100 \%)" in tex
 
 
 def test_tables_are_booktabs_with_special_characters_escaped(stored: Any, tmp_path: Path) -> None:

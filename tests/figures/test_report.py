@@ -187,6 +187,51 @@ def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_give
     assert "H-Neurons, k" not in text
 
 
+@pytest.mark.parametrize("k", [0, 6])
+def test_a_run_that_did_not_ask_for_lineage_has_a_report_without_it(stored: Any, k: int) -> None:
+    html = report_html(stored(replace(weights_report_of(k=k), lineage=None)))
+    text, titles = texts_and_titles(html)
+    listed = ["Mapping", "H-Neurons"] if k else []
+    assert titles == [
+        "Figures", "Parameter evolution", *listed, "Drift by layer", "Method in short", "Settings and provenance",
+    ]  # fmt: skip
+    assert "looks up a sample" not in text
+    assert 'id="figure_drift"' in html
+
+
+def test_what_could_not_be_compared_has_no_number(stored: Any) -> None:
+    """Neither as a share of nothing nor as a row of dashes."""
+    nothing = {"self_match": 0.0, "nearest_cosine": 0.0, "found_in_base": 0.0, "found_in_instruct": 0.0}
+    lineage = replace(
+        lineage_of(), **nothing, neurons_sampled=0, tensors_compared=0, median_cosine={}, share_identical_tensors=0.0,
+        layer_of=(None,) * 4, verdict="unrelated", reason="their neurons cannot be compared: hidden size 8 against 16",
+    )  # fmt: skip
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", report_html(stored(lineage)))
+    assert "unrelated" in cells
+    assert not [cell for cell in cells if cell.endswith("of 0") or "nearest neighbour" in cell]
+    assert not [cell for cell in cells if "–, –" in cell]
+
+
+def test_the_source_of_a_list_is_text_and_never_markup(stored: Any) -> None:
+    bad = "<script>x</script>.csv (41 of 60, those of positive weight)"
+    page = parsed(report_html(stored(replace(weights_report_of(), source=bad))))
+    assert "script" not in page.tags
+    assert " ".join(page.texts).count(bad) >= 2
+
+
+def test_a_mapping_without_margins_says_so(stored: Any) -> None:
+    report = weights_report_of()
+    none = replace(report.mapped, margin=np.full(report.h_neurons.size, np.nan))
+    text, _ = texts_and_titles(report_html(stored(replace(report, mapped=none, lineage=None))))
+    assert "so there is no margin" in text
+    assert "negative where another is nearer" not in text
+
+
+def test_weights_of_permuted_neurons_come_with_a_warning(stored: Any) -> None:
+    html = report_html(stored(replace(lineage_of(), verdict="descendant, neurons permuted")))
+    assert "the neurons of this pair were permuted or left out" in html
+
+
 def test_the_report_of_a_lineage_run_has_the_evidence_alone(stored: Any) -> None:
     text, titles = texts_and_titles(report_html(stored(lineage_of())))
     assert titles == [
@@ -252,7 +297,8 @@ def test_a_run_of_an_older_version_has_a_report_without_what_it_did_not_store(tm
     html = report_html(url)
     _, titles = texts_and_titles(html)
     assert titles == ["Figures", *(title for title in TITLES if title not in NEW)]
-    assert parsed(html).tags.count("svg") == 2
+    assert parsed(html).tags.count("svg") == 3
+    assert 'id="figure_lineage"' not in html
     assert "None and None" not in html
 
 

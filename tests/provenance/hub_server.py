@@ -111,7 +111,7 @@ def hub_and_client(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Hu
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no-token"))
         monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
-        monkeypatch.setattr("provenance.http_ranges.pause", lambda *_: None)
+        monkeypatch.setattr("provenance.patience.pause", lambda *_: None)
         yield hub
         close_session()
 

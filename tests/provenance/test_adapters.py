@@ -427,23 +427,26 @@ def in_integers(tensors: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        (without_b, f"{UP}.lora_A.weight' without its other half"),
-        (half_an_embedding, "lora_embedding_A' without its other half"),
         (narrower, f"an update of shape (24, 8) for '{UP}.weight' of shape (24, 16)"),
-        (of_other_rank, f"A of shape (3, 16) and B of shape (24, 3) for '{UP}' of rank 2"),
         (deeper, "no tensor of this base for 'base_model.model.model.layers.7.mlp.up_proj.lora_A.weight'"),
         (of_a_vision_tower, "no tensor of this base for 'base_model.model.model.vision_tower."),
-        (twice, f"both 'layers.1.mlp.up_proj' and '{UP}' for '{UP}.weight'"),
         (with_magnitudes, "no tensor of this base for 'base_model.model.model.layers.1.mlp.up_proj.lora_magnitude"),
         (with_a_whole_norm, "no tensor of this base for 'base_model.model.model.norm.weight'"),
         (with_an_odd_embedding, "'base_model.model.model.embed_tokens.weight' of shape (9, 8)"),
-        (in_integers, "of dtype I8"),
     ],
 )
 def test_an_adapter_that_does_not_fit_names_what_does_not(
     tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], None], found: str
 ) -> None:
     """And the base that it was trained on."""
+    error = refused(tmp_path, spoil)
+    assert found in error.found
+    assert "adapter_config.json names 'org/parent'" in error.remedy
+    assert "damaged" not in str(error)
+
+
+def refused(tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], None]) -> CheckpointError:
+    """The error of a spoilt adapter on its base."""
     base = Memory(
         {
             f"{UP}.weight": torch.randn(24, 16),
@@ -455,8 +458,32 @@ def test_an_adapter_that_does_not_fit_names_what_does_not(
     spoil(tensors)
     with pytest.raises(CheckpointError) as caught:
         MergedShards(base, write_adapter(tmp_path, tensors))
-    assert found in caught.value.found
-    assert "adapter_config.json names 'org/parent'" in caught.value.remedy
+    return caught.value
+
+
+def half_of_a_stranger(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.layers.7.mlp.up_proj.lora_A.weight"] = torch.ones(2, 16)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (without_b, f"{UP}.lora_A.weight' without its other half"),
+        (half_an_embedding, "lora_embedding_A' without its other half"),
+        (half_of_a_stranger, "layers.7.mlp.up_proj.lora_A.weight' without its other half"),
+        (of_other_rank, f"A of shape (3, 16) and B of shape (24, 3) for '{UP}' of rank 2"),
+        (twice, f"both 'layers.1.mlp.up_proj' and '{UP}' for '{UP}.weight'"),
+        (in_integers, "of dtype I8"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_itself_is_damaged(
+    tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], None], found: str
+) -> None:
+    """No other base would help, so none is asked for."""
+    error = refused(tmp_path, spoil)
+    assert "a damaged or inconsistent adapter" in error.found
+    assert found in error.found
+    assert "base" not in error.wanted + error.remedy
 
 
 def test_a_quantised_base_is_refused(tmp_path: Path) -> None:
@@ -571,11 +598,27 @@ def test_an_adapted_side_has_the_bases_config_and_the_adapters_name(tiny_llama: 
     assert (side.checkpoint.ref, side.checkpoint.folder, side.checkpoint.config) == (ref, tmp_path, base.config)
     assert side.tokenizer_folder == tiny_llama
     assert (side.base_name, side.is_base_named) == ("org/parent", False)
+    assert "'org/parent'" in side.note
+    assert "assumed by merging, not tested" in side.note
     make_tokenizer().save_pretrained(tmp_path)
     write_adapter(tmp_path, on_llama(), base_model_name_or_path=f"/elsewhere/{tiny_llama.name.upper()}/")
     side = adapted(base, Shards(tiny_llama), ref, tmp_path)
     assert side.tokenizer_folder == tmp_path
-    assert side.is_base_named
+    assert (side.is_base_named, side.note) == (True, "")
+
+
+@pytest.mark.parametrize("nobody", [None, ""])
+def test_an_adapter_that_names_no_base_is_put_on_one_with_a_note(
+    tiny_llama: Path, tmp_path: Path, nobody: str | None
+) -> None:
+    """Any base of its shape would do, so that it descends from this one is nobody's word."""
+    base = resolve(CheckpointRef.parse(str(tiny_llama)))
+    folder = write_adapter(tmp_path, on_llama(), base_model_name_or_path=nobody)
+    side = adapted(base, Shards(tiny_llama), CheckpointRef.parse(str(tmp_path)), folder)
+    assert (side.base_name, side.is_base_named) == (None, False)
+    assert "does not say which base" in side.note
+    assert "assumed by merging, not tested" in side.note
+    assert str(tiny_llama) in side.note
 
 
 @pytest.mark.real

@@ -168,6 +168,14 @@ def test_an_unknown_model_type_lists_what_is_known_and_what_was_found() -> None:
         ({"hidden_size": 17}, r"\(24, 16\)"),
         ({"hidden_size": "wide"}, "hidden_size"),
         ({"num_hidden_layers": None}, "num_hidden_layers"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers = -1"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers = 0"),
+        ({"num_hidden_layers": 2.7}, r"num_hidden_layers = 2\.7"),
+        ({"num_hidden_layers": "2"}, "num_hidden_layers = '2'"),
+        ({"num_hidden_layers": True}, "num_hidden_layers = True"),
+        ({"num_hidden_layers": 10**15}, "tensors of 1,000,000,000,000,000 layers"),
+        ({"intermediate_size": -24}, "intermediate_size = -24"),
+        ({"hidden_size": 16.0}, r"hidden_size = 16\.0"),
     ],
 )
 def test_a_config_that_does_not_fit_its_weights_is_refused(
@@ -186,6 +194,12 @@ def test_a_size_may_follow_from_another(change: dict[str, int | None], d_m: int)
     names = [f"h.0.mlp.{name}.weight" for name in ("c_fc", "c_proj")]
     layout = layout_of({"model_type": "gpt2", "n_layer": 1, "n_embd": 16} | change, names)
     assert layout.d_m == d_m
+
+
+def test_a_size_that_another_follows_from_is_checked_too() -> None:
+    """GPT-2's neurons per layer come from its hidden size, which is not a negative number."""
+    with pytest.raises(ArchitectureError, match="n_embd = -16"):
+        layout_of({"model_type": "gpt2", "n_layer": 1, "n_embd": -16}, ["h.0.mlp.c_fc.weight"])
 
 
 def test_a_size_that_nothing_gives_is_named() -> None:

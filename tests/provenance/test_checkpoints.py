@@ -15,6 +15,7 @@ from provenance.checkpoints import (
     check_shard,
     content_digest,
     inspect,
+    require_tokenizer,
     resolve,
     weight_files,
     weight_names,
@@ -289,10 +290,6 @@ def lfs_pointer(folder: Path) -> None:
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
 
 
-def no_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-
-
 @pytest.mark.parametrize(
     ("spoil", "wanted", "found", "remedy"),
     [
@@ -320,7 +317,6 @@ def no_tokenizer(folder: Path) -> None:
         (empty_shard, "model.safetensors", "0 bytes", "fetch it again"),
         (no_header, "model.safetensors", "no safetensors header", "fetch it again"),
         (lfs_pointer, "model.safetensors", "a git-lfs pointer", "git lfs pull"),
-        (no_tokenizer, "a tokenizer in", "none of tokenizer.json", "copy the tokenizer files"),
     ],
 )
 def test_unfit_folders_are_refused(
@@ -358,3 +354,12 @@ def test_an_unreadable_file_is_an_error_of_the_checkpoint(folder: Path, monkeypa
     assert "readable" in caught.value.wanted
     assert "Permission denied" in caught.value.found
     assert "permissions" in caught.value.remedy
+
+
+def test_a_tokenizer_is_asked_for_only_where_text_is_needed(folder: Path) -> None:
+    """Weights can be compared without one."""
+    require_tokenizer(folder)
+    (folder / "tokenizer.json").unlink()
+    inspect(folder)
+    with pytest.raises(CheckpointError, match=r"none of tokenizer\.json"):
+        require_tokenizer(folder)

@@ -1,17 +1,24 @@
 """Estimates follow from their assumptions, and the measurement of this machine is one of products and passes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from provenance import estimates
 from provenance.errors import InputError
-from provenance.estimates import Size, Workload, captured_bytes, estimate
+from provenance.estimates import Size, Traffic, Workload, captured_bytes, estimate
 from provenance.features import Features
 from provenance.measure import Machine, available_bytes, measure
 
-MACHINE = Machine("cpu", "float32", flops_per_s=1e9, memory_bytes_per_s=1e9, available_bytes=10**9)
-SIZE = Size(parameters=1000, neurons=48, kinds=3, drift_bytes=4 * 3 * 48 * 16)
+MACHINE = Machine(
+    "cpu", "float32", flops_per_s=1e9, memory_bytes_per_s=1e9, hash_bytes_per_s=1e8, available_bytes=10**9
+)
+KINDS = ("gate", "up", "down")
+SIZE = Size(
+    parameters=1000, neurons=48, width=16, kinds=KINDS, drift_bytes=4 * 3 * 48 * 16, lineage_bytes=4 * 3 * 48 * 16 + 999
+)
 
 
 def test_captures_take_what_features_take() -> None:
@@ -39,21 +46,40 @@ def test_tokens_counted_one_by_one() -> None:
 def test_time_and_memory_grow_with_their_causes() -> None:
     """Twice the parameters take twice the compute, half the bytes a number half the model, and a pull its bytes."""
     work = Workload()
-    one = estimate([SIZE], 10**6, 10**5, work, MACHINE)
-    two = estimate([SIZE, SIZE], 10**6, 10**5, work, MACHINE)
+    one = estimate([SIZE], Traffic(10**6, 10**4, 10**5), work, MACHINE)
+    two = estimate([SIZE, SIZE], Traffic(10**6, 10**4, 10**5), work, MACHINE)
     assert two.compare_s == 2 * one.compare_s == pytest.approx(2 * 2 * 1000 * work.tokens / 1e9)
     assert two.drift_s == 2 * one.drift_s
-    assert (one.pull_s, one.stream_s) == (10**6 / estimates.NETWORK_BYTES_PER_S, 10**5 / estimates.NETWORK_BYTES_PER_S)
-    half = estimate([SIZE], 0, 0, Workload(item_bytes=2), MACHINE)
+    assert one.lineage_s / one.drift_s == pytest.approx(SIZE.lineage_bytes / SIZE.drift_bytes)
+    times = [one.pull_s, one.drift_stream_s, one.lineage_stream_s]
+    assert times == [count / estimates.NETWORK_BYTES_PER_S for count in (10**6, 10**4, 10**5)]
+    half = estimate([SIZE], Traffic(), Workload(item_bytes=2), MACHINE)
     assert one.compare_memory_bytes - half.compare_memory_bytes == 2 * SIZE.parameters
     assert any("1 GFLOP/s" in line for line in one.assumptions)
 
 
 def test_streaming_does_not_grow_with_the_checkpoint() -> None:
     """However many bytes drift reads, its memory is that of blocks and of sums per neuron."""
-    huge = Size(parameters=7 * 10**10, neurons=48, kinds=3, drift_bytes=10**11)
-    taken = estimate([huge, huge], 0, 0, Workload(), MACHINE).drift_memory_bytes
+    huge = Size(7 * 10**10, neurons=48, width=16, kinds=KINDS, drift_bytes=10**11, lineage_bytes=2 * 10**11)
+    taken = estimate([huge, huge], Traffic(), Workload(), MACHINE).weights_memory_bytes
     assert taken < 600e6
+
+
+def test_hashing_weights_of_this_machine_takes_its_time() -> None:
+    """At the measured rate, in every job; weights that nobody hashes take none."""
+    without, with_hash = (estimate([SIZE], Traffic(hashed_bytes=count), Workload(), MACHINE) for count in (0, 10**9))
+    assert (without.hash_s, with_hash.hash_s) == (0, 10**9 / 1e8)
+    for job in ("drift_s", "lineage_s", "compare_s"):
+        assert getattr(with_hash, job) == pytest.approx(getattr(without, job) + 10)
+    assert any("SHA-256" in line for line in with_hash.assumptions)
+
+
+def test_the_assumptions_say_how_often_weights_are_read() -> None:
+    """Streaming all of `compare --weights-only` fetches more than a pull would, and a user has to know."""
+    lines = [line for line in estimate([SIZE], Traffic(), Workload(), MACHINE).assumptions if "--weights-only" in line]
+    assert len(lines) == 1
+    assert "3 times" in lines[0]
+    assert "--stream" in lines[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -62,17 +88,43 @@ def test_a_measurement_of_this_machine(dtype: str) -> None:
     measured = measure(dtype, "cpu")
     assert 1e6 < measured.flops_per_s < 1e15
     assert 1e6 < measured.memory_bytes_per_s < 1e13
+    assert 1e6 < measured.hash_bytes_per_s < 1e12
     assert 0 < measured.available_bytes < 1e14
     assert (measured.device, measured.dtype) == ("cpu", dtype)
 
 
-def test_memory_without_a_list_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_memory_without_a_list_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the system does not say what is available, what is built in counts, which is no less."""
-    from pathlib import Path
-
+    monkeypatch.setattr("provenance.measure.OWN_CGROUPS", tmp_path / "none")
     available = available_bytes()
-    monkeypatch.setattr("provenance.measure.MEMINFO", Path(str(tmp_path)) / "none")
+    monkeypatch.setattr("provenance.measure.MEMINFO", tmp_path / "none")
     assert available_bytes() >= available
+
+
+LIMIT, USED, CACHE = 10**8, 6 * 10**7, 10**7
+
+
+@pytest.mark.parametrize("where", ["job/inner", "job", "."])
+@pytest.mark.parametrize("version", [1, 2])
+def test_limits_of_a_container_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int, where: str) -> None:
+    """What the limit leaves, on whichever level it is set; what files occupy in memory can be dropped."""
+    names = {1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+             2: ("memory.max", "memory.current", "inactive_file")}[version]  # fmt: skip
+    root = tmp_path / "memory" if version == 1 else tmp_path
+    for level in (".", "job", "job/inner"):
+        folder = root / level
+        folder.mkdir(exist_ok=True, parents=True)
+        no_limit = "max" if version == 2 else str(2**63 - 4096)
+        (folder / names[0]).write_text(f"{LIMIT if level == where else no_limit}\n")
+        (folder / names[1]).write_text(f"{USED}\n")
+        (folder / "memory.stat").write_text(f"active_file 5\n{names[2]} {CACHE}\n")
+    own = tmp_path / "own"
+    own.write_text("9:cpu:/elsewhere\n4:memory:/job/inner\n" if version == 1 else "0::/job/inner\n")
+    monkeypatch.setattr("provenance.measure.CGROUPS", tmp_path)
+    monkeypatch.setattr("provenance.measure.OWN_CGROUPS", own)
+    assert available_bytes() == LIMIT - USED + CACHE
+    own.write_text("")
+    assert available_bytes() > LIMIT
 
 
 @pytest.mark.parametrize(("dtype", "device"), [("float31", "cpu"), ("int8", "cpu"), ("Tensor", "cpu"),

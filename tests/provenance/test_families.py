@@ -63,7 +63,7 @@ def test_lab_families_name_what_ships() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("gema-3-4b", "gemma-3-4b"), ("Llama-3.1-8B", "llama-3.1-8b"), ("olmo-2", "olmo-2-1b")]
+    ("typed", "meant"), [("gema-3-4b", "gemma-3-4b"), ("Llama-3.1-7B", "llama-3.1-8b"), ("olmo-2", "olmo-2-1b")]
 )
 def test_a_mistyped_name_gets_the_near_one(typed: str, meant: str) -> None:
     """An unknown name is echoed, with names that are written alike."""
@@ -84,6 +84,42 @@ def test_a_timeline_has_no_pair() -> None:
     """Pre-training checkpoints only: the error says how to name two of them."""
     with pytest.raises(InputError) as caught:
         pair_of("pythia-70m")
+    assert "EleutherAI/pythia-70m@step0 EleutherAI/pythia-70m@step143000" in caught.value.remedy
+
+
+@pytest.mark.parametrize("typed", ["Llama-3.1-8B", " llama-3.1-8b ", "LLAMA-3.1-8B\t"])
+def test_case_and_stray_spaces_are_no_mistake(typed: str) -> None:
+    """A name copied from somewhere else is the same name."""
+    assert family(typed).name == "llama-3.1-8b"
+    assert pair_of(typed) == PAPER["llama-3.1-8b"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "instruct"),
+    [
+        ("olmo-2-1b", "allenai/OLMo-2-0425-1B-Instruct"),
+        ("olmo-2-1b:sft", "allenai/OLMo-2-0425-1B-SFT"),
+        ("OLMo-2-1B : DPO ", "allenai/OLMo-2-0425-1B-DPO"),
+    ],
+)
+def test_another_stage_can_stand_for_the_instruct_checkpoint(typed: str, instruct: str) -> None:
+    """The base stays; nothing else said, it is the family's pair."""
+    assert pair_of(typed) == ("allenai/OLMo-2-0425-1B", instruct)
+
+
+@pytest.mark.parametrize("stage", ["", "rlvr", "base", "21B tokens"])
+def test_a_stage_that_was_not_tuned_from_the_base_is_refused(stage: str) -> None:
+    """Unknown ones and those before the base; the message names those there are."""
+    with pytest.raises(InputError) as caught:
+        pair_of(f"olmo-2-1b:{stage}")
+    assert caught.value.found == repr(stage)
+    assert "olmo-2-1b:sft or olmo-2-1b:dpo or olmo-2-1b:instruct" in caught.value.remedy
+
+
+def test_a_stage_of_a_timeline_is_no_pair_either() -> None:
+    """The same error as without a stage."""
+    with pytest.raises(InputError) as caught:
+        pair_of("pythia-70m:step512")
     assert "EleutherAI/pythia-70m@step0 EleutherAI/pythia-70m@step143000" in caught.value.remedy
 
 

@@ -11,7 +11,7 @@ from checkpoint_factory import DENSE, load, make_checkpoint, make_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
-from provenance.checkpoints import inspect
+from provenance.checkpoints import require_tokenizer
 from provenance.errors import CheckpointError, InputError
 from provenance.models import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
 from provenance.shards import Shards
@@ -162,7 +162,7 @@ def test_a_folder_without_any_tokenizer_is_refused(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="a tokenizer"):
         load_tokenizer(folder)
     with pytest.raises(CheckpointError, match="a tokenizer"):
-        inspect(folder)
+        require_tokenizer(folder)
 
 
 def test_padding_goes_to_the_left_and_is_always_there(folder: Path) -> None:

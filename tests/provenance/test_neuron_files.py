@@ -44,9 +44,11 @@ def check_neurons(found: NeuronSet) -> None:
     assert found.weights.tolist() == [weight for _, weight in expected]
 
 
-@pytest.mark.parametrize("content", [as_json(objects(NEURONS)), as_csv(NEURONS)])
+@pytest.mark.parametrize(
+    "content", [as_json(objects(NEURONS)), as_csv(NEURONS), "\n " + json.dumps(objects(NEURONS), indent=1)]
+)
 def test_json_and_csv_say_the_same(tmp_path: Path, content: str) -> None:
-    """Neurons come ordered by flat id, each with its own weight; identity is the file's content."""
+    """Ordered by flat id, each neuron with its weight, from a bare JSON list too; identity is the content."""
     path = written(tmp_path, content)
     found = read_neurons(path, LAYERS, D_M)
     check_neurons(found)
@@ -54,10 +56,9 @@ def test_json_and_csv_say_the_same(tmp_path: Path, content: str) -> None:
 
 
 def test_h_neurons_have_positive_weight(tmp_path: Path) -> None:
-    """Negative ones are a set of their own, and zero is neither."""
+    """Negative ones are none, and neither is one of weight zero."""
     found = read_neurons(written(tmp_path, as_csv(NEURONS)), LAYERS, D_M)
     assert found.h_ids.tolist() == [1, 29]
-    assert found.negative_ids.tolist() == [3]
 
 
 def test_without_weights_all_are_h_neurons(tmp_path: Path) -> None:
@@ -65,7 +66,6 @@ def test_without_weights_all_are_h_neurons(tmp_path: Path) -> None:
     found = read_neurons(written(tmp_path, as_json([{"layer": 1, "index": 2}, {"layer": 0, "index": 5}])), LAYERS, D_M)
     assert found.weights is None
     assert found.h_ids.tolist() == [5, 12]
-    assert found.negative_ids.size == 0
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,37 @@ def test_the_checkpoint_that_the_list_names_is_kept(tmp_path: Path) -> None:
     found = read_neurons(written(tmp_path, as_json(one, checkpoint=about)), LAYERS, D_M)
     assert found.checkpoint == {"ref": "org/it@0f1e", "digest": "ab12"}
     assert read_neurons(written(tmp_path, as_json(one, checkpoint=None)), LAYERS, D_M).checkpoint == {}
+
+
+def named(folder: Path, **checkpoint: str) -> NeuronSet:
+    return read_neurons(written(folder, as_json([{"layer": 0, "index": 0}], checkpoint=checkpoint)), LAYERS, D_M)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "differs"),
+    [
+        ({}, False),
+        ({"digest": "AB" * 32, "ref": "org/other"}, False),  # the same content under another name
+        ({"digest": "cd" * 32, "ref": "org/it@0f1e"}, True),
+        ({"digest": "cd" * 32}, True),
+        ({"ref": "org/it"}, False),
+        ({"ref": "Org/It@0f1e"}, False),
+        ({"ref": "org/it@77aa"}, True),
+        ({"ref": "org/other"}, True),
+    ],
+)
+def test_a_list_for_another_checkpoint_says_so(tmp_path: Path, checkpoint: dict[str, str], differs: bool) -> None:
+    """By the digest where the list names one, else by the reference; silence is no mismatch."""
+    note = named(tmp_path, **checkpoint).mismatch("org/it@0f1e99", "ab" * 32)
+    assert bool(note) == differs
+    if differs:
+        assert "org/it@0f1e99" in note
+        assert checkpoint.get("digest", checkpoint.get("ref", ""))[:12] in note
+
+
+def test_a_revision_that_nobody_knows_is_another_one(tmp_path: Path) -> None:
+    """A list for a snapshot is not silently taken for one of the default branch."""
+    assert named(tmp_path, ref="lab/inherited/base@step-0350").mismatch("lab/inherited/base", "ab")
 
 
 ONE = '{"schema": 1, "neurons": [{"layer": 0, "index": %s}]}'
@@ -130,6 +161,11 @@ ONE = '{"schema": 1, "neurons": [{"layer": 0, "index": %s}]}'
         ("{", "JSON in", "line 1 column 2"),
         ("{" * 100_000, "JSON in", ""),
         ('{"neurons": [{"layer": 0, "index": 1}]}', '"schema": 1', "None"),
+        ("[", "JSON in", "line 1 column 2"),
+        ("[]", "neurons in", "none"),
+        ("[[0, 1]]", "for neuron 1 of", "[0, 1]"),
+        (ONE % '1, "index": 2', "JSON in", "the key 'index' twice"),
+        ('{"schema": 1, "neurons": [], "neurons": [{"layer": 0, "index": 1}]}', "JSON in", "the key 'neurons' twice"),
         ('{"schema": 2, "neurons": []}', '"schema": 1', "2"),
         ('{"schema": true, "neurons": []}', '"schema": 1', "True"),
         ('{"schema": 1, "neurons": {"0": [1]}}', '"neurons" as a list', "dict"),

@@ -2,21 +2,23 @@
 
 import json
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from checkpoint_factory import make_checkpoint
 from hub_commands import run
 from hub_server import Hub, Repo, hub_and_client
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from provenance.estimates import Workload
+from provenance.estimates import NETWORK_BYTES_PER_S, Workload
 from provenance.hub import fetch
 from provenance.measure import Machine
-from provenance.plan import Plan, Problem, SidePlan, make_plan
+from provenance.plan import Plan, make_plan
+from provenance.plan_sides import Problem, SidePlan
 
-MACHINE = Machine("cpu", "float32", flops_per_s=1e10, memory_bytes_per_s=1e10, available_bytes=10**10)
+MACHINE = Machine("cpu", "float32", 1e10, memory_bytes_per_s=1e10, hash_bytes_per_s=1e9, available_bytes=10**10)
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
 SPARE = {"README.md": b"# tiny", "consolidated.safetensors": b"x" * 90_000, "pytorch_model.bin": b"x" * 90_000}
 
@@ -76,15 +78,19 @@ def test_sizes_are_those_of_the_tensors(hub: Hub, wide: Path) -> None:
     assert size.parameters == sum(tensor.numel() for tensor in tensors.values())
     assert size.neurons == 2 * 2000
     assert size.drift_bytes == sum(tensor.nbytes for name, tensor in tensors.items() if ".mlp." in name)
+    assert size.lineage_bytes == sum(tensor.nbytes for tensor in tensors.values()) > size.drift_bytes
+    assert (size.width, size.kinds) == (16, ("gate", "up", "down"))
 
 
 def test_local_folders_and_the_lab_need_nothing(hub: Hub, wide: Path) -> None:
     """For what is on this machine the plan has the same sizes, nothing to fetch, and asks nobody."""
-    plan = planned(str(wide), "lab/inherited/instruct")
-    assert not plan.stops
+    plan = make_plan([str(wide), "lab/inherited/instruct"], Workload(), MACHINE, compared=False)
+    assert not plan.problems
     assert plan.missing_bytes == 0
     assert plan.estimate is not None
-    assert [side.remote_bytes for side in plan.sides] == [0, 0]
+    assert not any(side.is_remote for side in plan.sides)
+    assert plan.sides[0].hashed_bytes == (wide / "model.safetensors").stat().st_size
+    assert plan.estimate.hash_s == sum(side.hashed_bytes for side in plan.sides) / 1e9
     assert plan.sides[0].bytes == needed_bytes(wide)
     assert not hub.log
     assert planned("org/base").sides[0].size == plan.sides[0].size
@@ -93,11 +99,10 @@ def test_local_folders_and_the_lab_need_nothing(hub: Hub, wide: Path) -> None:
 def test_what_is_cached_is_not_fetched_again(hub: Hub) -> None:
     """After a fetch nothing is missing, and streaming would read from the disk."""
     before = planned("org/base").sides[0]
-    assert before.size is not None
-    assert before.remote_bytes == before.size.drift_bytes
+    assert before.is_remote
     fetch("org/base")
     after = planned("org/base").sides[0]
-    assert (after.missing_bytes, after.remote_bytes) == (0, 0)
+    assert (after.missing_bytes, after.is_remote, after.hashed_bytes) == (0, False, 0)
     assert after.size == before.size
 
 
@@ -158,7 +163,7 @@ def test_a_disk_with_just_enough_room(hub: Hub, monkeypatch: pytest.MonkeyPatch)
 
 def test_too_little_memory_is_a_note(hub: Hub) -> None:
     """A machine too small for forward passes can still do what needs weights only."""
-    small = Machine("cpu", "float32", 1e10, 1e10, available_bytes=1000)
+    small = Machine("cpu", "float32", 1e10, 1e10, 1e9, available_bytes=1000)
     plan = make_plan(["org/base"], Workload(), small)
     problem = only_problem(plan)
     assert (plan.stops, problem.stops) == (False, False)
@@ -254,16 +259,164 @@ def test_a_family_is_planned_by_its_name(hub: Hub) -> None:
     assert "gemma-3-4b" in run("plan", "--family", "gema-3-4b").stderr
 
 
-def test_an_adapter_has_the_size_of_its_base(hub: Hub, wide: Path, tmp_path: Path) -> None:
-    """An adapter's folder is planned with as the merged checkpoint that it stands for."""
-    folder = tmp_path / "adapter"
+def test_drift_and_lineage_have_times_of_their_own(hub: Hub) -> None:
+    """Lineage streams every tensor, drift those of the neurons; the table has a row for each."""
+    plan = planned("org/base", "org/tuned")
+    assert plan.estimate is not None
+    sizes = [side.size for side in plan.sides if side.size is not None]
+    assert plan.estimate.drift_stream_s == sum(size.drift_bytes for size in sizes) / NETWORK_BYTES_PER_S
+    assert plan.estimate.lineage_stream_s == sum(size.lineage_bytes for size in sizes) / NETWORK_BYTES_PER_S
+    shown = run("plan", "org/base", "org/tuned").stdout
+    for row in ("drift reads", "lineage reads", "drift --stream", "lineage --stream", "lineage after pull"):
+        assert row in shown
+
+
+UP = "model.layers.1.mlp.up_proj"
+
+
+def adapter_files_for(neurons: int = 2000, rank: int = 4, **config: object) -> dict[str, bytes | Path]:
+    """A repository as `peft` and its users push it: tokenizer, training arguments and checkpoints of the way."""
+    settings = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": "org/base",
+                "target_modules": ["up_proj"], "task_type": "CAUSAL_LM", **config}  # fmt: skip
+    halves = {"lora_A": torch.ones(rank, 16), "lora_B": torch.ones(neurons, rank)}
+    weights = save({f"base_model.model.{UP}.{half}.weight": tensor for half, tensor in halves.items()})
+    return {
+        "README.md": b"---\nlibrary_name: peft\n---",
+        "adapter_config.json": json.dumps(settings).encode(),
+        "adapter_model.safetensors": weights,
+        "checkpoint-500/adapter_model.safetensors": weights,
+        "tokenizer_config.json": b"{}",
+        "training_args.bin": b"x" * 5000,
+    }
+
+
+def in_folder(folder: Path, files: dict[str, bytes | Path]) -> str:
+    """The files at the top of an adapter's repository, as a local folder."""
     folder.mkdir()
-    (folder / "adapter_config.json").write_text("{}")
-    save_file({"a": load_file(wide / "model.safetensors")["model.norm.weight"]}, folder / "adapter_model.safetensors")
-    plan = planned("org/base", str(folder))
+    for name, data in files.items():
+        if isinstance(data, bytes) and "/" not in name:
+            (folder / name).write_bytes(data)
+    return str(folder)
+
+
+def stopping(plan: Plan) -> list[Problem]:
+    return [problem for problem in plan.problems if problem.stops]
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+def test_an_adapter_on_the_hub_is_planned_as_one(hub: Hub, fetched: bool) -> None:
+    """Seen by its file names, held against the base by two headers; it reads the base's weights once more."""
+    hub.repos["org/adapter"] = Repo(adapter_files_for(), license="mit")
+    if fetched:
+        fetch("org/adapter")
+    plan = planned("org/base", "org/adapter")
+    base, adapter = plan.sides
+    assert not plan.stops, plan.problems
+    assert (adapter.is_adapter, adapter.licence, adapter.size) == (True, "mit", None)
+    assert set(dict(adapter.files)) == {"adapter_config.json", "adapter_model.safetensors", "tokenizer_config.json"}
+    assert plan.estimate is not None
+    assert base.size is not None
+    assert plan.estimate.drift_stream_s == 2 * base.size.drift_bytes / NETWORK_BYTES_PER_S
+    assert "forward passes" in only_problem(plan).wanted  # a note: the full comparison takes no adapter
+    assert run("plan", "org/base", "org/adapter").exit_code == 0
+
+
+@pytest.mark.parametrize("place", ["hub", "folder"])
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (adapter_files_for(neurons=1999), "an update of shape (1999, 16)"),
+        (adapter_files_for(r=8), "a damaged or inconsistent adapter"),
+        (adapter_files_for(use_dora=True), "use_dora"),
+    ],
+    ids=["another base", "another rank", "a variant"],
+)
+def test_an_adapter_that_cannot_be_merged_stops_the_job(
+    hub: Hub, tmp_path: Path, place: str, files: dict[str, bytes | Path], found: str
+) -> None:
+    """With the error that the job would end in."""
+    hub.repos["org/adapter"] = Repo(files)
+    plan = planned("org/base", "org/adapter" if place == "hub" else in_folder(tmp_path / "adapter", files))
+    assert plan.sides[1].is_adapter or place == "folder"
+    assert [found in problem.found for problem in stopping(plan)] == [True]
+
+
+def test_an_adapter_is_no_base(hub: Hub) -> None:
+    """The order of the two is part of the question."""
+    hub.repos["org/adapter"] = Repo(adapter_files_for())
+    (problem,) = stopping(planned("org/adapter", "org/base"))
+    assert (problem.ref, problem.found) == ("org/adapter", "a LoRA adapter")
+
+
+def spoilt(wide: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Repo:
+    tensors = load_file(wide / "model.safetensors")
+    change(tensors)
+    return Repo(files_of(wide) | {"model.safetensors": save(tensors)})
+
+
+def quantised(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[f"{UP}.weight"] = torch.ones(2000, 16, dtype=torch.int8)
+
+
+def reshaped(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[f"{UP}.weight"] = torch.ones(1999, 16)
+
+
+@pytest.mark.parametrize(("change", "found"), [(quantised, "I8, whose scales"), (reshaped, "shape (1999, 16)")])
+def test_weights_that_a_job_refuses_stop_the_plan(
+    hub: Hub, wide: Path, change: Callable[[dict[str, torch.Tensor]], None], found: str
+) -> None:
+    """By their headers; to fetch them is no problem all the same."""
+    hub.repos["org/tuned"] = spoilt(wide, change)
+    plan = planned("org/base", "org/tuned")
+    assert plan.stops
+    assert found in only_problem(plan).found
+    assert plan.sides[1].missing_bytes > 0
+    pulled = make_plan(["org/base", "org/tuned"], Workload(), MACHINE, compared=False)
+    assert (pulled.stops, len(pulled.problems)) == (False, 1)
+    assert run("pull", "org/tuned", "--dry-run").exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["wider", "ungated"])
+def test_a_pair_of_other_neurons_stops_the_job(hub: Hub, wide: Path, tmp_path: Path, kind: str) -> None:
+    """Hidden size and projections have to agree; for a mere pull they need not, and other depths are no matter."""
+    other = (
+        make_checkpoint(tmp_path / "other", hidden_size=32)
+        if kind == "wider"
+        else make_checkpoint(tmp_path / "other", "gpt_neox")
+    )
+    (problem,) = stopping(planned(str(wide), str(other)))
+    assert "hidden size 16" in problem.wanted
+    assert problem.found == ("gate, up, down, hidden size 32" if kind == "wider" else "up, down, hidden size 16")
+    assert not make_plan([str(wide), str(other)], Workload(), MACHINE, compared=False).stops
+    deeper = make_checkpoint(tmp_path / "deeper", num_hidden_layers=3)
+    assert not planned(str(wide), str(deeper)).problems
+
+
+@pytest.mark.parametrize("place", ["hub", "folder"])
+def test_a_missing_tokenizer_is_a_note(hub: Hub, wide: Path, tmp_path: Path, place: str) -> None:
+    """Weights can be compared without one, models cannot be run."""
+    files = {name: data for name, data in files_of(wide).items() if name != "tokenizer.json"}
+    hub.repos["org/tuned"] = Repo(files)
+    ref = "org/tuned" if place == "hub" else in_folder(tmp_path / "bare", {**files})
+    plan = planned("org/base", ref)
+    note = only_problem(plan)
+    assert (note.ref, note.stops, plan.stops) == (ref, False, False)
+    assert "a tokenizer" in note.wanted
+    assert "--weights-only" in note.remedy
+    shown = run("plan", "org/base", ref).stdout
+    assert "nothing is in the way" not in shown
+    assert "nothing stops this job; 1 to note" in shown
+
+
+def test_an_adapter_in_a_folder_has_the_size_of_its_base(hub: Hub, wide: Path, tmp_path: Path) -> None:
+    """It is planned with as the merged checkpoint that it stands for."""
+    plan = planned("org/base", in_folder(tmp_path / "adapter", adapter_files_for()))
     adapter: SidePlan = plan.sides[1]
     assert not plan.stops
     assert adapter.is_adapter
-    assert set(dict(adapter.files)) == {"adapter_config.json", "adapter_model.safetensors"}
     assert plan.estimate is not None
-    assert plan.estimate.compare_s == planned("org/base", "org/tuned").estimate.compare_s  # type: ignore[union-attr]
+    parameters = sum(tensor.numel() for tensor in load_file(wide / "model.safetensors").values())
+    assert plan.estimate.compare_s == pytest.approx(
+        2 * 2 * parameters * Workload().tokens / 1e10 + adapter.hashed_bytes / 1e9
+    )

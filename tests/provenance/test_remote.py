@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,11 +16,11 @@ import torch
 from hub_server import Fault, Hub, Repo, hub_and_client
 from safetensors.torch import save
 
-from provenance import http_ranges, remote
+from provenance import patience, remote
 from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import CheckpointError, GatedError
 from provenance.headers import HEADER_LIMIT
-from provenance.http_ranges import Patience, asked_wait_s
+from provenance.patience import Patience, asked_wait_s
 from provenance.remote import RemoteCheckpoint, open_remote
 from provenance.tensors import Rows, TensorReader
 
@@ -75,7 +76,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 def pauses(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that would have been waited."""
     seconds: list[float] = []
-    monkeypatch.setattr(http_ranges, "pause", lambda wait, _: seconds.append(wait))
+    monkeypatch.setattr(patience, "pause", lambda wait, _: seconds.append(wait))
     return seconds
 
 
@@ -323,11 +324,116 @@ def test_a_fault_is_mended_by_another_try_or_given_up_on(
 
 
 def test_bytes_that_arrive_start_the_count_of_tries_anew(hub: Hub) -> None:
-    """A connection that is cut again and again, but never without a few bytes more, comes to the end."""
+    """A connection that is cut again and again, but never without a good piece more, comes to the end."""
     checkpoint = opened()
-    hub.cuts[WEIGHTS] = [20] * 3 * TRIES
-    assert_streams(checkpoint, [whole("model.norm.weight")])
+    hub.cuts[WEIGHTS] = [70_000] * 3 * TRIES
+    assert_streams(checkpoint, [whole("model.embed_tokens.weight")])
     assert not hub.cuts[WEIGHTS]
+
+
+def test_a_server_that_sends_byte_by_byte_is_given_up_on(hub: Hub) -> None:
+    """One byte and a cut, time after time, counts as failure: a file would take for ever like this."""
+    checkpoint = opened()
+    hub.cuts[WEIGHTS] = [1] * 1000
+    hub.log.clear()
+    with pytest.raises(CheckpointError, match=rf"\({TRIES} tries in a row\)"):
+        checkpoint.tensors.read("model.embed_tokens.weight")
+    assert len(hub.got(WEIGHTS)) == TRIES
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "found", "remedy"),
+    [
+        (404, "EntryNotFound", "HTTP 404 .* not there any more", "another revision"),
+        (404, "", "HTTP 404 .* not there any more", "another revision"),
+        (403, "", "HTTP 403 .* access is refused", "HF_TOKEN"),
+        (401, "", "HTTP 401 .* access is refused", "HF_TOKEN"),
+        (400, "", "HTTP 400", "HF_ENDPOINT"),
+    ],
+)
+def test_a_refusal_under_way_is_called_what_it_is(
+    hub: Hub, status: int, code: str, found: str, remedy: str, pauses: list[float]
+) -> None:
+    """When the hub is asked again where a file lies, and gives no address: no question of the connection."""
+    checkpoint = opened()
+    hub.signature = "2"
+    hub.faults[f"HEAD {WEIGHTS}"] = [Fault(status=status, code=code)]
+    with pytest.raises(CheckpointError, match=found) as caught:
+        checkpoint.tensors.read("model.norm.weight")
+    assert WEIGHTS in caught.value.wanted
+    assert remedy in caught.value.remedy
+    assert "connection" not in caught.value.remedy
+    assert len(pauses) == 1  # for the address that had expired
+
+
+@pytest.fixture
+def waits(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Waits last until somebody says to stop, and somebody has to; the event says that one has begun."""
+    begun, stops = threading.Event(), set()
+
+    def wait(_: float, stopped: threading.Event) -> None:
+        begun.set()
+        stops.add(stopped.wait(20))
+
+    monkeypatch.setattr(patience, "pause", wait)
+    yield begun
+    assert stops == {True}
+
+
+def test_an_interrupt_ends_headers_that_wait(hub: Hub, monkeypatch: pytest.MonkeyPatch, waits: threading.Event) -> None:
+    """Ctrl-C while the first header waits five minutes for a busy hub."""
+    hub.faults[WEIGHTS] = [Fault(status=429, headers={"Retry-After": "300"})] * 100
+
+    def interrupted(_: object) -> Iterator[object]:
+        assert waits.wait(20)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(remote, "as_completed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        opened()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
+
+
+def test_one_bad_header_ends_the_others(hub: Hub, waits: threading.Event) -> None:
+    """The error is that of the bad one, at once, though another file's header waits."""
+    hub.faults[SHARDS[0]] = [Fault(status=429, headers={"Retry-After": "300"})] * 100
+    hub.faults[SHARDS[2]] = [Fault(before=lambda: waits.wait(20), whole=True)]
+    with pytest.raises(CheckpointError, match="ignores ranges"):
+        opened("org/shards")
+
+
+def test_a_reader_that_stops_ends_waits(hub: Hub, monkeypatch: pytest.MonkeyPatch, waits: threading.Event) -> None:
+    """An interrupt between two tensors closes the stream, and the requests that wait for a busy store end."""
+    monkeypatch.setattr(remote, "AHEAD", 3)
+    checkpoint = opened()
+    name = "model.embed_tokens.weight"
+    hub.faults[WEIGHTS] = [Fault(), *[Fault(status=429, headers={"Retry-After": "300"})] * 100]
+    streamed = checkpoint.tensors.stream([Rows("model.norm.weight", 0, 160), *(Rows(name, row, row + 1)
+                                          for row in range(0, 100, 10))])  # fmt: skip
+
+    def read() -> None:
+        for _ in streamed:
+            assert waits.wait(20)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read()
+    streamed.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
+
+
+def test_nobody_asks_where_a_file_lies_after_a_stop(hub: Hub) -> None:
+    """Threads that waited for another one's question do not ask it again, each for its full time."""
+    checkpoint = opened()
+    file = checkpoint.tensors._slot_of["model.norm.weight"][0]
+    file._place = None
+    stopped = threading.Event()
+    stopped.set()
+    hub.log.clear()
+    with pytest.raises(CancelledError):
+        file.read(0, 100, stopped)
+    assert not hub.log
 
 
 def test_the_wait_that_a_busy_hub_asks_for_is_kept(hub: Hub, pauses: list[float]) -> None:
@@ -494,6 +600,8 @@ def test_a_header_that_lies_is_refused_before_any_tensor(hub: Hub, content: byte
     with pytest.raises(CheckpointError, match=found) as caught:
         opened()
     assert f"{WEIGHTS} of org/tiny@" in caught.value.wanted
+    assert "tell its publisher" in caught.value.remedy
+    assert "fetch it again" not in caught.value.remedy
 
 
 def test_a_huge_header_is_refused_by_its_first_bytes(hub: Hub, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""The drift figure in words: when it is drawn, its caption, and its table.
+
+The one idea: the figure stands where rows of the same index say nothing about neurons, or where
+nothing but neurons was read; beside the lineage figure of a plain pair it would repeat three panels.
+"""
+
+from collections.abc import Mapping
+from statistics import median
+
+from db.queries import QueryResult
+from figures.figure_lineage import MLP, drawn_kinds
+from figures.latex import Table
+from figures.lineage_words import floor_words
+from figures.words import Record, compact, first, problem_words, source
+
+Parts = Mapping[str, QueryResult]
+_MAPPED = {
+    "index": "the neuron of the same layer and index of the base",
+    "assignment": "its counterpart in the base, found by its weights and matched one to one",
+}
+
+
+def moves_neurons(parts: Parts) -> bool:
+    """Whether neurons were measured and no panel of the lineage figure shows it."""
+    shown = bool(set(MLP) & set(drawn_kinds(parts["lineage-tensors"].records())))
+    mapped = first(parts["alignment"]).get("method") == "assignment"
+    return bool(parts["drift"].rows) and (mapped or not shown)
+
+
+def caption_drift(parts: Parts) -> list[str]:
+    """Caption of the drift figure: what is drawn, then the numbers."""
+    run, alignment = first(parts["run"]), first(parts["alignment"])
+    lede = [
+        f"Drift of the neurons of {run['instruct']} from {run['base']}, layer by layer: 1 − cosine of each neuron’s",
+        f"weights with those of {_MAPPED.get(alignment.get('method', 'index'), 'its counterpart in the base')}, on a",
+        "logarithmic axis. Line: median neuron; band: 5th to 95th percentile of neurons; open points at 0: the median",
+        "neuron did not change.",
+        floor_words(first(parts["drift"])),
+        _unmapped_words(alignment),
+        problem_words(parts),
+    ]
+    words = [_kind_words(kind, rows) for kind, rows in _by_kind(parts).items()]
+    return [" ".join(part for part in lede if part), *words, f"Drawn from {source(parts)}."]
+
+
+def _unmapped_words(alignment: Record) -> str:
+    missing = alignment.get("n_unmapped", 0)
+    return f"{missing} neurons have no counterpart and are left out." if missing else ""
+
+
+def _by_kind(parts: Parts) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for row in parts["layers"].records():
+        found.setdefault(row["kind"], []).append(row)
+    return found
+
+
+def _summed(rows: list[Record]) -> tuple[int, str, str]:
+    """Neurons, 1 - cosine of the middle layer's median neuron, and its range over layers."""
+    medians = [max(0.0, row["delta_median"]) for row in rows]
+    over = f"[{compact(min(medians))}, {compact(max(medians))}]"
+    return sum(row["neurons"] for row in rows), compact(median(medians)), over
+
+
+def _kind_words(kind: str, rows: list[Record]) -> str:
+    neurons, middle, over = _summed(rows)
+    return f"{kind}: n = {neurons} neurons in {len(rows)} layers, median 1 − cosine {middle}, over layers {over}."
+
+
+def table_drift(parts: Parts) -> Table:
+    """The drift figure as a table."""
+    run = first(parts["run"])
+    caption = (
+        f"Drift of the neurons of {run['instruct']} from {run['base']}: 1 − cosine of a layer’s median neuron, median "
+        "and range over layers."
+    )
+    rows = [
+        (kind, str(neurons), str(len(part)), middle, over)
+        for kind, part in _by_kind(parts).items()
+        for neurons, middle, over in [_summed(part)]
+    ]
+    header = ("kind", "neurons", "layers", "1 − cos, median layer", "over layers")
+    return Table(" ".join(part for part in (caption, problem_words(parts)) if part), header, rows)

@@ -1,0 +1,95 @@
+"""Waiting for a server that is busy, and stopping while one waits.
+
+The one idea: whoever asks the hub for anything, a listing, a header or gigabytes, waits in the same way: a little
+longer after each failure, as long as the server asks within reason, said once to the user, and never longer
+than until somebody wants to stop. The work of a pool of threads ends through one event that all of them look at.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
+
+logger = logging.getLogger(__name__)
+_BUSY = {408, 425, 429}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often, and after which waits, a request is made again."""
+
+    tries: int = 8
+    """Requests that may fail without enough coming of them."""
+    first_s: float = 0.5
+    """Wait after the first failure; doubled after each further one."""
+    longest_s: float = 30.0
+    """Longest wait, but where the server names one itself."""
+    longest_asked_s: float = 600.0
+    """A server that asks for more is not waited for."""
+
+    def seconds(self, failures: int) -> float:
+        """The wait after so many failures in a row, at random so that connections do not come back all at once."""
+        longest: float = min(self.longest_s, self.first_s * 2 ** (failures - 1))
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - nothing secret
+
+
+class Announcer:
+    """Says once that a server asks to wait, however many requests it tells so."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def announce(self, seconds: float, why: str) -> None:
+        """Log a wait, unless one that was logged before still lasts."""
+        now = time.monotonic()
+        with self._lock:
+            if now < self._until:
+                return
+            self._until = now + seconds
+        logger.warning("%s: the server asks to wait %.0f s", why, seconds)
+
+
+def pause(seconds: float, stopped: threading.Event) -> None:
+    """Wait, but no longer than until the work is stopped."""
+    stopped.wait(seconds)
+
+
+def is_busy(status: int) -> bool:
+    """Whether the same request may well succeed later."""
+    return status in _BUSY or status >= 500
+
+
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: by Retry-After in either form, or by the hub's own rate-limit header."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdecimal():
+        return float(asked)
+    if asked:
+        try:
+            then = parsedate_to_datetime(asked)
+        except ValueError:
+            return None
+        return max(0.0, (then.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    limit = parse_ratelimit_headers(headers)
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
+
+
+@contextmanager
+def stoppable_pool(threads: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
+    """Threads, and the event that their work has to look at; it is set however the block ends, Ctrl-C included."""
+    stopped = threading.Event()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool, stopped
+    finally:
+        stopped.set()
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,278 @@
+"""One checkpoint of a plan: found, listed, and looked over by its headers, with what is in its way.
+
+The one idea: the very checks of a job (files, config, layout, shapes, dtypes) need a few kilobytes of a checkpoint,
+wherever it lies, so they are made before anything is fetched, and what they refuse is collected.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from provenance.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
+from provenance.architectures import layout_of
+from provenance.checkpoints import (
+    SMALL_FILES,
+    TOKENIZER_CORES,
+    CheckpointRef,
+    inspect,
+    local_folder,
+    read_json_object,
+    weight_files,
+)
+from provenance.downloads import download, missing_bytes
+from provenance.errors import ArchitectureError, CheckpointError, GatedError, ProvenanceError
+from provenance.estimates import Size
+from provenance.headers import ITEM_BYTES, TensorSlot, read_header
+from provenance.http_ranges import Patience, Received, RemoteFile
+from provenance.hub import Needed, find_cached, likely_names, prepare
+from provenance.hub_api import HubRepo, Listing, UnreachableError, look_up
+from provenance.lora_settings import LoraSettings, parse_settings
+from provenance.remote import RemoteShards
+from provenance.remote import read_header as read_remote_header
+from provenance.shards import Shards
+from provenance.tensors import TensorReader
+from provenance.weights import MlpWeights
+
+GateState = Literal["none", "open", "closed", "unknown"]
+PATIENCE = Patience(tries=3)  # a plan that waits for minutes is none
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the way."""
+
+    ref: str
+    """The checkpoint it is about; empty when it is about the machine."""
+    wanted: str
+    """What the job needs."""
+    found: str
+    """What is there instead."""
+    remedy: str
+    """What the user can do."""
+    stops: bool
+    """Whether the job cannot be done as it is; otherwise it is something to know."""
+    about_layout: bool = False
+    """Whether it is in the way of reading neurons, and not of fetching files."""
+
+    @classmethod
+    def of(cls, ref: str, error: ProvenanceError) -> "Problem":
+        """An error that the job would end in."""
+        about_layout = isinstance(error, ArchitectureError)
+        return cls(ref, error.wanted, error.found, error.remedy, stops=True, about_layout=about_layout)
+
+
+@dataclass(frozen=True)
+class SidePlan:
+    """What is known of one checkpoint."""
+
+    ref: str
+    """As it was asked for."""
+    pinned: str | None = None
+    """With its commit sha; None where the hub did not say."""
+    page: str | None = None
+    """Its page on the hub, where a gate is opened; None for a checkpoint of this machine."""
+    gate: GateState = "none"
+    """Whether files need a licence accepted or contact data given, and whether this account did."""
+    licence: str | None = None
+    """As the model card states it."""
+    files: tuple[tuple[str, int], ...] = ()
+    """Name and bytes of every file that is needed."""
+    missing_bytes: int = 0
+    """What `pull` would fetch."""
+    is_remote: bool = False
+    """Whether its weights have to come over the network."""
+    hashed_bytes: int = 0
+    """Weights on this machine that a job hashes; the hub's cache knows the digests of its files."""
+    is_adapter: bool = False
+    """Whether it is an adapter, to be merged into the other checkpoint."""
+    size: Size | None = None
+    """From the headers of its weights; None where they cannot be read, and for an adapter."""
+    problems: tuple[Problem, ...] = ()
+    """What is in the way."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files that are needed."""
+        return sum(count for _, count in self.files)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One checkpoint, and what of it has to be held against the other one."""
+
+    plan: SidePlan
+    """What is known of it."""
+    reader: TensorReader | None = None
+    """Its headers; None where they cannot be read, and for an adapter."""
+    adapter: tuple[LoraSettings, Mapping[str, TensorSlot]] | None = None
+    """Settings and header of an adapter."""
+
+
+def see(text: str) -> Seen:
+    """Look a checkpoint over; whatever is wrong with it is in its plan.
+
+    Args:
+        text: A reference as a user writes it.
+    """
+    side = SidePlan(text, gate="unknown")
+    try:
+        ref = CheckpointRef.parse(text)
+        if ref.kind == "hub":
+            repo = HubRepo(ref.name, ref.revision)
+            side = replace(side, page=repo.page)
+            return _on_hub(side, repo)
+        return _in_place(replace(side, gate="none", pinned=text), local_folder(ref))
+    except ProvenanceError as error:
+        return Seen(_with(side, Problem.of(text, error)))
+    except OSError as error:
+        unread = CheckpointError(f"to read {text}", found=str(error), remedy="check permissions and the disk")
+        return Seen(_with(side, Problem.of(text, unread)))
+
+
+def _with(side: SidePlan, *problems: Problem) -> SidePlan:
+    return replace(side, problems=(*side.problems, *problems))
+
+
+def _in_place(side: SidePlan, folder: Path) -> Seen:
+    """A folder or a checkpoint of the lab: nothing to fetch, and looked over as the job would."""
+    return _adapter_in(side, folder) if is_adapter(folder) else _whole_in(side, folder)
+
+
+def _adapter_in(side: SidePlan, folder: Path) -> Seen:
+    names = adapter_files([path.name for path in folder.iterdir()], str(folder))
+    paths = [folder / name for name in names]
+    side = replace(side, files=_sizes(paths), is_adapter=True, hashed_bytes=sum(path.stat().st_size for path in paths))
+    settings = parse_settings(read_json_object(folder / ADAPTER_CONFIG), str(folder))
+    return Seen(side, adapter=(settings, read_header(folder / ADAPTER_WEIGHTS)))
+
+
+def _whole_in(side: SidePlan, folder: Path) -> Seen:
+    config = inspect(folder)
+    weights = weight_files(folder)
+    small = [folder / name for name in SMALL_FILES if (folder / name).is_file()]
+    hashed = sum(path.stat().st_size for path in weights if not _is_named_by_digest(path))
+    side = replace(side, files=_sizes([*small, *weights]), hashed_bytes=hashed)
+    return _measured(side, config, Shards(folder), [path.name for path in small])
+
+
+def _is_named_by_digest(path: Path) -> bool:
+    """Whether a file is one of the hub's cache, whose digest is in its name."""
+    return path.is_symlink() and path.readlink().parent.name == "blobs"
+
+
+def _sizes(paths: Sequence[Path]) -> tuple[tuple[str, int], ...]:
+    return tuple((path.name, path.stat().st_size) for path in paths)
+
+
+def _on_hub(side: SidePlan, repo: HubRepo) -> Seen:
+    try:
+        needed = prepare(repo)
+    except UnreachableError as reason:
+        return _offline(side, repo, str(reason))
+    except GatedError as error:
+        return Seen(_behind_gate(_with(replace(side, gate="closed"), Problem.of(side.ref, error)), repo))
+    side = replace(_listed(side, needed.listing, needed.names), gate="open" if needed.listing.gated else "none")
+    try:
+        if lists_adapter(needed.listing.files):
+            return Seen(replace(side, is_adapter=True), adapter=_adapter_on_hub(needed))
+        side = replace(side, is_remote=not _is_here(needed))
+        return _measured(side, needed.config, _reader(needed), needed.names)
+    except ProvenanceError as error:
+        return Seen(_with(replace(side, is_adapter=lists_adapter(needed.listing.files)), Problem.of(side.ref, error)))
+
+
+def _adapter_on_hub(needed: Needed) -> tuple[LoraSettings, Mapping[str, TensorSlot]]:
+    """Settings and header of an adapter; its config is fetched, of its weights only the header is read."""
+    listing = needed.listing
+    folder = download(listing, [ADAPTER_CONFIG])
+    settings = parse_settings(read_json_object(folder / ADAPTER_CONFIG), str(listing.repo))
+    if _is_here(needed):
+        return settings, read_header(listing.snapshot / ADAPTER_WEIGHTS)
+    file = RemoteFile(listing.pinned, listing.files[ADAPTER_WEIGHTS], Received(), PATIENCE)
+    return settings, read_remote_header(file)
+
+
+def _offline(side: SidePlan, repo: HubRepo, reason: str) -> Seen:
+    """The hub does not answer: a whole copy in the cache serves, and whether it is the newest is not known."""
+    folder = find_cached(repo, reason)
+    wanted, remedy = f"the hub's word on {repo}", "connect to the network if it has to be the newest"
+    note = Problem(side.ref, wanted, f"{reason}; a whole copy in the cache is used", remedy, stops=False)
+    return _in_place(_with(replace(side, pinned=f"{repo.id}@{folder.name}"), note), folder)
+
+
+def _behind_gate(side: SidePlan, repo: HubRepo) -> SidePlan:
+    """Files and sizes of a repository whose gate is closed, where the hub lists them nevertheless."""
+    try:
+        listing = look_up(repo)
+    except (UnreachableError, GatedError):
+        return side  # its problem is there already
+    return _listed(side, listing, likely_names(listing))
+
+
+def _listed(side: SidePlan, listing: Listing, names: Sequence[str]) -> SidePlan:
+    return replace(
+        side,
+        pinned=f"{listing.repo.id}@{listing.commit}",
+        licence=listing.licence,
+        files=tuple((name, listing.files[name].bytes) for name in names),
+        missing_bytes=missing_bytes(listing, names),
+    )
+
+
+def _is_here(needed: Needed) -> bool:
+    return all((needed.listing.snapshot / name).is_file() for name in needed.weights)
+
+
+def _reader(needed: Needed) -> TensorReader:
+    """The headers of its weights: from the cache where it has them, else over the network."""
+    if _is_here(needed):
+        return Shards(needed.listing.snapshot)
+    received, pinned = Received(), needed.listing.pinned
+    files = [RemoteFile(pinned, needed.listing.files[name], received, PATIENCE) for name in needed.weights]
+    return RemoteShards(files, received, str(needed.listing.repo))
+
+
+def _measured(side: SidePlan, config: dict[str, Any], reader: TensorReader, names: Collection[str]) -> Seen:
+    """With what the headers say, and a note where a model could not be run; a layout that is refused is a problem."""
+    if not any(name in names for name in TOKENIZER_CORES):
+        side = _with(side, _no_tokenizer(side.ref))
+    try:
+        size = size_of(config, reader)
+    except ArchitectureError as error:
+        return Seen(_with(side, Problem.of(side.ref, error)))
+    return Seen(replace(side, size=size), reader)
+
+
+def _no_tokenizer(ref: str) -> Problem:
+    return Problem(
+        ref,
+        "a tokenizer, which `compare` needs for forward passes",
+        f"none of {', '.join(TOKENIZER_CORES)}",
+        "copy the tokenizer files of the model it was made from into a local folder, or use --weights-only",
+        stops=False,
+    )
+
+
+def size_of(config: dict[str, Any], reader: TensorReader) -> Size:
+    """What of a checkpoint decides memory and time, from its headers.
+
+    Raises:
+        ArchitectureError: Its layout is not known, a shape is not that of its config, or it is quantised.
+    """
+    names = reader.names()
+    layout = layout_of(config, names)
+    MlpWeights(reader, layout)  # refuses shapes and dtypes, by headers alone
+    parts = [layout.slice(kind, layer) for kind in layout.kinds for layer in range(layout.layers)]
+    return Size(
+        parameters=sum(math.prod(reader.shape(name)) for name in names),
+        neurons=layout.layers * layout.d_m,
+        width=layout.d,
+        kinds=layout.kinds,
+        drift_bytes=sum(
+            (part.stop - part.start) * math.prod(reader.shape(part.name)[1:]) * ITEM_BYTES[reader.dtype(part.name)]
+            for part in parts
+        ),
+        lineage_bytes=sum(math.prod(reader.shape(name)) * ITEM_BYTES[reader.dtype(name)] for name in names),
+    )
