@@ -406,11 +406,12 @@ def test_one_bad_header_ends_the_others(hub: Hub, waits: threading.Event) -> Non
 def test_a_reader_that_stops_ends_waits(hub: Hub, monkeypatch: pytest.MonkeyPatch, waits: threading.Event) -> None:
     """An interrupt between two tensors closes the stream, and the requests that wait for a busy store end."""
     monkeypatch.setattr(remote, "AHEAD", 3)
-    checkpoint = opened()
-    name = "model.embed_tokens.weight"
-    hub.faults[WEIGHTS] = [Fault(), *[Fault(status=429, headers={"Retry-After": "300"})] * 100]
-    streamed = checkpoint.tensors.stream([Rows("model.norm.weight", 0, 160), *(Rows(name, row, row + 1)
-                                          for row in range(0, 100, 10))])  # fmt: skip
+    checkpoint = opened("org/shards")
+    [(file, slot), *others] = checkpoint.tensors._slot_of.values()
+    later, place = next((f, s) for f, s in others if f.name != file.name and len(s.shape) == 2)
+    hub.faults[later.name] = [Fault(status=429, headers={"Retry-After": "300"})] * 100
+    rows = [Rows(place.name, row, row + 1) for row in range(0, 20, 2)]
+    streamed = checkpoint.tensors.stream([Rows(slot.name, 0, 1), *rows])
 
     def read() -> None:
         for _ in streamed:
