@@ -140,11 +140,11 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "judge": JUDGE_NAME,
         "split": pool.split,
         "capture_batch": CAPTURE_BATCH,
-        "questions_sha256": _digest([[question.id, split] for question, split in pool.entries]),
+        "questions_sha256": identity_digest([[question.id, split] for question, split in pool.entries]),
     }
     identity = [checkpoint.digest, pool.questions.digest, everything]
     return Task(
-        key=_digest(identity),
+        key=identity_digest(identity),
         stage=stage,
         dataset=pool.questions.name,
         checkpoint_digest=checkpoint.digest,
@@ -157,10 +157,11 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
 def paired_task(task: Task, other: Checkpoint, what: str) -> Task:
     """The identity of something computed from a pool's responses by its own checkpoint and another one."""
     settings = {**task.settings, "computed": what, "other_checkpoint": other.digest}
-    return replace(task, key=_digest([task.key, other.digest, what]), settings=settings, n_batches=0)
+    return replace(task, key=identity_digest([task.key, other.digest, what]), settings=settings, n_batches=0)
 
 
-def _digest(value: object) -> str:
+def identity_digest(value: object) -> str:
+    """SHA-256 of a value as JSON: the name under which work on it is remembered."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 

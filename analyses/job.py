@@ -5,15 +5,13 @@ checkpoints' contents, the questions and every setting that changes a number; wh
 database lies or what is shown on the way does not.
 """
 
-import hashlib
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from analyses.collection import CollectionSettings
+from analyses.collection import CollectionSettings, identity_digest
 from analyses.identification import ProbeSettings
 from analyses.opening import open_pair
 from analyses.origin import OriginSettings
@@ -169,7 +167,7 @@ class Job:
             [[questions.name, questions.digest] for questions in sets],
             self.recorded(),
         ]
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return identity_digest(identity)
 
     def recorded(self) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""

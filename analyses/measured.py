@@ -16,7 +16,7 @@ from analyses.drift import measure_drift, summarise_drift
 from analyses.joined_cosines import related_cosine
 from analyses.mapping import map_neurons
 from analyses.results import Alignment, DriftResult, LineageResult, MappedNeurons, NeuronDrift, WeightsReport
-from analyses.sides import Side, all_bytes, mlp_bytes, relate, unlike, watched
+from analyses.sides import Side, relate, unlike, watched
 from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape
 from provenance.shards import Shards
@@ -53,14 +53,14 @@ def measure_pair(base: Side, instruct: Side, seed: int, clock: Clock) -> tuple[L
 
 def measure_lineage(base: Side, instruct: Side, seed: int, clock: Clock) -> LineageResult:
     """How the pair is related, by every tensor of both."""
-    seen = watched(base, all_bytes(base), clock.progress)
+    seen = watched(base, base.weights.all_bytes, clock.progress)
     return clock.timed("lineage", lambda: relate(seen, instruct, seed))
 
 
 def _measure_drift(
     base: Side, instruct: Side, base_ids: Int[np.ndarray, " neurons"] | None, clock: Clock
 ) -> NeuronDrift:
-    seen, streams = watched(base, mlp_bytes(base), clock.progress), _streams(base, instruct)
+    seen, streams = watched(base, base.weights.mlp_bytes, clock.progress), _streams(base, instruct)
     return clock.timed("drift", lambda: measure_drift(seen.weights, instruct.weights, base_ids, streams=streams))
 
 

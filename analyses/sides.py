@@ -18,8 +18,8 @@ from provenance.errors import PairError
 from provenance.models import LoadedModel, load_model, vocabulary
 from provenance.records import Stage
 from provenance.shards import Shards
-from provenance.tensors import Rows, TensorReader
-from provenance.watched import WatchedReader, bytes_of
+from provenance.tensors import TensorReader
+from provenance.watched import WatchedReader
 from provenance.weights import MlpWeights
 
 
@@ -97,20 +97,6 @@ def watched(side: Side, total: int, progress: Progress) -> Side:
 
     reader = WatchedReader(side.weights.reader, total, report)
     return replace(side, weights=MlpWeights(reader, side.layout))
-
-
-def mlp_bytes(side: Side) -> int:
-    """Bytes of the gate, up and down weights as they are stored."""
-    layout, reader = side.layout, side.weights.reader
-    slices = [layout.slice(kind, layer) for kind in layout.kinds for layer in range(layout.layers)]
-    return sum(bytes_of(reader, Rows(part.name, part.start, part.stop)) for part in slices)
-
-
-def all_bytes(side: Side) -> int:
-    """Bytes of every tensor as they are stored."""
-    reader = side.weights.reader
-    shapes = {name: reader.shape(name) for name in reader.names()}
-    return sum(bytes_of(reader, Rows(name, 0, shape[0])) for name, shape in shapes.items() if shape)
 
 
 def check_pair(base: Side, instruct: Side) -> None:

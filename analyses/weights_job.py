@@ -5,8 +5,6 @@ digest of both checkpoints' contents, the neuron list and the settings. Whether 
 folder or over the network changes no number and is no part of it.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analyses.clock import Clock
+from analyses.collection import identity_digest
 from analyses.measured import measure_drift_only, measure_lineage, measure_pair, weights_report
 from analyses.opening import OpenPair, open_pair
 from analyses.results import LineageResult, WeightsReport
@@ -71,7 +70,7 @@ class WeightsJob:
         """Digest of contents and settings: the identity of the run."""
         digests = [side.checkpoint.digest for side in (pair.base, pair.instruct)]
         identity = [self.command, digests, self.recorded(listed)]
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return identity_digest(identity)
 
     def relate(self, pair: OpenPair, clock: Clock) -> LineageResult:
         """Lineage alone."""

@@ -27,6 +27,8 @@ from provenance.checkpoints import (
     WEIGHT_INDEX,
     Checkpoint,
     CheckpointRef,
+    digest_of,
+    file_sha256,
     read_json_object,
 )
 from provenance.errors import CheckpointError, NonFiniteError
@@ -83,8 +85,7 @@ def adapter_digest(folder: Path) -> str:
         CheckpointError: There is no adapter in the folder.
     """
     names = adapter_files([path.name for path in folder.iterdir()], str(folder))
-    listed = [(name, hashlib.sha256((folder / name).read_bytes()).hexdigest()) for name in names]
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return digest_of({name: file_sha256(folder / name) for name in names})
 
 
 @dataclass(frozen=True)

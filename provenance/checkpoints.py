@@ -190,7 +190,7 @@ def inspect(folder: Path) -> dict[str, Any]:
         )
     config = _read_config(folder)
     for path in weight_files(folder):
-        check_shard(path)
+        read_header(path)
     settings = folder / "tokenizer_config.json"
     if settings.is_file():
         refuse_remote_code(str(settings), read_json_object(settings))
@@ -319,15 +319,6 @@ def _partial_downloads(folder: Path) -> str:
     return f"; {count} half-downloaded" if count else ""
 
 
-def check_shard(path: Path) -> None:
-    """Hold a safetensors file against its header.
-
-    Raises:
-        CheckpointError: It is truncated, too long, not safetensors at all, or its header lies.
-    """
-    read_header(path)
-
-
 def require_tokenizer(folder: Path) -> None:
     """Refuse a checkpoint that a model could not be run from for want of a tokenizer.
 
@@ -348,14 +339,14 @@ def content_digest(folder: Path) -> str:
     The same files give the same digest wherever they lie; README, licence and spare copies of
     the weights do not count.
     """
-    return digest_of(small_digests(folder) | {path.name: _sha256(path) for path in weight_files(folder)})
+    return digest_of(small_digests(folder) | {path.name: file_sha256(path) for path in weight_files(folder)})
 
 
 def small_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the files beside the weights that matter, by their name in the folder."""
     templates = (path for path in folder.glob("additional_chat_templates/*.jinja") if path.is_file())
     small = (folder / name for name in SMALL_FILES if (folder / name).is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in (*small, *templates)}
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in (*small, *templates)}
 
 
 def digest_of(sha256_of: Mapping[str, str]) -> str:
@@ -363,7 +354,7 @@ def digest_of(sha256_of: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(sha256_of.items())).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Digest of one file; the hub's cache names large files by it, which saves reading them again."""
     if path.is_symlink():
         blob = path.readlink()  # one step only: behind it may lie a store that names files by another hash

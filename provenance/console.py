@@ -72,9 +72,21 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print(_facts(summary))
     console.print(_transfer_table(summary))
     console.print(_funnel_table(summary))
-    for title, path in (("database", summary["database"]), ("report", summary["report"])):
-        console.print(f"{title}: {path}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"figures: {', '.join(summary['figures'])}", highlight=False, markup=False, soft_wrap=True)
+    print_files(summary, console)
+
+
+def print_files(summary: Mapping[str, Any], console: Console) -> None:
+    """Where the results are, as far as they were written."""
+    for key in ("database", "report"):
+        if summary.get(key):
+            say(f"{key}: {summary[key]}", console)
+    if summary.get("figures"):
+        say(f"figures: {', '.join(summary['figures'])}", console)
+
+
+def say(words: str, console: Console) -> None:
+    """A line as it is, however long, so that it can be copied."""
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
 
 
 def _facts(summary: Mapping[str, Any]) -> Table:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from provenance.console import print_files, say
+
 CONFIG_SHOWN = 12
 UNMAPPED_SHOWN = 8
 VALUE_SHOWN = 32
@@ -20,27 +22,27 @@ VALUE_SHOWN = 32
 def print_lineage(summary: Mapping[str, Any], console: Console) -> None:
     """How two checkpoints are related, with the evidence."""
     lineage = summary["lineage"]
-    _say(f"{summary['base']['ref']} → {summary['instruct']['ref']}", console)
+    say(f"{summary['base']['ref']} → {summary['instruct']['ref']}", console)
     console.print(f"\n{lineage['verdict']}: {lineage['reason']}\n", style="bold", highlight=False, markup=False)
     console.print(_evidence(summary))
     if lineage["tensors"]:
         console.print(_tensors(lineage["tensors"]))
     if lineage["config"]:
         console.print(_config(lineage["config"]))
-    _say("the evidence says whether two checkpoints are related, not which came first", console)
+    say("the evidence says whether two checkpoints are related, not which came first", console)
     _files(summary, console)
 
 
 def print_weights(summary: Mapping[str, Any], console: Console) -> None:
     """What the weights alone say of a neuron list, or of all neurons."""
-    _say(f"{summary['base']['ref']} → {summary['instruct']['ref']}", console)
+    say(f"{summary['base']['ref']} → {summary['instruct']['ref']}", console)
     console.print(f"\n{summary['verdict']['overall']}\n", style="bold", highlight=False, markup=False)
     console.print(_drift(summary))
     if summary["neurons"]["h"]:
         console.print(_mapping(summary["mapping"]))
     if summary["lineage"]:
         console.print(_evidence(summary))
-    _say(f"neurons that moved most: provenance query most-drifted --run {summary['run']}", console)
+    say(f"neurons that moved most: provenance query most-drifted --run {summary['run']}", console)
     _files(summary, console)
 
 
@@ -140,14 +142,5 @@ def _files(summary: Mapping[str, Any], console: Console) -> None:
     for note in summary["notes"]:
         console.print(f"note: {note}", highlight=False, markup=False)
     if summary.get("source"):
-        _say(f"neuron list: {summary['source']}", console)
-    for key in ("database", "report"):
-        if summary.get(key):
-            _say(f"{key}: {summary[key]}", console)
-    if summary.get("figures"):
-        _say(f"figures: {', '.join(summary['figures'])}", console)
-
-
-def _say(words: str, console: Console) -> None:
-    """A line as it is, however long, so that it can be copied."""
-    console.print(words, highlight=False, markup=False, soft_wrap=True)
+        say(f"neuron list: {summary['source']}", console)
+    print_files(summary, console)

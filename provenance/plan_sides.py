@@ -24,7 +24,7 @@ from provenance.checkpoints import (
 from provenance.downloads import download, missing_bytes
 from provenance.errors import ArchitectureError, CheckpointError, GatedError, ProvenanceError
 from provenance.estimates import Size
-from provenance.headers import ITEM_BYTES, TensorSlot, read_header
+from provenance.headers import TensorSlot, read_header
 from provenance.http_ranges import Patience, Received, RemoteFile
 from provenance.hub import Needed, find_cached, likely_names, prepare
 from provenance.hub_api import HubRepo, Listing, UnreachableError, look_up
@@ -263,16 +263,12 @@ def size_of(config: dict[str, Any], reader: TensorReader) -> Size:
     """
     names = reader.names()
     layout = layout_of(config, names)
-    MlpWeights(reader, layout)  # refuses shapes and dtypes, by headers alone
-    parts = [layout.slice(kind, layer) for kind in layout.kinds for layer in range(layout.layers)]
+    weights = MlpWeights(reader, layout)  # refuses shapes and dtypes, by headers alone
     return Size(
         parameters=sum(math.prod(reader.shape(name)) for name in names),
         neurons=layout.layers * layout.d_m,
         width=layout.d,
         kinds=layout.kinds,
-        drift_bytes=sum(
-            (part.stop - part.start) * math.prod(reader.shape(part.name)[1:]) * ITEM_BYTES[reader.dtype(part.name)]
-            for part in parts
-        ),
-        lineage_bytes=sum(math.prod(reader.shape(name)) * ITEM_BYTES[reader.dtype(name)] for name in names),
+        drift_bytes=weights.mlp_bytes,
+        lineage_bytes=weights.all_bytes,
     )

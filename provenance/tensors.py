@@ -6,11 +6,14 @@ is fetched ahead by several connections, and an adapter is merged block by block
 holds more than a few blocks, and who reads cannot tell them apart.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+
+from provenance.headers import ITEM_BYTES
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,8 @@ class TensorReader(Protocol):
 
         A tensor is valid until the next one is asked for: its memory may be used again.
         """
+
+
+def bytes_of(reader: TensorReader, rows: Rows) -> int:
+    """Bytes of some rows as they are stored."""
+    return (rows.stop - rows.start) * math.prod(reader.shape(rows.name)[1:]) * ITEM_BYTES[reader.dtype(rows.name)]

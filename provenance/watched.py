@@ -9,19 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from provenance.headers import ITEM_BYTES
-from provenance.tensors import Rows, TensorReader
+from provenance.tensors import Rows, TensorReader, bytes_of
 
 MEGABYTE = 1_000_000
-
-
-def bytes_of(reader: TensorReader, rows: Rows) -> int:
-    """Bytes of some rows as they are stored."""
-    shape = reader.shape(rows.name)
-    width = 1
-    for size in shape[1:]:
-        width *= size
-    return (rows.stop - rows.start) * width * ITEM_BYTES[reader.dtype(rows.name)]
 
 
 class WatchedReader:

@@ -4,6 +4,7 @@ The one idea: neuron j is a row of some stored tensors and a column of others, s
 half of one, and everything downstream wants rows. Slicing and transposing happen here, once.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -11,7 +12,8 @@ from jaxtyping import Shaped
 
 from provenance.architectures import Layout, NeuronSlice
 from provenance.errors import ArchitectureError
-from provenance.tensors import Rows, TensorReader
+from provenance.headers import ITEM_BYTES
+from provenance.tensors import Rows, TensorReader, bytes_of
 
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 """Storage dtypes whose numbers are the weights; 8-bit ones mean little without scales stored elsewhere."""
@@ -58,6 +60,18 @@ class MlpWeights:
     def dtype(self) -> str:
         """Storage dtype of the up-projection, as safetensors spells it."""
         return self.dtype_of(self.slice("up", 0).name)
+
+    @property
+    def mlp_bytes(self) -> int:
+        """Bytes of the gate, up and down weights as they are stored."""
+        parts = (self.slice(kind, layer) for kind in self.kinds for layer in range(self.layers))
+        return sum(bytes_of(self.reader, Rows(part.name, part.start, part.stop)) for part in parts)
+
+    @property
+    def all_bytes(self) -> int:
+        """Bytes of every tensor as they are stored."""
+        shapes = {name: self.reader.shape(name) for name in self.reader.names()}
+        return sum(math.prod(shape) * ITEM_BYTES[self.reader.dtype(name)] for name, shape in shapes.items())
 
     def slice(self, kind: str, layer: int) -> NeuronSlice:
         """Which rows of which tensor hold a projection."""

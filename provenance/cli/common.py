@@ -4,21 +4,37 @@ The one idea: errors become exit codes here and nowhere else: 0 done, 1 the job 
 input.
 """
 
+import json
 import resource
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance import __version__
-from provenance.errors import InputError, ProvenanceError
+from provenance.errors import InputError, ProvenanceError, StoreError
+from provenance.records import CheckpointInfo
+
+if TYPE_CHECKING:
+    from analyses.clock import Clock
+    from db.store import Store
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
 DEFAULT_OUT = Path("figures-out")
 INTERRUPTED = 130  # what shells use for an interrupt
 
+Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
+Instruct = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INSTRUCT", help="The checkpoint tuned from BASE, or (by weights alone) a LoRA adapter on it."
+    ),
+]
 Database = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the neuron database.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for figures and report.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
@@ -77,6 +93,41 @@ def peak_memory_bytes() -> int:
     """Largest resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
+    """Note in the database how a run ended; what was done before an error stays there."""
+    try:
+        yield
+    except (ProvenanceError, KeyboardInterrupt):
+        with suppress(StoreError):  # a full disk must not hide what went wrong first
+            store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
+        raise
+    store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
+
+
+def about_run(infos: tuple[CheckpointInfo, CheckpointInfo], run: int, clock: "Clock", db: str) -> dict[str, Any]:
+    """What the JSON of every command says of its run: base and instruct checkpoint, times, memory, database."""
+    base, instruct = infos
+    return {
+        "base": {"ref": base.ref, "digest": base.digest},
+        "instruct": {"ref": instruct.ref, "digest": instruct.digest},
+        "run": run,
+        "durations_ms": clock.durations_ms,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "database": db,
+    }
+
+
+def print_result(
+    summary: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None], *, as_json: bool
+) -> None:
+    """A result on stdout: as one JSON object, or as tables."""
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
+    else:
+        show(summary, Console())
 
 
 def named_pair(base: str | None, instruct: str | None, family: str | None) -> tuple[str, str]:

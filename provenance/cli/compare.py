@@ -1,30 +1,31 @@
 """The main command: `provenance compare BASE INSTRUCT`."""
 
-import json
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from provenance.cli.common import (
     DEFAULT_DATABASE,
     DEFAULT_OUT,
     AsJson,
+    Base,
     Database,
     FamilyName,
+    Instruct,
     Out,
     Quiet,
     Seed,
     Stream,
+    about_run,
+    finishing,
     named_pair,
-    peak_memory_bytes,
+    print_result,
 )
 from provenance.cli.hub import show_plan
-from provenance.cli.weights import Base, Instruct, Neurons, compare_weights
+from provenance.cli.weights import Neurons, compare_weights
 from provenance.console import ConsoleProgress, print_summary
-from provenance.errors import InputError, ProvenanceError, StoreError
+from provenance.errors import InputError
 from provenance.files import writable_folder
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT
 from provenance.records import SAMPLES_PER_QUESTION
@@ -90,13 +91,9 @@ def compare(
 ) -> None:
     """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
     pair = named_pair(base, instruct, family)
-    _check_weights_options(neurons, weights_only=weights_only, stream=stream)
-    if weights_only and (questions or limit is not None):
-        raise InputError(
-            "no questions where no model is run",
-            found="--questions or --limit",
-            remedy="leave it or --weights-only out",
-        )
+    _check_weights_options(
+        neurons, asked=bool(questions) or limit is not None, weights_only=weights_only, stream=stream
+    )
     if dry_run:
         show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
         return
@@ -114,17 +111,14 @@ def compare(
         attn_implementation=attn_implementation, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     summary = _run_comparison(job, db, out, quiet=quiet)
-    if as_json:
-        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
-    else:
-        print_summary(summary, Console())
+    print_result(summary, print_summary, as_json=as_json)
 
 
-def _check_weights_options(neurons: Path | None, *, weights_only: bool, stream: bool) -> None:
-    """Refuse options that only mean something together.
+def _check_weights_options(neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool) -> None:
+    """Refuse options that only mean something together, and those that mean nothing together.
 
     Raises:
-        InputError: One of them stands alone.
+        InputError: One of them stands alone, or questions are asked where no model is run.
     """
     if weights_only != (neurons is not None):
         raise InputError(
@@ -137,6 +131,12 @@ def _check_weights_options(neurons: Path | None, *, weights_only: bool, stream: 
             "checkpoints on the disk, where models are run",
             found="--stream",
             remedy="leave it out, or give --weights-only with a neuron list",
+        )
+    if weights_only and asked:
+        raise InputError(
+            "no questions where no model is run",
+            found="--questions or --limit",
+            remedy="leave it or --weights-only out",
         )
 
 
@@ -164,23 +164,13 @@ def _run_comparison(job: "Job", db: str, out: Path, *, quiet: bool) -> dict[str,
         for questions in sets:
             store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
         clock = Clock(progress)
-        try:
+        with finishing(store, run, clock):
             report = compare_sides(base, instruct, sets, job.settings(), RunWorkspace(store, run), clock)
             store.save_report(run, report, {questions.name: questions.digest for questions in sets})
-        except (ProvenanceError, KeyboardInterrupt):
-            with suppress(StoreError):  # a full disk must not hide what went wrong first
-                store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
-            raise
-        store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
     drawn = draw(db, run, out)
     return {
         **summarise(report),
-        "base": {"ref": infos[0].ref, "digest": infos[0].digest},
-        "instruct": {"ref": infos[1].ref, "digest": infos[1].digest},
-        "run": run,
-        "durations_ms": clock.durations_ms,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "database": db,
+        **about_run(infos, run, clock, db),
         "figures": [str(path) for path in drawn],
         "report": str(write_report(db, run, out)),
     }

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from provenance.cli.common import AsJson, FamilyName, named_pair
-from provenance.cli.weights import Base, Instruct
+from provenance.cli.common import AsJson, Base, FamilyName, Instruct, named_pair
 from provenance.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,27 +1,27 @@
 """Commands that read weights and run no model: lineage, drift, and a comparison of somebody's neuron list."""
 
-import json
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from provenance.cli.common import (
     DEFAULT_DATABASE,
     AsJson,
+    Base,
     Database,
     FamilyName,
+    Instruct,
     Quiet,
     Seed,
     Stream,
+    about_run,
+    finishing,
     named_pair,
-    peak_memory_bytes,
+    print_result,
 )
 from provenance.console import ConsoleProgress
 from provenance.console_weights import print_lineage, print_weights
-from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
 if TYPE_CHECKING:
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from db.store import Store
     from provenance.neuron_files import NeuronSet
 
-Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
-Instruct = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="INSTRUCT", help="The checkpoint tuned from BASE, or (by weights alone) a LoRA adapter on it."
-    ),
-]
 Neurons = Annotated[
     Path | None, typer.Option("--neurons", metavar="FILE", help="Neuron list of INSTRUCT: JSON, or CSV of layer,index.")
 ]
@@ -58,7 +51,7 @@ def lineage(
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
-    _print(summary, print_lineage, as_json=as_json)
+    print_result(summary, print_lineage, as_json=as_json)
 
 
 def drift(
@@ -77,7 +70,7 @@ def drift(
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
-    _print(summary, print_weights, as_json=as_json)
+    print_result(summary, print_weights, as_json=as_json)
 
 
 def compare_weights(
@@ -96,7 +89,7 @@ def compare_weights(
         "figures": [str(path) for path in drawn],
         "report": str(write_report(db, summary["run"], out)),
     }
-    _print(summary, print_weights, as_json=as_json)
+    print_result(summary, print_weights, as_json=as_json)
 
 
 def run_weights(job: "WeightsJob", db: str, *, quiet: bool) -> dict[str, Any]:
@@ -114,23 +107,10 @@ def run_weights(job: "WeightsJob", db: str, *, quiet: bool) -> dict[str, Any]:
             run = store.begin_run(
                 job.command, job.key(pair, listed), *infos, job.settings(pair, listed), job.seed, versions()
             )
-            try:
+            with finishing(store, run, clock):
                 summary = _measured(job, pair, listed, clock, store, run)
-            except (ProvenanceError, KeyboardInterrupt):
-                with suppress(StoreError):  # a full disk must not hide what went wrong first
-                    store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
-                raise
-            store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
-    return summary | {
-        "base": {"ref": infos[0].ref, "digest": infos[0].digest},
-        "instruct": {"ref": infos[1].ref, "digest": infos[1].digest},
-        "run": run,
-        "bytes_received": pair.bytes_received,
-        "notes": job.notes(pair, listed),
-        "durations_ms": clock.durations_ms,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "database": db,
-    }
+    streamed = {"bytes_received": pair.bytes_received, "notes": job.notes(pair, listed)}
+    return summary | about_run(infos, run, clock, db) | streamed
 
 
 def _measured(
@@ -146,10 +126,3 @@ def _measured(
     report = job.run(pair, listed, clock)
     store.save_weights_report(run, report)
     return summarise_weights(report)
-
-
-def _print(summary: dict[str, Any], show: Any, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
-    else:
-        show(summary, Console())

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from sqlalchemy import text
 
 from analyses.results import (
     ActivityTable,
@@ -403,3 +404,9 @@ def response_of(number: int) -> Response:
         regions=(Region("special", 0, 1), Region("question", 1, 3), Region("answer", 3, 5)),
         samples=("a", "b"),
     )
+
+
+def rows(store: Store, sql: str, **values: object) -> list[dict[str, object]]:
+    """What a query finds, as dictionaries."""
+    with store.transaction() as connection:
+        return [dict(row) for row in connection.execute(text(sql), values).mappings()]

@@ -12,6 +12,7 @@ from synthetic import (
     lineage_of,
     pruned_weights_report,
     report_of,
+    rows,
     stored_lineage_run,
     stored_run,
     stored_weights_run,
@@ -22,11 +23,6 @@ from db.digests import run_digest, verify
 from db.schema import Base
 from db.store import Store
 from provenance.errors import StoreError
-
-
-def rows(store: Store, sql: str, **values: object) -> list[dict[str, object]]:
-    with store.transaction() as connection:
-        return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
 
 def test_every_neuron_is_stored_with_its_counterpart_by_the_base_models_own_layer_width(store: Store) -> None:

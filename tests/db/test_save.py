@@ -13,6 +13,7 @@ from synthetic import (
     no_power_of,
     no_probe_report,
     report_of,
+    rows,
     stored_run,
     stored_weights_run,
     weights_report_of,
@@ -23,11 +24,6 @@ from db.digests import verify
 from db.schema import DERIVED
 from db.store import Store
 from provenance.errors import StoreError
-
-
-def rows(store: Store, sql: str, **values: object) -> list[dict[str, object]]:
-    with store.transaction() as connection:
-        return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
 
 def test_every_neuron_is_stored_with_all_it_has(store: Store) -> None:

@@ -12,7 +12,6 @@ from safetensors.numpy import save_file
 from provenance.checkpoints import (
     WEIGHT_INDEX,
     CheckpointRef,
-    check_shard,
     content_digest,
     inspect,
     require_tokenizer,
@@ -21,6 +20,7 @@ from provenance.checkpoints import (
     weight_names,
 )
 from provenance.errors import CheckpointError
+from provenance.headers import read_header
 from provenance.lab import manifest
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
@@ -339,7 +339,7 @@ def test_a_truncated_shard_says_how_much_is_there(folder: Path) -> None:
     whole = path.stat().st_size
     truncated(folder)
     with pytest.raises(CheckpointError, match=f"{whole - 5:,} of {whole:,} bytes"):
-        check_shard(path)
+        read_header(path)
 
 
 def test_an_unreadable_file_is_an_error_of_the_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +348,7 @@ def test_an_unreadable_file_is_an_error_of_the_checkpoint(folder: Path, monkeypa
     def refuse(_: Path) -> str:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("provenance.checkpoints._sha256", refuse)
+    monkeypatch.setattr("provenance.checkpoints.file_sha256", refuse)
     with pytest.raises(CheckpointError) as caught:
         resolve(CheckpointRef.parse(str(folder)))
     assert "readable" in caught.value.wanted

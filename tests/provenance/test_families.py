@@ -4,7 +4,7 @@ import json
 from typing import get_args
 
 import pytest
-from hub_commands import run
+from comparison import invoke
 
 from provenance.checkpoints import CheckpointRef
 from provenance.errors import InputError
@@ -125,8 +125,8 @@ def test_a_stage_of_a_timeline_is_no_pair_either() -> None:
 
 def test_the_command_lists_them() -> None:
     """`families` names every reference; `--json` is one object with the same."""
-    shown = run("families").stdout
-    listed = json.loads(run("families", "--json").stdout)["families"]
+    shown = invoke("families").stdout
+    listed = json.loads(invoke("families", "--json").stdout)["families"]
     assert [entry["name"] for entry in listed] == list(families())
     for entry in listed:
         assert entry["stages"] == {name: str(ref) for name, ref in families()[entry["name"]].stages.items()}

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.torch import save, save_file
 
-from provenance.checkpoints import check_shard
 from provenance.errors import CheckpointError
 from provenance.headers import HEADER_LIMIT, ITEM_BYTES, TORCH_DTYPES, header_length, parse_header, read_header
 
@@ -174,11 +173,11 @@ def test_what_safetensors_refuses_and_accepts_so_does_this(header: tuple[dict[st
 
 
 def test_a_local_file_is_held_against_its_header(tmp_path: Path) -> None:
-    """`check_shard` finds an overlap that leaves the file's length as it was."""
+    """`read_header` finds an overlap that leaves the file's length as it was."""
     path = tmp_path / "model.safetensors"
     save_file({"a": torch.ones(4), "b": torch.zeros(4)}, path)
-    check_shard(path)
+    read_header(path)
     path.write_bytes(path.read_bytes().replace(b"[16,32]", b"[12,32]").replace(b'"shape":[4]', b'"shape":[5]', 1))
     with pytest.raises(CheckpointError) as caught:
-        check_shard(path)
+        read_header(path)
     assert str(path) in caught.value.wanted

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint_factory import make_checkpoint
-from hub_commands import run
+from comparison import invoke
 from hub_server import Hub, Repo, hub_and_client
 from safetensors.torch import load_file, save
 
@@ -228,12 +228,12 @@ def test_a_plan_moves_no_name(hub: Hub, monkeypatch: pytest.MonkeyPatch, wide: P
 
 def test_the_command_ends_with_2_when_something_stops_the_job(hub: Hub, wide: Path) -> None:
     """Exit code and table: 0 with nothing in the way, 2 with the problem and its remedy."""
-    fine = run("plan", "org/base", "org/tuned")
+    fine = invoke("plan", "org/base", "org/tuned")
     assert fine.exit_code == 0
     assert "nothing is in the way" in fine.stdout
     assert "apache-2.0" in fine.stdout
     hub.repos["org/tuned"] = Repo(files_of(wide), gated=True)
-    stopped = run("plan", "org/base", "org/tuned")
+    stopped = invoke("plan", "org/base", "org/tuned")
     assert stopped.exit_code == 2
     assert "gated, closed" in stopped.stdout
     assert "accept the licence at" in stopped.stdout
@@ -242,7 +242,7 @@ def test_the_command_ends_with_2_when_something_stops_the_job(hub: Hub, wide: Pa
 def test_the_json_is_one_object(hub: Hub, wide: Path) -> None:
     """`--json` prints the plan and nothing else, also when something stops the job."""
     hub.repos["org/tuned"] = Repo(files_of(wide), gated=True)
-    done = run("plan", "org/base", "org/tuned", "--json")
+    done = invoke("plan", "org/base", "org/tuned", "--json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["schema"], told["stops"]) == (2, 1, True)
     assert told["sides"][0]["files"]["model.safetensors"] == (wide / "model.safetensors").stat().st_size
@@ -253,10 +253,10 @@ def test_the_json_is_one_object(hub: Hub, wide: Path) -> None:
 
 def test_a_family_is_planned_by_its_name(hub: Hub) -> None:
     """`--family` stands for the two references; one reference alone is bad usage."""
-    told = json.loads(run("plan", "--family", "lab-acquired", "--json").stdout)
+    told = json.loads(invoke("plan", "--family", "lab-acquired", "--json").stdout)
     assert [side["ref"] for side in told["sides"]] == ["lab/acquired/base", "lab/acquired/instruct"]
-    assert run("plan", "org/base").exit_code == 2
-    assert "gemma-3-4b" in run("plan", "--family", "gema-3-4b").stderr
+    assert invoke("plan", "org/base").exit_code == 2
+    assert "gemma-3-4b" in invoke("plan", "--family", "gema-3-4b").stderr
 
 
 def test_drift_and_lineage_have_times_of_their_own(hub: Hub) -> None:
@@ -266,7 +266,7 @@ def test_drift_and_lineage_have_times_of_their_own(hub: Hub) -> None:
     sizes = [side.size for side in plan.sides if side.size is not None]
     assert plan.estimate.drift_stream_s == sum(size.drift_bytes for size in sizes) / NETWORK_BYTES_PER_S
     assert plan.estimate.lineage_stream_s == sum(size.lineage_bytes for size in sizes) / NETWORK_BYTES_PER_S
-    shown = run("plan", "org/base", "org/tuned").stdout
+    shown = invoke("plan", "org/base", "org/tuned").stdout
     for row in ("drift reads", "lineage reads", "drift --stream", "lineage --stream", "lineage after pull"):
         assert row in shown
 
@@ -318,7 +318,7 @@ def test_an_adapter_on_the_hub_is_planned_as_one(hub: Hub, fetched: bool) -> Non
     assert base.size is not None
     assert plan.estimate.drift_stream_s == 2 * base.size.drift_bytes / NETWORK_BYTES_PER_S
     assert "forward passes" in only_problem(plan).wanted  # a note: the full comparison takes no adapter
-    assert run("plan", "org/base", "org/adapter").exit_code == 0
+    assert invoke("plan", "org/base", "org/adapter").exit_code == 0
 
 
 @pytest.mark.parametrize("place", ["hub", "folder"])
@@ -374,7 +374,7 @@ def test_weights_that_a_job_refuses_stop_the_plan(
     assert plan.sides[1].missing_bytes > 0
     pulled = make_plan(["org/base", "org/tuned"], Workload(), MACHINE, compared=False)
     assert (pulled.stops, len(pulled.problems)) == (False, 1)
-    assert run("pull", "org/tuned", "--dry-run").exit_code == 0
+    assert invoke("pull", "org/tuned", "--dry-run").exit_code == 0
 
 
 @pytest.mark.parametrize("kind", ["wider", "ungated"])
@@ -404,7 +404,7 @@ def test_a_missing_tokenizer_is_a_note(hub: Hub, wide: Path, tmp_path: Path, pla
     assert (note.ref, note.stops, plan.stops) == (ref, False, False)
     assert "a tokenizer" in note.wanted
     assert "--weights-only" in note.remedy
-    shown = run("plan", "org/base", ref).stdout
+    shown = invoke("plan", "org/base", ref).stdout
     assert "nothing is in the way" not in shown
     assert "nothing stops this job; 1 to note" in shown
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_commands import run
+from comparison import invoke
 from hub_server import Hub, Repo, hub_and_client
 from test_hub import WEIGHTS, checkpoint_files, sharded_files
 
@@ -132,17 +132,17 @@ def test_local_checkpoints_are_looked_over_only(hub: Hub, tiny_llama: Path) -> N
 
 def test_the_command_prints_pinned_references(hub: Hub) -> None:
     """On stdout nothing but the pinned references; `--json` has folder and bytes too."""
-    shown = run("pull", "org/base", "org/tuned")
+    shown = invoke("pull", "org/base", "org/tuned")
     pinned = [f"org/{name}@{hub.repos[f'org/{name}'].commit}" for name in ("base", "tuned")]
     assert (shown.exit_code, shown.stdout.split()) == (0, pinned)
-    listed = json.loads(run("pull", "org/base", "--json").stdout)["pulled"]
+    listed = json.loads(invoke("pull", "org/base", "--json").stdout)["pulled"]
     assert listed == [{"ref": "org/base", "pinned": pinned[0], "folder": str(HubRepo("org/base").storage / "snapshots" /
                        hub.repos["org/base"].commit), "fetched_bytes": 0}]  # fmt: skip
 
 
 def test_a_dry_run_fetches_no_weights(hub: Hub) -> None:
     """`--dry-run` says what would come, and of the weights only headers were read."""
-    shown = run("pull", "org/base", "org/tuned", "--dry-run")
+    shown = invoke("pull", "org/base", "org/tuned", "--dry-run")
     assert "to fetch" in shown.stdout
     assert "apache-2.0" in shown.stdout
     assert all(count < len(WEIGHTS) / 10 for key, count in hub.sent.items() if key.endswith(".safetensors"))
@@ -155,7 +155,7 @@ def test_a_dry_run_fetches_no_weights(hub: Hub) -> None:
 )
 def test_bad_usage(hub: Hub, arguments: tuple[str, ...], found: str) -> None:
     """Nothing to fetch, both ways of naming, or an unknown family: exit code 2 and nothing asked."""
-    refused = run("pull", *arguments)
+    refused = invoke("pull", *arguments)
     assert refused.exit_code == 2
     assert found in refused.stderr
     assert not hub.log

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from provenance.shards import Shards
-from provenance.tensors import Rows, TensorReader
-from provenance.watched import WatchedReader, bytes_of
+from provenance.tensors import Rows, TensorReader, bytes_of
+from provenance.watched import WatchedReader
 
 
 @pytest.fixture
