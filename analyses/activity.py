@@ -26,14 +26,11 @@ def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTa
     Returns:
         Per neuron, float64. Means are dimensionless CETT, NaN for a label without responses. The
         standardised difference and the AUROC are above 0 and 0.5 for neurons more active on
-        hallucinated answers, NaN where not defined.
+        hallucinated answers, NaN where not defined. Empty where nothing was captured at all.
     """
     positive = features.hallucinated
-    blocks = [
-        _block(features.answer[:, start : start + COLUMNS_PER_BLOCK].astype(np.float64), positive)
-        for start in range(0, features.answer.shape[1], COLUMNS_PER_BLOCK)
-    ]
-    faithful, hallucinated, difference, area = np.concatenate(blocks, axis=1)
+    blocks = [_block(values.astype(np.float64), positive) for _, values in features.answer.blocks(COLUMNS_PER_BLOCK)]
+    faithful, hallucinated, difference, area = np.concatenate(blocks or [np.empty((4, 0))], axis=1)
     return ActivityTable(
         stage=stage,
         dataset=dataset,
@@ -44,6 +41,14 @@ def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTa
         standardised_difference=difference,
         auroc=area,
     )
+
+
+def neuron_aurocs(features: Features) -> Float[np.ndarray, " neurons"]:
+    """How well each neuron alone tells the labels apart, by its mean CETT on answer tokens; NaN with one class."""
+    if not len(features):
+        return np.empty(0)
+    positive = features.hallucinated
+    return np.concatenate([aurocs(block, positive) for _, block in features.answer.blocks(COLUMNS_PER_BLOCK)])
 
 
 def _block(

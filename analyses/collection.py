@@ -16,6 +16,7 @@ from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
 from analyses.results import Funnel
+from provenance.captured import CaptureDtype
 from provenance.checkpoints import Checkpoint
 from provenance.features import Features, collect_features
 from provenance.judging import JUDGE_NAME, normalise
@@ -99,6 +100,15 @@ class CollectionSettings:
     """Of the forward pass."""
     attn_implementation: str | None
     """As `transformers` names it."""
+    capture_dtype: CaptureDtype = "float32"
+    """Of captured vectors on disk; see `collect_features`."""
+
+    def identity(self) -> dict[str, object]:
+        """What names a task; captures in float32 keep the name they had before there was a choice."""
+        everything = asdict(self)
+        if self.capture_dtype == "float32":
+            del everything["capture_dtype"]
+        return everything
 
 
 @dataclass(frozen=True)
@@ -113,10 +123,6 @@ class Collected:
     """Split of each row of `features`."""
     funnel: Funnel
     """What was dropped where."""
-
-    def part(self, split: Split) -> Features:
-        """The rows of one split."""
-        return self.features.take([row for row, name in enumerate(self.splits) if name == split])
 
 
 def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]], seed: int, *, training: bool) -> Pool:
@@ -133,7 +139,7 @@ def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]]
 def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: CollectionSettings) -> Task:
     """The identity of one pool's collection."""
     everything: dict[str, object] = {
-        **asdict(settings),
+        **settings.identity(),
         "format": FORMAT,
         "rounds": list(_rounds(pool, settings)),
         "span_rule": SPAN_RULE,
@@ -199,7 +205,9 @@ def collect_pool(
         progress.step(f"capture {label}", done, total, "")
 
     log = workspace.capture_log(task)
-    features = collect_features(load, used, workspace.captures, task.key, CAPTURE_BATCH, log, captured)
+    features = collect_features(
+        load, used, workspace.captures, task.key, CAPTURE_BATCH, log, captured, settings.capture_dtype
+    )
     return Collected(tuple(responses), features, tuple(r.split for r in used), funnel(stage, pool, responses, used))
 
 

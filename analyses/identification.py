@@ -1,40 +1,42 @@
 """Finding the H-Neurons of one checkpoint: choose C, fit, and look at held-out questions.
 
 The one idea: C is chosen on validation questions, the probe is then refitted on training
-and validation together, and the test questions are only ever scored. Beside every
-accuracy stands that of probes on as many random neurons, fitted on the same rows.
+and validation together, and the test questions are only ever scored. Beside the probe's own numbers stand
+what its neighbours on the path, halves of its questions, and simpler things would have given.
 
-Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: balanced
-accuracy on the validation answers alone decides (the paper adds an accuracy under suppression), with the
-one-standard-error rule: the smallest C, which is the sparsest probe, whose accuracy is
-within one standard error of the best. A few hundred validation answers cannot tell such
-probes apart, and the plain maximum picks ten times as many neurons for nothing.
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default balanced accuracy on the
+validation answers alone decides, with the one-standard-error rule (`analyses.selection`); the paper's rule adds the
+accuracy under suppression.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from analyses.controls import excluded_from_controls, neuron_sets
-from analyses.refit import fit_controls
-from analyses.results import HeldOut, IdentificationResult
+from analyses.activity import neuron_aurocs
+from analyses.answers import Answers
+from analyses.baselines import FittedBaselines, fit_baselines, score_baselines
+from analyses.curves import curve
+from analyses.given import given_probe
+from analyses.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
+from analyses.probe_results import CurvePoint, HeldOut, IdentificationResult, PathPoint
+from analyses.selection import Rule, choose_c, refuse_test_answers
+from analyses.stability import LIKELY, PAIRS, THRESHOLD, stability
+from analyses.transfer import CONTROL_DRAWS
 from provenance.errors import ConvergenceError
 from provenance.features import Features
-from provenance.intervals import Estimate, accuracy, auroc, bootstrap_by_unit
-from provenance.probe import (
-    C_STEPS,
-    Design,
-    Probe,
-    alpha_max,
-    fit_probe,
-    training_rows,
-)
-from provenance.records import Label, Stage
+from provenance.l1_path import Fit, L1Path
+from provenance.neuron_files import NeuronSet
+from provenance.probe import C_STEPS, Design, Probe
+from provenance.records import Label, Split, Stage
+from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 
-RANDOM_DRAWS = 20  # enough for a mean; transfer draws its own 100 for a tail
+NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
+Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
+"""Accuracy of the model on validation questions with each set of neurons silent."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,53 @@ class ProbeSettings:
     """Whether |b| is part of the objective."""
     steps: tuple[float, ...] = C_STEPS
     """Values of C to choose from, as multiples of alpha_max, ascending."""
-    other: Literal["all"] = "all"
+    rule: Rule = "one-se"
+    """How C is chosen: `one-se`, `paper`, or `fixed`."""
+    C: float | None = None
+    """The C of `fixed`."""
+    pairs: int = PAIRS
+    """Complementary pairs of half-samples."""
+    threshold: float = THRESHOLD
+    """Selection frequency from which a neuron is stable."""
+    draws: int = CONTROL_DRAWS
+    """Random and layer-matched neuron sets of each kind, for baselines and for the transfer null."""
+    other: str = "all"
     """Tokens of the `other` mean: all that are not answer tokens, prompt and template included."""
     seed: int = 0
-    """Of the solver, the random neurons and the bootstrap."""
+    """Of the random neurons, the half-samples and the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one checkpoint's probe is found in and tested on."""
+
+    stage: Stage
+    """Which checkpoint."""
+    train: Answers
+    """Consistent answers to training and validation questions."""
+    splits: tuple[Split, ...]
+    """Which of the two each of them is."""
+    tests: Mapping[str, Answers]
+    """Balanced answers to held-out questions, by question set, the in-domain one first."""
+    transfers: Mapping[str, Features]
+    """The base's own answers to them; empty where the checkpoint is the base."""
+    layers: int
+    """Layers of the model."""
+    d_m: int
+    """Neurons per layer."""
+    unmapped: Int[np.ndarray, " u"]
+    """Flat ids of neurons that the other checkpoint lacks; no control set holds one."""
+    folder: Path
+    """Of the scratch file of a design matrix that is too large for memory."""
+
+    def part(self, split: Split) -> Features:
+        """The features of one split."""
+        return self.train.features.take(np.array([name == split for name in self.splits], dtype=bool))
+
+    @property
+    def counts(self) -> dict[Label, int]:
+        """Training and validation answers of each label."""
+        return counts_of(self.train.features)
 
 
 @dataclass(frozen=True)
@@ -60,202 +105,193 @@ class Identified:
     result: IdentificationResult
     """What is reported and stored."""
     probe: Probe | None
-    """Refitted on training and validation rows; None where `result.reason` says why."""
+    """Fitted on training and validation rows; None where `result.reason` says why."""
+    baselines: FittedBaselines | None
+    """What it has to beat, fitted on the same rows; None without a probe."""
 
 
-def identify(
-    stage: Stage,
-    train: Features,
-    validation: Features,
-    tests: Mapping[str, Features],
-    *,
-    layers: int,
-    d_m: int,
-    settings: ProbeSettings,
-) -> Identified:
+def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed | None = None) -> Identified:
     """Choose C, fit the probe, and score held-out questions.
 
     Args:
-        stage: Which checkpoint the features come from.
-        train: Consistent responses of training questions.
-        validation: Consistent responses of validation questions.
-        tests: Balanced responses of held-out questions, by question set, the in-domain one first.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
+        material: Answers of one checkpoint.
         settings: How to fit.
+        suppressed: Asks the model with neurons silent; needed by the paper's rule only.
 
     Returns:
         A result without a probe where a class is missing or no C of the grid gives a weight.
+
+    Raises:
+        SplitError: Test answers are among those that C is chosen by.
+        ConvergenceError: At a C that was fixed or chosen.
     """
-    both = _joined(train, validation)
-    counts = counts_of(both)
+    _refuse_test_answers(material)
+    train, validation = material.part("train"), material.part("validation")
     obstacle = _obstacle(train, "training") or _obstacle(validation, "validation")
     if obstacle:
-        return Identified(_without_probe(stage, settings, counts, obstacle, (), None), None)
-    rows, labels = training_rows(both, settings.design)
-    lowest = alpha_max(rows, labels, intercept_penalised=settings.intercept_penalised)
-    path = _path(train, validation, settings, lowest)
-    chosen = choose_c(path, counts_of(validation))
-    probe = None if chosen is None else _fitted(rows, labels, chosen, settings)
-    if chosen is None or probe is None or not len(probe.h_neurons):
+        return _without_probe(material, settings, obstacle, (), None)
+    with probe_rows(
+        material.train.features, settings.design, material.folder, intercept_penalised=settings.intercept_penalised
+    ) as rows:
+        return _searched(material, settings, suppressed, rows, validation)
+
+
+def _searched(
+    material: Material, settings: ProbeSettings, suppressed: Suppressed | None, rows: ProbeRows, validation: Features
+) -> Identified:
+    """Path, choice, refit, and everything that needs the design matrix."""
+    refits = rows.path([rows.problem(np.ones(len(material.splits), dtype=bool))])
+    lowest = refits.starts()[0]
+    if not np.isfinite(lowest):
+        return _without_probe(material, settings, "no neuron varies with the label of the training answers", (), None)
+    fixed = settings.C if settings.rule == "fixed" else None
+    training = rows.problem(np.array([name == "train" for name in material.splits], dtype=bool))
+    fits = fit_grid(rows.path([training]), _grid(lowest, settings.steps, fixed), fixed)
+    probes = [(fit, rows.probe(fit)) for fit in fits]
+    path = path_points(probes, validation, suppressed if settings.rule == "paper" else None)
+    chosen = choose_c(settings.rule, path, counts_of(validation), fixed)
+    along, likely = _refitted(rows, refits, [fit.C for fit in fits], chosen)
+    found = next(((fit, probe) for fit, probe in along if chosen == fit.C), None)
+    if found is None or not len(found[1].h_neurons):
         reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
-        return Identified(_without_probe(stage, settings, counts, reason, path, lowest), None)
-    held_out = tuple(_held_out(probe, both, tests[name], name, layers, d_m, settings) for name in tests)
-    result = IdentificationResult(
-        stage, probe.weights, probe.intercept, chosen, lowest, settings.design, settings.intercept_penalised,
-        path, counts, probe.h_neurons, held_out, "",
+        if fixed is not None:
+            reason = f"C = {fixed:.3g} leaves no neuron with a positive weight; alpha_max = {lowest:.3g}"
+        return _without_probe(material, settings, reason, path, lowest)
+    fit, probe = found
+    halves = stability(
+        rows, material.train.features, probe, likely, pairs=settings.pairs, threshold=settings.threshold,
+        seed=settings.seed,
     )  # fmt: skip
-    return Identified(result, probe)
+    baselines = _baselines(material, probe, settings)
+    result = IdentificationResult(
+        material.stage, probe.weights, probe.intercept, chosen, lowest, settings.design, settings.intercept_penalised,
+        path, material.counts, probe.h_neurons, _held_out(material, baselines, settings.seed), "", settings.rule,
+        fit.gap, fit.violation, _curve(material, along, settings.seed), halves,
+        neuron_aurocs(material.train.features),
+    )  # fmt: skip
+    return Identified(result, probe, baselines)
+
+
+def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
+    """Take the H-Neurons from a file in place of a search, and score held-out questions with them.
+
+    Args:
+        material: Answers of the checkpoint that the neurons belong to.
+        given: The neurons; with weights these are the probe, without any one is fitted on just these neurons.
+        settings: Of the fit, the random neurons and the bootstrap.
+
+    Raises:
+        SplitError: Test answers are among those that something is fitted on.
+    """
+    _refuse_test_answers(material)
+    obstacle = _obstacle(material.train.features, "training")
+    if obstacle:
+        return _without_probe(material, settings, obstacle, (), None, given)
+    probe = given_probe(given, material.train.features, settings.design, material.layers * material.d_m)
+    baselines = _baselines(material, probe, settings)
+    result = IdentificationResult(
+        material.stage, probe.weights, probe.intercept, None, None, settings.design, False, (), material.counts,
+        given.h_ids, _held_out(material, baselines, settings.seed), "", "given", None, None, (), None,
+        neuron_aurocs(material.train.features), given.source,
+    )  # fmt: skip
+    return Identified(result, probe, baselines)
+
+
+def _refuse_test_answers(material: Material) -> None:
+    """Of the in-domain set alone: groups of questions of one file mean nothing in another."""
+    first = next(iter(material.tests.values()), None)
+    refuse_test_answers(material.splits, material.train.features.units, () if first is None else first.features.units)
 
 
 def counts_of(features: Features) -> dict[Label, int]:
     """Rows of each label."""
     hallucinated = int(features.hallucinated.sum())
-    return {"faithful": len(features.units) - hallucinated, "hallucinated": hallucinated}
+    return {"faithful": len(features) - hallucinated, "hallucinated": hallucinated}
 
 
-def choose_c(path: tuple[tuple[float, int, int, float], ...], n_validation: Mapping[Label, int]) -> float | None:
-    """The smallest C whose balanced validation accuracy is within one standard error of the best.
+def _grid(lowest: float, steps: Sequence[float], fixed: float | None) -> list[float]:
+    """Values of C to go through, ascending."""
+    return sorted({*(lowest * step for step in steps), *([] if fixed is None else [fixed])})
 
-    Args:
-        path: (C, positive weights, non-zero weights, validation accuracy), C ascending.
-        n_validation: Validation answers of each class. With the same share p right in both, the standard
-            error of the balanced accuracy is sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4).
 
-    Returns:
-        None where no probe of the path has a positive weight.
+def _refitted(
+    rows: ProbeRows, path: L1Path, Cs: Sequence[float], chosen: float | None
+) -> tuple[list[tuple[Fit, Probe]], Int[np.ndarray, " likely"]]:
+    """The path again on all training and validation rows, and the neurons nearest to a weight at the chosen C.
 
-    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3.
+    Rounding can end it earlier than on the training rows alone, but not before the chosen C.
     """
-    usable = [(c, score) for c, positive, _, score in path if positive > 0]
-    if not usable:
-        return None
-    best = max(score for _, score in usable)
-    spread = sum(1 / n for n in n_validation.values()) / 4
-    bar = best - float(np.sqrt(best * (1 - best) * spread))
-    return next(c for c, score in usable if score >= bar)
-
-
-def _joined(a: Features, b: Features) -> Features:
-    return Features(
-        np.concatenate([a.answer, b.answer]),
-        np.concatenate([a.other, b.other]),
-        np.concatenate([a.hallucinated, b.hallucinated]),
-        a.units + b.units,
-        a.question_ids + b.question_ids,
-    )
+    along: list[tuple[Fit, Probe]] = []
+    likely = NONE
+    for C in Cs:
+        try:
+            fit = path.fit([C])[0]
+        except ConvergenceError:
+            if chosen is not None and chosen >= C:
+                raise
+            break
+        along.append((fit, rows.probe(fit)))
+        if chosen == C:
+            likely = path.steepest(LIKELY)
+    return along, likely
 
 
 def _obstacle(features: Features, name: str) -> str:
     """Why no probe can be fitted or chosen; empty when it can."""
-    hallucinated = int(features.hallucinated.sum())
-    faithful = len(features.units) - hallucinated
-    if hallucinated and faithful:
+    counts = counts_of(features)
+    if all(counts.values()):
         return ""
+    faithful, hallucinated = counts["faithful"], counts["hallucinated"]
     return f"{faithful} faithful and {hallucinated} hallucinated {name} responses; both classes are needed"
 
 
-def _fitted(
-    rows: Float[np.ndarray, "rows neurons"], labels: Bool[np.ndarray, " rows"], C: float, settings: ProbeSettings
-) -> Probe:
-    return fit_probe(
-        rows, labels, C=C, design=settings.design, intercept_penalised=settings.intercept_penalised, seed=settings.seed
-    )
+def _baselines(material: Material, probe: Probe, settings: ProbeSettings) -> FittedBaselines:
+    return fit_baselines(
+        probe, material.train, material.layers, material.d_m, unmapped=material.unmapped, draws=settings.draws,
+        seed=settings.seed,
+    )  # fmt: skip
 
 
-def _path(
-    train: Features, validation: Features, settings: ProbeSettings, lowest: float
-) -> tuple[tuple[float, int, int, float], ...]:
-    """One probe per C from alpha_max on, with its balanced accuracy on the validation answers.
-
-    The path ends early where the probe separates all training rows, since a larger C then only
-    scales the weights, and where liblinear stops converging.
-    """
-    rows, labels = training_rows(train, settings.design)
-    path: list[tuple[float, int, int, float]] = []
-    if not np.isfinite(lowest):
-        return ()
-    for C in (lowest * step for step in settings.steps):
-        try:
-            probe = _fitted(rows, labels, C, settings)
-        except ConvergenceError:
-            break
-        score = balanced_accuracy(probe.scores(validation.answer), validation.hallucinated)
-        path.append((C, len(probe.h_neurons), len(probe.nonzero), score))
-        if bool(((probe.scores(rows) > 0) == labels).all()):
-            break
-    return tuple(path)
+def _held_out(material: Material, fitted: FittedBaselines, seed: int) -> tuple[HeldOut, ...]:
+    return tuple(_held_out_set(name, fitted, test, seed) for name, test in material.tests.items())
 
 
-def balanced_accuracy(scores: Float[np.ndarray, " rows"], positive: np.ndarray) -> float:
-    """Mean of the accuracies of both classes at probability 0.5: accuracy on a balanced set."""
-    right = (scores > 0) == positive
-    return float((right[positive].mean() + right[~positive].mean()) / 2)
-
-
-def _held_out(
-    probe: Probe, train: Features, test: Features, name: str, layers: int, d_m: int, settings: ProbeSettings
-) -> HeldOut:
-    """Accuracy and AUROC of the probe and of random neurons on one balanced set."""
-    positive = test.hallucinated
-    n = {"n_faithful": int((~positive).sum()), "n_hallucinated": int(positive.sum())}
-    if positive.all() or not positive.any():
-        return HeldOut(name, None, None, None, (), **n)
-    units = list(test.units)
-    scores = probe.scores(test.answer)
-    draws = _random_scores(probe, train, test, layers, d_m, settings)
-
-    def interval(statistic: Callable[[Int[np.ndarray, " drawn"]], float]) -> Estimate:
-        return bootstrap_by_unit(statistic, units, seed=settings.seed)
-
-    right = ((draws > 0) == positive[None, :]).mean(axis=0)
+def _held_out_set(name: str, fitted: FittedBaselines, test: Answers, seed: int) -> HeldOut:
+    """Accuracy and AUROC of the probe and of its baselines on one balanced set."""
+    counts = counts_of(test.features)
+    if not test.both_classes:
+        return HeldOut(name, None, None, None, counts["faithful"], counts["hallucinated"])
+    positive, scores = test.features.hallucinated, fitted.probe.scores(test.features.answer)
+    weights = resampled_weights(test.features.units, seed=seed)
+    right = ((scores > 0) == positive).astype(np.float64)
+    baselines = score_baselines(fitted, test, seed=seed)
     return HeldOut(
         name,
-        interval(lambda rows: accuracy(scores[rows], positive[rows])),
-        interval(lambda rows: auroc(scores[rows], positive[rows])),
-        interval(lambda rows: float(right[rows].mean())),
-        tuple(float(((row > 0) == positive).mean()) for row in draws),
-        **n,
+        estimate_of(resampled_means(right, weights), positive.size),
+        estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size),
+        next((baseline.accuracy for baseline in baselines if baseline.kind == "random"), None),
+        counts["faithful"],
+        counts["hallucinated"],
+        baselines,
     )
 
 
-def _random_scores(
-    probe: Probe, train: Features, test: Features, layers: int, d_m: int, settings: ProbeSettings
-) -> Float[np.ndarray, "draws rows"]:
-    """Decision values of probes on as many random neurons, refitted on the same rows."""
-    own: Int[np.ndarray, " k"] = probe.nonzero
-    sets = neuron_sets(
-        "random",
-        own,
-        layers,
-        d_m,
-        K=RANDOM_DRAWS,
-        rng=np.random.default_rng(settings.seed),
-        excluded=excluded_from_controls(own, np.empty(0, dtype=np.int64), layers, d_m),
-    )
-    return np.stack([control.scores(test.answer) for control in fit_controls(train, sets, probe.design)])
+def _curve(material: Material, along: Sequence[tuple[Fit, Probe]], seed: int) -> tuple[CurvePoint, ...]:
+    tests = {name: test.features for name, test in material.tests.items()}
+    return curve(along, tests, material.transfers, seed=seed)
 
 
 def _without_probe(
-    stage: Stage,
+    material: Material,
     settings: ProbeSettings,
-    counts: dict[Label, int],
     reason: str,
-    path: tuple[tuple[float, int, int, float], ...],
+    path: tuple[PathPoint, ...],
     lowest: float | None,
-) -> IdentificationResult:
-    nothing = np.empty(0, dtype=np.int64)
-    return IdentificationResult(
-        stage,
-        None,
-        None,
-        None,
-        lowest,
-        settings.design,
-        settings.intercept_penalised,
-        path,
-        counts,
-        nothing,
-        (),
-        reason,
-    )
+    given: NeuronSet | None = None,
+) -> Identified:
+    result = IdentificationResult(
+        material.stage, None, None, None, lowest, settings.design, settings.intercept_penalised, path, material.counts,
+        NONE if given is None else given.h_ids, (), reason, settings.rule if given is None else "given",
+        source="" if given is None else given.source,
+    )  # fmt: skip
+    return Identified(result, None, None)

@@ -9,7 +9,8 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from analyses.collection import CollectionSettings, identity_digest
 from analyses.identification import ProbeSettings
@@ -18,10 +19,12 @@ from analyses.origin import OriginSettings
 from analyses.sides import Side
 from provenance import __version__
 from provenance.adapters import MergedShards
+from provenance.captured import CaptureDtype
 from provenance.checkpoints import CheckpointRef, require_tokenizer
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models import load_tokenizer
+from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.probe import Design
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.questions import QuestionSet, load_questions
@@ -61,12 +64,20 @@ class Job:
     """Rows of the probe."""
     intercept_penalised: bool = True
     """Whether |b| is part of the probe's objective."""
+    select: Literal["one-se", "paper"] = "one-se"
+    """How C is chosen."""
+    C: float | None = None
+    """The probe's C, where the user gives it."""
+    neurons: Path | None = None
+    """H-Neurons of the instruct checkpoint from a file, which are then not looked for."""
     device: str = "cpu"
     """Of the forward passes."""
     dtype: str = "float32"
     """Of the forward passes."""
     attn_implementation: str | None = None
     """As `transformers` names it."""
+    capture_dtype: CaptureDtype = "float32"
+    """Of captured activations on disk."""
     batch_size: int = 128
     """Questions asked at a time."""
     seed: int = 0
@@ -81,7 +92,13 @@ class Job:
                     PromptFormat(self.instruct_prompt, chat=self.chat), stop_at_newline=not self.chat
                 ),
             },
-            probe=ProbeSettings(self.design, self.intercept_penalised, seed=self.seed),
+            probe=ProbeSettings(
+                self.design,
+                self.intercept_penalised,
+                rule=self.select if self.C is None else "fixed",
+                C=self.C,
+                seed=self.seed,
+            ),
             seed=self.seed,
         )
 
@@ -98,6 +115,7 @@ class Job:
             dtype=self.dtype,
             device=self.device,
             attn_implementation=self.attn_implementation,
+            capture_dtype=self.capture_dtype,
         )
 
     def sides(self) -> tuple[Side, Side]:
@@ -160,18 +178,27 @@ class Job:
             return questions
         return questions.limited(self.limit, self.seed)
 
-    def key(self, sides: Sequence[Side], sets: Sequence[QuestionSet]) -> str:
+    def given(self, instruct: Side) -> NeuronSet | None:
+        """The neurons from a file, held against the instruct checkpoint.
+
+        Raises:
+            InputError: It is unreadable or names neurons that the checkpoint does not have.
+        """
+        layout = instruct.layout
+        return read_neurons(self.neurons, layout.layers, layout.d_m) if self.neurons else None
+
+    def key(self, sides: Sequence[Side], sets: Sequence[QuestionSet], given: NeuronSet | None = None) -> str:
         """Digest of contents and settings: the identity of the run."""
         identity = [
             [side.checkpoint.digest for side in sides],
             [[questions.name, questions.digest] for questions in sets],
-            self.recorded(),
+            self.recorded(given),
         ]
         return identity_digest(identity)
 
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self, given: NeuronSet | None = None) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
-        return asdict(self.settings())
+        return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None}
 
 
 def checkpoint_info(side: Side) -> CheckpointInfo:

@@ -11,6 +11,7 @@ from pathlib import Path
 from analyses.sides import Side
 from provenance.adapters import adapted, is_adapter, lists_adapter
 from provenance.checkpoints import CheckpointRef, checkpoint_at, local_folder
+from provenance.errors import CheckpointError
 from provenance.hub import fetch_all
 from provenance.hub_api import HubRepo, UnreachableError, look_up
 from provenance.records import Stage
@@ -68,6 +69,37 @@ def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
     if folder is not None and is_adapter(folder):
         return _with_adapter(first, refs[1], folder, commit)
     return OpenPair(first, _open("instruct", refs[1], places))
+
+
+def open_one(text: str) -> Side:
+    """Find one whole checkpoint and read its config and headers; weights of the hub's are fetched by nobody.
+
+    Where the hub cannot be asked, a whole copy in its cache serves.
+
+    Args:
+        text: Reference of a whole checkpoint.
+
+    Raises:
+        GatedError: The hub wants a licence accepted or a token.
+        CheckpointError: It is not there, not whole, not to be trusted, or an adapter.
+        ArchitectureError: Its layout is unknown, or a mixture of experts.
+    """
+    ref = CheckpointRef.parse(text)
+    places: dict[CheckpointRef, Place] = {}
+    try:
+        adapter = lists_adapter(look_up(HubRepo(ref.name, ref.revision)).files) if ref.kind == "hub" else _adapts(ref)
+    except UnreachableError:
+        adapter, places = False, _fetched([ref])
+    if adapter:
+        raise CheckpointError(
+            f"a whole checkpoint at {ref}", found="a LoRA adapter", remedy="name the base that it was trained on"
+        )
+    return _open("instruct", ref, places)
+
+
+def _adapts(ref: CheckpointRef) -> bool:
+    folder, _ = _local(ref)
+    return folder is not None and is_adapter(folder)
 
 
 def _is_whole(ref: CheckpointRef) -> bool:

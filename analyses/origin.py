@@ -11,44 +11,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from analyses.activity import activity_table
 from analyses.clock import Clock
-from analyses.collection import (
-    Collected,
-    CollectionSettings,
-    Pool,
-    Workspace,
-    collect_pool,
-    make_pool,
-    make_task,
-    paired_task,
-)
-from analyses.correlation import activation_correlation
-from analyses.identification import Identified, ProbeSettings, identify
+from analyses.collection import CollectionSettings, Workspace
+from analyses.gathered import Asking, Gathered, question_pools
+from analyses.identification import Identified, Material, ProbeSettings, identify, take_given
 from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, by_position, measure_pair, ranked
 from analyses.overlap import overlap
-from analyses.results import (
-    ActivityTable,
-    Alignment,
-    IdentificationResult,
-    LineageResult,
-    OriginReport,
-    OverlapResult,
-    TransferResult,
-)
+from analyses.probe_results import IdentificationResult
+from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, OverlapResult, TransferResult
 from analyses.sides import Models, Side
-from analyses.transfer import CHANCE, overall_transfer, refit_controls, transfer, without_power
+from analyses.transfer import CHANCE, overall_transfer, transfer, without_power
 from analyses.verdicts import overall_sentence
 from provenance.architectures import Layout
-from provenance.features import Features, remembered
-from provenance.questions import QuestionSet, check_disjoint, normalise_question, split_questions
-from provenance.records import Question, Split, Stage
-
-CORRELATION_RESPONSES = 128  # some thousand tokens: a correlation of 0.05 is then told from zero
-CORRELATION_BATCH = 8
+from provenance.neuron_files import NeuronSet
+from provenance.questions import QuestionSet
+from provenance.records import Stage
 
 
 @dataclass(frozen=True)
@@ -61,26 +42,10 @@ class OriginSettings:
     """How probes are fitted."""
     shares: tuple[float, float, float] = (0.48, 0.12, 0.40)
     """Of the first question set: training, validation, test."""
-    null_draws: int = 100
-    """Neuron sets per kind in the transfer nulls."""
     permutation_draws: int = 10_000
     """Draws of the drift null."""
     seed: int = 0
     """Of splits, orders, samples, nulls and bootstraps."""
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """Everything collected from both checkpoints."""
-
-    train: dict[Stage, Collected]
-    """Consistent responses to the first set's training and validation questions."""
-    test: dict[Stage, dict[str, Collected]]
-    """Balanced single responses, by question set, the first set's test questions first."""
-
-    def features(self, stage: Stage) -> dict[str, Features]:
-        """Test features by question set."""
-        return {name: collected.features for name, collected in self.test[stage].items()}
 
 
 def compare(
@@ -90,6 +55,7 @@ def compare(
     settings: OriginSettings,
     workspace: Workspace,
     clock: Clock,
+    given: NeuronSet | None = None,
 ) -> OriginReport:
     """Run every analysis of one pair.
 
@@ -101,147 +67,59 @@ def compare(
         settings: What the user chose.
         workspace: Where finished work is remembered.
         clock: Measures the stages.
+        given: H-Neurons of the instruct checkpoint from a file; they are then not looked for.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not say which neuron is which.
         NonFiniteError: A weight or an activation is NaN or infinite.
         SplitError: Question sets overlap with the training questions.
+        ConvergenceError: A probe at a C that was fixed or chosen does not converge.
     """
-    pools = question_pools(question_sets, settings)
+    pools = question_pools(question_sets, settings.shares, settings.seed)
     related, measured = measure_pair(base, instruct, settings.seed, clock)
     sides: dict[Stage, Side] = {"instruct": instruct, "base": base}
     models = Models(sides, settings.collection)
-    answers = _collect(sides, pools, settings, models, measured.alignment, workspace, clock)
-    correlation = clock.timed(
-        "correlation",
-        lambda: _correlation(sides, pools, settings, models, answers, related, measured.alignment, workspace),
-    )
+    asking = Asking(sides, pools, settings.collection, models, workspace, clock)
+    gathered = asking.gather(measured.alignment)
+    correlation = clock.timed("correlation", lambda: asking.correlation(gathered, related, measured.alignment))
     models.drop("base")
     models.drop("instruct")
-    found = {
-        stage: clock.timed(f"probe {stage}", partial(_identify, stage, instruct.layout, answers, settings))
-        for stage in sides
-    }
-    transfers = clock.timed(
-        "transfer",
-        lambda: _transfers(found["instruct"], answers, instruct.layout, measured.alignment.unmapped, settings),
-    )
-    return _report(base, instruct, related, measured, found, transfers, answers, correlation, settings)
+    found: dict[Stage, Identified] = {}
+    for stage in sides:
+        search = partial(_identify, stage, instruct.layout, asking, gathered, measured.alignment, settings, given)
+        found[stage] = clock.timed(f"probe {stage}", search)
+        models.drop(stage)  # the paper's rule has asked it again
+    transfers = clock.timed("transfer", lambda: _transfers(found["instruct"], gathered, settings))
+    return _report(base, instruct, related, measured, found, transfers, gathered, correlation, settings)
 
 
-def question_pools(question_sets: Sequence[QuestionSet], settings: OriginSettings) -> tuple[Pool, ...]:
-    """The training pool and one test pool per question set.
-
-    Questions of further sets that also occur among the training questions are an error, not dropped.
-    """
-    first = question_sets[0]
-    splits = split_questions(first.questions, shares=settings.shares, seed=settings.seed)
-    others = [question for later in question_sets[1:] for question in later.questions]
-    trained_on = (*splits["train"], *splits["validation"])
-    check_disjoint({"train": _by_text(trained_on), "test": _by_text(others)})
-    training: dict[Split, Sequence[Question]] = {name: splits[name] for name in ("train", "validation")}
-    tests = [(first, splits["test"]), *((later, later.questions) for later in question_sets[1:])]
-    return (
-        make_pool(first, training, settings.seed, training=True),
-        *(make_pool(origin, {"test": members}, settings.seed, training=False) for origin, members in tests),
-    )
-
-
-def _by_text(questions: Sequence[Question]) -> list[Question]:
-    """Questions whose unit is their normalised text: the groups of one file mean nothing in another."""
-    return [replace(question, unit=normalise_question(question.text)) for question in questions]
-
-
-def _collect(
-    sides: Mapping[Stage, Side],
-    pools: Sequence[Pool],
-    settings: OriginSettings,
-    models: Models,
+def _identify(
+    stage: Stage,
+    layout: Layout,
+    asking: Asking,
+    gathered: Gathered,
     alignment: Alignment,
-    workspace: Workspace,
-    clock: Clock,
-) -> _Answers:
-    """Ask and capture both checkpoints, one after the other.
-
-    The base's vectors are put into the order of the instruct checkpoint's neurons, so that everything after
-    this knows one order only.
-    """
-    answers = _Answers({}, {stage: {} for stage in sides})
-    for stage, side in sides.items():
-        for pool in pools:
-            work = partial(
-                collect_pool, stage, side.checkpoint, partial(models.get, stage), pool,
-                settings.collection[stage], workspace, clock.progress,
-            )  # fmt: skip
-            collected = clock.timed(f"{stage} {pool.questions.name} {pool.split}", work)
-            if stage == "base" and not alignment.is_identity:
-                collected = replace(collected, features=collected.features.mapped(alignment.base_ids))
-            if pool.training:
-                answers.train[stage] = collected
-            else:
-                answers.test[stage][pool.questions.name] = collected
-    return answers
-
-
-def _correlation(
-    sides: Mapping[Stage, Side],
-    pools: Sequence[Pool],
     settings: OriginSettings,
-    models: Models,
-    answers: _Answers,
-    related: LineageResult,
-    alignment: Alignment,
-    workspace: Workspace,
-) -> Float[np.ndarray, " neurons"] | None:
-    """Neuron by neuron over the base's own answers; None where token ids mean different tokens."""
-    pool = next(pool for pool in pools if not pool.training)
-    responses = answers.test["base"][pool.questions.name].responses
-    used = [response for response in responses if response.label != "dropped"][:CORRELATION_RESPONSES]
-    if not related.same_tokenizer or not used:
-        return None
-    ids = None if alignment.is_identity else alignment.base_ids
-
-    def compute() -> Float[np.ndarray, " neurons"]:
-        return activation_correlation(models.get("base"), models.get("instruct"), used, CORRELATION_BATCH, ids)
-
-    asked = make_task("base", sides["base"].checkpoint, pool, settings.collection["base"])
-    task = paired_task(
-        asked,
-        sides["instruct"].checkpoint,
-        "activation correlation" if ids is None else "activation correlation, mapped",
-    )
-    return remembered(compute, used, workspace.captures, task.key, workspace.capture_log(task))
+    given: NeuronSet | None,
+) -> Identified:
+    """The search in one checkpoint, or what somebody else found in the instruct one."""
+    train = gathered.answers[stage][0]
+    material = Material(
+        stage, train, gathered.collected[stage][0].splits, gathered.tests(stage),
+        gathered.features("base") if stage == "instruct" else {}, layout.layers, layout.d_m, alignment.unmapped,
+        asking.workspace.captures,
+    )  # fmt: skip
+    if stage == "instruct" and given is not None:
+        return take_given(material, given, settings.probe)
+    return identify(material, settings.probe, partial(asking.suppressed, stage, alignment))
 
 
-def _identify(stage: Stage, layout: Layout, answers: _Answers, settings: OriginSettings) -> Identified:
-    collected = answers.train[stage]
-    return identify(
-        stage,
-        collected.part("train"),
-        collected.part("validation"),
-        answers.features(stage),
-        layers=layout.layers,
-        d_m=layout.d_m,
-        settings=settings.probe,
-    )
-
-
-def _transfers(
-    found: Identified, answers: _Answers, layout: Layout, unmapped: Int[np.ndarray, " u"], settings: OriginSettings
-) -> tuple[TransferResult, ...]:
+def _transfers(found: Identified, gathered: Gathered, settings: OriginSettings) -> tuple[TransferResult, ...]:
     """The instruct probe on the base's answers to every question set, with one set of control probes for all."""
-    tests = answers.features("base")
-    if found.probe is None:
+    tests = gathered.features("base")
+    if found.probe is None or found.baselines is None:
         return tuple(without_power(name, features, found.result.reason) for name, features in tests.items())
-    controls = refit_controls(
-        found.probe,
-        answers.train["instruct"].features,
-        layout.layers,
-        layout.d_m,
-        unmapped=unmapped,
-        draws=settings.null_draws,
-        seed=settings.seed,
-    )
+    controls = found.baselines.controls
     return tuple(
         transfer(found.probe, features, name, controls, seed=settings.seed) for name, features in tests.items()
     )
@@ -254,7 +132,7 @@ def _report(
     measured: MeasuredPair,
     found: Mapping[Stage, Identified],
     transfers: tuple[TransferResult, ...],
-    answers: _Answers,
+    gathered: Gathered,
     correlation: Float[np.ndarray, " neurons"] | None,
     settings: OriginSettings,
 ) -> OriginReport:
@@ -272,16 +150,14 @@ def _report(
         lineage=related,
         alignment=measured.alignment,
         mapped=mapped,
-        funnel=tuple(
-            collected.funnel for stage in found for collected in (answers.train[stage], *answers.test[stage].values())
-        ),
+        funnel=tuple(collected.funnel for stage in found for collected in gathered.collected[stage]),
         identification=found["instruct"].result,
         base_identification=found["base"].result,
         transfer=transfers,
         neuron_drift=measured.drift,
         drift=drift,
         overlap=shared,
-        activity=tuple(_activity(answers)),
+        activity=tuple(_activity(gathered)),
         activation_correlation=correlation,
         verdict_transfer=verdict,
         verdict_drift=drift.verdict,
@@ -293,8 +169,13 @@ def _report(
 def _overlap(found: Mapping[Stage, Identified], alignment: Alignment) -> OverlapResult:
     """Neurons that both searches found, among those that both checkpoints have."""
     instruct, base = found["instruct"].result, found["base"].result
+    ceilings = {result.stage: result.stability.split_half_jaccard for result in (base, instruct) if result.stability}
     ids = np.setdiff1d(instruct.h_neurons, alignment.unmapped)
-    shared = overlap(base.h_neurons, ids, alignment.base_ids.size - alignment.unmapped.size)
+    shared = replace(
+        overlap(base.h_neurons, ids, alignment.base_ids.size - alignment.unmapped.size),
+        ceiling_base=ceilings.get("base"),
+        ceiling_instruct=ceilings.get("instruct"),
+    )
     if alignment.reason:
         return replace(shared, verdict="no power", reason=by_position(alignment.reason, shared.reason))
     blind = [result.stage for result in (base, instruct) if not _reads(result)]
@@ -328,10 +209,10 @@ def _as_far_as_aligned(problem: str, transfers: tuple[TransferResult, ...]) -> t
     )
 
 
-def _activity(answers: _Answers) -> list[ActivityTable]:
+def _activity(gathered: Gathered) -> list[ActivityTable]:
     """One table per checkpoint and question set."""
     return [
         activity_table(stage, name, features)
-        for stage in answers.test
-        for name, features in answers.features(stage).items()
+        for stage in gathered.answers
+        for name, features in gathered.features(stage).items()
     ]

@@ -6,7 +6,7 @@ choosing, so controls get a next-to-free logistic regression, by Newton's method
 standardised columns: the same ranking of answers as liblinear's at a large C, ten times faster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,14 @@ from threadpoolctl import threadpool_limits
 
 from provenance.errors import FitError
 from provenance.features import Features
+from provenance.neuron_rows import NeuronRows, picked
 from provenance.probe import Probe, training_rows
 
 # In units of standardised columns the penalty |theta|^2 / (2 C) is one row's worth of evidence against
 # hundreds; it only keeps separable and repeated columns from having no finite solution.
 WEAK_C = 100.0
 MAX_ITERATIONS = 100  # Newton takes 5 to 12
+BATCH_BYTES = 1 << 27  # of columns that are read together; one read of a mapped file then serves dozens of sets
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,8 @@ class ControlProbe:
     probe: Probe
     """Fitted on these columns; its weights are in their order."""
 
-    def scores(self, rows: Float[np.ndarray, "rows neurons"]) -> Float[np.ndarray, " rows"]:
-        """Decision values of rows over all neurons."""
-        return self.probe.scores(rows[:, self.columns])
 
-
-def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " k"]], design: str) -> tuple[ControlProbe, ...]:
+def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design: str) -> tuple[ControlProbe, ...]:
     """One weakly regularised probe for each set of neurons.
 
     Args:
@@ -49,8 +47,47 @@ def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " k"]], design:
     # Products this small only wait for one another on several threads, twenty times longer on a busy machine.
     with threadpool_limits(limits=1, user_api="blas"):
         return tuple(
-            ControlProbe(columns, fit_weakly(*training_rows(train, design, columns), design=design)) for columns in sets
+            control for batch in _batches(sets, 2 * len(train)) for control in _fitted_together(train, batch, design)
         )
+
+
+def _batches(sets: Iterable[Int[np.ndarray, " _"]], rows: int) -> Iterator[list[Int[np.ndarray, " _"]]]:
+    """Sets that are read together: as many as their columns have room for."""
+    batch: list[Int[np.ndarray, " _"]] = []
+    for columns in sets:
+        if batch and 4 * rows * sum(each.size for each in (*batch, columns)) > BATCH_BYTES:
+            yield batch
+            batch = []
+        batch.append(np.asarray(columns))
+    if batch:
+        yield batch
+
+
+def _fitted_together(train: Features, sets: list[Int[np.ndarray, " _"]], design: str) -> Iterator[ControlProbe]:
+    """A probe for each set; every neuron of any of them is read once."""
+    union, places = _together(sets)
+    rows, labels = training_rows(train, design, union)
+    for columns, place in zip(sets, places, strict=True):
+        yield ControlProbe(columns, fit_weakly(rows[:, place], labels, design=design))
+
+
+def control_scores(
+    controls: Sequence[ControlProbe], rows: NeuronRows | Float[np.ndarray, "rows neurons"]
+) -> Float[np.ndarray, "rows sets"]:
+    """Decision values of rows over all neurons, a column for each control probe; every neuron is read once."""
+    union, places = _together([control.columns for control in controls])
+    values = picked(rows, union)
+    return np.stack(
+        [control.probe.scores(values[:, place]) for control, place in zip(controls, places, strict=True)], axis=1
+    )
+
+
+def _together(
+    sets: Sequence[Int[np.ndarray, " _"]],
+) -> tuple[Int[np.ndarray, " union"], list[Int[np.ndarray, " _"]]]:
+    """The neurons of any set, ascending, and where each set's neurons are among them."""
+    union = np.unique(np.concatenate(sets)) if sets else np.empty(0, dtype=np.int64)
+    return union, [np.searchsorted(union, ids) for ids in sets]
 
 
 def fit_weakly(rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], *, design: str) -> Probe:
@@ -76,7 +113,7 @@ def fit_weakly(rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " row
             found=f"{int(labels.sum())} of {labels.size} rows labelled hallucinated",
             remedy="fit the probe itself first; its error says more",
         )
-    wide = rows.astype(np.float64)
+    wide = rows.astype(np.float64, order="C")  # sums of another layout would differ in the last digit
     mean, spread = wide.mean(axis=0), wide.std(axis=0)
     varies = np.ptp(wide, axis=0) > 0
     spread = np.where(varies, spread, 1.0)

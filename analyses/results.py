@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from analyses.probe_results import IdentificationResult
 from provenance.intervals import Estimate
 from provenance.records import Label, Stage, Verdict
 
@@ -246,6 +247,10 @@ class OverlapResult:
     """`supported` when p_hypergeometric < 0.05 and the test has power."""
     reason: str
     """The numbers that decided, in words."""
+    ceiling_base: float | None = None
+    """Jaccard index of two halves of the base's own questions, mean: what agreement within one model looks like."""
+    ceiling_instruct: float | None = None
+    """The same for the instruct checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -268,56 +273,6 @@ class ActivityTable:
     """(hallucinated - faithful) / pooled SD; NaN where not defined."""
     auroc: Float[np.ndarray, " neurons"]
     """AUROC of the single neuron; NaN with one class."""
-
-
-@dataclass(frozen=True)
-class IdentificationResult:
-    """A probe on one checkpoint, and how it does on held-out questions."""
-
-    stage: Stage
-    """Which checkpoint."""
-    weights: Float[np.ndarray, " neurons"] | None
-    """theta of the probe over all D neurons; None when it could not be fitted."""
-    intercept: float | None
-    """b of the probe."""
-    C: float | None
-    """Chosen inverse regularisation strength."""
-    alpha_max: float | None
-    """The C below which every weight is zero."""
-    design: str
-    """`3-vs-1` or `1-vs-1`."""
-    intercept_penalised: bool
-    """Whether |b| is part of the objective."""
-    path: tuple[tuple[float, int, int, float], ...]
-    """Per C of the grid: (C, positive weights, non-zero weights, validation accuracy)."""
-    n_train: dict[Label, int]
-    """Responses the probe was fitted on, by label (validation included after selection)."""
-    h_neurons: Int[np.ndarray, " h"]
-    """Flat ids of the neurons with theta > 0, ascending."""
-    test: tuple["HeldOut", ...]
-    """Per question set, the in-domain one first."""
-    reason: str
-    """Why there is no probe; empty otherwise."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """A probe on held-out responses of its own model, on a balanced set."""
-
-    dataset: str
-    """Name of the question set."""
-    accuracy: Estimate | None
-    """At threshold 0.5; None when a class is missing."""
-    auroc: Estimate | None
-    """Over answer rows; None when a class is missing."""
-    random_accuracy: Estimate | None
-    """Mean accuracy of probes on as many random neurons, refitted on the same rows."""
-    random_draws: tuple[float, ...]
-    """Accuracy of each random draw."""
-    n_faithful: int
-    """Faithful responses in the balanced set."""
-    n_hallucinated: int
-    """Hallucinated responses in the balanced set."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 The one idea: numbers only, with NaN as null, keys that do not change within a schema
 version, and null under the keys of what a command did not look at.
-E = {"estimate", "low", "high", "n"} is a 95 % interval by question.
+E = {"estimate", "low", "high", "n"} is a 95 % interval by question. What is said about
+probes is in `analyses.summary_probe`.
 """
 
 import math
@@ -16,8 +17,6 @@ from jaxtyping import Float
 from analyses.results import (
     Alignment,
     DriftResult,
-    HeldOut,
-    IdentificationResult,
     LineageResult,
     MappedNeurons,
     NeuronDrift,
@@ -26,7 +25,7 @@ from analyses.results import (
     TransferResult,
     WeightsReport,
 )
-from provenance.intervals import Estimate
+from analyses.summary_probe import estimate, identification
 
 SCHEMA = 1
 SPREAD = (0.05, 0.5, 0.95)
@@ -40,8 +39,8 @@ def summarise(report: OriginReport) -> dict[str, Any]:
         "lineage": _lineage(report.lineage),
         "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),
         "funnel": {f"{row.stage} {row.dataset} {row.split}": asdict(row) for row in report.funnel},
-        "identification": _identification(report.identification),
-        "base_identification": _identification(report.base_identification),
+        "identification": identification(report.identification, report.neurons_per_layer),
+        "base_identification": identification(report.base_identification, report.neurons_per_layer),
         "transfer": [_transfer(row) for row in report.transfer],
         "drift": _drift(report.drift),
         "overlap": asdict(report.overlap),
@@ -116,43 +115,10 @@ def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
     return float(known.min()) if known.size else None
 
 
-def _identification(found: IdentificationResult) -> dict[str, Any]:
-    first = found.test[0] if found.test else None
-    return {
-        "C": found.C,
-        "alpha_max": found.alpha_max,
-        "design": found.design,
-        "intercept_penalised": found.intercept_penalised,
-        "h": int(found.h_neurons.size),
-        "nonzero": 0 if found.weights is None else int((found.weights != 0).sum()),
-        "n_train": dict(found.n_train),
-        "accuracy": _estimate(first.accuracy) if first else None,
-        "auroc": _estimate(first.auroc) if first else None,
-        "random_accuracy": _estimate(first.random_accuracy) if first else None,
-        "held_out": [_held_out(row) for row in found.test],
-        "path": [
-            {"C": c, "positive": positive, "nonzero": nonzero, "validation_accuracy": score}
-            for c, positive, nonzero, score in found.path
-        ],
-        "reason": found.reason,
-    }
-
-
-def _held_out(row: HeldOut) -> dict[str, Any]:
-    return {
-        "dataset": row.dataset,
-        "accuracy": _estimate(row.accuracy),
-        "auroc": _estimate(row.auroc),
-        "random_accuracy": _estimate(row.random_accuracy),
-        "n_faithful": row.n_faithful,
-        "n_hallucinated": row.n_hallucinated,
-    }
-
-
 def _transfer(row: TransferResult) -> dict[str, Any]:
     return {
         "dataset": row.dataset,
-        "auroc": _estimate(row.auroc),
+        "auroc": estimate(row.auroc),
         "n_faithful": row.n_faithful,
         "n_hallucinated": row.n_hallucinated,
         "baselines": {name: _null(null) for name, null in row.baselines.items()},
@@ -181,10 +147,6 @@ def _null(null: NullDistribution | None) -> dict[str, Any] | None:
     if null is None:
         return None
     return {key: value for key, value in asdict(null).items() if key != "draws"} | {"n_draws": len(null.draws)}
-
-
-def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else asdict(estimate)
 
 
 def _as_json(content: dict[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets, null_distribution
-from analyses.refit import ControlProbe, fit_controls
+from analyses.refit import ControlProbe, control_scores, fit_controls
 from analyses.results import NullDistribution, TransferResult
 from provenance.features import Features
-from provenance.intervals import Estimate, auroc, bootstrap_by_unit
+from provenance.intervals import Estimate, aurocs
 from provenance.probe import Probe
 from provenance.records import Verdict
+from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 
 CONTROL_DRAWS = 100  # the 95th percentile then has five draws above it
 # With 10 + 10 answers the standard error of an AUROC near 0.5 is 0.13: only a near-perfect
@@ -144,15 +145,16 @@ def _estimate(
     """AUROC with its interval by question; None with one class."""
     if positive.all() or not positive.any():
         return None
-    return bootstrap_by_unit(lambda rows: auroc(scores[rows], positive[rows]), list(units), seed=seed)
+    weights = resampled_weights(units, seed=seed)  # the samples of held-out scores and curves, whatever the row order
+    return estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size)
 
 
 def _baseline(
     kind: ControlKind, probes: Sequence[ControlProbe], base: Features, observed: Estimate
 ) -> NullDistribution:
     """AUROC of every control probe on the same base answers."""
-    areas = [auroc(control.scores(base.answer), base.hallucinated) for control in probes]
-    return null_distribution(kind, np.asarray(areas), observed.estimate)
+    areas = aurocs(control_scores(probes, base.answer), base.hallucinated)
+    return null_distribution(kind, areas, observed.estimate)
 
 
 def _decide(estimate: Estimate, baselines: Mapping[ControlKind, NullDistribution]) -> tuple[Verdict, str]:

@@ -56,7 +56,7 @@ class WeightsJob:
         """What a user should know of the pair and the list, and nothing refuses."""
         instruct = pair.instruct.checkpoint
         mismatch = listed.mismatch(instruct.pinned, instruct.digest) if listed else ""
-        return [*pair.notes, *([mismatch] if mismatch else [])]
+        return [*pair.notes, *([mismatch] if mismatch else []), *(listed.notes if listed else ())]
 
     def recorded(self, listed: NeuronSet | None) -> dict[str, Any]:
         """Every setting that changes a number."""

@@ -1,9 +1,10 @@
 """Times the parts that cost time, as ratios to a yardstick measured in the same run.
 
-Absolute times are printed beside, and mean little elsewhere. Needs 11 GB in the temporary folder.
+Absolute times are printed beside, and mean little elsewhere. Needs 19 GB in the temporary folder.
 """
 
 from benchmarks.comparison import capture_table, demo_table
+from benchmarks.probe import probe_table
 from benchmarks.weights import drift_table, memory_table
 
 
@@ -13,6 +14,7 @@ def main() -> None:
     capture_table()
     drift_table()
     memory_table()
+    probe_table()
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 The one idea: a figure shows what a query returns and nothing else, so every number in
 it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
 have in common. `:run` is the newest finished run that has rows of the query's subject unless
-another is given. The SQL about weights is in `db.named_weights`.
+another is given. The SQL about weights is in `db.named_weights`, that about probes in `db.named_probe`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from db import named_probe as probe_sql
 from db import named_weights as sql
 
 
@@ -66,27 +67,6 @@ SELECT claim, verdict, words FROM verdict WHERE run_id = :run
 ORDER BY CASE claim WHEN 'overall' THEN 0 WHEN 'transfer' THEN 1 WHEN 'drift' THEN 2 ELSE 3 END
 """
 
-_IDENTIFICATION = """
-SELECT h.stage, h.dataset, p.c, p.alpha_max, p.design, p.intercept_penalised, p.n_train_faithful,
-       p.n_train_hallucinated, p.n_h_neurons, p.n_neurons, h.accuracy, h.accuracy_low, h.accuracy_high,
-       h.random_accuracy, h.random_accuracy_low, h.random_accuracy_high, h.auroc, h.auroc_low, h.auroc_high,
-       h.n_faithful, h.n_hallucinated, p.reason
-FROM probe p LEFT JOIN held_out h ON h.run_id = p.run_id AND h.stage = p.stage
-WHERE p.run_id = :run
-ORDER BY p.stage DESC, h.position
-"""
-
-_PROBES = """
-SELECT stage, c, alpha_max, intercept, intercept_penalised, design, n_train_faithful, n_train_hallucinated,
-       n_neurons, n_h_neurons, reason
-FROM probe WHERE run_id = :run ORDER BY stage DESC
-"""
-
-_PROBE_PATH = """
-SELECT stage, c, n_positive, n_nonzero, validation_accuracy
-FROM probe_path WHERE run_id = :run ORDER BY stage DESC, step
-"""
-
 _TRANSFER = """
 SELECT t.dataset, t.auroc, t.auroc_low, t.auroc_high, t.n_faithful, t.n_hallucinated,
        r.mean AS random_mean, r.low AS random_low, r.high AS random_high, r.p95 AS random_p95,
@@ -101,11 +81,6 @@ LEFT JOIN null_summary m ON m.run_id = t.run_id AND m.claim = 'transfer' AND m.d
      AND m.kind = 'layer_matched'
 WHERE t.run_id = :run
 ORDER BY t.position
-"""
-
-_OVERLAP = """
-SELECT k_base, k_instruct, shared, expected, jaccard, p_hypergeometric, p_zero, verdict, reason
-FROM overlap WHERE run_id = :run
 """
 
 _FUNNEL = """
@@ -185,11 +160,42 @@ _ALL = (
         subject="alignment",
     ),
     Query(
-        "neuron-list", "the list of neurons that a weights-only run was given", sql.NEURON_LIST, subject="neuron_list"
+        "neuron-list",
+        "the list of neurons that a run was given in place of a search",
+        sql.NEURON_LIST,
+        subject="neuron_list",
     ),
-    Query("identification", "one probe on one held-out question set (Table 1)", _IDENTIFICATION, subject="probe"),
-    Query("probes", "one fitted probe", _PROBES, subject="probe"),
-    Query("probe-path", "one C that was tried, with the neurons it keeps", _PROBE_PATH, subject="probe"),
+    Query(
+        "identification", "one probe on one held-out question set (Table 1)", probe_sql.IDENTIFICATION, subject="probe"
+    ),
+    Query("probes", "one probe, and how its C was chosen", probe_sql.PROBES, subject="probe"),
+    Query("probe-path", "one C that was tried, with the neurons it keeps", probe_sql.PROBE_PATH, subject="probe"),
+    Query(
+        "probe-curve",
+        "one C on one held-out question set, and transferred to the base",
+        probe_sql.PROBE_CURVE,
+        subject="probe",
+    ),
+    Query(
+        "baselines",
+        "one simpler thing on one held-out question set, and the probe's gain over it",
+        probe_sql.BASELINES,
+        subject="probe",
+    ),
+    Query(
+        "stability",
+        "how far one probe depends on which questions it was fitted on",
+        probe_sql.STABILITY,
+        subject="probe",
+    ),
+    Query(
+        "stable-neurons",
+        "one neuron that half-samples selected, most often first; if the probe uses another of its cluster, that one",
+        probe_sql.STABLE_NEURONS,
+        {"limit": 20},
+        subject="probe",
+    ),
+    Query("clusters", "one cluster of correlated neurons, largest first", probe_sql.CLUSTERS, subject="probe"),
     Query("h-neurons", "one H-Neuron, largest weight first", sql.H_NEURONS, subject="drift"),
     Query("stable-h-neurons", "one H-Neuron, least changed first", sql.STABLE, {"limit": 20}, subject="drift"),
     Query(
@@ -209,7 +215,12 @@ _ALL = (
         sql.DRIFT_BY_LAYER,
         subject="drift",
     ),
-    Query("overlap", "H-Neurons of the base against those of the instruct checkpoint", _OVERLAP, subject="overlap"),
+    Query(
+        "overlap",
+        "H-Neurons of the base against those of the instruct checkpoint",
+        probe_sql.OVERLAP,
+        subject="overlap",
+    ),
     Query("funnel", "how many questions each stage kept, by label", _FUNNEL, subject="funnel"),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
@@ -230,6 +241,8 @@ _ALL = (
         {"limit": 50},
         subject="run_task",
     ),
+    Query("neuron-sets", "one imported neuron set", probe_sql.NEURON_SETS),
+    Query("neuron-set-members", "one neuron of an imported set, largest weight first", probe_sql.NEURON_SET_MEMBERS),
 )
 
 QUERIES: Mapping[str, Query] = {query.name: query for query in _ALL}

@@ -26,7 +26,8 @@ FROM alignment WHERE run_id = :run
 """
 
 NEURON_LIST = """
-SELECT source, n_neurons, n_weighted FROM neuron_list WHERE run_id = :run
+SELECT l.source, l.n_neurons, l.n_weighted, EXISTS (SELECT 1 FROM probe b WHERE b.run_id = l.run_id) AS is_compared
+FROM neuron_list l WHERE l.run_id = :run
 """
 
 # Runs of schema 0001 have no alignment row and no counterparts; without the join all their neurons would be "unmapped".
@@ -57,7 +58,7 @@ LIMIT :limit
 H_NEURONS = """
 SELECT n.layer, n.neuron_index, h.weight AS probe_weight, n.stability_rank, n.delta, n.delta_up, n.delta_gate,
        n.delta_down, n.identical, CASE WHEN b.run_id IS NOT NULL THEN n.is_base_h_neuron END AS is_base_h_neuron,
-       n.activation_correlation
+       n.activation_correlation, h.selection_frequency, h.auroc, h.cluster
 FROM probe_neuron h
 CROSS JOIN neuron n
 LEFT JOIN probe b ON b.run_id = h.run_id AND b.stage = 'base'

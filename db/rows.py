@@ -1,39 +1,25 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
 The one idea: one function a table, so that what a row says can be read and tested without a
-database. What a weights-only run has as well is in `db.rows_weights`.
+database. What a weights-only run has as well is in `db.rows_weights`, and all about probes in `db.rows_probe`.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float
 
-from analyses.results import (
-    ActivityTable,
-    Funnel,
-    HeldOut,
-    IdentificationResult,
-    NullDistribution,
-    OriginReport,
-    TransferResult,
-)
+from analyses.results import ActivityTable, Funnel, NullDistribution, OriginReport, TransferResult
 from db import schema
+from db.rows_probe import baseline_draws, interval, probe_rows
 from db.rows_weights import alignment_row, drift_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
-from db.values import Row, columns_as_rows, members, number
-from provenance.intervals import Estimate
+from db.values import Row, columns_as_rows, members, numbers
 
 
 def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
     """The rows of every table that is small."""
     probes = (report.identification, report.base_identification)
     return {
-        schema.Probe: [probe_row(probe) for probe in probes],
-        schema.ProbePath: [row for probe in probes for row in path_rows(probe)],
-        schema.ProbeNeuron: [row for probe in probes for row in probe_neuron_rows(probe, report.neurons_per_layer)],
-        schema.HeldOutRow: [
-            held_out_row(probe.stage, i, held) for probe in probes for i, held in enumerate(probe.test)
-        ],
+        **probe_rows(probes, report.neurons_per_layer),
         schema.Transfer: [transfer_row(i, result) for i, result in enumerate(report.transfer)],
         schema.Drift: [drift_row(report.drift)],
         schema.Overlap: [overlap_row(report)],
@@ -63,82 +49,6 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[typ
         yield schema.Activity, activity_rows(table, report.neurons_per_layer)
 
 
-def probe_row(probe: IdentificationResult) -> Row:
-    """The probe itself."""
-    return {
-        "stage": probe.stage,
-        "c": number(probe.C),
-        "alpha_max": number(probe.alpha_max),
-        "intercept": number(probe.intercept),
-        "intercept_penalised": probe.intercept_penalised,
-        "design": probe.design,
-        "n_train_faithful": probe.n_train.get("faithful", 0),
-        "n_train_hallucinated": probe.n_train.get("hallucinated", 0),
-        "n_neurons": 0 if probe.weights is None else int(np.count_nonzero(probe.weights)),
-        "n_h_neurons": int(probe.h_neurons.size),
-        "reason": probe.reason,
-    }
-
-
-def path_rows(probe: IdentificationResult) -> list[Row]:
-    """Every C that was tried."""
-    names = ("c", "n_positive", "n_nonzero", "validation_accuracy")
-    return [
-        {
-            "stage": probe.stage,
-            "step": step,
-            **dict(zip(names, (float(c), int(positive), int(nonzero), number(accuracy)), strict=True)),
-        }
-        for step, (c, positive, nonzero, accuracy) in enumerate(probe.path)
-    ]
-
-
-def probe_neuron_rows(probe: IdentificationResult, neurons_per_layer: int) -> list[Row]:
-    """Neurons with a weight, and H-Neurons that were given without one."""
-    h_neurons = set(probe.h_neurons.tolist())
-    weights = {} if probe.weights is None else _nonzero(probe.weights)
-    return [
-        {
-            "stage": probe.stage,
-            "layer": neuron // neurons_per_layer,
-            "neuron_index": neuron % neurons_per_layer,
-            "weight": weights.get(neuron),
-            "is_h_neuron": neuron in h_neurons,
-        }
-        for neuron in sorted(h_neurons | set(weights))
-    ]
-
-
-def _nonzero(weights: Float[np.ndarray, " neurons"]) -> dict[int, float]:
-    flat = np.flatnonzero(weights)
-    return dict(zip(flat.tolist(), weights[flat].astype(np.float64).tolist(), strict=True))
-
-
-def held_out_row(stage: str, position: int, held: HeldOut) -> Row:
-    """A probe on held-out responses."""
-    return {
-        "stage": stage,
-        "dataset": held.dataset,
-        "position": position,
-        **interval("accuracy", held.accuracy),
-        **interval("auroc", held.auroc),
-        **interval("random_accuracy", held.random_accuracy),
-        "n_faithful": held.n_faithful,
-        "n_hallucinated": held.n_hallucinated,
-    }
-
-
-def interval(name: str, estimate: Estimate | None) -> dict[str, float | None]:
-    """An estimate as three columns."""
-    if estimate is None:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {
-        name: number(estimate.estimate),
-        f"{name}_low": number(estimate.low),
-        f"{name}_high": number(estimate.high),
-    }
-
-
 def transfer_row(position: int, result: TransferResult) -> Row:
     """Transfer to one question set."""
     return {
@@ -155,7 +65,7 @@ def transfer_row(position: int, result: TransferResult) -> Row:
 def overlap_row(report: OriginReport) -> Row:
     """The overlap of the two sets."""
     overlap = report.overlap
-    values = {name: number(getattr(overlap, name)) for name in ("jaccard", "expected", "p_hypergeometric", "p_zero")}
+    values = numbers(overlap, "jaccard", "expected", "p_hypergeometric", "p_zero", "ceiling_base", "ceiling_instruct")
     counts = {"k_base": overlap.k_base, "k_instruct": overlap.k_instruct, "shared": overlap.shared}
     return {**counts, **values, "verdict": overlap.verdict, "reason": overlap.reason}
 
@@ -172,13 +82,13 @@ def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
 
 
 def draws(report: OriginReport) -> list[tuple[str, str, str, str, tuple[float, ...]]]:
-    """Every null with its draws, and the random probes of identification: claim, stage, dataset, kind, draws."""
+    """Every null with its draws, and the neuron sets beside the probes: claim, stage, dataset, kind, draws."""
     found = [
         (claim, "base" if claim == "transfer" else "", dataset, kind, null.draws)
         for claim, dataset, kind, null in nulls(report)
     ]
     for probe in (report.identification, report.base_identification):
-        found += [("identification", probe.stage, held.dataset, "random", held.random_draws) for held in probe.test]
+        found += baseline_draws(probe)
     return found
 
 

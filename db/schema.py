@@ -9,6 +9,8 @@ run is computed again (`db.schema_results`, `db.schema_lineage`).
 
 from db.base import Base
 from db.schema_lineage import AlignmentRow, Lineage, LineageConfig, LineageTensor, NeuronList
+from db.schema_neurons import NeuronSetMember, NeuronSetRow
+from db.schema_probe import ProbeBaseline, ProbeCurve, ProbeStability
 from db.schema_results import (
     Activity,
     ActivitySet,
@@ -60,12 +62,17 @@ __all__ = [
     "LineageTensor",
     "Neuron",
     "NeuronList",
+    "NeuronSetMember",
+    "NeuronSetRow",
     "NullDraw",
     "NullSummary",
     "Overlap",
     "Probe",
+    "ProbeBaseline",
+    "ProbeCurve",
     "ProbeNeuron",
     "ProbePath",
+    "ProbeStability",
     "QuestionRow",
     "ResponseRow",
     "Run",
@@ -76,13 +83,13 @@ __all__ = [
     "VerdictRow",
 ]
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema this release can read or upgrade, oldest first."""
 HEAD = REVISIONS[-1]
 
 DERIVED: tuple[type[Base], ...] = (
-    RunDataset, Probe, ProbePath, ProbeNeuron, Neuron, Activity, ActivitySet, HeldOutRow, Transfer, Drift,
-    Overlap, Lineage, LineageTensor, LineageConfig, AlignmentRow, NeuronList, NullSummary, NullDraw, VerdictRow,
-    FunnelRow, FunnelDrop,
+    RunDataset, Probe, ProbePath, ProbeCurve, ProbeBaseline, ProbeStability, ProbeNeuron, Neuron, Activity,
+    ActivitySet, HeldOutRow, Transfer, Drift, Overlap, Lineage, LineageTensor, LineageConfig, AlignmentRow, NeuronList,
+    NullSummary, NullDraw, VerdictRow, FunnelRow, FunnelDrop,
 )  # fmt: skip
 """Tables whose rows belong to one run and are written together."""

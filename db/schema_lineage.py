@@ -79,7 +79,7 @@ class AlignmentRow(Base):
 
 
 class NeuronList(Base):
-    """One row: the list of neurons that a run was given in place of a probe; such a run made no forward pass."""
+    """One row: the list of neurons that a run was given in place of a search, or of any (a weights-only run)."""
 
     __tablename__ = "neuron_list"
 

@@ -27,6 +27,9 @@ class Probe(Base):
     n_neurons: Mapped[int]
     n_h_neurons: Mapped[int]
     reason: Mapped[str]
+    rule: Mapped[str | None] = mapped_column(info=since("0003"))  # how C was chosen
+    gap: Mapped[float | None] = mapped_column(info=since("0003"))  # duality gap over the objective
+    violation: Mapped[float | None] = mapped_column(info=since("0003"))  # largest over all neurons
 
 
 class ProbePath(Base):
@@ -41,10 +44,18 @@ class ProbePath(Base):
     n_positive: Mapped[int]
     n_nonzero: Mapped[int]
     validation_accuracy: Mapped[float | None]
+    validation_auroc: Mapped[float | None] = mapped_column(info=since("0003"))
+    suppressed_accuracy: Mapped[float | None] = mapped_column(info=since("0003"))  # of answers without the H-Neurons
+    gap: Mapped[float | None] = mapped_column(info=since("0003"))
+    violation: Mapped[float | None] = mapped_column(info=since("0003"))
 
 
 class ProbeNeuron(Base):
-    """One row: one neuron that a probe uses, by a weight other than zero or as one of the given H-Neurons."""
+    """One row: one neuron that a probe uses, was given, or selected on half of the questions at least once.
+
+    `weight` is 0 for the last; `auroc` is the neuron's own on training answers; neurons of one `cluster`
+    are so correlated that an L1 penalty picks among them.
+    """
 
     __tablename__ = "probe_neuron"
 
@@ -54,6 +65,9 @@ class ProbeNeuron(Base):
     neuron_index: Mapped[int] = mapped_column(primary_key=True)
     weight: Mapped[float | None]
     is_h_neuron: Mapped[bool]
+    selection_frequency: Mapped[float | None] = mapped_column(info=since("0003"))
+    auroc: Mapped[float | None] = mapped_column(info=since("0003"))
+    cluster: Mapped[int | None] = mapped_column(info=since("0003"))
 
 
 class Neuron(Base):
@@ -198,6 +212,10 @@ class Overlap(Base):
     p_zero: Mapped[float | None]
     verdict: Mapped[str]
     reason: Mapped[str]
+    ceiling_base: Mapped[float | None] = mapped_column(
+        info=since("0003")
+    )  # Jaccard of two halves of one model's questions
+    ceiling_instruct: Mapped[float | None] = mapped_column(info=since("0003"))
 
 
 class NullSummary(Base):
@@ -218,7 +236,7 @@ class NullSummary(Base):
 
 
 class NullDraw(Base):
-    """One row: a statistic on one draw of a null; `claim` is transfer, drift, or identification."""
+    """One row: a statistic on one draw of a null; `claim` is transfer, drift, identification, or baseline."""
 
     __tablename__ = "null_draw"
     __table_args__ = (BULK,)

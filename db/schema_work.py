@@ -150,7 +150,7 @@ class ResponseRow(Base):
 
 
 class CaptureRow(Base):
-    """One row: one file of captured vectors, and whose they are."""
+    """One row: captured vectors written together, where they are (a file, or the stem of arrays), and whose."""
 
     __tablename__ = "capture"
 

@@ -241,12 +241,13 @@ def _no_run(run_id: int) -> StoreError:
 
 
 def _family(connection: Connection, base: CheckpointInfo, instruct: CheckpointInfo) -> int:
-    pair = {"base_id": _checkpoint(connection, base), "instruct_id": _checkpoint(connection, instruct)}
+    pair = {"base_id": checkpoint_row(connection, base), "instruct_id": checkpoint_row(connection, instruct)}
     known = connection.execute(select(Family.id).filter_by(**pair)).scalar_one_or_none()
     return int(known) if known is not None else insert_row(connection, Family, pair)
 
 
-def _checkpoint(connection: Connection, info: CheckpointInfo) -> int:
+def checkpoint_row(connection: Connection, info: CheckpointInfo) -> int:
+    """The row of a checkpoint, made when its digest is new; inside the caller's transaction."""
     values = {
         "ref": info.ref,
         "model_type": info.model_type,

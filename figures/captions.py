@@ -39,8 +39,13 @@ def caption_4a(parts: Parts) -> list[str]:
         "Points: AUROC with its 95 % bootstrap interval by question; filled where the interval lies above 0.5 and",
         f"above the 95th percentile of both nulls. Bands: the middle 95 % of refits on {weights} random neurons",
         "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
+        list_words(parts),
     ]
-    return [" ".join(lede), *(_transfer_words(row) for row in rows), f"Drawn from {source(parts)}."]
+    return [
+        " ".join(part for part in lede if part),
+        *(_transfer_words(row) for row in rows),
+        f"Drawn from {source(parts)}.",
+    ]
 
 
 def _transfer_words(row: Record) -> str:

@@ -20,7 +20,9 @@ from figures.figure_4a import figure_4a
 from figures.figure_4b import figure_4b
 from figures.figure_drift import figure_drift
 from figures.figure_lineage import drawn_kinds, figure_lineage
+from figures.figure_path import figure_path
 from figures.lineage_words import caption_lineage, table_lineage
+from figures.path_words import caption_path, has_path, table_path
 from figures.words import first, problem_words, run_kind, source
 from provenance.errors import InputError
 from provenance.files import write_whole
@@ -75,7 +77,7 @@ GALLERY: Mapping[str, GalleryFigure] = {
             title="Does the probe read the base model?",
             data={"transfer": ("transfer", {})},
             ready=lambda parts: bool(parts["transfer"].rows),
-            context=("run", "probes", "transfer"),
+            context=("run", "probes", "transfer", "drift", "neuron-list"),
             draw=lambda parts: figure_4a(parts["transfer"].records()),
             caption=caption_4a,
             table=table_4a,
@@ -99,6 +101,18 @@ GALLERY: Mapping[str, GalleryFigure] = {
             ),
             caption=caption_4b,
             table=table_4b,
+        ),
+        GalleryFigure(
+            name="figure_path",
+            title="Does anything hang on one C?",
+            data={"curve": ("probe-curve", {}), "baselines": ("baselines", {})},
+            ready=has_path,
+            context=("run", "probes", "identification", "transfer", "probe-curve"),
+            draw=lambda parts: figure_path(
+                parts["curve"].records(), parts["baselines"].records(), parts["transfer"].records()
+            ),
+            caption=caption_path,
+            table=table_path,
         ),
         GalleryFigure(
             name="figure_lineage",

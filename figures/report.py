@@ -23,6 +23,7 @@ from provenance.files import write_whole
 QUERIES = (
     "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
+    "baselines", "probe-path", "stability", "stable-neurons", "clusters",
 )  # fmt: skip
 FILE_NAME = "report.html"
 

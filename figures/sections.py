@@ -13,10 +13,10 @@ from figures.tables import (
     drift,
     funnel,
     h_neurons,
-    identification,
     overlap,
     transfer,
 )
+from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
 from figures.tables_weights import by_kind, config, layers, lineage, mapping
 from figures.words import RunKind, run_kind
 
@@ -25,7 +25,8 @@ Section = Callable[[Results], ReportTable | None]
 EVIDENCE: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
-        transfer, drift, overlap, identification, *EVIDENCE, mapping, layers, funnel, h_neurons, datasets,
+        transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters, *EVIDENCE,
+        mapping, layers, funnel, h_neurons, datasets,
     ),
     "listed": (drift, mapping, h_neurons, layers, *EVIDENCE),
     "drift": (drift, layers, *EVIDENCE),

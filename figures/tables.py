@@ -61,42 +61,6 @@ def claim_rows(results: Results) -> list[Record]:
     ]
 
 
-def identification(results: Results) -> ReportTable:
-    """Both probes on held-out responses of their own models."""
-    rows = [
-        (
-            row["stage"],
-            row["dataset"] or NOTHING,
-            interval(row, "accuracy"),
-            interval(row, "random_accuracy"),
-            interval(row, "auroc"),
-            _pair(row, "n_faithful", "n_hallucinated") if row["dataset"] else NOTHING,
-        )
-        for row in results["identification"].records()
-    ]
-    header = ("model", "question set", "accuracy", "random neurons", "AUROC", "n (f + h)")
-    return ReportTable("Identification", _probe_words(results), header, rows, (0, 1))
-
-
-def _probe_words(results: Results) -> str:
-    total = _total(results)
-    probes = (
-        f"The {row['stage']} probe: none, {row['reason']}."
-        if row["c"] is None
-        else f"The {row['stage']} probe: C = {compact(row['c'])}, design {row['design']}, intercept "
-        f"{'penalised' if row['intercept_penalised'] else 'free'}, fitted on {row['n_train_faithful']} faithful and "
-        f"{row['n_train_hallucinated']} hallucinated responses; {row['n_h_neurons']} H-Neurons of {total} neurons "
-        f"({fixed(1000 * row['n_h_neurons'] / total, 3)} ‰), {row['n_neurons']} non-zero weights."
-        for row in results["probes"].records()
-    )
-    return " ".join([*probes, "Random neurons: as many, refitted on the same rows. n: faithful + hallucinated."])
-
-
-def _total(results: Results) -> int:
-    run = first(results["run"])
-    return int(run["layers"]) * int(run["neurons_per_layer"])
-
-
 def transfer(results: Results) -> ReportTable:
     """The probe on the base model, with both nulls."""
     rows = [
@@ -148,6 +112,11 @@ def overlap(results: Results) -> ReportTable:
         ("neurons in both", str(row["shared"])),
         ("expected by chance", fixed(row["expected"], 3)),
         ("Jaccard index", fixed(row["jaccard"], 3)),
+        *(
+            (f"the same between two halves of the questions, {side} model", fixed(row[f"ceiling_{side}"], 3))
+            for side in ("base", "instruct")
+            if row[f"ceiling_{side}"] is not None
+        ),
         ("p of this overlap or more (hypergeometric)", compact(row["p_hypergeometric"])),
         ("probability of no overlap by chance", fixed(row["p_zero"], 3)),
     ]
@@ -192,6 +161,9 @@ def h_neurons(results: Results) -> ReportTable:
         "Δ down": lambda row: compact(row["delta_down"]),
         "r base–instruct": lambda row: fixed(row["activation_correlation"], 3),
         "also in base": lambda row: _yes_or_no(row["is_base_h_neuron"]),
+        "frequency": lambda row: fixed(row["selection_frequency"]),
+        "own AUROC": lambda row: fixed(row["auroc"]),
+        "cluster": lambda row: NOTHING if row["cluster"] is None else str(row["cluster"]),
     }
     cells = {title: [cell(row) for row in records[:H_NEURONS_SHOWN]] for title, cell in columns.items()}
     cells = {title: column for title, column in cells.items() if not records or set(column) != {NOTHING}}
@@ -200,6 +172,8 @@ def h_neurons(results: Results) -> ReportTable:
     if len(records) > H_NEURONS_SHOWN:
         what = "with the largest weights" if "weight" in cells else "first ones by layer and index"
         note = f"The {H_NEURONS_SHOWN} {what} of {len(records)}; all: provenance query h-neurons."
+    note += " Frequency: share of half-samples that select the neuron." if "frequency" in cells else ""
+    note += " Own AUROC: of its values alone, on training and validation answers." if "own AUROC" in cells else ""
     return ReportTable("H-Neurons", note, tuple(cells), list(zip(*cells.values(), strict=True)), ())
 
 

@@ -41,14 +41,16 @@ def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
     if not results["drift"].rows:
         return "lineage"
     given = first(results["neuron-list"])
-    if not given:
+    if not given or given["is_compared"]:
         return "comparison"
     return "listed" if given["n_neurons"] else "drift"
 
 
 def list_words(results: Mapping[str, QueryResult]) -> str:
-    """Where the neurons of a run without a forward pass come from; empty for other runs."""
+    """Where neurons that were not searched for come from; empty where they were."""
     kind, given = run_kind(results), first(results["neuron-list"])
+    if kind == "comparison" and given:
+        return f"The H-Neurons of the instruct checkpoint were not searched for: they are those of {given['source']}."
     if kind == "listed":
         return (
             f"No forward pass was run: the k = {given['n_neurons']} H-Neurons are those of {given['source']}, and "

@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from provenance.probe_words import GIVEN, baseline_words, rule_words
+
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
 
 
@@ -100,17 +102,59 @@ def _facts(summary: Mapping[str, Any]) -> Table:
     neurons, found, drift, shared = (summary[key] for key in ("neurons", "identification", "drift", "overlap"))
     table.add_row("lineage", f"self-match {summary['lineage']['self_match']:.1%}", summary["lineage"]["verdict"])
     table.add_row("H-Neurons", f"{neurons['h']} of {neurons['total']} ({neurons['per_mille']:.2f} ‰)", "")
-    table.add_row(
-        "probe, held out", f"accuracy {_e(found['accuracy'])}, random neurons {_e(found['random_accuracy'])}", ""
-    )
-    table.add_row("", f"AUROC {_e(found['auroc'])}", "")
+    for name, words in probe_facts(found):
+        table.add_row(name, escape(words), "")
     null = drift["matched_null"]
     band = f"; same layers {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]" if null else ""
     table.add_row("stability rank", f"{_n(drift['mean_stability_rank'])}{band}", summary["verdict"]["drift"])
     table.add_row("", f"p (permutation) {_n(drift['p_permutation'])}, p (t-test) {_n(drift['p_t'])}", "")
     words = f"{shared['shared']} of {shared['k_base']} (base) and {shared['k_instruct']} (instruct)"
     table.add_row("overlap", words, summary["verdict"]["overlap"])
+    table.add_row("", f"Jaccard {_n(shared['jaccard'])}", "")
+    ceilings = ", ".join(f"{_n(shared[f'ceiling_{side}'])} ({side})" for side in ("base", "instruct"))
+    table.add_row("", f"two halves of one model: {ceilings}", "")
     return table
+
+
+def probe_facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What to know of a probe, by name: how it was chosen, held-out numbers, the best baseline, stability.
+
+    Args:
+        found: `identification` of the summary.
+    """
+    rows = [
+        ("probe", _chosen(found)),
+        ("probe, held out", f"accuracy {_e(found['accuracy'])}"),
+        ("", f"random neurons’ accuracy {_e(found['random_accuracy'])}"),
+        ("", f"AUROC {_e(found['auroc'])}"),
+    ]
+    best = best_baseline(found)
+    if best is not None:
+        kind, baseline = best
+        rows.append(("best baseline", f"{baseline_words(kind)}: AUROC {_e(baseline['auroc'])}"))
+        rows.append(("", f"the probe’s AUROC minus that {_e(baseline['gain'])}"))
+    half = found["stability"]
+    if half is not None:
+        used = f"({half['stable_h']} in the probe)"
+        rows.append(("stability", f"{len(half['stable'])} of {half['selected']} selected neurons are stable {used},"))
+        rows.append(("", f"selected in {half['threshold']:.0%} or more of {half['half_samples']} half-samples"))
+        rows.append(("", f"two halves of the questions: Jaccard {_n(half['split_half_jaccard'])}"))
+    return rows
+
+
+def _chosen(found: Mapping[str, Any]) -> str:
+    """How C was chosen, where neurons are from, or why there is no probe."""
+    words = rule_words(found["rule"], found["source"])
+    if found["rule"] == GIVEN:
+        return f"{words}; {found['reason']}" if found["reason"] else words
+    return f"none: {found['reason']}" if found["reason"] else f"C = {found['C']:.3g}: {words}"
+
+
+def best_baseline(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """The baseline of highest AUROC on the first question set, with its kind; None where there is none."""
+    first = found["held_out"][0]["baselines"] if found["held_out"] else {}
+    scored = [(kind, row) for kind, row in first.items() if row["auroc"] is not None]
+    return max(scored, key=lambda pair: float(pair[1]["auroc"]["estimate"]), default=None)
 
 
 def _transfer_table(summary: Mapping[str, Any]) -> Table:

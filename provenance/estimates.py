@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provenance.measure import Machine
+from provenance.neuron_rows import IN_MEMORY_BYTES
 
 PROMPT_TOKENS = 48  # a short question in a chat template
 ANSWER_TOKENS = 12  # most short answers have ended by then
@@ -85,7 +86,9 @@ class Estimate:
     """What a job takes."""
 
     compare_memory_bytes: int
-    """At the peak of `compare`: both models and the captured vectors of both."""
+    """At the peak of `compare`: both models and what a fit holds of the captured vectors, which stay on disk."""
+    captures_bytes: int
+    """Of the captured vectors of both on disk, in float32."""
     weights_memory_bytes: int
     """At the peak of what needs weights only."""
     pull_s: float
@@ -122,7 +125,8 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
     hash_s = traffic.hashed_bytes / machine.hash_bytes_per_s
     return Estimate(
-        compare_memory_bytes=parameters * workload.item_bytes + captured,
+        compare_memory_bytes=parameters * workload.item_bytes + min(captured, IN_MEMORY_BYTES),
+        captures_bytes=captured,
         weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,
         pull_s=traffic.pull_bytes / NETWORK_BYTES_PER_S,
         drift_stream_s=traffic.drift_bytes / NETWORK_BYTES_PER_S,
@@ -131,7 +135,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
         drift_s=PASSES * drift_bytes / machine.memory_bytes_per_s + hash_s,
         lineage_s=PASSES * lineage_bytes / machine.memory_bytes_per_s + hash_s,
         compare_s=2 * parameters * workload.tokens / machine.flops_per_s + hash_s,
-        assumptions=_assumptions(workload, machine),
+        assumptions=_assumptions(workload, machine, captured),
     )
 
 
@@ -140,7 +144,7 @@ def captured_bytes(neurons: int, responses: int) -> int:
     return responses * neurons * 2 * 4
 
 
-def _assumptions(workload: Workload, machine: Machine) -> tuple[str, ...]:
+def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[str, ...]:
     wanted = f"{workload.train_per_class:,} training and {workload.test_per_class:,} test responses of each class"
     return (
         f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured on {machine.device} in {machine.dtype}",
@@ -154,5 +158,6 @@ def _assumptions(workload: Workload, machine: Machine) -> tuple[str, ...]:
         f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",
         f"`compare --weights-only` reads weights up to about {READINGS} times, and with --stream fetches them as often",
         "those times are lineage (all tensors), drift, and a mapping where neurons moved",
+        f"captured vectors take {captured / 1e9:,.1f} GB of the database's disk; --capture-dtype float16 halves them",
         f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )

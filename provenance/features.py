@@ -1,8 +1,8 @@
-"""Captured vectors on disk, and the rows an analysis works on.
+"""Captured vectors of a set of responses, and the rows an analysis works on.
 
-The one idea: a chunk of responses becomes one safetensors file that is written beside its
-final name and then renamed, so a file that has its name is whole; the database row that
-names it comes after. What a killed run left half-written is captured again.
+The one idea: rows stay on disk. An analysis gets labels, and a view from which it reads the
+neurons it asks for; choosing rows or neurons moves integers. What is captured already is not
+captured again, whatever stopped the run that did it.
 """
 
 import hashlib
@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Int
 from safetensors.numpy import load_file, save
 
 from provenance.capture import capture_cett
+from provenance.captured import CaptureDtype, CaptureFiles
 from provenance.files import write_whole
 from provenance.logs import CaptureLog
 from provenance.models import LoadedModel
+from provenance.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.records import CaptureChunk, Response
 
 
@@ -25,9 +27,9 @@ from provenance.records import CaptureChunk, Response
 class Features:
     """Mean CETT of a set of responses, with their labels."""
 
-    answer: Float32[np.ndarray, "rows neurons"]
+    answer: NeuronRows
     """Mean over answer tokens."""
-    other: Float32[np.ndarray, "rows neurons"]
+    other: NeuronRows
     """Mean over all other tokens."""
     hallucinated: Bool[np.ndarray, " rows"]
     """Label: True hallucinated, False faithful."""
@@ -36,12 +38,27 @@ class Features:
     question_ids: tuple[str, ...]
     """Question of each row."""
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> "Features":
+    @classmethod
+    def of(
+        cls,
+        answer: Stored,
+        other: Stored,
+        hallucinated: Bool[np.ndarray, " rows"],
+        units: tuple[str, ...],
+        question_ids: tuple[str, ...],
+    ) -> "Features":
+        """Of plain or memory-mapped arrays, row by row in the same order."""
+        return cls(NeuronRows.of(answer), NeuronRows.of(other), hallucinated, units, question_ids)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def take(self, rows: Sequence[int] | Int[np.ndarray, " taken"] | Bool[np.ndarray, " rows"]) -> "Features":
         """The given rows, in the given order."""
-        index = np.asarray(rows, dtype=np.int64)
+        index = row_numbers(rows, len(self))
         return Features(
-            self.answer[index],
-            self.other[index],
+            self.answer.take(index),
+            self.other.take(index),
             self.hallucinated[index],
             tuple(self.units[i] for i in index),
             tuple(self.question_ids[i] for i in index),
@@ -49,16 +66,21 @@ class Features:
 
     def mapped(self, ids: Int[np.ndarray, " mapped"]) -> "Features":
         """The columns of the given neurons, in the given order; zeros where the id is -1."""
-        return replace(self, answer=_columns(self.answer, ids), other=_columns(self.other, ids))
+        return replace(self, answer=self.answer.mapped(ids), other=self.other.mapped(ids))
 
+    def joined(self, other: "Features") -> "Features":
+        """These rows and then those of another set over the same neurons.
 
-def _columns(
-    values: Float32[np.ndarray, "rows neurons"], ids: Int[np.ndarray, " mapped"]
-) -> Float32[np.ndarray, "rows mapped"]:
-    """Columns by id; zeros for -1."""
-    picked = values[:, ids]
-    picked[:, ids < 0] = 0.0
-    return picked
+        Raises:
+            PairError: The other set has another number of neurons.
+        """
+        return Features(
+            self.answer.stacked(other.answer),
+            self.other.stacked(other.other),
+            np.concatenate([self.hallucinated, other.hallucinated]),
+            self.units + other.units,
+            self.question_ids + other.question_ids,
+        )
 
 
 def collect_features(
@@ -69,8 +91,9 @@ def collect_features(
     batch_size: int,
     log: CaptureLog,
     progress: Callable[[int, int], None],
+    dtype: CaptureDtype = "float32",
 ) -> Features:
-    """Capture what is not captured yet, chunk by chunk, and read everything back.
+    """Capture what is not captured yet, chunk by chunk, and open everything for reading.
 
     Args:
         load: Gives the model; not called when nothing is left to capture.
@@ -80,23 +103,32 @@ def collect_features(
         batch_size: Responses per chunk.
         log: Rows of the chunks that are done.
         progress: Called with (responses captured, responses in all).
+        dtype: Of the values on disk. float16 takes half the room, rounds by 2^-11 of a value, and makes
+            those below its smallest subnormal (6e-8) zero.
 
     Raises:
+        NonFiniteError: A value is NaN or infinite, or does not fit float16 (65504).
         StoreError: The folder cannot be written.
     """
     parts = [responses[i : i + batch_size] for i in range(0, len(responses), batch_size)]
-    done = {chunk.question_ids: chunk for chunk in _intact(folder, log)}
-    vectors: list[dict[str, np.ndarray]] = []
-    for number, part in enumerate(parts):
-        ids = tuple(response.question_id for response in part)
+    starts = {_ids(part): number * batch_size for number, part in enumerate(parts)}
+    files = CaptureFiles(folder, key[:16], dtype)
+    done = files.intact(starts, log)
+    if not done:
+        files.clear()  # whatever is there is of no use, perhaps of another shape
+    for part in parts:
+        ids = _ids(part)
         if ids not in done:
-            answer, other = capture_cett(load(), part)
-            arrays = {"answer": answer, "other": other}
-            done[ids] = _write_chunk(folder, f"{key[:16]}-{number:05d}.safetensors", arrays, ids)
-            log.append(done[ids])
-        progress(min(len(responses), (number + 1) * batch_size), len(responses))
-        vectors.append(load_file(folder / done[ids].file))
-    return _assembled(responses, vectors)
+            log.append(files.write(starts[ids], *capture_cett(load(), part), ids))
+        progress(starts[ids] + len(part), len(responses))
+    empty = np.empty((0, 0), dtype=np.float32)
+    answer, other = files.opened(len(responses)) if responses else (empty, empty)
+    hallucinated = np.array([r.label == "hallucinated" for r in responses], dtype=bool)
+    return Features.of(answer, other, hallucinated, tuple(r.unit for r in responses), _ids(responses))
+
+
+def _ids(responses: Sequence[Response]) -> tuple[str, ...]:
+    return tuple(response.question_id for response in responses)
 
 
 def remembered(
@@ -114,28 +146,18 @@ def remembered(
     Raises:
         StoreError: The folder cannot be written.
     """
-    ids = tuple(response.question_id for response in responses)
+    ids = _ids(responses)
     kept = next((chunk for chunk in _intact(folder, log) if chunk.question_ids == ids), None)
     if kept is None:
-        kept = _write_chunk(folder, f"{key[:16]}.safetensors", {"values": compute()}, ids)
+        content = save({"values": compute()})
+        path = write_whole(folder / f"{key[:16]}.safetensors", content)
+        kept = CaptureChunk(path.name, hashlib.sha256(content).hexdigest(), ids)
         log.append(kept)
     return load_file(folder / kept.file)["values"]
 
 
-def _assembled(responses: Sequence[Response], vectors: Sequence[dict[str, np.ndarray]]) -> Features:
-    width = vectors[0]["answer"].shape[1] if vectors else 0
-    empty = np.empty((0, width), dtype=np.float32)
-    return Features(
-        np.concatenate([v["answer"] for v in vectors] or [empty]),
-        np.concatenate([v["other"] for v in vectors] or [empty]),
-        np.array([r.label == "hallucinated" for r in responses], dtype=bool),
-        tuple(r.unit for r in responses),
-        tuple(r.question_id for r in responses),
-    )
-
-
 def _intact(folder: Path, log: CaptureLog) -> list[CaptureChunk]:
-    """Chunks whose file is there and unaltered; the others are forgotten."""
+    """Arrays whose file is there and unaltered; the others are forgotten."""
     intact: list[CaptureChunk] = []
     for chunk in log.chunks():
         path = folder / chunk.file
@@ -144,9 +166,3 @@ def _intact(folder: Path, log: CaptureLog) -> list[CaptureChunk]:
         else:
             log.discard(chunk)
     return intact
-
-
-def _write_chunk(folder: Path, name: str, arrays: dict[str, np.ndarray], question_ids: tuple[str, ...]) -> CaptureChunk:
-    content = save(arrays)
-    write_whole(folder / name, content)
-    return CaptureChunk(name, hashlib.sha256(content).hexdigest(), question_ids)

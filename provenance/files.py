@@ -2,9 +2,28 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from provenance.errors import InputError, StoreError
+
+
+@contextmanager
+def storing(wanted: str) -> Iterator[None]:
+    """Say what could not be written, where the system only says why.
+
+    Raises:
+        StoreError: For any OSError inside the block: no permission, a full disk, a file in the way.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            wanted,
+            found=error.strerror or str(error),
+            remedy="make the folder writable, free space, or choose another --out or --db folder",
+        ) from error
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -17,7 +36,7 @@ def write_whole(path: Path, content: bytes) -> Path:
         StoreError: The folder cannot be written or the disk is full; the old file stays, no part of the new one does.
     """
     partial = path.with_name(path.name + ".partial")
-    try:
+    with storing(f"to write {len(content)} bytes to {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
@@ -28,12 +47,6 @@ def write_whole(path: Path, content: bytes) -> Path:
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise StoreError(
-            f"to write {len(content)} bytes to {path}",
-            found=error.strerror or str(error),
-            remedy="make the folder writable, free space, or choose another --out or --db folder",
-        ) from error
     return path
 
 

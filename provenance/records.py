@@ -97,12 +97,12 @@ class Task:
 
 @dataclass(frozen=True)
 class CaptureChunk:
-    """One file of captured vectors, in the order of its responses."""
+    """Captured vectors that were written together, in the order of their responses."""
 
     file: str
-    """File name inside the captures folder."""
+    """Where they are inside the captures folder: a file, or what the names of a task's arrays begin with."""
     sha256: str
-    """Digest of the file."""
+    """Digest of the file, or of these vectors and the ids below."""
     question_ids: tuple[str, ...]
     """Responses whose vectors it holds, row by row."""
 

@@ -19,13 +19,14 @@ from provenance.cli import app
 
 COMMANDS = {
     (): {
-        "compare", "lineage", "drift", "plan", "pull", "families", "query", "figures", "report", "lab", "db",
+        "compare", "lineage", "drift", "plan", "pull", "families", "neurons", "query", "figures", "report", "lab", "db",
     },
     ("compare",): {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
-        "--free-intercept", "--device", "--dtype", "--attn-implementation", "--batch-size", "--seed", "--json",
-        "--quiet", "--family", "--weights-only", "--neurons", "--stream", "--dry-run",
+        "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
+        "--batch-size", "--seed",
+        "--json", "--quiet", "--family", "--weights-only", "--neurons", "--stream", "--dry-run",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
@@ -34,6 +35,9 @@ COMMANDS = {
     },
     ("pull",): {"--family", "--dry-run", "--json"},
     ("families",): {"--json"},
+    ("neurons",): {"import", "export"},
+    ("neurons", "import"): {"--for", "--allow-pickle", "--db", "--out", "--json"},
+    ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
     ("query",): {"--db", "--run", "--format"},
     ("figures",): {"--db", "--out", "--run"},
     ("report",): {"--db", "--out", "--run"},
@@ -56,7 +60,7 @@ def url(undisturbed: Finished, tmp_path: Path) -> str:
 def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[str, ...]) -> None:
     result = invoke(*command, "--help")
     assert (result.exit_code, result.stderr) == (0, "")
-    listed = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+|(?!--)[a-z]+(?=  ))", result.stdout, flags=re.M))
+    listed = set(re.findall(r"^  (?:-\w, )?(--[A-Za-z-]+|(?!--)[a-z]+(?=  ))", result.stdout, flags=re.M))
     offered = COMMANDS[command] | ({"--debug", "--version"} if command == () else set())
     assert listed - {"--help"} == offered
 
@@ -102,7 +106,6 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("lineage", "a/b", "c/d", "--family", "gemma-3-4b"), "a/b c/d and --family gemma-3-4b"),
         (("compare", "--family", "gema-3-4b"), "gema-3-4b"),
         (("compare", "a/b", "c/d", "--weights-only"), "--weights-only alone"),
-        (("compare", "a/b", "c/d", "--neurons", "list.csv"), "--neurons alone"),
         (("compare", "a/b", "c/d", "--stream"), "--stream"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--limit", "20"), "--questions or --limit"),
     ],
@@ -111,6 +114,35 @@ def test_a_pair_that_is_not_named_and_options_that_stand_alone_are_refused(
     command: tuple[str, ...], found: str
 ) -> None:
     assert found in refused(*command, code=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--C", "0"), "0"),
+        (("--C", "-1"), "-1"),
+        (("--C", "nan"), "nan"),
+        (("--C", "inf"), "inf"),
+        (("--C", "1", "--neurons", "l.csv"), "--C and --neurons"),
+        (("--C", "1", "--select", "paper"), "--C and --select paper"),
+        (("--select", "paper", "--neurons", "l.csv"), "--select paper and --neurons"),
+        (("--C", "1", "--neurons", "l.csv", "--weights-only"), "--C and --neurons"),
+    ],
+)
+def test_a_choice_that_is_none_or_is_made_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], found: str
+) -> None:
+    """Before anything is opened: neither the checkpoints nor the list is there."""
+    monkeypatch.chdir(tmp_path)
+    assert refused("compare", "a/b", "c/d", *options, code=2)[1] == found
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("options", "said"), [(("--C", "many"), "valid number"), (("--select", "best"), "one-se")])
+def test_a_choice_that_is_no_word_of_the_command_is_bad_usage(options: tuple[str, ...], said: str) -> None:
+    result = invoke("compare", "a/b", "c/d", *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
 
 
 def test_json_is_one_object_with_the_keys_of_the_contract(undisturbed: Finished, pair: Pair) -> None:
@@ -296,7 +328,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0002" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0003" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

@@ -12,8 +12,8 @@ from forked_cli import ONE_THREAD
 
 KILLS = {
     "two batches of responses are written": Harm("db.logs:ResponseRows.append", 2, "after"),
-    "captured vectors are written, under their temporary name": Harm("pathlib:Path.replace", 1, "before"),
-    "a file of captured vectors has its name and no row": Harm("db.logs:CaptureRows.append", 1, "before"),
+    "captured vectors are written and not counted": Harm("os:fsync", 1, "before"),
+    "captured vectors are counted and have no row": Harm("db.logs:CaptureRows.append", 1, "before"),
     "one of two chunks of a pool is captured": Harm("db.logs:CaptureRows.append", 4, "after"),
     "all results are written and not committed": Harm("db.store:write_report", 1, "after"),
     "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),

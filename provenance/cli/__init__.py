@@ -7,7 +7,7 @@ import direction of the rooms holds.
 
 import typer
 
-from provenance.cli import common, compare, database, hub, lab, weights
+from provenance.cli import common, compare, database, hub, lab, neurons, weights
 
 app = typer.Typer(
     cls=common.Reporting,
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Were these neurons already there before alignment? Compares a base and an instruction-tuned checkpoint.",
 )
 lab_app = typer.Typer(no_args_is_help=True, help="The miniature families that ship with the package.")
+neurons_app = typer.Typer(no_args_is_help=True, help="Neuron sets of others, in and out.")
 db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 
 app.callback()(common.options)
@@ -34,9 +35,12 @@ for _command in (
 ):
     app.command()(_command)
 lab_app.command()(lab.build)
+neurons_app.command("import")(neurons.import_neurons)
+neurons_app.command("export")(neurons.export_neurons)
 db_app.command()(database.info)
 db_app.command()(database.upgrade)
 app.add_typer(lab_app, name="lab")
+app.add_typer(neurons_app, name="neurons")
 app.add_typer(db_app, name="db")
 
 

@@ -73,11 +73,24 @@ def compare(
     free_intercept: Annotated[
         bool, typer.Option("--free-intercept", help="Leave |b| out of the probe's penalty.")
     ] = False,
+    select: Annotated[
+        Literal["one-se", "paper"],
+        typer.Option(
+            help="How C is chosen: the sparsest probe within one standard error of the best validation accuracy, or "
+            "by the paper's rule, which adds the accuracy with the H-Neurons suppressed and asks the model for it."
+        ),
+    ] = "one-se",
+    C: Annotated[
+        float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, in place of a choice.")
+    ] = None,
     device: Annotated[str, typer.Option(help="As torch names it.")] = "cpu",
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option(help="Of the forward passes.")
     ] = "float32",
     attn_implementation: Annotated[str | None, typer.Option(help="As transformers names it.")] = None,
+    capture_dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
+    ] = "float32",
     batch_size: Annotated[int, typer.Option(min=1, help="Questions asked at a time.")] = 128,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
@@ -94,10 +107,11 @@ def compare(
     _check_weights_options(
         neurons, asked=bool(questions) or limit is not None, weights_only=weights_only, stream=stream
     )
+    _check_choice(C, select, neurons)
     if dry_run:
         show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
         return
-    if neurons is not None:
+    if neurons is not None and weights_only:
         compare_weights(pair, neurons, db, out, stream=stream, seed=seed, as_json=as_json, quiet=quiet)
         return
     from analyses.job import Job
@@ -107,8 +121,8 @@ def compare(
         train_per_class=train_per_class, test_per_class=test_per_class,
         base_prompt=base_prompt.replace("\\n", "\n"), instruct_prompt=instruct_prompt.replace("\\n", "\n"),
         chat=instruct_template == "chat", max_new_tokens=max_new_tokens, design=design,
-        intercept_penalised=not free_intercept, device=device, dtype=dtype,
-        attn_implementation=attn_implementation, batch_size=batch_size, seed=seed,
+        intercept_penalised=not free_intercept, select=select, C=C, neurons=neurons, device=device, dtype=dtype,
+        attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     summary = _run_comparison(job, db, out, quiet=quiet)
     print_result(summary, print_summary, as_json=as_json)
@@ -118,12 +132,12 @@ def _check_weights_options(neurons: Path | None, *, asked: bool, weights_only: b
     """Refuse options that only mean something together, and those that mean nothing together.
 
     Raises:
-        InputError: One of them stands alone, or questions are asked where no model is run.
+        InputError: --weights-only or --stream stands alone, or questions are asked where no model is run.
     """
-    if weights_only != (neurons is not None):
+    if weights_only and neurons is None:
         raise InputError(
-            "--neurons FILE and --weights-only together",
-            found="--weights-only alone" if weights_only else "--neurons alone",
+            "--neurons FILE with --weights-only",
+            found="--weights-only alone",
             remedy="give both; `provenance drift` needs no list",
         )
     if stream and not weights_only:
@@ -137,6 +151,22 @@ def _check_weights_options(neurons: Path | None, *, asked: bool, weights_only: b
             "no questions where no model is run",
             found="--questions or --limit",
             remedy="leave it or --weights-only out",
+        )
+
+
+def _check_choice(C: float | None, select: str, neurons: Path | None) -> None:
+    """Refuse a C that is none, and two ways of coming by the neurons at once.
+
+    Raises:
+        InputError: C is not a positive number, or is given beside a rule or a file that leaves nothing to choose.
+    """
+    if C is not None and not 0 < C < float("inf"):
+        raise InputError("a positive number for --C", found=f"{C:g}", remedy="give for example --C 1")
+    ways = {"--C": C is not None, "--select paper": select == "paper", "--neurons": neurons is not None}
+    found = [name for name, given in ways.items() if given]
+    if len(found) > 1:
+        raise InputError(
+            "one way to come by the H-Neurons", found=" and ".join(found), remedy="leave all of these out but one"
         )
 
 
@@ -155,17 +185,17 @@ def _run_comparison(job: "Job", db: str, out: Path, *, quiet: bool) -> dict[str,
     base, instruct = job.sides()
     check_pair(base, instruct)
     job.check_prompts((base, instruct))
-    sets = job.question_sets()
+    given, sets = job.given(instruct), job.question_sets()
     writable_folder(out)
     with ConsoleProgress(quiet=quiet) as progress, Store.open(db) as store:
         infos = (checkpoint_info(base), checkpoint_info(instruct))
-        key = job.key((base, instruct), sets)
-        run = store.begin_run("compare", key, *infos, job.recorded(), job.seed, versions())
+        key = job.key((base, instruct), sets, given)
+        run = store.begin_run("compare", key, *infos, job.recorded(given), job.seed, versions())
         for questions in sets:
             store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
         clock = Clock(progress)
         with finishing(store, run, clock):
-            report = compare_sides(base, instruct, sets, job.settings(), RunWorkspace(store, run), clock)
+            report = compare_sides(base, instruct, sets, job.settings(), RunWorkspace(store, run), clock, given)
             store.save_report(run, report, {questions.name: questions.digest for questions in sets})
     drawn = draw(db, run, out)
     return {

@@ -138,7 +138,7 @@ def make_features(
     other = rng.gamma(4.0, scale / 4, size=(label.size, neurons))
     answer[np.ix_(label, planted)] += strength * scale
     ids = tuple(f"q{i}" for i in range(label.size))
-    return Features(answer.astype(np.float32), other.astype(np.float32), label, ids, ids)
+    return Features.of(answer.astype(np.float32), other.astype(np.float32), label, ids, ids)
 
 
 @pytest.fixture(autouse=True)

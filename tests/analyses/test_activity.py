@@ -1,6 +1,8 @@
 """Activity of single neurons equals the definitions done neuron by neuron."""
 
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ def test_every_column_equals_the_definition_across_block_borders(
     monkeypatch.setattr(activity, "COLUMNS_PER_BLOCK", 4)
     data = features(11, [2, 9], strength=2.0, faithful=13, hallucinated=17)
     table = activity_table("base", "trivia", data)
-    one, zero = data.answer[data.hallucinated].astype(float), data.answer[~data.hallucinated].astype(float)
+    values = data.answer.all().astype(float)
+    one, zero = values[data.hallucinated], values[~data.hallucinated]
     for j in range(11):
         pooled = np.sqrt((16 * one[:, j].var(ddof=1) + 12 * zero[:, j].var(ddof=1)) / 28)
         assert table.mean_hallucinated[j] == pytest.approx(one[:, j].mean(), rel=1e-12)
@@ -25,8 +28,30 @@ def test_every_column_equals_the_definition_across_block_borders(
         assert table.standardised_difference[j] == pytest.approx(
             (one[:, j].mean() - zero[:, j].mean()) / pooled, rel=1e-9
         )
-        assert table.auroc[j] == auroc(data.answer[:, j].astype(float), data.hallucinated)
+        assert table.auroc[j] == auroc(values[:, j], data.hallucinated)
     assert (table.stage, table.dataset, table.n_faithful, table.n_hallucinated) == ("base", "trivia", 13, 17)
+
+
+def test_memory_does_not_grow_with_the_neurons(tmp_path: Path) -> None:
+    """Captures on disk are walked in blocks: more neurons only take what the table says of them."""
+    rows, block = 400, activity.COLUMNS_PER_BLOCK
+    label = np.arange(rows) % 2 == 0
+    names = tuple(map(str, range(rows)))
+
+    def peak(neurons: int) -> int:
+        path = tmp_path / f"{neurons}.npy"
+        np.save(path, np.random.default_rng(0).random((rows, neurons), dtype=np.float32).astype(np.float16))
+        mapped = np.load(path, mmap_mode="r")
+        data = Features.of(mapped, mapped, label, names, names)
+        tracemalloc.start()
+        activity_table("base", "trivia", data)
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return held
+
+    more = (peak(72 * block) - peak(24 * block)) / (48 * block)
+    assert more < 80, "bytes a neuron: four numbers, twice while blocks are joined"
+    assert more < 2 * rows / 10, "its values alone are more, even as float16"
 
 
 def test_planted_neurons_stand_out_in_the_stated_direction(features: Callable[..., Features]) -> None:
@@ -41,6 +66,13 @@ def test_one_class_gives_nan_without_a_warning(features: Callable[..., Features]
     assert np.isnan(table.standardised_difference).all()
     assert np.isnan(table.auroc).all()
     assert np.isfinite(table.mean_faithful).all()
+
+
+def test_without_a_response_there_is_a_table_without_neurons() -> None:
+    """Nobody knows how many there are where nothing was captured; it is no crash."""
+    nothing = np.empty((0, 0), dtype=np.float32)
+    table = activity_table("base", "trivia", Features.of(nothing, nothing, np.empty(0, dtype=bool), (), ()))
+    assert (table.n_faithful, table.n_hallucinated, table.auroc.shape) == (0, 0, (0,))
 
 
 def test_a_neuron_that_never_varies_within_a_class_has_no_standardised_difference() -> None:

@@ -16,6 +16,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
+KEY_BEFORE = "4f7179957344a6f2d75904117753f6e40ca7791269e0ac71acaf2f24d0cf6ddb"  # new only with FORMAT
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
@@ -53,12 +54,21 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"decoding": Decoding(temperature=0.5)},
         {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
         {"stop_at_newline": False},
+        {"capture_dtype": "float16"},
     ],
 )
 def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
     one = make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one == make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one.key != make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change)).key  # type: ignore[arg-type]
+
+
+def test_captures_in_float32_keep_the_task_they_had_before_there_was_a_choice() -> None:
+    """So that nothing is asked again: the key is one that was written down then."""
+    task = make_task("base", CHECKPOINT, pool(), SETTINGS)
+    assert "capture_dtype" not in task.settings
+    assert task.key == KEY_BEFORE
+    assert make_task("base", CHECKPOINT, pool(), replace(SETTINGS, capture_dtype="float16")).settings["capture_dtype"]
 
 
 def test_checkpoint_and_questions_are_part_of_the_task() -> None:

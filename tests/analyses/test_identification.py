@@ -1,41 +1,51 @@
 """Choosing C, fitting, and held-out numbers, on features with planted neurons."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from planted import D_M, LAYERS, PLANTED, answers_of, material_of, planted, whole_rows
+from scipy.optimize import minimize
 
-from analyses.identification import ProbeSettings, balanced_accuracy, choose_c, identify
+from analyses.answers import Answers
+from analyses.identification import Material, ProbeSettings, identify, take_given
+from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
+from analyses.probe_results import IdentificationResult
+from provenance.errors import ConvergenceError, SplitError
 from provenance.features import Features
-from provenance.records import Label
+from provenance.intervals import accuracy, auroc
+from provenance.l1_path import Fit, L1Path
+from provenance.neuron_files import NeuronSet
+from provenance.probe import alpha_max, fit_probe
 
-LAYERS, D_M = 4, 100
-EVEN: dict[Label, int] = {"faithful": 50, "hallucinated": 50}
-PLANTED = (13, 261)
-SETTINGS = ProbeSettings(steps=(1.5, 4.0, 12.0))
-
-
-def planted(rows: int, seed: int, strength: float = 0.04, *, one_class: bool = False) -> Features:
-    rng = np.random.default_rng(seed)
-    answer = rng.gamma(2.0, 0.01, (rows, LAYERS * D_M)).astype(np.float32)
-    other = rng.gamma(2.0, 0.01, (rows, LAYERS * D_M)).astype(np.float32)
-    hallucinated = np.zeros(rows, dtype=bool) if one_class else np.arange(rows) % 2 == 0
-    for neuron in PLANTED:
-        answer[hallucinated, neuron] += strength
-    names = tuple(f"{seed}-{i}" for i in range(rows))
-    return Features(answer, other, hallucinated, names, names)
+SETTINGS = ProbeSettings(steps=(1.5, 4.0, 12.0), pairs=4, draws=20)
+STRONG = 5.0  # a planted neuron this much higher than all others separates the labels
+WEAK = 0.02  # one and a half standard deviations: no probe is perfect
 
 
-def test_planted_neurons_are_found_and_beat_random_ones() -> None:
-    found = identify(
-        "instruct",
-        planted(300, 0),
-        planted(100, 1),
-        {"in-domain": planted(200, 2)},
-        layers=LAYERS,
-        d_m=D_M,
-        settings=SETTINGS,
-    )
+@pytest.fixture
+def material(tmp_path: Path) -> Material:
+    """Planted neurons, of which the base's answers have one less."""
+    return material_of(
+        tmp_path, planted(300, 0, WEAK), planted(100, 1, WEAK), {"in-domain": planted(200, 2, WEAK)},
+        transfers={"in-domain": planted(60, 3, neurons=PLANTED[:2])},
+    )  # fmt: skip
+
+
+def small(folder: Path, strength: float = 0.04, **changes: Features) -> Material:
+    """The same in few rows."""
+    parts = {"train": planted(100, 0, strength), "validation": planted(60, 1, strength)} | changes
+    return material_of(folder, parts["train"], parts["validation"], {"in-domain": planted(40, 2, strength)})
+
+
+def test_planted_neurons_are_found_and_beat_random_ones(material: Material) -> None:
+    found = identify(material, SETTINGS)
     result = found.result
     assert found.probe is not None
+    assert found.baselines is not None
     assert set(PLANTED) <= set(result.h_neurons.tolist())
     assert result.n_train == {"faithful": 200, "hallucinated": 200}
     held = result.test[0]
@@ -44,58 +54,163 @@ def test_planted_neurons_are_found_and_beat_random_ones() -> None:
     assert held.random_accuracy is not None
     assert held.auroc.low > 0.8
     assert held.random_accuracy.high < held.accuracy.low
-    assert len(held.random_draws) == 20
-    assert held.random_accuracy.estimate == pytest.approx(np.mean(held.random_draws))
+    assert len(held.baselines[0].draws) == len(found.baselines.controls["random"]) == SETTINGS.draws
+    assert result.stability is not None
+    assert result.stability.half_samples == 2 * SETTINGS.pairs
 
 
-def test_test_rows_take_no_part_in_the_fit() -> None:
-    """Whatever the test set holds, the probe and its C are the same."""
-    fits = [
-        identify("base", planted(200, 0), planted(80, 1), {"a": planted(60, seed, strength)}, layers=LAYERS, d_m=D_M,
-                 settings=SETTINGS).result
-        for seed, strength in ((2, 0.04), (3, -0.02))
-    ]  # fmt: skip
-    assert fits[0].C == fits[1].C
-    np.testing.assert_array_equal(fits[0].weights, fits[1].weights)
+def test_the_probe_is_the_optimum_on_training_and_validation_rows_at_the_chosen_c(material: Material) -> None:
+    """The path is fitted on training rows alone, the probe on both, and both are what one fit by itself gives."""
+    result = identify(material, SETTINGS).result
+    rows, labels = whole_rows(material.train.features, "3-vs-1")
+    assert result.alpha_max == pytest.approx(alpha_max(rows, labels), rel=1e-6)
+    assert result.C is not None
+    assert result.C / result.alpha_max in [pytest.approx(step) for step in SETTINGS.steps]
+    by_itself = fit_probe(rows, labels, C=result.C, design="3-vs-1")
+    np.testing.assert_array_equal(result.h_neurons, by_itself.h_neurons)
+    np.testing.assert_allclose(result.weights, by_itself.weights, atol=1e-4 * np.abs(by_itself.weights).max())
+    train, validation = material.part("train"), material.part("validation")
+    for point in result.path:
+        slow = fit_probe(*whole_rows(train, "3-vs-1"), C=point.C, design="3-vs-1")
+        scores = slow.scores(validation.answer)
+        assert (point.positive, point.nonzero) == (slow.h_neurons.size, slow.nonzero.size)
+        assert point.validation_accuracy == pytest.approx(accuracy(scores, validation.hallucinated))  # it is balanced
+        assert point.validation_auroc == pytest.approx(auroc(scores, validation.hallucinated), abs=1e-3)
+        assert point.suppressed_accuracy is None
+    chosen = next(point for point in result.path if point.C == result.C)
+    assert chosen.nonzero != by_itself.nonzero.size  # so that the two sets of rows can be told apart
+
+
+def test_the_objective_of_the_probe_is_not_beaten_by_a_general_optimiser(material: Material) -> None:
+    """On the neurons that it uses, no other weights of the same signs have a lower value."""
+    found = identify(material, SETTINGS)
+    assert found.probe is not None
+    assert found.result.gap is not None
+    probe = found.probe
+    rows, labels = whole_rows(material.train.features, "3-vs-1")
+    x, sign = rows[:, probe.nonzero].astype(np.float64), np.where(labels, 1.0, -1.0)
+
+    def objective(v: np.ndarray) -> float:
+        fit = np.logaddexp(0, -sign * (x @ v[:-1] + v[-1])).sum()
+        return float(probe.C * fit + np.abs(v).sum())
+
+    here = np.append(probe.weights[probe.nonzero], probe.intercept)
+    best = minimize(objective, here, method="L-BFGS-B", bounds=[(0, None) if w > 0 else (None, 0) for w in here])
+    assert objective(here) <= best.fun * (1 + 1e-6)
+    assert objective(here * 1.05) > objective(here) * (1 + 1e-6)  # the check would notice
+    assert found.result.gap < 1e-5
+
+
+def test_test_answers_take_no_part_in_the_fit(material: Material) -> None:
+    """Whatever the test set and the base's answers hold, C, the probe and its stability are the same."""
+    other = replace(
+        material, tests={"in-domain": answers_of(planted(60, 9, -0.02))}, transfers={"in-domain": planted(60, 8, 0.0)}
+    )
+    a, b = (identify(each, SETTINGS).result for each in (material, other))
+    assert a.C == b.C
+    assert a.path == b.path
+    np.testing.assert_array_equal(a.weights, b.weights)
+    assert a.stability is not None
+    assert b.stability is not None
+    np.testing.assert_array_equal(a.stability.frequency, b.stability.frequency)
+    assert a.curve != b.curve  # and what is scored on them does differ
+
+
+def shuffled(answers: Answers, order: np.ndarray) -> Answers:
+    return Answers(
+        answers.features.take(order),
+        tuple(answers.questions[i] for i in order),
+        tuple(answers.answers[i] for i in order),
+        answers.tokens[order],
+        None if answers.log_probability is None else answers.log_probability[order],
+    )
+
+
+def flat_numbers(result: IdentificationResult) -> list[float]:
+    """Every number of the held-out tables, the path and the curve."""
+    estimates = [e for held in result.test for e in (held.accuracy, held.auroc, held.random_accuracy)]
+    estimates += [e for held in result.test for b in held.baselines for e in (b.accuracy, b.auroc, b.gain)]
+    estimates += [e for point in result.curve for e in (point.accuracy, point.auroc, point.transfer)]
+    numbers = [value for e in estimates if e is not None for value in (e.estimate, e.low, e.high, float(e.n))]
+    numbers += [
+        value for point in result.path for value in (point.C, point.validation_accuracy, point.validation_auroc)
+    ]
+    return numbers
+
+
+def test_the_order_of_rows_does_not_matter(material: Material) -> None:
+    """Training, validation, test and base rows in another order give the same report, up to rounding of sums."""
+    rng = np.random.default_rng(5)
+    order = rng.permutation(len(material.train.features))
+    other = replace(
+        material,
+        train=shuffled(material.train, order),
+        splits=tuple(material.splits[i] for i in order),
+        tests={name: shuffled(t, rng.permutation(len(t.features))) for name, t in material.tests.items()},
+        transfers={name: f.take(rng.permutation(len(f))) for name, f in material.transfers.items()},
+    )
+    a, b = (identify(each, SETTINGS).result for each in (material, other))
+    np.testing.assert_array_equal(a.h_neurons, b.h_neurons)
+    assert b.C is not None
+    assert a.C is not None
+    np.testing.assert_allclose(a.C, b.C, rtol=1e-6)  # alpha_max is a sum in float32
+    assert a.weights is not None
+    # both solutions are within the solver's tolerance of the optimum
+    np.testing.assert_allclose(a.weights, b.weights, atol=1e-4 * np.abs(a.weights).max())
+    # scores within that tolerance can swap two nearly tied answers: one pair of 50 x 50 is 4e-4
+    np.testing.assert_allclose(flat_numbers(a), flat_numbers(b), atol=1e-3)
+    assert a.stability is not None
+    assert b.stability is not None
+    np.testing.assert_array_equal(a.stability.frequency, b.stability.frequency)
+    np.testing.assert_array_equal(a.stability.stable, b.stability.stable)
+    assert a.stability.split_half_jaccard == b.stability.split_half_jaccard
+    assert a.stability.split_half_clusters == b.stability.split_half_clusters
+    np.testing.assert_array_equal(a.stability.cluster, b.stability.cluster)
+    np.testing.assert_allclose(a.neuron_auroc, b.neuron_auroc, rtol=1e-12)
+    elsewhere = identify(material, replace(SETTINGS, seed=1)).result
+    assert not np.allclose(flat_numbers(a), flat_numbers(elsewhere), atol=1e-3)  # the check would notice other draws
 
 
 @pytest.mark.parametrize("missing", ["training", "validation"])
-def test_a_missing_class_gives_a_reason_and_no_probe(missing: str) -> None:
-    parts = {name: planted(60, 0, one_class=name == missing) for name in ("training", "validation")}
-    found = identify("base", parts["training"], parts["validation"], {}, layers=LAYERS, d_m=D_M, settings=SETTINGS)
-    assert found.probe is None
+def test_a_missing_class_gives_a_reason_and_no_probe(tmp_path: Path, missing: str) -> None:
+    parts = {name: planted(60, seed, one_class=name == missing) for seed, name in enumerate(("training", "validation"))}
+    found = identify(material_of(tmp_path, parts["training"], parts["validation"], {}), SETTINGS)
+    assert (found.probe, found.baselines) == (None, None)
     assert missing in found.result.reason
     assert found.result.h_neurons.size == 0
+    assert (found.result.path, found.result.curve, found.result.stability) == ((), (), None)
 
 
-def test_no_responses_at_all_give_a_reason() -> None:
+def test_no_responses_at_all_give_a_reason(tmp_path: Path) -> None:
     empty = planted(60, 0).take([])
-    found = identify("base", empty, empty, {}, layers=LAYERS, d_m=D_M, settings=SETTINGS)
+    found = identify(material_of(tmp_path, empty, empty, {}), SETTINGS)
     assert "0 faithful and 0 hallucinated" in found.result.reason
 
 
-def test_a_one_class_test_set_has_no_numbers() -> None:
-    found = identify(
-        "base",
-        planted(100, 0),
-        planted(60, 1),
-        {"fabricated": planted(20, 2, one_class=True)},
-        layers=LAYERS,
-        d_m=D_M,
-        settings=SETTINGS,
-    )
-    held = found.result.test[0]
-    assert (held.accuracy, held.auroc, held.random_accuracy) == (None, None, None)
+def test_a_one_class_test_set_has_no_numbers(tmp_path: Path) -> None:
+    fabricated = {"in-domain": planted(40, 3), "fabricated": planted(20, 2, one_class=True)}
+    result = identify(material_of(tmp_path, planted(100, 0), planted(60, 1), fabricated), SETTINGS).result
+    held = result.test[1]
+    assert (held.accuracy, held.auroc, held.random_accuracy, held.baselines) == (None, None, None, ())
     assert (held.n_faithful, held.n_hallucinated) == (20, 0)
+    assert {point.auroc for point in result.curve if point.dataset == "fabricated"} == {None}
+    assert None not in {point.auroc for point in result.curve if point.dataset == "in-domain"}
 
 
-def test_the_smallest_c_within_one_standard_error_wins() -> None:
-    path = ((0.1, 0, 0, 0.5), (1.0, 3, 3, 0.79), (10.0, 9, 12, 0.85), (100.0, 30, 60, 0.88), (1000.0, 90, 200, 0.87))
-    assert choose_c(path, EVEN) == 10.0  # 0.88 - sqrt(0.88 * 0.12 / 100) = 0.8475
-    assert choose_c(path, {"faithful": 5, "hallucinated": 5}) == 1.0
-    assert choose_c(path, {"faithful": 95, "hallucinated": 3}) == 1.0  # the small class decides the error
-    assert choose_c(path, {"faithful": 10**6, "hallucinated": 10**6}) == 100.0
-    assert choose_c(((0.1, 0, 2, 0.9),), EVEN) is None  # negative weights only: no H-Neurons
+def test_neurons_that_never_vary_give_a_reason_and_no_numbers_that_are_not(tmp_path: Path) -> None:
+    """Silent neurons everywhere: there is no path, and nothing infinite is reported."""
+    parts = [
+        Features.of(
+            np.zeros_like(f.answer.all()), np.zeros_like(f.other.all()), f.hallucinated, f.units, f.question_ids
+        )
+        for f in (planted(40, 0), planted(20, 1))
+    ]
+    for settings in (SETTINGS, replace(SETTINGS, rule="fixed", C=3.0)):
+        result = identify(material_of(tmp_path, parts[0], parts[1], {}), settings).result
+        assert result.weights is None
+        assert result.path == ()
+        assert result.reason == "no neuron varies with the label of the training answers"
+        assert result.alpha_max is None  # JSON has no infinity
 
 
 def test_balanced_accuracy_is_the_accuracy_of_a_balanced_set() -> None:
@@ -104,23 +219,161 @@ def test_balanced_accuracy_is_the_accuracy_of_a_balanced_set() -> None:
     assert balanced_accuracy(scores, positive) == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_the_path_ends_where_the_training_rows_are_separated() -> None:
+def test_the_path_ends_where_the_training_rows_are_separated(tmp_path: Path) -> None:
     """A larger C would only scale the weights; without separation the whole path is walked."""
     grid = (1.0, 10.0, 100.0, 1000.0, 1e5)
     separable, noisy = (
-        identify("base", planted(60, 0, strength), planted(60, 1, strength), {}, layers=LAYERS, d_m=D_M,
-                 settings=ProbeSettings(design="1-vs-1", steps=grid if strength else grid[:2])).result
-        for strength in (5.0, 0.0)
-    )  # fmt: skip
-    assert len(separable.path) < len(grid)
+        identify(small(tmp_path, strength), replace(SETTINGS, design="1-vs-1", steps=steps)).result
+        for strength, steps in ((STRONG, grid), (0.0, grid[:2]))
+    )
+    assert 0 < len(separable.path) < len(grid)
     assert len(noisy.path) == 2
 
 
-def test_a_probe_that_loses_its_neurons_in_the_refit_is_none() -> None:
-    """Training and validation that contradict each other leave nothing, and a reason."""
-    train, against = planted(80, 0, 5.0), planted(80, 1, 5.0)
-    turned = Features(against.answer, against.other, ~against.hallucinated, against.units, against.question_ids)
-    both = ProbeSettings(design="1-vs-1", steps=(1.5,))
-    found = identify("base", train, turned, {}, layers=LAYERS, d_m=D_M, settings=both)
-    assert found.probe is None or len(found.probe.h_neurons)
-    assert found.result.reason or found.result.h_neurons.size
+@contextmanager
+def fitted(features: Features, folder: Path) -> Iterator[tuple[ProbeRows, L1Path]]:
+    with probe_rows(features, "1-vs-1", folder, intercept_penalised=True) as rows:
+        yield rows, rows.path([rows.problem(np.ones(len(features), dtype=bool))])
+
+
+def test_a_fixed_c_is_reached_even_behind_the_point_that_separates(tmp_path: Path) -> None:
+    grid = [1.0, 10.0, 100.0, 1000.0]
+    with fitted(planted(60, 0, STRONG), tmp_path) as (_, path):
+        ended = fit_grid(path, grid, None)
+    with fitted(planted(60, 0, STRONG), tmp_path) as (_, path):
+        wanted = fit_grid(path, grid, 1000.0)
+    assert ended[-1].separates
+    assert ended[-1].C < wanted[-1].C == 1000.0
+
+
+def stuck_above(monkeypatch: pytest.MonkeyPatch, last: float, rows: int) -> None:
+    """Let rounding defeat the solver from some C on, for single problems of so many rows."""
+    original = L1Path.fit
+
+    def fit(self: L1Path, Cs: list[float], likely: np.ndarray | None = None) -> list[Fit]:
+        if len(self._states) == 1 and self._states[0].problem.rows.sum() == rows and Cs[0] > last:
+            raise ConvergenceError("a probe", found="rounding", remedy="a smaller C")
+        return original(self, Cs, likely)
+
+    monkeypatch.setattr(L1Path, "fit", fit)
+
+
+def test_rounding_ends_a_path_but_is_an_error_at_or_before_a_wanted_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = [10.0, 20.0, 40.0]
+    stuck_above(monkeypatch, 20.0, 60)
+    for wanted in (None, 10.0, 20.0):
+        with fitted(planted(60, 0), tmp_path) as (_, path):
+            assert [fit.C for fit in fit_grid(path, grid, wanted)] == grid[:2]
+    for wanted in (40.0, 50.0):
+        with fitted(planted(60, 0), tmp_path) as (_, path), pytest.raises(ConvergenceError):
+            fit_grid(path, grid, wanted)
+
+
+def test_rounding_behind_the_chosen_c_shortens_the_curve_and_stops_nothing(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows can defeat the solver at a C that the training rows alone did not; the probe is there all the same."""
+    settings = replace(SETTINGS, rule="fixed", C=2.0)
+    whole = identify(material, settings).result
+    assert whole.C == 2.0 < whole.path[-1].C
+    stuck_above(monkeypatch, whole.C, 2 * len(material.splits))
+    shorter = identify(material, settings).result
+    np.testing.assert_array_equal(shorter.weights, whole.weights)
+    assert shorter.path == whole.path
+    assert shorter.curve == tuple(point for point in whole.curve if point.C <= whole.C)
+    stuck_above(monkeypatch, whole.C / 2, 2 * len(material.splits))
+    with pytest.raises(ConvergenceError):
+        identify(material, settings)
+
+
+def test_training_and_validation_that_contradict_each_other_leave_a_reason(tmp_path: Path) -> None:
+    """A probe that loses its neurons in the refit is none."""
+    train, against = planted(80, 0, STRONG), planted(80, 1, STRONG)
+    turned = replace(against, hallucinated=~against.hallucinated)
+    result = identify(small(tmp_path, train=train, validation=turned), replace(SETTINGS, steps=(0.5,))).result
+    assert result.weights is None
+    assert result.path[0].positive > 0  # there was a choice
+    assert result.reason.startswith("no C of the path")
+    assert result.h_neurons.size == 0
+
+
+def test_a_fixed_c_is_used_as_it_is_and_one_below_the_path_gives_a_reason(material: Material) -> None:
+    lowest = identify(material, SETTINGS).result.alpha_max
+    assert lowest is not None
+    fixed = identify(material, replace(SETTINGS, rule="fixed", C=5 * lowest)).result
+    assert (fixed.C, fixed.rule) == (5 * lowest, "fixed")
+    assert [point.C for point in fixed.path] == sorted({*(step * lowest for step in SETTINGS.steps), 5 * lowest})
+    assert 5 * lowest in {point.C for point in fixed.curve}
+    rows, labels = whole_rows(material.train.features, "3-vs-1")
+    np.testing.assert_array_equal(fixed.h_neurons, fit_probe(rows, labels, C=5 * lowest, design="3-vs-1").h_neurons)
+    below = identify(material, replace(SETTINGS, rule="fixed", C=lowest / 2)).result
+    assert below.weights is None
+    assert "leaves no neuron" in below.reason
+
+
+def test_the_papers_rule_asks_the_model_about_every_point_of_the_path(material: Material) -> None:
+    """The sets are those of the probes on training rows; the argmax of both accuracies decides."""
+    asked: list[list[np.ndarray]] = []
+
+    def suppressed(sets: list[np.ndarray]) -> np.ndarray:
+        asked.append(sets)
+        return np.array([0.95, 0.1, 0.1])
+
+    result = identify(material, replace(SETTINGS, rule="paper"), suppressed).result
+    [sets] = asked
+    assert [ids.size for ids in sets] == [point.positive for point in result.path]
+    assert [point.suppressed_accuracy for point in result.path] == [0.95, 0.1, 0.1]
+    assert result.C == result.path[0].C
+    asked.clear()
+    assert identify(material, SETTINGS, suppressed).result.C != result.C
+    assert asked == []  # the default asks nothing
+
+
+@pytest.mark.parametrize("how", ["split", "unit"])
+@pytest.mark.parametrize("given", [False, True])
+def test_test_answers_are_refused(material: Material, how: str, given: bool) -> None:
+    """By the name of their split, or by a question that stands on both sides, whether C is searched or not."""
+    if how == "split":
+        spoilt = replace(material, splits=("test", *material.splits[1:]))
+    else:
+        test = material.tests["in-domain"].features
+        shared = replace(test, units=(material.train.features.units[3], *test.units[1:]))
+        spoilt = replace(material, tests={"in-domain": answers_of(shared)})
+    with pytest.raises(SplitError):
+        take_given(spoilt, listed(PLANTED), SETTINGS) if given else identify(spoilt, SETTINGS)
+
+
+def listed(ids: tuple[int, ...], weights: list[float] | None = None, intercept: float | None = None) -> NeuronSet:
+    flat = np.array(ids, dtype=np.int64)
+    return NeuronSet(
+        flat // D_M, flat % D_M, None if weights is None else np.array(weights), flat, "theirs.json", "d", {},
+        intercept=intercept,
+    )  # fmt: skip
+
+
+def test_given_neurons_are_scored_and_not_looked_for(material: Material) -> None:
+    """H-Neurons are those of positive weight in the file, and have baselines but neither path nor halves."""
+    found = take_given(material, listed((*PLANTED, 399), [30.0, 20.0, 20.0, -1.0], -3.0), SETTINGS)
+    result = found.result
+    assert result.h_neurons.tolist() == sorted(PLANTED)
+    assert (result.rule, result.source, result.C, result.alpha_max) == ("given", "theirs.json", None, None)
+    assert (result.path, result.curve, result.stability, result.reason) == ((), (), None, "")
+    assert result.intercept == -3.0
+    assert result.neuron_auroc is not None
+    assert result.neuron_auroc.size == LAYERS * D_M
+    assert found.baselines is not None
+    assert {control.columns.size for control in found.baselines.controls["random"]} == {4}
+    held = result.test[0]
+    assert held.auroc is not None
+    assert held.random_accuracy is not None
+    assert held.auroc.low > 0.8 > held.random_accuracy.high
+
+
+def test_given_neurons_without_both_classes_are_kept_beside_the_reason(tmp_path: Path) -> None:
+    train, validation = planted(40, 0, one_class=True), planted(20, 1, one_class=True)
+    result = take_given(material_of(tmp_path, train, validation, {}), listed(PLANTED), SETTINGS).result
+    assert result.h_neurons.tolist() == sorted(PLANTED)
+    assert (result.weights, result.rule, result.source) == (None, "given", "theirs.json")
+    assert "both classes are needed" in result.reason

@@ -9,9 +9,11 @@ from checkpoint_factory import make_checkpoint, make_speaker, permuted_copy, tun
 from memory_logs import MemoryWorkspace, Silent
 
 from analyses.clock import Clock
+from analyses.gathered import question_pools
 from analyses.job import Job
 from analyses.measured import measure_pair
-from analyses.origin import _as_far_as_aligned, _decided_by, compare, question_pools
+from analyses.origin import _as_far_as_aligned, _decided_by, compare
+from analyses.probe_results import CurvePoint
 from analyses.results import OriginReport, TransferResult
 from analyses.sides import Side, check_pair
 from provenance.checkpoints import CheckpointRef, resolve
@@ -20,6 +22,7 @@ from provenance.intervals import Estimate
 from provenance.questions import QuestionSet, load_questions
 from provenance.records import Question, Stage
 
+SHARES = Job("b", "i").settings().shares
 SUPPORTED = TransferResult("set", Estimate(0.9, 0.8, 1.0, 40), 20, 20, {}, "supported", "AUROC 0.9")
 
 
@@ -33,7 +36,7 @@ def side(stage: Stage, folder: Path) -> Side:
 
 
 def test_pools_share_no_question() -> None:
-    pools = question_pools([make_set("first", 0), make_set("second", 100)], Job("b", "i").settings())
+    pools = question_pools([make_set("first", 0), make_set("second", 100)], SHARES, 0)
     assert [(p.questions.name, p.split, len(p.entries)) for p in pools] == [
         ("first", "train", 24), ("first", "test", 16), ("second", "test", 40)
     ]  # fmt: skip
@@ -44,7 +47,7 @@ def test_pools_share_no_question() -> None:
 
 def test_a_second_set_that_repeats_training_questions_is_refused() -> None:
     with pytest.raises(SplitError):
-        question_pools([make_set("first", 0), make_set("second", 30)], Job("b", "i").settings())
+        question_pools([make_set("first", 0), make_set("second", 30)], SHARES, 0)
 
 
 def test_pairs_of_another_width_are_refused_at_once(tiny_llama: Path, tmp_path: Path) -> None:
@@ -59,6 +62,13 @@ def test_strangers_with_another_number_of_neurons_are_refused_before_anything_is
     wider = make_checkpoint(tmp_path / "wider", seed=5, intermediate_size=32)
     with pytest.raises(PairError, match="24 neurons"):
         measure_pair(side("base", tiny_llama), side("instruct", wider), 0, Clock(Silent()))
+
+
+def numbers_of(curve: tuple[CurvePoint, ...]) -> list[float]:
+    """Numbers of neurons and estimates of every point."""
+    estimates = [(p.accuracy, p.auroc, p.transfer) for p in curve]
+    counted = [number for p in curve for number in (p.positive, p.nonzero)]
+    return [*counted, *(e.estimate for row in estimates for e in row if e is not None)]
 
 
 def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_path: Path) -> None:
@@ -89,6 +99,19 @@ def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_pat
     np.testing.assert_array_equal(mapped.neuron_drift.stability_rank, plain.neuron_drift.stability_rank)
     assert mapped.base_identification.h_neurons.tolist() == plain.base_identification.h_neurons.tolist()
     assert mapped.overlap == plain.overlap
+    for a, b in (
+        (plain.identification, mapped.identification),
+        (plain.base_identification, mapped.base_identification),
+    ):
+        assert a.stability is not None
+        assert b.stability is not None
+        assert a.curve
+        # the order of neurons changes the order of sums inside the models, so captured values differ in the last digits
+        assert a.stability.stable.tolist() == b.stability.stable.tolist()
+        np.testing.assert_allclose(a.stability.frequency, b.stability.frequency, atol=0.05)
+        assert a.stability.mean_selected == pytest.approx(b.stability.mean_selected, rel=0.02)
+        np.testing.assert_allclose(numbers_of(a.curve), numbers_of(b.curve), atol=0.02)
+        np.testing.assert_allclose(a.neuron_auroc, b.neuron_auroc, atol=1e-3)
     assert mapped.activation_correlation is not None
     np.testing.assert_allclose(mapped.activation_correlation, plain.activation_correlation, atol=1e-6)
     by_position = mapped.mapped.base_ids != mapped.mapped.ids
@@ -161,4 +184,4 @@ def test_groups_of_different_files_do_not_collide() -> None:
         QuestionSet.of(s.name, "test", [replace(q, unit=str(i)) for i, q in enumerate(s.questions)])
         for s in (first, second)
     )
-    assert len(question_pools([first, second], Job("b", "i").settings())) == 3
+    assert len(question_pools([first, second], SHARES, 0)) == 3

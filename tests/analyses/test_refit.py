@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from planted import whole_rows
 from scipy.optimize import minimize
 
-from analyses.refit import WEAK_C, fit_controls, fit_weakly
+from analyses.refit import WEAK_C, control_scores, fit_controls, fit_weakly
 from provenance.errors import FitError
 from provenance.features import Features
 from provenance.intervals import auroc
@@ -16,7 +17,7 @@ Make = Callable[..., Features]
 
 
 def test_the_fit_minimises_the_stated_objective(features: Make) -> None:
-    X, y = training_rows(features(3, [0, 2], strength=1.0), "3-vs-1")
+    X, y = whole_rows(features(3, [0, 2], strength=1.0), "3-vs-1")
     mean, spread = X.astype(float).mean(axis=0), X.astype(float).std(axis=0)
     u, sign = (X - mean) / spread, np.where(y, 1.0, -1.0)
 
@@ -30,7 +31,7 @@ def test_the_fit_minimises_the_stated_objective(features: Make) -> None:
 
 
 def test_unseen_answers_are_ranked_as_by_liblinear_at_a_large_c(features: Make) -> None:
-    X, y = training_rows(features(12, list(range(6)), strength=0.5, seed=1), "3-vs-1")
+    X, y = whole_rows(features(12, list(range(6)), strength=0.5, seed=1), "3-vs-1")
     unseen = features(12, list(range(6)), strength=0.5, seed=2)
     slow = fit_probe(X, y, C=1e4, design="3-vs-1").scores(unseen.answer)
     fast = fit_weakly(X, y, design="3-vs-1").scores(unseen.answer)
@@ -39,7 +40,7 @@ def test_unseen_answers_are_ranked_as_by_liblinear_at_a_large_c(features: Make) 
 
 
 def test_the_scale_of_cett_does_not_shrink_a_control(features: Make) -> None:
-    X, y = training_rows(features(5, [1], strength=1.0), "3-vs-1")
+    X, y = whole_rows(features(5, [1], strength=1.0), "3-vs-1")
     small = fit_weakly(X * np.float32(2**-20), y, design="3-vs-1")  # a power of two changes no digit
     np.testing.assert_allclose(
         small.scores(X * np.float32(2**-20)), fit_weakly(X, y, design="3-vs-1").scores(X), rtol=1e-6, atol=1e-9
@@ -47,7 +48,7 @@ def test_the_scale_of_cett_does_not_shrink_a_control(features: Make) -> None:
 
 
 def test_dead_repeated_and_separating_columns_have_a_finite_fit(features: Make) -> None:
-    X, y = training_rows(features(4, [0], strength=50.0), "1-vs-1")
+    X, y = whole_rows(features(4, [0], strength=50.0), "1-vs-1")
     awkward = np.concatenate([X, X[:, :1], np.zeros((len(X), 1)), np.full((len(X), 1), 0.1)], axis=1)
     fitted = fit_weakly(awkward, y, design="1-vs-1")
     assert np.isfinite(fitted.weights).all()
@@ -57,7 +58,7 @@ def test_dead_repeated_and_separating_columns_have_a_finite_fit(features: Make) 
 
 @pytest.mark.parametrize("spoil", ["one class", "nan"])
 def test_rows_that_cannot_be_fitted_are_refused(features: Make, spoil: str) -> None:
-    X, y = training_rows(features(3, [], strength=0.0), "1-vs-1")
+    X, y = whole_rows(features(3, [], strength=0.0), "1-vs-1")
     if spoil == "nan":
         X[3, 1] = np.nan
     else:
@@ -70,5 +71,20 @@ def test_a_control_scores_rows_of_all_neurons_by_its_own_columns(features: Make)
     data = features(9, [4, 7], strength=1.0)
     (control,) = fit_controls(data, [np.array([7, 4])], "3-vs-1")
     X, y = training_rows(data, "3-vs-1", np.array([7, 4]))
-    expected = fit_weakly(X, y, design="3-vs-1").scores(data.answer[:, [7, 4]])
-    np.testing.assert_allclose(control.scores(data.answer), expected, rtol=1e-12)
+    expected = fit_weakly(X, y, design="3-vs-1").scores(data.answer.all()[:, [7, 4]])
+    np.testing.assert_allclose(control_scores([control], data.answer)[:, 0], expected, rtol=1e-12)
+    np.testing.assert_allclose(control_scores([control], data.answer.all())[:, 0], expected, rtol=1e-12)
+
+
+def test_sets_that_are_read_in_several_batches_get_the_same_probes(
+    features: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = features(40, [3], strength=1.0, faithful=30, hallucinated=30)
+    sets = [np.array([3, 9]), np.array([1, 2, 30]), np.array([9])]
+    together = fit_controls(data, sets, "3-vs-1")
+    monkeypatch.setattr("analyses.refit.BATCH_BYTES", 1)
+    alone = fit_controls(data, sets, "3-vs-1")
+    assert len(together) == len(alone) == len(sets)
+    for one, other, ids in zip(together, alone, sets, strict=True):
+        assert one.columns.tolist() == other.columns.tolist() == ids.tolist()
+        np.testing.assert_array_equal(one.probe.weights, other.probe.weights)

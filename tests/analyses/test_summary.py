@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from analyses.probe_results import Baseline, CurvePoint, HeldOut, IdentificationResult, PathPoint, StabilityResult
 from analyses.results import (
     Alignment,
     ConfigDifference,
     DriftResult,
-    IdentificationResult,
     LineageResult,
     MappedNeurons,
     NeuronDrift,
@@ -58,6 +58,36 @@ def nothing_found(stage: str) -> IdentificationResult:
     return IdentificationResult(
         stage, None, None, None, None, "3-vs-1", True, (), {"faithful": 0, "hallucinated": 3}, none, (), "one class"
     )  # type: ignore[arg-type]
+
+
+def something_found() -> IdentificationResult:
+    """A probe on neurons 2 and 5 of eight; half-samples pick 6 as often as 5."""
+    flat = np.array([2, 5])
+    half = StabilityResult(
+        0.05, 20, 0.6, np.array([0, 0, 1.0, 0, 0, 0.6, 0.7, 0.1]), np.array([2, 5, 6]), 2.4, None, 1.1, 0.4, math.nan,
+        0.9, np.array([2, 5, 6, 7]), np.array([1, 2, 2, 3]),
+    )  # fmt: skip
+    baselines = (
+        Baseline(
+            "random", Estimate(0.6, 0.5, 0.7, 9), Estimate(0.6, 0.5, 0.7, 9), Estimate(0.2, 0.0, 0.3, 9), (0.5, 0.7)
+        ),
+        Baseline("answer_text", None, Estimate(0.65, math.nan, 0.7, 9), None, ()),
+    )
+    return replace(
+        nothing_found("instruct"),
+        weights=np.array([0, 0, 1.0, 0, -1.0, 2.0, 0, 0]),
+        C=0.1,
+        path=(PathPoint(0.1, 2, 3, 0.7, math.nan, None, 1e-9, 1.0),),
+        h_neurons=flat,
+        test=(
+            HeldOut("a", None, Estimate(0.8, 0.7, 0.9, 9), None, 5, 4, baselines),
+            HeldOut("b", None, None, None, 0, 4),
+        ),
+        reason="",
+        gap=1e-9,
+        curve=(CurvePoint(0.1, 2, 3, "a", Estimate(0.7, 0.6, 0.8, 9), Estimate(0.8, 0.7, 0.9, 9), None),),
+        stability=half,
+    )
 
 
 def make_report() -> OriginReport:
@@ -146,6 +176,58 @@ def test_lineage_keeps_its_evidence_under_its_names() -> None:
     assert lineage["config"] == [{"key": "hidden_act", "base": None, "instruct": '"gelu"'}]
     assert lineage["tensors"][0]["kind"] == "lm_head"
     assert lineage["tensors"][0]["cosine_median"] is None
+
+
+def test_a_probe_says_how_it_was_chosen_and_what_it_has_to_beat() -> None:
+    found = json.loads(json.dumps(summarise(replace(make_report(), identification=something_found())), allow_nan=False))
+    probe = found["identification"]
+    assert (probe["rule"], probe["source"], probe["gap"], probe["violation"]) == ("one-se", None, 1e-9, None)
+    assert probe["path"] == [
+        {"C": 0.1, "positive": 2, "nonzero": 3, "validation_accuracy": 0.7, "validation_auroc": None,
+         "suppressed_accuracy": None, "gap": 1e-9, "violation": 1.0}
+    ]  # fmt: skip
+    assert [(row["C"], row["dataset"], row["auroc"]["low"], row["transfer"]) for row in probe["curve"]] == [
+        (0.1, "a", 0.7, None)
+    ]
+    first, second = probe["held_out"]
+    assert second["baselines"] == {}
+    assert list(first["baselines"]) == ["random", "answer_text"]
+    assert first["baselines"]["random"]["gain"] == {"estimate": 0.2, "low": 0, "high": 0.3, "n": 9}
+    assert first["baselines"]["random"]["n_draws"] == 2
+    assert first["baselines"]["answer_text"] == {
+        "accuracy": None, "auroc": {"estimate": 0.65, "low": None, "high": 0.7, "n": 9}, "gain": None, "n_draws": 0
+    }  # fmt: skip
+
+
+def test_stability_lists_the_stable_neurons_alone_most_often_selected_first() -> None:
+    found = json.loads(json.dumps(summarise(replace(make_report(), identification=something_found())), allow_nan=False))
+    stability = found["identification"]["stability"]
+    assert stability["stable"] == [[0, 2, 1.0], [1, 2, 0.7], [1, 1, 0.6]]
+    assert (stability["selected"], stability["stable_h"], stability["clusters"]) == (4, 2, 3)
+    assert (stability["false_bound"], stability["split_half_clusters"]) == (None, None)
+    assert (stability["split_half_jaccard"], stability["half_samples"]) == (0.4, 20)
+    assert "frequency" not in stability
+
+
+def test_a_probe_that_was_not_found_has_the_same_keys() -> None:
+    nothing = summarise(make_report())["identification"]
+    something = summarise(replace(make_report(), identification=something_found()))["identification"]
+    assert list(nothing) == list(something)
+    assert (nothing["stability"], nothing["curve"], nothing["path"]) == (None, [], [])
+
+
+def test_given_neurons_name_their_file() -> None:
+    given = replace(something_found(), rule="given", source="theirs.json", C=None, path=(), curve=(), stability=None)
+    probe = summarise(replace(make_report(), identification=given))["identification"]
+    assert (probe["rule"], probe["source"], probe["C"], probe["path"]) == ("given", "theirs.json", None, [])
+
+
+def test_overlap_stands_beside_what_two_halves_of_one_model_share() -> None:
+    report = make_report()
+    overlap = replace(report.overlap, ceiling_base=0.5, ceiling_instruct=math.nan)
+    found = summarise(replace(report, overlap=overlap))["overlap"]
+    assert (found["ceiling_base"], found["ceiling_instruct"]) == (0.5, None)
+    assert summarise(report)["overlap"]["ceiling_base"] is None
 
 
 def test_the_mapping_counts_what_was_found_and_lists_what_was_not() -> None:

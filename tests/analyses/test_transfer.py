@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planted import whole_rows
 
+from analyses.curves import curve
 from analyses.refit import fit_weakly
 from analyses.results import TransferResult
 from analyses.transfer import overall_transfer, refit_controls, transfer, without_power
 from provenance.features import Features
 from provenance.intervals import auroc
+from provenance.l1_path import Fit
 from provenance.probe import Probe, fit_probe, training_rows
 from provenance.records import Verdict
 
@@ -53,8 +56,21 @@ def test_neurons_planted_in_both_models_are_supported(probe: Probe, train: Featu
         assert f"{null.p95:.3f} ({kind.replace('_', '-')})" in result.reason
 
 
+def test_the_interval_is_that_of_the_curve_in_whatever_order_rows_stand(
+    probe: Probe, train: Features, features: Make
+) -> None:
+    """One number has one interval in a report: by question, on the samples that all held-out scores share."""
+    base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
+    order = np.random.default_rng(0).permutation(len(base))
+    here, there = (run(probe, train, rows, seed=3).auroc for rows in (base, base.take(order)))
+    fit = Fit(probe.C, probe.nonzero, probe.weights[probe.nonzero], probe.intercept, 1.0, 0.0, 0.0, False)
+    [point] = curve([(fit, probe)], {"trivia": base}, {"trivia": base}, seed=3)
+    assert here == there == point.transfer
+    assert run(probe, train, base, seed=4).auroc != here  # the check can fail
+
+
 def test_a_fitted_probe_transfers_like_the_planted_one(train: Features, features: Make) -> None:
-    X, y = training_rows(train, "3-vs-1")
+    X, y = whole_rows(train, "3-vs-1")
     fitted = fit_probe(X, y, C=30.0, design="3-vs-1")
     assert set(PLANTED) <= set(fitted.h_neurons)  # the probe found them, so the test is about transfer
     assert run(fitted, train, features(LAYERS * D_M, PLANTED, strength=1.0, seed=2)).verdict == "supported"

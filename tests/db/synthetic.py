@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import insert, text
+from synthetic_probe import identification_of
 
+from analyses.probe_results import HeldOut
 from analyses.results import (
     ActivityTable,
     Alignment,
     ConfigDifference,
     DriftResult,
     Funnel,
-    HeldOut,
-    IdentificationResult,
     LineageResult,
     MappedNeurons,
     NeuronDrift,
@@ -23,6 +23,7 @@ from analyses.results import (
     TransferResult,
     WeightsReport,
 )
+from db.schema import NeuronSetMember, NeuronSetRow
 from db.store import Store
 from provenance.intervals import Estimate
 from provenance.records import CheckpointInfo, Question, Region, Response, Task
@@ -74,38 +75,6 @@ def drift_of(size: int, rng: np.random.Generator) -> NeuronDrift:
         norm_down_base=positive[4],
         norm_down_instruct=positive[5],
         identical=rng.random(size) < 0.1,
-    )
-
-
-def identification_of(stage: str, h_neurons: np.ndarray, size: int, sets: tuple[str, ...]) -> IdentificationResult:
-    weights = np.zeros(size)
-    weights[h_neurons] = 1.5
-    weights[(h_neurons[:1] + 1) % size] = -0.5
-    held = tuple(
-        HeldOut(
-            name,
-            Estimate(0.81, 0.78, 0.84, 400),
-            Estimate(0.88, 0.85, 0.9, 400),
-            Estimate(0.6, 0.57, 0.63, 400),
-            (0.59, 0.61),
-            200,
-            200,
-        )
-        for name in sets
-    )
-    return IdentificationResult(
-        stage=stage,
-        weights=weights,
-        intercept=-0.25,
-        C=1.0,
-        alpha_max=0.01,
-        design="3-vs-1",
-        intercept_penalised=True,
-        path=((0.1, 2, 3, 0.7), (1.0, h_neurons.size, h_neurons.size + 1, 0.8)),
-        n_train={"faithful": 300, "hallucinated": 299},
-        h_neurons=h_neurons,
-        test=held,
-        reason="",
     )
 
 
@@ -227,7 +196,9 @@ def report_of(
     result = drift_result_of(drift.stability_rank, h_neurons, rng)
     correlation = rng.uniform(0.5, 1, size)
     correlation[3] = np.nan
-    overlap = OverlapResult(k // 2, k, k // 2, 0.5, k * k / 2 / size, 0.001, 0.8, "supported", "shared by half")
+    overlap = OverlapResult(
+        k // 2, k, k // 2, 0.5, k * k / 2 / size, 0.001, 0.8, "supported", "shared by half", None, 0.31
+    )
     return OriginReport(
         layers=layers,
         neurons_per_layer=per_layer,
@@ -312,8 +283,13 @@ def no_probe_report() -> OriginReport:
         alpha_max=None,
         path=(),
         h_neurons=np.array([], dtype=np.int64),
-        test=(HeldOut(SETS[0], None, None, None, (), 0, 37),),
+        test=(HeldOut(SETS[0], None, None, None, 0, 37),),
         reason="no faithful responses to fit on",
+        gap=None,
+        violation=None,
+        curve=(),
+        stability=None,
+        neuron_auroc=None,
     )
     return replace(
         report,
@@ -328,6 +304,27 @@ def no_probe_report() -> OriginReport:
         activation_correlation=None,
         overall="There is no probe, so nothing can be said.",
     )
+
+
+GIVEN_FILE = "their_neurons.json (sha256 0a1b2c3d4e5f)"
+
+
+def given_report() -> OriginReport:
+    """A comparison about neurons from a file: nothing was searched for in the instruct checkpoint."""
+    report = report_of()
+    given = replace(
+        report.identification,
+        C=None,
+        alpha_max=None,
+        path=(),
+        rule="given",
+        gap=None,
+        violation=None,
+        curve=(),
+        stability=None,
+        source=GIVEN_FILE,
+    )
+    return replace(report, identification=given)
 
 
 def digests_of(report: OriginReport) -> dict[str, str]:
@@ -376,6 +373,19 @@ def stored_lineage_run(store: Store, lineage: LineageResult, key: str = "l1") ->
     store.save_lineage(run_id, lineage)
     store.finish_run(run_id, "done", {"lineage": 3.5}, 123_456_789)
     return run_id
+
+
+def store_neuron_set(store: Store) -> None:
+    """An imported set of three neurons of the instruct checkpoint, one of which has no weight."""
+    about = {"id": 1, "digest": "a" * 64, "source": "theirs.json", "format": "json", "named_checkpoint": "org/instruct"}
+    numbers = {"checkpoint_id": 2, "intercept": -0.25, "n_neurons": 3, "n_positive": 1}
+    members = [(0, 2, -0.5), (1, 1, 2.0), (3, 0, None)]
+    with store.transaction() as connection:
+        connection.execute(insert(NeuronSetRow), {**about, **numbers, "added_utc": "2026-11-24T15:00:00Z"})
+        connection.execute(
+            insert(NeuronSetMember),
+            [{"neuron_set_id": 1, "layer": a, "neuron_index": b, "weight": weight} for a, b, weight in members],
+        )
 
 
 def task_of(key: str = "t1", *, n_batches: int = 3) -> Task:

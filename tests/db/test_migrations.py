@@ -92,6 +92,26 @@ def test_what_an_old_run_did_not_look_at_is_null_and_not_zero(tmp_path: Path) ->
         assert run_query(url, name).rows == (), name
 
 
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_what_an_old_probe_was_not_asked_is_null_and_no_row(revision: str, tmp_path: Path) -> None:
+    url = old_database(revision, tmp_path)
+    Store.open(url).close()
+    assert {(row["rule"], row["gap"], row["source"]) for row in run_query(url, "probes").records()} == {(None,) * 3}
+    path = run_query(url, "probe-path").records()
+    assert {(row["validation_auroc"], row["suppressed_accuracy"]) for row in path} == {(None, None)}
+    assert None not in {row["validation_accuracy"] for row in path}
+    assert {row["selection_frequency"] for row in run_query(url, "h-neurons").records()} == {None}
+    for name in ("probe-curve", "baselines", "stability", "stable-neurons", "clusters", "neuron-sets"):
+        assert run_query(url, name).rows == (), name
+
+
+def test_the_kept_database_of_this_schema_has_rows_of_everything_it_added(tmp_path: Path) -> None:
+    """Else the next schema would be tested on an upgrade of empty tables."""
+    url = old_database("0003", tmp_path)
+    for name in ("probe-curve", "baselines", "stability", "stable-neurons", "clusters", "neuron-set-members"):
+        assert run_query(url, name).rows, name
+
+
 def test_an_altered_row_of_an_old_run_is_seen_after_the_upgrade(tmp_path: Path) -> None:
     url = old_database("0001", tmp_path)
     with Store.open(url) as store, store.transaction() as connection:

@@ -22,6 +22,7 @@ from synthetic import (
     no_probe_report,
     pruned_weights_report,
     report_of,
+    store_neuron_set,
     stored_lineage_run,
     stored_run,
     stored_weights_run,
@@ -65,6 +66,7 @@ def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url
             stored_weights_run(store, weights_report_of(k=0), "w2"),
             stored_lineage_run(store, lineage_of()),
         ]
+        store_neuron_set(store)
     found = [run_query(url, name, {"run": run} if ":run" in QUERIES[name].sql else {}) for run in runs]
     assert len(set(found[0].columns)) == len(found[0].columns)
     assert name == "responses" or any(result.rows for result in found)

@@ -98,8 +98,8 @@ def test_nulls_are_stored_draw_by_draw_and_summed_up(store: Store) -> None:
     summary = rows(store, "SELECT * FROM null_summary WHERE dataset = :d AND kind = 'random'", d=SETS[0])
     assert (summary[0]["mean"], summary[0]["p95"], summary[0]["draws"]) == (null.mean, null.p95, 40)
     assert rows(store, "SELECT kind FROM null_summary WHERE claim = 'drift'") == [{"kind": "layer_matched"}]
-    random = rows(store, "SELECT value FROM null_draw WHERE claim = 'identification' AND stage = 'base' LIMIT 2")
-    assert [r["value"] for r in random] == [0.59, 0.61]
+    random = rows(store, "SELECT value FROM null_draw WHERE claim = 'baseline' AND stage = 'base' LIMIT 3")
+    assert [r["value"] for r in random] == [0.58, 0.6, 0.62]
 
 
 def test_funnel_lineage_probe_and_verdict_rows_say_what_the_report_says(store: Store) -> None:
@@ -119,7 +119,7 @@ def test_funnel_lineage_probe_and_verdict_rows_say_what_the_report_says(store: S
     )
     weights = rows(store, "SELECT weight FROM probe_neuron WHERE stage = 'instruct' AND is_h_neuron")
     assert [r["weight"] for r in weights] == [1.5] * 6
-    assert len(rows(store, "SELECT 1 FROM probe_path")) == 4
+    assert len(rows(store, "SELECT 1 FROM probe_path")) == 8
     verdicts = {r["claim"]: (r["verdict"], r["words"]) for r in rows(store, "SELECT * FROM verdict")}
     assert verdicts["overall"] == (None, report.overall)
     assert verdicts["drift"] == (report.verdict_drift, report.drift.reason)

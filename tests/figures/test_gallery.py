@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from synthetic import (
     NO_DRIFT,
+    given_report,
     lineage_of,
     mapped_of,
     no_power_of,
@@ -45,8 +46,8 @@ def test_every_figure_has_its_queries() -> None:
         assert {"run", *spec.context} == set(spec.context)
 
 
-def test_figures_use_nothing_of_the_toolkit_but_queries_and_errors() -> None:
-    allowed = {"db.queries", "provenance.errors", "provenance.files"}
+def test_figures_use_nothing_of_the_toolkit_but_queries_errors_and_words() -> None:
+    allowed = {"db.queries", "provenance.errors", "provenance.files", "provenance.probe_words"}
     for file in Path(figures.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -119,7 +120,7 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     import numpy as np
 
     report = report_of((transfer_of("a", 0.8, np.random.default_rng(0)), no_power_of("b")), k=6)
-    first, second, _ = drawn(stored(report))
+    first, second, *_ = drawn(stored(report))
     words = " ".join(first.caption)
     null = report.transfer[0].baselines["layer_matched"]
     assert "7 neurons with a weight, k = 6 of them H-Neurons" in words
@@ -133,6 +134,13 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     assert "over 200 draws" in drift
 
 
+def test_the_caption_of_given_neurons_says_that_they_were_not_searched_for(stored: Any) -> None:
+    first, second, _ = drawn(stored(given_report()))
+    for figure in (first, second):
+        assert "were not searched for: they are those of their_neurons.json" in figure.caption[0]
+        assert "No forward pass" not in figure.caption[0]
+
+
 def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: Path) -> None:
     paths = draw(stored(no_probe_report()), None, tmp_path)
     captions = [path.read_text() for path in paths if path.suffix == ".txt"]
@@ -143,7 +151,8 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("results", "names"),
     [
-        (report_of(), ["figure_4a", "figure_4b", "figure_lineage"]),
+        (report_of(), ["figure_4a", "figure_4b", "figure_path", "figure_lineage"]),
+        (given_report(), ["figure_4a", "figure_4b", "figure_lineage"]),
         (weights_report_of(), ["figure_4b", "figure_lineage"]),
         (weights_report_of(k=0), ["figure_lineage"]),
         (lineage_of(), ["figure_lineage"]),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from synthetic import (
     SETS,
+    given_report,
     lineage_of,
     no_power_of,
     no_probe_report,
@@ -27,12 +28,15 @@ from provenance.errors import InputError
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 TITLES = (
-    "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Lineage", "Weights by kind",
-    "Configuration", "Mapping", "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short",
-    "Settings and provenance",
+    "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
+    "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
+    "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short", "Settings and provenance",
 )  # fmt: skip
 
-NEW = ("Weights by kind", "Configuration", "Mapping")  # since schema 0002
+NEW = (
+    "Weights by kind", "Configuration", "Mapping",  # since schema 0002
+    "Baselines", "Stability", "Most often selected neurons", "Clusters",  # since schema 0003
+)  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -81,7 +85,7 @@ def html(finished: str) -> str:
 def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
     page = parsed(html)
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 4
 
 
 def test_the_page_needs_nothing_else(html: str) -> None:
@@ -245,6 +249,24 @@ def test_the_report_of_a_lineage_run_has_the_evidence_alone(stored: Any) -> None
 def test_without_anything_to_draw_there_is_no_figure_heading(stored: Any) -> None:
     _, titles = texts_and_titles(report_html(stored(replace(lineage_of(), tensors=()))))
     assert titles[0] == "Lineage"
+
+
+def test_the_report_of_given_neurons_names_their_file_and_has_no_path(stored: Any) -> None:
+    html = report_html(stored(given_report()))
+    text, titles = texts_and_titles(html)
+    assert "The instruct probe: no search: neurons from their_neurons.json (sha256 0a1b2c3d4e5f); 6 H-Neurons" in text
+    assert "were not searched for: they are those of their_neurons.json" in text
+    assert "were taken as given (their_neurons.json" in text
+    assert "No forward pass" not in text
+    assert titles[1:5] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
+
+
+def test_a_file_name_of_given_neurons_is_text_and_never_markup(stored: Any) -> None:
+    bad = "<script>x</script>.json"
+    report = given_report()
+    page = parsed(report_html(stored(replace(report, identification=replace(report.identification, source=bad)))))
+    assert "script" not in page.tags
+    assert " ".join(page.texts).count(bad) >= 3
 
 
 def test_lineage_evidence_settings_and_counterparts_are_cells(stored: Any) -> None:

@@ -26,8 +26,8 @@ def test_captures_take_what_features_take() -> None:
     rows = Workload(train_per_class=3, test_per_class=2, question_sets=2).responses
     assert rows == 2 * 3 + 2 * 2 * 2
     values = np.zeros((rows, SIZE.neurons), dtype=np.float32)
-    held = Features(values, values.copy(), np.zeros(rows, dtype=bool), ("",) * rows, ("",) * rows)
-    assert captured_bytes(SIZE.neurons, rows) == held.answer.nbytes + held.other.nbytes
+    held = Features.of(values, values.copy(), np.zeros(rows, dtype=bool), ("",) * rows, ("",) * rows)
+    assert captured_bytes(SIZE.neurons, rows) == held.answer.all().nbytes + held.other.all().nbytes
 
 
 def test_tokens_counted_one_by_one() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from provenance import neuron_files
+from provenance import neuron_formats
 from provenance.errors import InputError
 from provenance.neuron_files import NeuronSet, read_neurons
+from provenance.neuron_listed import Listed, Named
 
 LAYERS, D_M = 3, 10
 NEURONS = [(2, 9, 0.5), (0, 3, -0.25), (0, 1, 0.125), (1, 0, 0.0)]
@@ -56,9 +57,10 @@ def test_json_and_csv_say_the_same(tmp_path: Path, content: str) -> None:
 
 
 def test_h_neurons_have_positive_weight(tmp_path: Path) -> None:
-    """Negative ones are none, and neither is one of weight zero."""
+    """Negative ones are a set of their own, and one of weight zero is in neither."""
     found = read_neurons(written(tmp_path, as_csv(NEURONS)), LAYERS, D_M)
     assert found.h_ids.tolist() == [1, 29]
+    assert found.negative_ids.tolist() == [3]
 
 
 def test_without_weights_all_are_h_neurons(tmp_path: Path) -> None:
@@ -66,6 +68,30 @@ def test_without_weights_all_are_h_neurons(tmp_path: Path) -> None:
     found = read_neurons(written(tmp_path, as_json([{"layer": 1, "index": 2}, {"layer": 0, "index": 5}])), LAYERS, D_M)
     assert found.weights is None
     assert found.h_ids.tolist() == [5, 12]
+    assert found.negative_ids.tolist() == []
+
+
+def test_the_intercept_is_read_where_there_is_one(tmp_path: Path) -> None:
+    """It belongs to the probe as the weights do; without one it is not zero but unknown."""
+    neurons = objects(NEURONS)
+    found = read_neurons(written(tmp_path, as_json(neurons, intercept=-0.1, design="3-vs-1", C=1.0)), LAYERS, D_M)
+    assert (found.intercept, found.format, found.notes) == (-0.1, "json", ())
+    for without in (as_json(neurons), as_json(neurons, intercept=None), as_csv(NEURONS)):
+        assert read_neurons(written(tmp_path, without), LAYERS, D_M).intercept is None
+
+
+@pytest.mark.parametrize("length", range(1, len(json.dumps(objects(NEURONS)))))
+def test_json_that_was_cut_short_is_refused_wherever_the_cut_is(tmp_path: Path, length: int) -> None:
+    """Half a list is never taken for a list."""
+    with pytest.raises(InputError) as caught:
+        read_neurons(written(tmp_path, json.dumps(objects(NEURONS))[:length]), LAYERS, D_M)
+    assert "JSON" in caught.value.wanted
+
+
+@pytest.mark.parametrize("content", ['{"schema": 1, "neurons": [{"layer": 0, ', '{"schema": 1, "neurons": [{"lay', "["])
+def test_a_cut_at_the_end_is_called_one(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match="cut short"):
+        read_neurons(written(tmp_path, content), LAYERS, D_M)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +160,9 @@ ONE = '{"schema": 1, "neurons": [{"layer": 0, "index": %s}]}'
     [
         (b"layer,index\n0,1\n\xff,2\n", "UTF-8", "byte 0xff on line 3"),
         ("layer,index\n0,1\n".encode("utf-16"), "UTF-8", "on line 1"),
-        (b"\x80\x04\x95\x00", "UTF-8", "byte 0x80"),  # a pickle
+        (b"\x80\x04\x95\x00", "as JSON or CSV", "a pickle, which can run code"),
+        (b"\x80\x81", "UTF-8", "byte 0x80"),
+        (b"cos\nsystem\n(S'echo'\ntR.", "as JSON or CSV", "a pickle, which can run code"),
         ("", "a header of layer, index and perhaps weight on line 1", "an empty file"),
         ("\n \n", "a header", "an empty file"),
         ("layer;index\n0;1\n", "a header", "'layer;index'"),
@@ -162,6 +190,8 @@ ONE = '{"schema": 1, "neurons": [{"layer": 0, "index": %s}]}'
         ("{" * 100_000, "JSON in", ""),
         ('{"neurons": [{"layer": 0, "index": 1}]}', '"schema": 1', "None"),
         ("[", "JSON in", "line 1 column 2"),
+        ('{"schema": 1, "intercept": NaN, "neurons": [{"layer": 0, "index": 1}]}', "finite number as intercept", "nan"),
+        ('{"schema": 1, "intercept": "0", "neurons": [{"layer": 0, "index": 1}]}', "finite number as intercept", "'0'"),
         ("[]", "neurons in", "none"),
         ("[[0, 1]]", "for neuron 1 of", "[0, 1]"),
         (ONE % '1, "index": 2', "JSON in", "the key 'index' twice"),
@@ -214,18 +244,19 @@ def test_the_bounds_are_the_checkpoints(tmp_path: Path) -> None:
 
 def test_a_further_format_is_one_more_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it reads is checked like everything else."""
-    pairs = neuron_files._Reader(
+    pairs = neuron_formats.Reader(
         lambda text: text.startswith("#pairs"),
-        lambda text, where: neuron_files._Listed(
+        lambda text, where, _sizes: Listed(
+            "pairs",
             [
-                neuron_files._Named(f"pair {i} of {where}", *map(int, pair.split(":")), None)
+                Named(f"pair {i} of {where}", *map(int, pair.split(":")), None)
                 for i, pair in enumerate(text.split()[1:])
             ],
-            {},
         ),
     )
-    monkeypatch.setattr(neuron_files, "_READERS", (pairs, *neuron_files._READERS))
+    monkeypatch.setattr(neuron_formats, "READERS", (pairs, *neuron_formats.READERS))
     found = read_neurons(written(tmp_path, "#pairs 1:4 0:7"), LAYERS, D_M)
     assert np.array_equal(found.ids, [7, 14])
+    assert found.format == "pairs"
     with pytest.raises(InputError, match="pair 1 of"):
         read_neurons(written(tmp_path, "#pairs 1:4 0:70"), LAYERS, D_M)

@@ -1,0 +1,107 @@
+"""Answers as a baseline sees them: what was asked, what was said, and how probable it was.
+
+The one idea: a text and the activations it gave are one row, so they travel together, and a response that
+does not belong to its row is an error at the start rather than a strange number at the end.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from provenance.errors import InputError
+from provenance.features import Features
+from provenance.records import Question, Response
+from provenance.spans import answer_span
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of one checkpoint; row i of every field is the same answer."""
+
+    features: Features
+    """Mean CETT, label, unit and question of each."""
+    questions: tuple[str, ...]
+    """The questions as asked."""
+    answers: tuple[str, ...]
+    """The answers alone: the characters of the answer span."""
+    tokens: Int[np.ndarray, " rows"]
+    """Tokens of the answer region."""
+    log_probability: Float[np.ndarray, " rows"] | None = None
+    """Mean log-probability of the answer tokens in nats; None where it was not computed."""
+
+    @property
+    def both_classes(self) -> bool:
+        """Whether there are faithful and hallucinated answers."""
+        hallucinated = self.features.hallucinated
+        return bool(hallucinated.any() and not hallucinated.all())
+
+
+def captured_responses(features: Features, responses: Sequence[Response]) -> tuple[Response, ...]:
+    """The response of each captured row.
+
+    Args:
+        features: Captured vectors.
+        responses: All that the checkpoint said to these questions, in any order, dropped ones included.
+
+    Raises:
+        InputError: A row without a kept response, or with one of another label.
+    """
+    kept = {response.question_id: response for response in responses if response.label != "dropped"}
+    rows: list[Response] = []
+    for question_id, hallucinated in zip(features.question_ids, features.hallucinated, strict=True):
+        response = kept.get(question_id)
+        if response is None or (response.label == "hallucinated") != hallucinated:
+            raise InputError(
+                f"a {'hallucinated' if hallucinated else 'faithful'} response to question {question_id!r}",
+                found="none" if response is None else f"a {response.label} one",
+                remedy="give the responses that these features were captured on",
+            )
+        rows.append(response)
+    return tuple(rows)
+
+
+def answers_of(
+    features: Features,
+    responses: Sequence[Response],
+    questions: Iterable[Question],
+    log_probability: Float[np.ndarray, " rows"] | None = None,
+) -> Answers:
+    """Texts and token counts of the captured answers.
+
+    Args:
+        features: Captured vectors.
+        responses: As for `captured_responses`.
+        questions: The questions that were asked; more of them do no harm.
+        log_probability: In the order of the features' rows; nats per token.
+
+    Raises:
+        InputError: A row without its response or its question, or another number of log-probabilities.
+    """
+    rows = captured_responses(features, responses)
+    texts = {question.id: question.text for question in questions}
+    missing = [response.question_id for response in rows if response.question_id not in texts]
+    given = len(rows) if log_probability is None else log_probability.size
+    if missing or given != len(rows):
+        raise InputError(
+            f"question and log-probability of each of {len(rows)} captured answers",
+            found=f"no question {missing[0]!r}" if missing else f"{given} log-probabilities",
+            remedy="give the questions and responses that these features were captured on",
+        )
+    return Answers(
+        features,
+        tuple(texts[response.question_id] for response in rows),
+        tuple(_answer_text(response.text) for response in rows),
+        np.array([_answer_tokens(response) for response in rows], dtype=np.int64),
+        log_probability,
+    )
+
+
+def _answer_text(text: str) -> str:
+    start, stop = answer_span(text)
+    return text[start:stop]
+
+
+def _answer_tokens(response: Response) -> int:
+    return sum(region.stop - region.start for region in response.regions if region.name == "answer")

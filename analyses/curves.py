@@ -1,0 +1,64 @@
+"""A probe's worth along the whole path, so that no conclusion hangs on one C.
+
+The one idea: at every C of the path that C was chosen from, the probe is fitted on all training rows and scored on
+the same held-out answers, the model's own and the base's; nothing here is chosen by.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analyses.probe_results import CurvePoint
+from provenance.features import Features
+from provenance.intervals import Estimate
+from provenance.l1_path import Fit
+from provenance.probe import Probe
+from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+
+
+def curve(
+    probes: Sequence[tuple[Fit, Probe]],
+    tests: Mapping[str, Features],
+    transfers: Mapping[str, Features],
+    *,
+    seed: int = 0,
+) -> tuple[CurvePoint, ...]:
+    """Accuracy, AUROC and base transfer of every probe of a path on every question set.
+
+    Args:
+        probes: Fits on all training rows, C ascending.
+        tests: Balanced held-out answers of the model itself, by question set.
+        transfers: The base's own answers, by question set; empty for the base's own probe.
+        seed: Of the bootstrap, whose samples all points of a set share.
+    """
+    found: list[CurvePoint] = []
+    own = {name: _scored(probes, features, seed) for name, features in tests.items()}
+    theirs = {name: _scored(probes, features, seed) for name, features in transfers.items()}
+    nothing: list[tuple[Estimate | None, Estimate | None]] = [(None, None)] * len(probes)
+    for number, (fit, _) in enumerate(probes):
+        for name in tests:
+            accuracy, area = own[name][number]
+            transfer = theirs.get(name, nothing)[number][1]
+            found.append(CurvePoint(fit.C, int((fit.weights > 0).sum()), fit.ids.size, name, accuracy, area, transfer))
+    return tuple(found)
+
+
+def _scored(
+    probes: Sequence[tuple[Fit, Probe]], features: Features, seed: int
+) -> list[tuple[Estimate | None, Estimate | None]]:
+    """Accuracy and AUROC of each probe; None where a class is missing."""
+    positive = features.hallucinated
+    if not positive.any() or positive.all():
+        return [(None, None)] * len(probes)
+    weights = resampled_weights(features.units, seed=seed)
+    pairs: list[tuple[Estimate | None, Estimate | None]] = []
+    for _, probe in probes:
+        scores = probe.scores(features.answer)
+        right = ((scores > 0) == positive).astype(np.float64)
+        pairs.append(
+            (
+                estimate_of(resampled_means(right, weights), positive.size),
+                estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size),
+            )
+        )
+    return pairs

@@ -1,0 +1,94 @@
+"""Classifiers that see an answer from outside: its words, or a few numbers about it.
+
+The one idea: these are what a probe has to beat, so they are ordinary and well set up, and everything
+about them, vocabulary and scaling included, comes from the training answers.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from analyses.refit import WEAK_C
+from provenance.errors import FitError
+
+TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
+"""From texts to decision values: the log-odds of `hallucinated`."""
+ColumnScorer = Callable[[Float[np.ndarray, "rows columns"]], Float[np.ndarray, " rows"]]
+"""From numbers to decision values."""
+
+WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
+NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
+TEXT_C = 1.0  # TF-IDF rows have length 1 whatever the text, so scikit-learn's default means the same everywhere
+MAX_ITERATIONS = 1000  # L-BFGS takes 10 to 50 on rows of length 1
+
+
+def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"]) -> TextScorer:
+    """Logistic regression on TF-IDF of words and pairs of words.
+
+        min_{theta, b}  TEXT_C * sum_i v_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2
+
+    u_i is the TF-IDF row with sublinear counts (1 + log count: a repeated word is no second piece of
+    evidence) and length 1; v_i makes both classes weigh the same, since the test sets are balanced and
+    the training answers need not be.
+
+    Args:
+        texts: Of training answers. The vocabulary and the inverse document frequencies are theirs.
+        labels: True for hallucinated.
+
+    Returns:
+        Scores texts. A text without a known word gets b; where no training text has any word, all get 0.
+
+    Raises:
+        FitError: One class only.
+    """
+    _check_classes(labels)
+    vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS, sublinear_tf=True)
+    words_of = vectorizer.build_analyzer()
+    if not any(words_of(text) for text in texts):
+        return lambda unseen: np.zeros(len(unseen))
+    model = LogisticRegression(C=TEXT_C, class_weight="balanced", max_iter=MAX_ITERATIONS)
+    model.fit(vectorizer.fit_transform(texts), labels)
+
+    def score(unseen: Sequence[str]) -> Float[np.ndarray, " rows"]:
+        if not unseen:
+            return np.empty(0)
+        return np.asarray(model.decision_function(vectorizer.transform(unseen)), dtype=np.float64)
+
+    return score
+
+
+def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndarray, " rows"]) -> ColumnScorer:
+    """Logistic regression on a few numbers, next to free of regularisation, both classes weighing the same.
+
+    Args:
+        columns: Of training answers; standardised with their own mean and SD.
+        labels: True for hallucinated.
+
+    Returns:
+        Scores rows of the same columns; a column that does not vary in training has no weight.
+
+    Raises:
+        FitError: One class only, or a number that is not finite.
+    """
+    _check_classes(labels)
+    if not np.isfinite(columns).all():
+        raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="compute them anew")
+    wide = columns.astype(np.float64)
+    mean, spread = wide.mean(axis=0), wide.std(axis=0)
+    varies = np.ptp(wide, axis=0) > 0
+    inverse = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
+    model = LogisticRegression(C=WEAK_C, class_weight="balanced", solver="newton-cholesky", tol=1e-6)
+    model.fit((wide - mean) * inverse, labels)
+    return lambda unseen: np.asarray((unseen - mean) * inverse @ model.coef_[0] + model.intercept_[0])
+
+
+def _check_classes(labels: Bool[np.ndarray, " rows"]) -> None:
+    if labels.all() or not labels.any():
+        raise FitError(
+            "faithful and hallucinated training answers",
+            found=f"{int(labels.sum())} hallucinated of {labels.size}",
+            remedy="ask more questions, or easier and harder ones",
+        )

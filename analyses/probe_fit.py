@@ -1,0 +1,121 @@
+"""A probe's design matrix and the fits on it: the path that C is chosen from, and the same path on all training rows.
+
+The one idea: the matrix is put together once, neuron by neuron, and every fit says by a mask which rows take part, so
+choosing C, refitting and half-samples share the matrix and the passes over it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from analyses.probe_results import PathPoint
+from provenance.errors import ConvergenceError
+from provenance.features import Features
+from provenance.intervals import auroc
+from provenance.l1_path import Fit, L1Path, Problem
+from provenance.neuron_rows import neuron_major
+from provenance.probe import Probe, design_rows, probe_of
+
+
+@dataclass(frozen=True)
+class ProbeRows:
+    """The rows of a probe's design, ready to be fitted on."""
+
+    matrix: Float[np.ndarray, "neurons rows"]
+    """Mean CETT, each neuron's rows contiguous; in memory or in a mapped scratch file."""
+    labels: Bool[np.ndarray, " rows"]
+    """True for answers of hallucinated responses."""
+    response: Int[np.ndarray, " rows"]
+    """Which response each row comes from."""
+    design: str
+    """`3-vs-1` or `1-vs-1`."""
+    intercept_penalised: bool
+    """Whether |b| is part of the objective."""
+
+    def problem(self, responses: Bool[np.ndarray, " responses"]) -> Problem:
+        """All rows of some responses."""
+        return Problem(self.labels, responses[self.response])
+
+    def path(self, problems: Sequence[Problem]) -> L1Path:
+        """Their paths."""
+        return L1Path(self.matrix, problems, intercept_penalised=self.intercept_penalised)
+
+    def probe(self, fit: Fit) -> Probe:
+        """A point of a path as a probe."""
+        return probe_of(fit, self.matrix.shape[0], design=self.design, intercept_penalised=self.intercept_penalised)
+
+
+@contextmanager
+def probe_rows(features: Features, design: str, folder: Path, *, intercept_penalised: bool) -> Iterator[ProbeRows]:
+    """Put the design matrix together; a scratch file goes when the block ends.
+
+    Args:
+        features: Of training responses.
+        design: Which rows.
+        folder: Of the scratch file, where the matrix is too large for memory.
+        intercept_penalised: Of the fits.
+    """
+    parts, labels = design_rows(features, design)
+    response = np.tile(np.arange(len(features)), len(parts))
+    with neuron_major(parts, folder) as matrix:
+        yield ProbeRows(matrix, labels, response, design, intercept_penalised)
+
+
+def fit_grid(path: L1Path, grid: Sequence[float], wanted: float | None) -> list[Fit]:
+    """The fits of a single problem along ascending values of C.
+
+    The path ends early where a fit separates all rows, since a larger C then only scales the weights, and where
+    rounding ends convergence; but not before a C that has to be there.
+
+    Raises:
+        ConvergenceError: At or before the wanted C.
+    """
+    fits: list[Fit] = []
+    for C in grid:
+        try:
+            fits += path.fit([C])
+        except ConvergenceError:
+            if wanted is not None and wanted >= C:
+                raise
+            break
+        if fits[-1].separates and (wanted is None or wanted <= C):
+            break
+    return fits
+
+
+def path_points(
+    probes: Sequence[tuple[Fit, Probe]],
+    validation: Features,
+    suppressed: Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]] | None,
+) -> tuple[PathPoint, ...]:
+    """What C is chosen by, for each point of the path on the training rows.
+
+    Args:
+        probes: Fits and probes along the path.
+        validation: Validation answers.
+        suppressed: Gives the model's accuracy on validation questions with each set of neurons silent; None where that
+            plays no part.
+    """
+    silent: list[float | None] = [None] * len(probes)
+    if suppressed is not None and probes:
+        silent = [float(value) for value in suppressed([probe.h_neurons for _, probe in probes])]
+    points = []
+    for (fit, probe), accuracy in zip(probes, silent, strict=True):
+        scores = probe.scores(validation.answer)
+        points.append(
+            PathPoint(
+                fit.C, int((fit.weights > 0).sum()), fit.ids.size, balanced_accuracy(scores, validation.hallucinated),
+                auroc(scores, validation.hallucinated), accuracy, fit.gap, fit.violation,
+            )
+        )  # fmt: skip
+    return tuple(points)
+
+
+def balanced_accuracy(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:
+    """Mean of the accuracies of both classes at probability 0.5: accuracy on a balanced set."""
+    right = (scores > 0) == positive
+    return float((right[positive].mean() + right[~positive].mean()) / 2)

@@ -1,0 +1,105 @@
+"""Choosing C: by validation answers alone, by the paper's rule, or not at all. Test answers never take part.
+
+The one idea: a rule sees the points of the path and nothing else, and the points are made of training and
+validation answers; whoever hands in others is refused before anything is fitted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from analyses.probe_results import PathPoint
+from provenance.errors import SplitError
+from provenance.records import Label, Split
+
+Rule = Literal["one-se", "paper", "fixed"]
+
+
+def choose_c(
+    rule: Rule, path: Sequence[PathPoint], n_validation: Mapping[Label, int], fixed: float | None
+) -> float | None:
+    """The C that a rule chooses from the points of a path.
+
+    Args:
+        rule: `one-se`, `paper` or `fixed`.
+        path: C ascending.
+        n_validation: Validation answers of each class.
+        fixed: The C of `fixed`.
+
+    Returns:
+        None where no point of the path has a positive weight, and for `fixed` where that one has none.
+    """
+    usable = [point for point in path if point.positive > 0]
+    if rule == "fixed":
+        return next((point.C for point in usable if fixed == point.C), None)
+    if not usable:
+        return None
+    return sparsest_within_one_se(usable, n_validation) if rule == "one-se" else best_by_paper(usable)
+
+
+def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Label, int]) -> float:
+    """The smallest C whose balanced validation accuracy is within one standard error of the best.
+
+    A few hundred validation answers cannot tell such probes apart, and the plain maximum picks ten times as many
+    neurons for nothing.
+
+    Args:
+        path: Points with H-Neurons, C ascending.
+        n_validation: Validation answers of each class. With the same share p right in both, the standard
+            error of the balanced accuracy is sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4).
+
+    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3.
+    """
+    best = max(point.validation_accuracy for point in path)
+    spread = sum(1 / n for n in n_validation.values()) / 4
+    bar = best - float(np.sqrt(best * (1 - best) * spread))
+    return next(point.C for point in path if point.validation_accuracy >= bar)
+
+
+def best_by_paper(path: Sequence[PathPoint]) -> float:
+    """The C with the largest validation accuracy + accuracy of the model with these H-Neurons suppressed.
+
+    Args:
+        path: Points with H-Neurons and suppressed accuracies, C ascending.
+
+    Returns:
+        The smallest such C where several do equally well.
+
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3. Choice: both on validation questions.
+    """
+
+    def score(point: PathPoint) -> float:
+        if point.suppressed_accuracy is None:
+            raise ValueError("the paper's rule needs the accuracy with each probe's H-Neurons suppressed")
+        return point.validation_accuracy + point.suppressed_accuracy
+
+    best = max(score(point) for point in path)
+    return next(point.C for point in path if score(point) == best)
+
+
+def refuse_test_answers(splits: Iterable[Split], chosen_by: Iterable[str], tested: Iterable[str]) -> None:
+    """Refuse to choose C by answers that it is tested on.
+
+    Args:
+        splits: Of the answers that are fitted on and chosen by.
+        chosen_by: Their questions, or groups of questions.
+        tested: Those of the held-out answers.
+
+    Raises:
+        SplitError: A test answer is among them, or a question is on both sides.
+    """
+    strange = sorted(set(splits) - {"train", "validation"})
+    if strange:
+        raise SplitError(
+            "training and validation answers to fit and choose C by",
+            found=f"answers of the split {strange[0]!r}",
+            remedy="leave test answers out: whatever chooses C is no longer a test",
+        )
+    shared = sorted(set(chosen_by) & set(tested))
+    if shared:
+        raise SplitError(
+            "test questions that had no part in choosing C",
+            found=f"{len(shared)} questions on both sides, {shared[0]!r} among them",
+            remedy="split by question before anything is fitted (`split_questions`)",
+        )

@@ -1,0 +1,176 @@
+"""How far a probe's neurons depend on which questions it was fitted on: half-samples, ceilings, clusters.
+
+The one idea: an L1 weight is not importance, since among correlated neurons L1 picks one. So the probe is fitted on
+many halves of the questions, in complementary pairs. How often a neuron is selected says how much to trust it; how much
+the two halves of a pair share is the most that any overlap of two sets could be; and neurons that stand in for one
+another form clusters.
+
+Source: Meinshausen and Buehlmann 2010, doi:10.1111/j.1467-9868.2010.00740.x; Shah and Samworth 2013,
+doi:10.1111/j.1467-9868.2011.01034.x (complementary pairs, 50 of them, and the bound).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from analyses.probe_fit import ProbeRows
+from analyses.probe_results import StabilityResult
+from provenance.features import Features
+from provenance.l1_path import Fit
+from provenance.probe import Probe
+
+PAIRS = 50  # Shah and Samworth 2013, Sec. 4
+THRESHOLD = 0.75  # in the range of 0.6 to 0.9 that Meinshausen and Buehlmann 2010 find to matter little
+CLUSTER_CORRELATION = 0.7  # half of the variance shared
+LIKELY = 1024  # neurons that half-samples look at first
+BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and half-sample
+
+
+def stability(
+    rows: ProbeRows,
+    features: Features,
+    probe: Probe,
+    likely: Int[np.ndarray, " likely"],
+    *,
+    pairs: int = PAIRS,
+    threshold: float = THRESHOLD,
+    seed: int = 0,
+) -> StabilityResult | None:
+    """Fit the probe's problem on complementary halves of the questions.
+
+    Args:
+        rows: Of all training responses.
+        features: The same responses.
+        probe: Fitted on all of them; twice its C is the C of the halves, so that their loss, of half as many
+            rows, weighs as much against the penalty.
+        likely: Neurons to look at first; changes no result.
+        pairs: Of halves.
+        threshold: Selection frequency from which a neuron is stable.
+        seed: Of the halves.
+
+    Returns:
+        None where no half can hold both classes.
+
+    Source: see the module. Choice: what counts as selected is a positive weight, an H-Neuron of that half.
+    """
+    halves = complementary_halves(features, pairs, seed)
+    if halves is None:
+        return None
+    C = probe.C * 2
+    fits = _fitted(rows, halves, C, likely)
+    neurons = rows.matrix.shape[0]
+    chosen = [fit.ids[fit.weights > 0] for fit in fits]
+    counts = np.bincount(np.concatenate(chosen), minlength=neurons) if chosen else np.zeros(neurons, dtype=np.int64)
+    frequency = counts / len(fits)
+    clustered = np.union1d(probe.nonzero, np.flatnonzero(counts))
+    cluster = clusters(features, clustered)
+    of_cluster = dict(zip(clustered.tolist(), cluster.tolist(), strict=True))
+    by_cluster = [np.unique([of_cluster[neuron] for neuron in ids.tolist()]).astype(np.int64) for ids in chosen]
+    mean_selected = float(counts.sum() / len(fits))
+    return StabilityResult(
+        C=C,
+        half_samples=len(fits),
+        threshold=threshold,
+        frequency=frequency,
+        stable=np.flatnonzero(frequency >= threshold),
+        mean_selected=mean_selected,
+        false_bound=false_bound(mean_selected, threshold, neurons),
+        split_half_shared=float(np.mean([np.intersect1d(a, b).size for a, b in _paired(chosen)])),
+        split_half_jaccard=mean_jaccard(_paired(chosen)),
+        split_half_clusters=mean_jaccard(_paired(by_cluster)),
+        cluster_correlation=CLUSTER_CORRELATION,
+        clustered=clustered,
+        cluster=cluster,
+    )
+
+
+def complementary_halves(features: Features, pairs: int, seed: int) -> list[Bool[np.ndarray, " responses"]] | None:
+    """Masks of responses: a random half of the questions, its complement, the next half, ...
+
+    Whole questions (or groups of questions) go to one side, those of each label in equal parts, so that both classes
+    are in every half.
+
+    Returns:
+        None where a class has fewer than two questions.
+    """
+    names, unit = np.unique(np.asarray(features.units, dtype=str), return_inverse=True)
+    # a group of questions may hold both labels; it goes with the one that most of its responses have
+    share = np.bincount(unit, weights=features.hallucinated, minlength=names.size) / np.bincount(unit)
+    strata = [np.flatnonzero(share > 0.5), np.flatnonzero(share <= 0.5)]
+    if min(stratum.size for stratum in strata) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    halves: list[Bool[np.ndarray, " responses"]] = []
+    for _ in range(pairs):
+        first = np.zeros(names.size, dtype=bool)
+        for number, stratum in enumerate(strata):
+            # of an odd number the odd one falls to either side in turn
+            size = (stratum.size + (len(halves) // 2 + number) % 2) // 2
+            first[rng.permutation(stratum)[:size]] = True
+        halves += [first[unit], ~first[unit]]
+    return halves
+
+
+def _fitted(
+    rows: ProbeRows, halves: Sequence[Bool[np.ndarray, " responses"]], C: float, likely: Int[np.ndarray, " likely"]
+) -> list[Fit]:
+    """All halves, as many at a time as memory allows, each batch in few passes."""
+    size = max(2, BATCH_BYTES // (12 * rows.matrix.shape[0]))
+    fits: list[Fit] = []
+    for start in range(0, len(halves), size):
+        batch = [rows.problem(half) for half in halves[start : start + size]]
+        fits += rows.path(batch).fit([C] * len(batch), likely)
+    return fits
+
+
+def _paired(sets: Sequence[Int[np.ndarray, " _"]]) -> list[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
+    return list(zip(sets[::2], sets[1::2], strict=True))
+
+
+def mean_jaccard(pairs: Sequence[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]) -> float | None:
+    """Mean of shared over union; pairs of empty sets say nothing and are left out, None where all are."""
+    unions = [(np.intersect1d(a, b).size, np.union1d(a, b).size) for a, b in pairs]
+    values = [shared / union for shared, union in unions if union]
+    return float(np.mean(values)) if values else None
+
+
+def false_bound(mean_selected: float, threshold: float, neurons: int) -> float | None:
+    """Upper bound of the expected number of stable neurons that are selected no more often than by chance.
+
+        q^2 / ((2 tau - 1) D)
+
+    Args:
+        mean_selected: q, neurons selected in one half-sample.
+        threshold: tau.
+        neurons: D.
+
+    Returns:
+        A number of neurons; None for a threshold of at most one half, where nothing is bounded.
+
+    Source: Shah and Samworth 2013, Theorem 1, for neurons selected by a half-sample with probability at most q / D.
+    """
+    return mean_selected**2 / ((2 * threshold - 1) * neurons) if threshold > 0.5 else None
+
+
+def clusters(features: Features, ids: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+    """Groups of neurons any two of which correlate above `CLUSTER_CORRELATION` over training answers.
+
+    Complete linkage on 1 - r (signed: neurons that fall where others rise cannot stand in for them).
+
+    Returns:
+        A number for each neuron, from 1 in the order of the first neuron of each cluster.
+    """
+    if ids.size < 2:
+        return np.ones(ids.size, dtype=np.int64)
+    values = features.answer.columns(ids).astype(np.float64)
+    centred = values - values.mean(axis=0)
+    norms = np.linalg.norm(centred, axis=0)
+    unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
+    distance = np.clip(1 - unit.T @ unit, 0, 2)
+    np.fill_diagonal(distance, 0)
+    found = fcluster(linkage(squareform(distance, checks=False), "complete"), 1 - CLUSTER_CORRELATION, "distance")
+    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[inverse] + 1, dtype=np.int64)

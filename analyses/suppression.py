@@ -1,0 +1,203 @@
+"""How well a model still answers with a set of its neurons silent: the paper's second criterion for C.
+
+The one idea: every set is asked the same validation questions, one greedy answer each, and judged on the
+same answer span by the same rule as everywhere, so two sets differ by their neurons and by nothing else.
+What a set gave is kept under a key of all that determines it; a killed run loses one set at most.
+
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3: C maximises the probe's held-out accuracy plus the model's
+TriviaQA accuracy with the H-Neurons suppressed. Choice, since the paper does not say how many questions are asked
+and how they are answered: validation questions only, greedy answers (the same every time).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+
+from analyses.collection import CollectionSettings, Pool, Progress, Workspace, identity_digest, make_task
+from provenance.checkpoints import Checkpoint
+from provenance.errors import QuestionError, SplitError
+from provenance.features import remembered
+from provenance.intervention import scaled
+from provenance.models import LoadedModel
+from provenance.records import Response, Stage, Task
+from provenance.responses import Protocol, collect, rounds_of
+
+SUPPRESSED = 0.0  # Gao et al. 2025, Sec. 6.1.3: alpha = 0
+
+# The standard error of an accuracy over 200 questions is at most 3.5 points, and smaller between sets, which are asked
+# the same ones. A path of ten sets then costs as many answers as 200 training questions of ten samples.
+SUPPRESSION_QUESTIONS = 200
+
+
+def suppression_questions(pool: Pool, limit: int = SUPPRESSION_QUESTIONS) -> Pool:
+    """The first validation questions of a training pool, in its seeded order.
+
+    Args:
+        pool: Of training and validation questions.
+        limit: How many; all where there are fewer. A larger limit keeps those of a smaller one.
+
+    Raises:
+        QuestionError: The limit is not positive, or the pool has no validation question.
+    """
+    if limit < 1:
+        raise QuestionError("a limit of at least one question", found=str(limit), remedy="leave the limit out")
+    entries = [entry for entry in pool.entries if entry[1] == "validation"]
+    chosen = replace(pool, entries=tuple(entries[:limit]), training=False)
+    _check_questions(chosen)
+    return chosen
+
+
+def suppressed_accuracies(
+    stage: Stage,
+    checkpoint: Checkpoint,
+    load: Callable[[], LoadedModel],
+    pool: Pool,
+    settings: CollectionSettings,
+    neuron_sets: Sequence[Int[np.ndarray, " _"]],
+    workspace: Workspace,
+    progress: Progress,
+) -> Float64[np.ndarray, " sets"]:
+    """Accuracy of a model on validation questions while all neurons of a set are multiplied by 0, set by set.
+
+    An answer that is wrong, a refusal or empty counts as not right.
+
+    Args:
+        stage: Which side of the comparison.
+        checkpoint: What the model is loaded from.
+        load: Gives the model; not called when every set is remembered.
+        pool: From `suppression_questions`.
+        settings: How the checkpoint is asked; its sampling gives way to greedy decoding.
+        neuron_sets: Flat ids (layer * d_m + index), distinct within a set. Sets of the same neurons, in whatever
+            order, are asked once; the empty set gives the accuracy of the model as it is.
+        workspace: Where finished sets are remembered.
+        progress: Told after every batch.
+
+    Returns:
+        Share of right answers, in [0, 1], one per set in the given order.
+
+    Raises:
+        SplitError: A training or test question is among those to ask.
+        QuestionError: There is none to ask.
+        InputError: A set names a neuron twice, or one that the model does not have.
+        CaptureError: The neurons of some layer could not be reached.
+        StoreError: What a set gave cannot be written.
+
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
+    """
+    _check_questions(pool)
+    greedy = _greedy(settings, len(pool.entries))
+    ordered = [np.sort(ids).astype(np.int64) for ids in neuron_sets]
+    distinct = {ids.tobytes(): ids for ids in ordered}
+
+    def accuracy(number: int, ids: np.ndarray) -> float:
+        def asked(done: int) -> None:
+            all_done, total = (count * len(pool.entries) for count in (number, len(distinct)))
+            note = f"set {number + 1} of {len(distinct)}, {ids.size} neurons silent"
+            progress.step(f"suppress {stage} {pool.questions.name}", all_done + done, total, note)
+
+        task = _suppressed_task(make_task(stage, checkpoint, pool, greedy), ids)
+        compute = partial(answered_right, load, pool, greedy, ids, asked)
+        # kept without responses: it is computed from the questions, which the key covers
+        right = remembered(compute, (), workspace.captures, task.key, workspace.capture_log(task))
+        asked(len(pool.entries))
+        return float(right.mean())
+
+    found = {name: accuracy(number, ids) for number, (name, ids) in enumerate(distinct.items())}
+    return np.array([found[ids.tobytes()] for ids in ordered], dtype=np.float64)
+
+
+def answered_right(
+    load: Callable[[], LoadedModel],
+    pool: Pool,
+    settings: CollectionSettings,
+    ids: Int[np.ndarray, " k"],
+    asked: Callable[[int], None],
+) -> Bool[np.ndarray, " questions"]:
+    """Which questions of a pool a model answers right, one answer each, with some of its neurons silent.
+
+    Args:
+        load: Gives the model.
+        pool: Questions.
+        settings: How to ask.
+        ids: Flat ids (layer * d_m + index), distinct; may be empty.
+        asked: Told after every batch how many questions are done.
+
+    Raises:
+        InputError: The ids are not distinct neurons of the model.
+        CaptureError: The neurons of some layer could not be reached.
+    """
+    protocol = Protocol(
+        settings.prompt,
+        settings.decoding,
+        rounds_of(1),
+        settings.test_quota,
+        settings.stop_at_newline,
+        settings.batch_size,
+        settings.seed,
+    )
+    loaded = load()
+    with scaled(loaded, ids, SUPPRESSED):
+        answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
+    return np.array([answer.n_right == 1 for answer in answers], dtype=bool)
+
+
+@dataclass
+class _Answers:
+    """A `ResponseLog` in memory: what is kept of a set is its judgements, not its words."""
+
+    batches: list[Sequence[Response]] = field(default_factory=list)
+    """Written so far."""
+
+    def batches_done(self) -> int:
+        """How many batches are written."""
+        return len(self.batches)
+
+    def append(self, batch: int, responses: Sequence[Response]) -> None:
+        """Write the next batch."""
+        self.batches.insert(batch, responses)
+
+    def responses(self) -> list[Response]:
+        """Everything, in order."""
+        return [response for batch in self.batches for response in batch]
+
+
+def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
+    """The same prompt and forward pass with the most probable token each time.
+
+    What has no part in this gets one value, so that it does not make another task of the same work.
+    """
+    decoding = replace(settings.decoding, temperature=1.0, top_k=1, top_p=1.0)
+    no_end = questions + 1  # a quota that no class can fill, so every question is asked
+    return replace(settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0)
+
+
+def _suppressed_task(task: Task, ids: Int[np.ndarray, " k"]) -> Task:
+    """The identity of a pool's answers with some neurons silent."""
+    how = {"computed": "answers with neurons suppressed", "neurons": ids.size, "alpha": SUPPRESSED}
+    settings = {**task.settings, **how, "neurons_sha256": identity_digest(ids.tolist())}
+    return replace(task, key=identity_digest([task.key, settings]), settings=settings, n_batches=0)
+
+
+def _check_questions(pool: Pool) -> None:
+    """Refuse to choose anything by training or test questions, or by none.
+
+    Raises:
+        SplitError, QuestionError: See `suppressed_accuracies`.
+    """
+    if not pool.entries:
+        raise QuestionError(
+            f"validation questions of {pool.questions.name}",
+            found="none",
+            remedy="give the validation split a share, or raise the limit",
+        )
+    others = [(question, split) for question, split in pool.entries if split != "validation"]
+    if others:
+        question, split = others[0]
+        raise SplitError(
+            "validation questions only, since C is chosen by their answers",
+            found=f"{len(others)} of {len(pool.entries)} of other splits, such as {question.id!r} of {split}",
+            remedy="take the questions from suppression_questions",
+        )

@@ -1,0 +1,69 @@
+"""Products of a neurons × rows array with a few vectors, block by block in one pass.
+
+The one idea: the array may be a memory-mapped file many times larger than memory and stored in 16 bits, so each
+block is widened into one buffer that is used again, and all vectors share the pass. What has to be exact is
+computed again in float64 for the few neurons where it matters.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int
+
+BLOCK_BYTES = 1 << 25  # a widened block fits caches of a few cores and is long enough for BLAS
+
+
+def products(
+    matrix: Float[np.ndarray, "neurons rows"],
+    vectors: Float[np.ndarray, "rows vectors"],
+    block_bytes: int = BLOCK_BYTES,
+) -> Float32[np.ndarray, "neurons vectors"]:
+    """Matrix @ vectors in float32, in one pass over the matrix.
+
+    Args:
+        matrix: Any floating dtype; an array or a memory-mapped file, each neuron's rows contiguous.
+        vectors: As many as are wanted; they are rounded to float32.
+        block_bytes: Of the widened block.
+
+    Returns:
+        Relative error about 1e-7 of sum_i |x_ij v_i|; NaN or infinite where the matrix is.
+    """
+    narrow = np.ascontiguousarray(vectors, dtype=np.float32)
+    out = np.empty((matrix.shape[0], narrow.shape[1]), dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # whoever asked sees it in the result
+        for start, block in widened_blocks(matrix, block_bytes):
+            np.matmul(block, narrow, out=out[start : start + block.shape[0]])
+    return out
+
+
+def widened_blocks(
+    matrix: Float[np.ndarray, "neurons rows"], block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[int, Float32[np.ndarray, "block rows"]]]:
+    """First neuron and float32 values of each block, in order; a block is valid until the next one."""
+    neurons, rows = matrix.shape
+    size = min(neurons, max(1, block_bytes // (4 * max(1, rows))))
+    buffer = np.empty((size, rows), dtype=np.float32)
+    for start in range(0, neurons, max(1, size)):
+        part = matrix[start : start + size]
+        block = buffer[: part.shape[0]]
+        np.copyto(block, part, casting="same_kind")
+        yield start, block
+
+
+def exact_products(
+    matrix: Float[np.ndarray, "neurons rows"],
+    ids: Int[np.ndarray, " k"],
+    vectors: Float[np.ndarray, "rows vectors"],
+    block_bytes: int = BLOCK_BYTES,
+) -> Float64[np.ndarray, "k vectors"]:
+    """matrix[ids] @ vectors in float64 throughout, for neurons that are few."""
+    out = np.empty((ids.size, vectors.shape[1]))
+    size = max(1, block_bytes // (8 * max(1, matrix.shape[1])))
+    for start in range(0, ids.size, size):
+        out[start : start + size] = columns(matrix, ids[start : start + size]) @ vectors
+    return out
+
+
+def columns(matrix: Float[np.ndarray, "neurons rows"], ids: Int[np.ndarray, " k"]) -> Float64[np.ndarray, "k rows"]:
+    """Some neurons' rows in float64."""
+    return np.asarray(matrix[ids], dtype=np.float64)

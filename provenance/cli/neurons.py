@@ -1,0 +1,178 @@
+"""Commands that take neuron sets in and hand them out: `provenance neurons import` and `provenance neurons export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from provenance.cli.common import DEFAULT_DATABASE, AsJson, Database, print_result
+from provenance.console import say
+from provenance.errors import InputError
+from provenance.files import write_whole
+from provenance.records import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analyses.sides import Side
+    from provenance.neuron_export import ExportedNeurons
+    from provenance.neuron_files import NeuronSet
+
+SCHEMA = 1
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Neuron list: JSON, CSV, or a published format.")]
+For = Annotated[
+    str, typer.Option("--for", metavar="CHECKPOINT", help="org/name[@revision], a folder, or lab/family/stage.")
+]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Read a pickled scikit-learn classifier; nothing in it is run.")
+]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the set.")]
+RunWithProbe = Annotated[
+    int | None, typer.Option("--run", metavar="ID", help="Run to take the neurons of; the newest one with a probe.")
+]
+OfStage = Annotated[Stage, typer.Option("--stage", help="Which checkpoint of the run.")]
+SetOption = Annotated[
+    str | None, typer.Option("--set", metavar="ID|DIGEST", help="An imported set, in place of a run's probe.")
+]
+Format = Annotated[
+    Literal["json", "csv", "transformers"], typer.Option("--format", help="What to write; transformers: Python code.")
+]
+
+
+def import_neurons(
+    file: File,
+    checkpoint: For,
+    allow_pickle: AllowPickle = False,
+    out: OutFile = None,
+    db: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> None:
+    """Read a neuron list of others, hold it against a checkpoint, and keep it in the database."""
+    from analyses.job import checkpoint_info
+    from analyses.opening import open_one
+    from db.neuron_sets import add_neuron_set
+    from db.store import Store
+    from provenance.neuron_export import as_json as written
+
+    _refuse_what_cannot_be_read(file, allow_pickle=allow_pickle)
+    side = open_one(checkpoint)
+    found = _read(file, side, allow_pickle=allow_pickle)
+    with Store.open(db) as store:
+        number = add_neuron_set(store, found, checkpoint_info(side))
+    if out is not None:
+        write_whole(out, written(_exported(found, side)).encode())
+    summary = _summary(found, side, number, db, out)
+    print_result(summary, _show, as_json=as_json)
+
+
+def export_neurons(
+    run: RunWithProbe = None,
+    stage: OfStage = "instruct",
+    chosen: SetOption = None,
+    output: Format = "json",
+    out: OutFile = None,
+    db: Database = DEFAULT_DATABASE,
+) -> None:
+    """Write the neurons of a run's probe, or an imported set, for others to use."""
+    from db.neuron_sets import imported_neurons, run_neurons
+    from provenance.neuron_export import as_csv, as_json, as_transformers
+
+    if chosen is not None and run is not None:
+        raise InputError("--run or --set", found="both", remedy="name one of the two")
+    found = run_neurons(db, run, stage) if chosen is None else imported_neurons(db, chosen)
+    text = {"json": as_json, "csv": as_csv, "transformers": as_transformers}[output](found)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        typer.echo(write_whole(out, text.encode()))
+    typer.echo(_words(found), err=True)
+
+
+def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:
+    """Refuse a pickle before a checkpoint is looked for, or say why it had better be something else."""
+    from provenance.neuron_files import file_content
+    from provenance.neuron_pickle import WARNING, is_pickle, refused_pickle
+
+    if is_pickle(file_content(file)):
+        if not allow_pickle:
+            raise refused_pickle(str(file))
+        typer.echo(f"warning: {WARNING}", err=True)
+
+
+def _read(file: Path, side: "Side", *, allow_pickle: bool) -> "NeuronSet":
+    from provenance.neuron_files import read_neurons
+
+    return read_neurons(file, side.layout.layers, side.layout.d_m, allow_pickle=allow_pickle)
+
+
+def _exported(found: "NeuronSet", side: "Side") -> "ExportedNeurons":
+    """What was read, in our own form."""
+    from analyses.job import checkpoint_info
+    from provenance.neuron_export import ExportedNeurons
+
+    origin = f"imported from {found.source} ({found.format}, SHA-256 {found.digest})"
+    return ExportedNeurons(checkpoint_info(side), origin, found.layers, found.index, found.weights, found.intercept)
+
+
+def _words(found: "ExportedNeurons") -> str:
+    """One line on what was written."""
+    counts = f"{int(found.positive.sum())} H-Neurons, {int(found.negative.sum())} of negative weight"
+    return f"{found.origin}: {counts}, of {found.checkpoint.ref}"
+
+
+def _summary(found: "NeuronSet", side: "Side", number: int, db: str, out: Path | None) -> dict[str, Any]:
+    """What was read, as `--json` prints it."""
+    import numpy as np  # `--help` waits for no library
+
+    checkpoint, layout = side.checkpoint, side.layout
+    mismatch = found.mismatch(checkpoint.pinned, checkpoint.digest)
+    counted = {"listed": found.ids, "positive": found.h_ids, "negative": found.negative_ids}
+    by_layer = {key: np.bincount(ids // layout.d_m, minlength=layout.layers).tolist() for key, ids in counted.items()}
+    return {
+        "schema": SCHEMA,
+        "checkpoint": {"ref": checkpoint.pinned, "digest": checkpoint.digest},
+        "set": number,
+        "source": found.source,
+        "digest": found.digest,
+        "format": found.format,
+        "named_checkpoint": found.checkpoint,
+        "intercept": found.intercept,
+        "neurons": {"total": layout.layers * layout.d_m, **{key: int(ids.size) for key, ids in counted.items()}},
+        "by_layer": [
+            {"layer": layer, **{key: counts[layer] for key, counts in by_layer.items()}}
+            for layer in range(layout.layers)
+            if by_layer["listed"][layer]
+        ],
+        "weighted": found.weights is not None,
+        "notes": [*([mismatch] if mismatch else []), *found.notes],
+        "file": None if out is None else str(out),
+        "database": db,
+    }
+
+
+def _show(summary: "Mapping[str, Any]", console: Console) -> None:
+    """The same for people."""
+    neurons = summary["neurons"]
+    say(f"{summary['source']} ({summary['format']}) for {summary['checkpoint']['ref']}", console)
+    signs = f"{neurons['positive']} of positive and {neurons['negative']} of negative weight"
+    per_mille = 1000 * neurons["positive"] / neurons["total"]
+    say(
+        f"{neurons['listed']} neurons: {signs if summary['weighted'] else 'no weights, all count as H-Neurons'} "
+        f"({per_mille:.2f} ‰ of {neurons['total']:,} are H-Neurons)",
+        console,
+    )
+    by_layer = ", ".join(f"{each['layer']}: {_signed(each)}" for each in summary["by_layer"])
+    say(f"by layer: {by_layer}", console)
+    if summary["intercept"] is not None:
+        say(f"intercept: {summary['intercept']!r}", console)
+    for note in summary["notes"]:
+        say(f"note: {note}", console)
+    say(f"neuron set {summary['set']} of {summary['database']}", console)
+    if summary["file"]:
+        say(f"written: {summary['file']}", console)
+
+
+def _signed(counts: "Mapping[str, int]") -> str:
+    return f"{counts['positive']}" + (f" and {counts['negative']} negative" if counts["negative"] else "")

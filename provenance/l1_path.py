@@ -1,0 +1,309 @@
+"""The exact L1 probe at any number of neurons: screening, a solve on few columns, a check of every neuron.
+
+    min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . x_i + b))) + ||theta||_1 (+ |b|)
+
+The one idea: of hundreds of thousands of neurons a few hundred ever matter, and one pass over all of them says
+which. After a solve at one C the gradients g_j of all neurons are known; the sequential strong rule leaves out those
+with |g_j| < 2 C / C' - 1 at the next C', and of the others the steepest are loaded as a pool of columns. On the pool a
+working set grows until no column of the pool violates the optimality conditions; then one pass checks every neuron,
+and what is violated joins the pool. Nothing is approximate in the end: the last pass finds no violation.
+
+Several problems on the same rows (halves of the questions, permuted labels) share pools and passes.
+Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rules with a check); Johnson and Guestrin
+2015, PMLR 37:1171, and Massias, Gramfort and Salmon 2018, PMLR 80:3315 (working sets of the steepest).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int
+from threadpoolctl import threadpool_limits
+
+from provenance.block_products import BLOCK_BYTES, columns, exact_products, products
+from provenance.errors import ConvergenceError, FitError
+from provenance.l1_newton import Point, solve_columns, violations
+from provenance.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
+
+TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
+POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
+ADDED = 64  # columns that join a working set at first; then as many as it has
+FIRST_PRECISION = 0.1  # a working set that will grow needs no exact optimum: a tenth of what it leaves violated does
+PRECISION = 0.1
+NEAR = 0.01  # gradients in float32 this near to the bound are computed again in float64
+ROUNDED = 2e-7  # or this near, relative to sum_i |r_i x_ij|, which max |r| sum_i x_ij bounds as CETT is not negative
+# Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine.
+ONE_THREAD = 1 << 26  # values
+C_BOUNDS = (1e-30, 1e30)  # float32 holds gradients at 1 / C and at C
+MAX_ROUNDS = 50  # of pools at one C; two or three are the rule
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One probe: which rows it is fitted on, and how they are labelled."""
+
+    labels: Bool[np.ndarray, " rows"]
+    """Of all rows of the matrix."""
+    rows: Bool[np.ndarray, " rows"]
+    """Which of them take part."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The optimum at one C."""
+
+    C: float
+    """Inverse regularisation strength."""
+    ids: Int[np.ndarray, " used"]
+    """Neurons with a weight, ascending."""
+    weights: Float[np.ndarray, " used"]
+    """Their theta."""
+    intercept: float
+    """b."""
+    objective: float
+    """P(theta, b)."""
+    gap: float
+    """(P - D) / P: no weights whatever have an objective lower than (1 - gap) P."""
+    violation: float
+    """Largest violation of the optimality conditions over all neurons and the intercept."""
+    separates: bool
+    """Whether every row of the fit is on the right side."""
+
+
+@dataclass
+class _State:
+    """A problem on its way along the path."""
+
+    problem: Problem
+    sums: tuple[Float32[np.ndarray, " neurons"], Float32[np.ndarray, " neurons"]]
+    steepness: Float32[np.ndarray, " neurons"]  # |g_j| / C at the last solution
+    at: float  # the C of that solution
+    ids: Int[np.ndarray, " used"]
+    weights: Float[np.ndarray, " used"]
+    intercept: float
+    fits: list[Fit] = field(default_factory=list)
+
+
+class L1Path:
+    """Paths of one or several problems over one neurons × rows array.
+
+    Args:
+        matrix: Mean CETT, neurons × rows, each neuron's rows contiguous; an array or a memory-mapped file, float16 to
+            float64.
+        problems: On these rows.
+        intercept_penalised: Whether |b| is part of the objective.
+        tolerance: Of the optimality conditions.
+        block_bytes: Of a pass over the matrix.
+        pool_bytes: Of the columns that are held in memory.
+
+    Raises:
+        FitError: A problem has one class only, or a value is not finite.
+    """
+
+    def __init__(
+        self,
+        matrix: Float[np.ndarray, "neurons rows"],
+        problems: Sequence[Problem],
+        *,
+        intercept_penalised: bool = True,
+        tolerance: float = TOLERANCE,
+        block_bytes: int = BLOCK_BYTES,
+        pool_bytes: int = POOL_BYTES,
+    ) -> None:
+        self._matrix = matrix
+        self._penalised = intercept_penalised
+        self._tolerance = tolerance
+        self._block_bytes = block_bytes
+        self._pool = max(ADDED, pool_bytes // (8 * max(1, matrix.shape[1])))
+        self.passes = 0
+        for problem in problems:
+            check_labels(problem.labels[problem.rows])
+        indicators = [v for p in problems for v in (p.labels & p.rows, p.rows)]
+        with self._threads():
+            sums = self._products(np.stack(indicators, axis=1).astype(np.float64))
+        self._states = [
+            self._beginning(problem, sums[:, 2 * i], sums[:, 2 * i + 1]) for i, problem in enumerate(problems)
+        ]
+
+    def starts(self) -> list[float]:
+        """alpha_max of every problem: the C below which every weight is zero; infinite where nothing varies."""
+        return [self._start(state) for state in self._states]
+
+    def steepest(self, count: int) -> Int[np.ndarray, " count"]:
+        """The neurons that the first problem's last solution holds back least, or uses, by |g_j|."""
+        steepness = self._states[0].steepness
+        return np.argsort(-steepness, kind="stable")[:count]
+
+    def fit(self, Cs: Sequence[float], likely: Int[np.ndarray, " likely"] | None = None) -> list[Fit]:
+        """Every problem at its own next C, which must not be smaller than the one before.
+
+        Args:
+            Cs: One for each problem.
+            likely: Neurons to look at first, for example those of a related problem; changes no result.
+
+        Raises:
+            FitError: A C is not positive, or beyond what float32 gradients can carry.
+            ConvergenceError: Rounding keeps a solution from the tolerance.
+        """
+        waiting = dict(enumerate(Cs))
+        check_strengths(Cs)
+        for state, C in zip(self._states, Cs, strict=True):
+            if not state.fits:
+                self._from_null(state, C)
+        added: dict[int, Int[np.ndarray, " v"]] = {i: self._screened(self._states[i], C) for i, C in waiting.items()}
+        pool = np.empty(0, dtype=np.int64) if likely is None else likely
+        with self._threads():
+            for _ in range(MAX_ROUNDS):
+                pool = np.unique(np.concatenate([pool, *added.values(), *(self._states[i].ids for i in waiting)]))
+                loaded = columns(self._matrix, pool)
+                points = {i: self._solved(self._states[i], pool, loaded, C) for i, C in waiting.items()}
+                added = self._checked(points, waiting, pool)
+                waiting = {i: C for i, C in waiting.items() if i in added}
+                if not waiting:
+                    return [state.fits[-1] for state in self._states]
+        raise ConvergenceError(
+            f"probes at C = {', '.join(f'{C:g}' for C in waiting.values())}",
+            found=f"violations after {MAX_ROUNDS} pools of neurons",
+            remedy="raise pool_bytes, or leave the largest C out of the grid",
+        )
+
+    def _beginning(
+        self, problem: Problem, positive: Float32[np.ndarray, " neurons"], everything: Float32[np.ndarray, " neurons"]
+    ) -> _State:
+        if not (np.isfinite(positive).all() and np.isfinite(everything).all()):
+            raise FitError("finite features", found="NaN or infinity in a row", remedy="capture these responses again")
+        none = np.empty(0, dtype=np.int64)
+        return _State(problem, (positive, everything), np.zeros_like(positive), 0.0, none, np.empty(0), 0.0)
+
+    def _start(self, state: _State) -> float:
+        """In float64 for the neurons that come first in float32."""
+        labels, rows = state.problem.labels, state.problem.rows
+        roughly = first_weights(*state.sums, labels[rows], intercept_penalised=self._penalised)
+        leading = np.argsort(roughly, kind="stable")[:ADDED]
+        indicators = np.stack([labels & rows, rows], axis=1).astype(np.float64)
+        sums = exact_products(self._matrix, leading, indicators, self._block_bytes)
+        first = first_weights(sums[:, 0], sums[:, 1], labels[rows], intercept_penalised=self._penalised)
+        return float(first.min(initial=np.inf))
+
+    def _from_null(self, state: _State, C: float) -> None:
+        """The solution without weights at C, whose gradients the label sums give without a pass."""
+        labels = state.problem.labels[state.problem.rows]
+        p = null_probability(labels, C) if self._penalised else float(labels.mean())
+        state.steepness = np.abs(state.sums[0] - p * state.sums[1]).astype(np.float32)
+        state.at = C
+        state.intercept = null_intercept(labels, C, intercept_penalised=self._penalised)
+
+    def _screened(self, state: _State, C: float) -> Int[np.ndarray, " k"]:
+        """Neurons that the sequential strong rule leaves at the next C, the steepest of them where they are many."""
+        bound = 2 / C - 1 / state.at if state.fits else 1 / C
+        left = np.flatnonzero(state.steepness >= bound)
+        room = max(ADDED, self._pool // len(self._states))
+        if left.size > room:
+            left = left[np.argpartition(-state.steepness[left], room - 1)[:room]]
+        return left
+
+    def _solved(
+        self, state: _State, pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"], C: float
+    ) -> Point:
+        """The optimum over the pool; the state's weights become it."""
+        rows = state.problem.rows
+        x, labels = (loaded if rows.all() else loaded[:, rows]), state.problem.labels[rows]
+        weights = np.zeros(pool.size)
+        weights[np.searchsorted(pool, state.ids)] = state.weights
+        working = np.flatnonzero(weights)
+        b, precision = state.intercept, max(FIRST_PRECISION, self._tolerance)
+        while True:
+            point = solve_columns(
+                np.ascontiguousarray(x[working].T), labels, C, (weights[working], b),
+                intercept_penalised=self._penalised, tolerance=precision,
+            )  # fmt: skip
+            weights[working], b = point.weights, point.intercept
+            over = np.abs(x @ point.r) - 1
+            over[working] = 0
+            violated = np.flatnonzero(over > self._tolerance)
+            if not violated.size and precision <= self._tolerance:
+                break
+            count = min(violated.size, max(ADDED, working.size))
+            working = np.union1d(working, violated[np.argsort(-over[violated], kind="stable")[:count]])
+            precision = max(self._tolerance, PRECISION * float(over.max(initial=0.0)))
+        used = np.flatnonzero(weights)
+        state.ids, state.weights, state.intercept = pool[used], weights[used], b
+        return replace(point, violation=max(point.violation, float(over.max(initial=0.0))))
+
+    def _checked(
+        self, points: dict[int, Point], wanted: dict[int, float], pool: Int[np.ndarray, " pool"]
+    ) -> dict[int, Int[np.ndarray, " violated"]]:
+        """One pass over all neurons: what violates the conditions of which problem; the others are done."""
+        r = np.zeros((self._matrix.shape[1], len(points)))
+        for column, (i, point) in enumerate(points.items()):
+            r[self._states[i].problem.rows, column] = point.r
+        g = self._products(r)
+        violated: dict[int, Int[np.ndarray, " violated"]] = {}
+        for column, (i, point) in enumerate(points.items()):
+            state, C, mine = self._states[i], wanted[i], r[:, column : column + 1]
+            steep = np.abs(g[:, column])
+            margin = np.maximum(NEAR, ROUNDED * float(np.abs(point.r).max()) * np.abs(state.sums[1]))
+            near = np.setdiff1d(np.flatnonzero(steep > 1 - margin), pool, assume_unique=True)
+            exact = np.abs(exact_products(self._matrix, near, mine, self._block_bytes)[:, 0])
+            outside = near[exact > 1 + self._tolerance]
+            steep[near] = exact
+            state.steepness, state.at = steep / np.float32(C), C
+            if outside.size:
+                count = min(outside.size, max(ADDED, self._pool // len(points)))
+                violated[i] = outside[np.argpartition(-steep[outside], count - 1)[:count]]
+            else:
+                state.fits.append(self._finished(state, C, point, float(exact.max(initial=0.0))))
+        return violated
+
+    def _finished(self, state: _State, C: float, point: Point, steepest: float) -> Fit:
+        """The fit, with its certificate; `steepest` is the largest |g_j| beyond the pool."""
+        rows, labels = state.problem.rows, state.problem.labels
+        x = columns(self._matrix, state.ids)[:, rows]
+        scores = state.weights @ x + state.intercept
+        penalty = float(np.abs(state.weights).sum()) + (abs(state.intercept) if self._penalised else 0.0)
+        objective = C * loss(scores, labels[rows]) + penalty
+        total = abs(float(point.r.sum()))
+        own = violations(x @ point.r, state.weights)
+        violation = max(point.violation, float(own.max(initial=0.0)), steepest - 1)
+        bound = dual_value(point.r, C, max(1.0 + violation, total if self._penalised else 0.0))
+        if not self._penalised:
+            bound -= total * abs(state.intercept)  # residuals that do not quite add up to 0 leave b this much room
+        return Fit(
+            C, state.ids, state.weights, state.intercept, objective, max(0.0, 1 - bound / objective), violation,
+            bool(((scores > 0) == labels[rows]).all()),
+        )  # fmt: skip
+
+    def _threads(self) -> threadpool_limits:
+        return threadpool_limits(limits=1 if self._matrix.size < ONE_THREAD else None, user_api="blas")
+
+    def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
+        self.passes += 1
+        return products(self._matrix, vectors, self._block_bytes)
+
+
+def check_strengths(Cs: Sequence[float]) -> None:
+    """Refuse values of C that no solution can be computed for.
+
+    Raises:
+        FitError: One is not a number between the bounds.
+    """
+    low, high = C_BOUNDS
+    refused = [C for C in Cs if not low <= C <= high]
+    if refused:
+        raise FitError(
+            f"values of C between {low:g} and {high:g}", found=f"{refused[0]!r}", remedy="choose C near alpha_max"
+        )
+
+
+def check_labels(labels: Bool[np.ndarray, " rows"]) -> None:
+    """Refuse rows of one class.
+
+    Raises:
+        FitError: One is missing.
+    """
+    if labels.all() or not labels.any():
+        raise FitError(
+            "both classes among the training rows",
+            found=f"{int(labels.sum())} hallucinated and {int((~labels).sum())} faithful",
+            remedy="ask more questions, or easier and harder ones",
+        )

@@ -1,0 +1,259 @@
+"""Baselines on answers with planted words, lengths and confidences: each finds its own, and only that."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import whole_rows
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from analyses.answers import Answers
+from analyses.baselines import BASELINE_KINDS, fit_baselines, score_baselines
+from analyses.controls import excluded_from_controls, neuron_sets
+from analyses.plain_classifiers import NGRAMS, WORD, fit_columns, fit_text
+from analyses.probe_results import Baseline
+from analyses.refit import control_scores, fit_controls
+from provenance.errors import FitError
+from provenance.features import Features
+from provenance.intervals import accuracy, auroc, bootstrap_by_unit
+from provenance.neuron_rows import NeuronRows
+from provenance.probe import Probe, alpha_max, fit_probe
+
+LAYERS, D_M = 4, 30
+PLANTED = [3, 40, 47]
+DRAWS = 20
+FILLER = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def make_answers(rows: int = 200, seed: int = 0, *, of: str = "", strength: float = 0.015) -> Answers:
+    """Answers whose label shows in the neurons, and in one other place named by `of`; two rows a question."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(rows) % 4 < 2
+    answer, other = (rng.gamma(4.0, 0.0025, (rows, LAYERS * D_M)).astype(np.float32) for _ in range(2))
+    answer[np.ix_(label, PLANTED)] += strength
+
+    def told(kind: str) -> np.ndarray:
+        return (label if of == kind else rng.random(rows) < 0.5) & (rng.random(rows) < 0.8)
+
+    def texts(kind: str) -> tuple[str, ...]:
+        return tuple(" ".join([*rng.choice(FILLER, 4), "Zyx" if word else "ten"]) for word in told(kind))
+
+    units = tuple(f"{seed}-{row // 2:03d}" for row in range(rows))
+    ids = tuple(f"{seed}-{row:03d}" for row in range(rows))
+    return Answers(
+        Features.of(answer, other, label, units, ids),
+        texts("question_text"),
+        texts("answer_text"),
+        1 + told("answer_length") + rng.integers(2, size=rows),
+        -rng.gamma(2.0, 0.5, rows) - 2.0 * told("answer_log_probability"),
+    )
+
+
+def make_probe(train: Answers) -> Probe:
+    rows, labels = whole_rows(train.features, "3-vs-1")
+    return fit_probe(rows, labels, C=3 * alpha_max(rows, labels), design="3-vs-1")
+
+
+def found(train: Answers, test: Answers, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Baseline]:
+    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=draws, seed=seed)
+    return {baseline.kind: baseline for baseline in score_baselines(fitted, test, seed=seed)}
+
+
+def area(baseline: Baseline) -> float:
+    assert baseline.auroc is not None
+    return baseline.auroc.estimate
+
+
+@pytest.mark.parametrize("planted", ["answer_length", "question_text", "answer_text", "answer_log_probability"])
+def test_what_is_planted_is_found_by_its_own_baseline_and_no_other(planted: str) -> None:
+    baselines = found(make_answers(of=planted), make_answers(seed=1, of=planted))
+    assert tuple(baselines) == BASELINE_KINDS
+    for kind, baseline in baselines.items():
+        assert baseline.accuracy is not None
+        if kind == planted:
+            assert baseline.accuracy.low > 0.6
+            assert area(baseline) > 0.75
+        else:
+            assert 0.35 < area(baseline) < 0.65
+
+
+def test_the_gain_is_paired_by_question() -> None:
+    """Estimate and both ends are those of the difference, computed draw by draw on the same questions."""
+    train, test = make_answers(of="question_text"), make_answers(seed=1, of="question_text")
+    positive, units = test.features.hallucinated, list(test.features.units)
+    probe = make_probe(train)
+    own = probe.scores(test.features.answer)
+    baseline = found(train, test)["answer_log_probability"]
+    rival = -np.asarray(test.log_probability)
+    slow = bootstrap_by_unit(lambda r: auroc(own[r], positive[r]) - auroc(rival[r], positive[r]), units)
+    assert baseline.gain == slow
+    assert baseline.auroc == bootstrap_by_unit(lambda r: auroc(rival[r], positive[r]), units)
+    assert slow.low > 0
+    assert baseline.draws == ()
+
+
+@pytest.mark.parametrize("kind", ["random", "layer_matched"])
+def test_neuron_sets_are_refitted_on_the_training_rows_and_averaged(kind: str) -> None:
+    train, test = make_answers(), make_answers(seed=1)
+    probe, positive, units = make_probe(train), test.features.hallucinated, list(test.features.units)
+    excluded = excluded_from_controls(probe.nonzero, np.empty(0, dtype=np.int64), LAYERS, D_M)
+    rng = np.random.default_rng(5)
+    for each in ("random", "layer_matched"):  # one generator for both, in this order
+        sets = neuron_sets(each, probe.nonzero, LAYERS, D_M, K=DRAWS, rng=rng, excluded=excluded)
+        if each == kind:
+            break
+    controls = fit_controls(train.features, sets, "3-vs-1")
+    scores = list(control_scores(controls, test.features.answer).T)
+    baseline = found(train, test, seed=5)[kind]
+    assert baseline.draws == tuple(auroc(s, positive) for s in scores)
+
+    def mean_over_sets(rows: np.ndarray) -> float:
+        return float(np.mean([auroc(s[rows], positive[rows]) for s in scores]))
+
+    def share_right(rows: np.ndarray) -> float:
+        return float(np.mean([accuracy(s[rows], positive[rows]) for s in scores]))
+
+    for estimate, statistic in ((baseline.auroc, mean_over_sets), (baseline.accuracy, share_right)):
+        slow = bootstrap_by_unit(statistic, units, seed=5)
+        assert estimate is not None
+        np.testing.assert_allclose(
+            [estimate.estimate, estimate.low, estimate.high], [slow.estimate, slow.low, slow.high], rtol=1e-12
+        )
+
+
+def test_test_answers_take_no_part_in_the_fit() -> None:
+    """A row gets the same score whatever stands beside it, and words of test texts alone say nothing."""
+    train, test = make_answers(of="answer_text"), make_answers(seed=1, of="answer_text")
+    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=2)
+    half = take(test, range(50))
+    new_words = replace(half, answers=tuple("qqq " * (i + 1) for i in range(50)))
+    for kind, scorer in fitted.scorers.items():
+        whole, part, changed = scorer(test), scorer(half), scorer(new_words)
+        assert whole is not None
+        assert part is not None
+        assert changed is not None
+        np.testing.assert_allclose(part.ranking, whole.ranking[:50], rtol=1e-12)
+        assert kind != "answer_text" or np.ptp(changed.ranking) == 0 < np.ptp(part.ranking)
+
+
+def take(answers: Answers, rows: range | np.ndarray) -> Answers:
+    picked = [int(row) for row in rows]
+    assert answers.log_probability is not None
+    return Answers(
+        answers.features.take(picked),
+        tuple(answers.questions[row] for row in picked),
+        tuple(answers.answers[row] for row in picked),
+        answers.tokens[picked],
+        answers.log_probability[picked],
+    )
+
+
+def test_the_order_of_rows_does_not_matter_and_the_seed_decides() -> None:
+    train, test = make_answers(of="question_text"), make_answers(seed=1, of="question_text")
+    rng = np.random.default_rng(0)
+    plain = found(train, test)
+    assert found(train, test) == plain
+    turned = found(take(train, rng.permutation(200)), take(test, rng.permutation(200)))
+    for kind, baseline in plain.items():
+        np.testing.assert_allclose(numbers(turned[kind]), numbers(baseline), rtol=1e-9)
+    assert numbers(found(train, test, seed=1)["random"]) != numbers(plain["random"])
+
+
+def numbers(baseline: Baseline) -> list[float]:
+    estimates = (baseline.accuracy, baseline.auroc, baseline.gain)
+    assert None not in estimates
+    return [x for e in estimates if e is not None for x in (e.estimate, e.low, e.high)] + list(baseline.draws)
+
+
+@pytest.mark.parametrize("word", ["the", "", "?!"])
+def test_answers_without_a_telling_word_all_get_the_same_score(word: str) -> None:
+    train, test = (replace(a, answers=(word,) * 200) for a in (make_answers(), make_answers(seed=1)))
+    baseline = found(train, test)["answer_text"]
+    assert baseline.auroc is not None
+    assert baseline.accuracy is not None
+    assert (baseline.auroc.estimate, baseline.auroc.low, baseline.auroc.high) == (0.5, 0.5, 0.5)
+    assert baseline.accuracy.estimate == 0.5
+
+
+def test_answers_of_one_length_all_get_the_same_score() -> None:
+    train, test = (
+        replace(a, answers=("ab",) * 200, tokens=np.ones(200, dtype=np.int64))
+        for a in (make_answers(), make_answers(seed=1))
+    )
+    assert area(found(train, test)["answer_length"]) == 0.5
+
+
+def test_digits_and_single_letters_are_words() -> None:
+    vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS)
+    assert sorted(vectorizer.build_analyzer()("In 7 Ä")) == ["7", "7 ä", "in", "in 7", "ä"]
+
+
+def test_a_label_imbalance_of_the_training_answers_does_not_decide() -> None:
+    """With three faithful answers to each hallucinated one, uninformative texts are still called by halves."""
+    label = np.arange(2000) % 4 == 0
+    answers = make_answers(2000)
+    lengths = answers.tokens[:, None].astype(np.float64)
+    plain = LogisticRegression().fit(lengths, label).predict(lengths)
+    assert plain.mean() < 0.05  # what would come of it without weights
+    by_words = fit_text(answers.questions, label)(make_answers(2000, seed=1).questions)
+    by_length = fit_columns(lengths, label)(make_answers(2000, seed=1).tokens[:, None].astype(np.float64))
+    for scores in (by_words, by_length):
+        assert 0.2 < (scores > 0).mean() < 0.8
+
+
+@pytest.mark.parametrize("spoil", ["one class", "nan"])
+def test_training_answers_that_cannot_be_fitted_are_refused(spoil: str) -> None:
+    label = np.arange(4) < (4 if spoil == "one class" else 2)
+    columns = np.array([[1.0], [2.0], [3.0], [np.nan if spoil == "nan" else 4.0]])
+    with pytest.raises(FitError):
+        fit_columns(columns, label)
+    if spoil == "one class":
+        with pytest.raises(FitError):
+            fit_text(("a", "b", "c", "d"), label)
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_without_log_probabilities_that_baseline_alone_is_missing(side: str) -> None:
+    train, test = make_answers(), make_answers(seed=1)
+    if side == "train":
+        train = replace(train, log_probability=None)
+    else:
+        test = replace(test, log_probability=None)
+    assert tuple(found(train, test)) == BASELINE_KINDS[:-1]
+
+
+@pytest.mark.parametrize("side", ["train", "test", "no test rows"])
+def test_one_class_or_nothing_has_no_baselines(side: str) -> None:
+    train, test = make_answers(), make_answers(seed=1)
+    probe = make_probe(train)
+    faithful = np.flatnonzero(~train.features.hallucinated)
+    if side == "train":
+        train = take(train, faithful)
+    else:
+        test = take(test, faithful if side == "test" else range(0))
+    assert score_baselines(fit_baselines(probe, train, LAYERS, D_M, draws=2), test) == ()
+
+
+def test_neurons_without_a_counterpart_are_in_no_set() -> None:
+    train, test = make_answers(), make_answers(seed=1)
+    probe = make_probe(train)
+    unmapped = np.array([0, 1, 2, *probe.nonzero])
+    fitted = fit_baselines(probe, train, LAYERS, D_M, draws=2, unmapped=unmapped)
+    assert tuple(fitted.scorers) == BASELINE_KINDS[2:]  # nothing is left of the probe to be matched
+    spoilt = test.features.answer.all()
+    spoilt[:, :3] = np.nan
+    nearly = fit_baselines(probe, train, LAYERS, D_M, draws=DRAWS, unmapped=np.arange(3))
+    said = nearly.scorers["random"](replace(test, features=replace(test.features, answer=NeuronRows.of(spoilt))))
+    assert said is not None
+    assert np.isfinite(said.ranking).all()
+
+
+def test_two_hundred_sets_and_a_thousand_draws_take_seconds() -> None:
+    train, test = make_answers(600), make_answers(600, seed=1)
+    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M)
+    start = time.perf_counter()
+    baselines = score_baselines(fitted, test)
+    assert time.perf_counter() - start < 30  # a loop over draws and columns takes minutes
+    assert [len(baseline.draws) for baseline in baselines] == [100, 100, 0, 0, 0, 0]

@@ -1,0 +1,159 @@
+"""What needs models is computed once and remembered, and the base speaks in the instruct checkpoint's order."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoint_factory import make_speaker, permuted_copy, tuned_copy, write_questions
+from memory_logs import MemoryWorkspace, Silent
+
+from analyses import gathered as module
+from analyses.clock import Clock
+from analyses.gathered import Asking, Gathered, question_pools
+from analyses.job import Job
+from analyses.measured import measure_pair
+from analyses.results import Alignment, LineageResult
+from analyses.sides import Models, Side
+from provenance.checkpoints import CheckpointRef, resolve
+from provenance.log_probability import answer_log_probability
+from provenance.models import LoadedModel
+from provenance.questions import load_questions
+from provenance.records import Stage
+
+JOB = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16)
+
+
+class Counted(Models):
+    """Models that say how often one was asked for."""
+
+    used = 0
+
+    def get(self, stage: Stage) -> LoadedModel:
+        self.used += 1
+        return super().get(stage)
+
+
+class Pairing:
+    """Two speakers whose neurons have different orders, and one workspace for all that is asked of them."""
+
+    def __init__(self, folder: Path) -> None:
+        base = make_speaker(folder / "base", chat=False)
+        child, shuffled = tuned_copy(base, folder / "child"), permuted_copy(base, folder / "shuffled")
+        opened = {"instruct": child, "base": shuffled}
+        self.sides: dict[Stage, Side] = {
+            stage: Side.open(stage, resolve(CheckpointRef.parse(str(path))))  # type: ignore[arg-type, misc]
+            for stage, path in opened.items()
+        }
+        related, measured = measure_pair(self.sides["base"], self.sides["instruct"], 0, Clock(Silent()))
+        self.related: LineageResult = related
+        self.alignment: Alignment = measured.alignment
+        questions = load_questions(str(write_questions(folder / "cities.jsonl", known=20, unknown=20)))
+        self.pools = question_pools([questions], JOB.settings().shares, 0)
+        self.workspace = MemoryWorkspace(folder / "captures")
+        self.asking, self.models = self.asked_anew()
+        self.gathered: Gathered = self.asking.gather(self.alignment)
+
+    def asked_anew(self) -> tuple[Asking, Counted]:
+        """As a run that goes on after this one would ask."""
+        settings = JOB.settings().collection
+        models = Counted(self.sides, settings)
+        return Asking(self.sides, self.pools, settings, models, self.workspace, Clock(Silent())), models
+
+
+@pytest.fixture(scope="module")
+def pairing(tmp_path_factory: pytest.TempPathFactory) -> Pairing:
+    return Pairing(tmp_path_factory.mktemp("pairing"))
+
+
+def test_the_base_is_put_into_the_order_of_the_instruct_checkpoints_neurons(pairing: Pairing) -> None:
+    """Column by column as captured, at the place of its counterpart; the instruct checkpoint is left alone."""
+    assert not pairing.alignment.is_identity  # so that there is something to put in order
+    ids = pairing.alignment.base_ids
+    for stage in ("base", "instruct"):
+        for own, found in zip(pairing.gathered.answers[stage], pairing.gathered.collected[stage], strict=True):
+            for region in ("answer", "other"):
+                captured = getattr(found.features, region).all()
+                expected = captured[:, ids] if stage == "base" else captured
+                np.testing.assert_array_equal(getattr(own.features, region).all(), expected)
+                if stage == "base":
+                    assert not np.array_equal(expected, captured)
+
+
+def test_neurons_that_the_base_lacks_are_silent(pairing: Pairing) -> None:
+    ids = pairing.alignment.base_ids.copy()
+    ids[[3, 17]] = -1
+    asking, _ = pairing.asked_anew()
+    values = asking.gather(replace(pairing.alignment, base_ids=ids)).answers["base"][0].features.answer.all()
+    assert not values[:, [3, 17]].any()
+    assert values.any(axis=0).sum() > 30
+
+
+def test_log_probabilities_are_those_of_the_answers_and_are_not_computed_twice(
+    pairing: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run with the same workspace needs no model at all."""
+    stages: tuple[Stage, ...] = ("base", "instruct")
+    for stage in stages:
+        for own, found in zip(pairing.gathered.answers[stage], pairing.gathered.collected[stage], strict=True):
+            kept = {response.question_id: response for response in found.responses}
+            rows = [kept[question] for question in own.features.question_ids]
+            slow = answer_log_probability(pairing.models.get(stage), rows, 1)
+            np.testing.assert_allclose(own.log_probability, slow, rtol=1e-4)  # padding changes the last digits
+    calls: list[int] = []
+
+    def counted(*args: object) -> np.ndarray:
+        calls.append(1)
+        return answer_log_probability(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "answer_log_probability", counted)
+    asking, models = pairing.asked_anew()
+    again = asking.gather(pairing.alignment)
+    assert (calls, models.used) == ([], 0)
+    for stage in stages:
+        for a, b in zip(again.answers[stage], pairing.gathered.answers[stage], strict=True):
+            np.testing.assert_array_equal(a.log_probability, b.log_probability)
+    pairing.workspace.capture_logs.clear()  # and where it is forgotten, it is computed again
+    asking.gather(pairing.alignment)
+    assert len(calls) == 4
+    assert models.used > 0
+
+
+def test_the_correlation_is_remembered_and_needs_the_same_tokens(pairing: Pairing) -> None:
+    asking, _ = pairing.asked_anew()
+    first = asking.correlation(pairing.gathered, pairing.related, pairing.alignment)
+    again, models = pairing.asked_anew()
+    second = again.correlation(pairing.gathered, pairing.related, pairing.alignment)
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(first, second)
+    assert models.used == 0
+    other_words = replace(pairing.related, same_tokenizer=False)
+    assert again.correlation(pairing.gathered, other_words, pairing.alignment) is None
+
+
+def test_neuron_sets_of_the_base_are_silenced_where_they_sit_in_it(
+    pairing: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sets have the instruct checkpoint's ids; the base is asked about its own, without those that it lacks."""
+    asked: dict[str, list[list[int]]] = {}
+
+    def noted(stage: Stage, *args: object) -> np.ndarray:
+        sets = args[4]
+        assert isinstance(sets, list)
+        asked[stage] = [ids.tolist() for ids in sets]
+        return np.zeros(len(sets))
+
+    monkeypatch.setattr(module, "suppressed_accuracies", noted)
+    ids = pairing.alignment.base_ids.copy()
+    ids[5] = -1
+    partial = replace(pairing.alignment, base_ids=ids)
+    sets = [np.array([2, 5, 30]), np.array([], dtype=np.int64)]
+    for stage in ("base", "instruct"):
+        pairing.asking.suppressed(stage, partial, sets)  # type: ignore[arg-type]
+    assert asked == {"base": [sorted([ids[2], ids[30]]), []], "instruct": [[2, 5, 30], []]}
+
+
+def test_tests_are_named_by_their_question_set_the_first_one_first(pairing: Pairing) -> None:
+    assert list(pairing.gathered.tests("base")) == ["cities"]
+    assert pairing.gathered.features("base")["cities"] is pairing.gathered.answers["base"][1].features

@@ -1,0 +1,153 @@
+"""Log-probabilities of answers: the definition with all logits, in every model family, padded or not."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from checkpoint_factory import DENSE, load, make_response
+from torch import nn
+
+from provenance.errors import CaptureError, NonFiniteError, PairError
+from provenance.log_probability import answer_log_probability
+from provenance.models import LoadedModel
+from provenance.records import Region, Response
+
+QUESTIONS = {
+    "What is the capital of France, and since when?": " New York's\n and more",
+    "Who?": " Paris.",
+    "a": ' "a b c d e f"',
+    "And why?": " Paris.",
+}
+
+
+def responses_of(loaded: LoadedModel) -> list[Response]:
+    return [make_response(loaded, question, answer) for question, answer in QUESTIONS.items()]
+
+
+def slowly(loaded: LoadedModel, response: Response) -> float:
+    """One response by itself, logits of every position, token by token."""
+    ids = torch.tensor([[*response.prompt_ids, *response.response_ids]])
+    with torch.inference_mode():
+        logits = loaded.model(input_ids=ids).logits[0]
+    tokens = [t for region in response.regions if region.name == "answer" for t in range(region.start, region.stop)]
+    return float(np.mean([torch.log_softmax(logits[t - 1].float(), dim=0)[ids[0, t]].item() for t in tokens]))
+
+
+@pytest.mark.parametrize("model_type", DENSE)
+@pytest.mark.parametrize("batch", [1, 3, 10])
+def test_it_is_the_mean_over_answer_tokens_of_the_full_softmax(
+    loaded_of: Callable[[str], LoadedModel], model_type: str, batch: int
+) -> None:
+    loaded = loaded_of(model_type)
+    responses = responses_of(loaded)
+    found = answer_log_probability(loaded, responses, batch)
+    expected = [slowly(loaded, response) for response in responses]
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-5)  # float32 sums of padded rows in another order
+    assert (found < 0).all()
+    shifted = [replace(r, regions=tuple(_moved(region) for region in r.regions)) for r in responses]
+    assert not np.allclose(answer_log_probability(loaded, shifted, batch), expected, rtol=1e-2)  # one token off
+
+
+def _moved(region: Region) -> Region:
+    return replace(region, start=region.start - 1, stop=region.stop - 1) if region.name == "answer" else region
+
+
+def test_what_comes_after_the_answer_does_not_matter_and_what_comes_before_does(loaded_llama: LoadedModel) -> None:
+    response = make_response(loaded_llama, "Who?", " Paris")
+    longer = replace(response, response_ids=(*response.response_ids, 9, 10, 11))
+    other = replace(response, prompt_ids=(*response.prompt_ids[:-2], 9, *response.prompt_ids[-1:]))
+    plain, after, before = answer_log_probability(loaded_llama, [response, longer, other], 3)
+    assert after == pytest.approx(plain, rel=1e-5)
+    assert before != pytest.approx(plain, rel=1e-2)
+
+
+@contextmanager
+def standing_out(loaded: LoadedModel, token: int, height: float) -> Iterator[None]:
+    """The model's head gives the same logits everywhere: 0 for every token but one."""
+
+    def flat(_module: nn.Module, _inputs: tuple[torch.Tensor, ...], logits: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros_like(logits)
+        logits[..., token] = height
+        return logits
+
+    handle = loaded.model.get_output_embeddings().register_forward_hook(flat)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("height", [0.0, 200.0])
+def test_an_even_guess_costs_the_log_of_the_vocabulary_and_a_certain_token_nothing(
+    loaded_llama: LoadedModel, height: float
+) -> None:
+    response = make_response(loaded_llama, "Who?", " Paris")
+    with standing_out(loaded_llama, response.response_ids[0], height):
+        (value,) = answer_log_probability(loaded_llama, [response], 4)
+    assert value == pytest.approx(0.0 if height else -np.log(vocabulary(loaded_llama)), abs=1e-5)
+
+
+def vocabulary(loaded: LoadedModel) -> int:
+    return int(loaded.model.get_input_embeddings().weight.shape[0])
+
+
+def test_only_the_positions_before_answer_tokens_get_logits(loaded_llama: LoadedModel) -> None:
+    """The head sees a few positions of a batch: responses with answers at the same places share one."""
+    seen: list[int] = []
+    head = loaded_llama.model.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape[1]))
+    questions = ["Who?", "Which of them was it, of all that there were in those days?"] * 3
+    responses = [make_response(loaded_llama, question, " Paris") for question in questions]
+    answer_log_probability(loaded_llama, responses, 3)
+    handle.remove()
+    assert seen == [1, 1]
+
+
+def test_a_bfloat16_model_is_judged_in_float32(checkpoint_of: Callable[[str], Path]) -> None:
+    """Bfloat16 has eight bits: a log-softmax in it would give values on a coarse grid."""
+    loaded = load(checkpoint_of("llama"), "bfloat16")
+    response = make_response(loaded, "Who?", " Paris.")
+    (value,) = answer_log_probability(loaded, [response], 1)
+    assert value == pytest.approx(slowly(loaded, response), rel=1e-2)
+    assert float(torch.tensor(value).bfloat16()) != value
+
+
+def test_no_responses_have_no_values(loaded_llama: LoadedModel) -> None:
+    assert answer_log_probability(loaded_llama, [], 8).shape == (0,)
+
+
+def test_a_response_without_an_answer_is_refused(loaded_llama: LoadedModel) -> None:
+    response = make_response(loaded_llama, "Who?", "...")
+    with pytest.raises(CaptureError, match=r"'Who\?'.*\n.*no answer tokens"):
+        answer_log_probability(loaded_llama, [response], 1)
+
+
+def test_an_answer_with_nothing_before_it_is_refused(loaded_llama: LoadedModel) -> None:
+    response = replace(make_response(loaded_llama, "Who?", "Paris"), prompt_ids=(), regions=(Region("answer", 0, 1),))
+    with pytest.raises(CaptureError, match="first position"):
+        answer_log_probability(loaded_llama, [response], 1)
+
+
+def test_tokens_of_a_larger_vocabulary_are_refused(loaded_llama: LoadedModel) -> None:
+    response = make_response(loaded_llama, "Who?", " Paris")
+    with pytest.raises(PairError, match="token 99999"):
+        answer_log_probability(loaded_llama, [replace(response, prompt_ids=(99999, *response.prompt_ids[1:]))], 1)
+
+
+def test_a_model_that_ignores_which_logits_are_wanted_is_refused(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = loaded_llama.model.forward
+    monkeypatch.setattr(loaded_llama.model, "forward", lambda **inputs: forward(**inputs | {"logits_to_keep": 0}))
+    with pytest.raises(CaptureError, match="logits_to_keep"):
+        answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " Paris")], 1)
+
+
+def test_values_that_are_not_finite_are_refused(loaded_llama: LoadedModel) -> None:
+    responses = [make_response(loaded_llama, "Who?", " Paris")]
+    with standing_out(loaded_llama, 5, float("nan")), pytest.raises(NonFiniteError, match="1 of 1"):
+        answer_log_probability(loaded_llama, responses, 1)
