@@ -68,8 +68,8 @@ def probe_rows(features: Features, design: str, folder: Path, *, intercept_penal
 def fit_grid(path: L1Path, grid: Sequence[float], wanted: float | None) -> list[Fit]:
     """The fits of a single problem along ascending values of C.
 
-    The path ends early where a fit separates all rows, since a larger C then only scales the weights, and where
-    rounding ends convergence; but not before a C that has to be there.
+    Choice: the path ends at the first fit with H-Neurons that separates all its rows, as any larger C does too, and
+    where rounding ends convergence; but not before a C that has to be there.
 
     Raises:
         ConvergenceError: At or before the wanted C.
@@ -82,7 +82,7 @@ def fit_grid(path: L1Path, grid: Sequence[float], wanted: float | None) -> list[
             if wanted is not None and wanted >= C:
                 raise
             break
-        if fits[-1].separates and (wanted is None or wanted <= C):
+        if fits[-1].separates and (fits[-1].weights > 0).any() and (wanted is None or wanted <= C):
             break
     return fits
 
@@ -97,12 +97,14 @@ def path_points(
     Args:
         probes: Fits and probes along the path.
         validation: Validation answers.
-        suppressed: Gives the model's accuracy on validation questions with each set of neurons silent; None where that
-            plays no part.
+        suppressed: Gives the model's accuracy on validation questions with each set of neurons silent, asked for points
+            with H-Neurons; None where that plays no part.
     """
     silent: list[float | None] = [None] * len(probes)
     if suppressed is not None and probes:
-        silent = [float(value) for value in suppressed([probe.h_neurons for _, probe in probes])]
+        asked = [number for number, (_, probe) in enumerate(probes) if probe.h_neurons.size]
+        for number, value in zip(asked, suppressed([probes[number][1].h_neurons for number in asked]), strict=True):
+            silent[number] = float(value)
     points = []
     for (fit, probe), accuracy in zip(probes, silent, strict=True):
         scores = probe.scores(validation.answer)

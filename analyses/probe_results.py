@@ -88,17 +88,17 @@ class StabilityResult:
     mean_selected: float
     """H-Neurons of one half-sample, mean."""
     false_bound: float | None
-    """Upper bound of the expected number of falsely stable neurons; None where the bound does not hold."""
+    """At most so many stable neurons are expected to be of those selected by chance (q / D); None: no bound."""
     split_half_shared: float
     """H-Neurons that two complementary halves share, mean over pairs."""
     split_half_jaccard: float | None
-    """Shared over union, mean over pairs: the ceiling of any overlap; None where no half has a neuron."""
+    """Shared over union, mean over pairs: what two sets of one model share; None where no half has a neuron."""
     split_half_clusters: float | None
     """The same index over clusters of correlated neurons in place of neurons."""
     cluster_correlation: float
     """Correlation over training answers above which neurons are of one cluster."""
     clustered: Int[np.ndarray, " clustered"]
-    """Flat ids of the neurons that the probe uses or a half-sample selected, ascending."""
+    """Flat ids of the neurons that the probe uses or half-samples selected (the most often selected), ascending."""
     cluster: Int[np.ndarray, " clustered"]
     """Cluster of each, from 1."""
 

@@ -248,7 +248,7 @@ class OverlapResult:
     reason: str
     """The numbers that decided, in words."""
     ceiling_base: float | None = None
-    """Jaccard index of two halves of the base's own questions, mean: what agreement within one model looks like."""
+    """Jaccard index of two halves of the base's own questions, mean: a reference with half the data, no bound."""
     ceiling_instruct: float | None = None
     """The same for the instruct checkpoint."""
 

@@ -28,11 +28,11 @@ def choose_c(
         fixed: The C of `fixed`.
 
     Returns:
-        None where no point of the path has a positive weight, and for `fixed` where that one has none.
+        The fixed C as it is; else None where no point of the path has a positive weight.
     """
-    usable = [point for point in path if point.positive > 0]
     if rule == "fixed":
-        return next((point.C for point in usable if fixed == point.C), None)
+        return fixed
+    usable = [point for point in path if point.positive > 0]
     if not usable:
         return None
     return sparsest_within_one_se(usable, n_validation) if rule == "one-se" else best_by_paper(usable)
@@ -49,7 +49,8 @@ def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Labe
         n_validation: Validation answers of each class. With the same share p right in both, the standard
             error of the balanced accuracy is sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4).
 
-    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3.
+    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice: answers count as independent
+    here, also those of one group of questions; the rule needs a scale, not an interval.
     """
     best = max(point.validation_accuracy for point in path)
     spread = sum(1 / n for n in n_validation.values()) / 4

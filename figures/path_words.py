@@ -29,6 +29,7 @@ def caption_path(parts: Parts) -> list[str]:
         if any(row["transfer"] is not None for row in drawn)
         else "",
         "Bands: 95 % bootstrap interval by question.",
+        "The path ends where a probe separates all its training rows.",
         _chosen_words(drawn, probe),
         _level_words(parts, probe),
     ]

@@ -142,7 +142,9 @@ def stability(results: Results) -> ReportTable | None:
         "selection frequency that counts as stable": lambda row: fixed(row["threshold"]),
         "stable neurons": lambda row: str(row["n_stable"]),
         "of these, H-Neurons of the probe": lambda row: f"{row['n_stable_used']} of {row['n_h_neurons']}",
-        "expected number of falsely stable neurons, at most": lambda row: compact(row["false_bound"]),
+        "of these, expected by chance (selected no more often than q / D), at most": lambda row: compact(
+            row["false_bound"]
+        ),
         "H-Neurons that two halves share, mean": lambda row: fixed(row["split_half_shared"], 1),
         "Jaccard index of two halves, mean": lambda row: fixed(row["split_half_jaccard"], 3),
         "the same over clusters of correlated neurons": lambda row: fixed(row["split_half_clusters"], 3),

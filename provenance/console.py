@@ -117,7 +117,7 @@ def _facts(summary: Mapping[str, Any]) -> Table:
 
 
 def probe_facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What to know of a probe, by name: how it was chosen, held-out numbers, the best baseline, stability.
+    """What to know of a probe, by name: how it was chosen, held-out numbers, the highest baseline, stability.
 
     Args:
         found: `identification` of the summary.
@@ -128,10 +128,10 @@ def probe_facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("", f"random neurons’ accuracy {_e(found['random_accuracy'])}"),
         ("", f"AUROC {_e(found['auroc'])}"),
     ]
-    best = best_baseline(found)
+    best = highest_baseline(found)
     if best is not None:
         kind, baseline = best
-        rows.append(("best baseline", f"{baseline_words(kind)}: AUROC {_e(baseline['auroc'])}"))
+        rows.append(("top baseline", f"{baseline_words(kind)}: AUROC {_e(baseline['auroc'])}"))
         rows.append(("", f"the probe’s AUROC minus that {_e(baseline['gain'])}"))
     half = found["stability"]
     if half is not None:
@@ -150,7 +150,7 @@ def _chosen(found: Mapping[str, Any]) -> str:
     return f"none: {found['reason']}" if found["reason"] else f"C = {found['C']:.3g}: {words}"
 
 
-def best_baseline(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+def highest_baseline(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
     """The baseline of highest AUROC on the first question set, with its kind; None where there is none."""
     first = found["held_out"][0]["baselines"] if found["held_out"] else {}
     scored = [(kind, row) for kind, row in first.items() if row["auroc"] is not None]

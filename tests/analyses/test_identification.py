@@ -14,7 +14,7 @@ from analyses.answers import Answers
 from analyses.identification import Material, ProbeSettings, identify, take_given
 from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
 from analyses.probe_results import IdentificationResult
-from provenance.errors import ConvergenceError, SplitError
+from provenance.errors import ConvergenceError, FitError, SplitError
 from provenance.features import Features
 from provenance.intervals import accuracy, auroc
 from provenance.l1_path import Fit, L1Path
@@ -228,6 +228,26 @@ def test_the_path_ends_where_the_training_rows_are_separated(tmp_path: Path) -> 
     )
     assert 0 < len(separable.path) < len(grid)
     assert len(noisy.path) == 2
+
+
+def test_a_path_does_not_end_before_it_has_h_neurons(tmp_path: Path) -> None:
+    """Neurons that only speak against hallucination separate these rows first; H-Neurons come at a larger C."""
+    against = planted(60, 0, STRONG)
+    turned = replace(against, hallucinated=~against.hallucinated)
+    found = identify(small(tmp_path, STRONG), replace(SETTINGS, design="1-vs-1")).result
+    assert found.h_neurons.size
+    with fitted(turned, tmp_path) as (_, path):
+        start = path.starts()[0]
+        fits = fit_grid(path, [start * step for step in (2.0, 8.0, 32.0, 128.0, 512.0, 2048.0)], None)
+    positive = [bool((fit.weights > 0).any()) for fit in fits]
+    assert fits[0].separates or fits[1].separates
+    assert len(fits) > 2
+    assert not any(positive[:-1])
+
+
+def test_a_fixed_c_out_of_all_proportion_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="alpha_max"):
+        identify(small(tmp_path, STRONG), replace(SETTINGS, rule="fixed", C=1e12))
 
 
 @contextmanager

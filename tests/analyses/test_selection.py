@@ -69,13 +69,12 @@ def test_the_papers_rule_without_suppressed_accuracies_is_a_mistake_of_the_calle
         choose_c("paper", [point(1, 0.8)], EVEN, None)
 
 
-def test_a_fixed_c_is_taken_or_there_is_none() -> None:
-    assert choose_c("fixed", PATH, EVEN, 1000.0) == 1000
-    assert choose_c("fixed", PATH, EVEN, 0.1) is None  # negative weights only
-    assert choose_c("fixed", PATH, EVEN, 50.0) is None  # not a point of the path
+def test_a_fixed_c_is_taken_whatever_the_training_rows_alone_make_of_it() -> None:
+    """0.1 has negative weights only there; whether it has H-Neurons is for the refit on all rows to say."""
+    assert [choose_c("fixed", PATH, EVEN, C) for C in (1000.0, 0.1)] == [1000.0, 0.1]
 
 
-@pytest.mark.parametrize("rule", ["one-se", "paper", "fixed"])
+@pytest.mark.parametrize("rule", ["one-se", "paper"])
 def test_nothing_is_chosen_where_no_point_has_h_neurons(rule: str) -> None:
     assert choose_c(rule, [], EVEN, 1.0) is None  # type: ignore[arg-type]
     assert choose_c(rule, [point(1, 0.9, 0.9, positive=0)], EVEN, 1.0) is None  # type: ignore[arg-type]

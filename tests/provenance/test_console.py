@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from provenance.console import best_baseline, probe_facts
+from provenance.console import highest_baseline, probe_facts
 from provenance.probe_words import RULES
 
 
@@ -49,23 +49,23 @@ def test_given_neurons_say_their_file_and_no_c() -> None:
 def test_without_a_probe_the_reason_stands_in_its_place() -> None:
     words = words_of(probe_of(reason="no faithful responses", C=None, held_out=[], stability=None, auroc=None))
     assert "probe: none: no faithful responses\n" in words
-    assert "best baseline" not in words
+    assert "top baseline" not in words
     assert "AUROC –" in words
 
 
-def test_the_best_baseline_is_the_one_of_highest_auroc_on_the_first_question_set() -> None:
+def test_the_highest_baseline_is_the_one_of_highest_auroc_on_the_first_question_set() -> None:
     probe = probe_of()
     probe["held_out"].append({"dataset": "b", "baselines": {"random": {"auroc": estimate(0.99), "gain": None}}})
-    assert best_baseline(probe)[0] == "question_text"
-    assert "best baseline: question text: AUROC 0.700 [0.650, 0.750]" in words_of(probe)
+    assert highest_baseline(probe)[0] == "question_text"
+    assert "top baseline: question text: AUROC 0.700 [0.650, 0.750]" in words_of(probe)
     assert "the probe’s AUROC minus that 0.180 [0.130, 0.230]" in words_of(probe)
     del probe["held_out"][0]["baselines"]["question_text"]
-    assert best_baseline(probe)[0] == "random"
+    assert highest_baseline(probe)[0] == "random"
 
 
 def test_baselines_without_any_number_are_no_best_one() -> None:
     empty = {"answer_text": {"auroc": None, "gain": None}}
-    assert best_baseline(probe_of(held_out=[{"dataset": "a", "baselines": empty}])) is None
+    assert highest_baseline(probe_of(held_out=[{"dataset": "a", "baselines": empty}])) is None
 
 
 def test_stability_says_how_many_are_stable_and_what_two_halves_share() -> None:
