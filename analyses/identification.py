@@ -27,7 +27,7 @@ from analyses.probe_results import CurvePoint, HeldOut, IdentificationResult, Pa
 from analyses.selection import Rule, choose_c, refuse_test_answers
 from analyses.stability import LIKELY, PAIRS, THRESHOLD, stability
 from analyses.transfer import CONTROL_DRAWS
-from provenance.errors import ConvergenceError, FitError
+from provenance.errors import ConvergenceError, InputError
 from provenance.features import Features
 from provenance.l1_path import Fit, L1Path
 from provenance.neuron_files import NeuronSet
@@ -125,7 +125,7 @@ def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed
 
     Raises:
         SplitError: Test answers are among those that C is chosen by.
-        FitError: A fixed C is out of all proportion.
+        InputError: A fixed C is out of all proportion.
         ConvergenceError: At a C that was fixed or chosen.
     """
     _refuse_test_answers(material)
@@ -217,10 +217,10 @@ def _check_fixed(fixed: float | None, lowest: float) -> None:
     """Refuse a C so large that the penalty is a rounding error of the loss.
 
     Raises:
-        FitError: It is.
+        InputError: It is.
     """
     if fixed is not None and fixed > LARGEST_STEP * lowest:
-        raise FitError(
+        raise InputError(
             f"C of at most {LARGEST_STEP:g} x alpha_max = {LARGEST_STEP * lowest:.3g}",
             found=f"{fixed:g}",
             remedy="give a smaller --C, or leave it out to have one chosen",

@@ -7,7 +7,7 @@ database lies or what is shown on the way does not.
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -179,13 +179,17 @@ class Job:
         return questions.limited(self.limit, self.seed)
 
     def given(self, instruct: Side) -> NeuronSet | None:
-        """The neurons from a file, held against the instruct checkpoint.
+        """The neurons from a file, held against the instruct checkpoint; its source says what speaks against it.
 
         Raises:
             InputError: It is unreadable or names neurons that the checkpoint does not have.
         """
-        layout = instruct.layout
-        return read_neurons(self.neurons, layout.layers, layout.d_m) if self.neurons else None
+        if self.neurons is None:
+            return None
+        layout, checkpoint = instruct.layout, instruct.checkpoint
+        found = read_neurons(self.neurons, layout.layers, layout.d_m)
+        notes = [note for note in (found.mismatch(checkpoint.pinned, checkpoint.digest), *found.notes) if note]
+        return replace(found, source=f"{found.source} ({'; '.join(notes)})") if notes else found
 
     def key(self, sides: Sequence[Side], sets: Sequence[QuestionSet], given: NeuronSet | None = None) -> str:
         """Digest of contents and settings: the identity of the run."""

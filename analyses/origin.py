@@ -188,11 +188,17 @@ def _overlap(found: Mapping[Stage, Identified], alignment: Alignment) -> Overlap
 
 
 def _decided_by(transfers: Sequence[TransferResult]) -> str:
-    """Names the question set that the transfer verdict rests on, where it is not the first one."""
-    deciding = next((result for result in transfers if result.verdict != "no power"), None)
-    if deciding is None or deciding is transfers[0]:
+    """Names the question set that the transfer verdict rests on, where others differ or it is not the first."""
+    tested = [result for result in transfers if result.verdict != "no power"]
+    if not tested:
         return ""
-    return f" Transfer rests on {deciding.dataset}, since {transfers[0].dataset} had no power."
+    others = [
+        f"{result.dataset} came out as {result.verdict}" for result in tested[1:] if result.verdict != tested[0].verdict
+    ]
+    why = "" if tested[0] is transfers[0] else f", since {transfers[0].dataset} had no power"
+    if not others and not why:
+        return ""
+    return f" Transfer rests on {tested[0].dataset}{why}{'; ' if others else ''}{', '.join(others)}."
 
 
 def _reads(result: IdentificationResult) -> bool:

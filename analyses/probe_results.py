@@ -32,7 +32,7 @@ class PathPoint:
     gap: float
     """Duality gap over the objective."""
     violation: float
-    """Largest violation of the optimality conditions over all neurons; their bound is 1."""
+    """By how much the worst of all neurons misses its optimality condition, |g| <= 1; 0 at best."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class IdentificationResult:
     gap: float | None = None
     """Duality gap of the probe over its objective; None for neurons that were given."""
     violation: float | None = None
-    """Largest violation of the optimality conditions over all neurons; their bound is 1."""
+    """By how much the worst of all neurons misses its optimality condition, |g| <= 1; 0 at best."""
     curve: tuple[CurvePoint, ...] = ()
     """Per C of the grid and question set, C ascending."""
     stability: StabilityResult | None = None

@@ -25,7 +25,7 @@ from figures.lineage_words import caption_lineage, table_lineage
 from figures.path_words import caption_path, has_path, table_path
 from figures.words import first, problem_words, run_kind, source
 from provenance.errors import InputError
-from provenance.files import write_whole
+from provenance.files import storing, write_whole
 
 CURVE_BINS = 200  # a curve in a column of 3.25 in has about that many distinguishable steps
 
@@ -163,6 +163,8 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
 def draw(url: str, run: int | None, out: Path) -> list[Path]:
     """Draws every figure of a run into a folder: PDF, SVG, PNG, CSV, caption and LaTeX table.
 
+    Files of figures that the run does not have, left there by another run, are removed.
+
     Args:
         url: Database URL.
         run: Its id; the newest finished run by default.
@@ -182,7 +184,19 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
             found=f"run {newest_run(url) if run is None else run}, of a pair that has no rows to compare",
             remedy="read its report, or name another run (see `runs`)",
         )
-    return [path for figure in figures for path in _write(figure, out)]
+    written = [path for figure in figures for path in _write(figure, out)]
+    _clear(out, set(GALLERY) - {figure.spec.name for figure in figures})
+    return written
+
+
+def _clear(out: Path, names: set[str]) -> None:
+    """Remove figures that another run left in the folder, lest they be taken for this run's."""
+    for name in sorted(names):
+        parts = [name, *(f"{name}_{part}" for part in list(GALLERY[name].data)[1:])]
+        with storing(f"to remove old figures from {out}"):
+            for stem in parts:
+                for form in ("pdf", "svg", "png", "csv", "txt", "tex"):
+                    (out / f"{stem}.{form}").unlink(missing_ok=True)
 
 
 def image(figure: Drawn, form: str) -> bytes:

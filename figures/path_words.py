@@ -22,9 +22,9 @@ def caption_path(parts: Parts) -> list[str]:
     probe = _probe(parts["probes"])
     drawn = [row for row in of_probe(rows) if row["dataset"] in drawn_sets(rows)]
     lede = [
-        f"The probe of {run['instruct']} at every C of its path, fitted on all training rows. Below: the number k of",
-        "H-Neurons at that C; above: C. Circles and squares: AUROC, and accuracy at probability 0.5, on its own",
-        "held-out answers.",
+        f"The probe of {run['instruct']} at every C of its path, fitted on training and validation rows.",
+        "Below: the number k of H-Neurons at that C; above: C. Circles and squares: AUROC, and accuracy at",
+        "probability 0.5, on its own held-out answers.",
         f"Triangles: AUROC of the same weights on the answers of {run['base']}."
         if any(row["transfer"] is not None for row in drawn)
         else "",

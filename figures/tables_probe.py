@@ -62,12 +62,13 @@ def _solved(row: Record) -> str:
     """How well the problem was solved."""
     if row["gap"] is None:
         return ""
-    return f" Duality gap over the objective {compact(row['gap'])}, largest violation {_violation(row)} (bound 1)."
+    gap, violation = compact(row["gap"]), _violation(row)
+    return f" Duality gap over the objective {gap}, largest violation of |g| ≤ 1 over all neurons {violation}."
 
 
 def _violation(row: Record) -> str:
-    """Six digits: at the optimum it lies a hair above or at its bound."""
-    return NOTHING if row["violation"] is None else f"{row['violation']:.6f}"
+    """Its order of magnitude, which is all that matters of it."""
+    return NOTHING if row["violation"] is None else f"{row['violation']:.1e}"
 
 
 def baselines(results: Results) -> ReportTable | None:

@@ -35,6 +35,10 @@ def write_whole(path: Path, content: bytes) -> Path:
     Raises:
         StoreError: The folder cannot be written or the disk is full; the old file stays, no part of the new one does.
     """
+    if path.is_dir():
+        raise StoreError(
+            f"a file to write {len(content)} bytes to", found=f"{path}, a folder", remedy="name a file in it"
+        )
     partial = path.with_name(path.name + ".partial")
     with storing(f"to write {len(content)} bytes to {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)

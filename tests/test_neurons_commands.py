@@ -363,3 +363,12 @@ def test_what_others_published_can_be_read(name: str) -> None:
     for layer, index in zip(found.layers.tolist(), found.index.tolist(), strict=True):
         assert re.search(rf"\b(N|){index}\b", text), (layer, index)
     assert (found.weights is not None) == ('"weight"' in text)
+
+
+def test_a_folder_as_output_is_refused_before_anything_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text("layer,index\n0,5\n")
+    done = invoke("neurons", "import", "list.csv", "--for", "lab/inherited/instruct", "--out", ".")
+    assert done.exit_code == 1
+    assert "a folder" in done.stderr
+    assert not (tmp_path / "provenance.db").exists()

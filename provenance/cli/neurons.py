@@ -59,10 +59,10 @@ def import_neurons(
     _refuse_what_cannot_be_read(file, allow_pickle=allow_pickle)
     side = open_one(checkpoint)
     found = _read(file, side, allow_pickle=allow_pickle)
+    if out is not None:  # before the set is kept, so that a file that cannot be written leaves nothing behind
+        write_whole(out, written(_exported(found, side)).encode())
     with Store.open(db) as store:
         number = add_neuron_set(store, found, checkpoint_info(side))
-    if out is not None:
-        write_whole(out, written(_exported(found, side)).encode())
     summary = _summary(found, side, number, db, out)
     print_result(summary, _show, as_json=as_json)
 

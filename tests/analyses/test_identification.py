@@ -14,7 +14,7 @@ from analyses.answers import Answers
 from analyses.identification import Material, ProbeSettings, identify, take_given
 from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
 from analyses.probe_results import IdentificationResult
-from provenance.errors import ConvergenceError, FitError, SplitError
+from provenance.errors import ConvergenceError, InputError, SplitError
 from provenance.features import Features
 from provenance.intervals import accuracy, auroc
 from provenance.l1_path import Fit, L1Path
@@ -246,7 +246,7 @@ def test_a_path_does_not_end_before_it_has_h_neurons(tmp_path: Path) -> None:
 
 
 def test_a_fixed_c_out_of_all_proportion_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FitError, match="alpha_max"):
+    with pytest.raises(InputError, match="alpha_max"):
         identify(small(tmp_path, STRONG), replace(SETTINGS, rule="fixed", C=1e12))
 
 

@@ -20,7 +20,7 @@ from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import PairError, SplitError
 from provenance.intervals import Estimate
 from provenance.questions import QuestionSet, load_questions
-from provenance.records import Question, Stage
+from provenance.records import Question, Stage, Verdict
 
 SHARES = Job("b", "i").settings().shares
 SUPPORTED = TransferResult("set", Estimate(0.9, 0.8, 1.0, 40), 20, 20, {}, "supported", "AUROC 0.9")
@@ -185,3 +185,18 @@ def test_groups_of_different_files_do_not_collide() -> None:
         for s in (first, second)
     )
     assert len(question_pools([first, second], SHARES, 0)) == 3
+
+
+def test_the_sentence_names_the_deciding_set_where_others_came_out_otherwise() -> None:
+    def result(name: str, verdict: Verdict) -> TransferResult:
+        return TransferResult(name, None, 5, 5, {}, verdict, "")
+
+    agreeing = [result("a", "supported"), result("b", "supported"), result("c", "no power")]
+    assert _decided_by(agreeing) == ""
+    assert _decided_by([result("a", "supported"), result("b", "not distinguishable")]) == (
+        " Transfer rests on a; b came out as not distinguishable."
+    )
+    assert _decided_by([result("a", "no power"), result("b", "supported")]) == (
+        " Transfer rests on b, since a had no power."
+    )
+    assert _decided_by([result("a", "no power")]) == ""

@@ -86,7 +86,7 @@ def neuron_aurocs(size: int) -> np.ndarray:
 def path_of(*, suppressed: bool) -> tuple[PathPoint, ...]:
     scores = (0.5, 0.7, 0.8, 0.79)
     return tuple(
-        PathPoint(C, k, k + (k > 0), score, score + 0.05, score - 0.1 if suppressed else None, 1e-9, 1.0)
+        PathPoint(C, k, k + (k > 0), score, score + 0.05, score - 0.1 if suppressed else None, 1e-9, 3e-7)
         for (C, k), score in zip(CURVE, scores, strict=True)
     )
 
@@ -121,7 +121,7 @@ def identification_of(stage: str, h_neurons: np.ndarray, size: int, sets: tuple[
         test=held,
         reason="",
         gap=2e-9,
-        violation=1.0000001,
+        violation=3e-7,
         curve=curve_of(sets, transfers=stage == "instruct"),
         stability=stability_of(h_neurons, size),
         neuron_auroc=neuron_aurocs(size),

@@ -342,3 +342,15 @@ def test_the_style_is_data_that_can_be_joined() -> None:
     with style.paper(**{"font.size": 11.0}):
         assert mpl.rcParams["font.size"] == 11.0
         assert mpl.rcParams["pdf.fonttype"] == 42
+
+
+def test_figures_that_another_run_left_in_the_folder_are_removed(tmp_path: Path, finished: str) -> None:
+    """A path figure of an earlier comparison would be taken for this run's; files of other names stay."""
+    left = [tmp_path / "figure_drift.pdf", tmp_path / "figure_drift_drift.csv"]
+    kept = tmp_path / "figure_drift_of_mine.pdf"
+    for path in (*left, kept):
+        path.write_bytes(b"old")
+    drawn = draw(finished, None, tmp_path)
+    assert "figure_drift" not in {path.stem for path in drawn}
+    assert not any(path.exists() for path in left)
+    assert kept.read_bytes() == b"old"
