@@ -105,6 +105,7 @@ def _become_the_command(job: dict[str, Any]) -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         target = os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(target, number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     if job["harm"]:
         _arm(Harm(**job["harm"]))
     sys.argv = ["provenance", *job["args"]]
