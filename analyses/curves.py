@@ -6,14 +6,12 @@ the same held-out answers, the model's own and the base's; nothing here is chose
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from analyses.probe_results import CurvePoint
 from provenance.features import Features
 from provenance.intervals import Estimate
 from provenance.l1_path import Fit
 from provenance.probe import Probe
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.resampling import accuracy_and_auroc, resampled_weights
 
 
 def curve(
@@ -51,14 +49,4 @@ def _scored(
     if not positive.any() or positive.all():
         return [(None, None)] * len(probes)
     weights = resampled_weights(features.units, seed=seed)
-    pairs: list[tuple[Estimate | None, Estimate | None]] = []
-    for _, probe in probes:
-        scores = probe.scores(features.answer)
-        right = ((scores > 0) == positive).astype(np.float64)
-        pairs.append(
-            (
-                estimate_of(resampled_means(right, weights), positive.size),
-                estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size),
-            )
-        )
-    return pairs
+    return [accuracy_and_auroc(probe.scores(features.answer), positive, weights) for _, probe in probes]

@@ -33,7 +33,7 @@ from provenance.l1_path import Fit, L1Path
 from provenance.neuron_files import NeuronSet
 from provenance.probe import C_STEPS, Design, Probe
 from provenance.records import Label, Split, Stage
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.resampling import accuracy_and_auroc, resampled_weights
 
 LARGEST_STEP = 1e6  # of alpha_max; the grid of a path ends at 6e4, where every probe seen so far separates its rows
 NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
@@ -281,12 +281,11 @@ def _held_out_set(name: str, fitted: FittedBaselines, test: Answers, seed: int) 
         return HeldOut(name, None, None, None, counts["faithful"], counts["hallucinated"])
     positive, scores = test.features.hallucinated, fitted.probe.scores(test.features.answer)
     weights = resampled_weights(test.features.units, seed=seed)
-    right = ((scores > 0) == positive).astype(np.float64)
+    own = accuracy_and_auroc(scores, positive, weights)
     baselines = score_baselines(fitted, test, seed=seed)
     return HeldOut(
         name,
-        estimate_of(resampled_means(right, weights), positive.size),
-        estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size),
+        *own,
         next((baseline.accuracy for baseline in baselines if baseline.kind == "random"), None),
         counts["faithful"],
         counts["hallucinated"],

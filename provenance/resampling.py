@@ -108,3 +108,16 @@ def estimate_of(samples: Float[np.ndarray, " samples"], n: int) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail]) if drawn.size else (float("nan"), float("nan"))
     return Estimate(float(samples[0]), float(low), float(high), n)
+
+
+def accuracy_and_auroc(
+    scores: Float[np.ndarray, " rows"],
+    positive: Bool[np.ndarray, " rows"],
+    weights: Float[np.ndarray, "samples rows"],
+) -> tuple[Estimate, Estimate]:
+    """Accuracy at decision value 0 and AUROC of the same scores, each with its interval on the same samples."""
+    right = ((scores > 0) == positive).astype(np.float64)
+    return (
+        estimate_of(resampled_means(right, weights), positive.size),
+        estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size),
+    )
