@@ -142,18 +142,19 @@ def _set_scorer(probes: tuple[ControlProbe, ...]) -> Scorer:
 def _texts(train: Answers) -> dict[str, Scorer]:
     """Length and words: what can be known without a model."""
     labels = train.features.hallucinated
-    length = fit_columns(_lengths(train), labels)
+    length = fit_columns(lengths(train), labels)
     question, answer = fit_text(train.questions, labels), fit_text(train.answers, labels)
     return {
-        "answer_length": lambda test: _one_column(length(_lengths(test))),
+        "answer_length": lambda test: _one_column(length(lengths(test))),
         "question_text": lambda test: _one_column(question(test.questions)),
         "answer_text": lambda test: _one_column(answer(test.answers)),
     }
 
 
-def _lengths(answers: Answers) -> Float[np.ndarray, "rows 2"]:
-    """Tokens and characters of each answer."""
-    return np.stack([answers.tokens.astype(np.float64), [float(len(text)) for text in answers.answers]], axis=1)
+def lengths(answers: Answers) -> Float[np.ndarray, "rows 4"]:
+    """Tokens and characters of each answer and their squares: short and long ones may both be told. Float64."""
+    plain = np.stack([answers.tokens.astype(np.float64), [float(len(text)) for text in answers.answers]], axis=1)
+    return np.concatenate([plain, plain**2], axis=1)
 
 
 def _improbability(train: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"]) -> Scorer:

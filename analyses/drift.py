@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.stats import norm, ttest_ind
 
-from analyses.controls import distinct_draws, layer_counts, null_distribution, permutation_p
+from analyses.controls import layer_counts, null_distribution, permutation_p
+from analyses.matching import Pools, highest_mean, layer_strata, matched_means, matched_moments, pools_of
 from analyses.paired_pass import compare_mapped, compare_neurons
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results import DriftResult, NeuronDrift
@@ -183,17 +184,14 @@ def summarise_drift(
     h_neurons = h_neurons[np.isfinite(ranks[h_neurons])]
     if h_neurons.size == 0:
         return _without_neurons(drift, note)
-    counts = layer_counts(h_neurons, layers, d_m)
-    by_layer = ranks.reshape(layers, d_m)
-    null_draws = matched_mean_ranks(by_layer, counts, draws, np.random.default_rng(seed))
+    pools = pools_of(layer_strata(np.isfinite(ranks), d_m).of, h_neurons)
+    null_draws = matched_means(ranks, pools, draws, np.random.default_rng(seed))
     observed = float(ranks[h_neurons].mean())
     null = null_distribution("layer_matched", null_draws, observed)
-    null_mean, null_sd = matched_moments(by_layer, counts)
-    best = _best_mean_rank(by_layer, counts)
-    p_best = permutation_p(null_draws, best)
-    detectable = null_mean + float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER)) * null_sd
+    p_best = permutation_p(null_draws, highest_mean(ranks, pools))
+    detectable = detectable_mean(ranks, pools, null_draws)
     verdict, reason = _decide(h_neurons.size, observed, null.mean, null.p_value, p_best)
-    if detectable > best and verdict == "not distinguishable":
+    if detectable is None and verdict == "not distinguishable":
         verdict, reason = "no power", f"{reason}; no reachable mean rank would be detected with 80 % power"
     return DriftResult(
         k=int(h_neurons.size),
@@ -203,7 +201,7 @@ def summarise_drift(
         p_t=welch_p(ranks, h_neurons),
         p_permutation=null.p_value,
         uniform_sd=1 / math.sqrt(12 * h_neurons.size),
-        smallest_detectable=detectable if detectable <= best else None,
+        smallest_detectable=detectable,
         share_identical=_share_identical(drift),
         rounding_floor=drift.rounding_floor,
         verdict=verdict,
@@ -246,52 +244,29 @@ def _decide(k: int, observed: float, null_mean: float, p_value: float, p_best: f
     return ("supported" if p_value < SIGNIFICANCE else "not distinguishable"), numbers
 
 
-def matched_mean_ranks(
-    ranks: Float[np.ndarray, "layers d_m"],
-    counts: Int[np.ndarray, " layers"],
-    draws: int,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, " draws"]:
-    """Mean rank of random neuron sets with given numbers of neurons in each layer.
+def detectable_mean(
+    ranks: Float[np.ndarray, " neurons"], pools: Pools, draws: Float[np.ndarray, " draws"]
+) -> float | None:
+    """The smallest mean rank that is detected with 80 % power at one-sided 5 %.
 
-    Within a layer neurons are drawn without replacement, H-Neurons among them, as a permutation test asks.
-    Neurons without a rank (NaN) are in no set.
+        m + (z_0.95 + z_0.80) s,   with m and s the exact mean and SD over matched sets
+
+    Args:
+        ranks: Of every neuron.
+        pools: Strata of the set.
+        draws: Mean ranks of matched sets.
+
+    Returns:
+        A mean rank; None where the most stable neurons of the strata do not reach it, or not even p < 0.05.
     """
-    total = np.zeros(draws)
-    for layer in np.flatnonzero(counts):
-        pool = _ranked(ranks[layer])
-        picked = distinct_draws(pool.size, int(counts[layer]), draws, rng)
-        total += pool[picked].sum(axis=1)
-    return np.asarray(total / counts.sum())
+    mean, sd = matched_moments(ranks, pools)
+    best, detectable = highest_mean(ranks, pools), mean + float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER)) * sd
+    return detectable if detectable <= best and permutation_p(draws, best) < SIGNIFICANCE else None
 
 
-def matched_moments(ranks: Float[np.ndarray, "layers d_m"], counts: Int[np.ndarray, " layers"]) -> tuple[float, float]:
-    """Exact mean and SD of `matched_mean_ranks`, by sampling without replacement in strata.
-
-        mean = sum_l k_l m_l / k,   var = sum_l k_l s_l^2 (1 - k_l / n_l) / k^2
-
-    with n_l ranked neurons in layer l, whose ranks have mean m_l and variance s_l^2.
-
-    Source: Cochran 1977, Sampling Techniques, Sec. 5.3.
-    """
-    k, total, variance = int(counts.sum()), 0.0, 0.0
-    for layer in np.flatnonzero(counts):
-        pool, drawn = _ranked(ranks[layer]), int(counts[layer])
-        total += drawn * float(pool.mean())
-        if pool.size > 1:
-            variance += drawn * float(pool.var(ddof=1)) * (1 - drawn / pool.size)
-    return total / k, math.sqrt(variance) / k
-
-
-def _ranked(ranks: Float[np.ndarray, " d_m"]) -> Float[np.ndarray, " ranked"]:
-    """Ranks of the neurons of a layer that have one."""
+def _ranked(ranks: Float[np.ndarray, " some"]) -> Float[np.ndarray, " ranked"]:
+    """Ranks of the neurons that have one."""
     return np.asarray(ranks[np.isfinite(ranks)])
-
-
-def _best_mean_rank(ranks: Float[np.ndarray, "layers d_m"], counts: Int[np.ndarray, " layers"]) -> float:
-    """Mean rank of the most stable neurons, with given numbers in each layer."""
-    best = sum(float(np.sort(_ranked(ranks[layer]))[-counts[layer] :].sum()) for layer in np.flatnonzero(counts))
-    return best / int(counts.sum())
 
 
 def welch_p(ranks: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> float | None:

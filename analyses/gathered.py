@@ -19,6 +19,7 @@ from analyses.collection import (
     Pool,
     Workspace,
     collect_pool,
+    identity_digest,
     make_pool,
     make_task,
     paired_task,
@@ -27,6 +28,7 @@ from analyses.correlation import activation_correlation
 from analyses.results import Alignment, LineageResult
 from analyses.sides import Models, Side
 from analyses.suppression import suppressed_accuracies, suppression_questions
+from provenance.checkpoints import Checkpoint
 from provenance.features import Features, remembered
 from provenance.log_probability import answer_log_probability
 from provenance.questions import QuestionSet, check_disjoint, normalise_question, split_questions
@@ -73,6 +75,12 @@ class Asking:
     """Where finished work is remembered."""
     clock: Clock
     """Measures the stages."""
+    author: Checkpoint | None = None
+    """Who gave the base's answers, where another model reads them in its place."""
+
+    def speaker(self, stage: Stage) -> Checkpoint:
+        """The checkpoint that gave a side's answers; for all but a negative control the one that reads them."""
+        return self.author if self.author is not None and stage == "base" else self.sides[stage].checkpoint
 
     def gather(self, alignment: Alignment) -> Gathered:
         """Ask and capture both checkpoints, one after the other.
@@ -131,8 +139,10 @@ class Asking:
         def compute() -> Float[np.ndarray, " neurons"]:
             return activation_correlation(base(), instruct(), used, CORRELATION_BATCH, ids)
 
-        asked = make_task("base", self.sides["base"].checkpoint, pool, self.settings["base"])
-        what = "activation correlation" if ids is None else "activation correlation, mapped"
+        asked = make_task("base", self.speaker("base"), pool, self.settings["base"])
+        what = "activation correlation" if ids is None else f"activation correlation, {identity_digest(ids.tolist())}"
+        if self.author is not None:
+            what = f"{what}, read by {self.sides['base'].checkpoint.digest}"
         task = paired_task(asked, self.sides["instruct"].checkpoint, what)
         return remembered(compute, used, self.workspace.captures, task.key, self.workspace.capture_log(task))
 

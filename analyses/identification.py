@@ -25,6 +25,7 @@ from analyses.given import given_probe
 from analyses.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
 from analyses.probe_results import CurvePoint, HeldOut, IdentificationResult, PathPoint
 from analyses.selection import Rule, choose_c, refuse_test_answers
+from analyses.shuffled import shuffled_sets
 from analyses.stability import LIKELY, PAIRS, THRESHOLD, stability
 from analyses.transfer import CONTROL_DRAWS
 from provenance.errors import ConvergenceError, InputError
@@ -110,6 +111,8 @@ class Identified:
     """Fitted on training and validation rows; None where `result.reason` says why."""
     baselines: FittedBaselines | None
     """What it has to beat, fitted on the same rows; None without a probe."""
+    shuffled: tuple[Int[np.ndarray, " _"], ...] = ()
+    """H-Neurons of the same search with shuffled labels, one array a shuffle; empty where nothing was searched."""
 
 
 def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed | None = None) -> Identified:
@@ -173,7 +176,8 @@ def _searched(
         fit.gap, fit.violation, _curve(material, along, settings.seed), halves,
         neuron_aurocs(material.train.features),
     )  # fmt: skip
-    return Identified(result, probe, baselines)
+    shuffled = shuffled_sets(rows, material.train.features, probe.C, likely, seed=_shuffle_seed(material, settings))
+    return Identified(result, probe, baselines, shuffled)
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
@@ -199,6 +203,11 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
         neuron_aurocs(material.train.features), given.source,
     )  # fmt: skip
     return Identified(result, probe, baselines)
+
+
+def _shuffle_seed(material: Material, settings: ProbeSettings) -> list[int]:
+    """Of its own for each checkpoint: the same shuffle of nearly the same questions in both would be no two."""
+    return [settings.seed, int(material.stage == "base")]
 
 
 def _refuse_test_answers(material: Material) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from analyses.collection import CollectionSettings, identity_digest
 from analyses.identification import ProbeSettings
+from analyses.negative import Control, ControlKind
 from analyses.opening import open_pair
 from analyses.origin import OriginSettings
 from analyses.sides import Side
@@ -70,6 +71,12 @@ class Job:
     """The probe's C, where the user gives it."""
     neurons: Path | None = None
     """H-Neurons of the instruct checkpoint from a file, which are then not looked for."""
+    causal: bool = False
+    """Whether the H-Neurons of both models are scaled."""
+    control: ControlKind | None = None
+    """Which negative control is run in place of the comparison."""
+    other: str | None = None
+    """Reference of the model of the control `unrelated`."""
     device: str = "cpu"
     """Of the forward passes."""
     dtype: str = "float32"
@@ -100,6 +107,7 @@ class Job:
                 seed=self.seed,
             ),
             seed=self.seed,
+            causal=self.causal,
         )
 
     def _collection(self, prompt: PromptFormat, *, stop_at_newline: bool) -> CollectionSettings:
@@ -191,18 +199,30 @@ class Job:
         notes = [note for note in (found.mismatch(checkpoint.pinned, checkpoint.digest), *found.notes) if note]
         return replace(found, source=f"{found.source} ({'; '.join(notes)})") if notes else found
 
-    def key(self, sides: Sequence[Side], sets: Sequence[QuestionSet], given: NeuronSet | None = None) -> str:
+    @property
+    def command(self) -> str:
+        """What the database calls the run; negative controls are told apart by it."""
+        return "compare" if self.control is None else f"compare --control {self.control}"
+
+    def key(
+        self,
+        sides: Sequence[Side],
+        sets: Sequence[QuestionSet],
+        given: NeuronSet | None = None,
+        control: Control | None = None,
+    ) -> str:
         """Digest of contents and settings: the identity of the run."""
         identity = [
             [side.checkpoint.digest for side in sides],
             [[questions.name, questions.digest] for questions in sets],
-            self.recorded(given),
+            self.recorded(given, control),
         ]
         return identity_digest(identity)
 
-    def recorded(self, given: NeuronSet | None = None) -> dict[str, Any]:
+    def recorded(self, given: NeuronSet | None = None, control: Control | None = None) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
-        return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None}
+        broken = {} if control is None else control.recorded()
+        return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None, **broken}
 
 
 def checkpoint_info(side: Side) -> CheckpointInfo:

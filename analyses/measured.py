@@ -5,14 +5,19 @@ order, since a drift between neurons that are not each other's counterpart means
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.alignment import align
+from analyses.claims import drift_claim
 from analyses.clock import Clock
 from analyses.drift import measure_drift, summarise_drift
+from analyses.drift_tests import MOST_RECOGNISED, decide_drift, drift_tests, finest_matching
+from analyses.evidence_results import DriftTest
+from analyses.evidence_results import Side as ProbeSide
 from analyses.joined_cosines import related_cosine
 from analyses.mapping import map_neurons
 from analyses.results import Alignment, DriftResult, LineageResult, MappedNeurons, NeuronDrift, WeightsReport
@@ -22,6 +27,7 @@ from analyses.weight_source import mlp_shape
 from provenance.shards import Shards
 
 PERMUTATION_DRAWS = 10_000
+NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 STRANGERS = 0.002
 """Share of neurons that may have lost every likeness to themselves before somebody asks where they went."""
 
@@ -47,8 +53,18 @@ def measure_pair(base: Side, instruct: Side, seed: int, clock: Clock) -> tuple[L
     if related.verdict == "unrelated" and mlp_shape(base.weights) != mlp_shape(instruct.weights):
         raise unlike(base, instruct, related.reason)
     alignment = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related))
+    return related, measured_with(base, instruct, alignment, clock)
+
+
+def measured_with(base: Side, instruct: Side, alignment: Alignment, clock: Clock) -> MeasuredPair:
+    """Drift of a pair whose neurons somebody has put side by side, streamed.
+
+    Raises:
+        PairError: The alignment is of other shapes.
+        NonFiniteError: A weight is NaN or infinite.
+    """
     ids = None if alignment.is_identity else alignment.base_ids
-    return related, MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
+    return MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
 
 
 def measure_lineage(base: Side, instruct: Side, seed: int, clock: Clock) -> LineageResult:
@@ -99,22 +115,61 @@ def _streams(base: Side, instruct: Side) -> int:
 
 
 def ranked(
-    measured: MeasuredPair, instruct: Side, h_neurons: Int[np.ndarray, " h"], seed: int, draws: int = PERMUTATION_DRAWS
-) -> DriftResult:
-    """The H-Neurons' drift against neurons of the same layers; no verdict where they are compared by position only.
+    measured: MeasuredPair,
+    instruct: Side,
+    sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
+    seed: int,
+    *,
+    draws: int = PERMUTATION_DRAWS,
+    activity: Float[np.ndarray, " neurons"] | None = None,
+    correlation: Float[np.ndarray, " neurons"] | None = None,
+) -> tuple[DriftResult, tuple[DriftTest, ...]]:
+    """The H-Neurons' drift against neurons like them; no verdict where they are compared by position only.
 
     Args:
         measured: The pair.
         instruct: Its instruct checkpoint.
-        h_neurons: Flat ids in the instruct checkpoint.
+        sides: Flat ids in the instruct checkpoint; the H-Neurons are those of `hallucinated`.
         seed: Of the permutations.
         draws: Permutations.
+        activity: Mean CETT of every neuron in the base, where answers were captured.
+        correlation: Of every neuron's activations in both models, where both were run.
+
+    Returns:
+        The main result, and every set by every measure against every kind of matched neurons. Neurons that became
+        others altogether have kept nothing, whatever their ranks among others that did: not `supported` where most
+        H-Neurons are not recognised.
     """
-    layout = instruct.layout
-    drift = summarise_drift(measured.drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
+    layers, d_m = instruct.layout.layers, instruct.layout.d_m
+    drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m, draws=draws, seed=seed)
+    tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
+    drift = decide_drift(drift, tests)
+    kept = recognised(measured, instruct, sides["hallucinated"])
+    if drift.verdict == "supported" and kept is not None and kept <= MOST_RECOGNISED:
+        reason = f"{drift.reason}; but only {kept:.0%} of them are recognised in the base at all"
+        drift = replace(drift, verdict="not distinguishable", reason=reason)
     if not measured.alignment.reason:
-        return drift
-    return replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason))
+        return drift, tests
+    return replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason)), tests
+
+
+def recognised(measured: MeasuredPair, instruct: Side, ids: Int[np.ndarray, " k"]) -> float | None:
+    """Share of some neurons that are as alike their counterpart as one neuron is itself, and not as strangers are.
+
+    Args:
+        measured: The pair.
+        instruct: Its instruct checkpoint.
+        ids: Flat ids in the instruct checkpoint; those without a counterpart are not counted.
+
+    Returns:
+        In [0, 1]; None without neurons.
+    """
+    similarity = position_similarity(measured.drift)[ids]
+    known = similarity[np.isfinite(similarity)]
+    if not known.size:
+        return None
+    layout = instruct.layout
+    return float((known >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())
 
 
 def by_position(problem: str, reason: str) -> str:
@@ -137,6 +192,8 @@ def weights_report(
     weights: Float[np.ndarray, " h"] | None,
     source: str,
     seed: int,
+    *,
+    faithful: Int[np.ndarray, " f"] = NONE,
 ) -> WeightsReport:
     """Everything that can be said of somebody's neuron list without a forward pass.
 
@@ -149,8 +206,9 @@ def weights_report(
         weights: Of the probe that found them, in the same order; None where the list has none.
         source: Where the list comes from, in words; empty without one.
         seed: Of the permutations.
+        faithful: Flat ids of listed neurons of negative weight.
     """
-    drift = ranked(measured, instruct, h_neurons, seed)
+    drift, tests = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
     mapped = (
         map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
         if related
@@ -169,6 +227,14 @@ def weights_report(
         source=source,
         verdict_drift=drift.verdict,
         overall=drift_sentence(
-            related.verdict if related else None, measured.alignment.reason, int(h_neurons.size), drift.verdict
+            related.verdict if related else None,
+            measured.alignment.reason,
+            int(h_neurons.size),
+            drift.verdict,
+            finest_matching(tests),
         ),
+        drift_tests=tests,
+        claims=(drift_claim(drift, tests, measured.alignment.reason, recognised(measured, instruct, h_neurons)),)
+        if h_neurons.size
+        else (),
     )

@@ -71,6 +71,23 @@ def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
     return OpenPair(first, _open("instruct", refs[1], places))
 
 
+def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[Side, ...]:
+    """Find whole checkpoints, fetching those of the hub together, and read their headers.
+
+    Args:
+        refs: Side and reference of each.
+
+    Raises:
+        GatedError: The hub wants a licence accepted or a token.
+        CheckpointError: One is not there, not whole, not to be trusted, or an adapter.
+        InputError: The disk is too small, or several checkpoints have problems.
+        ArchitectureError: A layout is unknown, or a mixture of experts.
+    """
+    parsed = [(stage, CheckpointRef.parse(text)) for stage, text in refs]
+    places = _fetched([ref for _, ref in parsed if ref.kind == "hub"])
+    return tuple(_open(stage, ref, places) for stage, ref in parsed)
+
+
 def open_one(text: str) -> Side:
     """Find one whole checkpoint and read its config and headers; weights of the hub's are fetched by nobody.
 

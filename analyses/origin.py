@@ -3,33 +3,36 @@
 The one idea: cheap checks of the weights come first (lineage, alignment and drift read every
 tensor, so a damaged or mismatched pair fails in seconds), then everything that needs the models'
 answers, then the analyses, each a pure function of what was collected. Nothing here knows
-where results are kept: a `Workspace` is handed in.
+where results are kept: a `Workspace` is handed in. A negative control is the same comparison with one link broken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-from jaxtyping import Float
-
 from analyses.activity import activity_table
+from analyses.causal import intervened
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Workspace
+from analyses.drift_tests import finest_matching
+from analyses.evidence import Shown, Transferred, evidence_of, overlap_of, transferred
+from analyses.evidence_results import CausalEffect
+from analyses.forced import gather_forced
 from analyses.gathered import Asking, Gathered, question_pools
 from analyses.identification import Identified, Material, ProbeSettings, identify, take_given
 from analyses.mapping import map_neurons
-from analyses.measured import MeasuredPair, by_position, measure_pair, ranked
-from analyses.overlap import overlap
-from analyses.probe_results import IdentificationResult
-from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, OverlapResult, TransferResult
+from analyses.measured import MeasuredPair, by_position, ranked, recognised
+from analyses.negative import Control, controlled, in_place_of, measure_controlled
+from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, TransferResult
 from analyses.sides import Models, Side
-from analyses.transfer import CHANCE, overall_transfer, transfer, without_power
+from analyses.transfer import overall_transfer
 from analyses.verdicts import overall_sentence
 from provenance.architectures import Layout
 from provenance.neuron_files import NeuronSet
 from provenance.questions import QuestionSet
 from provenance.records import Stage
+
+SETS_PER_TEST = 20  # control sets of each kind for every question set
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class OriginSettings:
     """Draws of the drift null."""
     seed: int = 0
     """Of splits, orders, samples, nulls and bootstraps."""
+    causal: bool = False
+    """Whether the H-Neurons of both models are scaled."""
 
 
 def compare(
@@ -56,6 +61,7 @@ def compare(
     workspace: Workspace,
     clock: Clock,
     given: NeuronSet | None = None,
+    control: Control | None = None,
 ) -> OriginReport:
     """Run every analysis of one pair.
 
@@ -68,6 +74,7 @@ def compare(
         workspace: Where finished work is remembered.
         clock: Measures the stages.
         given: H-Neurons of the instruct checkpoint from a file; they are then not looked for.
+        control: The link that is broken, for a comparison that has to find nothing.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not say which neuron is which.
@@ -76,21 +83,48 @@ def compare(
         ConvergenceError: A probe at a C that was fixed or chosen does not converge.
     """
     pools = question_pools(question_sets, settings.shares, settings.seed)
-    related, measured = measure_pair(base, instruct, settings.seed, clock)
+    related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, Side] = {"instruct": instruct, "base": base}
-    models = Models(sides, settings.collection)
-    asking = Asking(sides, pools, settings.collection, models, workspace, clock)
-    gathered = asking.gather(measured.alignment)
+    asking = Asking(sides, pools, settings.collection, Models(sides, settings.collection), workspace, clock)
+    asking, gathered = controlled(asking, asking.gather(measured.alignment), control)
     correlation = clock.timed("correlation", lambda: asking.correlation(gathered, related, measured.alignment))
-    models.drop("base")
-    models.drop("instruct")
-    found: dict[Stage, Identified] = {}
+    forced = gather_forced(asking, gathered, measured.alignment)
     for stage in sides:
-        search = partial(_identify, stage, instruct.layout, asking, gathered, measured.alignment, settings, given)
-        found[stage] = clock.timed(f"probe {stage}", search)
-        models.drop(stage)  # the paper's rule has asked it again
-    transfers = clock.timed("transfer", lambda: _transfers(found["instruct"], gathered, settings))
-    return _report(base, instruct, related, measured, found, transfers, gathered, correlation, settings)
+        asking.models.drop(stage)
+    found = _found(asking, gathered, measured.alignment, instruct.layout, settings, given)
+    effects = _scaled(found["instruct"], asking, gathered, measured.alignment, settings)
+    carried = clock.timed("transfer", lambda: transferred(found["instruct"], gathered, settings.seed))
+    shown = Shown(found, gathered, forced, correlation, carried, effects)
+    work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
+    return replace(clock.timed("evidence", work), control="" if control is None else control.kind)
+
+
+def _found(
+    asking: Asking,
+    gathered: Gathered,
+    alignment: Alignment,
+    layout: Layout,
+    settings: OriginSettings,
+    given: NeuronSet | None,
+) -> dict[Stage, Identified]:
+    """The search in both checkpoints."""
+    found: dict[Stage, Identified] = {}
+    for stage in asking.sides:
+        search = partial(_identify, stage, layout, asking, gathered, alignment, settings, given)
+        found[stage] = asking.clock.timed(f"probe {stage}", search)
+        asking.models.drop(stage)  # the paper's rule has asked it again
+    return found
+
+
+def _scaled(
+    found: Identified, asking: Asking, gathered: Gathered, alignment: Alignment, settings: OriginSettings
+) -> tuple[CausalEffect, ...]:
+    """What scaling the instruct checkpoint's H-Neurons does in both models, where that was asked for."""
+    effects: list[CausalEffect] = []
+    for stage in asking.sides if settings.causal else ():
+        effects += intervened(asking, gathered, alignment, stage, found.result.h_neurons, seed=settings.seed)
+        asking.models.drop(stage)
+    return tuple(effects)
 
 
 def _identify(
@@ -109,20 +143,11 @@ def _identify(
         gathered.features("base") if stage == "instruct" else {}, layout.layers, layout.d_m, alignment.unmapped,
         asking.workspace.captures,
     )  # fmt: skip
+    # The smallest p against sets, 1 / (1 + sets), must survive Holm's correction over all question sets.
+    probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))
     if stage == "instruct" and given is not None:
-        return take_given(material, given, settings.probe)
-    return identify(material, settings.probe, partial(asking.suppressed, stage, alignment))
-
-
-def _transfers(found: Identified, gathered: Gathered, settings: OriginSettings) -> tuple[TransferResult, ...]:
-    """The instruct probe on the base's answers to every question set, with one set of control probes for all."""
-    tests = gathered.features("base")
-    if found.probe is None or found.baselines is None:
-        return tuple(without_power(name, features, found.result.reason) for name, features in tests.items())
-    controls = found.baselines.controls
-    return tuple(
-        transfer(found.probe, features, name, controls, seed=settings.seed) for name, features in tests.items()
-    )
+        return take_given(material, given, probe)
+    return identify(material, probe, partial(asking.suppressed, stage, alignment))
 
 
 def _report(
@@ -130,61 +155,48 @@ def _report(
     instruct: Side,
     related: LineageResult,
     measured: MeasuredPair,
-    found: Mapping[Stage, Identified],
-    transfers: tuple[TransferResult, ...],
-    gathered: Gathered,
-    correlation: Float[np.ndarray, " neurons"] | None,
+    shown: Shown,
     settings: OriginSettings,
 ) -> OriginReport:
     """The analyses that need no model, and the verdicts."""
-    layout, h_neurons = instruct.layout, found["instruct"].result.h_neurons
-    mapped = map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
-    drift = ranked(measured, instruct, h_neurons, settings.seed, settings.permutation_draws)
-    shared = _overlap(found, measured.alignment)
-    transfers = _as_far_as_aligned(measured.alignment.reason, transfers)
+    layout, alignment, found = instruct.layout, measured.alignment, shown.found
+    h_neurons = found["instruct"].result.h_neurons
+    activity = tuple(_activity(shown.gathered))
+    drift, tests = ranked(
+        measured, instruct, shown.sides, settings.seed, draws=settings.permutation_draws,
+        activity=shown.base_activity(activity), correlation=shown.correlation,
+    )  # fmt: skip
+    transfers = _as_far_as_aligned(alignment.reason, shown.carried.results)
+    shown = replace(shown, carried=Transferred(transfers, shown.carried.rungs))
+    shared, nulls = overlap_of(shown, measured, activity, layout.d_m)
     verdict = overall_transfer(transfers)
-    sentence = overall_sentence(related.verdict, measured.alignment.reason, verdict, drift.verdict, shared.verdict)
+    evidence = evidence_of(
+        shown, alignment.reason, verdict, (drift, tests), (shared, nulls), recognised(measured, instruct, h_neurons),
+        layout, settings.seed,
+    )  # fmt: skip
+    claims = {claim.name: claim.verdict for claim in evidence.claims}
     return OriginReport(
         layers=layout.layers,
         neurons_per_layer=layout.d_m,
         lineage=related,
-        alignment=measured.alignment,
-        mapped=mapped,
-        funnel=tuple(collected.funnel for stage in found for collected in gathered.collected[stage]),
+        alignment=alignment,
+        mapped=map_neurons(h_neurons, alignment, base.weights, instruct.weights),
+        funnel=tuple(collected.funnel for stage in found for collected in shown.gathered.collected[stage]),
         identification=found["instruct"].result,
         base_identification=found["base"].result,
         transfer=transfers,
         neuron_drift=measured.drift,
         drift=drift,
         overlap=shared,
-        activity=tuple(_activity(gathered)),
-        activation_correlation=correlation,
+        activity=activity,
+        activation_correlation=shown.correlation,
         verdict_transfer=verdict,
         verdict_drift=drift.verdict,
         verdict_overlap=shared.verdict,
-        overall=sentence + _decided_by(transfers),
+        overall=overall_sentence(related.verdict, alignment.reason, claims, finest_matching(tests))
+        + _decided_by(transfers),
+        evidence=evidence,
     )
-
-
-def _overlap(found: Mapping[Stage, Identified], alignment: Alignment) -> OverlapResult:
-    """Neurons that both searches found, among those that both checkpoints have."""
-    instruct, base = found["instruct"].result, found["base"].result
-    ceilings = {result.stage: result.stability.split_half_jaccard for result in (base, instruct) if result.stability}
-    ids = np.setdiff1d(instruct.h_neurons, alignment.unmapped)
-    shared = replace(
-        overlap(base.h_neurons, ids, alignment.base_ids.size - alignment.unmapped.size),
-        ceiling_base=ceilings.get("base"),
-        ceiling_instruct=ceilings.get("instruct"),
-    )
-    if alignment.reason:
-        return replace(shared, verdict="no power", reason=by_position(alignment.reason, shared.reason))
-    blind = [result.stage for result in (base, instruct) if not _reads(result)]
-    if blind and shared.verdict != "no power":
-        reason = (
-            f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; {shared.reason}"
-        )
-        shared = replace(shared, verdict="no power", reason=reason)
-    return shared
 
 
 def _decided_by(transfers: Sequence[TransferResult]) -> str:
@@ -199,11 +211,6 @@ def _decided_by(transfers: Sequence[TransferResult]) -> str:
     if not others and not why:
         return ""
     return f" Transfer rests on {tested[0].dataset}{why}{'; ' if others else ''}{', '.join(others)}."
-
-
-def _reads(result: IdentificationResult) -> bool:
-    """Whether a probe tells its own model's held-out answers apart; if not, its neurons are not H-Neurons."""
-    return any(held.auroc is not None and held.auroc.low > CHANCE for held in result.test[:1])
 
 
 def _as_far_as_aligned(problem: str, transfers: tuple[TransferResult, ...]) -> tuple[TransferResult, ...]:

@@ -1,71 +1,134 @@
 """Do two independent searches, one in each checkpoint, end at the same neurons?
 
-The one idea: zero overlap of two small sets proves nothing. With k and k' neurons of D,
-chance alone gives zero overlap with a probability that is close to one for the sets that
-sparse probes find, so that probability is computed first, and above one half no verdict is given.
+The one idea: zero overlap of two small sets proves nothing, and some overlap proves little. With k and k' neurons of D,
+chance alone gives zero overlap with a probability that is close to one for the sets that sparse probes find, so that
+probability is computed first, and above one half no verdict is given. What is shared must then be more than each null
+explains: any neurons, like neurons, and what the same searches share when their labels mean nothing.
 """
 
-import numpy as np
-from jaxtyping import Int
-from scipy.stats import hypergeom
+from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from analyses.drift import SIGNIFICANCE
+from analyses.evidence_results import OverlapNull
+from analyses.overlap_nulls import overlap_nulls
+from analyses.rank_biased import rank_biased_overlap
 from analyses.results import OverlapResult
+from analyses.stability import MOST_CLUSTERED, clusters, mean_jaccard
+from provenance.features import Features
 from provenance.records import Verdict
 
-SIGNIFICANCE = 0.05
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself
+NULL_WORDS = {
+    "hypergeometric": "any neurons",
+    "layer": "neurons of the same layers",
+    "layer_norm": "neurons of the same layers and weight norms",
+    "layer_norm_activity": "neurons of the same layers, weight norms and activities",
+    "shuffled_labels": "the same searches with shuffled labels",
+}
 
 
 def overlap(
-    base_ids: Int[np.ndarray, " base"], instruct_ids: Int[np.ndarray, " instruct"], total: int
+    base_ids: Int[np.ndarray, " base"],
+    instruct_ids: Int[np.ndarray, " instruct"],
+    total: int,
+    *,
+    nulls: Sequence[OverlapNull] = (),
+    ceilings: tuple[float | None, float | None] = (None, None),
+    features: Features | None = None,
+    weights: tuple[Float[np.ndarray, " neurons"] | None, Float[np.ndarray, " neurons"] | None] = (None, None),
 ) -> OverlapResult:
-    """Shared neurons of two sets, against drawing one of them at random.
-
-        P(overlap = s) = C(k', s) C(D - k', k - s) / C(D, k)
+    """Shared neurons of two sets, against what they would share by chance.
 
     Args:
-        base_ids: Flat ids found in the base checkpoint, distinct.
-        instruct_ids: Flat ids found in the instruct checkpoint, mapped to the base, distinct.
+        base_ids: Flat ids found in the base checkpoint, in the instruct checkpoint's order of neurons, distinct.
+        instruct_ids: Flat ids found in the instruct checkpoint, distinct.
         total: D, neurons that could have been found.
+        nulls: From `overlap_nulls` of the same sets; the hypergeometric one alone when not given.
+        ceilings: Jaccard index of two halves of the base's own questions, and of the instruct checkpoint's.
+        features: The base's training answers, over which neurons of both sets are clustered.
+        weights: Probe weights of all neurons, base first, by which the neurons of each set are ranked.
 
     Returns:
-        Counts, Jaccard index in [0, 1] and one-sided P(overlap >= shared). `no power` when a set is empty,
-        when P(overlap = 0) > 0.5, or when not even full agreement would reach p < 0.05.
+        Counts, Jaccard index in [0, 1] and one-sided P(overlap >= shared). `supported` when p < 0.05 under every null.
+        `no power` when a set is empty, when P(overlap = 0) > 0.5 under the hypergeometric null, or when full agreement
+        would not reach p < 0.05 under one of them.
     """
     k_base, k_instruct = int(base_ids.size), int(instruct_ids.size)
+    nulls = nulls or overlap_nulls(base_ids, instruct_ids, total)
     shared = int(np.intersect1d(base_ids, instruct_ids).size)
-    union = k_base + k_instruct - shared
-    p_value = p_zero = None
+    jaccard = mean_jaccard([(base_ids, instruct_ids)])
     verdict: Verdict = "no power"
     if k_base == 0 or k_instruct == 0:
         empty = "the base" if k_base == 0 else "the instruct checkpoint"
         reason = f"no H-Neurons were found in {empty}, so there is nothing to overlap"
     else:
-        null = hypergeom(total, k_base, k_instruct)
-        p_value, p_zero = float(null.sf(shared - 1)), float(null.pmf(0))
-        p_best = float(null.sf(min(k_base, k_instruct) - 1))
         counts = f"{shared} of {k_base} (base) and {k_instruct} (instruct) H-Neurons are shared"
-        verdict, reason = _decide(counts, p_value, p_zero, p_best)
+        verdict, reason = _decide(counts, nulls)
+    anywhere = next((null for null in nulls if null.kind == "hypergeometric"), None)
     return OverlapResult(
         k_base=k_base,
         k_instruct=k_instruct,
         shared=shared,
-        jaccard=shared / union if union else None,
+        jaccard=jaccard,
         expected=k_base * k_instruct / total,
-        p_hypergeometric=p_value,
-        p_zero=p_zero,
+        p_hypergeometric=anywhere.p_value if anywhere else None,
+        p_zero=anywhere.p_zero if anywhere else None,
         verdict=verdict,
         reason=reason,
+        ceiling_base=ceilings[0],
+        ceiling_instruct=ceilings[1],
+        ratio_base=_ratio(jaccard, ceilings[0]),
+        ratio_instruct=_ratio(jaccard, ceilings[1]),
+        cluster_jaccard=None if features is None else cluster_jaccard(base_ids, instruct_ids, features),
+        rank_biased=rank_biased_overlap(heaviest_first(base_ids, weights[0]), heaviest_first(instruct_ids, weights[1])),
     )
 
 
-def _decide(counts: str, p_value: float, p_zero: float, p_best: float) -> tuple[Verdict, str]:
-    """The verdict of two non-empty sets, with the numbers that decided."""
-    numbers = f"{counts}, p = {p_value:.2g}"
+def heaviest_first(
+    ids: Int[np.ndarray, " k"], weights: Float[np.ndarray, " neurons"] | None
+) -> Int[np.ndarray, " ranked"]:
+    """Neurons by falling probe weight, ties in the order that they come in; none without weights."""
+    return ids[:0] if weights is None else np.asarray(ids[np.argsort(-weights[ids], kind="stable")])
+
+
+def cluster_jaccard(
+    base_ids: Int[np.ndarray, " base"], instruct_ids: Int[np.ndarray, " instruct"], features: Features
+) -> float | None:
+    """Jaccard index over clusters of correlated neurons in place of neurons: a stand-in for a neuron counts as it.
+
+    Choice: neurons are clustered by what they do on the base's training answers. Of correlated neurons L1 picks one, so
+    the base's search may have found a neuron that did, in the base, the same as the one that the instruct checkpoint's
+    search found. Neurons that only tuning has made alike must not count as found in the base.
+
+    Returns:
+        In [0, 1]; None when both sets are empty, or too large together to be clustered (`MOST_CLUSTERED`).
+    """
+    union = np.union1d(base_ids, instruct_ids)
+    if not 0 < union.size <= MOST_CLUSTERED:
+        return None
+    number = clusters(features, union)
+    found = [np.unique(number[np.searchsorted(union, ids)]) for ids in (base_ids, instruct_ids)]
+    return mean_jaccard([(found[0], found[1])])
+
+
+def _ratio(jaccard: float | None, ceiling: float | None) -> float | None:
+    return jaccard / ceiling if jaccard is not None and ceiling else None
+
+
+def _decide(counts: str, nulls: Sequence[OverlapNull]) -> tuple[Verdict, str]:
+    """The verdict of two non-empty sets, with the numbers of the null that decides: the one that is beaten least."""
+    hardest = max(nulls, key=lambda null: null.p_value)
+    words = NULL_WORDS[hardest.kind]
+    numbers = f"{counts}; {words} would share {hardest.expected:.2g}, p = {hardest.p_value:.2g}"
+    p_zero = next((null.p_zero for null in nulls if null.kind == "hypergeometric"), 0.0)
     if p_zero > MAX_P_ZERO:
         return "no power", f"{numbers}, but chance alone shares none with probability {p_zero:.2f}"
-    if p_best >= SIGNIFICANCE:
-        return "no power", f"{numbers}, and full agreement would not be rarer than p = {p_best:.2g}"
-    if p_value < SIGNIFICANCE:
+    beyond = [NULL_WORDS[null.kind] for null in nulls if null.smallest_detectable is None]
+    if beyond:
+        return "no power", f"{numbers}, and full agreement would be no rarer than p = 0.05 with {beyond[0]}"
+    if hardest.p_value < SIGNIFICANCE:
         return "supported", f"{numbers}, more than chance"
     return "not distinguishable", f"{numbers}, no more than chance"

@@ -5,6 +5,7 @@ about them, vocabulary and scaling included, comes from the training answers.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,13 +17,30 @@ from provenance.errors import FitError
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
 """From texts to decision values: the log-odds of `hallucinated`."""
-ColumnScorer = Callable[[Float[np.ndarray, "rows columns"]], Float[np.ndarray, " rows"]]
-"""From numbers to decision values."""
 
 WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
 NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
 TEXT_C = 1.0  # TF-IDF rows have length 1 whatever the text, so scikit-learn's default means the same everywhere
 MAX_ITERATIONS = 1000  # L-BFGS takes 10 to 50 on rows of length 1
+
+
+@dataclass(frozen=True)
+class ColumnScorer:
+    """From numbers to decision values."""
+
+    mean: Float[np.ndarray, " columns"]
+    """Of the training answers."""
+    inverse: Float[np.ndarray, " columns"]
+    """1 / SD of the training answers; 0 for a column that does not vary there."""
+    weights: Float[np.ndarray, " columns"]
+    """Log-odds of `hallucinated` per SD."""
+    intercept: float
+    """At the training answers' mean."""
+
+    def __call__(self, unseen: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
+        """Decision values: the log-odds of `hallucinated` where both classes are as frequent."""
+        # A sum row by row and not a product: rows with the same numbers must tie, wherever they stand.
+        return np.asarray(((unseen - self.mean) * self.inverse * self.weights).sum(axis=1) + self.intercept)
 
 
 def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"]) -> TextScorer:
@@ -82,7 +100,7 @@ def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndar
     inverse = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
     model = LogisticRegression(C=WEAK_C, class_weight="balanced", solver="newton-cholesky", tol=1e-6)
     model.fit((wide - mean) * inverse, labels)
-    return lambda unseen: np.asarray((unseen - mean) * inverse @ model.coef_[0] + model.intercept_[0])
+    return ColumnScorer(mean, inverse, model.coef_[0], float(model.intercept_[0]))
 
 
 def _check_classes(labels: Bool[np.ndarray, " rows"]) -> None:

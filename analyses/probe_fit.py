@@ -1,7 +1,7 @@
 """A probe's design matrix and the fits on it: the path that C is chosen from, and the same path on all training rows.
 
 The one idea: the matrix is put together once, neuron by neuron, and every fit says by a mask which rows take part, so
-choosing C, refitting and half-samples share the matrix and the passes over it.
+choosing C, refitting, half-samples and shuffled labels share the matrix and the passes over it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,8 @@ from provenance.intervals import auroc
 from provenance.l1_path import Fit, L1Path, Problem
 from provenance.neuron_rows import neuron_major
 from provenance.probe import Probe, design_rows, probe_of
+
+BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and problem
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class ProbeRows:
     def problem(self, responses: Bool[np.ndarray, " responses"]) -> Problem:
         """All rows of some responses."""
         return Problem(self.labels, responses[self.response])
+
+    def relabelled(self, hallucinated: Bool[np.ndarray, " responses"]) -> Problem:
+        """All rows, with other labels of the responses' answers; the rows of other tokens stay negative."""
+        labels = np.zeros_like(self.labels)
+        labels[: hallucinated.size] = hallucinated  # answers come first in every design
+        return Problem(labels, np.ones_like(labels))
 
     def path(self, problems: Sequence[Problem]) -> L1Path:
         """Their paths."""
@@ -63,6 +71,28 @@ def probe_rows(features: Features, design: str, folder: Path, *, intercept_penal
     response = np.tile(np.arange(len(features)), len(parts))
     with neuron_major(parts, folder) as matrix:
         yield ProbeRows(matrix, labels, response, design, intercept_penalised)
+
+
+def fit_batches(
+    rows: ProbeRows, problems: Sequence[Problem], C: float, likely: Int[np.ndarray, " likely"]
+) -> list[Fit]:
+    """Many problems at one C, as many at a time as memory allows, each batch in few passes.
+
+    Args:
+        rows: The design matrix.
+        problems: On its rows.
+        C: Of all of them.
+        likely: Neurons to look at first; changes no result.
+
+    Raises:
+        ConvergenceError: Rounding keeps a solution from the tolerance.
+    """
+    size = max(2, BATCH_BYTES // (12 * rows.matrix.shape[0]))
+    fits: list[Fit] = []
+    for start in range(0, len(problems), size):
+        batch = problems[start : start + size]
+        fits += rows.path(batch).fit([C] * len(batch), likely)
+    return fits
 
 
 def fit_grid(path: L1Path, grid: Sequence[float], wanted: float | None) -> list[Fit]:

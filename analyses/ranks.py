@@ -6,7 +6,7 @@ bit-identical do not get an order that the data do not hold.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
 
@@ -56,3 +56,73 @@ def stability_rank(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " 
         return np.full(delta.size, 0.5)
     midranks = rankdata(-np.asarray(delta, dtype=np.float64), method="average")
     return np.asarray((midranks - 1) / (delta.size - 1))
+
+
+def unknown_unranked(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " neurons"]:
+    """`stability_rank` among the neurons whose change is known; NaN stays NaN."""
+    ranks, known = np.full(delta.size, np.nan), ~np.isnan(delta)
+    ranks[known] = stability_rank(delta[known])
+    return ranks
+
+
+def grouped_midranks(
+    values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
+) -> Float[np.ndarray, " neurons"]:
+    """Midrank of each value among those of its own group.
+
+    Args:
+        values: Without NaN.
+        groups: Any whole numbers.
+
+    Returns:
+        From 1 (the group's lowest) to the size of the group; ties share their mean rank.
+    """
+    if values.size == 0:
+        return np.empty(0)
+    order = np.lexsort((values, groups))
+    sorted_values, sorted_groups = values[order], groups[order]
+    new_group = np.concatenate([[True], sorted_groups[1:] != sorted_groups[:-1]])
+    new_run = new_group | np.concatenate([[True], sorted_values[1:] != sorted_values[:-1]])
+    starts = np.flatnonzero(new_run)
+    sizes = np.diff(np.append(starts, values.size))
+    group_starts = np.maximum.accumulate(np.where(new_group, np.arange(values.size), 0))
+    midranks = np.empty(values.size)
+    midranks[order] = np.repeat(starts + (sizes + 1) / 2, sizes) - group_starts
+    return midranks
+
+
+def grouped_z_scores(
+    values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
+) -> Float[np.ndarray, " neurons"]:
+    """`z_scores` of each value among the finite ones of its own group.
+
+    Args:
+        values: NaN and infinite ones have no z-score.
+        groups: Numbers from 0.
+
+    Returns:
+        Dimensionless; zero in a group of equal values, NaN for a value that is not finite.
+    """
+    z = np.full(values.size, np.nan)
+    finite = np.flatnonzero(np.isfinite(values))
+    if not finite.size:
+        return z
+    inside, group = values[finite].astype(np.float64), groups[finite]
+    sizes = np.bincount(group)
+    mean = np.bincount(group, weights=inside) / np.maximum(sizes, 1)
+    centred = inside - mean[group]
+    deviation = np.sqrt(np.bincount(group, weights=centred**2) / np.maximum(sizes, 1))
+    z[finite] = (
+        np.where(_varies(inside, group, sizes.size)[group], centred, 0) / np.where(deviation > 0, deviation, 1)[group]
+    )
+    return z
+
+
+def _varies(
+    values: Float[np.ndarray, " finite"], groups: Int[np.ndarray, " finite"], count: int
+) -> Bool[np.ndarray, " groups"]:
+    """Whether a group holds two different values; a rounded deviation could not tell."""
+    lowest, highest = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(lowest, groups, values)
+    np.maximum.at(highest, groups, values)
+    return np.asarray(lowest < highest)

@@ -5,11 +5,12 @@ shapes of its rows without importing torch. Per-neuron arrays have length
 D = layers x d_m and are ordered layer by layer: flat id = layer * d_m + index.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from analyses.evidence_results import Claim, DriftTest, Evidence
 from analyses.probe_results import IdentificationResult
 from provenance.intervals import Estimate
 from provenance.records import Label, Stage, Verdict
@@ -220,9 +221,17 @@ class TransferResult:
     baselines: dict[str, NullDistribution]
     """By kind: refitted random and layer-matched neuron sets, transferred the same way."""
     verdict: Verdict
-    """`supported`: the interval's lower end exceeds 0.5 and both baselines' 95th percentile."""
+    """`supported`: it beats chance, both kinds of neuron sets, length and both texts, after Holm's correction."""
     reason: str
     """The numbers that decided, in words."""
+    p_value: float | None = None
+    """The largest of the one-sided p-values against chance, neuron sets, length and texts; None without power."""
+    p_holm: float | None = None
+    """The same after Holm's correction over the question sets that have power."""
+    decided_by: str = ""
+    """What it beats least clearly: `chance` or a kind of `Rung`."""
+    p_chance: float | None = None
+    """One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +260,14 @@ class OverlapResult:
     """Jaccard index of two halves of the base's own questions, mean: a reference with half the data, no bound."""
     ceiling_instruct: float | None = None
     """The same for the instruct checkpoint."""
+    ratio_base: float | None = None
+    """jaccard over ceiling_base; None where that is 0 or unknown."""
+    ratio_instruct: float | None = None
+    """jaccard over ceiling_instruct."""
+    cluster_jaccard: float | None = None
+    """Jaccard index over clusters of correlated neurons in place of neurons; None when both sets are empty."""
+    rank_biased: float | None = None
+    """Rank-biased overlap of both lists, heaviest probe weight first, in [0, 1]; None when a list is empty."""
 
 
 @dataclass(frozen=True)
@@ -341,6 +358,10 @@ class OriginReport:
     """From OverlapResult."""
     overall: str
     """One sentence."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """What each verdict was held against, and what it could have found."""
+    control: str = ""
+    """Which negative control this comparison is; empty for a real one."""
 
 
 @dataclass(frozen=True)
@@ -371,3 +392,7 @@ class WeightsReport:
     """From DriftResult."""
     overall: str
     """One sentence."""
+    drift_tests: tuple[DriftTest, ...] = ()
+    """The listed neurons' drift by side, measure and matching."""
+    claims: tuple[Claim, ...] = ()
+    """What may be said of the listed neurons: their drift; empty without a list."""

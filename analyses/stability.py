@@ -16,10 +16,9 @@ from jaxtyping import Bool, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from analyses.probe_fit import ProbeRows
+from analyses.probe_fit import ProbeRows, fit_batches
 from analyses.probe_results import StabilityResult
 from provenance.features import Features
-from provenance.l1_path import Fit
 from provenance.probe import Probe
 
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4
@@ -27,7 +26,6 @@ THRESHOLD = 0.75  # in the range of 0.6 to 0.9 that Meinshausen and Buehlmann 20
 CLUSTER_CORRELATION = 0.7  # half of the variance shared
 MOST_CLUSTERED = 4096  # of the selected neurons, most often selected first: their correlations take 134 MB
 LIKELY = 1024  # neurons that half-samples look at first
-BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and half-sample
 
 
 def stability(
@@ -61,7 +59,7 @@ def stability(
     if halves is None:
         return None
     C = probe.C * 2
-    fits = _fitted(rows, halves, C, likely)
+    fits = fit_batches(rows, [rows.problem(half) for half in halves], C, likely)
     neurons = rows.matrix.shape[0]
     chosen = [fit.ids[fit.weights > 0] for fit in fits]
     counts = np.bincount(np.concatenate(chosen), minlength=neurons) if chosen else np.zeros(neurons, dtype=np.int64)
@@ -116,18 +114,6 @@ def complementary_halves(features: Features, pairs: int, seed: int) -> list[Bool
             first[rng.permutation(stratum)[:size]] = True
         halves += [first[unit], ~first[unit]]
     return halves
-
-
-def _fitted(
-    rows: ProbeRows, halves: Sequence[Bool[np.ndarray, " responses"]], C: float, likely: Int[np.ndarray, " likely"]
-) -> list[Fit]:
-    """All halves, as many at a time as memory allows, each batch in few passes."""
-    size = max(2, BATCH_BYTES // (12 * rows.matrix.shape[0]))
-    fits: list[Fit] = []
-    for start in range(0, len(halves), size):
-        batch = [rows.problem(half) for half in halves[start : start + size]]
-        fits += rows.path(batch).fit([C] * len(batch), likely)
-    return fits
 
 
 def _paired(sets: Sequence[Int[np.ndarray, " _"]]) -> list[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:

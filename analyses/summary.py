@@ -3,17 +3,17 @@
 The one idea: numbers only, with NaN as null, keys that do not change within a schema
 version, and null under the keys of what a command did not look at.
 E = {"estimate", "low", "high", "n"} is a 95 % interval by question. What is said about
-probes is in `analyses.summary_probe`.
+probes is in `analyses.summary_probe`, about evidence in `analyses.summary_evidence`.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from analyses.evidence_results import DriftTest, Evidence
 from analyses.results import (
     Alignment,
     DriftResult,
@@ -25,9 +25,10 @@ from analyses.results import (
     TransferResult,
     WeightsReport,
 )
+from analyses.summary_evidence import NOT_LOOKED_AT, claims, drift_tests, evidence, ladder, overlap_nulls
 from analyses.summary_probe import estimate, identification
+from analyses.summary_values import SCHEMA, as_json, counted_neurons
 
-SCHEMA = 1
 SPREAD = (0.05, 0.5, 0.95)
 
 
@@ -35,30 +36,33 @@ def summarise(report: OriginReport) -> dict[str, Any]:
     """Everything of the contract but the checkpoints, the database and the files."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "neurons": _neurons(report.layers * report.neurons_per_layer, report.identification.h_neurons.size),
+        "neurons": counted_neurons(report.layers * report.neurons_per_layer, report.identification.h_neurons.size),
         "lineage": _lineage(report.lineage),
         "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),
         "funnel": {f"{row.stage} {row.dataset} {row.split}": asdict(row) for row in report.funnel},
         "identification": identification(report.identification, report.neurons_per_layer),
         "base_identification": identification(report.base_identification, report.neurons_per_layer),
-        "transfer": [_transfer(row) for row in report.transfer],
-        "drift": _drift(report.drift),
-        "overlap": asdict(report.overlap),
+        "transfer": [_transfer(row, report.evidence) for row in report.transfer],
+        "drift": _drift(report.drift, report.evidence.drift),
+        "overlap": asdict(report.overlap) | {"nulls": overlap_nulls(report.evidence.overlap)},
+        **evidence(report.evidence),
         "verdict": {
             "transfer": report.verdict_transfer,
             "drift": report.verdict_drift,
             "overlap": report.verdict_overlap,
             "overall": report.overall,
+            "claims": claims(report.evidence.claims),
         },
+        "control": report.control or None,
     }
-    return _as_json(content)
+    return as_json(content)
 
 
 def summarise_weights(report: WeightsReport) -> dict[str, Any]:
     """The same for a run without a forward pass: what needs a model's answers is null."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "neurons": _neurons(report.layers * report.neurons_per_layer, report.h_neurons.size),
+        "neurons": counted_neurons(report.layers * report.neurons_per_layer, report.h_neurons.size),
         "source": report.source or None,
         "lineage": _lineage(report.lineage) if report.lineage else None,
         "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),
@@ -66,26 +70,25 @@ def summarise_weights(report: WeightsReport) -> dict[str, Any]:
         "identification": None,
         "base_identification": None,
         "transfer": None,
-        "drift": _drift(report.drift),
+        "drift": _drift(report.drift, report.drift_tests),
         "spread": _spread(report.neuron_drift),
         "overlap": None,
+        **NOT_LOOKED_AT,
         "verdict": {
             "transfer": None,
             "drift": report.verdict_drift,
             "overlap": None,
             "overall": report.overall,
+            "claims": claims(report.claims) or None,
         },
+        "control": None,
     }
-    return _as_json(content)
+    return as_json(content)
 
 
 def summarise_lineage(result: LineageResult) -> dict[str, Any]:
     """How two checkpoints are related, with the evidence."""
-    return _as_json({"schema": SCHEMA, "lineage": _lineage(result)})
-
-
-def _neurons(total: int, h: int) -> dict[str, Any]:
-    return {"total": total, "h": h, "per_mille": 1000 * h / total}
+    return as_json({"schema": SCHEMA, "lineage": _lineage(result)})
 
 
 def _lineage(result: LineageResult) -> dict[str, Any]:
@@ -115,20 +118,25 @@ def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
     return float(known.min()) if known.size else None
 
 
-def _transfer(row: TransferResult) -> dict[str, Any]:
+def _transfer(row: TransferResult, found: Evidence) -> dict[str, Any]:
     return {
         "dataset": row.dataset,
         "auroc": estimate(row.auroc),
         "n_faithful": row.n_faithful,
         "n_hallucinated": row.n_hallucinated,
         "baselines": {name: _null(null) for name, null in row.baselines.items()},
+        "ladder": ladder(found.ladder, row.dataset),
+        "p_value": row.p_value,
+        "p_holm": row.p_holm,
+        "p_chance": row.p_chance,
+        "decided_by": row.decided_by or None,
         "verdict": row.verdict,
         "reason": row.reason,
     }
 
 
-def _drift(drift: DriftResult) -> dict[str, Any]:
-    return asdict(drift) | {"matched_null": _null(drift.matched_null)}
+def _drift(drift: DriftResult, tests: Sequence[DriftTest]) -> dict[str, Any]:
+    return asdict(drift) | {"matched_null": _null(drift.matched_null), "tests": drift_tests(tests)}
 
 
 def _spread(drift: NeuronDrift) -> dict[str, dict[str, float]]:
@@ -147,19 +155,3 @@ def _null(null: NullDistribution | None) -> dict[str, Any] | None:
     if null is None:
         return None
     return {key: value for key, value in asdict(null).items() if key != "draws"} | {"n_draws": len(null.draws)}
-
-
-def _as_json(content: dict[str, Any]) -> dict[str, Any]:
-    finite: dict[str, Any] = _finite(content)
-    return finite
-
-
-def _finite(value: Any) -> Any:
-    """The same with every NaN and infinity as None, which is what JSON can say."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

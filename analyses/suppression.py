@@ -1,4 +1,4 @@
-"""How well a model still answers with a set of its neurons silent: the paper's second criterion for C.
+"""How well a model still answers with a set of its neurons silent or amplified: the paper's second criterion for C.
 
 The one idea: every set is asked the same validation questions, one greedy answer each, and judged on the
 same answer span by the same rule as everywhere, so two sets differ by their neurons and by nothing else.
@@ -62,6 +62,35 @@ def suppressed_accuracies(
 ) -> Float64[np.ndarray, " sets"]:
     """Accuracy of a model on validation questions while all neurons of a set are multiplied by 0, set by set.
 
+    Every argument is that of `right_answers`, which is called with a factor of 0.
+
+    Returns:
+        Share of right answers, in [0, 1], one per set in the given order.
+
+    Raises:
+        SplitError, QuestionError, InputError, CaptureError, StoreError: See `right_answers`.
+
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
+    """
+    found = right_answers(
+        stage, checkpoint, load, pool, settings, neuron_sets, SUPPRESSED, workspace, progress,
+    )  # fmt: skip
+    return np.asarray(found.mean(axis=1), dtype=np.float64)
+
+
+def right_answers(
+    stage: Stage,
+    checkpoint: Checkpoint,
+    load: Callable[[], LoadedModel],
+    pool: Pool,
+    settings: CollectionSettings,
+    neuron_sets: Sequence[Int[np.ndarray, " _"]],
+    alpha: float,
+    workspace: Workspace,
+    progress: Progress,
+) -> Bool[np.ndarray, "sets questions"]:
+    """Which validation questions a model answers right while all neurons of a set are multiplied by alpha, set by set.
+
     An answer that is wrong, a refusal or empty counts as not right.
 
     Args:
@@ -71,42 +100,44 @@ def suppressed_accuracies(
         pool: From `suppression_questions`.
         settings: How the checkpoint is asked; its sampling gives way to greedy decoding.
         neuron_sets: Flat ids (layer * d_m + index), distinct within a set. Sets of the same neurons, in whatever
-            order, are asked once; the empty set gives the accuracy of the model as it is.
+            order, are asked once; the empty set gives the model as it is, whatever alpha.
+        alpha: Factor, dimensionless, >= 0.
         workspace: Where finished sets are remembered.
         progress: Told after every batch.
 
     Returns:
-        Share of right answers, in [0, 1], one per set in the given order.
+        One row per set in the given order, one column per question in the order of the pool.
 
     Raises:
         SplitError: A training or test question is among those to ask.
         QuestionError: There is none to ask.
-        InputError: A set names a neuron twice, or one that the model does not have.
+        InputError: A set names a neuron twice, or one that the model does not have; or alpha is no factor.
         CaptureError: The neurons of some layer could not be reached.
         StoreError: What a set gave cannot be written.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
     """
     _check_questions(pool)
     greedy = _greedy(settings, len(pool.entries))
     ordered = [np.sort(ids).astype(np.int64) for ids in neuron_sets]
     distinct = {ids.tobytes(): ids for ids in ordered}
+    doing, done_to = ("suppress", "silent") if alpha == SUPPRESSED else ("scale", f"scaled by {alpha:g}")
 
-    def accuracy(number: int, ids: np.ndarray) -> float:
+    def judged(number: int, ids: np.ndarray) -> np.ndarray:
         def asked(done: int) -> None:
             all_done, total = (count * len(pool.entries) for count in (number, len(distinct)))
-            note = f"set {number + 1} of {len(distinct)}, {ids.size} neurons silent"
-            progress.step(f"suppress {stage} {pool.questions.name}", all_done + done, total, note)
+            note = f"set {number + 1} of {len(distinct)}, {ids.size} neurons {done_to}"
+            progress.step(f"{doing} {stage} {pool.questions.name}", all_done + done, total, note)
 
-        task = _suppressed_task(make_task(stage, checkpoint, pool, greedy), ids)
-        compute = partial(answered_right, load, pool, greedy, ids, asked)
+        # one name for all factors: what was kept under it before there was a choice is found again
+        task = scaled_task(make_task(stage, checkpoint, pool, greedy), ids, alpha, "answers with neurons suppressed")
+        compute = partial(answered_right, load, pool, greedy, ids, alpha, asked)
         # kept without responses: it is computed from the questions, which the key covers
         right = remembered(compute, (), workspace.captures, task.key, workspace.capture_log(task))
         asked(len(pool.entries))
-        return float(right.mean())
+        return right
 
-    found = {name: accuracy(number, ids) for number, (name, ids) in enumerate(distinct.items())}
-    return np.array([found[ids.tobytes()] for ids in ordered], dtype=np.float64)
+    found = {name: judged(number, ids) for number, (name, ids) in enumerate(distinct.items())}
+    rows = [found[ids.tobytes()] for ids in ordered]
+    return np.array(rows, dtype=bool).reshape(len(rows), len(pool.entries))
 
 
 def answered_right(
@@ -114,19 +145,21 @@ def answered_right(
     pool: Pool,
     settings: CollectionSettings,
     ids: Int[np.ndarray, " k"],
+    alpha: float,
     asked: Callable[[int], None],
 ) -> Bool[np.ndarray, " questions"]:
-    """Which questions of a pool a model answers right, one answer each, with some of its neurons silent.
+    """Which questions of a pool a model answers right, one answer each, with some of its neurons scaled.
 
     Args:
         load: Gives the model.
         pool: Questions.
         settings: How to ask.
         ids: Flat ids (layer * d_m + index), distinct; may be empty.
+        alpha: Factor on them, dimensionless, >= 0.
         asked: Told after every batch how many questions are done.
 
     Raises:
-        InputError: The ids are not distinct neurons of the model.
+        InputError: The ids are not distinct neurons of the model, or alpha is no factor.
         CaptureError: The neurons of some layer could not be reached.
     """
     protocol = Protocol(
@@ -139,7 +172,7 @@ def answered_right(
         settings.seed,
     )
     loaded = load()
-    with scaled(loaded, ids, SUPPRESSED):
+    with scaled(loaded, ids, alpha):
         answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
     return np.array([answer.n_right == 1 for answer in answers], dtype=bool)
 
@@ -174,18 +207,25 @@ def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
     return replace(settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0)
 
 
-def _suppressed_task(task: Task, ids: Int[np.ndarray, " k"]) -> Task:
-    """The identity of a pool's answers with some neurons silent."""
-    how = {"computed": "answers with neurons suppressed", "neurons": ids.size, "alpha": SUPPRESSED}
+def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str) -> Task:
+    """The identity of something computed with some neurons scaled.
+
+    Args:
+        task: Of the same thing with the model as it is.
+        ids: Flat ids in one fixed order; without any, alpha says nothing and is left out of account.
+        alpha: Factor on them.
+        what: What is computed, in words.
+    """
+    how = {"computed": what, "neurons": ids.size, "alpha": float(alpha) if ids.size else SUPPRESSED}
     settings = {**task.settings, **how, "neurons_sha256": identity_digest(ids.tolist())}
     return replace(task, key=identity_digest([task.key, settings]), settings=settings, n_batches=0)
 
 
 def _check_questions(pool: Pool) -> None:
-    """Refuse to choose anything by training or test questions, or by none.
+    """Refuse to ask training or test questions, or none.
 
     Raises:
-        SplitError, QuestionError: See `suppressed_accuracies`.
+        SplitError, QuestionError: See `right_answers`.
     """
     if not pool.entries:
         raise QuestionError(
@@ -197,7 +237,7 @@ def _check_questions(pool: Pool) -> None:
     if others:
         question, split = others[0]
         raise SplitError(
-            "validation questions only, since C is chosen by their answers",
+            "validation questions only, since what is chosen by their answers must not be tested on them",
             found=f"{len(others)} of {len(pool.entries)} of other splits, such as {question.id!r} of {split}",
             remedy="take the questions from suppression_questions",
         )

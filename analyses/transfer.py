@@ -1,31 +1,46 @@
 """Does the instruct model's probe, weights unchanged, read the base model's own answers?
 
 The one idea: 0.5 is the wrong null. Any handful of neurons carries something about an answer
-(its length, its frequency), so the probe must beat probes on other neurons that were fitted
-on the same instruct rows and carried over the same way.
+(its length, its frequency), and so do its words, so the probe must beat probes on other neurons, and
+classifiers of lengths and texts, that were fitted on the same instruct rows and carried over the same way.
+It is shown only when every one of them is beaten, and after correction for the number of question sets.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 4.1 and 6.3.1 (transfer by AUROC, since magnitudes shift).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets, null_distribution
+from analyses.drift import SIGNIFICANCE
+from analyses.evidence_results import Rung
+from analyses.multiple import holm
 from analyses.refit import ControlProbe, control_scores, fit_controls
 from analyses.results import NullDistribution, TransferResult
 from provenance.features import Features
-from provenance.intervals import Estimate, aurocs
+from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
 from provenance.probe import Probe
 from provenance.records import Verdict
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
+from provenance.resampling import (
+    estimate_of,
+    p_not_above,
+    resampled_aurocs,
+    resampled_column_aurocs,
+    resampled_weights,
+)
 
-CONTROL_DRAWS = 100  # the 95th percentile then has five draws above it
+CONTROL_DRAWS = 200  # the smallest p-value is then 1 / 201, which Holm's correction leaves below 0.05 for ten tests
 # With 10 + 10 answers the standard error of an AUROC near 0.5 is 0.13: only a near-perfect
 # probe (0.76 and more) could be told from chance, and with fewer not even that one reliably.
 MIN_PER_CLASS = 10
 CHANCE = 0.5
+LENGTHS_AND_TEXTS = "lengths_and_texts"
+# Kinds of `Rung` that all have to be beaten, beside chance. What the model's own confidence knows is a claim of its
+# own: neurons that are readable in the base may well be where its confidence comes from.
+DECIDING_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", LENGTHS_AND_TEXTS)
 NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 
@@ -74,6 +89,7 @@ def transfer(
     dataset: str,
     controls: Mapping[ControlKind, Sequence[ControlProbe]],
     *,
+    resamples: int = BOOTSTRAP_DRAWS,
     seed: int = 0,
 ) -> TransferResult:
     """Score the base model's own answers with the instruct probe, and with its controls.
@@ -83,32 +99,125 @@ def transfer(
         base: The base model's own responses with its own labels, balanced.
         dataset: Name of the question set.
         controls: From `refit_controls`, shared between question sets.
+        resamples: Of questions.
         seed: Of the bootstrap.
 
     Returns:
-        `supported`: the 95 % interval lies above 0.5 and above both controls' 95th percentile.
+        `supported`: it beats chance and both kinds of neuron sets, p < 0.05 for each. `decided` goes on from
+        there with the other rungs of the ladder and all question sets.
         `no power`: fewer than 10 questions of a class, or every answer gets the same score.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1. Choice: the nulls, and that the interval's
-    lower end has to clear them.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1. Choice: the nulls.
     """
     positive = base.hallucinated
     scores = probe.scores(base.answer)
-    obstacle = _obstacle(scores, base)
-    estimate = _estimate(scores, positive, base.units, seed)
-    if obstacle or estimate is None:
-        return without_power(dataset, base, obstacle, auroc=estimate)
-    baselines = {kind: _baseline(kind, probes, base, estimate) for kind, probes in controls.items()}
-    verdict, reason = _decide(estimate, baselines)
-    return TransferResult(
-        dataset=dataset,
-        auroc=estimate,
-        n_faithful=int((~positive).sum()),
-        n_hallucinated=int(positive.sum()),
-        baselines={str(kind): null for kind, null in baselines.items()},
-        verdict=verdict,
-        reason=reason,
+    problem = obstacle(scores, base)
+    if positive.all() or not positive.any():
+        return without_power(dataset, base, problem)
+    # The samples of held-out scores and curves, whatever the row order.
+    weights = resampled_weights(base.units, draws=resamples, seed=seed)
+    own = resampled_aurocs(scores[:, None], positive, weights)
+    estimate = estimate_of(own, positive.size)
+    p_chance = p_not_above(own, CHANCE)
+    if problem or p_chance is None:
+        return without_power(dataset, base, problem or "its AUROC is not a number", auroc=estimate)
+    baselines: dict[str, NullDistribution] = {}
+    p_values = {"chance": p_chance}
+    for kind, probes in ((kind, probes) for kind, probes in controls.items() if probes):
+        areas = resampled_column_aurocs(control_scores(probes, base.answer), positive, weights)
+        baselines[kind] = null_distribution(kind, areas[0], estimate.estimate)
+        p_values |= _known(kind, p_not_above(own[:, None] - areas))
+    result = replace(without_power(dataset, base, "", auroc=estimate), baselines=baselines, p_chance=p_chance)
+    return _judged(result, p_values, max(p_values.values()), 1)
+
+
+def decided(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
+    """The verdicts of all question sets together, against everything that has to be beaten.
+
+        p(set) = max(p_chance, p_random, p_layer_matched, p_answer_length, p_question_text, p_answer_text,
+                     p_lengths_and_texts)
+
+    An intersection-union test: that it beats all of them is shown at 5 % when each is beaten at 5 %. Holm's
+    correction over the question sets that have power then makes it 5 % that any set is wrongly said to be
+    supported. What is not tested here: `answer_log_probability` and `all_together` are a claim of their own.
+
+    Args:
+        results: From `transfer`, a question set each.
+        rungs: From `analyses.ladder.ladder`, of the same answers.
+
+    Returns:
+        The results with `p_value`, `p_holm`, `decided_by`, verdict and reason; without power they stay as they are.
+        A baseline that could not be computed does not decide, and the reason names it.
+
+    Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
+    """
+    p_values = {
+        place: _p_values(result, rungs)
+        for place, result in enumerate(results)
+        if result.p_value is not None and result.verdict != "no power"
+    }
+    corrected = holm(np.array([max(found.values()) for found in p_values.values()], dtype=np.float64))
+    after = dict(zip(p_values, corrected.tolist(), strict=True))
+    return tuple(
+        _judged(result, p_values[place], after[place], len(after)) if place in after else result
+        for place, result in enumerate(results)
     )
+
+
+def _p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, float]:
+    """What is known of one question set: chance, and then in the order of `DECIDING_KINDS`."""
+    found = _known("chance", result.p_chance) | _known(result.decided_by, result.p_value)
+    for rung in rungs:
+        if rung.dataset == result.dataset and rung.p_value is not None:
+            found[rung.kind] = max(found.get(rung.kind, 0.0), rung.p_value)
+    return {kind: found[kind] for kind in ("chance", *DECIDING_KINDS) if kind in found}
+
+
+def _known(kind: str, p_value: float | None) -> dict[str, float]:
+    return {} if p_value is None else {kind: p_value}
+
+
+def _judged(result: TransferResult, p_values: Mapping[str, float], p_holm: float, tests: int) -> TransferResult:
+    """One question set with its verdict.
+
+    Args:
+        result: With its AUROC and its neuron sets.
+        p_values: Against everything that could be computed.
+        p_holm: The largest of them after correction.
+        tests: Question sets it was corrected for.
+    """
+    decisive = max(p_values, key=lambda kind: p_values[kind])
+    verdict: Verdict = "supported" if p_holm < SIGNIFICANCE else "not distinguishable"
+    missing = ", ".join(_words(kind) for kind in DECIDING_KINDS if kind not in {**p_values, **result.baselines})
+    found = ", ".join(f"{p:.3g} ({_words(kind)})" for kind, p in p_values.items())
+    sets = f"{tests} question set{'' if tests == 1 else 's'}"
+    parts = [
+        _numbers(result),
+        f"one-sided p: {found}",
+        f"the largest, against {_words(decisive)}, is {p_holm:.3g} after correction for {sets}",
+        *([f"not compared with {missing}"] if missing else []),
+    ]
+    return replace(
+        result,
+        verdict=verdict,
+        reason="; ".join(parts),
+        p_value=p_values[decisive],
+        p_holm=p_holm,
+        decided_by=decisive,
+    )
+
+
+def _words(kind: str) -> str:
+    """A kind as the reason writes it: sets of neurons with a hyphen, since `layer matched` would be read as a verb."""
+    return kind.replace("_", "-" if kind in CONTROL_KINDS else " ")
+
+
+def _numbers(result: TransferResult) -> str:
+    """AUROC with its interval, and what sets of other neurons reach."""
+    area = result.auroc
+    bars = ", ".join(f"{null.p95:.3f} ({_words(kind)})" for kind, null in result.baselines.items())
+    observed = "" if area is None else f"AUROC {area.estimate:.3f} [{area.low:.3f}, {area.high:.3f}]"
+    return f"{observed}; 95th percentile of refitted control sets: {bars}"
 
 
 def without_power(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:
@@ -124,8 +233,13 @@ def without_power(dataset: str, base: Features, reason: str, *, auroc: Estimate 
     )
 
 
-def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
-    """Why nothing could be concluded, whatever the scores; empty when there is no such reason."""
+def obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
+    """Why nothing could be concluded, whatever the scores; empty when there is no such reason.
+
+    Args:
+        scores: The instruct probe's decision values.
+        base: The answers that they are of.
+    """
     # Questions count, not rows: rows of one question are not independent.
     questions = {
         label: len({unit for unit, y in zip(base.units, base.hallucinated, strict=True) if y == wanted})
@@ -139,43 +253,14 @@ def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
     return ""
 
 
-def _estimate(
-    scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"], units: Sequence[str], seed: int
-) -> Estimate | None:
-    """AUROC with its interval by question; None with one class."""
-    if positive.all() or not positive.any():
-        return None
-    weights = resampled_weights(units, seed=seed)  # the samples of held-out scores and curves, whatever the row order
-    return estimate_of(resampled_aurocs(scores[:, None], positive, weights), positive.size)
-
-
-def _baseline(
-    kind: ControlKind, probes: Sequence[ControlProbe], base: Features, observed: Estimate
-) -> NullDistribution:
-    """AUROC of every control probe on the same base answers."""
-    areas = aurocs(control_scores(probes, base.answer), base.hallucinated)
-    return null_distribution(kind, areas, observed.estimate)
-
-
-def _decide(estimate: Estimate, baselines: Mapping[ControlKind, NullDistribution]) -> tuple[Verdict, str]:
-    """The verdict of a test that had power, with the numbers that decided."""
-    bars = ", ".join(f"{null.p95:.3f} ({kind.replace('_', '-')})" for kind, null in baselines.items())
-    numbers = (
-        f"AUROC {estimate.estimate:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]; "
-        f"95th percentile of refitted control sets: {bars}"
-    )
-    bar = max([CHANCE, *(null.p95 for null in baselines.values())])
-    return ("supported" if estimate.low > bar else "not distinguishable"), numbers
-
-
 def overall_transfer(results: Sequence[TransferResult]) -> Verdict:
     """The transfer verdict over question sets: that of the first one that has power.
 
     Choice: the order is fixed before anything is computed, with the in-domain set (the one the probe was
     identified on) first, and whether a set has power depends on its label counts, not on the outcome. So
-    one test decides, and no correction for several is needed. Taking any supported set would let each
-    further set add a chance of a false claim; a majority would let sets of 20 answers outvote one of
-    1,000. The other sets are reported beside it as they are.
+    one test decides, which is corrected for the others all the same, since each of them is reported with a
+    verdict of its own. Taking any supported set would say where transfer is seen and not where it was looked
+    for; a majority would let sets of 20 answers outvote one of 1,000.
 
     Returns:
         `no power` when no set has any, or none was given.

@@ -2,30 +2,58 @@
 
 The one idea: transfer shows that something can be read from neurons, drift that their
 weights stayed, overlap that a second search ends at the same ones; none of them shows what
-the neurons do, so the strongest words here are "readable in the base model".
+the neurons do, so without an intervention the strongest words are "readable in the base model".
 """
 
-from provenance.records import Verdict
+from collections.abc import Mapping, Sequence
+
+from provenance.records import Stage, Verdict
 
 TRANSFER_WORDS: dict[Verdict, str] = {
-    "supported": "the H-Neurons are readable in the base model (the instruct probe, weights unchanged, beats "
-    "chance and matched neuron sets on the base's own answers)",
-    "not distinguishable": "there is no evidence that the H-Neurons are readable in the base model (the "
-    "instruct probe is not shown to tell its answers apart better than chance and matched neuron sets do)",
+    "supported": "the H-Neurons are readable in the base model (the instruct probe, weights unchanged, beats chance, "
+    "matched neuron sets, answer length and text classifiers on the base's own answers)",
+    "not distinguishable": "there is no evidence that the H-Neurons are readable in the base model (the instruct "
+    "probe is not shown to tell its answers apart better than chance, matched neuron sets, answer length and text "
+    "classifiers all do)",
     "no power": "whether the H-Neurons are readable in the base model could not be tested",
 }
+BEYOND_WORDS: dict[Verdict, str] = {
+    "supported": "they add to what length, words and log-probability of the answer say together",
+    "not distinguishable": "they are not shown to add to what length, words and log-probability of the answer say "
+    "together",
+    "no power": "whether they add to what length, words and log-probability of the answer say could not be tested",
+}
+LABEL_WORDS: dict[Verdict, str] = {
+    "supported": "where the two models' labels differ, the score follows the base's own",
+    "not distinguishable": "where the two models' labels differ, the score is not shown to follow the base's own",
+    "no power": "whose labels the score follows where the two models' differ could not be tested",
+}
 DRIFT_WORDS: dict[Verdict, str] = {
-    "supported": "tuning changed their weights less than those of other neurons in the same layers",
-    "not distinguishable": "tuning is not shown to have changed their weights less than those of other neurons in "
-    "the same layers",
+    "supported": "tuning changed their weights less than those of neurons of the same {like}",
+    "not distinguishable": "tuning is not shown to have changed their weights less than those of neurons of the same "
+    "{like}",
     "no power": "whether their weights are unusually stable could not be tested",
 }
 OVERLAP_WORDS: dict[Verdict, str] = {
-    "supported": "an independent search in the base finds more of the same neurons than chance",
+    "supported": "an independent search in the base finds more of the same neurons than chance, than neurons like "
+    "them, and than the same search does with shuffled labels",
     "not distinguishable": "an independent search in the base is not shown to find more of the same neurons than "
-    "chance",
+    "chance, than neurons like them, and than the same search does with shuffled labels",
     "no power": "the overlap with an independent search in the base could not be tested",
 }
+FUNCTION_WORDS: dict[Verdict, str] = {
+    "supported": "in {model} scaling them changes how probable hallucinated answers are beside faithful ones, in the "
+    "expected direction and more than scaling random or layer-matched neurons does",
+    "not distinguishable": "in {model} scaling them is not shown to change how probable hallucinated answers are "
+    "beside faithful ones, in the expected direction and more than scaling random or layer-matched neurons does",
+    "no power": "what they do in {model} could not be tested",
+}
+LIKE_WORDS = {
+    "layer": "layers",
+    "layer_norm": "layers and weight norms (their activity is not known)",
+    "layer_norm_activity": "layers, norms and activity",
+}
+MODEL_WORDS: dict[Stage, str] = {"base": "the base", "instruct": "the instruct model"}
 # Where indices name different neurons, the H-Neurons themselves were never looked at in the base.
 POSITION_WORDS: dict[Verdict, str] = {
     "supported": "a probe at the same positions separates the base's answers, but other neurons sit there",
@@ -34,44 +62,75 @@ POSITION_WORDS: dict[Verdict, str] = {
 }
 
 
-def overall_sentence(relation: str, problem: str, transfer: Verdict, drift: Verdict, overlap: Verdict) -> str:
+def drift_words(verdict: Verdict, matching: str) -> str:
+    """What the drift of the H-Neurons' weights showed, and beside which others; what was not matched on is said."""
+    return DRIFT_WORDS[verdict].format(like=LIKE_WORDS[matching])
+
+
+def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] = ()) -> str:
+    """What scaling the H-Neurons of one model showed.
+
+    Args:
+        stage: The model.
+        verdict: How well the claim stands.
+        reversed_at: Factors at which the effect was as clear in the direction opposite to the claim's.
+    """
+    words = FUNCTION_WORDS[verdict].format(model=MODEL_WORDS[stage])
+    if not reversed_at:
+        return words
+    factors = " and ".join(f"{alpha:g}" for alpha in reversed_at)
+    return f"{words} (scaled by {factors} they moved the other way, farther than those)"
+
+
+def overall_sentence(
+    relation: str, problem: str, claims: Mapping[str, Verdict], matching: str = "layer_norm_activity"
+) -> str:
     """What one comparison shows, in one sentence.
 
     Args:
         relation: Lineage verdict.
         problem: Why neurons of the two cannot be put side by side, which then leads the sentence; or empty.
-        transfer: Over the question sets, by `analyses.transfer.overall_transfer`.
-        drift: Of the H-Neurons' weights against neurons of the same layers.
-        overlap: Of independent searches in both checkpoints.
+        claims: Verdict of each claim by its name; `function_base` and `function_instruct` only where neurons were
+            scaled.
+        matching: The finest likeness that drift was held against, a `Matching`.
 
     Returns:
-        Plain text that ends with a full stop; never claims that a neuron does something.
+        Plain text that ends with a full stop; never claims that a neuron does something that it was not seen to do.
     """
+    transfer, drift, overlap = claims["transfer"], claims["drift"], claims["overlap"]
     if problem:
         start = "Nothing can be said about where the H-Neurons come from"
         return f"{start}: {problem}; {POSITION_WORDS[transfer]}."
-    findings = f"{TRANSFER_WORDS[transfer]}; {DRIFT_WORDS[drift]}; {OVERLAP_WORDS[overlap]}"
+    parts = [TRANSFER_WORDS[transfer]]
+    if transfer == "supported":  # what adds to other readings has to be a reading first
+        parts.append(BEYOND_WORDS[claims["beyond_confidence"]])
+    parts += [drift_words(drift, matching), OVERLAP_WORDS[overlap]]
+    stages: tuple[Stage, ...] = ("instruct", "base")
+    parts += [function_words(stage, claims[f"function_{stage}"]) for stage in stages if f"function_{stage}" in claims]
+    findings = "; ".join(parts)
     if relation == "same model":
         return f"The two checkpoints are the same model, so nothing here is about tuning: {findings}."
     if (transfer, drift, overlap) == ("no power",) * 3:
         return f"This comparison had no power to decide anything: {findings}."
     caveat = "; readable does not mean functional, since no base neuron was intervened on"
-    return findings[0].upper() + findings[1:] + (caveat if transfer == "supported" else "") + "."
+    said = transfer == "supported" and "function_base" not in claims
+    return findings[0].upper() + findings[1:] + (caveat if said else "") + "."
 
 
-def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict) -> str:
+def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict, matching: str = "layer_norm") -> str:
     """What the weights alone show, in one sentence.
 
     Args:
         relation: Lineage verdict; None where that was not asked.
         problem: Why neurons of the two cannot be put side by side; or empty.
         k: Neurons that were asked about.
-        drift: Their weights against neurons of the same layers.
+        drift: Their weights against neurons like them.
+        matching: The finest likeness that they were held against, a `Matching`.
     """
     if problem:
         return f"Nothing can be said about how far the neurons moved: {problem}."
     start = "Neurons were compared by position"
     if relation:
         start = f"Lineage by the weights: {relation}"
-    asked = f"of the listed H-Neurons (k = {k}): {DRIFT_WORDS[drift]}" if k else "no neuron list was given"
+    asked = f"of the listed H-Neurons (k = {k}): {drift_words(drift, matching)}" if k else "no neuron list was given"
     return f"{start}; {asked}; no forward pass was run, so nothing is said about what the neurons do."

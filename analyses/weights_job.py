@@ -88,8 +88,11 @@ class WeightsJob:
         if listed is None:
             nothing = np.empty(0, dtype=np.int64)
             return weights_report(related, measured, pair.base, pair.instruct, nothing, None, "", self.seed)
-        source, weights = listed.source, None
+        source, weights, faithful = listed.source, None, np.empty(0, dtype=np.int64)
         if listed.weights is not None:
+            faithful = np.sort(listed.ids[listed.weights < 0])
             weights = listed.weights[listed.weights > 0]
             source = f"{source} ({weights.size} of {listed.ids.size} neurons, those of positive weight)"
-        return weights_report(related, measured, pair.base, pair.instruct, listed.h_ids, weights, source, self.seed)
+        return weights_report(
+            related, measured, pair.base, pair.instruct, listed.h_ids, weights, source, self.seed, faithful=faithful
+        )

@@ -3,31 +3,16 @@
 The one idea: a figure shows what a query returns and nothing else, so every number in
 it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
 have in common. `:run` is the newest finished run that has rows of the query's subject unless
-another is given. The SQL about weights is in `db.named_weights`, that about probes in `db.named_probe`.
+another is given. The SQL about weights is in `db.named_weights`, that about probes in `db.named_probe`, and
+the queries about what conclusions are held against are in `db.named_evidence`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from db import named_probe as probe_sql
 from db import named_weights as sql
-
-
-@dataclass(frozen=True)
-class Query:
-    """SQL with a name."""
-
-    name: str
-    """As given to `provenance query`."""
-    summary: str
-    """What one row of it is, in one line."""
-    sql: str
-    """Text with `:name` parameters."""
-    defaults: Mapping[str, int | str] = field(default_factory=dict)
-    """Values of parameters that were not given; `run` is filled in by itself."""
-    subject: str = ""
-    """Table in which every run that looked into this has a row; empty: any finished run will do."""
-
+from db.named_evidence import EVIDENCE_QUERIES
+from db.query import Query
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
@@ -73,7 +58,7 @@ SELECT t.dataset, t.auroc, t.auroc_low, t.auroc_high, t.n_faithful, t.n_hallucin
        r.p_value AS random_p, r.draws AS random_draws,
        m.mean AS matched_mean, m.low AS matched_low, m.high AS matched_high, m.p95 AS matched_p95,
        m.p_value AS matched_p, m.draws AS matched_draws,
-       t.verdict, t.reason
+       t.verdict, t.reason, t.p_value, t.p_holm, t.decided_by, t.p_chance
 FROM transfer t
 LEFT JOIN null_summary r ON r.run_id = t.run_id AND r.claim = 'transfer' AND r.dataset = t.dataset
      AND r.kind = 'random'
@@ -241,6 +226,7 @@ _ALL = (
         {"limit": 50},
         subject="run_task",
     ),
+    *EVIDENCE_QUERIES,
     Query("neuron-sets", "one imported neuron set", probe_sql.NEURON_SETS),
     Query("neuron-set-members", "one neuron of an imported set, largest weight first", probe_sql.NEURON_SET_MEMBERS),
 )

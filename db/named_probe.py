@@ -101,7 +101,7 @@ ORDER BY o.stage DESC, COUNT(*) DESC, MAX(o.selection_frequency) DESC, o.cluster
 
 OVERLAP = """
 SELECT k_base, k_instruct, shared, expected, jaccard, ceiling_base, ceiling_instruct, p_hypergeometric, p_zero,
-       verdict, reason
+       verdict, reason, ratio_base, ratio_instruct, cluster_jaccard, rank_biased
 FROM overlap WHERE run_id = :run
 """
 

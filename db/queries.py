@@ -17,16 +17,20 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 from db import migrate
 from db.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
 from db.digests import verify
-from db.named import QUERIES, Query
+from db.named import QUERIES
+from db.query import Query
 from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
 
+# A negative control is a run that must find nothing: whoever wants to see it names it.
 _NEWEST = """
-SELECT r.id FROM run r WHERE r.content_digest IS NOT NULL {looked}
-ORDER BY r.finished_utc DESC, r.id DESC LIMIT 1
+SELECT r.id FROM run r WHERE r.content_digest IS NOT NULL AND r.command NOT LIKE '%--control%' {looked}
+ORDER BY {first} r.finished_utc DESC, r.id DESC LIMIT 1
 """
 _LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
+# A timeline has a probe and question sets of its own, and would hide those of a comparison.
+_TIMELINES_LAST = "CASE WHEN EXISTS (SELECT 1 FROM trace_point t WHERE t.run_id = r.id) THEN 1 ELSE 0 END,"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o")
 
@@ -74,7 +78,7 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
         source: Database URL, or an engine for reading.
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
         params: Values of parameters; `run` is the newest finished run that looked into the query's subject where it is
-            not given.
+            not given, a comparison before a timeline, and never a negative control.
 
     Raises:
         InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is
@@ -99,10 +103,10 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
 
 
 def newest_run(source: str | Engine) -> int:
-    """The id of the run that finished last.
+    """The id of the run that finished last and is no negative control.
 
     Raises:
-        InputError: No run has finished.
+        InputError: No such run has finished.
     """
     with _reading(source) as connection:
         return _newest(connection)
@@ -184,15 +188,15 @@ def _whole(name: str, value: float | str) -> float | str:
 
 
 def _newest(connection: Connection, subject: str = "") -> int:
-    """The run that finished last, of those with a row in the subject's table where there is one."""
+    """The run that finished last and is no negative control; with a subject, of those with a row in its table."""
     # A lineage run after a comparison would otherwise hide the comparison's transfer.
-    looked = _LOOKED.format(subject=subject) if subject else ""
-    number = connection.execute(text(_NEWEST.format(looked=looked))).scalar_one_or_none()
+    looked, first = (_LOOKED.format(subject=subject), _TIMELINES_LAST) if subject else ("", "")
+    number = connection.execute(text(_NEWEST.format(looked=looked, first=first))).scalar_one_or_none()
     if number is None and subject:
         return _newest(connection)  # an empty table with its columns, as for a run that is named
     if number is None:
         raise InputError(
-            "a finished run",
+            "a finished run that is no negative control",
             found="none in this database",
             remedy="finish a comparison, or name a run (see `runs`)",
         )

@@ -1,7 +1,8 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
 The one idea: one function a table, so that what a row says can be read and tested without a
-database. What a weights-only run has as well is in `db.rows_weights`, and all about probes in `db.rows_probe`.
+database. What a weights-only run has as well is in `db.rows_weights`, all about probes
+in `db.rows_probe`, and what conclusions are held against in `db.rows_evidence`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ import numpy as np
 
 from analyses.results import ActivityTable, Funnel, NullDistribution, OriginReport, TransferResult
 from db import schema
+from db.rows_evidence import evidence_rows
 from db.rows_probe import baseline_draws, interval, probe_rows
 from db.rows_weights import alignment_row, drift_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
 from db.values import Row, columns_as_rows, members, numbers
@@ -31,6 +33,7 @@ def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
         schema.FunnelRow: [funnel_row(i, funnel) for i, funnel in enumerate(report.funnel)],
         schema.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
         schema.ActivitySet: [activity_set_row(table) for table in report.activity],
+        **evidence_rows(report.evidence),
     }
 
 
@@ -59,13 +62,19 @@ def transfer_row(position: int, result: TransferResult) -> Row:
         "n_hallucinated": result.n_hallucinated,
         "verdict": result.verdict,
         "reason": result.reason,
+        **numbers(result, "p_value", "p_holm", "p_chance"),
+        "decided_by": result.decided_by or None,
     }
 
 
 def overlap_row(report: OriginReport) -> Row:
     """The overlap of the two sets."""
     overlap = report.overlap
-    values = numbers(overlap, "jaccard", "expected", "p_hypergeometric", "p_zero", "ceiling_base", "ceiling_instruct")
+    names = (
+        "jaccard", "expected", "p_hypergeometric", "p_zero", "ceiling_base", "ceiling_instruct",
+        "ratio_base", "ratio_instruct", "cluster_jaccard", "rank_biased",
+    )  # fmt: skip
+    values = numbers(overlap, *names)
     counts = {"k_base": overlap.k_base, "k_instruct": overlap.k_instruct, "shared": overlap.shared}
     return {**counts, **values, "verdict": overlap.verdict, "reason": overlap.reason}
 

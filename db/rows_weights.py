@@ -18,6 +18,7 @@ from analyses.results import (
     WeightsReport,
 )
 from db import schema
+from db.rows_evidence import claim_rows, drift_test_rows
 from db.values import Row, columns_as_rows, members, number, numbers, scattered
 
 Rows = dict[type[schema.Base], list[Row]]
@@ -40,6 +41,8 @@ def weights_rows(report: WeightsReport) -> Rows:
         schema.NeuronList: [neuron_list_row(report)],
         schema.ProbeNeuron: listed_neuron_rows(report),
         schema.Drift: [drift_row(report.drift)],
+        schema.DriftTestRow: drift_test_rows(report.drift_tests),
+        **claim_rows(report.claims),
         schema.NullSummary: [null_summary_row("drift", "", null.kind, null) for null in nulls],
         schema.NullDraw: [row for null in nulls for row in null_draw_rows("drift", "", "", null.kind, null.draws)],
         schema.VerdictRow: [

@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from analyses.results import LineageResult, OriginReport, WeightsReport
+from analyses.trace_results import TraceReport
 from db.digests import run_digest
 from db.logs import dataset_id
 from db.rows import neuron_rows, summary_rows
+from db.rows_trace import trace_rows
 from db.rows_weights import lineage_report_rows, weights_neuron_rows, weights_rows
 from db.schema import DERIVED, Base, Checkpoint, Family, Run, RunDataset
 from db.values import Row
@@ -25,10 +27,7 @@ Tables = Iterable[tuple[type[Base], Iterable[Row]]]
 
 def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
     """Replaces a run's derived rows by a comparison's, inside the caller's transaction."""
-    named = [
-        {"name": name, "position": position, "dataset_id": dataset_id(connection, name, digest)}
-        for position, (name, digest) in enumerate(datasets.items())
-    ]
+    named = _named(connection, datasets)
     many = neuron_rows(report, _base_per_layer(connection, run_id))
     _replace(connection, run_id, chain([(RunDataset, named)], summary_rows(report).items(), many))
 
@@ -42,6 +41,18 @@ def write_weights_report(connection: Connection, run_id: int, report: WeightsRep
 def write_lineage(connection: Connection, run_id: int, lineage: LineageResult) -> None:
     """Replaces a run's derived rows by those of a run about lineage alone, inside the caller's transaction."""
     _replace(connection, run_id, lineage_report_rows(lineage).items())
+
+
+def write_trace(connection: Connection, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
+    """Replaces a run's derived rows by those of a timeline, inside the caller's transaction."""
+    _replace(connection, run_id, chain([(RunDataset, _named(connection, datasets))], trace_rows(report).items()))
+
+
+def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:
+    return [
+        {"name": name, "position": position, "dataset_id": dataset_id(connection, name, digest)}
+        for position, (name, digest) in enumerate(datasets.items())
+    ]
 
 
 def _base_per_layer(connection: Connection, run_id: int) -> int:

@@ -4,10 +4,24 @@ The one idea: every row leads back to a run. Inputs (checkpoints, question sets)
 known by content digest and shared between runs; collected work (tasks, responses,
 captures) is keyed by what determines it and shared as well (`db.schema_work`);
 everything derived from them belongs to one run and is replaced as a whole when that
-run is computed again (`db.schema_results`, `db.schema_lineage`).
+run is computed again (`db.schema_results`, `db.schema_lineage`, `db.schema_probe`, `db.schema_evidence`).
 """
 
 from db.base import Base
+from db.schema_evidence import (
+    CellRow,
+    ClaimReason,
+    ClaimRow,
+    DriftTestRow,
+    InterventionRow,
+    LabelAgreementRow,
+    LadderRow,
+    OverlapNullRow,
+    PowerRow,
+    ScaleControlRow,
+    SignAgreementRow,
+    TracePointRow,
+)
 from db.schema_lineage import AlignmentRow, Lineage, LineageConfig, LineageTensor, NeuronList
 from db.schema_neurons import NeuronSetMember, NeuronSetRow
 from db.schema_probe import ProbeBaseline, ProbeCurve, ProbeStability
@@ -50,13 +64,20 @@ __all__ = [
     "AlignmentRow",
     "Base",
     "CaptureRow",
+    "CellRow",
     "Checkpoint",
+    "ClaimReason",
+    "ClaimRow",
     "Dataset",
     "Drift",
+    "DriftTestRow",
     "Family",
     "FunnelDrop",
     "FunnelRow",
     "HeldOutRow",
+    "InterventionRow",
+    "LabelAgreementRow",
+    "LadderRow",
     "Lineage",
     "LineageConfig",
     "LineageTensor",
@@ -67,6 +88,8 @@ __all__ = [
     "NullDraw",
     "NullSummary",
     "Overlap",
+    "OverlapNullRow",
+    "PowerRow",
     "Probe",
     "ProbeBaseline",
     "ProbeCurve",
@@ -78,18 +101,22 @@ __all__ = [
     "Run",
     "RunDataset",
     "RunTask",
+    "ScaleControlRow",
+    "SignAgreementRow",
     "TaskRow",
+    "TracePointRow",
     "Transfer",
     "VerdictRow",
 ]
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema this release can read or upgrade, oldest first."""
 HEAD = REVISIONS[-1]
 
 DERIVED: tuple[type[Base], ...] = (
     RunDataset, Probe, ProbePath, ProbeCurve, ProbeBaseline, ProbeStability, ProbeNeuron, Neuron, Activity,
     ActivitySet, HeldOutRow, Transfer, Drift, Overlap, Lineage, LineageTensor, LineageConfig, AlignmentRow, NeuronList,
-    NullSummary, NullDraw, VerdictRow, FunnelRow, FunnelDrop,
+    NullSummary, NullDraw, VerdictRow, FunnelRow, FunnelDrop, LadderRow, CellRow, LabelAgreementRow, ScaleControlRow,
+    SignAgreementRow, DriftTestRow, OverlapNullRow, PowerRow, InterventionRow, ClaimRow, ClaimReason, TracePointRow,
 )  # fmt: skip
 """Tables whose rows belong to one run and are written together."""

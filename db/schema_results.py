@@ -176,6 +176,10 @@ class Transfer(Base):
     n_hallucinated: Mapped[int]
     verdict: Mapped[str]
     reason: Mapped[str]
+    p_value: Mapped[float | None] = mapped_column(info=since("0004"))  # against what it beats least clearly
+    p_holm: Mapped[float | None] = mapped_column(info=since("0004"))  # over the question sets that have power
+    decided_by: Mapped[str | None] = mapped_column(info=since("0004"))  # chance, or a kind of ladder
+    p_chance: Mapped[float | None] = mapped_column(info=since("0004"))
 
 
 class Drift(Base):
@@ -216,6 +220,10 @@ class Overlap(Base):
         info=since("0003")
     )  # Jaccard of two halves of one model's questions
     ceiling_instruct: Mapped[float | None] = mapped_column(info=since("0003"))
+    ratio_base: Mapped[float | None] = mapped_column(info=since("0004"))  # jaccard over the ceiling
+    ratio_instruct: Mapped[float | None] = mapped_column(info=since("0004"))
+    cluster_jaccard: Mapped[float | None] = mapped_column(info=since("0004"))
+    rank_biased: Mapped[float | None] = mapped_column(info=since("0004"))  # overlap of both lists by probe weight
 
 
 class NullSummary(Base):

@@ -15,10 +15,11 @@ from typing import Literal, Self
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from analyses.results import LineageResult, OriginReport, WeightsReport
+from analyses.trace_results import TraceReport
 from db import migrate
 from db.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from db.logs import CaptureRows, ResponseRows, insert_row, task_id
-from db.save import write_lineage, write_report, write_weights_report
+from db.save import write_lineage, write_report, write_trace, write_weights_report
 from db.schema import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
 from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
@@ -226,6 +227,20 @@ class Store:
         """
         with self._known(run_id) as connection:
             write_lineage(connection, run_id, lineage)
+
+    def save_trace(self, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
+        """The same for a run about a timeline of checkpoints.
+
+        Args:
+            run_id: From `begin_run`.
+            report: The results.
+            datasets: Digest of each question set that the run used, by name.
+
+        Raises:
+            StoreError: A question set was never added, or the database failed.
+        """
+        with self._known(run_id) as connection:
+            write_trace(connection, run_id, report, datasets)
 
     @contextmanager
     def _known(self, run_id: int) -> Iterator[Connection]:

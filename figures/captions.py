@@ -7,6 +7,7 @@ anything else.
 from collections.abc import Mapping
 
 from db.queries import QueryResult
+from figures.evidence_words import drift_power_rows, p_cell, power_rows, power_sentence
 from figures.latex import Table
 from figures.words import (
     Record,
@@ -36,19 +37,26 @@ def caption_4a(parts: Parts) -> list[str]:
         f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
         f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
         "responses.",
-        "Points: AUROC with its 95 % bootstrap interval by question; filled where the interval lies above 0.5 and",
-        f"above the 95th percentile of both nulls. Bands: the middle 95 % of refits on {weights} random neurons",
+        f"Points: AUROC with its 95 % bootstrap interval by question; filled where {_filled(rows)}.",
+        f"Bands: the middle 95 % of refits on {weights} random neurons",
         "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
         list_words(parts),
     ]
     return [
         " ".join(part for part in lede if part),
-        *(_transfer_words(row) for row in rows),
+        *(_transfer_words(row, parts) for row in rows),
         f"Drawn from {source(parts)}.",
     ]
 
 
-def _transfer_words(row: Record) -> str:
+def _filled(rows: list[Record]) -> str:
+    """What a verdict of `supported` asks for; less in runs of older versions, which stored no p."""
+    if any(row.get("p_value") is not None for row in rows):
+        return "it beats chance, both nulls, answer length and texts after Holm’s correction over question sets"
+    return "the interval lies above 0.5 and above the 95th percentile of both nulls"
+
+
+def _transfer_words(row: Record, parts: Parts) -> str:
     if not has_power(row):
         return f"{row['dataset']}: {power_words(row)}."
     n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
@@ -58,7 +66,10 @@ def _transfer_words(row: Record) -> str:
         for name, prefix in (("random", "random"), ("layer-matched", "matched"))
         if row[f"{prefix}_mean"] is not None
     ]
-    return "; ".join([*words, verdict_words("transfer", row["verdict"])]) + "."
+    if row.get("p_holm") is not None:
+        words.append(f"largest p {p_cell(row['p_value'])}, after Holm’s correction {p_cell(row['p_holm'])}")
+    said = "; ".join([*words, verdict_words("transfer", row["verdict"])]) + "."
+    return f"{said} {power_sentence(power_rows(parts.get('power'), 'transfer', row['dataset']))}".rstrip()
 
 
 def table_4a(parts: Parts) -> Table:
@@ -101,6 +112,7 @@ def caption_4b(parts: Parts) -> list[str]:
     words = [
         " ".join(part for part in lede if part),
         _drift_words(drift),
+        power_sentence(drift_power_rows(parts.get("power"))),
         _unranked_words(parts),
         f"Drawn from {source(parts)}.",
     ]

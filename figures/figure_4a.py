@@ -98,10 +98,10 @@ def _name(axes: Axes, position: int, row: Record) -> None:
     )  # fmt: skip
 
 
-def wrapped(name: str) -> list[str]:
+def wrapped(name: str, line: int = NAME_CHARACTERS) -> list[str]:
     """A name in at most two lines; capitals and full-width letters take the room of more than one."""
     wide = sum(2.0 if unicodedata.east_asian_width(c) in "WF" else 1.5 if c.isupper() else 1.0 for c in name)
-    characters = int(NAME_CHARACTERS * len(name) / max(wide, 1.0))
+    characters = int(line * len(name) / max(wide, 1.0))
     return textwrap.wrap(name, max(characters, 1), max_lines=NAME_LINES, placeholder="…")
 
 

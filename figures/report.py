@@ -14,16 +14,19 @@ from markupsafe import Markup
 
 from db.queries import newest_run, run_query
 from figures import style
+from figures.evidence_words import claim_table
 from figures.gallery import Drawn, drawn, image
 from figures.sections import sections
 from figures.tables import Results, claim_rows
-from figures.words import MARKS, TITLES, Record, first, list_words, run_kind
+from figures.trajectory_words import trace_sentence
+from figures.words import MARKS, TITLES, Record, control_words, first, list_words, run_kind
 from provenance.files import write_whole
 
 QUERIES = (
     "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
-    "baselines", "probe-path", "stability", "stable-neurons", "clusters",
+    "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
+    "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
 )  # fmt: skip
 FILE_NAME = "report.html"
 
@@ -60,11 +63,14 @@ def report_html(url: str, run: int | None = None) -> str:
         run=about,
         kind=kind,
         title=TITLES[kind].format(base=about["base"], instruct=about["instruct"]),
+        control=control_words(about),
         scope=list_words(results),
         source=first(results["neuron-list"]).get("source", ""),
         lineage=bool(results["lineage"].rows),
         overall=_overall(results),
         claims=claim_rows(results),
+        graded=claim_table(results),
+        intervened=bool(results["interventions"].rows),
         marks=MARKS,
         figures=[_inline(number, figure) for number, figure in enumerate(figures)],
         tables=sections(results),
@@ -73,7 +79,8 @@ def report_html(url: str, run: int | None = None) -> str:
 
 
 def _overall(results: Results) -> str:
-    return next((row["words"] for row in results["verdicts"].records() if row["claim"] == "overall"), "")
+    stored = next((row["words"] for row in results["verdicts"].records() if row["claim"] == "overall"), "")
+    return stored or (trace_sentence(results) if results["trace"].rows else "")
 
 
 def _inline(number: int, figure: Drawn) -> Record:

@@ -16,21 +16,35 @@ from figures.tables import (
     overlap,
     transfer,
 )
+from figures.tables_evidence import (
+    agreement,
+    cells,
+    drift_tests,
+    intervention,
+    kept,
+    ladder,
+    overlap_nulls,
+    power,
+    scales,
+    trace,
+)
 from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
 from figures.tables_weights import by_kind, config, layers, lineage, mapping
 from figures.words import RunKind, run_kind
 
 Section = Callable[[Results], ReportTable | None]
 
-EVIDENCE: Sequence[Section] = (lineage, by_kind, config)
+WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
-        transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters, *EVIDENCE,
-        mapping, layers, funnel, h_neurons, datasets,
+        ladder, cells, agreement, scales, drift_tests, overlap_nulls, power, intervention, transfer, drift, overlap,
+        identification, baselines, path, stability, stable_neurons, clusters, *WEIGHTS, mapping, layers, funnel,
+        h_neurons, datasets,
     ),
-    "listed": (drift, mapping, h_neurons, layers, *EVIDENCE),
-    "drift": (drift, layers, *EVIDENCE),
-    "lineage": EVIDENCE,
+    "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS),
+    "drift": (drift, layers, *WEIGHTS),
+    "lineage": WEIGHTS,
+    "trace": (trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets),
 }  # fmt: skip
 """In the order of the report."""
 

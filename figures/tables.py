@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from db.queries import QueryResult
+from figures.evidence_words import drift_power_rows, p_cell, power_rows, power_sentence
 from figures.words import (
     CLAIMS,
     MARKS,
@@ -23,9 +24,16 @@ from figures.words import (
     run_kind,
     verdict_words,
 )
+from provenance.probe_words import baseline_words
 
 Results = Mapping[str, QueryResult]
 H_NEURONS_SHOWN = 100
+_SINCE_EVIDENCE = {
+    "ratio_base": "Jaccard index over that of two halves, base model",
+    "ratio_instruct": "Jaccard index over that of two halves, instruct model",
+    "cluster_jaccard": "Jaccard index over clusters of correlated neurons",
+    "rank_biased": "rank-biased overlap, heaviest weight first (0 to 1)",
+}
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,17 @@ def transfer(results: Results) -> ReportTable:
         "interval by question. Nulls: probes refitted on random and on layer-matched neurons and transferred the same "
         "way; mean and middle 95 % of draws. n: faithful + hallucinated responses."
     )
-    header = ("question set", "verdict", "AUROC", "random neurons", "layer-matched", "n (f + h)")
+    header = ["question set", "verdict", "AUROC", "random neurons", "layer-matched", "n (f + h)"]
+    decided = [row.get("p_value") for row in results["transfer"].records()]
+    if any(value is not None for value in decided):
+        header += ["p", "p (Holm)", "beaten least clearly"]
+        rows = [(*cells, *_decided(row)) for cells, row in zip(rows, results["transfer"].records(), strict=True)]
+        note += " p: the largest against chance, neuron sets, answer length and texts; Holm: over question sets."
     return ReportTable("Backward transfer", note, header, rows, (0, 1))
+
+
+def _decided(row: Record) -> tuple[str, ...]:
+    return p_cell(row["p_value"]), p_cell(row["p_holm"]), baseline_words(row["decided_by"] or "") or NOTHING
 
 
 def drift(results: Results) -> ReportTable:
@@ -100,7 +117,8 @@ def drift(results: Results) -> ReportTable:
     ]
     if run_kind(results) == "drift":
         return ReportTable("Parameter evolution", list_words(results), ("quantity", "value"), cells[-2:])
-    return ReportTable("Parameter evolution", _sentence(row["reason"]), ("quantity", "value"), cells)
+    note = f"{_sentence(row['reason'])} {power_sentence(drift_power_rows(results['power']))}".strip()
+    return ReportTable("Parameter evolution", note, ("quantity", "value"), cells)
 
 
 def overlap(results: Results) -> ReportTable:
@@ -117,10 +135,12 @@ def overlap(results: Results) -> ReportTable:
             for side in ("base", "instruct")
             if row[f"ceiling_{side}"] is not None
         ),
+        *((name, fixed(row[column], 3)) for column, name in _SINCE_EVIDENCE.items() if row.get(column) is not None),
         ("p of this overlap or more (hypergeometric)", compact(row["p_hypergeometric"])),
         ("probability of no overlap by chance", fixed(row["p_zero"], 3)),
     ]
-    return ReportTable("Overlap", _sentence(row["reason"]), ("quantity", "value"), cells)
+    note = f"{_sentence(row['reason'])} {power_sentence(power_rows(results['power'], 'overlap'))}".strip()
+    return ReportTable("Overlap", note, ("quantity", "value"), cells)
 
 
 def funnel(results: Results) -> ReportTable:

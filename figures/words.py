@@ -4,32 +4,42 @@ The one idea: a verdict is worded no stronger than what was measured. A probe th
 works on the base model shows what is readable there, not what the base model uses.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from db.queries import QueryResult
 
 Record = dict[str, Any]
-RunKind = Literal["comparison", "listed", "drift", "lineage"]
-"""With a forward pass; weights only, about a list of neurons or about all; lineage alone."""
+RunKind = Literal["comparison", "listed", "drift", "lineage", "trace"]
+"""With a forward pass; weights only, about a list of neurons or about all; lineage alone; a timeline."""
 
 TITLES: Mapping[RunKind, str] = {
     "comparison": "Were the H-Neurons of {instruct} already in {base}?",
     "listed": "How far did the listed neurons of {instruct} move from {base}?",
     "drift": "How far did the neurons of {instruct} move from {base}?",
     "lineage": "Is {instruct} a descendant of {base}?",
+    "trace": "Since when are the H-Neurons of {instruct} there?",
 }
 
 CLAIMS = {
     "transfer": "Does the probe read the base model?",
+    "beyond_confidence": "Does the probe add to length, texts and log-probability there?",
+    "own_labels": "Does the probe follow the base model’s own labels?",
     "drift": "Did the H-Neurons change less than others?",
     "overlap": "Does the base model have the same H-Neurons?",
+    "function_base": "Do the H-Neurons act on the base model’s answers?",
+    "function_instruct": "Do the H-Neurons act on the instruct model’s answers?",
 }
 
 _VERDICTS = {
     ("transfer", "supported"): "readable in the base model",
-    ("drift", "supported"): "changed less than neurons of the same layers",
+    ("beyond_confidence", "supported"): "adds to what they say together",
+    ("own_labels", "supported"): "follows the base model’s own labels",
+    ("drift", "supported"): "changed less than neurons like them",
     ("overlap", "supported"): "more neurons shared than chance gives",
+    ("function_base", "supported"): "scaling them acts as expected",
+    ("function_instruct", "supported"): "scaling them acts as expected",
 }
 MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
 """A verdict's sign, so that none rests on colour."""
@@ -37,7 +47,9 @@ NOTHING = "–"
 
 
 def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
-    """What a run looked at, from what it stored: its queries `drift` and `neuron-list`."""
+    """What a run looked at, from what it stored: its queries `drift`, `neuron-list` and, if given, `trace`."""
+    if "trace" in results and results["trace"].rows:
+        return "trace"
     if not results["drift"].rows:
         return "lineage"
     given = first(results["neuron-list"])
@@ -79,8 +91,11 @@ def verdict_words(claim: str, verdict: str | None) -> str:
 
 
 def fixed(value: float | None, digits: int = 2) -> str:
-    """A number with a fixed number of decimals."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    """A number with a fixed number of decimals; no sign where these are all zero."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.{digits}f}"
+    return text if float(text) else text.lstrip("-")
 
 
 def compact(value: float | None) -> str:
@@ -130,4 +145,20 @@ def first(result: QueryResult) -> Record:
 def source(parts: Mapping[str, QueryResult]) -> str:
     """The run behind a figure, for comments and metadata."""
     run = first(parts["run"])
-    return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}"
+    control = control_of(run)
+    said = f", a negative control ({control})" if control else ""
+    return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}{said}"
+
+
+def control_of(run: Record) -> str:
+    """Which negative control a run is, by its command; empty for a real comparison."""
+    found = re.search(r"--control[ =](\S+)", str(run.get("command") or ""))
+    return found[1] if found else ""
+
+
+def control_words(run: Record) -> str:
+    """What a reader of a negative control has to know first; empty for a real comparison."""
+    name = control_of(run)
+    if not name:
+        return ""
+    return f"Negative control: {name}. There is nothing to find here: no verdict may be “supported”."

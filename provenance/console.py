@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from provenance.console_evidence import print_evidence
 from provenance.probe_words import GIVEN, baseline_words, rule_words
 
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
@@ -70,9 +71,13 @@ class ConsoleProgress:
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """The result of a comparison as tables that can be read."""
     verdict = summary["verdict"]
+    if summary["control"]:
+        said = f"Negative control ({summary['control']}): there is nothing to find, and no verdict may be `supported`."
+        console.print(f"\n{said}", style="bold", highlight=False, markup=False)
     console.print(f"\n{verdict['overall']}\n", style="bold", highlight=False, markup=False)
     console.print(_facts(summary))
     console.print(_transfer_table(summary))
+    print_evidence(summary, console)
     console.print(_funnel_table(summary))
     print_files(summary, console)
 

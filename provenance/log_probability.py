@@ -1,15 +1,18 @@
 """How probable a model finds an answer: the mean log-probability of its tokens.
 
-The one idea: the model is given the very ids that were sampled, so nothing is tokenised again, and logits
-are computed only where an answer token is predicted. All positions of a batch times a vocabulary of 262,144
-would need more memory than the model; responses with neighbouring answer positions share a batch instead.
+The one idea: the model is given the very ids that were sampled, so nothing is tokenised again, and its head
+is given only the states that predict an answer token: all positions of a batch times a vocabulary of 262,144
+would need more memory and time than the rest of the model. The states are picked in front of the head, so
+what a family does behind it (scaling or capping logits) stays its own business.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from jaxtyping import Float64
+from torch import nn
 
 from provenance.capture import padded
 from provenance.errors import CaptureError, NonFiniteError, PairError
@@ -35,14 +38,15 @@ def answer_log_probability(
         temperature and no truncation of the distribution, whatever the decoding was.
 
     Raises:
-        CaptureError: A response without an answer region, or the model gives logits of other positions.
+        CaptureError: A response without an answer region, or the model does not make its logits by one call of
+            its output embeddings on the states of all tokens.
         PairError: Token ids that the model does not have; the other checkpoint's larger vocabulary.
         NonFiniteError: A token has no finite log-probability; overflow in float16 is the usual cause.
     """
     places = [_answer_positions(response) for response in responses]
     rows = [[*r.prompt_ids, *r.response_ids][: at[-1] + 1] for r, at in zip(responses, places, strict=True)]
     _check_vocabulary(loaded, rows)
-    order = sorted(range(len(rows)), key=lambda row: (places[row][0], places[row][-1]))
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))  # so that little of a batch is padding
     values = np.empty(len(rows))
     for start in range(0, len(rows), batch):
         chosen = order[start : start + batch]
@@ -81,19 +85,61 @@ def _check_vocabulary(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Non
 def _batch_means(loaded: LoadedModel, rows: list[list[int]], places: list[list[int]]) -> list[float]:
     """Mean log-probability of the tokens at given places of each row, from one forward pass."""
     ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
-    kept = sorted({position - 1 for positions in places for position in positions})  # token t is predicted at t - 1
-    column = {position: i for i, position in enumerate(kept)}
-    wanted = torch.tensor(kept, device=loaded.device)
-    logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=wanted).logits
-    if logits.shape[1] != len(kept):
-        raise CaptureError(
-            f"logits of the {len(kept)} positions asked for",
-            found=f"{logits.shape[1]}",
-            remedy="this model's forward pass does not know logits_to_keep; it is not supported",
-        )
+    row = torch.tensor([r for r, positions in enumerate(places) for _ in positions], device=loaded.device)
+    position = torch.tensor([t for positions in places for t in positions], device=loaded.device)
+    with _head_sees(loaded, tuple(ids.shape), row, position - 1):  # token t is predicted at t - 1
+        logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    wanted = ids[row, position]
     means: list[float] = []
-    for row, positions in enumerate(places):
-        own = logits[row, [column[position - 1] for position in positions]]
-        shares = torch.log_softmax(own.float(), dim=-1)  # row by row: a float32 copy of the batch would double it
-        means.append(float(shares.gather(1, ids[row, positions][:, None]).double().mean()))
+    start = 0
+    for positions in places:
+        own = slice(start, start + len(positions))
+        shares = torch.log_softmax(logits[0, own].float(), dim=-1)  # row by row: a float32 copy of all would double it
+        means.append(float(shares.gather(1, wanted[own, None]).double().mean()))
+        start += len(positions)
     return means
+
+
+@contextmanager
+def _head_sees(
+    loaded: LoadedModel, shape: tuple[int, ...], rows: torch.Tensor, positions: torch.Tensor
+) -> Iterator[None]:
+    """Give the model's head the states of some tokens alone, as one sequence of them.
+
+    Args:
+        loaded: The model; its logits are then of shape (1, tokens picked, vocabulary).
+        shape: Of the batch of ids: (rows, tokens).
+        rows: Row of each token.
+        positions: Its position there.
+
+    Raises:
+        CaptureError: At once where the head gets other states than those of all tokens; on leaving the block
+            without another error, where it was not called exactly once.
+    """
+    calls: list[tuple[int, ...]] = []
+
+    def pick(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        states = inputs[0]
+        calls.append(tuple(states.shape))
+        if calls[-1][:-1] != shape:
+            raise _other_head(f"states of shape {calls[-1]} for ids of shape {shape}")
+        return (states[rows, positions][None], *inputs[1:])
+
+    head = loaded.model.get_output_embeddings()
+    if head is None:
+        raise _other_head("no output embeddings")
+    handle = head.register_forward_pre_hook(pick)
+    try:
+        yield
+    finally:
+        handle.remove()
+    if len(calls) != 1:
+        raise _other_head(f"{len(calls)} calls")
+
+
+def _other_head(found: str) -> CaptureError:
+    return CaptureError(
+        "a model that calls its output embeddings once, on the states of all tokens",
+        found=found,
+        remedy="this model's forward pass makes its logits in another way; it is not supported",
+    )

@@ -77,7 +77,7 @@ def load_model(
     transformers_logging.set_verbosity_error()  # what its report of the load would say is an error below
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model, info = _auto_class(config).from_pretrained(
+        model, info = auto_class(config).from_pretrained(
             folder,
             config=config,
             dtype=DTYPES[dtype],
@@ -107,7 +107,7 @@ def load_model(
     return LoadedModel(model.eval().to(device), tokenizer, layout, stop_ids)
 
 
-def _auto_class(config: PreTrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
+def auto_class(config: PreTrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
     """What builds the model: some families with a vision tower (Mistral 3) are no causal models to `transformers`."""
     causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
     auto: type[AutoModelForCausalLM | AutoModelForImageTextToText]

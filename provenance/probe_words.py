@@ -22,6 +22,9 @@ BASELINES: Mapping[str, str] = {
     "question_text": "question text",
     "answer_text": "answer text",
     "answer_log_probability": "answer log-probability",
+    "lengths_and_texts": "length and texts together",
+    "all_together": "length, texts and log-probability together",
+    "chance": "chance",
 }
 """What a probe has to beat, by the name of its kind."""
 

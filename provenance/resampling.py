@@ -1,19 +1,18 @@
 """Bootstrap intervals by question for many scores at once, and for differences between them.
 
 The one idea: a resample of questions is a weight per row, how often the row was drawn, and the area under
-the ROC curve is a sum over pairs of rows. So which row of a pair scores higher is counted once, and every
-resample is a product with the weights. Two scores on the same weights are paired.
+the ROC curve is a sum over pairs of rows. So which row of a pair scores higher is found once, and every
+resample is a sum of the weights. Two scores on the same weights are paired.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 from provenance.intervals import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
 
-PAIRS_PER_BLOCK = 2**22  # 32 MB of float64 pairs at a time
+EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here
 
 
 def resampled_weights(
@@ -52,7 +51,21 @@ def resampled_aurocs(
 
         mean_c  sum_{i in P, j in N} w_i w_j ([s_ic > s_jc] + [s_ic = s_jc] / 2)  /  (sum_P w_i * sum_N w_j)
 
-    The same as `provenance.intervals.auroc` on rows repeated by their weights.
+    Args, returned values and their exactness as for `resampled_column_aurocs`; NaN for all samples where any
+    column has a NaN.
+    """
+    return np.asarray(resampled_column_aurocs(scores, positive, weights).mean(axis=1))
+
+
+def resampled_column_aurocs(
+    scores: Float[np.ndarray, "rows columns"],
+    positive: Bool[np.ndarray, " rows"],
+    weights: Float[np.ndarray, "samples rows"],
+) -> Float[np.ndarray, "samples columns"]:
+    """AUROC of every column of scores in every one of many weighted samples.
+
+    The same as `provenance.intervals.auroc` on rows repeated by their weights. Each column is sorted once; the
+    weight of the negative rows below a positive one is then a running sum, in all samples at the same time.
 
     Args:
         scores: Decision values, at least one column; infinite ones are ranked as such.
@@ -60,31 +73,27 @@ def resampled_aurocs(
         weights: Whole numbers, as from `resampled_weights`.
 
     Returns:
-        Dimensionless, in [0, 1], 0.5 = chance; NaN for a sample with one class only, and for all samples
-        where a score is NaN. Whole-number arithmetic up to the division, so rounding never decides a tie.
+        Dimensionless, in [0, 1], 0.5 = chance; NaN for a sample with one class only, and for a column with a NaN.
+        Whole-number arithmetic up to the division, so rounding never decides a tie: of two columns that rank a
+        sample alike the areas are equal to the last digit.
     """
-    ranks = rankdata(scores, axis=0).astype(np.float32)  # exact below 2^23 rows, and infinities compare
-    upper, lower = ranks[positive], ranks[~positive]
-    w_upper, w_lower = weights[:, positive], weights[:, ~positive]
-    won = np.zeros(len(weights))
-    rows = max(1, PAIRS_PER_BLOCK // max(1, len(lower)))
-    for start in range(0, len(upper), rows):
-        block = slice(start, start + rows)
-        won += ((w_upper[:, block] @ _net_wins(upper[block], lower)) * w_lower).sum(axis=1)
-    pairs = scores.shape[1] * w_upper.sum(axis=1) * w_lower.sum(axis=1)
-    areas = np.full(len(weights), np.nan)
-    np.divide(pairs + won, 2 * pairs, out=areas, where=pairs > 0)
+    pairs = weights[:, positive].sum(axis=1) * weights[:, ~positive].sum(axis=1)
+    kept = np.float32 if 2 * pairs.max(initial=0) < EXACT_IN_FLOAT32 else np.float64
+    w_upper: Float[np.ndarray, "upper samples"] = np.ascontiguousarray(weights[:, positive].T, dtype=kept)
+    w_lower: Float[np.ndarray, "lower samples"] = np.ascontiguousarray(weights[:, ~positive].T, dtype=kept)
+    areas = np.full((len(weights), scores.shape[1]), np.nan)
+    below = np.zeros((len(w_lower) + 1, len(weights)), dtype=kept)
+    for column, values in enumerate(scores.T):
+        if np.isnan(values).any():
+            continue
+        order = np.argsort(values[~positive])
+        for place, row in enumerate(order):  # five times as fast as one cumsum over the first axis
+            np.add(below[place], w_lower[row], out=below[place + 1])
+        lower = values[~positive][order]
+        first, last = (np.searchsorted(lower, values[positive], side) for side in ("left", "right"))
+        won_twice = np.einsum("ps,ps->s", w_upper, below[first] + below[last])
+        np.divide(won_twice, 2 * pairs, out=areas[:, column], where=pairs > 0)
     return areas
-
-
-def _net_wins(
-    upper: Float[np.ndarray, "positives columns"], lower: Float[np.ndarray, "negatives columns"]
-) -> Float[np.ndarray, "positives negatives"]:
-    """For each pair of rows, columns in which the first is higher minus columns in which the second is."""
-    wins = np.zeros((len(upper), len(lower)))
-    for a, b in zip(upper.T, lower.T, strict=True):
-        wins += np.sign(a[:, None] - b[None, :])
-    return wins
 
 
 def resampled_means(
@@ -92,6 +101,43 @@ def resampled_means(
 ) -> Float[np.ndarray, " samples"]:
     """Weighted mean of a value of rows, in each of many samples."""
     return np.asarray(weights @ values / weights.sum(axis=1), dtype=np.float64)
+
+
+def p_not_above(
+    samples: Float[np.ndarray, "samples columns"] | Float[np.ndarray, " samples"], bar: float = 0.0
+) -> float | None:
+    """One-sided bootstrap p-value of a statistic that is claimed to lie above a bar.
+
+        p = (1 + #{b : t_b <= bar}) / (1 + B)
+
+    and where the statistic is against each of K other sets, which stand for all that could have been drawn,
+
+        p = mean over b = 0 ... B of (1 + #{k : t_bk <= bar}) / (1 + K),   b = 0 the rows as they are
+
+    so that both the questions that were asked and the sets that were drawn are random. Neither few resamples
+    nor few sets can give a small p: it is at least 1 / (1 + B), and at least 1 / (1 + K).
+
+    Args:
+        samples: The statistic on the rows as they are, then on every resample; a column for each set. NaN where
+            it is not defined; such samples are left out.
+        bar: What it is claimed to exceed.
+
+    Returns:
+        In (0, 1]; None where the statistic is not defined on the rows as they are, or on no resample.
+
+    Source: Davison and Hinkley 1997, Sec. 4.4; the added one after Phipson and Smyth 2010,
+    doi:10.2202/1544-6115.1585. Choice: the mean over resamples where there are sets.
+    """
+    if not samples.size:
+        return None
+    columns = samples.reshape(len(samples), -1)
+    defined = np.isfinite(columns).all(axis=1)
+    if not defined[0] or not defined[1:].any():
+        return None
+    reached = columns[defined] <= bar
+    if samples.ndim == 1:
+        return float((1 + reached[1:].sum()) / len(reached))
+    return float(((1 + reached.sum(axis=1)) / (1 + columns.shape[1])).mean())
 
 
 def estimate_of(samples: Float[np.ndarray, " samples"], n: int) -> Estimate:

@@ -19,14 +19,22 @@ from provenance.cli import app
 
 COMMANDS = {
     (): {
-        "compare", "lineage", "drift", "plan", "pull", "families", "neurons", "query", "figures", "report", "lab", "db",
+        "compare", "trace", "lineage", "drift", "plan", "pull", "families", "neurons", "query", "figures", "report",
+        "lab", "db",
     },
     ("compare",): {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
         "--batch-size", "--seed",
-        "--json", "--quiet", "--family", "--weights-only", "--neurons", "--stream", "--dry-run",
+        "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
+        "--dry-run",
+    },
+    ("trace",): {
+        "--tuned", "--no-floor", "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class",
+        "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
+        "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
+        "--batch-size", "--seed", "--json", "--quiet",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
@@ -41,8 +49,9 @@ COMMANDS = {
     ("query",): {"--db", "--run", "--format"},
     ("figures",): {"--db", "--out", "--run"},
     ("report",): {"--db", "--out", "--run"},
-    ("lab",): {"build"},
+    ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
+    ("lab", "selftest"): {"--draws", "--db", "--out", "--seed", "--json", "--quiet"},
     ("db",): {"info", "upgrade"},
     ("db", "info"): {"--db"},
     ("db", "upgrade"): {"--db"},
@@ -107,6 +116,11 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "--family", "gema-3-4b"), "gema-3-4b"),
         (("compare", "a/b", "c/d", "--weights-only"), "--weights-only alone"),
         (("compare", "a/b", "c/d", "--stream"), "--stream"),
+        (("compare", "a/b", "c/d", "--other", "e/f"), "--other e/f alone"),
+        (("compare", "a/b", "c/d", "--control", "permuted-index", "--other", "e/f"), "--control permuted-index"),
+        (("compare", "a/b", "c/d", "--control", "unrelated", "--causal"), "--control and --causal"),
+        (("compare", "a/b", "c/d", "--control", "permuted-labels", "--neurons", "x"), "--neurons"),
+        (("compare", "a/b", "c/d", "--control", "unrelated", "--weights-only", "--neurons", "x"), "--weights-only"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--limit", "20"), "--questions or --limit"),
     ],
 )
@@ -328,7 +342,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0003" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0004" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

@@ -50,6 +50,50 @@ def test_inherited_transfers_to_its_base_above_matched_nulls(summaries: dict[str
     assert summaries["inherited"]["verdict"]["transfer"] == "supported"
 
 
+def graded(summary: Summary, name: str) -> dict[str, Any]:
+    """One claim, with its conditions by code."""
+    claim = next(claim for claim in summary["verdict"]["claims"] if claim["claim"] == name)
+    return {**claim, "reasons": {reason["code"]: reason for reason in claim["reasons"]}}
+
+
+def test_every_condition_of_transfer_holds_in_inherited_and_most_fail_in_acquired(
+    summaries: dict[str, Summary],
+) -> None:
+    """The graded verdict tells the families apart, and says by which numbers."""
+    inherited, acquired = (graded(summaries[family], "transfer") for family in FAMILIES)
+    assert inherited["verdict"] == "supported"
+    assert all(reason["holds"] for reason in inherited["reasons"].values())
+    assert acquired["verdict"] == "not distinguishable"
+    failed = {code for code, reason in acquired["reasons"].items() if reason["holds"] is False}
+    assert {"transfer.p.layer_matched", "transfer.p.answer_length", "transfer.p_holm"} <= failed
+    assert acquired["reasons"]["transfer.questions_per_class"]["holds"]  # it had the power
+
+
+def test_nulls_that_know_layers_activity_and_labels_stop_what_weaker_ones_let_by(summaries: dict[str, Summary]) -> None:
+    """By layer alone the drift of inherited, and by any neurons the overlap of acquired, would look like findings."""
+    drift = graded(summaries["inherited"], "drift")
+    assert drift["reasons"]["drift.p.layer"]["holds"]
+    assert not drift["reasons"]["drift.p.layer_norm_activity"]["holds"]
+    assert drift["verdict"] != "supported"
+    overlap = graded(summaries["acquired"], "overlap")
+    assert overlap["reasons"]["overlap.p.hypergeometric"]["holds"]
+    assert not overlap["reasons"]["overlap.p.shuffled_labels"]["holds"]
+    assert overlap["verdict"] != "supported"
+
+
+def test_tuning_and_not_the_text_makes_acquired_readable(summaries: dict[str, Summary]) -> None:
+    """Whoever answered, the tuned model's neurons tell and the base's do not; in inherited both do."""
+    for family in FAMILIES:
+        cells = {(c["activations"], c["answers"], c["prompt"]): c["auroc"] for c in summaries[family]["two_by_two"]}
+        assert len(cells) == 6
+        for (neurons, _, _), area in cells.items():
+            if family == "acquired" and neurons == "base":
+                assert area["low"] < 0.5 + 0.05
+                assert area["estimate"] < 0.6
+            else:
+                assert area["low"] > 0.9
+
+
 def test_acquired_is_readable_after_tuning_and_not_before(summaries: dict[str, Summary]) -> None:
     """The test has power: both classes are there, the instruct probe reads them, the base does not carry it."""
     acquired = summaries["acquired"]

@@ -7,7 +7,7 @@ import direction of the rooms holds.
 
 import typer
 
-from provenance.cli import common, compare, database, hub, lab, neurons, weights
+from provenance.cli import common, compare, database, hub, lab, neurons, selftest, trace, weights
 
 app = typer.Typer(
     cls=common.Reporting,
@@ -24,6 +24,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 app.callback()(common.options)
 for _command in (
     compare.compare,
+    trace.trace,
     weights.lineage,
     weights.drift,
     hub.plan,
@@ -35,6 +36,7 @@ for _command in (
 ):
     app.command()(_command)
 lab_app.command()(lab.build)
+lab_app.command()(selftest.selftest)
 neurons_app.command("import")(neurons.import_neurons)
 neurons_app.command("export")(neurons.export_neurons)
 db_app.command()(database.info)

@@ -5,6 +5,31 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from provenance.cli.asking import (
+    BATCH_SIZE,
+    DEFAULT_BASE_PROMPT,
+    MAX_NEW_TOKENS,
+    PER_CLASS,
+    Attention,
+    BasePrompt,
+    BatchSize,
+    CapturedDtype,
+    Device,
+    Dtype,
+    FreeIntercept,
+    InstructPrompt,
+    InstructTemplate,
+    Limit,
+    MaxNewTokens,
+    ProbeDesign,
+    Questions,
+    Samples,
+    Select,
+    Strength,
+    TestPerClass,
+    TrainPerClass,
+    check_choice,
+)
 from provenance.cli.common import (
     DEFAULT_DATABASE,
     DEFAULT_OUT,
@@ -27,75 +52,67 @@ from provenance.cli.weights import Neurons, compare_weights
 from provenance.console import ConsoleProgress, print_summary
 from provenance.errors import InputError
 from provenance.files import writable_folder
-from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT
+from provenance.prompts import INSTRUCT_PROMPT
 from provenance.records import SAMPLES_PER_QUESTION
 
 if TYPE_CHECKING:
     from analyses.job import Job
+    from analyses.negative import Control
+    from analyses.sides import Side
+    from provenance.neuron_files import NeuronSet
+    from provenance.questions import QuestionSet
 
 
 def compare(
     base: Base = None,
     instruct: Instruct = None,
     family: FamilyName = None,
-    questions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--questions",
-            metavar="NAME|FILE",
-            help="Question set; repeat it. The first one finds and tests the H-Neurons, all of them test transfer. "
-            "Lab families bring their own.",
-        ),
-    ] = None,
+    questions: Questions = None,
     db: Database = DEFAULT_DATABASE,
     out: Out = DEFAULT_OUT,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=10, metavar="N", help="Use N questions of each set.")
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(min=1, help="Samples a training question; it is kept when all agree.")
-    ] = SAMPLES_PER_QUESTION,
-    train_per_class: Annotated[
-        int, typer.Option(min=1, help="Consistent training responses wanted of each class.")
-    ] = 1000,
-    test_per_class: Annotated[int, typer.Option(min=1, help="Test responses wanted of each class.")] = 1000,
-    base_prompt: Annotated[
-        str, typer.Option(help="Prompt of the base model, with {question}; \\n is a line break.")
-    ] = BASE_PROMPT.replace("\n", "\\n"),
-    instruct_prompt: Annotated[
-        str, typer.Option(help="User message to the instruct model, with {question}.")
-    ] = INSTRUCT_PROMPT,
-    instruct_template: Annotated[
-        Literal["chat", "none"], typer.Option(help="Put the instruct prompt into the chat template, or not.")
-    ] = "chat",
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Where a response is cut off.")] = 32,
-    design: Annotated[Literal["3-vs-1", "1-vs-1"], typer.Option(help="Rows of the probe.")] = "3-vs-1",
-    free_intercept: Annotated[
-        bool, typer.Option("--free-intercept", help="Leave |b| out of the probe's penalty.")
-    ] = False,
-    select: Annotated[
-        Literal["one-se", "paper"],
-        typer.Option(
-            help="How C is chosen: the sparsest probe within one standard error of the best validation accuracy, or "
-            "by the paper's rule, which adds the accuracy with the H-Neurons suppressed and asks the model for it."
-        ),
-    ] = "one-se",
-    C: Annotated[
-        float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, in place of a choice.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="As torch names it.")] = "cpu",
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"], typer.Option(help="Of the forward passes.")
-    ] = "float32",
-    attn_implementation: Annotated[str | None, typer.Option(help="As transformers names it.")] = None,
-    capture_dtype: Annotated[
-        Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
-    ] = "float32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions asked at a time.")] = 128,
+    limit: Limit = None,
+    samples: Samples = SAMPLES_PER_QUESTION,
+    train_per_class: TrainPerClass = PER_CLASS,
+    test_per_class: TestPerClass = PER_CLASS,
+    base_prompt: BasePrompt = DEFAULT_BASE_PROMPT,
+    instruct_prompt: InstructPrompt = INSTRUCT_PROMPT,
+    instruct_template: InstructTemplate = "chat",
+    max_new_tokens: MaxNewTokens = MAX_NEW_TOKENS,
+    design: ProbeDesign = "3-vs-1",
+    free_intercept: FreeIntercept = False,
+    select: Select = "one-se",
+    C: Strength = None,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    attn_implementation: Attention = None,
+    capture_dtype: CapturedDtype = "float32",
+    batch_size: BatchSize = BATCH_SIZE,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
     neurons: Neurons = None,
+    causal: Annotated[
+        bool,
+        typer.Option(
+            "--causal",
+            help="Also scale the H-Neurons of both models by 0 and by 2, beside other neurons, and see what "
+            "becomes of the answers. Takes many forward passes.",
+        ),
+    ] = False,
+    control: Annotated[
+        Literal["permuted-index", "permuted-labels", "unrelated"] | None,
+        typer.Option(
+            "--control",
+            help="Run a negative control instead, in which nothing may come out as supported: base neurons under "
+            "wrong numbers, shuffled training labels, or another model that reads the base's answers.",
+        ),
+    ] = None,
+    other: Annotated[
+        str | None,
+        typer.Option(
+            "--other", metavar="REF", help="The model of --control unrelated; randomly initialised if not given."
+        ),
+    ] = None,
     stream: Stream = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, as `plan` does.")] = False,
     seed: Seed = 0,
@@ -107,7 +124,8 @@ def compare(
     _check_weights_options(
         neurons, asked=bool(questions) or limit is not None, weights_only=weights_only, stream=stream
     )
-    _check_choice(C, select, neurons)
+    check_choice(C, select, neurons)
+    _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
     if dry_run:
         show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
         return
@@ -121,10 +139,13 @@ def compare(
         train_per_class=train_per_class, test_per_class=test_per_class,
         base_prompt=base_prompt.replace("\\n", "\n"), instruct_prompt=instruct_prompt.replace("\\n", "\n"),
         chat=instruct_template == "chat", max_new_tokens=max_new_tokens, design=design,
-        intercept_penalised=not free_intercept, select=select, C=C, neurons=neurons, device=device, dtype=dtype,
+        intercept_penalised=not free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
+        other=other, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    summary = _run_comparison(job, db, out, quiet=quiet)
+    if control is not None and out == DEFAULT_OUT:
+        out = DEFAULT_OUT / f"control-{control}"  # beside the figures of the comparison, and not in their place
+    summary = run_comparison(job, db, out, quiet=quiet)
     print_result(summary, print_summary, as_json=as_json)
 
 
@@ -154,53 +175,95 @@ def _check_weights_options(neurons: Path | None, *, asked: bool, weights_only: b
         )
 
 
-def _check_choice(C: float | None, select: str, neurons: Path | None) -> None:
-    """Refuse a C that is none, and two ways of coming by the neurons at once.
+def _check_control(
+    control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool
+) -> None:
+    """Refuse a negative control of something it does not control.
 
     Raises:
-        InputError: C is not a positive number, or is given beside a rule or a file that leaves nothing to choose.
+        InputError: --other stands without the control that uses it, or a control is asked for beside --weights-only or
+            --causal; or labels are to be shuffled that took no part in finding the neurons.
     """
-    if C is not None and not 0 < C < float("inf"):
-        raise InputError("a positive number for --C", found=f"{C:g}", remedy="give for example --C 1")
-    ways = {"--C": C is not None, "--select paper": select == "paper", "--neurons": neurons is not None}
-    found = [name for name, given in ways.items() if given]
-    if len(found) > 1:
+    if other is not None and control != "unrelated":
         raise InputError(
-            "one way to come by the H-Neurons", found=" and ".join(found), remedy="leave all of these out but one"
+            "--other REF with --control unrelated",
+            found=f"--other {other} alone" if control is None else f"--other {other} and --control {control}",
+            remedy="give --control unrelated, or leave --other out",
+        )
+    if control == "permuted-labels" and neurons is not None:
+        raise InputError(
+            "a search for the control permuted-labels, whose labels it shuffles",
+            found="--neurons, which somebody found with true labels",
+            remedy="leave --neurons out, or take another control",
+        )
+    beside = {"--weights-only": weights_only, "--causal": causal}
+    found = [name for name, given in beside.items() if given]
+    if control is not None and found:
+        raise InputError(
+            "a control of a whole comparison", found=f"--control and {' and '.join(found)}", remedy="leave one out"
         )
 
 
-def _run_comparison(job: "Job", db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
-    """Compare, store, draw, report; what was done before an error stays in the database."""
-    from analyses.clock import Clock
-    from analyses.job import checkpoint_info, versions
-    from analyses.origin import compare as compare_sides
+def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
+    """Compare, store, draw, report; what was done before an error stays in the database.
+
+    Args:
+        job: What was asked.
+        db: Database URL.
+        out: Folder for figures and report; None for none.
+        quiet: Show no progress.
+
+    Returns:
+        The summary as `--json` prints it, without files where none are written.
+    """
+    from analyses.negative import prepared
     from analyses.sides import check_pair
-    from analyses.summary import summarise
-    from db.store import Store
-    from db.workspace import RunWorkspace
-    from figures.gallery import draw
-    from figures.report import write_report
 
     base, instruct = job.sides()
     check_pair(base, instruct)
     job.check_prompts((base, instruct))
     given, sets = job.given(instruct), job.question_sets()
-    writable_folder(out)
+    if out is not None:
+        writable_folder(out)
+    with prepared(job.control, job.other, base, job.seed) as control:
+        summary = _stored(job, (base, instruct), (given, sets, control), db, quiet=quiet)
+    return summary if out is None else {**summary, **_drawn(db, summary["run"], out)}
+
+
+def _stored(
+    job: "Job",
+    pair: "tuple[Side, Side]",
+    opened: "tuple[NeuronSet | None, tuple[QuestionSet, ...], Control | None]",
+    db: str,
+    *,
+    quiet: bool,
+) -> dict[str, Any]:
+    """The comparison itself, in the database."""
+    from analyses.clock import Clock
+    from analyses.job import checkpoint_info, versions
+    from analyses.origin import compare as compare_sides
+    from analyses.summary import summarise
+    from db.store import Store
+    from db.workspace import RunWorkspace
+
+    given, sets, control = opened
     with ConsoleProgress(quiet=quiet) as progress, Store.open(db) as store:
-        infos = (checkpoint_info(base), checkpoint_info(instruct))
-        key = job.key((base, instruct), sets, given)
-        run = store.begin_run("compare", key, *infos, job.recorded(given), job.seed, versions())
+        infos = (checkpoint_info(pair[0]), checkpoint_info(pair[1]))
+        key, settings = job.key(pair, sets, given, control), job.recorded(given, control)
+        run = store.begin_run(job.command, key, *infos, settings, job.seed, versions())
         for questions in sets:
             store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
-        clock = Clock(progress)
+        clock, workspace = Clock(progress), RunWorkspace(store, run)
         with finishing(store, run, clock):
-            report = compare_sides(base, instruct, sets, job.settings(), RunWorkspace(store, run), clock, given)
+            report = compare_sides(*pair, sets, job.settings(), workspace, clock, given, control)
             store.save_report(run, report, {questions.name: questions.digest for questions in sets})
+    return {**summarise(report), **about_run(infos, run, clock, db)}
+
+
+def _drawn(db: str, run: int, out: Path) -> dict[str, Any]:
+    """Figures and report of a run."""
+    from figures.gallery import draw
+    from figures.report import write_report
+
     drawn = draw(db, run, out)
-    return {
-        **summarise(report),
-        **about_run(infos, run, clock, db),
-        "figures": [str(path) for path in drawn],
-        "report": str(write_report(db, run, out)),
-    }
+    return {"figures": [str(path) for path in drawn], "report": str(write_report(db, run, out))}

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,8 @@ import pytest
 import torch
 from scipy.stats import kstest, ttest_ind
 
-from analyses.controls import layer_counts
-from analyses.drift import (
-    matched_mean_ranks,
-    matched_moments,
-    measure_drift,
-    rounding_floor,
-    summarise_drift,
-    welch_p,
-)
+from analyses.drift import measure_drift, rounding_floor, summarise_drift, welch_p
+from analyses.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results import NeuronDrift
 from analyses.row_sums import one_minus_cosine
@@ -32,6 +24,10 @@ def ranked(ranks: np.ndarray) -> NeuronDrift:
     """A drift of which only the ranks matter."""
     zeros = np.zeros(ranks.size)
     return NeuronDrift(None, zeros, zeros, -ranks, ranks, zeros, zeros, zeros, zeros, np.zeros(ranks.size, bool), 1e-16)
+
+
+def layer_pools(ranks: np.ndarray, ids: np.ndarray, d_m: int) -> Pools:
+    return pools_of(layer_strata(np.isfinite(ranks), d_m).of, ids)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
@@ -188,18 +184,6 @@ def test_quantised_weights_are_refused(checkpoint: Make, changed: Make) -> None:
         measure_drift(base, quantised)
 
 
-def test_matched_draws_equal_all_possible_sets_of_the_same_layers() -> None:
-    ranks = np.random.default_rng(0).random((2, 5))
-    counts = np.array([2, 1])
-    every = [(a + b + c) / 3 for a, b in combinations(ranks[0], 2) for c in ranks[1]]
-    drawn = matched_mean_ranks(ranks, counts, 40_000, np.random.default_rng(1))
-    mean, sd = matched_moments(ranks, counts)
-    assert mean == pytest.approx(np.mean(every), rel=1e-12)
-    assert sd == pytest.approx(np.std(every), rel=1e-12)
-    assert drawn.mean() == pytest.approx(mean, abs=5 * sd / math.sqrt(40_000))
-    assert np.unique(drawn.round(9)).size == np.unique(np.round(every, 9)).size
-
-
 def test_permutation_p_is_uniform_when_h_neurons_are_like_the_others() -> None:
     rng = np.random.default_rng(5)
     ranks = ranked(stability_rank(rng.random(240) + np.repeat(np.arange(4), 60)))
@@ -271,8 +255,8 @@ def test_an_effect_of_the_smallest_detectable_size_is_found_four_times_in_five()
     h = np.arange(0, 2000, 100)
     detectable = summarise_drift(ranked(ranks), h, 1, 2000, draws=100).smallest_detectable
     assert detectable is not None
-    _, sd = matched_moments(ranks.reshape(1, 2000), layer_counts(h, 1, 2000))
-    null = matched_mean_ranks(ranks.reshape(1, 2000), layer_counts(h, 1, 2000), 4000, rng)
+    _, sd = matched_moments(ranks, layer_pools(ranks, h, 2000))
+    null = matched_means(ranks, layer_pools(ranks, h, 2000), 4000, rng)
     shifted = rng.normal(detectable, sd, size=4000)
     assert np.mean(shifted > np.quantile(null, 0.95)) == pytest.approx(0.8, abs=0.04)
 
@@ -313,7 +297,8 @@ def test_unmapped_neurons_are_in_no_control_and_are_counted() -> None:
     everyone = np.delete(np.arange(40), [*lost, 5, 11, 33])
     expected = ttest_ind(ranks[[5, 11, 33]], ranks[everyone], equal_var=False, alternative="greater").pvalue
     assert result.p_t == pytest.approx(expected, rel=1e-12)
-    mean, sd = matched_moments(unmapped(ranks, lost).stability_rank.reshape(4, 10), np.array([1, 1, 0, 1]))
+    without = unmapped(ranks, lost).stability_rank
+    mean, sd = matched_moments(without, layer_pools(without, np.array([5, 11, 33]), 10))
     assert mean == pytest.approx(np.mean(layer_means), rel=1e-12)
     assert sd == pytest.approx(np.std(result.matched_null.draws), rel=0.05)
 

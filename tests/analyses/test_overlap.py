@@ -5,7 +5,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from analyses.overlap import overlap
+from analyses.matching import Strata
+from analyses.overlap import cluster_jaccard, heaviest_first, overlap
+from analyses.overlap_nulls import overlap_nulls
+from provenance.features import Features
 
 
 @pytest.mark.parametrize(("shared", "total"), [(0, 9), (1, 9), (2, 9), (3, 9)])
@@ -52,3 +55,79 @@ def test_an_empty_set_has_no_power_and_is_named(base: int, instruct: int, named:
 
 def test_sets_so_large_that_full_agreement_is_ordinary_have_no_power() -> None:
     assert overlap(np.arange(100), np.arange(100), 100).verdict == "no power"
+
+
+def ids(*neurons: int) -> np.ndarray:
+    return np.array(neurons, dtype=np.int64)
+
+
+def shuffled(of: np.ndarray, sets: int = 50) -> list[np.ndarray]:
+    return [of] * sets
+
+
+def test_what_shuffled_labels_share_as_well_is_not_supported() -> None:
+    """Twenty neurons that every search finds whatever the labels: the hypergeometric null alone would accept them."""
+    base, instruct = np.arange(100), np.concatenate([np.arange(20), np.arange(500, 580)])
+    nulls = overlap_nulls(base, instruct, 1000, shuffled=(shuffled(np.arange(20)), shuffled(np.arange(20))))
+    fooled, result = overlap(base, instruct, 1000), overlap(base, instruct, 1000, nulls=nulls)
+    assert fooled.verdict == "supported"
+    assert result.verdict == "not distinguishable"
+    assert "the same searches with shuffled labels would share 20, p = 1" in result.reason
+    assert result.p_hypergeometric == fooled.p_hypergeometric
+    elsewhere = shuffled(np.arange(900, 920)), shuffled(np.arange(900, 905))
+    assert overlap(base, instruct, 1000, nulls=overlap_nulls(base, instruct, 1000, shuffled=elsewhere)).verdict == (
+        "supported"
+    )
+
+
+def test_the_reason_names_the_null_that_is_beaten_least() -> None:
+    """Both sets in one layer: 20 of 100 anywhere is far from chance, and within the layer it is chance."""
+    strata = [Strata("layer", np.repeat(np.arange(10), 100), 1)]
+    base, instruct = np.arange(50), np.arange(30, 80)
+    result = overlap(base, instruct, 1000, nulls=overlap_nulls(base, instruct, 1000, strata))
+    assert result.verdict == "not distinguishable"
+    assert "neurons of the same layers would share 25, p = " in result.reason
+
+
+def test_a_null_that_full_agreement_would_not_beat_leaves_no_power() -> None:
+    base = np.arange(5)
+    few = shuffled(base, 10), shuffled(np.arange(700, 705), 10)
+    result = overlap(np.arange(200), base, 1000, nulls=overlap_nulls(np.arange(200), base, 1000, shuffled=few))
+    assert result.verdict == "no power"
+    assert "full agreement would be no rarer than p = 0.05 with the same searches" in result.reason
+
+
+def test_ratios_stand_beside_their_ceilings() -> None:
+    result = overlap(np.arange(100), np.arange(50, 150), 1000, ceilings=(0.5, 0.0))
+    assert (result.ceiling_base, result.ceiling_instruct) == (0.5, 0.0)
+    assert result.ratio_base == pytest.approx((50 / 150) / 0.5)
+    assert result.ratio_instruct is None  # over a ceiling of 0
+    assert overlap(ids(), ids(), 10, ceilings=(0.5, 0.5)).ratio_base is None
+
+
+def test_a_neuron_that_does_the_same_in_the_base_counts_as_the_same_cluster() -> None:
+    """Neuron 1 is a copy of neuron 0, 2 its opposite, 3 on its own."""
+    rng = np.random.default_rng(0)
+    one, other = rng.gamma(2, 1, (2, 60)).astype(np.float32)
+    values = np.stack([one, one + 0.01 * rng.random(60).astype(np.float32), 20 - one, other], axis=1)
+    names = tuple(map(str, range(60)))
+    features = Features.of(values, values, np.arange(60) < 30, names, names)
+    assert cluster_jaccard(ids(0, 3), ids(1, 2), features) == pytest.approx(1 / 3)
+    assert cluster_jaccard(ids(0, 3), ids(3, 1), features) == 1.0
+    assert cluster_jaccard(ids(3), ids(2), features) == 0.0
+    assert cluster_jaccard(ids(), ids(2), features) == 0.0
+    assert cluster_jaccard(ids(), ids(), features) is None
+    assert overlap(ids(0), ids(1), 4, features=features).cluster_jaccard == 1.0
+    assert overlap(ids(0), ids(1), 4).cluster_jaccard is None
+
+
+def test_lists_are_ranked_by_their_weights() -> None:
+    weights = np.array([0.0, 3.0, 1.0, 2.0, 3.0])
+    assert heaviest_first(ids(2, 4, 1, 3), weights).tolist() == [4, 1, 3, 2]
+    assert heaviest_first(ids(2, 1), None).size == 0
+    same = overlap(ids(1, 2, 3), ids(3, 2, 1), 100, weights=(weights, weights))
+    assert same.rank_biased == pytest.approx(1.0)
+    turned = overlap(ids(1, 2, 3), ids(1, 2, 3), 100, weights=(weights, -weights))
+    assert turned.rank_biased is not None
+    assert turned.rank_biased < 1
+    assert overlap(ids(1), ids(1), 100, weights=(weights, None)).rank_biased is None

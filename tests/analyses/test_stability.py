@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted import D_M, LAYERS, PLANTED, material_of, planted, whole_rows
 
-from analyses import stability as module
+from analyses import probe_fit as module
 from analyses.identification import ProbeSettings, identify
 from analyses.probe_fit import probe_rows
 from analyses.probe_results import StabilityResult

@@ -22,6 +22,7 @@ from analyses.results import (
     WeightsReport,
 )
 from analyses.summary import summarise, summarise_lineage, summarise_weights
+from analyses.summary_evidence import NOT_LOOKED_AT
 from provenance.intervals import Estimate
 
 LINEAGE = LineageResult(
@@ -148,6 +149,7 @@ def test_every_key_is_there_even_when_nothing_was_found() -> None:
         "drift": "no power",
         "overlap": "no power",
         "overall": "Nothing could be decided.",
+        "claims": [],
     }
 
 
@@ -245,13 +247,14 @@ def test_the_mapping_counts_what_was_found_and_lists_what_was_not() -> None:
 def test_a_weights_only_run_has_every_key_and_null_for_what_was_not_looked_at() -> None:
     summary = json.loads(json.dumps(summarise_weights(make_weights_report()), allow_nan=False))
     assert set(summarise(make_report())) <= set(summary)
-    missing = {"funnel", "identification", "base_identification", "transfer", "overlap"}
+    missing = {"funnel", "identification", "base_identification", "transfer", "overlap", "control", *NOT_LOOKED_AT}
     assert {key for key, value in summary.items() if value is None} == missing
     assert summary["neurons"] == {"total": 8, "h": 3, "per_mille": 375.0}
     assert summary["source"] == "their.json"
     assert (summary["drift"]["k"], summary["drift"]["matched_null"]["n_draws"]) == (3, 3)
     assert summary["verdict"] == {
-        "transfer": None, "drift": "not distinguishable", "overlap": None, "overall": "They moved like others."
+        "transfer": None, "drift": "not distinguishable", "overlap": None, "overall": "They moved like others.",
+        "claims": None,
     }  # fmt: skip
 
 

@@ -14,8 +14,14 @@ from memory_logs import MemoryWorkspace, Silent
 from transformers import GenerationConfig
 
 from analyses import suppression
-from analyses.collection import CollectionSettings, Pool, make_pool
-from analyses.suppression import SUPPRESSION_QUESTIONS, suppressed_accuracies, suppression_questions
+from analyses.collection import CollectionSettings, Pool, identity_digest, make_pool
+from analyses.suppression import (
+    SUPPRESSION_QUESTIONS,
+    right_answers,
+    scaled_task,
+    suppressed_accuracies,
+    suppression_questions,
+)
 from provenance import responses as module
 from provenance.checkpoints import Checkpoint, CheckpointRef
 from provenance.errors import InputError, QuestionError, SplitError
@@ -25,7 +31,7 @@ from provenance.lab.manifest import locate
 from provenance.models import LoadedModel
 from provenance.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
 from provenance.questions import QuestionSet, load_questions, split_questions
-from provenance.records import Question, Split
+from provenance.records import Question, Split, Task
 from provenance.sampling import Decoding
 from provenance.spans import answer_span, decode_response
 
@@ -100,23 +106,23 @@ def accuracies(
     return [float(value) for value in found]
 
 
-def slowly(loaded: LoadedModel, pool: Pool, ids: np.ndarray) -> float:
-    """Zeroed columns of W_down, one question at a time, the library's own greedy generation."""
-    silent = copy.deepcopy(loaded.model)
+def slowly(loaded: LoadedModel, pool: Pool, ids: np.ndarray, alpha: float = 0.0) -> list[bool]:
+    """Scaled columns of W_down, one question at a time, the library's own greedy generation."""
+    changed = copy.deepcopy(loaded.model)
     with torch.no_grad():
         for layer, index in (divmod(flat, loaded.layout.d_m) for flat in ids.tolist()):
-            modules_of(mlps(silent)[layer])["down"].get_parameter("weight")[:, index] = 0.0
+            modules_of(mlps(changed)[layer])["down"].get_parameter("weight")[:, index] *= alpha
     config = GenerationConfig(max_new_tokens=16, eos_token_id=sorted(loaded.stop_ids), pad_token_id=0)
-    right = 0
+    right: list[bool] = []
     for question, _ in pool.entries:
         prompt = SETTINGS.prompt.render(loaded.tokenizer, question.text)
         ids_in = torch.tensor([prompt.ids])
-        out = silent.generate(input_ids=ids_in, attention_mask=torch.ones_like(ids_in), generation_config=config)
+        out = changed.generate(input_ids=ids_in, attention_mask=torch.ones_like(ids_in), generation_config=config)
         said = [token for token in out[0, len(prompt.ids) :].tolist() if token not in loaded.stop_ids]
         text = decode_response(loaded.tokenizer, prompt.ids, said)
         start, end = answer_span(text)
-        right += judge(text[start:end], question.answers) == "right"
-    return right / len(pool.entries)
+        right.append(judge(text[start:end], question.answers) == "right")
+    return right
 
 
 @pytest.fixture
@@ -295,7 +301,7 @@ def test_the_number_is_that_of_the_definition(tmp_path: Path, lab: LoadedModel, 
     few = np.random.default_rng(0).choice(neurons, 300, replace=False)
     sets = [NONE, few, np.arange(lab.layout.d_m)]
     found = accuracies(Asked(lab), pool, sets, MemoryWorkspace(tmp_path))
-    assert found == [slowly(lab, pool, ids) for ids in sets]
+    assert found == [np.mean(slowly(lab, pool, ids)) for ids in sets]
     assert len(set(found)) > 1
 
 
@@ -327,3 +333,61 @@ def test_factor_one_leaves_the_lab_model_alone(lab: LoadedModel, lab_pool: Pool)
         plain = lab.model(input_ids=ids).logits
     assert logits(1.0).equal(plain)
     assert not torch.allclose(logits(0.0), plain)
+
+
+def test_amplified_neurons_are_those_of_doubled_columns(tmp_path: Path, lab: LoadedModel, lab_pool: Pool) -> None:
+    """Question by question, not only on the whole; and twice is not the same as silent."""
+    pool = suppression_questions(lab_pool, 40)
+    sets = [NONE, np.arange(lab.layout.d_m)]
+    progress = Silent()
+
+    def answered(alpha: float) -> np.ndarray:
+        workspace = MemoryWorkspace(tmp_path)
+        return right_answers(
+            "instruct", CHECKPOINT, Asked(lab), pool, SETTINGS, sets, alpha, workspace, progress
+        )  # fmt: skip
+
+    found = answered(2.0)
+    assert found.tolist() == [slowly(lab, pool, ids, 2.0) for ids in sets]
+    assert progress.steps[-1] == ("scale instruct in-domain", 80, 80, "set 2 of 2, 640 neurons scaled by 2")
+    assert found.tolist() != answered(0.0).tolist()
+
+
+def test_each_factor_is_asked_by_itself_but_for_no_neurons(
+    tmp_path: Path, loaded_llama: LoadedModel, scripted: list[Decoding]
+) -> None:
+    """The model as it is has one name whatever the factor; the same neurons have one for each."""
+    pool = suppression_questions(make_questions(validation=len(SCRIPT)))
+    workspace, asked = MemoryWorkspace(tmp_path), Asked(loaded_llama)
+    for alpha, models in ((0.0, 2), (2.0, 3), (1.5, 4), (2.0, 4)):
+        right_answers(
+            "base", CHECKPOINT, asked, pool, SETTINGS, [NONE, np.array([3])], alpha, workspace, Silent()
+        )  # fmt: skip
+        assert asked.count == models
+    none = right_answers("base", CHECKPOINT, asked, pool, SETTINGS, [], 2.0, workspace, Silent())
+    assert none.shape == (0, len(SCRIPT))
+
+
+def test_what_was_kept_before_factors_could_be_chosen_is_found_again() -> None:
+    """The name of a suppressed set is the digest that it has always been."""
+    task = Task("k" * 64, "base", "set", "c", "d", {"seed": 0}, 3)
+    everything = {
+        "seed": 0,
+        "computed": "answers with neurons suppressed",
+        "neurons": 2,
+        "alpha": 0.0,
+        "neurons_sha256": identity_digest([3, 9]),
+    }
+    named = scaled_task(task, np.array([3, 9]), 0.0, "answers with neurons suppressed")
+    assert named.key == identity_digest([task.key, everything])
+    assert scaled_task(task, np.array([3, 9]), 2.0, "answers with neurons suppressed").key != named.key
+
+
+@pytest.mark.parametrize("alpha", [-1.0, float("nan"), float("inf")])
+def test_what_is_no_factor_is_refused(tmp_path: Path, loaded_llama: LoadedModel, alpha: float) -> None:
+    pool = suppression_questions(make_questions(validation=4))
+    with pytest.raises(InputError, match="factor of at least 0"):
+        right_answers(
+            "base", CHECKPOINT, Asked(loaded_llama), pool, SETTINGS, [np.array([3])], alpha,
+            MemoryWorkspace(tmp_path), Silent(),
+        )  # fmt: skip

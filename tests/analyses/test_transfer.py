@@ -6,16 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from planted import whole_rows
+from statsmodels.stats.multitest import multipletests
 
 from analyses.curves import curve
+from analyses.evidence_results import Rung
 from analyses.refit import fit_weakly
 from analyses.results import TransferResult
-from analyses.transfer import overall_transfer, refit_controls, transfer, without_power
+from analyses.transfer import DECIDING_KINDS, decided, overall_transfer, refit_controls, transfer, without_power
 from provenance.features import Features
 from provenance.intervals import auroc
 from provenance.l1_path import Fit
+from provenance.neuron_rows import NeuronRows
 from provenance.probe import Probe, fit_probe, training_rows
 from provenance.records import Verdict
+from provenance.resampling import resampled_weights
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50
@@ -202,6 +206,118 @@ def test_a_probe_whose_neurons_are_all_unmapped_has_no_power(probe: Probe, train
     result = transfer(probe, base, "trivia", controls)
     assert result.verdict == "no power"
     assert "no weight on a neuron of the base" in result.reason
+
+
+def test_the_largest_p_decides_and_is_that_of_the_definition(probe: Probe, train: Features, features: Make) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=0.15, faithful=40, hallucinated=40, seed=3)
+    controls = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS)
+    result = transfer(probe, base, "trivia", controls, resamples=200)
+    positive, own = base.hallucinated, probe.scores(base.answer)
+    samples = [np.repeat(np.arange(80), w.astype(int)) for w in resampled_weights(base.units, draws=200)]
+    areas = [auroc(own[rows], positive[rows]) for rows in samples]
+    slow = {"chance": (1 + sum(area <= 0.5 for area in areas[1:])) / 201}
+    for kind, probes in controls.items():
+        scores = [control.probe.scores(base.answer.all()[:, control.columns]) for control in probes]
+        reached = [
+            sum(auroc(s[rows], positive[rows]) >= area for s in scores)
+            for rows, area in zip(samples, areas, strict=True)
+        ]
+        slow[kind] = float(np.mean([(1 + n) / (1 + DRAWS) for n in reached]))
+    assert result.p_chance == slow["chance"]
+    assert result.p_value == pytest.approx(max(slow.values()))
+    assert result.p_holm == result.p_value  # one question set needs no correction
+    assert result.decided_by == max(slow, key=lambda kind: slow[kind])
+    assert len({round(p, 6) for p in slow.values()}) == 3  # another of them would be seen
+
+
+def rung(dataset: str, kind: str, p_value: float | None) -> Rung:
+    return Rung(dataset, kind, auroc=None, gain=None, p_value=p_value, p_holm=None, draws=0)
+
+
+def rungs(dataset: str, **p_values: float | None) -> list[Rung]:
+    given = dict.fromkeys(DECIDING_KINDS, 0.001) | p_values
+    return [rung(dataset, kind, p) for kind, p in given.items()]
+
+
+@pytest.fixture
+def tested(probe: Probe, train: Features, features: Make) -> TransferResult:
+    """A question set on which chance and neuron sets are beaten."""
+    return run(probe, train, features(LAYERS * D_M, PLANTED, strength=0.8, seed=2))
+
+
+def test_one_baseline_that_is_not_beaten_is_enough_to_refuse(tested: TransferResult) -> None:
+    [supported] = decided([tested], rungs("trivia"))
+    assert supported.verdict == "supported"
+    for kind in DECIDING_KINDS:
+        [result] = decided([tested], rungs("trivia", **{kind: 0.06}))
+        assert (result.verdict, result.p_value, result.decided_by) == ("not distinguishable", 0.06, kind)
+        assert f"0.06 ({kind.replace('_', '-' if kind in ('random', 'layer_matched') else ' ')})" in result.reason
+        assert (result.auroc, result.baselines, result.p_chance) == (tested.auroc, tested.baselines, tested.p_chance)
+
+
+def test_confidence_and_all_together_do_not_decide(tested: TransferResult) -> None:
+    extra = [rung("trivia", kind, 0.9) for kind in ("answer_log_probability", "all_together")]
+    [result] = decided([tested], [*rungs("trivia"), *extra])
+    assert result.verdict == "supported"
+    assert result.p_value is not None
+    assert result.p_value < 0.05
+
+
+def test_verdicts_are_corrected_over_the_question_sets_with_power(tested: TransferResult, features: Make) -> None:
+    names = ["a", "b", "c", "d"]
+    blind = without_power("blind", features(2, [], strength=0.0), "why")
+    sets = [replace(tested, dataset=name) for name in names] + [blind]
+    p_values = [0.04, 0.012, 0.03, 0.013]
+    given = [r for name, p in zip(names, p_values, strict=True) for r in rungs(name, answer_text=p)]
+    raw = [max(p, 1 / (1 + DRAWS)) for p in p_values]  # 30 sets of neurons cannot show more than 1 / 31
+    results = decided(sets, given)
+    np.testing.assert_allclose([r.p_value for r in results[:4]], raw)
+    np.testing.assert_allclose([r.p_holm for r in results[:4]], multipletests(raw, method="holm")[1])
+    assert {r.verdict for r in results[:4]} == {"not distinguishable"}
+    assert results[4] is blind
+    [alone] = decided(sets[:1], given)
+    assert (alone.verdict, alone.p_holm) == ("supported", 0.04)  # the correction is what refused it
+    assert "for 4 question sets" in results[0].reason
+    assert [r.p_holm for r in decided(results, given)] == [r.p_holm for r in results]  # nothing is corrected twice
+
+
+def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferResult) -> None:
+    [result] = decided([tested], rungs("trivia", question_text=None))
+    assert result.verdict == "supported"
+    assert "not compared with question text" in result.reason
+    assert "not compared" not in decided([tested], rungs("trivia"))[0].reason
+    assert "not compared with answer length, question text, answer text" in tested.reason
+    [elsewhere] = decided([tested], rungs("elsewhere", question_text=0.9))
+    assert (elsewhere.verdict, elsewhere.p_value, elsewhere.p_holm) == ("supported", tested.p_value, tested.p_holm)
+    assert decided([], []) == ()
+
+
+def test_fewer_than_twenty_sets_can_never_support(probe: Probe, train: Features, features: Make) -> None:
+    """1 / 20 is not below 0.05: the verdict says which sets were too few."""
+    controls = refit_controls(probe, train, LAYERS, D_M, draws=19)
+    result = transfer(probe, features(LAYERS * D_M, PLANTED, strength=2.0, seed=2), "trivia", controls)
+    assert (result.verdict, result.decided_by) == ("not distinguishable", "random")
+    assert result.p_value == pytest.approx(0.05)
+
+
+def test_the_rule_is_at_its_level_where_the_base_carries_nothing(probe: Probe, train: Features, features: Make) -> None:
+    controls = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS)
+    wrong = {"chance": 0, "all": 0}
+    for seed in range(100):
+        base = features(LAYERS * D_M, [], strength=0.0, faithful=30, hallucinated=30, seed=200 + seed)
+        result = transfer(probe, base, "trivia", controls, resamples=200, seed=seed)
+        assert result.p_chance is not None
+        wrong["chance"] += result.p_chance < 0.05
+        wrong["all"] += result.verdict == "supported"
+    assert wrong["all"] <= wrong["chance"] <= 11  # 5 expected, SD 2.2
+
+
+def test_scores_that_are_no_numbers_have_no_power(probe: Probe, train: Features, features: Make) -> None:
+    base = features(LAYERS * D_M, PLANTED, strength=1.0)
+    values = base.answer.all()
+    values[0, PLANTED[0]] = np.nan
+    result = run(probe, train, replace(base, answer=NeuronRows.of(values)))
+    assert (result.verdict, result.p_value, result.reason) == ("no power", None, "its AUROC is not a number")
 
 
 def outcome(verdict: Verdict, features: Make) -> TransferResult:

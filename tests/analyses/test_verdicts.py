@@ -11,6 +11,13 @@ from provenance.records import Verdict
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
+def claims(
+    transfer: Verdict, drift: Verdict, overlap: Verdict, beyond: Verdict = "no power", **others: Verdict
+) -> dict[str, Verdict]:
+    """Verdicts by claim."""
+    return {"transfer": transfer, "drift": drift, "overlap": overlap, "beyond_confidence": beyond, **others}
+
+
 @pytest.mark.parametrize("verdicts", list(product(VERDICTS, repeat=3)))
 @pytest.mark.parametrize(
     ("relation", "problem"),
@@ -19,31 +26,31 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 def test_every_sentence_is_one_sentence_and_claims_readability_only_where_supported(
     relation: str, problem: str, verdicts: tuple[Verdict, Verdict, Verdict]
 ) -> None:
-    sentence = overall_sentence(relation, problem, *verdicts)
+    sentence = overall_sentence(relation, problem, claims(*verdicts))
     assert sentence[0].isupper()
     assert sentence.endswith(".")
     assert sentence.count(".") == 1
-    claims = "the h-neurons are readable in the base model (" in sentence.lower().replace("that the", "no")
-    assert claims == (verdicts[0] == "supported" and not problem)
+    claimed = "the h-neurons are readable in the base model (" in sentence.lower().replace("that the", "no")
+    assert claimed == (verdicts[0] == "supported" and not problem)
     for overclaim in ("cause", "responsible", "inherited", "origin", "function as", "prove"):
         assert overclaim not in sentence.lower()
 
 
 def test_all_combinations_differ() -> None:
-    sentences = {overall_sentence("descendant", "", *v) for v in product(VERDICTS, repeat=3)}
+    sentences = {overall_sentence("descendant", "", claims(*v)) for v in product(VERDICTS, repeat=3)}
     assert len(sentences) == 27
 
 
 def test_a_supported_transfer_says_that_readable_is_not_functional() -> None:
     assert "readable does not mean functional" in overall_sentence(
-        "descendant", "", "supported", "no power", "no power"
+        "descendant", "", claims("supported", "no power", "no power")
     )
 
 
 def test_a_pair_that_does_not_fit_leads_the_sentence() -> None:
-    same = overall_sentence("same model", "", "supported", "supported", "supported")
+    same = overall_sentence("same model", "", claims("supported", "supported", "supported"))
     assert same.startswith("The two checkpoints are the same model")
-    strangers = overall_sentence("unrelated", "they are strangers", "supported", "supported", "supported")
+    strangers = overall_sentence("unrelated", "they are strangers", claims("supported", "supported", "supported"))
     assert strangers.startswith("Nothing can be said about where the H-Neurons come from: they are strangers; ")
 
 
@@ -65,5 +72,24 @@ def test_the_sentence_of_weights_alone_claims_nothing_about_behaviour(
 
 
 def test_a_comparison_without_any_power_says_so_first() -> None:
-    sentence = overall_sentence("descendant", "", "no power", "no power", "no power")
+    sentence = overall_sentence("descendant", "", claims("no power", "no power", "no power"))
     assert sentence.startswith("This comparison had no power to decide anything")
+
+
+def test_what_adds_to_confidence_is_said_only_of_what_can_be_read() -> None:
+    """Adding to other readings is no finding about neurons that cannot be read at all."""
+    for beyond in VERDICTS:
+        readable = overall_sentence("descendant", "", claims("supported", "no power", "no power", beyond))
+        assert "log-probability of the answer" in readable
+        unreadable = overall_sentence("descendant", "", claims("not distinguishable", "no power", "no power", beyond))
+        assert "log-probability of the answer" not in unreadable
+
+
+def test_only_an_intervention_lets_the_sentence_speak_of_what_neurons_do() -> None:
+    plain = claims("supported", "no power", "no power")
+    assert "scaling them" not in overall_sentence("descendant", "", plain)
+    intervened = overall_sentence("descendant", "", plain | {"function_base": "supported"})
+    assert "in the base scaling them changes" in intervened
+    assert "was intervened on" not in intervened
+    instruct_only = overall_sentence("descendant", "", plain | {"function_instruct": "supported"})
+    assert "no base neuron was intervened on" in instruct_only  # the instruct model says nothing about the base

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 from sqlalchemy import insert, text
+from synthetic_evidence import drift_tests_of, evidence_of
 from synthetic_probe import identification_of
 
+from analyses.evidence_results import Evidence
 from analyses.probe_results import HeldOut
 from analyses.results import (
     ActivityTable,
@@ -23,6 +25,7 @@ from analyses.results import (
     TransferResult,
     WeightsReport,
 )
+from analyses.trace_results import TraceReport
 from db.schema import NeuronSetMember, NeuronSetRow
 from db.store import Store
 from provenance.intervals import Estimate
@@ -53,7 +56,9 @@ def transfer_of(
     }
     verdict = "supported" if auroc > 0.7 else "not distinguishable"
     estimate = Estimate(auroc, auroc - 0.04, auroc + 0.04, sum(n))
-    return TransferResult(dataset, estimate, n[0], n[1], baselines, verdict, f"AUROC {auroc:.2f} against nulls")
+    reason = f"AUROC {auroc:.2f} against nulls"
+    decided = (0.004, 0.008, "answer_text", 0.001) if auroc > 0.7 else (0.21, 0.21, "layer_matched", 0.002)
+    return TransferResult(dataset, estimate, n[0], n[1], baselines, verdict, reason, *decided)
 
 
 def no_power_of(dataset: str) -> TransferResult:
@@ -197,8 +202,9 @@ def report_of(
     correlation = rng.uniform(0.5, 1, size)
     correlation[3] = np.nan
     overlap = OverlapResult(
-        k // 2, k, k // 2, 0.5, k * k / 2 / size, 0.001, 0.8, "supported", "shared by half", None, 0.31
-    )
+        k // 2, k, k // 2, 0.5, k * k / 2 / size, 0.001, 0.8, "supported", "shared by half", None, 0.31,
+        None, 0.5 / 0.31, 0.6, 0.55,
+    )  # fmt: skip
     return OriginReport(
         layers=layers,
         neurons_per_layer=per_layer,
@@ -221,6 +227,7 @@ def report_of(
         verdict_drift=result.verdict,
         verdict_overlap="supported",
         overall="The H-Neurons are readable in the base model.",
+        evidence=evidence_of(sets, k),
     )
 
 
@@ -246,6 +253,7 @@ def weights_report_of(
         source="their_neurons.json (sha256 0a1b2c3d4e5f)" if k else "",
         verdict_drift=report.verdict_drift if k else "no power",
         overall="By their weights the instruct checkpoint is the base\u2019s descendant; no forward pass was run.",
+        drift_tests=drift_tests_of(k) if k else (),
     )
 
 
@@ -303,6 +311,7 @@ def no_probe_report() -> OriginReport:
         verdict_overlap="no power",
         activation_correlation=None,
         overall="There is no probe, so nothing can be said.",
+        evidence=Evidence(),
     )
 
 
@@ -347,11 +356,11 @@ def begin(store: Store, key: str = "k1", *, command: str = "compare", base: Chec
     )
 
 
-def stored_run(store: Store, report: OriginReport, key: str = "k1") -> int:
+def stored_run(store: Store, report: OriginReport, key: str = "k1", *, command: str = "compare") -> int:
     """Writes a whole finished run and returns its id."""
     for name, digest in digests_of(report).items():
         store.add_questions(name, digest, f"{name}.jsonl", questions_of())
-    run_id = begin(store, key)
+    run_id = begin(store, key, command=command)
     store.save_report(run_id, report, digests_of(report))
     store.finish_run(run_id, "done", {"drift": 12.5, "generate": 1000.0}, 123_456_789)
     return run_id
@@ -372,6 +381,16 @@ def stored_lineage_run(store: Store, lineage: LineageResult, key: str = "l1") ->
     run_id = begin(store, key, command="lineage")
     store.save_lineage(run_id, lineage)
     store.finish_run(run_id, "done", {"lineage": 3.5}, 123_456_789)
+    return run_id
+
+
+def stored_trace_run(store: Store, report: TraceReport, key: str = "t1") -> int:
+    """Writes a finished run about a timeline and returns its id."""
+    digest = f"digest of {report.dataset}"
+    store.add_questions(report.dataset, digest, f"{report.dataset}.jsonl", questions_of())
+    run_id = begin(store, key, command="trace")
+    store.save_trace(run_id, report, {report.dataset: digest})
+    store.finish_run(run_id, "done", {"trace": 3.5}, 123_456_789)
     return run_id
 
 

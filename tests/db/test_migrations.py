@@ -14,6 +14,7 @@ from synthetic import kept_response, report_of, stored_run, task_of
 from db import schema
 from db.base import Base
 from db.migrate import MIGRATIONS
+from db.named_evidence import EVIDENCE_QUERIES
 from db.queries import info, run_query
 from db.store import Store
 from provenance.errors import StoreError
@@ -105,10 +106,34 @@ def test_what_an_old_probe_was_not_asked_is_null_and_no_row(revision: str, tmp_p
         assert run_query(url, name).rows == (), name
 
 
-def test_the_kept_database_of_this_schema_has_rows_of_everything_it_added(tmp_path: Path) -> None:
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_what_an_old_run_was_not_held_against_is_null_and_no_row(revision: str, tmp_path: Path) -> None:
+    url = old_database(revision, tmp_path)
+    Store.open(url).close()
+    decided = {tuple(row[name] for name in ("p_value", "p_holm", "decided_by", "p_chance"))
+               for row in run_query(url, "transfer").records()}  # fmt: skip
+    assert decided == {(None,) * 4}
+    overlap = run_query(url, "overlap").records()[0]
+    assert {overlap[name] for name in ("ratio_base", "ratio_instruct", "cluster_jaccard", "rank_biased")} == {None}
+    assert overlap["jaccard"] is not None
+    for query in EVIDENCE_QUERIES:
+        assert run_query(url, query.name).rows == (), query.name
+
+
+@pytest.mark.parametrize(
+    ("revision", "names"),
+    [
+        ("0003", ("probe-curve", "baselines", "stability", "stable-neurons", "clusters", "neuron-set-members")),
+        ("0004", tuple(query.name for query in EVIDENCE_QUERIES)),
+    ],
+)
+def test_a_kept_database_has_rows_of_everything_that_its_schema_added(
+    revision: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
     """Else the next schema would be tested on an upgrade of empty tables."""
-    url = old_database("0003", tmp_path)
-    for name in ("probe-curve", "baselines", "stability", "stable-neurons", "clusters", "neuron-set-members"):
+    url = old_database(revision, tmp_path)
+    Store.open(url).close()
+    for name in names:
         assert run_query(url, name).rows, name
 
 

@@ -7,7 +7,16 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
-from synthetic import kept_response, pruned_weights_report, report_of, stored_run, stored_weights_run, task_of
+from synthetic import (
+    kept_response,
+    pruned_weights_report,
+    report_of,
+    stored_run,
+    stored_trace_run,
+    stored_weights_run,
+    task_of,
+)
+from synthetic_evidence import trace_report_of
 
 from db.base import Base
 from db.queries import QUERIES, info, run_query
@@ -84,3 +93,15 @@ def test_sql_that_writes_is_refused_and_changes_nothing(server: str, sql: str) -
     with pytest.raises(InputError):
         run_query(server, sql)
     assert info(server) == before
+
+
+def test_a_timeline_and_a_negative_control_are_the_same_runs_there(server: str, url: str) -> None:
+    for address in (server, url):
+        with Store.open(address) as store:
+            stored_trace_run(store, trace_report_of())
+            stored_run(store, report_of(seed=5), "c1", command="compare --control permuted-index")
+    ours, theirs = run_query(server, "trace"), run_query(url, "trace")
+    assert [list(row) for row in ours.rows] == [list(row) for row in theirs.rows]
+    assert ours.rows
+    assert run_query(server, "drift").rows == run_query(server, "drift", {"run": 1}).rows
+    assert [info(address).runs[-2]["intact"] for address in (server, url)] == [True, True]

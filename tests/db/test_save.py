@@ -15,9 +15,11 @@ from synthetic import (
     report_of,
     rows,
     stored_run,
+    stored_trace_run,
     stored_weights_run,
     weights_report_of,
 )
+from synthetic_evidence import trace_report_of
 
 from db import save
 from db.digests import verify
@@ -192,8 +194,9 @@ def test_a_run_without_results_has_no_digest_to_verify(store: Store) -> None:
         assert verify(connection, run_id) is None
 
 
-def test_every_derived_table_holds_rows_of_a_full_report_or_a_weights_report(store: Store) -> None:
+def test_every_derived_table_holds_rows_of_a_full_report_a_weights_report_or_a_timeline(store: Store) -> None:
     stored_run(store, report_of())
     stored_weights_run(store, weights_report_of())
+    stored_trace_run(store, trace_report_of())
     empty = [t.__tablename__ for t in DERIVED if not rows(store, f"SELECT 1 FROM {t.__tablename__} LIMIT 1")]  # noqa: S608
     assert empty == []

@@ -9,17 +9,21 @@ import pytest
 # The synthetic reports belong to the database's tests, which are no package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "db"))
 
-from synthetic import report_of, stored_lineage_run, stored_run, stored_weights_run
+from synthetic import report_of, stored_lineage_run, stored_run, stored_trace_run, stored_weights_run
+from synthetic_evidence import trace_report_of
 
 from analyses.results import LineageResult, OriginReport, WeightsReport
+from analyses.trace_results import TraceReport
 from db.store import Store
+
+Results = OriginReport | WeightsReport | LineageResult | TraceReport
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Callable[[OriginReport | WeightsReport | LineageResult], str]:
+def stored(tmp_path: Path) -> Callable[[Results], str]:
     """Stores results of any kind as a finished run and returns the database's URL."""
 
-    def store(results: OriginReport | WeightsReport | LineageResult) -> str:
+    def store(results: Results) -> str:
         url = f"sqlite:///{tmp_path / 'provenance.db'}"
         with Store.open(url) as opened:
             match results:
@@ -29,9 +33,20 @@ def stored(tmp_path: Path) -> Callable[[OriginReport | WeightsReport | LineageRe
                     stored_weights_run(opened, results)
                 case LineageResult():
                     stored_lineage_run(opened, results)
+                case TraceReport():
+                    stored_trace_run(opened, results)
         return url
 
     return store
+
+
+@pytest.fixture(scope="session")
+def timeline(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a database with one finished timeline of four checkpoints and a floor; for reading only."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('timeline') / 'provenance.db'}"
+    with Store.open(url) as opened:
+        stored_trace_run(opened, trace_report_of())
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -25,16 +25,20 @@ from synthetic import (
     transfer_of,
     weights_report_of,
 )
+from synthetic_evidence import trace_report_of
 
 import figures
+from analyses.evidence_results import Evidence
 from db.queries import QUERIES, run_query
 from db.store import Store
 from figures import latex, style
-from figures.gallery import GALLERY, draw, drawn, image
+from figures.catalogue import GALLERY
+from figures.gallery import draw, drawn, image
 from provenance.errors import InputError, StoreError
 from provenance.files import write_whole
 
 ROOT = Path(__file__).parents[2]
+EVIDENCE = ["figure_ladder", "figure_two_by_two", "figure_nulls"]
 
 
 def test_every_figure_has_its_queries() -> None:
@@ -67,8 +71,12 @@ def test_drawing_needs_no_torch() -> None:
 def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(finished: str, tmp_path: Path) -> None:
     paths = draw(finished, None, tmp_path / "new" / "folder")
     names = {path.name for path in paths}
-    assert {path.stem for path in paths if path.suffix == ".png"} == set(GALLERY) - {"figure_drift"}
-    for name in sorted(set(GALLERY) - {"figure_drift"}):  # that one stands where the lineage figure has no neurons
+    # Drift by layer stands where the lineage figure has no neurons, the trajectory in runs about a timeline.
+    assert {path.stem for path in paths if path.suffix == ".png"} == set(GALLERY) - {
+        "figure_drift",
+        "figure_trajectory",
+    }
+    for name in sorted(set(GALLERY) - {"figure_drift", "figure_trajectory"}):
         assert {f"{name}.{form}" for form in ("pdf", "svg", "png", "csv", "txt", "tex")} <= names
     assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
     assert all(path.stat().st_size > 0 for path in paths)
@@ -135,8 +143,9 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
 
 
 def test_the_caption_of_given_neurons_says_that_they_were_not_searched_for(stored: Any) -> None:
-    first, second, _ = drawn(stored(given_report()))
-    for figure in (first, second):
+    figures = {figure.spec.name: figure for figure in drawn(stored(given_report()))}
+    for name in ("figure_4a", "figure_4b", "figure_ladder", "figure_two_by_two", "figure_nulls"):
+        figure = figures[name]
         assert "were not searched for: they are those of their_neurons.json" in figure.caption[0]
         assert "No forward pass" not in figure.caption[0]
 
@@ -151,14 +160,16 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("results", "names"),
     [
-        (report_of(), ["figure_4a", "figure_4b", "figure_path", "figure_lineage"]),
-        (given_report(), ["figure_4a", "figure_4b", "figure_lineage"]),
-        (weights_report_of(), ["figure_4b", "figure_lineage"]),
+        (report_of(), ["figure_4a", "figure_4b", *EVIDENCE, "figure_path", "figure_lineage"]),
+        (given_report(), ["figure_4a", "figure_4b", *EVIDENCE, "figure_lineage"]),
+        (replace(report_of(), evidence=Evidence()), ["figure_4a", "figure_4b", "figure_path", "figure_lineage"]),
+        (trace_report_of(), ["figure_trajectory", "figure_path"]),
+        (weights_report_of(), ["figure_4b", "figure_nulls", "figure_lineage"]),
         (weights_report_of(k=0), ["figure_lineage"]),
         (lineage_of(), ["figure_lineage"]),
         (replace(weights_report_of(k=0), lineage=None), ["figure_drift"]),
-        (replace(weights_report_of(), lineage=None), ["figure_4b", "figure_drift"]),
-        (pruned_weights_report(), ["figure_4b", "figure_lineage", "figure_drift"]),
+        (replace(weights_report_of(), lineage=None, drift_tests=()), ["figure_4b", "figure_drift"]),
+        (pruned_weights_report(), ["figure_4b", "figure_nulls", "figure_lineage", "figure_drift"]),
     ],
 )
 def test_a_run_has_the_figures_of_what_it_looked_at(
@@ -177,7 +188,7 @@ def test_a_run_with_nothing_to_draw_is_bad_input_and_no_folder_is_made(stored: A
 
 
 def test_the_caption_of_a_list_says_where_it_is_from_and_that_no_model_was_run(stored: Any) -> None:
-    figure, _ = drawn(stored(weights_report_of()))
+    figure = drawn(stored(weights_report_of()))[0]
     words = " ".join(figure.caption)
     assert "No forward pass was run" in words
     assert "their_neurons.json" in words
@@ -204,7 +215,7 @@ def test_a_list_of_which_nothing_is_mapped_has_no_power(stored: Any) -> None:
 
 
 def test_the_lineage_caption_gives_n_range_identical_rows_and_floor(stored: Any) -> None:
-    words = drawn(stored(weights_report_of()))[1].caption
+    words = drawn(stored(weights_report_of()))[-1].caption
     gate = "gate: n = 64 rows in 4 layers, median 1 − cosine 7.5e-05, over layers [3e-05, 0.00012]; 0.000 of rows"
     assert any(line.startswith(gate) for line in words)
     assert "1e-06 (dashed" in words[0]

@@ -17,10 +17,12 @@ from synthetic import (
     no_probe_report,
     pruned_weights_report,
     report_of,
+    stored_run,
     transfer_of,
     weights_report_of,
 )
 
+from analyses.evidence_results import Evidence
 from db.store import Store
 from figures.report import report_html, write_report
 from figures.tables import H_NEURONS_SHOWN
@@ -28,6 +30,9 @@ from provenance.errors import InputError
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 TITLES = (
+    "What transfer has to beat", "Whose labels, whose text, whose prompt",
+    "Where the two models’ labels agree and differ", "Magnitudes", "Drift against matched nulls",
+    "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
     "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short", "Settings and provenance",
@@ -36,6 +41,7 @@ TITLES = (
 NEW = (
     "Weights by kind", "Configuration", "Mapping",  # since schema 0002
     "Baselines", "Stability", "Most often selected neurons", "Clusters",  # since schema 0003
+    *TITLES[:8],  # since schema 0004
 )  # fmt: skip
 
 
@@ -85,7 +91,7 @@ def html(finished: str) -> str:
 def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
     page = parsed(html)
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 7
 
 
 def test_the_page_needs_nothing_else(html: str) -> None:
@@ -161,11 +167,13 @@ def texts_and_titles(html: str) -> tuple[str, list[str]]:
 
 
 def test_the_report_of_a_list_says_so_and_has_no_section_of_what_was_not_looked_at(stored: Any) -> None:
-    html = report_html(stored(weights_report_of()))
+    report = weights_report_of()
+    weighed = tuple(t for t in report.drift_tests if t.measure != "functional" and t.matching != "layer_norm_activity")
+    html = report_html(stored(replace(report, drift_tests=weighed)))
     text, titles = texts_and_titles(html)
     assert titles == [
-        "Figures", "Parameter evolution", "Mapping", "H-Neurons", "Drift by layer", "Lineage", "Weights by kind",
-        "Configuration", "Method in short", "Settings and provenance",
+        "Figures", "Parameter evolution", "Drift against matched nulls", "Mapping", "H-Neurons", "Drift by layer",
+        "Lineage", "Weights by kind", "Configuration", "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "No forward pass was run: the k = 6 H-Neurons are those of their_neurons.json" in text
     assert "was taken as given ( their_neurons.json" in text.replace("(their", "( their")
@@ -174,7 +182,7 @@ def test_the_report_of_a_list_says_so_and_has_no_section_of_what_was_not_looked_
     for word in ("AUROC", "CETT", "transfer", "responses", "also in base", "r base–instruct"):
         assert word not in text, word
     page = parsed(html)
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
     assert len(page.ids) == len(set(page.ids))
 
 
@@ -195,7 +203,7 @@ def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_give
 def test_a_run_that_did_not_ask_for_lineage_has_a_report_without_it(stored: Any, k: int) -> None:
     html = report_html(stored(replace(weights_report_of(k=k), lineage=None)))
     text, titles = texts_and_titles(html)
-    listed = ["Mapping", "H-Neurons"] if k else []
+    listed = ["Drift against matched nulls", "Mapping", "H-Neurons"] if k else []
     assert titles == [
         "Figures", "Parameter evolution", *listed, "Drift by layer", "Method in short", "Settings and provenance",
     ]  # fmt: skip
@@ -258,7 +266,7 @@ def test_the_report_of_given_neurons_names_their_file_and_has_no_path(stored: An
     assert "were not searched for: they are those of their_neurons.json" in text
     assert "were taken as given (their_neurons.json" in text
     assert "No forward pass" not in text
-    assert titles[1:5] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
+    assert titles[9:13] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
 
 
 def test_a_file_name_of_given_neurons_is_text_and_never_markup(stored: Any) -> None:
@@ -345,3 +353,69 @@ def test_the_file_is_written_whole_under_its_name(finished: str, tmp_path: Path)
 def test_a_report_on_no_run_is_bad_input(finished: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run 5"):
         write_report(finished, 5, tmp_path)
+
+
+def test_a_claim_stands_with_every_condition_its_number_and_its_bar_before_any_figure(html: str) -> None:
+    table = html[html.index('<table class="graded">') : html.index("</table>")]
+    assert html.index("</table>") < html.index("<svg")
+    assert table.count("<tbody>") == 6
+    row = '<code>overlap.p_zero</code></td><td class="l">–</td><td>0.75</td><td>&lt; 0.5</td><td class="l">no</td>'
+    assert f"probability that chance shares none {row}" in table
+    assert '<td class="l">not measured</td>' in table
+    assert '<td>0.001</td><td>&lt; 0.05</td><td class="l">yes</td>' in table
+    assert '<dl class="claims">' not in html
+
+
+def test_a_run_without_evidence_has_its_claims_in_words_and_no_section_on_interventions(stored: Any) -> None:
+    html = report_html(stored(replace(report_of(), evidence=Evidence())))
+    _, titles = texts_and_titles(html)
+    assert titles == ["Figures", *(title for title in TITLES if title not in TITLES[:8])]
+    assert '<dl class="claims">' in html
+    assert "graded" not in html[html.index("<body>") :]
+
+
+def test_without_an_intervention_one_sentence_says_that_no_neuron_was_intervened_on(stored: Any) -> None:
+    report = report_of()
+    html = report_html(stored(replace(report, evidence=replace(report.evidence, causal=()))))
+    section = html[html.index("<h2>Intervention</h2>") : html.index("<h2>Backward transfer</h2>")]
+    assert "No neuron was intervened on in this run" in section
+    assert "<table" not in section
+    assert "None." not in section
+    assert "nothing was intervened on in this run" in html
+
+
+def test_with_an_intervention_the_limits_point_to_its_table(html: str) -> None:
+    assert "what scaling them did is in the table of interventions" in html
+    assert "nothing was intervened on" not in html
+
+
+@pytest.mark.parametrize("command", ["compare", "compare --control permuted-index"])
+def test_a_negative_control_says_so_before_its_verdict_and_a_real_run_does_not(tmp_path: Path, command: str) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    with Store.open(url) as store:
+        run = stored_run(store, report_of(), command=command)
+    html = report_html(url, run)
+    says = "Negative control: permuted-index. There is nothing to find here: no verdict may be"
+    assert (says in html) == ("--control" in command)
+    if "--control" in command:
+        assert html.index(says) < html.index('<section class="verdict"')
+        assert "a negative control (permuted-index)" in html  # in each figure's metadata
+
+
+def test_the_report_of_a_timeline_has_its_points_its_probe_and_no_claim(timeline: str) -> None:
+    html = report_html(timeline)
+    text, titles = texts_and_titles(html)
+    assert "Since when are the H-Neurons of org/instruct@0123abc there?" in text
+    assert titles[:4] == [
+        "Figures",
+        "Readable at each point",
+        "Weights and activations at each point",
+        "Identification",
+    ]
+    assert not {"Backward transfer", "Parameter evolution", "Overlap", "Intervention"} & set(titles)
+    assert "AUROC 0.58 [0.56, 0.60] at org/model@step-0350 and 0.88 [0.86, 0.90] at org/model@step-1400" in text
+    assert "against 0.51 [0.48, 0.54] at random initialisation" in text
+    assert 'id="figure_trajectory"' in html
+    assert "graded" not in html[html.index("<body>") :]
+    page = parsed(html)
+    assert len(page.ids) == len(set(page.ids))

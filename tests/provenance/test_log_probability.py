@@ -95,16 +95,34 @@ def vocabulary(loaded: LoadedModel) -> int:
     return int(loaded.model.get_input_embeddings().weight.shape[0])
 
 
-def test_only_the_positions_before_answer_tokens_get_logits(loaded_llama: LoadedModel) -> None:
-    """The head sees a few positions of a batch: responses with answers at the same places share one."""
-    seen: list[int] = []
-    head = loaded_llama.model.get_output_embeddings()
-    handle = head.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape[1]))
-    questions = ["Who?", "Which of them was it, of all that there were in those days?"] * 3
-    responses = [make_response(loaded_llama, question, " Paris") for question in questions]
-    answer_log_probability(loaded_llama, responses, 3)
+@pytest.mark.parametrize("model_type", DENSE)
+def test_the_head_makes_one_row_of_logits_for_each_answer_token(
+    loaded_of: Callable[[str], LoadedModel], model_type: str
+) -> None:
+    """Of all tokens of a batch only those before an answer token, wherever they stand, in every family."""
+    loaded = loaded_of(model_type)
+    rows: list[int] = []
+    head = loaded.model.get_output_embeddings()
+    handle = head.register_forward_hook(lambda _module, _inputs, logits: rows.append(logits[..., 0].numel()))
+    responses = responses_of(loaded)
+    answer_log_probability(loaded, responses, len(responses))
+    with torch.inference_mode():
+        loaded.model(input_ids=torch.tensor([[1, 2, 3]]))
     handle.remove()
-    assert seen == [1, 1]
+    tokens = sum(region.stop - region.start for r in responses for region in r.regions if region.name == "answer")
+    assert rows == [tokens, 3]  # and the head is as it was once the answers are read
+    assert tokens < sum(len(r.prompt_ids) + len(r.response_ids) for r in responses) / 3
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "gemma3_text"])
+def test_a_cap_on_logits_is_kept(checkpoint_of: Callable[[str], Path], model_type: str) -> None:
+    """What a family does behind its head is done to the picked states as well: a cap of 1 changes the numbers."""
+    loaded = load(checkpoint_of(model_type))
+    plain = answer_log_probability(loaded, responses_of(loaded), 4)
+    loaded.model.config.final_logit_softcapping = 1.0
+    capped = answer_log_probability(loaded, responses_of(loaded), 4)
+    np.testing.assert_allclose(capped, [slowly(loaded, response) for response in responses_of(loaded)], rtol=1e-4)
+    assert not np.allclose(capped, plain, rtol=1e-2)
 
 
 def test_a_bfloat16_model_is_judged_in_float32(checkpoint_of: Callable[[str], Path]) -> None:
@@ -138,12 +156,37 @@ def test_tokens_of_a_larger_vocabulary_are_refused(loaded_llama: LoadedModel) ->
         answer_log_probability(loaded_llama, [replace(response, prompt_ids=(99999, *response.prompt_ids[1:]))], 1)
 
 
-def test_a_model_that_ignores_which_logits_are_wanted_is_refused(
+def test_a_model_whose_head_gets_other_states_is_refused(
     loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Only the last token's, say: the picked positions would then be other tokens' or none."""
     forward = loaded_llama.model.forward
-    monkeypatch.setattr(loaded_llama.model, "forward", lambda **inputs: forward(**inputs | {"logits_to_keep": 0}))
-    with pytest.raises(CaptureError, match="logits_to_keep"):
+    monkeypatch.setattr(loaded_llama.model, "forward", lambda **inputs: forward(**inputs, logits_to_keep=1))
+    with pytest.raises(CaptureError, match=r"shape \(1, 1, 16\) for ids of shape"):
+        answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " Paris")], 1)
+    assert not loaded_llama.model.get_output_embeddings()._forward_pre_hooks
+
+
+def test_a_model_that_calls_its_head_twice_or_not_as_a_module_is_refused(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses = [make_response(loaded_llama, "Who?", " Paris")]
+    forward = loaded_llama.model.forward
+    monkeypatch.setattr(loaded_llama.model, "forward", lambda **inputs: (forward(**inputs), forward(**inputs))[0])
+    with pytest.raises(CaptureError, match="2 calls"):
+        answer_log_probability(loaded_llama, responses, 1)
+    head = loaded_llama.model.get_output_embeddings()
+    monkeypatch.setattr(head, "_call_impl", head.forward)  # a head whose hooks never fire
+    monkeypatch.setattr(loaded_llama.model, "forward", forward)
+    with pytest.raises(CaptureError, match="0 calls"):
+        answer_log_probability(loaded_llama, responses, 1)
+
+
+def test_a_model_without_output_embeddings_is_refused(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded_llama.model, "get_output_embeddings", lambda: None)
+    with pytest.raises(CaptureError, match="no output embeddings"):
         answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " Paris")], 1)
 
 

@@ -1,0 +1,330 @@
+"""How often the verdicts are right where the truth is known: hit rates, and false alarms, over made-up pairs.
+
+The one idea: an engine that says `supported` at all has to be asked how often it says so of nothing. Its own functions
+(fit, refitted controls, ladder, Holm, matched permutations, overlap nulls) judge hundreds of draws with a planted
+effect, with none, and with nothing but a nuisance; what is counted is the word that a user would have read.
+
+Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404, for the intervals.
+"""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from scipy.stats import beta
+from sklearn import config_context
+from threadpoolctl import threadpool_limits
+
+from analyses.answers import Answers
+from analyses.baselines import fit_baselines
+from analyses.calibration_draws import (
+    DriftNuisance,
+    Shape,
+    TransferNuisance,
+    drift_draw,
+    overlap_draw,
+    transfer_draw,
+)
+from analyses.collection import Progress
+from analyses.drift import SIGNIFICANCE, summarise_drift
+from analyses.drift_tests import decide_drift, drift_tests
+from analyses.ladder import ladder
+from analyses.matching import finest_strata, layer_strata
+from analyses.overlap import overlap
+from analyses.overlap_nulls import overlap_nulls
+from analyses.probe_fit import probe_rows
+from analyses.shuffled import SHUFFLES, shuffled_sets
+from analyses.transfer import decided, overall_transfer, transfer
+from provenance.errors import InputError
+from provenance.intervals import CONFIDENCE, Estimate
+from provenance.probe import Probe
+from provenance.records import Verdict
+
+Claim = Literal["transfer", "drift", "overlap"]
+Required = Literal["supported", "not supported", "not distinguishable", "anything"]
+CLAIMS: tuple[Claim, ...] = ("transfer", "drift", "overlap")
+DRAWS = 200  # a rate of 5 % is then known to within 3 %
+FALSE_ALARMS = 0.05  # what every claim promises
+EFFECTS: Mapping[Claim, tuple[float, ...]] = {
+    "transfer": (0.0, 0.25, 0.5, 1.0),
+    "drift": (0.0, 0.25, 0.5, 1.0),
+    "overlap": (0.0, 0.5, 1.0),
+}
+"""SD of log CETT between the labels; SD of log change; share of common carriers."""
+PLANTED = "planted"
+TRANSFER_NUISANCES: tuple[TransferNuisance, ...] = ("answer length", "question text", "every neuron")
+DRIFT_NUISANCES: tuple[DriftNuisance, ...] = ("layer", "norm", "activity")
+ANSWER_NEURONS = "answer neurons"
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How many draws are judged, and how cheaply; the rules are those of a comparison."""
+
+    draws: int = DRAWS
+    """Of each condition."""
+    seed: int = 0
+    """Of everything; draw i of a condition is the same however many are made, and in whatever order."""
+    control_sets: int = 40
+    """Refitted neuron sets of each kind."""
+    resamples: int = 200
+    """Of questions, in the tests of transfer."""
+    permutations: int = 2000
+    """Of the tests of drift."""
+    shuffles: int = SHUFFLES
+    """Searches with shuffled labels in each model."""
+    step: float = 10**0.75
+    """C of every search, as a multiple of alpha_max: it is not chosen anew in each draw."""
+    small: Shape = field(default_factory=Shape)
+    """Of draws for transfer."""
+    shared: Shape = field(default_factory=lambda: Shape(layers=2, d_m=180, carriers=40))
+    """Of draws for overlap: chance must be likely to share a neuron, or there is no power; and a layer must be wide
+    enough for 3 bins of activity, since an L1 probe on raw CETT prefers loud neurons, which both models share."""
+    answer_neurons: int = 60
+    """Of the draws for overlap in which both models have neurons that fire on any answer."""
+    drift_layers: int = 4
+    """Layers of a draw for drift."""
+    drift_d_m: int = 512
+    """Its neurons per layer: enough for 5 x 5 bins of norm and activity."""
+    drift_k: int = 24
+    """Its H-Neurons."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One kind of draw."""
+
+    claim: Claim
+    """What is judged."""
+    world: str
+    """`planted`, or the nuisance that moves the number with no effect behind it."""
+    effect: float
+    """SD for transfer and drift, share of common carriers for overlap; 0: there is nothing to find."""
+
+    @property
+    def is_null(self) -> bool:
+        """Whether `supported` would be a false alarm."""
+        return self.effect == 0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often a condition was called `supported`."""
+
+    condition: Condition
+    """What was drawn."""
+    draws: int
+    """How many were judged."""
+    supported: int
+    """How many of them came out as supported."""
+    no_power: int
+    """How many came out as having no power."""
+    rate: Estimate
+    """supported / draws with its exact 95 % interval."""
+
+    @property
+    def as_expected(self) -> bool:
+        """False where the interval of a false-alarm rate lies above 5 %. A hit rate is what it is."""
+        return not self.condition.is_null or self.rate.low <= FALSE_ALARMS
+
+
+Judge = Callable[[Condition, np.random.Generator, CalibrationSettings], Verdict]
+"""Makes one draw of a condition and gives the verdict that a comparison would have given."""
+
+
+def conditions() -> tuple[Condition, ...]:
+    """Every kind of draw: each claim by effect size, then its nuisances."""
+    planted = [Condition(claim, PLANTED, effect) for claim in CLAIMS for effect in EFFECTS[claim]]
+    nuisances: list[tuple[Claim, str]] = [
+        *(("transfer", name) for name in TRANSFER_NUISANCES),
+        *(("drift", name) for name in DRIFT_NUISANCES),
+        ("overlap", ANSWER_NEURONS),
+    ]
+    return (*planted, *(Condition(claim, name, 0.0) for claim, name in nuisances))
+
+
+def judge_transfer(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """Search in the instruct model, baselines, ladder, and the decision on the base's own answers."""
+    nuisance: TransferNuisance = next((name for name in TRANSFER_NUISANCES if name == condition.world), "none")
+    draw = transfer_draw(settings.small, condition.effect, nuisance, rng)
+    seed = int(rng.integers(2**31))
+    probe, _ = searched(draw.instruct, settings, seed, shuffles=0)
+    shape = settings.small
+    fitted = fit_baselines(probe, draw.instruct, shape.layers, shape.d_m, draws=settings.control_sets, seed=seed)
+    result = transfer(probe, draw.base_test.features, "drawn", fitted.controls, resamples=settings.resamples, seed=seed)
+    rungs = ladder(fitted, {"drawn": draw.base_test}, resamples=settings.resamples, seed=seed)
+    return overall_transfer(decided([result], rungs))
+
+
+def judge_drift(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """Mean stability rank against neurons of the same layers and against those most like them."""
+    nuisance: DriftNuisance = next((name for name in DRIFT_NUISANCES if name == condition.world), "none")
+    layers, d_m = settings.drift_layers, settings.drift_d_m
+    draw = drift_draw(layers, d_m, settings.drift_k, condition.effect, nuisance, rng)
+    seed = int(rng.integers(2**31))
+    how = {"draws": settings.permutations, "seed": seed}
+    result = summarise_drift(draw.drift, draw.h_neurons, layers, d_m, **how)
+    tests = drift_tests(draw.drift, {"hallucinated": draw.h_neurons}, draw.activity, None, layers, d_m, **how)
+    return decide_drift(result, tests).verdict
+
+
+def judge_overlap(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """Searches in both models, with true labels and with shuffled ones, and what they share."""
+    shape = settings.shared
+    answer_neurons = settings.answer_neurons if condition.world == ANSWER_NEURONS else 0
+    draw = overlap_draw(shape, condition.effect, answer_neurons, rng)
+    seed = int(rng.integers(2**31))
+    instruct, instruct_sets = searched(draw.instruct, settings, seed, shuffles=settings.shuffles)
+    base, base_sets = searched(draw.base, settings, seed + 1, shuffles=settings.shuffles)
+    activity = draw.base.features.answer.columns(np.arange(shape.neurons)).astype(np.float64).mean(axis=0)
+    known = np.ones(shape.neurons, dtype=bool)
+    strata = (layer_strata(known, shape.d_m), finest_strata(rng.random(shape.neurons), activity, shape.d_m))
+    nulls = overlap_nulls(base.h_neurons, instruct.h_neurons, shape.neurons, strata, (base_sets, instruct_sets))
+    return overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls).verdict
+
+
+JUDGES: Mapping[Claim, Judge] = {"transfer": judge_transfer, "drift": judge_drift, "overlap": judge_overlap}
+"""By the functions that judge real pairs."""
+
+
+def searched(
+    answers: Answers, settings: CalibrationSettings, seed: int, *, shuffles: int
+) -> tuple[Probe, tuple[Int[np.ndarray, " _"], ...]]:
+    """The probe of one model at the C of the calibration, and what it finds with shuffled labels."""
+    features = answers.features
+    with probe_rows(features, "3-vs-1", Path(tempfile.gettempdir()), intercept_penalised=True) as rows:
+        whole = rows.path([rows.problem(np.ones(len(features), dtype=bool))])
+        C = whole.starts()[0] * settings.step
+        probe = rows.probe(whole.fit([C])[0])
+        sets = shuffled_sets(rows, features, C, draws=shuffles, seed=seed) if shuffles else ()
+    return probe, sets
+
+
+def judged(condition: Condition, number: int, settings: CalibrationSettings, judges: Mapping[Claim, Judge]) -> Verdict:
+    """The verdict of one draw, which depends on the condition, its number and the seed alone."""
+    place = [CLAIMS.index(condition.claim), *f"{condition.world} {condition.effect!r}".encode()]
+    rng = np.random.default_rng([settings.seed, number, *place])
+    # Products this small only wait for one another on several threads, and checks of input take longer than the fits.
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        config_context(assume_finite=True, skip_parameter_validation=True),
+    ):
+        return judges[condition.claim](condition, rng, settings)
+
+
+def calibrate(
+    settings: CalibrationSettings,
+    progress: Progress,
+    *,
+    only: Sequence[Condition] | None = None,
+    judges: Mapping[Claim, Judge] = JUDGES,
+    workers: int | None = None,
+) -> tuple[Rate, ...]:
+    """Judge every draw of every condition.
+
+    Args:
+        settings: How many draws, and how cheaply.
+        progress: Told about every condition.
+        only: Conditions; all of them when not given.
+        judges: What gives the verdicts; the engine itself when not given.
+        workers: Processes; as many as there are cores when not given. 1 makes none.
+
+    Returns:
+        By condition, in their order; the same whatever the number of workers.
+
+    Raises:
+        InputError: Fewer than one draw, or so few control sets or shuffles that nothing could ever be supported.
+    """
+    _check(settings)
+    rates: list[Rate] = []
+    with _mapped(workers or os.cpu_count() or 1) as mapped:
+        for condition in conditions() if only is None else only:
+            name = f"calibrate {condition.claim}: {condition.world} {condition.effect:g}"
+            judge = partial(judged, condition, settings=settings, judges=judges)
+            verdicts: list[Verdict] = []
+            for verdict in mapped(judge, range(settings.draws)):
+                verdicts.append(verdict)
+                progress.step(name, len(verdicts), settings.draws, "")
+            rates.append(rate_of(condition, verdicts))
+    return tuple(rates)
+
+
+def must_be(family: str, control: str | None) -> dict[Claim, Required]:
+    """What has to be said of each claim about a lab family, or about a negative control of it.
+
+    Args:
+        family: `inherited`, whose H-Neurons were there before tuning; of any other they were not.
+        control: Which negative control; None for the pair as it is, of whose drift and overlap nothing is required.
+    """
+    if control is not None:
+        return {"transfer": "not distinguishable", "drift": "not supported", "overlap": "not supported"}
+    return {
+        "transfer": "supported" if family == "inherited" else "not supported",
+        "drift": "anything",
+        "overlap": "anything",
+    }
+
+
+def meets(verdict: Verdict, required: Required) -> bool:
+    """Whether a verdict is the one that is required."""
+    if required in ("anything", "not supported"):
+        return required == "anything" or verdict != "supported"
+    return verdict == required
+
+
+def rate_of(condition: Condition, verdicts: Sequence[Verdict]) -> Rate:
+    """Counts of one condition."""
+    hits, n = sum(verdict == "supported" for verdict in verdicts), len(verdicts)
+    low, high = clopper_pearson(hits, n)
+    silent = sum(verdict == "no power" for verdict in verdicts)
+    return Rate(condition, n, hits, silent, Estimate(hits / n, low, high, n))
+
+
+def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """Exact 95 % interval of a share.
+
+        low = B(tail; hits, n - hits + 1),   high = B(1 - tail; hits + 1, n - hits)
+
+    with B the quantile function of the beta distribution. Covers at least 95 %, whatever the share.
+
+    Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high
+
+
+def _check(settings: CalibrationSettings) -> None:
+    fewest = min(settings.control_sets, settings.shuffles)
+    if settings.draws < 1 or 1 / (1 + fewest) >= SIGNIFICANCE:
+        raise InputError(
+            "at least 1 draw of each condition, and 20 control sets and shuffles in each",
+            found=f"{settings.draws} draws, {settings.control_sets} control sets and {settings.shuffles} shuffles",
+            remedy="ask for more; 200 draws are needed to tell a rate of 5 % from one of 10 %",
+        )
+
+
+Mapped = Callable[[Callable[[int], Verdict], Sequence[int]], Iterator[Verdict]]
+
+
+@contextmanager
+def _mapped(workers: int) -> Iterator[Mapped]:
+    """A `map` over that many processes, results in order; in this process where there is one only.
+
+    Processes are started afresh: a copy of one that has threads (of a progress bar, of torch) may wait for ever.
+    """
+    if workers == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=4)

@@ -1,0 +1,277 @@
+"""Made-up pairs with a known truth, small enough to be drawn by the hundred: what a verdict engine is calibrated on.
+
+The one idea: each draw is what an analysis gets from real checkpoints, answers with vectors, labels, texts and units,
+or weight changes of every neuron, so the very functions that judge real pairs judge it, and what they should say is
+known. Beside planted effects there are nuisances: nulls in which the reported number does move, for another reason.
+
+Source: none in Gao et al. 2025; Morris, White and Crowther 2019, doi:10.1002/sim.8086, for simulation as a check.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from analyses.answers import Answers
+from analyses.ranks import combined_delta, stability_rank
+from analyses.results import NeuronDrift
+from provenance.features import Features
+
+TransferNuisance = Literal["none", "answer length", "question text", "every neuron"]
+"""What the neurons read in place of the label; it goes with the label in both models."""
+DriftNuisance = Literal["none", "layer", "norm", "activity"]
+"""What goes with both stability and being in the set."""
+
+INSTRUCT_EFFECT = 1.5  # SD: with six carriers a probe then reads held-out answers almost without error
+SHARED_EFFECT = 0.8  # SD, of draws for overlap: weak, so that a probe needs many carriers and sets are large
+ANSWER_EFFECT = 0.6  # SD, of neurons that fire on answers: many weak ones, so that sets are large here as well
+MEAN_CETT = 0.01  # of one neuron in tens of thousands, as captures of real models show it
+SPREAD = 0.5  # of log CETT within a neuron, and of log mean CETT between neurons
+WITHIN_UNIT = 0.5  # correlation of a neuron's log CETT between two answers of one unit
+NUISANCE_NOISE = 1.0  # SD of single neurons around the nuisance that they read, of which six average to 0.4
+TREND = 1.0  # SD of log change for the nuisance's whole range, in either direction
+FILLER = tuple(f"{a}{b}" for a in ("ba", "ke", "lo", "mi", "nu") for b in ("ra", "ste", "vol", "dan", "lim"))
+TOPICS = ("where", "when")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a draw is."""
+
+    layers: int = 4
+    """Layers of both models."""
+    d_m: int = 64
+    """Neurons per layer."""
+    train: int = 80
+    """Training answers of each class."""
+    test: int = 60
+    """Test answers of each class."""
+    per_unit: int = 2
+    """Answers of one unit, which share a label, a topic and half of their noise."""
+    carriers: int = 6
+    """Neurons that carry the label in a model that has it."""
+
+    @property
+    def neurons(self) -> int:
+        """D."""
+        return self.layers * self.d_m
+
+
+@dataclass(frozen=True)
+class AnswerDraw:
+    """Two models' answers: what a search and a transfer are run on."""
+
+    instruct: Answers
+    """Training answers of the instruct model."""
+    base: Answers
+    """Training answers of the base."""
+    instruct_test: Answers
+    """Held-out answers of the instruct model."""
+    base_test: Answers
+    """The base's own held-out answers."""
+    carriers: Int[np.ndarray, " c"]
+    """Flat ids of the neurons that carry the label in the instruct model, ascending."""
+    base_carriers: Int[np.ndarray, " c"]
+    """Flat ids of those that carry it in the base."""
+
+
+@dataclass(frozen=True)
+class DriftDraw:
+    """Weight changes of every neuron, and a set of neurons: what drift is tested on."""
+
+    drift: NeuronDrift
+    """As measured from two checkpoints."""
+    h_neurons: Int[np.ndarray, " h"]
+    """Flat ids of the set, ascending."""
+    activity: Float[np.ndarray, " neurons"]
+    """Mean CETT of every neuron in the base."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What one model's neurons respond to; vectors over neurons, in SD of their log CETT."""
+
+    label: Float[np.ndarray, " neurons"]
+    """Difference between hallucinated and faithful answers."""
+    nuisance: Float[np.ndarray, " neurons"]
+    """Change per SD of the nuisance."""
+    answer: Float[np.ndarray, " neurons"]
+    """Difference between answer tokens and others, whatever the label."""
+    scale: Float[np.ndarray, " neurons"]
+    """Typical mean CETT."""
+
+
+def transfer_draw(shape: Shape, effect: float, nuisance: TransferNuisance, rng: np.random.Generator) -> AnswerDraw:
+    """A pair in which the base's neurons carry the label with a given strength, or carry a nuisance.
+
+    Args:
+        shape: Of both models and their answers.
+        effect: Difference between the base's hallucinated and faithful answers, in SD of log CETT, on each neuron that
+            carries the label in the instruct model. 0: nothing transfers.
+        nuisance: With one, `effect` is not used: in both models the label goes with the nuisance, and the carriers
+            respond to the nuisance only, so that AUROC is above 0.5 for a reason that others read as well.
+        rng: Source of randomness.
+    """
+    carriers = np.sort(rng.choice(shape.neurons, shape.carriers, replace=False))
+    instruct_effect, base_effect = (INSTRUCT_EFFECT, effect) if nuisance == "none" else (0.0, 0.0)
+    scale = _scales(shape.neurons, rng)
+    readings = [
+        _reading(shape, carriers, strength, nuisance, np.zeros(shape.neurons), scale * _shift(shape.neurons, rng))
+        for strength in (instruct_effect, base_effect)
+    ]
+    return _answer_draw(shape, (readings[0], readings[1]), (carriers, carriers), nuisance, rng)
+
+
+def overlap_draw(shape: Shape, share: float, answer_neurons: int, rng: np.random.Generator) -> AnswerDraw:
+    """A pair in which both models carry the label, on neurons of which a given share is the same.
+
+    Args:
+        shape: Of both models and their answers.
+        share: Of the instruct model's carriers that are carriers of the base too; the base's others are drawn from all
+            neurons, so at 0 the two sets share what chance gives.
+        answer_neurons: Neurons, the same in both, that are more active on answer tokens than on others whatever the
+            label. A probe that has to tell both apart finds them in either model.
+        rng: Source of randomness.
+    """
+    carriers = np.sort(rng.choice(shape.neurons, shape.carriers, replace=False))
+    kept = rng.permutation(carriers)[: round(share * shape.carriers)]
+    others = rng.permutation(np.setdiff1d(np.arange(shape.neurons), kept))[: shape.carriers - kept.size]
+    base_carriers = np.union1d(kept, others)
+    answer = np.zeros(shape.neurons)
+    answer[rng.choice(shape.neurons, answer_neurons, replace=False)] = ANSWER_EFFECT
+    scale = _scales(shape.neurons, rng)
+    readings = [
+        _reading(shape, ids, SHARED_EFFECT, "none", answer, scale * _shift(shape.neurons, rng))
+        for ids in (carriers, base_carriers)
+    ]
+    return _answer_draw(shape, (readings[0], readings[1]), (carriers, base_carriers), "none", rng)
+
+
+def drift_draw(
+    layers: int, d_m: int, k: int, effect: float, nuisance: DriftNuisance, rng: np.random.Generator
+) -> DriftDraw:
+    """Weight changes of a pair in which some neurons changed less, or are of a kind that changes less.
+
+    Args:
+        layers: Layers of the model.
+        d_m: Neurons per layer.
+        k: Neurons of the set.
+        effect: How much less they changed, in SD of the logarithm of a change within a layer.
+        nuisance: What is a trend of change over all neurons alike, and makes a neuron likelier to be in the set.
+        rng: Source of randomness.
+
+    Returns:
+        Changes of up and down whose logarithms are normal and correlate 0.5.
+    """
+    neurons = layers * d_m
+    layer = np.repeat(np.linspace(0, 1, layers), d_m)
+    norm, activity = rng.random(neurons), rng.random(neurons)  # places among the neurons of a layer
+    place = {"none": np.full(neurons, 0.5), "layer": layer, "norm": norm, "activity": activity}[nuisance]
+    liking = (0.1 + place) ** 2  # a neuron at the stable end is a hundred times likelier than one at the other
+    h_neurons = np.sort(rng.choice(neurons, k, replace=False, p=liking / liking.sum()))
+    level = rng.normal(size=neurons) * np.sqrt(0.5) - 2 * TREND * (place - 0.5)
+    level[h_neurons] -= effect
+    up, down = (1e-4 * np.exp(level + rng.normal(size=neurons) * np.sqrt(0.5)) for _ in range(2))
+    delta = combined_delta(up, down)
+    norms = [np.exp(0.3 * norm + 0.02 * rng.normal(size=neurons)) for _ in range(2)]
+    grown = [each * np.exp(0.01 * rng.normal(size=neurons)) for each in norms]
+    same = np.zeros(neurons, dtype=bool)
+    drift = NeuronDrift(None, up, down, delta, stability_rank(delta), norms[0], grown[0], norms[1], grown[1], same)
+    return DriftDraw(drift, h_neurons, MEAN_CETT * np.exp(activity))
+
+
+def _scales(neurons: int, rng: np.random.Generator) -> Float[np.ndarray, " neurons"]:
+    return np.asarray(MEAN_CETT * np.exp(SPREAD * rng.normal(size=neurons)))
+
+
+def _shift(neurons: int, rng: np.random.Generator) -> Float[np.ndarray, " neurons"]:
+    """Magnitudes shift between models, by a tenth or two."""
+    return np.asarray(np.exp(0.15 * rng.normal(size=neurons)))
+
+
+def _reading(
+    shape: Shape,
+    carriers: Int[np.ndarray, " c"],
+    effect: float,
+    nuisance: TransferNuisance,
+    answer: Float[np.ndarray, " neurons"],
+    scale: Float[np.ndarray, " neurons"],
+) -> _Reading:
+    label, reads = np.zeros(shape.neurons), np.zeros(shape.neurons)
+    label[carriers] = effect
+    if nuisance != "none":
+        reads[slice(None) if nuisance == "every neuron" else carriers] = 1 / NUISANCE_NOISE
+    return _Reading(label, reads, answer, scale)
+
+
+def _answer_draw(
+    shape: Shape,
+    readings: tuple[_Reading, _Reading],
+    carriers: tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]],
+    nuisance: TransferNuisance,
+    rng: np.random.Generator,
+) -> AnswerDraw:
+    instruct, base = (
+        [_answers(shape, n, reading, nuisance, f"{name}{n}", rng) for n in (shape.train, shape.test)]
+        for name, reading in zip(("instruct", "base"), readings, strict=True)
+    )
+    return AnswerDraw(instruct[0], base[0], instruct[1], base[1], *carriers)
+
+
+def _answers(
+    shape: Shape, per_class: int, reading: _Reading, nuisance: TransferNuisance, name: str, rng: np.random.Generator
+) -> Answers:
+    """Answers of one model: labels of units, what goes with them, texts, and vectors that respond to all that."""
+    units = 2 * per_class // shape.per_unit
+    unit = np.repeat(np.arange(units), shape.per_unit)
+    hallucinated = (np.arange(units) % 2 == 0)[unit]
+    length = _lengths(hallucinated, rng, with_label=nuisance == "answer length")
+    topic = _topics(hallucinated[:: shape.per_unit], rng, with_label=nuisance == "question text")[unit]
+    hidden = {"answer length": (length - 5) / 2, "question text": 2 * topic - 1.0}.get(nuisance, np.zeros(unit.size))
+    if nuisance == "every neuron":
+        hidden = np.where(hallucinated, 1.0, -1.0) + rng.normal(size=unit.size)
+    answer, other = _vectors(reading, hallucinated, hidden, unit, rng)
+    ids = tuple(f"{name}-{row}" for row in range(unit.size))
+    features = Features.of(answer, other, hallucinated, tuple(f"{name}-unit-{each}" for each in unit), ids)
+    questions = tuple(f"{TOPICS[each]} {_words(2, rng)}" for each in topic)
+    texts = tuple(_words(count, rng) for count in length.tolist())
+    return Answers(features, questions, texts, length, -rng.gamma(2.0, 0.5, unit.size))
+
+
+def _vectors(
+    reading: _Reading,
+    hallucinated: Bool[np.ndarray, " rows"],
+    hidden: Float[np.ndarray, " rows"],
+    unit: Int[np.ndarray, " rows"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "rows neurons"], Float[np.ndarray, "rows neurons"]]:
+    """Mean CETT over answer tokens and over others, float32."""
+    neurons, units = reading.scale.size, int(unit.max()) + 1
+    shared = np.sqrt(WITHIN_UNIT) * rng.normal(size=(units, neurons))[unit]
+
+    def noise() -> Float[np.ndarray, "rows neurons"]:
+        return np.asarray(shared + np.sqrt(1 - WITHIN_UNIT) * rng.normal(size=(unit.size, neurons)))
+
+    signal = np.outer(hallucinated - 0.5, reading.label) + np.outer(hidden, reading.nuisance) + reading.answer
+    return tuple((reading.scale * np.exp(SPREAD * values)).astype(np.float32) for values in (noise() + signal, noise()))  # type: ignore[return-value]
+
+
+def _lengths(
+    hallucinated: Bool[np.ndarray, " rows"], rng: np.random.Generator, *, with_label: bool
+) -> Int[np.ndarray, " rows"]:
+    """Words of an answer, from 1 to 9; hallucinated ones are longer by 1.5 SD where they go with the label."""
+    mean = 5 + 1.5 * np.where(hallucinated, 1, -1) * with_label
+    return np.clip(np.rint(mean + 2 * rng.normal(size=hallucinated.size)), 1, 9).astype(np.int64)
+
+
+def _topics(
+    hallucinated: Bool[np.ndarray, " units"], rng: np.random.Generator, *, with_label: bool
+) -> Int[np.ndarray, " units"]:
+    """Which of two first words a question has; the second goes with the label in four of five units where it does."""
+    share = np.where(hallucinated, 0.8, 0.2) if with_label else np.full(hallucinated.size, 0.5)
+    return (rng.random(hallucinated.size) < share).astype(np.int64)
+
+
+def _words(count: int, rng: np.random.Generator) -> str:
+    return " ".join(rng.choice(FILLER, count))

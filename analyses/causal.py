@@ -1,0 +1,335 @@
+"""What a model's answers owe to a set of its neurons: the same answers with them silent and amplified.
+
+The one idea: readable is not functional. A probe says that neurons tell faithful from hallucinated answers;
+only a model whose neurons were scaled shows whether they have a part in giving them. Any intervention changes
+something, so every number stands beside the same number for as many control neurons, and every set reads the
+same answers and is asked the same questions: sets differ by their neurons and by nothing else.
+
+Two things are looked at, and kept set by set, so a killed run loses one set at most. First, how probable the
+model's own held-out answers are, teacher-forced; the claim rests on these test questions alone. Second, whether
+it answers validation questions right, greedily: no neuron was fitted on them, and asking them again leaves the
+test questions to the claims. Where C was chosen by the paper's rule they had a part in that choice, which
+favours sets whose silence does no harm; so this one is told, and no verdict rests on it.
+
+Neither kind of control set is matched on activity, and quiet neurons change little: that a set does more than
+such sets is evidence only where it does it to hallucinated and faithful answers unequally (`selectivity`).
+
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.2 (scaling) and 6.3 (the models' own answers). Choice: factors,
+outcomes and control sets, since the paper intervenes on no base model.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int
+
+from analyses.answers import captured_responses
+from analyses.collection import CollectionSettings, Pool, Progress, Workspace, identity_digest, make_task
+from analyses.controls import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
+from analyses.evidence_results import CausalEffect, CausalKind, Outcome
+from analyses.gathered import LOG_PROBABILITY_BATCH, Asking, Gathered
+from analyses.results import Alignment
+from analyses.suppression import right_answers, scaled_task, suppression_questions
+from provenance.checkpoints import Checkpoint
+from provenance.features import remembered
+from provenance.intervals import CONFIDENCE, Estimate
+from provenance.intervention import scaled
+from provenance.log_probability import answer_log_probability
+from provenance.models import LoadedModel
+from provenance.records import Response, Stage
+from provenance.resampling import estimate_of, resampled_weights
+from provenance.responses import KEPT_LABELS
+
+ALPHAS = (0.0, 2.0)  # silent, and as far from 1 on the other side
+SETS = 40  # of each kind: p can then be 1/41, and twice that, for two models under Holm, is still below 0.05
+SETS_ASKED = 20  # of these; a greedy answer takes as many passes as it has tokens, and p = 1/21 is below 0.05 too
+ANSWERS_PER_CLASS = 50  # a mean then has a seventh of the spread of single answers, at 162 passes over each
+QUESTIONS = 100  # standard error of a share at most 5 points, and smaller for a change, asked of the same ones
+
+EXPECTED_SILENT: dict[Outcome, int] = {
+    "hallucinated_log_probability": -1,
+    "faithful_log_probability": 1,
+    "selectivity": -1,
+    "correct": 1,
+}
+"""Sign of the change expected of silent H-Neurons; amplified ones are expected to do the reverse.
+
+They stand for giving an answer that is not known, so without them hallucinated answers should become less
+probable, to themselves and against faithful ones; faithful answers should become more probable if anything,
+and so should right ones be given more often, if anything.
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to intervene on, and what is watched meanwhile."""
+
+    stage: Stage
+    """Which side of the comparison."""
+    checkpoint: Checkpoint
+    """What it is loaded from."""
+    load: Callable[[], LoadedModel]
+    """Gives it; not called when every set is remembered."""
+    settings: CollectionSettings
+    """How it is asked."""
+    held_out: Pool
+    """The test questions of its answers."""
+    answers: tuple[Response, ...]
+    """Its own held-out answers with labels, in a fixed order; some or none of either class."""
+    questions: Pool
+    """Validation questions to ask, from `analyses.suppression.suppression_questions`."""
+    workspace: Workspace
+    """Where finished sets are remembered."""
+    progress: Progress
+    """Told after every set."""
+
+
+def direction(outcome: Outcome, alpha: float) -> int:
+    """Sign of the change that H-Neurons with a part in hallucination would make; see `EXPECTED_SILENT`."""
+    return EXPECTED_SILENT[outcome] if alpha < 1 else -EXPECTED_SILENT[outcome]
+
+
+def intervened(
+    asking: Asking,
+    gathered: Gathered,
+    alignment: Alignment,
+    stage: Stage,
+    h_neurons: Int[np.ndarray, " k"],
+    *,
+    seed: int,
+    sets: int = SETS,
+    sets_asked: int = SETS_ASKED,
+) -> tuple[CausalEffect, ...]:
+    """Scale the instruct checkpoint's H-Neurons in one model of a comparison.
+
+    Choice: in the base they are scaled where they sit there; those that it lacks are left out, so `k` is smaller
+    by them, and control sets are drawn from its neurons that have a counterpart as well.
+
+    Args:
+        asking: Who is asked what, and how.
+        gathered: What both said; in-domain held-out answers are taken from it.
+        alignment: Which neuron of the base is which.
+        stage: The model to intervene on; it is loaded where a set is not remembered, and stays loaded.
+        h_neurons: Flat ids in the instruct checkpoint, distinct.
+        seed: Of control sets and bootstraps.
+        sets: Control sets of each kind.
+        sets_asked: How many of them also answer questions; at most `sets`.
+
+    Returns:
+        See `causal_effects`. Empty without neurons to scale: no H-Neurons, none that the base has, or ids that
+        name other neurons in the base (`alignment.reason`).
+
+    Raises:
+        QuestionError: There are no validation questions.
+        InputError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
+    """
+    layout, base_ids = asking.sides[stage].layout, alignment.base_ids
+    ids, apart = h_neurons, np.empty(0, dtype=np.int64)
+    if stage == "base":
+        ids = base_ids[h_neurons] if not alignment.reason else apart
+        ids = np.sort(ids[ids >= 0])
+        apart = np.setdiff1d(np.arange(layout.layers * layout.d_m), base_ids)
+    found = gathered.collected[stage][1]
+    subject = Subject(
+        stage, asking.sides[stage].checkpoint, partial(asking.models.get, stage), asking.settings[stage],
+        asking.pools[1], captured_responses(found.features, found.responses),
+        suppression_questions(asking.pools[0], QUESTIONS), asking.workspace, asking.clock.progress,
+    )  # fmt: skip
+    shape = (layout.layers, layout.d_m)
+    work = partial(causal_effects, subject, ids, *shape, apart, seed=seed, sets=sets, sets_asked=sets_asked)
+    return asking.clock.timed(f"causal {stage}", work)
+
+
+def causal_effects(
+    subject: Subject,
+    ids: Int[np.ndarray, " k"],
+    layers: int,
+    d_m: int,
+    apart: Int[np.ndarray, " a"],
+    *,
+    seed: int,
+    sets: int = SETS,
+    sets_asked: int = SETS_ASKED,
+) -> tuple[CausalEffect, ...]:
+    """Scale neurons by 0 and by 2, and control sets beside them, and see what becomes of a model's answers.
+
+    Args:
+        subject: The model and what is watched.
+        ids: Flat ids (layer * d_m + index) in its own order, distinct: the H-Neurons.
+        layers: Its layers.
+        d_m: Its neurons per layer.
+        apart: Neurons that no control set may hold, beside the H-Neurons where the model has room for that.
+        seed: Of control sets, the same for both factors, and of bootstraps.
+        sets: Control sets of each kind.
+        sets_asked: How many of them also answer questions; at most `sets`.
+
+    Returns:
+        By factor, outcome and kind. An outcome for which the subject has no answers is left out, and everything
+        without neurons.
+
+    Raises:
+        InputError: Too few neurons are left to draw control sets from.
+        PairError: An id outside the model or given twice, or token ids that the model does not have.
+        SplitError, QuestionError: See `analyses.suppression.right_answers`.
+        CaptureError: The neurons of some layer could not be reached, or the logits could not.
+        NonFiniteError: An answer has no finite log-probability, in an overflowing dtype as a rule.
+        StoreError: What a set gave cannot be written.
+    """
+    if not ids.size:
+        return ()
+    arms = control_arms(ids, layers, d_m, apart, sets, seed)
+    few = {kind: members[:sets_asked] for kind, members in arms.items()}
+    chosen = first_of_each_class(subject.answers)
+    hallucinated = np.array([response.label == "hallucinated" for response in chosen], dtype=bool)
+    read = contrasts(hallucinated, resampled_weights([response.unit for response in chosen], seed=seed))
+    weights = resampled_weights([question.unit for question, _ in subject.questions.entries], seed=seed)
+    asked: dict[Outcome, np.ndarray] = {"correct": weights / weights.sum(axis=1, keepdims=True)}
+    effects: list[CausalEffect] = []
+    for alpha in ALPHAS:
+        if chosen:
+            changes = changes_of(partial(scaled_log_probabilities, subject, chosen, alpha), arms)
+            effects += _effects(subject.stage, alpha, ids.size, read, changes)
+        effects += _effects(subject.stage, alpha, ids.size, asked, changes_of(partial(_right, subject, alpha), few))
+    return tuple(effects)
+
+
+def control_arms(
+    ids: Int[np.ndarray, " k"], layers: int, d_m: int, apart: Int[np.ndarray, " a"], sets: int, seed: int
+) -> dict[CausalKind, Int[np.ndarray, "_ k"]]:
+    """The H-Neurons as a set of their own, then control sets of as many neurons by kind.
+
+    Raises:
+        InputError, PairError: See `causal_effects`.
+    """
+    excluded = excluded_from_controls(ids, apart, layers, d_m)
+    arms: dict[CausalKind, np.ndarray] = {"h_neurons": np.sort(ids)[None]}
+    for number, kind in enumerate(CONTROL_KINDS):
+        rng = np.random.default_rng([seed, number])  # a kind's sets do not depend on how many the other kind has
+        arms[kind] = neuron_sets(kind, ids, layers, d_m, K=sets, rng=rng, excluded=excluded)
+    return arms
+
+
+def first_of_each_class(answers: Sequence[Response], limit: int = ANSWERS_PER_CLASS) -> tuple[Response, ...]:
+    """The first answers of each class, in order; all of a class that has fewer."""
+    kept = {id(row) for label in KEPT_LABELS for row in [r for r in answers if r.label == label][:limit]}
+    return tuple(response for response in answers if id(response) in kept)
+
+
+def contrasts(
+    hallucinated: Bool[np.ndarray, " rows"], weights: Float[np.ndarray, "samples rows"]
+) -> dict[Outcome, Float[np.ndarray, "samples rows"]]:
+    """What each row counts in each outcome, so that an outcome of a sample is a product with the rows' values.
+
+        w_i / sum_C w   for a row of class C;   selectivity = hallucinated - faithful
+
+    Args:
+        hallucinated: Label of each row.
+        weights: How often each row is in each sample, as from `resampled_weights`.
+
+    Returns:
+        By outcome, those of a class without rows left out; NaN throughout a sample that lacks a class.
+    """
+    found: dict[Outcome, np.ndarray] = {}
+    classes: dict[Outcome, np.ndarray] = {
+        "faithful_log_probability": ~hallucinated,
+        "hallucinated_log_probability": hallucinated,
+    }
+    for outcome, members in classes.items():
+        if members.any():
+            own = weights * members
+            total = own.sum(axis=1, keepdims=True)
+            found[outcome] = np.divide(own, total, out=np.full_like(own, np.nan), where=total > 0)
+    if len(found) == len(classes):
+        found["selectivity"] = found["hallucinated_log_probability"] - found["faithful_log_probability"]
+    return found
+
+
+def changes_of(
+    measure: Callable[[Sequence[Int[np.ndarray, " _"]]], Float64[np.ndarray, "sets rows"]],
+    arms: Mapping[CausalKind, Int[np.ndarray, "_ k"]],
+) -> dict[CausalKind, Float64[np.ndarray, "_ rows"]]:
+    """What each set changes, row by row, against the model as it is, which is measured the same way."""
+    everything = [ids for members in arms.values() for ids in members]
+    values = measure([np.empty(0, dtype=np.int64), *everything])
+    ends = np.cumsum([len(members) for members in arms.values()])
+    return dict(zip(arms, np.split(values[1:] - values[0], ends[:-1]), strict=True))
+
+
+def scaled_log_probabilities(
+    subject: Subject, chosen: Sequence[Response], alpha: float, sets: Sequence[Int[np.ndarray, " _"]]
+) -> Float64[np.ndarray, "sets answers"]:
+    """Mean log-probability of each answer while all neurons of a set are multiplied by alpha, set by set.
+
+    Args:
+        subject: The model.
+        chosen: Answers that it reads, at least one.
+        alpha: Factor, dimensionless, >= 0.
+        sets: Flat ids, ascending; the empty set gives the model as it is.
+
+    Returns:
+        Nats per token, <= 0; see `provenance.log_probability.answer_log_probability`.
+
+    Raises:
+        InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
+    """
+    workspace = subject.workspace
+    task = make_task(subject.stage, subject.checkpoint, subject.held_out, subject.settings)
+    read = identity_digest([[r.prompt_ids, r.response_ids, [asdict(region) for region in r.regions]] for r in chosen])
+    how = {"answers_sha256": read, "log_probability_batch": LOG_PROBABILITY_BATCH}
+    task = replace(task, settings={**task.settings, **how})
+    values = np.empty((len(sets), len(chosen)))
+    for number, ids in enumerate(sets):
+        one = scaled_task(task, ids, alpha, "answer log-probability with neurons scaled")
+        compute = partial(_log_probability, subject, chosen, alpha, ids)
+        values[number] = remembered(compute, chosen, workspace.captures, one.key, workspace.capture_log(one))
+        note = f"{ids.size} neurons scaled by {alpha:g}"
+        subject.progress.step(f"scale {subject.stage} log-probability", number + 1, len(sets), note)
+    return values
+
+
+def _log_probability(
+    subject: Subject, chosen: Sequence[Response], alpha: float, ids: Int[np.ndarray, " k"]
+) -> Float64[np.ndarray, " answers"]:
+    loaded = subject.load()
+    with scaled(loaded, ids, alpha):
+        return answer_log_probability(loaded, chosen, LOG_PROBABILITY_BATCH)
+
+
+def _right(
+    subject: Subject, alpha: float, sets: Sequence[Int[np.ndarray, " _"]]
+) -> Float64[np.ndarray, "sets questions"]:
+    """1 for a question that is answered right, 0 for the others."""
+    return right_answers(
+        subject.stage, subject.checkpoint, subject.load, subject.questions, subject.settings, sets, alpha,
+        subject.workspace, subject.progress,
+    ).astype(np.float64)  # fmt: skip
+
+
+def _effects(
+    stage: Stage,
+    alpha: float,
+    k: int,
+    outcomes: Mapping[Outcome, Float[np.ndarray, "samples rows"]],
+    changes: Mapping[CausalKind, Float64[np.ndarray, "_ rows"]],
+) -> list[CausalEffect]:
+    """Rows of the result for one factor: each outcome for the H-Neurons, then for each kind of control sets."""
+    effects: list[CausalEffect] = []
+    for outcome, counted in outcomes.items():
+        own = estimate_of(counted @ changes["h_neurons"][0], int((counted[0] != 0).sum()))
+        effects.append(CausalEffect(stage, alpha, "h_neurons", outcome, k, own, (), None))
+        sign = direction(outcome, alpha)
+        for kind in CONTROL_KINDS:
+            draws = changes[kind] @ counted[0]
+            p_value = permutation_p(sign * draws, sign * own.estimate)
+            found = tuple(draws.tolist())
+            effects.append(CausalEffect(stage, alpha, kind, outcome, k, _over_sets(draws), found, p_value))
+    return effects
+
+
+def _over_sets(draws: Float64[np.ndarray, " draws"]) -> Estimate:
+    """Mean over control sets with their own 2.5th and 97.5th percentile: where single sets lie."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(float(draws.mean()), float(low), float(high), draws.size)

@@ -1,0 +1,104 @@
+"""Whether H-Neurons have a part in a model's hallucinations, from what scaling them did.
+
+The one idea: a set of neurons works in the way that is claimed only if silencing it and amplifying it move
+hallucinated answers against faithful ones in opposite directions, and each time farther than control sets
+do. Every condition has to hold, so the largest p-value decides and needs no correction within a model;
+between the models that were intervened on there is a choice, and Holm's correction is for that one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analyses.causal import ALPHAS, direction
+from analyses.claims import condition
+from analyses.controls import CONTROL_KINDS, permutation_p
+from analyses.drift import SIGNIFICANCE
+from analyses.evidence_results import CausalEffect, CausalKind, Reason
+from analyses.multiple import holm
+from analyses.transfer import MIN_PER_CLASS
+from provenance.records import Stage, Verdict
+
+PREFIX = "function.selectivity"
+CLASSES = ("faithful_log_probability", "hallucinated_log_probability")
+_Selectivity = dict[tuple[float, CausalKind], CausalEffect]
+
+
+def function_verdict(effects: Sequence[CausalEffect], stage: Stage) -> tuple[Verdict, tuple[Reason, ...]]:
+    """How well it stands that the H-Neurons have a part in one model's hallucinations.
+
+    Args:
+        effects: From `analyses.causal`, of all models that were intervened on; those of one model that is not
+            asked about here only count for Holm's correction.
+        stage: The model that is asked about.
+
+    Returns:
+        `supported`: `selectivity` goes the expected way with silent and with amplified neurons, each interval
+        excludes 0, each p-value against both kinds of control sets is below 0.05, and so is the largest of them
+        after Holm's correction over the models. `no power`: nobody intervened, a class has too few answers, or
+        there are too few control sets for any p-value to become small enough. Then the conditions, in order.
+
+    Source: Berger 1982, doi:10.1080/00401706.1982.10487790 (largest p-value of an intersection-union test);
+    Holm 1979, Scandinavian Journal of Statistics 6, 65.
+    """
+    by_stage = {name: _selectivities(effects, name) for name in ("base", "instruct")}
+    own = by_stage[stage]
+    p_values = {name: p for name, found in by_stage.items() if (p := _largest_p(found)) is not None}
+    counts = [e.effect.n for e in effects if e.stage == stage and e.kind == "h_neurons" and e.outcome in CLASSES]
+    sets = [len(own[alpha, kind].draws) for alpha in ALPHAS for kind in CONTROL_KINDS if (alpha, kind) in own]
+    possible = (
+        condition("function.answers_per_class", float(min(counts)) if own else None, ">=", float(MIN_PER_CLASS)),
+        # Holm's smallest p-value is (number of models) / (1 + sets): below the bar from this many sets on
+        condition("function.sets", float(min(sets)) if sets else None, ">=", max(1, len(p_values)) / SIGNIFICANCE),
+    )
+    conditions = [reason for alpha in ALPHAS for reason in _conditions(own, alpha)]
+    adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
+    conditions.append(condition(f"{PREFIX}.p_holm", adjusted.get(stage), "<", SIGNIFICANCE))
+    verdict: Verdict = "no power"
+    if all(reason.holds for reason in possible) and all(reason.holds is not None for reason in conditions):
+        verdict = "supported" if all(reason.holds for reason in conditions) else "not distinguishable"
+    return verdict, (*possible, *conditions)
+
+
+def _selectivities(effects: Sequence[CausalEffect], stage: str) -> _Selectivity:
+    return {(e.alpha, e.kind): e for e in effects if (e.stage, e.outcome) == (stage, "selectivity")}
+
+
+def _conditions(own: _Selectivity, alpha: float) -> list[Reason]:
+    """The nearer end of the interval on the right side of 0, and p-values against both kinds of control sets."""
+    code, found = f"{PREFIX}.alpha_{alpha:g}", own.get((alpha, "h_neurons"))
+    if direction("selectivity", alpha) < 0:
+        interval = condition(code, None if found is None else found.effect.high, "<", 0.0)
+    else:
+        interval = condition(code, None if found is None else found.effect.low, ">", 0.0)
+    controls = {kind: own.get((alpha, kind)) for kind in CONTROL_KINDS}
+    p_values = {kind: None if effect is None else effect.p_value for kind, effect in controls.items()}
+    return [interval, *(condition(f"{code}.{kind}", p, "<", SIGNIFICANCE) for kind, p in p_values.items())]
+
+
+def _largest_p(own: _Selectivity) -> float | None:
+    """Over factors and kinds of control sets; None where one is missing."""
+    found = [own.get((alpha, kind)) for alpha in ALPHAS for kind in CONTROL_KINDS]
+    p_values = [effect.p_value for effect in found if effect is not None and effect.p_value is not None]
+    return max(p_values) if len(p_values) == len(found) else None
+
+
+def reversed_at(effects: Sequence[CausalEffect], stage: Stage) -> tuple[float, ...]:
+    """Factors at which `selectivity` of one model went the other way than expected, farther than both kinds of sets.
+
+    Its interval lies on the other side of 0, and at most 5 % of the control sets, counting the H-Neurons as one, went
+    as far that way. No verdict rests on it: it is what a one-sided test would pass over.
+    """
+    own = _selectivities(effects, stage)
+    found: list[float] = []
+    for alpha in ALPHAS:
+        sign, mine = direction("selectivity", alpha), own.get((alpha, "h_neurons"))
+        sets = [own.get((alpha, kind)) for kind in CONTROL_KINDS]
+        if mine is None or not all(sets):
+            continue
+        nearer = mine.effect.low if sign < 0 else -mine.effect.high
+        observed = -sign * mine.effect.estimate
+        p_values = [permutation_p(-sign * np.array(each.draws), observed) for each in sets if each is not None]
+        if nearer > 0 and max(p_values) < SIGNIFICANCE:
+            found.append(alpha)
+    return tuple(found)

@@ -1,0 +1,233 @@
+"""Whose labels, whose text, whose prompt: the instruct probe in every combination, and where both models agree.
+
+The one idea: transfer on the base's own answers changes model, text, labels and prompt at once. With each exchanged
+alone it shows which of them the probe follows, and questions on which the models' labels differ show whose labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analyses.controls import CONTROL_KINDS, ControlKind
+from analyses.evidence_results import Cell, LabelAgreement
+from analyses.forced import FORCED_CELLS, CellName, Forced
+from analyses.refit import ControlProbe, control_scores
+from analyses.transfer import MIN_PER_CLASS
+from provenance.features import Features
+from provenance.intervals import Estimate, aurocs
+from provenance.probe import Probe
+from provenance.records import Response, Stage
+from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.responses import QUOTA_FULL
+
+OWN_CELLS: tuple[CellName, ...] = (("base", "base", "base"), ("instruct", "instruct", "instruct"))
+CELLS: tuple[CellName, ...] = (OWN_CELLS[0], FORCED_CELLS[0], FORCED_CELLS[1], OWN_CELLS[1], *FORCED_CELLS[2:])
+NO_PROBE = "there is no probe"
+SAME_SCORE = "every answer gets the same score, so no power"
+STAGES: tuple[Stage, ...] = get_args(Stage)
+Labels = dict[str, tuple[bool, str]]
+"""By question whether the answer is hallucinated, and the question's unit."""
+
+
+def cells(
+    dataset: str,
+    probe: Probe | None,
+    controls: Mapping[ControlKind, Sequence[ControlProbe]],
+    own: Mapping[Stage, Features],
+    forced: Forced,
+    *,
+    seed: int = 0,
+) -> tuple[Cell, ...]:
+    """The instruct probe on every combination of activations, answers and prompt.
+
+    Args:
+        dataset: Name of the question set.
+        probe: The instruct probe; None gives rows without numbers.
+        controls: Its refitted neuron sets, as for transfer.
+        own: Each model's own answers in its own prompt; neurons in the order of the instruct checkpoint.
+        forced: The other combinations.
+        seed: Of the bootstrap, which all cells share.
+
+    Returns:
+        In the order of `CELLS`: the 2 x 2, then the prompt control. Each has the labels of whoever gave the answers.
+    """
+    rows = {name: (own[name[0]], 0) for name in OWN_CELLS}
+    rows |= {name: (read.features, read.n_dropped) for name, read in forced.cells.items()}
+    return tuple(_cell(dataset, name, probe, controls, *rows[name], seed) for name in CELLS)
+
+
+def _cell(
+    dataset: str,
+    name: CellName,
+    probe: Probe | None,
+    controls: Mapping[ControlKind, Sequence[ControlProbe]],
+    rows: Features,
+    n_dropped: int,
+    seed: int,
+) -> Cell:
+    estimate, reason = score(probe, rows, seed)
+    bars = control_bars(controls, rows) if estimate is not None else dict.fromkeys(CONTROL_KINDS)
+    return Cell(
+        dataset=dataset,
+        activations=name[0],
+        answers=name[1],
+        prompt=name[2],
+        auroc=estimate,
+        n_faithful=int((~rows.hallucinated).sum()),
+        n_hallucinated=int(rows.hallucinated.sum()),
+        n_dropped=n_dropped,
+        random_p95=bars["random"],
+        layer_matched_p95=bars["layer_matched"],
+        reason=reason,
+    )
+
+
+def score(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
+    """AUROC of a probe on answers with its interval by question, or why there is none."""
+    if probe is None:
+        return None, NO_PROBE
+    return scored(probe.scores(rows.answer), rows, seed)
+
+
+def scored(values: Float[np.ndarray, " rows"], rows: Features, seed: int) -> tuple[Estimate | None, str]:
+    """AUROC of scores that answers already have."""
+    reason = missing_class(rows)
+    if not reason and np.ptp(values) == 0:
+        reason = SAME_SCORE
+    if reason:
+        return None, reason
+    weights = resampled_weights(rows.units, seed=seed)  # the samples of held-out scores, whatever the row order
+    return estimate_of(resampled_aurocs(values[:, None], rows.hallucinated, weights), len(rows)), ""
+
+
+def missing_class(rows: Features, needed: int = 1) -> str:
+    """Why answers cannot be told apart by label; empty where there are at least `needed` questions of each."""
+    counts = {
+        label: len({unit for unit, y in zip(rows.units, rows.hallucinated, strict=True) if y == wanted})
+        for label, wanted in (("faithful", False), ("hallucinated", True))
+    }
+    if min(counts.values()) >= needed:
+        return ""
+    found = " and ".join(f"{n} with {label}" for label, n in counts.items())
+    return f"questions: {found} answers, at least {needed} of each needed, so no power"
+
+
+def control_bars(
+    controls: Mapping[ControlKind, Sequence[ControlProbe]], rows: Features
+) -> dict[ControlKind, float | None]:
+    """95th percentile over each kind of control sets of their AUROC on the same answers; None without sets."""
+    return {
+        kind: bar(aurocs(control_scores(sets, rows.answer), rows.hallucinated)) if sets else None
+        for kind, sets in ((kind, controls.get(kind, ())) for kind in CONTROL_KINDS)
+    }
+
+
+def bar(areas: Float[np.ndarray, " sets"]) -> float:
+    """The 95th percentile of control sets' AUROCs."""
+    return float(np.quantile(areas, 0.95))
+
+
+def label_agreement(
+    dataset: str,
+    base_responses: Sequence[Response],
+    instruct_responses: Sequence[Response],
+    base: Features,
+    probe: Probe | None,
+    *,
+    seed: int = 0,
+) -> LabelAgreement:
+    """Whether both models are right on the same questions, and whose labels the base's neurons follow.
+
+    Choice: an answer that was left out only because its class was full counts, since it was judged as the others were.
+    Without it the common questions would be those of either model's scarcer class.
+
+    Args:
+        dataset: Name of the question set.
+        base_responses: All that the base said.
+        instruct_responses: All that the instruct model said to the same questions.
+        base: The base's own captured answers, balanced, in the order of the instruct checkpoint's neurons.
+        probe: The instruct probe.
+        seed: Of the bootstraps.
+
+    Returns:
+        Numbers that rest on fewer than 10 questions of a class are None, with the reason.
+
+    Source: Cohen 1960, doi:10.1177/001316446002000104.
+    """
+    ours, theirs = _judged(base_responses), _judged(instruct_responses)
+    common = sorted(ours.keys() & theirs.keys())
+    labels = {
+        stage: np.array([said[q][0] for q in common], dtype=bool)
+        for stage, said in zip(STAGES, (ours, theirs), strict=True)
+    }
+    kappa, problem = _kappa(labels["base"], labels["instruct"], [ours[q][1] for q in common], seed)
+    known = np.array([question in theirs for question in base.question_ids], dtype=bool)
+    there = base.take(known)
+    same = np.array(
+        [theirs[q][0] == y for q, y in zip(there.question_ids, there.hallucinated, strict=True)], dtype=bool
+    )
+    agree, why_agree = _part(probe, there.take(same), seed)
+    disagree, why_disagree = _part(probe, there.take(~same), seed)
+    reasons = {"kappa": problem, "questions with the same label": why_agree, "with different labels": why_disagree}
+    return LabelAgreement(
+        dataset=dataset,
+        n_common=len(common),
+        n_agree=int((labels["base"] == labels["instruct"]).sum()),
+        kappa=kappa,
+        auroc_agree=agree,
+        auroc_disagree=disagree,
+        reason="; ".join(f"{what}: {why}" for what, why in reasons.items() if why),
+    )
+
+
+def _judged(responses: Sequence[Response]) -> Labels:
+    """Label and unit of every answer that has been judged right or wrong."""
+    judged = [r for r in responses if r.label != "dropped" or r.reason == QUOTA_FULL]
+    return {
+        r.question_id: (r.n_right == 0 if r.label == "dropped" else r.label == "hallucinated", r.unit) for r in judged
+    }
+
+
+def _part(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
+    """The probe on some of the answers, where there are enough."""
+    reason = missing_class(rows, MIN_PER_CLASS)
+    return (None, reason) if reason else score(probe, rows, seed)
+
+
+def _kappa(
+    a: Bool[np.ndarray, " questions"], b: Bool[np.ndarray, " questions"], units: Sequence[str], seed: int
+) -> tuple[Estimate | None, str]:
+    """Cohen's kappa with its interval by question, or why there is none."""
+    if not a.size:
+        return None, "no question with an answer of both models, so no power"
+    if any(side.all() or not side.any() for side in (a, b)):
+        return None, "one of the models has one label only, so no power"
+    return estimate_of(resampled_kappas(a, b, resampled_weights(units, seed=seed)), a.size), ""
+
+
+def resampled_kappas(
+    a: Bool[np.ndarray, " questions"],
+    b: Bool[np.ndarray, " questions"],
+    weights: Float[np.ndarray, "samples questions"],
+) -> Float[np.ndarray, " samples"]:
+    """Agreement of two labellings beyond chance, in each of many weighted samples.
+
+        kappa = (p_o - p_e) / (1 - p_e),   p_e = p_a p_b + (1 - p_a)(1 - p_b)
+
+    Args:
+        a: One labelling.
+        b: The other.
+        weights: As from `resampled_weights`.
+
+    Returns:
+        Dimensionless, at most 1, 0 = as often as by chance; NaN where both have the same one label throughout.
+
+    Source: Cohen 1960, doi:10.1177/001316446002000104.
+    """
+    observed, p_a, p_b = (resampled_means(values.astype(np.float64), weights) for values in (a == b, a, b))
+    by_chance = p_a * p_b + (1 - p_a) * (1 - p_b)
+    kappas = np.full(len(weights), np.nan)
+    np.divide(observed - by_chance, 1 - by_chance, out=kappas, where=by_chance < 1)
+    return kappas

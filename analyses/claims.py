@@ -1,0 +1,169 @@
+"""What may be said of a pair, claim by claim, each with the conditions it had to meet.
+
+The one idea: a verdict is decided where its numbers are computed; here its conditions are laid out in one
+form, so that a reader, or a program, sees which of them held and which decided. A condition that could not be
+measured is neither met nor failed, and says so.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from analyses.drift import SIGNIFICANCE
+from analyses.drift_tests import MOST_RECOGNISED, finest_matching
+from analyses.evidence_results import Claim, DriftTest, LabelAgreement, OverlapNull, Reason, Rung
+from analyses.ladder import ALL_TOGETHER
+from analyses.overlap import MAX_P_ZERO
+from analyses.probe_results import IdentificationResult
+from analyses.results import DriftResult, OverlapResult, TransferResult
+from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS
+from analyses.verdicts import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
+from provenance.records import Verdict
+
+Relation = Literal["<", "<=", ">", ">="]
+
+
+def condition(code: str, value: float | None, relation: Relation, bar: float, dataset: str = "") -> Reason:
+    """A condition and whether it holds; None where nothing was measured."""
+    outcomes = {} if value is None else {"<": value < bar, "<=": value <= bar, ">": value > bar, ">=": value >= bar}
+    return Reason(code, dataset, value, relation, bar, outcomes.get(relation))
+
+
+def corresponding(problem: str) -> Reason:
+    """Whether neuron j of one checkpoint is neuron j, or a known other one, of the other: 1 yes, 0 no."""
+    return condition("pair.neurons_correspond", 0.0 if problem else 1.0, ">=", 1.0)
+
+
+def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
+    """The question set that transfer rests on: the first with power, else the first; None without any."""
+    return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
+
+
+def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], verdict: Verdict, problem: str) -> Claim:
+    """Readable in the base: the probe beats chance, neuron sets, length and texts on the base's own answers.
+
+    Args:
+        transfers: By question set, the in-domain one first.
+        rungs: What each was held against.
+        verdict: Over the question sets.
+        problem: Why neurons of the two cannot be put side by side; or empty.
+    """
+    result = decisive(transfers)
+    if result is None:
+        return Claim("transfer", verdict, "", TRANSFER_WORDS[verdict], (corresponding(problem),))
+    name = result.dataset
+    p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
+    conditions = [
+        corresponding(problem),
+        condition(
+            "transfer.questions_per_class",
+            float(min(result.n_faithful, result.n_hallucinated)),
+            ">=",
+            float(MIN_PER_CLASS),
+            name,
+        ),
+        *(
+            condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name)
+            for kind in ("chance", *DECIDING_KINDS)
+        ),
+        condition("transfer.p_holm", result.p_holm, "<", SIGNIFICANCE, name),
+    ]
+    return Claim("transfer", verdict, name, TRANSFER_WORDS[verdict], tuple(conditions))
+
+
+def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung]) -> Claim:
+    """The probe adds to what an answer's length, words and log-probability say together.
+
+    Choice: adding is asked for, not doing better alone. A probe of a few neurons that is not as good as the model's
+    own confidence may still know something that confidence does not. Where the others are right already on every
+    pair of answers there is nothing to add, and no power.
+    """
+    result = decisive(transfers)
+    name = "" if result is None else result.dataset
+    rung = next((rung for rung in rungs if (rung.dataset, rung.kind) == (name, ALL_TOGETHER)), None)
+    verdict: Verdict = "no power"
+    room = rung is not None and rung.auroc is not None and rung.auroc.estimate < 1
+    if room and rung is not None and rung.p_holm is not None and result is not None and result.verdict != "no power":
+        verdict = "supported" if rung.p_holm < SIGNIFICANCE else "not distinguishable"
+    gain = None if rung is None or rung.gain is None else rung.gain.estimate
+    alone = None if rung is None or rung.auroc is None else rung.auroc.estimate
+    conditions = (
+        condition("beyond_confidence.others_auroc", alone, "<", 1.0, name),
+        condition("beyond_confidence.gain", gain, ">", 0.0, name),
+        condition("beyond_confidence.p_holm", None if rung is None else rung.p_holm, "<", SIGNIFICANCE, name),
+    )
+    return Claim("beyond_confidence", verdict, name, BEYOND_WORDS[verdict], conditions)
+
+
+def own_labels_claim(transfers: Sequence[TransferResult], agreement: Sequence[LabelAgreement]) -> Claim:
+    """Where the two models' labels differ, the probe on the base's neurons follows the base's own labels.
+
+    Choice: only a transfer that is shown can follow anybody's labels. On these few questions 0.5 is all that the
+    score is held against, and a length or a word that goes with the base's labels would beat that.
+    """
+    result = decisive(transfers)
+    name = "" if result is None else result.dataset
+    found = next((row for row in agreement if row.dataset == name), None)
+    area = None if found is None else found.auroc_disagree
+    verdict: Verdict = "no power"
+    if area is not None and result is not None and result.verdict != "no power":
+        shown = area.low > CHANCE and result.verdict == "supported"
+        verdict = "supported" if shown else "not distinguishable"
+    conditions = (
+        condition("own_labels.transfer_p_holm", None if result is None else result.p_holm, "<", SIGNIFICANCE, name),
+        condition("own_labels.auroc_low", None if area is None else area.low, ">", CHANCE, name),
+    )
+    return Claim("own_labels", verdict, name, LABEL_WORDS[verdict], conditions)
+
+
+def drift_claim(result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
+    """Tuning changed the H-Neurons' weights less than those of neurons like them.
+
+    Args:
+        result: Drift.
+        tests: What it was held against.
+        problem: Why neurons of the two cannot be put side by side; or empty.
+        recognised: Share of the H-Neurons that are still the same neuron, by `analyses.measured.recognised`.
+    """
+    own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+    conditions = [
+        corresponding(problem),
+        condition("drift.recognised", recognised, ">", MOST_RECOGNISED),
+        *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
+        condition("drift.detectable", own[-1].smallest_detectable if own else None, "<=", 1.0),
+    ]
+    return Claim("drift", result.verdict, "", drift_words(result.verdict, finest_matching(tests)), tuple(conditions))
+
+
+def overlap_claim(
+    result: OverlapResult, nulls: Sequence[OverlapNull], probes: Sequence[IdentificationResult], problem: str
+) -> Claim:
+    """An independent search in the base ends at more of the same neurons than chance.
+
+    Args:
+        result: Of both sets.
+        nulls: What it was held against.
+        probes: Both searches; a probe that does not read its own model's held-out answers found no H-Neurons.
+        problem: Why neurons of the two cannot be put side by side; or empty.
+    """
+    zero = {null.kind: null.p_zero for null in nulls}.get("hypergeometric")
+    conditions = [
+        corresponding(problem),
+        *(condition(f"overlap.reads.{probe.stage}", own_auroc_low(probe), ">", CHANCE) for probe in probes),
+        condition("overlap.p_zero", zero, "<=", MAX_P_ZERO),
+        *(condition(f"overlap.p.{null.kind}", null.p_value, "<", SIGNIFICANCE) for null in nulls),
+        condition("overlap.detectable", _hardest(nulls), "<=", float(min(result.k_base, result.k_instruct))),
+    ]
+    return Claim("overlap", result.verdict, "", OVERLAP_WORDS[result.verdict], tuple(conditions))
+
+
+def _hardest(nulls: Sequence[OverlapNull]) -> float | None:
+    """Shared neurons that are needed under the strictest null; None where none would do."""
+    needed = [null.smallest_detectable for null in nulls]
+    known = [number for number in needed if number is not None]
+    return max(known, default=None) if len(known) == len(needed) else None
+
+
+def own_auroc_low(probe: IdentificationResult) -> float | None:
+    """Lower end of a probe's AUROC on its own model's held-out in-domain answers."""
+    held = next(iter(probe.test), None)
+    return None if held is None or held.auroc is None else held.auroc.low

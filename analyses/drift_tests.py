@@ -1,0 +1,262 @@
+"""Did a set of neurons change less than others like them? By several measures, and against several likenesses.
+
+The one idea: tuning moves layers, large neurons and busy neurons by different amounts, so a set that sits where little
+moves looks stable. Its mean rank is compared with that of neurons of the same layers, and of the same cells of layer,
+weight norm and activity; only what survives both says something about the set. Among the latter the ranks are compared
+as they are and without the trend that norm and activity explain (`analyses.adjusted_ranks`): cells let a steep trend
+through, a fitted trend a sudden step, and each p-value is the larger of the two.
+
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for Delta. Choice: the other measures, the matching.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import t as student
+
+from analyses.adjusted_ranks import expected_ranks
+from analyses.controls import layer_counts, permutation_p
+from analyses.drift import PERMUTATIONS, SIGNIFICANCE, detectable_mean
+from analyses.evidence_results import DriftTest, Matching, Measure, Side
+from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
+from analyses.ranks import grouped_z_scores, unknown_unranked
+from analyses.results import DriftResult, NeuronDrift
+from provenance.intervals import CONFIDENCE, Estimate
+from provenance.records import Verdict
+
+MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still be the same neuron for its change to be small
+MATCHED_WORDS = {
+    "layer": "of the same layers",
+    "layer_norm": "of the same layers and weight norms",
+    "layer_norm_activity": "of the same layers, weight norms and activities",
+}
+
+
+def drift_tests(
+    drift: NeuronDrift,
+    sides: Mapping[Side, Int[np.ndarray, " _"]],
+    activity: Float[np.ndarray, " neurons"] | None,
+    correlation: Float[np.ndarray, " neurons"] | None,
+    layers: int,
+    d_m: int,
+    *,
+    draws: int = PERMUTATIONS,
+    seed: int = 0,
+) -> tuple[DriftTest, ...]:
+    """Every set by every measure against every kind of matched neurons.
+
+    Args:
+        drift: Every neuron's weight change; NaN where a neuron has no counterpart in the base.
+        sides: Flat ids of the sets in the instruct checkpoint, distinct.
+        activity: Mean CETT of every neuron in the base, in the instruct checkpoint's order; NaN where not known. None:
+            neurons are matched on layer and weight norm only.
+        correlation: Of each neuron's activation in both models over the same tokens; NaN where not defined.
+        layers: Layers of the model.
+        d_m: Neurons per layer.
+        draws: Permutations of each test.
+        seed: Of the permutations and bootstraps. With the seed of `summarise_drift` the test of `delta` among neurons
+            of the same layer is the same as there, draw by draw.
+
+    Returns:
+        By side, measure and matching. Neurons without a value of the measure, or without one to match on, are in no set
+        of a test; a side none of whose neurons are left has no test.
+
+    Raises:
+        PairError: An id outside the model, or given twice.
+    """
+    for ids in sides.values():
+        layer_counts(ids, layers, d_m)  # refuses ids that are none
+    strata = drift_strata(drift, activity, d_m)
+    found: dict[tuple[Side, Measure], list[DriftTest]] = {}
+    for measure, change in changes(drift, correlation).items():
+        ranked = _Ranked.of(measure, change, strata, d_m)
+        for side, ids in sides.items():
+            tests = [_test(side, ranked, number, ids, draws, seed) for number in range(len(strata))]
+            found[side, measure] = [test for test in tests if test is not None]
+    return tuple(test for side in sides for (of, _), tests in found.items() if of == side for test in tests)
+
+
+def finest_matching(tests: Sequence[DriftTest]) -> Matching:
+    """The finest likeness that the H-Neurons' Delta was held against; that of their layers without any."""
+    own = [test.matching for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+    return own[-1] if own else "layer"
+
+
+def changes(
+    drift: NeuronDrift, correlation: Float[np.ndarray, " neurons"] | None
+) -> dict[Measure, Float[np.ndarray, " neurons"]]:
+    """How much each neuron changed, by every measure there is; larger = changed more, NaN = not known."""
+    found: dict[Measure, Float[np.ndarray, " neurons"]] = {"delta": drift.delta}
+    if drift.delta_gate is not None:
+        found["gate"] = drift.delta_gate
+    found["norm"] = norm_change(drift)
+    if correlation is not None:
+        found["functional"] = np.asarray(1 - correlation)
+    return found
+
+
+def norm_change(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
+    """Change of the lengths of a neuron's up row and down column, whatever their directions do.
+
+        |log(||up'|| / ||up||)| + |log(||down'|| / ||down||)|
+
+    Returns:
+        Dimensionless, >= 0; infinite where a zero vector became another one or the other way round, 0 where both are
+        zero, NaN without a counterpart.
+    """
+    pairs = ((drift.norm_up_base, drift.norm_up_instruct), (drift.norm_down_base, drift.norm_down_instruct))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = [np.where(a == b, 0.0, np.abs(np.log(b) - np.log(a))) for a, b in pairs]
+    return np.asarray(logs[0] + logs[1])
+
+
+def decide_drift(result: DriftResult, tests: tuple[DriftTest, ...]) -> DriftResult:
+    """The verdict on the H-Neurons' Delta, by neurons of the same layers and by those most like them.
+
+    Args:
+        result: By layer alone, as from `summarise_drift`.
+        tests: From `drift_tests` of the same pair.
+
+    Returns:
+        The same numbers. `supported` when p < 0.05 against both; `no power` as before, and where no mean rank within
+        the finest strata would be detected; the reason has both p-values, and says when the neurons changed more.
+    """
+    own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+    if result.p_permutation is None or not own:
+        return result
+    by_layer, finest = own[0], own[-1]
+    reason = result.reason
+    if finest.matching != "layer":
+        reason += f"; against {finest.null_mean:.3f} for those {_words(finest)}, p = {finest.p_more_stable:.2g}"
+    opposite = [test for test in dict.fromkeys((by_layer, finest)) if test.p_less_stable < SIGNIFICANCE]
+    if opposite:
+        values = " and ".join(f"p = {test.p_less_stable:.2g} against neurons {_words(test)}" for test in opposite)
+        reason += f"; they changed more than others: {values}"
+    verdict: Verdict = result.verdict
+    if finest.matching == "layer" and verdict == "supported":
+        verdict, reason = "no power", f"{reason}; the layers are too narrow to compare like neurons within them"
+    elif verdict != "no power":
+        verdict = _verdict(result.p_permutation, finest)
+        if verdict == "no power":
+            reason += "; no reachable mean rank among those would be detected with 80 % power"
+    return replace(result, verdict=verdict, reason=reason)
+
+
+def _verdict(p_layer: float, finest: DriftTest) -> Verdict:
+    if max(p_layer, finest.p_more_stable) < SIGNIFICANCE:
+        return "supported"
+    if finest.smallest_detectable is None and p_layer < SIGNIFICANCE:
+        return "no power"
+    return "not distinguishable"
+
+
+def _words(test: DriftTest) -> str:
+    """Which neurons a set was compared with."""
+    cut = {"layer": "", "layer_norm": f" ({test.bins} bins a layer)"}
+    return MATCHED_WORDS[test.matching] + cut.get(test.matching, f" ({test.bins} x {test.bins} bins a layer)")
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """All neurons by one measure, and what each kind of matching makes of them."""
+
+    measure: Measure
+    ranks: Float[np.ndarray, " neurons"]
+    z: tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]  # over all neurons, within layers
+    matched: Sequence[Strata]
+    expected: tuple[Float[np.ndarray, " neurons"], ...]  # rank by each matching's covariates; 0 without any
+
+    @classmethod
+    def of(
+        cls, measure: Measure, change: Float[np.ndarray, " neurons"], matched: Sequence[Strata], d_m: int
+    ) -> "_Ranked":
+        ranks, layer = unknown_unranked(change), np.arange(change.size) // d_m
+        z = grouped_z_scores(change, np.zeros_like(layer)), grouped_z_scores(change, layer)
+        expected = [
+            expected_ranks(ranks, strata.covariates, d_m) if strata.covariates else np.zeros(ranks.size)
+            for strata in matched
+        ]
+        return cls(measure, ranks, z, matched, tuple(expected))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A set's mean of some values against matched sets."""
+
+    null_mean: float
+    null_sd: float
+    p_more: float
+    p_less: float
+    detectable: float | None
+    effects: Float[np.ndarray, " k"]  # of each neuron against its own stratum
+
+    @classmethod
+    def of(
+        cls,
+        values: Float[np.ndarray, " neurons"],
+        strata: Int[np.ndarray, " neurons"],
+        ids: Int[np.ndarray, " k"],
+        draws: int,
+        seed: int,
+    ) -> "_Compared":
+        pools, observed = pools_of(strata, ids), float(values[ids].mean())
+        drawn = matched_means(values, pools, draws, np.random.default_rng(seed))
+        means = np.array([values[members].mean() for members in pools.members])
+        effects = values[ids] - means[np.searchsorted(np.unique(strata[ids]), strata[ids])]
+        more, less = permutation_p(drawn, observed), permutation_p(-drawn, -observed)
+        return cls(*matched_moments(values, pools), more, less, detectable_mean(values, pools, drawn), effects)
+
+
+def _test(
+    side: Side, ranked: _Ranked, number: int, ids: Int[np.ndarray, " k"], draws: int, seed: int
+) -> DriftTest | None:
+    """One set by one measure against one kind of matched neurons; None without a neuron to test."""
+    matched, expected = ranked.matched[number], ranked.expected[number]
+    strata = np.where(np.isnan(ranked.ranks), -1, matched.of)
+    inside = ids[strata[ids] >= 0]
+    if not inside.size:
+        return None
+    plain = adjusted = _Compared.of(ranked.ranks, strata, inside, draws, seed)
+    offset = 0.0
+    if matched.covariates:
+        adjusted = _Compared.of(ranked.ranks - expected, strata, inside, draws, seed)
+        offset = float(expected[inside].mean())
+    return DriftTest(
+        side, ranked.measure, matched.matching, matched.bins, int(inside.size), float(ranked.ranks[inside].mean()),
+        offset + adjusted.null_mean, adjusted.null_sd, mean_with_interval(adjusted.effects),
+        max(plain.p_more, adjusted.p_more), max(plain.p_less, adjusted.p_less),
+        _reachable(plain.detectable, None if adjusted.detectable is None else offset + adjusted.detectable),
+        _finite_mean(ranked.z[0][inside]), _finite_mean(ranked.z[1][inside]),
+    )  # fmt: skip
+
+
+def _reachable(*detectable: float | None) -> float | None:
+    """The largest of some mean ranks; None where one is missing or is none."""
+    found = [value for value in detectable if value is not None and value <= 1]
+    return max(found) if len(found) == len(detectable) else None
+
+
+def _finite_mean(values: Float[np.ndarray, " k"]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
+
+
+def mean_with_interval(values: Float[np.ndarray, " k"]) -> Estimate:
+    """Mean of some values with its 95 % interval by Student's t; they stand for a population of such.
+
+    A bootstrap of a handful of values covers far less: 55 % of two, 83 % of five.
+
+    Args:
+        values: At least one.
+
+    Returns:
+        NaN bounds for a single value, which says nothing about others.
+    """
+    mean = float(values.mean())
+    if values.size < 2:
+        return Estimate(mean, float("nan"), float("nan"), int(values.size))
+    half = float(student.ppf((1 + CONFIDENCE) / 2, values.size - 1) * values.std(ddof=1) / math.sqrt(values.size))
+    return Estimate(mean, mean - half, mean + half, int(values.size))

@@ -1,0 +1,251 @@
+"""Everything that stands beside the main numbers of a comparison, put together from what was collected.
+
+The one idea: nulls, baselines and power are computed from the same answers, vectors and probes as the main numbers;
+nothing is asked or captured for them but the answers that one model reads of the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from analyses.causal_verdict import function_verdict, reversed_at
+from analyses.cells import cells, label_agreement
+from analyses.claims import (
+    beyond_confidence_claim,
+    drift_claim,
+    overlap_claim,
+    own_auroc_low,
+    own_labels_claim,
+    transfer_claim,
+)
+from analyses.evidence_results import (
+    CausalEffect,
+    Cell,
+    Claim,
+    DriftTest,
+    Evidence,
+    LabelAgreement,
+    OverlapNull,
+    Rung,
+    ScaleControl,
+    Side,
+    SignAgreement,
+)
+from analyses.forced import Forced
+from analyses.gathered import Gathered
+from analyses.identification import Identified
+from analyses.ladder import ladder
+from analyses.matching import drift_strata
+from analyses.measured import MeasuredPair, by_position
+from analyses.overlap import overlap
+from analyses.overlap_nulls import overlap_nulls
+from analyses.power import drift_power, overlap_power, transfer_power
+from analyses.results import ActivityTable, Alignment, DriftResult, OverlapResult, TransferResult
+from analyses.scales import scales, sign_agreement
+from analyses.transfer import CHANCE, decided, transfer, without_power
+from analyses.verdicts import function_words
+from provenance.architectures import Layout
+from provenance.records import Stage, Verdict
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """Transfer to every question set, and what it was held against."""
+
+    results: tuple[TransferResult, ...]
+    """By question set, the in-domain one first."""
+    rungs: tuple[Rung, ...]
+    """By question set and kind."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a comparison's analyses rest on."""
+
+    found: Mapping[Stage, Identified]
+    """The search in both checkpoints."""
+    gathered: Gathered
+    """What both said."""
+    forced: Forced
+    """What each reads of the other."""
+    correlation: Float[np.ndarray, " neurons"] | None
+    """Of every neuron's activations in both models; None where token ids mean different tokens."""
+    carried: Transferred
+    """The instruct probe on the base's answers."""
+    effects: tuple[CausalEffect, ...]
+    """Of scaling the H-Neurons; empty where no model was intervened on."""
+
+    @property
+    def sides(self) -> dict[Side, Int[np.ndarray, " _"]]:
+        """The H-Neurons, and the neurons whose weight is negative, where there are any."""
+        result = self.found["instruct"].result
+        negative = np.empty(0, dtype=np.int64) if result.weights is None else np.flatnonzero(result.weights < 0)
+        # of a list without weights every neuron is an H-Neuron, whatever a refit makes of it
+        return {"hallucinated": result.h_neurons, "faithful": np.setdiff1d(negative, result.h_neurons)}
+
+    def base_activity(self, tables: Sequence[ActivityTable]) -> Float[np.ndarray, " neurons"] | None:
+        """Mean CETT of every neuron over the base's own in-domain answers; None where it gave none."""
+        dataset = self.gathered.names[1]
+        table = next((table for table in tables if (table.stage, table.dataset) == ("base", dataset)), None)
+        if table is None or not table.n_faithful + table.n_hallucinated:
+            return None
+        parts = ((table.n_faithful, table.mean_faithful), (table.n_hallucinated, table.mean_hallucinated))
+        total = sum((count * mean for count, mean in parts if count), start=np.zeros(table.mean_faithful.size))
+        return np.asarray(total / (table.n_faithful + table.n_hallucinated))
+
+
+def transferred(found: Identified, gathered: Gathered, seed: int) -> Transferred:
+    """The instruct probe on the base's answers to every question set, with one set of baselines for all."""
+    tests = gathered.tests("base")
+    if found.probe is None or found.baselines is None:
+        reason = found.result.reason
+        return Transferred(tuple(without_power(name, test.features, reason) for name, test in tests.items()), ())
+    results = [
+        transfer(found.probe, test.features, name, found.baselines.controls, seed=seed) for name, test in tests.items()
+    ]
+    rungs = ladder(found.baselines, tests, seed=seed)
+    return Transferred(decided(results, rungs), rungs)
+
+
+def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[Cell, ...]:
+    """Whose neurons, whose answers, whose prompt, on the first question set."""
+    own = {stage: gathered.features(stage)[forced.dataset] for stage in gathered.answers}
+    controls = {} if found.baselines is None else found.baselines.controls
+    return cells(forced.dataset, found.probe, controls, own, forced, seed=seed)
+
+
+def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[LabelAgreement, ...]:
+    """Whether both models are right on the same questions, for every question set."""
+    said = {stage: collected[1:] for stage, collected in gathered.collected.items()}
+    return tuple(
+        label_agreement(name, base.responses, instruct.responses, features, found.probe, seed=seed)
+        for (name, features), base, instruct in zip(
+            gathered.features("base").items(), said["base"], said["instruct"], strict=True
+        )
+    )
+
+
+def magnitudes(
+    found: Mapping[Stage, Identified], gathered: Gathered, layers: int, d_m: int, seed: int
+) -> tuple[tuple[ScaleControl, ...], SignAgreement | None]:
+    """Transfer with magnitudes put right, and whether single neurons point the same way in both models."""
+    instruct, base = found["instruct"], found["base"]
+    trained = {stage: answers[0].features for stage, answers in gathered.answers.items()}
+    controls = {stage: {} if one.baselines is None else one.baselines.controls for stage, one in found.items()}
+    rows = scales(
+        instruct.probe, base.probe, trained["instruct"], trained["base"], gathered.features("instruct"),
+        gathered.features("base"), controls["instruct"], controls["base"], seed=seed,
+    )  # fmt: skip
+    if instruct.probe is None:
+        return rows, None
+    return rows, sign_agreement(instruct.probe, trained["instruct"], trained["base"], layers, d_m)
+
+
+def overlap_of(
+    shown: Shown, measured: MeasuredPair, activity: Sequence[ActivityTable], d_m: int
+) -> tuple[OverlapResult, tuple[OverlapNull, ...]]:
+    """Neurons that both searches found, among those that both checkpoints have, against every null.
+
+    No verdict where neurons are compared by position only, or where a probe does not read its own model's held-out
+    answers: what it found are no H-Neurons.
+    """
+    alignment, found = measured.alignment, shown.found
+    results = {stage: one.result for stage, one in found.items()}
+    known = {stage: np.setdiff1d(result.h_neurons, alignment.unmapped) for stage, result in results.items()}
+    total = alignment.base_ids.size - alignment.unmapped.size
+    nulls = overlap_nulls(
+        known["base"], known["instruct"], total, drift_strata(measured.drift, shown.base_activity(activity), d_m),
+        (_kept(found["base"].shuffled, alignment), _kept(found["instruct"].shuffled, alignment)),
+    )  # fmt: skip
+    ceilings = {
+        stage: None if result.stability is None else result.stability.split_half_jaccard
+        for stage, result in results.items()
+    }
+    shared = overlap(
+        known["base"], known["instruct"], total, nulls=nulls, ceilings=(ceilings["base"], ceilings["instruct"]),
+        features=shown.gathered.answers["base"][0].features,
+        weights=(results["base"].weights, results["instruct"].weights),
+    )  # fmt: skip
+    blind = [stage for stage, result in results.items() if (own_auroc_low(result) or 0.0) <= CHANCE]
+    if alignment.reason:
+        return replace(shared, verdict="no power", reason=by_position(alignment.reason, shared.reason)), nulls
+    if blind and shared.verdict != "no power":
+        whose = " and of ".join(blind)
+        reason = f"the probe of {whose} does not read its own model's held-out answers; {shared.reason}"
+        return replace(shared, verdict="no power", reason=reason), nulls
+    if shared.verdict == "supported" and not any(null.kind == "shuffled_labels" for null in nulls):
+        reason = f"there is no search on shuffled labels to hold it against; {shared.reason}"
+        return replace(shared, verdict="no power", reason=reason), nulls
+    return shared, nulls
+
+
+def _kept(sets: Sequence[Int[np.ndarray, " _"]], alignment: Alignment) -> tuple[Int[np.ndarray, " _"], ...]:
+    """Sets without the neurons that the other checkpoint lacks, in their order."""
+    return tuple(ids[~np.isin(ids, alignment.unmapped)] for ids in sets)
+
+
+def evidence_of(
+    shown: Shown,
+    problem: str,
+    verdict: Verdict,
+    drifted: tuple[DriftResult, tuple[DriftTest, ...]],
+    overlapping: tuple[OverlapResult, tuple[OverlapNull, ...]],
+    recognised: float | None,
+    layout: Layout,
+    seed: int,
+) -> Evidence:
+    """Everything beside the main numbers.
+
+    Args:
+        shown: What they rest on, transfer included.
+        problem: Why neurons of the two cannot be put side by side; or empty.
+        verdict: Of transfer over the question sets.
+        drifted: Drift, and its tests.
+        overlapping: Overlap, and its nulls.
+        recognised: Share of the H-Neurons that are still the same neuron.
+        layout: Of the instruct checkpoint.
+        seed: Of bootstraps.
+    """
+    instruct, base = shown.found["instruct"], shown.found["base"]
+    results, rungs = shown.carried.results, shown.carried.rungs
+    (drift, tests), (shared, nulls) = drifted, overlapping
+    scaled, signs = magnitudes(shown.found, shown.gathered, layout.layers, layout.d_m, seed)
+    agreement = labels_of_both(instruct, shown.gathered, seed)
+    k = 0 if instruct.probe is None else int(instruct.probe.nonzero.size)
+    return Evidence(
+        ladder=rungs,
+        cells=read_by_both(instruct, shown.gathered, shown.forced, seed),
+        agreement=agreement,
+        scales=scaled,
+        signs=signs,
+        drift=tests,
+        overlap=nulls,
+        power=(
+            *transfer_power(results, rungs, k), *drift_power(tests),
+            *overlap_power(nulls, shared.k_base, shared.k_instruct),
+        ),
+        causal=shown.effects,
+        claims=(
+            transfer_claim(results, rungs, verdict, problem),
+            beyond_confidence_claim(results, rungs),
+            own_labels_claim(results, agreement),
+            drift_claim(drift, tests, problem, recognised),
+            overlap_claim(shared, nulls, (instruct.result, base.result), problem),
+            *function_claims(shown.effects),
+        ),
+    )  # fmt: skip
+
+
+def function_claims(effects: Sequence[CausalEffect]) -> tuple[Claim, ...]:
+    """What scaling the H-Neurons showed in each model that was intervened on."""
+    stages: tuple[Stage, ...] = get_args(Stage)
+    claims: list[Claim] = []
+    for stage in stages:
+        if any(effect.stage == stage for effect in effects):
+            verdict, reasons = function_verdict(effects, stage)
+            words = function_words(stage, verdict, reversed_at(effects, stage))
+            claims.append(Claim(f"function_{stage}", verdict, "", words, reasons))
+    return tuple(claims)

@@ -1,0 +1,206 @@
+"""Whose text, whose prompt: one model's neurons while it reads another model's answers.
+
+The one idea: what a model's neurons do on an answer depends on the model, on the words and on the prompt, so each
+of them is exchanged alone. Whoever reads, the words keep the label that they have for the model that said them.
+
+    activations   answers    prompt
+    base          base       base        transfer as it is: captured already
+    base          instruct   base        the base reads what the instruct model said
+    instruct      base       instruct    the other way round
+    instruct      instruct   instruct    the probe at home: captured already
+    instruct      instruct   base        the prompt alone is another
+    instruct      base       base        the base's text in its own prompt, read by the instruct model
+
+Choice: for the prompt control the instruct model reads its own answers in the base's prompt and is not asked anew
+there. Other answers would have other labels, and then the prompt would not be the only thing that differs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from analyses.answers import captured_responses
+from analyses.collection import (
+    CAPTURE_BATCH,
+    CollectionSettings,
+    Workspace,
+    identity_digest,
+    make_task,
+)
+from analyses.gathered import Asking, Gathered
+from analyses.results import Alignment
+from provenance.captured import CaptureDtype
+from provenance.checkpoints import Checkpoint
+from provenance.errors import InputError
+from provenance.features import Features, collect_features
+from provenance.forcing import Reading, forced, usual_lead
+from provenance.models import LoadedModel, load_tokenizer
+from provenance.records import Question, Response, Stage, Task
+from provenance.spans import SPAN_RULE
+
+CellName = tuple[Stage, Stage, Stage]
+"""Whose activations, whose answers, whose prompt."""
+FORCED_CELLS: tuple[CellName, ...] = (
+    ("base", "instruct", "base"),
+    ("instruct", "base", "instruct"),
+    ("instruct", "instruct", "base"),
+    ("instruct", "base", "base"),
+)
+FORCED_FORMAT = 1  # of forced captures; raised whenever the same settings would give other ones
+TEST_POOL = 1  # the first question set's held-out questions
+
+
+@dataclass(frozen=True)
+class ForcedAnswers:
+    """Answers that one model read in one prompt."""
+
+    features: Features
+    """Captured vectors in the order of the instruct checkpoint's neurons, labels of the model that answered."""
+    n_dropped: int
+    """Answers that could not be placed in the prompt."""
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Everything that was read for the 2 x 2 and the prompt control."""
+
+    dataset: str
+    """Name of the question set."""
+    cells: Mapping[CellName, ForcedAnswers]
+    """In the order of `FORCED_CELLS`."""
+
+
+def forced_task(asked: Task, reader: Checkpoint, reading: Reading, settings: CollectionSettings) -> Task:
+    """The identity of captures of one model on the answers of a task.
+
+    Args:
+        asked: What the answers were collected under, as `make_task` gives it.
+        reader: The checkpoint that reads.
+        reading: The prompt they stand in.
+        settings: How the reader is run and captured.
+    """
+    how: dict[str, object] = {
+        "computed": "forced answers",
+        "other_checkpoint": reader.digest,
+        "format": FORCED_FORMAT,
+        "span_rule": SPAN_RULE,
+        "reading": asdict(reading),
+        "dtype": settings.dtype,
+        "device": settings.device,
+        "attn_implementation": settings.attn_implementation,
+        "capture_dtype": settings.capture_dtype,
+        "capture_batch": CAPTURE_BATCH,
+    }
+    return replace(asked, key=identity_digest([asked.key, how]), settings={**asked.settings, **how}, n_batches=0)
+
+
+def forced_features(
+    load: Callable[[], LoadedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    reading: Reading,
+    responses: Sequence[Response],
+    questions: Iterable[Question],
+    task: Task,
+    workspace: Workspace,
+    progress: Callable[[int, int], None],
+    capture_dtype: CaptureDtype = "float32",
+) -> tuple[Features, int]:
+    """Capture any model while it reads any responses in any prompt; what is captured already is not read again.
+
+    Args:
+        load: Gives the model that reads; not called when nothing is left to capture.
+        tokenizer: Its own, `load_tokenizer(side.tokenizer_folder)`.
+        reading: The prompt format and the white space before the answer: `Reading(prompt, usual_lead(responses))`
+            with responses that were given in this prompt format.
+        responses: Of whichever model, kept ones, in a fixed order; each has its label from there.
+        questions: The questions that they answer; more of them do no harm.
+        task: Names the captures: `forced_task` of the task that gave the responses. Another selection of the same
+            task's responses needs a key of its own.
+        workspace: Where they are remembered.
+        progress: Called with (answers captured, answers in all).
+        capture_dtype: Of the values on disk.
+
+    Returns:
+        Mean CETT of the reader's neurons in the reader's own order, a row for each answer that could be placed, in
+        the order of the responses, and the number of those that could not.
+
+    Raises:
+        InputError: A response to a question that was not given; or the prompt format wants a chat template and the
+            tokenizer has none.
+        NonFiniteError: A value is NaN or infinite, or does not fit float16.
+    """
+    texts = {question.id: question.text for question in questions}
+    missing = [response.question_id for response in responses if response.question_id not in texts]
+    if missing:
+        raise InputError(
+            f"the questions of {len(responses)} answers",
+            found=f"no question {missing[0]!r}",
+            remedy="give the questions that these responses answer",
+        )
+    placed = [forced(tokenizer, reading, texts[response.question_id], response) for response in responses]
+    kept = [response for response in placed if response is not None]
+    # Answers of one length share a batch, so that next to nothing of it is padding.
+    order = np.argsort([len(each.prompt_ids) + len(each.response_ids) for each in kept], kind="stable")
+    features = collect_features(
+        load, [kept[row] for row in order], workspace.captures, task.key, CAPTURE_BATCH, workspace.capture_log(task),
+        progress, capture_dtype,
+    )  # fmt: skip
+    return features.take(np.argsort(order)), len(placed) - len(kept)
+
+
+def gather_forced(asking: Asking, gathered: Gathered, alignment: Alignment) -> Forced:
+    """Capture every cell that is not there yet, for the held-out answers of the first question set.
+
+    Args:
+        asking: Who is asked, and where finished work is remembered.
+        gathered: What both said: the answers are those that were captured, balanced, with the labels of the model
+            that gave them.
+        alignment: Which neuron of the base is which.
+
+    Returns:
+        Features of both models in the order of the instruct checkpoint's neurons.
+    """
+    used = {
+        stage: captured_responses(found[TEST_POOL].features, found[TEST_POOL].responses)
+        for stage, found in gathered.collected.items()
+    }
+    readings = {
+        stage: Reading(asking.settings[stage].prompt, usual_lead(found[TEST_POOL].responses))
+        for stage, found in gathered.collected.items()
+    }
+    tokenizers = {stage: load_tokenizer(side.tokenizer_folder) for stage, side in asking.sides.items()}
+    cells: dict[CellName, ForcedAnswers] = {}
+    for name in FORCED_CELLS:
+        reader, speaker, place = name
+        read = partial(_read, asking, reader, speaker, tokenizers[reader], readings[place], used[speaker])
+        features, dropped = asking.clock.timed(f"forced {reader}", read)
+        if reader == "base" and not alignment.is_identity:
+            features = features.mapped(alignment.base_ids)
+        cells[name] = ForcedAnswers(features, dropped)
+    return Forced(asking.pools[TEST_POOL].questions.name, cells)
+
+
+def _read(
+    asking: Asking,
+    reader: Stage,
+    speaker: Stage,
+    tokenizer: PreTrainedTokenizerBase,
+    reading: Reading,
+    responses: Sequence[Response],
+) -> tuple[Features, int]:
+    """One model reads the answers of one model in one prompt."""
+    pool = asking.pools[TEST_POOL]
+    asked = make_task(speaker, asking.speaker(speaker), pool, asking.settings[speaker])
+    settings = asking.settings[reader]
+
+    def captured(done: int, total: int) -> None:
+        asking.clock.progress.step(f"{reader} reads {speaker} answers", done, total, "")
+
+    return forced_features(
+        partial(asking.models.get, reader), tokenizer, reading, responses, pool.questions.questions,
+        forced_task(asked, asking.sides[reader].checkpoint, reading, settings), asking.workspace, captured,
+        settings.capture_dtype,
+    )  # fmt: skip

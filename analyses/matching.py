@@ -1,0 +1,184 @@
+"""Neurons that could stand in for one another: strata of like neurons, and a set's mean over its own strata.
+
+The one idea: a set of neurons is compared with sets that hold as many neurons of each stratum. A stratum is a layer, or
+those of a layer's neurons that have about the same weights' norm and are about as active, and everything that is asked
+of matched sets (draws, exact mean and SD, the best there could be) has one implementation over any strata.
+
+Source: Cochran 1977, Sampling Techniques, Sec. 5.3. Choice: which quantiles, see `quantile_bins`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from analyses.adjusted_ranks import normal_scores
+from analyses.controls import distinct_draws
+from analyses.evidence_results import Matching
+from analyses.ranks import grouped_midranks
+from analyses.results import NeuronDrift
+from provenance.errors import PairError
+
+NARROWEST = 30  # neurons of a layer: fewer do not even hold a straight trend of norm and activity
+PER_CELL = 20  # neurons that a cell of a layer should hold: fewer, and a set is compared with little but itself
+MOST_BINS = 10  # deciles
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Which neurons are alike."""
+
+    matching: Matching
+    """What they have in common."""
+    of: Int[np.ndarray, " neurons"]
+    """Number of each neuron's stratum; -1: in none."""
+    bins: int
+    """Quantile bins that a layer is cut into by norm, and each of these by activity; 1 for `layer`."""
+    covariates: tuple[Float[np.ndarray, " neurons"], ...] = ()
+    """What the layers were cut by, as normal scores within the layer; NaN outside strata."""
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The strata that a set of neurons touches."""
+
+    members: tuple[Int[np.ndarray, " _"], ...]
+    """All neurons of each, ascending."""
+    counts: Int[np.ndarray, " strata"]
+    """How many of the set are in each."""
+
+    @property
+    def k(self) -> int:
+        """Neurons of the set."""
+        return int(self.counts.sum())
+
+
+def layer_strata(known: Bool[np.ndarray, " neurons"], d_m: int) -> Strata:
+    """The layers, of the neurons that have a counterpart."""
+    return Strata("layer", np.where(known, np.arange(known.size) // d_m, -1), 1)
+
+
+def finest_strata(
+    norm: Float[np.ndarray, " neurons"], activity: Float[np.ndarray, " neurons"] | None, d_m: int
+) -> Strata:
+    """Layers cut into quantiles of weight norm, and these into quantiles of activity where it is known.
+
+    Choice: activity is cut within each norm bin, so that every cell holds about as many neurons. Crossing two
+    quantiles of a layer leaves near-empty cells where they go together, and a neuron alone in its cell is compared
+    with itself.
+
+    Args:
+        norm: Of the base, NaN for a neuron without a counterpart.
+        activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known.
+        d_m: Neurons per layer.
+
+    Returns:
+        `layer_norm_activity`, or `layer_norm` without activity. A neuron with a NaN is in no stratum.
+    """
+    bins = quantile_bins(d_m)
+    known = ~np.isnan(norm) if activity is None else ~(np.isnan(norm) | np.isnan(activity))
+    layer = layer_strata(known, d_m).of
+    cells, scores = _cut(norm, layer, bins), normal_scores(norm, layer)
+    if activity is None:
+        return Strata("layer_norm", cells, bins, (scores,))
+    cells = _cut(activity, cells, bins)
+    return Strata("layer_norm_activity", cells, bins, (scores, normal_scores(activity, layer)))
+
+
+def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | None, d_m: int) -> tuple[Strata, ...]:
+    """By layer, and as finely as what is known of the base allows: the norm is that of up times that of down.
+
+    Returns:
+        The first alone for layers too narrow for likeness within them, neither by cells nor by a trend.
+    """
+    norm = drift.norm_up_base * drift.norm_down_base
+    by_layer = layer_strata(~np.isnan(drift.delta), d_m)
+    return (by_layer,) if d_m < NARROWEST else (by_layer, finest_strata(norm, activity, d_m))
+
+
+def quantile_bins(d_m: int) -> int:
+    """Bins by each of two criteria, so that a cell of a layer holds about `PER_CELL` neurons, and deciles at most."""
+    return int(np.clip(math.isqrt(d_m // PER_CELL), 1, MOST_BINS))
+
+
+def _cut(
+    values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"], bins: int
+) -> Int[np.ndarray, " neurons"]:
+    """Quantile bins within groups (-1: none), numbered group by group; equal values fall into the same bin."""
+    inside = np.flatnonzero(groups >= 0)
+    cells = np.full(groups.size, -1, dtype=np.int64)
+    own = groups[inside]
+    sizes = np.bincount(own)[own] if inside.size else own
+    place = (grouped_midranks(values[inside], own) - 0.5) / np.maximum(sizes, 1)  # within (0, 1)
+    cells[inside] = own * bins + np.floor(bins * place).astype(np.int64)
+    return cells
+
+
+def pools_of(strata: Int[np.ndarray, " neurons"], ids: Int[np.ndarray, " k"]) -> Pools:
+    """The strata of some neurons, by number.
+
+    Args:
+        strata: Stratum of every neuron; -1: none.
+        ids: Flat ids, distinct, each in a stratum.
+
+    Raises:
+        PairError: One of the ids is in no stratum.
+    """
+    if ids.size and strata[ids].min() < 0:
+        raise PairError(
+            "neurons that are in a stratum",
+            found=f"neuron {ids[strata[ids] < 0][0]}, which has no counterpart or no value to match on",
+            remedy="leave such neurons out of the set",
+        )
+    if not ids.size:
+        return Pools((), np.empty(0, dtype=np.int64))
+    touched, counts = np.unique(strata[ids], return_counts=True)
+    number = np.full(int(strata.max()) + 2, -1, dtype=np.int64)  # the last entry is that of stratum -1
+    number[touched] = np.arange(touched.size)
+    candidates = np.flatnonzero(number[strata] >= 0)
+    of = number[strata[candidates]]
+    ordered = candidates[np.argsort(of, kind="stable")]
+    return Pools(tuple(np.split(ordered, np.cumsum(np.bincount(of))[:-1])), counts)
+
+
+def matched_means(
+    values: Float[np.ndarray, " neurons"], pools: Pools, draws: int, rng: np.random.Generator
+) -> Float[np.ndarray, " draws"]:
+    """Mean value of random sets with as many neurons of each stratum as the set has.
+
+    Within a stratum neurons are drawn without replacement, those of the set among them, as a permutation test asks.
+
+    Returns:
+        In the unit of the values; NaN for a set without neurons.
+    """
+    total = np.zeros(draws)
+    for members, count in zip(pools.members, pools.counts.tolist(), strict=True):
+        picked = distinct_draws(members.size, count, draws, rng)
+        total += values[members][picked].sum(axis=1)
+    return np.asarray(total / pools.k) if pools.k else np.full(draws, np.nan)
+
+
+def matched_moments(values: Float[np.ndarray, " neurons"], pools: Pools) -> tuple[float, float]:
+    """Exact mean and SD of `matched_means`, by sampling without replacement in strata.
+
+        mean = sum_s k_s m_s / k,   var = sum_s k_s v_s (1 - k_s / n_s) / k^2
+
+    with n_s neurons in stratum s, whose values have mean m_s and variance v_s, and k_s of the set among them.
+
+    Source: Cochran 1977, Sampling Techniques, Sec. 5.3.
+    """
+    total = variance = 0.0
+    for members, count in zip(pools.members, pools.counts.tolist(), strict=True):
+        inside = values[members]
+        total += count * float(inside.mean())
+        if inside.size > 1:
+            variance += count * float(inside.var(ddof=1)) * (1 - count / inside.size)
+    return (total / pools.k, math.sqrt(variance) / pools.k) if pools.k else (math.nan, math.nan)
+
+
+def highest_mean(values: Float[np.ndarray, " neurons"], pools: Pools) -> float:
+    """Mean value of the highest neurons, as many of each stratum as the set has."""
+    pairs = zip(pools.members, pools.counts.tolist(), strict=True)
+    total = sum(float(np.sort(values[members])[-count:].sum()) for members, count in pairs)
+    return total / pools.k if pools.k else math.nan

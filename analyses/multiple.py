@@ -1,0 +1,42 @@
+"""Corrections of p-values where several tests are made and any of them would be a finding.
+
+The one idea: nine question sets give nine chances to be fooled, so what is reported for each is the
+level at which it would still be a finding if all nine had been null.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from provenance.errors import InputError
+
+
+def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
+    """Holm's step-down correction.
+
+        p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j)),   p_(1) <= ... <= p_(m)
+
+    Whatever the tests have to do with one another, the chance that any true null is rejected by
+    p~ < 0.05 is at most 5 %.
+
+    Args:
+        p_values: Of one family of tests, in any order.
+
+    Returns:
+        In the order given; in [p, 1], and in the same order by size. Empty for no test.
+
+    Raises:
+        InputError: A value outside [0, 1] or NaN; a test that was not made belongs to no family.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    if not ((p_values >= 0) & (p_values <= 1)).all():
+        raise InputError(
+            "p-values between 0 and 1 to correct",
+            found=f"{p_values.tolist()}",
+            remedy="leave out tests that were not made",
+        )
+    order = np.argsort(p_values, kind="stable")
+    steps = p_values[order] * np.arange(p_values.size, 0, -1)
+    adjusted = np.empty(p_values.size)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted

@@ -1,0 +1,251 @@
+"""Comparisons that must find nothing: the same work with the one thing broken that a finding would rest on.
+
+The one idea: a verdict is worth what the procedure says where the answer is known to be no. Each control breaks one
+link and leaves all the rest, models, answers, vectors, tests and thresholds, as it is:
+
+    permuted-index    neuron j of the instruct checkpoint is said to be another neuron of the same layer of the base
+    permuted-labels   training answers of both checkpoints have the labels of other questions; test labels are true
+    unrelated         another model of the same shape reads the base's own answers and takes its place, by position
+
+What is said about a control is said as if the pair were related, since by position is how it is meant to be compared.
+
+Source: none in Gao et al. 2025; Lipsitch, Tchetgen Tchetgen and Cohen 2010, doi:10.1097/EDE.0b013e3181d61eeb, for
+negative controls.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from analyses.alignment import align
+from analyses.answers import Answers, captured_responses
+from analyses.clock import Clock
+from analyses.collection import Collected, Pool, make_task
+from analyses.drift import check_comparable
+from analyses.forced import forced_features, forced_task
+from analyses.gathered import Asking, Gathered
+from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
+from analyses.opening import open_each
+from analyses.results import Alignment, LineageResult
+from analyses.shuffled import shuffled_labels
+from analyses.sides import Models, Side
+from provenance.forcing import Reading, forced, usual_lead
+from provenance.models import load_tokenizer
+from provenance.random_model import random_checkpoint
+from provenance.records import Response, Stage
+
+ControlKind = Literal["permuted-index", "permuted-labels", "unrelated"]
+CONTROL_KINDS: tuple[ControlKind, ...] = ("permuted-index", "permuted-labels", "unrelated")
+
+
+@dataclass(frozen=True)
+class Control:
+    """Which link is broken."""
+
+    kind: ControlKind
+    """How."""
+    seed: int
+    """Of permutations."""
+    other: Side | None = None
+    """The model that takes the base's place; None for the other kinds."""
+
+    def recorded(self) -> dict[str, str | None]:
+        """What a run's identity has to hold of it, beside the seed of the run."""
+        return {"control": self.kind, "other_checkpoint": self.other.checkpoint.digest if self.other else None}
+
+
+@contextmanager
+def prepared(kind: ControlKind | None, other: str | None, base: Side, seed: int) -> Iterator[Control | None]:
+    """A control ready to be handed to a comparison; None where none is asked for.
+
+    Args:
+        kind: Which control.
+        other: Reference of the model that takes the base's place in `unrelated`; a randomly initialised one of the
+            base's config, which is removed when the block ends, where it is not given.
+        base: The base of the comparison.
+        seed: Of permutations and of the random model.
+
+    Raises:
+        CheckpointError: The other model is not there, not whole, or not to be trusted.
+        ArchitectureError: Its layout is unknown.
+        StoreError: The disk is full.
+    """
+    if kind != "unrelated":
+        yield None if kind is None else Control(kind, seed)
+    elif other is not None:
+        yield Control(kind, seed, open_each([("base", other)])[0])
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            made = random_checkpoint(base.checkpoint.folder, Path(folder) / "random-initialisation", seed)
+            yield Control(kind, seed, open_each([("base", str(made))])[0])
+
+
+def in_place_of(base: Side, control: Control | None) -> Side:
+    """Whose weights a comparison looks at as those of the base."""
+    return control.other if control is not None and control.other is not None else base
+
+
+def measure_controlled(
+    base: Side, instruct: Side, control: Control | None, seed: int, clock: Clock
+) -> tuple[LineageResult, MeasuredPair]:
+    """Lineage, alignment and drift as a control has them; those of the pair itself without one.
+
+    Raises:
+        PairError: The MLPs have different shapes, and lineage does not say which neuron is which; or the other
+            model of `unrelated` is shaped otherwise than the instruct checkpoint.
+        NonFiniteError: A weight is NaN or infinite.
+    """
+    if control is None:
+        return measure_pair(base, instruct, seed, clock)
+    layout = instruct.layout
+    if control.other is not None:
+        check_comparable(control.other.weights, instruct.weights)
+        related = measure_lineage(control.other, instruct, seed, clock)
+        alignment = Alignment("index", np.arange(layout.layers * layout.d_m), "")
+        return related, measured_with(control.other, instruct, alignment, clock)
+    if control.kind == "permuted-labels":
+        related, measured = measure_pair(base, instruct, seed, clock)
+        return related, replace(measured, alignment=replace(measured.alignment, reason=""))
+    related = measure_lineage(base, instruct, seed, clock)
+    aligned = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related))
+    permuted = permuted_alignment(aligned, layout.layers, layout.d_m, control.seed)
+    return related, measured_with(base, instruct, permuted, clock)
+
+
+def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -> Alignment:
+    """An alignment by which each neuron is another one of the base than it is.
+
+    Args:
+        alignment: Which neuron is which.
+        layers: Layers of the instruct checkpoint.
+        d_m: Its neurons per layer.
+        seed: Of the permutation.
+
+    Returns:
+        In each layer the counterparts of the instruct checkpoint's neurons, in a random cyclic order, so that none
+        keeps its own; a layer with one mapped neuron has no other order. Unmapped neurons stay unmapped. Nothing
+        speaks against the ids, since a control is compared by them.
+
+    Source: Sattolo 1986, doi:10.1016/0020-0190(86)90073-6, for permutations of one cycle.
+    """
+    rng = np.random.default_rng(seed)
+    base_ids = alignment.base_ids.copy()
+    for layer in range(layers):
+        ids = layer * d_m + np.flatnonzero(alignment.base_ids[layer * d_m : (layer + 1) * d_m] >= 0)
+        cycle = rng.permutation(ids)
+        base_ids[cycle] = alignment.base_ids[np.roll(cycle, 1)]
+    return replace(alignment, base_ids=base_ids, reason="")
+
+
+def controlled(asking: Asking, gathered: Gathered, control: Control | None) -> tuple[Asking, Gathered]:
+    """What a comparison goes on with after both checkpoints were asked.
+
+    Args:
+        asking: Who was asked.
+        gathered: What they said.
+        control: Which link is broken.
+
+    Returns:
+        Both as they are without a control and for `permuted-index`, whose alignment they follow already.
+    """
+    if control is None or control.kind == "permuted-index":
+        return asking, gathered
+    if control.kind == "permuted-labels":
+        return asking, with_permuted_labels(gathered, control.seed)
+    return _read_by_other(asking, gathered, in_place_of(asking.sides["base"], control))
+
+
+def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
+    """The same answers, of which the training ones have labels of other questions.
+
+    Labels are shuffled by whole questions (or groups of them) among the training answers and among the validation
+    answers of each checkpoint, so that class counts stay; labels of test answers are true.
+    """
+    collected, answers = dict(gathered.collected), dict(gathered.answers)
+    for number, stage in enumerate(sorted(collected)):
+        rng = np.random.default_rng([seed, number])
+        first = collected[stage][0]
+        labels = first.features.hallucinated.copy()
+        for split in ("train", "validation"):
+            rows = np.flatnonzero(np.array(first.splits, dtype=str) == split)
+            labels[rows] = shuffled_labels(labels[rows], tuple(first.features.units[row] for row in rows), rng)
+        relabelled = replace(first, features=replace(first.features, hallucinated=labels))
+        trained = answers[stage][0]
+        trained = replace(trained, features=replace(trained.features, hallucinated=labels))
+        collected[stage] = (relabelled, *collected[stage][1:])
+        answers[stage] = (trained, *answers[stage][1:])
+    return replace(gathered, collected=collected, answers=answers)
+
+
+def _read_by_other(asking: Asking, gathered: Gathered, other: Side) -> tuple[Asking, Gathered]:
+    """The base's own answers, texts and labels, with the vectors of another model that reads them.
+
+    The other model is loaded by itself, so both models of the pair are dropped first.
+    """
+    sides: dict[Stage, Side] = {**asking.sides, "base": other}
+    for stage in sides:
+        asking.models.drop(stage)
+    models = Models(sides, asking.settings)
+    reads = partial(_read_pool, asking, models, other)
+    parts = [
+        asking.clock.timed(f"another model reads {pool.questions.name} {pool.split}", partial(reads, pool, *both))
+        for pool, *both in zip(asking.pools, gathered.collected["base"], gathered.answers["base"], strict=True)
+    ]
+    collected = {**gathered.collected, "base": tuple(found for found, _ in parts)}
+    answers = {**gathered.answers, "base": tuple(said for _, said in parts)}
+    author = asking.sides["base"].checkpoint
+    return replace(asking, sides=sides, models=models, author=author), replace(
+        gathered, collected=collected, answers=answers
+    )
+
+
+def _read_pool(
+    asking: Asking, models: Models, other: Side, pool: Pool, found: Collected, answers: Answers
+) -> tuple[Collected, Answers]:
+    """One pool of the base's answers, read by another model in the base's prompt; what cannot be placed is left out."""
+    base, settings = asking.sides["base"].checkpoint, asking.settings["base"]
+    reading = Reading(settings.prompt, usual_lead(found.responses))
+    tokenizer = load_tokenizer(other.tokenizer_folder)
+    rows = {question_id: row for row, question_id in enumerate(found.features.question_ids)}
+    used = captured_responses(found.features, found.responses)
+
+    def captured(done: int, total: int) -> None:
+        asking.clock.progress.step(f"another model reads {pool.questions.name} {pool.split}", done, total, "")
+
+    task = forced_task(make_task("base", base, pool, settings), other.checkpoint, reading, settings)
+    features, _ = forced_features(
+        partial(models.get, "base"), tokenizer, reading, used, pool.questions.questions, task, asking.workspace,
+        captured, settings.capture_dtype,
+    )  # fmt: skip
+    texts = {question.id: question.text for question in pool.questions.questions}
+    placed = [forced(tokenizer, reading, texts[response.question_id], response) for response in used]
+    kept = np.array([rows[question_id] for question_id in features.question_ids], dtype=np.int64)
+    responses = tuple(response for response in placed if response is not None)
+    splits = tuple(found.splits[row] for row in kept)
+    return replace(found, responses=_with_dropped(found, responses), features=features, splits=splits), replace(
+        _rows_of(answers, kept), features=features
+    )
+
+
+def _with_dropped(found: Collected, placed: tuple[Response, ...]) -> tuple[Response, ...]:
+    """The answers as the other model reads them, and those that neither model's vectors stand for."""
+    return (*placed, *(response for response in found.responses if response.label == "dropped"))
+
+
+def _rows_of(answers: Answers, rows: Int[np.ndarray, " kept"]) -> Answers:
+    """Some rows of answers, in the given order."""
+    known = answers.log_probability
+    return Answers(
+        answers.features.take(rows),
+        tuple(answers.questions[row] for row in rows),
+        tuple(answers.answers[row] for row in rows),
+        answers.tokens[rows],
+        None if known is None else known[rows],
+    )

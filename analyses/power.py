@@ -1,0 +1,106 @@
+"""What each test of a comparison could have found.
+
+The one idea: "not distinguishable" means nothing without the effect that would have been seen. Beside every
+test stands its standard deviation under the null, and the smallest value found with 80 % power at one-sided 5 %:
+
+    smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD
+
+for one test by itself, in the normal approximation. Correction for several question sets asks for more.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import sqrt
+
+from scipy.stats import norm
+
+from analyses.drift import POWER, SIGNIFICANCE
+from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
+from analyses.results import TransferResult
+from analyses.transfer import CHANCE, LENGTHS_AND_TEXTS
+
+NESTED_KINDS = (LENGTHS_AND_TEXTS, "all_together")
+DETECTABLE_SDS = float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER))
+AREA, RANK, SHARED = "AUROC", "mean stability rank", "shared neurons"
+
+
+def transfer_power(results: Sequence[TransferResult], rungs: Sequence[Rung], k: int) -> tuple[Power, ...]:
+    """AUROC that transfer would have been seen at, by what it is held against and question set.
+
+        against chance: SD = sqrt((n1 + n0 + 1) / (12 n1 n0)),   of an AUROC of n1 + n0 answers without a signal
+        against a baseline: SD of the paired gain over resampled questions (and over neuron sets)
+
+    Args:
+        results: Question sets in order; those with one class only have no row.
+        rungs: What they are held against; those without a number have no row.
+        k: Neurons of the probe.
+
+    Returns:
+        Test `chance` or the rung's kind. What is detected is the baseline's AUROC + 2.486 SD; None from 1 on, as
+        where a baseline is perfect or sets of neurons differ too much, and for nested models: where the probe adds
+        nothing its gain hardly varies, so this SD is not that of a probe that adds something.
+
+    Source: Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747, for the null SD; answers of one question
+    that belong together make it larger.
+    """
+    return tuple(row for result in results for row in _transfer_rows(result, rungs, k))
+
+
+def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int) -> Iterator[Power]:
+    n1, n0 = result.n_hallucinated, result.n_faithful
+    if n1 and n0:
+        sd = sqrt((n1 + n0 + 1) / (12 * n1 * n0))
+        detected = _below(CHANCE + DETECTABLE_SDS * sd, 1.0)
+        yield Power("transfer", "chance", result.dataset, k, n1 + n0, sd, detected, AREA)
+    for rung in rungs:
+        if rung.dataset == result.dataset and rung.auroc is not None and rung.gain_sd is not None:
+            detected = _below(rung.auroc.estimate + DETECTABLE_SDS * rung.gain_sd, 1.0)
+            if rung.kind in NESTED_KINDS:
+                detected = None
+            yield Power("transfer", rung.kind, result.dataset, k, rung.auroc.n, rung.gain_sd, detected, AREA)
+
+
+def drift_power(tests: Sequence[DriftTest]) -> tuple[Power, ...]:
+    """Mean stability rank that unusually stable weights would have been seen at, by test.
+
+    Args:
+        tests: Of both sides; those of no neuron have no row.
+
+    Returns:
+        Test `delta/layer` and so on for the H-Neurons, `faithful/delta/layer` for the others. Before the tests of
+        each side stands `uniform` (`faithful/uniform`): SD = 1 / sqrt(12 k), of k ranks that have nothing in common.
+    """
+    rows: list[Power] = []
+    for side, prefix in (("hallucinated", ""), ("faithful", "faithful/")):
+        mine = [test for test in tests if test.side == side and test.k > 0]
+        if mine:
+            k = max(test.k for test in mine)
+            sd = 1 / sqrt(12 * k)
+            rows.append(_drift_row(f"{prefix}uniform", k, sd, _below(0.5 + DETECTABLE_SDS * sd, 1.0)))
+        for test in mine:
+            name = f"{prefix}{test.measure}/{test.matching}"
+            rows.append(_drift_row(name, test.k, test.null_sd, test.smallest_detectable))
+    return tuple(rows)
+
+
+def _drift_row(test: str, k: int, sd: float, smallest: float | None) -> Power:
+    return Power("drift", test, "", k, 0, sd, smallest, RANK)
+
+
+def overlap_power(nulls: Sequence[OverlapNull], k_base: int, k_instruct: int) -> tuple[Power, ...]:
+    """Shared neurons that a common origin would have been seen at, by null.
+
+    Args:
+        nulls: Of two sets; the smallest detectable number is theirs.
+        k_base: Neurons of the base's own search.
+        k_instruct: Neurons of the instruct checkpoint's.
+
+    Returns:
+        Test is the null's kind. k is the smaller of the two: as many neurons can be shared at most.
+    """
+    k = min(k_base, k_instruct)
+    return tuple(Power("overlap", null.kind, "", k, 0, null.sd, null.smallest_detectable, SHARED) for null in nulls)
+
+
+def _below(value: float, most: float) -> float | None:
+    """The value where the statistic can have it, and more."""
+    return value if value < most else None

@@ -1,0 +1,163 @@
+"""What a user asked to trace, as a value, and what follows from it.
+
+The one idea: as with `analyses.job`, two commands with the same job are the same run; and each checkpoint is asked
+exactly as `compare` would ask it, so what either of them has collected serves the other.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analyses.clock import Clock
+from analyses.collection import Workspace, identity_digest
+from analyses.job import Job
+from analyses.opening import open_each
+from analyses.sides import Side
+from analyses.trace import FLOOR_POSITION, Stop, trace
+from analyses.trace_results import TraceReport
+from analyses.weight_source import mlp_shape, shape_words
+from provenance.checkpoints import CheckpointRef, checkpoint_at, require_tokenizer
+from provenance.errors import InputError, PairError
+from provenance.files import storing
+from provenance.questions import QuestionSet
+from provenance.random_model import RANDOM_REF, random_checkpoint
+from provenance.records import Stage
+
+FORMAT = 1  # of the results; raised whenever the same job would give other numbers
+
+
+@dataclass(frozen=True)
+class TraceJob:
+    """One timeline as it was asked for."""
+
+    refs: tuple[str, ...]
+    """References of the checkpoints, earliest first."""
+    how: Job
+    """How they are asked and analysed: a comparison of the first with the last."""
+    tuned: int = 1
+    """How many of the last ones are tuned, and so asked in the instruct prompt format."""
+    floor: bool = True
+    """Whether a randomly initialised model is measured as well."""
+
+    def open(self) -> tuple[Stop, ...]:
+        """Find all checkpoints, fetching those of the hub, and look them over.
+
+        Raises:
+            InputError: Fewer than two, one of them twice, fewer than are said to be tuned, or a prompt that cannot be
+                rendered (a base checkpoint among the tuned ones has no chat template).
+            CheckpointError: One is not there, not whole, not to be trusted, or has no tokenizer.
+            PairError: One has another shape than the last.
+        """
+        _check_refs(self.refs, self.tuned)
+        bases = len(self.refs) - self.tuned
+        stages: list[Stage] = ["base" if position < bases else "instruct" for position in range(len(self.refs))]
+        sides = open_each(list(zip(stages, self.refs, strict=True)))
+        stops = tuple(
+            Stop(side, ref, position) for position, (side, ref) in enumerate(zip(sides, self.refs, strict=True))
+        )
+        _check_contents(stops)
+        for side in sides:
+            require_tokenizer(side.checkpoint.folder)
+        self.how.check_prompts(sides)
+        return stops
+
+    def questions(self) -> QuestionSet:
+        """The set that the H-Neurons are found and tested on: the named one, or the lab family's first.
+
+        Raises:
+            InputError: Several were named, or none where the last checkpoint brings none.
+        """
+        if len(self.how.questions) > 1:
+            raise InputError(
+                "one question set, which the H-Neurons are found and tested on",
+                found=", ".join(self.how.questions),
+                remedy="give --questions once; compare tests transfer to further sets",
+            )
+        return self.how.question_sets()[0]
+
+    def recorded(self) -> dict[str, Any]:
+        """Every setting that changes a number."""
+        return {**self.how.recorded(), "trace_format": FORMAT, "tuned": self.tuned, "floor": self.floor}
+
+    def key(self, stops: Sequence[Stop], questions: QuestionSet) -> str:
+        """Digest of contents and settings: the identity of the run."""
+        digests = [stop.side.checkpoint.digest for stop in stops]
+        return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded()])
+
+    def run(self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock) -> TraceReport:
+        """Measure every checkpoint, and the floor where it is wanted."""
+        with ExitStack() as made:
+            floor = None
+            if self.floor:
+                random = floor_stop(stops[0].side, self.how.seed, workspace.captures)
+                floor = clock.timed("random initialisation", lambda: made.enter_context(random))
+            return trace(stops, floor, questions, self.how.settings(), workspace, clock)
+
+
+@contextmanager
+def floor_stop(first: Side, seed: int, folder: Path) -> Iterator[Stop]:
+    """A randomly initialised model shaped like a checkpoint, in a folder that is gone afterwards.
+
+    The folder's name says which model it is, so that what a kill has left of it is replaced, and removed, by the run
+    that goes on.
+
+    Args:
+        first: Whose config, tokenizer and prompt format it gets.
+        seed: Of its weights; the same one gives the same digest, so that captures are found again.
+        folder: Where its folder is made.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    place = folder / f"random-{first.checkpoint.digest[:16]}-{seed}"
+    with storing(f"to make a folder for a randomly initialised model in {folder}"):
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        made = random_checkpoint(first.checkpoint.folder, place, seed)
+        checkpoint = checkpoint_at(CheckpointRef("local", RANDOM_REF), made)
+        yield Stop(Side.open(first.stage, checkpoint), RANDOM_REF, FLOOR_POSITION)
+    finally:
+        shutil.rmtree(place)
+
+
+def _check_refs(refs: Sequence[str], tuned: int) -> None:
+    """Refuse what is no timeline before anything is opened."""
+    if len(refs) < 2:
+        raise InputError(
+            "two or more checkpoints, earliest first",
+            found=", ".join(refs) or "none",
+            remedy="name the base, its later revisions, and the tuned checkpoint last",
+        )
+    twice = [ref for ref, count in Counter(refs).items() if count > 1]
+    if twice:
+        raise InputError("each checkpoint once", found=f"{twice[0]} more than once", remedy="leave the repetition out")
+    if not 1 <= tuned <= len(refs):
+        raise InputError(
+            f"between 1 and {len(refs)} tuned checkpoints, the last of those named",
+            found=f"--tuned {tuned}",
+            remedy="say how many of the last checkpoints are asked in the instruct prompt format",
+        )
+
+
+def _check_contents(stops: Sequence[Stop]) -> None:
+    """Refuse checkpoints of another shape than the last, and one checkpoint under two names."""
+    last, seen = stops[-1], dict[str, str]()
+    for stop in stops:
+        digest = stop.side.checkpoint.digest
+        if digest in seen:
+            raise InputError(
+                "different checkpoints",
+                found=f"{seen[digest]} and {stop.ref}, which have the same content",
+                remedy="leave one of them out",
+            )
+        seen[digest] = stop.ref
+        if mlp_shape(stop.side.weights) != mlp_shape(last.side.weights):
+            raise PairError(
+                f"checkpoints shaped like the last one, {last.ref}: {shape_words(last.side.weights)}",
+                found=f"{stop.ref}: {shape_words(stop.side.weights)}",
+                remedy="leave it out: a timeline compares neurons by position",
+            )

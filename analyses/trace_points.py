@@ -1,0 +1,185 @@
+"""The numbers of one point of a timeline, from what was captured and read there.
+
+The one idea: every point is measured with the same ruler, the last checkpoint's probe and H-Neurons, and a number
+that cannot be had is None with the reason in words, so a gap in a curve is never a zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from analyses.controls import ControlKind, null_distribution
+from analyses.drift import summarise_drift
+from analyses.joined_cosines import related_cosine
+from analyses.measured import STRANGERS, position_similarity
+from analyses.refit import ControlProbe, control_scores
+from analyses.results import NeuronDrift
+from analyses.transfer import MIN_PER_CLASS
+from provenance.architectures import Layout
+from provenance.features import Features
+from provenance.intervals import Estimate, aurocs
+from provenance.probe import Probe
+from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The last checkpoint's probe on one set of answers."""
+
+    auroc: Estimate | None
+    """Interval by question; None where `reason` says why."""
+    random_p95: float | None
+    """95th percentile of refitted random neuron sets on the same answers."""
+    layer_matched_p95: float | None
+    """95th percentile of layer-matched ones."""
+    n_faithful: int
+    """Faithful answers."""
+    n_hallucinated: int
+    """Hallucinated answers."""
+    reason: str
+    """Why there is no number, or fewer answers than there might be; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far weights are from those of the last checkpoint."""
+
+    mean_stability_rank: float | None
+    """Of the H-Neurons, 0 = changed most, 1 = changed least; None without any."""
+    null_mean: float | None
+    """Mean over sets of other neurons of the same layers."""
+    p_value: float | None
+    """One-sided permutation p: more stable than those."""
+    change_h: float | None
+    """1 - cos of weights, mean of up and down, mean over the H-Neurons."""
+    change_all: float | None
+    """Mean over all neurons."""
+    reason: str
+    """What to know before any of it is read as a fate of single neurons; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """How alike activations are to those of the last checkpoint, token for token."""
+
+    correlation_h: float | None
+    """Mean Pearson r over the H-Neurons that have one, in [-1, 1]."""
+    correlation_all: float | None
+    """Mean over all neurons that have one."""
+    reason: str
+    """Why there is no number; empty otherwise."""
+
+
+def unscored(reason: str, features: Features | None = None) -> Scored:
+    """The result where there is nothing to score with, or nothing to score."""
+    hallucinated = 0 if features is None else int(features.hallucinated.sum())
+    faithful = 0 if features is None else len(features) - hallucinated
+    return Scored(None, None, None, faithful, hallucinated, reason)
+
+
+def score(
+    probe: Probe,
+    controls: Mapping[ControlKind, Sequence[ControlProbe]],
+    features: Features,
+    *,
+    seed: int,
+    note: str = "",
+) -> Scored:
+    """AUROC of a probe, weights unchanged, beside that of its control sets.
+
+    Args:
+        probe: Of the last checkpoint.
+        controls: Neuron sets refitted on the rows it was fitted on, by kind.
+        features: Answers with their labels.
+        seed: Of the bootstrap.
+        note: What to know of the answers; it goes into the reason.
+
+    Returns:
+        No number with fewer than 10 questions of a class, as `analyses.transfer` wants them.
+
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
+    """
+    obstacle = _too_few(features)
+    if obstacle:
+        return unscored(f"{obstacle}; {note}" if note else obstacle, features)
+    positive = features.hallucinated
+    weights = resampled_weights(features.units, seed=seed)
+    samples = resampled_aurocs(probe.scores(features.answer)[:, None], positive, weights)
+    estimate = estimate_of(samples, positive.size)
+    bars = {
+        kind: null_distribution(kind, aurocs(control_scores(probes, features.answer), positive), estimate.estimate).p95
+        for kind, probes in controls.items()
+        if probes
+    }
+    hallucinated = int(positive.sum())
+    return Scored(
+        estimate, bars.get("random"), bars.get("layer_matched"), positive.size - hallucinated, hallucinated, note
+    )
+
+
+def _too_few(features: Features) -> str:
+    """Why an AUROC would mean nothing here; empty when it means something."""
+    units = {
+        label: len({unit for unit, y in zip(features.units, features.hallucinated, strict=True) if y == wanted})
+        for label, wanted in (("faithful", False), ("hallucinated", True))
+    }
+    if min(units.values()) >= MIN_PER_CLASS:
+        return ""
+    counts = " and ".join(f"{n} with {label}" for label, n in units.items())
+    return f"{counts} answers; at least {MIN_PER_CLASS} questions of each are needed"
+
+
+def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:
+    """What the weights say of the way from one checkpoint to the last.
+
+    Args:
+        drift: Of every neuron, by position.
+        h_neurons: Flat ids in the last checkpoint.
+        layout: Of both.
+        draws: Permutations.
+        seed: Of the permutations.
+
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `analyses.drift`.
+    """
+    result = summarise_drift(drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
+    change = (drift.delta_up + drift.delta_down) / 2
+    null = result.matched_null
+    return Moved(
+        mean_stability_rank=result.mean_stability_rank,
+        null_mean=null.mean if null else None,
+        p_value=result.p_permutation,
+        change_h=finite_mean(change[h_neurons]),
+        change_all=finite_mean(change),
+        reason=_strangers(drift, layout),
+    )
+
+
+def _strangers(drift: NeuronDrift, layout: Layout) -> str:
+    """Words where neurons at the same position are no longer, or not yet, alike."""
+    bar = related_cosine(len(layout.kinds), layout.d, layout.d_m)
+    share = float((position_similarity(drift) < bar).mean())
+    if share <= STRANGERS:
+        return ""
+    return (
+        f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, by which "
+        "alone they are compared"
+    )
+
+
+def alike(correlation: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> Alike:
+    """Mean correlation of the H-Neurons and of all neurons; those that are constant in a model have none."""
+    every = finite_mean(correlation)
+    return Alike(finite_mean(correlation[h_neurons]), every, "" if every is not None else "every neuron is constant")
+
+
+def finite_mean(values: Float[np.ndarray, " _"]) -> float | None:
+    """Mean of the values that are numbers; None where none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
+
+
+def joined_reason(reasons: Mapping[str, str]) -> str:
+    """The reasons that there are, each after what it is about."""
+    return "; ".join(f"{what}: {reason}" for what, reason in reasons.items() if reason)

@@ -1,0 +1,194 @@
+"""What every conclusion was held against, in words: names of nulls and baselines, power, claims and their conditions.
+
+The one idea: figures, captions and tables call the same thing by the same name, and a number
+that a verdict rests on is never shown without what it could have found.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from db.queries import QueryResult
+from figures.words import CLAIMS, MARKS, NOTHING, Record, compact, first, fixed, verdict_words
+from provenance.probe_words import baseline_words
+
+JOINT = "all_together"
+_RELATIONS = {">=": "≥", "<=": "≤"}
+LEVEL = 0.05  # of every test, as the verdicts have it
+
+SIDES: Mapping[str, str] = {"hallucinated": "H-Neurons", "faithful": "negative weights"}
+MEASURES: Mapping[str, str] = {"delta": "Δ up and down", "gate": "Δ gate", "norm": "norms", "functional": "activations"}
+MATCHINGS: Mapping[str, str] = {
+    "layer": "layer",
+    "layer_norm": "layer, norm",
+    "layer_norm_activity": "layer, norm, CETT",
+    "uniform": "any neurons",
+}
+OVERLAP_NULLS: Mapping[str, str] = {
+    "hypergeometric": "any neurons",
+    "layer": "neurons of the same layers",
+    "layer_norm": "neurons of the same layers and norms",
+    "layer_norm_activity": "neurons of the same layers, norms and mean CETT",
+    "shuffled_labels": "the same searches on shuffled labels",
+}
+SCALES: Mapping[str, str] = {
+    "raw": "weights unchanged",
+    "z_score": "z-scores within each model",
+    "rank": "quantiles of one model onto the other’s",
+    "refit": "the same neurons, refitted on the base",
+    "forward": "the base’s probe on the instruct model’s answers",
+    "base_probe": "the base’s own probe on its own answers",
+}
+SETS: Mapping[str, str] = {
+    "h_neurons": "H-Neurons",
+    "random": "random neurons",
+    "layer_matched": "layer-matched neurons",
+}
+OUTCOMES: Mapping[str, str] = {
+    "faithful_log_probability": "log-probability of faithful answers",
+    "hallucinated_log_probability": "log-probability of hallucinated answers",
+    "selectivity": "hallucinated minus faithful",
+    "correct": "share of right answers",
+}
+CONDITIONS: Mapping[str, str] = {
+    "pair.neurons_correspond": "neurons of the pair correspond (1 = yes)",
+    "transfer.questions_per_class": "answers of the rarer class",
+    "transfer.p_holm": "largest p, after Holm’s correction",
+    "beyond_confidence.others_auroc": "AUROC of length, texts and log-probability together",
+    "beyond_confidence.gain": "AUROC gained over length, texts and log-probability together",
+    "beyond_confidence.p_holm": "p of this gain, after Holm’s correction",
+    "own_labels.auroc_low": "lower end of the AUROC where the models’ labels differ",
+    "function.answers_per_class": "answers of the rarer class",
+    "function.sets": "control sets of the rarer kind",
+    "function.selectivity.p_holm": "largest p, after Holm’s correction",
+    "own_labels.transfer_p_holm": "largest p of transfer, after Holm’s correction",
+    "drift.detectable": "smallest mean rank found with 80 % power",
+    "overlap.detectable": "shared neurons found with 80 % power, strictest null",
+    "drift.recognised": "share of H-Neurons that are still the same neuron",
+    "overlap.p_zero": "probability that chance shares none",
+}
+"""Conditions of claims, by code."""
+
+
+def against_words(claim: str, test: str) -> str:
+    """What a claim was tested against, from its short name such as `question_text` or `delta/layer`."""
+    if claim == "transfer":
+        return baseline_words(test)
+    if claim == "overlap":
+        return OVERLAP_NULLS.get(test, test)
+    names = {**SIDES, **MEASURES, **MATCHINGS}
+    return "; ".join(names.get(part, part) for part in test.split("/"))
+
+
+def p_cell(value: float | None) -> str:
+    """A p-value for a table's cell."""
+    return NOTHING if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def power_rows(power: QueryResult | None, claim: str, dataset: str | None = None) -> list[Record]:
+    """What the tests of one claim could have found; of one question set where it is named."""
+    rows = power.records() if power is not None else []
+    return [row for row in rows if row["claim"] == claim and dataset in (None, row["dataset"])]
+
+
+def drift_power_rows(power: QueryResult | None) -> list[Record]:
+    """Of the paper's Delta of the H-Neurons, which decides; other measures and sides are in the table of power."""
+    rows = power_rows(power, "drift")
+    return [row for row in rows if row["test"] == "uniform" or str(row["test"]).startswith("delta")]
+
+
+def detectable(row: Record) -> str:
+    """The smallest value found with 80 % power, in the unit's digits."""
+    if row["smallest_detectable"] is None:
+        return "none"
+    return fixed(row["smallest_detectable"], 1 if row["unit"] == "shared neurons" else 2)
+
+
+def power_sentence(rows: Sequence[Record]) -> str:
+    """k, SD under each null and what could have been found, of the tests of one claim; empty without any."""
+    if not rows:
+        return ""
+    n = f", n = {rows[0]['n']}" if rows[0]["n"] else ""
+    each = (
+        f"{detectable(row)} against {against_words(row['claim'], row['test'])} (SD {compact(row['sd'])})"
+        for row in rows
+    )
+    return f"Smallest {rows[0]['unit']} found with 80 % power (k = {_ks(rows)}{n}): {', '.join(each)}."
+
+
+def _ks(rows: Sequence[Record]) -> str:
+    found = sorted({int(row["k"]) for row in rows})
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def reason_words(code: str) -> str:
+    """The condition behind a code such as `transfer.p.question_text`, in words; a code that is not known as it is."""
+    if code in CONDITIONS:
+        return CONDITIONS[code]
+    claim, _, rest = code.partition(".")
+    kind, _, what = rest.partition(".")
+    alpha, _, sets = what.partition(".")
+    beside = f"p against {SETS.get(sets, sets)}" if sets else "end of the interval nearer to 0"
+    words = {
+        ("transfer", "p"): f"p against {baseline_words(what)}",
+        ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",
+        ("overlap", "p"): f"p against {OVERLAP_NULLS.get(what, what)}",
+        ("overlap", "reads"): f"lower end of the {what} probe’s AUROC on its own model",
+        ("function", kind): f"{OUTCOMES.get(kind, kind)}, α = {alpha.removeprefix('alpha_')}: {beside}",
+    }
+    return words.get((claim, kind), code) if what else code
+
+
+def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:
+    """Each claim with its verdict and every condition it was held against; empty for runs that stored none."""
+    reasons = results["reasons"].records()
+    return [
+        {
+            "question": CLAIMS.get(row["claim"], row["claim"]),
+            "mark": MARKS.get(row["verdict"], NOTHING),
+            "verdict": row["verdict"],
+            "words": verdict_words(row["claim"], row["verdict"]),
+            "dataset": row["dataset"],
+            "numbers": row["words"],
+            "reasons": [_reason(reason) for reason in reasons if reason["claim"] == row["claim"]],
+        }
+        for row in results["claims"].records()
+    ]
+
+
+def _reason(row: Record) -> Record:
+    holds = "not measured" if row["holds"] is None else "yes" if row["holds"] else "no"
+    return {
+        "code": row["code"],
+        "words": reason_words(row["code"]),
+        "dataset": row["dataset"] or NOTHING,
+        "value": _four(row["value"]),
+        "bar": f"{_RELATIONS.get(row['relation'], row['relation'])} {_four(row['bar'])}",
+        "holds": holds,
+    }
+
+
+def _four(value: float | None) -> str:
+    """Four digits, so that what just misses a bar is not shown as equal to it."""
+    return NOTHING if value is None else f"{value:.4g}"
+
+
+def has_evidence(results: Mapping[str, QueryResult]) -> bool:
+    """Whether the run stored what its verdicts were held against; runs of older versions did not."""
+    return any(results[name].rows for name in ("claims", "ladder", "power"))
+
+
+def probe_k(parts: Mapping[str, QueryResult]) -> int:
+    """H-Neurons of the instruct checkpoint."""
+    row = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
+    return int(row["n_h_neurons"]) if row else 0
+
+
+def probe_words(parts: Mapping[str, QueryResult]) -> str:
+    """How many H-Neurons and how many weights the instruct checkpoint's probe has."""
+    row = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
+    return f"k = {probe_k(parts)} H-Neurons, {row['n_neurons'] if row else 0} neurons with a weight"
+
+
+def pair_words(parts: Mapping[str, QueryResult]) -> tuple[str, str]:
+    """Base and instruct checkpoint of the run, by name."""
+    run = first(parts["run"])
+    return str(run["base"]), str(run["instruct"])

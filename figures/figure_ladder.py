@@ -1,0 +1,204 @@
+"""The ladder figure: what transfer has to beat, rung by rung.
+
+The one idea: 0.5 is not what transfer competes with; the length of an answer or the words of the
+question may tell hallucinated answers as well, so each stands on its own rung, with the probe's gain over it.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from figures import style
+from figures.evidence_words import LEVEL, p_cell
+from figures.figure_4a import wrapped
+from figures.words import Record, has_power
+from provenance.probe_words import baseline_words
+
+MAX_PANELS = 6
+RUNG_IN = 0.155
+FRAME_IN = 0.5  # title, ticks and label of a row of panels
+LEGEND_LINE_IN = 0.145
+LEGEND_COLUMNS = 3
+LABEL_CHARACTERS = 24
+PROBE = "probe"
+Placed = tuple[float, Record | None]
+"""Height of a rung, and its row where this question set has one."""
+_RATIOS = (1.45, 1.0)
+_CHANCE = (0, (4, 3))
+_NULLS = {"random": "random", "layer_matched": "matched"}  # kind of a rung: its columns in the query `transfer`
+_BAR = 0.62
+
+
+def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure:
+    """Draws two axes a question set, AUROC and gain, with one rung a line and the probe at the top.
+
+    Args:
+        rungs: Of the query `ladder`.
+        transfer: Of the query `transfer`: the probe itself, and the range over neuron sets.
+    """
+    sets = drawn_sets(rungs, transfer)
+    kinds = list(dict.fromkeys(row["kind"] for row in rungs if row["dataset"] in sets))
+    per_row = min(len(sets), 2)
+    lines = -(-len(sets) // per_row)
+    legend = _legend([row for row in rungs if row["dataset"] in sets], transfer)
+    columns = LEGEND_COLUMNS if per_row == 2 else 1
+    name_in = 0.13 * max(len(wrapped(name)) for name in sets)
+    places = rung_places(kinds)
+    height_in = lines * (FRAME_IN + name_in + RUNG_IN * (places[-1] + 1)) + LEGEND_LINE_IN * -(-len(legend) // columns)
+    with style.paper():
+        width_in = style.ONE_COLUMN_IN if per_row == 1 else style.TWO_COLUMNS_IN
+        figure = Figure(figsize=(width_in, height_in), layout=ConstrainedLayoutEngine(wspace=0.06))
+        grid = figure.subplots(lines, 2 * per_row, sharey=True, squeeze=False, width_ratios=_RATIOS * per_row)
+        panels = list(chain.from_iterable(zip(line[::2], line[1::2], strict=True) for line in grid))
+        for name, (left, right) in zip(sets, panels, strict=False):
+            own = {row["kind"]: row for row in rungs if row["dataset"] == name}
+            placed = [(place, own.get(kind)) for place, kind in zip(places[1:], kinds, strict=True)]
+            _draw_aurocs(left, name, next(row for row in transfer if row["dataset"] == name), placed)
+            _draw_gains(right, name, placed)
+        drawn = [row for row in (*rungs, *transfer) if row["dataset"] in sets]
+        _frame(panels[: len(sets)], kinds, drawn, per_row)
+        for axes in chain.from_iterable(panels[len(sets) :]):
+            axes.set_visible(False)
+        figure.legend(
+            handles=legend, loc="outside lower left", ncols=columns, borderaxespad=0.1, handlelength=1.8,
+            labelspacing=0.25, columnspacing=1.4,
+        )  # fmt: skip
+    return figure
+
+
+def with_power(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[str]:
+    """Question sets with power on which something was held against the probe, in order."""
+    named = {row["dataset"] for row in rungs}
+    return [row["dataset"] for row in transfer if row["dataset"] in named and has_power(row)]
+
+
+def drawn_sets(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[str]:
+    """Question sets that have a panel."""
+    return with_power(rungs, transfer)[:MAX_PANELS]
+
+
+def rung_places(kinds: Sequence[str]) -> list[float]:
+    """Heights of the probe and of each rung, from the top; a name of two lines takes more room."""
+    places = [0.0]
+    for kind in kinds:
+        places.append(places[-1] + 1.0 + 0.5 * (len(_label(kind)) - 1))
+    return places
+
+
+def _label(kind: str) -> list[str]:
+    return textwrap.wrap(baseline_words(kind), LABEL_CHARACTERS, break_on_hyphens=False)
+
+
+def _draw_aurocs(axes: Axes, name: str, probe: Record, rungs: Sequence[Placed]) -> None:
+    axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"chance:{name}")
+    axes.axvline(probe["auroc"], color=style.BLUE, linewidth=0.6, alpha=0.5, zorder=1, gid=f"level:{name}")
+    _point(axes, 0, probe, "auroc", f"{name}:{PROBE}", color=style.BLUE, marker="o", markersize=4.6)
+    for position, row in rungs:
+        if row is None or row["auroc"] is None:
+            axes.text(
+                0.5, position, "not computed", transform=axes.get_yaxis_transform(), fontsize=style.TINY_PT,
+                style="italic", color=style.GREY, ha="center", va="center",
+            )  # fmt: skip
+            continue
+        _draw_sets(axes, position, name, probe, row["kind"])
+        _point(axes, position, row, "auroc", f"{name}:{row['kind']}", color=style.INK, marker="s", markersize=3.2)
+    axes.set_title("\n".join(wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}")
+
+
+def _draw_sets(axes: Axes, position: float, name: str, probe: Record, kind: str) -> None:
+    """The range over neuron sets, and what one set in twenty exceeds."""
+    column = _NULLS.get(kind)
+    if column is None or probe[f"{column}_low"] is None:
+        return
+    low, high, p95 = (probe[f"{column}_{part}"] for part in ("low", "high", "p95"))
+    bottom = position - _BAR / 2
+    bar = Rectangle(
+        (low, bottom), high - low, _BAR, facecolor=style.LIGHT_GREY, edgecolor="none", zorder=2,
+        gid=f"sets:{name}:{kind}",
+    )  # fmt: skip
+    axes.add_patch(bar)
+    axes.plot(
+        [p95, p95], [bottom, bottom + _BAR], color=style.ORANGE, linewidth=1.2, zorder=3, gid=f"p95:{name}:{kind}"
+    )
+
+
+def _point(axes: Axes, position: float, row: Record, column: str, gid: str, *, color: str, **marks: Any) -> None:
+    if row[f"{column}_low"] is not None:
+        axes.plot(
+            [row[f"{column}_low"], row[f"{column}_high"]], [position] * 2, color=color, linewidth=1.1,
+            solid_capstyle="butt", zorder=4, gid=f"{column} interval:{gid}",
+        )  # fmt: skip
+    axes.plot(
+        row[column], position, color=color, markeredgecolor=color, markeredgewidth=0.9, zorder=5, linestyle="none",
+        gid=f"{column}:{gid}", **marks,
+    )  # fmt: skip
+
+
+def _draw_gains(axes: Axes, name: str, rungs: Sequence[Placed]) -> None:
+    axes.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"no gain:{name}")
+    margin: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": style.TINY_PT}
+    axes.text(1.03, 0, "p (Holm)", color=style.GREY, **margin)
+    for position, row in rungs:
+        if row is None or row["gain"] is None:
+            continue
+        beaten = row["p_holm"] is not None and row["p_holm"] < LEVEL
+        face = style.BLUE if beaten else "white"
+        gid = f"{name}:{row['kind']}"
+        _point(axes, position, row, "gain", gid, color=style.BLUE, marker="o", markersize=3.6, markerfacecolor=face)
+        axes.text(1.03, position, p_cell(row["p_holm"]), gid=f"p:{gid}", **margin)
+
+
+def _frame(panels: Sequence[tuple[Axes, Axes]], kinds: Sequence[str], rows: Sequence[Record], per_row: int) -> None:
+    """The same scales in every panel, labels below the lowest of each column."""
+    spans = (_span(rows, "auroc", 0.4, 1.0), _span(rows, "gain", -0.05, 0.1))
+    heights = rung_places(kinds)
+    for number, pair in enumerate(panels):
+        pair[0].set_yticks(heights, ["the probe", *("\n".join(_label(kind)) for kind in kinds)], linespacing=0.95)
+        pair[0].set_ylim(heights[-1] + 0.7, -0.6)
+        for axes, span, label, ticks in zip(pair, spans, ("AUROC", "gain of the probe"), (5, 4), strict=True):
+            axes.set_xlim(span)
+            axes.tick_params(axis="both", labelsize=style.SMALL_PT)
+            axes.tick_params(axis="y", length=0)
+            axes.locator_params(axis="x", nbins=ticks)
+            axes.spines["left"].set_visible(False)
+            if number >= len(panels) - per_row:
+                axes.set_xlabel(label, fontsize=style.SMALL_PT, labelpad=2)
+
+
+def _span(rows: Sequence[Record], column: str, low: float, high: float) -> tuple[float, float]:
+    """Room for every interval of a column, and for these values."""
+    ends = [row.get(f"{column}_{end}") for row in rows for end in ("low", "high")]
+    known = [float(end) for end in ends if end is not None]
+    return min([low, *(end - 0.02 for end in known)]), max([high, *known]) + 0.02
+
+
+def _legend(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[Line2D | Patch]:
+    """What the marks mean, of those that occur."""
+    shown: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 3.6,
+        "markeredgecolor": style.BLUE,
+        "color": style.BLUE,
+        "linewidth": 1.1,
+    }
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=style.BLUE, marker="o", markersize=4.6, linewidth=1.1, label="probe, 95 % interval"),
+        Line2D([], [], color=style.INK, marker="s", markersize=3.2, linewidth=1.1, label="baseline, 95 % interval"),
+    ]
+    if any(row[f"{column}_low"] is not None for row in transfer for column in _NULLS.values()):
+        handles += [
+            Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="neuron sets: 95 % of sets"),
+            Line2D([], [], color=style.ORANGE, linewidth=1.2, label="neuron sets: 95th percentile"),
+        ]
+    beaten = {row["p_holm"] is not None and row["p_holm"] < LEVEL for row in rungs if row["gain"] is not None}
+    for value, face, words in ((True, style.BLUE, "gain, p < 0.05"), (False, "white", "gain, not shown to be one")):
+        if value in beaten:
+            handles.append(Line2D([], [], markerfacecolor=face, label=words, **shown))
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=_CHANCE, label="chance; no gain")]

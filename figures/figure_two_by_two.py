@@ -1,0 +1,196 @@
+"""The 2 x 2 figure: whose neurons, whose answers, whose prompt, and whose labels transfer follows.
+
+The one idea: base and instruct checkpoint answer differently and are asked differently, so the probe reads
+every combination; what moves along a row is due to the answers, what moves down a column to the neurons or the prompt.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from figures import style
+from figures.figure_4a import wrapped
+from figures.words import MARKS, Record, fixed
+
+ROW_IN = 0.42  # of the matrix: three lines of text
+HEAD_IN = 0.3
+SET_IN = 0.4
+FRAME_IN = 0.45
+LEGEND_LINE_IN = 0.145
+MAX_SETS = 6
+REASON_CHARACTERS = 30
+NAME_CHARACTERS = 14  # as wide as the names of the matrix
+STAGES = ("base", "instruct")
+_ROWS = (("base", "base"), ("instruct", "instruct"), ("instruct", "base"), ("base", "instruct"))  # activations, prompt
+_DASHED = (0, (4, 3))
+_KINDS = (
+    ("auroc_agree", "labels agree", style.BLUE, "o", -0.13),
+    ("auroc_disagree", "labels differ", style.ORANGE, "^", 0.13),
+)
+
+
+def figure_two_by_two(cells: Sequence[Record], agreement: Sequence[Record]) -> Figure:
+    """Draws the matrix of AUROCs in words, and below it agreement by question set.
+
+    Args:
+        cells: Of the query `cells`; those of its first question set are drawn.
+        agreement: Of the query `agreement`.
+    """
+    rows = matrix_rows(cells)
+    shown = list(agreement[:MAX_SETS])
+    heights = [HEAD_IN + ROW_IN * len(rows) if rows else 0, FRAME_IN + SET_IN * len(shown) if shown else 0]
+    legend = LEGEND_LINE_IN * len(_legend(shown))
+    with style.paper():
+        figure = Figure(figsize=(style.ONE_COLUMN_IN, sum(heights) + legend + 0.05), layout="constrained")
+        grid = figure.add_gridspec(
+            2,
+            2,
+            height_ratios=[max(height, 1e-3) for height in heights],
+            width_ratios=(1, 1.4),
+            hspace=0.06,
+            wspace=0.06,
+        )
+        if rows:
+            _draw_matrix(figure.add_subplot(grid[0, :]), cells, rows)
+        if shown:
+            left = figure.add_subplot(grid[1, 0])
+            _draw_agreement(left, figure.add_subplot(grid[1, 1], sharey=left), shown)
+            if legend:
+                figure.legend(handles=_legend(shown), loc="outside lower left", borderaxespad=0.1, labelspacing=0.25)
+    return figure
+
+
+def matrix_rows(cells: Sequence[Record]) -> list[tuple[str, str]]:
+    """Activations and prompt of each row, own prompts first."""
+    found = {(row["activations"], row["prompt"]) for row in in_domain(cells)}
+    return [row for row in _ROWS if row in found]
+
+
+def in_domain(cells: Sequence[Record]) -> list[Record]:
+    """The cells of the first question set, which is the one the probe was found on."""
+    return [row for row in cells if row["dataset"] == cells[0]["dataset"]]
+
+
+def beats_sets(row: Record) -> bool:
+    """Whether a cell's interval lies above 0.5 and above the 95th percentile of both kinds of neuron sets."""
+    bars = [row[name] for name in ("random_p95", "layer_matched_p95") if row[name] is not None]
+    return row["auroc_low"] is not None and row["auroc_low"] > max([0.5, *bars])
+
+
+def _draw_matrix(axes: Axes, cells: Sequence[Record], rows: Sequence[tuple[str, str]]) -> None:
+    found = {(row["activations"], row["prompt"], row["answers"]): row for row in in_domain(cells)}
+    axes.set_xlim(0, len(STAGES))
+    axes.set_ylim(len(rows), -0.02)
+    for line, (activations, prompt) in enumerate(rows):
+        for column, answers in enumerate(STAGES):
+            row = found.get((activations, prompt, answers))
+            name = f"{activations}:{prompt}:{answers}"
+            _draw_cell(axes, (line, column), name, row, own=(activations == prompt == answers))
+    names = [
+        f"{activations} neurons,\n{'own' if activations == prompt else prompt} prompt" for activations, prompt in rows
+    ]
+    axes.set_yticks([line + 0.5 for line in range(len(rows))], names, fontsize=style.SMALL_PT, linespacing=1.0)
+    axes.set_xticks([0.5, 1.5], [f"{stage} model’s answers" for stage in STAGES], fontsize=style.SMALL_PT)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, pad=2)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _draw_cell(axes: Axes, place: tuple[int, int], name: str, row: Record | None, *, own: bool) -> None:
+    line, column = place
+    box = Rectangle(
+        (column + 0.015, line + 0.03), 0.97, 0.94, facecolor=style.PALE_GREY if own else "white",
+        edgecolor=style.GREY, linewidth=0.6,
+    )  # fmt: skip
+    axes.add_patch(box)
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "linespacing": 1.0}
+    if row is None or row["auroc"] is None:
+        reason = "not measured" if row is None else row["reason"] or "no power"
+        words = textwrap.fill(reason, REASON_CHARACTERS, max_lines=3, placeholder="…")
+        axes.text(
+            column + 0.5, line + 0.5, words, fontsize=style.TINY_PT, style="italic", color=style.GREY,
+            gid=f"reason:{name}", parse_math=False, **middle,
+        )  # fmt: skip
+        return
+    mark = MARKS["supported" if beats_sets(row) else "not distinguishable"]
+    band = "" if row["auroc_low"] is None else f" [{fixed(row['auroc_low'])}, {fixed(row['auroc_high'])}]"
+    axes.text(column + 0.5, line + 0.34, f"{mark} {fixed(row['auroc'])}{band}", gid=f"cell:{name}", **middle)
+    bars = [f"{kind} {fixed(row[column])}" for kind, column in _BARS.items() if row[column] is not None]
+    under = [f"n = {row['n_faithful']} + {row['n_hallucinated']}", *([", ".join(bars)] if bars else [])]
+    axes.text(
+        column + 0.5, line + 0.7, "\n".join(under), fontsize=style.TINY_PT, color=style.GREY, gid=f"n:{name}", **middle
+    )
+
+
+_BARS = {"random": "random_p95", "matched": "layer_matched_p95"}
+
+
+def _draw_agreement(left: Axes, right: Axes, rows: Sequence[Record]) -> None:
+    left.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=1, gid="kappa 0")
+    right.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=1, gid="chance")
+    for position, row in enumerate(rows):
+        _name(left, position, row)
+        _estimate(left, position, row, "kappa", style.INK, "s")
+        for column, _, colour, marker, offset in _KINDS:
+            _estimate(right, position + offset, row, column, colour, marker)
+        if row["auroc_agree"] is None and row["auroc_disagree"] is None:
+            words = textwrap.fill(row["reason"] or "no power", REASON_CHARACTERS, max_lines=2, placeholder="…")
+            right.text(
+                0.5, position, words, transform=right.get_yaxis_transform(), fontsize=style.TINY_PT, style="italic",
+                color=style.GREY, ha="center", va="center", gid=f"reason:{row['dataset']}", linespacing=1.0,
+                parse_math=False,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )  # fmt: skip
+    lows = [row["kappa_low"] for row in rows if row["kappa_low"] is not None]
+    left.set_xlim(min([-0.1, *(low - 0.03 for low in lows)]), 1.02)
+    right.set_xlim(-0.02, 1.02)
+    left.set_ylim(len(rows) - 0.5, -0.5)
+    for axes, label in ((left, "kappa of labels"), (right, "AUROC on base’s answers")):
+        axes.tick_params(axis="y", length=0, labelleft=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(label, fontsize=style.SMALL_PT, labelpad=2)
+        axes.set_xticks([0, 0.5, 1])
+
+
+def _name(axes: Axes, position: int, row: Record) -> None:
+    margin = axes.get_yaxis_transform()
+    axes.text(
+        -0.04, position + 0.02, "\n".join(wrapped(row["dataset"], NAME_CHARACTERS)), transform=margin, ha="right",
+        va="bottom", fontsize=style.SMALL_PT, linespacing=0.95, parse_math=False, gid=f"name:{row['dataset']}",
+    )  # fmt: skip
+    axes.text(
+        -0.04, position + 0.06, f"{row['n_agree']} of {row['n_common']} agree", transform=margin, ha="right", va="top",
+        fontsize=style.TINY_PT, color=style.GREY, gid=f"n:{row['dataset']}",
+    )  # fmt: skip
+
+
+def _estimate(axes: Axes, position: float, row: Record, column: str, colour: str, marker: str) -> None:
+    if row[column] is None:
+        return
+    if row[f"{column}_low"] is not None:
+        axes.plot(
+            [row[f"{column}_low"], row[f"{column}_high"]], [position] * 2, color=colour, linewidth=1.1,
+            solid_capstyle="butt", zorder=3, gid=f"{column} interval:{row['dataset']}",
+        )  # fmt: skip
+    axes.plot(
+        row[column], position, marker, color=colour, markersize=3.6, zorder=4, gid=f"{column}:{row['dataset']}",
+        clip_on=False,
+    )  # fmt: skip
+
+
+def _legend(rows: Sequence[Record]) -> list[Line2D]:
+    """What the marks mean, of those that occur."""
+    return [
+        Line2D(
+            [], [], color=colour, marker=marker, markersize=3.6, linewidth=1.1,
+            label=f"questions on which the two models’ {words}, 95 % interval",
+        )
+        for column, words, colour, marker, _ in _KINDS
+        if any(row[column] is not None for row in rows)
+    ]  # fmt: skip

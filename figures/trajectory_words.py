@@ -1,0 +1,133 @@
+"""The trajectory figure in words: when it is drawn, its caption, its table, and its title in a report.
+
+The one idea: a point without a number says why, and the floor is said with every number that is read against it.
+"""
+
+from collections.abc import Mapping
+
+from db.queries import QueryResult
+from figures.captions import Parts
+from figures.evidence_words import p_cell, probe_k
+from figures.figure_trajectory import checkpoints
+from figures.latex import Table
+from figures.words import Record, compact, first, fixed, interval, source
+
+
+def has_trace(parts: Parts) -> bool:
+    """Whether the run is a timeline."""
+    return bool(parts["trace"].rows)
+
+
+def caption_trajectory(parts: Parts) -> list[str]:
+    """Caption of the trajectory figure: what is drawn, then the numbers."""
+    rows = parts["trace"].records()
+    points = checkpoints(rows)
+    floor = next((row for row in rows if row["is_floor"]), None)
+    lede = [
+        f"{len(points)} checkpoints in order, seen with the probe of {first(parts['run'])['instruct']} (k =",
+        f"{probe_k(parts)} H-Neurons, weights unchanged). Top: AUROC on the last checkpoint’s answers, which each one",
+        "reads in its own prompt (circles: the same texts and labels all along), and on its own answers with its own",
+        "labels (triangles); bars: 95 % bootstrap interval by question; short ticks: the higher 95th percentile of",
+        "random and layer-matched neuron sets, refitted on the last checkpoint and scored the same way.",
+        "Dotted, grey: the same texts read by a randomly initialised model, which is what they alone give away."
+        if floor is not None and floor["forced"] is not None
+        else "No randomly initialised model was measured.",
+        "Below: mean stability rank from each checkpoint to the last one (0 = changed most) of the H-Neurons (blue) "
+        "and of neurons of the same layers (grey)."
+        if any(row["mean_stability_rank"] is not None for row in points)
+        else "",
+        "Lowest: correlation of activations with the last checkpoint’s over the same tokens, mean over the H-Neurons "
+        "(blue) and over all neurons (grey)."
+        if any(row["correlation_h"] is not None for row in points)
+        else "",
+    ]
+    return [
+        " ".join(part for part in lede if part),
+        *(_point_words(row) for row in ordered(rows)),
+        f"Drawn from {source(parts)}.",
+    ]
+
+
+def _point_words(row: Record) -> str:
+    n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
+    words = [
+        f"{row['ref']} ({row['prompt']} prompt): last checkpoint’s answers {interval(row, 'forced')}",
+        f"own answers {interval(row, 'own')}, {n}",
+    ]
+    if row["mean_stability_rank"] is not None:
+        null = f", null {fixed(row['null_mean'], 3)}" if row["null_mean"] is not None else ""
+        words.append(f"mean rank {fixed(row['mean_stability_rank'], 3)}{null}, p {p_cell(row['p_value'])}")
+    if row["correlation_h"] is not None:
+        words.append(f"r {fixed(row['correlation_h'])} (all neurons {fixed(row['correlation_all'])})")
+    if row["reason"]:
+        words.append(row["reason"])
+    return "; ".join(words) + "."
+
+
+def trace_sentence(results: Mapping[str, QueryResult]) -> str:
+    """A timeline in one sentence, which claims nothing beyond its numbers."""
+    rows = results["trace"].records()
+    points = checkpoints(rows)
+    floor = next((row for row in rows if row["is_floor"]), None)
+    ends = (
+        f"AUROC {interval(points[0], 'forced')} at {points[0]['ref']} and {interval(points[-1], 'forced')} at "
+        f"{points[-1]['ref']}"
+    )
+    against = f", against {interval(floor, 'forced')} at random initialisation" if floor else ""
+    return (
+        f"Along {len(points)} checkpoints the last one’s probe, weights unchanged, reads the last one’s answers with "
+        f"{ends}{against}."
+    )
+
+
+AREA_HEADER = ("checkpoint", "prompt", "last’s answers", "sets p95", "own answers", "sets p95", "n (f + h)")
+KEPT_HEADER = ("checkpoint", "mean rank", "null", "p", "1 − cos, H", "1 − cos, all", "r, H", "r, all")
+
+
+def area_cells(row: Record) -> tuple[str, ...]:
+    """What can be read at one point, as the cells of a line."""
+    return (
+        row["ref"],
+        row["prompt"],
+        interval(row, "forced"),
+        fixed(_highest(row, "forced")),
+        interval(row, "own"),
+        fixed(_highest(row, "own")),
+        f"{row['n_faithful']} + {row['n_hallucinated']}",
+    )
+
+
+def kept_cells(row: Record) -> tuple[str, ...]:
+    """How much of weights and activations the last checkpoint shares with one point, as the cells of a line."""
+    return (
+        row["ref"],
+        fixed(row["mean_stability_rank"], 3),
+        fixed(row["null_mean"], 3),
+        p_cell(row["p_value"]),
+        compact(row["change_h"]),
+        compact(row["change_all"]),
+        fixed(row["correlation_h"]),
+        fixed(row["correlation_all"]),
+    )
+
+
+def ordered(rows: list[Record]) -> list[Record]:
+    """The floor, then the checkpoints in order."""
+    return [*(row for row in rows if row["is_floor"]), *checkpoints(rows)]
+
+
+def _highest(row: Record, column: str) -> float | None:
+    found = (row[f"{column}_random_p95"], row[f"{column}_layer_matched_p95"])
+    return max((value for value in found if value is not None), default=None)
+
+
+def table_trajectory(parts: Parts) -> Table:
+    """The timeline as a table, the floor first."""
+    caption = (
+        f"Checkpoints in order, seen with the probe of {first(parts['run'])['instruct']} (k = {probe_k(parts)}, "
+        "weights unchanged): AUROC on the last checkpoint’s answers and on own answers with 95 % intervals by "
+        "question, and the higher 95th percentile of random and layer-matched neuron sets; weights and activations "
+        "from each to the last."
+    )
+    rows = ordered(parts["trace"].records())
+    return Table(caption, (*AREA_HEADER, *KEPT_HEADER[1:]), [(*area_cells(row), *kept_cells(row)[1:]) for row in rows])

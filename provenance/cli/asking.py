@@ -1,0 +1,72 @@
+"""Options of commands that ask models and fit a probe, each written once.
+
+The one idea: an option means the same wherever it is offered, so its words, its bounds and its default are here, and
+a command only names it.
+"""
+
+from typing import Annotated, Literal
+
+import typer
+
+from provenance.errors import InputError
+from provenance.prompts import BASE_PROMPT
+
+DEFAULT_BASE_PROMPT = BASE_PROMPT.replace("\n", "\\n")
+PER_CLASS = 1000  # Gao et al. 2025, Sec. 6.1.1
+MAX_NEW_TOKENS = 32
+BATCH_SIZE = 128
+
+Questions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--questions",
+        metavar="NAME|FILE",
+        help="Question set; repeat it. The first one finds and tests the H-Neurons, all of them test transfer. "
+        "Lab families bring their own.",
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=10, metavar="N", help="Use N questions of each set.")]
+Samples = Annotated[int, typer.Option(min=1, help="Samples a training question; it is kept when all agree.")]
+TrainPerClass = Annotated[int, typer.Option(min=1, help="Consistent training responses wanted of each class.")]
+TestPerClass = Annotated[int, typer.Option(min=1, help="Test responses wanted of each class.")]
+BasePrompt = Annotated[str, typer.Option(help="Prompt of the base model, with {question}; \\n is a line break.")]
+InstructPrompt = Annotated[str, typer.Option(help="User message to the instruct model, with {question}.")]
+InstructTemplate = Annotated[
+    Literal["chat", "none"], typer.Option(help="Put the instruct prompt into the chat template, or not.")
+]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="Where a response is cut off.")]
+ProbeDesign = Annotated[Literal["3-vs-1", "1-vs-1"], typer.Option(help="Rows of the probe.")]
+FreeIntercept = Annotated[bool, typer.Option("--free-intercept", help="Leave |b| out of the probe's penalty.")]
+Select = Annotated[
+    Literal["one-se", "paper"],
+    typer.Option(
+        help="How C is chosen: the sparsest probe within one standard error of the best validation accuracy, or "
+        "by the paper's rule, which adds the accuracy with the H-Neurons suppressed and asks the model for it."
+    ),
+]
+Strength = Annotated[
+    float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, in place of a choice.")
+]
+Device = Annotated[str, typer.Option(help="As torch names it.")]
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="Of the forward passes.")]
+Attention = Annotated[str | None, typer.Option(help="As transformers names it.")]
+CapturedDtype = Annotated[
+    Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time.")]
+
+
+def check_choice(C: float | None, select: str, neurons: object = None) -> None:
+    """Refuse a C that is none, and two ways of coming by the neurons at once.
+
+    Raises:
+        InputError: C is not a positive number, or is given beside a rule or a file that leaves nothing to choose.
+    """
+    if C is not None and not 0 < C < float("inf"):
+        raise InputError("a positive number for --C", found=f"{C:g}", remedy="give for example --C 1")
+    ways = {"--C": C is not None, "--select paper": select == "paper", "--neurons": neurons is not None}
+    found = [name for name, given in ways.items() if given]
+    if len(found) > 1:
+        raise InputError(
+            "one way to come by the H-Neurons", found=" and ".join(found), remedy="leave all of these out but one"
+        )

@@ -1,0 +1,127 @@
+"""The toolkit asked about cases whose answer is known: `provenance lab selftest`."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from provenance.cli.common import AsJson, Quiet, Seed, print_result
+from provenance.cli.compare import run_comparison
+from provenance.console import ConsoleProgress
+from provenance.console_selftest import print_selftest
+
+if TYPE_CHECKING:
+    from analyses.calibration import Rate
+    from analyses.job import Job
+
+DRAWS = 200  # a rate of 5 % is then known to within 3 %
+FAILED = 1
+
+Draws = Annotated[
+    int, typer.Option("--draws", min=1, metavar="N", help="Made-up pairs of each kind for the calibration.")
+]
+KeptDatabase = Annotated[
+    str | None,
+    typer.Option("--db", metavar="URL", help="Database that keeps the lab runs; one that is removed if not given."),
+]
+KeptFigures = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder for figures and report of each lab run.")
+]
+
+
+def selftest(
+    draws: Draws = DRAWS,
+    db: KeptDatabase = None,
+    out: KeptFigures = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Do the verdicts come out as they must? Lab families, negative controls, and hit and false-alarm rates.
+
+    Ends with exit code 1 where one does not.
+    """
+    start = time.perf_counter()
+    with _database(db) as url:
+        cases = [_case(job, url, out, quiet=quiet) for job in _jobs(seed)]
+    rates = [_rate(rate) for rate in _calibrated(draws, seed, quiet=quiet)]
+    passed = all(row["as_expected"] for row in (*cases, *rates))
+    summary = {
+        "schema": 1,
+        "passed": passed,
+        "seed": seed,
+        "draws": draws,
+        "cases": cases,
+        "rates": rates,
+        "database": db,
+        "duration_ms": 1000 * (time.perf_counter() - start),
+    }
+    print_result(summary, print_selftest, as_json=as_json)
+    if not passed:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _database(url: str | None) -> Iterator[str]:
+    """The database that was named, or one that is gone after the block."""
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'selftest.db'}"
+
+
+def _jobs(seed: int) -> "Iterator[Job]":
+    """Each lab family, then all negative controls of it, which find its answers in the database."""
+    from analyses.job import Job
+    from analyses.negative import CONTROL_KINDS
+    from provenance.lab.recipes import RECIPES
+
+    for family in sorted(RECIPES, reverse=True):
+        for control in (None, *CONTROL_KINDS):
+            yield Job(f"lab/{family}/base", f"lab/{family}/instruct", control=control, seed=seed)
+
+
+def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
+    """One comparison with what it had to say and what it said."""
+    from analyses.calibration import CLAIMS, meets, must_be
+
+    family = job.instruct.split("/")[1]
+    folder = None if out is None else out / f"{family}-{job.control or 'pair'}"
+    summary = run_comparison(job, db, folder, quiet=quiet)
+    expected, said = must_be(family, job.control), {claim: summary["verdict"][claim] for claim in CLAIMS}
+    return {
+        "family": family,
+        "control": job.control,
+        "expected": expected,
+        "verdict": said,
+        "as_expected": all(meets(said[claim], expected[claim]) for claim in CLAIMS),
+        "run": summary["run"],
+    }
+
+
+def _calibrated(draws: int, seed: int, *, quiet: bool) -> "tuple[Rate, ...]":
+    from analyses.calibration import CalibrationSettings, calibrate
+
+    with ConsoleProgress(quiet=quiet) as progress:
+        return calibrate(CalibrationSettings(draws=draws, seed=seed), progress)
+
+
+def _rate(rate: "Rate") -> Mapping[str, Any]:
+    """A rate as JSON has it."""
+    return {
+        "claim": rate.condition.claim,
+        "world": rate.condition.world,
+        "effect": rate.condition.effect,
+        "is_null": rate.condition.is_null,
+        "draws": rate.draws,
+        "supported": rate.supported,
+        "no_power": rate.no_power,
+        "rate": asdict(rate.rate),
+        "as_expected": rate.as_expected,
+    }

@@ -1,0 +1,83 @@
+"""A randomly initialised model of a checkpoint's own config: what architecture, tokenizer and texts give away alone.
+
+The one idea: it is saved as an ordinary checkpoint, so everything after knows no special case, and its weights
+follow from config and seed, so its digest, and all that is remembered under it, is the same whenever it is made again.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from provenance.checkpoints import CONFIG, SMALL_FILES, WEIGHT_INDEX, require_tokenizer
+from provenance.errors import CheckpointError
+from provenance.files import storing, writable_folder
+from provenance.models import auto_class
+
+RANDOM_REF = "random initialisation"
+"""What such a model is called beside references that a user wrote."""
+OWN_FILES = (CONFIG, WEIGHT_INDEX)
+"""Small files that come with the new weights and not from the checkpoint whose config is used."""
+BAD_CONFIG = (ValueError, RuntimeError, KeyError, ImportError, TypeError, ArithmeticError, StrictDataclassError)
+"""What `transformers` raises for settings that no model can have."""
+
+
+def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
+    """Save a model of a checkpoint's config with fresh weights, beside the checkpoint's own tokenizer files.
+
+    Weights are drawn on the CPU by the initialisation of `transformers` for the family, in the dtype that the config
+    names (float32 where it names none). The generator of the caller's process is left as it was.
+
+    Args:
+        source: A whole checkpoint's folder; its weights are not read.
+        folder: Where to save; made when missing. Files of the same names there are replaced.
+        seed: Of the weights; the same config and seed give files of the same digest.
+
+    Returns:
+        `folder`, a checkpoint like any other.
+
+    Raises:
+        CheckpointError: The config is none that `transformers` can build a model from, or there is no tokenizer.
+        InputError: The folder cannot be written.
+        StoreError: The disk is full.
+
+    Source: none in Gao et al. 2025. Choice: the family's own initialisation, not the trained weights shuffled, which
+    would keep the trained distribution of norms.
+    """
+    require_tokenizer(source)
+    model = _initialised(source, seed)
+    writable_folder(folder)
+    transformers_logging.disable_progress_bar()
+    with storing(f"to save a randomly initialised model in {folder}"):
+        model.save_pretrained(folder)
+        for path in _small_files(source):
+            copy = folder / path.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
+    return folder
+
+
+def _initialised(source: Path, seed: int) -> PreTrainedModel:
+    """The model in memory; draws from the CPU's generator inside a fork of its state."""
+    try:
+        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        dtype = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed accelerators as well
+            model: PreTrainedModel = auto_class(config).from_config(config, dtype=dtype, trust_remote_code=False)
+    except (*BAD_CONFIG, OSError) as error:
+        raise CheckpointError(
+            f"a config that transformers can build a model from in {source}",
+            found=str(error),
+            remedy="check its config.json, or leave the random model out (--no-floor)",
+        ) from error
+    return model
+
+
+def _small_files(source: Path) -> list[Path]:
+    """Tokenizer, chat templates and generation config of a checkpoint, as far as it has them."""
+    named = [source / name for name in SMALL_FILES if name not in OWN_FILES]
+    return [path for path in [*named, *source.glob("additional_chat_templates/*.jinja")] if path.is_file()]

@@ -1,0 +1,195 @@
+"""Claims say which conditions held, which did not, and which could not be measured."""
+
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from analyses.claims import (
+    beyond_confidence_claim,
+    condition,
+    decisive,
+    drift_claim,
+    overlap_claim,
+    own_labels_claim,
+    transfer_claim,
+)
+from analyses.evidence_results import DriftTest, LabelAgreement, OverlapNull, Reason, Rung
+from analyses.probe_results import HeldOut, IdentificationResult
+from analyses.results import DriftResult, OverlapResult, TransferResult
+from analyses.transfer import DECIDING_KINDS
+from provenance.intervals import Estimate
+from provenance.records import Stage, Verdict
+
+AREA = Estimate(0.8, 0.7, 0.9, 40)
+
+
+def scored(dataset: str, verdict: Verdict, p_holm: float | None = 0.01) -> TransferResult:
+    return TransferResult(dataset, AREA, 20, 20, {}, verdict, "", p_value=p_holm, p_holm=p_holm, p_chance=0.001)
+
+
+def rungs_of(dataset: str, **p_values: float | None) -> list[Rung]:
+    return [Rung(dataset, kind, AREA, AREA, p, p, 0) for kind, p in p_values.items()]
+
+
+def by_code(reasons: tuple[Reason, ...]) -> dict[str, Reason]:
+    return {reason.code: reason for reason in reasons}
+
+
+@pytest.mark.parametrize(("relation", "holds"), [("<", False), ("<=", True), (">", False), (">=", True)])
+def test_a_condition_holds_as_its_relation_says(relation: str, holds: bool) -> None:
+    assert condition("code", 0.5, relation, 0.5).holds is holds
+
+
+@pytest.mark.parametrize("relation", ["<", "<=", ">", ">="])
+def test_what_was_not_measured_neither_holds_nor_fails(relation: str) -> None:
+    assert condition("code", None, relation, 0.5).holds is None
+    assert condition("code", float("nan"), relation, 0.5).holds is False  # a number that is none meets no bar
+
+
+def test_transfer_rests_on_the_first_question_set_with_power() -> None:
+    results = [scored("one", "no power", None), scored("two", "supported"), scored("three", "not distinguishable")]
+    found = decisive(results)
+    assert found is not None
+    assert found.dataset == "two"
+    assert decisive([]) is None
+    weak = decisive(results[:1])
+    assert weak is not None
+    assert weak.dataset == "one"
+
+
+def test_the_transfer_claim_lists_every_condition_of_its_question_set_and_no_other() -> None:
+    rungs = [*rungs_of("two", **dict.fromkeys(DECIDING_KINDS, 0.2)), *rungs_of("one", random=0.9)]
+    rungs = [replace(rung, p_value=0.01) if rung.kind == "random" and rung.dataset == "two" else rung for rung in rungs]
+    claim = transfer_claim(
+        [scored("one", "no power", None), scored("two", "not distinguishable", 0.2)], rungs, "not distinguishable", ""
+    )
+    reasons = by_code(claim.reasons)
+    assert claim.dataset == "two"
+    assert reasons["pair.neurons_correspond"].holds
+    assert reasons["transfer.p.random"].holds
+    assert not reasons["transfer.p.question_text"].holds
+    assert reasons["transfer.p.question_text"].value == 0.2
+    assert not reasons["transfer.p_holm"].holds
+    kinds = {"chance", *DECIDING_KINDS}
+    assert {code for code in reasons if code.startswith("transfer.p.")} == {f"transfer.p.{kind}" for kind in kinds}
+    assert reasons["transfer.p.chance"].holds
+
+
+def test_a_pair_that_does_not_fit_is_the_first_reason() -> None:
+    claim = transfer_claim([scored("one", "no power", None)], [], "no power", "they are strangers")
+    assert claim.reasons[0].code == "pair.neurons_correspond"
+    assert claim.reasons[0].holds is False
+    assert by_code(claim.reasons)["transfer.p.random"].holds is None
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "transfer", "verdict"),
+    [
+        (0.01, "supported", "supported"),
+        (0.2, "supported", "not distinguishable"),
+        (None, "supported", "no power"),
+        (0.01, "no power", "no power"),
+    ],
+)
+def test_adding_to_confidence_is_decided_by_the_nested_model(
+    p_holm: float | None, transfer: Verdict, verdict: Verdict
+) -> None:
+    claim = beyond_confidence_claim([scored("one", transfer)], rungs_of("one", all_together=p_holm, random=0.9))
+    assert claim.verdict == verdict
+
+
+def test_where_the_others_are_right_on_every_pair_nothing_can_be_added() -> None:
+    """A gain of 0 over an AUROC of 1 says nothing about the neurons."""
+    perfect = [replace(rung, auroc=Estimate(1.0, 1.0, 1.0, 40)) for rung in rungs_of("one", all_together=1.0)]
+    claim = beyond_confidence_claim([scored("one", "supported")], perfect)
+    assert claim.verdict == "no power"
+    assert by_code(claim.reasons)["beyond_confidence.others_auroc"].holds is False
+
+
+def test_without_the_nested_model_nothing_is_said_of_confidence() -> None:
+    assert beyond_confidence_claim([scored("one", "supported")], []).verdict == "no power"
+    assert beyond_confidence_claim([], []).verdict == "no power"
+
+
+@pytest.mark.parametrize(
+    ("area", "verdict"),
+    [
+        (Estimate(0.7, 0.6, 0.8, 40), "supported"),
+        (Estimate(0.55, 0.45, 0.65, 40), "not distinguishable"),
+        (Estimate(0.2, 0.1, 0.3, 40), "not distinguishable"),
+        (None, "no power"),
+    ],
+)
+def test_whose_labels_the_score_follows_is_read_off_disagreeing_questions(
+    area: Estimate | None, verdict: Verdict
+) -> None:
+    row = LabelAgreement("one", 40, 20, AREA, AREA, area, "")
+    assert own_labels_claim([scored("one", "supported")], [row]).verdict == verdict
+
+
+def test_a_score_that_is_not_shown_to_transfer_follows_nobodys_labels() -> None:
+    """Neurons that follow the length of an answer can be right on every question where labels differ."""
+    row = LabelAgreement("one", 40, 20, AREA, AREA, Estimate(0.9, 0.8, 1.0, 40), "")
+    assert own_labels_claim([scored("one", "supported")], [row]).verdict == "supported"
+    claim = own_labels_claim([scored("one", "not distinguishable", 0.2)], [row])
+    assert claim.verdict == "not distinguishable"
+    assert by_code(claim.reasons)["own_labels.transfer_p_holm"].holds is False
+
+
+def test_a_null_that_nothing_could_beat_is_a_condition_that_was_not_met() -> None:
+    """So that `no power` and `not distinguishable` can be told apart by their reasons."""
+    result = OverlapResult(5, 5, 3, 0.4, 0.1, 0.001, 0.4, "no power", "")
+    nulls = [OverlapNull("hypergeometric", 0.1, 0.3, 0.001, 0.4, 2.0, 0)]
+    found = by_code(overlap_claim(result, nulls, [], "").reasons)["overlap.detectable"]
+    assert (found.value, found.bar, found.holds) == (2.0, 5.0, True)
+    beyond = [*nulls, replace(nulls[0], kind="layer", smallest_detectable=None)]
+    assert by_code(overlap_claim(result, beyond, [], "").reasons)["overlap.detectable"].holds is None
+    test = replace(drift_row("layer", 0.01), smallest_detectable=None)
+    drift = DriftResult(5, 0.9, None, 0.4, None, 0.01, 0.13, None, 0.0, 0.0, "no power", "")
+    assert by_code(drift_claim(drift, [test], "", 1.0).reasons)["drift.detectable"].holds is None
+
+
+def drift_row(matching: str, p: float) -> DriftTest:
+    return DriftTest("hallucinated", "delta", matching, 1, 5, 0.9, 0.5, 0.1, AREA, p, 1 - p, 0.8, None, None)
+
+
+def test_the_drift_claim_names_the_matching_that_decided() -> None:
+    result = DriftResult(5, 0.9, None, 0.4, None, 0.01, 0.13, 0.8, 0.0, 0.0, "not distinguishable", "")
+    other = replace(drift_row("layer", 0.9), side="faithful")
+    claim = drift_claim(result, [drift_row("layer", 0.01), drift_row("layer_norm_activity", 0.3), other], "", 0.25)
+    reasons = by_code(claim.reasons)
+    assert claim.verdict == "not distinguishable"
+    assert reasons["drift.p.layer"].holds
+    assert reasons["drift.p.layer_norm_activity"].holds is False
+    assert reasons["drift.recognised"].holds is False
+    assert len(claim.reasons) == 5  # and correspondence, two matchings, power; the faithful side decides nothing
+
+
+def probe(stage: Stage, low: float | None) -> IdentificationResult:
+    area = None if low is None else Estimate(0.8, low, 0.9, 40)
+    held = (HeldOut("one", None, area, None, 20, 20),)
+    return IdentificationResult(stage, None, None, None, None, "3-vs-1", True, (), {}, np.array([1, 2]), held, "")
+
+
+def test_the_overlap_claim_lists_its_nulls_and_whether_both_probes_read() -> None:
+    result = OverlapResult(5, 5, 3, 0.4, 0.1, 0.001, 0.4, "not distinguishable", "")
+    nulls = [
+        OverlapNull("hypergeometric", 0.1, 0.3, 0.001, 0.4, 2.0, 0),
+        OverlapNull("shuffled_labels", 2.5, 1.0, 0.4, 0.05, None, 625),
+    ]
+    claim = overlap_claim(result, nulls, [probe("instruct", 0.6), probe("base", None)], "")
+    reasons = by_code(claim.reasons)
+    assert reasons["overlap.reads.instruct"].holds
+    assert reasons["overlap.reads.base"].holds is None
+    assert reasons["overlap.p_zero"].holds
+    assert reasons["overlap.p.hypergeometric"].holds
+    assert reasons["overlap.p.shuffled_labels"].holds is False
+
+
+def test_every_verdict_of_every_claim_has_words() -> None:
+    for verdict in get_args(Verdict):
+        assert transfer_claim([scored("one", verdict)], [], verdict, "").words
+        assert own_labels_claim([scored("one", verdict)], []).words
+        assert beyond_confidence_claim([scored("one", verdict)], []).words

@@ -1,0 +1,113 @@
+"""A score that adds something adds it on answers that the weights have not seen; one that does not adds nothing."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from analyses.cross_fit import FOLDS, folds, without_and_with
+from analyses.plain_classifiers import fit_columns
+from analyses.refit import WEAK_C
+from provenance.errors import FitError
+from provenance.intervals import auroc
+
+ROWS = 240
+UNITS = tuple(f"q{row // 2:03d}" for row in range(ROWS))
+POSITIVE = np.arange(ROWS) % 6 < 2  # a third of the questions
+
+
+def columns(seed: int, width: int = 4, tell: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(ROWS, width)) + tell * POSITIVE[:, None]
+
+
+def areas(others: np.ndarray, score: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    values = without_and_with(others, score, POSITIVE, UNITS, seed=seed)
+    assert values is not None
+    return auroc(values[0], POSITIVE), auroc(values[1], POSITIVE)
+
+
+def test_units_stay_together_and_both_classes_are_dealt_out_evenly() -> None:
+    part = folds(UNITS, POSITIVE, 0)
+    assert part is not None
+    assert (part[::2] == part[1::2]).all()
+    for label in (True, False):
+        counts = np.bincount(part[label == POSITIVE], minlength=FOLDS)
+        assert np.ptp(counts) <= 2  # one question, two rows
+    assert (part != folds(UNITS, POSITIVE, 1)).any()
+
+
+def test_a_unit_keeps_its_part_whatever_the_order_of_rows() -> None:
+    part, order = folds(UNITS, POSITIVE, 3), np.random.default_rng(0).permutation(ROWS)
+    turned = folds([UNITS[row] for row in order], POSITIVE[order], 3)
+    assert part is not None
+    assert turned is not None
+    assert (turned == part[order]).all()
+
+
+def test_nine_questions_of_a_class_are_too_few_and_ten_are_enough() -> None:
+    units = [f"q{row:02d}" for row in range(40)]
+    assert folds(units, np.arange(40) < 9, 0) is None
+    assert folds(units, np.arange(40) < 31, 0) is None
+    assert folds(units, np.arange(40) < 10, 0) is not None
+    assert folds(["one"] * 40, np.arange(40) < 20, 0) is None
+    assert folds([], np.zeros(0, dtype=bool), 0) is None
+
+
+def test_every_row_is_scored_by_a_fit_on_the_other_folds() -> None:
+    others, score = columns(0, tell=0.3), columns(1, 1, tell=0.5)[:, 0]
+    part, values = folds(UNITS, POSITIVE, 7), without_and_with(others, score, POSITIVE, UNITS, seed=7)
+    assert part is not None
+    assert values is not None
+    for rows, found in zip((others, np.column_stack([others, score])), values, strict=True):
+        slow = np.empty(ROWS)
+        for row in range(ROWS):
+            train = rows[part != part[row]]
+            centre, spread = train.mean(axis=0), train.std(axis=0)
+            model = LogisticRegression(C=WEAK_C, class_weight="balanced", tol=1e-10)
+            model.fit((train - centre) / spread, POSITIVE[part != part[row]])
+            slow[row] = model.decision_function(((rows[row] - centre) / spread)[None])[0]
+        np.testing.assert_allclose(found, slow, rtol=1e-3, atol=1e-4)  # both solvers stop near the optimum
+
+
+def test_what_tells_more_adds_and_a_noisy_copy_of_the_others_does_not() -> None:
+    others = columns(0, tell=0.4)
+    new = columns(1, 1, tell=1.0)[:, 0]
+    copy = others.sum(axis=1) + np.random.default_rng(2).normal(size=ROWS)
+    assert auroc(copy, POSITIVE) > 0.6  # it tells something by itself
+    plain, with_new = areas(others, new)
+    assert with_new > plain + 0.05
+    assert abs(areas(others, copy)[1] - plain) < 0.02
+
+
+def test_noise_is_worth_nothing_out_of_fold_though_in_sample_it_looks_like_something() -> None:
+    found = np.array([areas(columns(seed, 8), columns(1000 + seed, 1)[:, 0], seed) for seed in range(30)])
+    fitted = [fit_columns(columns(seed, 8), POSITIVE)(columns(seed, 8)) for seed in range(30)]
+    assert np.mean([auroc(values, POSITIVE) for values in fitted]) > 0.56
+    assert found.mean(axis=0) == pytest.approx([0.5, 0.5], abs=0.03)
+    assert (found[:, 1] - found[:, 0]).mean() < 0.01
+
+
+def test_a_score_that_points_the_wrong_way_adds_nothing() -> None:
+    others, score = columns(0, tell=0.2), columns(1, 1, tell=1.5)[:, 0]
+    plain, right = areas(others, score)
+    assert right > plain + 0.1
+    assert areas(others, -score) == (plain, plain)
+
+
+def test_the_order_of_rows_does_not_matter_and_the_seed_decides() -> None:
+    others, score = columns(0, tell=0.3), columns(1, 1, tell=0.5)[:, 0]
+    order = np.random.default_rng(4).permutation(ROWS)
+    plain = without_and_with(others, score, POSITIVE, UNITS, seed=2)
+    turned = without_and_with(others[order], score[order], POSITIVE[order], [UNITS[row] for row in order], seed=2)
+    assert plain is not None
+    assert turned is not None
+    for here, there in zip(plain, turned, strict=True):
+        assert there.tolist() == here[order].tolist()
+    assert areas(others, score, 2) != areas(others, score, 3)
+
+
+def test_a_constant_score_adds_nothing_and_a_nan_is_refused() -> None:
+    others = columns(0, tell=0.3)
+    plain, constant = areas(others, np.ones(ROWS))
+    assert plain == constant
+    with pytest.raises(FitError):
+        areas(others, np.where(np.arange(ROWS) == 5, np.nan, 0.0))

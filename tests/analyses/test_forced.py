@@ -1,0 +1,175 @@
+"""Each model reads the other's answers, in every prompt that is asked for, once."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoint_factory import make_response
+from memory_logs import MemoryCaptures, MemoryWorkspace
+from pairing import Pairing
+
+from analyses.collection import make_task
+from analyses.forced import FORCED_CELLS, CellName, forced_features, forced_task, gather_forced
+from provenance.capture import capture_cett
+from provenance.errors import InputError
+from provenance.forcing import Reading
+from provenance.models import LoadedModel
+from provenance.prompts import BASE_PROMPT, PromptFormat
+from provenance.records import CaptureChunk, Question, Region, Response, Task
+from provenance.spans import answer_span
+
+READING = Reading(PromptFormat(BASE_PROMPT, chat=False), " ")
+
+
+@pytest.fixture(scope="module")
+def pairing(tmp_path_factory: pytest.TempPathFactory) -> Pairing:
+    return Pairing(tmp_path_factory.mktemp("pairing"))
+
+
+@pytest.fixture
+def task(pairing: Pairing) -> Task:
+    settings = pairing.asking.settings["base"]
+    asked = make_task("base", pairing.sides["base"].checkpoint, pairing.pools[1], settings)
+    return forced_task(asked, pairing.sides["instruct"].checkpoint, READING, settings)
+
+
+def by_hand(loaded: LoadedModel, reading: Reading, question: str, response: Response) -> np.ndarray:
+    """Mean CETT of one answer, put together token by token: no line break and no quotation marks in these answers."""
+    answer = response.text[slice(*answer_span(response.text))]
+    prompt = reading.prompt.render(loaded.tokenizer, question)
+    ids = tuple(loaded.tokenizer(reading.lead + answer, add_special_tokens=False)["input_ids"])
+    start = len(prompt.ids)
+    regions = (*prompt.regions, Region("answer", start, start + len(ids)))
+    return capture_cett(loaded, [replace(response, prompt_ids=prompt.ids, response_ids=ids, regions=regions)])[0][0]
+
+
+@pytest.mark.parametrize("name", FORCED_CELLS)
+def test_a_cell_is_one_model_on_the_others_words_with_the_others_labels(pairing: Pairing, name: CellName) -> None:
+    reader, speaker, place = name
+    found = gather_forced(pairing.asked_anew()[0], pairing.gathered, pairing.alignment)
+    cell = found.cells[name]
+    own = pairing.gathered.answers[speaker][1].features
+    assert (found.dataset, cell.n_dropped) == ("cities", 0)
+    assert cell.features.question_ids == own.question_ids
+    assert cell.features.units == own.units
+    np.testing.assert_array_equal(cell.features.hallucinated, own.hallucinated)
+    reading = Reading(pairing.asking.settings[place].prompt, " " if place == "base" else cell_lead(pairing))
+    texts = {question.id: question.text for question in pairing.pools[1].questions.questions}
+    responses = {r.question_id: r for r in pairing.gathered.collected[speaker][1].responses}
+    slow = np.stack([by_hand(pairing.models.get(reader), reading, texts[q], responses[q]) for q in own.question_ids])
+    slow = slow[:, pairing.alignment.base_ids] if reader == "base" else slow
+    np.testing.assert_allclose(cell.features.answer.all(), slow, rtol=2e-3)  # padding changes the last digits
+    other = pairing.gathered.answers[reader][1].features.answer.all()
+    assert other.shape != slow.shape or not np.allclose(other, slow, rtol=0.1)  # the check can fail
+
+
+def cell_lead(pairing: Pairing) -> str:
+    """White space that the instruct checkpoint's responses usually begin with; the speaker says " Paris" and "."."""
+    texts = [r.text for r in pairing.gathered.collected["instruct"][1].responses if r.label != "dropped"]
+    return " " if sum(text.startswith(" ") for text in texts) * 2 > len(texts) else ""
+
+
+def test_nothing_is_read_twice(pairing: Pairing) -> None:
+    """Answers of a run that was killed, or of the run before, are there; one that is forgotten is read again."""
+    first = gather_forced(pairing.asked_anew()[0], pairing.gathered, pairing.alignment)
+    asking, models = pairing.asked_anew()
+    again = gather_forced(asking, pairing.gathered, pairing.alignment)
+    assert models.used == 0
+    for name in FORCED_CELLS:
+        np.testing.assert_array_equal(again.cells[name].features.answer.all(), first.cells[name].features.answer.all())
+    pairing.workspace.capture_logs.clear()
+    gather_forced(asking, pairing.gathered, pairing.alignment)
+    assert models.used == len(FORCED_CELLS)
+
+
+def test_whatever_changes_the_captures_changes_their_name(pairing: Pairing, task: Task) -> None:
+    settings = pairing.asking.settings["base"]
+    base, instruct = (pairing.sides[stage].checkpoint for stage in ("base", "instruct"))
+    asked = make_task("base", base, pairing.pools[1], settings)
+    others = [
+        asked,
+        forced_task(asked, base, READING, settings),
+        forced_task(asked, instruct, replace(READING, lead=""), settings),
+        forced_task(asked, instruct, Reading(PromptFormat(BASE_PROMPT, chat=True), " "), settings),
+        forced_task(asked, instruct, READING, replace(settings, capture_dtype="float16")),
+        forced_task(asked, instruct, READING, replace(settings, dtype="bfloat16")),
+        forced_task(replace(asked, key="0"), instruct, READING, settings),
+    ]
+    assert len({task.key, *(other.key for other in others)}) == len(others) + 1
+    assert forced_task(asked, instruct, READING, settings) == task  # and nothing else does
+
+
+def asked_of(loaded: LoadedModel, count: int) -> tuple[list[Response], list[Question]]:
+    """Responses to different questions."""
+    questions = [Question(f"Question {i}?", f"Question {i}?", (), f"u{i}") for i in range(count)]
+    return [make_response(loaded, question.text, f" Paris is {i}") for i, question in enumerate(questions)], questions
+
+
+def test_answers_that_cannot_be_placed_are_counted(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+    responses, questions = asked_of(loaded_llama, 4)
+    responses[1] = replace(responses[1], text=" ...")
+    capture = partial(
+        forced_features, lambda: loaded_llama, loaded_llama.tokenizer, READING, questions=questions, task=task,
+        progress=lambda *_: None,
+    )  # fmt: skip
+    features, dropped = capture(responses=responses, workspace=MemoryWorkspace(tmp_path))
+    assert (dropped, features.question_ids) == (1, ("Question 0?", "Question 2?", "Question 3?"))
+    features, dropped = capture(responses=[responses[1]], workspace=MemoryWorkspace(tmp_path / "none"))
+    assert (dropped, len(features)) == (1, 0)
+    features, dropped = capture(responses=[], workspace=MemoryWorkspace(tmp_path / "empty"))
+    assert (dropped, len(features)) == (0, 0)
+
+
+def test_rows_stand_in_the_order_of_the_responses(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+    """However they are put together for reading: here long ones and short ones by turns, in more than one chunk."""
+    questions = [Question(f"{'long ' * (i % 5)}{i}?", f"{'long ' * (i % 5)}{i}?", (), f"u{i}") for i in range(40)]
+    responses = [make_response(loaded_llama, question.text, " Paris is") for question in questions]
+    responses[3] = replace(responses[3], label="hallucinated")
+    features, _ = forced_features(
+        lambda: loaded_llama, loaded_llama.tokenizer, READING, responses, questions, task, MemoryWorkspace(tmp_path),
+        lambda *_: None,
+    )  # fmt: skip
+    assert features.question_ids == tuple(question.id for question in questions)
+    assert np.flatnonzero(features.hallucinated).tolist() == [3]
+    slow = np.concatenate([capture_cett(loaded_llama, [response])[0] for response in responses])
+    np.testing.assert_allclose(features.answer.all(), slow, rtol=2e-3)
+
+
+def test_a_killed_capture_goes_on_where_it_stopped(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+    class Killed(MemoryCaptures):
+        def append(self, chunk: CaptureChunk) -> None:
+            if self.written:
+                raise KeyboardInterrupt
+            super().append(chunk)
+
+    responses, questions = asked_of(loaded_llama, 40)  # more than one chunk
+    workspace, read, log = MemoryWorkspace(tmp_path), [], Killed()
+    workspace.capture_logs[task.key] = log
+
+    def load() -> LoadedModel:
+        read.append(1)
+        return loaded_llama
+
+    capture = partial(
+        forced_features, load, loaded_llama.tokenizer, READING, responses, questions, task, workspace,
+        lambda *_: None,
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        capture()
+    assert len(read) == 2
+    workspace.capture_logs[task.key] = MemoryCaptures()
+    workspace.capture_logs[task.key].written = log.written
+    features, _ = capture()
+    assert len(read) == 3
+    assert len(features) == 40
+
+
+def test_a_response_without_its_question_is_an_error(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+    responses, questions = asked_of(loaded_llama, 2)
+    with pytest.raises(InputError, match="no question 'Question 1\\?'"):
+        forced_features(
+            lambda: loaded_llama, loaded_llama.tokenizer, READING, responses, questions[:1], task,
+            MemoryWorkspace(tmp_path), lambda *_: None,
+        )  # fmt: skip

@@ -1,0 +1,253 @@
+"""Each rung is its baseline beside the probe on the same questions; together they catch what chance alone lets by."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+from telling import D_M, LAYERS, make_answers, make_probe, read_length, take
+
+from analyses.answers import Answers
+from analyses.baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
+from analyses.cross_fit import without_and_with
+from analyses.evidence_results import Rung
+from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, ladder
+from analyses.transfer import LENGTHS_AND_TEXTS, decided, transfer
+from provenance.errors import FitError
+from provenance.intervals import auroc
+from provenance.neuron_rows import NeuronRows
+from provenance.resampling import resampled_weights
+
+DRAWS, RESAMPLES = 20, 300
+JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedBaselines:
+    """A probe that reads planted neurons; lengths tell the labels of its training answers as well."""
+    train = make_answers(400, of="answer_length")
+    return fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
+
+
+def rungs_of(fitted: FittedBaselines, answers: Answers, seed: int = 0) -> dict[str, Rung]:
+    rungs = ladder(fitted, {"trivia": answers}, resamples=RESAMPLES, seed=seed)
+    assert {rung.dataset for rung in rungs} == {"trivia"}
+    return {rung.kind: rung for rung in rungs}
+
+
+def repeated_rows(answers: Answers, seed: int = 0) -> list[np.ndarray]:
+    """Row numbers of the rows as they are and of every resample, the slow way."""
+    weights = resampled_weights(answers.features.units, draws=RESAMPLES, seed=seed)
+    return [np.repeat(np.arange(sample.size), sample.astype(int)) for sample in weights]
+
+
+def number(rung: Rung, field: str) -> float:
+    estimate = getattr(rung, field)
+    assert estimate is not None
+    return float(estimate.estimate)
+
+
+def test_every_kind_has_a_rung_with_the_numbers_of_the_identification(fitted: FittedBaselines) -> None:
+    answers = make_answers(seed=1, of="answer_length")
+    rungs = {rung.kind: rung for rung in ladder(fitted, {"trivia": answers}, seed=3)}
+    assert tuple(rungs) == RUNG_KINDS
+    for baseline in score_baselines(fitted, answers, seed=3):
+        rung = rungs[baseline.kind]
+        assert (rung.auroc, rung.gain) == (baseline.auroc, baseline.gain)
+        assert rung.draws == len(baseline.draws)
+
+
+def test_p_and_spread_against_a_classifier_are_those_of_the_definition(fitted: FittedBaselines) -> None:
+    answers = make_answers(seed=1, of="answer_length", strength=0.004)
+    positive, own = answers.features.hallucinated, fitted.probe.scores(answers.features.answer)
+    said = fitted.scorers["answer_length"](answers)
+    assert said is not None
+    rival = said.ranking[:, 0]
+    gains = [auroc(own[r], positive[r]) - auroc(rival[r], positive[r]) for r in repeated_rows(answers)]
+    rung = rungs_of(fitted, answers)["answer_length"]
+    slow = (1 + sum(gain <= 0 for gain in gains[1:])) / (1 + RESAMPLES)
+    assert rung.p_value == slow
+    assert 1 / (1 + RESAMPLES) < slow < 1  # neither end of what can come out
+    assert rung.gain_sd == pytest.approx(np.std(gains[1:]))
+
+
+@pytest.mark.parametrize("kind", ["random", "layer_matched"])
+def test_p_against_neuron_sets_counts_questions_and_sets(fitted: FittedBaselines, kind: str) -> None:
+    answers = make_answers(seed=1, strength=0.002)
+    positive, own = answers.features.hallucinated, fitted.probe.scores(answers.features.answer)
+    said = fitted.scorers[kind](answers)
+    assert said is not None
+    shares, gains = [], []
+    for rows in repeated_rows(answers):
+        mine = auroc(own[rows], positive[rows])
+        theirs = [auroc(column[rows], positive[rows]) for column in said.ranking.T]
+        shares.append((1 + sum(area >= mine for area in theirs)) / (1 + DRAWS))
+        gains.append([mine - area for area in theirs])
+    rung = rungs_of(fitted, answers)[kind]
+    assert rung.p_value == pytest.approx(np.mean(shares))
+    assert rung.p_value != pytest.approx(shares[0])  # the questions count, and not only which set was drawn
+    assert rung.gain_sd == pytest.approx(np.std(gains[1:]))
+
+
+def test_twenty_sets_cannot_give_a_smaller_p_than_one_in_twenty_one(fitted: FittedBaselines) -> None:
+    rung = rungs_of(fitted, make_answers(seed=1, strength=0.05))["random"]
+    assert rung.p_value == pytest.approx(1 / (1 + DRAWS))
+
+
+def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(fitted: FittedBaselines) -> None:
+    """The base's neurons follow the length of an answer and nothing else; 0.5 and other neurons are beaten by that."""
+    answers = read_length(seed=5)
+    result = transfer(fitted.probe, answers.features, "trivia", fitted.controls)
+    bars = [0.5, *(null.p95 for null in result.baselines.values())]
+    assert result.auroc is not None
+    assert result.auroc.low > max(bars)  # the rule that knew only chance and neuron sets
+    assert result.verdict == "supported"
+    assert result.p_chance is not None
+    assert result.p_chance < 0.05
+    rungs = ladder(fitted, {"trivia": answers})
+    p_values = {rung.kind: rung.p_value or 0.0 for rung in rungs}
+    assert p_values["answer_length"] > 0.05
+    assert p_values[LENGTHS_AND_TEXTS] > 0.05
+    [after] = decided([result], rungs)
+    assert after.verdict == "not distinguishable"
+
+
+def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung() -> None:
+    """Classifiers of the instruct answers cannot know it; what is fitted on the base's own answers does."""
+    train = make_answers(400)  # lengths tell nothing here
+    unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
+    answers = read_length(seed=5)
+    result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
+    rungs = ladder(unaware, {"trivia": answers})
+    [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
+    assert fooled.verdict == "supported"
+    [after] = decided([result], rungs)
+    assert (after.verdict, after.decided_by) == ("not distinguishable", LENGTHS_AND_TEXTS)
+
+
+def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
+    answers = make_answers(400, seed=1, of="answer_length")
+    result = transfer(fitted.probe, answers.features, "trivia", fitted.controls)
+    rungs = ladder(fitted, {"trivia": answers})
+    assert all(rung.p_value is not None and rung.p_value < 0.05 for rung in rungs)
+    [after] = decided([result], rungs)
+    assert after.verdict == "supported"
+
+
+def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedBaselines) -> None:
+    answers = make_answers(seed=1, of="answer_log_probability", strength=0.004)
+    texts = [fitted.scorers[kind](answers) for kind in ("question_text", "answer_text")]
+    assert answers.log_probability is not None
+    others = np.column_stack(
+        [
+            answers.tokens,
+            [len(text) for text in answers.answers],
+            answers.tokens**2,
+            [len(text) ** 2 for text in answers.answers],
+            *(said.decisions for said in texts if said is not None),
+            -answers.log_probability,
+        ]
+    )
+    own, features = fitted.probe.scores(answers.features.answer), answers.features
+    values = without_and_with(others, own, features.hallucinated, features.units, seed=6)
+    assert values is not None
+    plain, joined = (auroc(each, features.hallucinated) for each in values)
+    rung = rungs_of(fitted, answers, seed=6)[ALL_TOGETHER]
+    assert number(rung, "auroc") == pytest.approx(plain)
+    assert number(rung, "gain") == pytest.approx(joined - plain)
+    assert plain > 0.75  # it found the log-probability, which no training answer tells
+    assert rung.draws == 0
+
+
+def test_the_probe_adds_to_all_together_only_what_they_do_not_know(fitted: FittedBaselines) -> None:
+    copied = rungs_of(fitted, read_length(seed=5))[ALL_TOGETHER]
+    new = rungs_of(fitted, make_answers(400, seed=5, of="answer_length"))[ALL_TOGETHER]
+    assert copied.p_value is not None
+    assert new.p_value is not None
+    assert copied.p_value > 0.05 > new.p_value
+    assert number(new, "gain") > 0.05 > number(copied, "gain")
+
+
+def test_a_reversed_probe_gains_nothing(fitted: FittedBaselines) -> None:
+    turned = replace(fitted, probe=replace(fitted.probe, weights=-fitted.probe.weights))
+    rungs = rungs_of(turned, make_answers(seed=1))
+    assert (number(rungs[ALL_TOGETHER], "gain"), rungs[ALL_TOGETHER].p_value) == (0.0, 1.0)
+    assert number(rungs["answer_text"], "gain") < 0
+
+
+def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedBaselines) -> None:
+    weak = {f"set {seed}": make_answers(120, seed=seed, strength=0.001 * seed) for seed in range(1, 5)}
+    few = take(make_answers(seed=9), range(20))
+    rungs = ladder(fitted, {**weak, "few": few}, resamples=RESAMPLES)
+    for kind in RUNG_KINDS:
+        mine = [rung for rung in rungs if rung.kind == kind and rung.dataset in weak]
+        expected = multipletests([rung.p_value for rung in mine], method="holm")[1]
+        np.testing.assert_allclose([rung.p_holm for rung in mine], expected)
+        [left_out] = [rung for rung in rungs if (rung.kind, rung.dataset) == (kind, "few")]
+        assert left_out.p_holm is None
+        assert (left_out.auroc is None) == (kind in JOINT)  # ten questions are too few for folds
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_without_log_probabilities_that_rung_alone_has_no_number(fitted: FittedBaselines, side: str) -> None:
+    answers = make_answers(seed=1)
+    if side == "train":
+        scorers = {kind: scorer for kind, scorer in fitted.scorers.items() if kind != "answer_log_probability"}
+        rungs = rungs_of(replace(fitted, scorers=scorers), answers)
+    else:
+        rungs = rungs_of(fitted, replace(answers, log_probability=None))
+    assert tuple(rungs) == RUNG_KINDS
+    assert [kind for kind, rung in rungs.items() if rung.auroc is None] == ["answer_log_probability"]
+    assert rungs["answer_log_probability"].p_value is None
+
+
+@pytest.mark.parametrize("case", ["one class", "no rows", "nothing fitted"])
+def test_where_nothing_can_be_scored_every_rung_is_empty(fitted: FittedBaselines, case: str) -> None:
+    answers = make_answers(seed=1)
+    faithful = np.flatnonzero(~answers.features.hallucinated)
+    given = {"one class": take(answers, faithful), "no rows": take(answers, range(0)), "nothing fitted": answers}
+    bare = replace(fitted, scorers={}) if case == "nothing fitted" else fitted
+    rungs = rungs_of(bare, given[case])
+    assert tuple(rungs) == RUNG_KINDS
+    for rung in rungs.values():
+        assert (rung.auroc, rung.gain, rung.p_value, rung.p_holm, rung.gain_sd) == (None,) * 5
+    assert ladder(fitted, {}) == ()
+
+
+def test_a_probe_without_weights_has_no_corrected_p(fitted: FittedBaselines) -> None:
+    empty = replace(fitted, probe=replace(fitted.probe, weights=np.zeros(LAYERS * D_M)))
+    rungs = rungs_of(empty, make_answers(seed=1))
+    assert all(rung.p_holm is None for rung in rungs.values())
+    assert rungs[ALL_TOGETHER].p_value == 1.0
+
+
+def test_a_log_probability_that_is_no_number_is_refused(fitted: FittedBaselines) -> None:
+    answers = make_answers(seed=1)
+    assert answers.log_probability is not None
+    spoilt = np.where(np.arange(200) == 3, np.nan, answers.log_probability)
+    with pytest.raises(FitError):
+        ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)})
+
+
+def test_the_order_of_rows_does_not_matter_and_the_seed_decides(fitted: FittedBaselines) -> None:
+    answers = make_answers(seed=1, of="answer_length", strength=0.004)
+    order = np.random.default_rng(0).permutation(200)
+    plain = rungs_of(fitted, answers)
+    assert rungs_of(fitted, answers) == plain
+    turned = rungs_of(fitted, take(answers, order))
+    for kind in RUNG_KINDS:
+        assert turned[kind].p_value == pytest.approx(plain[kind].p_value, abs=2 / RESAMPLES)
+        assert number(turned[kind], "gain") == pytest.approx(number(plain[kind], "gain"), abs=1e-9)
+    other = rungs_of(fitted, answers, seed=1)
+    assert other[ALL_TOGETHER].gain != plain[ALL_TOGETHER].gain
+    assert other["random"].p_value != plain["random"].p_value
+
+
+def test_plain_arrays_of_another_model_can_be_scored(fitted: FittedBaselines) -> None:
+    """Half-precision rows in memory are read as those of a file are."""
+    answers = make_answers(seed=1)
+    half = NeuronRows.of(answers.features.answer.all().astype(np.float16))
+    rungs = rungs_of(fitted, replace(answers, features=replace(answers.features, answer=half)))
+    exact = rungs_of(fitted, answers)
+    assert number(rungs["random"], "auroc") == pytest.approx(number(exact["random"], "auroc"), abs=0.01)
+    assert set(BASELINE_KINDS) < set(rungs)

@@ -1,0 +1,54 @@
+"""Neurons that became others altogether have kept nothing, however they rank among others that did."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoint_factory import make_checkpoint, tuned_copy
+
+from analyses.measured import MeasuredPair, ranked, recognised
+from analyses.results import Alignment, NeuronDrift
+from analyses.sides import Side
+from provenance.checkpoints import CheckpointRef, resolve
+
+K = 12
+
+
+@pytest.fixture(scope="module")
+def instruct(tmp_path_factory: pytest.TempPathFactory) -> Side:
+    folder = make_checkpoint(tmp_path_factory.mktemp("pair") / "base", hidden_size=64, intermediate_size=200)
+    return Side.open("instruct", resolve(CheckpointRef.parse(str(tuned_copy(folder, Path(f"{folder}-tuned"))))))
+
+
+def pair(instruct: Side, level: float) -> MeasuredPair:
+    """Every neuron's weights turned by about `level` = 1 - cos, the first twelve of layer 0 by a little less."""
+    neurons = instruct.layout.layers * instruct.layout.d_m
+    rng = np.random.default_rng(0)
+    delta = level * rng.uniform(0.99, 1.0, neurons)
+    delta[:K] = 0.95 * level
+    ones = np.ones(neurons)
+    order = np.argsort(np.argsort(-delta)) / (neurons - 1)
+    drift = NeuronDrift(
+        delta, delta, delta, delta, order, ones, ones, ones, ones, np.zeros(neurons, dtype=bool), rounding_floor=0.0
+    )
+    return MeasuredPair(Alignment("index", np.arange(neurons), ""), drift)
+
+
+@pytest.mark.parametrize(("level", "share", "verdict"), [(0.001, 1.0, "supported"), (1.0, 0.0, "not distinguishable")])
+def test_ranks_among_strangers_are_no_stability(instruct: Side, level: float, share: float, verdict: str) -> None:
+    measured, ids = pair(instruct, level), np.arange(K)
+    nobody = np.empty(0, dtype=np.int64)
+    result, tests = ranked(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
+    assert all(test.p_more_stable < 0.05 for test in tests if test.measure == "delta")  # in either case
+    assert recognised(measured, instruct, ids) == share
+    assert result.verdict == verdict
+    assert ("recognised" in result.reason) == (verdict != "supported")
+
+
+def test_neurons_without_a_counterpart_are_not_counted(instruct: Side) -> None:
+    measured = pair(instruct, 0.001)
+    for delta in (measured.drift.delta_up, measured.drift.delta_down):
+        delta[3] = np.nan
+    assert recognised(measured, instruct, np.arange(K)) == 1.0
+    assert recognised(measured, instruct, np.array([3])) is None
+    assert recognised(measured, instruct, np.empty(0, dtype=np.int64)) is None

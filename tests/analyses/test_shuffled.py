@@ -1,0 +1,122 @@
+"""Shuffled labels keep questions whole, and the searches with them find what does not depend on labels."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import D_M, LAYERS, PLANTED, planted, whole_rows
+
+from analyses.overlap import overlap
+from analyses.overlap_nulls import overlap_nulls
+from analyses.probe_fit import probe_rows
+from analyses.shuffled import shuffled_labels, shuffled_sets
+from provenance.features import Features
+from provenance.probe import fit_probe
+
+C = 4.0
+BUSY = 30.0  # a C at which shuffled answers alone select neurons
+ANSWERING = (40, 140, 240, 340)  # active on any answer
+SHUFFLES = 25
+
+
+def answering(rows: int, seed: int, strength: float = 0.03, neurons: tuple[int, ...] = PLANTED) -> Features:
+    """Planted neurons that follow the labels, and others that fire on every answer whatever its label."""
+    features = planted(rows, seed, strength, neurons=neurons)
+    answer = features.answer.all()
+    answer[:, ANSWERING] += 0.03
+    return Features.of(answer, features.other.all(), features.hallucinated, features.units, features.question_ids)
+
+
+def searched(
+    folder: Path, features: Features, *, design: str = "3-vs-1", seed: int = 0, draws: int = SHUFFLES, at: float = C
+) -> tuple[np.ndarray, ...]:
+    with probe_rows(features, design, folder, intercept_penalised=True) as rows:
+        return shuffled_sets(rows, features, at, draws=draws, seed=seed)
+
+
+def own(features: Features) -> np.ndarray:
+    return fit_probe(*whole_rows(features, "3-vs-1"), C=C, design="3-vs-1").h_neurons
+
+
+@pytest.mark.parametrize("design", ["3-vs-1", "1-vs-1"])
+def test_each_set_is_that_of_a_fit_to_the_shuffled_labels(tmp_path: Path, design: str) -> None:
+    """Slow: one fit after the other, to features whose labels were changed."""
+    features = answering(120, 0)
+    rng = np.random.default_rng(3)
+    for found in searched(tmp_path, features, design=design, seed=3, draws=3, at=BUSY):
+        labels = shuffled_labels(features.hallucinated, features.units, rng)
+        probe = fit_probe(*whole_rows(replace(features, hallucinated=labels), design), C=BUSY, design=design)
+        assert sorted(found.tolist()) == probe.h_neurons.tolist()
+        assert (np.diff(probe.weights[found]) <= 0).all()  # the heaviest first
+        assert found.size
+
+
+def test_shuffling_leaves_what_fires_on_any_answer_and_loses_what_follows_the_labels(tmp_path: Path) -> None:
+    features = answering(240, 0)
+    sets = searched(tmp_path, features)
+    assert set(PLANTED) <= set(own(features).tolist())
+    assert np.mean([np.isin(ANSWERING, found).mean() for found in sets]) > 0.9
+    assert np.mean([np.isin(PLANTED, found).mean() for found in sets]) < 0.5
+
+
+def test_two_models_that_share_only_what_fires_on_answers_are_not_supported(tmp_path: Path) -> None:
+    """Their label neurons differ: the hypergeometric null alone is fooled. With the same label neurons they are."""
+    instruct, other = answering(240, 0), answering(240, 1, neurons=(20, 120, 320))
+    same = answering(240, 2)
+    shuffled = {name: searched(tmp_path, f) for name, f in (("instruct", instruct), ("other", other), ("same", same))}
+    results = {}
+    for name, base in (("other", other), ("same", same)):
+        nulls = overlap_nulls(own(base), own(instruct), D_M * LAYERS, (), (shuffled[name], shuffled["instruct"]))
+        results[name] = overlap(own(base), own(instruct), D_M * LAYERS, nulls=nulls), nulls
+        assert nulls[0].p_value < 0.05
+    assert results["other"][0].shared >= 3
+    assert results["other"][1][-1].p_value > 0.2
+    assert results["other"][0].verdict != "supported"
+    assert results["same"][1][-1].p_value < results["other"][1][-1].p_value
+
+
+def test_labels_are_shuffled_by_whole_questions() -> None:
+    """Three answers of each question, all with one label: after shuffling they still have one, and as many of each."""
+    units = tuple(f"q{i // 3:02d}" for i in range(90))
+    labels = np.repeat(np.arange(30) < 10, 3)
+    drawn = [shuffled_labels(labels, units, np.random.default_rng(seed)) for seed in range(200)]
+    for found in drawn:
+        by_question = found.reshape(30, 3)
+        assert (by_question == by_question[:, :1]).all()
+        assert found.sum() == labels.sum()
+    share = np.mean(drawn, axis=0)  # every question is as likely to be hallucinated: 1/3, SE 0.033
+    assert np.abs(share - 1 / 3).max() < 0.15
+    by_row = np.random.default_rng(0).permutation(labels).reshape(30, 3)
+    assert not (by_row == by_row[:, :1]).all()  # the check can fail
+
+
+def test_shuffled_labels_follow_the_questions_wherever_their_rows_stand() -> None:
+    units = tuple(f"q{i // 2:02d}" for i in range(40))
+    labels = np.random.default_rng(1).random(40) < 0.5
+    labels = np.repeat(labels[::2], 2)  # one label a question, so that the order within one says nothing
+    order = np.random.default_rng(2).permutation(40)
+    here = shuffled_labels(labels, units, np.random.default_rng(5))
+    there = shuffled_labels(labels[order], tuple(units[i] for i in order), np.random.default_rng(5))
+    np.testing.assert_array_equal(here[order], there)
+
+
+def test_questions_of_different_sizes_keep_the_number_of_each_label() -> None:
+    units = ("a", "b", "b", "b", "c", "c", "d")
+    labels = np.array([True, False, False, False, True, True, False])
+    seen = {tuple(shuffled_labels(labels, units, np.random.default_rng(seed)).tolist()) for seed in range(30)}
+    assert {sum(found) for found in seen} == {3}
+    assert len(seen) > 3
+    assert shuffled_labels(labels[:0], (), np.random.default_rng(0)).size == 0
+
+
+def test_the_same_seed_gives_the_same_sets_and_another_one_does_not(tmp_path: Path) -> None:
+    features = answering(120, 0, 0.01)
+    first, again, other = (searched(tmp_path, features, seed=seed, draws=4) for seed in (1, 1, 2))
+    assert [found.tolist() for found in first] == [found.tolist() for found in again]
+    assert [found.tolist() for found in first] != [found.tolist() for found in other]
+
+
+def test_a_search_below_every_path_finds_nothing_each_time(tmp_path: Path) -> None:
+    assert [found.size for found in searched(tmp_path, answering(120, 0), at=1e-3, draws=3)] == [0, 0, 0]
+    assert searched(tmp_path, answering(120, 0), draws=0) == ()

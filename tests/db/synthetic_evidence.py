@@ -1,0 +1,225 @@
+"""What stands beside the main numbers, made by hand: every kind of row, once with all its numbers and once without."""
+
+import numpy as np
+from synthetic_probe import BASELINES, around, identification_of
+
+from analyses.evidence_results import (
+    CausalEffect,
+    Cell,
+    Claim,
+    DriftTest,
+    Evidence,
+    LabelAgreement,
+    OverlapNull,
+    Power,
+    Reason,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TracePoint,
+)
+from analyses.trace_results import TraceReport
+
+RUNGS = (*BASELINES, "all_together")
+CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")
+MISSING = float("nan")
+"""Stands for a number that arithmetic did not define; the database and the JSON must say null."""
+
+
+def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
+    """Transfer beats all rungs of the first set, hardly those of the second; any further set has no power."""
+    return tuple(
+        Rung(name, kind, None, None, None, None, 40 if i < 2 else 0)
+        if place > 1
+        else Rung(
+            name,
+            kind,
+            around(0.55 + i / 30 + place / 20, 0.04, 380),
+            around(0.32 - i / 20 - place / 4, 0.05, 380),
+            0.001 * (i + 1) + place / 5,
+            0.002 * (i + 1) + place / 5,
+            40 if i < 2 else 0,
+            0.025,
+        )
+        for place, name in enumerate(sets)
+        for i, kind in enumerate(RUNGS)
+    )
+
+
+def cells_of(dataset: str) -> tuple[Cell, ...]:
+    """The 2 x 2, the instruct model in the base's prompt, and a cell without hallucinated answers."""
+    corners = (
+        ("base", "base", 0.9),
+        ("base", "instruct", 0.83),
+        ("instruct", "base", 0.8),
+        ("instruct", "instruct", 0.88),
+    )
+    square = tuple(
+        Cell(dataset, read, told, read, around(height, n=380), 200, 180, i, 0.64, 0.66, "")
+        for i, (read, told, height) in enumerate(corners)
+    )
+    own = Cell(dataset, "instruct", "instruct", "base", around(0.79, n=290), 150, 140, 7, 0.63, None, "")
+    none = Cell(dataset, "instruct", "base", "base", None, 150, 0, 180, None, None, "no hallucinated answers left")
+    return (*square, own, none)
+
+
+def agreement_of(sets: tuple[str, ...]) -> tuple[LabelAgreement, ...]:
+    """The first set with everything, the others without a disagreeing question."""
+    return tuple(
+        LabelAgreement(name, 0, 0, None, None, None, "no question is answered by both")
+        if place > 1
+        else LabelAgreement(
+            name, 300, 240, around(0.58, 0.08, 300), around(0.93, 0.02, 240), None if place else around(0.61, 0.1, 60),
+            "all disagreeing questions are faithful in the base" if place else "",
+        )
+        for place, name in enumerate(sets)
+    )  # fmt: skip
+
+
+def scales_of(sets: tuple[str, ...]) -> tuple[ScaleControl, ...]:
+    """Six ways of putting magnitudes right; the base's own probe is missing on the second set."""
+    heights = {"raw": 0.9, "z_score": 0.91, "rank": 0.89, "refit": 0.93, "forward": 0.84, "base_probe": 0.95}
+    return tuple(
+        ScaleControl(name, kind, None, None, None, "the base has no probe")
+        if place and kind == "base_probe"
+        else ScaleControl(
+            name, kind, around(height - place / 10, 0.03, 380), 0.64, MISSING if kind == "rank" else 0.66, ""
+        )
+        for place, name in enumerate(sets)
+        for kind, height in heights.items()
+    )  # fmt: skip
+
+
+def drift_tests_of(k: int) -> tuple[DriftTest, ...]:
+    """Both sides, all measures and matchings; three faithful-side neurons of which no effect could be found."""
+    matchings = {"layer": 1, "layer_norm": 10, "layer_norm_activity": 5}
+    return tuple(
+        DriftTest(
+            side, measure, matching, bins, n, 0.7 - step / 50, 0.52 + step / 100, 0.3 / n**0.5,
+            around(0.18 - 3 * step / 100, 0.12, n), 0.02 + step / 20, 0.98 - step / 20,
+            None if side == "faithful" else 0.74, -0.4, MISSING if measure == "functional" else -0.3,
+        )
+        for side, n in (("hallucinated", k), ("faithful", 3))
+        for step, measure in enumerate(("delta", "gate", "norm", "functional"))
+        for matching, bins in matchings.items()
+    )  # fmt: skip
+
+
+OVERLAP_NULLS = (
+    OverlapNull("hypergeometric", 0.28, 0.5, 0.001, 0.75, 2.5, 0),
+    OverlapNull("layer", 0.31, 0.52, 0.002, 0.72, 2.6, 0),
+    OverlapNull("layer_norm", 0.4, 0.6, 0.004, 0.66, 2.8, 0),
+    OverlapNull("layer_norm_activity", 0.9, 0.8, 0.03, 0.41, 3.9, 0),
+    OverlapNull("shuffled_labels", 1.2, MISSING, 0.12, 0.35, None, 50),
+)
+
+
+def power_of(sets: tuple[str, ...], k: int) -> tuple[Power, ...]:
+    """One row a test; what no number of shared neurons would show has no smallest one."""
+    transfer = tuple(
+        Power("transfer", test, name, k, 380, 0.03, 0.57 + i / 20, "AUROC")
+        for name in sets[:2]
+        for i, test in enumerate(("chance", "layer_matched"))
+    )
+    drift = Power("drift", "hallucinated.delta.layer", "", k, 0, 0.12, 0.8, "mean stability rank")
+    overlap = Power("overlap", "shuffled_labels", "", k, 0, 0.5, None, "shared neurons")
+    return (*transfer, drift, overlap)
+
+
+def causal_of(k: int) -> tuple[CausalEffect, ...]:
+    """Suppressed and amplified in both models; the right answers of the base could not be counted."""
+    effects = {
+        "faithful_log_probability": -0.02,
+        "hallucinated_log_probability": -0.3,
+        "selectivity": -0.28,
+        "correct": 0.01,
+    }
+    return tuple(
+        CausalEffect(
+            stage, alpha, kind, outcome, k,
+            around(MISSING if (stage, outcome) == ("base", "correct") else effect * (1 - alpha) * share, 0.05, n),
+            draws, None if kind == "h_neurons" else 0.05,
+        )
+        for stage in ("base", "instruct")
+        for alpha in (0.0, 2.0)
+        for kind, share, n, draws in (
+            ("h_neurons", 1.0, 120, ()),
+            ("random", 0.1, 4, (0.0, 0.01, -0.02, 0.03)),
+            ("layer_matched", 0.2, 3, (0.01, 0.0, 0.02)),
+        )
+        for outcome, effect in effects.items()
+    )  # fmt: skip
+
+
+def claims_of(dataset: str) -> tuple[Claim, ...]:
+    """One claim of each verdict at least, with conditions that hold, do not hold, and could not be measured."""
+    verdicts = ("supported", "not distinguishable", "supported", "no power", "no power", "supported")
+    reasons = {
+        "transfer": (
+            Reason("transfer.chance", dataset, 0.001, "<", 0.05, True),
+            Reason("transfer.gain.question_text", dataset, 0.2, ">", 0.0, True),
+            Reason("transfer.gain.answer_text", dataset, None, ">", 0.0, None),
+        ),
+        "beyond_confidence": (Reason("transfer.gain.all_together", dataset, -0.01, ">", 0.0, False),),
+        "drift": (Reason("drift.delta.layer", "", 0.02, "<", 0.05, True),),
+        "overlap": (Reason("overlap.p_zero", "", 0.75, "<", 0.5, False),),
+        "function_base": (),
+        "function_instruct": (Reason("function.selectivity", dataset, MISSING, ">=", 0.0, None),),
+    }
+    return tuple(
+        Claim(
+            name,
+            verdict,
+            dataset if name in ("transfer", "beyond_confidence") else "",
+            f"What {name} says.",
+            reasons[name],
+        )
+        for name, verdict in zip(CLAIMS, verdicts, strict=True)
+    )
+
+
+def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Evidence:
+    """Evidence with rows of every kind."""
+    return Evidence(
+        ladder=ladder_of(sets),
+        cells=cells_of(sets[0]),
+        agreement=agreement_of(sets),
+        scales=scales_of(sets),
+        signs=SignAgreement(k + 1, k, k / (k + 1), 0.55, 0.04, 380, 400),
+        drift=drift_tests_of(k),
+        overlap=OVERLAP_NULLS,
+        power=power_of(sets, k),
+        causal=causal_of(k) if causal else (),
+        claims=claims_of(sets[0]),
+    )
+
+
+def trace_points_of(n: int = 4) -> tuple[TracePoint, ...]:
+    """A floor, checkpoints that come to know, and the last one; the first has one class only."""
+    floor = TracePoint(
+        -1, "random initialisation", "f" * 64, True, "base", None, None, None, 0, 40, around(0.51, n=380), 0.6, 0.61,
+        0.5, 0.5, 0.52, 0.99, 1.0, MISSING, None, "its own answers are all wrong; other vocabulary",
+    )  # fmt: skip
+    points = [floor]
+    for i in range(n):
+        last, height = i == n - 1, 0.6 + 0.3 * i / max(n - 1, 1)
+        points.append(
+            TracePoint(
+                i, f"org/model@step-{350 * (i + 1):04d}", f"{i}" * 64, False, "instruct" if last else "base",
+                around(height, n=300) if i else None, 0.62 if i else None, 0.65 if i else None,
+                150 if i else 0, 150, around(height - 0.02, 0.02, 380), 0.61, 0.63,
+                None if last else 0.55 + i / 20, None if last else 0.51, None if last else 0.2 / (i + 1),
+                None if last else 0.3 / (i + 1), None if last else 0.35 / (i + 1),
+                0.5 + height / 2, 0.4 + height / 2, "" if i else "no faithful answers of its own",
+            )
+        )  # fmt: skip
+    return tuple(points)
+
+
+def trace_report_of(n: int = 4, *, layers: int = 4, per_layer: int = 16, dataset: str = "in-domain") -> TraceReport:
+    """A timeline of n checkpoints and a floor, with the probe of the last."""
+    size = layers * per_layer
+    h_neurons = np.arange(size // 8, size, size // 4)
+    probe = identification_of("instruct", h_neurons, size, (dataset,))
+    points = trace_points_of(n)
+    return TraceReport((*points[1:], points[0]), probe, dataset, layers, per_layer, points[-1].ref)

@@ -1,0 +1,226 @@
+"""The tables about evidence: cells are the queries' numbers; what was not looked at has neither table nor column."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from evidence_rows import power
+from synthetic import SETS, report_of
+
+from analyses.evidence_results import Evidence, Reason, ScaleControl
+from db.queries import QueryResult, run_query
+from figures.evidence_words import against_words, claim_table, detectable, power_sentence, reason_words
+from figures.report import QUERIES, report_html
+from figures.tables import drift, overlap, transfer
+from figures.tables_evidence import (
+    agreement,
+    cells,
+    drift_tests,
+    intervention,
+    kept,
+    ladder,
+    overlap_nulls,
+    scales,
+    trace,
+)
+from figures.tables_evidence import power as power_table
+from figures.words import control_words, fixed
+
+TABLES = (ladder, cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention)
+
+
+def results_of(url: str) -> dict[str, QueryResult]:
+    return {name: run_query(url, name) for name in QUERIES}
+
+
+@pytest.fixture(scope="module")
+def results(finished: str) -> dict[str, QueryResult]:
+    return results_of(finished)
+
+
+def column(table: Any, name: str) -> list[str]:
+    return [row[list(table.header).index(name)] for row in table.rows]
+
+
+def test_every_row_of_every_query_has_a_line(results: dict[str, QueryResult]) -> None:
+    names = ("cells", "agreement", "scales", "drift-tests", "overlap-nulls", "power", "interventions")
+    for table, name in zip((cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention), names,
+                           strict=True):  # fmt: skip
+        found = table(results)
+        assert len(found.rows) == len(results[name].rows) > 0, name
+        assert {len(row) for row in found.rows} == {len(found.header)}
+
+
+def test_a_run_without_evidence_has_none_of_these_tables(stored: Any) -> None:
+    """Not even the sentence on interventions, since nobody knew of them."""
+    without = results_of(stored(replace(report_of(), evidence=Evidence())))
+    assert [table(without) for table in TABLES] == [None] * len(TABLES)
+    assert (trace(without), kept(without)) == (None, None)
+    assert claim_table(without) == []
+    assert transfer(without).header[-1] == "beaten least clearly"  # from the transfer rows, not from evidence
+
+
+def test_the_ladder_leads_with_the_probe_and_says_what_it_beats_least_clearly(results: dict[str, QueryResult]) -> None:
+    table = ladder(results)
+    assert table.rows[0] == ("in-domain", "the probe", "–", "0.90 [0.86, 0.94]", "–", "0.004", "0.008")
+    assert table.rows[7] == (
+        "in-domain", "length, texts and log-probability together", "–", "0.75 [0.71, 0.79]", "0.02 [-0.03, 0.07]",
+        "0.007", "0.014",
+    )  # fmt: skip
+    assert "in-domain: beaten least clearly: answer text" in table.note
+
+
+def test_a_cell_is_marked_and_one_without_number_says_why(results: dict[str, QueryResult]) -> None:
+    table = cells(results)
+    assert column(table, "AUROC")[0] == "● 0.90 [0.87, 0.93]"
+    assert column(table, "AUROC")[-1] == "–"
+    assert column(table, "why there is no number")[-1] == "no hallucinated answers left"
+    assert column(table, "not placed")[-1] == "180"
+
+
+def test_a_column_that_says_nothing_anywhere_is_left_out(stored: Any) -> None:
+    report = report_of()
+    plain = ScaleControl(SETS[0], "raw", report.transfer[0].auroc, None, None, "")
+    table = scales(results_of(stored(replace(report, evidence=replace(report.evidence, scales=(plain,), signs=None)))))
+    assert list(table.header) == ["question set", "scale", "AUROC"]
+    assert "Signs" not in table.note
+
+
+def test_signs_are_said_with_what_chance_gives_and_n(results: dict[str, QueryResult]) -> None:
+    assert (
+        "Signs: 6 of 7 neurons with a weight (0.86) are more active on the same kind of answer in both models, "
+        "expected of neurons of the same layers 0.55, one-sided p 0.040 (n = 380 answers of the base, 400 of the "
+        "instruct checkpoint)."
+    ) in scales(results).note
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
+    assert [fixed(value) for value in (-0.001, 0.0, -0.01, None)] == ["0.00", "0.00", "-0.01", "–"]
+
+
+def test_overlap_nulls_say_whether_they_are_exact_and_what_could_not_be_found(results: dict[str, QueryResult]) -> None:
+    table = overlap_nulls(results)
+    assert column(table, "pairs drawn") == ["exact"] * 4 + ["50"]
+    assert column(table, "least detectable")[-1] == "–"
+    assert column(table, "SD")[-1] == "–"
+    assert column(table, "drawn from")[-1] == "the same searches on shuffled labels"
+    assert "Shared neurons: 3." in table.note
+
+
+def test_interventions_stand_beside_their_control_sets(results: dict[str, QueryResult]) -> None:
+    table = intervention(results)
+    assert table.rows[0][:6] == ("base", "0", "log-probability of faithful answers", "H-Neurons", "6", "–")
+    assert column(table, "sets")[4] == "4"
+    assert set(column(table, "p of the H-Neurons")) == {"–", "0.050"}
+
+
+def test_power_is_in_the_words_of_drift_overlap_and_its_own_table(stored: Any) -> None:
+    report = report_of()
+    evidence = report.evidence
+    drift_row = replace(evidence.power[-2], test="delta/layer", sd=0.11, smallest_detectable=0.79)
+    faithful = replace(drift_row, test="faithful/delta/layer", k=3)
+    changed = replace(evidence, power=(drift_row, faithful, evidence.power[-1]))
+    found = results_of(stored(replace(report, evidence=changed)))
+    words = "Smallest mean stability rank found with 80 % power (k = 6): 0.79 against Δ up and down; layer (SD 0.11)."
+    assert drift(found).note.endswith(words)
+    assert overlap(found).note.endswith(
+        "Smallest shared neurons found with 80 % power (k = 6): none against the same searches on shuffled labels "
+        "(SD 0.5)."
+    )
+    assert column(power_table(found), "against")[1] == "negative weights; Δ up and down; layer"
+    assert column(power_table(found), "smallest detectable") == ["0.79", "0.79", "none"]
+
+
+def test_transfer_and_overlap_have_the_numbers_that_decide(results: dict[str, QueryResult]) -> None:
+    table = transfer(results)
+    assert column(table, "p (Holm)") == ["0.008", "0.210"]
+    assert column(table, "beaten least clearly") == ["answer text", "layer-matched neurons"]
+    cells_of = dict(overlap(results).rows)
+    assert cells_of["Jaccard index over clusters of correlated neurons"] == "0.600"
+    assert "Jaccard index over that of two halves, base model" not in cells_of  # it has none
+
+
+def test_a_claim_has_its_conditions_in_order_and_no_other_claims(results: dict[str, QueryResult]) -> None:
+    first, *_, last = claim_table(results)
+    assert [reason["code"] for reason in first["reasons"]] == [
+        "transfer.chance", "transfer.gain.question_text", "transfer.gain.answer_text",
+    ]  # fmt: skip
+    assert [reason["holds"] for reason in first["reasons"]] == ["yes", "yes", "not measured"]
+    assert first["reasons"][2]["value"] == "–"
+    assert last["reasons"][0]["bar"] == "≥ 0"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("transfer.p.question_text", "p against question text"),
+        ("transfer.p.chance", "p against chance"),
+        ("drift.p.layer_norm", "p against neurons of the same layer, norm"),
+        ("overlap.p.shuffled_labels", "p against the same searches on shuffled labels"),
+        ("overlap.reads.base", "lower end of the base probe’s AUROC on its own model"),
+        ("function.selectivity.alpha_0", "hallucinated minus faithful, α = 0: end of the interval nearer to 0"),
+        ("function.selectivity.alpha_2.random", "hallucinated minus faithful, α = 2: p against random neurons"),
+        ("overlap.p_zero", "probability that chance shares none"),
+        ("tea.leaves", "tea.leaves"),
+        ("function.tea", "function.tea"),
+        ("", ""),
+    ],
+)
+def test_a_condition_is_named_in_words_and_one_that_is_not_known_by_its_code(code: str, words: str) -> None:
+    assert reason_words(code) == words
+
+
+def test_every_condition_that_claims_are_made_of_has_words() -> None:
+    """A code that is shown as it is would be one that was forgotten here."""
+    from analyses import claims
+    from analyses.transfer import DECIDING_KINDS
+
+    transfers, rungs = report_of().transfer, report_of().evidence.ladder
+    made = [
+        claims.transfer_claim(transfers, rungs, "supported", ""),
+        claims.beyond_confidence_claim(transfers, rungs),
+        claims.own_labels_claim(transfers, report_of().evidence.agreement),
+        claims.drift_claim(report_of().drift, report_of().evidence.drift, "", 1.0),
+        claims.overlap_claim(report_of().overlap, report_of().evidence.overlap, (report_of().identification,), ""),
+    ]
+    codes = [reason.code for claim in made for reason in claim.reasons]
+    assert len(codes) > len(DECIDING_KINDS)
+    assert [code for code in codes if reason_words(code) == code] == []
+
+
+def test_the_power_sentence_names_k_n_sd_and_what_could_not_be_found() -> None:
+    rows = [power("chance"), power("answer_length", smallest_detectable=None, k=12)]
+    assert power_sentence(rows) == (
+        "Smallest AUROC found with 80 % power (k = 9 to 12, n = 380): 0.57 against chance (SD 0.03), none against "
+        "answer length (SD 0.03)."
+    )
+    assert power_sentence([]) == ""
+    assert detectable(power("layer", "overlap", smallest_detectable=2.345)) == "2.3"
+    assert against_words("drift", "faithful/uniform") == "negative weights; any neurons"
+    assert against_words("overlap", "odd") == "odd"
+
+
+@pytest.mark.parametrize("command", ["compare", "", None, "compare --causal"])
+def test_a_real_run_is_not_called_a_control(command: str | None) -> None:
+    assert control_words({"command": command}) == ""
+    assert "permuted-labels" in control_words({"command": "compare --control permuted-labels"})
+
+
+def test_a_timeline_has_the_floor_first_and_says_why_numbers_are_missing(timeline: str) -> None:
+    found = results_of(timeline)
+    table = trace(found)
+    assert column(table, "checkpoint")[:2] == ["random initialisation", "org/model@step-0350"]
+    assert column(table, "why numbers are missing")[1] == "no faithful answers of its own"
+    assert column(table, "own answers")[1] == "–"
+    assert column(kept(found), "mean rank")[-1] == "–"
+    assert column(kept(found), "r, all")[-1] == "0.85"
+
+
+def test_a_code_from_outside_is_text_and_never_markup(stored: Any) -> None:
+    report = report_of()
+    odd = Reason("<b>x</b>", "<i>set</i>", 1.0, ">=", 0.5, True)
+    claims = (replace(report.evidence.claims[0], reasons=(odd,)),)
+    html = report_html(stored(replace(report, evidence=replace(report.evidence, claims=claims))))
+    assert "&lt;b&gt;x&lt;/b&gt;" in html
+    assert "<b>x</b>" not in html
+    assert "<i>set</i>" not in html

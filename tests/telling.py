@@ -1,0 +1,70 @@
+"""Answers whose label shows in the neurons, and where it is asked for in one other place."""
+
+from dataclasses import replace
+
+import numpy as np
+from planted import whole_rows
+
+from analyses.answers import Answers
+from provenance.features import Features
+from provenance.probe import Probe, alpha_max, fit_probe
+
+LAYERS, D_M = 4, 30
+PLANTED = [3, 40, 47]
+FILLER = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def make_answers(rows: int = 200, seed: int = 0, *, of: str = "", strength: float = 0.015) -> Answers:
+    """Answers whose label shows in the neurons, and in one other place named by `of`; two rows a question."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(rows) % 4 < 2
+    answer, other = (rng.gamma(4.0, 0.0025, (rows, LAYERS * D_M)).astype(np.float32) for _ in range(2))
+    answer[np.ix_(label, PLANTED)] += strength
+
+    def told(kind: str) -> np.ndarray:
+        return (label if of == kind else rng.random(rows) < 0.5) & (rng.random(rows) < 0.8)
+
+    def texts(kind: str) -> tuple[str, ...]:
+        return tuple(" ".join([*rng.choice(FILLER, 4), "Zyx" if word else "ten"]) for word in told(kind))
+
+    units = tuple(f"{seed}-{row // 2:03d}" for row in range(rows))
+    ids = tuple(f"{seed}-{row:03d}" for row in range(rows))
+    return Answers(
+        Features.of(answer, other, label, units, ids),
+        texts("question_text"),
+        texts("answer_text"),
+        1 + told("answer_length") + rng.integers(2, size=rows),
+        -rng.gamma(2.0, 0.5, rows) - 2.0 * told("answer_log_probability"),
+    )
+
+
+def read_length(rows: int = 400, seed: int = 0) -> Answers:
+    """Hallucinated answers are longer, and the neurons that told labels in `make_answers` only follow the length."""
+    answers = make_answers(rows, seed, of="answer_length", strength=0.0)
+    values = answers.features.answer.all()
+    values[:, PLANTED] += 0.006 * answers.tokens[:, None].astype(np.float32)
+    return replace(answers, features=with_values(answers.features, values))
+
+
+def with_values(features: Features, values: np.ndarray) -> Features:
+    """The same answers with other activations."""
+    return Features.of(values, features.other.all(), features.hallucinated, features.units, features.question_ids)
+
+
+def make_probe(train: Answers) -> Probe:
+    """The L1 probe, as identification fits it."""
+    rows, labels = whole_rows(train.features, "3-vs-1")
+    return fit_probe(rows, labels, C=3 * alpha_max(rows, labels), design="3-vs-1")
+
+
+def take(answers: Answers, rows: range | np.ndarray) -> Answers:
+    """The given rows, in the given order."""
+    picked = [int(row) for row in rows]
+    assert answers.log_probability is not None
+    return Answers(
+        answers.features.take(picked),
+        tuple(answers.questions[row] for row in picked),
+        tuple(answers.answers[row] for row in picked),
+        answers.tokens[picked],
+        answers.log_probability[picked],
+    )

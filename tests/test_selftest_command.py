@@ -1,0 +1,144 @@
+"""The self test says what had to come out and what did, and fails where they differ."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparison import invoke, parsed
+
+from analyses.calibration import CalibrationSettings, Rate, conditions, rate_of
+from provenance.cli import selftest
+from provenance.records import Verdict
+
+Verdicts = dict[str, Verdict]
+RIGHT: dict[tuple[str, str | None], Verdict] = {("inherited", None): "supported"}
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str | None], Verdict]:
+    """Transfer verdict of each case, in place of a comparison; not distinguishable where nothing is put in."""
+    verdicts = dict(RIGHT)
+    urls: set[str] = set()
+
+    def compared(job: Any, db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
+        assert quiet
+        assert out is None
+        urls.add(db)
+        transfer = verdicts.get((job.instruct.split("/")[1], job.control), "not distinguishable")
+        return {"verdict": {"transfer": transfer, "drift": "not distinguishable", "overlap": "no power"}, "run": 1}
+
+    monkeypatch.setattr(selftest, "run_comparison", compared)
+    return verdicts
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Puts a number of false alarms, of 200 draws, in place of the calibration."""
+
+    def put(alarms: int) -> None:
+        def calibrated(settings: CalibrationSettings, _progress: object) -> tuple[Rate, ...]:
+            n = settings.draws
+            return tuple(
+                rate_of(each, ["supported"] * hits + ["not distinguishable"] * (n - hits))
+                for each in conditions()
+                for hits in [alarms if each.is_null else n // 2]
+            )
+
+        monkeypatch.setattr("analyses.calibration.calibrate", calibrated)
+
+    put(3)
+    return put
+
+
+@pytest.mark.usefixtures("drawn")
+def test_all_cases_and_rates_are_in_the_json_and_the_exit_code_is_0(
+    said: dict[tuple[str, str | None], Verdict],
+) -> None:
+    """Both families, as they are and under each control, and every kind of draw with its exact interval."""
+    result = invoke("lab", "selftest", "--json", "-q")
+    assert result.exit_code == 0, result.output
+    summary = parsed(result.stdout)
+    assert summary["passed"] is True
+    assert (summary["draws"], summary["seed"], summary["database"]) == (200, 0, None)
+    found = {(case["family"], case["control"]): case for case in summary["cases"]}
+    controls = (None, "permuted-index", "permuted-labels", "unrelated")
+    assert set(found) == {(family, control) for family in ("inherited", "acquired") for control in controls}
+    assert found["inherited", None]["verdict"]["transfer"] == said["inherited", None]
+    assert found["acquired", None]["expected"] == {
+        "transfer": "not supported", "drift": "anything", "overlap": "anything"
+    }  # fmt: skip
+    assert all(case["as_expected"] for case in found.values())
+    assert len(summary["rates"]) == len(conditions())
+    rate = next(row for row in summary["rates"] if row["is_null"])["rate"]
+    assert (rate["estimate"], rate["n"]) == (0.015, 200)
+    assert (rate["low"], rate["high"]) == pytest.approx((0.003, 0.043), abs=5e-4)
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize(
+    ("case", "verdict"),
+    [
+        (("inherited", None), "not distinguishable"),
+        (("acquired", None), "supported"),
+        (("inherited", "permuted-index"), "supported"),
+        (("acquired", "unrelated"), "no power"),
+    ],
+)
+def test_a_wrong_verdict_ends_in_exit_code_1_with_the_table_all_the_same(
+    said: dict[tuple[str, str | None], Verdict], case: tuple[str, str | None], verdict: Verdict
+) -> None:
+    said[case] = verdict
+    result = invoke("lab", "selftest", "--json", "-q")
+    assert result.exit_code == 1
+    wrong = [row for row in json.loads(result.stdout)["cases"] if not row["as_expected"]]
+    assert [(row["family"], row["control"]) for row in wrong] == [case]
+
+
+@pytest.mark.usefixtures("said")
+def test_too_many_false_alarms_end_in_exit_code_1(drawn: Callable[[int], None]) -> None:
+    drawn(20)
+    result = invoke("lab", "selftest", "-q")
+    assert result.exit_code == 1
+    assert "20 of 200" in result.stdout
+    assert "NO" in result.stdout
+    assert "are not as expected" in result.stdout
+
+
+@pytest.mark.usefixtures("said")
+def test_tables_show_cases_hits_and_false_alarms(drawn: Callable[[int], None]) -> None:
+    drawn(0)
+    result = invoke("lab", "selftest", "-q", "--draws", "10", "--seed", "4")
+    assert result.exit_code == 0
+    for words in ("permuted-labels", "Hit rates", "False alarms", "answer length", "5 of 10", "seed 4"):
+        assert words in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With --out each of them has its own folder of figures; without --db nothing is left behind."""
+    asked: list[tuple[str, Path]] = []
+
+    def compared(job: Any, db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
+        asked.append((db, out))
+        verdict = RIGHT.get((job.instruct.split("/")[1], job.control), "not distinguishable")
+        return {"verdict": {"transfer": verdict, "drift": "no power", "overlap": "no power"}, "run": len(asked)}
+
+    monkeypatch.setattr(selftest, "run_comparison", compared)
+    url = f"sqlite:///{tmp_path / 'kept.db'}"
+    result = invoke("lab", "selftest", "--db", url, "--out", tmp_path / "figures", "--json", "-q")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["database"] == url
+    assert {db for db, _ in asked} == {url}
+    assert len({out for _, out in asked}) == len(asked) == 8
+    assert asked[0][1] == tmp_path / "figures" / "inherited-pair"
+    asked.clear()
+    invoke("lab", "selftest", "--out", tmp_path / "figures", "--json", "-q")
+    assert not Path(asked[0][0].removeprefix("sqlite:///")).parent.exists()
+
+
+@pytest.mark.parametrize("options", [("--draws", "0"), ("--draws", "many"), ("unwanted",)])
+def test_wrong_options_are_usage_errors(options: tuple[str, ...]) -> None:
+    assert invoke("lab", "selftest", *options).exit_code == 2
