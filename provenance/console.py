@@ -113,6 +113,9 @@ def _facts(summary: Mapping[str, Any]) -> Table:
     band = f"; same layers {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]" if null else ""
     table.add_row("stability rank", f"{_n(drift['mean_stability_rank'])}{band}", summary["verdict"]["drift"])
     table.add_row("", f"p (permutation) {_n(drift['p_permutation'])}, p (t-test) {_n(drift['p_t'])}", "")
+    if drift["k"]:
+        found = f"found from a mean rank of {_n(drift['smallest_detectable'])} (80 % power, k = {drift['k']})"
+        table.add_row("", f"{found}; SD of {drift['k']} ranks {_n(drift['uniform_sd'])}", "")
     words = f"{shared['shared']} of {shared['k_base']} (base) and {shared['k_instruct']} (instruct)"
     table.add_row("overlap", words, summary["verdict"]["overlap"])
     table.add_row("", f"Jaccard {_n(shared['jaccard'])}", "")

@@ -38,7 +38,8 @@ def print_evidence(summary: Mapping[str, Any], console: Console) -> None:
     rests_on = next((claim["dataset"] for claim in claims if claim["claim"] == "transfer"), "")
     row = next((row for row in summary["transfer"] if row["dataset"] == rests_on), None)
     if row is not None and row["ladder"]:
-        console.print(_ladder_table(row))
+        found = {p["test"]: p["smallest_detectable"] for p in summary["power"] if p["dataset"] == rests_on}
+        console.print(_ladder_table(row, found))
     if summary["two_by_two"]:
         console.print(_cells_table(summary["two_by_two"]))
     if summary["interventions"]:
@@ -46,8 +47,9 @@ def print_evidence(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _claims_table(claims: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("claim", "verdict", "met", title="Claims", title_justify="left")
-    table.add_column("not met, or not measured (–)", overflow="fold")
+    table = Table(title="Claims", title_justify="left")
+    for head in ("claim", "verdict", "met", "not met, or not measured (–)"):
+        table.add_column(head, overflow="fold")
     for claim in claims:
         reasons = claim["reasons"]
         met = sum(reason["holds"] is True for reason in reasons)
@@ -66,13 +68,19 @@ def _condition(reason: Mapping[str, Any]) -> str:
     return f"{reason['code']} {value}, needs {reason['relation']} {reason['bar']:g}"
 
 
-def _ladder_table(row: Mapping[str, Any]) -> Table:
+def _ladder_table(row: Mapping[str, Any], found: Mapping[str, float | None]) -> Table:
+    """The probe, then everything it is held against, and the AUROC that would be found with 80 % power."""
     title, ladder = f"What transfer has to beat on {row['dataset']}", row["ladder"]
-    table = Table("", "AUROC", "gain of the probe", "p", "p (Holm)", title=escape(title), title_justify="left")
-    table.caption = "p against neuron sets counts single sets; their AUROC and the gain over them are means"
-    table.add_row(
-        "the probe; its largest p", _interval(row["auroc"]), "", _p(row["p_value"]), _p(row["p_holm"]), end_section=True
+    heads = ("", "AUROC", "gain of the probe", "p", "p (Holm)", "found from")
+    table = Table(*heads, title=escape(title), title_justify="left")
+    table.caption = (
+        "p against neuron sets counts single sets, their AUROC and the gain over them are means; found from: the "
+        "smallest AUROC found with 80 % power (first row: against chance)"
     )
+    table.add_row(
+        "the probe; its largest p", _interval(row["auroc"]), "", _p(row["p_value"]), _p(row["p_holm"]),
+        _p(found.get("chance")), end_section=True,
+    )  # fmt: skip
     for kind, rung in ladder.items():
         table.add_row(
             baseline_words(kind),
@@ -80,6 +88,7 @@ def _ladder_table(row: Mapping[str, Any]) -> Table:
             _interval(rung["gain"]),
             _p(rung["p_value"]),
             _p(rung["p_holm"]),
+            _p(found.get(kind)),
         )
     return table
 
