@@ -176,8 +176,7 @@ def _searched(
         fit.gap, fit.violation, _curve(material, along, settings.seed), halves,
         neuron_aurocs(material.train.features),
     )  # fmt: skip
-    shuffled = shuffled_sets(rows, material.train.features, probe.C, likely, seed=_shuffle_seed(material, settings))
-    return Identified(result, probe, baselines, shuffled)
+    return Identified(result, probe, baselines, _shuffled(rows, material, probe.C, likely, settings))
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
@@ -205,9 +204,19 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
     return Identified(result, probe, baselines)
 
 
-def _shuffle_seed(material: Material, settings: ProbeSettings) -> list[int]:
-    """Of its own for each checkpoint: the same shuffle of nearly the same questions in both would be no two."""
-    return [settings.seed, int(material.stage == "base")]
+def _shuffled(
+    rows: ProbeRows, material: Material, C: float, likely: Int[np.ndarray, " likely"], settings: ProbeSettings
+) -> tuple[Int[np.ndarray, " _"], ...]:
+    """The same search on shuffled labels; none where one of these fits does not converge.
+
+    They are a null of the overlap alone, which then has no verdict for want of them; the probe itself stands.
+    """
+    # Of its own for each checkpoint: the same shuffle of nearly the same questions in both would be no two.
+    seed = [settings.seed, int(material.stage == "base")]
+    try:
+        return shuffled_sets(rows, material.train.features, C, likely, seed=seed)
+    except ConvergenceError:
+        return ()
 
 
 def _refuse_test_answers(material: Material) -> None:

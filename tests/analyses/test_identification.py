@@ -59,6 +59,24 @@ def test_planted_neurons_are_found_and_beat_random_ones(material: Material) -> N
     assert result.stability.half_samples == 2 * SETTINGS.pairs
 
 
+def test_shuffled_searches_are_a_checkpoints_own_and_their_failure_is_not_the_probes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two models of one family are shuffled differently; without the null of the overlap there still is a probe."""
+    instruct = identify(small(tmp_path), SETTINGS)
+    base = identify(replace(small(tmp_path), stage="base"), SETTINGS)
+    assert len(instruct.shuffled) == len(base.shuffled) > 0
+    assert [ids.tolist() for ids in instruct.shuffled] != [ids.tolist() for ids in base.shuffled]
+
+    def stuck(*_args: object, **_options: object) -> None:
+        raise ConvergenceError("a fit", found="rounding", remedy="none")
+
+    monkeypatch.setattr("analyses.identification.shuffled_sets", stuck)
+    found = identify(small(tmp_path), SETTINGS)
+    assert found.shuffled == ()
+    assert found.result.h_neurons.tolist() == instruct.result.h_neurons.tolist()
+
+
 def test_the_probe_is_the_optimum_on_training_and_validation_rows_at_the_chosen_c(material: Material) -> None:
     """The path is fitted on training rows alone, the probe on both, and both are what one fit by itself gives."""
     result = identify(material, SETTINGS).result
