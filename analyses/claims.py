@@ -5,7 +5,7 @@ form, so that a reader, or a program, sees which of them held and which decided.
 measured is neither met nor failed, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from analyses.drift import SIGNIFICANCE
@@ -38,7 +38,13 @@ def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 
 
-def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], verdict: Verdict, problem: str) -> Claim:
+def transfer_claim(
+    transfers: Sequence[TransferResult],
+    rungs: Sequence[Rung],
+    verdict: Verdict,
+    problem: str,
+    questions: Mapping[str, float],
+) -> Claim:
     """Readable in the base: the probe beats chance, neuron sets, length and texts on the base's own answers.
 
     Args:
@@ -46,6 +52,7 @@ def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], v
         rungs: What each was held against.
         verdict: Over the question sets.
         problem: Why neurons of the two cannot be put side by side; or empty.
+        questions: By question set, how many have an answer of the rarer label.
     """
     result = decisive(transfers)
     if result is None:
@@ -56,7 +63,7 @@ def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], v
         corresponding(problem),
         condition(
             "transfer.questions_per_class",
-            float(min(result.n_faithful, result.n_hallucinated)),
+            questions.get(name),
             ">=",
             float(MIN_PER_CLASS),
             name,

@@ -45,7 +45,7 @@ from analyses.overlap_nulls import overlap_nulls
 from analyses.power import drift_power, overlap_power, transfer_power
 from analyses.results import ActivityTable, Alignment, DriftResult, OverlapResult, TransferResult
 from analyses.scales import scales, sign_agreement
-from analyses.transfer import CHANCE, decided, transfer, without_power
+from analyses.transfer import CHANCE, decided, questions_per_class, transfer, without_power
 from analyses.verdicts import function_words
 from provenance.architectures import Layout
 from provenance.records import Stage, Verdict
@@ -214,6 +214,10 @@ def evidence_of(
     (drift, tests), (shared, nulls) = drifted, overlapping
     scaled, signs = magnitudes(shown.found, shown.gathered, layout.layers, layout.d_m, seed)
     agreement = labels_of_both(instruct, shown.gathered, seed)
+    questions = {
+        name: float(min(questions_per_class(features).values()))
+        for name, features in shown.gathered.features("base").items()
+    }
     k = 0 if instruct.probe is None else int(instruct.probe.nonzero.size)
     return Evidence(
         ladder=rungs,
@@ -229,7 +233,7 @@ def evidence_of(
         ),
         causal=shown.effects,
         claims=(
-            transfer_claim(results, rungs, verdict, problem),
+            transfer_claim(results, rungs, verdict, problem, questions),
             beyond_confidence_claim(results, rungs),
             own_labels_claim(results, agreement),
             drift_claim(drift, tests, problem, recognised),

@@ -23,7 +23,7 @@ from analyses.results import NullDistribution, TransferResult
 from provenance.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
 from provenance.probe import Probe
-from provenance.records import Verdict
+from provenance.records import Label, Verdict
 from provenance.resampling import (
     estimate_of,
     p_not_above,
@@ -233,6 +233,15 @@ def without_power(dataset: str, base: Features, reason: str, *, auroc: Estimate 
     )
 
 
+def questions_per_class(answers: Features) -> dict[Label, int]:
+    """Questions with an answer of each label; they count, not rows, since rows of one question are not independent."""
+    said = list(zip(answers.units, answers.hallucinated.tolist(), strict=True))
+    return {
+        "faithful": len({unit for unit, hallucinated in said if not hallucinated}),
+        "hallucinated": len({unit for unit, hallucinated in said if hallucinated}),
+    }
+
+
 def obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
     """Why nothing could be concluded, whatever the scores; empty when there is no such reason.
 
@@ -240,11 +249,7 @@ def obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
         scores: The instruct probe's decision values.
         base: The answers that they are of.
     """
-    # Questions count, not rows: rows of one question are not independent.
-    questions = {
-        label: len({unit for unit, y in zip(base.units, base.hallucinated, strict=True) if y == wanted})
-        for label, wanted in (("faithful", False), ("hallucinated", True))
-    }
+    questions = questions_per_class(base)
     if min(questions.values()) < MIN_PER_CLASS:
         counts = " and ".join(f"{n} with {label}" for label, n in questions.items())
         return f"{counts} answers of the base model; at least {MIN_PER_CLASS} questions of each are needed"

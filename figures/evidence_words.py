@@ -50,7 +50,7 @@ OUTCOMES: Mapping[str, str] = {
 }
 CONDITIONS: Mapping[str, str] = {
     "pair.neurons_correspond": "neurons of the pair correspond (1 = yes)",
-    "transfer.questions_per_class": "answers of the rarer class",
+    "transfer.questions_per_class": "questions of the rarer class",
     "transfer.p_holm": "largest p, after Holm’s correction",
     "beyond_confidence.others_auroc": "AUROC of length, texts and log-probability together",
     "beyond_confidence.gain": "AUROC gained over length, texts and log-probability together",

@@ -63,10 +63,16 @@ def test_the_transfer_claim_lists_every_condition_of_its_question_set_and_no_oth
     rungs = [*rungs_of("two", **dict.fromkeys(DECIDING_KINDS, 0.2)), *rungs_of("one", random=0.9)]
     rungs = [replace(rung, p_value=0.01) if rung.kind == "random" and rung.dataset == "two" else rung for rung in rungs]
     claim = transfer_claim(
-        [scored("one", "no power", None), scored("two", "not distinguishable", 0.2)], rungs, "not distinguishable", ""
+        [scored("one", "no power", None), scored("two", "not distinguishable", 0.2)],
+        rungs,
+        "not distinguishable",
+        "",
+        {"one": 20.0, "two": 9.0},
     )
     reasons = by_code(claim.reasons)
     assert claim.dataset == "two"
+    assert reasons["transfer.questions_per_class"].value == 9.0
+    assert reasons["transfer.questions_per_class"].holds is False  # questions, however many answers there are
     assert reasons["pair.neurons_correspond"].holds
     assert reasons["transfer.p.random"].holds
     assert not reasons["transfer.p.question_text"].holds
@@ -78,7 +84,7 @@ def test_the_transfer_claim_lists_every_condition_of_its_question_set_and_no_oth
 
 
 def test_a_pair_that_does_not_fit_is_the_first_reason() -> None:
-    claim = transfer_claim([scored("one", "no power", None)], [], "no power", "they are strangers")
+    claim = transfer_claim([scored("one", "no power", None)], [], "no power", "they are strangers", {})
     assert claim.reasons[0].code == "pair.neurons_correspond"
     assert claim.reasons[0].holds is False
     assert by_code(claim.reasons)["transfer.p.random"].holds is None
@@ -190,6 +196,6 @@ def test_the_overlap_claim_lists_its_nulls_and_whether_both_probes_read() -> Non
 
 def test_every_verdict_of_every_claim_has_words() -> None:
     for verdict in get_args(Verdict):
-        assert transfer_claim([scored("one", verdict)], [], verdict, "").words
+        assert transfer_claim([scored("one", verdict)], [], verdict, "", {"one": 20.0, "two": 9.0}).words
         assert own_labels_claim([scored("one", verdict)], []).words
         assert beyond_confidence_claim([scored("one", verdict)], []).words

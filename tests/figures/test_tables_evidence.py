@@ -177,7 +177,7 @@ def test_every_condition_that_claims_are_made_of_has_words() -> None:
 
     transfers, rungs = report_of().transfer, report_of().evidence.ladder
     made = [
-        claims.transfer_claim(transfers, rungs, "supported", ""),
+        claims.transfer_claim(transfers, rungs, "supported", "", {}),
         claims.beyond_confidence_claim(transfers, rungs),
         claims.own_labels_claim(transfers, report_of().evidence.agreement),
         claims.drift_claim(report_of().drift, report_of().evidence.drift, "", 1.0),
