@@ -14,7 +14,7 @@ from analyses.controls import CONTROL_KINDS, ControlKind
 from analyses.evidence_results import Cell, LabelAgreement
 from analyses.forced import FORCED_CELLS, CellName, Forced
 from analyses.refit import ControlProbe, control_scores
-from analyses.transfer import MIN_PER_CLASS
+from analyses.transfer import MIN_PER_CLASS, questions_per_class
 from provenance.features import Features
 from provenance.intervals import Estimate, aurocs
 from provenance.probe import Probe
@@ -104,10 +104,7 @@ def scored(values: Float[np.ndarray, " rows"], rows: Features, seed: int) -> tup
 
 def missing_class(rows: Features, needed: int = 1) -> str:
     """Why answers cannot be told apart by label; empty where there are at least `needed` questions of each."""
-    counts = {
-        label: len({unit for unit, y in zip(rows.units, rows.hallucinated, strict=True) if y == wanted})
-        for label, wanted in (("faithful", False), ("hallucinated", True))
-    }
+    counts = questions_per_class(rows)
     if min(counts.values()) >= needed:
         return ""
     found = " and ".join(f"{n} with {label}" for label, n in counts.items())

@@ -26,6 +26,7 @@ from provenance.records import Verdict
 PERMUTATIONS = 10_000  # standard error of a p near 0.05 is then 0.002
 SIGNIFICANCE = 0.05
 POWER = 0.80
+DETECTABLE_SDS = float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER))  # that lie between a null and what it detects
 
 
 def rounding_floor(*dtypes: torch.dtype) -> float:
@@ -260,7 +261,7 @@ def detectable_mean(
         A mean rank; None where the most stable neurons of the strata do not reach it, or not even p < 0.05.
     """
     mean, sd = matched_moments(ranks, pools)
-    best, detectable = highest_mean(ranks, pools), mean + float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER)) * sd
+    best, detectable = highest_mean(ranks, pools), mean + DETECTABLE_SDS * sd
     return detectable if detectable <= best and permutation_p(draws, best) < SIGNIFICANCE else None
 
 

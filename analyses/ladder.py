@@ -31,7 +31,8 @@ from provenance.resampling import (
 )
 
 ALL_TOGETHER = "all_together"
-RUNG_KINDS = (*BASELINE_KINDS, LENGTHS_AND_TEXTS, ALL_TOGETHER)
+NESTED_KINDS = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
+RUNG_KINDS = (*BASELINE_KINDS, *NESTED_KINDS)
 TEXT_KINDS = ("question_text", "answer_text")
 
 
@@ -88,7 +89,7 @@ def _rungs(fitted: FittedBaselines, name: str, answers: Answers, resamples: int,
         else:
             areas = resampled_column_aurocs(said.ranking, positive, weights)
             rungs.append(_rung(name, kind, own, areas, positive.size))
-    for kind in (LENGTHS_AND_TEXTS, ALL_TOGETHER):
+    for kind in NESTED_KINDS:
         nested = _nested(fitted, answers, seed, confidence=kind == ALL_TOGETHER)
         if nested is None:
             rungs.append(_unknown(name, kind))

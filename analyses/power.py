@@ -11,15 +11,12 @@ for one test by itself, in the normal approximation. Correction for several ques
 from collections.abc import Iterator, Sequence
 from math import sqrt
 
-from scipy.stats import norm
-
-from analyses.drift import POWER, SIGNIFICANCE
+from analyses.drift import DETECTABLE_SDS
 from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
+from analyses.ladder import NESTED_KINDS
 from analyses.results import TransferResult
-from analyses.transfer import CHANCE, LENGTHS_AND_TEXTS
+from analyses.transfer import CHANCE
 
-NESTED_KINDS = (LENGTHS_AND_TEXTS, "all_together")
-DETECTABLE_SDS = float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER))
 AREA, RANK, SHARED = "AUROC", "mean stability rank", "shared neurons"
 
 

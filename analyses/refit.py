@@ -6,8 +6,9 @@ choosing, so controls get a next-to-free logistic regression, by Newton's method
 standardised columns: the same ranking of answers as liblinear's at a large C, ten times faster.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -18,6 +19,8 @@ from provenance.errors import FitError
 from provenance.features import Features
 from provenance.neuron_rows import NeuronRows, picked
 from provenance.probe import Probe, training_rows
+
+T = TypeVar("T")
 
 # In units of standardised columns the penalty |theta|^2 / (2 C) is one row's worth of evidence against
 # hundreds; it only keeps separable and repeated columns from having no finite solution.
@@ -46,19 +49,28 @@ def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design:
     """
     # Products this small only wait for one another on several threads, twenty times longer on a busy machine.
     with threadpool_limits(limits=1, user_api="blas"):
+        most = BATCH_BYTES // max(1, 4 * 2 * len(train))
         return tuple(
-            control for batch in _batches(sets, 2 * len(train)) for control in _fitted_together(train, batch, design)
+            control for batch in batches(sets, np.size, most) for control in _fitted_together(train, batch, design)
         )
 
 
-def _batches(sets: Iterable[Int[np.ndarray, " _"]], rows: int) -> Iterator[list[Int[np.ndarray, " _"]]]:
-    """Sets that are read together: as many as their columns have room for."""
-    batch: list[Int[np.ndarray, " _"]] = []
-    for columns in sets:
-        if batch and 4 * rows * sum(each.size for each in (*batch, columns)) > BATCH_BYTES:
+def batches(sets: Iterable[T], columns: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Sets of neurons that are read together: as many as there is room for, at least one.
+
+    Args:
+        sets: In any form.
+        columns: Neurons of one.
+        most: Neurons that there is room for.
+    """
+    batch: list[T] = []
+    held = 0
+    for each in sets:
+        if batch and held + columns(each) > most:
             yield batch
-            batch = []
-        batch.append(np.asarray(columns))
+            batch, held = [], 0
+        batch.append(each)
+        held += columns(each)
     if batch:
         yield batch
 

@@ -8,7 +8,7 @@ Choices: moments and quantiles are those of the answers that each model was trai
 neuron that does not vary there has no scale: it is put where the instruct model's mean, or median, is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -20,7 +20,7 @@ from analyses.activity import neuron_aurocs
 from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from analyses.controls import ControlKind
 from analyses.evidence_results import ScaleControl, ScaleKind, SignAgreement
-from analyses.refit import ControlProbe, fit_controls
+from analyses.refit import ControlProbe, batches, fit_controls
 from provenance.features import Features
 from provenance.intervals import Estimate, aurocs
 from provenance.neuron_rows import NeuronRows
@@ -217,22 +217,12 @@ def moved_scores(
         A column for each set; every neuron is moved once for all sets that are read together.
     """
     scores: list[Float[np.ndarray, " rows"]] = []
-    for batch in _batches(sets, 8 * (len(rows) + len(base) + len(instruct))):
+    most = BLOCK_BYTES // max(1, 8 * (len(rows) + len(base) + len(instruct)))
+    for batch in batches(sets, lambda each: each.columns.size, most):
         union = np.unique(np.concatenate([each.columns for each in batch]))
         values = move(*(part.columns(union).astype(np.float64) for part in (rows, base, instruct)))
         scores += [each.probe.scores(values[:, np.searchsorted(union, each.columns)]) for each in batch]
     return np.stack(scores, axis=1)
-
-
-def _batches(sets: Sequence[ControlProbe], column_bytes: int) -> Iterator[list[ControlProbe]]:
-    """Sets that are moved together: as many as their columns have room for."""
-    batch: list[ControlProbe] = []
-    for each in sets:
-        if batch and column_bytes * sum(one.columns.size for one in (*batch, each)) > BLOCK_BYTES:
-            yield batch
-            batch = []
-        batch.append(each)
-    yield batch
 
 
 def sign_agreement(

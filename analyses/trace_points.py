@@ -10,16 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.controls import ControlKind, null_distribution
+from analyses.cells import control_bars
+from analyses.controls import ControlKind
 from analyses.drift import summarise_drift
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity
-from analyses.refit import ControlProbe, control_scores
+from analyses.refit import ControlProbe
 from analyses.results import NeuronDrift
-from analyses.transfer import MIN_PER_CLASS
+from analyses.transfer import MIN_PER_CLASS, questions_per_class
 from provenance.architectures import Layout
 from provenance.features import Features
-from provenance.intervals import Estimate, aurocs
+from provenance.intervals import Estimate
 from provenance.probe import Probe
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 
@@ -108,23 +109,14 @@ def score(
     weights = resampled_weights(features.units, seed=seed)
     samples = resampled_aurocs(probe.scores(features.answer)[:, None], positive, weights)
     estimate = estimate_of(samples, positive.size)
-    bars = {
-        kind: null_distribution(kind, aurocs(control_scores(probes, features.answer), positive), estimate.estimate).p95
-        for kind, probes in controls.items()
-        if probes
-    }
+    bars = control_bars(controls, features)
     hallucinated = int(positive.sum())
-    return Scored(
-        estimate, bars.get("random"), bars.get("layer_matched"), positive.size - hallucinated, hallucinated, note
-    )
+    return Scored(estimate, bars["random"], bars["layer_matched"], positive.size - hallucinated, hallucinated, note)
 
 
 def _too_few(features: Features) -> str:
     """Why an AUROC would mean nothing here; empty when it means something."""
-    units = {
-        label: len({unit for unit, y in zip(features.units, features.hallucinated, strict=True) if y == wanted})
-        for label, wanted in (("faithful", False), ("hallucinated", True))
-    }
+    units = questions_per_class(features)
     if min(units.values()) >= MIN_PER_CLASS:
         return ""
     counts = " and ".join(f"{n} with {label}" for label, n in units.items())
