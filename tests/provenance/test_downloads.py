@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_server import Fault, Hub, Repo, hub_and_client
 from huggingface_hub.utils import enable_progress_bars
@@ -26,15 +26,16 @@ from provenance.patience import stoppable_pool
 HEAD_BYTES = 200
 
 
-def weights(stated: int = 200_000 - HEAD_BYTES) -> bytes:
-    """A weight file of 200,000 random bytes, of which the header says as much as it is told to."""
+def weights(seed: int, stated: int = 200_000 - HEAD_BYTES) -> bytes:
+    """A weight file of 200,000 bytes, the same for the same seed, of which the header says what it is told to."""
     entry = {"w": {"dtype": "U8", "shape": [stated], "data_offsets": [0, stated]}}
     head = json.dumps(entry).encode().ljust(HEAD_BYTES - 8)
-    return len(head).to_bytes(8, "little") + head + os.urandom(200_000 - HEAD_BYTES)
+    return len(head).to_bytes(8, "little") + head + np.random.default_rng(seed).bytes(200_000 - HEAD_BYTES)
 
 
-LARGE = weights()
-FILES = {"a.safetensors": LARGE, "b.safetensors": weights(), "config.json": b"{}", "notes.txt": b"n" * 500}
+LARGE = weights(1)
+ALTERED = LARGE[:300] + bytes([LARGE[300] ^ 1]) + LARGE[301:]
+FILES = {"a.safetensors": LARGE, "b.safetensors": weights(2), "config.json": b"{}", "notes.txt": b"n" * 500}
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
 
 
@@ -178,7 +179,7 @@ def test_content_that_changes_after_it_was_checked_is_not_accepted(
     complete = downloads.snapshot_download
 
     def changed(*arguments: object, **options: object) -> object:
-        alter(hub, "a.safetensors", LARGE[:300] + b"?" + LARGE[301:])
+        alter(hub, "a.safetensors", ALTERED)
         return complete(*arguments, **options)  # type: ignore[arg-type, call-overload]
 
     monkeypatch.setattr(downloads, "snapshot_download", changed)
@@ -195,7 +196,7 @@ def test_altered_content_never_gets_its_name(hub: Hub, where: str) -> None:
     if where == "on the way":  # under the digest that the hub said
         digest = listing.files["a.safetensors"].etag
         hub.faults["HEAD a.safetensors"] = [Fault(headers={"X-Linked-ETag": f'"{digest}"'})]
-        alter(hub, "a.safetensors", LARGE[:300] + b"?" + LARGE[301:])
+        alter(hub, "a.safetensors", ALTERED)
     else:
         partial_of("a.safetensors").parent.mkdir(parents=True)
         partial_of("a.safetensors").write_bytes(b"?" + LARGE[1:50_000])
@@ -320,9 +321,9 @@ def test_a_header_that_lies_is_the_publishers_doing_or_the_disks(hub: Hub, alter
     """Right digest, wrong header: nothing to fetch again. Altered in the cache: removed, and fetched again."""
     if altered:
         blob = (download(listed(), ["a.safetensors"]) / "a.safetensors").resolve()
-        blob.write_bytes(weights(stated=17))
+        blob.write_bytes(weights(3, stated=17))
     else:
-        hub.repos["org/some"] = Repo({**FILES, "a.safetensors": weights(stated=17)})
+        hub.repos["org/some"] = Repo({**FILES, "a.safetensors": weights(3, stated=17)})
     with pytest.raises(CheckpointError) as caught:
         download(listed(), ["a.safetensors"])
     assert ("tell its publisher" in caught.value.remedy) != altered
