@@ -1,14 +1,15 @@
 """A probe from neurons that somebody else found.
 
 The one idea: where a file has weights they are used as they are, and only what it lacks is fitted on this
-checkpoint's training rows: the intercept, or, for bare positions, a next-to-free probe on just these neurons.
+checkpoint's training rows: the intercept, or, for bare positions, a probe on just these neurons,
+penalised as control sets are.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 
-from analyses.refit import fit_weakly
+from analyses.refit import fit_controls
 from provenance.features import Features
 from provenance.l1_objective import residuals
 from provenance.neuron_files import NeuronSet
@@ -28,12 +29,12 @@ def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) ->
 
     Returns:
         Weights of the file and its intercept, or the one of the smallest loss given these weights; without weights
-        in the file those of `fit_weakly`. C is NaN: there was no search.
+        in the file those of `analyses.refit.fit_controls`. C is NaN: nothing was searched for.
     """
     rows, labels = training_rows(train, design, given.ids)
     if given.weights is None:
-        fitted = fit_weakly(rows, labels, design=design)
-        values, intercept = fitted.weights, fitted.intercept
+        [fitted] = fit_controls(train, [given.ids], design)
+        values, intercept = fitted.probe.weights, fitted.probe.intercept
     else:
         values = given.weights
         scores = rows.astype(np.float64) @ values

@@ -66,7 +66,7 @@ def refit_controls(
         seed: Of the sets.
 
     Returns:
-        By kind. The fits are weakly regularised, so that shrinkage cannot weaken a null. Sets leave the
+        By kind. Their penalty is chosen so that it cannot weaken a null (`analyses.refit`). Sets leave the
         probe's own neurons out, unless they fill more than half of a layer: in a small model chance would
         otherwise put some of them into every tenth set, and the null would measure the probe itself.
         Empty for a probe without a weight on a mapped neuron, which `transfer` does not test.

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from analyses.cross_fit import FOLDS, folds, without_and_with
+from analyses.cross_fit import without_and_with
 from analyses.plain_classifiers import fit_columns
+from analyses.question_folds import FOLDS, folds
 from analyses.refit import WEAK_C
 from provenance.errors import FitError
 from provenance.intervals import auroc

@@ -6,7 +6,7 @@ from planted import D_M, LAYERS, PLANTED, planted
 from scipy.optimize import minimize_scalar
 
 from analyses.given import best_intercept, given_probe
-from analyses.refit import fit_weakly
+from analyses.refit import fit_given
 from provenance.neuron_files import NeuronSet
 from provenance.probe import training_rows
 
@@ -69,7 +69,7 @@ def test_extreme_scores_have_an_intercept(scores: list[float], labels: list[bool
 def test_bare_positions_get_the_probe_that_controls_get() -> None:
     """The same next-to-free fit on these columns, so that no control is fitted better or worse."""
     probe = given_probe(listed(None, None), TRAIN, "3-vs-1", LAYERS * D_M)
-    slow = fit_weakly(*training_rows(TRAIN, "3-vs-1", IDS), design="3-vs-1")
+    slow = fit_given(*training_rows(TRAIN, "3-vs-1", IDS), design="3-vs-1")
     np.testing.assert_array_equal(probe.weights[IDS], slow.weights)
     assert probe.intercept == slow.intercept
     assert set(np.flatnonzero(probe.weights)) <= set(IDS)

@@ -12,7 +12,7 @@ from analyses import scales as module
 from analyses.cells import NO_PROBE, SAME_SCORE
 from analyses.controls import ControlKind, neuron_sets
 from analyses.evidence_results import ScaleControl, ScaleKind
-from analyses.refit import ControlProbe, control_scores, fit_controls, fit_weakly
+from analyses.refit import ControlProbe, control_scores, fit_controls, fit_given
 from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
 from analyses.transfer import refit_controls
 from provenance.features import Features
@@ -178,7 +178,7 @@ def test_refitted_neurons_are_those_of_the_probe_on_the_bases_rows(features: Mak
     world = World(features)
     test = world.base_tests["trivia"]
     rows, labels = training_rows(world.base_train, "3-vs-1", np.array(PLANTED))
-    fitted = fit_weakly(rows, labels, design="3-vs-1")
+    fitted = fit_given(rows, labels, design="3-vs-1")
     row = world.rows()["trivia", "refit"]
     assert area(row) == pytest.approx(auroc(fitted.scores(test.answer.columns(np.array(PLANTED))), test.hallucinated))
     sets = fit_controls(world.base_train, [c.columns for c in world.controls["random"]], "3-vs-1")
@@ -240,7 +240,7 @@ def test_a_probe_that_was_fitted_reads_the_base_at_its_own_scale(features: Make)
     """As found and not as planted: weights of different sizes, the third of them negative."""
     world = World(features)
     X, y = whole_rows(world.train, "1-vs-1")
-    fitted = fit_weakly(X[:, PLANTED], y, design="1-vs-1")
+    fitted = fit_given(X[:, PLANTED], y, design="1-vs-1")
     weights = np.zeros(NEURONS)
     weights[PLANTED] = fitted.weights
     rows = world.rows(probe=Probe(weights, fitted.intercept, 1.0, "1-vs-1", False))

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from analyses.curves import curve
 from analyses.evidence_results import Rung
-from analyses.refit import fit_weakly
+from analyses.refit import fit_given
 from analyses.results import TransferResult
 from analyses.transfer import DECIDING_KINDS, decided, overall_transfer, refit_controls, transfer, without_power
 from provenance.features import Features
@@ -167,7 +167,7 @@ def test_controls_are_refitted_on_the_instruct_rows_of_other_neurons(probe: Prob
         assert control.columns.size == len(PLANTED)
         assert not np.isin(control.columns, PLANTED).any()
         X, y = training_rows(train, "3-vs-1", control.columns)
-        again = fit_weakly(X, y, design="3-vs-1")
+        again = fit_given(X, y, design="3-vs-1")
         np.testing.assert_array_equal(control.probe.weights, again.weights)
     matched = controls["layer_matched"][0].columns // D_M
     assert np.bincount(matched, minlength=LAYERS).tolist() == [1, 2, 1, 1]
