@@ -107,7 +107,7 @@ def forced_features(
     workspace: Workspace,
     progress: Callable[[int, int], None],
     capture_dtype: CaptureDtype = "float32",
-) -> tuple[Features, int]:
+) -> tuple[Features, tuple[Response, ...]]:
     """Capture any model while it reads any responses in any prompt; what is captured already is not read again.
 
     Args:
@@ -125,7 +125,7 @@ def forced_features(
 
     Returns:
         Mean CETT of the reader's neurons in the reader's own order, a row for each answer that could be placed, in
-        the order of the responses, and the number of those that could not.
+        the order of the responses; and these answers as the reader was given them.
 
     Raises:
         InputError: A response to a question that was not given; or the prompt format wants a chat template and the
@@ -141,14 +141,14 @@ def forced_features(
             remedy="give the questions that these responses answer",
         )
     placed = [forced(tokenizer, reading, texts[response.question_id], response) for response in responses]
-    kept = [response for response in placed if response is not None]
+    kept = tuple(response for response in placed if response is not None)
     # Answers of one length share a batch, so that next to nothing of it is padding.
     order = np.argsort([len(each.prompt_ids) + len(each.response_ids) for each in kept], kind="stable")
     features = collect_features(
         load, [kept[row] for row in order], workspace.captures, task.key, CAPTURE_BATCH, workspace.capture_log(task),
         progress, capture_dtype,
     )  # fmt: skip
-    return features.take(np.argsort(order)), len(placed) - len(kept)
+    return features.take(np.argsort(order)), kept
 
 
 def gather_forced(asking: Asking, gathered: Gathered, alignment: Alignment) -> Forced:
@@ -176,10 +176,10 @@ def gather_forced(asking: Asking, gathered: Gathered, alignment: Alignment) -> F
     for name in FORCED_CELLS:
         reader, speaker, place = name
         read = partial(_read, asking, reader, speaker, tokenizers[reader], readings[place], used[speaker])
-        features, dropped = asking.clock.timed(f"forced {reader}", read)
+        features, kept = asking.clock.timed(f"forced {reader}", read)
         if reader == "base" and not alignment.is_identity:
             features = features.mapped(alignment.base_ids)
-        cells[name] = ForcedAnswers(features, dropped)
+        cells[name] = ForcedAnswers(features, len(used[speaker]) - len(kept))
     return Forced(asking.pools[TEST_POOL].questions.name, cells)
 
 
@@ -190,7 +190,7 @@ def _read(
     tokenizer: PreTrainedTokenizerBase,
     reading: Reading,
     responses: Sequence[Response],
-) -> tuple[Features, int]:
+) -> tuple[Features, tuple[Response, ...]]:
     """One model reads the answers of one model in one prompt."""
     pool = asking.pools[TEST_POOL]
     asked = make_task(speaker, asking.speaker(speaker), pool, asking.settings[speaker])

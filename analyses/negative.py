@@ -36,7 +36,7 @@ from analyses.opening import open_each
 from analyses.results import Alignment, LineageResult
 from analyses.shuffled import shuffled_labels
 from analyses.sides import Models, Side
-from provenance.forcing import Reading, forced, usual_lead
+from provenance.forcing import Reading, usual_lead
 from provenance.models import load_tokenizer
 from provenance.random_model import random_checkpoint
 from provenance.records import Response, Stage
@@ -220,14 +220,11 @@ def _read_pool(
         asking.clock.progress.step(f"another model reads {pool.questions.name} {pool.split}", done, total, "")
 
     task = forced_task(make_task("base", base, pool, settings), other.checkpoint, reading, settings)
-    features, _ = forced_features(
+    features, responses = forced_features(
         partial(models.get, "base"), tokenizer, reading, used, pool.questions.questions, task, asking.workspace,
         captured, settings.capture_dtype,
     )  # fmt: skip
-    texts = {question.id: question.text for question in pool.questions.questions}
-    placed = [forced(tokenizer, reading, texts[response.question_id], response) for response in used]
     kept = np.array([rows[question_id] for question_id in features.question_ids], dtype=np.int64)
-    responses = tuple(response for response in placed if response is not None)
     splits = tuple(found.splits[row] for row in kept)
     return replace(found, responses=_with_dropped(found, responses), features=features, splits=splits), replace(
         _rows_of(answers, kept), features=features

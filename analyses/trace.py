@@ -212,10 +212,11 @@ class Tracing:
         def captured(done: int, total: int) -> None:
             self.clock.progress.step(f"{stop.ref} reads", done, total, "")
 
-        features, dropped = forced_features(
+        features, read = forced_features(
             load, load_tokenizer(stop.side.tokenizer_folder), reading, self.ruler.said,
             self.pool.questions.questions, task, self.workspace, captured, how.capture_dtype,
         )  # fmt: skip
+        dropped = len(self.ruler.said) - len(read)
         note = f"{dropped} of {len(self.ruler.said)} answers could not be placed in its prompt" if dropped else ""
         return self._scored(features, note)
 

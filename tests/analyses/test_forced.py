@@ -107,19 +107,20 @@ def asked_of(loaded: LoadedModel, count: int) -> tuple[list[Response], list[Ques
     return [make_response(loaded, question.text, f" Paris is {i}") for i, question in enumerate(questions)], questions
 
 
-def test_answers_that_cannot_be_placed_are_counted(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+def test_answers_that_cannot_be_placed_are_left_out(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
     responses, questions = asked_of(loaded_llama, 4)
     responses[1] = replace(responses[1], text=" ...")
     capture = partial(
         forced_features, lambda: loaded_llama, loaded_llama.tokenizer, READING, questions=questions, task=task,
         progress=lambda *_: None,
     )  # fmt: skip
-    features, dropped = capture(responses=responses, workspace=MemoryWorkspace(tmp_path))
-    assert (dropped, features.question_ids) == (1, ("Question 0?", "Question 2?", "Question 3?"))
-    features, dropped = capture(responses=[responses[1]], workspace=MemoryWorkspace(tmp_path / "none"))
-    assert (dropped, len(features)) == (1, 0)
-    features, dropped = capture(responses=[], workspace=MemoryWorkspace(tmp_path / "empty"))
-    assert (dropped, len(features)) == (0, 0)
+    features, placed = capture(responses=responses, workspace=MemoryWorkspace(tmp_path))
+    assert features.question_ids == ("Question 0?", "Question 2?", "Question 3?")
+    assert tuple(response.question_id for response in placed) == features.question_ids
+    features, placed = capture(responses=[responses[1]], workspace=MemoryWorkspace(tmp_path / "none"))
+    assert (placed, len(features)) == ((), 0)
+    features, placed = capture(responses=[], workspace=MemoryWorkspace(tmp_path / "empty"))
+    assert (placed, len(features)) == ((), 0)
 
 
 def test_rows_stand_in_the_order_of_the_responses(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
