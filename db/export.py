@@ -10,11 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from db.queries import QueryResult
 from provenance.errors import InputError
+
+UNLIMITED = 1_000_000  # characters in a line
 
 
 def as_table(result: QueryResult, title: str = "") -> Table:
@@ -25,6 +28,32 @@ def as_table(result: QueryResult, title: str = "") -> Table:
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in result.rows:
         table.add_row(*(Text(shown(value)) for value in row))
+    return table
+
+
+def fitted(result: QueryResult, width: int) -> RenderableType:
+    """A table where one fits a terminal without breaking words; else rows one by one, a line for each column.
+
+    Args:
+        result: Of a query.
+        width: Of the terminal, in characters.
+    """
+    table = as_table(result)
+    if not result.rows or Console(width=UNLIMITED).measure(table).minimum <= width:
+        return table
+    return Group(*(_record(result, number) for number in range(len(result.rows))))
+
+
+def _record(result: QueryResult, number: int) -> Table:
+    """One row, columns below one another."""
+    place = f"row {number + 1} of {len(result.rows)}"
+    table = Table(
+        title=Text(place, "bold"), title_justify="left", show_header=False, box=None, pad_edge=False, padding=(0, 2)
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for column, value in zip(result.columns, result.rows[number], strict=True):
+        table.add_row(Text(column), Text(shown(value)))
     return table
 
 

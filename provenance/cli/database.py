@@ -17,11 +17,12 @@ def query(
     db: Database = DEFAULT_DATABASE,
     run: RunOption = None,
     output: Annotated[
-        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to print.")
+        Literal["table", "csv", "json", "parquet"],
+        typer.Option("--format", help="How to print."),
     ] = "table",
 ) -> None:
     """Query the neuron database, read-only."""
-    from db.export import as_table, encoded
+    from db.export import encoded, fitted
     from db.named import QUERIES
     from db.queries import run_query
 
@@ -31,7 +32,8 @@ def query(
         return
     result = run_query(db, what, {} if run is None else {"run": run})
     if output == "table":
-        Console().print(as_table(result))
+        console = Console()
+        console.print(fitted(result, console.width))
     else:
         sys.stdout.buffer.write(encoded(result, output))
 

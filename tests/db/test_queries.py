@@ -34,7 +34,7 @@ from synthetic_evidence import trace_report_of
 
 from db.base import Base
 from db.connect import database_url, reading_engine
-from db.export import as_json, as_table, encoded
+from db.export import as_json, as_table, encoded, fitted
 from db.queries import QUERIES, QueryResult, info, newest_run, run_query
 from db.schema import HEAD
 from db.store import Store
@@ -413,6 +413,24 @@ def test_the_terminal_table_shows_every_row_and_marks_what_is_missing() -> None:
     assert "0.3" in text_
     assert "Œuvre" in text_
     assert text_.count("-") >= 3
+
+
+@pytest.mark.parametrize("width", [50, 30])
+def test_rows_too_wide_for_a_table_come_one_by_one_with_all_their_words(width: int) -> None:
+    """A table that breaks words is no longer read; a wide enough terminal still gets one."""
+    wide = QueryResult(
+        ("first", "second", "third"), (("some [b]words[/b]", 0.123456, None), ("other", 2, "uninterrupted"))
+    )
+    console = Console(file=io.StringIO(), width=width)
+    console.print(fitted(wide, console.width))
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    if width == 50:
+        assert sum("uninterrupted" in line and "other" in line for line in lines) == 1
+    else:
+        words = " ".join(lines).split()
+        assert {"[b]words[/b]", "0.1235", "-", "uninterrupted"} <= set(words)
+        assert words.count("first") == words.count("third") == 2
+        assert lines.index("row 1 of 2") < lines.index("row 2 of 2")
 
 
 def test_markup_in_a_value_is_shown_and_not_obeyed() -> None:
