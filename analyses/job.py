@@ -201,8 +201,10 @@ class Job:
 
     @property
     def command(self) -> str:
-        """What the database calls the run; negative controls are told apart by it."""
-        return "compare" if self.control is None else f"compare --control {self.control}"
+        """What the database calls the run; negative controls are told apart by it, and name a model of their own."""
+        if self.control is None:
+            return "compare"
+        return f"compare --control {self.control}" + (f" --other {self.other}" if self.other else "")
 
     def key(
         self,

@@ -152,8 +152,11 @@ def source(parts: Mapping[str, QueryResult]) -> str:
 
 def control_of(run: Record) -> str:
     """Which negative control a run is, by its command; empty for a real comparison."""
-    found = re.search(r"--control[ =](\S+)", str(run.get("command") or ""))
-    return found[1] if found else ""
+    found = re.search(r"--control[ =](.+?)(?: --other (.+))?$", str(run.get("command") or ""))
+    if not found:
+        return ""
+    other = {"unrelated": found[2] or "a randomly initialised model"}.get(found[1])
+    return f"{found[1]}, {other} in the base's place" if other else found[1]
 
 
 def control_words(run: Record) -> str:

@@ -11,6 +11,7 @@ from pairing import Pairing
 
 from analyses.clock import Clock
 from analyses.drift import measure_drift
+from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.negative import (
     Control,
@@ -207,3 +208,10 @@ def test_a_control_of_strangers_is_judged_as_if_they_were_related(pairing: Pairi
 def _shape(pairing: Pairing) -> tuple[int, int]:
     layout = pairing.sides["instruct"].layout
     return layout.layers, layout.d_m
+
+
+def test_the_command_of_a_control_names_the_model_that_was_given_for_it() -> None:
+    assert Job("b", "i").command == "compare"
+    assert Job("b", "i", control="permuted-index").command == "compare --control permuted-index"
+    assert Job("b", "i", control="unrelated").command == "compare --control unrelated"
+    assert Job("b", "i", control="unrelated", other="org/c").command == "compare --control unrelated --other org/c"

@@ -206,6 +206,13 @@ def test_a_real_run_is_not_called_a_control(command: str | None) -> None:
     assert "permuted-labels" in control_words({"command": "compare --control permuted-labels"})
 
 
+def test_a_control_with_another_model_names_it() -> None:
+    said = control_words({"command": "compare --control unrelated --other org/another model@main"})
+    assert said.startswith("Negative control: unrelated, org/another model@main in the base's place. There is")
+    said = control_words({"command": "compare --control unrelated"})
+    assert "unrelated, a randomly initialised model in the base's place" in said
+
+
 def test_a_timeline_has_the_floor_first_and_says_why_numbers_are_missing(timeline: str) -> None:
     found = results_of(timeline)
     table = trace(found)
