@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import GenerateDecoderOnlyOutput
 
+from provenance.errors import NonFiniteError
 from provenance.models import LoadedModel
 from provenance.prompts import Prompt
 
@@ -67,8 +68,18 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
         input_ids: Int[torch.Tensor, "batch tokens"],  # noqa: ARG002 - part of the interface
         scores: Float[torch.Tensor, "batch vocabulary"],
     ) -> Float[torch.Tensor, "batch vocabulary"]:
-        """Minus infinity but for the drawn token; overwrites `scores`."""
+        """Minus infinity but for the drawn token; overwrites `scores`.
+
+        Raises:
+            NonFiniteError: No token can be drawn, since the largest scores of a row are NaN or infinite.
+        """
         shares, tokens = self.shares(scores)
+        if not bool(shares.isfinite().all()):
+            raise NonFiniteError(
+                "finite scores of the next token",
+                found="NaN or infinity",
+                remedy="try --dtype float32 or bfloat16; if it stays, a weight of the checkpoint is not a number",
+            )
         drawn = tokens.gather(1, torch.multinomial(shares, 1))
         return scores.fill_(-torch.inf).scatter_(1, drawn, 0.0)
 
@@ -125,6 +136,9 @@ class PromptBatch:
 
         Returns:
             For each row, its samples as token ids, stop tokens left out.
+
+        Raises:
+            NonFiniteError: See `NucleusSampler`.
         """
         wanted = [row for row in rows for _ in range(samples)]
         size = len(self._ids)  # never more rows at a time than there are prompts

@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from provenance.errors import NonFiniteError
 from provenance.models import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.sampling import Decoding, NucleusSampler, PromptBatch, draw_seed
@@ -42,6 +43,18 @@ def test_drawn_tokens_follow_the_shares() -> None:
     expected = torch.tensor([0.0, 1.0, 2.0]).softmax(0)
     torch.testing.assert_close(frequencies[:3], expected, atol=0.015, rtol=0)  # four standard errors
     assert frequencies[3] == 0
+
+
+@pytest.mark.parametrize("top_k", [1, 50])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_are_named(value: float, top_k: int) -> None:
+    scores = torch.zeros(2, 9)
+    scores[1, 3] = value
+    with pytest.raises(NonFiniteError, match="scores of the next token"):
+        NucleusSampler(Decoding(top_k=top_k))(torch.zeros(2, 1, dtype=torch.long), scores)
+    scores[1, 3] = -torch.inf  # a token that is ruled out is none of them
+    drawn = NucleusSampler(Decoding(top_k=top_k))(torch.zeros(2, 1, dtype=torch.long), scores)
+    assert (drawn == 0).sum() == 2
 
 
 @pytest.mark.parametrize("length", [3, 8, 20])
