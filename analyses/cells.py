@@ -107,8 +107,8 @@ def missing_class(rows: Features, needed: int = 1) -> str:
     counts = questions_per_class(rows)
     if min(counts.values()) >= needed:
         return ""
-    found = " and ".join(f"{n} with {label}" for label, n in counts.items())
-    return f"questions: {found} answers, at least {needed} of each needed, so no power"
+    found = " + ".join(f"{n} {label}" for label, n in counts.items())
+    return f"{found} questions ({needed} of each needed), no power"
 
 
 def control_bars(
@@ -167,7 +167,7 @@ def label_agreement(
     )
     agree, why_agree = _part(probe, there.take(same), seed)
     disagree, why_disagree = _part(probe, there.take(~same), seed)
-    reasons = {"kappa": problem, "questions with the same label": why_agree, "with different labels": why_disagree}
+    reasons = {"kappa": problem, "same label": why_agree, "different labels": why_disagree}
     return LabelAgreement(
         dataset=dataset,
         n_common=len(common),

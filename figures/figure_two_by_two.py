@@ -140,7 +140,8 @@ def _draw_agreement(left: Axes, right: Axes, rows: Sequence[Record]) -> None:
         for column, _, colour, marker, offset in _KINDS:
             _estimate(right, position + offset, row, column, colour, marker)
         if row["auroc_agree"] is None and row["auroc_disagree"] is None:
-            words = textwrap.fill(row["reason"] or "no power", REASON_CHARACTERS, max_lines=2, placeholder="…")
+            reason = (row["reason"] or "no power").split("; ")[0]  # the other parts are in the table
+            words = textwrap.fill(reason, REASON_CHARACTERS, max_lines=3, placeholder="…")
             right.text(
                 0.5, position, words, transform=right.get_yaxis_transform(), fontsize=style.TINY_PT, style="italic",
                 color=style.GREY, ha="center", va="center", gid=f"reason:{row['dataset']}", linespacing=1.0,
