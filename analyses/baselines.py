@@ -21,11 +21,11 @@ from analyses.probe_results import Baseline
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import CONTROL_DRAWS, refit_controls
 from provenance.intervals import aurocs
+from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import Probe
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 
 BASELINE_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
-NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def fit_baselines(
     layers: int,
     d_m: int,
     *,
-    unmapped: Int[np.ndarray, " u"] = NONE,
+    unmapped: Int[np.ndarray, " u"] = NO_NEURONS,
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
 ) -> FittedBaselines:

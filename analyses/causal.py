@@ -38,6 +38,7 @@ from provenance.intervals import CONFIDENCE, Estimate
 from provenance.intervention import scaled
 from provenance.log_probability import answer_log_probability
 from provenance.models import LoadedModel
+from provenance.neuron_rows import NO_NEURONS
 from provenance.records import Response, Stage
 from provenance.resampling import estimate_of, resampled_weights
 from provenance.responses import KEPT_LABELS
@@ -126,7 +127,7 @@ def intervened(
         InputError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
     """
     layout, base_ids = asking.sides[stage].layout, alignment.base_ids
-    ids, apart = h_neurons, np.empty(0, dtype=np.int64)
+    ids, apart = h_neurons, NO_NEURONS
     if stage == "base":
         ids = base_ids[h_neurons] if not alignment.reason else apart
         ids = np.sort(ids[ids >= 0])
@@ -252,7 +253,7 @@ def changes_of(
 ) -> dict[CausalKind, Float64[np.ndarray, "_ rows"]]:
     """What each set changes, row by row, against the model as it is, which is measured the same way."""
     everything = [ids for members in arms.values() for ids in members]
-    values = measure([np.empty(0, dtype=np.int64), *everything])
+    values = measure([NO_NEURONS, *everything])
     ends = np.cumsum([len(members) for members in arms.values()])
     return dict(zip(arms, np.split(values[1:] - values[0], ends[:-1]), strict=True))
 

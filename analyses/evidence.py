@@ -48,6 +48,7 @@ from analyses.scales import scales, sign_agreement
 from analyses.transfer import CHANCE, decided, questions_per_class, transfer, without_power
 from analyses.verdicts import function_words
 from provenance.architectures import Layout
+from provenance.neuron_rows import NO_NEURONS
 from provenance.records import Stage, Verdict
 
 
@@ -82,7 +83,7 @@ class Shown:
     def sides(self) -> dict[Side, Int[np.ndarray, " _"]]:
         """The H-Neurons, and the neurons whose weight is negative, where there are any."""
         result = self.found["instruct"].result
-        negative = np.empty(0, dtype=np.int64) if result.weights is None else np.flatnonzero(result.weights < 0)
+        negative = NO_NEURONS if result.weights is None else np.flatnonzero(result.weights < 0)
         # of a list without weights every neuron is an H-Neuron, whatever a refit makes of it
         return {"hallucinated": result.h_neurons, "faithful": np.setdiff1d(negative, result.h_neurons)}
 

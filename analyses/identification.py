@@ -32,12 +32,12 @@ from provenance.errors import ConvergenceError, InputError
 from provenance.features import Features
 from provenance.l1_path import Fit, L1Path
 from provenance.neuron_files import NeuronSet
+from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import C_STEPS, Design, Probe
 from provenance.records import Label, Split, Stage
 from provenance.resampling import accuracy_and_auroc, resampled_weights
 
 LARGEST_STEP = 1e6  # of alpha_max; the grid of a path ends at 6e4, where every probe seen so far separates its rows
-NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
 """Accuracy of the model on validation questions with each set of neurons silent."""
 
@@ -258,7 +258,7 @@ def _refitted(
     Rounding can end it earlier than on the training rows alone, but not before the chosen C.
     """
     along: list[tuple[Fit, Probe]] = []
-    likely = NONE
+    likely = NO_NEURONS
     for C in Cs:
         try:
             fit = path.fit([C])[0]
@@ -326,7 +326,7 @@ def _without_probe(
 ) -> Identified:
     result = IdentificationResult(
         material.stage, None, None, None, lowest, settings.design, settings.intercept_penalised, path, material.counts,
-        NONE if given is None else given.h_ids, (), reason, settings.rule if given is None else "given",
+        NO_NEURONS if given is None else given.h_ids, (), reason, settings.rule if given is None else "given",
         source="" if given is None else given.source,
     )  # fmt: skip
     return Identified(result, None, None)

@@ -24,10 +24,10 @@ from analyses.results import Alignment, DriftResult, LineageResult, MappedNeuron
 from analyses.sides import Side, relate, unlike, watched
 from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape
+from provenance.neuron_rows import NO_NEURONS
 from provenance.shards import Shards
 
 PERMUTATION_DRAWS = 10_000
-NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 STRANGERS = 0.002
 """Share of neurons that may have lost every likeness to themselves before somebody asks where they went."""
 
@@ -193,7 +193,7 @@ def weights_report(
     source: str,
     seed: int,
     *,
-    faithful: Int[np.ndarray, " f"] = NONE,
+    faithful: Int[np.ndarray, " f"] = NO_NEURONS,
 ) -> WeightsReport:
     """Everything that can be said of somebody's neuron list without a forward pass.
 

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Int
 
 PERSISTENCE = 0.9  # Webber et al. 2010, Sec. 3: the first ten ranks then carry 86 % of the weight
-NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 
 def rank_biased_overlap(a: Int[np.ndarray, " a"], b: Int[np.ndarray, " b"], p: float = PERSISTENCE) -> float | None:

@@ -19,7 +19,7 @@ from analyses.question_folds import FOLDS, folds
 from provenance.errors import FitError
 from provenance.features import Features
 from provenance.intervals import auroc
-from provenance.neuron_rows import NeuronRows, picked
+from provenance.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.probe import Probe, design_rows, training_rows
 
 T = TypeVar("T")
@@ -155,7 +155,7 @@ def _together(
     sets: Sequence[Int[np.ndarray, " _"]],
 ) -> tuple[Int[np.ndarray, " union"], list[Int[np.ndarray, " _"]]]:
     """The neurons of any set, ascending, and where each set's neurons are among them."""
-    union = np.unique(np.concatenate(sets)) if sets else np.empty(0, dtype=np.int64)
+    union = np.unique(np.concatenate(sets)) if sets else NO_NEURONS
     return union, [np.searchsorted(union, ids) for ids in sets]
 
 

@@ -13,16 +13,16 @@ from jaxtyping import Bool, Int
 from analyses.probe_fit import ProbeRows, fit_batches
 from provenance.features import Features
 from provenance.l1_path import Fit
+from provenance.neuron_rows import NO_NEURONS
 
 SHUFFLES = 50  # of each model: p < 0.05 where fewer than 3 % of pairs share as many; as many fits as a stability run
-NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 
 def shuffled_sets(
     rows: ProbeRows,
     features: Features,
     C: float,
-    likely: Int[np.ndarray, " likely"] = NONE,
+    likely: Int[np.ndarray, " likely"] = NO_NEURONS,
     *,
     draws: int = SHUFFLES,
     seed: int | Sequence[int] = 0,

@@ -21,7 +21,7 @@ from analyses.correlation import activation_correlation
 from analyses.evidence_results import TracePoint
 from analyses.forced import TEST_POOL, forced_features, forced_task
 from analyses.gathered import CORRELATION_BATCH, CORRELATION_RESPONSES, Asking, question_pools
-from analyses.identification import NONE, Identified, Material, identify
+from analyses.identification import Identified, Material, identify
 from analyses.measured import measured_with
 from analyses.origin import OriginSettings
 from analyses.results import Alignment, NeuronDrift
@@ -31,6 +31,7 @@ from analyses.trace_results import TraceReport
 from provenance.features import Features, remembered
 from provenance.forcing import Reading, usual_lead
 from provenance.models import LoadedModel, load_tokenizer, vocabulary
+from provenance.neuron_rows import NO_NEURONS
 from provenance.questions import QuestionSet
 from provenance.records import Response, Stage, Task
 
@@ -145,7 +146,7 @@ def _ruler(stop: Stop, pools: tuple[Pool, ...], settings: OriginSettings, worksp
     train, test = gathered.collected[stage][0], gathered.collected[stage][TEST_POOL]
     material = Material(
         stage, gathered.answers[stage][0], train.splits, gathered.tests(stage), {}, side.layout.layers,
-        side.layout.d_m, NONE, workspace.captures,
+        side.layout.d_m, NO_NEURONS, workspace.captures,
     )  # fmt: skip
     search = partial(identify, material, settings.probe, partial(asking.suppressed, stage, alignment))
     return Ruler(

@@ -22,6 +22,7 @@ from analyses.refit import ControlProbe, control_scores, fit_controls
 from analyses.results import NullDistribution, TransferResult
 from provenance.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
+from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import Probe
 from provenance.records import Label, Verdict
 from provenance.resampling import (
@@ -41,7 +42,6 @@ LENGTHS_AND_TEXTS = "lengths_and_texts"
 # Kinds of `Rung` that all have to be beaten, beside chance. What the model's own confidence knows is a claim of its
 # own: neurons that are readable in the base may well be where its confidence comes from.
 DECIDING_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", LENGTHS_AND_TEXTS)
-NONE: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 
 def refit_controls(
@@ -50,7 +50,7 @@ def refit_controls(
     layers: int,
     d_m: int,
     *,
-    unmapped: Int[np.ndarray, " u"] = NONE,
+    unmapped: Int[np.ndarray, " u"] = NO_NEURONS,
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
 ) -> dict[ControlKind, tuple[ControlProbe, ...]]:

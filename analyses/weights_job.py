@@ -17,6 +17,7 @@ from analyses.measured import measure_drift_only, measure_lineage, measure_pair,
 from analyses.opening import OpenPair, open_pair
 from analyses.results import LineageResult, WeightsReport
 from provenance.neuron_files import NeuronSet, read_neurons
+from provenance.neuron_rows import NO_NEURONS
 
 WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]
 FORMAT = 1  # of the results; raised whenever the same job would give other numbers
@@ -86,9 +87,9 @@ class WeightsJob:
         measure = measure_drift_only if self.command == "drift" else measure_pair
         related, measured = measure(pair.base, pair.instruct, self.seed, clock)
         if listed is None:
-            nothing = np.empty(0, dtype=np.int64)
+            nothing = NO_NEURONS
             return weights_report(related, measured, pair.base, pair.instruct, nothing, None, "", self.seed)
-        source, weights, faithful = listed.source, None, np.empty(0, dtype=np.int64)
+        source, weights, faithful = listed.source, None, NO_NEURONS
         if listed.weights is not None:
             faithful = np.sort(listed.ids[listed.weights < 0])
             weights = listed.weights[listed.weights > 0]

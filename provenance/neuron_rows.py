@@ -22,6 +22,9 @@ from provenance.files import storing
 Stored = Float32[np.ndarray, "rows neurons"] | Float16[np.ndarray, "rows neurons"]
 """What is kept in memory or on disk."""
 
+NO_NEURONS: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
+"""Flat ids of no neuron."""
+
 # 2,000 rows then give 4 KiB of a row at a time and more: whole pages, and a block is small beside any model.
 READ_BYTES = 1 << 24
 # A machine that has just run a checkpoint has this to spare. Above it a scratch file is as fast where memory is
