@@ -34,12 +34,16 @@ def as_table(result: QueryResult, title: str = "") -> Table:
 def fitted(result: QueryResult, width: int) -> RenderableType:
     """A table where one fits a terminal without breaking words; else rows one by one, a line for each column.
 
+    Without a row, only the columns' names: what a run did not look into has none.
+
     Args:
         result: Of a query.
         width: Of the terminal, in characters.
     """
+    if not result.rows:
+        return Text(f"no rows of {', '.join(result.columns)}")
     table = as_table(result)
-    if not result.rows or Console(width=UNLIMITED).measure(table).minimum <= width:
+    if Console(width=UNLIMITED).measure(table).minimum <= width:
         return table
     return Group(*(_record(result, number) for number in range(len(result.rows))))
 

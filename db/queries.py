@@ -82,7 +82,7 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
 
     Raises:
         InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is
-            missing or not one of the query's, or there is no finished run.
+            missing or not one of the query's, or there is no such run, or none that has finished.
         StoreError: The database cannot be read, or is of another version.
     """
     query = _resolve(name_or_sql)
@@ -174,7 +174,21 @@ def _bind(
             found="none",
             remedy="give them as parameters; a colon that starts no parameter is written \\:",
         )
-    return {name: _whole(name, values[name]) for name in wanted}
+    whole = {name: _whole(name, values[name]) for name in wanted}
+    if "run" in given:
+        _check_run(connection, whole["run"])
+    return whole
+
+
+def _check_run(connection: Connection, run: float | str) -> None:
+    """A run that was never begun is a slip of the pen; one without results has empty tables."""
+    runs = connection.execute(text("SELECT id FROM run ORDER BY id")).scalars().all()
+    if run not in runs:
+        raise InputError(
+            "a run of this database",
+            found=f"run {run}; it has {', '.join(map(str, runs)) or 'none'}",
+            remedy="name one of these (see `runs`)",
+        )
 
 
 def _whole(name: str, value: float | str) -> float | str:

@@ -433,6 +433,18 @@ def test_rows_too_wide_for_a_table_come_one_by_one_with_all_their_words(width: i
         assert lines.index("row 1 of 2") < lines.index("row 2 of 2")
 
 
+def test_a_result_without_rows_says_so_and_names_its_columns() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    console.print(fitted(QueryResult(("first", "[b]second[/b]"), ()), 20))
+    assert " ".join(console.file.getvalue().split()) == "no rows of first, [b]second[/b]"
+
+
+def test_a_run_that_was_never_begun_is_named(finished: str) -> None:
+    with pytest.raises(InputError) as caught:
+        run_query(finished, "transfer", {"run": 99})
+    assert "99; it has 1" in caught.value.found
+
+
 def test_markup_in_a_value_is_shown_and_not_obeyed() -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(as_table(QueryResult(("name",), (("[bold]set[/bold]",),))))
