@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,7 +45,7 @@ from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
 from analyses.shuffled import SHUFFLES, shuffled_sets
 from analyses.transfer import decided, overall_transfer, transfer
-from provenance.errors import InputError
+from provenance.errors import InputError, JobError
 from provenance.intervals import CONFIDENCE, Estimate
 from provenance.probe import Probe
 from provenance.records import Verdict
@@ -243,6 +244,7 @@ def calibrate(
 
     Raises:
         InputError: Fewer than one draw, or so few control sets or shuffles that nothing could ever be supported.
+        JobError: A process was ended from outside.
     """
     _check(settings)
     rates: list[Rate] = []
@@ -326,5 +328,12 @@ def _mapped(workers: int) -> Iterator[Mapped]:
     if workers == 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield partial(pool.map, chunksize=4)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            yield partial(pool.map, chunksize=4)
+    except BrokenProcessPool as error:
+        raise JobError(
+            f"{workers} processes that judge made-up pairs",
+            found="one of them was ended by the system, for lack of memory as a rule",
+            remedy="free some memory and run the same command again",
+        ) from error

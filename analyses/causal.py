@@ -184,15 +184,18 @@ def causal_effects(
     few = {kind: members[:sets_asked] for kind, members in arms.items()}
     chosen = first_of_each_class(subject.answers)
     hallucinated = np.array([response.label == "hallucinated" for response in chosen], dtype=bool)
-    read = contrasts(hallucinated, resampled_weights([response.unit for response in chosen], seed=seed))
-    weights = resampled_weights([question.unit for question, _ in subject.questions.entries], seed=seed)
+    units = [response.unit for response in chosen]
+    asked_units = [question.unit for question, _ in subject.questions.entries]
+    read = contrasts(hallucinated, resampled_weights(units, seed=seed))
+    weights = resampled_weights(asked_units, seed=seed)
     asked: dict[Outcome, np.ndarray] = {"correct": weights / weights.sum(axis=1, keepdims=True)}
     effects: list[CausalEffect] = []
     for alpha in ALPHAS:
         if chosen:
             changes = changes_of(partial(scaled_log_probabilities, subject, chosen, alpha), arms)
-            effects += _effects(subject.stage, alpha, ids.size, read, changes)
-        effects += _effects(subject.stage, alpha, ids.size, asked, changes_of(partial(_right, subject, alpha), few))
+            effects += _effects(subject.stage, alpha, ids.size, read, units, changes)
+        right = changes_of(partial(_right, subject, alpha), few)
+        effects += _effects(subject.stage, alpha, ids.size, asked, asked_units, right)
     return tuple(effects)
 
 
@@ -313,12 +316,14 @@ def _effects(
     alpha: float,
     k: int,
     outcomes: Mapping[Outcome, Float[np.ndarray, "samples rows"]],
+    units: Sequence[str],
     changes: Mapping[CausalKind, Float64[np.ndarray, "_ rows"]],
 ) -> list[CausalEffect]:
     """Rows of the result for one factor: each outcome for the H-Neurons, then for each kind of control sets."""
     effects: list[CausalEffect] = []
     for outcome, counted in outcomes.items():
-        own = estimate_of(counted @ changes["h_neurons"][0], int((counted[0] != 0).sum()))
+        questions = {units[row] for row in np.flatnonzero(counted[0]).tolist()}
+        own = estimate_of(counted @ changes["h_neurons"][0], len(questions))
         effects.append(CausalEffect(stage, alpha, "h_neurons", outcome, k, own, (), None))
         sign = direction(outcome, alpha)
         for kind in CONTROL_KINDS:

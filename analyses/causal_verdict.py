@@ -47,7 +47,7 @@ def function_verdict(effects: Sequence[CausalEffect], stage: Stage) -> tuple[Ver
     counts = [e.effect.n for e in effects if e.stage == stage and e.kind == "h_neurons" and e.outcome in CLASSES]
     sets = [len(own[alpha, kind].draws) for alpha in ALPHAS for kind in CONTROL_KINDS if (alpha, kind) in own]
     possible = (
-        condition("function.answers_per_class", float(min(counts)) if own else None, ">=", float(MIN_PER_CLASS)),
+        condition("function.questions_per_class", float(min(counts)) if own else None, ">=", float(MIN_PER_CLASS)),
         # Holm's smallest p-value is (number of models) / (1 + sets): below the bar from this many sets on
         condition("function.sets", float(min(sets)) if sets else None, ">=", max(1, len(p_values)) / SIGNIFICANCE),
     )

@@ -57,7 +57,7 @@ def drift_tests(
         layers: Layers of the model.
         d_m: Neurons per layer.
         draws: Permutations of each test.
-        seed: Of the permutations and bootstraps. With the seed of `summarise_drift` the test of `delta` among neurons
+        seed: Of the permutations. With the seed of `summarise_drift` the test of `delta` among neurons
             of the same layer is the same as there, draw by draw.
 
     Returns:

@@ -227,7 +227,8 @@ class CausalEffect:
     k: int
     """Neurons of a set."""
     effect: Estimate
-    """By question for the H-Neurons; over sets for control sets (their mean, 2.5th and 97.5th percentile)."""
+    """By question for the H-Neurons, n: questions; over sets for control sets (their mean, 2.5th and 97.5th
+    percentile), n: sets."""
     draws: tuple[float, ...]
     """Effect of each control set; empty for the H-Neurons."""
     p_value: float | None
@@ -240,7 +241,7 @@ class Reason:
     """One condition of a claim."""
 
     code: str
-    """Stable name, such as `transfer.gain.question_text`."""
+    """Stable name, such as `transfer.p.question_text`."""
     dataset: str
     """Question set; empty where it has none."""
     value: float | None

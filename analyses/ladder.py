@@ -46,8 +46,8 @@ def ladder(
     `lengths_and_texts` is a logistic regression on both lengths and both texts' scores, cross-fitted by question on
     the scored answers (`analyses.cross_fit`), without and with the probe's score. The classifiers themselves were
     fitted on the instruct checkpoint's answers; what lengths say in the base's alone, they cannot know, but this does.
-    `all_together` has the log-probability as well, where there is one. Sets of neurons are in neither: a hundred of
-    them together are no control but a probe on thousands of neurons.
+    `all_together` has the log-probability as well, and no number where there is none. Sets of neurons are in
+    neither: a hundred of them together are no control but a probe on thousands of neurons.
 
     Args:
         fitted: A probe and its baselines, fitted on the instruct checkpoint's training answers.
@@ -135,7 +135,9 @@ def _nested(
     columns = [lengths(answers), *(said.decisions for said in texts if said is not None)]
     if len(columns) <= len(TEXT_KINDS):
         return None
-    if confidence and answers.log_probability is not None:
+    if confidence:
+        if answers.log_probability is None:
+            return None
         columns.append(-answers.log_probability.astype(np.float64)[:, None])
     features = answers.features
     values = without_and_with(

@@ -13,7 +13,6 @@ Source: none in Gao et al. 2025; Lipsitch, Tchetgen Tchetgen and Cohen 2010, doi
 negative controls.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from analyses.shuffled import shuffled_labels
 from analyses.sides import Models, Side
 from provenance.forcing import Reading, usual_lead
 from provenance.models import load_tokenizer
-from provenance.random_model import random_checkpoint
+from provenance.random_model import random_for_now
 from provenance.records import Response, Stage
 
 ControlKind = Literal["permuted-index", "permuted-labels", "unrelated"]
@@ -62,7 +61,9 @@ class Control:
 
 
 @contextmanager
-def prepared(kind: ControlKind | None, other: str | None, base: Side, seed: int) -> Iterator[Control | None]:
+def prepared(
+    kind: ControlKind | None, other: str | None, base: Side, seed: int, folder: Path
+) -> Iterator[Control | None]:
     """A control ready to be handed to a comparison; None where none is asked for.
 
     Args:
@@ -71,6 +72,7 @@ def prepared(kind: ControlKind | None, other: str | None, base: Side, seed: int)
             base's config, which is removed when the block ends, where it is not given.
         base: The base of the comparison.
         seed: Of permutations and of the random model.
+        folder: Where that model lies meanwhile.
 
     Raises:
         CheckpointError: The other model is not there, not whole, or not to be trusted.
@@ -82,8 +84,7 @@ def prepared(kind: ControlKind | None, other: str | None, base: Side, seed: int)
     elif other is not None:
         yield Control(kind, seed, open_each([("base", other)])[0])
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            made = random_checkpoint(base.checkpoint.folder, Path(folder) / "random-initialisation", seed)
+        with random_for_now(base.checkpoint.folder, base.checkpoint.digest, seed, folder) as made:
             yield Control(kind, seed, open_each([("base", str(made))])[0])
 
 

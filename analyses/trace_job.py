@@ -4,7 +4,6 @@ The one idea: as with `analyses.job`, two commands with the same job are the sam
 exactly as `compare` would ask it, so what either of them has collected serves the other.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,9 +21,8 @@ from analyses.trace_results import TraceReport
 from analyses.weight_source import mlp_shape, shape_words
 from provenance.checkpoints import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
-from provenance.files import storing
 from provenance.questions import QuestionSet
-from provenance.random_model import RANDOM_REF, random_checkpoint
+from provenance.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
 FORMAT = 1  # of the results; raised whenever the same job would give other numbers
@@ -102,26 +100,17 @@ class TraceJob:
 def floor_stop(first: Side, seed: int, folder: Path) -> Iterator[Stop]:
     """A randomly initialised model shaped like a checkpoint, in a folder that is gone afterwards.
 
-    The folder's name says which model it is, so that what a kill has left of it is replaced, and removed, by the run
-    that goes on.
-
     Args:
         first: Whose config, tokenizer and prompt format it gets.
         seed: Of its weights; the same one gives the same digest, so that captures are found again.
         folder: Where its folder is made.
 
     Raises:
-        StoreError: The folder cannot be written.
+        CheckpointError, StoreError: See `provenance.random_model.random_for_now`.
     """
-    place = folder / f"random-{first.checkpoint.digest[:16]}-{seed}"
-    with storing(f"to make a folder for a randomly initialised model in {folder}"):
-        place.mkdir(parents=True, exist_ok=True)
-    try:
-        made = random_checkpoint(first.checkpoint.folder, place, seed)
+    with random_for_now(first.checkpoint.folder, first.checkpoint.digest, seed, folder) as made:
         checkpoint = checkpoint_at(CheckpointRef("local", RANDOM_REF), made)
         yield Stop(Side.open(first.stage, checkpoint), RANDOM_REF, FLOOR_POSITION)
-    finally:
-        shutil.rmtree(place)
 
 
 def _check_refs(refs: Sequence[str], tuned: int) -> None:

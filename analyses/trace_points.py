@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.cells import control_bars
+from analyses.cells import SAME_SCORE, control_bars, missing_class
 from analyses.controls import ControlKind
 from analyses.drift import summarise_drift
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity
 from analyses.refit import ControlProbe
 from analyses.results import NeuronDrift
-from analyses.transfer import MIN_PER_CLASS, questions_per_class
+from analyses.transfer import MIN_PER_CLASS
 from provenance.architectures import Layout
 from provenance.features import Features
 from provenance.intervals import Estimate
@@ -98,29 +98,22 @@ def score(
         note: What to know of the answers; it goes into the reason.
 
     Returns:
-        No number with fewer than 10 questions of a class, as `analyses.transfer` wants them.
+        No number with fewer than 10 questions of a class, as `analyses.transfer` wants them, nor where every answer
+        gets the same score.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
     """
-    obstacle = _too_few(features)
+    scores = probe.scores(features.answer)
+    obstacle = missing_class(features, MIN_PER_CLASS) or (SAME_SCORE if np.ptp(scores) == 0 else "")
     if obstacle:
         return unscored(f"{obstacle}; {note}" if note else obstacle, features)
     positive = features.hallucinated
     weights = resampled_weights(features.units, seed=seed)
-    samples = resampled_aurocs(probe.scores(features.answer)[:, None], positive, weights)
+    samples = resampled_aurocs(scores[:, None], positive, weights)
     estimate = estimate_of(samples, positive.size)
     bars = control_bars(controls, features)
     hallucinated = int(positive.sum())
     return Scored(estimate, bars["random"], bars["layer_matched"], positive.size - hallucinated, hallucinated, note)
-
-
-def _too_few(features: Features) -> str:
-    """Why an AUROC would mean nothing here; empty when it means something."""
-    units = questions_per_class(features)
-    if min(units.values()) >= MIN_PER_CLASS:
-        return ""
-    counts = " and ".join(f"{n} with {label}" for label, n in units.items())
-    return f"{counts} answers; at least {MIN_PER_CLASS} questions of each are needed"
 
 
 def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:

@@ -14,7 +14,7 @@ class TraceReport:
     """Ordered checkpoints, each seen with the probe of the last one."""
 
     points: tuple[TracePoint, ...]
-    """In the order of the checkpoints; the randomly initialised model, where there is one, comes last."""
+    """In the order of the checkpoints; the randomly initialised model, where there is one, comes first."""
     identification: IdentificationResult
     """H-Neurons of the last checkpoint; their probe has scored every point."""
     dataset: str

@@ -138,11 +138,11 @@ def run_neurons(url: str, run: int | None, stage: Stage) -> ExportedNeurons:
     if run is None:
         run = _newest(url, stage)
     about = run_query(url, _RUN, {"run": run, "stage": stage}).records()
-    rows = run_query(url, _USED, {"run": run, "stage": stage}).records() if about else []
+    rows = run_query(url, _USED, {"run": run, "stage": stage}).records()
     if not any(row["is_h_neuron"] for row in rows):
         raise InputError(
             f"a run with H-Neurons of its {stage} checkpoint",
-            found=f"run {run}, {'which has none' if about else 'which is not in this database'}",
+            found=f"run {run}, which has none",
             remedy="name another run (`provenance query runs`), or leave --run out for the newest that has some",
         )
     # a list that the instruct checkpoint was given says nothing of the base, which was searched all the same

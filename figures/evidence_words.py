@@ -56,7 +56,7 @@ CONDITIONS: Mapping[str, str] = {
     "beyond_confidence.gain": "AUROC gained over length, texts and log-probability together",
     "beyond_confidence.p_holm": "p of this gain, after Holm’s correction",
     "own_labels.auroc_low": "lower end of the AUROC where the models’ labels differ",
-    "function.answers_per_class": "answers of the rarer class",
+    "function.questions_per_class": "questions of the rarer class",
     "function.sets": "control sets of the rarer kind",
     "function.selectivity.p_holm": "largest p, after Holm’s correction",
     "own_labels.transfer_p_holm": "largest p of transfer, after Holm’s correction",

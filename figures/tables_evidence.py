@@ -139,7 +139,7 @@ def drift_tests(results: Results) -> ReportTable | None:
     finer = f" Matched on {quantile_words(records)}." if quantile_words(records) else ""
     note = (
         "Mean stability rank (0 = changed most, 1 = changed least) by each measure; null and SD: exact, over sets of "
-        "as many neurons of the same cells; effect: mean rank minus null, with a bootstrap interval over neurons; p: "
+        "as many neurons of the same cells; effect: mean rank minus null, with Student's t interval over neurons; p: "
         "one-sided permutation, of being more stable and of being less; least: the smallest mean rank found with "
         "80 % power; z: mean z-score of the measure over all neurons and within the layer, positive = changed more."
     )

@@ -5,10 +5,13 @@ follow from config and seed, so its digest, and all that is remembered under it,
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -52,12 +55,46 @@ def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
     writable_folder(folder)
     transformers_logging.disable_progress_bar()
     with storing(f"to save a randomly initialised model in {folder}"):
-        model.save_pretrained(folder)
+        _save(model, folder)
         for path in _small_files(source):
             copy = folder / path.relative_to(source)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
     return folder
+
+
+@contextmanager
+def random_for_now(source: Path, digest: str, seed: int, folder: Path) -> Iterator[Path]:
+    """A randomly initialised model in a folder that is gone afterwards.
+
+    The folder's name says which model it is, so that what a kill has left of it is replaced, and removed, by the run
+    that goes on.
+
+    Args:
+        source: A whole checkpoint's folder.
+        digest: Of that checkpoint.
+        seed: Of the weights.
+        folder: Where the model's folder is made, on a disk with room for it.
+
+    Raises:
+        CheckpointError, StoreError: See `random_checkpoint`; or the folder cannot be made or removed.
+    """
+    place = folder / f"random-{digest[:16]}-{seed}"
+    with storing(f"to make a folder for a randomly initialised model in {folder}"):
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        yield random_checkpoint(source, place, seed)
+    finally:
+        with storing(f"to remove the randomly initialised model in {place}"):
+            shutil.rmtree(place)
+
+
+def _save(model: PreTrainedModel, folder: Path) -> None:
+    """Config and weights; the writer of weights has an error of its own for a full disk."""
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _initialised(source: Path, seed: int) -> PreTrainedModel:
@@ -72,7 +109,7 @@ def _initialised(source: Path, seed: int) -> PreTrainedModel:
         raise CheckpointError(
             f"a config that transformers can build a model from in {source}",
             found=str(error),
-            remedy="check its config.json, or leave the random model out (--no-floor)",
+            remedy="check its config.json, or do without a randomly initialised model of it",
         ) from error
     return model
 

@@ -218,6 +218,7 @@ def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dic
     """
     from analyses.negative import prepared
     from analyses.sides import check_pair
+    from db.workspace import captures_folder
 
     base, instruct = job.sides()
     check_pair(base, instruct)
@@ -225,7 +226,7 @@ def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dic
     given, sets = job.given(instruct), job.question_sets()
     if out is not None:
         writable_folder(out)
-    with prepared(job.control, job.other, base, job.seed) as control:
+    with prepared(job.control, job.other, base, job.seed, captures_folder(db)) as control:
         summary = _stored(job, (base, instruct), (given, sets, control), db, quiet=quiet)
     return summary if out is None else {**summary, **_drawn(db, summary["run"], out)}
 

@@ -1,5 +1,7 @@
 """The engine is right about planted truths and silent about nuisances, and one that is not is caught."""
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from memory_logs import Silent
 from scipy.stats import binom
 
 from analyses.calibration import (
+    CLAIMS,
     JUDGES,
     PLANTED,
     CalibrationSettings,
@@ -26,11 +29,11 @@ from analyses.calibration import (
 from analyses.calibration_draws import drift_draw, overlap_draw, transfer_draw
 from analyses.drift import welch_p
 from analyses.overlap import overlap
-from provenance.errors import InputError
+from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 
-FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=400)
+FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=400, shuffles=20)
 
 
 def against_chance(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -179,3 +182,14 @@ def test_what_lab_cases_must_be() -> None:
     assert right("inherited", "unrelated", "not distinguishable", "no power")
     assert not right("inherited", "unrelated", "no power")
     assert not right("acquired", "permuted-index", "not distinguishable", "supported")
+
+
+def killed(*_: object) -> Verdict:
+    """A process that the system ends, as for lack of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "supported"
+
+
+def test_a_process_that_the_system_ends_is_said_to_be() -> None:
+    with pytest.raises(JobError, match="lack of memory"):
+        calibrate(FEW, Silent(), only=conditions()[:1], judges=dict.fromkeys(CLAIMS, killed), workers=2)

@@ -11,7 +11,7 @@ from provenance.intervals import Estimate
 from provenance.records import Stage
 
 CODES = [
-    "function.answers_per_class",
+    "function.questions_per_class",
     "function.sets",
     "function.selectivity.alpha_0",
     "function.selectivity.alpha_0.random",

@@ -86,14 +86,14 @@ def test_weights_are_compared_by_the_wrong_numbers(pairing: Pairing) -> None:
     assert np.median(measured.drift.delta_up) > 100 * np.median(true.delta_up)  # strangers, where kin were
 
 
-def test_without_a_control_everything_is_as_it_was(pairing: Pairing) -> None:
+def test_without_a_control_everything_is_as_it_was(pairing: Pairing, tmp_path: Path) -> None:
     base, instruct = pairing.sides["base"], pairing.sides["instruct"]
     related, measured = measure_controlled(base, instruct, None, 0, Clock(Silent()))
     assert related == pairing.related
     np.testing.assert_array_equal(measured.alignment.base_ids, pairing.alignment.base_ids)
     assert controlled(pairing.asking, pairing.gathered, None) == (pairing.asking, pairing.gathered)
     assert in_place_of(base, None) is base
-    with prepared(None, None, base, 0) as control:
+    with prepared(None, None, base, 0, tmp_path) as control:
         assert control is None
 
 
@@ -118,10 +118,10 @@ def test_training_labels_are_those_of_other_questions_and_test_labels_are_true(p
         assert (now != other).any()
 
 
-def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing) -> None:
+def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing, tmp_path: Path) -> None:
     """Its vectors with the base's texts, labels, units and log-probabilities; nothing is read twice."""
     base = pairing.sides["base"]
-    with prepared("unrelated", None, base, 2) as control:
+    with prepared("unrelated", None, base, 2, tmp_path) as control:
         assert control is not None
         other = in_place_of(base, control)
         assert other is control.other
@@ -148,12 +148,12 @@ def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing
         np.testing.assert_array_equal(first.features.answer.all(), second.features.answer.all())
 
 
-def test_what_another_model_shows_is_never_taken_for_what_the_base_shows(pairing: Pairing) -> None:
+def test_what_another_model_shows_is_never_taken_for_what_the_base_shows(pairing: Pairing, tmp_path: Path) -> None:
     """Correlations of the pair, of a permuted pair and of the other model have names of their own."""
     true = pairing.asking.correlation(pairing.gathered, pairing.related, pairing.alignment)
     wrong = permuted_alignment(pairing.alignment, *_shape(pairing), 5)
     permuted = pairing.asking.correlation(pairing.gathered, pairing.related, wrong)
-    with prepared("unrelated", None, pairing.sides["base"], 2) as control:
+    with prepared("unrelated", None, pairing.sides["base"], 2, tmp_path) as control:
         asking, gathered = controlled(pairing.asked_anew()[0], pairing.gathered, control)
         by_index = Alignment("index", np.arange(wrong.base_ids.size), "")
         other = asking.correlation(gathered, pairing.related, by_index)
@@ -169,7 +169,7 @@ def test_what_another_model_shows_is_never_taken_for_what_the_base_shows(pairing
 
 def test_a_random_model_stands_by_position_and_another_shape_is_refused(pairing: Pairing, tmp_path: Path) -> None:
     base, instruct = pairing.sides["base"], pairing.sides["instruct"]
-    with prepared("unrelated", None, base, 0) as control:
+    with prepared("unrelated", None, base, 0, tmp_path) as control:
         assert control is not None
         assert control.other is not None
         assert control.recorded() == {"control": "unrelated", "other_checkpoint": control.other.checkpoint.digest}
@@ -187,11 +187,14 @@ def test_a_random_model_stands_by_position_and_another_shape_is_refused(pairing:
 
 def test_the_other_model_can_be_named_and_a_name_of_nothing_is_refused(pairing: Pairing, tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "named", seed=9)
-    with prepared("unrelated", str(folder), pairing.sides["base"], 0) as control:
+    with prepared("unrelated", str(folder), pairing.sides["base"], 0, tmp_path) as control:
         assert control is not None
         assert control.other is not None
         assert (control.other.stage, control.other.checkpoint.folder) == ("base", folder)
-    with pytest.raises(CheckpointError), prepared("unrelated", str(tmp_path / "no"), pairing.sides["base"], 0):
+    with (
+        pytest.raises(CheckpointError),
+        prepared("unrelated", str(tmp_path / "no"), pairing.sides["base"], 0, tmp_path),
+    ):
         pass
 
 

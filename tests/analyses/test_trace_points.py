@@ -1,6 +1,7 @@
 """One point of a timeline: planted neurons are read where they are, and only there, and a gap has its reason."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,15 @@ def test_fewer_than_ten_questions_of_a_class_give_no_number_but_a_reason(
     found = score(probe, {}, answers, seed=0, note="2 of 51 answers could not be placed")
     assert (found.auroc, found.random_p95, found.layer_matched_p95) == (None, None, None)
     assert (found.n_faithful, found.n_hallucinated) == (faithful, hallucinated)
-    assert f"{faithful} with faithful and {hallucinated} with hallucinated" in found.reason
+    assert f"{faithful} faithful + {hallucinated} hallucinated questions" in found.reason
     assert found.reason.endswith("could not be placed")
+
+
+def test_a_probe_that_scores_every_answer_alike_gives_no_number(probe: Probe, features: Make) -> None:
+    silent = replace(probe, weights=np.zeros_like(probe.weights))
+    found = score(silent, {}, features(LAYERS * D_M, PLANTED, strength=1), seed=0)
+    assert found.auroc is None
+    assert "same score" in found.reason
 
 
 def test_ten_questions_are_counted_and_not_ten_rows(probe: Probe, features: Make) -> None:

@@ -199,7 +199,7 @@ def test_a_run_without_neurons_is_refused(store: Store) -> None:
     for run in (stored_lineage_run(store, lineage_of()), stored_run(store, no_probe_report(), "none")):
         with pytest.raises(InputError, match="which has none"):
             run_neurons(store.url, run, "instruct")
-    with pytest.raises(InputError, match="not in this database"):
+    with pytest.raises(InputError, match="run 99; it has 1, 2"):
         run_neurons(store.url, 99, "instruct")
 
 
