@@ -35,6 +35,7 @@ from analyses.opening import open_each
 from analyses.results import Alignment, LineageResult
 from analyses.shuffled import shuffled_labels
 from analyses.sides import Models, Side
+from provenance.errors import PairError
 from provenance.forcing import Reading, usual_lead
 from provenance.models import load_tokenizer
 from provenance.random_model import random_for_now
@@ -100,7 +101,7 @@ def measure_controlled(
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not say which neuron is which; or the other
-            model of `unrelated` is shaped otherwise than the instruct checkpoint.
+            model of `unrelated` is shaped otherwise than the instruct checkpoint, or is a relative of it.
         NonFiniteError: A weight is NaN or infinite.
     """
     if control is None:
@@ -109,6 +110,12 @@ def measure_controlled(
     if control.other is not None:
         check_comparable(control.other.weights, instruct.weights)
         related = measure_lineage(control.other, instruct, seed, clock)
+        if related.verdict != "unrelated":
+            raise PairError(
+                "a model that is not related to the instruct checkpoint, for --control unrelated",
+                found=f"{control.other.checkpoint.pinned}: {related.verdict}",
+                remedy="name another model with --other, or leave it out for a randomly initialised one",
+            )
         alignment = Alignment("index", np.arange(layout.layers * layout.d_m), "")
         return related, measured_with(control.other, instruct, alignment, clock)
     if control.kind == "permuted-labels":

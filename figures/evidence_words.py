@@ -126,7 +126,10 @@ def reason_words(code: str) -> str:
     claim, _, rest = code.partition(".")
     kind, _, what = rest.partition(".")
     alpha, _, sets = what.partition(".")
-    beside = f"p against {SETS.get(sets, sets)}" if sets else "end of the interval nearer to 0"
+    end = (
+        "upper" if alpha == "alpha_0" else "lower"
+    )  # silent neurons are expected to lower it, amplified ones to raise it
+    beside = f"p against {SETS.get(sets, sets)}" if sets else f"{end} end of the interval"
     words = {
         ("transfer", "p"): f"p against {baseline_words(what)}",
         ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",

@@ -61,7 +61,7 @@ def test_opposite_and_selective_changes_beyond_all_control_sets_are_a_part_in_ha
     assert [reason.code for reason in reasons] == CODES
     assert all(reason.holds for reason in reasons)
     values = {reason.code: reason.value for reason in reasons}
-    assert values["function.selectivity.alpha_0"] == -0.4  # the end of the interval that is nearer to 0
+    assert values["function.selectivity.alpha_0"] == -0.4  # the upper end of the interval
     assert values["function.selectivity.alpha_2"] == 0.4
     assert values["function.selectivity.alpha_0.random"] == pytest.approx(1 / 41)
 

@@ -185,6 +185,14 @@ def test_a_random_model_stands_by_position_and_another_shape_is_refused(pairing:
         measure_controlled(base, instruct, wide, 0, Clock(Silent()))
 
 
+def test_a_relative_cannot_stand_for_an_unrelated_model(pairing: Pairing) -> None:
+    """With the base itself in the base's place the control would find what the comparison finds."""
+    base, instruct = pairing.sides["base"], pairing.sides["instruct"]
+    for other in (base, as_base(instruct.checkpoint.folder)):
+        with pytest.raises(PairError, match="descendant|same model"):
+            measure_controlled(base, instruct, Control("unrelated", 0, other), 0, Clock(Silent()))
+
+
 def test_the_other_model_can_be_named_and_a_name_of_nothing_is_refused(pairing: Pairing, tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "named", seed=9)
     with prepared("unrelated", str(folder), pairing.sides["base"], 0, tmp_path) as control:

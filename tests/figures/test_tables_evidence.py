@@ -158,7 +158,7 @@ def test_a_claim_has_its_conditions_in_order_and_no_other_claims(results: dict[s
         ("drift.p.layer_norm", "p against neurons of the same layer, norm"),
         ("overlap.p.shuffled_labels", "p against the same searches on shuffled labels"),
         ("overlap.reads.base", "lower end of the base probe’s AUROC on its own model"),
-        ("function.selectivity.alpha_0", "hallucinated minus faithful, α = 0: end of the interval nearer to 0"),
+        ("function.selectivity.alpha_0", "hallucinated minus faithful, α = 0: upper end of the interval"),
         ("function.selectivity.alpha_2.random", "hallucinated minus faithful, α = 2: p against random neurons"),
         ("overlap.p_zero", "probability that chance shares none"),
         ("tea.leaves", "tea.leaves"),
