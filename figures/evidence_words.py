@@ -126,9 +126,8 @@ def reason_words(code: str) -> str:
     claim, _, rest = code.partition(".")
     kind, _, what = rest.partition(".")
     alpha, _, sets = what.partition(".")
-    end = (
-        "upper" if alpha == "alpha_0" else "lower"
-    )  # silent neurons are expected to lower it, amplified ones to raise it
+    # Silent neurons are expected to lower it, amplified ones to raise it.
+    end = "upper" if alpha == "alpha_0" else "lower"
     beside = f"p against {SETS.get(sets, sets)}" if sets else f"{end} end of the interval"
     words = {
         ("transfer", "p"): f"p against {baseline_words(what)}",

@@ -189,7 +189,7 @@ def test_a_relative_cannot_stand_for_an_unrelated_model(pairing: Pairing) -> Non
     """With the base itself in the base's place the control would find what the comparison finds."""
     base, instruct = pairing.sides["base"], pairing.sides["instruct"]
     for other in (base, as_base(instruct.checkpoint.folder)):
-        with pytest.raises(PairError, match="descendant|same model"):
+        with pytest.raises(PairError, match=r"descendant|same model"):
             measure_controlled(base, instruct, Control("unrelated", 0, other), 0, Clock(Silent()))
 
 
