@@ -83,7 +83,11 @@ def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] 
 
 
 def overall_sentence(
-    relation: str, problem: str, claims: Mapping[str, Verdict], matching: str = "layer_norm_activity"
+    relation: str,
+    problem: str,
+    claims: Mapping[str, Verdict],
+    matching: str = "layer_norm_activity",
+    reversals: Mapping[Stage, Sequence[float]] | None = None,
 ) -> str:
     """What one comparison shows, in one sentence.
 
@@ -93,6 +97,7 @@ def overall_sentence(
         claims: Verdict of each claim by its name; `function_base` and `function_instruct` only where neurons were
             scaled.
         matching: The finest likeness that drift was held against, a `Matching`.
+        reversals: By model, factors at which scaling moved answers the other way; see `function_words`.
 
     Returns:
         Plain text that ends with a full stop; never claims that a neuron does something that it was not seen to do.
@@ -106,7 +111,12 @@ def overall_sentence(
         parts.append(BEYOND_WORDS[claims["beyond_confidence"]])
     parts += [drift_words(drift, matching), OVERLAP_WORDS[overlap]]
     stages: tuple[Stage, ...] = ("instruct", "base")
-    parts += [function_words(stage, claims[f"function_{stage}"]) for stage in stages if f"function_{stage}" in claims]
+    other_way = reversals or {}
+    parts += [
+        function_words(stage, claims[f"function_{stage}"], other_way.get(stage, ()))
+        for stage in stages
+        if f"function_{stage}" in claims
+    ]
     findings = "; ".join(parts)
     if relation == "same model":
         return f"The two checkpoints are the same model, so nothing here is about tuning: {findings}."

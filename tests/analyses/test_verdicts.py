@@ -91,5 +91,10 @@ def test_only_an_intervention_lets_the_sentence_speak_of_what_neurons_do() -> No
     intervened = overall_sentence("descendant", "", plain | {"function_base": "supported"})
     assert "in the base scaling them changes" in intervened
     assert "was intervened on" not in intervened
+    against = plain | {"function_base": "not distinguishable"}
+    assert "the other way" not in overall_sentence("descendant", "", against)
+    assert "scaled by 2 they moved the other way" in overall_sentence(
+        "descendant", "", against, reversals={"base": (2.0,)}
+    )
     instruct_only = overall_sentence("descendant", "", plain | {"function_instruct": "supported"})
     assert "no base neuron was intervened on" in instruct_only  # the instruct model says nothing about the base
