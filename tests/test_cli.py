@@ -292,8 +292,8 @@ def test_writing_is_refused_and_changes_nothing(url: str, sql: str, tmp_path: Pa
         (("query", "SELECT seed FROM nowhere"), "nowhere"),
         (("query", "SELEC 1"), "SELEC"),
         (("query", "runs", "--run", "1"), "run"),
-        (("figures", "--run", "7"), "none"),
-        (("report", "--run", "7"), "none"),
+        (("figures", "--run", "7"), "run 7; it has 1"),
+        (("report", "--run", "7"), "run 7; it has 1"),
     ],
     ids=str,
 )
