@@ -91,6 +91,12 @@ def score(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | No
     return scored(probe.scores(rows.answer), rows, seed)
 
 
+def score_of_enough(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
+    """`score` where there are as many questions of each class as `analyses.transfer` wants, or why there is none."""
+    reason = missing_class(rows, MIN_PER_CLASS)
+    return (None, reason) if reason else score(probe, rows, seed)
+
+
 def scored(values: Float[np.ndarray, " rows"], rows: Features, seed: int) -> tuple[Estimate | None, str]:
     """AUROC of scores that answers already have."""
     reason = missing_class(rows)
@@ -165,8 +171,8 @@ def label_agreement(
     same = np.array(
         [theirs[q][0] == y for q, y in zip(there.question_ids, there.hallucinated, strict=True)], dtype=bool
     )
-    agree, why_agree = _part(probe, there.take(same), seed)
-    disagree, why_disagree = _part(probe, there.take(~same), seed)
+    agree, why_agree = score_of_enough(probe, there.take(same), seed)
+    disagree, why_disagree = score_of_enough(probe, there.take(~same), seed)
     reasons = {"kappa": problem, "same label": why_agree, "different labels": why_disagree}
     return LabelAgreement(
         dataset=dataset,
@@ -185,12 +191,6 @@ def _judged(responses: Sequence[Response]) -> Labels:
     return {
         r.question_id: (r.n_right == 0 if r.label == "dropped" else r.label == "hallucinated", r.unit) for r in judged
     }
-
-
-def _part(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
-    """The probe on some of the answers, where there are enough."""
-    reason = missing_class(rows, MIN_PER_CLASS)
-    return (None, reason) if reason else score(probe, rows, seed)
 
 
 def _kappa(

@@ -31,12 +31,12 @@ def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) ->
         Weights of the file and its intercept, or the one of the smallest loss given these weights; without weights
         in the file those of `analyses.refit.fit_controls`. C is NaN: nothing was searched for.
     """
-    rows, labels = training_rows(train, design, given.ids)
     if given.weights is None:
         [fitted] = fit_controls(train, [given.ids], design)
         values, intercept = fitted.probe.weights, fitted.probe.intercept
     else:
         values = given.weights
+        rows, labels = training_rows(train, design, given.ids)
         scores = rows.astype(np.float64) @ values
         intercept = best_intercept(scores, labels) if given.intercept is None else given.intercept
     weights = np.zeros(neurons)

@@ -19,6 +19,7 @@ from analyses.evidence_results import Matching
 from analyses.ranks import grouped_midranks
 from analyses.results import NeuronDrift
 from provenance.errors import PairError
+from provenance.neuron_rows import NO_NEURONS
 
 NARROWEST = 30  # neurons of a layer: fewer do not even hold a straight trend of norm and activity
 PER_CELL = 20  # neurons that a cell of a layer should hold: fewer, and a set is compared with little but itself
@@ -132,7 +133,7 @@ def pools_of(strata: Int[np.ndarray, " neurons"], ids: Int[np.ndarray, " k"]) ->
             remedy="leave such neurons out of the set",
         )
     if not ids.size:
-        return Pools((), np.empty(0, dtype=np.int64))
+        return Pools((), NO_NEURONS)
     touched, counts = np.unique(strata[ids], return_counts=True)
     number = np.full(int(strata.max()) + 2, -1, dtype=np.int64)  # the last entry is that of stratum -1
     number[touched] = np.arange(touched.size)

@@ -85,7 +85,7 @@ def prepared(
     elif other is not None:
         yield Control(kind, seed, open_each([("base", other)])[0])
     else:
-        with random_for_now(base.checkpoint.folder, base.checkpoint.digest, seed, folder) as made:
+        with random_for_now(base.checkpoint, seed, folder) as made:
             yield Control(kind, seed, open_each([("base", str(made))])[0])
 
 

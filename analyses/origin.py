@@ -12,7 +12,6 @@ from functools import partial
 
 from analyses.activity import activity_table
 from analyses.causal import intervened
-from analyses.causal_verdict import reversed_at
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Workspace
 from analyses.drift_tests import finest_matching
@@ -176,7 +175,8 @@ def _report(
         layout, settings.seed,
     )  # fmt: skip
     claims = {claim.name: claim.verdict for claim in evidence.claims}
-    reversals: dict[Stage, tuple[float, ...]] = {stage: reversed_at(shown.effects, stage) for stage in found}
+    words = {claim.name: claim.words for claim in evidence.claims}
+    scaled = {stage: words[f"function_{stage}"] for stage in found if f"function_{stage}" in words}
     return OriginReport(
         layers=layout.layers,
         neurons_per_layer=layout.d_m,
@@ -195,7 +195,7 @@ def _report(
         verdict_transfer=verdict,
         verdict_drift=drift.verdict,
         verdict_overlap=shared.verdict,
-        overall=overall_sentence(related.verdict, alignment.reason, claims, finest_matching(tests), reversals)
+        overall=overall_sentence(related.verdict, alignment.reason, claims, finest_matching(tests), scaled)
         + _decided_by(transfers),
         evidence=evidence,
     )

@@ -86,8 +86,10 @@ def chosen_penalty(train: Features, sets: Sequence[Int[np.ndarray, " _"]], desig
     Choice: one penalty for all sets, since it is the null that has to be as hard to beat as can be, not each set.
     """
     rows = len(design_rows(train, design)[1])
+    if rows >= PLENTY_OF_ROWS * max(map(np.size, sets), default=0):
+        return WEAK_C
     part = folds(train.units, train.hallucinated, 0)
-    if part is None or rows >= PLENTY_OF_ROWS * max(map(np.size, sets), default=0):
+    if part is None:
         return WEAK_C
     pilots = [training_rows(train, design, ids) for ids in sets[:PILOT_SETS]]
     return max(CANDIDATES_C, key=lambda C: float(np.mean([_held_out(*pilot, part, design, C) for pilot in pilots])))

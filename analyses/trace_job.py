@@ -108,7 +108,7 @@ def floor_stop(first: Side, seed: int, folder: Path) -> Iterator[Stop]:
     Raises:
         CheckpointError, StoreError: See `provenance.random_model.random_for_now`.
     """
-    with random_for_now(first.checkpoint.folder, first.checkpoint.digest, seed, folder) as made:
+    with random_for_now(first.checkpoint, seed, folder) as made:
         checkpoint = checkpoint_at(CheckpointRef("local", RANDOM_REF), made)
         yield Stop(Side.open(first.stage, checkpoint), RANDOM_REF, FLOOR_POSITION)
 

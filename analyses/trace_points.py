@@ -10,19 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.cells import SAME_SCORE, control_bars, missing_class
+from analyses.cells import control_bars, score_of_enough
 from analyses.controls import ControlKind
 from analyses.drift import summarise_drift
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity
 from analyses.refit import ControlProbe
 from analyses.results import NeuronDrift
-from analyses.transfer import MIN_PER_CLASS
 from provenance.architectures import Layout
 from provenance.features import Features
 from provenance.intervals import Estimate
 from provenance.probe import Probe
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 
 
 @dataclass(frozen=True)
@@ -103,17 +101,12 @@ def score(
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
     """
-    scores = probe.scores(features.answer)
-    obstacle = missing_class(features, MIN_PER_CLASS) or (SAME_SCORE if np.ptp(scores) == 0 else "")
-    if obstacle:
+    estimate, obstacle = score_of_enough(probe, features, seed)
+    if estimate is None:
         return unscored(f"{obstacle}; {note}" if note else obstacle, features)
-    positive = features.hallucinated
-    weights = resampled_weights(features.units, seed=seed)
-    samples = resampled_aurocs(scores[:, None], positive, weights)
-    estimate = estimate_of(samples, positive.size)
     bars = control_bars(controls, features)
-    hallucinated = int(positive.sum())
-    return Scored(estimate, bars["random"], bars["layer_matched"], positive.size - hallucinated, hallucinated, note)
+    hallucinated = int(features.hallucinated.sum())
+    return Scored(estimate, bars["random"], bars["layer_matched"], len(features) - hallucinated, hallucinated, note)
 
 
 def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:

@@ -87,17 +87,16 @@ def overall_sentence(
     problem: str,
     claims: Mapping[str, Verdict],
     matching: str = "layer_norm_activity",
-    reversals: Mapping[Stage, Sequence[float]] | None = None,
+    scaled: Mapping[Stage, str] | None = None,
 ) -> str:
     """What one comparison shows, in one sentence.
 
     Args:
         relation: Lineage verdict.
         problem: Why neurons of the two cannot be put side by side, which then leads the sentence; or empty.
-        claims: Verdict of each claim by its name; `function_base` and `function_instruct` only where neurons were
-            scaled.
+        claims: Verdict of each claim by its name.
         matching: The finest likeness that drift was held against, a `Matching`.
-        reversals: By model, factors at which scaling moved answers the other way; see `function_words`.
+        scaled: Words of `function_words` by model, where neurons were scaled.
 
     Returns:
         Plain text that ends with a full stop; never claims that a neuron does something that it was not seen to do.
@@ -111,19 +110,15 @@ def overall_sentence(
         parts.append(BEYOND_WORDS[claims["beyond_confidence"]])
     parts += [drift_words(drift, matching), OVERLAP_WORDS[overlap]]
     stages: tuple[Stage, ...] = ("instruct", "base")
-    other_way = reversals or {}
-    parts += [
-        function_words(stage, claims[f"function_{stage}"], other_way.get(stage, ()))
-        for stage in stages
-        if f"function_{stage}" in claims
-    ]
+    acted = scaled or {}
+    parts += [acted[stage] for stage in stages if stage in acted]
     findings = "; ".join(parts)
     if relation == "same model":
         return f"The two checkpoints are the same model, so nothing here is about tuning: {findings}."
     if (transfer, drift, overlap) == ("no power",) * 3:
         return f"This comparison had no power to decide anything: {findings}."
     caveat = "; readable does not mean functional, since no base neuron was intervened on"
-    said = transfer == "supported" and "function_base" not in claims
+    said = transfer == "supported" and "base" not in acted
     return findings[0].upper() + findings[1:] + (caveat if said else "") + "."
 
 

@@ -87,8 +87,7 @@ class WeightsJob:
         measure = measure_drift_only if self.command == "drift" else measure_pair
         related, measured = measure(pair.base, pair.instruct, self.seed, clock)
         if listed is None:
-            nothing = NO_NEURONS
-            return weights_report(related, measured, pair.base, pair.instruct, nothing, None, "", self.seed)
+            return weights_report(related, measured, pair.base, pair.instruct, NO_NEURONS, None, "", self.seed)
         source, weights, faithful = listed.source, None, NO_NEURONS
         if listed.weights is not None:
             faithful = np.sort(listed.ids[listed.weights < 0])

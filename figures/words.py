@@ -155,8 +155,8 @@ def control_of(run: Record) -> str:
     found = re.search(r"--control[ =](.+?)(?: --other (.+))?$", str(run.get("command") or ""))
     if not found:
         return ""
-    other = {"unrelated": found[2] or "a randomly initialised model"}.get(found[1])
-    return f"{found[1]}, {other} in the base's place" if other else found[1]
+    kind, other = found.groups()
+    return f"{kind}, {other or 'a randomly initialised model'} in the base's place" if kind == "unrelated" else kind
 
 
 def control_words(run: Record) -> str:

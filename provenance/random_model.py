@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from provenance.checkpoints import CONFIG, SMALL_FILES, WEIGHT_INDEX, require_tokenizer
+from provenance.checkpoints import CONFIG, SMALL_FILES, WEIGHT_INDEX, Checkpoint, require_tokenizer
 from provenance.errors import CheckpointError
 from provenance.files import storing, writable_folder
 from provenance.models import auto_class
@@ -64,26 +64,25 @@ def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
 
 
 @contextmanager
-def random_for_now(source: Path, digest: str, seed: int, folder: Path) -> Iterator[Path]:
+def random_for_now(like: Checkpoint, seed: int, folder: Path) -> Iterator[Path]:
     """A randomly initialised model in a folder that is gone afterwards.
 
     The folder's name says which model it is, so that what a kill has left of it is replaced, and removed, by the run
     that goes on.
 
     Args:
-        source: A whole checkpoint's folder.
-        digest: Of that checkpoint.
+        like: A whole checkpoint; its weights are not read.
         seed: Of the weights.
         folder: Where the model's folder is made, on a disk with room for it.
 
     Raises:
         CheckpointError, StoreError: See `random_checkpoint`; or the folder cannot be made or removed.
     """
-    place = folder / f"random-{digest[:16]}-{seed}"
+    place = folder / f"random-{like.digest[:16]}-{seed}"
     with storing(f"to make a folder for a randomly initialised model in {folder}"):
         place.mkdir(parents=True, exist_ok=True)
     try:
-        yield random_checkpoint(source, place, seed)
+        yield random_checkpoint(like.folder, place, seed)
     finally:
         with storing(f"to remove the randomly initialised model in {place}"):
             shutil.rmtree(place)

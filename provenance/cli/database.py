@@ -17,8 +17,7 @@ def query(
     db: Database = DEFAULT_DATABASE,
     run: RunOption = None,
     output: Annotated[
-        Literal["table", "csv", "json", "parquet"],
-        typer.Option("--format", help="How to print."),
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to print.")
     ] = "table",
 ) -> None:
     """Query the neuron database, read-only."""

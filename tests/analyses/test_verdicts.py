@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from analyses.verdicts import drift_sentence, overall_sentence
+from analyses.verdicts import drift_sentence, function_words, overall_sentence
 from provenance.records import Verdict
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -88,13 +88,14 @@ def test_what_adds_to_confidence_is_said_only_of_what_can_be_read() -> None:
 def test_only_an_intervention_lets_the_sentence_speak_of_what_neurons_do() -> None:
     plain = claims("supported", "no power", "no power")
     assert "scaling them" not in overall_sentence("descendant", "", plain)
-    intervened = overall_sentence("descendant", "", plain | {"function_base": "supported"})
+    intervened = overall_sentence("descendant", "", plain, scaled={"base": function_words("base", "supported")})
     assert "in the base scaling them changes" in intervened
     assert "was intervened on" not in intervened
-    against = plain | {"function_base": "not distinguishable"}
-    assert "the other way" not in overall_sentence("descendant", "", against)
-    assert "scaled by 2 they moved the other way" in overall_sentence(
-        "descendant", "", against, reversals={"base": (2.0,)}
+    unmoved = function_words("base", "not distinguishable")
+    assert "the other way" not in overall_sentence("descendant", "", plain, scaled={"base": unmoved})
+    against = function_words("base", "not distinguishable", (2.0,))
+    assert "scaled by 2 they moved the other way" in overall_sentence("descendant", "", plain, scaled={"base": against})
+    instruct_only = overall_sentence(
+        "descendant", "", plain, scaled={"instruct": function_words("instruct", "supported")}
     )
-    instruct_only = overall_sentence("descendant", "", plain | {"function_instruct": "supported"})
     assert "no base neuron was intervened on" in instruct_only  # the instruct model says nothing about the base
