@@ -25,9 +25,9 @@ PER_TERM = 10  # neurons of a layer for each fitted number
 def expected_ranks(
     ranks: Float[np.ndarray, " neurons"], scores: Sequence[Float[np.ndarray, " neurons"]], d_m: int
 ) -> Float[np.ndarray, " neurons"]:
-    """Least-squares fit of the ranks of each layer by a polynomial in normal scores of one or two covariates.
+    """Least-squares fit of the ranks of each layer by a polynomial in normal scores of a few covariates.
 
-        E[rank_j] = sum_{a + b <= P} c_{l, a, b} s_j^a t_j^b
+        E[rank_j] = sum_{a + b <= P} c_{l, a, b} s_j^a t_j^b,   and so on for more of them
 
     Args:
         ranks: Stability ranks, NaN where not known.

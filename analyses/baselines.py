@@ -85,7 +85,7 @@ def fit_baselines(
         return FittedBaselines(probe, {}, {})
     controls = refit_controls(probe, train.features, layers, d_m, unmapped=unmapped, draws=draws, seed=seed)
     scorers: dict[str, Scorer] = {str(kind): _set_scorer(probes) for kind, probes in controls.items() if probes}
-    scorers |= _texts(train)
+    scorers |= fit_texts(train)
     if train.log_probability is not None:
         scorers["answer_log_probability"] = _improbability(train.log_probability, train.features.hallucinated)
     return FittedBaselines(probe, controls, scorers)
@@ -139,11 +139,19 @@ def _set_scorer(probes: tuple[ControlProbe, ...]) -> Scorer:
     return score
 
 
-def _texts(train: Answers) -> dict[str, Scorer]:
-    """Length and words: what can be known without a model."""
+def fit_texts(train: Answers, *, sparse: bool = False) -> dict[str, Scorer]:
+    """Length and words: what can be known without a model.
+
+    Args:
+        train: What they are fitted on.
+        sparse: Whether few words are to have a weight.
+
+    Raises:
+        FitError: One class only.
+    """
     labels = train.features.hallucinated
     length = fit_columns(lengths(train), labels)
-    question, answer = fit_text(train.questions, labels), fit_text(train.answers, labels)
+    question, answer = (fit_text(texts, labels, sparse=sparse) for texts in (train.questions, train.answers))
     return {
         "answer_length": lambda test: _one_column(length(lengths(test))),
         "question_text": lambda test: _one_column(question(test.questions)),

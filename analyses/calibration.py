@@ -10,17 +10,17 @@ Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404, for the intervals
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from scipy.stats import beta
 from sklearn import config_context
 from threadpoolctl import threadpool_limits
@@ -28,6 +28,8 @@ from threadpoolctl import threadpool_limits
 from analyses.answers import Answers
 from analyses.baselines import fit_baselines
 from analyses.calibration_draws import (
+    TOLD,
+    AnswerDraw,
     DriftNuisance,
     Shape,
     TransferNuisance,
@@ -35,36 +37,41 @@ from analyses.calibration_draws import (
     overlap_draw,
     transfer_draw,
 )
+from analyses.claims import beyond_confidence_claim
 from analyses.collection import Progress
 from analyses.drift import SIGNIFICANCE, summarise_drift
 from analyses.drift_tests import decide_drift, drift_tests
+from analyses.evidence_results import Rung
 from analyses.ladder import ladder
 from analyses.matching import finest_strata, layer_strata
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
-from analyses.shuffled import SHUFFLES, shuffled_sets
+from analyses.results import TransferResult
+from analyses.shuffled import shuffled_jointly, shuffled_sets
 from analyses.transfer import decided, overall_transfer, transfer
 from provenance.errors import InputError, JobError
 from provenance.intervals import CONFIDENCE, Estimate
 from provenance.probe import Probe
 from provenance.records import Verdict
 
-Claim = Literal["transfer", "drift", "overlap"]
+Claim = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]
-CLAIMS: tuple[Claim, ...] = ("transfer", "drift", "overlap")
+CLAIMS: tuple[Claim, ...] = get_args(Claim)
 DRAWS = 200  # a rate of 5 % is then known to within 3 %
 FALSE_ALARMS = 0.05  # what every claim promises
 EFFECTS: Mapping[Claim, tuple[float, ...]] = {
     "transfer": (0.0, 0.25, 0.5, 1.0),
+    "beyond_confidence": (0.0, 0.5, 1.0),
     "drift": (0.0, 0.25, 0.5, 1.0),
     "overlap": (0.0, 0.5, 1.0),
 }
-"""SD of log CETT between the labels; SD of log change; share of common carriers."""
+"""SD of log CETT between the labels (of both claims); SD of log change; share of common carriers."""
 PLANTED = "planted"
-TRANSFER_NUISANCES: tuple[TransferNuisance, ...] = ("answer length", "question text", "every neuron")
-DRIFT_NUISANCES: tuple[DriftNuisance, ...] = ("layer", "norm", "activity")
-ANSWER_NEURONS = "answer neurons"
+BEYOND_NUISANCES: tuple[TransferNuisance, ...] = ("confidence", "noise of confidence")
+TRANSFER_NUISANCES = tuple(name for name in TOLD if name not in ("none", *BEYOND_NUISANCES))
+DRIFT_NUISANCES: tuple[DriftNuisance, ...] = ("layer", "norm", "activity", "balance")
+ANSWER_NEURONS, SAME_QUESTIONS = "answer neurons", "same questions"
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,11 @@ class CalibrationSettings:
     """Refitted neuron sets of each kind."""
     resamples: int = 200
     """Of questions, in the tests of transfer."""
+    foldings: int = 2
+    """Of answers, where models are nested: enough for a rate, though not for one p."""
     permutations: int = 2000
     """Of the tests of drift."""
-    shuffles: int = SHUFFLES
+    shuffles: int = 50
     """Searches with shuffled labels in each model."""
     step: float = 10**0.75
     """C of every search, as a multiple of alpha_max: it is not chosen anew in each draw."""
@@ -92,6 +101,10 @@ class CalibrationSettings:
     enough for 3 bins of activity, since an L1 probe on raw CETT prefers loud neurons, which both models share."""
     answer_neurons: int = 60
     """Of the draws for overlap in which both models have neurons that fire on any answer."""
+    alike: float = 0.9
+    """Correlation of the two models' log CETT on one answer, in the draws for overlap with the same questions."""
+    alike_carriers: int = 10
+    """Neurons that carry the label there: few, so that much of what is found goes with the label by chance."""
     drift_layers: int = 4
     """Layers of a draw for drift."""
     drift_d_m: int = 512
@@ -109,7 +122,7 @@ class Condition:
     world: str
     """`planted`, or the nuisance that moves the number with no effect behind it."""
     effect: float
-    """SD for transfer and drift, share of common carriers for overlap; 0: there is nothing to find."""
+    """SD of log CETT or of log change, for overlap the share of common carriers; 0: there is nothing to find."""
 
     @property
     def is_null(self) -> bool:
@@ -147,23 +160,40 @@ def conditions() -> tuple[Condition, ...]:
     planted = [Condition(claim, PLANTED, effect) for claim in CLAIMS for effect in EFFECTS[claim]]
     nuisances: list[tuple[Claim, str]] = [
         *(("transfer", name) for name in TRANSFER_NUISANCES),
+        *(("beyond_confidence", name) for name in BEYOND_NUISANCES),
         *(("drift", name) for name in DRIFT_NUISANCES),
         ("overlap", ANSWER_NEURONS),
+        ("overlap", SAME_QUESTIONS),
     ]
     return (*planted, *(Condition(claim, name, 0.0) for claim, name in nuisances))
 
 
 def judge_transfer(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """Search in the instruct model, baselines, ladder, and the decision on the base's own answers."""
-    nuisance: TransferNuisance = next((name for name in TRANSFER_NUISANCES if name == condition.world), "none")
+    return overall_transfer(carried_over(condition, rng, settings)[0])
+
+
+def judge_beyond_confidence(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """The same, and what the probe adds to the base's log-probabilities."""
+    return beyond_confidence_claim(*carried_over(condition, rng, settings)).verdict
+
+
+def carried_over(
+    condition: Condition, rng: np.random.Generator, settings: CalibrationSettings
+) -> tuple[tuple[TransferResult, ...], tuple[Rung, ...]]:
+    """Transfer on one draw, decided, and what it was held against."""
+    nuisance: TransferNuisance = next((name for name in TOLD if name == condition.world), "none")
     draw = transfer_draw(settings.small, condition.effect, nuisance, rng)
     seed = int(rng.integers(2**31))
-    probe, _ = searched(draw.instruct, settings, seed, shuffles=0)
+    probe, _ = searched(draw.instruct, settings)
     shape = settings.small
     fitted = fit_baselines(probe, draw.instruct, shape.layers, shape.d_m, draws=settings.control_sets, seed=seed)
     result = transfer(probe, draw.base_test.features, "drawn", fitted.controls, resamples=settings.resamples, seed=seed)
-    rungs = ladder(fitted, {"drawn": draw.base_test}, resamples=settings.resamples, seed=seed)
-    return overall_transfer(decided([result], rungs))
+    rungs = ladder(
+        fitted, {"drawn": draw.base_test}, draw.base, foldings=settings.foldings, resamples=settings.resamples,
+        seed=seed,
+    )  # fmt: skip
+    return decided([result], rungs), rungs
 
 
 def judge_drift(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -180,12 +210,13 @@ def judge_drift(condition: Condition, rng: np.random.Generator, settings: Calibr
 
 def judge_overlap(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """Searches in both models, with true labels and with shuffled ones, and what they share."""
-    shape = settings.shared
-    answer_neurons = settings.answer_neurons if condition.world == ANSWER_NEURONS else 0
-    draw = overlap_draw(shape, condition.effect, answer_neurons, rng)
+    draw, shape = overlap_world(condition, rng, settings)
     seed = int(rng.integers(2**31))
-    instruct, instruct_sets = searched(draw.instruct, settings, seed, shuffles=settings.shuffles)
-    base, base_sets = searched(draw.base, settings, seed + 1, shuffles=settings.shuffles)
+    models = (draw.instruct, draw.base)
+    labels = shuffled_jointly([answers.features for answers in models], draws=settings.shuffles, seed=seed)
+    (instruct, instruct_sets), (base, base_sets) = (
+        searched(answers, settings, shuffled) for answers, shuffled in zip(models, labels, strict=True)
+    )
     activity = draw.base.features.answer.columns(np.arange(shape.neurons)).astype(np.float64).mean(axis=0)
     known = np.ones(shape.neurons, dtype=bool)
     strata = (layer_strata(known, shape.d_m), finest_strata(rng.random(shape.neurons), activity, shape.d_m))
@@ -193,12 +224,28 @@ def judge_overlap(condition: Condition, rng: np.random.Generator, settings: Cali
     return overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls).verdict
 
 
-JUDGES: Mapping[Claim, Judge] = {"transfer": judge_transfer, "drift": judge_drift, "overlap": judge_overlap}
+def overlap_world(
+    condition: Condition, rng: np.random.Generator, settings: CalibrationSettings
+) -> tuple[AnswerDraw, Shape]:
+    """One draw of a condition for overlap, and how large it is."""
+    if condition.world == SAME_QUESTIONS:
+        shape = replace(settings.shared, carriers=settings.alike_carriers)
+        return overlap_draw(shape, condition.effect, 0, rng, alike=settings.alike), shape
+    answer_neurons = settings.answer_neurons if condition.world == ANSWER_NEURONS else 0
+    return overlap_draw(settings.shared, condition.effect, answer_neurons, rng), settings.shared
+
+
+JUDGES: Mapping[Claim, Judge] = {
+    "transfer": judge_transfer,
+    "beyond_confidence": judge_beyond_confidence,
+    "drift": judge_drift,
+    "overlap": judge_overlap,
+}
 """By the functions that judge real pairs."""
 
 
 def searched(
-    answers: Answers, settings: CalibrationSettings, seed: int, *, shuffles: int
+    answers: Answers, settings: CalibrationSettings, shuffles: Sequence[Bool[np.ndarray, " rows"]] = ()
 ) -> tuple[Probe, tuple[Int[np.ndarray, " _"], ...]]:
     """The probe of one model at the C of the calibration, and what it finds with shuffled labels."""
     features = answers.features
@@ -206,8 +253,7 @@ def searched(
         whole = rows.path([rows.problem(np.ones(len(features), dtype=bool))])
         C = whole.starts()[0] * settings.step
         probe = rows.probe(whole.fit([C])[0])
-        sets = shuffled_sets(rows, features, C, draws=shuffles, seed=seed) if shuffles else ()
-    return probe, sets
+        return probe, shuffled_sets(rows, shuffles, C)
 
 
 def judged(condition: Condition, number: int, settings: CalibrationSettings, judges: Mapping[Claim, Judge]) -> Verdict:
@@ -260,20 +306,20 @@ def calibrate(
     return tuple(rates)
 
 
-def must_be(family: str, control: str | None) -> dict[Claim, Required]:
+def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
     """What has to be said of each claim about a lab family, or about a negative control of it.
 
     Args:
         family: `inherited`, whose H-Neurons were there before tuning; of any other they were not.
         control: Which negative control; None for the pair as it is, of whose drift and overlap nothing is required.
+        claims: Names of the claims that were made.
     """
     if control is not None:
-        return {"transfer": "not distinguishable", "drift": "not supported", "overlap": "not supported"}
-    return {
-        "transfer": "supported" if family == "inherited" else "not supported",
-        "drift": "anything",
-        "overlap": "anything",
-    }
+        return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
+    inherited: dict[str, Required] = {"transfer": "supported"}
+    acquired: dict[str, Required] = dict.fromkeys(("transfer", "beyond_confidence", "own_labels"), "not supported")
+    required = inherited if family == "inherited" else acquired
+    return {claim: required.get(claim, "anything") for claim in claims}
 
 
 def meets(verdict: Verdict, required: Required) -> bool:

@@ -7,6 +7,7 @@ known. Beside planted effects there are nuisances: nulls in which the reported n
 Source: none in Gao et al. 2025; Morris, White and Crowther 2019, doi:10.1002/sim.8086, for simulation as a check.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +19,29 @@ from analyses.ranks import combined_delta, stability_rank
 from analyses.results import NeuronDrift
 from provenance.features import Features
 
-TransferNuisance = Literal["none", "answer length", "question text", "every neuron"]
-"""What the neurons read in place of the label; it goes with the label in both models."""
-DriftNuisance = Literal["none", "layer", "norm", "activity"]
+Told = Literal["none", "answer length", "question text", "every neuron", "confidence", "noise of confidence"]
+"""What goes with the label of a model's answers, and is read by neurons in its place. Noise of confidence goes with no
+label: it is what keeps the log-probability from telling the label better, and whoever knows it can take it out."""
+TransferNuisance = Literal[
+    "none", "answer length", "question text", "every neuron", "answer length, base alone", "question text, base alone",
+    "confidence", "noise of confidence",
+]  # fmt: skip
+"""What the base's neurons read in place of the label. It goes with the label in both models, or in the base alone while
+the instruct model's neurons read the label itself: then nothing that is fitted on its answers can know of it."""
+DriftNuisance = Literal["none", "layer", "norm", "activity", "balance"]
 """What goes with both stability and being in the set."""
+
+TOLD: Mapping[TransferNuisance, tuple[Told, Told]] = {
+    "none": ("none", "none"),
+    "answer length": ("answer length", "answer length"),
+    "question text": ("question text", "question text"),
+    "every neuron": ("every neuron", "every neuron"),
+    "answer length, base alone": ("none", "answer length"),
+    "question text, base alone": ("none", "question text"),
+    "confidence": ("confidence", "confidence"),
+    "noise of confidence": ("none", "noise of confidence"),
+}
+"""In the answers of the instruct model, and of the base."""
 
 INSTRUCT_EFFECT = 1.5  # SD: with six carriers a probe then reads held-out answers almost without error
 SHARED_EFFECT = 0.8  # SD, of draws for overlap: weak, so that a probe needs many carriers and sets are large
@@ -30,6 +50,7 @@ MEAN_CETT = 0.01  # of one neuron in tens of thousands, as captures of real mode
 SPREAD = 0.5  # of log CETT within a neuron, and of log mean CETT between neurons
 WITHIN_UNIT = 0.5  # correlation of a neuron's log CETT between two answers of one unit
 NUISANCE_NOISE = 1.0  # SD of single neurons around the nuisance that they read, of which six average to 0.4
+TILT = 0.5  # SD of half the log ratio of up's norm to down's, where it varies
 TREND = 1.0  # SD of log change for the nuisance's whole range, in either direction
 FILLER = tuple(f"{a}{b}" for a in ("ba", "ke", "lo", "mi", "nu") for b in ("ra", "ste", "vol", "dan", "lim"))
 TOPICS = ("where", "when")
@@ -109,21 +130,23 @@ def transfer_draw(shape: Shape, effect: float, nuisance: TransferNuisance, rng: 
         shape: Of both models and their answers.
         effect: Difference between the base's hallucinated and faithful answers, in SD of log CETT, on each neuron that
             carries the label in the instruct model. 0: nothing transfers.
-        nuisance: With one, `effect` is not used: in both models the label goes with the nuisance, and the carriers
-            respond to the nuisance only, so that AUROC is above 0.5 for a reason that others read as well.
+        nuisance: With one, `effect` is not used: the base's label goes with the nuisance, and its carriers respond to
+            the nuisance only, so that AUROC is above 0.5 for a reason that others read as well.
         rng: Source of randomness.
     """
     carriers = np.sort(rng.choice(shape.neurons, shape.carriers, replace=False))
-    instruct_effect, base_effect = (INSTRUCT_EFFECT, effect) if nuisance == "none" else (0.0, 0.0)
+    told = TOLD[nuisance]
     scale = _scales(shape.neurons, rng)
     readings = [
-        _reading(shape, carriers, strength, nuisance, np.zeros(shape.neurons), scale * _shift(shape.neurons, rng))
-        for strength in (instruct_effect, base_effect)
+        _reading(shape, carriers, strength, of, np.zeros(shape.neurons), scale * _shift(shape.neurons, rng))
+        for strength, of in zip((INSTRUCT_EFFECT, effect), told, strict=True)
     ]
-    return _answer_draw(shape, (readings[0], readings[1]), (carriers, carriers), nuisance, rng)
+    return _answer_draw(shape, (readings[0], readings[1]), (carriers, carriers), told, rng)
 
 
-def overlap_draw(shape: Shape, share: float, answer_neurons: int, rng: np.random.Generator) -> AnswerDraw:
+def overlap_draw(
+    shape: Shape, share: float, answer_neurons: int, rng: np.random.Generator, *, alike: float = 0.0
+) -> AnswerDraw:
     """A pair in which both models carry the label, on neurons of which a given share is the same.
 
     Args:
@@ -133,6 +156,8 @@ def overlap_draw(shape: Shape, share: float, answer_neurons: int, rng: np.random
         answer_neurons: Neurons, the same in both, that are more active on answer tokens than on others whatever the
             label. A probe that has to tell both apart finds them in either model.
         rng: Source of randomness.
+        alike: Above 0 both answer the same questions with the same labels, and what their neurons do beside the label
+            correlates by so much. Whatever goes with the labels by chance, both searches then find.
     """
     carriers = np.sort(rng.choice(shape.neurons, shape.carriers, replace=False))
     kept = rng.permutation(carriers)[: round(share * shape.carriers)]
@@ -145,7 +170,8 @@ def overlap_draw(shape: Shape, share: float, answer_neurons: int, rng: np.random
         _reading(shape, ids, SHARED_EFFECT, "none", answer, scale * _shift(shape.neurons, rng))
         for ids in (carriers, base_carriers)
     ]
-    return _answer_draw(shape, (readings[0], readings[1]), (carriers, base_carriers), "none", rng)
+    told: tuple[Told, Told] = ("none", "none")
+    return _answer_draw(shape, (readings[0], readings[1]), (carriers, base_carriers), told, rng, alike)
 
 
 def drift_draw(
@@ -167,14 +193,18 @@ def drift_draw(
     neurons = layers * d_m
     layer = np.repeat(np.linspace(0, 1, layers), d_m)
     norm, activity = rng.random(neurons), rng.random(neurons)  # places among the neurons of a layer
-    place = {"none": np.full(neurons, 0.5), "layer": layer, "norm": norm, "activity": activity}[nuisance]
+    tilt = TILT * rng.normal(size=neurons) * (nuisance == "balance")  # half the log ratio of the norms of up and down
+    balance = 1 - (np.argsort(np.argsort(np.abs(tilt))) + 0.5) / neurons
+    places = {"none": np.full(neurons, 0.5), "layer": layer, "norm": norm, "activity": activity, "balance": balance}
+    place = places[nuisance]
     liking = (0.1 + place) ** 2  # a neuron at the stable end is a hundred times likelier than one at the other
     h_neurons = np.sort(rng.choice(neurons, k, replace=False, p=liking / liking.sum()))
-    level = rng.normal(size=neurons) * np.sqrt(0.5) - 2 * TREND * (place - 0.5)
+    level = rng.normal(size=neurons) * np.sqrt(0.5) - 2 * TREND * (place - 0.5) * (nuisance != "balance")
     level[h_neurons] -= effect
-    up, down = (1e-4 * np.exp(level + rng.normal(size=neurons) * np.sqrt(0.5)) for _ in range(2))
+    # an update of the same length turns the shorter vector more: 1 - cos goes with 1 / norm^2
+    up, down = (1e-4 * np.exp(level + rng.normal(size=neurons) * np.sqrt(0.5) - 2 * lean) for lean in (tilt, -tilt))
     delta = combined_delta(up, down)
-    norms = [np.exp(0.3 * norm + 0.02 * rng.normal(size=neurons)) for _ in range(2)]
+    norms = [np.exp(0.3 * norm + lean + 0.02 * rng.normal(size=neurons)) for lean in (tilt, -tilt)]
     grown = [each * np.exp(0.01 * rng.normal(size=neurons)) for each in norms]
     same = np.zeros(neurons, dtype=bool)
     drift = NeuronDrift(None, up, down, delta, stability_rank(delta), norms[0], grown[0], norms[1], grown[1], same)
@@ -194,14 +224,15 @@ def _reading(
     shape: Shape,
     carriers: Int[np.ndarray, " c"],
     effect: float,
-    nuisance: TransferNuisance,
+    told: Told,
     answer: Float[np.ndarray, " neurons"],
     scale: Float[np.ndarray, " neurons"],
 ) -> _Reading:
     label, reads = np.zeros(shape.neurons), np.zeros(shape.neurons)
-    label[carriers] = effect
-    if nuisance != "none":
-        reads[slice(None) if nuisance == "every neuron" else carriers] = 1 / NUISANCE_NOISE
+    if told == "none":
+        label[carriers] = effect
+    else:
+        reads[slice(None) if told == "every neuron" else carriers] = 1 / NUISANCE_NOISE
     return _Reading(label, reads, answer, scale)
 
 
@@ -209,34 +240,51 @@ def _answer_draw(
     shape: Shape,
     readings: tuple[_Reading, _Reading],
     carriers: tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]],
-    nuisance: TransferNuisance,
+    told: tuple[Told, Told],
     rng: np.random.Generator,
+    alike: float = 0.0,
 ) -> AnswerDraw:
+    seed = int(rng.integers(2**31))
     instruct, base = (
-        [_answers(shape, n, reading, nuisance, f"{name}{n}", rng) for n in (shape.train, shape.test)]
-        for name, reading in zip(("instruct", "base"), readings, strict=True)
+        [
+            _answers(shape, n, reading, of, "both" if alike else name, rng, (alike, np.random.default_rng([seed, n])))
+            for n in (shape.train, shape.test)
+        ]
+        for name, reading, of in zip(("instruct", "base"), readings, told, strict=True)
     )
     return AnswerDraw(instruct[0], base[0], instruct[1], base[1], *carriers)
 
 
 def _answers(
-    shape: Shape, per_class: int, reading: _Reading, nuisance: TransferNuisance, name: str, rng: np.random.Generator
+    shape: Shape,
+    per_class: int,
+    reading: _Reading,
+    told: Told,
+    name: str,
+    rng: np.random.Generator,
+    common: tuple[float, np.random.Generator],
 ) -> Answers:
     """Answers of one model: labels of units, what goes with them, texts, and vectors that respond to all that."""
     units = 2 * per_class // shape.per_unit
     unit = np.repeat(np.arange(units), shape.per_unit)
     hallucinated = (np.arange(units) % 2 == 0)[unit]
-    length = _lengths(hallucinated, rng, with_label=nuisance == "answer length")
-    topic = _topics(hallucinated[:: shape.per_unit], rng, with_label=nuisance == "question text")[unit]
-    hidden = {"answer length": (length - 5) / 2, "question text": 2 * topic - 1.0}.get(nuisance, np.zeros(unit.size))
-    if nuisance == "every neuron":
+    length = _lengths(hallucinated, rng, with_label=told == "answer length")
+    topic = _topics(hallucinated[:: shape.per_unit], rng, with_label=told == "question text")[unit]
+    hidden = {"answer length": (length - 5) / 2, "question text": 2 * topic - 1.0}.get(told, np.zeros(unit.size))
+    if told == "every neuron":
         hidden = np.where(hallucinated, 1.0, -1.0) + rng.normal(size=unit.size)
-    answer, other = _vectors(reading, hallucinated, hidden, unit, rng)
-    ids = tuple(f"{name}-{row}" for row in range(unit.size))
-    features = Features.of(answer, other, hallucinated, tuple(f"{name}-unit-{each}" for each in unit), ids)
+    log_probability = -rng.gamma(2.0, 0.5, unit.size)
+    if told in ("confidence", "noise of confidence"):
+        label, noise = np.where(hallucinated, 0.75, -0.75), rng.normal(size=unit.size)
+        log_probability = -5 - (label + noise)
+        hidden = label + noise if told == "confidence" else -noise
+    answer, other = _vectors(reading, hallucinated, hidden, unit, rng, common)
+    ids = tuple(f"{name}{per_class}-{row:03d}" for row in range(unit.size))
+    of_unit = tuple(f"{name}{per_class}-unit-{each}" for each in unit)
+    features = Features.of(answer, other, hallucinated, of_unit, ids)
     questions = tuple(f"{TOPICS[each]} {_words(2, rng)}" for each in topic)
     texts = tuple(_words(count, rng) for count in length.tolist())
-    return Answers(features, questions, texts, length, -rng.gamma(2.0, 0.5, unit.size))
+    return Answers(features, questions, texts, length, log_probability)
 
 
 def _vectors(
@@ -245,13 +293,20 @@ def _vectors(
     hidden: Float[np.ndarray, " rows"],
     unit: Int[np.ndarray, " rows"],
     rng: np.random.Generator,
+    common: tuple[float, np.random.Generator],
 ) -> tuple[Float[np.ndarray, "rows neurons"], Float[np.ndarray, "rows neurons"]]:
     """Mean CETT over answer tokens and over others, float32."""
     neurons, units = reading.scale.size, int(unit.max()) + 1
-    shared = np.sqrt(WITHIN_UNIT) * rng.normal(size=(units, neurons))[unit]
+    alike, of_both = common
+
+    def normal(rows: int) -> Float[np.ndarray, "rows neurons"]:
+        own = rng.normal(size=(rows, neurons))
+        return np.asarray(np.sqrt(alike) * of_both.normal(size=own.shape) + np.sqrt(1 - alike) * own)
+
+    shared = np.sqrt(WITHIN_UNIT) * normal(units)[unit]
 
     def noise() -> Float[np.ndarray, "rows neurons"]:
-        return np.asarray(shared + np.sqrt(1 - WITHIN_UNIT) * rng.normal(size=(unit.size, neurons)))
+        return np.asarray(shared + np.sqrt(1 - WITHIN_UNIT) * normal(unit.size))
 
     signal = np.outer(hallucinated - 0.5, reading.label) + np.outer(hidden, reading.nuisance) + reading.answer
     return tuple((reading.scale * np.exp(SPREAD * values)).astype(np.float32) for values in (noise() + signal, noise()))  # type: ignore[return-value]

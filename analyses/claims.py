@@ -6,6 +6,7 @@ measured is neither met nor failed, and says so.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from analyses.drift import SIGNIFICANCE
@@ -15,11 +16,16 @@ from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import MAX_P_ZERO
 from analyses.probe_results import IdentificationResult
 from analyses.results import DriftResult, OverlapResult, TransferResult
-from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS
+from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other
 from analyses.verdicts import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.records import Verdict
 
 Relation = Literal["<", "<=", ">", ">="]
+
+
+def reachable(code: str, smallest: float | None, most: float) -> Reason:
+    """Whether something that can come out at all would be found with 80 % power; None: nothing would."""
+    return replace(condition(code, smallest, "<=", most), holds=smallest is not None and smallest <= most)
 
 
 def condition(code: str, value: float | None, relation: Relation, bar: float, dataset: str = "") -> Reason:
@@ -58,6 +64,7 @@ def transfer_claim(
     if result is None:
         return Claim("transfer", verdict, "", TRANSFER_WORDS[verdict], (corresponding(problem),))
     name = result.dataset
+    highest = highest_other(result, rungs)
     p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
     conditions = [
         corresponding(problem),
@@ -68,6 +75,7 @@ def transfer_claim(
             float(MIN_PER_CLASS),
             name,
         ),
+        condition("transfer.others_auroc", None if highest is None else highest[1], "<", 1.0, name),
         *(
             condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name)
             for kind in ("chance", *DECIDING_KINDS)
@@ -78,10 +86,11 @@ def transfer_claim(
 
 
 def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung]) -> Claim:
-    """The probe adds to what an answer's length, words and log-probability say together.
+    """The probe reads the base, and adds to what an answer's length, words and log-probability say together.
 
     Choice: adding is asked for, not doing better alone. A probe of a few neurons that is not as good as the model's
-    own confidence may still know something that confidence does not. Where the others are right already on every
+    own confidence may still know something that confidence does not. Only of a transfer that is shown, though: a
+    score that knows no label adds to others by taking noise out of them. Where the others are right already on every
     pair of answers there is nothing to add, and no power.
     """
     result = decisive(transfers)
@@ -90,10 +99,12 @@ def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence
     verdict: Verdict = "no power"
     room = rung is not None and rung.auroc is not None and rung.auroc.estimate < 1
     if room and rung is not None and rung.p_holm is not None and result is not None and result.verdict != "no power":
-        verdict = "supported" if rung.p_holm < SIGNIFICANCE else "not distinguishable"
+        shown = rung.p_holm < SIGNIFICANCE and result.verdict == "supported"
+        verdict = "supported" if shown else "not distinguishable"
     gain = None if rung is None or rung.gain is None else rung.gain.estimate
     alone = None if rung is None or rung.auroc is None else rung.auroc.estimate
     conditions = (
+        _transfer_shown("beyond_confidence", result),
         condition("beyond_confidence.others_auroc", alone, "<", 1.0, name),
         condition("beyond_confidence.gain", gain, ">", 0.0, name),
         condition("beyond_confidence.p_holm", None if rung is None else rung.p_holm, "<", SIGNIFICANCE, name),
@@ -116,10 +127,16 @@ def own_labels_claim(transfers: Sequence[TransferResult], agreement: Sequence[La
         shown = area.low > CHANCE and result.verdict == "supported"
         verdict = "supported" if shown else "not distinguishable"
     conditions = (
-        condition("own_labels.transfer_p_holm", None if result is None else result.p_holm, "<", SIGNIFICANCE, name),
+        _transfer_shown("own_labels", result),
         condition("own_labels.auroc_low", None if area is None else area.low, ">", CHANCE, name),
     )
     return Claim("own_labels", verdict, name, LABEL_WORDS[verdict], conditions)
+
+
+def _transfer_shown(claim: str, result: TransferResult | None) -> Reason:
+    """Transfer on the question set that decides, as a condition of another claim."""
+    p_holm, name = (None, "") if result is None else (result.p_holm, result.dataset)
+    return condition(f"{claim}.transfer_p_holm", p_holm, "<", SIGNIFICANCE, name)
 
 
 def drift_claim(result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
@@ -136,7 +153,7 @@ def drift_claim(result: DriftResult, tests: Sequence[DriftTest], problem: str, r
         corresponding(problem),
         condition("drift.recognised", recognised, ">", MOST_RECOGNISED),
         *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
-        condition("drift.detectable", own[-1].smallest_detectable if own else None, "<=", 1.0),
+        *(reachable(f"drift.detectable.{test.matching}", test.smallest_detectable, 1.0) for test in own),
     ]
     return Claim("drift", result.verdict, "", drift_words(result.verdict, finest_matching(tests)), tuple(conditions))
 
@@ -158,7 +175,7 @@ def overlap_claim(
         *(condition(f"overlap.reads.{probe.stage}", own_auroc_low(probe), ">", CHANCE) for probe in probes),
         condition("overlap.p_zero", zero, "<=", MAX_P_ZERO),
         *(condition(f"overlap.p.{null.kind}", null.p_value, "<", SIGNIFICANCE) for null in nulls),
-        condition("overlap.detectable", _hardest(nulls), "<=", float(min(result.k_base, result.k_instruct))),
+        reachable("overlap.detectable", _hardest(nulls), float(min(result.k_base, result.k_instruct))),
     ]
     return Claim("overlap", result.verdict, "", OVERLAP_WORDS[result.verdict], tuple(conditions))
 

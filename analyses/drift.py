@@ -169,8 +169,9 @@ def summarise_drift(
         seed: Of the permutations.
 
     Returns:
-        `supported` when p_permutation < 0.05. `no power` when not even the most stable neurons of the same
-        layers would reach it: no H-Neurons, layers that hold nothing else, ranks that are all tied.
+        `no power` when no mean rank that sets of the same layers can have would be detected with 80 % power, whatever
+        came out: no H-Neurons, layers that hold nothing else, ranks that are all tied, too few H-Neurons.
+        `supported` when p_permutation < 0.05 otherwise.
 
     Raises:
         PairError: An id outside the model, or given twice.
@@ -189,11 +190,8 @@ def summarise_drift(
     null_draws = matched_means(ranks, pools, draws, np.random.default_rng(seed))
     observed = float(ranks[h_neurons].mean())
     null = null_distribution("layer_matched", null_draws, observed)
-    p_best = permutation_p(null_draws, highest_mean(ranks, pools))
     detectable = detectable_mean(ranks, pools, null_draws)
-    verdict, reason = _decide(h_neurons.size, observed, null.mean, null.p_value, p_best)
-    if detectable is None and verdict == "not distinguishable":
-        verdict, reason = "no power", f"{reason}; no reachable mean rank would be detected with 80 % power"
+    verdict, reason = _decide(h_neurons.size, observed, null.mean, null.p_value, detectable)
     return DriftResult(
         k=int(h_neurons.size),
         mean_stability_rank=observed,
@@ -234,14 +232,14 @@ def _without_neurons(drift: NeuronDrift, note: str) -> DriftResult:
     )
 
 
-def _decide(k: int, observed: float, null_mean: float, p_value: float, p_best: float) -> tuple[Verdict, str]:
+def _decide(k: int, observed: float, null_mean: float, p_value: float, detectable: float | None) -> tuple[Verdict, str]:
     """The verdict of a non-empty set, with the numbers that decided."""
     numbers = (
         f"mean stability rank {observed:.3f} of {k} H-Neurons against {null_mean:.3f} for random "
         f"neurons of the same layers, p = {p_value:.2g}"
     )
-    if p_best >= SIGNIFICANCE:
-        return "no power", f"{numbers}; even the most stable neurons there would only reach p = {p_best:.2g}"
+    if detectable is None:
+        return "no power", f"{numbers}; no mean rank that is possible there would be detected with 80 % power"
     return ("supported" if p_value < SIGNIFICANCE else "not distinguishable"), numbers
 
 

@@ -3,8 +3,8 @@
 The one idea: tuning moves layers, large neurons and busy neurons by different amounts, so a set that sits where little
 moves looks stable. Its mean rank is compared with that of neurons of the same layers, and of the same cells of layer,
 weight norm and activity; only what survives both says something about the set. Among the latter the ranks are compared
-as they are and without the trend that norm and activity explain (`analyses.adjusted_ranks`): cells let a steep trend
-through, a fitted trend a sudden step, and each p-value is the larger of the two.
+as they are and without the trend that norms and activity explain (`analyses.adjusted_ranks`): cells let a steep trend
+through, a fitted trend a sudden step, so the comparison with the larger p-value is the one that is reported.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for Delta. Choice: the other measures, the matching.
 """
@@ -121,8 +121,9 @@ def decide_drift(result: DriftResult, tests: tuple[DriftTest, ...]) -> DriftResu
         tests: From `drift_tests` of the same pair.
 
     Returns:
-        The same numbers. `supported` when p < 0.05 against both; `no power` as before, and where no mean rank within
-        the finest strata would be detected; the reason has both p-values, and says when the neurons changed more.
+        The same numbers. `no power` where no possible mean rank would be detected with 80 % power against one of both,
+        whatever came out; `supported` when p < 0.05 against both; the reason has both p-values, and says when the
+        neurons changed more.
     """
     own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
     if result.p_permutation is None or not own:
@@ -136,21 +137,13 @@ def decide_drift(result: DriftResult, tests: tuple[DriftTest, ...]) -> DriftResu
         values = " and ".join(f"p = {test.p_less_stable:.2g} against neurons {_words(test)}" for test in opposite)
         reason += f"; they changed more than others: {values}"
     verdict: Verdict = result.verdict
-    if finest.matching == "layer" and verdict == "supported":
+    if finest.matching == "layer":
         verdict, reason = "no power", f"{reason}; the layers are too narrow to compare like neurons within them"
-    elif verdict != "no power":
-        verdict = _verdict(result.p_permutation, finest)
-        if verdict == "no power":
-            reason += "; no reachable mean rank among those would be detected with 80 % power"
+    elif verdict != "no power" and finest.smallest_detectable is None:
+        verdict, reason = "no power", f"{reason}; no mean rank possible among those would be detected with 80 % power"
+    elif verdict == "supported" and finest.p_more_stable >= SIGNIFICANCE:
+        verdict = "not distinguishable"
     return replace(result, verdict=verdict, reason=reason)
-
-
-def _verdict(p_layer: float, finest: DriftTest) -> Verdict:
-    if max(p_layer, finest.p_more_stable) < SIGNIFICANCE:
-        return "supported"
-    if finest.smallest_detectable is None and p_layer < SIGNIFICANCE:
-        return "no power"
-    return "not distinguishable"
 
 
 def _words(test: DriftTest) -> str:
@@ -201,13 +194,16 @@ class _Compared:
         ids: Int[np.ndarray, " k"],
         draws: int,
         seed: int,
+        offset: float = 0.0,
     ) -> "_Compared":
         pools, observed = pools_of(strata, ids), float(values[ids].mean())
         drawn = matched_means(values, pools, draws, np.random.default_rng(seed))
         means = np.array([values[members].mean() for members in pools.members])
         effects = values[ids] - means[np.searchsorted(np.unique(strata[ids]), strata[ids])]
         more, less = permutation_p(drawn, observed), permutation_p(-drawn, -observed)
-        return cls(*matched_moments(values, pools), more, less, detectable_mean(values, pools, drawn), effects)
+        (null_mean, null_sd), detectable = matched_moments(values, pools), detectable_mean(values, pools, drawn)
+        shifted = None if detectable is None else offset + detectable
+        return cls(offset + null_mean, null_sd, more, less, shifted, effects)
 
 
 def _test(
@@ -219,16 +215,17 @@ def _test(
     inside = ids[strata[ids] >= 0]
     if not inside.size:
         return None
-    plain = adjusted = _Compared.of(ranked.ranks, strata, inside, draws, seed)
-    offset = 0.0
+    found = _Compared.of(ranked.ranks, strata, inside, draws, seed)
+    smallest = found.detectable
     if matched.covariates:
-        adjusted = _Compared.of(ranked.ranks - expected, strata, inside, draws, seed)
-        offset = float(expected[inside].mean())
+        # The set's ranks without the trend, put back where its own covariates would have it on average.
+        adjusted = _Compared.of(ranked.ranks - expected, strata, inside, draws, seed, float(expected[inside].mean()))
+        smallest = _reachable(found.detectable, adjusted.detectable)
+        less = max(found.p_less, adjusted.p_less)
+        found = replace(max(found, adjusted, key=lambda compared: compared.p_more), p_less=less)
     return DriftTest(
         side, ranked.measure, matched.matching, matched.bins, int(inside.size), float(ranked.ranks[inside].mean()),
-        offset + adjusted.null_mean, adjusted.null_sd, mean_with_interval(adjusted.effects),
-        max(plain.p_more, adjusted.p_more), max(plain.p_less, adjusted.p_less),
-        _reachable(plain.detectable, None if adjusted.detectable is None else offset + adjusted.detectable),
+        found.null_mean, found.null_sd, mean_with_interval(found.effects), found.p_more, found.p_less, smallest,
         _finite_mean(ranked.z[0][inside]), _finite_mean(ranked.z[1][inside]),
     )  # fmt: skip
 

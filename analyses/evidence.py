@@ -42,7 +42,7 @@ from analyses.matching import drift_strata
 from analyses.measured import MeasuredPair, by_position
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
-from analyses.power import drift_power, overlap_power, transfer_power
+from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
 from analyses.results import ActivityTable, Alignment, DriftResult, OverlapResult, TransferResult
 from analyses.scales import scales, sign_agreement
 from analyses.transfer import CHANCE, decided, questions_per_class, transfer, without_power
@@ -107,7 +107,7 @@ def transferred(found: Identified, gathered: Gathered, seed: int) -> Transferred
     results = [
         transfer(found.probe, test.features, name, found.baselines.controls, seed=seed) for name, test in tests.items()
     ]
-    rungs = ladder(found.baselines, tests, seed=seed)
+    rungs = ladder(found.baselines, tests, gathered.answers["base"][0], seed=seed)
     return Transferred(decided(results, rungs), rungs)
 
 
@@ -229,7 +229,7 @@ def evidence_of(
         drift=tests,
         overlap=nulls,
         power=(
-            *transfer_power(results, rungs, k), *drift_power(tests),
+            *transfer_power(results, rungs, k, _spread(instruct, shown.gathered, seed)), *drift_power(tests),
             *overlap_power(nulls, shared.k_base, shared.k_instruct),
         ),
         causal=shown.effects,
@@ -242,6 +242,15 @@ def evidence_of(
             *function_claims(shown.effects),
         ),
     )  # fmt: skip
+
+
+def _spread(found: Identified, gathered: Gathered, seed: int) -> dict[str, float | None]:
+    """SD of the transfer AUROC without a signal, by question set."""
+    probe = found.probe
+    if probe is None:
+        return {}
+    tests = gathered.features("base").items()
+    return {name: chance_sd(probe.scores(features.answer), features, seed=seed) for name, features in tests}
 
 
 def function_claims(effects: Sequence[CausalEffect]) -> tuple[Claim, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from analyses.activity import neuron_aurocs
 from analyses.answers import Answers
@@ -90,6 +90,8 @@ class Material:
     """Flat ids of neurons that the other checkpoint lacks; no control set holds one."""
     folder: Path
     """Of the scratch file of a design matrix that is too large for memory."""
+    shuffles: Sequence[Bool[np.ndarray, " rows"]] = ()
+    """Labels of `train` that mean nothing, under which the search is repeated."""
 
     def part(self, split: Split) -> Features:
         """The features of one split."""
@@ -112,7 +114,7 @@ class Identified:
     baselines: FittedBaselines | None
     """What it has to beat, fitted on the same rows; None without a probe."""
     shuffled: tuple[Int[np.ndarray, " _"], ...] = ()
-    """H-Neurons of the same search with shuffled labels, one array a shuffle; empty where nothing was searched."""
+    """H-Neurons of the same search, an array for each of the material's shuffles; none where one does not converge."""
 
 
 def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed | None = None) -> Identified:
@@ -176,7 +178,7 @@ def _searched(
         fit.gap, fit.violation, _curve(material, along, settings.seed), halves,
         neuron_aurocs(material.train.features),
     )  # fmt: skip
-    return Identified(result, probe, baselines, _shuffled(rows, material, probe.C, likely, settings))
+    return Identified(result, probe, baselines, _shuffled(rows, material, probe.C, likely))
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
@@ -205,16 +207,14 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
 
 
 def _shuffled(
-    rows: ProbeRows, material: Material, C: float, likely: Int[np.ndarray, " likely"], settings: ProbeSettings
+    rows: ProbeRows, material: Material, C: float, likely: Int[np.ndarray, " likely"]
 ) -> tuple[Int[np.ndarray, " _"], ...]:
     """The same search on shuffled labels; none where one of these fits does not converge.
 
     They are a null of the overlap alone, which then has no verdict for want of them; the probe itself stands.
     """
-    # Of its own for each checkpoint: the same shuffle of nearly the same questions in both would be no two.
-    seed = [settings.seed, int(material.stage == "base")]
     try:
-        return shuffled_sets(rows, material.train.features, C, likely, seed=seed)
+        return shuffled_sets(rows, material.shuffles, C, likely)
     except ConvergenceError:
         return ()
 

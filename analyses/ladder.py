@@ -7,7 +7,7 @@ and at last beside all of them together, since what no single one explains their
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +15,9 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from analyses.answers import Answers
-from analyses.baselines import BASELINE_KINDS, FittedBaselines, lengths
+from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths
 from analyses.controls import CONTROL_KINDS
-from analyses.cross_fit import without_and_with
+from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.evidence_results import Rung
 from analyses.multiple import holm
 from analyses.transfer import LENGTHS_AND_TEXTS, obstacle
@@ -37,23 +37,34 @@ TEXT_KINDS = ("question_text", "answer_text")
 
 
 def ladder(
-    fitted: FittedBaselines, tests: Mapping[str, Answers], *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
+    fitted: FittedBaselines,
+    tests: Mapping[str, Answers],
+    own: Answers,
+    *,
+    resamples: int = BOOTSTRAP_DRAWS,
+    foldings: int = FOLDINGS,
+    seed: int = 0,
 ) -> tuple[Rung, ...]:
     """Every baseline's AUROC on a model's own answers, and what the probe gains over it.
 
         p = (1 + #{b : gain_b <= 0}) / (1 + B);   over sets of neurons also the share of sets that reach the probe
 
-    `lengths_and_texts` is a logistic regression on both lengths and both texts' scores, cross-fitted by question on
-    the scored answers (`analyses.cross_fit`), without and with the probe's score. The classifiers themselves were
-    fitted on the instruct checkpoint's answers; what lengths say in the base's alone, they cannot know, but this does.
-    `all_together` has the log-probability as well, and no number where there is none. Sets of neurons are in
-    neither: a hundred of them together are no control but a probe on thousands of neurons.
+    `lengths_and_texts` is a logistic regression on lengths and on what texts say, cross-fitted by question on the
+    scored answers (`analyses.cross_fit`), without and with the probe's score. The rungs before it were fitted on the
+    instruct checkpoint's answers, and cannot know a length or a word that goes with the label in the base's alone. So
+    here texts are judged three times: by those rungs, by sparse classifiers of the base's own training
+    answers, and by classifiers of the other parts of the scored answers, for question sets with words of their own.
+    `all_together` has the log-probability as well (mean, its square, and the sum over tokens), and no number where
+    there is none. Sets of neurons are in neither: a hundred of them together are no control but a probe on
+    thousands of neurons.
 
     Args:
         fitted: A probe and its baselines, fitted on the instruct checkpoint's training answers.
         tests: Balanced answers by question set: the base's own, or any model's, whose neurons are in the order of
             the probe's.
+        own: Training answers of the model that gave `tests`; with one label only they have no classifiers.
         resamples: Of questions; those of `analyses.transfer.transfer` with the same seed.
+        foldings: Of the scored answers; values are means over them.
         seed: Of resamples and folds.
 
     Returns:
@@ -65,7 +76,17 @@ def ladder(
         FitError: A log-probability that is not finite.
     """
     with threadpool_limits(limits=1, user_api="blas"):  # products this small only wait for one another on several
-        rungs = [rung for name, answers in tests.items() for rung in _rungs(fitted, name, answers, resamples, seed)]
+        again = fit_texts(own, sparse=True) if own.both_classes else {}
+        rungs: list[Rung] = []
+        for name, answers in tests.items():
+            if not answers.both_classes:
+                rungs += [_unknown(name, kind) for kind in RUNG_KINDS]
+                continue
+            weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
+            texts = (answers.questions, answers.answers)
+            dealt = dealt_out(texts, answers.features.hallucinated, answers.features.units, count=foldings, seed=seed)
+            rungs += _plain(fitted, name, answers, weights)
+            rungs += _nested(fitted, again, name, answers, weights, dealt)
     powered = {name for name, answers in tests.items() if not obstacle(_own(fitted, answers), answers.features)}
     return tuple(_corrected(rungs, powered))
 
@@ -74,29 +95,39 @@ def _own(fitted: FittedBaselines, answers: Answers) -> Float[np.ndarray, " rows"
     return fitted.probe.scores(answers.features.answer)
 
 
-def _rungs(fitted: FittedBaselines, name: str, answers: Answers, resamples: int, seed: int) -> list[Rung]:
-    """All rungs of one question set, not yet corrected for the others."""
-    if not answers.both_classes:
-        return [_unknown(name, kind) for kind in RUNG_KINDS]
+def _plain(
+    fitted: FittedBaselines, name: str, answers: Answers, weights: Float[np.ndarray, "samples rows"]
+) -> Iterator[Rung]:
+    """Each baseline by itself on one question set, not yet corrected for the others."""
     positive = answers.features.hallucinated
-    weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
     own = resampled_aurocs(_own(fitted, answers)[:, None], positive, weights)
-    rungs: list[Rung] = []
     for kind in BASELINE_KINDS:
         said = fitted.scorers[kind](answers) if kind in fitted.scorers else None
         if said is None:
-            rungs.append(_unknown(name, kind))
+            yield _unknown(name, kind)
         else:
             areas = resampled_column_aurocs(said.ranking, positive, weights)
-            rungs.append(_rung(name, kind, own, areas, positive.size))
+            yield _rung(name, kind, own, areas, positive.size)
+
+
+def _nested(
+    fitted: FittedBaselines,
+    again: Mapping[str, Scorer],
+    name: str,
+    answers: Answers,
+    weights: Float[np.ndarray, "samples rows"],
+    dealt: Sequence[Folding],
+) -> Iterator[Rung]:
+    """Everything together on one question set, without and with the probe, not yet corrected for the others."""
+    positive, units = answers.features.hallucinated, answers.features.units
     for kind in NESTED_KINDS:
-        nested = _nested(fitted, answers, seed, confidence=kind == ALL_TOGETHER)
-        if nested is None:
-            rungs.append(_unknown(name, kind))
+        others = _others(fitted, again, answers, confidence=kind == ALL_TOGETHER)
+        if others is None or not dealt:
+            yield _unknown(name, kind)
         else:
-            areas = resampled_column_aurocs(nested, positive, weights)
-            rungs.append(_rung(name, kind, areas[:, 1], areas[:, :1], positive.size))
-    return rungs
+            values = without_and_with(others, _own(fitted, answers), positive, units, dealt)
+            areas = resampled_column_aurocs(np.stack(values, axis=1), positive, weights)
+            yield _rung(name, kind, areas[:, 1], areas[:, :1], positive.size)
 
 
 def _rung(
@@ -127,23 +158,20 @@ def _unknown(name: str, kind: str) -> Rung:
     return Rung(name, kind, auroc=None, gain=None, p_value=None, p_holm=None, draws=0)
 
 
-def _nested(
-    fitted: FittedBaselines, answers: Answers, seed: int, *, confidence: bool
-) -> Float[np.ndarray, "rows 2"] | None:
-    """Out-of-fold values of what is known from outside, and of the model's confidence, without and with the probe."""
-    texts = [fitted.scorers[kind](answers) for kind in TEXT_KINDS if kind in fitted.scorers]
-    columns = [lengths(answers), *(said.decisions for said in texts if said is not None)]
-    if len(columns) <= len(TEXT_KINDS):
+def _others(
+    fitted: FittedBaselines, again: Mapping[str, Scorer], answers: Answers, *, confidence: bool
+) -> Float[np.ndarray, "rows columns"] | None:
+    """What is known of answers from outside, and of the model's confidence; None where some of it is missing."""
+    if not set(TEXT_KINDS) <= set(fitted.scorers):
         return None
+    texts = [scorers[kind](answers) for scorers in (fitted.scorers, again) for kind in TEXT_KINDS if kind in scorers]
+    columns = [lengths(answers), *(said.decisions for said in texts if said is not None)]
     if confidence:
         if answers.log_probability is None:
             return None
-        columns.append(-answers.log_probability.astype(np.float64)[:, None])
-    features = answers.features
-    values = without_and_with(
-        np.concatenate(columns, axis=1), _own(fitted, answers), features.hallucinated, features.units, seed=seed
-    )
-    return None if values is None else np.stack(values, axis=1)
+        mean = answers.log_probability.astype(np.float64)
+        columns.append(np.stack([mean, mean**2, mean * answers.tokens], axis=1))
+    return np.concatenate(columns, axis=1)
 
 
 def _corrected(rungs: Sequence[Rung], powered: set[str]) -> Iterable[Rung]:

@@ -37,7 +37,7 @@ class Strata:
     bins: int
     """Quantile bins that a layer is cut into by norm, and each of these by activity; 1 for `layer`."""
     covariates: tuple[Float[np.ndarray, " neurons"], ...] = ()
-    """What the layers were cut by, as normal scores within the layer; NaN outside strata."""
+    """What the layers were cut by and the balance of norms, as normal scores within the layer; NaN outside strata."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,11 @@ def layer_strata(known: Bool[np.ndarray, " neurons"], d_m: int) -> Strata:
 
 
 def finest_strata(
-    norm: Float[np.ndarray, " neurons"], activity: Float[np.ndarray, " neurons"] | None, d_m: int
+    norm: Float[np.ndarray, " neurons"],
+    activity: Float[np.ndarray, " neurons"] | None,
+    d_m: int,
+    *,
+    balance: Float[np.ndarray, " neurons"] | None = None,
 ) -> Strata:
     """Layers cut into quantiles of weight norm, and these into quantiles of activity where it is known.
 
@@ -73,6 +77,8 @@ def finest_strata(
         norm: Of the base, NaN for a neuron without a counterpart.
         activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known.
         d_m: Neurons per layer.
+        balance: How the norm is divided between up and down, where that matters: a covariate that no cell is cut by,
+            since a third criterion would leave two or three bins of each.
 
     Returns:
         `layer_norm_activity`, or `layer_norm` without activity. A neuron with a NaN is in no stratum.
@@ -80,22 +86,26 @@ def finest_strata(
     bins = quantile_bins(d_m)
     known = ~np.isnan(norm) if activity is None else ~(np.isnan(norm) | np.isnan(activity))
     layer = layer_strata(known, d_m).of
-    cells, scores = _cut(norm, layer, bins), normal_scores(norm, layer)
+    cells = _cut(norm, layer, bins)
+    scores = tuple(normal_scores(values, layer) for values in (norm, balance, activity) if values is not None)
     if activity is None:
-        return Strata("layer_norm", cells, bins, (scores,))
-    cells = _cut(activity, cells, bins)
-    return Strata("layer_norm_activity", cells, bins, (scores, normal_scores(activity, layer)))
+        return Strata("layer_norm", cells, bins, scores)
+    return Strata("layer_norm_activity", _cut(activity, cells, bins), bins, scores)
 
 
 def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | None, d_m: int) -> tuple[Strata, ...]:
     """By layer, and as finely as what is known of the base allows: the norm is that of up times that of down.
 
+    1 - cos of each of the two goes with an update's length over its own norm, so neurons of one product change the
+    more the less balanced it is: the share of up in the sum of both is a covariate.
+
     Returns:
         The first alone for layers too narrow for likeness within them, neither by cells nor by a trend.
     """
-    norm = drift.norm_up_base * drift.norm_down_base
+    norm, total = drift.norm_up_base * drift.norm_down_base, drift.norm_up_base + drift.norm_down_base
+    balance = np.divide(drift.norm_up_base, total, out=np.full(total.size, 0.5), where=total > 0)
     by_layer = layer_strata(~np.isnan(drift.delta), d_m)
-    return (by_layer,) if d_m < NARROWEST else (by_layer, finest_strata(norm, activity, d_m))
+    return (by_layer,) if d_m < NARROWEST else (by_layer, finest_strata(norm, activity, d_m, balance=balance))
 
 
 def quantile_bins(d_m: int) -> int:

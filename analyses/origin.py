@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+from jaxtyping import Bool
+
 from analyses.activity import activity_table
 from analyses.causal import intervened
 from analyses.clock import Clock
@@ -24,6 +27,7 @@ from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, by_position, ranked, recognised
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
 from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, TransferResult
+from analyses.shuffled import SHUFFLES, shuffled_jointly
 from analyses.sides import Models, Side
 from analyses.transfer import overall_transfer
 from analyses.verdicts import overall_sentence
@@ -32,7 +36,7 @@ from provenance.neuron_files import NeuronSet
 from provenance.questions import QuestionSet
 from provenance.records import Stage
 
-SETS_PER_TEST = 20  # control sets of each kind for every question set
+SETS_PER_TEST = 40  # control sets of each kind for every question set
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,13 @@ def _found(
 ) -> dict[Stage, Identified]:
     """The search in both checkpoints."""
     found: dict[Stage, Identified] = {}
-    for stage in asking.sides:
-        search = partial(_identify, stage, layout, asking, gathered, alignment, settings, given)
+    stages = list(asking.sides)
+    trained = [gathered.answers[stage][0].features for stage in stages]
+    shuffles = dict(
+        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else SHUFFLES), strict=True)
+    )
+    for stage in stages:
+        search = partial(_identify, stage, layout, asking, gathered, alignment, settings, given, shuffles[stage])
         found[stage] = asking.clock.timed(f"probe {stage}", search)
         asking.models.drop(stage)  # the paper's rule has asked it again
     return found
@@ -135,13 +144,14 @@ def _identify(
     alignment: Alignment,
     settings: OriginSettings,
     given: NeuronSet | None,
+    shuffles: Sequence[Bool[np.ndarray, " rows"]],
 ) -> Identified:
     """The search in one checkpoint, or what somebody else found in the instruct one."""
     train = gathered.answers[stage][0]
     material = Material(
         stage, train, gathered.collected[stage][0].splits, gathered.tests(stage),
         gathered.features("base") if stage == "instruct" else {}, layout.layers, layout.d_m, alignment.unmapped,
-        asking.workspace.captures,
+        asking.workspace.captures, shuffles,
     )  # fmt: skip
     # The smallest p against sets, 1 / (1 + sets), must survive Holm's correction over all question sets.
     probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))

@@ -33,8 +33,8 @@ def overlap_nulls(
         instruct_ids: Flat ids found in the instruct checkpoint, distinct.
         total: D, neurons that could have been found.
         strata: Like neurons, as for drift.
-        shuffled: Sets that the base's and the instruct checkpoint's search found with shuffled labels, the heaviest
-            neurons first; empty where there was no search.
+        shuffled: Sets that the base's and the instruct checkpoint's search found with shuffled labels, shuffle by
+            shuffle, the heaviest neurons first; empty where there was no search.
 
     Returns:
         The hypergeometric null, one for each kind of strata, and the one of shuffled labels where both searches have
@@ -99,31 +99,28 @@ def _exact(
 
 
 def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tuple[int, int]) -> OverlapNull:
-    """What two searches share when the labels of both mean nothing: every base set with every instruct set.
+    """What two searches share when the labels of both mean nothing: those of one shuffle, in both models.
 
-        p = (1 + R share) / (1 + R),   share = pairs with at least as many shared neurons over all pairs
+        p = (1 + #{r : at least as many shared}) / (1 + R),   r = 1 ... R shuffles
 
-    with R the shuffles of the model that has fewer. Pairs of the same set are not independent, so they count as R
-    draws and not as R^2.
+    Set r of the base belongs with set r of the instruct checkpoint (`analyses.shuffled.shuffled_jointly`). Sets of
+    different shuffles would share less: what one shuffle's labels go with by chance they go with in both models.
 
     Choice: of a set that is larger than the one it stands for only the heaviest neurons are taken, as many as that one
     has; two larger sets would share more for their size alone. A smaller set stays as it is: the search found no more.
 
     Args:
         base_sets: Of the base, the heaviest neurons first.
-        instruct_sets: Of the instruct checkpoint.
+        instruct_sets: Of the instruct checkpoint, as many and in the same order of shuffles.
         shared: Neurons that the true sets share.
         sizes: Of the true sets, base first.
 
     Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585, for the 1.
     """
     k_base, k_instruct = sizes
-    counts = np.array(
-        [np.intersect1d(a[:k_base], b[:k_instruct]).size for a in base_sets for b in instruct_sets], dtype=np.int64
-    )
-    draws = min(len(base_sets), len(instruct_sets))
-    share = (counts[:, None] >= np.arange(min(sizes) + 1)).mean(axis=0)
-    at_least = (1 + draws * share) / (1 + draws)
+    pairs = zip(base_sets, instruct_sets, strict=True)
+    counts = np.array([np.intersect1d(a[:k_base], b[:k_instruct]).size for a, b in pairs], dtype=np.int64)
+    at_least = (1 + (counts[:, None] >= np.arange(min(sizes) + 1)).sum(axis=0)) / (1 + counts.size)
     return OverlapNull(
         "shuffled_labels", float(counts.mean()), float(counts.std()), _tail(at_least, shared),
         float((counts == 0).mean()), detectable_overlap(at_least, min(sizes)), counts.size,

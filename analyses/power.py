@@ -8,46 +8,75 @@ test stands its standard deviation under the null, and the smallest value found 
 for one test by itself, in the normal approximation. Correction for several question sets asks for more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
+
+import numpy as np
+from jaxtyping import Float
 
 from analyses.drift import DETECTABLE_SDS
 from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
 from analyses.ladder import NESTED_KINDS
 from analyses.results import TransferResult
+from analyses.shuffled import shuffled_labels
 from analyses.transfer import CHANCE
+from provenance.features import Features
+from provenance.intervals import auroc
 
+SHUFFLES = 400  # an SD is then known to within 4 %
 AREA, RANK, SHARED = "AUROC", "mean stability rank", "shared neurons"
 
 
-def transfer_power(results: Sequence[TransferResult], rungs: Sequence[Rung], k: int) -> tuple[Power, ...]:
+def chance_sd(
+    scores: Float[np.ndarray, " rows"], answers: Features, *, draws: int = SHUFFLES, seed: int = 0
+) -> float | None:
+    """SD of the AUROC of some scores when labels are shuffled over questions (or groups of questions).
+
+    Where every question has one answer it is near sqrt((n1 + n0 + 1) / (12 n1 n0)) (Hanley and McNeil 1982,
+    doi:10.1148/radiology.143.1.7063747); answers of one question that belong together make it larger.
+
+    Args:
+        scores: Of the answers.
+        answers: The labels and questions of these.
+        draws: Shuffles.
+        seed: Of the shuffles.
+
+    Returns:
+        Dimensionless; None with one class only.
+    """
+    labels = answers.hallucinated
+    if labels.all() or not labels.any():
+        return None
+    rng = np.random.default_rng(seed)
+    return float(np.std([auroc(scores, shuffled_labels(labels, answers.units, rng)) for _ in range(draws)]))
+
+
+def transfer_power(
+    results: Sequence[TransferResult], rungs: Sequence[Rung], k: int, spread: Mapping[str, float | None]
+) -> tuple[Power, ...]:
     """AUROC that transfer would have been seen at, by what it is held against and question set.
 
-        against chance: SD = sqrt((n1 + n0 + 1) / (12 n1 n0)),   of an AUROC of n1 + n0 answers without a signal
         against a baseline: SD of the paired gain over resampled questions (and over neuron sets)
 
     Args:
         results: Question sets in order; those with one class only have no row.
         rungs: What they are held against; those without a number have no row.
         k: Neurons of the probe.
+        spread: By question set, the SD of the AUROC without a signal, from `chance_sd`.
 
     Returns:
         Test `chance` or the rung's kind. What is detected is the baseline's AUROC + 2.486 SD; None from 1 on, as
         where a baseline is perfect or sets of neurons differ too much, and for nested models: where the probe adds
         nothing its gain hardly varies, so this SD is not that of a probe that adds something.
-
-    Source: Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747, for the null SD; answers of one question
-    that belong together make it larger.
     """
-    return tuple(row for result in results for row in _transfer_rows(result, rungs, k))
+    return tuple(row for result in results for row in _transfer_rows(result, rungs, k, spread.get(result.dataset)))
 
 
-def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int) -> Iterator[Power]:
-    n1, n0 = result.n_hallucinated, result.n_faithful
-    if n1 and n0:
-        sd = sqrt((n1 + n0 + 1) / (12 * n1 * n0))
+def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int, sd: float | None) -> Iterator[Power]:
+    if sd is not None:
         detected = _below(CHANCE + DETECTABLE_SDS * sd, 1.0)
-        yield Power("transfer", "chance", result.dataset, k, n1 + n0, sd, detected, AREA)
+        n = result.n_hallucinated + result.n_faithful
+        yield Power("transfer", "chance", result.dataset, k, n, sd, detected, AREA)
     for rung in rungs:
         if rung.dataset == result.dataset and rung.auroc is not None and rung.gain_sd is not None:
             detected = _below(rung.auroc.estimate + DETECTABLE_SDS * rung.gain_sd, 1.0)

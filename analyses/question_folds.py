@@ -13,7 +13,9 @@ FOLDS = 5
 MIN_PER_FOLD = 2  # questions of each class: what a fold leaves out must leave both classes in
 
 
-def folds(units: Sequence[str], positive: Bool[np.ndarray, " rows"], seed: int) -> Int[np.ndarray, " rows"] | None:
+def folds(
+    units: Sequence[str], positive: Bool[np.ndarray, " rows"], seed: int | Sequence[int]
+) -> Int[np.ndarray, " rows"] | None:
     """A part for every row, whole units together, both classes in the same proportion in each part.
 
     Units are dealt out in the order of their share of positive rows, at random where it is the same, so

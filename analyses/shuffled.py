@@ -15,37 +15,76 @@ from provenance.features import Features
 from provenance.l1_path import Fit
 from provenance.neuron_rows import NO_NEURONS
 
-SHUFFLES = 50  # of each model: p < 0.05 where fewer than 3 % of pairs share as many; as many fits as a stability run
+SHUFFLES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
 
 
 def shuffled_sets(
     rows: ProbeRows,
-    features: Features,
+    labels: Sequence[Bool[np.ndarray, " responses"]],
     C: float,
     likely: Int[np.ndarray, " likely"] = NO_NEURONS,
-    *,
-    draws: int = SHUFFLES,
-    seed: int | Sequence[int] = 0,
 ) -> tuple[Int[np.ndarray, " _"], ...]:
-    """H-Neurons of the same search with the labels of its answers shuffled over questions.
+    """H-Neurons of the same search with other labels.
 
     Args:
         rows: Of all training responses.
-        features: The same responses.
+        labels: Of the same responses, shuffled, an array for each search.
         C: Of the probe whose neurons are to be judged.
         likely: Neurons to look at first; changes no result.
-        draws: Shuffles.
-        seed: Of the shuffles.
 
     Returns:
-        Flat ids of the neurons with a positive weight, one array for each shuffle, the heaviest first.
+        Flat ids of the neurons with a positive weight, one array for each search, the heaviest first.
 
     Raises:
         ConvergenceError: Rounding keeps a fit from its tolerance.
     """
-    rng = np.random.default_rng(seed)
-    problems = [rows.relabelled(shuffled_labels(features.hallucinated, features.units, rng)) for _ in range(draws)]
+    problems = [rows.relabelled(shuffled) for shuffled in labels]
     return tuple(_heaviest_first(fit) for fit in fit_batches(rows, problems, C, likely))
+
+
+def shuffled_jointly(
+    models: Sequence[Features], *, draws: int = SHUFFLES, seed: int = 0
+) -> tuple[tuple[Bool[np.ndarray, " rows"], ...], ...]:
+    """Labels of several models' answers, given to other questions, the same ones in all models.
+
+    Two models that answer the same question do alike things, and are mostly right on the same questions. Whatever
+    goes with the labels by chance then does so in both, and both searches find it. Labels that were shuffled in each
+    model by itself would lose that. So a question (or group of questions) that all models answered gets their labels
+    of another such question; one that only some answered, the labels of another that just these did.
+
+    Args:
+        models: Training answers of each.
+        draws: Shuffles.
+        seed: Of the shuffles.
+
+    Returns:
+        For each model its labels in the order of its rows, an array for each shuffle. As many of each label as before
+        where all questions have as many rows; a question with more rows than the one whose labels it gets has them
+        repeated. Depends on the names of the questions and not on the order of the rows.
+    """
+    names = sorted({unit for features in models for unit in features.units})
+    blocks = [_blocks(features, names) for features in models]
+    answered = np.array([[bool(block.size) for block in each] for each in blocks]).T  # question x model
+    groups = [np.flatnonzero((answered == pattern).all(axis=1)) for pattern in np.unique(answered, axis=0)]
+    rng, sources = np.random.default_rng(seed), np.arange(len(names))
+    found: tuple[list[Bool[np.ndarray, " rows"]], ...] = tuple([] for _ in models)
+    for _ in range(draws):
+        for group in groups:
+            sources[group] = rng.permutation(group)
+        for features, each, labels in zip(models, blocks, found, strict=True):
+            shuffled = np.empty_like(features.hallucinated)
+            for block, source in zip(each, sources.tolist(), strict=True):
+                shuffled[block] = np.resize(features.hallucinated[each[source]], block.size)
+            labels.append(shuffled)
+    return tuple(tuple(labels) for labels in found)
+
+
+def _blocks(features: Features, names: Sequence[str]) -> list[Int[np.ndarray, " _"]]:
+    """The rows of each question, or group of questions, by question id; none where the model did not answer it."""
+    rows: dict[str, list[int]] = {name: [] for name in names}
+    for _, row in sorted((question, row) for row, question in enumerate(features.question_ids)):
+        rows[features.units[row]].append(row)
+    return [np.array(rows[name], dtype=np.int64) for name in names]
 
 
 def shuffled_labels(

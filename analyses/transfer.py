@@ -147,10 +147,12 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
     Returns:
         The results with `p_value`, `p_holm`, `decided_by`, verdict and reason; without power they stay as they are.
-        A baseline that could not be computed does not decide, and the reason names it.
+        A baseline that could not be computed does not decide, and the reason names it. `no power` where one of
+        them is right on every pair of answers already, so that no probe could be shown to be better.
 
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
+    results = [_with_room(result, highest_other(result, rungs)) for result in results]
     p_values = {
         place: _p_values(result, rungs)
         for place, result in enumerate(results)
@@ -162,6 +164,26 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
         _judged(result, p_values[place], after[place], len(after)) if place in after else result
         for place, result in enumerate(results)
     )
+
+
+def highest_other(result: TransferResult, rungs: Sequence[Rung]) -> tuple[str, float] | None:
+    """The highest AUROC among all that has to be beaten on a question set, and whose it is; None without any.
+
+    Of neuron sets it is the 95th percentile: where one in twenty of them is right on every pair, p stays at 0.05.
+    """
+    found = {kind: null.p95 for kind, null in result.baselines.items()}
+    for rung in rungs:
+        if rung.dataset == result.dataset and rung.kind in DECIDING_KINDS and rung.auroc is not None:
+            found.setdefault(rung.kind, rung.auroc.estimate)
+    return max(found.items(), key=lambda item: item[1], default=None)
+
+
+def _with_room(result: TransferResult, highest: tuple[str, float] | None) -> TransferResult:
+    """The result as it is, or without power where no score could be better than another one is already."""
+    if result.verdict == "no power" or highest is None or highest[1] < 1:
+        return result
+    reason = f"{_numbers(result)}; {_words(highest[0])} is right on every pair of answers, and nothing can beat that"
+    return replace(result, verdict="no power", reason=reason, p_value=None, p_holm=None, decided_by="")
 
 
 def _p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, float]:

@@ -51,7 +51,9 @@ OUTCOMES: Mapping[str, str] = {
 CONDITIONS: Mapping[str, str] = {
     "pair.neurons_correspond": "neurons of the pair correspond (1 = yes)",
     "transfer.questions_per_class": "questions of the rarer class",
+    "transfer.others_auroc": "highest AUROC of what has to be beaten (of neuron sets their 95th percentile)",
     "transfer.p_holm": "largest p, after Holm’s correction",
+    "beyond_confidence.transfer_p_holm": "largest p of transfer, after Holm’s correction",
     "beyond_confidence.others_auroc": "AUROC of length, texts and log-probability together",
     "beyond_confidence.gain": "AUROC gained over length, texts and log-probability together",
     "beyond_confidence.p_holm": "p of this gain, after Holm’s correction",
@@ -60,7 +62,6 @@ CONDITIONS: Mapping[str, str] = {
     "function.sets": "control sets of the rarer kind",
     "function.selectivity.p_holm": "largest p, after Holm’s correction",
     "own_labels.transfer_p_holm": "largest p of transfer, after Holm’s correction",
-    "drift.detectable": "smallest mean rank found with 80 % power",
     "overlap.detectable": "shared neurons found with 80 % power, strictest null",
     "drift.recognised": "share of H-Neurons that are still the same neuron",
     "overlap.p_zero": "probability that chance shares none",
@@ -132,6 +133,7 @@ def reason_words(code: str) -> str:
     words = {
         ("transfer", "p"): f"p against {baseline_words(what)}",
         ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",
+        ("drift", "detectable"): f"smallest mean rank found with 80 % power, same {MATCHINGS.get(what, what)}",
         ("overlap", "p"): f"p against {OVERLAP_NULLS.get(what, what)}",
         ("overlap", "reads"): f"lower end of the {what} probe’s AUROC on its own model",
         ("function", kind): f"{OUTCOMES.get(kind, kind)}, α = {alpha.removeprefix('alpha_')}: {beside}",
@@ -162,7 +164,7 @@ def _reason(row: Record) -> Record:
         "code": row["code"],
         "words": reason_words(row["code"]),
         "dataset": row["dataset"] or NOTHING,
-        "value": _four(row["value"]),
+        "value": "none" if row["value"] is None and row["holds"] is not None else _four(row["value"]),
         "bar": f"{_RELATIONS.get(row['relation'], row['relation'])} {_four(row['bar'])}",
         "holds": holds,
     }

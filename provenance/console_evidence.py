@@ -64,7 +64,8 @@ def _claims_table(claims: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _condition(reason: Mapping[str, Any]) -> str:
-    value = "–" if reason["value"] is None else f"{reason['value']:.3g}"
+    missing = "–" if reason["holds"] is None else "none"
+    value = missing if reason["value"] is None else f"{reason['value']:.3g}"
     return f"{reason['code']} {value}, needs {reason['relation']} {reason['bar']:g}"
 
 

@@ -12,7 +12,10 @@ from rich.table import Column, Table
 
 from provenance.console import say
 
-UNITS = "Effects: SD of log CETT (transfer), SD of log change of weights (drift), share of common carriers (overlap)."
+UNITS = (
+    "Effects: SD of log CETT (transfer, beyond_confidence), SD of log change of weights (drift), share of common "
+    "carriers (overlap)."
+)
 
 
 def print_selftest(summary: Mapping[str, Any], console: Console) -> None:

@@ -46,6 +46,14 @@ def read_length(rows: int = 400, seed: int = 0) -> Answers:
     return replace(answers, features=with_values(answers.features, values))
 
 
+def read_word(rows: int = 400, seed: int = 0) -> Answers:
+    """One word goes with hallucinated answers, and the neurons of `make_answers` only follow this word."""
+    answers = make_answers(rows, seed, of="question_text", strength=0.0)
+    values = answers.features.answer.all()
+    values[:, PLANTED] += 0.02 * np.array([["Zyx" in text] for text in answers.questions], dtype=np.float32)
+    return replace(answers, features=with_values(answers.features, values))
+
+
 def with_values(features: Features, values: np.ndarray) -> Features:
     """The same answers with other activations."""
     return Features.of(values, features.other.all(), features.hallucinated, features.units, features.question_ids)

@@ -153,6 +153,23 @@ def test_digits_and_single_letters_are_words() -> None:
     assert sorted(vectorizer.build_analyzer()("In 7 Ä")) == ["7", "7 ä", "in", "in 7", "ä"]
 
 
+def test_a_sparse_classifier_knows_a_word_that_tells_better_than_one_with_a_little_of_everything() -> None:
+    """One of two first words goes with the label in four of five texts; 25 other words mean nothing."""
+    rng = np.random.default_rng(0)
+    label = np.arange(320) % 2 == 0
+    first = np.where(rng.random(320) < 0.8, label, ~label)
+    others = rng.choice([f"w{number}" for number in range(25)], (320, 2))
+    texts = [" ".join(["when" if told else "where", *words]) for told, words in zip(first, others, strict=True)]
+    known = {}
+    for sparse in (True, False):
+        said = fit_text(texts[:160], label[:160], sparse=sparse)(texts[160:])
+        known[sparse] = np.corrcoef(said, first[160:])[0, 1]
+    assert known[True] > 0.95
+    assert known[True] > known[False] + 0.05
+    again = fit_text(texts[:160], label[:160], sparse=True)(texts[160:])
+    np.testing.assert_array_equal(again, fit_text(texts[:160], label[:160], sparse=True)(texts[160:]))
+
+
 def test_a_label_imbalance_of_the_training_answers_does_not_decide() -> None:
     """With three faithful answers to each hallucinated one, uninformative texts are still called by halves."""
     label = np.arange(2000) % 4 == 0

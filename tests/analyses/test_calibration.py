@@ -2,6 +2,8 @@
 
 import os
 import signal
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,22 +15,30 @@ from analyses.calibration import (
     CLAIMS,
     JUDGES,
     PLANTED,
+    SAME_QUESTIONS,
     CalibrationSettings,
     Claim,
     Condition,
     Judge,
     calibrate,
+    carried_over,
     clopper_pearson,
     conditions,
     judged,
     meets,
     must_be,
+    overlap_world,
     rate_of,
     searched,
 )
-from analyses.calibration_draws import drift_draw, overlap_draw, transfer_draw
-from analyses.drift import welch_p
+from analyses.calibration_draws import drift_draw, transfer_draw
+from analyses.drift import summarise_drift, welch_p
+from analyses.drift_tests import decide_drift, drift_tests
+from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
+from analyses.overlap_nulls import overlap_nulls
+from analyses.shuffled import shuffled_jointly
+from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS, overall_transfer
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
@@ -39,7 +49,7 @@ FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=
 def against_chance(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of transfer: the interval lies above 0.5, as the paper has it."""
     draw = transfer_draw(settings.small, condition.effect, condition.world, rng)  # type: ignore[arg-type]
-    probe, _ = searched(draw.instruct, settings, 0, shuffles=0)
+    probe, _ = searched(draw.instruct, settings)
     features = draw.base_test.features
     weights = resampled_weights(features.units, draws=settings.resamples)
     scores = probe.scores(features.answer)[:, None]
@@ -56,18 +66,53 @@ def against_all_neurons(condition: Condition, rng: np.random.Generator, settings
 
 def against_any_neurons(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of overlap: the hypergeometric null alone."""
-    shape = settings.shared
-    draw = overlap_draw(shape, condition.effect, settings.answer_neurons, rng)
-    found = [searched(answers, settings, 0, shuffles=0)[0].h_neurons for answers in (draw.base, draw.instruct)]
+    draw, shape = overlap_world(condition, rng, settings)
+    found = [searched(answers, settings)[0].h_neurons for answers in (draw.base, draw.instruct)]
     p_value = overlap(found[0], found[1], shape.neurons).p_hypergeometric
     return "supported" if p_value is not None and p_value < 0.05 else "not distinguishable"
 
 
-BROKEN: dict[Claim, Judge] = {
-    "transfer": against_chance,
-    "drift": against_all_neurons,
-    "overlap": against_any_neurons,
-}
+def without_own_words(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """A broken engine of transfer: everything but what words say in the base's own answers."""
+    _, rungs = carried_over(condition, rng, settings)
+    known = [rung.p_value for rung in rungs if rung.kind in DECIDING_KINDS and rung.kind != LENGTHS_AND_TEXTS]
+    return "supported" if max(p_value or 0.0 for p_value in known) < 0.05 else "not distinguishable"
+
+
+def whatever_transfers(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """A broken engine of beyond_confidence: what adds to the others need not read the base."""
+    _, rungs = carried_over(condition, rng, settings)
+    p_value = next(rung.p_holm for rung in rungs if rung.kind == ALL_TOGETHER)
+    return "supported" if p_value is not None and p_value < 0.05 else "not distinguishable"
+
+
+def whatever_it_adds(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """A broken engine of beyond_confidence: what is shown to transfer is taken to be more than confidence."""
+    return overall_transfer(carried_over(condition, rng, settings)[0])
+
+
+def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """A broken engine of drift: like neurons are those of one product of norms, however it is divided."""
+    draw = drift_draw(4, 512, settings.drift_k, condition.effect, condition.world, rng)  # type: ignore[arg-type]
+    drift = draw.drift
+    same = replace(drift, norm_up_base=drift.norm_up_base * drift.norm_down_base, norm_down_base=np.ones(4 * 512))
+    how = {"draws": settings.permutations, "seed": 0}
+    result = summarise_drift(same, draw.h_neurons, 4, 512, **how)
+    tests = drift_tests(same, {"hallucinated": draw.h_neurons}, draw.activity, None, 4, 512, **how)
+    return decide_drift(result, tests).verdict
+
+
+def shuffled_apart(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """A broken engine of overlap: labels are shuffled in each model by itself."""
+    draw, shape = overlap_world(condition, rng, settings)
+    found = []
+    for seed, answers in enumerate((draw.base, draw.instruct)):
+        [labels] = shuffled_jointly([answers.features], draws=settings.shuffles, seed=seed)
+        found.append(searched(answers, settings, labels))
+    (base, base_sets), (instruct, instruct_sets) = found
+    every = tuple(zip(*product(base_sets, instruct_sets), strict=True))
+    nulls = overlap_nulls(base.h_neurons, instruct.h_neurons, shape.neurons, (), (every[0], every[1]))
+    return overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls).verdict
 
 
 def test_exact_intervals_are_those_whose_ends_leave_a_fortieth_on_either_side() -> None:
@@ -123,20 +168,44 @@ def test_what_is_planted_is_found(claim: Claim) -> None:
 
 
 @pytest.mark.parametrize(
-    ("claim", "world"),
+    ("claim", "world", "broken"),
     [
-        ("transfer", "answer length"), ("transfer", "question text"), ("transfer", "every neuron"), ("drift", "layer"),
-        ("drift", "norm"), ("overlap", "answer neurons"),
+        ("transfer", "answer length", against_chance),
+        ("transfer", "question text", against_chance),
+        ("transfer", "every neuron", against_chance),
+        ("transfer", "question text, base alone", without_own_words),
+        ("transfer", "answer length, base alone", without_own_words),
+        ("beyond_confidence", "confidence", whatever_it_adds),
+        ("beyond_confidence", "noise of confidence", whatever_transfers),
+        ("drift", "layer", against_all_neurons),
+        ("drift", "norm", against_all_neurons),
+        ("overlap", "answer neurons", against_any_neurons),
     ],
-)  # fmt: skip
-def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: Claim, world: str) -> None:
+)
+def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: Claim, world: str, broken: Judge) -> None:
     """It calls nothing at all supported in most draws; the engine itself in one of eight at most."""
     nuisance = [Condition(claim, world, 0.0)]
-    [broken] = calibrate(FEW, Silent(), only=nuisance, judges=BROKEN, workers=1)
-    assert broken.supported >= 4
-    assert not broken.as_expected
+    [caught] = calibrate(FEW, Silent(), only=nuisance, judges={**JUDGES, claim: broken}, workers=1)
+    assert caught.supported >= 4
+    assert not caught.as_expected
     [engine] = calibrate(FEW, Silent(), only=nuisance, workers=1)
     assert engine.supported <= 1
+
+
+@pytest.mark.parametrize(
+    ("claim", "world", "broken", "draws"),
+    [("drift", "balance", by_norms_alone, 100), ("overlap", SAME_QUESTIONS, shuffled_apart, 20)],
+)
+def test_an_engine_that_is_fooled_now_and_then_is_caught_by_more_draws(
+    claim: Claim, world: str, broken: Judge, draws: int
+) -> None:
+    """It calls clearly more than one in twenty supported; the engine itself does not."""
+    settings, nuisance = replace(FEW, draws=draws), [Condition(claim, world, 0.0)]
+    [caught] = calibrate(settings, Silent(), only=nuisance, judges={**JUDGES, claim: broken}, workers=1)
+    assert not caught.as_expected
+    [engine] = calibrate(settings, Silent(), only=nuisance, workers=1)
+    assert engine.as_expected
+    assert engine.supported < caught.supported
 
 
 def test_a_draw_depends_on_its_number_alone() -> None:
@@ -150,8 +219,7 @@ def test_a_draw_depends_on_its_number_alone() -> None:
         seen.append(int(rng.integers(2**31)))
         return "no power"
 
-    everything: dict[Claim, Judge] = {"transfer": remembered, "drift": remembered, "overlap": remembered}
-    calibrate(CalibrationSettings(draws=3), Silent(), judges=everything, workers=1)
+    calibrate(CalibrationSettings(draws=3), Silent(), judges=dict.fromkeys(CLAIMS, remembered), workers=1)
     assert len(set(seen)) == len(seen) == 3 * len(conditions())  # no two draws of any kind are the same
     settings = CalibrationSettings(draws=4, permutations=FEW.permutations)
     alone, shared = (calibrate(settings, Silent(), only=[planted], workers=workers) for workers in (1, 2))
@@ -172,7 +240,7 @@ def test_what_lab_cases_must_be() -> None:
     """Only inherited may be supported in transfer; a control in nothing, and its transfer has to be decided."""
 
     def right(family: str, control: str | None, transfer: Verdict, drift: Verdict = "not distinguishable") -> bool:
-        required = must_be(family, control)
+        required = must_be(family, control, ["transfer", "drift", "own_labels"])
         return meets(transfer, required["transfer"]) and meets(drift, required["drift"])
 
     assert right("inherited", None, "supported")
@@ -182,6 +250,9 @@ def test_what_lab_cases_must_be() -> None:
     assert right("inherited", "unrelated", "not distinguishable", "no power")
     assert not right("inherited", "unrelated", "no power")
     assert not right("acquired", "permuted-index", "not distinguishable", "supported")
+    assert not meets("supported", must_be("inherited", "unrelated", ["function_base"])["function_base"])
+    assert not meets("supported", must_be("acquired", None, ["beyond_confidence"])["beyond_confidence"])
+    assert meets("supported", must_be("inherited", None, ["beyond_confidence"])["beyond_confidence"])
 
 
 def killed(*_: object) -> Verdict:

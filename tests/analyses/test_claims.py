@@ -106,6 +106,14 @@ def test_adding_to_confidence_is_decided_by_the_nested_model(
     assert claim.verdict == verdict
 
 
+def test_a_score_that_reads_nothing_may_add_to_confidence_and_is_not_supported() -> None:
+    """It takes noise out of the others. Only what is shown to transfer is said to know more than they do."""
+    claim = beyond_confidence_claim([scored("one", "not distinguishable", 0.6)], rungs_of("one", all_together=0.001))
+    assert claim.verdict == "not distinguishable"
+    assert by_code(claim.reasons)["beyond_confidence.p_holm"].holds
+    assert by_code(claim.reasons)["beyond_confidence.transfer_p_holm"].holds is False
+
+
 def test_where_the_others_are_right_on_every_pair_nothing_can_be_added() -> None:
     """A gain of 0 over an AUROC of 1 says nothing about the neurons."""
     perfect = [replace(rung, auroc=Estimate(1.0, 1.0, 1.0, 40)) for rung in rungs_of("one", all_together=1.0)]
@@ -151,10 +159,11 @@ def test_a_null_that_nothing_could_beat_is_a_condition_that_was_not_met() -> Non
     found = by_code(overlap_claim(result, nulls, [], "").reasons)["overlap.detectable"]
     assert (found.value, found.bar, found.holds) == (2.0, 5.0, True)
     beyond = [*nulls, replace(nulls[0], kind="layer", smallest_detectable=None)]
-    assert by_code(overlap_claim(result, beyond, [], "").reasons)["overlap.detectable"].holds is None
+    assert by_code(overlap_claim(result, beyond, [], "").reasons)["overlap.detectable"].holds is False
     test = replace(drift_row("layer", 0.01), smallest_detectable=None)
     drift = DriftResult(5, 0.9, None, 0.4, None, 0.01, 0.13, None, 0.0, 0.0, "no power", "")
-    assert by_code(drift_claim(drift, [test], "", 1.0).reasons)["drift.detectable"].holds is None
+    assert by_code(drift_claim(drift, [test], "", 1.0).reasons)["drift.detectable.layer"].holds is False
+    assert not [reason for reason in drift_claim(drift, [], "", 1.0).reasons if "detectable" in reason.code]
 
 
 def drift_row(matching: str, p: float) -> DriftTest:
@@ -170,7 +179,7 @@ def test_the_drift_claim_names_the_matching_that_decided() -> None:
     assert reasons["drift.p.layer"].holds
     assert reasons["drift.p.layer_norm_activity"].holds is False
     assert reasons["drift.recognised"].holds is False
-    assert len(claim.reasons) == 5  # and correspondence, two matchings, power; the faithful side decides nothing
+    assert len(claim.reasons) == 6  # and correspondence, two matchings, their power; the faithful side decides nothing
 
 
 def probe(stage: Stage, low: float | None) -> IdentificationResult:

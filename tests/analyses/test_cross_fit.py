@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from analyses.cross_fit import without_and_with
-from analyses.plain_classifiers import fit_columns
+from analyses.cross_fit import Folding, dealt_out, without_and_with
+from analyses.plain_classifiers import fit_columns, fit_text
 from analyses.question_folds import FOLDS, folds
 from analyses.refit import WEAK_C
 from provenance.errors import FitError
@@ -14,6 +14,12 @@ from provenance.intervals import auroc
 ROWS = 240
 UNITS = tuple(f"q{row // 2:03d}" for row in range(ROWS))
 POSITIVE = np.arange(ROWS) % 6 < 2  # a third of the questions
+WORDS = np.random.default_rng(9).choice(["one", "two", "three", "four", "five"], (ROWS, 3))
+TEXTS = tuple(
+    " ".join([*words, "Zyx" if positive and row % 5 else "ten"])
+    for row, (words, positive) in enumerate(zip(WORDS, POSITIVE, strict=True))
+)
+"""One word goes with the label, in four of five rows."""
 
 
 def columns(seed: int, width: int = 4, tell: float = 0.0) -> np.ndarray:
@@ -21,8 +27,7 @@ def columns(seed: int, width: int = 4, tell: float = 0.0) -> np.ndarray:
 
 
 def areas(others: np.ndarray, score: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    values = without_and_with(others, score, POSITIVE, UNITS, seed=seed)
-    assert values is not None
+    values = without_and_with(others, score, POSITIVE, UNITS, dealt_out((), POSITIVE, UNITS, count=2, seed=seed))
     return auroc(values[0], POSITIVE), auroc(values[1], POSITIVE)
 
 
@@ -55,9 +60,8 @@ def test_nine_questions_of_a_class_are_too_few_and_ten_are_enough() -> None:
 
 def test_every_row_is_scored_by_a_fit_on_the_other_folds() -> None:
     others, score = columns(0, tell=0.3), columns(1, 1, tell=0.5)[:, 0]
-    part, values = folds(UNITS, POSITIVE, 7), without_and_with(others, score, POSITIVE, UNITS, seed=7)
-    assert part is not None
-    assert values is not None
+    [dealt] = dealt_out((), POSITIVE, UNITS, count=1, seed=7)
+    part, values = dealt.part, without_and_with(others, score, POSITIVE, UNITS, [dealt])
     for rows, found in zip((others, np.column_stack([others, score])), values, strict=True):
         slow = np.empty(ROWS)
         for row in range(ROWS):
@@ -97,10 +101,11 @@ def test_a_score_that_points_the_wrong_way_adds_nothing() -> None:
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides() -> None:
     others, score = columns(0, tell=0.3), columns(1, 1, tell=0.5)[:, 0]
     order = np.random.default_rng(4).permutation(ROWS)
-    plain = without_and_with(others, score, POSITIVE, UNITS, seed=2)
-    turned = without_and_with(others[order], score[order], POSITIVE[order], [UNITS[row] for row in order], seed=2)
-    assert plain is not None
-    assert turned is not None
+    dealt = dealt_out([TEXTS], POSITIVE, UNITS, count=2, seed=2)
+    plain = without_and_with(others, score, POSITIVE, UNITS, dealt)
+    moved = [TEXTS[row] for row in order], POSITIVE[order], [UNITS[row] for row in order]
+    again = dealt_out(moved[:1], *moved[1:], count=2, seed=2)
+    turned = without_and_with(others[order], score[order], *moved[1:], again)
     for here, there in zip(plain, turned, strict=True):
         assert there.tolist() == here[order].tolist()
     assert areas(others, score, 2) != areas(others, score, 3)
@@ -112,3 +117,40 @@ def test_a_constant_score_adds_nothing_and_a_nan_is_refused() -> None:
     assert plain == constant
     with pytest.raises(FitError):
         areas(others, np.where(np.arange(ROWS) == 5, np.nan, 0.0))
+
+
+def test_each_parts_texts_are_judged_by_the_others_and_tell_what_a_word_tells() -> None:
+    """Slow: a classifier fitted on the rows of the other parts. A part's own labels do not reach its values."""
+    [dealt, other] = dealt_out([TEXTS, ["same"] * ROWS], POSITIVE, UNITS, count=2, seed=3)
+    assert (dealt.part != other.part).any()
+    for fold in range(FOLDS):
+        train, test = np.flatnonzero(dealt.part != fold), np.flatnonzero(dealt.part == fold)
+        slow = fit_text([TEXTS[row] for row in train], POSITIVE[train])([TEXTS[row] for row in test])
+        np.testing.assert_allclose(dealt.words[test, 0], slow, atol=1e-3)
+    assert auroc(dealt.words[:, 0], POSITIVE) > 0.85
+    assert np.ptp(dealt.words[:, 1]) < 0.01
+    noise = columns(0)
+    plain, _ = without_and_with(noise, columns(1, 1)[:, 0], POSITIVE, UNITS, [dealt, other])
+    assert auroc(plain, POSITIVE) > 0.8 > areas(noise, columns(1, 1)[:, 0])[0]  # the words are among the others
+
+
+def test_values_are_means_over_foldings_which_makes_them_depend_less_on_the_seed() -> None:
+    others, score = columns(0, tell=0.3), columns(1, 1, tell=0.2)[:, 0]
+
+    def gains(count: int) -> list[float]:
+        found = []
+        for seed in range(12):
+            dealt = dealt_out((), POSITIVE, UNITS, count=count, seed=seed)
+            plain, joined = without_and_with(others, score, POSITIVE, UNITS, dealt)
+            found.append(auroc(joined, POSITIVE) - auroc(plain, POSITIVE))
+        return found
+
+    assert np.std(gains(10)) < 0.6 * np.std(gains(1))  # a third, if foldings were independent
+    three = dealt_out((), POSITIVE, UNITS, count=3, seed=1)
+    each = [without_and_with(others, score, POSITIVE, UNITS, [dealt]) for dealt in three]
+    np.testing.assert_allclose(without_and_with(others, score, POSITIVE, UNITS, three), np.mean(each, axis=0))
+
+
+def test_too_few_questions_are_not_dealt() -> None:
+    assert dealt_out((), POSITIVE[:24], UNITS[:24]) == ()
+    assert isinstance(dealt_out((), POSITIVE, UNITS, count=1)[0], Folding)

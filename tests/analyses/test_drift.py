@@ -265,9 +265,9 @@ def test_an_effect_of_the_smallest_detectable_size_is_found_four_times_in_five()
     ("ranks", "h", "why"),
     [
         (np.linspace(0, 1, 40), [], "no H-Neurons"),
-        (np.full(40, 0.5), [0, 1, 2], "even the most stable"),
-        (np.linspace(0, 1, 40), list(range(10)), "even the most stable"),  # they are their whole layer
-        (np.linspace(0, 1, 40), [3], "even the most stable"),  # one of ten cannot be rarer than 1 in 10
+        (np.full(40, 0.5), [0, 1, 2], "no mean rank that is possible"),
+        (np.linspace(0, 1, 40), list(range(10)), "no mean rank that is possible"),  # they are their whole layer
+        (np.linspace(0, 1, 40), [3], "no mean rank that is possible"),  # one of ten cannot be rarer than 1 in 10
     ],
 )
 def test_a_test_that_could_not_succeed_has_no_power(ranks: np.ndarray, h: list[int], why: str) -> None:

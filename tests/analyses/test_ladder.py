@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
-from telling import D_M, LAYERS, make_answers, make_probe, read_length, take
+from telling import D_M, LAYERS, make_answers, make_probe, read_length, read_word, take
 
 from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
-from analyses.cross_fit import without_and_with
+from analyses.cross_fit import dealt_out, without_and_with
 from analyses.evidence_results import Rung
 from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, ladder
+from analyses.plain_classifiers import fit_text
 from analyses.transfer import LENGTHS_AND_TEXTS, decided, transfer
 from provenance.errors import FitError
 from provenance.intervals import auroc
@@ -20,6 +21,8 @@ from provenance.resampling import resampled_weights
 
 DRAWS, RESAMPLES = 20, 300
 JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
+TRAINED = make_answers(200, seed=77)
+"""Training answers of the model that is scored; neither words nor lengths tell anything."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def fitted() -> FittedBaselines:
 
 
 def rungs_of(fitted: FittedBaselines, answers: Answers, seed: int = 0) -> dict[str, Rung]:
-    rungs = ladder(fitted, {"trivia": answers}, resamples=RESAMPLES, seed=seed)
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2, seed=seed)
     assert {rung.dataset for rung in rungs} == {"trivia"}
     return {rung.kind: rung for rung in rungs}
 
@@ -49,7 +52,7 @@ def number(rung: Rung, field: str) -> float:
 
 def test_every_kind_has_a_rung_with_the_numbers_of_the_identification(fitted: FittedBaselines) -> None:
     answers = make_answers(seed=1, of="answer_length")
-    rungs = {rung.kind: rung for rung in ladder(fitted, {"trivia": answers}, seed=3)}
+    rungs = {rung.kind: rung for rung in ladder(fitted, {"trivia": answers}, TRAINED, seed=3)}
     assert tuple(rungs) == RUNG_KINDS
     for baseline in score_baselines(fitted, answers, seed=3):
         rung = rungs[baseline.kind]
@@ -104,7 +107,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
     assert result.verdict == "supported"
     assert result.p_chance is not None
     assert result.p_chance < 0.05
-    rungs = ladder(fitted, {"trivia": answers})
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED)
     p_values = {rung.kind: rung.p_value or 0.0 for rung in rungs}
     assert p_values["answer_length"] > 0.05
     assert p_values[LENGTHS_AND_TEXTS] > 0.05
@@ -118,7 +121,7 @@ def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
     unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
     answers = read_length(seed=5)
     result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
-    rungs = ladder(unaware, {"trivia": answers})
+    rungs = ladder(unaware, {"trivia": answers}, TRAINED)
     [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
     assert fooled.verdict == "supported"
     [after] = decided([result], rungs)
@@ -128,7 +131,7 @@ def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
 def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
     answers = make_answers(400, seed=1, of="answer_length")
     result = transfer(fitted.probe, answers.features, "trivia", fitted.controls)
-    rungs = ladder(fitted, {"trivia": answers})
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED)
     assert all(rung.p_value is not None and rung.p_value < 0.05 for rung in rungs)
     [after] = decided([result], rungs)
     assert after.verdict == "supported"
@@ -137,7 +140,11 @@ def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
 def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedBaselines) -> None:
     answers = make_answers(seed=1, of="answer_log_probability", strength=0.004)
     texts = [fitted.scorers[kind](answers) for kind in ("question_text", "answer_text")]
-    assert answers.log_probability is not None
+    again = [
+        fit_text(getattr(TRAINED, of), TRAINED.features.hallucinated, sparse=True) for of in ("questions", "answers")
+    ]
+    mean = answers.log_probability
+    assert mean is not None
     others = np.column_stack(
         [
             answers.tokens,
@@ -145,18 +152,53 @@ def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedB
             answers.tokens**2,
             [len(text) ** 2 for text in answers.answers],
             *(said.decisions for said in texts if said is not None),
-            -answers.log_probability,
+            again[0](answers.questions),
+            again[1](answers.answers),
+            mean,
+            mean**2,
+            mean * answers.tokens,
         ]
     )
-    own, features = fitted.probe.scores(answers.features.answer), answers.features
-    values = without_and_with(others, own, features.hallucinated, features.units, seed=6)
-    assert values is not None
-    plain, joined = (auroc(each, features.hallucinated) for each in values)
+    own, positive, units = (
+        fitted.probe.scores(answers.features.answer),
+        answers.features.hallucinated,
+        answers.features.units,
+    )
+    dealt = dealt_out((answers.questions, answers.answers), positive, units, count=2, seed=6)
+    plain, joined = (auroc(each, positive) for each in without_and_with(others, own, positive, units, dealt))
     rung = rungs_of(fitted, answers, seed=6)[ALL_TOGETHER]
     assert number(rung, "auroc") == pytest.approx(plain)
     assert number(rung, "gain") == pytest.approx(joined - plain)
     assert plain > 0.75  # it found the log-probability, which no training answer tells
     assert rung.draws == 0
+
+
+def test_a_word_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung() -> None:
+    """The base's neurons read one word of its questions; classifiers of the instruct answers never saw it tell."""
+    train = make_answers(400)
+    unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
+    trained, answers = (read_word(seed=seed) for seed in (4, 5))
+    result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
+    rungs = ladder(unaware, {"trivia": answers}, trained)
+    [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
+    assert fooled.verdict == "supported"
+    [after] = decided([result], rungs)
+    assert (after.verdict, after.decided_by) == ("not distinguishable", LENGTHS_AND_TEXTS)
+    alone = ladder(unaware, {"trivia": answers}, take(trained, range(2)))  # one class: only the other parts' words
+    adds = {rung.kind: rung.p_value for rung in alone}[LENGTHS_AND_TEXTS]
+    assert adds is not None
+    assert adds > 0.05
+
+
+def test_log_probabilities_that_only_their_sum_or_their_square_tells_are_caught(fitted: FittedBaselines) -> None:
+    """Answers that are very probable or very improbable are hallucinated: no line through the mean can say so."""
+    answers = make_answers(400, seed=1)
+    rng = np.random.default_rng(0)
+    extreme = np.where(rng.random(400) < 0.5, 1.0, 3.0) + 0.2 * rng.normal(size=400)
+    middle = 2.0 + 0.2 * rng.normal(size=400)
+    told = -np.where(answers.features.hallucinated, extreme, middle)
+    rung = rungs_of(fitted, replace(answers, log_probability=told))[ALL_TOGETHER]
+    assert number(rung, "auroc") > 0.9
 
 
 def test_the_probe_adds_to_all_together_only_what_they_do_not_know(fitted: FittedBaselines) -> None:
@@ -178,7 +220,7 @@ def test_a_reversed_probe_gains_nothing(fitted: FittedBaselines) -> None:
 def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedBaselines) -> None:
     weak = {f"set {seed}": make_answers(120, seed=seed, strength=0.001 * seed) for seed in range(1, 5)}
     few = take(make_answers(seed=9), range(20))
-    rungs = ladder(fitted, {**weak, "few": few}, resamples=RESAMPLES)
+    rungs = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES)
     for kind in RUNG_KINDS:
         mine = [rung for rung in rungs if rung.kind == kind and rung.dataset in weak]
         expected = multipletests([rung.p_value for rung in mine], method="holm")[1]
@@ -212,7 +254,7 @@ def test_where_nothing_can_be_scored_every_rung_is_empty(fitted: FittedBaselines
     assert tuple(rungs) == RUNG_KINDS
     for rung in rungs.values():
         assert (rung.auroc, rung.gain, rung.p_value, rung.p_holm, rung.gain_sd) == (None,) * 5
-    assert ladder(fitted, {}) == ()
+    assert ladder(fitted, {}, TRAINED) == ()
 
 
 def test_a_probe_without_weights_has_no_corrected_p(fitted: FittedBaselines) -> None:
@@ -227,7 +269,7 @@ def test_a_log_probability_that_is_no_number_is_refused(fitted: FittedBaselines)
     assert answers.log_probability is not None
     spoilt = np.where(np.arange(200) == 3, np.nan, answers.log_probability)
     with pytest.raises(FitError):
-        ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)})
+        ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)}, TRAINED)
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides(fitted: FittedBaselines) -> None:

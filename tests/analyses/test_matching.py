@@ -5,8 +5,10 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from analyses.matching import (
+    drift_strata,
     finest_strata,
     highest_mean,
     layer_strata,
@@ -15,6 +17,7 @@ from analyses.matching import (
     pools_of,
     quantile_bins,
 )
+from analyses.results import NeuronDrift
 from provenance.errors import PairError
 
 
@@ -109,6 +112,31 @@ def test_without_activity_neurons_are_matched_on_norm() -> None:
     found = finest_strata(np.arange(160.0), None, 80)
     assert (found.matching, found.bins) == ("layer_norm", 2)
     np.testing.assert_array_equal(found.of, np.repeat([0, 1, 2, 3], 40))
+
+
+def test_the_balance_of_norms_is_a_covariate_and_cuts_no_cell() -> None:
+    """Neurons of one product of norms differ in how it is divided; 0 and unknown norms disturb no other."""
+    rng = np.random.default_rng(4)
+    up, down = rng.random(80), rng.random(80)
+    up[3], down[3], up[5] = 0.0, 0.0, np.nan
+    drift = drift_with(up, down)
+    finest = drift_strata(drift, None, 80)[1]
+    np.testing.assert_array_equal(finest.of, finest_strata(up * down, None, 80).of)
+    norm, balance = finest.covariates
+    known = [row for row in range(80) if row not in (3, 5)]
+    assert spearmanr(balance[known], up[known] / down[known])[0] > 0.99
+    assert spearmanr(norm[known], (up * down)[known])[0] > 0.99
+    assert np.isfinite(balance[3])
+    assert np.isnan([norm[5], balance[5]]).all()
+    activity = rng.random(80)
+    assert len(drift_strata(drift, activity, 80)[1].covariates) == 3
+
+
+def drift_with(up: np.ndarray, down: np.ndarray) -> NeuronDrift:
+    """Neurons with these norms in the base, half of which moved."""
+    delta = np.where(np.isnan(up * down), np.nan, np.arange(up.size) % 2.0)
+    same = np.zeros(up.size, dtype=bool)
+    return NeuronDrift(None, delta, delta, delta, np.ones(up.size), up, up, down, down, same, 1e-16)
 
 
 def test_equal_values_share_a_bin_whatever_their_order() -> None:

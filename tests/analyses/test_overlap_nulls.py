@@ -102,19 +102,21 @@ def test_an_empty_set_has_no_null() -> None:
     assert overlap_nulls(ids(1), ids(), 10, shuffled=((ids(1),), (ids(1),))) == ()
 
 
-def test_the_null_of_shuffled_labels_is_over_all_pairs() -> None:
-    """Slow: every set of one model with every one of the other, counted; R draws, not R^2."""
+def test_the_null_of_shuffled_labels_is_over_the_sets_of_each_shuffle() -> None:
+    """Slow: both models' sets of one shuffle, counted; sets of different shuffles do not belong together."""
     rng = np.random.default_rng(3)
     base, instruct = ([rng.choice(30, 10, replace=False) for _ in range(6)] for _ in range(2))
     null = shuffled_null(base, instruct, 4, (10, 10))
-    every = np.array([len(set(a.tolist()) & set(b.tolist())) for a in base for b in instruct])
-    assert (null.kind, null.draws) == ("shuffled_labels", 36)
-    assert null.expected == pytest.approx(every.mean())
-    assert null.sd == pytest.approx(every.std())
-    assert null.p_value == pytest.approx((1 + 6 * (every >= 4).mean()) / 7)
-    assert null.p_zero == (every == 0).mean()
+    counts = np.array([len(set(a.tolist()) & set(b.tolist())) for a, b in zip(base, instruct, strict=True)])
+    assert (null.kind, null.draws) == ("shuffled_labels", 6)
+    assert null.expected == pytest.approx(counts.mean())
+    assert null.sd == pytest.approx(counts.std())
+    assert 0 < (counts >= 4).sum() < 6
+    assert null.p_value == pytest.approx((1 + (counts >= 4).sum()) / 7)
+    assert null.p_zero == (counts == 0).mean()
     assert null.smallest_detectable is None  # six draws cannot say p < 0.05
     assert shuffled_null(base * 5, instruct * 5, 10, (10, 10)).p_value == pytest.approx(1 / 31)
+    assert shuffled_null(base, base, 10, (10, 10)).p_value == 1.0  # the same noise in both: each shuffle shares all
 
 
 def test_larger_shuffled_sets_are_cut_to_their_heaviest_neurons() -> None:

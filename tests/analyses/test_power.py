@@ -7,9 +7,12 @@ import pytest
 from scipy.stats import norm
 
 from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
-from analyses.power import DETECTABLE_SDS, drift_power, overlap_power, transfer_power
+from analyses.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
 from analyses.results import TransferResult
+from provenance.features import Features
 from provenance.intervals import Estimate, auroc
+
+KNOWN = {"trivia": 0.07}
 
 
 def result(n_faithful: int, n_hallucinated: int, dataset: str = "trivia") -> TransferResult:
@@ -28,18 +31,34 @@ def drift_test(**changes: object) -> DriftTest:
     return replace(plain, **changes)
 
 
-def test_the_sd_against_chance_is_that_of_shuffled_labels() -> None:
-    rng = np.random.default_rng(0)
-    scores, positive = rng.normal(size=70), np.arange(70) < 30
-    shuffled = np.std([auroc(scores, rng.permutation(positive)) for _ in range(4000)])
-    [row] = transfer_power([result(40, 30)], [], 5)
-    assert row.sd == pytest.approx(shuffled, rel=0.04)  # 4,000 draws: 1.1 %
-    assert row == Power("transfer", "chance", "trivia", 5, 70, row.sd, row.smallest_detectable, "AUROC")
+def answers(positive: np.ndarray, per_question: int = 1) -> Features:
+    """Answers with these labels, so many of each question, and one neuron that says nothing."""
+    rows, nothing = range(positive.size), np.ones((positive.size, 1), dtype=np.float32)
+    units = tuple(f"q{row // per_question}" for row in rows)
+    return Features.of(nothing, nothing, positive, units, tuple(f"r{row}" for row in rows))
+
+
+def test_the_sd_against_chance_is_that_of_hanley_and_mcneil_where_each_question_has_one_answer() -> None:
+    found = chance_sd(np.random.default_rng(0).normal(size=70), answers(np.arange(70) < 30), draws=4000)
+    assert found == pytest.approx(np.sqrt(71 / (12 * 40 * 30)), rel=0.04)  # 4,000 draws: 1.1 %
+    [row] = transfer_power([result(40, 30)], [], 5, {"trivia": 0.07})
+    assert row == Power("transfer", "chance", "trivia", 5, 70, 0.07, row.smallest_detectable, "AUROC")
+    assert row.smallest_detectable == pytest.approx(0.5 + 2.4865 * 0.07, abs=1e-4)
+
+
+def test_answers_of_one_question_that_belong_together_make_the_sd_larger() -> None:
+    """Four answers of each of 30 questions with one score: as many independent ones as there are questions."""
+    scores, labels = np.repeat(np.random.default_rng(0).normal(size=30), 4), np.repeat(np.arange(30) < 15, 4)
+    found = chance_sd(scores, answers(labels, 4), draws=2000)
+    assert found == pytest.approx(np.sqrt(31 / (12 * 15 * 15)), rel=0.05)
+    by_row = chance_sd(scores, answers(labels), draws=2000)  # what counting rows would say
+    assert found > 1.8 * by_row
 
 
 def test_a_signal_of_the_smallest_detectable_size_is_found_in_four_of_five_cases() -> None:
     rng = np.random.default_rng(1)
-    [row] = transfer_power([result(60, 60)], [], 5)
+    sd = chance_sd(rng.normal(size=120), answers(np.arange(120) < 60))
+    [row] = transfer_power([result(60, 60)], [], 5, {"trivia": sd})
     assert row.smallest_detectable is not None
 
     def found(area: float) -> float:
@@ -55,7 +74,7 @@ def test_a_signal_of_the_smallest_detectable_size_is_found_in_four_of_five_cases
 def test_against_a_baseline_it_is_the_baseline_and_the_spread_of_the_gain() -> None:
     rungs = [rung("random", 0.6, 0.04), rung("answer_text", None, None), rung("question_text", 0.9, 0.05)]
     elsewhere = rung("random", 0.6, 0.04, dataset="other")
-    chance, random, question = transfer_power([result(40, 30)], [*rungs, elsewhere], 5)
+    chance, random, question = transfer_power([result(40, 30)], [*rungs, elsewhere], 5, KNOWN)
     assert (chance.test, random.test, question.test) == ("chance", "random", "question_text")
     assert (random.k, random.n, random.sd) == (5, 70, 0.04)
     assert random.smallest_detectable == pytest.approx(0.6 + 2.486 * 0.04, abs=1e-4)
@@ -63,14 +82,18 @@ def test_against_a_baseline_it_is_the_baseline_and_the_spread_of_the_gain() -> N
 
 
 def test_a_perfect_baseline_leaves_nothing_to_detect() -> None:
-    _, row = transfer_power([result(40, 30)], [rung("all_together", 1.0, 0.0)], 5)
+    _, row = transfer_power([result(40, 30)], [rung("all_together", 1.0, 0.0)], 5, KNOWN)
     assert (row.sd, row.smallest_detectable) == (0.0, None)
 
 
 @pytest.mark.parametrize(("faithful", "hallucinated"), [(0, 30), (30, 0), (0, 0)])
 def test_one_class_has_no_row_and_two_answers_detect_nothing(faithful: int, hallucinated: int) -> None:
-    assert transfer_power([result(faithful, hallucinated)], [], 5) == ()
-    [row] = transfer_power([result(1, 1)], [], 5)
+    labels = np.arange(faithful + hallucinated) < hallucinated
+    assert chance_sd(np.arange(labels.size) * 1.0, answers(labels)) is None
+    assert transfer_power([result(faithful, hallucinated)], [], 5, {"trivia": None}) == ()
+    assert transfer_power([result(40, 30)], [], 5, {}) == ()
+    two = chance_sd(np.arange(2.0), answers(np.array([True, False])))
+    [row] = transfer_power([result(1, 1)], [], 5, {"trivia": two})
     assert row.smallest_detectable is None
 
 

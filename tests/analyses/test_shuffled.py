@@ -10,7 +10,7 @@ from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
-from analyses.shuffled import shuffled_labels, shuffled_sets
+from analyses.shuffled import shuffled_jointly, shuffled_labels, shuffled_sets
 from provenance.features import Features
 from provenance.probe import fit_probe
 
@@ -31,8 +31,9 @@ def answering(rows: int, seed: int, strength: float = 0.03, neurons: tuple[int, 
 def searched(
     folder: Path, features: Features, *, design: str = "3-vs-1", seed: int = 0, draws: int = SHUFFLES, at: float = C
 ) -> tuple[np.ndarray, ...]:
+    [labels] = shuffled_jointly([features], draws=draws, seed=seed)
     with probe_rows(features, design, folder, intercept_penalised=True) as rows:
-        return shuffled_sets(rows, features, at, draws=draws, seed=seed)
+        return shuffled_sets(rows, labels, at)
 
 
 def own(features: Features) -> np.ndarray:
@@ -43,9 +44,10 @@ def own(features: Features) -> np.ndarray:
 def test_each_set_is_that_of_a_fit_to_the_shuffled_labels(tmp_path: Path, design: str) -> None:
     """Slow: one fit after the other, to features whose labels were changed."""
     features = answering(120, 0)
-    rng = np.random.default_rng(3)
-    for found in searched(tmp_path, features, design=design, seed=3, draws=3, at=BUSY):
-        labels = shuffled_labels(features.hallucinated, features.units, rng)
+    [shuffled] = shuffled_jointly([features], draws=3, seed=3)
+    for found, labels in zip(
+        searched(tmp_path, features, design=design, seed=3, draws=3, at=BUSY), shuffled, strict=True
+    ):
         probe = fit_probe(*whole_rows(replace(features, hallucinated=labels), design), C=BUSY, design=design)
         assert sorted(found.tolist()) == probe.h_neurons.tolist()
         assert (np.diff(probe.weights[found]) <= 0).all()  # the heaviest first
@@ -74,6 +76,54 @@ def test_two_models_that_share_only_what_fires_on_answers_are_not_supported(tmp_
     assert results["other"][1][-1].p_value > 0.2
     assert results["other"][0].verdict != "supported"
     assert results["same"][1][-1].p_value < results["other"][1][-1].p_value
+
+
+def named(units: str, labels: str) -> Features:
+    """Answers to questions with names of one letter; T: hallucinated."""
+    nothing = np.ones((len(units), 1), dtype=np.float32)
+    ids = tuple(f"{unit}{units[:place].count(unit)}" for place, unit in enumerate(units))
+    return Features.of(nothing, nothing, np.array([label == "T" for label in labels], dtype=bool), tuple(units), ids)
+
+
+def test_two_models_get_the_labels_of_the_same_questions() -> None:
+    """Twenty questions, on nineteen of which they agree: after every shuffle they agree on nineteen, as before."""
+    units, labels = "abcdefghijklmnopqrst", "TTTTTTTTTTFFFFFFFFFF"
+    order = np.random.default_rng(0).permutation(20)
+    other = "".join("F" if unit == "a" else label for unit, label in zip(units, labels, strict=True))
+    here = named(units, labels)
+    there = named("".join(units[i] for i in order), "".join(other[i] for i in order))
+    ours, theirs = shuffled_jointly([here, there], draws=50, seed=1)
+    back = np.argsort(order)
+    for one, two in zip(ours, theirs, strict=True):
+        assert one.sum() == 10
+        assert (one == two[back]).sum() == 19
+    assert len({tuple(one.tolist()) for one in ours}) == 50
+    alone = [shuffled_jointly([features], draws=50, seed=seed)[0] for seed, features in ((1, here), (2, there))]
+    agree = [(one == two[back]).sum() for one, two in zip(*alone, strict=True)]
+    assert np.mean(agree) < 13  # the check can fail: shuffled in each by itself they agree on half
+
+
+def test_questions_of_one_model_only_are_shuffled_among_themselves() -> None:
+    """All of its own are hallucinated, all shared ones faithful: nothing may move from one kind to the other."""
+    here, there = named("abcdefgh", "FFFFTTTT"), named("abcdwxyz", "FFFFTTFF")
+    ours, theirs = shuffled_jointly([here, there], draws=30)
+    assert all(found.tolist() == here.hallucinated.tolist() for found in ours)
+    assert all(found[:4].sum() == 0 and found[4:].sum() == 2 for found in theirs)
+    assert len({tuple(found.tolist()) for found in theirs}) == 6
+
+
+def test_groups_of_different_sizes_repeat_the_labels_that_they_are_given() -> None:
+    """`a` has three answers and `b` one; a group's labels come in the order of its questions, wherever the rows are."""
+    features = named("aaab", "TFFT")
+    seen = {tuple(found.tolist()) for found in shuffled_jointly([features], draws=40)[0]}
+    assert seen == {(True, False, False, True), (True, True, True, True)}
+    turned = Features.of(
+        features.answer.all(), features.other.all(), features.hallucinated[::-1].copy(), features.units[::-1],
+        features.question_ids[::-1],
+    )  # fmt: skip
+    for one, two in zip(*(shuffled_jointly([each], draws=9)[0] for each in (features, turned)), strict=True):
+        assert one.tolist() == two[::-1].tolist()
+    assert shuffled_jointly([features, named("", "")], draws=2)[1][0].size == 0
 
 
 def test_labels_are_shuffled_by_whole_questions() -> None:

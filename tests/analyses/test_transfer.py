@@ -12,9 +12,17 @@ from analyses.curves import curve
 from analyses.evidence_results import Rung
 from analyses.refit import fit_given
 from analyses.results import TransferResult
-from analyses.transfer import DECIDING_KINDS, decided, overall_transfer, refit_controls, transfer, without_power
+from analyses.transfer import (
+    DECIDING_KINDS,
+    decided,
+    highest_other,
+    overall_transfer,
+    refit_controls,
+    transfer,
+    without_power,
+)
 from provenance.features import Features
-from provenance.intervals import auroc
+from provenance.intervals import Estimate, auroc
 from provenance.l1_path import Fit
 from provenance.neuron_rows import NeuronRows
 from provenance.probe import Probe, fit_probe, training_rows
@@ -290,6 +298,40 @@ def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferRe
     [elsewhere] = decided([tested], rungs("elsewhere", question_text=0.9))
     assert (elsewhere.verdict, elsewhere.p_value, elsewhere.p_holm) == ("supported", tested.p_value, tested.p_holm)
     assert decided([], []) == ()
+
+
+def with_area(kind: str, area: float, dataset: str = "trivia") -> list[Rung]:
+    """Rungs of which one has this AUROC."""
+    found = Estimate(area, area, area, 40)
+    return [replace(rung, auroc=found) if rung.kind == kind else rung for rung in rungs(dataset)]
+
+
+def test_what_is_right_on_every_pair_of_answers_leaves_no_power(tested: TransferResult) -> None:
+    """Whatever came out: nothing could have been shown to be better, so that it is not says nothing."""
+    for kind in DECIDING_KINDS[2:]:
+        [result] = decided([tested], with_area(kind, 1.0))
+        assert (result.verdict, result.p_value, result.p_holm, result.decided_by) == ("no power", None, None, "")
+        assert f"{kind.replace('_', ' ')} is right on every pair" in result.reason
+        assert highest_other(tested, with_area(kind, 1.0)) == (kind, 1.0)
+    [result] = decided([tested], with_area("question_text", 0.99))
+    assert result.verdict == "supported"
+    [result] = decided([tested], [*with_area("answer_text", 1.0, "elsewhere"), *rungs("trivia")])
+    assert result.verdict == "supported"
+    unbeaten = Rung("trivia", "answer_log_probability", Estimate(1.0, 1.0, 1.0, 40), None, None, None, 0)
+    assert decided([tested], [unbeaten])[0].verdict == "supported"  # it is not among what has to be beaten
+
+
+def test_neuron_sets_of_which_one_in_twenty_is_perfect_leave_no_power(tested: TransferResult) -> None:
+    """The mean over sets is below 1, but p stays at 0.05 and more, whatever the probe does."""
+    null = replace(tested.baselines["random"], p95=1.0)
+    [result] = decided([replace(tested, baselines={**tested.baselines, "random": null})], rungs("trivia"))
+    assert result.verdict == "no power"
+    assert "random is right on every pair" in result.reason
+    other = replace(tested, dataset="other")
+    first, second = decided([replace(tested, baselines={"random": null}), other], [*rungs("trivia"), *rungs("other")])
+    assert (first.verdict, second.verdict) == ("no power", "supported")
+    assert overall_transfer([first, second]) == "supported"
+    assert "1 question set" in second.reason  # no correction for a set that cannot be tested
 
 
 def test_fewer_than_twenty_sets_can_never_support(probe: Probe, train: Features, features: Make) -> None:
