@@ -165,6 +165,11 @@ def lengths(answers: Answers) -> Float[np.ndarray, "rows 4"]:
     return np.concatenate([plain, plain**2], axis=1)
 
 
+def question_lengths(answers: Answers) -> Float[np.ndarray, "rows 2"]:
+    """Words and characters of each question: TF-IDF rows have length 1 and do not tell. Float64."""
+    return np.array([(len(text.split()), len(text)) for text in answers.questions], dtype=np.float64).reshape(-1, 2)
+
+
 def _improbability(train: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"]) -> Scorer:
     """The less probable an answer, the more likely it is hallucinated.
 

@@ -19,12 +19,14 @@ from analyses.ranks import combined_delta, stability_rank
 from analyses.results import NeuronDrift
 from provenance.features import Features
 
-Told = Literal["none", "answer length", "question text", "every neuron", "confidence", "noise of confidence"]
+Told = Literal[
+    "none", "answer length", "question length", "question text", "every neuron", "confidence", "noise of confidence"
+]
 """What goes with the label of a model's answers, and is read by neurons in its place. Noise of confidence goes with no
 label: it is what keeps the log-probability from telling the label better, and whoever knows it can take it out."""
 TransferNuisance = Literal[
     "none", "answer length", "question text", "every neuron", "answer length, base alone", "question text, base alone",
-    "confidence", "noise of confidence",
+    "question length, base alone", "confidence", "noise of confidence",
 ]  # fmt: skip
 """What the base's neurons read in place of the label. It goes with the label in both models, or in the base alone while
 the instruct model's neurons read the label itself: then nothing that is fitted on its answers can know of it."""
@@ -38,6 +40,7 @@ TOLD: Mapping[TransferNuisance, tuple[Told, Told]] = {
     "every neuron": ("every neuron", "every neuron"),
     "answer length, base alone": ("none", "answer length"),
     "question text, base alone": ("none", "question text"),
+    "question length, base alone": ("none", "question length"),
     "confidence": ("confidence", "confidence"),
     "noise of confidence": ("none", "noise of confidence"),
 }
@@ -278,11 +281,17 @@ def _answers(
         label, noise = np.where(hallucinated, 0.75, -0.75), rng.normal(size=unit.size)
         log_probability = -5 - (label + noise)
         hidden = label + noise if told == "confidence" else -noise
+    asked = np.full(units, 2)
+    if told == "question length":
+        asked = _lengths(hallucinated[:: shape.per_unit], rng, with_label=True)
+        hidden = ((asked - 5) / 2)[unit]
     answer, other = _vectors(reading, hallucinated, hidden, unit, rng, common)
     ids = tuple(f"{name}{per_class}-{row:03d}" for row in range(unit.size))
     of_unit = tuple(f"{name}{per_class}-unit-{each}" for each in unit)
     features = Features.of(answer, other, hallucinated, of_unit, ids)
-    questions = tuple(f"{TOPICS[each]} {_words(2, rng)}" for each in topic)
+    questions = tuple(
+        f"{TOPICS[each]} {_words(count, rng)}" for each, count in zip(topic, asked[unit].tolist(), strict=True)
+    )
     texts = tuple(_words(count, rng) for count in length.tolist())
     return Answers(features, questions, texts, length, log_probability)
 

@@ -25,8 +25,9 @@ class Folding:
 
     part: Int[np.ndarray, " rows"]
     """Of each answer."""
-    words: Float[np.ndarray, "rows texts"]
-    """For each kind of text what a classifier of the other parts' texts says: the log-odds of `positive`."""
+    words: Float[np.ndarray, "rows columns"]
+    """What two classifiers of the other parts' texts say, log-odds of `positive`: for each kind of text one that gives
+    every word a little weight, and for each a sparse one."""
 
 
 def dealt_out(
@@ -56,11 +57,11 @@ def dealt_out(
         part = folds(units, positive, [seed, number])
         if part is None:
             return ()
-        words = np.empty((positive.size, len(texts)))
-        for fold, column in product(range(FOLDS), range(len(texts))):
+        words = np.empty((positive.size, 2 * len(texts)))
+        for fold, (column, (sparse, text)) in product(range(FOLDS), enumerate(product((False, True), texts))):
             train, test = order[part[order] != fold], np.flatnonzero(part == fold)
-            seen, unseen = ([texts[column][row] for row in rows.tolist()] for rows in (train, test))
-            words[test, column] = fit_text(seen, positive[train])(unseen)
+            seen, unseen = ([text[row] for row in rows.tolist()] for rows in (train, test))
+            words[test, column] = fit_text(seen, positive[train], sparse=sparse)(unseen)
         dealt.append(Folding(part, words))
     return tuple(dealt)
 

@@ -4,7 +4,7 @@ The one idea: tuning moves layers, large neurons and busy neurons by different a
 moves looks stable. Its mean rank is compared with that of neurons of the same layers, and of the same cells of layer,
 weight norm and activity; only what survives both says something about the set. Among the latter the ranks are compared
 as they are and without the trend that norms and activity explain (`analyses.adjusted_ranks`): cells let a steep trend
-through, a fitted trend a sudden step, so the comparison with the larger p-value is the one that is reported.
+through, a fitted trend a step that is as wide as a cell, so the one with the larger p-value is reported.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for Delta. Choice: the other measures, the matching.
 """

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from analyses.answers import Answers
-from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths
+from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths, question_lengths
 from analyses.controls import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.evidence_results import Rung
@@ -49,11 +49,12 @@ def ladder(
 
         p = (1 + #{b : gain_b <= 0}) / (1 + B);   over sets of neurons also the share of sets that reach the probe
 
-    `lengths_and_texts` is a logistic regression on lengths and on what texts say, cross-fitted by question on the
-    scored answers (`analyses.cross_fit`), without and with the probe's score. The rungs before it were fitted on the
-    instruct checkpoint's answers, and cannot know a length or a word that goes with the label in the base's alone. So
-    here texts are judged three times: by those rungs, by sparse classifiers of the base's own training
+    `lengths_and_texts` is a logistic regression on lengths of answer and question and on what texts say, cross-fitted
+    by question on the scored answers (`analyses.cross_fit`), without and with the probe's score. The rungs before it
+    were fitted on the instruct checkpoint's answers, and cannot know a length or a word that goes with the label in the
+    base's alone. So here texts are judged three times: by those rungs, by sparse classifiers of the base's own training
     answers, and by classifiers of the other parts of the scored answers, for question sets with words of their own.
+    What is spread over many words that hardly recur, none of them knows.
     `all_together` has the log-probability as well (mean, its square, and the sum over tokens), and no number where
     there is none. Sets of neurons are in neither: a hundred of them together are no control but a probe on
     thousands of neurons.
@@ -165,7 +166,7 @@ def _others(
     if not set(TEXT_KINDS) <= set(fitted.scorers):
         return None
     texts = [scorers[kind](answers) for scorers in (fitted.scorers, again) for kind in TEXT_KINDS if kind in scorers]
-    columns = [lengths(answers), *(said.decisions for said in texts if said is not None)]
+    columns = [lengths(answers), question_lengths(answers), *(said.decisions for said in texts if said is not None)]
     if confidence:
         if answers.log_probability is None:
             return None

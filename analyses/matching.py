@@ -21,7 +21,7 @@ from analyses.results import NeuronDrift
 from provenance.errors import PairError
 from provenance.neuron_rows import NO_NEURONS
 
-NARROWEST = 30  # neurons of a layer: fewer do not even hold a straight trend of norm and activity
+NARROWEST = 100  # neurons of a layer: fewer hold no even trend (a quadratic) of norm, balance and activity
 PER_CELL = 20  # neurons that a cell of a layer should hold: fewer, and a set is compared with little but itself
 MOST_BINS = 10  # deciles
 

@@ -107,7 +107,8 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
     different shuffles would share less: what one shuffle's labels go with by chance they go with in both models.
 
     Choice: of a set that is larger than the one it stands for only the heaviest neurons are taken, as many as that one
-    has; two larger sets would share more for their size alone. A smaller set stays as it is: the search found no more.
+    has; two larger sets would share more for their size alone. A smaller set stays as it is: the search found no
+    more, and shares less for it. Where very many weak carriers make true sets much larger, this null is weak.
 
     Args:
         base_sets: Of the base, the heaviest neurons first.

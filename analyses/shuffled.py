@@ -49,8 +49,9 @@ def shuffled_jointly(
 
     Two models that answer the same question do alike things, and are mostly right on the same questions. Whatever
     goes with the labels by chance then does so in both, and both searches find it. Labels that were shuffled in each
-    model by itself would lose that. So a question (or group of questions) that all models answered gets their labels
-    of another such question; one that only some answered, the labels of another that just these did.
+    model by itself would lose that. So the questions (or groups of questions) that all models answered are put into a
+    random order, the same for all, and their labels laid end to end over their rows; likewise those that only some
+    answered, among themselves.
 
     Args:
         models: Training answers of each.
@@ -58,23 +59,24 @@ def shuffled_jointly(
         seed: Of the shuffles.
 
     Returns:
-        For each model its labels in the order of its rows, an array for each shuffle. As many of each label as before
-        where all questions have as many rows; a question with more rows than the one whose labels it gets has them
-        repeated. Depends on the names of the questions and not on the order of the rows.
+        For each model its labels in the order of its rows, an array for each shuffle; as many of each label as before.
+        Models agree on as many questions as before where a question has as many rows in each of them; where it has
+        not, rows fall out of step, and agreement is lost in part. Depends on the names of questions alone, and not on
+        the order of the rows.
     """
     names = sorted({unit for features in models for unit in features.units})
     blocks = [_blocks(features, names) for features in models]
     answered = np.array([[bool(block.size) for block in each] for each in blocks]).T  # question x model
     groups = [np.flatnonzero((answered == pattern).all(axis=1)) for pattern in np.unique(answered, axis=0)]
-    rng, sources = np.random.default_rng(seed), np.arange(len(names))
+    rng = np.random.default_rng(seed)
     found: tuple[list[Bool[np.ndarray, " rows"]], ...] = tuple([] for _ in models)
     for _ in range(draws):
-        for group in groups:
-            sources[group] = rng.permutation(group)
+        sources = [rng.permutation(group) for group in groups]
         for features, each, labels in zip(models, blocks, found, strict=True):
             shuffled = np.empty_like(features.hallucinated)
-            for block, source in zip(each, sources.tolist(), strict=True):
-                shuffled[block] = np.resize(features.hallucinated[each[source]], block.size)
+            for group, source in zip(groups, sources, strict=True):
+                rows, others = (np.concatenate([each[number] for number in order]) for order in (group, source))
+                shuffled[rows] = features.hallucinated[others]
             labels.append(shuffled)
     return tuple(tuple(labels) for labels in found)
 

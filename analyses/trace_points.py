@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from analyses.cells import control_bars, score_of_enough
 from analyses.controls import ControlKind
 from analyses.drift import summarise_drift
+from analyses.drift_tests import MOST_RECOGNISED
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity
 from analyses.refit import ControlProbe
@@ -50,7 +51,8 @@ class Moved:
     null_mean: float | None
     """Mean over sets of other neurons of the same layers."""
     p_value: float | None
-    """One-sided permutation p: more stable than those."""
+    """One-sided permutation p: more stable than those; None where most H-Neurons are not the same neuron in both, and
+    a rank among neurons that have all become others is no stability."""
     change_h: float | None
     """1 - cos of weights, mean of up and down, mean over the H-Neurons."""
     change_all: float | None
@@ -123,11 +125,12 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
     """
     result = summarise_drift(drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2
-    null = result.matched_null
+    null, kept = result.matched_null, position_similarity(drift)[h_neurons] >= _bar(layout)
+    recognised = h_neurons.size > 0 and float(kept.mean()) > MOST_RECOGNISED
     return Moved(
         mean_stability_rank=result.mean_stability_rank,
         null_mean=null.mean if null else None,
-        p_value=result.p_permutation,
+        p_value=result.p_permutation if recognised else None,
         change_h=finite_mean(change[h_neurons]),
         change_all=finite_mean(change),
         reason=_strangers(drift, layout),
@@ -136,14 +139,18 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
 
 def _strangers(drift: NeuronDrift, layout: Layout) -> str:
     """Words where neurons at the same position are no longer, or not yet, alike."""
-    bar = related_cosine(len(layout.kinds), layout.d, layout.d_m)
-    share = float((position_similarity(drift) < bar).mean())
+    share = float((position_similarity(drift) < _bar(layout)).mean())
     if share <= STRANGERS:
         return ""
     return (
         f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, by which "
         "alone they are compared"
     )
+
+
+def _bar(layout: Layout) -> float:
+    """Similarity below which two neurons are strangers."""
+    return related_cosine(len(layout.kinds), layout.d, layout.d_m)
 
 
 def alike(correlation: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> Alike:

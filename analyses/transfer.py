@@ -284,7 +284,8 @@ def overall_transfer(results: Sequence[TransferResult]) -> Verdict:
     """The transfer verdict over question sets: that of the first one that has power.
 
     Choice: the order is fixed before anything is computed, with the in-domain set (the one the probe was
-    identified on) first, and whether a set has power depends on its label counts, not on the outcome. So
+    identified on) first, and whether a set has power depends on its label counts and on what has to be beaten,
+    never on the probe. So
     one test decides, which is corrected for the others all the same, since each of them is reported with a
     verdict of its own. Taking any supported set would say where transfer is seen and not where it was looked
     for; a majority would let sets of 20 answers outvote one of 1,000.

@@ -20,7 +20,7 @@ from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.neuron_rows import NO_NEURONS
 
 WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]
-FORMAT = 1  # of the results; raised whenever the same job would give other numbers
+FORMAT = 2  # of the results; raised whenever the same job would give other numbers
 
 
 @dataclass(frozen=True)

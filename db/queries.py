@@ -43,6 +43,8 @@ class QueryResult:
     """Names, in order."""
     rows: tuple[tuple[Any, ...], ...]
     """Values in the order of the columns; None where a number is not defined."""
+    run: int | None = None
+    """The run that it is about; None where it is about all of them, or says itself which."""
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as dictionaries."""
@@ -97,7 +99,9 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
         values = _bind(connection, clause, query, params or {})
         try:
             result = connection.execute(clause, values)
-            return QueryResult(tuple(result.keys()), tuple(tuple(row) for row in result))
+            number = values.get("run")
+            about = None if number is None else int(number)
+            return QueryResult(tuple(result.keys()), tuple(tuple(row) for row in result), about)
         except (SQLAlchemyError, ResourceClosedError) as error:
             raise _explained(query, error) from error
 

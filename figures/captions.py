@@ -62,7 +62,8 @@ def _transfer_words(row: Record, parts: Parts) -> str:
     n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
     words = [f"{row['dataset']}: {interval(row, 'auroc')}, {n}"]
     words += [
-        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws, {p_words(row[f'{prefix}_p'])}"
+        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws, {p_words(row[f'{prefix}_p'])} "
+        "over these alone"
         for name, prefix in (("random", "random"), ("layer-matched", "matched"))
         if row[f"{prefix}_mean"] is not None
     ]

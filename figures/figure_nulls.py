@@ -143,7 +143,7 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
         for name, words, face, edge, marker in _MARKS
         if name in found
     ]  # fmt: skip
-    handles.append(Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="95 % of matched sets"))
+    handles.append(Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="± 1.96 SD of matched sets"))
     if any(row["smallest_detectable"] is not None for row in rows):
         tick = Line2D(
             [],

@@ -5,7 +5,7 @@ with these rows as CSV, and anybody can draw it anew from the database.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from figures import latex, style
 from figures.captions import Parts
 from figures.catalogue import GALLERY
 from figures.spec import GalleryFigure
-from figures.words import first, source
+from figures.words import control_of, control_words, first, source
 from provenance.errors import InputError
 from provenance.files import storing, write_whole
 
@@ -37,8 +37,9 @@ class Drawn:
 
     @property
     def caption(self) -> list[str]:
-        """What it shows, in words."""
-        return self.spec.caption(self.parts)
+        """What it shows, in words; of a negative control this first."""
+        words = control_words(first(self.parts["run"]))
+        return [*([words] if words else []), *self.spec.caption(self.parts)]
 
 
 def drawn(url: str, run: int | None = None) -> list[Drawn]:
@@ -59,7 +60,15 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
             remedy="finish that run, or name another (see `runs`)",
         )
     read = [(spec, _parts(url, run, spec)) for spec in GALLERY.values()]
-    return [Drawn(spec, parts, spec.draw(parts)) for spec, parts in read if parts is not None]
+    return [Drawn(spec, parts, _marked(spec.draw(parts), parts)) for spec, parts in read if parts is not None]
+
+
+def _marked(figure: Figure, parts: Parts) -> Figure:
+    """The figure, with a line above it where it is of a negative control, which nobody may take for a comparison."""
+    control = control_of(first(parts["run"]))
+    if control:
+        figure.suptitle(f"Negative control: {control}")
+    return figure
 
 
 def draw(url: str, run: int | None, out: Path) -> list[Path]:
@@ -125,8 +134,11 @@ def _write(figure: Drawn, out: Path) -> list[Path]:
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
     files[f"{spec.name}.txt"] = ("\n".join(figure.caption) + "\n").encode()
-    label = f"tab:{spec.name.replace('_', '-')}"
-    table = latex.table(spec.table(figure.parts), label=label, source=source(figure.parts))
+    words = control_words(first(figure.parts["run"]))
+    content, of_control = spec.table(figure.parts), "control:" if words else ""
+    content = replace(content, caption=" ".join(part for part in (words, content.caption) if part))
+    label = f"tab:{of_control}{spec.name.replace('_', '-')}"
+    table = latex.table(content, label=label, source=source(figure.parts))
     files[f"{spec.name}.tex"] = table.encode()
     return [write_whole(out / name, content) for name, content in files.items()]
 

@@ -101,5 +101,5 @@ def ladder_rows(rungs: list[Record], transfer: list[Record]) -> list[tuple[str, 
 
 def _rung(row: Record) -> tuple[str, ...]:
     sets = fixed(row["draws"], 0) if row["draws"] else NOTHING
-    values = (interval(row, "auroc"), interval(row, "gain"), p_cell(row["p_value"]), p_cell(row["p_holm"]))
+    values = (interval(row, "auroc"), interval(row, "gain", 3), p_cell(row["p_value"]), p_cell(row["p_holm"]))
     return row["dataset"], baseline_words(row["kind"]), sets, *values

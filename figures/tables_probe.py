@@ -83,7 +83,7 @@ def baselines(results: Results) -> ReportTable | None:
             own = {f"probe_auroc{part}": row[f"probe_auroc{part}"] for part in ("", "_low", "_high")}
             rows.append((row["stage"], row["dataset"], "the probe", NOTHING, interval(own, "probe_auroc"), NOTHING))
         sets = str(row["n_draws"]) if row["n_draws"] else NOTHING
-        values = (interval(row, "auroc"), interval(row, "gain"))
+        values = (interval(row, "auroc"), interval(row, "gain", 3))
         rows.append((row["stage"], row["dataset"], baseline_words(row["kind"]), sets, *values))
     note = (
         "AUROC on the same held-out answers, with its interval by question; gain: the probe’s AUROC minus the "

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from provenance.console_evidence import print_evidence
 from provenance.probe_words import GIVEN, baseline_words, rule_words
@@ -72,7 +72,8 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """The result of a comparison as tables that can be read."""
     verdict = summary["verdict"]
     if summary["control"]:
-        said = f"Negative control ({summary['control']}): there is nothing to find, and no verdict may be `supported`."
+        name = summary["control"] + (f", {summary['other']} in the base's place" if summary.get("other") else "")
+        said = f"Negative control ({name}): there is nothing to find, and no verdict may be `supported`."
         console.print(f"\n{said}", style="bold", highlight=False, markup=False)
     console.print(f"\n{verdict['overall']}\n", style="bold", highlight=False, markup=False)
     console.print(_facts(summary))
@@ -100,7 +101,7 @@ def _facts(summary: Mapping[str, Any]) -> Table:
     table = Table(
         "",
         "",
-        "verdict",
+        Column("verdict", no_wrap=True),
         title=escape(f"{summary['base']['ref']} → {summary['instruct']['ref']}"),
         title_justify="left",
     )
@@ -167,7 +168,8 @@ def highest_baseline(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] 
 
 def _transfer_table(summary: Mapping[str, Any]) -> Table:
     table = Table(
-        "questions", "faithful", "halluc.", "AUROC on the base", "random p95", "layer-matched p95", "verdict",
+        "questions", "faithful", "halluc.", "AUROC on the base", "random p95", "layer-matched p95",
+        Column("verdict", no_wrap=True),
         title="Transfer: the instruct probe on the base model's own answers", title_justify="left",
     )  # fmt: skip
     for row in summary["transfer"]:

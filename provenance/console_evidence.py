@@ -49,7 +49,7 @@ def print_evidence(summary: Mapping[str, Any], console: Console) -> None:
 def _claims_table(claims: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Claims", title_justify="left")
     for head in ("claim", "verdict", "met", "not met, or not measured (–)"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head == "verdict")
     for claim in claims:
         reasons = claim["reasons"]
         met = sum(reason["holds"] is True for reason in reasons)

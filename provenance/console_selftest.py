@@ -53,8 +53,8 @@ def _cases(cases: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _rates(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
-    whole = [Column(name, no_wrap=True) for name in ("drawn", "effect", "supported", "95 % interval")]
-    table = Table(*whole, "no power", "ok", title=title, title_justify="left")
+    whole = [Column(name, no_wrap=True) for name in ("effect", "supported", "95 % interval")]
+    table = Table("drawn", *whole, "no power", Column("ok", no_wrap=True), title=title, title_justify="left")
     for row in rows:
         rate = row["rate"]
         table.add_row(

@@ -16,6 +16,7 @@ from db.connect import database_url, sqlite_file
 from db.named import QUERIES
 from provenance import __version__
 from provenance.cli import app
+from provenance.cli.common import DEFAULT_OUT, folder_of
 
 COMMANDS = {
     (): {
@@ -122,6 +123,7 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--control", "permuted-labels", "--neurons", "x"), "--neurons"),
         (("compare", "a/b", "c/d", "--control", "unrelated", "--weights-only", "--neurons", "x"), "--weights-only"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--limit", "20"), "--questions or --limit"),
+        (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--causal"), "--causal with --weights-only"),
     ],
 )
 def test_a_pair_that_is_not_named_and_options_that_stand_alone_are_refused(
@@ -263,6 +265,29 @@ def test_sql_is_run_and_a_run_can_be_named(url: str, undisturbed: Finished) -> N
     assert [row["dataset"] for row in json.loads(named.stdout)] == ["cities", "towns"]
 
 
+def test_a_query_that_chooses_its_run_says_which(url: str) -> None:
+    """Two queries may choose different runs. Beside the rows and not among them, so that formats stay as they are."""
+    chosen = invoke("query", "transfer", "--db", url, "--format", "csv")
+    assert re.fullmatch(r"run 1: compare, \S+ -> \S+; --run ID for another\n", chosen.stderr)
+    assert "run 1" not in chosen.stdout
+    for plain in (("transfer", "--run", "1"), ("runs",), ("SELECT COUNT(*) AS n FROM run",)):
+        assert invoke("query", *plain, "--db", url).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        ("compare", "figures-out"),
+        ("compare --control unrelated --other some/model", "figures-out/control-unrelated"),
+        ("compare --weights-only", "figures-out/weights-only"),
+        ("trace", "figures-out/trace"),
+    ],
+)
+def test_runs_of_other_kinds_have_folders_of_their_own(command: str, folder: str) -> None:
+    assert folder_of(DEFAULT_OUT, command) == Path(folder)
+    assert folder_of(Path("mine"), command) == Path("mine")
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -330,7 +355,7 @@ def test_db_info_counts_rows_and_sees_altered_ones(url: str, undisturbed: Finish
     told = invoke("db", "info", "--db", url)
     assert told.exit_code == 0
     assert re.search(r"^  neuron +48$", told.stdout, flags=re.M)
-    assert "done, rows intact" in told.stdout
+    assert re.search(r"^run 1: compare, .*done, rows intact$", told.stdout, flags=re.M)
     with sqlite3.connect(str(sqlite_file(database_url(url)))) as connection:
         connection.execute("UPDATE neuron SET stability_rank = 0.5 WHERE layer = 1")
     connection.close()

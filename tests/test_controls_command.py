@@ -30,10 +30,14 @@ def counted(folder: Path) -> int:
 
 @pytest.mark.parametrize("kind", ["permuted-index", "permuted-labels", "unrelated"])
 def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_comparison(
-    again: Callable[..., dict[str, object]], undisturbed: Finished, tmp_path: Path, kind: str
+    again: Callable[..., dict[str, object]], forked: ForkedCli, undisturbed: Finished, tmp_path: Path, kind: str
 ) -> None:
     asked = counted(tmp_path)
-    said = again("--control", kind, "--out", str(tmp_path / "control"))
+    of_comparison = tmp_path / "figures-out" / "figure_4a.txt"
+    of_comparison.parent.mkdir()
+    of_comparison.write_text("that of the comparison")
+    said = again("--control", kind)
+    folder = tmp_path / "figures-out" / f"control-{kind}"
     claims = {claim["claim"]: claim["verdict"] for claim in said["verdict"]["claims"]}  # type: ignore[index]
     assert "transfer" in claims
     assert "supported" not in claims.values()
@@ -42,7 +46,15 @@ def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_compari
     url = f"sqlite:///{tmp_path / 'provenance.db'}"
     assert newest_run(url) == 1
     assert run_query(url, "run", {"run": 2}).records()[0]["command"] == f"compare --control {kind}"
-    assert f"Negative control: {kind}" in (tmp_path / "control/report.html").read_text("utf-8")
+    assert f"Negative control: {kind}" in (folder / "report.html").read_text("utf-8")
+    assert (folder / "figure_4a.txt").read_text("utf-8").startswith(f"Negative control: {kind}")
+    table = (folder / "figure_4a.tex").read_text("utf-8")
+    assert f"\\caption{{Negative control: {kind}" in table
+    assert "\\label{tab:control:figure-4a}" in table
+    assert f"Negative control: {kind}" in (folder / "figure_4a.svg").read_text("utf-8")
+    assert of_comparison.read_text() == "that of the comparison"
+    drawn = forked.run(tmp_path, "figures", "--run", "2")
+    assert {Path(line).parent for line in drawn.stdout.splitlines()} == {Path("figures-out") / f"control-{kind}"}
     assert not list((tmp_path / "provenance.captures").glob("random-*"))
 
 

@@ -27,7 +27,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str | None], Verdic
         assert out is None
         urls.add(db)
         transfer = verdicts.get((job.instruct.split("/")[1], job.control), "not distinguishable")
-        return {"verdict": {"transfer": transfer, "drift": "not distinguishable", "overlap": "no power"}, "run": 1}
+        verdicts_of = {"transfer": transfer, "own_labels": "no power", "drift": "not distinguishable"}
+        claims = [{"claim": claim, "verdict": verdict} for claim, verdict in verdicts_of.items()]
+        return {"verdict": {"claims": claims}, "run": 1}
 
     monkeypatch.setattr(selftest, "run_comparison", compared)
     return verdicts
@@ -67,7 +69,7 @@ def test_all_cases_and_rates_are_in_the_json_and_the_exit_code_is_0(
     assert set(found) == {(family, control) for family in ("inherited", "acquired") for control in controls}
     assert found["inherited", None]["verdict"]["transfer"] == said["inherited", None]
     assert found["acquired", None]["expected"] == {
-        "transfer": "not supported", "drift": "anything", "overlap": "anything"
+        "transfer": "not supported", "own_labels": "not supported", "drift": "anything"
     }  # fmt: skip
     assert all(case["as_expected"] for case in found.values())
     assert len(summary["rates"]) == len(conditions())
@@ -124,7 +126,7 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     def compared(job: Any, db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
         asked.append((db, out))
         verdict = RIGHT.get((job.instruct.split("/")[1], job.control), "not distinguishable")
-        return {"verdict": {"transfer": verdict, "drift": "no power", "overlap": "no power"}, "run": len(asked)}
+        return {"verdict": {"claims": [{"claim": "transfer", "verdict": verdict}]}, "run": len(asked)}
 
     monkeypatch.setattr(selftest, "run_comparison", compared)
     url = f"sqlite:///{tmp_path / 'kept.db'}"

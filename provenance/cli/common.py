@@ -54,6 +54,22 @@ RunOption = Annotated[
 ]
 
 
+def folder_of(out: Path, command: str) -> Path:
+    """Where files of a run go: as asked, and by default those of a comparison where they were always found.
+
+    Those of a control, of weights alone and of a timeline go to a folder of their own, since each of them would
+    overwrite or remove the figures of the comparison that it stands beside.
+
+    Args:
+        out: As given on the command line.
+        command: As the database has it, such as `compare --control permuted-index`.
+    """
+    if out != DEFAULT_OUT or command == "compare":
+        return out
+    words = command.removeprefix("compare ").partition(" --other ")[0].lstrip("-").split()
+    return out / "-".join(words)
+
+
 class Reporting(TyperGroup):
     """Turns the toolkit's errors into one message and an exit code."""
 

@@ -44,6 +44,7 @@ from provenance.cli.common import (
     Stream,
     about_run,
     finishing,
+    folder_of,
     named_pair,
     print_result,
 )
@@ -122,7 +123,7 @@ def compare(
     """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
     pair = named_pair(base, instruct, family)
     _check_weights_options(
-        neurons, asked=bool(questions) or limit is not None, weights_only=weights_only, stream=stream
+        neurons, asked=bool(questions) or limit is not None, weights_only=weights_only, stream=stream, causal=causal
     )
     check_choice(C, select, neurons)
     _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
@@ -143,17 +144,18 @@ def compare(
         other=other, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    if control is not None and out == DEFAULT_OUT:
-        out = DEFAULT_OUT / f"control-{control}"  # beside the figures of the comparison, and not in their place
-    summary = run_comparison(job, db, out, quiet=quiet)
+    summary = run_comparison(job, db, folder_of(out, job.command), quiet=quiet)
     print_result(summary, print_summary, as_json=as_json)
 
 
-def _check_weights_options(neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool) -> None:
+def _check_weights_options(
+    neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool
+) -> None:
     """Refuse options that only mean something together, and those that mean nothing together.
 
     Raises:
-        InputError: --weights-only or --stream stands alone, or questions are asked where no model is run.
+        InputError: --weights-only or --stream stands alone, or questions are asked or neurons scaled where no model is
+            run.
     """
     if weights_only and neurons is None:
         raise InputError(
@@ -172,6 +174,10 @@ def _check_weights_options(neurons: Path | None, *, asked: bool, weights_only: b
             "no questions where no model is run",
             found="--questions or --limit",
             remedy="leave it or --weights-only out",
+        )
+    if weights_only and causal:
+        raise InputError(
+            "models to intervene on", found="--causal with --weights-only, which runs none", remedy="leave one out"
         )
 
 
@@ -228,6 +234,8 @@ def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dic
         writable_folder(out)
     with prepared(job.control, job.other, base, job.seed, captures_folder(db)) as control:
         summary = _stored(job, (base, instruct), (given, sets, control), db, quiet=quiet)
+    if job.control == "unrelated":
+        summary["other"] = job.other or "a randomly initialised model"
     return summary if out is None else {**summary, **_drawn(db, summary["run"], out)}
 
 

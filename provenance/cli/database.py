@@ -1,12 +1,12 @@
 """Commands that read the neuron database, draw from it, and look after it."""
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from provenance.cli.common import DEFAULT_DATABASE, DEFAULT_OUT, Database, Out, RunOption
+from provenance.cli.common import DEFAULT_DATABASE, DEFAULT_OUT, Database, Out, RunOption, folder_of
 
 
 def query(
@@ -30,6 +30,8 @@ def query(
             typer.echo(f"{name:<24}{named.summary}")
         return
     result = run_query(db, what, {} if run is None else {"run": run})
+    if run is None and result.run is not None:
+        _say_which(db, result.run)
     if output == "table":
         console = Console()
         console.print(fitted(result, console.width))
@@ -37,11 +39,19 @@ def query(
         sys.stdout.buffer.write(encoded(result, output))
 
 
+def _say_which(db: str, run: int) -> None:
+    """Which run a query chose by itself: that of another query may be another one. Not among the rows, but beside."""
+    about = _chosen(db, run)
+    words = f"run {run}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
+    Console(stderr=True).print(words, highlight=False, markup=False, soft_wrap=True)
+
+
 def figures(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOption = None) -> None:
     """Draw the figures of a run from the database alone."""
     from figures.gallery import draw
 
-    for path in draw(db, run, out):
+    about = _chosen(db, run)
+    for path in draw(db, about["run"], folder_of(out, about["command"])):
         typer.echo(path)
 
 
@@ -49,7 +59,16 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOpti
     """Write the HTML report of a run from the database alone."""
     from figures.report import write_report
 
-    typer.echo(write_report(db, run, out))
+    about = _chosen(db, run)
+    typer.echo(write_report(db, about["run"], folder_of(out, about["command"])))
+
+
+def _chosen(db: str, run: int | None) -> dict[str, Any]:
+    """The run that was named, or the newest; as the query `run` has it."""
+    from db.queries import newest_run, run_query
+
+    [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
+    return about
 
 
 def info(db: Database = DEFAULT_DATABASE) -> None:
@@ -63,7 +82,8 @@ def info(db: Database = DEFAULT_DATABASE) -> None:
         typer.echo(f"  {name:<16}{rows:>10}")
     for run in held.runs:
         state = "rows intact" if run["intact"] else "ROWS ALTERED" if run["intact"] is False else "nothing saved"
-        typer.echo(f"run {run['run']}: {run['base']} -> {run['instruct']}, {run['status']}, {state}")
+        pair = f"{run['base']} -> {run['instruct']}"
+        typer.echo(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}")
 
 
 def upgrade(db: Database = DEFAULT_DATABASE) -> None:

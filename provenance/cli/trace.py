@@ -121,7 +121,8 @@ def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str,
     from figures.gallery import draw
     from figures.report import write_report
 
-    questions, stops = job.questions(), job.open()
+    stops = job.open()
+    questions = job.questions()
     writable_folder(out)
     infos = [checkpoint_info(stop.side) for stop in stops]
     ends = (infos[0], infos[-1])

@@ -17,6 +17,7 @@ from provenance.cli.common import (
     Stream,
     about_run,
     finishing,
+    folder_of,
     named_pair,
     print_result,
 )
@@ -81,6 +82,7 @@ def compare_weights(
     from figures.gallery import draw
     from figures.report import write_report
 
+    out = folder_of(out, "compare --weights-only")
     writable_folder(out)
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)

@@ -175,6 +175,7 @@ def test_what_is_planted_is_found(claim: Claim) -> None:
         ("transfer", "every neuron", against_chance),
         ("transfer", "question text, base alone", without_own_words),
         ("transfer", "answer length, base alone", without_own_words),
+        ("transfer", "question length, base alone", without_own_words),
         ("beyond_confidence", "confidence", whatever_it_adds),
         ("beyond_confidence", "noise of confidence", whatever_transfers),
         ("drift", "layer", against_all_neurons),

@@ -127,8 +127,10 @@ def test_each_parts_texts_are_judged_by_the_others_and_tell_what_a_word_tells() 
         train, test = np.flatnonzero(dealt.part != fold), np.flatnonzero(dealt.part == fold)
         slow = fit_text([TEXTS[row] for row in train], POSITIVE[train])([TEXTS[row] for row in test])
         np.testing.assert_allclose(dealt.words[test, 0], slow, atol=1e-3)
+        sparse = fit_text([TEXTS[row] for row in train], POSITIVE[train], sparse=True)([TEXTS[row] for row in test])
+        np.testing.assert_allclose(dealt.words[test, 2], sparse, atol=1e-3)
     assert auroc(dealt.words[:, 0], POSITIVE) > 0.85
-    assert np.ptp(dealt.words[:, 1]) < 0.01
+    assert np.ptp(dealt.words[:, [1, 3]], axis=0).max() < 0.01
     noise = columns(0)
     plain, _ = without_and_with(noise, columns(1, 1)[:, 0], POSITIVE, UNITS, [dealt, other])
     assert auroc(plain, POSITIVE) > 0.8 > areas(noise, columns(1, 1)[:, 0])[0]  # the words are among the others

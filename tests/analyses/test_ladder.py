@@ -151,6 +151,8 @@ def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedB
             [len(text) for text in answers.answers],
             answers.tokens**2,
             [len(text) ** 2 for text in answers.answers],
+            [len(text.split()) for text in answers.questions],
+            [len(text) for text in answers.questions],
             *(said.decisions for said in texts if said is not None),
             again[0](answers.questions),
             again[1](answers.answers),

@@ -117,19 +117,20 @@ def test_without_activity_neurons_are_matched_on_norm() -> None:
 def test_the_balance_of_norms_is_a_covariate_and_cuts_no_cell() -> None:
     """Neurons of one product of norms differ in how it is divided; 0 and unknown norms disturb no other."""
     rng = np.random.default_rng(4)
-    up, down = rng.random(80), rng.random(80)
+    up, down = rng.random(120), rng.random(120)
     up[3], down[3], up[5] = 0.0, 0.0, np.nan
     drift = drift_with(up, down)
-    finest = drift_strata(drift, None, 80)[1]
-    np.testing.assert_array_equal(finest.of, finest_strata(up * down, None, 80).of)
+    finest = drift_strata(drift, None, 120)[1]
+    np.testing.assert_array_equal(finest.of, finest_strata(up * down, None, 120).of)
     norm, balance = finest.covariates
-    known = [row for row in range(80) if row not in (3, 5)]
+    known = [row for row in range(120) if row not in (3, 5)]
     assert spearmanr(balance[known], up[known] / down[known])[0] > 0.99
     assert spearmanr(norm[known], (up * down)[known])[0] > 0.99
     assert np.isfinite(balance[3])
     assert np.isnan([norm[5], balance[5]]).all()
-    activity = rng.random(80)
-    assert len(drift_strata(drift, activity, 80)[1].covariates) == 3
+    activity = rng.random(120)
+    assert len(drift_strata(drift, activity, 120)[1].covariates) == 3
+    assert len(drift_strata(drift, activity, 60)) == 1  # too narrow to hold a quadratic of three
 
 
 def drift_with(up: np.ndarray, down: np.ndarray) -> NeuronDrift:

@@ -112,17 +112,18 @@ def test_questions_of_one_model_only_are_shuffled_among_themselves() -> None:
     assert len({tuple(found.tolist()) for found in theirs}) == 6
 
 
-def test_groups_of_different_sizes_repeat_the_labels_that_they_are_given() -> None:
-    """`a` has three answers and `b` one; a group's labels come in the order of its questions, wherever the rows are."""
-    features = named("aaab", "TFFT")
-    seen = {tuple(found.tolist()) for found in shuffled_jointly([features], draws=40)[0]}
-    assert seen == {(True, False, False, True), (True, True, True, True)}
+def test_groups_of_different_sizes_keep_the_number_of_each_label_and_the_agreement_of_models() -> None:
+    """Labels are laid end to end, group by group and by question id within one, wherever the rows stand."""
+    features = named("aaabbcdddd", "TFFTTFTTTT")
+    assert {found.sum() for found in shuffled_jointly([features], draws=40)[0]} == {7}
+    assert len({tuple(found.tolist()) for found in shuffled_jointly([features], draws=40)[0]}) > 10
+    other = replace(features, hallucinated=~features.hallucinated)
     turned = Features.of(
-        features.answer.all(), features.other.all(), features.hallucinated[::-1].copy(), features.units[::-1],
-        features.question_ids[::-1],
+        other.answer.all(), other.other.all(), other.hallucinated[::-1].copy(), other.units[::-1],
+        other.question_ids[::-1],
     )  # fmt: skip
-    for one, two in zip(*(shuffled_jointly([each], draws=9)[0] for each in (features, turned)), strict=True):
-        assert one.tolist() == two[::-1].tolist()
+    for one, two in zip(*shuffled_jointly([features, turned], draws=9), strict=True):
+        assert one.tolist() == (~two[::-1]).tolist()
     assert shuffled_jointly([features, named("", "")], draws=2)[1][0].size == 0
 
 

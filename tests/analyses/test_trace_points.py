@@ -119,6 +119,8 @@ def test_strangers_are_compared_by_position_and_the_reason_says_so(tmp_path: Pat
     found = moved(measure_drift(first.weights, last.weights), H, last.layout, draws=100, seed=0)
     assert found.reason.startswith("100.0% of neurons are no more alike than chance")
     assert found.change_all == pytest.approx(1, abs=0.1)
+    assert found.mean_stability_rank is not None
+    assert found.p_value is None  # a rank among neurons that have all become others is no stability
 
 
 def test_without_h_neurons_there_is_change_of_all_and_nothing_of_them(tmp_path: Path) -> None:

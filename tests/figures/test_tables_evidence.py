@@ -64,7 +64,7 @@ def test_the_ladder_leads_with_the_probe_and_says_what_it_beats_least_clearly(re
     table = ladder(results)
     assert table.rows[0] == ("in-domain", "the probe", "–", "0.90 [0.86, 0.94]", "–", "0.004", "0.008")
     assert table.rows[7] == (
-        "in-domain", "length, texts and log-probability together", "–", "0.75 [0.71, 0.79]", "0.02 [-0.03, 0.07]",
+        "in-domain", "length, texts and log-probability together", "–", "0.75 [0.71, 0.79]", "0.020 [-0.030, 0.070]",
         "0.007", "0.014",
     )  # fmt: skip
     assert "in-domain: beaten least clearly: answer text" in table.note
