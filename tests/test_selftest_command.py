@@ -113,7 +113,7 @@ def test_tables_show_cases_hits_and_false_alarms(drawn: Callable[[int], None]) -
     drawn(0)
     result = invoke("lab", "selftest", "-q", "--draws", "10", "--seed", "4")
     assert result.exit_code == 0
-    for words in ("permuted-labels", "Hit rates", "False alarms", "answer length", "5 of 10", "seed 4"):
+    for words in ("permuted-labels", "Hit rates", "False alarms", "activity", "5 of 10", "seed 4"):
         assert words in result.stdout
     assert result.stderr == ""
 
