@@ -67,7 +67,8 @@ def _marked(figure: Figure, parts: Parts) -> Figure:
     """The figure, with a line above it where it is of a negative control, which nobody may take for a comparison."""
     control = control_of(first(parts["run"]))
     if control:
-        figure.suptitle(f"Negative control: {control}")
+        with style.paper():
+            figure.suptitle(f"Negative control: {control}")
     return figure
 
 

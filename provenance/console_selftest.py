@@ -39,10 +39,8 @@ def print_selftest(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _cases(cases: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(
-        "family", "control", "claim", "expected", "verdict", title="Lab families and negative controls",
-        title_justify="left",
-    )  # fmt: skip
+    heads = [Column(name, overflow="fold") for name in ("family", "control", "claim", "expected", "verdict")]
+    table = Table(*heads, title="Lab families and negative controls", title_justify="left")
     for row in cases:
         names = [escape(row["family"]), row["control"] or "–"]
         for claim, verdict in row["verdict"].items():
