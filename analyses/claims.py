@@ -25,7 +25,8 @@ Relation = Literal["<", "<=", ">", ">="]
 
 def reachable(code: str, smallest: float | None, most: float) -> Reason:
     """Whether something that can come out at all would be found with 80 % power; None: nothing would."""
-    return replace(condition(code, smallest, "<=", most), holds=smallest is not None and smallest <= most)
+    found = condition(code, smallest, "<=", most)
+    return replace(found, holds=bool(found.holds))
 
 
 def condition(code: str, value: float | None, relation: Relation, bar: float, dataset: str = "") -> Reason:

@@ -24,6 +24,7 @@ from analyses.results import Alignment, DriftResult, LineageResult, MappedNeuron
 from analyses.sides import Side, relate, unlike, watched
 from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape
+from provenance.architectures import Layout
 from provenance.neuron_rows import NO_NEURONS
 from provenance.shards import Shards
 
@@ -144,7 +145,7 @@ def ranked(
     drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m, draws=draws, seed=seed)
     tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
     drift = decide_drift(drift, tests)
-    kept = recognised(measured, instruct, sides["hallucinated"])
+    kept = recognised(measured.drift, instruct.layout, sides["hallucinated"])
     if drift.verdict == "supported" and kept is not None and kept <= MOST_RECOGNISED:
         reason = f"{drift.reason}; but only {kept:.0%} of them are recognised in the base at all"
         drift = replace(drift, verdict="not distinguishable", reason=reason)
@@ -153,22 +154,21 @@ def ranked(
     return replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason)), tests
 
 
-def recognised(measured: MeasuredPair, instruct: Side, ids: Int[np.ndarray, " k"]) -> float | None:
+def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -> float | None:
     """Share of some neurons that are as alike their counterpart as one neuron is itself, and not as strangers are.
 
     Args:
-        measured: The pair.
-        instruct: Its instruct checkpoint.
-        ids: Flat ids in the instruct checkpoint; those without a counterpart are not counted.
+        drift: Of every neuron of the instruct checkpoint.
+        layout: Of that checkpoint.
+        ids: Flat ids in it; those without a counterpart are not counted.
 
     Returns:
         In [0, 1]; None without neurons.
     """
-    similarity = position_similarity(measured.drift)[ids]
+    similarity = position_similarity(drift)[ids]
     known = similarity[np.isfinite(similarity)]
     if not known.size:
         return None
-    layout = instruct.layout
     return float((known >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())
 
 
@@ -234,7 +234,11 @@ def weights_report(
             finest_matching(tests),
         ),
         drift_tests=tests,
-        claims=(drift_claim(drift, tests, measured.alignment.reason, recognised(measured, instruct, h_neurons)),)
+        claims=(
+            drift_claim(
+                drift, tests, measured.alignment.reason, recognised(measured.drift, instruct.layout, h_neurons)
+            ),
+        )
         if h_neurons.size
         else (),
     )

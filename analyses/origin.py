@@ -181,8 +181,8 @@ def _report(
     shared, nulls = overlap_of(shown, measured, activity, layout.d_m)
     verdict = overall_transfer(transfers)
     evidence = evidence_of(
-        shown, alignment.reason, verdict, (drift, tests), (shared, nulls), recognised(measured, instruct, h_neurons),
-        layout, settings.seed,
+        shown, alignment.reason, verdict, (drift, tests), (shared, nulls),
+        recognised(measured.drift, layout, h_neurons), layout, settings.seed,
     )  # fmt: skip
     claims = {claim.name: claim.verdict for claim in evidence.claims}
     words = {claim.name: claim.words for claim in evidence.claims}

@@ -15,7 +15,7 @@ from analyses.controls import ControlKind
 from analyses.drift import summarise_drift
 from analyses.drift_tests import MOST_RECOGNISED
 from analyses.joined_cosines import related_cosine
-from analyses.measured import STRANGERS, position_similarity
+from analyses.measured import STRANGERS, position_similarity, recognised
 from analyses.refit import ControlProbe
 from analyses.results import NeuronDrift
 from provenance.architectures import Layout
@@ -125,12 +125,11 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
     """
     result = summarise_drift(drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2
-    null, kept = result.matched_null, position_similarity(drift)[h_neurons] >= _bar(layout)
-    recognised = h_neurons.size > 0 and float(kept.mean()) > MOST_RECOGNISED
+    null, kept = result.matched_null, recognised(drift, layout, h_neurons)
     return Moved(
         mean_stability_rank=result.mean_stability_rank,
         null_mean=null.mean if null else None,
-        p_value=result.p_permutation if recognised else None,
+        p_value=result.p_permutation if kept is not None and kept > MOST_RECOGNISED else None,
         change_h=finite_mean(change[h_neurons]),
         change_all=finite_mean(change),
         reason=_strangers(drift, layout),
@@ -139,18 +138,14 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
 
 def _strangers(drift: NeuronDrift, layout: Layout) -> str:
     """Words where neurons at the same position are no longer, or not yet, alike."""
-    share = float((position_similarity(drift) < _bar(layout)).mean())
+    bar = related_cosine(len(layout.kinds), layout.d, layout.d_m)
+    share = float((position_similarity(drift) < bar).mean())
     if share <= STRANGERS:
         return ""
     return (
         f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, by which "
         "alone they are compared"
     )
-
-
-def _bar(layout: Layout) -> float:
-    """Similarity below which two neurons are strangers."""
-    return related_cosine(len(layout.kinds), layout.d, layout.d_m)
 
 
 def alike(correlation: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> Alike:

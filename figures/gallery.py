@@ -36,10 +36,15 @@ class Drawn:
     """Not yet saved."""
 
     @property
+    def control(self) -> list[str]:
+        """What a reader of a negative control has to know first, one sentence; none of a comparison."""
+        words = control_words(first(self.parts["run"]))
+        return [words] if words else []
+
+    @property
     def caption(self) -> list[str]:
         """What it shows, in words; of a negative control this first."""
-        words = control_words(first(self.parts["run"]))
-        return [*([words] if words else []), *self.spec.caption(self.parts)]
+        return [*self.control, *self.spec.caption(self.parts)]
 
 
 def drawn(url: str, run: int | None = None) -> list[Drawn]:
@@ -135,10 +140,9 @@ def _write(figure: Drawn, out: Path) -> list[Path]:
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
     files[f"{spec.name}.txt"] = ("\n".join(figure.caption) + "\n").encode()
-    words = control_words(first(figure.parts["run"]))
-    content, of_control = spec.table(figure.parts), "control:" if words else ""
-    content = replace(content, caption=" ".join(part for part in (words, content.caption) if part))
-    label = f"tab:{of_control}{spec.name.replace('_', '-')}"
+    content = spec.table(figure.parts)
+    content = replace(content, caption=" ".join([*figure.control, content.caption]))
+    label = f"tab:{'control:' if figure.control else ''}{spec.name.replace('_', '-')}"
     table = latex.table(content, label=label, source=source(figure.parts))
     files[f"{spec.name}.tex"] = table.encode()
     return [write_whole(out / name, content) for name, content in files.items()]

@@ -115,17 +115,22 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
     assert after.verdict == "not distinguishable"
 
 
+def only_the_joint_rung_refuses(unaware: FittedBaselines, answers: Answers, trained: Answers) -> None:
+    """Transfer is supported against all the others, and not distinguishable because of it."""
+    result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
+    rungs = ladder(unaware, {"trivia": answers}, trained)
+    [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
+    assert fooled.verdict == "supported"
+    [after] = decided([result], rungs)
+    assert (after.verdict, after.decided_by) == ("not distinguishable", LENGTHS_AND_TEXTS)
+
+
 def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung() -> None:
     """Classifiers of the instruct answers cannot know it; what is fitted on the base's own answers does."""
     train = make_answers(400)  # lengths tell nothing here
     unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
     answers = read_length(seed=5)
-    result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
-    rungs = ladder(unaware, {"trivia": answers}, TRAINED)
-    [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
-    assert fooled.verdict == "supported"
-    [after] = decided([result], rungs)
-    assert (after.verdict, after.decided_by) == ("not distinguishable", LENGTHS_AND_TEXTS)
+    only_the_joint_rung_refuses(unaware, answers, TRAINED)
 
 
 def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
@@ -180,12 +185,7 @@ def test_a_word_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
     train = make_answers(400)
     unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
     trained, answers = (read_word(seed=seed) for seed in (4, 5))
-    result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
-    rungs = ladder(unaware, {"trivia": answers}, trained)
-    [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
-    assert fooled.verdict == "supported"
-    [after] = decided([result], rungs)
-    assert (after.verdict, after.decided_by) == ("not distinguishable", LENGTHS_AND_TEXTS)
+    only_the_joint_rung_refuses(unaware, answers, trained)
     alone = ladder(unaware, {"trivia": answers}, take(trained, range(2)))  # one class: only the other parts' words
     adds = {rung.kind: rung.p_value for rung in alone}[LENGTHS_AND_TEXTS]
     assert adds is not None

@@ -40,7 +40,7 @@ def test_ranks_among_strangers_are_no_stability(instruct: Side, level: float, sh
     nobody = np.empty(0, dtype=np.int64)
     result, tests = ranked(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
     assert all(test.p_more_stable < 0.05 for test in tests if test.measure == "delta")  # in either case
-    assert recognised(measured, instruct, ids) == share
+    assert recognised(measured.drift, instruct.layout, ids) == share
     assert result.verdict == verdict
     assert ("recognised" in result.reason) == (verdict != "supported")
 
@@ -49,6 +49,6 @@ def test_neurons_without_a_counterpart_are_not_counted(instruct: Side) -> None:
     measured = pair(instruct, 0.001)
     for delta in (measured.drift.delta_up, measured.drift.delta_down):
         delta[3] = np.nan
-    assert recognised(measured, instruct, np.arange(K)) == 1.0
-    assert recognised(measured, instruct, np.array([3])) is None
-    assert recognised(measured, instruct, np.empty(0, dtype=np.int64)) is None
+    assert recognised(measured.drift, instruct.layout, np.arange(K)) == 1.0
+    assert recognised(measured.drift, instruct.layout, np.array([3])) is None
+    assert recognised(measured.drift, instruct.layout, np.empty(0, dtype=np.int64)) is None
