@@ -42,7 +42,7 @@ from analyses.collection import Progress
 from analyses.drift import SIGNIFICANCE, summarise_drift
 from analyses.drift_tests import decide_drift, drift_tests
 from analyses.evidence_results import Rung
-from analyses.ladder import ladder
+from analyses.ladder import corrected, ladder
 from analyses.matching import finest_strata, layer_strata
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
@@ -193,7 +193,8 @@ def carried_over(
         fitted, {"drawn": draw.base_test}, draw.base, foldings=settings.foldings, resamples=settings.resamples,
         seed=seed,
     )  # fmt: skip
-    return decided([result], rungs), rungs
+    after = decided([result], rungs)
+    return after, corrected(rungs, after)
 
 
 def judge_drift(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:

@@ -5,12 +5,13 @@ form, so that a reader, or a program, sees which of them held and which decided.
 measured is neither met nor failed, and says so.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from analyses.drift import SIGNIFICANCE
-from analyses.drift_tests import MOST_RECOGNISED, finest_matching
+from analyses.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching
 from analyses.evidence_results import Claim, DriftTest, LabelAgreement, OverlapNull, Reason, Rung
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import MAX_P_ZERO
@@ -30,9 +31,11 @@ def reachable(code: str, smallest: float | None, most: float) -> Reason:
 
 
 def condition(code: str, value: float | None, relation: Relation, bar: float, dataset: str = "") -> Reason:
-    """A condition and whether it holds; None where nothing was measured."""
-    outcomes = {} if value is None else {"<": value < bar, "<=": value <= bar, ">": value > bar, ">=": value >= bar}
-    return Reason(code, dataset, value, relation, bar, outcomes.get(relation))
+    """A condition and whether it holds; None where nothing was measured, or what was is not a number."""
+    if value is None or math.isnan(value):
+        return Reason(code, dataset, value, relation, bar, None)
+    outcomes = {"<": value < bar, "<=": value <= bar, ">": value > bar, ">=": value >= bar}
+    return Reason(code, dataset, value, relation, bar, outcomes[relation])
 
 
 def corresponding(problem: str) -> Reason:
@@ -117,14 +120,15 @@ def own_labels_claim(transfers: Sequence[TransferResult], agreement: Sequence[La
     """Where the two models' labels differ, the probe on the base's neurons follows the base's own labels.
 
     Choice: only a transfer that is shown can follow anybody's labels. On these few questions 0.5 is all that the
-    score is held against, and a length or a word that goes with the base's labels would beat that.
+    score is held against, and a length or a word that goes with the base's labels would beat that. It is asked of the
+    one question set that decides transfer, so there is nothing to correct for.
     """
     result = decisive(transfers)
     name = "" if result is None else result.dataset
     found = next((row for row in agreement if row.dataset == name), None)
     area = None if found is None else found.auroc_disagree
     verdict: Verdict = "no power"
-    if area is not None and result is not None and result.verdict != "no power":
+    if area is not None and not math.isnan(area.low) and result is not None and result.verdict != "no power":
         shown = area.low > CHANCE and result.verdict == "supported"
         verdict = "supported" if shown else "not distinguishable"
     conditions = (
@@ -153,6 +157,7 @@ def drift_claim(result: DriftResult, tests: Sequence[DriftTest], problem: str, r
     conditions = [
         corresponding(problem),
         condition("drift.recognised", recognised, ">", MOST_RECOGNISED),
+        condition("drift.compared", compared(own), ">", MOST_COMPARED),
         *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
         *(reachable(f"drift.detectable.{test.matching}", test.smallest_detectable, 1.0) for test in own),
     ]

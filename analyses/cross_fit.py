@@ -3,17 +3,18 @@
 The one idea: on the answers that the classifiers were fitted on, their scores look better than they are, and
 a model that weighs them there would trust them too much. So the weighing is fitted on the scored
 answers themselves, question by question in parts, and every answer is scored by weights from the other parts.
-What words say in these answers is learnt in the same way.
+What words say in these answers is learnt in the same way, and within the other parts once more: where a part is
+scored, none of its labels has reached anything that its weights were fitted on.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations_with_replacement
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.plain_classifiers import fit_columns, fit_text
+from analyses.plain_classifiers import fit_columns, fit_text_twice
 from analyses.question_folds import FOLDS, folds
 
 FOLDINGS = 10  # of 25 foldings of one set of answers, p lay between 0.024 and 0.072; which it was must not be chance
@@ -25,9 +26,10 @@ class Folding:
 
     part: Int[np.ndarray, " rows"]
     """Of each answer."""
-    words: Float[np.ndarray, "rows columns"]
-    """What two classifiers of the other parts' texts say, log-odds of `positive`: for each kind of text one that gives
-    every word a little weight, and for each a sparse one."""
+    words: Float[np.ndarray, "folds rows columns"]
+    """For each part what texts say to classifiers that know none of its labels, log-odds of `positive`: its own rows to
+    those fitted on all other parts, rows of another part to those fitted on the remaining ones. Two for each
+    kind of text, one that gives every word a little weight and a sparse one."""
 
 
 def dealt_out(
@@ -39,6 +41,8 @@ def dealt_out(
     seed: int = 0,
 ) -> tuple[Folding, ...]:
     """Deal answers into parts, several times, and let each part's texts be judged by the others.
+
+    One fit for each pair of parts leaves both out: it judges the rows of one where the other is to be scored.
 
     Args:
         texts: For each kind of text, that of every row.
@@ -57,11 +61,14 @@ def dealt_out(
         part = folds(units, positive, [seed, number])
         if part is None:
             return ()
-        words = np.empty((positive.size, 2 * len(texts)))
-        for fold, (column, (sparse, text)) in product(range(FOLDS), enumerate(product((False, True), texts))):
-            train, test = order[part[order] != fold], np.flatnonzero(part == fold)
-            seen, unseen = ([text[row] for row in rows.tolist()] for rows in (train, test))
-            words[test, column] = fit_text(seen, positive[train], sparse=sparse)(unseen)
+        words = np.empty((FOLDS, positive.size, 2 * len(texts)))
+        for left_out in combinations_with_replacement(range(FOLDS), 2):
+            train = order[~np.isin(part[order], left_out)]
+            for column, text in enumerate(texts):
+                judge = fit_text_twice([text[row] for row in train.tolist()], positive[train])
+                for scored, other in {left_out, left_out[::-1]}:
+                    rows = np.flatnonzero(part == other)
+                    words[scored, rows, 2 * column : 2 * column + 2] = judge([text[row] for row in rows.tolist()])
         dealt.append(Folding(part, words))
     return tuple(dealt)
 
@@ -98,7 +105,7 @@ def without_and_with(
     """
     total = np.zeros((2, positive.size))
     for folding in dealt:
-        total += _folded(np.column_stack([others, folding.words]), score, positive, units, folding.part)
+        total += _folded(others, score, positive, units, folding)
     without, joined = total / len(dealt)
     return without, joined
 
@@ -108,16 +115,17 @@ def _folded(
     score: Float[np.ndarray, " rows"],
     positive: Bool[np.ndarray, " rows"],
     units: Sequence[str],
-    part: Int[np.ndarray, " rows"],
+    folding: Folding,
 ) -> Float[np.ndarray, "2 rows"]:
     """Of one folding: values without the score, and with it."""
-    both = np.column_stack([others, score])
     without, joined = np.empty(positive.size), np.empty(positive.size)
-    # Sums of the same rows in another order differ in the last digits; sorted, they are the same sums.
-    order = np.lexsort((*both.T, positive, np.asarray(units, dtype=str)))
-    for fold in range(FOLDS):
-        train, test = order[part[order] != fold], part == fold
-        less, more = (fit_columns(columns[train], positive[train]) for columns in (others, both))
-        without[test] = less(others[test])
+    for fold, words in enumerate(folding.words):
+        plain = np.column_stack([others, words])
+        both = np.column_stack([plain, score])
+        # Sums of the same rows in another order differ in the last digits; sorted, they are the same sums.
+        order = np.lexsort((*both.T, positive, np.asarray(units, dtype=str)))
+        train, test = order[folding.part[order] != fold], folding.part == fold
+        less, more = (fit_columns(columns[train], positive[train]) for columns in (plain, both))
+        without[test] = less(plain[test])
         joined[test] = more(both[test]) if more.weights[-1] > 0 else without[test]
     return np.stack([without, joined])

@@ -21,13 +21,18 @@ from analyses.adjusted_ranks import expected_ranks
 from analyses.controls import layer_counts, permutation_p
 from analyses.drift import PERMUTATIONS, SIGNIFICANCE, detectable_mean
 from analyses.evidence_results import DriftTest, Matching, Measure, Side
-from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
+from analyses.matching import NARROWEST, Strata, drift_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import grouped_z_scores, unknown_unranked
 from analyses.results import DriftResult, NeuronDrift
 from provenance.intervals import CONFIDENCE, Estimate
 from provenance.records import Verdict
 
+MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them
 MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still be the same neuron for its change to be small
+NOT_COMPARED = (
+    "none could be compared with like neurons of its layer "
+    f"(which takes layers of {NARROWEST} neurons and known activities)"
+)
 MATCHED_WORDS = {
     "layer": "of the same layers",
     "layer_norm": "of the same layers and weight norms",
@@ -85,6 +90,18 @@ def finest_matching(tests: Sequence[DriftTest]) -> Matching:
     return own[-1] if own else "layer"
 
 
+def compared(tests: Sequence[DriftTest]) -> float | None:
+    """Share of the H-Neurons with a rank that were held against neurons like them, beyond those of their layers.
+
+    Returns:
+        0 in layers too narrow for likeness, and where no activity is known; None without H-Neurons.
+    """
+    own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+    if not own:
+        return None
+    return own[-1].k / own[0].k if own[-1].matching != "layer" else 0.0
+
+
 def changes(
     drift: NeuronDrift, correlation: Float[np.ndarray, " neurons"] | None
 ) -> dict[Measure, Float[np.ndarray, " neurons"]]:
@@ -121,24 +138,29 @@ def decide_drift(result: DriftResult, tests: tuple[DriftTest, ...]) -> DriftResu
         tests: From `drift_tests` of the same pair.
 
     Returns:
-        The same numbers. `no power` where no possible mean rank would be detected with 80 % power against one of both,
-        whatever came out; `supported` when p < 0.05 against both; the reason has both p-values, and says when the
+        The same numbers. `no power` where at most half of the H-Neurons could be held against neurons like them (the
+        others' activity is not known), and where no possible mean rank would be detected with 80 % power against one of
+        both, whatever came out; `supported` when p < 0.05 against both; the reason has both p-values, and says when the
         neurons changed more.
     """
     own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
     if result.p_permutation is None or not own:
         return result
     by_layer, finest = own[0], own[-1]
+    share, counted = compared(tests) or 0.0, f"{finest.k} of {by_layer.k} H-Neurons"
     reason = result.reason
     if finest.matching != "layer":
-        reason += f"; against {finest.null_mean:.3f} for those {_words(finest)}, p = {finest.p_more_stable:.2g}"
+        which = "those" if share == 1 else f"those {counted} whose activity is known, and others"
+        reason += f"; against {finest.null_mean:.3f} for {which} {_words(finest)}, p = {finest.p_more_stable:.2g}"
     opposite = [test for test in dict.fromkeys((by_layer, finest)) if test.p_less_stable < SIGNIFICANCE]
     if opposite:
         values = " and ".join(f"p = {test.p_less_stable:.2g} against neurons {_words(test)}" for test in opposite)
         reason += f"; they changed more than others: {values}"
     verdict: Verdict = result.verdict
-    if finest.matching == "layer":
-        verdict, reason = "no power", f"{reason}; the layers are too narrow to compare like neurons within them"
+    if share == 0:
+        verdict, reason = "no power", f"{reason}; {NOT_COMPARED}"
+    elif share <= MOST_COMPARED:
+        verdict, reason = "no power", f"{reason}; only {counted} could be compared with neurons like them"
     elif verdict != "no power" and finest.smallest_detectable is None:
         verdict, reason = "no power", f"{reason}; no mean rank possible among those would be detected with 80 % power"
     elif verdict == "supported" and finest.p_more_stable >= SIGNIFICANCE:

@@ -37,7 +37,7 @@ from analyses.evidence_results import (
 from analyses.forced import Forced
 from analyses.gathered import Gathered
 from analyses.identification import Identified
-from analyses.ladder import ladder
+from analyses.ladder import corrected, ladder
 from analyses.matching import drift_strata
 from analyses.measured import MeasuredPair, by_position
 from analyses.overlap import overlap
@@ -108,7 +108,8 @@ def transferred(found: Identified, gathered: Gathered, seed: int) -> Transferred
         transfer(found.probe, test.features, name, found.baselines.controls, seed=seed) for name, test in tests.items()
     ]
     rungs = ladder(found.baselines, tests, gathered.answers["base"][0], seed=seed)
-    return Transferred(decided(results, rungs), rungs)
+    after = decided(results, rungs)
+    return Transferred(after, corrected(rungs, after))
 
 
 def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[Cell, ...]:

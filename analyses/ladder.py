@@ -7,7 +7,7 @@ and at last beside all of them together, since what no single one explains their
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,8 @@ from analyses.controls import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.evidence_results import Rung
 from analyses.multiple import holm
-from analyses.transfer import LENGTHS_AND_TEXTS, obstacle
+from analyses.results import TransferResult
+from analyses.transfer import LENGTHS_AND_TEXTS
 from provenance.intervals import BOOTSTRAP_DRAWS
 from provenance.resampling import (
     estimate_of,
@@ -71,7 +72,7 @@ def ladder(
     Returns:
         By question set, kinds in the order of `RUNG_KINDS`, every kind present. No number where a class is missing, a
         baseline could not be fitted or lacks what it reads, or questions are too few for folds. Intervals are
-        by question, 95 %. `p_holm` is per kind, over the question sets that have power.
+        by question, 95 %. `p_holm` is left to `corrected`.
 
     Raises:
         FitError: A log-probability that is not finite.
@@ -88,8 +89,30 @@ def ladder(
             dealt = dealt_out(texts, answers.features.hallucinated, answers.features.units, count=foldings, seed=seed)
             rungs += _plain(fitted, name, answers, weights)
             rungs += _nested(fitted, again, name, answers, weights, dealt)
-    powered = {name for name, answers in tests.items() if not obstacle(_own(fitted, answers), answers.features)}
-    return tuple(_corrected(rungs, powered))
+    return tuple(rungs)
+
+
+def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:
+    """The same rungs with Holm's correction.
+
+    Args:
+        rungs: From `ladder`.
+        results: From `analyses.transfer.decided`: which question sets have power. The others are not tested.
+
+    Returns:
+        With `p_holm` of each kind, over the question sets that have power.
+    """
+    powered = {result.dataset for result in results if result.verdict != "no power"}
+    adjusted: dict[tuple[str, str], float] = {}
+    for kind in RUNG_KINDS:
+        tested = {
+            rung.dataset: rung.p_value
+            for rung in rungs
+            if rung.kind == kind and rung.dataset in powered and rung.p_value is not None
+        }
+        after = holm(np.array(list(tested.values()), dtype=np.float64))
+        adjusted |= {(name, kind): p for name, p in zip(tested, after.tolist(), strict=True)}
+    return tuple(replace(rung, p_holm=adjusted.get((rung.dataset, rung.kind))) for rung in rungs)
 
 
 def _own(fitted: FittedBaselines, answers: Answers) -> Float[np.ndarray, " rows"]:
@@ -173,17 +196,3 @@ def _others(
         mean = answers.log_probability.astype(np.float64)
         columns.append(np.stack([mean, mean**2, mean * answers.tokens], axis=1))
     return np.concatenate(columns, axis=1)
-
-
-def _corrected(rungs: Sequence[Rung], powered: set[str]) -> Iterable[Rung]:
-    """The same rungs with Holm's correction of each kind over the question sets that have power."""
-    adjusted: dict[tuple[str, str], float] = {}
-    for kind in RUNG_KINDS:
-        tested = {
-            rung.dataset: rung.p_value
-            for rung in rungs
-            if rung.kind == kind and rung.dataset in powered and rung.p_value is not None
-        }
-        after = holm(np.array(list(tested.values()), dtype=np.float64))
-        adjusted |= {(name, kind): p for name, p in zip(tested, after.tolist(), strict=True)}
-    return (replace(rung, p_holm=adjusted.get((rung.dataset, rung.kind))) for rung in rungs)

@@ -33,7 +33,7 @@ from analyses.gathered import Asking, Gathered
 from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
 from analyses.opening import open_each
 from analyses.results import Alignment, LineageResult
-from analyses.shuffled import shuffled_labels
+from analyses.shuffled import shuffled_jointly
 from analyses.sides import Models, Side
 from provenance.errors import PairError
 from provenance.forcing import Reading, usual_lead
@@ -178,12 +178,11 @@ def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
     """
     collected, answers = dict(gathered.collected), dict(gathered.answers)
     for number, stage in enumerate(sorted(collected)):
-        rng = np.random.default_rng([seed, number])
         first = collected[stage][0]
         labels = first.features.hallucinated.copy()
-        for split in ("train", "validation"):
+        for place, split in enumerate(("train", "validation")):
             rows = np.flatnonzero(np.array(first.splits, dtype=str) == split)
-            labels[rows] = shuffled_labels(labels[rows], tuple(first.features.units[row] for row in rows), rng)
+            [[labels[rows]]] = shuffled_jointly([first.features.take(rows)], draws=1, seed=[seed, number, place])
         relabelled = replace(first, features=replace(first.features, hallucinated=labels))
         trained = answers[stage][0]
         trained = replace(trained, features=replace(trained.features, hallucinated=labels))

@@ -4,8 +4,9 @@ The one idea: these are what a probe has to beat, so they are ordinary and well 
 about them, vocabulary and scaling included, comes from the training answers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,12 +17,14 @@ from analyses.refit import WEAK_C
 from provenance.errors import FitError
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
+TextScorers = Callable[[Sequence[str]], Float[np.ndarray, "rows models"]]
 """From texts to decision values: the log-odds of `hallucinated`."""
 
 WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
 NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
 TEXT_C = 1.0  # TF-IDF rows have length 1 whatever the text, so scikit-learn's default means the same everywhere
-MAX_ITERATIONS = 1000  # L-BFGS takes 10 to 50 on rows of length 1
+DENSE: Mapping[str, Any] = {"max_iter": 1000}  # L-BFGS takes 10 to 50 on rows of length 1
+SPARSE: Mapping[str, Any] = {"max_iter": 1000, "solver": "liblinear", "l1_ratio": 1.0, "random_state": 0}
 
 
 @dataclass(frozen=True)
@@ -66,19 +69,42 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
     Raises:
         FitError: One class only.
     """
+    both = _fit_words(texts, labels, (sparse,))
+    return lambda unseen: both(unseen)[:, 0]
+
+
+def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"]) -> TextScorers:
+    """`fit_text` and its sparse form on the same TF-IDF rows.
+
+    Args:
+        texts: Of training answers.
+        labels: True for hallucinated.
+
+    Returns:
+        Scores texts, a column of each.
+
+    Raises:
+        FitError: One class only.
+    """
+    return _fit_words(texts, labels, (False, True))
+
+
+def _fit_words(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool]) -> TextScorers:
     _check_classes(labels)
     vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS, sublinear_tf=True)
     words_of = vectorizer.build_analyzer()
     if not any(words_of(text) for text in texts):
-        return lambda unseen: np.zeros(len(unseen))
-    how = {"solver": "liblinear", "l1_ratio": 1.0, "random_state": 0} if sparse else {}
-    model = LogisticRegression(C=TEXT_C, class_weight="balanced", max_iter=MAX_ITERATIONS, **how)
-    model.fit(vectorizer.fit_transform(texts), labels)
+        return lambda unseen: np.zeros((len(unseen), len(sparse)))
+    rows = vectorizer.fit_transform(texts)
+    models = [LogisticRegression(C=TEXT_C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
+    for model in models:
+        model.fit(rows, labels)
 
-    def score(unseen: Sequence[str]) -> Float[np.ndarray, " rows"]:
+    def score(unseen: Sequence[str]) -> Float[np.ndarray, "rows models"]:
         if not unseen:
-            return np.empty(0)
-        return np.asarray(model.decision_function(vectorizer.transform(unseen)), dtype=np.float64)
+            return np.empty((0, len(models)))
+        seen = vectorizer.transform(unseen)
+        return np.stack([model.decision_function(seen) for model in models], axis=1).astype(np.float64)
 
     return score
 

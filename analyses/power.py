@@ -18,7 +18,7 @@ from analyses.drift import DETECTABLE_SDS
 from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
 from analyses.ladder import NESTED_KINDS
 from analyses.results import TransferResult
-from analyses.shuffled import shuffled_labels
+from analyses.shuffled import shuffled_jointly
 from analyses.transfer import CHANCE
 from provenance.features import Features
 from provenance.intervals import auroc
@@ -42,13 +42,14 @@ def chance_sd(
         seed: Of the shuffles.
 
     Returns:
-        Dimensionless; None with one class only.
+        Dimensionless; None where nothing varies: one class only, one question, scores that are all equal.
     """
     labels = answers.hallucinated
     if labels.all() or not labels.any():
         return None
-    rng = np.random.default_rng(seed)
-    return float(np.std([auroc(scores, shuffled_labels(labels, answers.units, rng)) for _ in range(draws)]))
+    [shuffled] = shuffled_jointly([answers], draws=draws, seed=seed)
+    spread = float(np.std([auroc(scores, each) for each in shuffled]))
+    return spread if spread > 0 else None
 
 
 def transfer_power(

@@ -16,10 +16,10 @@ MIN_PER_FOLD = 2  # questions of each class: what a fold leaves out must leave b
 def folds(
     units: Sequence[str], positive: Bool[np.ndarray, " rows"], seed: int | Sequence[int]
 ) -> Int[np.ndarray, " rows"] | None:
-    """A part for every row, whole units together, both classes in the same proportion in each part.
+    """A part for every row, whole units together, about the same proportion of both classes in each part.
 
-    Units are dealt out in the order of their share of positive rows, at random where it is the same, so
-    parts differ by a unit at most, in size and in either class.
+    Units are dealt out in the order of their share of positive rows, at random where it is the same, so parts differ
+    by a unit at most, in all and in units of either class; in rows by more where units have unlike numbers of them.
 
     Args:
         units: For each row its question, or group of questions.

@@ -43,7 +43,7 @@ def shuffled_sets(
 
 
 def shuffled_jointly(
-    models: Sequence[Features], *, draws: int = SHUFFLES, seed: int = 0
+    models: Sequence[Features], *, draws: int = SHUFFLES, seed: int | Sequence[int] = 0
 ) -> tuple[tuple[Bool[np.ndarray, " rows"], ...], ...]:
     """Labels of several models' answers, given to other questions, the same ones in all models.
 
@@ -54,15 +54,17 @@ def shuffled_jointly(
     answered, among themselves.
 
     Args:
-        models: Training answers of each.
+        models: Answers of each, one to a question. Of one model alone these are labels shuffled by whole questions (or
+            groups of them).
         draws: Shuffles.
         seed: Of the shuffles.
 
     Returns:
         For each model its labels in the order of its rows, an array for each shuffle; as many of each label as before.
         Models agree on as many questions as before where a question has as many rows in each of them; where it has
-        not, rows fall out of step, and agreement is lost in part. Depends on the names of questions alone, and not on
-        the order of the rows.
+        not, rows fall out of step, and agreement is lost in part. Labels that go entirely with which models answered
+        stay where they are, so that a search finds its own neurons again: the safe side. Depends on the names of
+        questions alone, and not on the order of the rows.
     """
     names = sorted({unit for features in models for unit in features.units})
     blocks = [_blocks(features, names) for features in models]
@@ -87,28 +89,6 @@ def _blocks(features: Features, names: Sequence[str]) -> list[Int[np.ndarray, " 
     for _, row in sorted((question, row) for row, question in enumerate(features.question_ids)):
         rows[features.units[row]].append(row)
     return [np.array(rows[name], dtype=np.int64) for name in names]
-
-
-def shuffled_labels(
-    hallucinated: Bool[np.ndarray, " rows"], units: tuple[str, ...], rng: np.random.Generator
-) -> Bool[np.ndarray, " rows"]:
-    """The labels of whole questions (or groups of questions), given to other questions.
-
-    The labels of each question stay together: they are laid end to end in a random order of the questions, over the
-    rows in the order of the questions' names. Where every question has as many rows, as is the rule, each one has the
-    labels of one other or its own.
-
-    Returns:
-        As many of each label as before; which depends on the names of the questions and not on the order of the rows.
-    """
-    _, unit, sizes = np.unique(np.asarray(units, dtype=str), return_inverse=True, return_counts=True)
-    by_unit = np.argsort(unit, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    order = rng.permutation(sizes.size)
-    laid = [by_unit[starts[number] : starts[number] + sizes[number]] for number in order]
-    shuffled = np.empty_like(hallucinated)
-    shuffled[by_unit] = hallucinated[np.concatenate(laid)] if laid else hallucinated
-    return shuffled
 
 
 def _heaviest_first(fit: Fit) -> Int[np.ndarray, " k"]:

@@ -111,7 +111,7 @@ def transfer(
     """
     positive = base.hallucinated
     scores = probe.scores(base.answer)
-    problem = obstacle(scores, base)
+    problem = _obstacle(scores, base)
     if positive.all() or not positive.any():
         return without_power(dataset, base, problem)
     # The samples of held-out scores and curves, whatever the row order.
@@ -264,7 +264,7 @@ def questions_per_class(answers: Features) -> dict[Label, int]:
     }
 
 
-def obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
+def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
     """Why nothing could be concluded, whatever the scores; empty when there is no such reason.
 
     Args:
@@ -276,7 +276,7 @@ def obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
         counts = " and ".join(f"{n} with {label}" for label, n in questions.items())
         return f"{counts} answers of the base model; at least {MIN_PER_CLASS} questions of each are needed"
     if np.ptp(scores) == 0:
-        return "the instruct probe has no weight on a neuron of the base, so every answer gets the same score"
+        return "the instruct probe has no weight on a neuron that varies in these answers, so all get the same score"
     return ""
 
 
@@ -284,9 +284,9 @@ def overall_transfer(results: Sequence[TransferResult]) -> Verdict:
     """The transfer verdict over question sets: that of the first one that has power.
 
     Choice: the order is fixed before anything is computed, with the in-domain set (the one the probe was
-    identified on) first, and whether a set has power depends on its label counts and on what has to be beaten,
-    never on the probe. So
-    one test decides, which is corrected for the others all the same, since each of them is reported with a
+    identified on) first, and whether a set has power depends on its label counts and on what has to be beaten, never
+    on how well the probe does (a probe that gives all answers of a set one score says nothing on it). So one test
+    decides, which is corrected for the others all the same, since each of them is reported with a
     verdict of its own. Taking any supported set would say where transfer is seen and not where it was looked
     for; a majority would let sets of 20 answers outvote one of 1,000.
 

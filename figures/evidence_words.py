@@ -64,6 +64,7 @@ CONDITIONS: Mapping[str, str] = {
     "own_labels.transfer_p_holm": "largest p of transfer, after Holm’s correction",
     "overlap.detectable": "shared neurons found with 80 % power, strictest null",
     "drift.recognised": "share of H-Neurons that are still the same neuron",
+    "drift.compared": "share of H-Neurons that were compared with like neurons of their layers",
     "overlap.p_zero": "probability that chance shares none",
 }
 """Conditions of claims, by code."""

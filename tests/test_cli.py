@@ -278,14 +278,18 @@ def test_a_query_that_chooses_its_run_says_which(url: str) -> None:
     ("command", "folder"),
     [
         ("compare", "figures-out"),
-        ("compare --control unrelated --other some/model", "figures-out/control-unrelated"),
+        ("compare --control permuted-labels", "figures-out/control-permuted-labels"),
+        ("compare --control unrelated", "figures-out/control-unrelated"),
+        ("compare --control unrelated --other some/model-1.5@v2", "figures-out/control-unrelated-some-model-1.5-v2"),
+        ("compare --control unrelated --other ../up/" + "x" * 300, "figures-out/control-unrelated-" + "x" * 100),
         ("compare --weights-only", "figures-out/weights-only"),
         ("trace", "figures-out/trace"),
     ],
 )
 def test_runs_of_other_kinds_have_folders_of_their_own(command: str, folder: str) -> None:
-    assert folder_of(DEFAULT_OUT, command) == Path(folder)
-    assert folder_of(Path("mine"), command) == Path("mine")
+    assert folder_of(None, command) == Path(folder)
+    for given in (Path("mine"), DEFAULT_OUT):
+        assert folder_of(given, command) == given
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ input.
 """
 
 import json
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
 DEFAULT_OUT = Path("figures-out")
+LONGEST_NAME = 100  # characters of another model's name in that of a folder; file systems take 255
 INTERRUPTED = 130  # what shells use for an interrupt
 
 Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
@@ -36,7 +38,15 @@ Instruct = Annotated[
     ),
 ]
 Database = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the neuron database.")]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for figures and report.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        show_default=f"{DEFAULT_OUT}, or a folder in it for what is no comparison",
+        help="Folder for figures and report.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of splits, orders, samples, nulls and bootstraps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
@@ -54,20 +64,23 @@ RunOption = Annotated[
 ]
 
 
-def folder_of(out: Path, command: str) -> Path:
-    """Where files of a run go: as asked, and by default those of a comparison where they were always found.
+def folder_of(out: Path | None, command: str) -> Path:
+    """Where files of a run go: as asked, and by default those of a comparison in `figures-out`.
 
-    Those of a control, of weights alone and of a timeline go to a folder of their own, since each of them would
-    overwrite or remove the figures of the comparison that it stands beside.
+    Without a folder being asked for, those of a control, of weights alone and of a timeline go to a folder of their
+    own, since each of them would overwrite or remove the figures of the comparison that it stands beside.
 
     Args:
-        out: As given on the command line.
-        command: As the database has it, such as `compare --control permuted-index`.
+        out: As given on the command line, if it was.
+        command: As the database has it, such as `compare --control permuted-index`; another model of `--other` is part
+            of the folder's name.
     """
-    if out != DEFAULT_OUT or command == "compare":
+    if out is not None:
         return out
-    words = command.removeprefix("compare ").partition(" --other ")[0].lstrip("-").split()
-    return out / "-".join(words)
+    if command == "compare":
+        return DEFAULT_OUT
+    kind, _, other = command.removeprefix("compare ").partition(" --other ")
+    return DEFAULT_OUT / "-".join(re.findall(r"[\w.]+", f"{kind} {other[-LONGEST_NAME:]}"))
 
 
 class Reporting(TyperGroup):

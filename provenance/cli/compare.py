@@ -32,7 +32,6 @@ from provenance.cli.asking import (
 )
 from provenance.cli.common import (
     DEFAULT_DATABASE,
-    DEFAULT_OUT,
     AsJson,
     Base,
     Database,
@@ -70,7 +69,7 @@ def compare(
     family: FamilyName = None,
     questions: Questions = None,
     db: Database = DEFAULT_DATABASE,
-    out: Out = DEFAULT_OUT,
+    out: Out = None,
     limit: Limit = None,
     samples: Samples = SAMPLES_PER_QUESTION,
     train_per_class: TrainPerClass = PER_CLASS,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from provenance.cli.common import DEFAULT_DATABASE, DEFAULT_OUT, Database, Out, RunOption, folder_of
+from provenance.cli.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
 
 
 def query(
@@ -46,7 +46,7 @@ def _say_which(db: str, run: int) -> None:
     Console(stderr=True).print(words, highlight=False, markup=False, soft_wrap=True)
 
 
-def figures(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOption = None) -> None:
+def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Draw the figures of a run from the database alone."""
     from figures.gallery import draw
 
@@ -55,7 +55,7 @@ def figures(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOpt
         typer.echo(path)
 
 
-def report(db: Database = DEFAULT_DATABASE, out: Out = DEFAULT_OUT, run: RunOption = None) -> None:
+def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Write the HTML report of a run from the database alone."""
     from figures.report import write_report
 

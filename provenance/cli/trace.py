@@ -32,7 +32,6 @@ from provenance.cli.asking import (
 )
 from provenance.cli.common import (
     DEFAULT_DATABASE,
-    DEFAULT_OUT,
     AsJson,
     Database,
     Out,
@@ -40,6 +39,7 @@ from provenance.cli.common import (
     Seed,
     about_run,
     finishing,
+    folder_of,
     print_result,
 )
 from provenance.console import ConsoleProgress
@@ -72,7 +72,7 @@ def trace(
     no_floor: NoFloor = False,
     questions: Questions = None,
     db: Database = DEFAULT_DATABASE,
-    out: Out = DEFAULT_OUT / "trace",
+    out: Out = None,
     limit: Limit = None,
     samples: Samples = SAMPLES_PER_QUESTION,
     train_per_class: TrainPerClass = PER_CLASS,
@@ -107,7 +107,8 @@ def trace(
         intercept_penalised=not free_intercept, select=select, C=C, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    summary = _run_trace(TraceJob(tuple(refs), how, tuned, floor=not no_floor), db, out, quiet=quiet)
+    job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
+    summary = _run_trace(job, db, folder_of(out, "trace"), quiet=quiet)
     print_result(summary, print_trace, as_json=as_json)
 
 

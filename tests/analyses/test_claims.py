@@ -45,7 +45,7 @@ def test_a_condition_holds_as_its_relation_says(relation: str, holds: bool) -> N
 @pytest.mark.parametrize("relation", ["<", "<=", ">", ">="])
 def test_what_was_not_measured_neither_holds_nor_fails(relation: str) -> None:
     assert condition("code", None, relation, 0.5).holds is None
-    assert condition("code", float("nan"), relation, 0.5).holds is False  # a number that is none meets no bar
+    assert condition("code", float("nan"), relation, 0.5).holds is None
 
 
 def test_transfer_rests_on_the_first_question_set_with_power() -> None:
@@ -179,7 +179,8 @@ def test_the_drift_claim_names_the_matching_that_decided() -> None:
     assert reasons["drift.p.layer"].holds
     assert reasons["drift.p.layer_norm_activity"].holds is False
     assert reasons["drift.recognised"].holds is False
-    assert len(claim.reasons) == 6  # and correspondence, two matchings, their power; the faithful side decides nothing
+    assert reasons["drift.compared"].value == 1.0
+    assert len(claim.reasons) == 7  # and correspondence, two matchings, their power; the faithful side decides nothing
 
 
 def probe(stage: Stage, low: float | None) -> IdentificationResult:
@@ -208,3 +209,11 @@ def test_every_verdict_of_every_claim_has_words() -> None:
         assert transfer_claim([scored("one", verdict)], [], verdict, "", {"one": 20.0, "two": 9.0}).words
         assert own_labels_claim([scored("one", verdict)], []).words
         assert beyond_confidence_claim([scored("one", verdict)], []).words
+
+
+def test_an_interval_without_bounds_shows_nobodys_labels() -> None:
+    nan = float("nan")
+    row = LabelAgreement("one", 40, 20, AREA, AREA, replace(AREA, low=nan), "")
+    claim = own_labels_claim([scored("one", "supported", 0.01)], [row])
+    assert claim.verdict == "no power"
+    assert by_code(claim.reasons)["own_labels.auroc_low"].holds is None

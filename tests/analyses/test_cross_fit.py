@@ -1,5 +1,8 @@
 """A score that adds something adds it on answers that the weights have not seen; one that does not adds nothing."""
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +23,7 @@ TEXTS = tuple(
     for row, (words, positive) in enumerate(zip(WORDS, POSITIVE, strict=True))
 )
 """One word goes with the label, in four of five rows."""
+VOCABULARY = [f"w{number:02d}" for number in range(60)]
 
 
 def columns(seed: int, width: int = 4, tell: float = 0.0) -> np.ndarray:
@@ -119,21 +123,58 @@ def test_a_constant_score_adds_nothing_and_a_nan_is_refused() -> None:
         areas(others, np.where(np.arange(ROWS) == 5, np.nan, 0.0))
 
 
-def test_each_parts_texts_are_judged_by_the_others_and_tell_what_a_word_tells() -> None:
-    """Slow: a classifier fitted on the rows of the other parts. A part's own labels do not reach its values."""
+def test_texts_are_judged_by_rows_of_neither_their_own_part_nor_the_one_to_be_scored() -> None:
+    """Slow: for each part to be scored and each part of rows, a classifier fitted on all the rest."""
     [dealt, other] = dealt_out([TEXTS, ["same"] * ROWS], POSITIVE, UNITS, count=2, seed=3)
     assert (dealt.part != other.part).any()
-    for fold in range(FOLDS):
-        train, test = np.flatnonzero(dealt.part != fold), np.flatnonzero(dealt.part == fold)
-        slow = fit_text([TEXTS[row] for row in train], POSITIVE[train])([TEXTS[row] for row in test])
-        np.testing.assert_allclose(dealt.words[test, 0], slow, atol=1e-3)
-        sparse = fit_text([TEXTS[row] for row in train], POSITIVE[train], sparse=True)([TEXTS[row] for row in test])
-        np.testing.assert_allclose(dealt.words[test, 2], sparse, atol=1e-3)
-    assert auroc(dealt.words[:, 0], POSITIVE) > 0.85
-    assert np.ptp(dealt.words[:, [1, 3]], axis=0).max() < 0.01
+    for scored, judged in product(range(FOLDS), repeat=2):
+        train = np.flatnonzero((dealt.part != scored) & (dealt.part != judged))
+        rows = np.flatnonzero(dealt.part == judged)
+        for column, sparse in enumerate((False, True)):
+            slow = fit_text([TEXTS[row] for row in train], POSITIVE[train], sparse=sparse)([TEXTS[row] for row in rows])
+            np.testing.assert_allclose(dealt.words[scored, rows, column], slow, atol=1e-3)
+    own = dealt.words[dealt.part, np.arange(ROWS)]
+    assert auroc(own[:, 0], POSITIVE) > 0.85
+    assert np.ptp(own[:, 2:], axis=0).max() < 0.01
     noise = columns(0)
     plain, _ = without_and_with(noise, columns(1, 1)[:, 0], POSITIVE, UNITS, [dealt, other])
     assert auroc(plain, POSITIVE) > 0.8 > areas(noise, columns(1, 1)[:, 0])[0]  # the words are among the others
+
+
+def test_a_parts_labels_reach_nothing_that_it_is_scored_by() -> None:
+    """Turned round in one part, labels change none of that part's values, with all else as it is."""
+    [dealt] = dealt_out([TEXTS], POSITIVE, UNITS, count=1, seed=3)
+    others, score = columns(0, tell=0.3), columns(1, 1, tell=0.5)[:, 0]
+    before = without_and_with(others, score, POSITIVE, UNITS, [dealt])
+    for fold in range(FOLDS):
+        mine = dealt.part == fold
+        turned = POSITIVE ^ mine
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("analyses.cross_fit.folds", lambda *_: dealt.part)
+            [again] = dealt_out([TEXTS], turned, UNITS, count=1, seed=3)
+        after = without_and_with(others, score, turned, UNITS, [again])
+        for old, new in zip(before, after, strict=True):
+            np.testing.assert_allclose(new[mine], old[mine], rtol=1e-6)
+            assert np.abs(new[~mine] - old[~mine]).max() > 0.1
+
+
+def test_words_that_tell_nothing_are_worth_nothing_unless_they_saw_the_part_that_is_scored() -> None:
+    """With each row's one score, from all parts but its own, the part that is scored has a say in its own weights."""
+    found = []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        texts = [[" ".join(rng.choice(VOCABULARY, 6)) for _ in range(160)] for _ in range(2)]
+        positive, units = rng.permutation(160) < 80, [f"q{row:03d}" for row in range(160)]
+        others, score = rng.normal(size=(160, 3)), rng.normal(size=160)
+        [dealt] = dealt_out(texts, positive, units, count=1, seed=seed)
+        without = replace(dealt, words=dealt.words[:, :, :0])
+        leaky = replace(dealt, words=np.stack([dealt.words[dealt.part, np.arange(160)]] * FOLDS))
+        values = [without_and_with(others, score, positive, units, [each])[0] for each in (without, dealt, leaky)]
+        found.append([auroc(each, positive) for each in values])
+    plain, nested, seen = np.mean(found, axis=0)
+    assert abs(nested - plain) < 0.02
+    assert abs(nested - 0.5) < 0.03
+    assert seen > nested + 0.03
 
 
 def test_values_are_means_over_foldings_which_makes_them_depend_less_on_the_seed() -> None:

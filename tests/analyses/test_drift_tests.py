@@ -9,7 +9,7 @@ from scipy.stats import kstest
 from analyses.adjusted_ranks import expected_ranks
 from analyses.controls import permutation_p
 from analyses.drift import summarise_drift, welch_p
-from analyses.drift_tests import changes, decide_drift, drift_tests, mean_with_interval, norm_change
+from analyses.drift_tests import changes, compared, decide_drift, drift_tests, mean_with_interval, norm_change
 from analyses.evidence_results import DriftTest, Side
 from analyses.matching import drift_strata, finest_strata, matched_means, pools_of
 from analyses.ranks import stability_rank, z_scores
@@ -304,7 +304,23 @@ def test_layers_too_narrow_for_like_neurons_have_no_power_to_support() -> None:
     assert plain.verdict == "supported"
     decided = decide_drift(plain, tests)
     assert decided.verdict == "no power"
-    assert "too narrow" in decided.reason
+    assert compared(tests) == 0
+    assert "(which takes layers of 100 neurons and known activities" in decided.reason
+
+
+@pytest.mark.parametrize(("known", "verdict"), [(0, "no power"), (5, "no power"), (6, "supported"), (10, "supported")])
+def test_half_of_the_h_neurons_are_too_few_to_speak_for_all(known: int, verdict: str) -> None:
+    """Ten of the most stable neurons, some of whose activity is not known: the others tell nothing about these."""
+    rng = np.random.default_rng(14)
+    delta, activity = rng.random(D), rng.random(D)
+    h = np.argsort(delta)[:10]
+    activity[h[known:]] = np.nan
+    drift = drift_of(delta)
+    tests = measured(drift, h, activity)
+    decided = decide_drift(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), tests)
+    assert compared(tests) == known / 10
+    assert decided.verdict == verdict
+    assert (f"{known} of 10 H-Neurons" in decided.reason) == (0 < known < 10)
 
 
 def test_z_scores_within_one_layer_are_the_plain_ones() -> None:

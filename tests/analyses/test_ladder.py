@@ -11,8 +11,9 @@ from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
 from analyses.cross_fit import dealt_out, without_and_with
 from analyses.evidence_results import Rung
-from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, ladder
+from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from analyses.plain_classifiers import fit_text
+from analyses.results import TransferResult
 from analyses.transfer import LENGTHS_AND_TEXTS, decided, transfer
 from provenance.errors import FitError
 from provenance.intervals import auroc
@@ -222,7 +223,14 @@ def test_a_reversed_probe_gains_nothing(fitted: FittedBaselines) -> None:
 def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedBaselines) -> None:
     weak = {f"set {seed}": make_answers(120, seed=seed, strength=0.001 * seed) for seed in range(1, 5)}
     few = take(make_answers(seed=9), range(20))
-    rungs = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES)
+    found = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES)
+    assert {rung.p_holm for rung in found} == {None}
+    results = [
+        TransferResult(name, None, 60, 60, {}, "no power" if name == "few" else "not distinguishable", "")
+        for name in (*weak, "few")
+    ]
+    rungs = corrected(found, results)
+    assert [replace(rung, p_holm=None) for rung in rungs] == list(found)
     for kind in RUNG_KINDS:
         mine = [rung for rung in rungs if rung.kind == kind and rung.dataset in weak]
         expected = multipletests([rung.p_value for rung in mine], method="holm")[1]
@@ -259,11 +267,9 @@ def test_where_nothing_can_be_scored_every_rung_is_empty(fitted: FittedBaselines
     assert ladder(fitted, {}, TRAINED) == ()
 
 
-def test_a_probe_without_weights_has_no_corrected_p(fitted: FittedBaselines) -> None:
+def test_a_probe_without_weights_adds_nothing(fitted: FittedBaselines) -> None:
     empty = replace(fitted, probe=replace(fitted.probe, weights=np.zeros(LAYERS * D_M)))
-    rungs = rungs_of(empty, make_answers(seed=1))
-    assert all(rung.p_holm is None for rung in rungs.values())
-    assert rungs[ALL_TOGETHER].p_value == 1.0
+    assert rungs_of(empty, make_answers(seed=1))[ALL_TOGETHER].p_value == 1.0
 
 
 def test_a_log_probability_that_is_no_number_is_refused(fitted: FittedBaselines) -> None:

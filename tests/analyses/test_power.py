@@ -97,6 +97,15 @@ def test_one_class_has_no_row_and_two_answers_detect_nothing(faithful: int, hall
     assert row.smallest_detectable is None
 
 
+def test_what_cannot_vary_has_no_sd() -> None:
+    """Otherwise 0 would be printed as: found from 0.50 on."""
+    labels = np.arange(40) < 20
+    assert chance_sd(np.zeros(40), answers(labels)) is None
+    assert chance_sd(np.arange(40.0), answers(labels, 40)) is None
+    assert chance_sd(np.where(np.arange(40) == 3, np.nan, 1.0 * np.arange(40)), answers(labels)) is None
+    assert chance_sd(np.arange(40.0), answers(labels)) is not None
+
+
 def test_drift_has_a_row_for_each_test_and_one_for_ranks_without_layers() -> None:
     tests = [
         drift_test(),

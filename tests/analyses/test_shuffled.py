@@ -10,7 +10,7 @@ from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
-from analyses.shuffled import shuffled_jointly, shuffled_labels, shuffled_sets
+from analyses.shuffled import shuffled_jointly, shuffled_sets
 from provenance.features import Features
 from provenance.probe import fit_probe
 
@@ -125,40 +125,48 @@ def test_groups_of_different_sizes_keep_the_number_of_each_label_and_the_agreeme
     for one, two in zip(*shuffled_jointly([features, turned], draws=9), strict=True):
         assert one.tolist() == (~two[::-1]).tolist()
     assert shuffled_jointly([features, named("", "")], draws=2)[1][0].size == 0
+    assert shuffled_jointly([named("", "")], draws=2)[0][0].size == 0
 
 
-def test_labels_are_shuffled_by_whole_questions() -> None:
-    """Three answers of each question, all with one label: after shuffling they still have one, and as many of each."""
+def in_groups(labels: np.ndarray, units: tuple[str, ...], order: np.ndarray | None = None) -> Features:
+    """Answers to as many questions, in groups, of one model."""
+    order = np.arange(len(units)) if order is None else order
+    nothing = np.ones((len(units), 1), dtype=np.float32)
+    ids = tuple(f"{units[row]}/{row:03d}" for row in order)
+    return Features.of(nothing, nothing, labels[order], tuple(units[row] for row in order), ids)
+
+
+def test_labels_are_shuffled_by_whole_groups() -> None:
+    """Three answers of each group, all with one label: after shuffling they still have one, and as many of each."""
     units = tuple(f"q{i // 3:02d}" for i in range(90))
     labels = np.repeat(np.arange(30) < 10, 3)
-    drawn = [shuffled_labels(labels, units, np.random.default_rng(seed)) for seed in range(200)]
+    [drawn] = shuffled_jointly([in_groups(labels, units)], draws=200)
     for found in drawn:
         by_question = found.reshape(30, 3)
         assert (by_question == by_question[:, :1]).all()
         assert found.sum() == labels.sum()
-    share = np.mean(drawn, axis=0)  # every question is as likely to be hallucinated: 1/3, SE 0.033
+    share = np.mean(drawn, axis=0)  # every group is as likely to be hallucinated: 1/3, SE 0.033
     assert np.abs(share - 1 / 3).max() < 0.15
     by_row = np.random.default_rng(0).permutation(labels).reshape(30, 3)
     assert not (by_row == by_row[:, :1]).all()  # the check can fail
 
 
 def test_shuffled_labels_follow_the_questions_wherever_their_rows_stand() -> None:
+    """Also within a group whose answers have both labels."""
     units = tuple(f"q{i // 2:02d}" for i in range(40))
-    labels = np.random.default_rng(1).random(40) < 0.5
-    labels = np.repeat(labels[::2], 2)  # one label a question, so that the order within one says nothing
-    order = np.random.default_rng(2).permutation(40)
-    here = shuffled_labels(labels, units, np.random.default_rng(5))
-    there = shuffled_labels(labels[order], tuple(units[i] for i in order), np.random.default_rng(5))
-    np.testing.assert_array_equal(here[order], there)
+    labels, order = np.random.default_rng(1).random(40) < 0.5, np.random.default_rng(2).permutation(40)
+    assert (labels[::2] != labels[1::2]).sum() > 5
+    [here], [there] = (shuffled_jointly([in_groups(labels, units, at)], draws=9) for at in (None, order))
+    for one, two in zip(here, there, strict=True):
+        assert one[order].tolist() == two.tolist()
 
 
-def test_questions_of_different_sizes_keep_the_number_of_each_label() -> None:
-    units = ("a", "b", "b", "b", "c", "c", "d")
-    labels = np.array([True, False, False, False, True, True, False])
-    seen = {tuple(shuffled_labels(labels, units, np.random.default_rng(seed)).tolist()) for seed in range(30)}
-    assert {sum(found) for found in seen} == {3}
-    assert len(seen) > 3
-    assert shuffled_labels(labels[:0], (), np.random.default_rng(0)).size == 0
+def test_labels_that_go_with_who_answered_stay_where_they_are() -> None:
+    """Nothing is left to shuffle, and a search on such labels finds its own neurons: never too few."""
+    here, there = named("abcdefgh", "TTTTFFFF"), named("abcd", "TTTT")
+    assert {tuple(found.tolist()) for found in shuffled_jointly([here, there], draws=9)[0]} == {
+        tuple(here.hallucinated.tolist())
+    }
 
 
 def test_the_same_seed_gives_the_same_sets_and_another_one_does_not(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_probe_without_weights_has_no_power(probe: Probe, train: Features, fea
     empty = replace(probe, weights=np.zeros(LAYERS * D_M))
     result = run(empty, train, features(LAYERS * D_M, PLANTED, strength=1.0))
     assert result.verdict == "no power"
-    assert "every answer gets the same score" in result.reason
+    assert "so all get the same score" in result.reason
 
 
 def test_controls_are_refitted_on_the_instruct_rows_of_other_neurons(probe: Probe, train: Features) -> None:
@@ -213,7 +213,7 @@ def test_a_probe_whose_neurons_are_all_unmapped_has_no_power(probe: Probe, train
     controls = refit_controls(probe, train, LAYERS, D_M, unmapped=np.array(PLANTED))
     result = transfer(probe, base, "trivia", controls)
     assert result.verdict == "no power"
-    assert "no weight on a neuron of the base" in result.reason
+    assert "no weight on a neuron that varies in these answers" in result.reason
 
 
 def test_the_largest_p_decides_and_is_that_of_the_definition(probe: Probe, train: Features, features: Make) -> None:
