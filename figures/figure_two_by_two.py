@@ -44,9 +44,10 @@ def figure_two_by_two(cells: Sequence[Record], agreement: Sequence[Record]) -> F
     rows = matrix_rows(cells)
     shown = list(agreement[:MAX_SETS])
     heights = [HEAD_IN + ROW_IN * len(rows) if rows else 0, FRAME_IN + SET_IN * len(shown) if shown else 0]
-    legend = LEGEND_LINE_IN * len(_legend(shown))
+    signs = [*_signs(in_domain(cells) if rows else []), *_legend(shown)]
     with style.paper():
-        figure = Figure(figsize=(style.ONE_COLUMN_IN, sum(heights) + legend + 0.05), layout="constrained")
+        height = sum(heights) + LEGEND_LINE_IN * len(signs) + 0.05
+        figure = Figure(figsize=(style.ONE_COLUMN_IN, height), layout="constrained")
         grid = figure.add_gridspec(
             2,
             2,
@@ -60,8 +61,8 @@ def figure_two_by_two(cells: Sequence[Record], agreement: Sequence[Record]) -> F
         if shown:
             left = figure.add_subplot(grid[1, 0])
             _draw_agreement(left, figure.add_subplot(grid[1, 1], sharey=left), shown)
-            if legend:
-                figure.legend(handles=_legend(shown), loc="outside lower left", borderaxespad=0.1, labelspacing=0.25)
+        if signs:
+            figure.legend(handles=signs, loc="outside lower left", borderaxespad=0.1, labelspacing=0.25)
     return figure
 
 
@@ -183,6 +184,20 @@ def _estimate(axes: Axes, position: float, row: Record, column: str, colour: str
         row[column], position, marker, color=colour, markersize=3.6, zorder=4, gid=f"{column}:{row['dataset']}",
         clip_on=False,
     )  # fmt: skip
+
+
+def _signs(cells: Sequence[Record]) -> list[Line2D]:
+    """What the signs beside AUROCs mean, of those that occur."""
+    known = [beats_sets(row) for row in cells if row["auroc"] is not None]
+    words = {True: "the interval is above 0.5 and both kinds of neuron sets", False: "it is not above all of these"}
+    return [
+        Line2D(
+            [], [], color=style.INK, marker="o", markersize=4.2, markeredgewidth=0.7, linestyle="",
+            markerfacecolor=style.INK if beats else "white", label=text,
+        )
+        for beats, text in words.items()
+        if beats in known
+    ]  # fmt: skip
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D]:

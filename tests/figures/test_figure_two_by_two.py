@@ -94,7 +94,11 @@ def test_the_legend_names_only_what_is_there() -> None:
         (True, False)
     ]
     assert len(legend_of(figure_two_by_two([], [agreement()]))) == 2
-    assert legend_of(figure_two_by_two(square(), [])) == []
+    above = ["the interval is above 0.5 and both kinds of neuron sets"]
+    assert legend_of(figure_two_by_two(square(), [])) == above
+    below = [*square(), cell("instruct", "base", "base", random_p95=0.99)]
+    assert legend_of(figure_two_by_two(below, [])) == [*above, "it is not above all of these"]
+    assert legend_of(figure_two_by_two([cell("base", "base", "base", auroc=None)], [])) == []
 
 
 def test_a_set_without_any_number_says_why() -> None:
