@@ -4,12 +4,14 @@ The one idea: these are what a probe has to beat, so they are ordinary and well 
 about them, vocabulary and scaling included, comes from the training answers.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -97,8 +99,11 @@ def _fit_words(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], sparse: 
         return lambda unseen: np.zeros((len(unseen), len(sparse)))
     rows = vectorizer.fit_transform(texts)
     models = [LogisticRegression(C=TEXT_C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
-    for model in models:
-        model.fit(rows, labels)
+    with warnings.catch_warnings():
+        # Liblinear may go on for ever in the last digits: after 1,000 and 100,000 rounds the decisions are the same.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for model in models:
+            model.fit(rows, labels)
 
     def score(unseen: Sequence[str]) -> Float[np.ndarray, "rows models"]:
         if not unseen:

@@ -1,10 +1,12 @@
 """Baselines on answers with planted words, lengths and confidences: each finds its own, and only that."""
 
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from telling import D_M, LAYERS, make_answers, make_probe, take
@@ -12,7 +14,7 @@ from telling import D_M, LAYERS, make_answers, make_probe, take
 from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, fit_baselines, score_baselines
 from analyses.controls import excluded_from_controls, neuron_sets
-from analyses.plain_classifiers import NGRAMS, WORD, fit_columns, fit_text
+from analyses.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
 from analyses.probe_results import Baseline
 from analyses.refit import control_scores, fit_controls
 from provenance.errors import FitError
@@ -168,6 +170,23 @@ def test_a_sparse_classifier_knows_a_word_that_tells_better_than_one_with_a_litt
     assert known[True] > known[False] + 0.05
     again = fit_text(texts[:160], label[:160], sparse=True)(texts[160:])
     np.testing.assert_array_equal(again, fit_text(texts[:160], label[:160], sparse=True)(texts[160:]))
+
+
+def test_a_sparse_fit_that_never_stops_by_its_own_rule_is_there_all_the_same() -> None:
+    """Texts on which Liblinear steps in the last digits for ever: 20 times as many rounds decide the same."""
+    rng = np.random.default_rng(4)
+    people = np.repeat(np.arange(45), 8)[rng.random(360) < 0.97]
+    guilty = rng.permutation(45) < 22
+    verbs = rng.choice(["eat", "play", "drink", "wear", "own", "carry", "keep", "tend"], people.size)
+    texts = [f"what does first{who % 30} last{who} {verb}" for who, verb in zip(people, verbs, strict=True)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = fit_text(texts, guilty[people], sparse=True)(texts)
+    rows = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS, sublinear_tf=True).fit_transform(texts)
+    longer = LogisticRegression(C=TEXT_C, class_weight="balanced", **{**SPARSE, "max_iter": 20_000})
+    with pytest.warns(ConvergenceWarning):
+        longer.fit(rows, guilty[people])
+    np.testing.assert_allclose(said, longer.decision_function(rows), atol=1e-6)
 
 
 def test_a_label_imbalance_of_the_training_answers_does_not_decide() -> None:
