@@ -24,9 +24,11 @@ FRAME_IN = 0.45
 LEGEND_LINE_IN = 0.145
 MAX_SETS = 6
 REASON_CHARACTERS = 30
+NARROW_CHARACTERS = 20  # as wide as the panel of kappa
 NAME_CHARACTERS = 14  # as wide as the names of the matrix
 STAGES = ("base", "instruct")
 _ROWS = (("base", "base"), ("instruct", "instruct"), ("instruct", "base"), ("base", "instruct"))  # activations, prompt
+_KAPPA = "kappa: "  # how the part of a reason begins that is about kappa
 _DASHED = (0, (4, 3))
 _KINDS = (
     ("auroc_agree", "labels agree", style.BLUE, "o", -0.13),
@@ -140,15 +142,10 @@ def _draw_agreement(left: Axes, right: Axes, rows: Sequence[Record]) -> None:
         _estimate(left, position, row, "kappa", style.INK, "s")
         for column, _, colour, marker, offset in _KINDS:
             _estimate(right, position + offset, row, column, colour, marker)
+        if row["kappa"] is None:
+            _say_why(left, position, row, NARROW_CHARACTERS, kappa=True)
         if row["auroc_agree"] is None and row["auroc_disagree"] is None:
-            reason = (row["reason"] or "no power").split("; ")[0]  # the other parts are in the table
-            words = textwrap.fill(reason, REASON_CHARACTERS, max_lines=3, placeholder="…")
-            right.text(
-                0.5, position, words, transform=right.get_yaxis_transform(), fontsize=style.TINY_PT, style="italic",
-                color=style.GREY, ha="center", va="center", gid=f"reason:{row['dataset']}", linespacing=1.0,
-                parse_math=False,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            )  # fmt: skip
+            _say_why(right, position, row, REASON_CHARACTERS, kappa=False)
     lows = [row["kappa_low"] for row in rows if row["kappa_low"] is not None]
     left.set_xlim(min([-0.1, *(low - 0.03 for low in lows)]), 1.02)
     right.set_xlim(-0.02, 1.02)
@@ -158,6 +155,18 @@ def _draw_agreement(left: Axes, right: Axes, rows: Sequence[Record]) -> None:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(label, fontsize=style.SMALL_PT, labelpad=2)
         axes.set_xticks([0, 0.5, 1])
+
+
+def _say_why(axes: Axes, position: int, row: Record, width: int, *, kappa: bool) -> None:
+    """Why a panel has no number of a question set: the first such part of the reason, all of which is in the table."""
+    parts = [part for part in row["reason"].split("; ") if part.startswith(_KAPPA) == kappa]
+    words = textwrap.fill((parts[0] if parts else "no power").removeprefix(_KAPPA), width, max_lines=3, placeholder="…")
+    axes.text(
+        0.5, position, words, transform=axes.get_yaxis_transform(), fontsize=style.TINY_PT, style="italic",
+        color=style.GREY, ha="center", va="center", linespacing=1.0, parse_math=False,
+        gid=f"{'kappa reason' if kappa else 'reason'}:{row['dataset']}",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+    )  # fmt: skip
 
 
 def _name(axes: Axes, position: int, row: Record) -> None:

@@ -108,6 +108,12 @@ def test_a_set_without_any_number_says_why() -> None:
     assert found["reason:mute"].get_text() == "no common question"
     assert "kappa:mute" not in found
     assert "reason:set" not in found
+    assert {"kappa reason:set"}.isdisjoint(found)
+    both = "kappa: one label only; same label: too few questions; different labels: none"
+    told = named(figure_two_by_two([], [agreement("mute", **nothing, reason=both)]))
+    assert told["kappa reason:mute"].get_text() == "one label only"
+    assert told["reason:mute"].get_text() == "same label: too few questions"
+    assert told["kappa reason:mute"].axes is not told["reason:mute"].axes
 
 
 @pytest.mark.parametrize("n_sets", [0, 1, 5, 8])
