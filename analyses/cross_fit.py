@@ -65,7 +65,8 @@ def dealt_out(
         for left_out in combinations_with_replacement(range(FOLDS), 2):
             train = order[~np.isin(part[order], left_out)]
             for column, text in enumerate(texts):
-                judge = fit_text_twice([text[row] for row in train.tolist()], positive[train])
+                seen = [text[row] for row in train.tolist()]
+                judge = fit_text_twice(seen, positive[train], stand_for=positive.size)
                 for scored, other in {left_out, left_out[::-1]}:
                     rows = np.flatnonzero(part == other)
                     words[scored, rows, 2 * column : 2 * column + 2] = judge([text[row] for row in rows.tolist()])
@@ -86,6 +87,9 @@ def without_and_with(
     with fewer positive rows is scored by a fit on more of them, which pulls a pooled AUROC below 0.5 where nothing
     is known); so folds have the same proportion of classes, and both classes weigh the same in every fit, whose
     intercept then is that of even odds. Columns are standardised on the rows that a fold's weights are fitted on.
+    Word scores of these rows are by fits on fewer rows than those of the fold itself; where the latter lie beyond all
+    of the former, the most extreme of the former is taken, or a classifier that found no word in the smaller part would
+    make noise of any that it finds in the larger.
 
     Choice: the score's direction is part of what is claimed for it. Where a fold's fit turns it round, which it
     does for a score that points the wrong way, that fold's rows keep the values they have without it.
@@ -120,11 +124,13 @@ def _folded(
     """Of one folding: values without the score, and with it."""
     without, joined = np.empty(positive.size), np.empty(positive.size)
     for fold, words in enumerate(folding.words):
-        plain = np.column_stack([others, words])
+        test = folding.part == fold
+        seen = words[~test]
+        plain = np.column_stack([others, np.clip(words, seen.min(axis=0), seen.max(axis=0))])
         both = np.column_stack([plain, score])
         # Sums of the same rows in another order differ in the last digits; sorted, they are the same sums.
         order = np.lexsort((*both.T, positive, np.asarray(units, dtype=str)))
-        train, test = order[folding.part[order] != fold], folding.part == fold
+        train = order[~test[order]]
         less, more = (fit_columns(columns[train], positive[train]) for columns in (plain, both))
         without[test] = less(plain[test])
         joined[test] = more(both[test]) if more.weights[-1] > 0 else without[test]

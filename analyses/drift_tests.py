@@ -94,7 +94,8 @@ def compared(tests: Sequence[DriftTest]) -> float | None:
     """Share of the H-Neurons with a rank that were held against neurons like them, beyond those of their layers.
 
     Returns:
-        0 in layers too narrow for likeness, and where no activity is known; None without H-Neurons.
+        0 in layers too narrow for likeness, and where activity was asked for and none is known; None without H-Neurons.
+        Where no activity was asked for likeness is that of norms, and the claim says so.
     """
     own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
     if not own:

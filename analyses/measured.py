@@ -160,16 +160,14 @@ def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -
     Args:
         drift: Of every neuron of the instruct checkpoint.
         layout: Of that checkpoint.
-        ids: Flat ids in it; those without a counterpart are not counted.
+        ids: Flat ids in it; one without a counterpart is not recognised.
 
     Returns:
         In [0, 1]; None without neurons.
     """
-    similarity = position_similarity(drift)[ids]
-    known = similarity[np.isfinite(similarity)]
-    if not known.size:
+    if not ids.size:
         return None
-    return float((known >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())
+    return float((position_similarity(drift)[ids] >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())
 
 
 def by_position(problem: str, reason: str) -> str:

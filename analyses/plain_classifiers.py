@@ -19,8 +19,9 @@ from analyses.refit import WEAK_C
 from provenance.errors import FitError
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
-TextScorers = Callable[[Sequence[str]], Float[np.ndarray, "rows models"]]
 """From texts to decision values: the log-odds of `hallucinated`."""
+TextScorers = Callable[[Sequence[str]], Float[np.ndarray, "rows models"]]
+"""The same of several classifiers."""
 
 WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
 NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
@@ -71,16 +72,18 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
     Raises:
         FitError: One class only.
     """
-    both = _fit_words(texts, labels, (sparse,))
+    both = _fit_words(texts, labels, (sparse,), TEXT_C)
     return lambda unseen: both(unseen)[:, 0]
 
 
-def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"]) -> TextScorers:
+def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, stand_for: int) -> TextScorers:
     """`fit_text` and its sparse form on the same TF-IDF rows.
 
     Args:
         texts: Of training answers.
         labels: True for hallucinated.
+        stand_for: Answers of which these are a part. The penalty is that of as many, so that fits on parts of
+            different sizes find about as many words and give values of the same scale.
 
     Returns:
         Scores texts, a column of each.
@@ -88,17 +91,19 @@ def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"]) -> T
     Raises:
         FitError: One class only.
     """
-    return _fit_words(texts, labels, (False, True))
+    return _fit_words(texts, labels, (False, True), TEXT_C * stand_for / len(texts))
 
 
-def _fit_words(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool]) -> TextScorers:
+def _fit_words(
+    texts: Sequence[str], labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool], C: float
+) -> TextScorers:
     _check_classes(labels)
     vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS, sublinear_tf=True)
     words_of = vectorizer.build_analyzer()
     if not any(words_of(text) for text in texts):
         return lambda unseen: np.zeros((len(unseen), len(sparse)))
     rows = vectorizer.fit_transform(texts)
-    models = [LogisticRegression(C=TEXT_C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
+    models = [LogisticRegression(C=C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
     with warnings.catch_warnings():
         # Liblinear may go on for ever in the last digits: after 1,000 and 100,000 rounds the decisions are the same.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -48,8 +48,8 @@ def chance_sd(
     if labels.all() or not labels.any():
         return None
     [shuffled] = shuffled_jointly([answers], draws=draws, seed=seed)
-    spread = float(np.std([auroc(scores, each) for each in shuffled]))
-    return spread if spread > 0 else None
+    areas = np.array([auroc(scores, each) for each in shuffled])
+    return float(areas.std()) if np.ptp(areas) > 0 else None  # the SD of equal numbers may be 1e-17
 
 
 def transfer_power(

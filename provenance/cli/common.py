@@ -4,6 +4,7 @@ The one idea: errors become exit codes here and nowhere else: 0 done, 1 the job 
 input.
 """
 
+import hashlib
 import json
 import re
 import resource
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
 DEFAULT_OUT = Path("figures-out")
-LONGEST_NAME = 100  # characters of another model's name in that of a folder; file systems take 255
+LONGEST_NAME = 60  # characters of another model's name in that of a folder
 INTERRUPTED = 130  # what shells use for an interrupt
 
 Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
@@ -80,7 +81,10 @@ def folder_of(out: Path | None, command: str) -> Path:
     if command == "compare":
         return DEFAULT_OUT
     kind, _, other = command.removeprefix("compare ").partition(" --other ")
-    return DEFAULT_OUT / "-".join(re.findall(r"[\w.]+", f"{kind} {other[-LONGEST_NAME:]}"))
+    words = re.findall(r"[a-zA-Z0-9_.]+", f"{kind} {other[-LONGEST_NAME:]}")
+    if other:
+        words.append(hashlib.sha256(other.encode()).hexdigest()[:8])  # a/b-c and a-b/c would share a folder
+    return DEFAULT_OUT / "-".join(words)
 
 
 class Reporting(TyperGroup):

@@ -5,10 +5,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from analyses.cross_fit import Folding, dealt_out, without_and_with
-from analyses.plain_classifiers import fit_columns, fit_text
+from analyses.plain_classifiers import DENSE, NGRAMS, SPARSE, WORD, fit_columns
 from analyses.question_folds import FOLDS, folds
 from analyses.refit import WEAK_C
 from provenance.errors import FitError
@@ -130,8 +131,11 @@ def test_texts_are_judged_by_rows_of_neither_their_own_part_nor_the_one_to_be_sc
     for scored, judged in product(range(FOLDS), repeat=2):
         train = np.flatnonzero((dealt.part != scored) & (dealt.part != judged))
         rows = np.flatnonzero(dealt.part == judged)
-        for column, sparse in enumerate((False, True)):
-            slow = fit_text([TEXTS[row] for row in train], POSITIVE[train], sparse=sparse)([TEXTS[row] for row in rows])
+        vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS, sublinear_tf=True)
+        seen, unseen = vectorizer.fit_transform(TEXTS[row] for row in train), [TEXTS[row] for row in rows]
+        for column, how in enumerate((DENSE, SPARSE)):
+            model = LogisticRegression(C=ROWS / train.size, class_weight="balanced", **how).fit(seen, POSITIVE[train])
+            slow = model.decision_function(vectorizer.transform(unseen))
             np.testing.assert_allclose(dealt.words[scored, rows, column], slow, atol=1e-3)
     own = dealt.words[dealt.part, np.arange(ROWS)]
     assert auroc(own[:, 0], POSITIVE) > 0.85
@@ -139,6 +143,23 @@ def test_texts_are_judged_by_rows_of_neither_their_own_part_nor_the_one_to_be_sc
     noise = columns(0)
     plain, _ = without_and_with(noise, columns(1, 1)[:, 0], POSITIVE, UNITS, [dealt, other])
     assert auroc(plain, POSITIVE) > 0.8 > areas(noise, columns(1, 1)[:, 0])[0]  # the words are among the others
+
+
+def test_word_scores_beyond_those_of_the_fitted_rows_are_taken_as_the_most_extreme_of_these() -> None:
+    """A word that only the larger part knows would be multiplied by the little that the smaller ones differ."""
+    [dealt] = dealt_out((), POSITIVE, UNITS, count=1, seed=3)
+    rng = np.random.default_rng(5)
+    words = 1e-6 * rng.normal(size=(FOLDS, ROWS, 1))
+    own = dealt.part, np.arange(ROWS)
+    words[own] = rng.normal(size=(ROWS, 1))
+    others, score = columns(0, tell=1.0), columns(1, 1)[:, 0]
+    plain, _ = without_and_with(others, score, POSITIVE, UNITS, [replace(dealt, words=words[:, :, :0])])
+    known, _ = without_and_with(others, score, POSITIVE, UNITS, [replace(dealt, words=words)])
+    assert auroc(known, POSITIVE) > auroc(plain, POSITIVE) - 0.02
+    low, high = words.copy(), words.copy()
+    low[own], high[own] = 2.0, 1e9  # both beyond
+    here, there = (without_and_with(others, score, POSITIVE, UNITS, [replace(dealt, words=w)])[0] for w in (low, high))
+    assert here.tolist() == there.tolist()
 
 
 def test_a_parts_labels_reach_nothing_that_it_is_scored_by() -> None:

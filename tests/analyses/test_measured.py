@@ -45,10 +45,20 @@ def test_ranks_among_strangers_are_no_stability(instruct: Side, level: float, sh
     assert ("recognised" in result.reason) == (verdict != "supported")
 
 
-def test_neurons_without_a_counterpart_are_not_counted(instruct: Side) -> None:
-    measured = pair(instruct, 0.001)
-    for delta in (measured.drift.delta_up, measured.drift.delta_down):
+def test_a_neuron_without_a_counterpart_is_not_recognised(instruct: Side) -> None:
+    measured, nobody = pair(instruct, 0.001), np.empty(0, dtype=np.int64)
+    for delta in (measured.drift.delta_up, measured.drift.delta_down, measured.drift.stability_rank):
         delta[3] = np.nan
-    assert recognised(measured.drift, instruct.layout, np.arange(K)) == 1.0
-    assert recognised(measured.drift, instruct.layout, np.array([3])) is None
-    assert recognised(measured.drift, instruct.layout, np.empty(0, dtype=np.int64)) is None
+    assert recognised(measured.drift, instruct.layout, np.arange(K)) == (K - 1) / K
+    assert recognised(measured.drift, instruct.layout, np.array([3])) == 0.0
+    assert recognised(measured.drift, instruct.layout, nobody) is None
+
+
+def test_the_few_that_have_a_counterpart_do_not_speak_for_all(instruct: Side) -> None:
+    """More than half of the H-Neurons are not in the base at all; those that are, are as stable as can be."""
+    for lost, verdict in ((K // 2 - 1, "supported"), (K // 2 + 1, "not distinguishable")):
+        measured, nobody = pair(instruct, 0.001), np.empty(0, dtype=np.int64)
+        measured.drift.delta_up[:lost] = measured.drift.stability_rank[:lost] = np.nan
+        result, _ = ranked(measured, instruct, {"hallucinated": np.arange(K), "faithful": nobody}, 0, draws=500)
+        assert result.verdict == verdict
+        assert ("recognised in the base at all" in result.reason) == (verdict != "supported")
