@@ -1,9 +1,9 @@
 """Whether H-Neurons have a part in a model's hallucinations, from what scaling them did.
 
-The one idea: a set of neurons works in the way that is claimed only if silencing it and amplifying it move
-hallucinated answers against faithful ones in opposite directions, and each time farther than control sets
-do. Every condition has to hold, so the largest p-value decides and needs no correction within a model;
-between the models that were intervened on there is a choice, and Holm's correction is for that one.
+The one idea: a set of neurons works in the way that is claimed only if silencing it lowers hallucinated answers against
+faithful ones and amplifying it raises them, and each time farther than control sets do. Every condition has to hold, so
+the largest p-value decides and needs no correction within a model; between the models that were intervened on there is
+a choice, and Holm's correction is for that one.
 """
 
 from collections.abc import Sequence

@@ -155,7 +155,8 @@ def label_agreement(
         seed: Of the bootstraps.
 
     Returns:
-        Numbers that rest on fewer than 10 questions of a class are None, with the reason.
+        AUROCs that rest on fewer than 10 questions of a class are None, and kappa where a model has one label only,
+        with the reason.
 
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """

@@ -125,9 +125,9 @@ class SignAgreement:
     share: float | None
     """agree / k; None without neurons."""
     expected: float | None
-    """Mean share in sets of other neurons of the same layers."""
+    """Mean share in sets of neurons of the same layers."""
     p_value: float | None
-    """One-sided, by permutation within layers: P(share at least this high)."""
+    """One-sided, exact over such sets: P(share at least this high)."""
     n_base: int
     """Answers of the base that its AUROCs rest on."""
     n_instruct: int
@@ -206,7 +206,7 @@ class Power:
     sd: float
     """Standard deviation of the statistic under the null, in its own unit."""
     smallest_detectable: float | None
-    """Value of the statistic found with 80 % power at one-sided 5 %; None where none would be."""
+    """Value of the statistic found with 80 % power at one-sided 5 %; None where none would be, or it is not known."""
     unit: str
     """`AUROC`, `mean stability rank` or `shared neurons`."""
 
@@ -330,7 +330,7 @@ class TracePoint:
     mean_stability_rank: float | None
     """Of the H-Neurons' weights from here to the last checkpoint; None for the last one itself."""
     null_mean: float | None
-    """Mean over sets of other neurons of the same layers."""
+    """Mean over sets of neurons of the same layers."""
     p_value: float | None
     """One-sided permutation p: more stable than those."""
     change_h: float | None

@@ -5,7 +5,8 @@ test stands its standard deviation under the null, and the smallest value found 
 
     smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD
 
-for one test by itself, in the normal approximation. Correction for several question sets asks for more.
+for one test by itself, in the normal approximation; of overlap by its binomial, of drift among like neurons the larger
+of two comparisons. Correction for several question sets asks for more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

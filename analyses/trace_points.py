@@ -49,7 +49,7 @@ class Moved:
     mean_stability_rank: float | None
     """Of the H-Neurons, 0 = changed most, 1 = changed least; None without any."""
     null_mean: float | None
-    """Mean over sets of other neurons of the same layers."""
+    """Mean over sets of neurons of the same layers."""
     p_value: float | None
     """One-sided permutation p: more stable than those; None where most H-Neurons are not the same neuron in both, and
     a rank among neurons that have all become others is no stability."""

@@ -52,7 +52,8 @@ def caption_4a(parts: Parts) -> list[str]:
 def _filled(rows: list[Record]) -> str:
     """What a verdict of `supported` asks for; less in runs of older versions, which stored no p."""
     if any(row.get("p_value") is not None for row in rows):
-        return "it beats chance, both nulls, answer length and texts after Holm’s correction over question sets"
+        beaten = "chance, both nulls, answer length and texts, alone and together"
+        return f"it beats {beaten}, after Holm’s correction over question sets"
     return "the interval lies above 0.5 and above the 95th percentile of both nulls"
 
 

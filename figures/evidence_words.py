@@ -104,8 +104,13 @@ def detectable(row: Record) -> str:
     return fixed(row["smallest_detectable"], 1 if row["unit"] == "shared neurons" else 2)
 
 
+NESTED = ("lengths_and_texts", "all_together")
+
+
 def power_sentence(rows: Sequence[Record]) -> str:
     """k, SD under each null and what could have been found, of the tests of one claim; empty without any."""
+    # Of nested models it is not known: their SD is not that of a probe that adds something.
+    rows = [row for row in rows if not (row["test"] in NESTED and row["smallest_detectable"] is None)]
     if not rows:
         return ""
     n = f", n = {rows[0]['n']}" if rows[0]["n"] else ""

@@ -30,7 +30,9 @@ def caption_nulls(parts: Parts) -> list[str]:
     lede = [
         f"Drift from {base} to {instruct} against matched nulls. Mean stability rank (0 = changed most, 1 = changed",
         "least) of a set of neurons by each measure, minus its exact mean over sets of as many neurons that have in",
-        f"common with it what is named on the left{quantiles}; 95 % interval over the neurons. Grey: 1.96 SD",
+        f"common with it what is named on the left{quantiles}; among like neurons of ranks as they are or without the",
+        "trend that norms and activity explain, whichever is harder to pass; 95 % interval over the neurons. Grey:",
+        "1.96 SD",
         f"of matched sets around their mean. Measures: {'; '.join(measures)}.",
         "Tick: the smallest effect found with 80 % power at one-sided 5 %."
         if any(row["smallest_detectable"] is not None for row in rows)

@@ -31,7 +31,9 @@ def caption_trajectory(parts: Parts) -> list[str]:
         "random and layer-matched neuron sets, refitted on the last checkpoint and scored the same way.",
         "Dotted, grey: the same texts read by a randomly initialised model, which is what they alone give away."
         if floor is not None and floor["forced"] is not None
-        else "No randomly initialised model was measured.",
+        else "No randomly initialised model was measured."
+        if floor is None
+        else "What the same texts alone give away to a randomly initialised model could not be measured.",
         "Below: mean stability rank from each checkpoint to the last one (0 = changed most) of the H-Neurons (blue) "
         "and of neurons of the same layers (grey)."
         if any(row["mean_stability_rank"] is not None for row in points)

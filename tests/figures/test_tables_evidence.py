@@ -195,6 +195,9 @@ def test_the_power_sentence_names_k_n_sd_and_what_could_not_be_found() -> None:
         "answer length (SD 0.03)."
     )
     assert power_sentence([]) == ""
+    nested = power("lengths_and_texts", smallest_detectable=None)  # not "none": nobody knows
+    assert power_sentence([power("chance"), nested]) == power_sentence([power("chance")])
+    assert power_sentence([nested]) == ""
     assert detectable(power("layer", "overlap", smallest_detectable=2.345)) == "2.3"
     assert against_words("drift", "faithful/uniform") == "negative weights; any neurons"
     assert against_words("overlap", "odd") == "odd"
