@@ -1,4 +1,4 @@
-"""What all table modules share: the declarative base, the storage of bulk tables, and the age of columns."""
+"""What all table modules share: the declarative base, and the storage of bulk tables."""
 
 from typing import Any
 
@@ -7,11 +7,6 @@ from sqlalchemy.orm import DeclarativeBase
 
 BULK = {"sqlite_with_rowid": False}
 """Rows are stored in the order of the primary key, once, without a second copy in an index."""
-
-
-def since(revision: str) -> dict[str, str]:
-    """Marks a column that a later schema added: NULL in the rows that older versions wrote."""
-    return {"since": revision}
 
 
 class Base(DeclarativeBase):

@@ -1,9 +1,9 @@
 """Content digests of stored runs: whether a run's rows are still what was saved.
 
 The one idea: a run's digest is a sum over digests of its rows, so that it depends on
-neither the order in which a database returns them nor on the kind of database. A column
-that a later schema added counts where it holds something, so a run that an older
-version saved keeps its digest through an upgrade.
+neither the order in which a database returns them nor on the kind of database. A value
+counts with the name of its column and NULL does not count, so a run keeps its digest
+when a later schema adds columns.
 """
 
 import hashlib
@@ -25,23 +25,21 @@ def run_digest(connection: Connection, run_id: int) -> str:
     for model in DERIVED:
         table = Base.metadata.tables[model.__tablename__]
         # The run's number is left out: the same results under another number are the same content.
-        columns = sorted(list(table.c)[1:], key=lambda column: "since" in column.info)
-        chosen = select(*columns).where(table.c.run_id == run_id).execution_options(yield_per=20_000)
+        columns = list(table.c)[1:]
+        names = [column.name for column in columns]
         nested = [i for i, column in enumerate(columns) if isinstance(column.type, JSON)]
-        later = [column.name for column in columns if "since" in column.info]
+        chosen = select(*columns).where(table.c.run_id == run_id).execution_options(yield_per=20_000)
         for row in connection.execute(chosen):
-            content = f"{table.name}{_content(list(row), nested, later)}"
+            content = f"{table.name}{_content(list(row), names, nested)}"
             total += int.from_bytes(hashlib.sha256(content.encode()).digest(), "big")
     return f"{total % _MODULUS:064x}"
 
 
-def _content(values: list[Any], nested: Sequence[int], later: Sequence[str]) -> str:
-    """A row as text: values that every schema has, then names and values of later columns that hold any."""
+def _content(values: list[Any], names: Sequence[str], nested: Sequence[int]) -> str:
+    """The names and values of a row that are not NULL, as text."""
     for i in nested:
         values[i] = None if values[i] is None else json.dumps(values[i], sort_keys=True)
-    first = len(values) - len(later)
-    added = [(name, value) for name, value in zip(later, values[first:], strict=True) if value is not None]
-    return f"{values[:first]!r}{added!r}" if added else repr(values[:first])
+    return repr([pair for pair in zip(names, values, strict=True) if pair[1] is not None])
 
 
 def verify(connection: Connection, run_id: int) -> bool | None:

@@ -12,6 +12,7 @@ from db.schema import HEAD, REVISIONS
 from provenance.errors import StoreError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+BEFORE_0_2_0 = ("0001", "0002", "0003", "0004")  # schemas of 0.1.0, which was never released
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -36,8 +37,14 @@ def check_known(revision: str | None) -> None:
     """Refuses a schema that this release does not know.
 
     Raises:
-        StoreError: The database was written by a newer version.
+        StoreError: The database was written by a newer version, or by 0.1.0.
     """
+    if revision in BEFORE_0_2_0:
+        raise StoreError(
+            "a database of version 0.2.0 or later",
+            found=f"schema {revision}, from version 0.1.0",
+            remedy="run the comparison again into a new database file with --db URL; this one was left as it is",
+        )
     if revision is not None and revision not in REVISIONS:
         raise StoreError(
             f"a database with schema {HEAD} or older",
@@ -68,7 +75,7 @@ def upgrade(connection: Connection) -> str:
         The revision it was at before, or "" for an empty database.
 
     Raises:
-        StoreError: The database is from a newer version, or not this toolkit's.
+        StoreError: The database is from a newer version or from 0.1.0, or not this toolkit's.
     """
     found = revision_of(connection)
     check_known(found)

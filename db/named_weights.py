@@ -30,15 +30,12 @@ SELECT l.source, l.n_neurons, l.n_weighted, EXISTS (SELECT 1 FROM probe b WHERE 
 FROM neuron_list l WHERE l.run_id = :run
 """
 
-# Runs of schema 0001 have no alignment row and no counterparts; without the join all their neurons would be "unmapped".
 MAPPING = """
 SELECT n.layer, n.neuron_index, n.base_layer, n.base_index, n.similarity, n.margin, h.weight AS probe_weight
 FROM probe_neuron h
 CROSS JOIN neuron n
-CROSS JOIN alignment m
 WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
   AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-  AND m.run_id = h.run_id
 ORDER BY CASE WHEN n.base_layer IS NULL THEN 0 ELSE 1 END, n.margin, n.similarity, n.layer,
          n.neuron_index
 """

@@ -109,8 +109,8 @@ __all__ = [
     "VerdictRow",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004")
-"""Every schema this release can read or upgrade, oldest first."""
+REVISIONS = ("0.2.0_1",)
+"""Every schema this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 
 DERIVED: tuple[type[Base], ...] = (

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, since
+from db.base import Base
 
 
 class Lineage(Base):
@@ -31,12 +31,12 @@ class Lineage(Base):
     neurons_sampled: Mapped[int]
     same_tokenizer: Mapped[bool]
     vocabulary_shared: Mapped[float | None]
-    reason: Mapped[str | None] = mapped_column(info=since("0002"))
-    found_in_base: Mapped[float | None] = mapped_column(info=since("0002"))
-    found_in_instruct: Mapped[float | None] = mapped_column(info=since("0002"))
-    vocabulary_base: Mapped[int | None] = mapped_column(info=since("0002"))  # tokens; 0: no tokenizer
-    vocabulary_instruct: Mapped[int | None] = mapped_column(info=since("0002"))
-    layer_of: Mapped[list[Any] | None] = mapped_column(info=since("0002"))  # base layer by instruct layer
+    reason: Mapped[str | None]
+    found_in_base: Mapped[float | None]
+    found_in_instruct: Mapped[float | None]
+    vocabulary_base: Mapped[int | None]  # tokens; 0: no tokenizer
+    vocabulary_instruct: Mapped[int | None]
+    layer_of: Mapped[list[Any] | None]  # base layer by instruct layer
 
 
 class LineageTensor(Base):

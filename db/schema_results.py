@@ -7,7 +7,7 @@ probe) is NULL. Intervals are 95 %, by question.
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import BULK, Base, since
+from db.base import BULK, Base
 
 
 class Probe(Base):
@@ -27,9 +27,9 @@ class Probe(Base):
     n_neurons: Mapped[int]
     n_h_neurons: Mapped[int]
     reason: Mapped[str]
-    rule: Mapped[str | None] = mapped_column(info=since("0003"))  # how C was chosen
-    gap: Mapped[float | None] = mapped_column(info=since("0003"))  # duality gap over the objective
-    violation: Mapped[float | None] = mapped_column(info=since("0003"))  # largest over all neurons
+    rule: Mapped[str | None]  # how C was chosen
+    gap: Mapped[float | None]  # duality gap over the objective
+    violation: Mapped[float | None]  # largest over all neurons
 
 
 class ProbePath(Base):
@@ -44,10 +44,10 @@ class ProbePath(Base):
     n_positive: Mapped[int]
     n_nonzero: Mapped[int]
     validation_accuracy: Mapped[float | None]
-    validation_auroc: Mapped[float | None] = mapped_column(info=since("0003"))
-    suppressed_accuracy: Mapped[float | None] = mapped_column(info=since("0003"))  # of answers without the H-Neurons
-    gap: Mapped[float | None] = mapped_column(info=since("0003"))
-    violation: Mapped[float | None] = mapped_column(info=since("0003"))
+    validation_auroc: Mapped[float | None]
+    suppressed_accuracy: Mapped[float | None]  # of answers without the H-Neurons
+    gap: Mapped[float | None]
+    violation: Mapped[float | None]
 
 
 class ProbeNeuron(Base):
@@ -65,9 +65,9 @@ class ProbeNeuron(Base):
     neuron_index: Mapped[int] = mapped_column(primary_key=True)
     weight: Mapped[float | None]
     is_h_neuron: Mapped[bool]
-    selection_frequency: Mapped[float | None] = mapped_column(info=since("0003"))
-    auroc: Mapped[float | None] = mapped_column(info=since("0003"))
-    cluster: Mapped[int | None] = mapped_column(info=since("0003"))
+    selection_frequency: Mapped[float | None]
+    auroc: Mapped[float | None]
+    cluster: Mapped[int | None]
 
 
 class Neuron(Base):
@@ -104,10 +104,10 @@ class Neuron(Base):
     probe_weight: Mapped[float | None]
     base_probe_weight: Mapped[float | None]
     activation_correlation: Mapped[float | None]
-    base_layer: Mapped[int | None] = mapped_column(info=since("0002"))
-    base_index: Mapped[int | None] = mapped_column(info=since("0002"))
-    similarity: Mapped[float | None] = mapped_column(info=since("0002"))
-    margin: Mapped[float | None] = mapped_column(info=since("0002"))
+    base_layer: Mapped[int | None]
+    base_index: Mapped[int | None]
+    similarity: Mapped[float | None]
+    margin: Mapped[float | None]
 
 
 class Activity(Base):
@@ -176,10 +176,10 @@ class Transfer(Base):
     n_hallucinated: Mapped[int]
     verdict: Mapped[str]
     reason: Mapped[str]
-    p_value: Mapped[float | None] = mapped_column(info=since("0004"))  # against what it beats least clearly
-    p_holm: Mapped[float | None] = mapped_column(info=since("0004"))  # over the question sets that have power
-    decided_by: Mapped[str | None] = mapped_column(info=since("0004"))  # chance, or a kind of ladder
-    p_chance: Mapped[float | None] = mapped_column(info=since("0004"))
+    p_value: Mapped[float | None]  # against what it beats least clearly
+    p_holm: Mapped[float | None]  # over the question sets that have power
+    decided_by: Mapped[str | None]  # chance, or a kind of ladder
+    p_chance: Mapped[float | None]
 
 
 class Drift(Base):
@@ -216,14 +216,12 @@ class Overlap(Base):
     p_zero: Mapped[float | None]
     verdict: Mapped[str]
     reason: Mapped[str]
-    ceiling_base: Mapped[float | None] = mapped_column(
-        info=since("0003")
-    )  # Jaccard of two halves of one model's questions
-    ceiling_instruct: Mapped[float | None] = mapped_column(info=since("0003"))
-    ratio_base: Mapped[float | None] = mapped_column(info=since("0004"))  # jaccard over the ceiling
-    ratio_instruct: Mapped[float | None] = mapped_column(info=since("0004"))
-    cluster_jaccard: Mapped[float | None] = mapped_column(info=since("0004"))
-    rank_biased: Mapped[float | None] = mapped_column(info=since("0004"))  # overlap of both lists by probe weight
+    ceiling_base: Mapped[float | None]  # Jaccard of two halves of one model's questions
+    ceiling_instruct: Mapped[float | None]
+    ratio_base: Mapped[float | None]  # jaccard over the ceiling
+    ratio_instruct: Mapped[float | None]
+    cluster_jaccard: Mapped[float | None]
+    rank_biased: Mapped[float | None]  # overlap of both lists by probe weight
 
 
 class NullSummary(Base):

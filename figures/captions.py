@@ -37,7 +37,8 @@ def caption_4a(parts: Parts) -> list[str]:
         f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
         f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
         "responses.",
-        f"Points: AUROC with its 95 % bootstrap interval by question; filled where {_filled(rows)}.",
+        "Points: AUROC with its 95 % bootstrap interval by question; filled where it beats chance, both nulls, answer",
+        "length and texts, alone and together, after Holm’s correction over question sets.",
         f"Bands: the middle 95 % of refits on {weights} random neurons",
         "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
         list_words(parts),
@@ -47,14 +48,6 @@ def caption_4a(parts: Parts) -> list[str]:
         *(_transfer_words(row, parts) for row in rows),
         f"Drawn from {source(parts)}.",
     ]
-
-
-def _filled(rows: list[Record]) -> str:
-    """What a verdict of `supported` asks for; less in runs of older versions, which stored no p."""
-    if any(row.get("p_value") is not None for row in rows):
-        beaten = "chance, both nulls, answer length and texts, alone and together"
-        return f"it beats {beaten}, after Holm’s correction over question sets"
-    return "the interval lies above 0.5 and above the 95th percentile of both nulls"
 
 
 def _transfer_words(row: Record, parts: Parts) -> str:
@@ -68,10 +61,10 @@ def _transfer_words(row: Record, parts: Parts) -> str:
         for name, prefix in (("random", "random"), ("layer-matched", "matched"))
         if row[f"{prefix}_mean"] is not None
     ]
-    if row.get("p_holm") is not None:
+    if row["p_holm"] is not None:
         words.append(f"largest p {p_cell(row['p_value'])}, after Holm’s correction {p_cell(row['p_holm'])}")
     said = "; ".join([*words, verdict_words("transfer", row["verdict"])]) + "."
-    return f"{said} {power_sentence(power_rows(parts.get('power'), 'transfer', row['dataset']))}".rstrip()
+    return f"{said} {power_sentence(power_rows(parts['power'], 'transfer', row['dataset']))}".rstrip()
 
 
 def table_4a(parts: Parts) -> Table:
@@ -114,7 +107,7 @@ def caption_4b(parts: Parts) -> list[str]:
     words = [
         " ".join(part for part in lede if part),
         _drift_words(drift),
-        power_sentence(drift_power_rows(parts.get("power"))),
+        power_sentence(drift_power_rows(parts["power"])),
         _unranked_words(parts),
         f"Drawn from {source(parts)}.",
     ]

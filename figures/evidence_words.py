@@ -85,13 +85,12 @@ def p_cell(value: float | None) -> str:
     return NOTHING if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def power_rows(power: QueryResult | None, claim: str, dataset: str | None = None) -> list[Record]:
+def power_rows(power: QueryResult, claim: str, dataset: str | None = None) -> list[Record]:
     """What the tests of one claim could have found; of one question set where it is named."""
-    rows = power.records() if power is not None else []
-    return [row for row in rows if row["claim"] == claim and dataset in (None, row["dataset"])]
+    return [row for row in power.records() if row["claim"] == claim and dataset in (None, row["dataset"])]
 
 
-def drift_power_rows(power: QueryResult | None) -> list[Record]:
+def drift_power_rows(power: QueryResult) -> list[Record]:
     """Of the paper's Delta of the H-Neurons, which decides; other measures and sides are in the table of power."""
     rows = power_rows(power, "drift")
     return [row for row in rows if row["test"] == "uniform" or str(row["test"]).startswith("delta")]

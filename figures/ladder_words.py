@@ -62,7 +62,7 @@ def _one_set(row: Record, parts: Parts) -> str:
     ]
     n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
     words = f"{name}: AUROC {interval(row, 'auroc')}, {n}; gain over {', '.join(gains) or 'nothing that was computed'}."
-    return " ".join(part for part in (words, power_sentence(power_rows(parts.get("power"), "transfer", name))) if part)
+    return " ".join(part for part in (words, power_sentence(power_rows(parts["power"], "transfer", name))) if part)
 
 
 def _left_out(rungs: list[Record], transfer: list[Record]) -> list[str]:
@@ -93,7 +93,7 @@ def ladder_rows(rungs: list[Record], transfer: list[Record]) -> list[tuple[str, 
         if not has_power(row):
             rows.append((name, "the probe", NOTHING, "no power", *[NOTHING] * 3))
             continue
-        own = (p_cell(row.get("p_value")), p_cell(row.get("p_holm")))
+        own = (p_cell(row["p_value"]), p_cell(row["p_holm"]))
         rows.append((name, "the probe", NOTHING, interval(row, "auroc"), NOTHING, *own))
         rows += [_rung(rung) for rung in rungs if rung["dataset"] == name]
     return rows

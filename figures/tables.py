@@ -28,7 +28,7 @@ from provenance.probe_words import baseline_words
 
 Results = Mapping[str, QueryResult]
 H_NEURONS_SHOWN = 100
-_SINCE_EVIDENCE = {
+_OVERLAP_MORE = {
     "ratio_base": "Jaccard index over that of two halves, base model",
     "ratio_instruct": "Jaccard index over that of two halves, instruct model",
     "cluster_jaccard": "Jaccard index over clusters of correlated neurons",
@@ -88,7 +88,7 @@ def transfer(results: Results) -> ReportTable:
         "way; mean and middle 95 % of draws. n: faithful + hallucinated responses."
     )
     header = ["question set", "verdict", "AUROC", "random neurons", "layer-matched", "n (f + h)"]
-    decided = [row.get("p_value") for row in results["transfer"].records()]
+    decided = [row["p_value"] for row in results["transfer"].records()]
     if any(value is not None for value in decided):
         header += ["p", "p (Holm)", "beaten least clearly"]
         rows = [(*cells, *_decided(row)) for cells, row in zip(rows, results["transfer"].records(), strict=True)]
@@ -135,7 +135,7 @@ def overlap(results: Results) -> ReportTable:
             for side in ("base", "instruct")
             if row[f"ceiling_{side}"] is not None
         ),
-        *((name, fixed(row[column], 3)) for column, name in _SINCE_EVIDENCE.items() if row.get(column) is not None),
+        *((name, fixed(row[column], 3)) for column, name in _OVERLAP_MORE.items() if row[column] is not None),
         ("p of this overlap or more (hypergeometric)", compact(row["p_hypergeometric"])),
         ("probability of no overlap by chance", fixed(row["p_zero"], 3)),
     ]

@@ -42,7 +42,7 @@ def ladder(results: Results) -> ReportTable | None:
     deciding = [
         f"{row['dataset']}: beaten least clearly: {baseline_words(row['decided_by'])}"
         for row in results["transfer"].records()
-        if row.get("decided_by")
+        if row["decided_by"]
     ]
     header = ("question set", "predictor", "sets", "AUROC", "gain of the probe", "p", "p (Holm)")
     rows = ladder_rows(rungs, results["transfer"].records())

@@ -109,8 +109,8 @@ def by_kind(results: Results) -> ReportTable | None:
 
 def config(results: Results) -> ReportTable | None:
     """Settings that differ."""
-    if first(results["lineage"]).get("reason") is None:
-        return None  # no lineage was asked for, or by an older version, which did not compare them
+    if not results["lineage"].rows:
+        return None  # no lineage was asked for
     rows = [
         tuple("absent" if row[name] is None else str(row[name]) for name in ("key", "base", "instruct"))
         for row in results["config-differences"].records()

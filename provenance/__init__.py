@@ -6,4 +6,4 @@ of the tuned one, maps them onto the base, and measures transfer, weight drift,
 overlap and activity against nulls that could refute the claim.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -352,7 +352,7 @@ def begin(store: Store, key: str = "k1", *, command: str = "compare", base: Chec
         INSTRUCT,
         {"samples": 10, "C": [0.1, 1.0]},
         7,
-        {"torch": "2.13.0", "provenance": "0.1.0"},
+        {"torch": "2.13.0", "provenance": "0.2.0"},
     )
 
 
