@@ -62,8 +62,6 @@ class ProbeSettings:
     """Selection frequency from which a neuron is stable."""
     draws: int = CONTROL_DRAWS
     """Random and layer-matched neuron sets of each kind, for baselines and for the transfer null."""
-    other: str = "all"
-    """Tokens of the `other` mean: all that are not answer tokens, prompt and template included."""
     seed: int = 0
     """Of the random neurons, the half-samples and the bootstrap."""
 

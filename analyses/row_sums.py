@@ -220,13 +220,6 @@ def compare_rows(
     return result
 
 
-def one_minus_cosine(
-    a: Float[torch.Tensor, "rows d"], b: Float[torch.Tensor, "rows d"]
-) -> Float64[np.ndarray, " rows"]:
-    """1 - cos of the angle between corresponding rows, by `compare_rows`."""
-    return compare_rows(a, b).delta
-
-
 def _normalise(rows: Float[torch.Tensor, "rows d"], name: str) -> Float64[np.ndarray, " rows"]:
     """Scale rows to unit length in place (zero rows stay zero) and return the norms they had."""
     norms: torch.Tensor = torch.linalg.vector_norm(rows, dim=1)

@@ -15,7 +15,7 @@ import torch
 from analyses.sides import Side
 from benchmarks.clock import best_of, line
 from provenance.capture import capture_cett, forward, padded
-from provenance.checkpoints import CheckpointRef, resolve
+from provenance.checkpoints import CheckpointRef, checkpoint_at, local_folder
 from provenance.models import load_model
 from provenance.prompts import BASE_PROMPT, PromptFormat
 from provenance.questions import load_questions
@@ -28,7 +28,8 @@ PAIR = ("lab/inherited/base", "lab/inherited/instruct")
 
 def capture_table() -> None:
     """Capture and sampling against a plain forward pass over the same prompts."""
-    side = Side.open("base", resolve(CheckpointRef.parse(PAIR[0])))
+    ref = CheckpointRef.parse(PAIR[0])
+    side = Side.open("base", checkpoint_at(ref, local_folder(ref)))
     loaded = load_model(side.checkpoint.folder, side.layout)
     form = PromptFormat(BASE_PROMPT, chat=False)
     prompts = [form.render(loaded.tokenizer, q.text) for q in load_questions("lab/inherited/in-domain").questions[:128]]

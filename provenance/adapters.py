@@ -4,7 +4,7 @@ The one idea: an adapter is a reader on top of another reader. Rows of the base 
 the base lies; what the adapter adds to just these rows, scaling · B A, is computed when they are
 asked for and forgotten with them. So the merged checkpoint never exists, in memory or on a disk.
 
-    base, adapter = resolve(CheckpointRef.parse("org/base")), Path("adapter-folder")
+    base, adapter = checkpoint_at(CheckpointRef.parse("base-folder"), Path("base-folder")), Path("adapter-folder")
     child = adapted(base, Shards(base.folder), CheckpointRef.parse("adapter-folder"), adapter)
     child.reader.read("model.layers.0.mlp.up_proj.weight")
 """

@@ -19,35 +19,6 @@ def column_norms(w_down: Float[torch.Tensor, "d d_m"]) -> Float[torch.Tensor, " 
     return norms
 
 
-def cett(
-    z: Float[torch.Tensor, "tokens d_m"], h: Float[torch.Tensor, "tokens d"], w_down: Float[torch.Tensor, "d d_m"]
-) -> Float[torch.Tensor, "tokens d_m"]:
-    """Share of a layer output's norm that each neuron alone accounts for, per token.
-
-        CETT[j, t] = ||h_t^(j)|| / ||h_t||,   h_t^(j) = W_down z_{j,t} e_j
-
-    Only neuron j is kept, so the numerator is |z_{j,t}| times the norm of column j of W_down.
-
-    Args:
-        z: What enters the down-projection.
-        h: What it returns for the same tokens, without bias, before the residual addition.
-        w_down: Its weight as (out, in), which is how all families but GPT-2 store it.
-
-    Returns:
-        Dimensionless, >= 0, not bounded by 1 (contributions can cancel in h). Float32
-        arithmetic, or float64 where z is.
-
-    Raises:
-        ZeroOutputError: A token's output is exactly zero; unmasked padding is the usual cause.
-        NonFiniteError: z or h holds NaN or infinity.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Eq. 2.
-    """
-    z, h = _at_least_float32(z), _at_least_float32(h)
-    norms = _output_norms(h, torch.ones(h.shape[0], dtype=torch.bool, device=h.device))
-    return z.abs() * column_norms(w_down).to(z) / norms[:, None]
-
-
 def cett_means(
     z: Float[torch.Tensor, "batch tokens d_m"],
     h: Float[torch.Tensor, "batch tokens d"],

@@ -1,8 +1,8 @@
 """A checkpoint's name as a value, and what a name stands for once it is found and trusted.
 
 The one idea: a reference is only how somebody wrote it; identity is the digest of the files
-behind it. `CheckpointRef` parses and prints back the same text, and `resolve` turns it into a
-folder that was looked at: whole safetensors, a config, a tokenizer, no pickles, no code.
+behind it. `CheckpointRef` parses and prints back the same text, and `checkpoint_at` looks the
+folder over that it was found in: whole safetensors, a config, a tokenizer, no pickles, no code.
 Nothing here builds a model or reads a tensor, so it is quick for checkpoints of any size
 (but for hashing local weights, which reads them once).
 """
@@ -128,16 +128,6 @@ class Checkpoint:
         return str(self.ref) if self.commit is None else f"{self.ref.name}@{self.commit}"
 
 
-def resolve(ref: CheckpointRef) -> Checkpoint:
-    """Find the checkpoint, fetching it from the hub where needed, and look it over.
-
-    Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: It is not there, not whole, or not to be trusted.
-    """
-    return checkpoint_at(ref, *_locate(ref))
-
-
 def checkpoint_at(ref: CheckpointRef, folder: Path, commit: str | None = None) -> Checkpoint:
     """Look a checkpoint over that lies in a folder.
 
@@ -151,14 +141,6 @@ def checkpoint_at(ref: CheckpointRef, folder: Path, commit: str | None = None) -
         raise CheckpointError(
             f"a readable checkpoint in {folder}", found=str(error), remedy="check permissions and the disk"
         ) from error
-
-
-def _locate(ref: CheckpointRef) -> tuple[Path, str | None]:
-    if ref.kind == "hub":
-        from provenance.hub import fetch  # importing the hub client takes most of a second
-
-        return fetch(ref.name, ref.revision)
-    return local_folder(ref), None
 
 
 def local_folder(ref: CheckpointRef) -> Path:

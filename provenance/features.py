@@ -68,20 +68,6 @@ class Features:
         """The columns of the given neurons, in the given order; zeros where the id is -1."""
         return replace(self, answer=self.answer.mapped(ids), other=self.other.mapped(ids))
 
-    def joined(self, other: "Features") -> "Features":
-        """These rows and then those of another set over the same neurons.
-
-        Raises:
-            PairError: The other set has another number of neurons.
-        """
-        return Features(
-            self.answer.stacked(other.answer),
-            self.other.stacked(other.other),
-            np.concatenate([self.hallucinated, other.hallucinated]),
-            self.units + other.units,
-            self.question_ids + other.question_ids,
-        )
-
 
 def collect_features(
     load: Callable[[], LoadedModel],

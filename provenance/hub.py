@@ -68,27 +68,6 @@ class Fetched:
     """How many bytes came over the network for it."""
 
 
-def fetch(repo: str, revision: str | None = None) -> tuple[Path, str]:
-    """Fetch what matters of a checkpoint, or find it in the cache when the hub cannot be asked.
-
-    Args:
-        repo: `org/name`.
-        revision: Branch, tag or commit; None for the default branch.
-
-    Returns:
-        The folder of the snapshot, and the commit sha it is pinned to.
-
-    Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: No such repository or revision, no safetensors, remote code, other content than the
-            hub says, or neither a connection that lasts nor a whole snapshot in the cache.
-        InputError: The disk is too small.
-        StoreError: The disk filled up on the way, or is not writable.
-    """
-    fetched = fetch_all([HubRepo(repo, revision)])[0]
-    return fetched.folder, fetched.commit
-
-
 def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetched]:
     """Fetch what matters of several checkpoints; no weights of any before all were looked over and fit.
 
@@ -97,8 +76,11 @@ def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetche
         recheck: Hold files against the hub's digests that were in the cache before, too.
 
     Raises:
-        InputError: As `fetch`; when several repositories have problems, one error that lists them.
-        StoreError: As `fetch`.
+        GatedError: The hub wants a licence accepted or a token.
+        CheckpointError: No such repository or revision, no safetensors, remote code, other content than the
+            hub says, or neither a connection that lasts nor a whole snapshot in the cache.
+        InputError: The disk is too small; or several repositories have problems, which it lists.
+        StoreError: The disk filled up on the way, or is not writable.
     """
     plans = _look_over(repos)
     needed = [plan for plan in plans if isinstance(plan, Needed)]

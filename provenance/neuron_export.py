@@ -212,8 +212,8 @@ def _loading(checkpoint: CheckpointInfo, auto: str) -> tuple[str, str, str]:
     ref = CheckpointRef.parse(checkpoint.ref)
     imports = f"from transformers import {auto}"
     if ref.kind == "lab":
-        imports += "\n\nfrom provenance.checkpoints import CheckpointRef, resolve  # the lab ships with this package"
-        return imports, f"CHECKPOINT = resolve(CheckpointRef.parse({checkpoint.ref!r})).folder", "CHECKPOINT"
+        imports += "\n\nfrom provenance.checkpoints import CheckpointRef, local_folder  # the lab ships with it"
+        return imports, f"CHECKPOINT = local_folder(CheckpointRef.parse({checkpoint.ref!r}))", "CHECKPOINT"
     if ref.kind == "local":
         imports = f"from pathlib import Path\n\n{imports}"
         return imports, f"CHECKPOINT = Path({ref.name!r}).expanduser()", "CHECKPOINT"

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from provenance.errors import FitError
 from provenance.features import Features
-from provenance.l1_path import Fit, L1Path, Problem
+from provenance.l1_path import Fit
 from provenance.neuron_rows import NeuronRows, picked
 
 Design = Literal["3-vs-1", "1-vs-1"]
@@ -89,42 +89,8 @@ def training_rows(
     return np.concatenate([part.columns(columns) for part in parts]), labels
 
 
-def fit_probe(
-    rows: Float[np.ndarray, "rows k"],
-    labels: Bool[np.ndarray, " rows"],
-    *,
-    C: float,
-    design: str,
-    intercept_penalised: bool = True,
-) -> Probe:
-    """Fit the L1 probe at one C to rows in memory.
-
-    Args:
-        rows: Raw mean CETT.
-        labels: True for hallucinated answers.
-        C: Inverse regularisation strength, on the sum of losses.
-        design: Recorded with the probe.
-        intercept_penalised: See the module docstring.
-
-    Raises:
-        FitError: One class is missing or a value is not finite.
-        ConvergenceError: Rounding keeps the solution from the tolerance.
-    """
-    everything = Problem(labels, np.ones(labels.size, dtype=bool))
-    path = L1Path(np.ascontiguousarray(rows.T), [everything], intercept_penalised=intercept_penalised)
-    return probe_of(path.fit([C])[0], rows.shape[1], design=design, intercept_penalised=intercept_penalised)
-
-
 def probe_of(fit: Fit, neurons: int, *, design: str, intercept_penalised: bool) -> Probe:
     """A point of a path as a probe over all neurons."""
     weights = np.zeros(neurons)
     weights[fit.ids] = fit.weights
     return Probe(weights, fit.intercept, fit.C, design, intercept_penalised)
-
-
-def alpha_max(
-    rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], *, intercept_penalised: bool = True
-) -> float:
-    """The C below which every weight of the L1 probe is zero, for rows in memory: see `l1_objective.first_weights`."""
-    everything = Problem(labels, np.ones(labels.size, dtype=bool))
-    return L1Path(np.ascontiguousarray(rows.T), [everything], intercept_penalised=intercept_penalised).starts()[0]

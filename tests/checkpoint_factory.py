@@ -40,7 +40,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from provenance.architectures import layout_of
-from provenance.checkpoints import inspect
+from provenance.checkpoints import Checkpoint, CheckpointRef, checkpoint_at, inspect, local_folder
 from provenance.models import LoadedModel, load_model
 from provenance.prompts import PromptFormat
 from provenance.records import Response
@@ -217,6 +217,12 @@ def permuted_copy(source: Path, folder: Path, *, seed: int = 4) -> Path:
 def load(folder: Path, dtype: str = "float32") -> LoadedModel:
     """A loaded model of a folder."""
     return load_model(folder, layout_of(inspect(folder), Shards(folder).names()), dtype=dtype)
+
+
+def local_checkpoint(name: str | Path) -> Checkpoint:
+    """A checkpoint of this machine or of the lab, looked over."""
+    ref = CheckpointRef.parse(str(name))
+    return checkpoint_at(ref, local_folder(ref))
 
 
 def mlps(model: PreTrainedModel) -> list[nn.Module]:

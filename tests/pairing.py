@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from checkpoint_factory import make_speaker, permuted_copy, tuned_copy, write_questions
+from checkpoint_factory import local_checkpoint, make_speaker, permuted_copy, tuned_copy, write_questions
 from memory_logs import MemoryWorkspace, Silent
 
 from analyses.clock import Clock
@@ -11,7 +11,6 @@ from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.results import Alignment, LineageResult
 from analyses.sides import Models, Side
-from provenance.checkpoints import CheckpointRef, resolve
 from provenance.models import LoadedModel
 from provenance.questions import load_questions
 from provenance.records import Stage
@@ -37,7 +36,7 @@ class Pairing:
         child, shuffled = tuned_copy(base, folder / "child"), permuted_copy(base, folder / "shuffled")
         opened = {"instruct": child, "base": shuffled}
         self.sides: dict[Stage, Side] = {
-            stage: Side.open(stage, resolve(CheckpointRef.parse(str(path))))  # type: ignore[arg-type, misc]
+            stage: Side.open(stage, local_checkpoint(path))  # type: ignore[arg-type, misc]
             for stage, path in opened.items()
         }
         related, measured = measure_pair(self.sides["base"], self.sides["instruct"], 0, Clock(Silent()))

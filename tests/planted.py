@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32
+from reference import joined
 
 from analyses.answers import Answers
 from analyses.identification import Material
@@ -53,7 +54,7 @@ def material_of(
     splits: tuple[Split, ...] = (*["train"] * len(train), *["validation"] * len(validation))
     return Material(
         stage=stage,
-        train=answers_of(train.joined(validation)),
+        train=answers_of(joined(train, validation)),
         splits=splits,
         tests={name: answers_of(features, 1) for name, features in tests.items()},
         transfers=transfers or {},

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 from planted import whole_rows
+from reference import alpha_max, fit_probe
 
 from analyses.answers import Answers
 from provenance.features import Features
-from provenance.probe import Probe, alpha_max, fit_probe
+from provenance.probe import Probe
 
 LAYERS, D_M = 4, 30
 PLANTED = [3, 40, 47]

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoint_factory import load
+from checkpoint_factory import load, local_checkpoint
 
 from analyses.drift import measure_drift
 from analyses.sides import Side, relate
 from provenance.capture import down_projections, forward, hooked, padded
-from provenance.checkpoints import CheckpointRef, resolve
 from provenance.models import load_tokenizer
 from provenance.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.records import Stage
@@ -31,7 +30,7 @@ pytestmark = [
 
 def side(stage: Stage) -> Side:
     name = {"base": "gemma-3-270m", "instruct": "gemma-3-270m-qa"}[stage]
-    return Side.open(stage, resolve(CheckpointRef.parse(str(FOLDER / name))))
+    return Side.open(stage, local_checkpoint(FOLDER / name))
 
 
 def test_the_child_is_a_descendant() -> None:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def test_no_file_imports_a_later_room(room: str) -> None:
     """Only the command line composes all of them."""
     wrong = {str(p): later_rooms(p) for p in (ROOT / room).rglob("*.py") if p.parent != COMPOSER and later_rooms(p)}
     assert wrong == {}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Wherever in a file the import stands."""
+    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    graph = {name: (imports(path) & set(modules)) - {name} for name, path in modules.items()}
+    assert graph["provenance.hub"] >= {"provenance.adapters", "provenance.checkpoints"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from reference import accuracy, bootstrap_by_unit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +19,7 @@ from analyses.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns
 from analyses.probe_results import Baseline
 from analyses.refit import control_scores, fit_controls
 from provenance.errors import FitError
-from provenance.intervals import accuracy, auroc, bootstrap_by_unit
+from provenance.intervals import auroc
 from provenance.neuron_rows import NeuronRows
 
 DRAWS = 20

@@ -12,6 +12,7 @@ import torch
 from checkpoint_factory import load, make_response, mlps, modules_of
 from memory_logs import MemoryWorkspace, Silent
 from pairing import Pairing
+from reference import bootstrap_by_unit
 
 from analyses import causal as module
 from analyses.causal import (
@@ -36,7 +37,6 @@ from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.evidence_results import CausalEffect, CausalKind, Outcome
 from provenance.checkpoints import Checkpoint, CheckpointRef
 from provenance.errors import InputError, PairError, QuestionError
-from provenance.intervals import bootstrap_by_unit
 from provenance.models import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 from planted import PLANTED, planted, whole_rows
+from reference import accuracy, bootstrap_by_unit, fit_probe
 
 from analyses.curves import curve
 from analyses.probe_fit import probe_rows
 from analyses.probe_results import CurvePoint
 from provenance.features import Features
-from provenance.intervals import accuracy, auroc, bootstrap_by_unit
+from provenance.intervals import auroc
 from provenance.l1_path import Fit
-from provenance.probe import Probe, fit_probe
+from provenance.probe import Probe
 
 CS = (1.0, 2.0, 5.0)
 TRAIN = planted(200, 0, 0.02)

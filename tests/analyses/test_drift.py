@@ -14,7 +14,7 @@ from analyses.drift import measure_drift, rounding_floor, summarise_drift, welch
 from analyses.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results import NeuronDrift
-from analyses.row_sums import one_minus_cosine
+from analyses.row_sums import compare_rows
 from provenance.errors import ArchitectureError, NonFiniteError, PairError
 
 Make = Callable[..., Any]
@@ -33,7 +33,7 @@ def layer_pools(ranks: np.ndarray, ids: np.ndarray, d_m: int) -> Pools:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_rounding_alone_stays_below_the_floor_and_near_it(dtype: torch.dtype) -> None:
     exact = torch.randn(200, 500, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    measured = one_minus_cosine(exact, exact.to(dtype)).mean()
+    measured = compare_rows(exact, exact.to(dtype)).delta.mean()
     # Mantissas between 1 and 2 divide the bound by 1 to 4, about 2.3 for Gaussian weights.
     assert rounding_floor(dtype) / 4 < measured < rounding_floor(dtype)
     assert rounding_floor(torch.float32, dtype) == rounding_floor(dtype)
@@ -110,7 +110,7 @@ def test_ranks_are_those_of_the_definition_in_float64(checkpoint: Make, changed:
         return stability_rank(combined_delta(*deltas))
 
     measured = measure_drift(base, tuned).stability_rank
-    np.testing.assert_array_equal(measured, ranks(one_minus_cosine))
+    np.testing.assert_array_equal(measured, ranks(lambda a, b: compare_rows(a, b).delta))
     in_float32 = ranks(lambda a, b: 1 - torch.nn.functional.cosine_similarity(a.float(), b.float()).double().numpy())
     assert (in_float32 != measured).mean() > 0.5
 

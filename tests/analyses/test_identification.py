@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted import D_M, LAYERS, PLANTED, answers_of, material_of, planted, whole_rows
+from reference import accuracy, alpha_max, fit_probe
 from scipy.optimize import minimize
 
 from analyses.answers import Answers
@@ -16,10 +17,9 @@ from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_row
 from analyses.probe_results import IdentificationResult
 from provenance.errors import ConvergenceError, InputError, SplitError
 from provenance.features import Features
-from provenance.intervals import accuracy, auroc
+from provenance.intervals import auroc
 from provenance.l1_path import Fit, L1Path
 from provenance.neuron_files import NeuronSet
-from provenance.probe import alpha_max, fit_probe
 
 SETTINGS = ProbeSettings(steps=(1.5, 4.0, 12.0), pairs=4, draws=20)
 STRONG = 5.0  # a planted neuron this much higher than all others separates the labels

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_factory import make_checkpoint, tuned_copy
+from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from analyses.measured import MeasuredPair, ranked, recognised
 from analyses.results import Alignment, NeuronDrift
 from analyses.sides import Side
-from provenance.checkpoints import CheckpointRef, resolve
 
 K = 12
 
@@ -17,7 +16,7 @@ K = 12
 @pytest.fixture(scope="module")
 def instruct(tmp_path_factory: pytest.TempPathFactory) -> Side:
     folder = make_checkpoint(tmp_path_factory.mktemp("pair") / "base", hidden_size=64, intermediate_size=200)
-    return Side.open("instruct", resolve(CheckpointRef.parse(str(tuned_copy(folder, Path(f"{folder}-tuned"))))))
+    return Side.open("instruct", local_checkpoint(tuned_copy(folder, Path(f"{folder}-tuned"))))
 
 
 def pair(instruct: Side, level: float) -> MeasuredPair:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_factory import make_checkpoint
+from checkpoint_factory import local_checkpoint, make_checkpoint
 from memory_logs import Silent
 from pairing import Pairing
 
@@ -25,7 +25,6 @@ from analyses.negative import (
 from analyses.results import Alignment
 from analyses.sides import Models, Side
 from provenance.capture import capture_cett
-from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import CheckpointError, PairError
 
 LAYERS, D_M = 3, 7
@@ -37,7 +36,7 @@ def pairing(tmp_path_factory: pytest.TempPathFactory) -> Pairing:
 
 
 def as_base(folder: Path) -> Side:
-    return Side.open("base", resolve(CheckpointRef.parse(str(folder))))
+    return Side.open("base", local_checkpoint(folder))
 
 
 def test_no_neuron_keeps_its_counterpart_and_none_leaves_its_layer() -> None:

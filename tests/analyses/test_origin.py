@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_factory import make_checkpoint, make_speaker, permuted_copy, tuned_copy, write_questions
+from checkpoint_factory import (
+    local_checkpoint,
+    make_checkpoint,
+    make_speaker,
+    permuted_copy,
+    tuned_copy,
+    write_questions,
+)
 from memory_logs import MemoryWorkspace, Silent
 
 from analyses.clock import Clock
@@ -16,7 +23,6 @@ from analyses.origin import _as_far_as_aligned, _decided_by, compare
 from analyses.probe_results import CurvePoint
 from analyses.results import OriginReport, TransferResult
 from analyses.sides import Side, check_pair
-from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import PairError, SplitError
 from provenance.intervals import Estimate
 from provenance.questions import QuestionSet, load_questions
@@ -32,7 +38,7 @@ def make_set(name: str, start: int, count: int = 40) -> QuestionSet:
 
 
 def side(stage: Stage, folder: Path) -> Side:
-    return Side.open(stage, resolve(CheckpointRef.parse(str(folder))))
+    return Side.open(stage, local_checkpoint(folder))
 
 
 def test_pools_share_no_question() -> None:

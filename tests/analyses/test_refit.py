@@ -5,13 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from planted import whole_rows
+from reference import fit_probe
 from scipy.optimize import minimize
 
 from analyses.refit import CANDIDATES_C, WEAK_C, chosen_penalty, control_scores, fit_controls, fit_given
 from provenance.errors import FitError
 from provenance.features import Features
 from provenance.intervals import auroc
-from provenance.probe import fit_probe, training_rows
+from provenance.probe import training_rows
 
 Make = Callable[..., Features]
 

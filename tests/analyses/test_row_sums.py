@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from analyses import row_sums
-from analyses.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, one_minus_cosine, unit_gaps
+from analyses.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
 from provenance.errors import NonFiniteError
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
@@ -33,7 +33,7 @@ def test_a_planted_rotation_gives_one_minus_cos_phi(phi: float) -> None:
     rows = torch.randn(20, 300, generator=torch.Generator().manual_seed(1)).double()
     expected = 2 * math.sin(phi / 2) ** 2  # = 1 - cos phi, without its cancellation
     # Unit vectors differ by phi with an absolute error near 1e-16, so by 2e-10 relatively at 1e-6.
-    np.testing.assert_allclose(one_minus_cosine(rows, rotated(rows, phi)), expected, rtol=2e-9)
+    np.testing.assert_allclose(compare_rows(rows, rotated(rows, phi)).delta, expected, rtol=2e-9)
 
 
 def test_float32_would_fail_at_the_smallest_rotation() -> None:
@@ -79,7 +79,7 @@ def test_zero_rows_have_the_distances_that_the_docstring_fixes() -> None:
 
 def test_opposite_rows_have_distance_two_and_scaled_ones_zero() -> None:
     a = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
-    np.testing.assert_allclose(one_minus_cosine(a, a * torch.tensor([[-1.0], [2.0]])), [2.0, 0.0], atol=1e-15)
+    np.testing.assert_allclose(compare_rows(a, a * torch.tensor([[-1.0], [2.0]])).delta, [2.0, 0.0], atol=1e-15)
 
 
 def normal(shape: tuple[int, int], seed: int) -> torch.Tensor:

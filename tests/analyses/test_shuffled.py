@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted import D_M, LAYERS, PLANTED, planted, whole_rows
+from reference import fit_probe
 
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
 from analyses.shuffled import shuffled_jointly, shuffled_sets
 from provenance.features import Features
-from provenance.probe import fit_probe
 
 C = 4.0
 BUSY = 30.0  # a C at which shuffled answers alone select neurons

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted import D_M, LAYERS, PLANTED, material_of, planted, whole_rows
+from reference import fit_probe
 
 from analyses import probe_fit as module
 from analyses.identification import ProbeSettings, identify
@@ -14,7 +15,6 @@ from analyses.probe_fit import probe_rows
 from analyses.probe_results import StabilityResult
 from analyses.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
 from provenance.features import Features
-from provenance.probe import fit_probe
 
 PAIRS = 6
 C = 2.0

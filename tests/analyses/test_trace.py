@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_factory import load, make_checkpoint, make_speaker, tuned_copy, write_questions
+from checkpoint_factory import load, local_checkpoint, make_checkpoint, make_speaker, tuned_copy, write_questions
 from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
 from analyses import sides
@@ -20,7 +20,6 @@ from analyses.job import Job
 from analyses.sides import Side
 from analyses.trace_job import TraceJob, floor_stop
 from analyses.trace_results import TraceReport
-from provenance.checkpoints import CheckpointRef, resolve
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models import LoadedModel
 from provenance.records import Stage
@@ -75,7 +74,7 @@ def test_every_checkpoint_has_its_point_in_order_with_the_floor_before_them(line
     assert [point.ref for point in points] == ["random initialisation", *line.refs]
     assert [point.is_floor for point in points] == [True, False, False, False, False]
     assert [point.prompt for point in points] == ["base", "base", "base", "instruct", "instruct"]
-    assert [point.digest for point in points[1:]] == [resolve(CheckpointRef.parse(r)).digest for r in line.refs]
+    assert [point.digest for point in points[1:]] == [local_checkpoint(r).digest for r in line.refs]
     assert line.report.target == line.refs[-1]
     assert (line.report.dataset, line.report.layers, line.report.neurons_per_layer) == ("cities", 2, 24)
     assert line.report.identification.h_neurons.size  # so that there is something to follow
@@ -266,4 +265,4 @@ def test_a_checkpoint_that_is_not_there_and_several_question_sets_are_refused(li
 
 
 def side(stage: Stage, folder: Path) -> Side:
-    return Side.open(stage, resolve(CheckpointRef.parse(str(folder))))
+    return Side.open(stage, local_checkpoint(folder))

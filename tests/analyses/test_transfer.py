@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from planted import whole_rows
+from reference import fit_probe
 from statsmodels.stats.multitest import multipletests
 
 from analyses.curves import curve
@@ -25,7 +26,7 @@ from provenance.features import Features
 from provenance.intervals import Estimate, auroc
 from provenance.l1_path import Fit
 from provenance.neuron_rows import NeuronRows
-from provenance.probe import Probe, fit_probe, training_rows
+from provenance.probe import Probe, training_rows
 from provenance.records import Verdict
 from provenance.resampling import resampled_weights
 

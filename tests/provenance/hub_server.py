@@ -22,7 +22,10 @@ from hub_repos import Repo, blob_id, content_of, is_large, listing_entry, sha256
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-__all__ = ["Fault", "Hub", "Repo", "hub_and_client", "serving"]
+from provenance.hub import fetch_all
+from provenance.hub_api import HubRepo
+
+__all__ = ["Fault", "Hub", "Repo", "fetch", "hub_and_client", "serving"]
 
 API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/(revision|tree|auth-check)(?:/([^/]+))?)?")
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
@@ -114,6 +117,12 @@ def hub_and_client(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Hu
         monkeypatch.setattr("provenance.patience.pause", lambda *_: None)
         yield hub
         close_session()
+
+
+def fetch(repo: str, revision: str | None = None) -> tuple[Path, str]:
+    """Fetch one checkpoint; the folder of its snapshot, and the commit that it is pinned to."""
+    [fetched] = fetch_all([HubRepo(repo, revision)])
+    return fetched.folder, fetched.commit
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoint_factory import make_checkpoint, make_tokenizer
+from checkpoint_factory import local_checkpoint, make_checkpoint, make_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GPT2Config
 
@@ -25,7 +25,7 @@ from provenance.adapters import (
     lists_adapter,
     merge,
 )
-from provenance.checkpoints import CheckpointRef, resolve
+from provenance.checkpoints import CheckpointRef
 from provenance.errors import CheckpointError, NonFiniteError
 from provenance.shards import Shards
 from provenance.tensors import Rows, TensorReader
@@ -570,7 +570,7 @@ def test_an_adapter_is_told_from_a_whole_checkpoint(tmp_path: Path, tiny_llama: 
 
 def test_identity_is_of_base_and_adapter_together(tiny_llama: Path, tmp_path: Path) -> None:
     """Any change of weights, of a setting or of the tokenizer is another checkpoint; a README is none."""
-    base = resolve(CheckpointRef.parse(str(tiny_llama)))
+    base = local_checkpoint(tiny_llama)
     ref = CheckpointRef.parse(str(tmp_path))
     digests = []
 
@@ -585,14 +585,14 @@ def test_identity_is_of_base_and_adapter_together(tiny_llama: Path, tmp_path: Pa
     add(lora_alpha=8)
     (tmp_path / "chat_template.jinja").write_text("{{ x }}")
     add(lora_alpha=8)
-    other = resolve(CheckpointRef.parse(str(make_checkpoint(tmp_path / "other", seed=9))))
+    other = local_checkpoint(make_checkpoint(tmp_path / "other", seed=9))
     digests.append(adapted(other, Shards(other.folder), ref, tmp_path).checkpoint.digest)
     assert len({*digests, base.digest, adapter_digest(tmp_path)}) == 6
 
 
 def test_an_adapted_side_has_the_bases_config_and_the_adapters_name(tiny_llama: Path, tmp_path: Path) -> None:
     """The tokenizer is the adapter's own where it brings one; a base of another name is noticed."""
-    base = resolve(CheckpointRef.parse(str(tiny_llama)))
+    base = local_checkpoint(tiny_llama)
     ref = CheckpointRef.parse(str(tmp_path))
     side = adapted(base, Shards(tiny_llama), ref, write_adapter(tmp_path, on_llama()))
     assert (side.checkpoint.ref, side.checkpoint.folder, side.checkpoint.config) == (ref, tmp_path, base.config)
@@ -612,7 +612,7 @@ def test_an_adapter_that_names_no_base_is_put_on_one_with_a_note(
     tiny_llama: Path, tmp_path: Path, nobody: str | None
 ) -> None:
     """Any base of its shape would do, so that it descends from this one is nobody's word."""
-    base = resolve(CheckpointRef.parse(str(tiny_llama)))
+    base = local_checkpoint(tiny_llama)
     folder = write_adapter(tmp_path, on_llama(), base_model_name_or_path=nobody)
     side = adapted(base, Shards(tiny_llama), CheckpointRef.parse(str(tmp_path)), folder)
     assert (side.base_name, side.is_base_named) == (None, False)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_factory import DENSE, WITH_VISION, load, make_checkpoint, make_response, mlps, modules_of
+from reference import cett
 from torch import nn
 
 from provenance.capture import capture_cett, down_projections, down_weights, forward, hooked, padded
-from provenance.cett import cett
 from provenance.errors import CaptureError
 from provenance.models import LoadedModel
 from provenance.records import Response

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_factory import local_checkpoint
 from safetensors.numpy import save_file
 
 from provenance.checkpoints import (
     WEIGHT_INDEX,
     CheckpointRef,
+    checkpoint_at,
     content_digest,
     inspect,
     require_tokenizer,
-    resolve,
     weight_files,
     weight_names,
 )
@@ -110,7 +111,7 @@ def test_what_is_no_lab_reference_is_refused(text: str) -> None:
 
 def test_resolve_a_folder(folder: Path) -> None:
     """A local checkpoint has its folder, config and digest, and no commit."""
-    found = resolve(CheckpointRef.parse(str(folder)))
+    found = local_checkpoint(folder)
     assert (found.folder, found.commit, found.config) == (folder, None, {"model_type": "llama"})
     assert found.digest == content_digest(folder)
     assert found.pinned == str(folder)
@@ -119,7 +120,7 @@ def test_resolve_a_folder(folder: Path) -> None:
 def test_resolve_expands_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~` works where no shell has expanded it."""
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert resolve(CheckpointRef.parse("~/tiny")).folder == folder
+    assert local_checkpoint("~/tiny").folder == folder
 
 
 def test_resolve_asks_the_lab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +132,8 @@ def test_resolve_asks_the_lab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return folder
 
     monkeypatch.setattr(manifest, "locate", locate)
-    assert resolve(CheckpointRef.parse("lab/inherited/base@step-0300")).folder == folder
-    assert resolve(CheckpointRef.parse("lab/acquired/instruct")).pinned == "lab/acquired/instruct"
+    assert local_checkpoint("lab/inherited/base@step-0300").folder == folder
+    assert local_checkpoint("lab/acquired/instruct").pinned == "lab/acquired/instruct"
     assert asked == [("inherited", "base", "step-0300"), ("acquired", "instruct", None)]
 
 
@@ -323,10 +324,10 @@ def test_unfit_folders_are_refused(
     folder: Path, spoil: Callable[[Path], None], wanted: str, found: str, remedy: str
 ) -> None:
     """Each fault has one error that says what was wanted, what was found, and what to do."""
-    resolve(CheckpointRef.parse(str(folder)))  # it was whole before
+    local_checkpoint(folder)  # it was whole before
     spoil(folder)
     with pytest.raises(CheckpointError) as caught:
-        resolve(CheckpointRef("local", str(folder)))
+        checkpoint_at(CheckpointRef("local", str(folder)), folder)
     assert wanted in caught.value.wanted
     assert str(folder) in f"{caught.value.wanted} {caught.value.found}"
     assert found in caught.value.found
@@ -350,7 +351,7 @@ def test_an_unreadable_file_is_an_error_of_the_checkpoint(folder: Path, monkeypa
 
     monkeypatch.setattr("provenance.checkpoints.file_sha256", refuse)
     with pytest.raises(CheckpointError) as caught:
-        resolve(CheckpointRef.parse(str(folder)))
+        local_checkpoint(folder)
     assert "readable" in caught.value.wanted
     assert "Permission denied" in caught.value.found
     assert "permissions" in caught.value.remedy

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import Fault, Hub, Repo, hub_and_client
+from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from huggingface_hub.utils import enable_progress_bars
 
 from provenance import downloads, patience
 from provenance.downloads import download, is_cached, missing_bytes, remember
 from provenance.errors import CheckpointError, InputError, StoreError
-from provenance.hub import fetch, fetch_all
+from provenance.hub import fetch_all
 from provenance.hub_api import HubRepo, Listing, UnreachableError, look_up
 from provenance.patience import stoppable_pool
 

@@ -9,7 +9,7 @@ from memory_logs import MemoryCaptures
 
 from provenance.capture import capture_cett
 from provenance.captured import CaptureDtype
-from provenance.errors import NonFiniteError, PairError, StoreError
+from provenance.errors import NonFiniteError, StoreError
 from provenance.features import Features, collect_features
 from provenance.files import write_whole
 from provenance.models import LoadedModel
@@ -151,12 +151,5 @@ def test_taking_rows_keeps_them_together() -> None:
     part = features.take([2, 0])
     assert part.answer.all().tolist() == [[4, 5], [0, 1]]
     assert features.take(features.hallucinated).units == ("a", "c")
-    both = part.joined(features.take([1]))
-    assert both.answer.all().tolist() == [[4, 5], [0, 1], [2, 3]]
-    assert (both.units, both.question_ids, both.hallucinated.tolist()) == (
-        ("c", "a", "b"), ("3", "1", "2"), [True, True, False],
-    )  # fmt: skip
     assert features.mapped(np.array([1, -1])).answer.all().tolist() == [[1, 0], [3, 0], [5, 0]]
-    with pytest.raises(PairError, match="neurons"):
-        features.joined(features.mapped(np.array([1])))
     assert (part.units, part.question_ids, part.hallucinated.tolist()) == (("c", "a"), ("3", "1"), [True, True])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import Fault, Hub, Repo, hub_and_client
+from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from safetensors.numpy import save
 
 from provenance import downloads
-from provenance.checkpoints import CheckpointRef, content_digest, resolve
+from provenance.checkpoints import CheckpointRef, checkpoint_at, content_digest
 from provenance.errors import CheckpointError, GatedError, StoreError
-from provenance.hub import fetch, fetch_dataset
+from provenance.hub import fetch_dataset
 
 CONFIG = {"model_type": "llama", "hidden_size": 4}
 WEIGHTS = save({"w": np.arange(5000, dtype=np.float32)})
@@ -79,7 +79,7 @@ def test_fetches_only_the_shards_of_the_index(hub: Hub) -> None:
 
 def test_identity_is_content_wherever_it_lies(hub: Hub, tmp_path: Path) -> None:
     """A hub snapshot and a plain folder of the same files have the same digest, changed weights another."""
-    fetched = resolve(CheckpointRef.parse("org/tiny"))
+    fetched = checkpoint_at(CheckpointRef.parse("org/tiny"), *fetch("org/tiny"))
     local = tmp_path / "copy"
     local.mkdir()
     for name, data in checkpoint_files().items():
@@ -190,7 +190,10 @@ def test_the_library_variables_work_from_outside(hub: Hub) -> None:
     """A process started with HF_HUB_OFFLINE=1 finds the cache and asks nobody."""
     _, commit = fetch("org/tiny")
     hub.log.clear()
-    code = "from provenance.hub import fetch; import sys; sys.stdout.write(fetch('org/tiny', None)[1])"
+    code = (
+        "from provenance.hub import fetch_all; from provenance.hub_api import HubRepo; import sys; "
+        "sys.stdout.write(fetch_all([HubRepo('org/tiny')])[0].commit)"
+    )
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == commit

@@ -9,11 +9,10 @@ import pytest
 import torch
 from checkpoint_factory import make_checkpoint
 from comparison import invoke
-from hub_server import Hub, Repo, hub_and_client
+from hub_server import Hub, Repo, fetch, hub_and_client
 from safetensors.torch import load_file, save
 
 from provenance.estimates import NETWORK_BYTES_PER_S, Workload
-from provenance.hub import fetch
 from provenance.measure import Machine
 from provenance.plan import Plan, make_plan
 from provenance.plan_sides import Problem, SidePlan

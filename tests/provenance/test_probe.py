@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from l1_cases import by_liblinear, objective
+from reference import alpha_max, fit_probe
 
 from provenance.errors import ConvergenceError, FitError
 from provenance.features import Features
 from provenance.l1_path import Fit
-from provenance.probe import C_STEPS, alpha_max, design_rows, fit_probe, probe_of, training_rows
+from provenance.probe import C_STEPS, design_rows, probe_of, training_rows
 
 D = 40
 ALL = np.arange(D)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoint_factory import load, make_checkpoint
+from checkpoint_factory import load, local_checkpoint, make_checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from provenance.checkpoints import CheckpointRef, content_digest, resolve
+from provenance.checkpoints import content_digest
 from provenance.errors import CheckpointError, InputError
 from provenance.models import load_tokenizer
 from provenance.random_model import random_checkpoint
@@ -75,7 +75,7 @@ def test_tokenizer_template_and_stop_tokens_are_the_checkpoints_own(tiny_llama: 
     assert copied
     for name in copied:
         assert (made / name).read_bytes() == (tiny_llama / name).read_bytes()
-    assert resolve(CheckpointRef.parse(str(made))).config["model_type"] == "llama"
+    assert local_checkpoint(made).config["model_type"] == "llama"
 
 
 def test_weights_have_the_dtype_that_the_config_names(tiny_llama: Path, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub_server import Fault, Hub, Repo, hub_and_client
+from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from safetensors.torch import save
 
 from provenance import patience, remote
-from provenance.checkpoints import CheckpointRef, resolve
+from provenance.checkpoints import CheckpointRef, checkpoint_at, content_digest
 from provenance.errors import CheckpointError, GatedError
 from provenance.headers import HEADER_LIMIT
 from provenance.patience import Patience, asked_wait_s
@@ -198,12 +198,12 @@ def test_what_is_streamed_is_the_same_checkpoint_as_what_is_downloaded(hub: Hub)
         there = {path.name for path in streamed.folder.iterdir()}
         assert there - {"model.safetensors.index.json"} == {"config.json", "tokenizer.json"}
         assert all(asked for path in (WEIGHTS, *SHARDS) for asked in hub.got(path))  # by ranges only
-        downloaded = resolve(CheckpointRef.parse(name))
+        downloaded = checkpoint_at(CheckpointRef.parse(name), *fetch(name))
         assert replace(streamed, folder=downloaded.folder) == downloaded
         hub.log.clear()
     hub.repos["org/tiny"] = Repo(SMALL | {WEIGHTS: save({"other": torch.ones(3)})})
     assert opened("org/tiny").checkpoint.digest != before
-    assert opened("org/tiny").checkpoint.digest == resolve(CheckpointRef.parse("org/tiny")).digest
+    assert opened("org/tiny").checkpoint.digest == content_digest(fetch("org/tiny")[0])
 
 
 def test_weights_that_the_hub_keeps_in_git_have_the_same_digest_too(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def test_weights_that_the_hub_keeps_in_git_have_the_same_digest_too(hub: Hub, mo
     monkeypatch.setattr("hub_repos.LARGE_SUFFIXES", ())
     hub.repos["org/small"] = Repo(SMALL | {WEIGHTS: save({"w": torch.ones(100)})})
     streamed = opened("org/small")
-    assert streamed.checkpoint.digest == resolve(CheckpointRef.parse("org/small")).digest
+    assert streamed.checkpoint.digest == content_digest(fetch("org/small")[0])
     assert torch.equal(streamed.tensors.read("w"), torch.ones(100))
 
 

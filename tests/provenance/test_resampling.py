@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from reference import accuracy, bootstrap_by_unit
 from scipy.stats import norm
 
 from provenance import resampling
-from provenance.intervals import accuracy, auroc, aurocs, bootstrap_by_unit
+from provenance.intervals import auroc, aurocs
 from provenance.resampling import (
     estimate_of,
     p_not_above,
