@@ -5,7 +5,8 @@ with these rows as CSV, and anybody can draw it anew from the database.
 """
 
 import io
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ class Drawn:
     parts: Parts
     """The rows."""
     figure: Figure
-    """Not yet saved."""
+    """As matplotlib has it."""
+    images: dict[str, bytes] = field(default_factory=dict)
+    """The forms that it was rendered in, by name."""
 
     @property
     def control(self) -> list[str]:
@@ -94,6 +97,15 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
         InputError: There is no such run, or nothing of it can be drawn.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
+    return write_figures(drawn_some(url, run), out)
+
+
+def drawn_some(url: str, run: int | None) -> list[Drawn]:
+    """As `drawn`, provided there is a figure.
+
+    Raises:
+        InputError: There is no such run, or nothing of it can be drawn.
+    """
     figures = drawn(url, run)
     if not figures:
         raise InputError(
@@ -101,6 +113,11 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
             found=f"run {newest_run(url) if run is None else run}, of a pair that has no rows to compare",
             remedy="read its report, or name another run (see `runs`)",
         )
+    return figures
+
+
+def write_figures(figures: Sequence[Drawn], out: Path) -> list[Path]:
+    """Writes the figures of a run into a folder, and removes those that another run left there; the files written."""
     written = [path for figure in figures for path in _write(figure, out)]
     _clear(out, set(GALLERY) - {figure.spec.name for figure in figures})
     return written
@@ -117,11 +134,14 @@ def _clear(out: Path, names: set[str]) -> None:
 
 
 def image(figure: Drawn, form: str) -> bytes:
-    """A figure as the bytes of a `pdf`, `svg` or `png` file that names its run; the same figure, the same bytes."""
-    buffer = io.BytesIO()
-    with style.paper():
-        figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))
-    return buffer.getvalue()
+    """A figure as the bytes of a `pdf`, `svg` or `png` file that names its run; rendered once in each form."""
+    if form not in figure.images:
+        buffer = io.BytesIO()
+        with style.paper():
+            figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))
+        figure.figure.set_layout_engine("none")  # laid out by the first form, for all of them
+        figure.images[form] = buffer.getvalue()
+    return figure.images[form]
 
 
 def _parts(url: str, run: int, spec: GalleryFigure) -> Parts | None:

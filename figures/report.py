@@ -6,6 +6,7 @@ everything that came from outside (names of question sets, settings) is escaped.
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from db.queries import newest_run, run_query
 from figures import style
 from figures.evidence_words import claim_table
-from figures.gallery import Drawn, drawn, image
+from figures.gallery import Drawn, drawn, drawn_some, image, write_figures
 from figures.sections import sections
 from figures.tables import Results, claim_rows
 from figures.trajectory_words import trace_sentence
@@ -31,25 +32,39 @@ QUERIES = (
 FILE_NAME = "report.html"
 
 
-def write_report(url: str, run: int | None, out: Path) -> Path:
+def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
+    """Writes figures and report of a run, each figure drawn once; the paths, under `figures` and `report`.
+
+    Raises:
+        InputError: There is no such run, or nothing of it can be drawn.
+        StoreError: The folder cannot be written to, or the database cannot be read.
+    """
+    figures = drawn_some(url, run)
+    paths = write_figures(figures, out)
+    return {"figures": [str(path) for path in paths], "report": str(write_report(url, run, out, figures))}
+
+
+def write_report(url: str, run: int | None, out: Path, figures: Sequence[Drawn] | None = None) -> Path:
     """Writes the report of a run.
 
     Args:
         url: Database URL.
         run: Its id; the newest finished run by default.
         out: Folder, made where it is missing; the file is `report.html`.
+        figures: Of this run; drawn when not given.
 
     Raises:
         InputError: There is no such run, or it has no results.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    return write_whole(out / FILE_NAME, report_html(url, run).encode())
+    return write_whole(out / FILE_NAME, report_html(url, run, figures).encode())
 
 
-def report_html(url: str, run: int | None = None) -> str:
+def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | None = None) -> str:
     """The report of a run as HTML text."""
     run = newest_run(url) if run is None else run
-    figures = drawn(url, run)  # refuses runs without results
+    if figures is None:
+        figures = drawn(url, run)  # refuses runs without results
     results = {name: run_query(url, name, {"run": run}) for name in QUERIES}
     page = Environment(
         loader=PackageLoader("figures"),

@@ -87,18 +87,13 @@ def compare_weights(
 ) -> None:
     """`compare --weights-only`: lineage, mapping, drift, figures and report for a neuron list."""
     from analyses.weights_job import WeightsJob
-    from figures.gallery import draw
-    from figures.report import write_report
+    from figures.report import write_results
 
     folder = folder_of(out, "compare --weights-only")
     writable_folder(folder)
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
-    drawn = draw(db, summary["run"], folder)
-    summary |= {
-        "figures": [str(path) for path in drawn],
-        "report": str(write_report(db, summary["run"], folder)),
-    }
+    summary |= write_results(db, summary["run"], folder)
     print_result(summary, print_weights, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from synthetic import (
     SETS,
     given_report,
@@ -23,7 +24,7 @@ from synthetic import (
 
 from analyses.evidence_results import Evidence
 from db.store import Store
-from figures.report import report_html, write_report
+from figures.report import report_html, write_report, write_results
 from figures.tables import H_NEURONS_SHOWN
 from provenance.errors import InputError
 
@@ -397,3 +398,26 @@ def test_the_report_of_a_timeline_has_its_points_its_probe_and_no_claim(timeline
     assert "graded" not in html[html.index("<body>") :]
     page = parsed(html)
     assert len(page.ids) == len(set(page.ids))
+
+
+def test_figures_and_report_of_a_run_are_drawn_once(
+    finished: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report holds the figures that were written; each is rendered in three forms and no more."""
+    saved: list[str] = []
+    save = Figure.savefig
+
+    def counted(figure: Figure, target: Any, **options: Any) -> None:
+        saved.append(options["format"])
+        save(figure, target, **options)
+
+    monkeypatch.setattr(Figure, "savefig", counted)
+    files = write_results(finished, 1, tmp_path)
+    names = [Path(path).stem for path in files["figures"] if path.endswith(".svg")]
+    assert sorted(saved) == sorted(["pdf", "png", "svg"] * len(names))
+    page = Path(files["report"]).read_text(encoding="utf-8")
+    assert page.count("<svg") == len(names)
+    for name in names:
+        shapes = re.findall(r' d="[^"]+"', (tmp_path / f"{name}.svg").read_text(encoding="utf-8"))
+        assert shapes
+        assert all(shape in page for shape in shapes), name
