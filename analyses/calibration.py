@@ -50,6 +50,7 @@ from analyses.probe_fit import probe_rows
 from analyses.results import TransferResult
 from analyses.shuffled import shuffled_jointly, shuffled_sets
 from analyses.transfer import decided, overall_transfer, transfer
+from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.intervals import CONFIDENCE, Estimate
 from provenance.probe import Probe
@@ -58,7 +59,6 @@ from provenance.records import Verdict
 Claim = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]
 CLAIMS: tuple[Claim, ...] = get_args(Claim)
-DRAWS = 200  # a rate of 5 % is then known to within 3 %
 FALSE_ALARMS = 0.05  # what every claim promises
 EFFECTS: Mapping[Claim, tuple[float, ...]] = {
     "transfer": (0.0, 0.25, 0.5, 1.0),
@@ -78,7 +78,7 @@ ANSWER_NEURONS, SAME_QUESTIONS = "answer neurons", "same questions"
 class CalibrationSettings:
     """How many draws are judged, and how cheaply; the rules are those of a comparison."""
 
-    draws: int = DRAWS
+    draws: int = SELFTEST_DRAWS
     """Of each condition."""
     seed: int = 0
     """Of everything; draw i of a condition is the same however many are made, and in whatever order."""

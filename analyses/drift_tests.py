@@ -249,7 +249,7 @@ def _test(
     return DriftTest(
         side, ranked.measure, matched.matching, matched.bins, int(inside.size), float(ranked.ranks[inside].mean()),
         found.null_mean, found.null_sd, mean_with_interval(found.effects), found.p_more, found.p_less, smallest,
-        _finite_mean(ranked.z[0][inside]), _finite_mean(ranked.z[1][inside]),
+        finite_mean(ranked.z[0][inside]), finite_mean(ranked.z[1][inside]),
     )  # fmt: skip
 
 
@@ -259,7 +259,8 @@ def _reachable(*detectable: float | None) -> float | None:
     return max(found) if len(found) == len(detectable) else None
 
 
-def _finite_mean(values: Float[np.ndarray, " k"]) -> float | None:
+def finite_mean(values: Float[np.ndarray, " k"]) -> float | None:
+    """Mean of the values that are numbers; None where none is."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else None
 

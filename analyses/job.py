@@ -22,6 +22,7 @@ from provenance import __version__
 from provenance.adapters import MergedShards
 from provenance.captured import CaptureDtype
 from provenance.checkpoints import CheckpointRef, require_tokenizer
+from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models import load_tokenizer
@@ -29,7 +30,7 @@ from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.probe import Design
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.questions import QuestionSet, load_questions
-from provenance.records import SAMPLES_PER_QUESTION, CheckpointInfo
+from provenance.records import CheckpointInfo
 from provenance.sampling import Decoding
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
@@ -49,9 +50,9 @@ class Job:
     """Questions used of each set; all when None."""
     samples: int = SAMPLES_PER_QUESTION
     """Samples a training question, all of which have to agree."""
-    train_per_class: int = 1000  # Gao et al. 2025, Sec. 6.1.1
+    train_per_class: int = PER_CLASS
     """Consistent training responses wanted of each class."""
-    test_per_class: int = 1000
+    test_per_class: int = PER_CLASS
     """Test responses wanted of each class."""
     base_prompt: str = BASE_PROMPT
     """Prompt of the base model."""
@@ -59,7 +60,7 @@ class Job:
     """User message to the instruct model."""
     chat: bool = True
     """Whether the instruct prompt goes into the chat template."""
-    max_new_tokens: int = 32
+    max_new_tokens: int = MAX_NEW_TOKENS
     """Where a response is cut off."""
     design: Design = "3-vs-1"
     """Rows of the probe."""
@@ -85,7 +86,7 @@ class Job:
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
     """Of captured activations on disk."""
-    batch_size: int = 128
+    batch_size: int = BATCH_SIZE
     """Questions asked at a time."""
     seed: int = 0
     """Of everything random."""

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from analyses.alignment import align
 from analyses.claims import drift_claim
 from analyses.clock import Clock
-from analyses.drift import measure_drift, summarise_drift
+from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
 from analyses.drift_tests import MOST_RECOGNISED, decide_drift, drift_tests, finest_matching
 from analyses.evidence_results import DriftTest
 from analyses.evidence_results import Side as ProbeSide
@@ -28,7 +28,6 @@ from provenance.architectures import Layout
 from provenance.neuron_rows import NO_NEURONS
 from provenance.shards import Shards
 
-PERMUTATION_DRAWS = 10_000
 STRANGERS = 0.002
 """Share of neurons that may have lost every likeness to themselves before somebody asks where they went."""
 
@@ -121,7 +120,7 @@ def ranked(
     sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
     seed: int,
     *,
-    draws: int = PERMUTATION_DRAWS,
+    draws: int = PERMUTATIONS,
     activity: Float[np.ndarray, " neurons"] | None = None,
     correlation: Float[np.ndarray, " neurons"] | None = None,
 ) -> tuple[DriftResult, tuple[DriftTest, ...]]:

@@ -17,6 +17,7 @@ from analyses.activity import activity_table
 from analyses.causal import intervened
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Workspace
+from analyses.drift import PERMUTATIONS
 from analyses.drift_tests import finest_matching
 from analyses.evidence import Shown, Transferred, evidence_of, overlap_of, transferred
 from analyses.evidence_results import CausalEffect
@@ -27,7 +28,7 @@ from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, by_position, ranked, recognised
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
 from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, TransferResult
-from analyses.shuffled import SHUFFLES, shuffled_jointly
+from analyses.shuffled import SHUFFLED_SEARCHES, shuffled_jointly
 from analyses.sides import Models, Side
 from analyses.transfer import overall_transfer
 from analyses.verdicts import overall_sentence
@@ -49,7 +50,7 @@ class OriginSettings:
     """How probes are fitted."""
     shares: tuple[float, float, float] = (0.48, 0.12, 0.40)
     """Of the first question set: training, validation, test."""
-    permutation_draws: int = 10_000
+    permutation_draws: int = PERMUTATIONS
     """Draws of the drift null."""
     seed: int = 0
     """Of splits, orders, samples, nulls and bootstraps."""
@@ -116,7 +117,7 @@ def _found(
     stages = list(asking.sides)
     trained = [gathered.answers[stage][0].features for stage in stages]
     shuffles = dict(
-        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else SHUFFLES), strict=True)
+        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else SHUFFLED_SEARCHES), strict=True)
     )
     for stage in stages:
         search = partial(_identify, stage, layout, asking, gathered, alignment, settings, given, shuffles[stage])

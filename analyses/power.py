@@ -24,12 +24,12 @@ from analyses.transfer import CHANCE
 from provenance.features import Features
 from provenance.intervals import auroc
 
-SHUFFLES = 400  # an SD is then known to within 4 %
+LABEL_SHUFFLES = 400  # an SD is then known to within 4 %
 AREA, RANK, SHARED = "AUROC", "mean stability rank", "shared neurons"
 
 
 def chance_sd(
-    scores: Float[np.ndarray, " rows"], answers: Features, *, draws: int = SHUFFLES, seed: int = 0
+    scores: Float[np.ndarray, " rows"], answers: Features, *, draws: int = LABEL_SHUFFLES, seed: int = 0
 ) -> float | None:
     """SD of the AUROC of some scores when labels are shuffled over questions (or groups of questions).
 

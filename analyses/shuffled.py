@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
+from analyses.overlap import heaviest_first
 from analyses.probe_fit import ProbeRows, fit_batches
 from provenance.features import Features
-from provenance.l1_path import Fit
 from provenance.neuron_rows import NO_NEURONS
 
-SHUFFLES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
+SHUFFLED_SEARCHES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
 
 
 def shuffled_sets(
@@ -39,11 +39,12 @@ def shuffled_sets(
         ConvergenceError: Rounding keeps a fit from its tolerance.
     """
     problems = [rows.relabelled(shuffled) for shuffled in labels]
-    return tuple(_heaviest_first(fit) for fit in fit_batches(rows, problems, C, likely))
+    probes = (rows.probe(fit) for fit in fit_batches(rows, problems, C, likely))
+    return tuple(heaviest_first(probe.h_neurons, probe.weights) for probe in probes)
 
 
 def shuffled_jointly(
-    models: Sequence[Features], *, draws: int = SHUFFLES, seed: int | Sequence[int] = 0
+    models: Sequence[Features], *, draws: int = SHUFFLED_SEARCHES, seed: int | Sequence[int] = 0
 ) -> tuple[tuple[Bool[np.ndarray, " rows"], ...], ...]:
     """Labels of several models' answers, given to other questions, the same ones in all models.
 
@@ -89,10 +90,3 @@ def _blocks(features: Features, names: Sequence[str]) -> list[Int[np.ndarray, " 
     for _, row in sorted((question, row) for row, question in enumerate(features.question_ids)):
         rows[features.units[row]].append(row)
     return [np.array(rows[name], dtype=np.int64) for name in names]
-
-
-def _heaviest_first(fit: Fit) -> Int[np.ndarray, " k"]:
-    """Neurons with a positive weight by falling weight, ties by id."""
-    positive = fit.weights > 0
-    ids, weights = fit.ids[positive], fit.weights[positive]
-    return np.asarray(ids[np.argsort(-weights, kind="stable")])

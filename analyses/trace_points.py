@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from analyses.cells import control_bars, score_of_enough
 from analyses.controls import ControlKind
 from analyses.drift import summarise_drift
-from analyses.drift_tests import MOST_RECOGNISED
+from analyses.drift_tests import MOST_RECOGNISED, finite_mean
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity, recognised
 from analyses.refit import ControlProbe
@@ -152,12 +152,6 @@ def alike(correlation: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray,
     """Mean correlation of the H-Neurons and of all neurons; those that are constant in a model have none."""
     every = finite_mean(correlation)
     return Alike(finite_mean(correlation[h_neurons]), every, "" if every is not None else "every neuron is constant")
-
-
-def finite_mean(values: Float[np.ndarray, " _"]) -> float | None:
-    """Mean of the values that are numbers; None where none is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None
 
 
 def joined_reason(reasons: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ in the result. They are round numbers on the careful side; what a run really too
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provenance.defaults import PER_CLASS
 from provenance.measure import Machine
 from provenance.neuron_rows import IN_MEMORY_BYTES
 
@@ -14,7 +15,7 @@ PROMPT_TOKENS = 48  # a short question in a chat template
 ANSWER_TOKENS = 12  # most short answers have ended by then
 ASKED_PER_TRAINING_RESPONSE = 5  # questions for one that all samples agree on
 ASKED_PER_TEST_RESPONSE = 3  # one of the two classes fills up late
-SAMPLES_PER_QUESTION = 3  # most questions are given up at an early disagreement
+SAMPLES_ON_AVERAGE = 3  # most questions are given up at an early disagreement
 PASSES = 4  # time of drift and of lineage in passes over the same bytes that only sum them
 STREAM_BYTES = 1 << 28  # blocks under way of both sides
 SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projection
@@ -26,9 +27,9 @@ NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to 
 class Workload:
     """What a comparison will be asked to do."""
 
-    train_per_class: int = 1000
+    train_per_class: int = PER_CLASS
     """Consistent training responses wanted of each class."""
-    test_per_class: int = 1000
+    test_per_class: int = PER_CLASS
     """Test responses wanted of each class and question set."""
     question_sets: int = 1
     """Question sets that are tested on."""
@@ -45,7 +46,7 @@ class Workload:
         """Tokens that one checkpoint is given or samples, captures included."""
         trained = ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class
         tested = ASKED_PER_TEST_RESPONSE * 2 * self.question_sets * self.test_per_class
-        training_tokens = trained * (PROMPT_TOKENS + SAMPLES_PER_QUESTION * ANSWER_TOKENS)
+        training_tokens = trained * (PROMPT_TOKENS + SAMPLES_ON_AVERAGE * ANSWER_TOKENS)
         return training_tokens + (tested + self.responses) * (PROMPT_TOKENS + ANSWER_TOKENS)
 
 
@@ -152,7 +153,7 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         f"{machine.hash_bytes_per_s / 1e9:,.1f} GB/s of SHA-256 over weights of this machine, measured from memory",
         f"{wanted}, {workload.question_sets} question set(s)",
         f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
-        f"{SAMPLES_PER_QUESTION} samples a training question on average",
+        f"{SAMPLES_ON_AVERAGE} samples a training question on average",
         f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
         "2 floating-point operations a token and parameter",
         f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",

@@ -11,8 +11,6 @@ Split = Literal["train", "validation", "test"]
 Verdict = Literal["supported", "not distinguishable", "no power"]
 Stage = Literal["base", "instruct"]
 
-SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
-
 
 @dataclass(frozen=True)
 class Question:

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import GenerateDecoderOnlyOutput
 
+from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
 from provenance.models import LoadedModel
 from provenance.prompts import Prompt
@@ -37,7 +38,7 @@ class Decoding:
     """Most probable tokens that stay."""
     top_p: float = 0.9
     """Of these, the smallest set with at least this probability stays."""
-    max_new_tokens: int = 32
+    max_new_tokens: int = MAX_NEW_TOKENS
     """Where a response is cut off."""
 
 

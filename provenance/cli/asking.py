@@ -4,17 +4,17 @@ The one idea: an option means the same wherever it is offered, so its words, its
 a command only names it.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from provenance.errors import InputError
 from provenance.prompts import BASE_PROMPT
 
+if TYPE_CHECKING:
+    from analyses.job import Job
+
 DEFAULT_BASE_PROMPT = BASE_PROMPT.replace("\n", "\\n")
-PER_CLASS = 1000  # Gao et al. 2025, Sec. 6.1.1
-MAX_NEW_TOKENS = 32
-BATCH_SIZE = 128
 
 Questions = Annotated[
     list[str] | None,
@@ -70,3 +70,29 @@ def check_choice(C: float | None, select: str, neurons: object = None) -> None:
         raise InputError(
             "one way to come by the H-Neurons", found=" and ".join(found), remedy="leave all of these out but one"
         )
+
+
+def asked_job(
+    base: str,
+    instruct: str,
+    *,
+    questions: list[str] | None,
+    base_prompt: str,
+    instruct_prompt: str,
+    instruct_template: str,
+    free_intercept: bool,
+    **same: Any,
+) -> "Job":
+    """The job of options as they were typed; those that a job has under the same name pass through `same`."""
+    from analyses.job import Job
+
+    return Job(
+        base,
+        instruct,
+        questions=tuple(questions or ()),
+        base_prompt=base_prompt.replace("\\n", "\n"),
+        instruct_prompt=instruct_prompt.replace("\\n", "\n"),
+        chat=instruct_template == "chat",
+        intercept_penalised=not free_intercept,
+        **same,
+    )

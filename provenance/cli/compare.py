@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from provenance.cli.asking import (
-    BATCH_SIZE,
     DEFAULT_BASE_PROMPT,
-    MAX_NEW_TOKENS,
-    PER_CLASS,
     Attention,
     BasePrompt,
     BatchSize,
@@ -28,6 +25,7 @@ from provenance.cli.asking import (
     Strength,
     TestPerClass,
     TrainPerClass,
+    asked_job,
     check_choice,
 )
 from provenance.cli.common import (
@@ -50,10 +48,10 @@ from provenance.cli.common import (
 from provenance.cli.hub import show_plan
 from provenance.cli.weights import Neurons, compare_weights
 from provenance.console import ConsoleProgress, print_summary
+from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
-from provenance.records import SAMPLES_PER_QUESTION
 
 if TYPE_CHECKING:
     from analyses.job import Job
@@ -132,16 +130,13 @@ def compare(
     if neurons is not None and weights_only:
         compare_weights(pair, neurons, db, out, stream=stream, seed=seed, as_json=as_json, quiet=quiet)
         return
-    from analyses.job import Job
-
-    job = Job(
-        base=pair[0], instruct=pair[1], questions=tuple(questions or ()), limit=limit, samples=samples,
-        train_per_class=train_per_class, test_per_class=test_per_class,
-        base_prompt=base_prompt.replace("\\n", "\n"), instruct_prompt=instruct_prompt.replace("\\n", "\n"),
-        chat=instruct_template == "chat", max_new_tokens=max_new_tokens, design=design,
-        intercept_penalised=not free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
-        other=other, device=device, dtype=dtype,
-        attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
+    job = asked_job(
+        *pair, questions=questions, limit=limit, samples=samples, train_per_class=train_per_class,
+        test_per_class=test_per_class, base_prompt=base_prompt, instruct_prompt=instruct_prompt,
+        instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
+        free_intercept=free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
+        other=other, device=device, dtype=dtype, attn_implementation=attn_implementation,
+        capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     summary = run_comparison(job, db, folder_of(out, job.command), quiet=quiet)
     print_result(summary, print_summary, as_json=as_json)
@@ -235,7 +230,11 @@ def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dic
         summary = _stored(job, (base, instruct), (given, sets, control), db, quiet=quiet)
     if job.control == "unrelated":
         summary["other"] = job.other or "a randomly initialised model"
-    return summary if out is None else {**summary, **_drawn(db, summary["run"], out)}
+    if out is None:
+        return summary
+    from figures.report import write_results  # draws, which a run without a folder does not
+
+    return {**summary, **write_results(db, summary["run"], out)}
 
 
 def _stored(
@@ -266,12 +265,3 @@ def _stored(
             report = compare_sides(*pair, sets, job.settings(), workspace, clock, given, control)
             store.save_report(run, report, {questions.name: questions.digest for questions in sets})
     return {**summarise(report), **about_run(infos, run, clock, db)}
-
-
-def _drawn(db: str, run: int, out: Path) -> dict[str, Any]:
-    """Figures and report of a run."""
-    from figures.gallery import draw
-    from figures.report import write_report
-
-    drawn = draw(db, run, out)
-    return {"figures": [str(path) for path in drawn], "report": str(write_report(db, run, out))}

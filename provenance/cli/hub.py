@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from provenance.cli.common import AsJson, Base, FamilyName, Instruct, named_pair
+from provenance.defaults import PER_CLASS
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def plan(
     instruct: Instruct = None,
     family: FamilyName = None,
     sets: Annotated[int, typer.Option("--sets", min=1, help="Question sets that would be tested on.")] = 1,
-    train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = 1000,
-    test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = 1000,
+    train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
+    test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     device: Device = "cpu",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
@@ -76,7 +77,7 @@ def pull(
 
     named = _named(refs or [], family)
     if dry_run:
-        show_plan(named, (1000, 1000, 1), "float32", "cpu", as_json=as_json, compared=False)
+        show_plan(named, (PER_CLASS, PER_CLASS, 1), "float32", "cpu", as_json=as_json, compared=False)
         return
     pulled = fetch(named)
     if as_json:

@@ -14,12 +14,12 @@ from provenance.cli.common import AsJson, Quiet, Seed, print_result
 from provenance.cli.compare import run_comparison
 from provenance.console import ConsoleProgress
 from provenance.console_selftest import print_selftest
+from provenance.defaults import SELFTEST_DRAWS
 
 if TYPE_CHECKING:
     from analyses.calibration import Rate
     from analyses.job import Job
 
-DRAWS = 200  # a rate of 5 % is then known to within 3 %
 FAILED = 1
 
 Draws = Annotated[
@@ -35,7 +35,7 @@ KeptFigures = Annotated[
 
 
 def selftest(
-    draws: Draws = DRAWS,
+    draws: Draws = SELFTEST_DRAWS,
     db: KeptDatabase = None,
     out: KeptFigures = None,
     seed: Seed = 0,

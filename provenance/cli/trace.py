@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provenance.cli.asking import (
-    BATCH_SIZE,
     DEFAULT_BASE_PROMPT,
-    MAX_NEW_TOKENS,
-    PER_CLASS,
     Attention,
     BasePrompt,
     BatchSize,
@@ -28,6 +25,7 @@ from provenance.cli.asking import (
     Strength,
     TestPerClass,
     TrainPerClass,
+    asked_job,
     check_choice,
 )
 from provenance.cli.common import (
@@ -44,9 +42,9 @@ from provenance.cli.common import (
 )
 from provenance.console import ConsoleProgress
 from provenance.console_trace import print_trace
+from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
-from provenance.records import SAMPLES_PER_QUESTION
 
 if TYPE_CHECKING:
     from analyses.trace_job import TraceJob
@@ -96,15 +94,13 @@ def trace(
 ) -> None:
     """Follow the last checkpoint's H-Neurons back through earlier ones, to a random initialisation."""
     check_choice(C, select)
-    from analyses.job import Job
     from analyses.trace_job import TraceJob
 
-    how = Job(
-        base=refs[0], instruct=refs[-1], questions=tuple(questions or ()), limit=limit, samples=samples,
-        train_per_class=train_per_class, test_per_class=test_per_class,
-        base_prompt=base_prompt.replace("\\n", "\n"), instruct_prompt=instruct_prompt.replace("\\n", "\n"),
-        chat=instruct_template == "chat", max_new_tokens=max_new_tokens, design=design,
-        intercept_penalised=not free_intercept, select=select, C=C, device=device, dtype=dtype,
+    how = asked_job(
+        refs[0], refs[-1], questions=questions, limit=limit, samples=samples, train_per_class=train_per_class,
+        test_per_class=test_per_class, base_prompt=base_prompt, instruct_prompt=instruct_prompt,
+        instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
+        free_intercept=free_intercept, select=select, C=C, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
@@ -119,8 +115,7 @@ def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str,
     from analyses.summary_evidence import summarise_trace
     from db.store import Store, checkpoint_row
     from db.workspace import RunWorkspace
-    from figures.gallery import draw
-    from figures.report import write_report
+    from figures.report import write_results
 
     stops = job.open()
     questions = job.questions()
@@ -138,11 +133,9 @@ def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str,
         with finishing(store, run, clock):
             report = job.run(stops, questions, RunWorkspace(store, run), clock)
             store.save_trace(run, report, {questions.name: questions.digest})
-    drawn = draw(db, run, out)
     return {
         **summarise_trace(report.points, report.identification, report.neurons_per_layer, report.layers),
         "dataset": report.dataset,
         **about_run(ends, run, clock, db),
-        "figures": [str(path) for path in drawn],
-        "report": str(write_report(db, run, out)),
+        **write_results(db, run, out),
     }

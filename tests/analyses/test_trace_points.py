@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoint_factory import make_checkpoint, tuned_copy
+from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from analyses.drift import measure_drift
+from analyses.drift_tests import finite_mean
 from analyses.sides import Side
-from analyses.trace_points import alike, finite_mean, joined_reason, moved, score
+from analyses.trace_points import alike, joined_reason, moved, score
 from analyses.transfer import refit_controls
-from provenance.checkpoints import CheckpointRef, resolve
 from provenance.features import Features
 from provenance.intervals import auroc
 from provenance.probe import Probe
@@ -149,4 +149,4 @@ def test_means_and_reasons_of_nothing_are_none_and_empty() -> None:
 
 
 def side(stage: Stage, folder: Path) -> Side:
-    return Side.open(stage, resolve(CheckpointRef.parse(str(folder))))
+    return Side.open(stage, local_checkpoint(folder))

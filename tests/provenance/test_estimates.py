@@ -35,7 +35,7 @@ def test_tokens_counted_one_by_one() -> None:
     work = Workload(train_per_class=2, test_per_class=3, question_sets=2)
     tokens = 0
     for _ in range(2 * 2 * estimates.ASKED_PER_TRAINING_RESPONSE):
-        tokens += estimates.PROMPT_TOKENS + estimates.SAMPLES_PER_QUESTION * estimates.ANSWER_TOKENS
+        tokens += estimates.PROMPT_TOKENS + estimates.SAMPLES_ON_AVERAGE * estimates.ANSWER_TOKENS
     for _ in range(2 * 2 * 3 * estimates.ASKED_PER_TEST_RESPONSE):
         tokens += estimates.PROMPT_TOKENS + estimates.ANSWER_TOKENS
     for _ in range(2 * 2 + 2 * 2 * 3):  # captured

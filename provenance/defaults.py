@@ -1,0 +1,10 @@
+"""Defaults that options, jobs and plans share, each named once beside what justifies it."""
+
+SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
+PER_CLASS = 1000  # Gao et al. 2025, Sec. 6.1.1
+"""Responses wanted of each class, for training and of each test set."""
+MAX_NEW_TOKENS = 32
+BATCH_SIZE = 128
+"""Questions asked at a time."""
+SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %
+"""Made-up pairs of each kind for the calibration."""
