@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from analyses.results import LineageResult, OriginReport, WeightsReport
 from analyses.trace_results import TraceReport
@@ -22,7 +22,7 @@ from db.values import Row
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
-Tables = Iterable[tuple[type[Base], Iterable[Row]]]
+Tables = Iterable[tuple[type[Base] | Table, Iterable[Row]]]
 
 
 def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
@@ -68,7 +68,7 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
 
 def _replace(connection: Connection, run_id: int, tables: Tables) -> None:
     for table in DERIVED:
-        connection.execute(delete(table).where(table.__table__.c.run_id == run_id))
+        connection.execute(delete(table).where(table.c.run_id == run_id))
     for table, rows in tables:
         for block in _blocks({"run_id": run_id, **row} for row in rows):
             connection.execute(insert(table), block)

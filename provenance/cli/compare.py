@@ -49,7 +49,7 @@ from provenance.cli.common import (
 )
 from provenance.cli.hub import show_plan
 from provenance.cli.weights import Neurons, compare_weights
-from provenance.console import ConsoleProgress, print_summary
+from provenance.console import ConsoleProgress, print_run
 from provenance.errors import InputError
 from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
@@ -144,7 +144,7 @@ def compare(
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     summary = run_comparison(job, db, folder_of(out, job.command), quiet=quiet)
-    print_result(summary, print_summary, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def _check_weights_options(

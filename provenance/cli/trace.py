@@ -42,8 +42,7 @@ from provenance.cli.common import (
     folder_of,
     print_result,
 )
-from provenance.console import ConsoleProgress
-from provenance.console_trace import print_trace
+from provenance.console import ConsoleProgress, print_run
 from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
 from provenance.records import SAMPLES_PER_QUESTION
@@ -109,7 +108,7 @@ def trace(
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
     summary = _run_trace(job, db, folder_of(out, "trace"), quiet=quiet)
-    print_result(summary, print_trace, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
