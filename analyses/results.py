@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from analyses.evidence_results import Claim, DriftTest, Evidence
 from analyses.probe_results import IdentificationResult
-from provenance.declared import column, part, table
+from provenance.declared import column, part, per_neuron, table
 from provenance.intervals import Estimate
 from provenance.records import Label, Stage, Verdict
 from provenance.words import BASELINES
@@ -355,7 +355,12 @@ class OverlapResult:
     )
 
 
-@table("activity_set", "Activity", row="the responses behind the activity of one checkpoint on one question set")
+@table(
+    "activity_set",
+    "Activity",
+    row="the responses behind the activity of one checkpoint on one question set",
+    bulk="activity",
+)
 @dataclass(frozen=True)
 class ActivityTable:
     """Mean CETT on answer tokens of every neuron, for one checkpoint and question set."""
@@ -364,12 +369,14 @@ class ActivityTable:
     dataset: str = column("question set", "text", "Name of the question set.", key=True)
     n_faithful: int = column("n (f + h)", "pair", "Faithful responses.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated responses.")
-    mean_faithful: Float[np.ndarray, " neurons"] = part("Mean CETT over faithful responses; NaN without any.")
-    mean_hallucinated: Float[np.ndarray, " neurons"] = part("Mean CETT over hallucinated responses; NaN without any.")
-    standardised_difference: Float[np.ndarray, " neurons"] = part(
+    mean_faithful: Float[np.ndarray, " neurons"] = per_neuron("Mean CETT over faithful responses; NaN without any.")
+    mean_hallucinated: Float[np.ndarray, " neurons"] = per_neuron(
+        "Mean CETT over hallucinated responses; NaN without any."
+    )
+    standardised_difference: Float[np.ndarray, " neurons"] = per_neuron(
         "(hallucinated - faithful) / pooled SD; NaN where not defined."
     )
-    auroc: Float[np.ndarray, " neurons"] = part("AUROC of the single neuron; NaN with one class.")
+    auroc: Float[np.ndarray, " neurons"] = per_neuron("AUROC of the single neuron; NaN with one class.")
 
 
 @table(

@@ -1,6 +1,6 @@
 """SQL tables and named queries of declared results: from the fields of a dataclass, nothing written twice."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
@@ -29,9 +29,9 @@ from analyses.results import (
     TensorSimilarity,
     TransferResult,
 )
-from db.base import Base
+from db.base import BULK, Base
 from db.query import Query
-from db.values import Row
+from db.values import Row, columns_as_rows
 from provenance.declared import Stored, declared, row_of, rows_of
 
 RESULTS = (
@@ -42,14 +42,24 @@ RESULTS = (
 """Every declared result that a run stores."""
 _SQL_TYPES = {str: String, int: Integer, float: Double, bool: Boolean}
 
-Rows = dict[Table | type[Base], list[Row]]
-"""Rows by table, which is declared or written by hand."""
+ROW_PER_NEURON = (
+    Stored("layer", int, nullable=False, key=True, about="Layer, from 0.", unit=""),
+    Stored("neuron_index", int, nullable=False, key=True, about="Index in the layer, from 0.", unit=""),
+)
+TableLike = Table | type[Base]
+"""A declared table, or one that is written by hand."""
+Rows = dict[TableLike, list[Row]]
 
 
-def _table(cls: type) -> Table:
-    said = declared(cls)
+def _table(name: str, row: str, columns: Iterable[Stored], **how: Any) -> Table:
     run = Column("run_id", ForeignKey("run.id"), primary_key=True)
-    return Table(said.name, Base.metadata, run, *map(_column, said.stored()), comment=said.row)
+    return Table(name, Base.metadata, run, *map(_column, columns), comment=row, **how)
+
+
+def _bulk(cls: type) -> Table:
+    said = declared(cls)
+    columns = (*said.keys, *ROW_PER_NEURON, *said.per_neuron)
+    return _table(said.bulk, f"{said.row}, for one neuron", columns, **BULK)
 
 
 def _column(part: Stored) -> Column[Any]:
@@ -58,8 +68,12 @@ def _column(part: Stored) -> Column[Any]:
     return Column(part.name, _SQL_TYPES[part.kind](), nullable=part.nullable, primary_key=part.key, comment=about)
 
 
-TABLES: dict[type, Table] = {cls: _table(cls) for cls in RESULTS}
+TABLES: dict[type, Table] = {
+    cls: _table(declared(cls).name, declared(cls).row, declared(cls).stored()) for cls in RESULTS
+}
 """The SQL table of each."""
+BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared(cls).bulk}
+"""The SQL table with a row per neuron, of those that have one."""
 
 
 def declared_rows(results: Iterable[object], **scope: str) -> Rows:
@@ -90,6 +104,17 @@ def claim_rows(claims: Sequence[Claim]) -> Rows:
     for claim in claims:
         add(found, declared_rows(claim.reasons, claim=claim.name))
     return found
+
+
+def bulk_rows(result: object, neurons_per_layer: int) -> Iterator[Row]:
+    """Arrays over all neurons as rows, made as they are consumed."""
+    said = declared(type(result))
+    columns: dict[str, Any] = {part.name: getattr(result, part.name) for part in said.per_neuron}
+    size = next(iter(columns.values())).size
+    keys = {part.name for part in said.keys}
+    return columns_as_rows(
+        columns, size, neurons_per_layer, {name: value for name, value in row_of(result).items() if name in keys}
+    )
 
 
 def query_of(cls: type) -> Query:

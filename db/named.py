@@ -9,12 +9,13 @@ those of declared results in `db.named_evidence`.
 
 from collections.abc import Mapping
 
-from analyses.results import ConfigDifference, Funnel, OverlapResult, TensorSimilarity
+from analyses.results import ActivityTable, ConfigDifference, Funnel, OverlapResult, TensorSimilarity
 from db import named_probe as probe_sql
 from db import named_weights as sql
 from db.declared import query_of
 from db.named_evidence import EVIDENCE_QUERIES
 from db.query import Query
+from provenance.declared import declared
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
@@ -77,9 +78,9 @@ JOIN funnel f ON f.run_id = d.run_id AND f.stage = d.stage AND f.dataset = d.dat
 WHERE d.run_id = :run ORDER BY f.position, d.n_questions DESC, d.reason
 """
 
-_ACTIVITY = """
-SELECT a.layer, a.neuron_index, s.stage, s.dataset, a.mean_faithful, a.mean_hallucinated,
-       a.standardised_difference, a.auroc, s.n_faithful, s.n_hallucinated
+_STATISTICS = ", ".join(f"a.{part.name}" for part in declared(ActivityTable).per_neuron)
+_ACTIVITY = f"""
+SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated
 FROM probe_neuron h
 CROSS JOIN activity_set s
 CROSS JOIN activity a
@@ -88,7 +89,7 @@ WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
   AND a.run_id = h.run_id AND a.stage = s.stage AND a.dataset = s.dataset
   AND a.layer = h.layer AND a.neuron_index = h.neuron_index
 ORDER BY h.weight DESC, a.layer, a.neuron_index, s.stage, s.dataset
-"""
+"""  # noqa: S608 - of declared names
 
 _NULLS = """
 SELECT claim, dataset, kind, draws, mean, low, high, p95, p_value

@@ -7,12 +7,10 @@ a weights-only run are in `db.rows_weights`, those of probes in `db.rows_probe`.
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-import numpy as np
-
 from analyses.evidence_results import Evidence
-from analyses.results import ActivityTable, Funnel, NullDistribution, OriginReport
+from analyses.results import Funnel, NullDistribution, OriginReport
 from db import schema
-from db.declared import Rows, claim_rows, declared_rows
+from db.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
 from db.rows_probe import baseline_draws, probe_rows
 from db.rows_weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
 from db.values import Row, columns_as_rows, members
@@ -41,7 +39,7 @@ def evidence_rows(evidence: Evidence) -> Rows:
     return {**declared_rows(found), **claim_rows(evidence.claims)}
 
 
-def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
+def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[TableLike, Iterable[Row]]]:
     """The rows of the tables that have one per neuron, made as they are consumed."""
     size = report.neuron_drift.delta.size
     columns = {
@@ -53,7 +51,7 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[typ
     }
     yield schema.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
     for table in report.activity:
-        yield schema.Activity, activity_rows(table, report.neurons_per_layer)
+        yield BULK_TABLES[type(table)], bulk_rows(table, report.neurons_per_layer)
 
 
 def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
@@ -93,11 +91,3 @@ def funnel_drop_rows(funnel: Funnel) -> list[Row]:
     """What was dropped, by reason."""
     about = {"stage": funnel.stage, "dataset": funnel.dataset, "split": funnel.split}
     return [{**about, "reason": reason, "n_questions": n} for reason, n in funnel.dropped.items()]
-
-
-def activity_rows(table: ActivityTable, neurons_per_layer: int) -> Iterator[Row]:
-    """Every neuron's activity."""
-    names = ("mean_faithful", "mean_hallucinated", "standardised_difference", "auroc")
-    columns: dict[str, np.ndarray | None] = {name: getattr(table, name) for name in names}
-    fixed = {"stage": table.stage, "dataset": table.dataset}
-    return columns_as_rows(columns, table.auroc.size, neurons_per_layer, fixed)

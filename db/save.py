@@ -8,21 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from analyses.results import LineageResult, OriginReport, WeightsReport
 from analyses.trace_results import TraceReport
+from db.declared import TableLike
 from db.digests import run_digest
 from db.logs import dataset_id
 from db.rows import neuron_rows, summary_rows
 from db.rows_trace import trace_rows
 from db.rows_weights import lineage_report_rows, weights_neuron_rows, weights_rows
-from db.schema import DERIVED, Base, Checkpoint, Family, Run, RunDataset
+from db.schema import DERIVED, Checkpoint, Family, Run, RunDataset
 from db.values import Row
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
-Tables = Iterable[tuple[type[Base] | Table, Iterable[Row]]]
+Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
 def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:

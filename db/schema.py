@@ -10,10 +10,10 @@ run is computed again (`db.declared`, `db.schema_results`, `db.schema_lineage`).
 from sqlalchemy import Table
 
 from db.base import Base
-from db.declared import TABLES
+from db.declared import BULK_TABLES, TABLES
 from db.schema_lineage import AlignmentRow, Lineage, NeuronList
 from db.schema_neurons import NeuronSetMember, NeuronSetRow
-from db.schema_results import Activity, FunnelDrop, Neuron, NullDraw, NullSummary, Probe, ProbeNeuron, VerdictRow
+from db.schema_results import FunnelDrop, Neuron, NullDraw, NullSummary, Probe, ProbeNeuron, VerdictRow
 from db.schema_work import (
     CaptureRow,
     Checkpoint,
@@ -31,7 +31,6 @@ __all__ = [
     "DERIVED",
     "HEAD",
     "REVISIONS",
-    "Activity",
     "AlignmentRow",
     "Base",
     "CaptureRow",
@@ -62,8 +61,12 @@ REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 
 BY_HAND = (
-    RunDataset, Probe, ProbeNeuron, Neuron, Activity, Lineage, AlignmentRow, NeuronList, NullSummary, NullDraw,
+    RunDataset, Probe, ProbeNeuron, Neuron, Lineage, AlignmentRow, NeuronList, NullSummary, NullDraw,
     VerdictRow, FunnelDrop,
 )  # fmt: skip
-DERIVED: tuple[Table, ...] = (*(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND), *TABLES.values())
+DERIVED: tuple[Table, ...] = (
+    *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),
+    *TABLES.values(),
+    *BULK_TABLES.values(),
+)
 """Tables whose rows belong to one run and are written together."""

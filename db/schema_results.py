@@ -92,23 +92,6 @@ class Neuron(Base):
     margin: Mapped[float | None] = mapped_column(info=since("0002"))
 
 
-class Activity(Base):
-    """One row: one neuron's mean CETT on answer tokens, for one checkpoint and question set."""
-
-    __tablename__ = "activity"
-    __table_args__ = (BULK,)
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    layer: Mapped[int] = mapped_column(primary_key=True)
-    neuron_index: Mapped[int] = mapped_column(primary_key=True)
-    mean_faithful: Mapped[float | None]
-    mean_hallucinated: Mapped[float | None]
-    standardised_difference: Mapped[float | None]
-    auroc: Mapped[float | None]
-
-
 class NullSummary(Base):
     """One row: a statistic's distribution under one null, summed up; `dataset` is empty for drift."""
 

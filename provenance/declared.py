@@ -144,6 +144,10 @@ class Table:
     """What a reader must know to read it."""
     columns: tuple[Column, ...]
     """Its fields, in order."""
+    bulk: str
+    """Of a second SQL table with a row per neuron; empty where there is none."""
+    per_neuron: tuple[Stored, ...]
+    """Columns of that table after the key, layer and index of the neuron."""
 
     def stored(self) -> list[Stored]:
         """Its SQL columns after the run's number: scope, key, position, the others."""
@@ -157,6 +161,11 @@ class Table:
     @property
     def _has_place(self) -> bool:
         return not self.single and "position" not in {column.sql for column in self.columns}
+
+    @property
+    def keys(self) -> list[Stored]:
+        """The key columns among its fields."""
+        return [part for column in self.columns for part in column.stored() if part.key]
 
     def sql(self) -> str:
         """Text of its query."""
@@ -222,6 +231,11 @@ def part(about: str) -> Any:  # noqa: ARG001 - for the reader, as a column's
     return field()
 
 
+def per_neuron(about: str, unit: str = "") -> Any:
+    """Declare an array over all neurons, which is a column of the table with a row per neuron."""
+    return field(metadata={"neuron": {"kind": float, "nullable": True, "key": False, "about": about, "unit": unit}})
+
+
 def table(
     name: str,
     title: str,
@@ -232,14 +246,16 @@ def table(
     scope: tuple[str, ...] = (),
     single: bool = False,
     note: str = "",
+    bulk: str = "",
 ) -> Callable[[type[T]], type[T]]:
     """Declare a frozen dataclass of `column`s as a table; the arguments are the fields of `Table`."""
 
     def declare(cls: type[T]) -> type[T]:
         hints = get_type_hints(cls)
-        own = (item for item in fields(cls) if item.metadata)  # type: ignore[arg-type]  # a dataclass by contract
-        columns = tuple(_column(item, hints[item.name]) for item in own)
-        _DECLARED[cls] = Table(name, title, row, query, subject or name, scope, single, note, columns)
+        own = fields(cls)  # type: ignore[arg-type]  # a dataclass by contract
+        columns = tuple(_column(item, hints[item.name]) for item in own if "label" in item.metadata)
+        neurons = tuple(Stored(item.name, **item.metadata["neuron"]) for item in own if "neuron" in item.metadata)
+        _DECLARED[cls] = Table(name, title, row, query, subject or name, scope, single, note, columns, bulk, neurons)
         return cls
 
     return declare
