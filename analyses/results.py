@@ -12,8 +12,10 @@ from jaxtyping import Bool, Float, Int
 
 from analyses.evidence_results import Claim, DriftTest, Evidence
 from analyses.probe_results import IdentificationResult
+from provenance.declared import column, part, per_neuron, table
 from provenance.intervals import Estimate
 from provenance.records import Label, Stage, Verdict
+from provenance.words import BASELINES
 
 
 @dataclass(frozen=True)
@@ -36,36 +38,52 @@ class NullDistribution:
     """One-sided: (1 + draws at least as high as observed) / (1 + draws)."""
 
 
+@table(
+    "lineage_tensor",
+    "Tensors",
+    query="lineage-tensors",
+    row="the tensors of one kind in one layer, against their namesakes",
+    subject="lineage",
+)
 @dataclass(frozen=True)
 class TensorSimilarity:
     """All tensors of one kind in one layer, compared with their namesakes in the other checkpoint."""
 
-    kind: str
-    """Name without prefix and layer number: `gate`, `up`, `down`, `self_attn.q_proj`, `embed_tokens`, ..."""
-    layer: int | None
-    """Layer; None for tensors outside the layers."""
-    rows: int
-    """Rows compared; neurons for `gate`, `up` and `down`; 1 for a vector."""
-    identical_rows: int
-    """Rows that hold the same numbers in both."""
-    cosine_low: float
-    """5th percentile over rows of the cosine with the same row of the other checkpoint."""
-    cosine_median: float
-    """Median over rows."""
-    cosine_high: float
-    """95th percentile over rows."""
+    kind: str = column(
+        "kind",
+        "text",
+        "Name without prefix and layer number: `gate`, `up`, `down`, `self_attn.q_proj`, `embed_tokens`, ...",
+    )
+    layer: int | None = column("layer", "count", "Layer; None for tensors outside the layers.")
+    rows: int = column(
+        "rows", "count", "Rows compared; neurons for `gate`, `up` and `down`; 1 for a vector.", sql="n_rows"
+    )
+    identical_rows: int = column(
+        "identical rows", "count", "Rows that hold the same numbers in both.", sql="n_identical_rows"
+    )
+    cosine_low: float = column(
+        "", "fixed5", "5th percentile over rows of the cosine with the same row of the other checkpoint."
+    )
+    cosine_median: float = column("cosine", "fixed5", "Median over rows.")
+    cosine_high: float = column("", "fixed5", "95th percentile over rows.")
 
 
+@table(
+    "lineage_config",
+    "Settings that differ",
+    query="config-differences",
+    row="one setting of config.json that differs",
+    subject="lineage",
+)
 @dataclass(frozen=True)
 class ConfigDifference:
     """A setting of config.json that differs."""
 
-    key: str
-    """Its name, with a dot for each level."""
-    base: str | None
-    """JSON text of the base's value; None where it has none."""
-    instruct: str | None
-    """JSON text of the instruct checkpoint's value; None where it has none."""
+    key: str = column("setting", "text", "Its name, with a dot for each level.", key=True)
+    base: str | None = column("base", "text", "JSON text of the base's value; None where it has none.")
+    instruct: str | None = column(
+        "instruct", "text", "JSON text of the instruct checkpoint's value; None where it has none."
+    )
 
 
 @dataclass(frozen=True)
@@ -176,146 +194,214 @@ class NeuronDrift:
     """The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6; 0 = not known."""
 
 
+@table("drift", "Parameter evolution", row="the H-Neurons' mean stability rank against its null", single=True)
 @dataclass(frozen=True)
 class DriftResult:
     """Are the H-Neurons' weights more stable than those of comparable neurons?"""
 
-    k: int
-    """Number of H-Neurons."""
-    mean_stability_rank: float | None
-    """Mean over H-Neurons, in [0, 1]; None when k is 0."""
-    matched_null: NullDistribution | None
-    """Mean stability rank of as many random neurons of the same layers."""
-    effect: float | None
-    """mean_stability_rank minus the matched null's mean."""
-    p_t: float | None
-    """One-sided Welch t-test of stability ranks, H-Neurons higher than all others (the paper's test)."""
-    p_permutation: float | None
-    """One-sided p of mean_stability_rank under the layer-matched permutation."""
-    uniform_sd: float | None
-    """1 / sqrt(12 k): SD of a mean rank under a uniform null."""
-    smallest_detectable: float | None
-    """Mean rank detected with 80 % power at one-sided 5 % under the matched null's SD; None if out of reach."""
-    share_identical: float
-    """Share of all neurons whose weights are bit-identical."""
-    rounding_floor: float
-    """The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6."""
-    verdict: Verdict
-    """`supported` when p_permutation < 0.05."""
-    reason: str
-    """The numbers that decided, in words."""
+    k: int = column("H-Neurons, k", "count", "Number of H-Neurons.")
+    mean_stability_rank: float | None = column(
+        "mean stability rank (0 = changed most, 1 = changed least)",
+        "fixed3",
+        "Mean over H-Neurons, in [0, 1]; None when k is 0.",
+    )
+    matched_null: NullDistribution | None = part("Mean stability rank of as many random neurons of the same layers.")
+    effect: float | None = column(
+        "effect (mean rank minus null mean)", "fixed3", "mean_stability_rank minus the matched null's mean."
+    )
+    p_t: float | None = column(
+        "one-sided p, Welch t-test of ranks against all others (the paper’s)",
+        "compact",
+        "One-sided Welch t-test of stability ranks, H-Neurons higher than all others (the paper's test).",
+    )
+    p_permutation: float | None = column(
+        "one-sided p, layer-matched permutation",
+        "compact",
+        "One-sided p of mean_stability_rank under the layer-matched permutation.",
+    )
+    uniform_sd: float | None = column(
+        "SD of a mean rank under a uniform null", "fixed3", "1 / sqrt(12 k): SD of a mean rank under a uniform null."
+    )
+    smallest_detectable: float | None = column(
+        "smallest mean rank detectable with 80 % power",
+        "fixed3",
+        "Mean rank detected with 80 % power at one-sided 5 % under the matched null's SD; None if out of reach.",
+    )
+    share_identical: float = column(
+        "share of all neurons that are bit-identical", "fixed3", "Share of all neurons whose weights are bit-identical."
+    )
+    rounding_floor: float = column(
+        "1 − cos that storage rounding alone can cause",
+        "compact",
+        "The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6.",
+    )
+    verdict: Verdict = column("", "text", "`supported` when p_permutation < 0.05.")
+    reason: str = column("", "text", "The numbers that decided, in words.")
 
 
+@table(
+    "transfer",
+    "Backward transfer",
+    row="the probe on the base model's own answers to one question set",
+    note="AUROC of the instruct checkpoint’s probe, weights unchanged, on the base model’s own responses, with its "
+    "interval by question. n: faithful + hallucinated responses. p: the largest against chance, neuron sets, answer "
+    "length and texts; Holm: over question sets.",
+)
 @dataclass(frozen=True)
 class TransferResult:
     """The instruct probe, weights unchanged, on the base model's own responses to one question set."""
 
-    dataset: str
-    """Name of the question set."""
-    auroc: Estimate | None
-    """AUROC over answer rows; None when a class is missing."""
-    n_faithful: int
-    """Faithful base responses scored."""
-    n_hallucinated: int
-    """Hallucinated base responses scored."""
-    baselines: dict[str, NullDistribution]
-    """By kind: refitted random and layer-matched neuron sets, transferred the same way."""
-    verdict: Verdict
-    """`supported`: it beats chance, both kinds of neuron sets, length and both texts, after Holm's correction."""
-    reason: str
-    """The numbers that decided, in words."""
-    p_value: float | None = None
-    """The largest of the one-sided p-values against chance, neuron sets, length and texts; None without power."""
-    p_holm: float | None = None
-    """The same after Holm's correction over the question sets that have power."""
-    decided_by: str = ""
-    """What it beats least clearly: `chance` or a kind of `Rung`."""
-    p_chance: float | None = None
-    """One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power."""
+    dataset: str = column("question set", "text", "Name of the question set.", key=True)
+    auroc: Estimate | None = column("AUROC", "ci2", "AUROC over answer rows; None when a class is missing.")
+    n_faithful: int = column("n (f + h)", "pair", "Faithful base responses scored.", beside="n_hallucinated")
+    n_hallucinated: int = column("", "count", "Hallucinated base responses scored.")
+    baselines: dict[str, NullDistribution] = part(
+        "By kind: refitted random and layer-matched neuron sets, transferred the same way."
+    )
+    verdict: Verdict = column(
+        "verdict",
+        "text",
+        "`supported`: it beats chance, both kinds of neuron sets, length and both texts, after Holm's correction.",
+    )
+    reason: str = column("", "text", "The numbers that decided, in words.")
+    p_value: float | None = column(
+        "p",
+        "p",
+        "The largest of the one-sided p-values against chance, neuron sets, length and texts; None without power.",
+        default=None,
+    )
+    p_holm: float | None = column(
+        "p (Holm)", "p", "The same after Holm's correction over the question sets that have power.", default=None
+    )
+    decided_by: str = column(
+        "smallest margin over",
+        "text",
+        "What it beats least clearly: `chance` or a kind of `Rung`.",
+        words=BASELINES,
+        default="",
+    )
+    p_chance: float | None = column(
+        "", "p", "One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power.", default=None
+    )
 
 
+@table(
+    "overlap",
+    "Overlap",
+    query="overlap",
+    row="H-Neurons of the base against those of the instruct checkpoint",
+    single=True,
+)
 @dataclass(frozen=True)
 class OverlapResult:
     """H-Neurons found independently in the base model against those of the instruct model."""
 
-    k_base: int
-    """H-Neurons found in the base."""
-    k_instruct: int
-    """H-Neurons found in the instruct checkpoint."""
-    shared: int
-    """Neurons in both sets."""
-    jaccard: float | None
-    """shared over the union; None when both sets are empty."""
-    expected: float
-    """k_base * k_instruct / D: mean under the hypergeometric null."""
-    p_hypergeometric: float | None
-    """P(overlap >= shared) under the null; None when a set is empty."""
-    p_zero: float | None
-    """P(overlap = 0) under the null; a verdict is refused above 0.5."""
-    verdict: Verdict
-    """`supported` when p_hypergeometric < 0.05 and the test has power."""
-    reason: str
-    """The numbers that decided, in words."""
-    ceiling_base: float | None = None
-    """Jaccard index of two halves of the base's own questions, mean: a reference with half the data, no bound."""
-    ceiling_instruct: float | None = None
-    """The same for the instruct checkpoint."""
-    ratio_base: float | None = None
-    """jaccard over ceiling_base; None where that is 0 or unknown."""
-    ratio_instruct: float | None = None
-    """jaccard over ceiling_instruct."""
-    cluster_jaccard: float | None = None
-    """Jaccard index over clusters of correlated neurons in place of neurons; None when both sets are empty."""
-    rank_biased: float | None = None
-    """Rank-biased overlap of both lists, heaviest probe weight first, in [0, 1]; None when a list is empty."""
+    k_base: int = column("H-Neurons of the base model", "count", "H-Neurons found in the base.")
+    k_instruct: int = column(
+        "H-Neurons of the instruct checkpoint", "count", "H-Neurons found in the instruct checkpoint."
+    )
+    shared: int = column("neurons in both", "count", "Neurons in both sets.")
+    jaccard: float | None = column("Jaccard index", "fixed3", "shared over the union; None when both sets are empty.")
+    expected: float = column(
+        "expected by chance", "fixed3", "k_base * k_instruct / D: mean under the hypergeometric null.", unit="neurons"
+    )
+    p_hypergeometric: float | None = column(
+        "p of this overlap or more (hypergeometric)",
+        "compact",
+        "P(overlap >= shared) under the null; None when a set is empty.",
+    )
+    p_zero: float | None = column(
+        "probability of no overlap by chance",
+        "fixed3",
+        "P(overlap = 0) under the null; a verdict is refused above 0.5.",
+    )
+    verdict: Verdict = column("", "text", "`supported` when p_hypergeometric < 0.05 and the test has power.")
+    reason: str = column("", "text", "The numbers that decided, in words.")
+    ceiling_base: float | None = column(
+        "Jaccard index of two halves of the questions, base model",
+        "fixed3",
+        "Jaccard index of two halves of the base's own questions, mean: a reference with half the data, no bound.",
+        default=None,
+    )
+    ceiling_instruct: float | None = column(
+        "Jaccard index of two halves of the questions, instruct model",
+        "fixed3",
+        "The same for the instruct checkpoint.",
+        default=None,
+    )
+    ratio_base: float | None = column(
+        "Jaccard index over that of two halves, base model",
+        "fixed3",
+        "jaccard over ceiling_base; None where that is 0 or unknown.",
+        default=None,
+    )
+    ratio_instruct: float | None = column(
+        "Jaccard index over that of two halves, instruct model",
+        "fixed3",
+        "jaccard over ceiling_instruct.",
+        default=None,
+    )
+    cluster_jaccard: float | None = column(
+        "Jaccard index over clusters of correlated neurons",
+        "fixed3",
+        "Jaccard index over clusters of correlated neurons in place of neurons; None when both sets are empty.",
+        default=None,
+    )
+    rank_biased: float | None = column(
+        "rank-biased overlap, heaviest weight first (0 to 1)",
+        "fixed3",
+        "Rank-biased overlap of both lists, heaviest probe weight first, in [0, 1]; None when a list is empty.",
+        default=None,
+    )
 
 
+@table(
+    "activity_set",
+    "Activity",
+    row="the responses behind the activity of one checkpoint on one question set",
+    bulk="activity",
+)
 @dataclass(frozen=True)
 class ActivityTable:
     """Mean CETT on answer tokens of every neuron, for one checkpoint and question set."""
 
-    stage: Stage
-    """Which checkpoint."""
-    dataset: str
-    """Name of the question set."""
-    n_faithful: int
-    """Faithful responses."""
-    n_hallucinated: int
-    """Hallucinated responses."""
-    mean_faithful: Float[np.ndarray, " neurons"]
-    """Mean CETT over faithful responses; NaN without any."""
-    mean_hallucinated: Float[np.ndarray, " neurons"]
-    """Mean CETT over hallucinated responses; NaN without any."""
-    standardised_difference: Float[np.ndarray, " neurons"]
-    """(hallucinated - faithful) / pooled SD; NaN where not defined."""
-    auroc: Float[np.ndarray, " neurons"]
-    """AUROC of the single neuron; NaN with one class."""
+    stage: Stage = column("model", "text", "Which checkpoint.", key=True)
+    dataset: str = column("question set", "text", "Name of the question set.", key=True)
+    n_faithful: int = column("n (f + h)", "pair", "Faithful responses.", beside="n_hallucinated")
+    n_hallucinated: int = column("", "count", "Hallucinated responses.")
+    mean_faithful: Float[np.ndarray, " neurons"] = per_neuron("Mean CETT over faithful responses; NaN without any.")
+    mean_hallucinated: Float[np.ndarray, " neurons"] = per_neuron(
+        "Mean CETT over hallucinated responses; NaN without any."
+    )
+    standardised_difference: Float[np.ndarray, " neurons"] = per_neuron(
+        "(hallucinated - faithful) / pooled SD; NaN where not defined."
+    )
+    auroc: Float[np.ndarray, " neurons"] = per_neuron("AUROC of the single neuron; NaN with one class.")
 
 
+@table(
+    "funnel",
+    "Funnel",
+    row="how many questions each stage kept, by label",
+    query="funnel",
+    note="Questions asked and answered; then responses kept by each stage, faithful + hallucinated.",
+)
 @dataclass(frozen=True)
 class Funnel:
     """How many questions and responses each stage kept, for one task."""
 
-    stage: Stage
-    """Which checkpoint."""
-    dataset: str
-    """Name of the question set."""
-    split: str
-    """`train` (validation included) or `test`."""
-    asked: int
-    """Questions asked; fewer than the pool has when both classes were full before its end."""
-    answered: int
-    """Questions that got at least one non-empty sample."""
-    consistent: dict[Label, int]
-    """Kept, by label."""
-    span_found: dict[Label, int]
-    """Of these, with an answer span."""
-    captured: dict[Label, int]
-    """Of these, with captured vectors."""
-    fitted: dict[Label, int]
-    """Of these, used to fit or to score (after balancing)."""
-    dropped: dict[str, int]
-    """Questions dropped, by reason, with the label where there was one."""
+    stage: Stage = column("model", "text", "Which checkpoint.", key=True)
+    dataset: str = column("question set", "text", "Name of the question set.", key=True)
+    split: str = column("split", "text", "`train` (validation included) or `test`.", key=True)
+    asked: int = column(
+        "asked", "count", "Questions asked; fewer than the pool has when both classes were full before its end."
+    )
+    answered: int = column("answered", "count", "Questions that got at least one non-empty sample.")
+    consistent: dict[Label, int] = column("consistent", "pair", "Kept, by label.")
+    span_found: dict[Label, int] = column("span found", "pair", "Of these, with an answer span.")
+    captured: dict[Label, int] = column("captured", "pair", "Of these, with captured vectors.")
+    fitted: dict[Label, int] = column("fitted", "pair", "Of these, used to fit or to score (after balancing).")
+    dropped: dict[str, int] = part("Questions dropped, by reason, with the label where there was one.")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ database stays quick.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-from db.schema import HEAD, REVISIONS
+from db.schema import HEAD, REVISIONS, Base
 from provenance.errors import StoreError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -79,17 +80,21 @@ def upgrade(connection: Connection) -> str:
     """
     found = revision_of(connection)
     check_known(found)
-    if found != HEAD:
-        _run_migrations(connection)
+    if found is None:
+        Base.metadata.create_all(connection)
+        _alembic(connection, command="stamp")
+    elif found != HEAD:
+        _alembic(connection, command="upgrade")
     return found or ""
 
 
-def _run_migrations(connection: Connection) -> None:
-    from alembic import command
+def _alembic(connection: Connection, command: Literal["stamp", "upgrade"]) -> None:
+    """Note that a database is at the newest schema, or bring it there."""
+    import alembic.command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    getattr(alembic.command, command)(config, "head")

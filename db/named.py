@@ -4,15 +4,18 @@ The one idea: a figure shows what a query returns and nothing else, so every num
 it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
 have in common. `:run` is the newest finished run that has rows of the query's subject unless
 another is given. The SQL about weights is in `db.named_weights`, that about probes in `db.named_probe`, and
-the queries about what conclusions are held against are in `db.named_evidence`.
+those of declared results in `db.named_evidence`.
 """
 
 from collections.abc import Mapping
 
+from analyses.results import ActivityTable, ConfigDifference, Funnel, OverlapResult, TensorSimilarity
 from db import named_probe as probe_sql
 from db import named_weights as sql
+from db.declared import query_of
 from db.named_evidence import EVIDENCE_QUERIES
 from db.query import Query
+from provenance.declared import declared
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
@@ -68,13 +71,6 @@ WHERE t.run_id = :run
 ORDER BY t.position
 """
 
-_FUNNEL = """
-SELECT stage, dataset, split, asked, answered, consistent_faithful, consistent_hallucinated,
-       span_found_faithful, span_found_hallucinated, captured_faithful, captured_hallucinated,
-       fitted_faithful, fitted_hallucinated
-FROM funnel WHERE run_id = :run ORDER BY position
-"""
-
 _DROPS = """
 SELECT d.stage, d.dataset, d.split, d.reason, d.n_questions
 FROM funnel_drop d
@@ -82,9 +78,9 @@ JOIN funnel f ON f.run_id = d.run_id AND f.stage = d.stage AND f.dataset = d.dat
 WHERE d.run_id = :run ORDER BY f.position, d.n_questions DESC, d.reason
 """
 
-_ACTIVITY = """
-SELECT a.layer, a.neuron_index, s.stage, s.dataset, a.mean_faithful, a.mean_hallucinated,
-       a.standardised_difference, a.auroc, s.n_faithful, s.n_hallucinated
+_STATISTICS = ", ".join(f"a.{part.name}" for part in declared(ActivityTable).per_neuron)
+_ACTIVITY = f"""
+SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated
 FROM probe_neuron h
 CROSS JOIN activity_set s
 CROSS JOIN activity a
@@ -93,7 +89,7 @@ WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
   AND a.run_id = h.run_id AND a.stage = s.stage AND a.dataset = s.dataset
   AND a.layer = h.layer AND a.neuron_index = h.neuron_index
 ORDER BY h.weight DESC, a.layer, a.neuron_index, s.stage, s.dataset
-"""
+"""  # noqa: S608 - of declared names
 
 _NULLS = """
 SELECT claim, dataset, kind, draws, mean, low, high, p95, p_value
@@ -121,13 +117,8 @@ _ALL = (
     Query("datasets", "one question set of the run", _DATASETS, subject="run_dataset"),
     Query("verdicts", "one claim and what the run says about it; the overall sentence first", _VERDICTS),
     Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE, subject="lineage"),
-    Query(
-        "lineage-tensors",
-        "the tensors of one kind in one layer, against their namesakes",
-        sql.LINEAGE_TENSORS,
-        subject="lineage",
-    ),
-    Query("config-differences", "one setting of config.json that differs", sql.CONFIG_DIFFERENCES, subject="lineage"),
+    query_of(TensorSimilarity),
+    query_of(ConfigDifference),
     Query(
         "alignment", "how neurons were matched with the base's, and how many were", sql.ALIGNMENT, subject="alignment"
     ),
@@ -200,13 +191,8 @@ _ALL = (
         sql.DRIFT_BY_LAYER,
         subject="drift",
     ),
-    Query(
-        "overlap",
-        "H-Neurons of the base against those of the instruct checkpoint",
-        probe_sql.OVERLAP,
-        subject="overlap",
-    ),
-    Query("funnel", "how many questions each stage kept, by label", _FUNNEL, subject="funnel"),
+    query_of(OverlapResult),
+    query_of(Funnel),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
     Query("nulls", "one null distribution, summed up", _NULLS, subject="drift"),

@@ -26,13 +26,15 @@ PROBE_PATH = """
 SELECT t.stage, t.c, t.n_positive, t.n_nonzero, t.validation_accuracy, t.validation_auroc, t.suppressed_accuracy,
        t.gap, t.violation, CASE WHEN t.c = p.c THEN 1 ELSE 0 END AS is_chosen
 FROM probe_path t LEFT JOIN probe p ON p.run_id = t.run_id AND p.stage = t.stage
-WHERE t.run_id = :run ORDER BY t.stage DESC, t.step
+WHERE t.run_id = :run ORDER BY t.stage DESC, t.position
 """
 
 PROBE_CURVE = """
-SELECT stage, dataset, c, n_positive, n_nonzero, is_chosen, accuracy, accuracy_low, accuracy_high,
-       auroc, auroc_low, auroc_high, transfer, transfer_low, transfer_high
-FROM probe_curve WHERE run_id = :run ORDER BY stage DESC, position, step
+SELECT t.stage, t.dataset, t.c, t.n_positive, t.n_nonzero, CASE WHEN t.c = p.c THEN 1 ELSE 0 END AS is_chosen,
+       t.accuracy, t.accuracy_low, t.accuracy_high, t.auroc, t.auroc_low, t.auroc_high,
+       t.transfer, t.transfer_low, t.transfer_high
+FROM probe_curve t LEFT JOIN probe p ON p.run_id = t.run_id AND p.stage = t.stage
+WHERE t.run_id = :run ORDER BY t.stage DESC, t.position
 """
 
 BASELINES = """
@@ -52,7 +54,9 @@ SELECT t.stage, t.c, t.n_half_samples, t.threshold, t.n_stable,
        (SELECT COUNT(*) FROM probe_neuron s WHERE s.run_id = t.run_id AND s.stage = t.stage
         AND s.selection_frequency > 0) AS n_selected,
        p.n_h_neurons, t.mean_selected, t.false_bound, t.split_half_shared, t.split_half_jaccard,
-       t.split_half_clusters, t.cluster_correlation, t.n_clusters
+       t.split_half_clusters, t.cluster_correlation,
+       (SELECT COUNT(DISTINCT s.cluster) FROM probe_neuron s
+        WHERE s.run_id = t.run_id AND s.stage = t.stage) AS n_clusters
 FROM probe_stability t LEFT JOIN probe p ON p.run_id = t.run_id AND p.stage = t.stage
 WHERE t.run_id = :run ORDER BY t.stage DESC
 """
@@ -98,12 +102,6 @@ LEFT JOIN used u ON u.stage = o.stage AND u.cluster = o.cluster AND u.nth = 1
 GROUP BY o.stage, o.cluster
 ORDER BY o.stage DESC, COUNT(*) DESC, MAX(o.selection_frequency) DESC, o.cluster
 """  # noqa: S608 - of two constants
-
-OVERLAP = """
-SELECT k_base, k_instruct, shared, expected, jaccard, ceiling_base, ceiling_instruct, p_hypergeometric, p_zero,
-       verdict, reason, ratio_base, ratio_instruct, cluster_jaccard, rank_biased
-FROM overlap WHERE run_id = :run
-"""
 
 NEURON_SETS = """
 SELECT s.id AS neuron_set, c.ref AS checkpoint, c.digest AS checkpoint_digest, s.source, s.format, s.named_checkpoint,

@@ -11,15 +11,6 @@ SELECT verdict, reason, share_identical_tensors, tensors_compared, median_cosine
 FROM lineage WHERE run_id = :run
 """
 
-LINEAGE_TENSORS = """
-SELECT kind, layer, n_rows, n_identical_rows, cosine_low, cosine_median, cosine_high
-FROM lineage_tensor WHERE run_id = :run ORDER BY position
-"""
-
-CONFIG_DIFFERENCES = """
-SELECT key, base, instruct FROM lineage_config WHERE run_id = :run ORDER BY key
-"""
-
 ALIGNMENT = """
 SELECT method, n_neurons, n_neurons - n_unmapped AS n_mapped, n_unmapped, reason
 FROM alignment WHERE run_id = :run

@@ -19,8 +19,8 @@ from db.store import Store, checkpoint_row, utc_now
 from provenance.errors import InputError
 from provenance.neuron_export import ExportedNeurons
 from provenance.neuron_files import NeuronSet
-from provenance.probe_words import GIVEN
 from provenance.records import CheckpointInfo, Stage
+from provenance.words import GIVEN
 
 _CHECKPOINT = """
 c.ref, c.digest, c.model_type, c.layers, c.neurons_per_layer, c.hidden_size, c.dtype, c.commit_sha

@@ -1,43 +1,45 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
-The one idea: one function a table, so that what a row says can be read and tested without a
-database. What a weights-only run has as well is in `db.rows_weights`, all about probes
-in `db.rows_probe`, and what conclusions are held against in `db.rows_evidence`.
+Declared results become rows by their declaration (`db.declared`); here are the tables that are filled by hand. Those of
+a weights-only run are in `db.rows_weights`, those of probes in `db.rows_probe`.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 
-import numpy as np
-
-from analyses.results import ActivityTable, Funnel, NullDistribution, OriginReport, TransferResult
+from analyses.evidence_results import Evidence
+from analyses.results import Funnel, NullDistribution, OriginReport
 from db import schema
-from db.rows_evidence import evidence_rows
-from db.rows_probe import baseline_draws, interval, probe_rows
-from db.rows_weights import alignment_row, drift_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
-from db.values import Row, columns_as_rows, members, numbers
+from db.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
+from db.rows_probe import baseline_draws, probe_rows
+from db.rows_weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
+from db.values import Row, columns_as_rows, members
 
 
-def summary_rows(report: OriginReport) -> dict[type[schema.Base], list[Row]]:
+def summary_rows(report: OriginReport) -> Rows:
     """The rows of every table that is small."""
     probes = (report.identification, report.base_identification)
     return {
         **probe_rows(probes, report.neurons_per_layer),
-        schema.Transfer: [transfer_row(i, result) for i, result in enumerate(report.transfer)],
-        schema.Drift: [drift_row(report.drift)],
-        schema.Overlap: [overlap_row(report)],
         **lineage_rows(report.lineage),
         schema.AlignmentRow: [alignment_row(report.alignment)],
         schema.NullSummary: [null_summary_row(*null) for null in nulls(report)],
         schema.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
         schema.VerdictRow: verdict_rows(report),
-        schema.FunnelRow: [funnel_row(i, funnel) for i, funnel in enumerate(report.funnel)],
         schema.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
-        schema.ActivitySet: [activity_set_row(table) for table in report.activity],
+        **declared_rows([*report.transfer, report.drift, report.overlap, *report.funnel, *report.activity]),
         **evidence_rows(report.evidence),
     }
 
 
-def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
+def evidence_rows(evidence: Evidence) -> Rows:
+    """Everything beside the main numbers, table by table."""
+    parts = (getattr(evidence, item.name) for item in fields(evidence) if item.name != "claims")
+    found = [result for part in parts for result in (part if isinstance(part, tuple) else [part] if part else [])]
+    return {**declared_rows(found), **claim_rows(evidence.claims)}
+
+
+def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[TableLike, Iterable[Row]]]:
     """The rows of the tables that have one per neuron, made as they are consumed."""
     size = report.neuron_drift.delta.size
     columns = {
@@ -49,34 +51,7 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[typ
     }
     yield schema.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
     for table in report.activity:
-        yield schema.Activity, activity_rows(table, report.neurons_per_layer)
-
-
-def transfer_row(position: int, result: TransferResult) -> Row:
-    """Transfer to one question set."""
-    return {
-        "dataset": result.dataset,
-        "position": position,
-        **interval("auroc", result.auroc),
-        "n_faithful": result.n_faithful,
-        "n_hallucinated": result.n_hallucinated,
-        "verdict": result.verdict,
-        "reason": result.reason,
-        **numbers(result, "p_value", "p_holm", "p_chance"),
-        "decided_by": result.decided_by or None,
-    }
-
-
-def overlap_row(report: OriginReport) -> Row:
-    """The overlap of the two sets."""
-    overlap = report.overlap
-    names = (
-        "jaccard", "expected", "p_hypergeometric", "p_zero", "ceiling_base", "ceiling_instruct",
-        "ratio_base", "ratio_instruct", "cluster_jaccard", "rank_biased",
-    )  # fmt: skip
-    values = numbers(overlap, *names)
-    counts = {"k_base": overlap.k_base, "k_instruct": overlap.k_instruct, "shared": overlap.shared}
-    return {**counts, **values, "verdict": overlap.verdict, "reason": overlap.reason}
+        yield BULK_TABLES[type(table)], bulk_rows(table, report.neurons_per_layer)
 
 
 def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
@@ -112,33 +87,7 @@ def verdict_rows(report: OriginReport) -> list[Row]:
     ]
 
 
-def funnel_row(position: int, funnel: Funnel) -> Row:
-    """What each stage kept."""
-    stages = ("consistent", "span_found", "captured", "fitted")
-    kept = {
-        f"{name}_{label}": getattr(funnel, name).get(label, 0)
-        for name in stages
-        for label in ("faithful", "hallucinated")
-    }
-    about = {"stage": funnel.stage, "dataset": funnel.dataset, "split": funnel.split, "position": position}
-    return {**about, "asked": funnel.asked, "answered": funnel.answered, **kept}
-
-
 def funnel_drop_rows(funnel: Funnel) -> list[Row]:
     """What was dropped, by reason."""
     about = {"stage": funnel.stage, "dataset": funnel.dataset, "split": funnel.split}
     return [{**about, "reason": reason, "n_questions": n} for reason, n in funnel.dropped.items()]
-
-
-def activity_set_row(table: ActivityTable) -> Row:
-    """The responses behind an activity table."""
-    counts = {"n_faithful": table.n_faithful, "n_hallucinated": table.n_hallucinated}
-    return {"stage": table.stage, "dataset": table.dataset, **counts}
-
-
-def activity_rows(table: ActivityTable, neurons_per_layer: int) -> Iterator[Row]:
-    """Every neuron's activity."""
-    names = ("mean_faithful", "mean_hallucinated", "standardised_difference", "auroc")
-    columns: dict[str, np.ndarray | None] = {name: getattr(table, name) for name in names}
-    fixed = {"stage": table.stage, "dataset": table.dataset}
-    return columns_as_rows(columns, table.auroc.size, neurons_per_layer, fixed)

@@ -10,7 +10,6 @@ import numpy as np
 
 from analyses.results import (
     Alignment,
-    DriftResult,
     LineageResult,
     MappedNeurons,
     NeuronDrift,
@@ -18,10 +17,9 @@ from analyses.results import (
     WeightsReport,
 )
 from db import schema
-from db.rows_evidence import claim_rows, drift_test_rows
+from db.declared import Rows, claim_rows, declared_rows
 from db.values import Row, columns_as_rows, members, number, numbers, scattered
 
-Rows = dict[type[schema.Base], list[Row]]
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 
 
@@ -40,8 +38,7 @@ def weights_rows(report: WeightsReport) -> Rows:
         schema.AlignmentRow: [alignment_row(report.alignment)],
         schema.NeuronList: [neuron_list_row(report)],
         schema.ProbeNeuron: listed_neuron_rows(report),
-        schema.Drift: [drift_row(report.drift)],
-        schema.DriftTestRow: drift_test_rows(report.drift_tests),
+        **declared_rows([report.drift, *report.drift_tests]),
         **claim_rows(report.claims),
         schema.NullSummary: [null_summary_row("drift", "", null.kind, null) for null in nulls],
         schema.NullDraw: [row for null in nulls for row in null_draw_rows("drift", "", "", null.kind, null.draws)],
@@ -70,10 +67,7 @@ def lineage_rows(lineage: LineageResult) -> Rows:
     """The verdict on lineage and its evidence."""
     return {
         schema.Lineage: [lineage_row(lineage)],
-        schema.LineageTensor: lineage_tensor_rows(lineage),
-        schema.LineageConfig: [
-            {"key": found.key, "base": found.base, "instruct": found.instruct} for found in lineage.config
-        ],
+        **declared_rows([*lineage.tensors, *lineage.config]),
     }
 
 
@@ -99,21 +93,6 @@ def lineage_row(lineage: LineageResult) -> Row:
         "vocabulary_instruct": lineage.vocabulary_sizes[1],
         "layer_of": list(lineage.layer_of),
     }
-
-
-def lineage_tensor_rows(lineage: LineageResult) -> list[Row]:
-    """The tensors of each kind and layer."""
-    return [
-        {
-            "position": position,
-            "kind": tensor.kind,
-            "layer": tensor.layer,
-            "n_rows": tensor.rows,
-            "n_identical_rows": tensor.identical_rows,
-            **numbers(tensor, "cosine_low", "cosine_median", "cosine_high"),
-        }
-        for position, tensor in enumerate(lineage.tensors)
-    ]
 
 
 def alignment_row(alignment: Alignment) -> Row:
@@ -146,15 +125,6 @@ def listed_neuron_rows(report: WeightsReport) -> list[Row]:
         }
         for neuron, weight in zip(flat.tolist(), weights, strict=True)
     ]
-
-
-def drift_row(drift: DriftResult) -> Row:
-    """The H-Neurons' drift."""
-    names = (
-        "mean_stability_rank", "effect", "p_t", "p_permutation",
-        "uniform_sd", "smallest_detectable", "share_identical", "rounding_floor",
-    )  # fmt: skip
-    return {"k": drift.k, **numbers(drift, *names), "verdict": drift.verdict, "reason": drift.reason}
 
 
 def null_summary_row(claim: str, dataset: str, kind: str, null: NullDistribution) -> Row:

@@ -12,17 +12,18 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from analyses.results import LineageResult, OriginReport, WeightsReport
 from analyses.trace_results import TraceReport
+from db.declared import TableLike
 from db.digests import run_digest
 from db.logs import dataset_id
 from db.rows import neuron_rows, summary_rows
 from db.rows_trace import trace_rows
 from db.rows_weights import lineage_report_rows, weights_neuron_rows, weights_rows
-from db.schema import DERIVED, Base, Checkpoint, Family, Run, RunDataset
+from db.schema import DERIVED, Checkpoint, Family, Run, RunDataset
 from db.values import Row
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
-Tables = Iterable[tuple[type[Base], Iterable[Row]]]
+Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
 def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
@@ -68,7 +69,7 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
 
 def _replace(connection: Connection, run_id: int, tables: Tables) -> None:
     for table in DERIVED:
-        connection.execute(delete(table).where(table.__table__.c.run_id == run_id))
+        connection.execute(delete(table).where(table.c.run_id == run_id))
     for table, rows in tables:
         for block in _blocks({"run_id": run_id, **row} for row in rows):
             connection.execute(insert(table), block)

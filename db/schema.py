@@ -4,44 +4,16 @@ The one idea: every row leads back to a run. Inputs (checkpoints, question sets)
 known by content digest and shared between runs; collected work (tasks, responses,
 captures) is keyed by what determines it and shared as well (`db.schema_work`);
 everything derived from them belongs to one run and is replaced as a whole when that
-run is computed again (`db.schema_results`, `db.schema_lineage`, `db.schema_probe`, `db.schema_evidence`).
+run is computed again (`db.declared`, `db.schema_results`, `db.schema_lineage`).
 """
 
+from sqlalchemy import Table
+
 from db.base import Base
-from db.schema_evidence import (
-    CellRow,
-    ClaimReason,
-    ClaimRow,
-    DriftTestRow,
-    InterventionRow,
-    LabelAgreementRow,
-    LadderRow,
-    OverlapNullRow,
-    PowerRow,
-    ScaleControlRow,
-    SignAgreementRow,
-    TracePointRow,
-)
-from db.schema_lineage import AlignmentRow, Lineage, LineageConfig, LineageTensor, NeuronList
+from db.declared import BULK_TABLES, TABLES
+from db.schema_lineage import AlignmentRow, Lineage, NeuronList
 from db.schema_neurons import NeuronSetMember, NeuronSetRow
-from db.schema_probe import ProbeBaseline, ProbeCurve, ProbeStability
-from db.schema_results import (
-    Activity,
-    ActivitySet,
-    Drift,
-    FunnelDrop,
-    FunnelRow,
-    HeldOutRow,
-    Neuron,
-    NullDraw,
-    NullSummary,
-    Overlap,
-    Probe,
-    ProbeNeuron,
-    ProbePath,
-    Transfer,
-    VerdictRow,
-)
+from db.schema_results import FunnelDrop, Neuron, NullDraw, NullSummary, Probe, ProbeNeuron, VerdictRow
 from db.schema_work import (
     CaptureRow,
     Checkpoint,
@@ -59,53 +31,28 @@ __all__ = [
     "DERIVED",
     "HEAD",
     "REVISIONS",
-    "Activity",
-    "ActivitySet",
     "AlignmentRow",
     "Base",
     "CaptureRow",
-    "CellRow",
     "Checkpoint",
-    "ClaimReason",
-    "ClaimRow",
     "Dataset",
-    "Drift",
-    "DriftTestRow",
     "Family",
     "FunnelDrop",
-    "FunnelRow",
-    "HeldOutRow",
-    "InterventionRow",
-    "LabelAgreementRow",
-    "LadderRow",
     "Lineage",
-    "LineageConfig",
-    "LineageTensor",
     "Neuron",
     "NeuronList",
     "NeuronSetMember",
     "NeuronSetRow",
     "NullDraw",
     "NullSummary",
-    "Overlap",
-    "OverlapNullRow",
-    "PowerRow",
     "Probe",
-    "ProbeBaseline",
-    "ProbeCurve",
     "ProbeNeuron",
-    "ProbePath",
-    "ProbeStability",
     "QuestionRow",
     "ResponseRow",
     "Run",
     "RunDataset",
     "RunTask",
-    "ScaleControlRow",
-    "SignAgreementRow",
     "TaskRow",
-    "TracePointRow",
-    "Transfer",
     "VerdictRow",
 ]
 
@@ -113,10 +60,13 @@ REVISIONS = ("0.2.0_1",)
 """Every schema this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 
-DERIVED: tuple[type[Base], ...] = (
-    RunDataset, Probe, ProbePath, ProbeCurve, ProbeBaseline, ProbeStability, ProbeNeuron, Neuron, Activity,
-    ActivitySet, HeldOutRow, Transfer, Drift, Overlap, Lineage, LineageTensor, LineageConfig, AlignmentRow, NeuronList,
-    NullSummary, NullDraw, VerdictRow, FunnelRow, FunnelDrop, LadderRow, CellRow, LabelAgreementRow, ScaleControlRow,
-    SignAgreementRow, DriftTestRow, OverlapNullRow, PowerRow, InterventionRow, ClaimRow, ClaimReason, TracePointRow,
+BY_HAND = (
+    RunDataset, Probe, ProbeNeuron, Neuron, Lineage, AlignmentRow, NeuronList, NullSummary, NullDraw,
+    VerdictRow, FunnelDrop,
 )  # fmt: skip
+DERIVED: tuple[Table, ...] = (
+    *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),
+    *TABLES.values(),
+    *BULK_TABLES.values(),
+)
 """Tables whose rows belong to one run and are written together."""

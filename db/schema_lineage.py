@@ -39,33 +39,6 @@ class Lineage(Base):
     layer_of: Mapped[list[Any] | None]  # base layer by instruct layer
 
 
-class LineageTensor(Base):
-    """One row: the tensors of one kind in one layer, against their namesakes; `layer` is NULL outside the layers."""
-
-    __tablename__ = "lineage_tensor"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str]
-    layer: Mapped[int | None]
-    n_rows: Mapped[int]
-    n_identical_rows: Mapped[int]
-    cosine_low: Mapped[float | None]  # 5th percentile over rows
-    cosine_median: Mapped[float | None]
-    cosine_high: Mapped[float | None]  # 95th percentile over rows
-
-
-class LineageConfig(Base):
-    """One row: one setting of config.json that differs, as JSON text; NULL where a checkpoint has none."""
-
-    __tablename__ = "lineage_config"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    base: Mapped[str | None]
-    instruct: Mapped[str | None]
-
-
 class AlignmentRow(Base):
     """One row: how a run found each neuron's counterpart in the base, and for how many there is none."""
 

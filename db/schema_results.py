@@ -32,24 +32,6 @@ class Probe(Base):
     violation: Mapped[float | None]  # largest over all neurons
 
 
-class ProbePath(Base):
-    """One row: one C that was tried for a probe."""
-
-    __tablename__ = "probe_path"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    step: Mapped[int] = mapped_column(primary_key=True)
-    c: Mapped[float]
-    n_positive: Mapped[int]
-    n_nonzero: Mapped[int]
-    validation_accuracy: Mapped[float | None]
-    validation_auroc: Mapped[float | None]
-    suppressed_accuracy: Mapped[float | None]  # of answers without the H-Neurons
-    gap: Mapped[float | None]
-    violation: Mapped[float | None]
-
-
 class ProbeNeuron(Base):
     """One row: one neuron that a probe uses, was given, or selected on half of the questions at least once.
 
@@ -110,120 +92,6 @@ class Neuron(Base):
     margin: Mapped[float | None]
 
 
-class Activity(Base):
-    """One row: one neuron's mean CETT on answer tokens, for one checkpoint and question set."""
-
-    __tablename__ = "activity"
-    __table_args__ = (BULK,)
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    layer: Mapped[int] = mapped_column(primary_key=True)
-    neuron_index: Mapped[int] = mapped_column(primary_key=True)
-    mean_faithful: Mapped[float | None]
-    mean_hallucinated: Mapped[float | None]
-    standardised_difference: Mapped[float | None]
-    auroc: Mapped[float | None]
-
-
-class ActivitySet(Base):
-    """One row: the responses behind the activity of one checkpoint on one question set."""
-
-    __tablename__ = "activity_set"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    n_faithful: Mapped[int]
-    n_hallucinated: Mapped[int]
-
-
-class HeldOutRow(Base):
-    """One row: a probe on held-out responses of its own model to one question set."""
-
-    __tablename__ = "held_out"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    position: Mapped[int]
-    accuracy: Mapped[float | None]
-    accuracy_low: Mapped[float | None]
-    accuracy_high: Mapped[float | None]
-    auroc: Mapped[float | None]
-    auroc_low: Mapped[float | None]
-    auroc_high: Mapped[float | None]
-    random_accuracy: Mapped[float | None]
-    random_accuracy_low: Mapped[float | None]
-    random_accuracy_high: Mapped[float | None]
-    n_faithful: Mapped[int]
-    n_hallucinated: Mapped[int]
-
-
-class Transfer(Base):
-    """One row: the instruct probe, unchanged, on the base model's responses to one question set."""
-
-    __tablename__ = "transfer"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    position: Mapped[int]
-    auroc: Mapped[float | None]
-    auroc_low: Mapped[float | None]
-    auroc_high: Mapped[float | None]
-    n_faithful: Mapped[int]
-    n_hallucinated: Mapped[int]
-    verdict: Mapped[str]
-    reason: Mapped[str]
-    p_value: Mapped[float | None]  # against what it beats least clearly
-    p_holm: Mapped[float | None]  # over the question sets that have power
-    decided_by: Mapped[str | None]  # chance, or a kind of ladder
-    p_chance: Mapped[float | None]
-
-
-class Drift(Base):
-    """One row: how stable a run's H-Neurons are, against neurons of the same layers."""
-
-    __tablename__ = "drift"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    k: Mapped[int]
-    mean_stability_rank: Mapped[float | None]
-    effect: Mapped[float | None]
-    p_t: Mapped[float | None]
-    p_permutation: Mapped[float | None]
-    uniform_sd: Mapped[float | None]
-    smallest_detectable: Mapped[float | None]
-    share_identical: Mapped[float | None]
-    rounding_floor: Mapped[float | None]
-    verdict: Mapped[str]
-    reason: Mapped[str]
-
-
-class Overlap(Base):
-    """One row: a run's H-Neurons of the base against those of the instruct checkpoint."""
-
-    __tablename__ = "overlap"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    k_base: Mapped[int]
-    k_instruct: Mapped[int]
-    shared: Mapped[int]
-    jaccard: Mapped[float | None]
-    expected: Mapped[float | None]
-    p_hypergeometric: Mapped[float | None]
-    p_zero: Mapped[float | None]
-    verdict: Mapped[str]
-    reason: Mapped[str]
-    ceiling_base: Mapped[float | None]  # Jaccard of two halves of one model's questions
-    ceiling_instruct: Mapped[float | None]
-    ratio_base: Mapped[float | None]  # jaccard over the ceiling
-    ratio_instruct: Mapped[float | None]
-    cluster_jaccard: Mapped[float | None]
-    rank_biased: Mapped[float | None]  # overlap of both lists by probe weight
-
-
 class NullSummary(Base):
     """One row: a statistic's distribution under one null, summed up; `dataset` is empty for drift."""
 
@@ -265,28 +133,6 @@ class VerdictRow(Base):
     claim: Mapped[str] = mapped_column(primary_key=True)  # transfer, drift, overlap, overall
     verdict: Mapped[str | None] = mapped_column(String)
     words: Mapped[str]
-
-
-class FunnelRow(Base):
-    """One row: how many questions each stage of the work kept, for one checkpoint, question set and split."""
-
-    __tablename__ = "funnel"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    stage: Mapped[str] = mapped_column(primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    split: Mapped[str] = mapped_column(primary_key=True)
-    position: Mapped[int]
-    asked: Mapped[int]
-    answered: Mapped[int]
-    consistent_faithful: Mapped[int]
-    consistent_hallucinated: Mapped[int]
-    span_found_faithful: Mapped[int]
-    span_found_hallucinated: Mapped[int]
-    captured_faithful: Mapped[int]
-    captured_hallucinated: Mapped[int]
-    fitted_faithful: Mapped[int]
-    fitted_hallucinated: Mapped[int]
 
 
 class FunnelDrop(Base):

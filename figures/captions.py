@@ -7,15 +7,11 @@ anything else.
 from collections.abc import Mapping
 
 from db.queries import QueryResult
-from figures.evidence_words import drift_power_rows, p_cell, power_rows, power_sentence
+from figures.evidence_words import drift_power_rows, power_rows, power_sentence
 from figures.latex import Table
 from figures.words import (
-    Record,
-    compact,
     first,
-    fixed,
     has_power,
-    interval,
     list_words,
     null_words,
     p_words,
@@ -24,6 +20,7 @@ from figures.words import (
     source,
     verdict_words,
 )
+from provenance.cells import Record, compact, fixed, interval, p_cell
 
 Parts = Mapping[str, QueryResult]
 

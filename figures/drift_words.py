@@ -11,7 +11,8 @@ from db.queries import QueryResult
 from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
 from figures.lineage_words import floor_words
-from figures.words import Record, compact, first, problem_words, source
+from figures.words import first, problem_words, source
+from provenance.cells import Record, compact
 
 Parts = Mapping[str, QueryResult]
 _MAPPED = {

@@ -7,47 +7,23 @@ that a verdict rests on is never shown without what it could have found.
 from collections.abc import Mapping, Sequence
 
 from db.queries import QueryResult
-from figures.words import CLAIMS, MARKS, NOTHING, Record, compact, first, fixed, verdict_words
-from provenance.probe_words import baseline_words
+from figures.words import CLAIMS, first, verdict_words
+from provenance.cells import NOTHING, Record, compact
+from provenance.records import MARKS
+from provenance.words import (
+    MATCHINGS,
+    OUTCOMES,
+    OVERLAP_NULLS,
+    SETS,
+    against_words,
+    baseline_words,
+    detectable_words,
+)
 
 JOINT = "all_together"
 _RELATIONS = {">=": "≥", "<=": "≤"}
 LEVEL = 0.05  # of every test, as the verdicts have it
 
-SIDES: Mapping[str, str] = {"hallucinated": "H-Neurons", "faithful": "negative weights"}
-MEASURES: Mapping[str, str] = {"delta": "Δ up and down", "gate": "Δ gate", "norm": "norms", "functional": "activations"}
-MATCHINGS: Mapping[str, str] = {
-    "layer": "layer",
-    "layer_norm": "layer, norm",
-    "layer_norm_activity": "layer, norm, CETT",
-    "uniform": "any neurons",
-}
-OVERLAP_NULLS: Mapping[str, str] = {
-    "hypergeometric": "any neurons",
-    "layer": "neurons of the same layers",
-    "layer_norm": "neurons of the same layers and norms",
-    "layer_norm_activity": "neurons of the same layers, norms and mean CETT",
-    "shuffled_labels": "the same searches on shuffled labels",
-}
-SCALES: Mapping[str, str] = {
-    "raw": "weights unchanged",
-    "z_score": "z-scores within each model",
-    "rank": "quantiles of one model onto the other’s",
-    "refit": "the same neurons, refitted on the base",
-    "forward": "the base’s probe on the instruct model’s answers",
-    "base_probe": "the base’s own probe on its own answers",
-}
-SETS: Mapping[str, str] = {
-    "h_neurons": "H-Neurons",
-    "random": "random neurons",
-    "layer_matched": "layer-matched neurons",
-}
-OUTCOMES: Mapping[str, str] = {
-    "faithful_log_probability": "log-probability of faithful answers",
-    "hallucinated_log_probability": "log-probability of hallucinated answers",
-    "selectivity": "hallucinated minus faithful",
-    "correct": "share of right answers",
-}
 CONDITIONS: Mapping[str, str] = {
     "pair.neurons_correspond": "neurons of the pair correspond (1 = yes)",
     "transfer.questions_per_class": "questions of the rarer class",
@@ -70,21 +46,6 @@ CONDITIONS: Mapping[str, str] = {
 """Conditions of claims, by code."""
 
 
-def against_words(claim: str, test: str) -> str:
-    """What a claim was tested against, from its short name such as `question_text` or `delta/layer`."""
-    if claim == "transfer":
-        return baseline_words(test)
-    if claim == "overlap":
-        return OVERLAP_NULLS.get(test, test)
-    names = {**SIDES, **MEASURES, **MATCHINGS}
-    return "; ".join(names.get(part, part) for part in test.split("/"))
-
-
-def p_cell(value: float | None) -> str:
-    """A p-value for a table's cell."""
-    return NOTHING if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def power_rows(power: QueryResult, claim: str, dataset: str | None = None) -> list[Record]:
     """What the tests of one claim could have found; of one question set where it is named."""
     return [row for row in power.records() if row["claim"] == claim and dataset in (None, row["dataset"])]
@@ -94,13 +55,6 @@ def drift_power_rows(power: QueryResult) -> list[Record]:
     """Of the paper's Delta of the H-Neurons, which decides; other measures and sides are in the table of power."""
     rows = power_rows(power, "drift")
     return [row for row in rows if row["test"] == "uniform" or str(row["test"]).startswith("delta")]
-
-
-def detectable(row: Record) -> str:
-    """The smallest value found with 80 % power, in the unit's digits."""
-    if row["smallest_detectable"] is None:
-        return "none"
-    return fixed(row["smallest_detectable"], 1 if row["unit"] == "shared neurons" else 2)
 
 
 NESTED = ("lengths_and_texts", "all_together")
@@ -113,10 +67,7 @@ def power_sentence(rows: Sequence[Record]) -> str:
     if not rows:
         return ""
     n = f", n = {rows[0]['n']}" if rows[0]["n"] else ""
-    each = (
-        f"{detectable(row)} against {against_words(row['claim'], row['test'])} (SD {compact(row['sd'])})"
-        for row in rows
-    )
+    each = (f"{detectable_words(row)} against {against_words(row)} (SD {compact(row['sd'])})" for row in rows)
     return f"Smallest {rows[0]['unit']} found with 80 % power (k = {_ks(rows)}{n}): {', '.join(each)}."
 
 

@@ -17,7 +17,8 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
 from figures import style
-from figures.words import Record, fixed, has_power, power_words
+from figures.words import has_power, power_words
+from provenance.cells import Record, fixed
 
 ROW_IN = 0.46
 FRAME_IN = 0.42  # axis label and ticks

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.words import Record, fixed, p_words
+from figures.words import p_words
+from provenance.cells import Record, fixed
 
 HEIGHT_IN = 2.75
 _RATIOS = (5.2, 0.5, 1.15)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.layer_panels import LayerChange, layer_panels
-from figures.words import Record
+from provenance.cells import Record
 
 PER_ROW = 3
 

@@ -16,10 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from figures import style
-from figures.evidence_words import LEVEL, p_cell
+from figures.evidence_words import LEVEL
 from figures.figure_4a import wrapped
-from figures.words import Record, has_power
-from provenance.probe_words import baseline_words
+from figures.words import has_power
+from provenance.cells import Record, p_cell
+from provenance.words import baseline_words
 
 MAX_PANELS = 6
 RUNG_IN = 0.155

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
-from figures.words import Record
+from provenance.cells import Record
 
 MAX_PANELS = 12
 MLP = ("gate", "up", "down")

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from figures import style
-from figures.evidence_words import LEVEL, MATCHINGS, MEASURES, SIDES
-from figures.words import Record
+from figures.evidence_words import LEVEL
+from provenance.cells import Record
+from provenance.words import MATCHINGS, MEASURES, SIDES
 
 ROW_IN = 0.16
 GAP = 0.25  # between measures, in rows

@@ -18,7 +18,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from figures import style
 from figures.figure_4a import wrapped
-from figures.words import Record, compact, has_power, power_words
+from figures.words import has_power, power_words
+from provenance.cells import Record, compact
 
 MAX_PANELS = 3
 STAGE = "instruct"

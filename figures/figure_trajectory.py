@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from figures import style
-from figures.words import Record
+from provenance.cells import Record
 
 AREA_IN = 1.5  # of the panel of AUROCs
 SMALL_IN = 0.85  # of the two below it

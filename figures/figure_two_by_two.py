@@ -15,7 +15,9 @@ from matplotlib.patches import Rectangle
 
 from figures import style
 from figures.figure_4a import wrapped
-from figures.words import MARKS, Record, fixed
+from provenance.cells import Record, fixed
+from provenance.records import MARKS
+from provenance.words import beats_sets
 
 ROW_IN = 0.42  # of the matrix: three lines of text
 HEAD_IN = 0.3
@@ -77,12 +79,6 @@ def matrix_rows(cells: Sequence[Record]) -> list[tuple[str, str]]:
 def in_domain(cells: Sequence[Record]) -> list[Record]:
     """The cells of the first question set, which is the one the probe was found on."""
     return [row for row in cells if row["dataset"] == cells[0]["dataset"]]
-
-
-def beats_sets(row: Record) -> bool:
-    """Whether a cell's interval lies above 0.5 and above the 95th percentile of both kinds of neuron sets."""
-    bars = [row[name] for name in ("random_p95", "layer_matched_p95") if row[name] is not None]
-    return row["auroc_low"] is not None and row["auroc_low"] > max([0.5, *bars])
 
 
 def _draw_matrix(axes: Axes, cells: Sequence[Record], rows: Sequence[tuple[str, str]]) -> None:

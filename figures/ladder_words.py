@@ -3,12 +3,15 @@
 The one idea: a rung that was not beaten stands beside what could have been found on it.
 """
 
+from analyses.evidence_results import Rung
 from figures.captions import Parts
-from figures.evidence_words import JOINT, p_cell, pair_words, power_rows, power_sentence, probe_k, probe_words
+from figures.declared import latex_table
+from figures.evidence_words import JOINT, pair_words, power_rows, power_sentence, probe_k, probe_words
 from figures.figure_ladder import MAX_PANELS, drawn_sets, with_power
 from figures.latex import Table
-from figures.words import NOTHING, Record, fixed, has_power, interval, list_words, power_words, source
-from provenance.probe_words import baseline_words
+from figures.words import has_power, list_words, power_words, source
+from provenance.cells import Record, interval, p_cell
+from provenance.words import baseline_words
 
 
 def has_ladder(parts: Parts) -> bool:
@@ -81,25 +84,20 @@ def table_ladder(parts: Parts) -> Table:
         "baseline on the base model’s own answers, gain of the probe over it (95 % intervals by question), and "
         "one-sided p before and after Holm’s correction."
     )
-    header = ("question set", "predictor", "sets", "AUROC", "gain", "p", "p (Holm)")
-    return Table(caption, header, ladder_rows(parts["ladder"].records(), parts["transfer"].records()))
+    return latex_table(Rung, ladder_records(parts["ladder"].records(), parts["transfer"].records()), caption)
 
 
-def ladder_rows(rungs: list[Record], transfer: list[Record]) -> list[tuple[str, ...]]:
-    """Cells of every question set: the probe, then each rung."""
-    rows: list[tuple[str, ...]] = []
+def ladder_records(rungs: list[Record], transfer: list[Record]) -> list[Record]:
+    """Of every question set the probe itself, as if it were a rung, then each rung."""
+    found: list[Record] = []
     for row in transfer:
-        name = row["dataset"]
         if not has_power(row):
-            rows.append((name, "the probe", NOTHING, "no power", *[NOTHING] * 3))
+            found.append({**_NO_RUNG, "dataset": row["dataset"], "kind": "the probe: no power"})
             continue
-        own = (p_cell(row["p_value"]), p_cell(row["p_holm"]))
-        rows.append((name, "the probe", NOTHING, interval(row, "auroc"), NOTHING, *own))
-        rows += [_rung(rung) for rung in rungs if rung["dataset"] == name]
-    return rows
+        own = {name: row[name] for name in ("auroc", "auroc_low", "auroc_high", "p_value", "p_holm", "dataset")}
+        found.append({**_NO_RUNG, **own, "kind": "probe"})
+        found += [rung for rung in rungs if rung["dataset"] == row["dataset"]]
+    return found
 
 
-def _rung(row: Record) -> tuple[str, ...]:
-    sets = fixed(row["draws"], 0) if row["draws"] else NOTHING
-    values = (interval(row, "auroc"), interval(row, "gain", 3), p_cell(row["p_value"]), p_cell(row["p_holm"]))
-    return row["dataset"], baseline_words(row["kind"]), sets, *values
+_NO_RUNG: Record = {"auroc": None, "gain": None, "p_value": None, "p_holm": None, "draws": 0}

@@ -10,7 +10,8 @@ from statistics import median
 from db.queries import QueryResult
 from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
-from figures.words import NOTHING, Record, compact, first, fixed, source
+from figures.words import first, source
+from provenance.cells import NOTHING, Record, compact, fixed
 
 PERMUTED, RESIZED = "descendant, neurons permuted", "descendant, pruned or widened"
 """Verdicts under which rows of the same index need not be the same neuron."""

@@ -3,10 +3,14 @@
 The one idea: each number names what the other neurons were matched on, since that decides what it means.
 """
 
+from analyses.evidence_results import DriftTest
 from figures.captions import Parts
-from figures.evidence_words import MATCHINGS, MEASURES, SIDES, p_cell, pair_words
+from figures.declared import latex_table
+from figures.evidence_words import pair_words
 from figures.latex import Table
-from figures.words import Record, fixed, interval, list_words, problem_words, source
+from figures.words import list_words, problem_words, source
+from provenance.cells import Record, fixed, interval, p_cell
+from provenance.words import MATCHINGS, MEASURES, SIDES
 
 _MEASURED = {
     "delta": "the paper’s Δ of up and down weights",
@@ -81,22 +85,4 @@ def table_nulls(parts: Parts) -> Table:
         "more and of being less stable."
     )
     caption = " ".join(part for part in (caption, list_words(parts), problem_words(parts)) if part)
-    header = ("neurons", "measure", "matched on", "k", "mean rank", "null", "SD", "effect", "p more", "p less", "least")
-    return Table(caption, header, [drift_cells(row) for row in parts["drift-tests"].records()])
-
-
-def drift_cells(row: Record) -> tuple[str, ...]:
-    """One test as the cells of a line."""
-    return (
-        SIDES.get(row["side"], row["side"]),
-        MEASURES.get(row["measure"], row["measure"]),
-        MATCHINGS.get(row["matching"], row["matching"]),
-        str(row["k"]),
-        fixed(row["mean_rank"], 3),
-        fixed(row["null_mean"], 3),
-        fixed(row["null_sd"], 3),
-        interval(row, "effect", 3),
-        p_cell(row["p_more_stable"]),
-        p_cell(row["p_less_stable"]),
-        fixed(row["smallest_detectable"], 3),
-    )
+    return latex_table(DriftTest, parts["drift-tests"].records(), caption)

@@ -3,12 +3,15 @@
 The one idea: what was chosen stands beside the range over all that could have been chosen.
 """
 
+from analyses.probe_results import CurvePoint
 from db.queries import QueryResult
 from figures.captions import Parts
+from figures.declared import latex_table
 from figures.figure_path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
 from figures.latex import Table
-from figures.words import NOTHING, Record, compact, first, fixed, has_power, interval, power_words, source
-from provenance.probe_words import rule_words
+from figures.words import first, has_power, power_words, source
+from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.words import rule_words
 
 
 def has_path(parts: Parts) -> bool:
@@ -120,17 +123,8 @@ def table_path(parts: Parts) -> Table:
         f"and AUROC on its own held-out answers, and AUROC of the same weights on the answers of {run['base']}, each "
         f"with its 95 % interval by question.{f' An asterisk marks the chosen C: {words}.' if words else ''}"
     )
-    header = ("question set", "C", "k", "accuracy", "AUROC", "AUROC on the base")
     silent = {row["dataset"] for row in parts["transfer"].records() if not has_power(row)}
     rows = [
-        (
-            row["dataset"],
-            compact(row["c"]) + ("*" if row["is_chosen"] else ""),
-            str(row["n_positive"]),
-            interval(row, "accuracy"),
-            interval(row, "auroc"),
-            "no power" if row["dataset"] in silent else interval(row, "transfer"),
-        )
-        for row in of_probe(parts["curve"].records())
+        row | ({"transfer": None} if row["dataset"] in silent else {}) for row in of_probe(parts["curve"].records())
     ]
-    return Table(caption, header, rows)
+    return latex_table(CurvePoint, rows, caption, ("dataset", "C", "positive", "accuracy", "auroc", "transfer"))

@@ -13,22 +13,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from db.queries import newest_run, run_query
+from db.queries import newest_run
 from figures import style
+from figures.declared import Results
 from figures.evidence_words import claim_table
 from figures.gallery import Drawn, drawn, drawn_some, image, write_figures
-from figures.sections import sections
-from figures.tables import Results, claim_rows
+from figures.sections import read_results, sections
+from figures.tables import claim_rows
 from figures.trajectory_words import trace_sentence
-from figures.words import MARKS, TITLES, Record, control_words, first, list_words, run_kind
+from figures.words import TITLES, control_words, first, list_words, run_kind
+from provenance.cells import Record
 from provenance.files import write_whole
+from provenance.records import MARKS
 
-QUERIES = (
-    "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
-    "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
-    "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
-    "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
-)  # fmt: skip
 FILE_NAME = "report.html"
 
 
@@ -65,7 +62,7 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
     run = newest_run(url) if run is None else run
     if figures is None:
         figures = drawn(url, run)  # refuses runs without results
-    results = {name: run_query(url, name, {"run": run}) for name in QUERIES}
+    results = read_results(url, run)
     page = Environment(
         loader=PackageLoader("figures"),
         autoescape=select_autoescape(default=True, default_for_string=True),

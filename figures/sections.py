@@ -6,9 +6,10 @@ does not mention them; an empty table would read as if something had been looked
 
 from collections.abc import Callable, Mapping, Sequence
 
+from db.queries import run_query
+from figures.declared import ReportTable, Results
+from figures.overview import claims, overview
 from figures.tables import (
-    ReportTable,
-    Results,
     datasets,
     drift,
     funnel,
@@ -32,6 +33,13 @@ from figures.tables_probe import baselines, clusters, identification, path, stab
 from figures.tables_weights import by_kind, config, layers, lineage, mapping
 from figures.words import RunKind, run_kind
 
+QUERIES = (
+    "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
+    "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
+    "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
+    "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
+)  # fmt: skip
+"""Named queries that tables are made of."""
 Section = Callable[[Results], ReportTable | None]
 
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
@@ -47,6 +55,25 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "trace": (trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets),
 }  # fmt: skip
 """In the order of the report."""
+TERMINAL: Mapping[RunKind, Sequence[Section]] = {
+    "comparison": (overview, claims, transfer, ladder, cells, intervention, funnel),
+    "listed": (claims, drift, mapping, lineage),
+    "drift": (drift, layers),
+    "lineage": WEIGHTS,
+    "trace": (overview, trace, kept),
+}
+"""The tables that a terminal shows at the end of a run."""
+
+
+def read_results(url: str, run: int) -> Results:
+    """Everything that tables are made of."""
+    return {name: run_query(url, name, {"run": run}) for name in QUERIES}
+
+
+def terminal_sections(results: Results) -> list[ReportTable]:
+    """The tables that a terminal shows."""
+    found = (section(results) for section in TERMINAL[run_kind(results)])
+    return [table for table in found if table is not None]
 
 
 def sections(results: Results) -> list[ReportTable]:

@@ -5,30 +5,66 @@ version does not read as if something had been looked for and not found.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from figures.tables import ReportTable, Results
-from figures.words import NOTHING, Record, compact, first, fixed, interval
-from provenance.probe_words import GIVEN, baseline_words, rule_words
+from analyses.probe_results import Baseline, HeldOut, PathPoint, StabilityResult
+from figures.declared import ReportTable, Results, report_table
+from figures.words import first
+from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.declared import declared
+from provenance.words import GIVEN, rule_words
 
 Columns = Mapping[str, Callable[[Record], str]]
 CLUSTERS_SHOWN = 50
 
 
-def identification(results: Results) -> ReportTable:
+def identification(results: Results) -> ReportTable | None:
     """Both probes on held-out responses of their own models."""
-    rows = [
-        (
-            row["stage"],
-            row["dataset"] or NOTHING,
-            interval(row, "accuracy"),
-            interval(row, "random_accuracy"),
-            interval(row, "auroc"),
-            f"{row['n_faithful']} + {row['n_hallucinated']}" if row["dataset"] else NOTHING,
-        )
-        for row in results["identification"].records()
-    ]
-    header = ("model", "question set", "accuracy", "random neurons", "AUROC", "n (f + h)")
-    return ReportTable("Identification", _probe_words(results), header, rows, (0, 1))
+    records = [row for row in results["identification"].records() if row["dataset"]]
+    found = report_table(HeldOut, records)
+    words = _probe_words(results)
+    return ReportTable("Identification", words, (), []) if found is None else replace(found, note=words)
+
+
+def baselines(results: Results) -> ReportTable | None:
+    """What the probe has to beat on each question set; None where nothing was looked at."""
+    return report_table(Baseline, _with_probes(results["baselines"].records()))
+
+
+def _with_probes(records: Sequence[Record]) -> list[Record]:
+    """The baselines of each question set after a row of the probe itself."""
+    found: list[Record] = []
+    for place, row in enumerate(records):
+        about = {"stage": row["stage"], "dataset": row["dataset"]}
+        if not place or about != {name: records[place - 1][name] for name in about}:
+            own = {f"auroc{end}": row[f"probe_auroc{end}"] for end in ("", "_low", "_high")}
+            found.append({**about, **own, "kind": "probe", "n_draws": 0, "gain": None})
+        found.append(row)
+    return found
+
+
+def path(results: Results) -> ReportTable | None:
+    """Every C that was tried; None where there was no search."""
+    rules = {rule_words(row["rule"], row["source"]) for row in results["probes"].records() if row["c"] is not None}
+    chosen = f"How C was chosen (asterisk): {'; '.join(sorted(rules))}." if rules - {""} else ""
+    return report_table(PathPoint, results["probe-path"].records(), chosen)
+
+
+def stability(results: Results) -> ReportTable | None:
+    """How far the neurons depend on the questions, one column a probe; None where that was not looked at."""
+    records = results["stability"].records()
+    if not records:
+        return None
+    said = declared(StabilityResult)
+    lines: dict[str, Callable[[Record], str]] = {
+        column.label: column.cell for column in said.columns if column.label
+    } | {
+        "neurons selected at least once": lambda row: str(row["n_selected"]),
+        "stable H-Neurons of the probe": lambda row: f"{row['n_stable_used']} of {row['n_h_neurons']}",
+        "clusters among neurons used or selected": lambda row: str(row["n_clusters"]),
+    }
+    rows = [(name, *(cell(row) for row in records)) for name, cell in lines.items()]
+    return ReportTable(said.title, said.note, ("quantity", *(row["stage"] for row in records)), rows)
 
 
 def _probe_words(results: Results) -> str:
@@ -62,62 +98,8 @@ def _solved(row: Record) -> str:
     """How well the problem was solved."""
     if row["gap"] is None:
         return ""
-    gap, violation = compact(row["gap"]), _violation(row)
+    gap, violation = compact(row["gap"]), NOTHING if row["violation"] is None else f"{row['violation']:.1e}"
     return f" Duality gap over the objective {gap}, largest violation of |g| ≤ 1 over all neurons {violation}."
-
-
-def _violation(row: Record) -> str:
-    """Its order of magnitude, which is all that matters of it."""
-    return NOTHING if row["violation"] is None else f"{row['violation']:.1e}"
-
-
-def baselines(results: Results) -> ReportTable | None:
-    """What the probe has to beat on each question set; None where nothing was looked at."""
-    records = results["baselines"].records()
-    if not records:
-        return None
-    rows: list[tuple[str, ...]] = []
-    for place, row in enumerate(records):
-        before = records[place - 1] if place else {}
-        if (row["stage"], row["dataset"]) != (before.get("stage"), before.get("dataset")):
-            own = {f"probe_auroc{part}": row[f"probe_auroc{part}"] for part in ("", "_low", "_high")}
-            rows.append((row["stage"], row["dataset"], "the probe", NOTHING, interval(own, "probe_auroc"), NOTHING))
-        sets = str(row["n_draws"]) if row["n_draws"] else NOTHING
-        values = (interval(row, "auroc"), interval(row, "gain", 3))
-        rows.append((row["stage"], row["dataset"], baseline_words(row["kind"]), sets, *values))
-    note = (
-        "AUROC on the same held-out answers, with its interval by question; gain: the probe’s AUROC minus the "
-        "baseline’s, paired by question. For neuron sets both are means over sets."
-    )
-    header = ("model", "question set", "predictor", "sets", "AUROC", "gain of the probe")
-    return ReportTable("Baselines", note, header, rows, (0, 1, 2))
-
-
-def path(results: Results) -> ReportTable | None:
-    """Every C that was tried; None where there was no search."""
-    records = results["probe-path"].records()
-    if not records:
-        return None
-    columns: Columns = {
-        "model": lambda row: row["stage"],
-        "C": lambda row: compact(row["c"]) + ("*" if row["is_chosen"] else ""),
-        "k": lambda row: str(row["n_positive"]),
-        "weights": lambda row: str(row["n_nonzero"]),
-        "validation accuracy": lambda row: fixed(row["validation_accuracy"], 3),
-        "validation AUROC": lambda row: fixed(row["validation_auroc"], 3),
-        "accuracy, H-Neurons suppressed": lambda row: fixed(row["suppressed_accuracy"], 3),
-        "gap": lambda row: compact(row["gap"]),
-        "violation": _violation,
-    }
-    rules = {rule_words(row["rule"], row["source"]) for row in results["probes"].records() if row["c"] is not None}
-    chosen = f"How C was chosen (asterisk): {'; '.join(sorted(rules))}. " if rules - {""} else ""
-    note = (
-        f"{chosen}Probes fitted on the training rows alone; k: neurons of positive weight. Gap: duality gap over the "
-        "objective. Violation: the largest of the optimality conditions over all neurons, whose bound is 1."
-    )
-    if "gap" not in (shown := _known(columns, records)):
-        note = f"{chosen}Probes fitted on the training rows alone; k: neurons of positive weight."
-    return ReportTable("Path", note, tuple(shown), _rows(shown), (0,))
 
 
 def _known(columns: Columns, records: Sequence[Record]) -> dict[str, list[str]]:
@@ -128,37 +110,6 @@ def _known(columns: Columns, records: Sequence[Record]) -> dict[str, list[str]]:
 
 def _rows(cells: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
     return list(zip(*cells.values(), strict=True))
-
-
-def stability(results: Results) -> ReportTable | None:
-    """How far the neurons depend on the questions, one column a probe; None where that was not looked at."""
-    records = results["stability"].records()
-    if not records:
-        return None
-    quantities: Columns = {
-        "C of the fits": lambda row: compact(row["c"]),
-        "half-samples": lambda row: str(row["n_half_samples"]),
-        "neurons selected at least once": lambda row: str(row["n_selected"]),
-        "H-Neurons of one half-sample, mean": lambda row: fixed(row["mean_selected"], 1),
-        "selection frequency that counts as stable": lambda row: fixed(row["threshold"]),
-        "stable neurons": lambda row: str(row["n_stable"]),
-        "of these, H-Neurons of the probe": lambda row: f"{row['n_stable_used']} of {row['n_h_neurons']}",
-        "of these, expected by chance (selected no more often than q / D), at most": lambda row: compact(
-            row["false_bound"]
-        ),
-        "H-Neurons that two halves share, mean": lambda row: fixed(row["split_half_shared"], 1),
-        "Jaccard index of two halves, mean": lambda row: fixed(row["split_half_jaccard"], 3),
-        "the same over clusters of correlated neurons": lambda row: fixed(row["split_half_clusters"], 3),
-        "correlation that makes a cluster": lambda row: fixed(row["cluster_correlation"]),
-        "clusters among neurons used or selected": lambda row: str(row["n_clusters"]),
-    }
-    rows = [(name, *(cell(row) for row in records)) for name, cell in quantities.items()]
-    note = (
-        "The probe fitted again on random halves of the questions, with the same strength of the penalty per row; a "
-        "neuron is selected where its weight is positive. The Jaccard index of two halves of one model’s "
-        "questions is what the overlap of two models is read against."
-    )
-    return ReportTable("Stability", note, ("quantity", *(row["stage"] for row in records)), rows)
 
 
 def stable_neurons(results: Results) -> ReportTable | None:

@@ -6,9 +6,10 @@ older version, which did not store some of it, has the table left out rather tha
 
 import json
 
+from figures.declared import ReportTable, Results
 from figures.lineage_words import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
-from figures.tables import ReportTable, Results
-from figures.words import NOTHING, Record, compact, first, fixed, run_kind
+from figures.words import first, run_kind
+from provenance.cells import NOTHING, Record, compact, fixed
 
 MAPPED_SHOWN = 100
 NAMES_SHOWN = 6

@@ -5,12 +5,15 @@ The one idea: a point without a number says why, and the floor is said with ever
 
 from collections.abc import Mapping
 
+from analyses.evidence_results import TracePoint
 from db.queries import QueryResult
 from figures.captions import Parts
-from figures.evidence_words import p_cell, probe_k
+from figures.declared import latex_table
+from figures.evidence_words import probe_k
 from figures.figure_trajectory import checkpoints
 from figures.latex import Table
-from figures.words import Record, compact, first, fixed, interval, source
+from figures.words import first, source
+from provenance.cells import Record, fixed, interval, p_cell
 
 
 def has_trace(parts: Parts) -> bool:
@@ -82,45 +85,17 @@ def trace_sentence(results: Mapping[str, QueryResult]) -> str:
     )
 
 
-AREA_HEADER = ("checkpoint", "prompt", "last’s answers", "sets p95", "own answers", "sets p95", "n (f + h)")
-KEPT_HEADER = ("checkpoint", "mean rank", "null", "p", "1 − cos, H", "1 − cos, all", "r, H", "r, all")
-
-
-def area_cells(row: Record) -> tuple[str, ...]:
-    """What can be read at one point, as the cells of a line."""
-    return (
-        row["ref"],
-        row["prompt"],
-        interval(row, "forced"),
-        fixed(_highest(row, "forced")),
-        interval(row, "own"),
-        fixed(_highest(row, "own")),
-        f"{row['n_faithful']} + {row['n_hallucinated']}",
-    )
-
-
-def kept_cells(row: Record) -> tuple[str, ...]:
-    """How much of weights and activations the last checkpoint shares with one point, as the cells of a line."""
-    return (
-        row["ref"],
-        fixed(row["mean_stability_rank"], 3),
-        fixed(row["null_mean"], 3),
-        p_cell(row["p_value"]),
-        compact(row["change_h"]),
-        compact(row["change_all"]),
-        fixed(row["correlation_h"]),
-        fixed(row["correlation_all"]),
-    )
+READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful", "reason")
+"""What can be read at one point."""
+KEPT = (
+    "ref", "mean_stability_rank", "null_mean", "p_value", "change_h", "change_all", "correlation_h", "correlation_all",
+)  # fmt: skip
+"""How much of weights and activations the last checkpoint shares with one point."""
 
 
 def ordered(rows: list[Record]) -> list[Record]:
     """The floor, then the checkpoints in order."""
     return [*(row for row in rows if row["is_floor"]), *checkpoints(rows)]
-
-
-def _highest(row: Record, column: str) -> float | None:
-    found = (row[f"{column}_random_p95"], row[f"{column}_layer_matched_p95"])
-    return max((value for value in found if value is not None), default=None)
 
 
 def table_trajectory(parts: Parts) -> Table:
@@ -131,5 +106,5 @@ def table_trajectory(parts: Parts) -> Table:
         "question, and the higher 95th percentile of random and layer-matched neuron sets; weights and activations "
         "from each to the last."
     )
-    rows = ordered(parts["trace"].records())
-    return Table(caption, (*AREA_HEADER, *KEPT_HEADER[1:]), [(*area_cells(row), *kept_cells(row)[1:]) for row in rows])
+    columns = (*READABLE[:-1], *KEPT[1:])
+    return latex_table(TracePoint, ordered(parts["trace"].records()), caption, columns)

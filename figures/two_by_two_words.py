@@ -3,11 +3,15 @@
 The one idea: a cell says which neurons, which answers and which prompt it rests on; none is called "the base's".
 """
 
+from analyses.evidence_results import Cell
 from figures.captions import Parts
+from figures.declared import latex_table
 from figures.evidence_words import pair_words, probe_k
-from figures.figure_two_by_two import MAX_SETS, beats_sets, in_domain
+from figures.figure_two_by_two import MAX_SETS, in_domain
 from figures.latex import Table
-from figures.words import MARKS, NOTHING, Record, fixed, interval, list_words, source
+from figures.words import list_words, source
+from provenance.cells import Record, fixed, interval
+from provenance.records import MARKS
 
 
 def has_cells(parts: Parts) -> bool:
@@ -86,20 +90,4 @@ def table_two_by_two(parts: Parts) -> Table:
         "by whose answers they read and in whose prompt: AUROC with its 95 % interval by question, and the 95th "
         "percentile of refitted neuron sets."
     )
-    header = ("neurons", "answers", "prompt", "AUROC", "faithful", "halluc.", "random p95", "layer-matched p95")
-    return Table(caption, header, [cell_cells(row) for row in parts["cells"].records()])
-
-
-def cell_cells(row: Record) -> tuple[str, ...]:
-    """One cell as the cells of a line."""
-    auroc = interval(row, "auroc") if row["auroc"] is not None else "no power"
-    bars = (fixed(row["random_p95"]), fixed(row["layer_matched_p95"]))
-    n = (str(row["n_faithful"]), str(row["n_hallucinated"]))
-    return row["activations"], row["answers"], row["prompt"], auroc, *n, *bars
-
-
-def cell_mark(row: Record) -> str:
-    """A cell's sign."""
-    if row["auroc"] is None:
-        return NOTHING
-    return MARKS["supported" if beats_sets(row) else "not distinguishable"]
+    return latex_table(Cell, parts["cells"].records(), caption)

@@ -6,11 +6,11 @@ works on the base model shows what is readable there, not what the base model us
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from db.queries import QueryResult
+from provenance.cells import NOTHING, Record, interval
 
-Record = dict[str, Any]
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace"]
 """With a forward pass; weights only, about a list of neurons or about all; lineage alone; a timeline."""
 
@@ -41,9 +41,6 @@ _VERDICTS = {
     ("function_base", "supported"): "scaling them acts as expected",
     ("function_instruct", "supported"): "scaling them acts as expected",
 }
-MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
-"""A verdict's sign, so that none rests on colour."""
-NOTHING = "–"
 
 
 def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
@@ -90,29 +87,6 @@ def verdict_words(claim: str, verdict: str | None) -> str:
     return _VERDICTS.get((claim, verdict), verdict)
 
 
-def fixed(value: float | None, digits: int = 2) -> str:
-    """A number with a fixed number of decimals; no sign where these are all zero."""
-    if value is None:
-        return NOTHING
-    text = f"{value:.{digits}f}"
-    return text if float(text) else text.lstrip("-")
-
-
-def compact(value: float | None) -> str:
-    """A number with three digits, as 0.00123 or 1.2e-07."""
-    return NOTHING if value is None else f"{value:.3g}"
-
-
-def interval(record: Record, name: str, digits: int = 2) -> str:
-    """An estimate with its interval, `0.90 [0.86, 0.94]`."""
-    if record.get(name) is None:
-        return NOTHING
-    low, high = record.get(f"{name}_low"), record.get(f"{name}_high")
-    if low is None or high is None:
-        return fixed(record[name], digits)
-    return f"{fixed(record[name], digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
-
-
 def null_words(record: Record, prefix: str, digits: int = 2) -> str:
     """A null's mean with the band that holds 95 % of its draws."""
     names = {"x": record.get(f"{prefix}_mean"), "x_low": record.get(f"{prefix}_low")}
@@ -140,6 +114,11 @@ def first(result: QueryResult) -> Record:
     """The one row of a result; empty when there is none."""
     records = result.records()
     return records[0] if records else {}
+
+
+def overall(results: Mapping[str, QueryResult]) -> str:
+    """The sentence over all that a run says."""
+    return next((str(row["words"]) for row in results["verdicts"].records() if row["claim"] == "overall"), "")
 
 
 def source(parts: Mapping[str, QueryResult]) -> str:

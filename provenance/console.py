@@ -1,20 +1,19 @@
-"""What a person sees while work goes on, and the table at the end.
+"""Progress on stderr, and results on stdout: the tables of the report, as a terminal shows them.
 
-The one idea: progress goes to stderr (a live bar on a terminal, plain lines otherwise), and
-results go to stdout, so that `--json` and pipes stay clean.
+Progress is a live bar on a terminal and plain lines otherwise, so that `--json` and pipes stay clean.
 """
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from provenance.console_evidence import print_evidence
-from provenance.probe_words import GIVEN, baseline_words, rule_words
+if TYPE_CHECKING:
+    from figures.declared import ReportTable
 
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
 
@@ -68,19 +67,42 @@ class ConsoleProgress:
             self._console.print(words, highlight=False, markup=False)
 
 
-def print_summary(summary: Mapping[str, Any], console: Console) -> None:
-    """The result of a comparison as tables that can be read."""
-    verdict = summary["verdict"]
-    if summary["control"]:
-        name = summary["control"] + (f", {summary['other']} in the base's place" if summary.get("other") else "")
-        said = f"Negative control ({name}): there is nothing to find, and no verdict may be `supported`."
-        console.print(f"\n{said}", style="bold", highlight=False, markup=False)
-    console.print(f"\n{verdict['overall']}\n", style="bold", highlight=False, markup=False)
-    console.print(_facts(summary))
-    console.print(_transfer_table(summary))
-    print_evidence(summary, console)
-    console.print(_funnel_table(summary))
+def print_run(summary: Mapping[str, Any], console: Console) -> None:
+    """The result of a stored run: the sentence over all, its main tables, and its files.
+
+    Args:
+        summary: As `--json` prints it.
+        console: Where to.
+    """
+    from figures.sections import read_results, terminal_sections
+    from figures.words import control_words, first, overall
+
+    results = read_results(summary["database"], summary["run"])
+    about = first(results["run"])
+    say(f"{about['base']} → {about['instruct']}", console)
+    for words in (control_words(about), overall(results)):
+        if words:
+            console.print(f"\n{words}", style="bold", highlight=False, markup=False)
+    console.print()
+    for table in terminal_sections(results):
+        console.print(terminal_table(table))
+    for note in summary.get("notes", ()):
+        console.print(f"note: {note}", highlight=False, markup=False)
     print_files(summary, console)
+
+
+def terminal_table(content: "ReportTable") -> Table:
+    """A table of the report as a terminal shows it, with its title and without its note."""
+    columns = [
+        Column(
+            escape(name), overflow="fold", no_wrap=name == "verdict", justify="left" if i in content.text else "right"
+        )
+        for i, name in enumerate(content.header)
+    ]
+    table = Table(*columns, title=escape(content.title), title_justify="left")
+    for row in content.rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
@@ -95,118 +117,3 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
 def say(words: str, console: Console) -> None:
     """A line as it is, however long, so that it can be copied."""
     console.print(words, highlight=False, markup=False, soft_wrap=True)
-
-
-def _facts(summary: Mapping[str, Any]) -> Table:
-    table = Table(
-        "",
-        "",
-        Column("verdict", no_wrap=True),
-        title=escape(f"{summary['base']['ref']} → {summary['instruct']['ref']}"),
-        title_justify="left",
-    )
-    neurons, found, drift, shared = (summary[key] for key in ("neurons", "identification", "drift", "overlap"))
-    table.add_row("lineage", f"self-match {summary['lineage']['self_match']:.1%}", summary["lineage"]["verdict"])
-    table.add_row("H-Neurons", f"{neurons['h']} of {neurons['total']} ({neurons['per_mille']:.2f} ‰)", "")
-    for name, words in probe_facts(found):
-        table.add_row(name, escape(words), "")
-    null = drift["matched_null"]
-    band = f"; same layers {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]" if null else ""
-    table.add_row("stability rank", f"{_n(drift['mean_stability_rank'])}{band}", summary["verdict"]["drift"])
-    table.add_row("", f"p (permutation) {_n(drift['p_permutation'])}, p (t-test) {_n(drift['p_t'])}", "")
-    if drift["k"]:
-        found = f"found from a mean rank of {_n(drift['smallest_detectable'])} (80 % power, k = {drift['k']})"
-        table.add_row("", f"{found}; SD of {drift['k']} ranks {_n(drift['uniform_sd'])}", "")
-    words = f"{shared['shared']} of {shared['k_base']} (base) and {shared['k_instruct']} (instruct)"
-    table.add_row("overlap", words, summary["verdict"]["overlap"])
-    table.add_row("", f"Jaccard {_n(shared['jaccard'])}", "")
-    ceilings = ", ".join(f"{_n(shared[f'ceiling_{side}'])} ({side})" for side in ("base", "instruct"))
-    table.add_row("", f"two halves of one model: {ceilings}", "")
-    return table
-
-
-def probe_facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What to know of a probe, by name: how it was chosen, held-out numbers, the highest baseline, stability.
-
-    Args:
-        found: `identification` of the summary.
-    """
-    rows = [
-        ("probe", _chosen(found)),
-        ("probe, held out", f"accuracy {_e(found['accuracy'])}"),
-        ("", f"random neurons’ accuracy {_e(found['random_accuracy'])}"),
-        ("", f"AUROC {_e(found['auroc'])}"),
-    ]
-    best = highest_baseline(found)
-    if best is not None:
-        kind, baseline = best
-        rows.append(("top baseline", f"{baseline_words(kind)}: AUROC {_e(baseline['auroc'])}"))
-        rows.append(("", f"the probe’s AUROC minus that {_e(baseline['gain'])}"))
-    half = found["stability"]
-    if half is not None:
-        used = f"({half['stable_h']} in the probe)"
-        rows.append(("stability", f"{len(half['stable'])} of {half['selected']} selected neurons are stable {used},"))
-        rows.append(("", f"selected in {half['threshold']:.0%} or more of {half['half_samples']} half-samples"))
-        rows.append(("", f"two halves of the questions: Jaccard {_n(half['split_half_jaccard'])}"))
-    return rows
-
-
-def _chosen(found: Mapping[str, Any]) -> str:
-    """How C was chosen, where neurons are from, or why there is no probe."""
-    words = rule_words(found["rule"], found["source"])
-    if found["rule"] == GIVEN:
-        return f"{words}; {found['reason']}" if found["reason"] else words
-    return f"none: {found['reason']}" if found["reason"] else f"C = {found['C']:.3g}: {words}"
-
-
-def highest_baseline(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """The baseline of highest AUROC on the first question set, with its kind; None where there is none."""
-    first = found["held_out"][0]["baselines"] if found["held_out"] else {}
-    scored = [(kind, row) for kind, row in first.items() if row["auroc"] is not None]
-    return max(scored, key=lambda pair: float(pair[1]["auroc"]["estimate"]), default=None)
-
-
-def _transfer_table(summary: Mapping[str, Any]) -> Table:
-    table = Table(
-        "questions", "faithful", "halluc.", "AUROC on the base", "random p95", "layer-matched p95",
-        Column("verdict", no_wrap=True),
-        title="Transfer: the instruct probe on the base model's own answers", title_justify="left",
-    )  # fmt: skip
-    for row in summary["transfer"]:
-        baselines = row["baselines"]
-        bars = [_n(baselines[kind]["p95"]) if kind in baselines else "–" for kind in ("random", "layer_matched")]
-        table.add_row(
-            escape(row["dataset"]),
-            str(row["n_faithful"]),
-            str(row["n_hallucinated"]),
-            _e(row["auroc"]),
-            *bars,
-            row["verdict"],
-        )
-    return table
-
-
-def _funnel_table(summary: Mapping[str, Any]) -> Table:
-    table = Table(
-        "",
-        "asked",
-        "answered",
-        "consistent",
-        "captured",
-        title="Funnel (faithful + hallucinated)",
-        title_justify="left",
-    )
-    for name, row in summary["funnel"].items():
-        pairs = [f"{row[key]['faithful']} + {row[key]['hallucinated']}" for key in ("consistent", "captured")]
-        table.add_row(escape(name), str(row["asked"]), str(row["answered"]), *pairs)
-    return table
-
-
-def _n(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}" if abs(value) < 0.1 else f"{value:.3f}"
-
-
-def _e(estimate: Mapping[str, float] | None) -> str:
-    if estimate is None:
-        return "–"
-    return f"{estimate['estimate']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

@@ -9,6 +9,8 @@ from typing import Literal
 Label = Literal["faithful", "hallucinated", "dropped"]
 Split = Literal["train", "validation", "test"]
 Verdict = Literal["supported", "not distinguishable", "no power"]
+MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
+"""A verdict's sign, so that none rests on colour."""
 Stage = Literal["base", "instruct"]
 
 

@@ -47,7 +47,7 @@ from provenance.cli.common import (
 )
 from provenance.cli.hub import show_plan
 from provenance.cli.weights import Neurons, compare_weights
-from provenance.console import ConsoleProgress, print_summary
+from provenance.console import ConsoleProgress, print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.files import writable_folder
@@ -139,7 +139,7 @@ def compare(
         capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     summary = run_comparison(job, db, folder_of(out, job.command), quiet=quiet)
-    print_result(summary, print_summary, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def _check_weights_options(

@@ -40,8 +40,7 @@ from provenance.cli.common import (
     folder_of,
     print_result,
 )
-from provenance.console import ConsoleProgress
-from provenance.console_trace import print_trace
+from provenance.console import ConsoleProgress, print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
@@ -105,7 +104,7 @@ def trace(
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
     summary = _run_trace(job, db, folder_of(out, "trace"), quiet=quiet)
-    print_result(summary, print_trace, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from provenance.cli.common import (
     named_pair,
     print_result,
 )
-from provenance.console import ConsoleProgress
-from provenance.console_weights import print_lineage, print_weights
+from provenance.console import ConsoleProgress, print_run
 from provenance.files import writable_folder
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def lineage(
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
-    print_result(summary, print_lineage, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def drift(
@@ -71,7 +70,7 @@ def drift(
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
-    print_result(summary, print_weights, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def compare_weights(
@@ -94,7 +93,7 @@ def compare_weights(
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
     summary |= write_results(db, summary["run"], folder)
-    print_result(summary, print_weights, as_json=as_json)
+    print_result(summary, print_run, as_json=as_json)
 
 
 def run_weights(job: "WeightsJob", db: str, *, quiet: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from math import isnan
 
 import pytest
+from db.rows_evidence import counted_interval, evidence_rows
 from sqlalchemy import text
 from synthetic import (
     SETS,
@@ -19,11 +20,10 @@ from synthetic import (
 )
 from synthetic_evidence import MISSING, evidence_of, trace_report_of
 
-from analyses.evidence_results import Evidence
+from analyses.evidence_results import Evidence, Reason, ScaleControl, SignAgreement
 from db.base import Base
 from db.digests import run_digest, verify
 from db.rows import overlap_row, transfer_row
-from db.rows_evidence import counted_interval, evidence_rows
 from db.schema import ClaimReason, SignAgreementRow
 from db.store import Store
 from provenance.errors import StoreError
@@ -95,7 +95,7 @@ def test_signs_are_one_row_and_none_without_a_probe(store: Store) -> None:
     report = report_of()
     stored_run(store, report)
     assert stored_rows(store, "sign_agreement") == flats([report.evidence.signs], "sign_agreement")
-    assert evidence_rows(replace(report.evidence, signs=None))[SignAgreementRow] == []
+    assert STORED[SignAgreement] not in evidence_rows(replace(report.evidence, signs=None))
 
 
 def test_conditions_stand_under_their_claim_and_keep_what_could_not_be_measured(store: Store) -> None:
@@ -113,14 +113,16 @@ def test_without_evidence_there_is_no_row_that_could_be_read_as_a_result(store: 
     stored_run(store, no_probe_report())
     for table in (*TABLES.values(), "sign_agreement", "claim_reason", "trace_point"):
         assert stored_rows(store, table) == [], table
-    assert all(found == [] for found in evidence_rows(Evidence()).values())
+    assert evidence_rows(Evidence()) == {}
 
 
 def test_nan_is_null_and_an_interval_that_is_missing_is_null_altogether() -> None:
-    assert counted_interval("x", None) == {"x": None, "x_low": None, "x_high": None, "x_n": None}
-    assert counted_interval("x", Estimate(MISSING, MISSING, 1.0, 3)) == {
-        "x": None, "x_low": None, "x_high": 1.0, "x_n": 3
-    }  # fmt: skip
+    def auroc(estimate: Estimate | None) -> list[object]:
+        row = row_of(ScaleControl("a", "raw", estimate, None, None, ""))
+        return [row[f"auroc{end}"] for end in ("", "_low", "_high", "_n")]
+
+    assert auroc(None) == [None] * 4
+    assert auroc(Estimate(MISSING, MISSING, 1.0, 3)) == [None, None, 1.0, 3]
 
 
 def test_one_question_set_and_five_are_told_apart(store: Store) -> None:
@@ -136,7 +138,7 @@ def test_a_second_claim_of_the_same_name_is_refused_and_not_mixed_with_the_first
     """Their conditions would otherwise be read as those of one."""
     report = report_of()
     twice = replace(report.evidence, claims=report.evidence.claims[:1] * 2)
-    assert len(evidence_rows(twice)[ClaimReason]) == 6
+    assert len(evidence_rows(twice)[STORED[Reason]]) == 6
     run = stored_run(store, report)
     with pytest.raises(StoreError, match="UNIQUE"):
         store.save_report(run, replace(report, evidence=twice), digests_of(report))
@@ -147,22 +149,16 @@ def test_a_second_claim_of_the_same_name_is_refused_and_not_mixed_with_the_first
 def test_transfer_and_overlap_rows_carry_what_decided() -> None:
     report = report_of()
     for result in report.transfer:
-        row = transfer_row(0, result)
+        row = row_of(result)
         assert {name: row[name] for name in ("p_value", "p_holm", "p_chance", "decided_by")} == {
             "p_value": result.p_value,
             "p_holm": result.p_holm,
             "p_chance": result.p_chance,
             "decided_by": result.decided_by,
         }
-    row = overlap_row(report)
+    row = row_of(report.overlap)
     assert (row["ratio_base"], row["ratio_instruct"]) == (None, report.overlap.ratio_instruct)
     assert (row["cluster_jaccard"], row["rank_biased"]) == (0.6, 0.55)
-
-
-def test_where_nothing_decided_there_is_no_name_but_null() -> None:
-    undecided = no_probe_report().transfer[0]
-    assert undecided.decided_by == ""
-    assert transfer_row(0, undecided)["decided_by"] is None
 
 
 def test_the_digest_covers_every_table_of_evidence(store: Store) -> None:

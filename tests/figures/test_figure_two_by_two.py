@@ -11,7 +11,7 @@ from synthetic import SETS
 from db.queries import run_query
 from figures.figure_two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 from figures.gallery import drawn
-from figures.words import interval
+from provenance.cells import interval
 
 STAGES = ("base", "instruct")
 

@@ -9,7 +9,7 @@ from synthetic import SETS, report_of
 
 from analyses.evidence_results import Evidence, Reason, ScaleControl
 from db.queries import QueryResult, run_query
-from figures.evidence_words import against_words, claim_table, detectable, power_sentence, reason_words
+from figures.evidence_words import claim_table, detectable, power_sentence, reason_words
 from figures.report import QUERIES, report_html
 from figures.tables import drift, overlap, transfer
 from figures.tables_evidence import (
@@ -24,7 +24,9 @@ from figures.tables_evidence import (
     trace,
 )
 from figures.tables_evidence import power as power_table
-from figures.words import control_words, fixed
+from figures.words import control_words
+from provenance.cells import fixed
+from provenance.words import against_words
 
 TABLES = (ladder, cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention)
 

@@ -11,7 +11,7 @@ from db.queries import QueryResult, run_query
 from figures.report import QUERIES
 from figures.tables import h_neurons, overlap
 from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
-from provenance.probe_words import RULES, rule_words
+from provenance.words import RULES, rule_words
 
 
 def results_of(url: str) -> dict[str, QueryResult]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from provenance.console import highest_baseline, probe_facts
-from provenance.probe_words import RULES
+from provenance.words import RULES
 
 
 def estimate(value: float) -> dict[str, float]:

@@ -1,0 +1,55 @@
+"""Declared results as tables of the report, of LaTeX and of a terminal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from db.queries import QueryResult
+from figures import latex
+from provenance.cells import NOTHING, Record
+from provenance.declared import declared
+
+Results = Mapping[str, QueryResult]
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table of the report."""
+
+    title: str
+    """Heading."""
+    note: str
+    """A sentence below it."""
+    header: Sequence[str]
+    """Column titles."""
+    rows: Sequence[Sequence[str]]
+    """Cells."""
+    text: tuple[int, ...] = (0,)
+    """Columns that hold words and are set to the left."""
+
+
+def report_table(cls: type, records: Sequence[Record], *more: str, only: Sequence[str] = ()) -> ReportTable | None:
+    """The table of a declared result; None without rows.
+
+    Args:
+        cls: The declared class.
+        records: Its rows.
+        more: Sentences after the declared note.
+        only: Fields that are shown, in this order; all that have a label when not given.
+    """
+    if not records:
+        return None
+    said = declared(cls)
+    cells = said.cells(records, only)
+    return ReportTable(said.title, " ".join(filter(None, (said.note, *more))), cells.header, cells.rows, cells.text)
+
+
+def facts(cls: type, record: Record) -> list[tuple[str, str]]:
+    """A single row as lines of label and cell, without those that say nothing."""
+    shown = ((column.label, column.cell(record)) for column in declared(cls).columns if column.label)
+    return [(label, cell) for label, cell in shown if cell != NOTHING]
+
+
+def latex_table(cls: type, records: Sequence[Record], caption: str, only: Sequence[str] = ()) -> latex.Table:
+    """The table of a declared result for a paper."""
+    cells = declared(cls).cells(records, only)
+    return latex.Table(caption, cells.header, cells.rows)

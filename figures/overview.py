@@ -1,0 +1,98 @@
+"""The two tables that a run is summed up in: the main numbers, and each claim with the conditions that failed."""
+
+from figures.declared import ReportTable, Results
+from figures.words import first
+from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.records import MARKS
+from provenance.words import CLAIMS, GIVEN, baseline_words, rule_words
+
+
+def overview(results: Results) -> ReportTable:
+    """Lineage, H-Neurons, how they were found, what the probe is worth, how stable they are."""
+    lines = [*_lineage(results), *_probe(results), *_stability(results), *_drift(results), *_overlap(results)]
+    return ReportTable("Overview", "", ("", "found"), lines, (0, 1))
+
+
+def _lineage(results: Results) -> list[tuple[str, str]]:
+    row = first(results["lineage"])
+    return [("lineage", f"{row['verdict']}, self-match {fixed(row['self_match'], 3)}")] if row else []
+
+
+def _instruct(results: Results, query: str) -> list[Record]:
+    return [row for row in results[query].records() if row["stage"] == "instruct"]
+
+
+def _probe(results: Results) -> list[tuple[str, str]]:
+    run, probe = first(results["run"]), _instruct(results, "probes")[0]
+    total, k = run["layers"] * run["neurons_per_layer"], probe["n_h_neurons"]
+    lines = [("H-Neurons", f"{k} of {total} ({fixed(1000 * k / total)} ‰)"), ("probe", _chosen(probe))]
+    held = next(iter(_instruct(results, "identification")), None)
+    if held is None or held["dataset"] is None:
+        return lines
+    lines.append((f"held out, {held['dataset']}", f"AUROC {interval(held, 'auroc')}"))
+    lines.append(("", f"accuracy {interval(held, 'accuracy')}, random neurons {interval(held, 'random_accuracy')}"))
+    own = [
+        row for row in _instruct(results, "baselines") if row["dataset"] == held["dataset"] and row["auroc"] is not None
+    ]
+    if own:
+        best = max(own, key=lambda row: float(row["auroc"]))
+        gain = f"the probe gains {interval(best, 'gain', 3)}"
+        lines.append(("highest baseline", f"{baseline_words(best['kind'])}: AUROC {interval(best, 'auroc')}; {gain}"))
+    return lines
+
+
+def _chosen(probe: Record) -> str:
+    """How C was chosen, where neurons are from, or why there is no probe."""
+    words = rule_words(probe["rule"], probe["source"])
+    if probe["rule"] == GIVEN:
+        return f"{words}; {probe['reason']}" if probe["reason"] else words
+    return f"none: {probe['reason']}" if probe["reason"] else f"C = {compact(probe['c'])}: {words}"
+
+
+def _stability(results: Results) -> list[tuple[str, str]]:
+    row = next(iter(_instruct(results, "stability")), None)
+    if row is None:
+        return []
+    stable = (
+        f"{row['n_stable']} of {row['n_selected']} selected neurons are stable ({row['n_stable_used']} in the probe)"
+    )
+    how = f"selected in {row['threshold']:.0%} or more of {row['n_half_samples']} half-samples"
+    return [("stability", f"{stable}, {how}; Jaccard of two halves {fixed(row['split_half_jaccard'], 3)}")]
+
+
+def _drift(results: Results) -> list[tuple[str, str]]:
+    row = first(results["drift"])
+    if not row or not row["k"]:
+        return []
+    least = fixed(row["smallest_detectable"], 3)
+    return [("stability rank", f"{fixed(row['mean_stability_rank'], 3)}; detectable from {least} (k = {row['k']})")]
+
+
+def _overlap(results: Results) -> list[tuple[str, str]]:
+    row = first(results["overlap"])
+    if not row:
+        return []
+    counts = f"{row['shared']} of {row['k_base']} (base) and {row['k_instruct']} (instruct)"
+    return [("overlap", f"{counts}, Jaccard {fixed(row['jaccard'], 3)}")]
+
+
+def claims(results: Results) -> ReportTable | None:
+    """Each claim with its verdict and the conditions that do not hold or could not be measured."""
+    reasons = results["reasons"].records()
+    rows = [
+        _claim(row, [one for one in reasons if one["claim"] == row["claim"]]) for row in results["claims"].records()
+    ]
+    header = ("claim", "verdict", "met", "not met, or not measured (–)")
+    return ReportTable("Claims", "", header, rows, (0, 1, 3)) if rows else None
+
+
+def _claim(row: Record, reasons: list[Record]) -> tuple[str, ...]:
+    failed = "\n".join(_condition(reason) for reason in reasons if not reason["holds"])
+    met = f"{sum(bool(reason['holds']) for reason in reasons)} of {len(reasons)}"
+    return CLAIMS.get(row["claim"], row["claim"]), f"{MARKS[row['verdict']]} {row['verdict']}", met, failed
+
+
+def _condition(reason: Record) -> str:
+    missing = NOTHING if reason["holds"] is None else "none"
+    value = missing if reason["value"] is None else compact(reason["value"])
+    return f"{reason['code']} {value}, needs {reason['relation']} {reason['bar']:g}"

@@ -1,0 +1,42 @@
+"""Numbers as the text of a table's cell: the same digits on a terminal, in the report and in LaTeX."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Record = dict[str, Any]
+"""A row by column names; an estimate x is x, x_low, x_high and, where it is counted, x_n."""
+NOTHING = "–"
+"""Stands where there is no number."""
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """A number with a fixed number of decimals; no sign where these are all zero."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.{digits}f}"
+    return text if float(text) else text.lstrip("-")
+
+
+def compact(value: float | None) -> str:
+    """A number with three digits, as 0.00123 or 1.2e-07."""
+    return NOTHING if value is None else f"{value:.3g}"
+
+
+def p_cell(value: float | None) -> str:
+    """A p-value."""
+    return NOTHING if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def interval(record: Mapping[str, Any], name: str, digits: int = 2) -> str:
+    """An estimate with its interval, `0.90 [0.86, 0.94]`."""
+    if record.get(name) is None:
+        return NOTHING
+    low, high = record.get(f"{name}_low"), record.get(f"{name}_high")
+    if low is None or high is None:
+        return fixed(record[name], digits)
+    return f"{fixed(record[name], digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
+
+
+def yes_or_no(value: bool | None) -> str:
+    """A truth value; SQLite gives 0 and 1."""
+    return NOTHING if value is None else "yes" if value else "no"

@@ -1,0 +1,117 @@
+"""Stored names in words, each once: terminal, captions, report and LaTeX say the same thing in the same words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from provenance.cells import fixed
+
+GIVEN = "given"
+"""The rule of neurons that were taken from a file."""
+RULES: Mapping[str, str] = {
+    "one-se": "the sparsest probe within one standard error of the best validation accuracy",
+    "paper": "validation accuracy + accuracy with the H-Neurons suppressed (Gao et al. 2025)",
+    "fixed": "given by the user",
+}
+"""How C was chosen."""
+BASELINES: Mapping[str, str] = {
+    "random": "random neurons",
+    "layer_matched": "layer-matched neurons",
+    "answer_length": "answer length",
+    "question_text": "question text",
+    "answer_text": "answer text",
+    "answer_log_probability": "answer log-probability",
+    "lengths_and_texts": "length and texts together",
+    "all_together": "length, texts and log-probability together",
+    "chance": "chance",
+    "probe": "the probe",
+}
+"""Predictors that a probe has to beat."""
+SIDES: Mapping[str, str] = {"hallucinated": "H-Neurons", "faithful": "negative weights"}
+MEASURES: Mapping[str, str] = {"delta": "Δ up and down", "gate": "Δ gate", "norm": "norms", "functional": "activations"}
+MATCHINGS: Mapping[str, str] = {
+    "layer": "layer",
+    "layer_norm": "layer, norm",
+    "layer_norm_activity": "layer, norm, CETT",
+    "uniform": "any neurons",
+}
+OVERLAP_NULLS: Mapping[str, str] = {
+    "hypergeometric": "any neurons",
+    "layer": "neurons of the same layers",
+    "layer_norm": "neurons of the same layers and norms",
+    "layer_norm_activity": "neurons of the same layers, norms and mean CETT",
+    "shuffled_labels": "the same searches on shuffled labels",
+}
+SCALES: Mapping[str, str] = {
+    "raw": "weights unchanged",
+    "z_score": "z-scores within each model",
+    "rank": "quantiles of one model onto the other’s",
+    "refit": "the same neurons, refitted on the base",
+    "forward": "the base’s probe on the instruct model’s answers",
+    "base_probe": "the base’s own probe on its own answers",
+}
+SETS: Mapping[str, str] = {
+    "h_neurons": "H-Neurons",
+    "random": "random neurons",
+    "layer_matched": "layer-matched neurons",
+}
+OUTCOMES: Mapping[str, str] = {
+    "faithful_log_probability": "log-probability of faithful answers",
+    "hallucinated_log_probability": "log-probability of hallucinated answers",
+    "selectivity": "hallucinated minus faithful",
+    "correct": "share of right answers",
+}
+CLAIMS: Mapping[str, str] = {
+    "transfer": "readable in the base",
+    "beyond_confidence": "beyond confidence",
+    "own_labels": "follows own labels",
+    "drift": "weights kept",
+    "overlap": "found again",
+    "function_base": "function, base",
+    "function_instruct": "function, instruct",
+}
+
+
+def rule_words(rule: str | None, source: str | None) -> str:
+    """How C was chosen, or where neurons that were not searched for come from.
+
+    Args:
+        rule: Its name.
+        source: The file of neurons that were given, in words.
+    """
+    if rule == GIVEN:
+        return f"no search: neurons from {source or 'a file'}"
+    return "" if rule is None else RULES.get(rule, rule)
+
+
+def baseline_words(kind: str) -> str:
+    """A baseline by its name in words; a name that is not known as it is."""
+    return BASELINES.get(kind, kind)
+
+
+def against_words(record: Mapping[str, Any]) -> str:
+    """The null or baseline of a test, from its short name such as `question_text` or `delta/layer`."""
+    claim, test = record["claim"], record["test"]
+    if claim == "transfer":
+        return baseline_words(test)
+    if claim == "overlap":
+        return OVERLAP_NULLS.get(test, test)
+    names = {**SIDES, **MEASURES, **MATCHINGS}
+    return "; ".join(names.get(part, part) for part in test.split("/"))
+
+
+def detectable_words(record: Mapping[str, Any]) -> str:
+    """The smallest value found with 80 % power, in the unit's digits."""
+    if record["smallest_detectable"] is None:
+        return "none"
+    return fixed(record["smallest_detectable"], 1 if record["unit"] == "shared neurons" else 2)
+
+
+def drawn_words(record: Mapping[str, Any]) -> str:
+    """Number of draws of a null, or that it is exact."""
+    return str(record["draws"]) if record["draws"] else "exact"
+
+
+def beats_sets(record: Mapping[str, Any]) -> bool:
+    """Whether an interval lies above chance and above the 95th percentile of both kinds of neuron sets."""
+    bars = [0.5, *(record[name] for name in ("random_p95", "layer_matched_p95") if record[name] is not None)]
+    return record["auroc"] is not None and record["auroc_low"] is not None and record["auroc_low"] > max(bars)
