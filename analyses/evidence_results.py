@@ -19,6 +19,10 @@ Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
 """What neurons are matched on: layer, and within it quantiles of weight norm and of mean CETT, both of the base."""
 ScaleKind = Literal["raw", "z_score", "rank", "refit", "forward", "base_probe"]
 OverlapNullKind = Literal["hypergeometric", "layer", "layer_norm", "layer_norm_activity", "shuffled_labels"]
+Relation = Literal["<", "<=", ">", ">="]
+Role = Literal["power", "shown", "part"]
+"""Whether an effect could have been found; whether it was found; or one of several numbers that a shown condition sums
+up, which decides nothing by itself."""
 CausalKind = Literal["h_neurons", "random", "layer_matched"]
 Outcome = Literal["faithful_log_probability", "hallucinated_log_probability", "selectivity", "correct"]
 
@@ -246,12 +250,14 @@ class Reason:
     """Question set; empty where it has none."""
     value: float | None
     """What was measured; None where it could not be."""
-    relation: Literal["<", "<=", ">", ">="]
+    relation: Relation
     """How the value has to stand to the bar."""
     bar: float
     """What it was held against."""
     holds: bool | None
     """Whether it does; None where it could not be measured."""
+    role: Role
+    """What the verdict makes of it (`analyses.conditions.verdict_of`)."""
 
 
 @dataclass(frozen=True)

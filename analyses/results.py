@@ -15,6 +15,9 @@ from analyses.probe_results import IdentificationResult
 from provenance.intervals import Estimate
 from provenance.records import Label, Stage, Verdict
 
+NOT_JUDGED: Verdict = "no power"
+"""Of numbers whose claim is not made yet."""
+
 
 @dataclass(frozen=True)
 class NullDistribution:
@@ -200,10 +203,10 @@ class DriftResult:
     """Share of all neurons whose weights are bit-identical."""
     rounding_floor: float
     """The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6."""
-    verdict: Verdict
-    """`supported` when p_permutation < 0.05."""
-    reason: str
-    """The numbers that decided, in words."""
+    verdict: Verdict = NOT_JUDGED
+    """Of the claim about drift (`analyses.claims`)."""
+    reason: str = ""
+    """The numbers that decided, in words; of a result that is not yet judged, H-Neurons that were left out."""
 
 
 @dataclass(frozen=True)
@@ -220,10 +223,10 @@ class TransferResult:
     """Hallucinated base responses scored."""
     baselines: dict[str, NullDistribution]
     """By kind: refitted random and layer-matched neuron sets, transferred the same way."""
-    verdict: Verdict
-    """`supported`: it beats chance, both kinds of neuron sets, length and both texts, after Holm's correction."""
-    reason: str
-    """The numbers that decided, in words."""
+    verdict: Verdict = NOT_JUDGED
+    """Of the claim about transfer to this question set (`analyses.claims`)."""
+    reason: str = ""
+    """The numbers that decided, in words; of a result that is not yet judged, why there are none."""
     p_value: float | None = None
     """The largest of the one-sided p-values against chance, neuron sets, length and texts; None without power."""
     p_holm: float | None = None
@@ -232,6 +235,8 @@ class TransferResult:
     """What it beats least clearly: `chance` or a kind of `Rung`."""
     p_chance: float | None = None
     """One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power."""
+    questions: int | None = None
+    """Questions with an answer of the rarer label; None where they were not counted."""
 
 
 @dataclass(frozen=True)
@@ -252,9 +257,9 @@ class OverlapResult:
     """P(overlap >= shared) under the null; None when a set is empty."""
     p_zero: float | None
     """P(overlap = 0) under the null; a verdict is refused above 0.5."""
-    verdict: Verdict
-    """`supported` when p_hypergeometric < 0.05 and the test has power."""
-    reason: str
+    verdict: Verdict = NOT_JUDGED
+    """Of the claim about overlap (`analyses.claims`)."""
+    reason: str = ""
     """The numbers that decided, in words."""
     ceiling_base: float | None = None
     """Jaccard index of two halves of the base's own questions, mean: a reference with half the data, no bound."""

@@ -193,4 +193,5 @@ def _reason(reason: Reason) -> Row:
         **numbers(reason, "value", "bar"),
         "relation": reason.relation,
         "holds": None if reason.holds is None else bool(reason.holds),
+        "role": reason.role,
     }

@@ -218,6 +218,7 @@ class ClaimReason(Base):
     relation: Mapped[str]
     bar: Mapped[float | None]
     holds: Mapped[bool | None]  # NULL: could not be measured
+    role: Mapped[str]  # power: could it have been found; shown: was it found; part: of a shown one
 
 
 class TracePointRow(Base):

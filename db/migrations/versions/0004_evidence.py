@@ -196,6 +196,7 @@ def _claims() -> None:
         *_text("relation"),
         *_real("bar"),
         sa.Column("holds", sa.Boolean()),
+        *_text("role"),
         sa.PrimaryKeyConstraint("run_id", "claim", "position"),
     )
 

@@ -128,16 +128,17 @@ CREATE TABLE claim_reason (
 	relation VARCHAR NOT NULL, 
 	bar DOUBLE, 
 	holds BOOLEAN, 
+	role VARCHAR NOT NULL, 
 	PRIMARY KEY (run_id, claim, position), 
 	FOREIGN KEY(run_id) REFERENCES run (id)
 );
-INSERT INTO "claim_reason" VALUES(1,'transfer',0,'transfer.chance','in-domain',0.001,'<',0.05,1);
-INSERT INTO "claim_reason" VALUES(1,'transfer',1,'transfer.gain.question_text','in-domain',0.2,'>',0.0,1);
-INSERT INTO "claim_reason" VALUES(1,'transfer',2,'transfer.gain.answer_text','in-domain',NULL,'>',0.0,NULL);
-INSERT INTO "claim_reason" VALUES(1,'beyond_confidence',0,'transfer.gain.all_together','in-domain',-0.01,'>',0.0,0);
-INSERT INTO "claim_reason" VALUES(1,'drift',0,'drift.delta.layer','',0.02,'<',0.05,1);
-INSERT INTO "claim_reason" VALUES(1,'overlap',0,'overlap.p_zero','',0.75,'<',0.5,0);
-INSERT INTO "claim_reason" VALUES(1,'function_instruct',0,'function.selectivity','in-domain',NULL,'>=',0.0,NULL);
+INSERT INTO "claim_reason" VALUES(1,'transfer',0,'transfer.chance','in-domain',0.001,'<',0.05,1,'shown');
+INSERT INTO "claim_reason" VALUES(1,'transfer',1,'transfer.gain.question_text','in-domain',0.2,'>',0.0,1,'shown');
+INSERT INTO "claim_reason" VALUES(1,'transfer',2,'transfer.gain.answer_text','in-domain',NULL,'>',0.0,NULL,'shown');
+INSERT INTO "claim_reason" VALUES(1,'beyond_confidence',0,'transfer.gain.all_together','in-domain',-0.01,'>',0.0,0,'shown');
+INSERT INTO "claim_reason" VALUES(1,'drift',0,'drift.delta.layer','',0.02,'<',0.05,1,'shown');
+INSERT INTO "claim_reason" VALUES(1,'overlap',0,'overlap.p_zero','',0.75,'<',0.5,0,'power');
+INSERT INTO "claim_reason" VALUES(1,'function_instruct',0,'function.selectivity','in-domain',NULL,'>=',0.0,NULL,'shown');
 CREATE TABLE dataset (
 	id INTEGER NOT NULL, 
 	digest VARCHAR NOT NULL, 
