@@ -37,10 +37,10 @@ from analyses.calibration_draws import (
     overlap_draw,
     transfer_draw,
 )
-from analyses.claims import beyond_confidence_claim
+from analyses.claims import beyond_confidence_claim, decided, drift_claim, overlap_claim, transfer_claim
 from analyses.collection import Progress
-from analyses.drift import SIGNIFICANCE, summarise_drift
-from analyses.drift_tests import decide_drift, drift_tests
+from analyses.drift import SIGNIFICANCE
+from analyses.drift_tests import drift_tests
 from analyses.evidence_results import Rung
 from analyses.ladder import corrected, ladder
 from analyses.matching import finest_strata, layer_strata
@@ -49,7 +49,7 @@ from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
 from analyses.results import TransferResult
 from analyses.shuffled import shuffled_jointly, shuffled_sets
-from analyses.transfer import decided, overall_transfer, transfer
+from analyses.transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.intervals import CONFIDENCE, Estimate
@@ -170,7 +170,7 @@ def conditions() -> tuple[Condition, ...]:
 
 def judge_transfer(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """Search in the instruct model, baselines, ladder, and the decision on the base's own answers."""
-    return overall_transfer(carried_over(condition, rng, settings)[0])
+    return transfer_claim(*carried_over(condition, rng, settings), "").verdict
 
 
 def judge_beyond_confidence(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -203,10 +203,11 @@ def judge_drift(condition: Condition, rng: np.random.Generator, settings: Calibr
     layers, d_m = settings.drift_layers, settings.drift_d_m
     draw = drift_draw(layers, d_m, settings.drift_k, condition.effect, nuisance, rng)
     seed = int(rng.integers(2**31))
-    how = {"draws": settings.permutations, "seed": seed}
-    result = summarise_drift(draw.drift, draw.h_neurons, layers, d_m, **how)
-    tests = drift_tests(draw.drift, {"hallucinated": draw.h_neurons}, draw.activity, None, layers, d_m, **how)
-    return decide_drift(result, tests).verdict
+    tests = drift_tests(
+        draw.drift, {"hallucinated": draw.h_neurons}, draw.activity, None, layers, d_m, draws=settings.permutations,
+        seed=seed,
+    )  # fmt: skip
+    return drift_claim(tests, "", 1.0).verdict
 
 
 def judge_overlap(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -222,7 +223,8 @@ def judge_overlap(condition: Condition, rng: np.random.Generator, settings: Cali
     known = np.ones(shape.neurons, dtype=bool)
     strata = (layer_strata(known, shape.d_m), finest_strata(rng.random(shape.neurons), activity, shape.d_m))
     nulls = overlap_nulls(base.h_neurons, instruct.h_neurons, shape.neurons, strata, (base_sets, instruct_sets))
-    return overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls).verdict
+    result = overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls)
+    return overlap_claim(result, nulls, (), "").verdict
 
 
 def overlap_world(

@@ -7,16 +7,18 @@ a choice, and Holm's correction is for that one.
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
 from analyses.causal import ALPHAS, direction
-from analyses.claims import condition
+from analyses.conditions import claim_of, condition
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.drift import SIGNIFICANCE
-from analyses.evidence_results import CausalEffect, CausalKind, Reason
+from analyses.evidence_results import CausalEffect, CausalKind, Claim, Reason
 from analyses.multiple import holm
 from analyses.transfer import MIN_PER_CLASS
+from analyses.verdicts import function_words
 from provenance.records import Stage, Verdict
 
 PREFIX = "function.selectivity"
@@ -24,8 +26,8 @@ CLASSES = ("faithful_log_probability", "hallucinated_log_probability")
 _Selectivity = dict[tuple[float, CausalKind], CausalEffect]
 
 
-def function_verdict(effects: Sequence[CausalEffect], stage: Stage) -> tuple[Verdict, tuple[Reason, ...]]:
-    """How well it stands that the H-Neurons have a part in one model's hallucinations.
+def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
+    """The H-Neurons have a part in one model's hallucinations.
 
     Args:
         effects: From `analyses.causal`, of all models that were intervened on; those of one model that is not
@@ -36,7 +38,7 @@ def function_verdict(effects: Sequence[CausalEffect], stage: Stage) -> tuple[Ver
         `supported`: `selectivity` goes the expected way with silent and with amplified neurons, each interval
         excludes 0, each p-value against both kinds of control sets is below 0.05, and so is the largest of them
         after Holm's correction over the models. `no power`: nobody intervened, a class has too few answers, or
-        there are too few control sets for any p-value to become small enough. Then the conditions, in order.
+        there are too few control sets for any p-value to become small enough.
 
     Source: Berger 1982, doi:10.1080/00401706.1982.10487790 (largest p-value of an intersection-union test);
     Holm 1979, Scandinavian Journal of Statistics 6, 65.
@@ -46,18 +48,18 @@ def function_verdict(effects: Sequence[CausalEffect], stage: Stage) -> tuple[Ver
     p_values = {name: p for name, found in by_stage.items() if (p := _largest_p(found)) is not None}
     counts = [e.effect.n for e in effects if e.stage == stage and e.kind == "h_neurons" and e.outcome in CLASSES]
     sets = [len(own[alpha, kind].draws) for alpha in ALPHAS for kind in CONTROL_KINDS if (alpha, kind) in own]
-    possible = (
-        condition("function.questions_per_class", float(min(counts)) if own else None, ">=", float(MIN_PER_CLASS)),
-        # Holm's smallest p-value is (number of models) / (1 + sets): below the bar from this many sets on
-        condition("function.sets", float(min(sets)) if sets else None, ">=", max(1, len(p_values)) / SIGNIFICANCE),
-    )
-    conditions = [reason for alpha in ALPHAS for reason in _conditions(own, alpha)]
+    answers, fewest = (float(min(found)) if own and found else None for found in (counts, sets))
     adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
-    conditions.append(condition(f"{PREFIX}.p_holm", adjusted.get(stage), "<", SIGNIFICANCE))
-    verdict: Verdict = "no power"
-    if all(reason.holds for reason in possible) and all(reason.holds is not None for reason in conditions):
-        verdict = "supported" if all(reason.holds for reason in conditions) else "not distinguishable"
-    return verdict, (*possible, *conditions)
+    conditions = [
+        condition("function.questions_per_class", answers, ">=", float(MIN_PER_CLASS), role="power"),
+        # Holm's smallest p-value is (number of models) / (1 + sets): below the bar from this many sets on
+        condition("function.sets", fewest, ">=", max(1, len(p_values)) / SIGNIFICANCE, role="power"),
+        *(reason for alpha in ALPHAS for reason in _conditions(own, alpha)),
+        condition(f"{PREFIX}.p_holm", adjusted.get(stage), "<", SIGNIFICANCE),
+    ]
+    turned = reversed_at(effects, stage)
+    words: dict[Verdict, str] = {verdict: function_words(stage, verdict, turned) for verdict in get_args(Verdict)}
+    return claim_of(f"function_{stage}", words, conditions)
 
 
 def _selectivities(effects: Sequence[CausalEffect], stage: str) -> _Selectivity:

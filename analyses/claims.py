@@ -1,95 +1,109 @@
-"""What may be said of a pair, claim by claim, each with the conditions it had to meet.
+"""The claims about a pair, each as the list of conditions that its verdict is made of.
 
-The one idea: a verdict is decided where its numbers are computed; here its conditions are laid out in one
-form, so that a reader, or a program, sees which of them held and which decided. A condition that could not be
-measured is neither met nor failed, and says so.
+The one idea: a new condition is one more line of a list here. Results of transfer, drift and overlap hold numbers;
+their verdict and the sentence beside it are those of their claim, put in by `judged` and nowhere else.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TypeVar, get_args
 
+from analyses.conditions import claim_of, condition, corresponding, reachable
 from analyses.drift import SIGNIFICANCE
-from analyses.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching
-from analyses.evidence_results import Claim, DriftTest, LabelAgreement, OverlapNull, Reason, Rung
+from analyses.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
+from analyses.evidence_results import Claim, DriftTest, LabelAgreement, OverlapNull, Rung
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import MAX_P_ZERO
 from analyses.probe_results import IdentificationResult
+from analyses.reason_words import drift_reason, overlap_reason, transfer_reason
 from analyses.results import DriftResult, OverlapResult, TransferResult
-from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other
+from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
 from analyses.verdicts import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.records import Verdict
 
-Relation = Literal["<", "<=", ">", ">="]
+Result = TypeVar("Result", TransferResult, DriftResult, OverlapResult)
 
 
-def reachable(code: str, smallest: float | None, most: float) -> Reason:
-    """Whether something that can come out at all would be found with 80 % power; None: nothing would."""
-    found = condition(code, smallest, "<=", most)
-    return replace(found, holds=bool(found.holds))
+def judged(result: Result, claim: Claim, reason: str, problem: str) -> Result:
+    """A result with the verdict of its claim.
+
+    Args:
+        result: Numbers.
+        claim: About them.
+        reason: The numbers that decided, in words.
+        problem: Why it is not known which neuron is which; or empty. Numbers by position decide nothing.
+    """
+    words = f"{problem}; by position alone: {reason}" if problem else reason
+    return replace(result, verdict=claim.verdict, reason=words)
 
 
-def condition(code: str, value: float | None, relation: Relation, bar: float, dataset: str = "") -> Reason:
-    """A condition and whether it holds; None where nothing was measured, or what was is not a number."""
-    if value is None or math.isnan(value):
-        return Reason(code, dataset, value, relation, bar, None)
-    outcomes = {"<": value < bar, "<=": value <= bar, ">": value > bar, ">=": value >= bar}
-    return Reason(code, dataset, value, relation, bar, outcomes[relation])
+def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "") -> tuple[TransferResult, ...]:
+    """Transfer to all question sets together, judged.
 
-
-def corresponding(problem: str) -> Reason:
-    """Whether neuron j of one checkpoint is neuron j, or a known other one, of the other: 1 yes, 0 no."""
-    return condition("pair.neurons_correspond", 0.0 if problem else 1.0, ">=", 1.0)
+    Args:
+        results: From `analyses.transfer.transfer`, a question set each.
+        rungs: From `analyses.ladder.ladder`, of the same answers.
+        problem: Why it is not known which neuron is which; or empty.
+    """
+    joined = jointly(results, rungs)
+    tests = sum(result.p_holm is not None for result in joined)
+    judgements = [(result, dataset_claim(result, rungs, problem)) for result in joined]
+    return tuple(
+        judged(result, claim, transfer_reason(result, rungs, claim, tests), problem) for result, claim in judgements
+    )
 
 
 def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
-    """The question set that transfer rests on: the first with power, else the first; None without any."""
+    """The question set that transfer rests on: the first with power, else the first; None without any.
+
+    Choice: the order is fixed before anything is computed, with the in-domain set (the one the probe was
+    identified on) first, and whether a set has power depends on its label counts and on what has to be beaten, never
+    on how well the probe does (a probe that gives all answers of a set one score says nothing on it). So one test
+    decides, which is corrected for the others all the same, since each of them is reported with a
+    verdict of its own. Taking any supported set would say where transfer is seen and not where it was looked
+    for; a majority would let sets of 20 answers outvote one of 1,000.
+    """
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 
 
-def transfer_claim(
-    transfers: Sequence[TransferResult],
-    rungs: Sequence[Rung],
-    verdict: Verdict,
-    problem: str,
-    questions: Mapping[str, float],
-) -> Claim:
-    """Readable in the base: the probe beats chance, neuron sets, length and texts on the base's own answers.
+def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], problem: str) -> Claim:
+    """Readable in the base, on the question set that decides.
 
     Args:
-        transfers: By question set, the in-domain one first.
-        rungs: What each was held against.
-        verdict: Over the question sets.
-        problem: Why neurons of the two cannot be put side by side; or empty.
-        questions: By question set, how many have an answer of the rarer label.
+        transfers: From `decided`, the in-domain question set first.
+        rungs: Baselines of each.
+        problem: Why it is not known which neuron is which; or empty.
     """
     result = decisive(transfers)
     if result is None:
-        return Claim("transfer", verdict, "", TRANSFER_WORDS[verdict], (corresponding(problem),))
-    name = result.dataset
-    highest = highest_other(result, rungs)
+        return claim_of("transfer", TRANSFER_WORDS, [corresponding(problem)])
+    return dataset_claim(result, rungs, problem)
+
+
+def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str) -> Claim:
+    """The probe beats chance, neuron sets, length and texts on the base's own answers to one question set.
+
+    A baseline that could not be computed does not decide; where one is right on every pair of answers already, no
+    probe could be shown to be better.
+    """
+    name, highest = result.dataset, highest_other(result, rungs)
     p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
+    questions = None if result.questions is None else float(result.questions)
+    most = None if highest is None else highest[1]
     conditions = [
         corresponding(problem),
-        condition(
-            "transfer.questions_per_class",
-            questions.get(name),
-            ">=",
-            float(MIN_PER_CLASS),
-            name,
-        ),
-        condition("transfer.others_auroc", None if highest is None else highest[1], "<", 1.0, name),
+        condition("transfer.questions_per_class", questions, ">=", float(MIN_PER_CLASS), name, role="power"),
+        condition("transfer.others_auroc", most, "<", 1.0, name, role="power"),
         *(
-            condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name)
+            condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name, role="part")
             for kind in ("chance", *DECIDING_KINDS)
         ),
         condition("transfer.p_holm", result.p_holm, "<", SIGNIFICANCE, name),
     ]
-    return Claim("transfer", verdict, name, TRANSFER_WORDS[verdict], tuple(conditions))
+    return claim_of("transfer", TRANSFER_WORDS, conditions, name)
 
 
-def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung]) -> Claim:
+def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "") -> Claim:
     """The probe reads the base, and adds to what an answer's length, words and log-probability say together.
 
     Choice: adding is asked for, not doing better alone. A probe of a few neurons that is not as good as the model's
@@ -98,70 +112,68 @@ def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence
     pair of answers there is nothing to add, and no power.
     """
     result = decisive(transfers)
-    name = "" if result is None else result.dataset
+    name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
     rung = next((rung for rung in rungs if (rung.dataset, rung.kind) == (name, ALL_TOGETHER)), None)
-    verdict: Verdict = "no power"
-    room = rung is not None and rung.auroc is not None and rung.auroc.estimate < 1
-    if room and rung is not None and rung.p_holm is not None and result is not None and result.verdict != "no power":
-        shown = rung.p_holm < SIGNIFICANCE and result.verdict == "supported"
-        verdict = "supported" if shown else "not distinguishable"
     gain = None if rung is None or rung.gain is None else rung.gain.estimate
     alone = None if rung is None or rung.auroc is None else rung.auroc.estimate
-    conditions = (
-        _transfer_shown("beyond_confidence", result),
-        condition("beyond_confidence.others_auroc", alone, "<", 1.0, name),
-        condition("beyond_confidence.gain", gain, ">", 0.0, name),
-        condition("beyond_confidence.p_holm", None if rung is None else rung.p_holm, "<", SIGNIFICANCE, name),
-    )
-    return Claim("beyond_confidence", verdict, name, BEYOND_WORDS[verdict], conditions)
+    adds = None if rung is None else rung.p_holm
+    conditions = [
+        corresponding(problem),
+        condition("beyond_confidence.transfer_p_holm", p_holm, "<", SIGNIFICANCE, name),
+        condition("beyond_confidence.others_auroc", alone, "<", 1.0, name, role="power"),
+        condition("beyond_confidence.gain", gain, ">", 0.0, name, role="part"),
+        condition("beyond_confidence.p_holm", adds, "<", SIGNIFICANCE, name),
+    ]
+    return claim_of("beyond_confidence", BEYOND_WORDS, conditions, name)
 
 
-def own_labels_claim(transfers: Sequence[TransferResult], agreement: Sequence[LabelAgreement]) -> Claim:
+def own_labels_claim(
+    transfers: Sequence[TransferResult], agreement: Sequence[LabelAgreement], problem: str = ""
+) -> Claim:
     """Where the two models' labels differ, the probe on the base's neurons follows the base's own labels.
 
-    Choice: only a transfer that is shown can follow anybody's labels. On these few questions 0.5 is all that the
-    score is held against, and a length or a word that goes with the base's labels would beat that. It is asked of the
+    Choice: only a transfer that is shown can follow anybody's labels. On these few questions the score has to beat
+    0.5 alone, and a length or a word that goes with the base's labels would beat that. It is asked of the
     one question set that decides transfer, so there is nothing to correct for.
     """
     result = decisive(transfers)
-    name = "" if result is None else result.dataset
-    found = next((row for row in agreement if row.dataset == name), None)
-    area = None if found is None else found.auroc_disagree
-    verdict: Verdict = "no power"
-    if area is not None and not math.isnan(area.low) and result is not None and result.verdict != "no power":
-        shown = area.low > CHANCE and result.verdict == "supported"
-        verdict = "supported" if shown else "not distinguishable"
-    conditions = (
-        _transfer_shown("own_labels", result),
+    name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
+    area = next((row.auroc_disagree for row in agreement if row.dataset == name), None)
+    conditions = [
+        corresponding(problem),
+        condition("own_labels.transfer_p_holm", p_holm, "<", SIGNIFICANCE, name),
         condition("own_labels.auroc_low", None if area is None else area.low, ">", CHANCE, name),
-    )
-    return Claim("own_labels", verdict, name, LABEL_WORDS[verdict], conditions)
+    ]
+    return claim_of("own_labels", LABEL_WORDS, conditions, name)
 
 
-def _transfer_shown(claim: str, result: TransferResult | None) -> Reason:
-    """Transfer on the question set that decides, as a condition of another claim."""
-    p_holm, name = (None, "") if result is None else (result.p_holm, result.dataset)
-    return condition(f"{claim}.transfer_p_holm", p_holm, "<", SIGNIFICANCE, name)
-
-
-def drift_claim(result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
+def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
     """Tuning changed the H-Neurons' weights less than those of neurons like them.
 
     Args:
-        result: Drift.
-        tests: What it was held against.
-        problem: Why neurons of the two cannot be put side by side; or empty.
-        recognised: Share of the H-Neurons that are still the same neuron, by `analyses.measured.recognised`.
+        tests: From `analyses.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
+        problem: Why it is not known which neuron is which; or empty.
+        recognised: Share of the H-Neurons that are still the same neuron, by `analyses.measured.recognised`. Where
+            most of them became others altogether, their ranks among others that did say nothing about stability.
     """
-    own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+    own = of_delta(tests)
     conditions = [
         corresponding(problem),
         condition("drift.recognised", recognised, ">", MOST_RECOGNISED),
-        condition("drift.compared", compared(own), ">", MOST_COMPARED),
+        condition("drift.compared", compared(own), ">", MOST_COMPARED, role="power"),
         *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
         *(reachable(f"drift.detectable.{test.matching}", test.smallest_detectable, 1.0) for test in own),
     ]
-    return Claim("drift", result.verdict, "", drift_words(result.verdict, finest_matching(tests)), tuple(conditions))
+    words: dict[Verdict, str] = {verdict: drift_words(verdict, finest_matching(own)) for verdict in get_args(Verdict)}
+    return claim_of("drift", words, conditions)
+
+
+def judged_drift(
+    result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None
+) -> tuple[DriftResult, Claim]:
+    """Drift with its verdict, and the claim: arguments are the numbers of `summarise_drift`, and of `drift_claim`."""
+    claim = drift_claim(tests, problem, recognised)
+    return judged(result, claim, drift_reason(result, tests, claim, recognised), problem), claim
 
 
 def overlap_claim(
@@ -171,19 +183,33 @@ def overlap_claim(
 
     Args:
         result: Of both sets.
-        nulls: What it was held against.
-        probes: Both searches; a probe that does not read its own model's held-out answers found no H-Neurons.
-        problem: Why neurons of the two cannot be put side by side; or empty.
+        nulls: From `analyses.overlap_nulls.overlap_nulls`; none where a set is empty.
+        probes: Both searches; a probe that does not read its own model's held-out answers found no H-Neurons. Where
+            every null is beaten but none is of searches with shuffled labels, one is asked for. Empty for sets that
+            nobody searched for.
+        problem: Why it is not known which neuron is which; or empty.
     """
+    p_values: dict[str, float | None] = {null.kind: null.p_value for null in nulls}
+    beaten = [condition(f"overlap.p.{kind}", p_value, "<", SIGNIFICANCE) for kind, p_value in p_values.items()]
+    if probes and beaten and "shuffled_labels" not in p_values and all(each.holds for each in beaten):
+        beaten.append(condition("overlap.p.shuffled_labels", None, "<", SIGNIFICANCE))
     zero = {null.kind: null.p_zero for null in nulls}.get("hypergeometric")
     conditions = [
         corresponding(problem),
-        *(condition(f"overlap.reads.{probe.stage}", own_auroc_low(probe), ">", CHANCE) for probe in probes),
-        condition("overlap.p_zero", zero, "<=", MAX_P_ZERO),
-        *(condition(f"overlap.p.{null.kind}", null.p_value, "<", SIGNIFICANCE) for null in nulls),
+        *(condition(f"overlap.reads.{each.stage}", own_auroc_low(each), ">", CHANCE, role="power") for each in probes),
+        condition("overlap.p_zero", zero, "<=", MAX_P_ZERO, role="power"),
+        *beaten,
         reachable("overlap.detectable", _hardest(nulls), float(min(result.k_base, result.k_instruct))),
     ]
-    return Claim("overlap", result.verdict, "", OVERLAP_WORDS[result.verdict], tuple(conditions))
+    return claim_of("overlap", OVERLAP_WORDS, conditions)
+
+
+def judged_overlap(
+    result: OverlapResult, nulls: Sequence[OverlapNull], probes: Sequence[IdentificationResult], problem: str
+) -> tuple[OverlapResult, Claim]:
+    """Overlap with its verdict, and the claim: arguments as for `overlap_claim`."""
+    claim = overlap_claim(result, nulls, probes, problem)
+    return judged(result, claim, overlap_reason(result, nulls, claim), problem), claim
 
 
 def _hardest(nulls: Sequence[OverlapNull]) -> float | None:

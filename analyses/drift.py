@@ -21,7 +21,6 @@ from analyses.results import DriftResult, NeuronDrift
 from analyses.weight_source import WeightSource, mlp_shape, shape_words
 from provenance.errors import ArchitectureError, PairError
 from provenance.headers import TORCH_DTYPES
-from provenance.records import Verdict
 
 PERMUTATIONS = 10_000  # standard error of a p near 0.05 is then 0.002
 SIGNIFICANCE = 0.05
@@ -169,9 +168,9 @@ def summarise_drift(
         seed: Of the permutations.
 
     Returns:
-        `no power` when no mean rank that sets of the same layers can have would be detected with 80 % power, whatever
-        came out: no H-Neurons, layers that hold nothing else, ranks that are all tied, too few H-Neurons.
-        `supported` when p_permutation < 0.05 otherwise.
+        Numbers, not yet judged. No `smallest_detectable` when no mean rank that sets of the same layers can have would
+        be detected with 80 % power, whatever came out: layers that hold nothing else, ranks that are all tied, too
+        few H-Neurons.
 
     Raises:
         PairError: An id outside the model, or given twice.
@@ -182,7 +181,7 @@ def summarise_drift(
     layer_counts(h_neurons, layers, d_m)  # refuses ids that are none
     ranks = drift.stability_rank
     unmapped = int(np.isnan(ranks[h_neurons]).sum())
-    note = f"; {unmapped} of {h_neurons.size} H-Neurons have no counterpart in the base" if unmapped else ""
+    note = f"{unmapped} of {h_neurons.size} H-Neurons have no counterpart in the base" if unmapped else ""
     h_neurons = h_neurons[np.isfinite(ranks[h_neurons])]
     if h_neurons.size == 0:
         return _without_neurons(drift, note)
@@ -190,8 +189,6 @@ def summarise_drift(
     null_draws = matched_means(ranks, pools, draws, np.random.default_rng(seed))
     observed = float(ranks[h_neurons].mean())
     null = null_distribution("layer_matched", null_draws, observed)
-    detectable = detectable_mean(ranks, pools, null_draws)
-    verdict, reason = _decide(h_neurons.size, observed, null.mean, null.p_value, detectable)
     return DriftResult(
         k=int(h_neurons.size),
         mean_stability_rank=observed,
@@ -200,11 +197,10 @@ def summarise_drift(
         p_t=welch_p(ranks, h_neurons),
         p_permutation=null.p_value,
         uniform_sd=1 / math.sqrt(12 * h_neurons.size),
-        smallest_detectable=detectable,
+        smallest_detectable=detectable_mean(ranks, pools, null_draws),
         share_identical=_share_identical(drift),
         rounding_floor=drift.rounding_floor,
-        verdict=verdict,
-        reason=reason + note,
+        reason=note,
     )
 
 
@@ -227,20 +223,8 @@ def _without_neurons(drift: NeuronDrift, note: str) -> DriftResult:
         smallest_detectable=None,
         share_identical=_share_identical(drift),
         rounding_floor=drift.rounding_floor,
-        verdict="no power",
-        reason="there are no H-Neurons whose drift could be ranked" + note,
+        reason=note,
     )
-
-
-def _decide(k: int, observed: float, null_mean: float, p_value: float, detectable: float | None) -> tuple[Verdict, str]:
-    """The verdict of a non-empty set, with the numbers that decided."""
-    numbers = (
-        f"mean stability rank {observed:.3f} of {k} H-Neurons against {null_mean:.3f} for random "
-        f"neurons of the same layers, p = {p_value:.2g}"
-    )
-    if detectable is None:
-        return "no power", f"{numbers}; no mean rank that is possible there would be detected with 80 % power"
-    return ("supported" if p_value < SIGNIFICANCE else "not distinguishable"), numbers
 
 
 def detectable_mean(

@@ -19,20 +19,15 @@ from scipy.stats import t as student
 
 from analyses.adjusted_ranks import expected_ranks
 from analyses.controls import layer_counts, permutation_p
-from analyses.drift import PERMUTATIONS, SIGNIFICANCE, detectable_mean
+from analyses.drift import PERMUTATIONS, detectable_mean
 from analyses.evidence_results import DriftTest, Matching, Measure, Side
-from analyses.matching import NARROWEST, Strata, drift_strata, matched_means, matched_moments, pools_of
+from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import grouped_z_scores, unknown_unranked
-from analyses.results import DriftResult, NeuronDrift
+from analyses.results import NeuronDrift
 from provenance.intervals import CONFIDENCE, Estimate
-from provenance.records import Verdict
 
 MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them
 MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still be the same neuron for its change to be small
-NOT_COMPARED = (
-    "none could be compared with like neurons of its layer "
-    f"(which takes layers of {NARROWEST} neurons and known activities)"
-)
 MATCHED_WORDS = {
     "layer": "of the same layers",
     "layer_norm": "of the same layers and weight norms",
@@ -84,10 +79,15 @@ def drift_tests(
     return tuple(test for side in sides for (of, _), tests in found.items() if of == side for test in tests)
 
 
+def of_delta(tests: Sequence[DriftTest]) -> list[DriftTest]:
+    """The tests that decide: of the H-Neurons' Delta, the finest matching last."""
+    return [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+
+
 def finest_matching(tests: Sequence[DriftTest]) -> Matching:
     """The finest likeness that the H-Neurons' Delta was held against; that of their layers without any."""
-    own = [test.matching for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
-    return own[-1] if own else "layer"
+    own = of_delta(tests)
+    return own[-1].matching if own else "layer"
 
 
 def compared(tests: Sequence[DriftTest]) -> float | None:
@@ -97,7 +97,7 @@ def compared(tests: Sequence[DriftTest]) -> float | None:
         0 in layers too narrow for likeness, and where activity was asked for and none is known; None without H-Neurons.
         Where no activity was asked for likeness is that of norms, and the claim says so.
     """
-    own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
+    own = of_delta(tests)
     if not own:
         return None
     return own[-1].k / own[0].k if own[-1].matching != "layer" else 0.0
@@ -129,50 +129,6 @@ def norm_change(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = [np.where(a == b, 0.0, np.abs(np.log(b) - np.log(a))) for a, b in pairs]
     return np.asarray(logs[0] + logs[1])
-
-
-def decide_drift(result: DriftResult, tests: tuple[DriftTest, ...]) -> DriftResult:
-    """The verdict on the H-Neurons' Delta, by neurons of the same layers and by those most like them.
-
-    Args:
-        result: By layer alone, as from `summarise_drift`.
-        tests: From `drift_tests` of the same pair.
-
-    Returns:
-        The same numbers. `no power` where at most half of the H-Neurons could be held against neurons like them (the
-        others' activity is not known), and where no possible mean rank would be detected with 80 % power against one of
-        both, whatever came out; `supported` when p < 0.05 against both; the reason has both p-values, and says when the
-        neurons changed more.
-    """
-    own = [test for test in tests if (test.side, test.measure) == ("hallucinated", "delta")]
-    if result.p_permutation is None or not own:
-        return result
-    by_layer, finest = own[0], own[-1]
-    share, counted = compared(tests) or 0.0, f"{finest.k} of {by_layer.k} H-Neurons"
-    reason = result.reason
-    if finest.matching != "layer":
-        which = "those" if share == 1 else f"those {counted} whose activity is known, and others"
-        reason += f"; against {finest.null_mean:.3f} for {which} {_words(finest)}, p = {finest.p_more_stable:.2g}"
-    opposite = [test for test in dict.fromkeys((by_layer, finest)) if test.p_less_stable < SIGNIFICANCE]
-    if opposite:
-        values = " and ".join(f"p = {test.p_less_stable:.2g} against neurons {_words(test)}" for test in opposite)
-        reason += f"; they changed more than others: {values}"
-    verdict: Verdict = result.verdict
-    if share == 0:
-        verdict, reason = "no power", f"{reason}; {NOT_COMPARED}"
-    elif share <= MOST_COMPARED:
-        verdict, reason = "no power", f"{reason}; only {counted} could be compared with neurons like them"
-    elif verdict != "no power" and finest.smallest_detectable is None:
-        verdict, reason = "no power", f"{reason}; no mean rank possible among those would be detected with 80 % power"
-    elif verdict == "supported" and finest.p_more_stable >= SIGNIFICANCE:
-        verdict = "not distinguishable"
-    return replace(result, verdict=verdict, reason=reason)
-
-
-def _words(test: DriftTest) -> str:
-    """Which neurons a set was compared with."""
-    cut = {"layer": "", "layer_norm": f" ({test.bins} bins a layer)"}
-    return MATCHED_WORDS[test.matching] + cut.get(test.matching, f" ({test.bins} x {test.bins} bins a layer)")
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,15 @@ nothing is asked or captured for them but the answers that one model reads of th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.causal_verdict import function_verdict, reversed_at
+from analyses.causal_verdict import function_claim
 from analyses.cells import cells, label_agreement
-from analyses.claims import (
-    beyond_confidence_claim,
-    drift_claim,
-    overlap_claim,
-    own_auroc_low,
-    own_labels_claim,
-    transfer_claim,
-)
+from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
 from analyses.evidence_results import (
     CausalEffect,
     Cell,
@@ -39,17 +32,16 @@ from analyses.gathered import Gathered
 from analyses.identification import Identified
 from analyses.ladder import corrected, ladder
 from analyses.matching import drift_strata
-from analyses.measured import MeasuredPair, by_position
+from analyses.measured import MeasuredPair
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
 from analyses.results import ActivityTable, Alignment, DriftResult, OverlapResult, TransferResult
 from analyses.scales import scales, sign_agreement
-from analyses.transfer import CHANCE, decided, questions_per_class, transfer, without_power
-from analyses.verdicts import function_words
+from analyses.transfer import transfer, untested
 from provenance.architectures import Layout
 from provenance.neuron_rows import NO_NEURONS
-from provenance.records import Stage, Verdict
+from provenance.records import Stage
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,8 @@ class Transferred:
     """By question set, the in-domain one first."""
     rungs: tuple[Rung, ...]
     """By question set and kind."""
+    claim: Claim
+    """On the question set that decides."""
 
 
 @dataclass(frozen=True)
@@ -98,18 +92,25 @@ class Shown:
         return np.asarray(total / (table.n_faithful + table.n_hallucinated))
 
 
-def transferred(found: Identified, gathered: Gathered, seed: int) -> Transferred:
-    """The instruct probe on the base's answers to every question set, with one set of baselines for all."""
+def transferred(found: Identified, gathered: Gathered, problem: str, seed: int) -> Transferred:
+    """The instruct probe on the base's answers to every question set, with one set of baselines for all.
+
+    Args:
+        found: The instruct checkpoint's search.
+        gathered: Answers of both models.
+        problem: Why it is not known which neuron is which; or empty.
+        seed: Of bootstraps.
+    """
     tests = gathered.tests("base")
     if found.probe is None or found.baselines is None:
-        reason = found.result.reason
-        return Transferred(tuple(without_power(name, test.features, reason) for name, test in tests.items()), ())
-    results = [
-        transfer(found.probe, test.features, name, found.baselines.controls, seed=seed) for name, test in tests.items()
-    ]
-    rungs = ladder(found.baselines, tests, gathered.answers["base"][0], seed=seed)
-    after = decided(results, rungs)
-    return Transferred(after, corrected(rungs, after))
+        results = [untested(name, test.features, found.result.reason) for name, test in tests.items()]
+        rungs: tuple[Rung, ...] = ()
+    else:
+        controls = found.baselines.controls
+        results = [transfer(found.probe, test.features, name, controls, seed=seed) for name, test in tests.items()]
+        rungs = ladder(found.baselines, tests, gathered.answers["base"][0], seed=seed)
+    after = decided(results, rungs, problem)
+    return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem))
 
 
 def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[Cell, ...]:
@@ -148,12 +149,8 @@ def magnitudes(
 
 def overlap_of(
     shown: Shown, measured: MeasuredPair, activity: Sequence[ActivityTable], d_m: int
-) -> tuple[OverlapResult, tuple[OverlapNull, ...]]:
-    """Neurons that both searches found, among those that both checkpoints have, against every null.
-
-    No verdict where neurons are compared by position only, or where a probe does not read its own model's held-out
-    answers: what it found are no H-Neurons.
-    """
+) -> tuple[OverlapResult, tuple[OverlapNull, ...], Claim]:
+    """Neurons that both searches found, among those that both checkpoints have, against every null, judged."""
     alignment, found = measured.alignment, shown.found
     results = {stage: one.result for stage, one in found.items()}
     known = {stage: np.setdiff1d(result.h_neurons, alignment.unmapped) for stage, result in results.items()}
@@ -171,17 +168,8 @@ def overlap_of(
         features=shown.gathered.answers["base"][0].features,
         weights=(results["base"].weights, results["instruct"].weights),
     )  # fmt: skip
-    blind = [stage for stage, result in results.items() if (own_auroc_low(result) or 0.0) <= CHANCE]
-    if alignment.reason:
-        return replace(shared, verdict="no power", reason=by_position(alignment.reason, shared.reason)), nulls
-    if blind and shared.verdict != "no power":
-        whose = " and of ".join(blind)
-        reason = f"the probe of {whose} does not read its own model's held-out answers; {shared.reason}"
-        return replace(shared, verdict="no power", reason=reason), nulls
-    if shared.verdict == "supported" and not any(null.kind == "shuffled_labels" for null in nulls):
-        reason = f"there is no search on shuffled labels to hold it against; {shared.reason}"
-        return replace(shared, verdict="no power", reason=reason), nulls
-    return shared, nulls
+    judgement, claim = judged_overlap(shared, nulls, (results["instruct"], results["base"]), alignment.reason)
+    return judgement, nulls, claim
 
 
 def _kept(sets: Sequence[Int[np.ndarray, " _"]], alignment: Alignment) -> tuple[Int[np.ndarray, " _"], ...]:
@@ -192,10 +180,8 @@ def _kept(sets: Sequence[Int[np.ndarray, " _"]], alignment: Alignment) -> tuple[
 def evidence_of(
     shown: Shown,
     problem: str,
-    verdict: Verdict,
-    drifted: tuple[DriftResult, tuple[DriftTest, ...]],
-    overlapping: tuple[OverlapResult, tuple[OverlapNull, ...]],
-    recognised: float | None,
+    drifted: tuple[DriftResult, tuple[DriftTest, ...], Claim],
+    overlapping: tuple[OverlapResult, tuple[OverlapNull, ...], Claim],
     layout: Layout,
     seed: int,
 ) -> Evidence:
@@ -204,22 +190,15 @@ def evidence_of(
     Args:
         shown: What they rest on, transfer included.
         problem: Why neurons of the two cannot be put side by side; or empty.
-        verdict: Of transfer over the question sets.
-        drifted: Drift, and its tests.
-        overlapping: Overlap, and its nulls.
-        recognised: Share of the H-Neurons that are still the same neuron.
+        drifted: Drift, its tests and its claim.
+        overlapping: Overlap, its nulls and its claim.
         layout: Of the instruct checkpoint.
         seed: Of bootstraps.
     """
-    instruct, base = shown.found["instruct"], shown.found["base"]
-    results, rungs = shown.carried.results, shown.carried.rungs
-    (drift, tests), (shared, nulls) = drifted, overlapping
+    instruct, (results, rungs) = shown.found["instruct"], (shown.carried.results, shown.carried.rungs)
+    (_, tests, drift), (shared, nulls, overlaps) = drifted, overlapping
     scaled, signs = magnitudes(shown.found, shown.gathered, layout.layers, layout.d_m, seed)
     agreement = labels_of_both(instruct, shown.gathered, seed)
-    questions = {
-        name: float(min(questions_per_class(features).values()))
-        for name, features in shown.gathered.features("base").items()
-    }
     k = 0 if instruct.probe is None else int(instruct.probe.nonzero.size)
     return Evidence(
         ladder=rungs,
@@ -235,11 +214,11 @@ def evidence_of(
         ),
         causal=shown.effects,
         claims=(
-            transfer_claim(results, rungs, verdict, problem, questions),
-            beyond_confidence_claim(results, rungs),
-            own_labels_claim(results, agreement),
-            drift_claim(drift, tests, problem, recognised),
-            overlap_claim(shared, nulls, (instruct.result, base.result), problem),
+            shown.carried.claim,
+            beyond_confidence_claim(results, rungs, problem),
+            own_labels_claim(results, agreement, problem),
+            drift,
+            overlaps,
             *function_claims(shown.effects),
         ),
     )  # fmt: skip
@@ -257,10 +236,5 @@ def _spread(found: Identified, gathered: Gathered, seed: int) -> dict[str, float
 def function_claims(effects: Sequence[CausalEffect]) -> tuple[Claim, ...]:
     """What scaling the H-Neurons showed in each model that was intervened on."""
     stages: tuple[Stage, ...] = get_args(Stage)
-    claims: list[Claim] = []
-    for stage in stages:
-        if any(effect.stage == stage for effect in effects):
-            verdict, reasons = function_verdict(effects, stage)
-            words = function_words(stage, verdict, reversed_at(effects, stage))
-            claims.append(Claim(f"function_{stage}", verdict, "", words, reasons))
-    return tuple(claims)
+    acted = {effect.stage for effect in effects}
+    return tuple(function_claim(effects, stage) for stage in stages if stage in acted)

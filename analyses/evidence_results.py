@@ -35,6 +35,10 @@ Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
 """What neurons are matched on: layer, and within it quantiles of weight norm and of mean CETT, both of the base."""
 ScaleKind = Literal["raw", "z_score", "rank", "refit", "forward", "base_probe"]
 OverlapNullKind = Literal["hypergeometric", "layer", "layer_norm", "layer_norm_activity", "shuffled_labels"]
+Relation = Literal["<", "<=", ">", ">="]
+Role = Literal["power", "shown", "part"]
+"""Whether an effect could have been found; whether it was found; or one of several numbers that a shown condition sums
+up, which decides nothing by itself."""
 CausalKind = Literal["h_neurons", "random", "layer_matched"]
 Outcome = Literal["faithful_log_probability", "hallucinated_log_probability", "selectivity", "correct"]
 
@@ -361,9 +365,10 @@ class Reason:
     code: str = column("condition", "text", "Stable name, such as `transfer.p.question_text`.")
     dataset: str = column("question set", "text", "Question set; empty where it has none.")
     value: float | None = column("value", "compact", "The measured value; None where it could not be measured.")
-    relation: Literal["<", "<=", ">", ">="] = column("", "text", "How the value has to stand to the bar.")
+    relation: Relation = column("", "text", "How the value has to stand to the bar.")
     bar: float = column("bar", "compact", "The bar.")
     holds: bool | None = column("holds", "yes", "Whether it does; None where it could not be measured.")
+    role: Role = column("role", "text", "Its part in the verdict (`analyses.conditions.verdict_of`).")
 
 
 @table("claim", "Claims", row="one thing that may be said of the pair, and how well it stands")

@@ -97,12 +97,12 @@ def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple
 
     Args:
         rungs: From `ladder`.
-        results: From `analyses.transfer.decided`: which question sets have power. The others are not tested.
+        results: From `analyses.transfer.jointly`, or judged; a question set without a p has no power: it is not tested.
 
     Returns:
         With `p_holm` of each kind, over the question sets that have power.
     """
-    powered = {result.dataset for result in results if result.verdict != "no power"}
+    powered = {result.dataset for result in results if result.p_holm is not None}
     adjusted: dict[tuple[str, str], float] = {}
     for kind in RUNG_KINDS:
         tested = {

@@ -6,17 +6,17 @@ order, since a drift between neurons that are not each other's counterpart means
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.alignment import align
-from analyses.claims import drift_claim
+from analyses.claims import judged_drift
 from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
-from analyses.drift_tests import MOST_RECOGNISED, decide_drift, drift_tests, finest_matching
-from analyses.evidence_results import DriftTest
+from analyses.drift_tests import drift_tests, finest_matching
+from analyses.evidence_results import Claim, DriftTest
 from analyses.evidence_results import Side as ProbeSide
 from analyses.joined_cosines import related_cosine
 from analyses.mapping import map_neurons
@@ -123,8 +123,8 @@ def ranked(
     draws: int = PERMUTATIONS,
     activity: Float[np.ndarray, " neurons"] | None = None,
     correlation: Float[np.ndarray, " neurons"] | None = None,
-) -> tuple[DriftResult, tuple[DriftTest, ...]]:
-    """The H-Neurons' drift against neurons like them; no verdict where they are compared by position only.
+) -> tuple[DriftResult, tuple[DriftTest, ...], Claim]:
+    """The H-Neurons' drift against neurons like them, judged.
 
     Args:
         measured: The pair.
@@ -136,21 +136,14 @@ def ranked(
         correlation: Of every neuron's activations in both models, where both were run.
 
     Returns:
-        The main result, and every set by every measure against every kind of matched neurons. Neurons that became
-        others altogether have kept nothing, whatever their ranks among others that did: not `supported` where most
-        H-Neurons are not recognised.
+        The main result, every set by every measure against every kind of matched neurons, and the claim.
     """
     layers, d_m = instruct.layout.layers, instruct.layout.d_m
     drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m, draws=draws, seed=seed)
     tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
-    drift = decide_drift(drift, tests)
     kept = recognised(measured.drift, instruct.layout, sides["hallucinated"])
-    if drift.verdict == "supported" and kept is not None and kept <= MOST_RECOGNISED:
-        reason = f"{drift.reason}; but only {kept:.0%} of them are recognised in the base at all"
-        drift = replace(drift, verdict="not distinguishable", reason=reason)
-    if not measured.alignment.reason:
-        return drift, tests
-    return replace(drift, verdict="no power", reason=by_position(measured.alignment.reason, drift.reason)), tests
+    result, claim = judged_drift(drift, tests, measured.alignment.reason, kept)
+    return result, tests, claim
 
 
 def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -> float | None:
@@ -167,11 +160,6 @@ def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -
     if not ids.size:
         return None
     return float((position_similarity(drift)[ids] >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())
-
-
-def by_position(problem: str, reason: str) -> str:
-    """The reason of a result that compares neurons by their position only, and why it decides nothing."""
-    return f"{problem}; by position alone: {reason}"
 
 
 def _mapped_by_drift(h_neurons: Int[np.ndarray, " h"], measured: MeasuredPair) -> MappedNeurons:
@@ -205,7 +193,7 @@ def weights_report(
         seed: Of the permutations.
         faithful: Flat ids of listed neurons of negative weight.
     """
-    drift, tests = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
+    drift, tests, claim = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
     mapped = (
         map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
         if related
@@ -222,20 +210,14 @@ def weights_report(
         h_neurons=h_neurons,
         weights=weights,
         source=source,
-        verdict_drift=drift.verdict,
+        verdict_drift=claim.verdict,
         overall=drift_sentence(
             related.verdict if related else None,
             measured.alignment.reason,
             int(h_neurons.size),
-            drift.verdict,
+            claim.verdict,
             finest_matching(tests),
         ),
         drift_tests=tests,
-        claims=(
-            drift_claim(
-                drift, tests, measured.alignment.reason, recognised(measured.drift, instruct.layout, h_neurons)
-            ),
-        )
-        if h_neurons.size
-        else (),
+        claims=(claim,) if h_neurons.size else (),
     )

@@ -15,22 +15,22 @@ from jaxtyping import Bool
 
 from analyses.activity import activity_table
 from analyses.causal import intervened
+from analyses.claims import decisive
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Workspace
 from analyses.drift import PERMUTATIONS
 from analyses.drift_tests import finest_matching
-from analyses.evidence import Shown, Transferred, evidence_of, overlap_of, transferred
+from analyses.evidence import Shown, evidence_of, overlap_of, transferred
 from analyses.evidence_results import CausalEffect
 from analyses.forced import gather_forced
 from analyses.gathered import Asking, Gathered, question_pools
 from analyses.identification import Identified, Material, ProbeSettings, identify, take_given
 from analyses.mapping import map_neurons
-from analyses.measured import MeasuredPair, by_position, ranked, recognised
+from analyses.measured import MeasuredPair, ranked
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
 from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, TransferResult
 from analyses.shuffled import SHUFFLED_SEARCHES, shuffled_jointly
 from analyses.sides import Models, Side
-from analyses.transfer import overall_transfer
 from analyses.verdicts import overall_sentence
 from provenance.architectures import Layout
 from provenance.neuron_files import NeuronSet
@@ -98,7 +98,8 @@ def compare(
         asking.models.drop(stage)
     found = _found(asking, gathered, measured.alignment, instruct.layout, settings, given)
     effects = _scaled(found["instruct"], asking, gathered, measured.alignment, settings)
-    carried = clock.timed("transfer", lambda: transferred(found["instruct"], gathered, settings.seed))
+    read = partial(transferred, found["instruct"], gathered, measured.alignment.reason, settings.seed)
+    carried = clock.timed("transfer", read)
     shown = Shown(found, gathered, forced, correlation, carried, effects)
     work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
     return replace(clock.timed("evidence", work), control="" if control is None else control.kind)
@@ -173,18 +174,12 @@ def _report(
     layout, alignment, found = instruct.layout, measured.alignment, shown.found
     h_neurons = found["instruct"].result.h_neurons
     activity = tuple(_activity(shown.gathered))
-    drift, tests = ranked(
+    drifted = drift, tests, _ = ranked(
         measured, instruct, shown.sides, settings.seed, draws=settings.permutation_draws,
         activity=shown.base_activity(activity), correlation=shown.correlation,
     )  # fmt: skip
-    transfers = _as_far_as_aligned(alignment.reason, shown.carried.results)
-    shown = replace(shown, carried=Transferred(transfers, shown.carried.rungs))
-    shared, nulls = overlap_of(shown, measured, activity, layout.d_m)
-    verdict = overall_transfer(transfers)
-    evidence = evidence_of(
-        shown, alignment.reason, verdict, (drift, tests), (shared, nulls),
-        recognised(measured.drift, layout, h_neurons), layout, settings.seed,
-    )  # fmt: skip
+    overlapping = overlap_of(shown, measured, activity, layout.d_m)
+    evidence = evidence_of(shown, alignment.reason, drifted, overlapping, layout, settings.seed)
     claims = {claim.name: claim.verdict for claim in evidence.claims}
     words = {claim.name: claim.words for claim in evidence.claims}
     scaled = {stage: words[f"function_{stage}"] for stage in found if f"function_{stage}" in words}
@@ -197,42 +192,35 @@ def _report(
         funnel=tuple(collected.funnel for stage in found for collected in shown.gathered.collected[stage]),
         identification=found["instruct"].result,
         base_identification=found["base"].result,
-        transfer=transfers,
+        transfer=shown.carried.results,
         neuron_drift=measured.drift,
         drift=drift,
-        overlap=shared,
+        overlap=overlapping[0],
         activity=activity,
         activation_correlation=shown.correlation,
-        verdict_transfer=verdict,
-        verdict_drift=drift.verdict,
-        verdict_overlap=shared.verdict,
+        verdict_transfer=claims["transfer"],
+        verdict_drift=claims["drift"],
+        verdict_overlap=claims["overlap"],
         overall=overall_sentence(related.verdict, alignment.reason, claims, finest_matching(tests), scaled)
-        + _decided_by(transfers),
+        + _decided_by(shown.carried.results),
         evidence=evidence,
     )
 
 
 def _decided_by(transfers: Sequence[TransferResult]) -> str:
     """Names the question set that the transfer verdict rests on, where others differ or it is not the first."""
-    tested = [result for result in transfers if result.verdict != "no power"]
-    if not tested:
+    first = decisive(transfers)
+    if first is None or first.verdict == "no power":
         return ""
     others = [
-        f"{result.dataset} came out as {result.verdict}" for result in tested[1:] if result.verdict != tested[0].verdict
+        f"{result.dataset} came out as {result.verdict}"
+        for result in transfers
+        if result.verdict not in ("no power", first.verdict)
     ]
-    why = "" if tested[0] is transfers[0] else f", since {transfers[0].dataset} had no power"
+    why = "" if first is transfers[0] else f", since {transfers[0].dataset} had no power"
     if not others and not why:
         return ""
-    return f" Transfer rests on {tested[0].dataset}{why}{'; ' if others else ''}{', '.join(others)}."
-
-
-def _as_far_as_aligned(problem: str, transfers: tuple[TransferResult, ...]) -> tuple[TransferResult, ...]:
-    """The results as they are, or without verdicts where index j names another neuron in each checkpoint."""
-    if not problem:
-        return transfers
-    return tuple(
-        replace(result, verdict="no power", reason=by_position(problem, result.reason)) for result in transfers
-    )
+    return f" Transfer rests on {first.dataset}{why}{'; ' if others else ''}{', '.join(others)}."
 
 
 def _activity(gathered: Gathered) -> list[ActivityTable]:

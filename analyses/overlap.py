@@ -11,14 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.drift import SIGNIFICANCE
 from analyses.evidence_results import OverlapNull
 from analyses.overlap_nulls import overlap_nulls
 from analyses.rank_biased import rank_biased_overlap
 from analyses.results import OverlapResult
 from analyses.stability import MOST_CLUSTERED, clusters, mean_jaccard
 from provenance.features import Features
-from provenance.records import Verdict
 
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself
 NULL_WORDS = {
@@ -52,21 +50,12 @@ def overlap(
         weights: Probe weights of all neurons, base first, by which the neurons of each set are ranked.
 
     Returns:
-        Counts, Jaccard index in [0, 1] and one-sided P(overlap >= shared). `supported` when p < 0.05 under every null.
-        `no power` when a set is empty, when P(overlap = 0) > 0.5 under the hypergeometric null, or when full agreement
-        would not reach p < 0.05 under one of them.
+        Counts, Jaccard index in [0, 1] and one-sided P(overlap >= shared); not yet judged.
     """
     k_base, k_instruct = int(base_ids.size), int(instruct_ids.size)
     nulls = nulls or overlap_nulls(base_ids, instruct_ids, total)
     shared = int(np.intersect1d(base_ids, instruct_ids).size)
     jaccard = mean_jaccard([(base_ids, instruct_ids)])
-    verdict: Verdict = "no power"
-    if k_base == 0 or k_instruct == 0:
-        empty = "the base" if k_base == 0 else "the instruct checkpoint"
-        reason = f"no H-Neurons were found in {empty}, so there is nothing to overlap"
-    else:
-        counts = f"{shared} of {k_base} (base) and {k_instruct} (instruct) H-Neurons are shared"
-        verdict, reason = _decide(counts, nulls)
     anywhere = next((null for null in nulls if null.kind == "hypergeometric"), None)
     return OverlapResult(
         k_base=k_base,
@@ -76,8 +65,6 @@ def overlap(
         expected=k_base * k_instruct / total,
         p_hypergeometric=anywhere.p_value if anywhere else None,
         p_zero=anywhere.p_zero if anywhere else None,
-        verdict=verdict,
-        reason=reason,
         ceiling_base=ceilings[0],
         ceiling_instruct=ceilings[1],
         ratio_base=_ratio(jaccard, ceilings[0]),
@@ -116,19 +103,3 @@ def cluster_jaccard(
 
 def _ratio(jaccard: float | None, ceiling: float | None) -> float | None:
     return jaccard / ceiling if jaccard is not None and ceiling else None
-
-
-def _decide(counts: str, nulls: Sequence[OverlapNull]) -> tuple[Verdict, str]:
-    """The verdict of two non-empty sets, with the numbers of the null that decides: the one that is beaten least."""
-    hardest = max(nulls, key=lambda null: null.p_value)
-    words = NULL_WORDS[hardest.kind]
-    numbers = f"{counts}; {words} would share {hardest.expected:.2g}, p = {hardest.p_value:.2g}"
-    p_zero = next((null.p_zero for null in nulls if null.kind == "hypergeometric"), 0.0)
-    if p_zero > MAX_P_ZERO:
-        return "no power", f"{numbers}, but chance alone shares none with probability {p_zero:.2f}"
-    beyond = [NULL_WORDS[null.kind] for null in nulls if null.smallest_detectable is None]
-    if beyond:
-        return "no power", f"{numbers}, and full agreement would be no rarer than p = 0.05 with {beyond[0]}"
-    if hardest.p_value < SIGNIFICANCE:
-        return "supported", f"{numbers}, more than chance"
-    return "not distinguishable", f"{numbers}, no more than chance"

@@ -17,6 +17,9 @@ from provenance.intervals import Estimate
 from provenance.records import Label, Stage, Verdict
 from provenance.words import BASELINES
 
+NOT_JUDGED: Verdict = "no power"
+"""Of numbers whose claim is not made yet."""
+
 
 @dataclass(frozen=True)
 class NullDistribution:
@@ -235,8 +238,8 @@ class DriftResult:
         "compact",
         "The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6.",
     )
-    verdict: Verdict = column("", "text", "`supported` when p_permutation < 0.05.")
-    reason: str = column("", "text", "The numbers that decided, in words.")
+    verdict: Verdict = column("", "text", "Of the claim about drift (`analyses.claims`).", default=NOT_JUDGED)
+    reason: str = column("", "text", "The numbers that decided, in words.", default="")
 
 
 @table(
@@ -260,10 +263,11 @@ class TransferResult:
     )
     verdict: Verdict = column(
         "verdict",
-        "text",
-        "`supported`: it beats chance, both kinds of neuron sets, length and both texts, after Holm's correction.",
+        "verdict",
+        "Of the claim about transfer to this question set (`analyses.claims`).",
+        default=NOT_JUDGED,
     )
-    reason: str = column("", "text", "The numbers that decided, in words.")
+    reason: str = column("", "text", "The numbers that decided, in words.", default="")
     p_value: float | None = column(
         "p",
         "p",
@@ -282,6 +286,9 @@ class TransferResult:
     )
     p_chance: float | None = column(
         "", "p", "One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power.", default=None
+    )
+    questions: int | None = column(
+        "", "count", "Questions with an answer of the rarer label; None where they were not counted.", default=None
     )
 
 
@@ -315,8 +322,8 @@ class OverlapResult:
         "fixed3",
         "P(overlap = 0) under the null; a verdict is refused above 0.5.",
     )
-    verdict: Verdict = column("", "text", "`supported` when p_hypergeometric < 0.05 and the test has power.")
-    reason: str = column("", "text", "The numbers that decided, in words.")
+    verdict: Verdict = column("", "text", "Of the claim about overlap (`analyses.claims`).", default=NOT_JUDGED)
+    reason: str = column("", "text", "The numbers that decided, in words.", default="")
     ceiling_base: float | None = column(
         "Jaccard index of two halves of the questions, base model",
         "fixed3",

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets, null_distribution
-from analyses.drift import SIGNIFICANCE
 from analyses.evidence_results import Rung
 from analyses.multiple import holm
 from analyses.refit import ControlProbe, control_scores, fit_controls
@@ -24,7 +23,7 @@ from provenance.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
 from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import Probe
-from provenance.records import Label, Verdict
+from provenance.records import Label
 from provenance.resampling import (
     estimate_of,
     p_not_above,
@@ -103,9 +102,8 @@ def transfer(
         seed: Of the bootstrap.
 
     Returns:
-        `supported`: it beats chance and both kinds of neuron sets, p < 0.05 for each. `decided` goes on from
-        there with the other rungs of the ladder and all question sets.
-        `no power`: fewer than 10 questions of a class, or every answer gets the same score.
+        Numbers of this question set alone, not yet judged: its p is the largest against chance and both kinds of neuron
+        sets. No p, but a reason, with fewer than 10 questions of a class, or where every answer gets the same score.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1. Choice: the nulls.
     """
@@ -113,26 +111,26 @@ def transfer(
     scores = probe.scores(base.answer)
     problem = _obstacle(scores, base)
     if positive.all() or not positive.any():
-        return without_power(dataset, base, problem)
+        return untested(dataset, base, problem)
     # The samples of held-out scores and curves, whatever the row order.
     weights = resampled_weights(base.units, draws=resamples, seed=seed)
     own = resampled_aurocs(scores[:, None], positive, weights)
     estimate = estimate_of(own, positive.size)
     p_chance = p_not_above(own, CHANCE)
     if problem or p_chance is None:
-        return without_power(dataset, base, problem or "its AUROC is not a number", auroc=estimate)
+        return untested(dataset, base, problem or "its AUROC is not a number", auroc=estimate)
     baselines: dict[str, NullDistribution] = {}
     p_values = {"chance": p_chance}
     for kind, probes in ((kind, probes) for kind, probes in controls.items() if probes):
         areas = resampled_column_aurocs(control_scores(probes, base.answer), positive, weights)
         baselines[kind] = null_distribution(kind, areas[0], estimate.estimate)
         p_values |= _known(kind, p_not_above(own[:, None] - areas))
-    result = replace(without_power(dataset, base, "", auroc=estimate), baselines=baselines, p_chance=p_chance)
-    return _judged(result, p_values, max(p_values.values()), 1)
+    result = replace(untested(dataset, base, "", auroc=estimate), baselines=baselines, p_chance=p_chance)
+    return _with_p(result, p_values, max(p_values.values()))
 
 
-def decided(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
-    """The verdicts of all question sets together, against everything that has to be beaten.
+def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
+    """p-values of all question sets together, against everything that has to be beaten.
 
         p(set) = max(p_chance, p_random, p_layer_matched, p_answer_length, p_question_text, p_answer_text,
                      p_lengths_and_texts)
@@ -146,22 +144,20 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
         rungs: From `analyses.ladder.ladder`, of the same answers.
 
     Returns:
-        The results with `p_value`, `p_holm`, `decided_by`, verdict and reason; without power they stay as they are.
-        A baseline that could not be computed does not decide, and the reason names it. `no power` where one of
-        them is right on every pair of answers already, so that no probe could be shown to be better.
+        The results with `p_value`, `p_holm` and `decided_by`; a baseline that could not be computed does not count.
+        None of these where one of them is right on every pair of answers already, so that no probe could be shown to
+        be better.
 
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
     results = [_with_room(result, highest_other(result, rungs)) for result in results]
     p_values = {
-        place: _p_values(result, rungs)
-        for place, result in enumerate(results)
-        if result.p_value is not None and result.verdict != "no power"
+        place: known_p_values(result, rungs) for place, result in enumerate(results) if result.p_value is not None
     }
     corrected = holm(np.array([max(found.values()) for found in p_values.values()], dtype=np.float64))
     after = dict(zip(p_values, corrected.tolist(), strict=True))
     return tuple(
-        _judged(result, p_values[place], after[place], len(after)) if place in after else result
+        _with_p(result, p_values[place], after[place]) if place in after else result
         for place, result in enumerate(results)
     )
 
@@ -179,14 +175,13 @@ def highest_other(result: TransferResult, rungs: Sequence[Rung]) -> tuple[str, f
 
 
 def _with_room(result: TransferResult, highest: tuple[str, float] | None) -> TransferResult:
-    """The result as it is, or without power where no score could be better than another one is already."""
-    if result.verdict == "no power" or highest is None or highest[1] < 1:
+    """The result as it is, or without a p where no score could be better than another one is already."""
+    if highest is None or highest[1] < 1:
         return result
-    reason = f"{_numbers(result)}; {_words(highest[0])} is right on every pair of answers, and nothing can beat that"
-    return replace(result, verdict="no power", reason=reason, p_value=None, p_holm=None, decided_by="")
+    return replace(result, p_value=None, p_holm=None, decided_by="")
 
 
-def _p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, float]:
+def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, float]:
     """What is known of one question set: chance, and then in the order of `DECIDING_KINDS`."""
     found = _known("chance", result.p_chance) | _known(result.decided_by, result.p_value)
     for rung in rungs:
@@ -199,50 +194,13 @@ def _known(kind: str, p_value: float | None) -> dict[str, float]:
     return {} if p_value is None else {kind: p_value}
 
 
-def _judged(result: TransferResult, p_values: Mapping[str, float], p_holm: float, tests: int) -> TransferResult:
-    """One question set with its verdict.
-
-    Args:
-        result: With its AUROC and its neuron sets.
-        p_values: Against everything that could be computed.
-        p_holm: The largest of them after correction.
-        tests: Question sets it was corrected for.
-    """
+def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float) -> TransferResult:
+    """One question set with the largest of its p-values, and what that becomes after correction."""
     decisive = max(p_values, key=lambda kind: p_values[kind])
-    verdict: Verdict = "supported" if p_holm < SIGNIFICANCE else "not distinguishable"
-    missing = ", ".join(_words(kind) for kind in DECIDING_KINDS if kind not in {**p_values, **result.baselines})
-    found = ", ".join(f"{p:.3g} ({_words(kind)})" for kind, p in p_values.items())
-    sets = f"{tests} question set{'' if tests == 1 else 's'}"
-    parts = [
-        _numbers(result),
-        f"one-sided p: {found}",
-        f"the largest, against {_words(decisive)}, is {p_holm:.3g} after correction for {sets}",
-        *([f"not compared with {missing}"] if missing else []),
-    ]
-    return replace(
-        result,
-        verdict=verdict,
-        reason="; ".join(parts),
-        p_value=p_values[decisive],
-        p_holm=p_holm,
-        decided_by=decisive,
-    )
+    return replace(result, p_value=p_values[decisive], p_holm=p_holm, decided_by=decisive)
 
 
-def _words(kind: str) -> str:
-    """A kind as the reason writes it: sets of neurons with a hyphen, since `layer matched` would be read as a verb."""
-    return kind.replace("_", "-" if kind in CONTROL_KINDS else " ")
-
-
-def _numbers(result: TransferResult) -> str:
-    """AUROC with its interval, and what sets of other neurons reach."""
-    area = result.auroc
-    bars = ", ".join(f"{null.p95:.3f} ({_words(kind)})" for kind, null in result.baselines.items())
-    observed = "" if area is None else f"AUROC {area.estimate:.3f} [{area.low:.3f}, {area.high:.3f}]"
-    return f"{observed}; 95th percentile of refitted control sets: {bars}"
-
-
-def without_power(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:
+def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:
     """The result where transfer cannot be tested, also for when there is no probe at all."""
     return TransferResult(
         dataset=dataset,
@@ -250,8 +208,8 @@ def without_power(dataset: str, base: Features, reason: str, *, auroc: Estimate 
         n_faithful=int((~base.hallucinated).sum()),
         n_hallucinated=int(base.hallucinated.sum()),
         baselines={},
-        verdict="no power",
         reason=reason,
+        questions=min(questions_per_class(base).values()),
     )
 
 
@@ -278,19 +236,3 @@ def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
     if np.ptp(scores) == 0:
         return "the instruct probe has no weight on a neuron that varies in these answers, so all get the same score"
     return ""
-
-
-def overall_transfer(results: Sequence[TransferResult]) -> Verdict:
-    """The transfer verdict over question sets: that of the first one that has power.
-
-    Choice: the order is fixed before anything is computed, with the in-domain set (the one the probe was
-    identified on) first, and whether a set has power depends on its label counts and on what has to be beaten, never
-    on how well the probe does (a probe that gives all answers of a set one score says nothing on it). So one test
-    decides, which is corrected for the others all the same, since each of them is reported with a
-    verdict of its own. Taking any supported set would say where transfer is seen and not where it was looked
-    for; a majority would let sets of 20 answers outvote one of 1,000.
-
-    Returns:
-        `no power` when no set has any, or none was given.
-    """
-    return next((result.verdict for result in results if result.verdict != "no power"), "no power")

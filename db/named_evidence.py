@@ -20,7 +20,7 @@ SELECT name AS claim, verdict, dataset, words FROM claim WHERE run_id = :run ORD
 """
 
 _REASONS = """
-SELECT r.claim, r.code, r.dataset, r.value, r.relation, r.bar, r.holds
+SELECT r.claim, r.code, r.dataset, r.value, r.relation, r.bar, r.holds, r.role
 FROM claim_reason r JOIN claim c ON c.run_id = r.run_id AND c.name = r.claim
 WHERE r.run_id = :run ORDER BY c.position, r.position
 """

@@ -32,13 +32,15 @@ from analyses.calibration import (
     searched,
 )
 from analyses.calibration_draws import drift_draw, transfer_draw
-from analyses.drift import summarise_drift, welch_p
-from analyses.drift_tests import decide_drift, drift_tests
+from analyses.claims import drift_claim, overlap_claim, transfer_claim
+from analyses.drift import welch_p
+from analyses.drift_tests import drift_tests
+from analyses.evidence_results import Side
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.shuffled import shuffled_jointly
-from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS, overall_transfer
+from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
@@ -88,7 +90,7 @@ def whatever_transfers(condition: Condition, rng: np.random.Generator, settings:
 
 def whatever_it_adds(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of beyond_confidence: what is shown to transfer is taken to be more than confidence."""
-    return overall_transfer(carried_over(condition, rng, settings)[0])
+    return transfer_claim(*carried_over(condition, rng, settings), "").verdict
 
 
 def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -96,10 +98,9 @@ def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: Cal
     draw = drift_draw(4, 512, settings.drift_k, condition.effect, condition.world, rng)  # type: ignore[arg-type]
     drift = draw.drift
     same = replace(drift, norm_up_base=drift.norm_up_base * drift.norm_down_base, norm_down_base=np.ones(4 * 512))
-    how = {"draws": settings.permutations, "seed": 0}
-    result = summarise_drift(same, draw.h_neurons, 4, 512, **how)
-    tests = drift_tests(same, {"hallucinated": draw.h_neurons}, draw.activity, None, 4, 512, **how)
-    return decide_drift(result, tests).verdict
+    sides: dict[Side, np.ndarray] = {"hallucinated": draw.h_neurons}
+    tests = drift_tests(same, sides, draw.activity, None, 4, 512, draws=settings.permutations)
+    return drift_claim(tests, "", 1.0).verdict
 
 
 def shuffled_apart(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -112,7 +113,8 @@ def shuffled_apart(condition: Condition, rng: np.random.Generator, settings: Cal
     (base, base_sets), (instruct, instruct_sets) = found
     every = tuple(zip(*product(base_sets, instruct_sets), strict=True))
     nulls = overlap_nulls(base.h_neurons, instruct.h_neurons, shape.neurons, (), (every[0], every[1]))
-    return overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls).verdict
+    result = overlap(base.h_neurons, instruct.h_neurons, shape.neurons, nulls=nulls)
+    return overlap_claim(result, nulls, (), "").verdict
 
 
 def test_exact_intervals_are_those_whose_ends_leave_a_fortieth_on_either_side() -> None:

@@ -31,7 +31,7 @@ from analyses.causal import (
     intervened,
     scaled_log_probabilities,
 )
-from analyses.causal_verdict import function_verdict
+from analyses.causal_verdict import function_claim
 from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.evidence_results import CausalEffect, CausalKind, Outcome
@@ -144,9 +144,9 @@ def test_a_neuron_that_writes_the_hallucinated_word_is_found_and_no_other(wired:
             assert control.p_value == pytest.approx(1 / (1 + SETS_ASKED))
             assert abs(control.effect.estimate) < abs(find(effects, alpha, "selectivity").effect.estimate) / 4
     assert find(effects, 0.0, "correct").effect.estimate <= 0  # here " Paris" is the right answer to questions
-    assert function_verdict(effects, "base")[0] == "supported"
+    assert function_claim(effects, "base").verdict == "supported"
     other = effects_of(subject, [WIRED - 1], sets=SETS_ASKED, asked=1)
-    assert function_verdict(other, "base")[0] == "not distinguishable"
+    assert function_claim(other, "base").verdict == "not distinguishable"
 
 
 def test_where_the_faithful_word_is_written_the_direction_is_wrong(wired: LoadedModel, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_where_the_faithful_word_is_written_the_direction_is_wrong(wired: Loaded
     effects = effects_of(replace(subject, answers=exchanged), [WIRED], sets=SETS_ASKED, asked=1)
     assert find(effects, 0.0, "selectivity").effect.low > 0
     assert find(effects, 0.0, "selectivity", "random").p_value == 1.0
-    assert function_verdict(effects, "base")[0] == "not distinguishable"
+    assert function_claim(effects, "base").verdict == "not distinguishable"
 
 
 def slow_log_probability(loaded: LoadedModel, response: Response) -> float:
@@ -324,7 +324,7 @@ def test_a_class_without_answers_leaves_out_what_needs_it(
     expected |= {"hallucinated_log_probability"} if hallucinated else set()
     assert {effect.outcome for effect in effects} == expected | {"correct"}
     assert all(np.isfinite(effect.effect.estimate) for effect in effects)
-    assert function_verdict(effects, "base")[0] == "no power"
+    assert function_claim(effects, "base").verdict == "no power"
 
 
 class Known:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from analyses.causal import ALPHAS, direction
-from analyses.causal_verdict import function_verdict, reversed_at
+from analyses.causal_verdict import function_claim, reversed_at
 from analyses.controls import CONTROL_KINDS, permutation_p
-from analyses.evidence_results import CausalEffect, Outcome
+from analyses.evidence_results import CausalEffect, Outcome, Reason
 from provenance.intervals import Estimate
-from provenance.records import Stage
+from provenance.records import Stage, Verdict
 
 CODES = [
     "function.questions_per_class",
@@ -54,9 +54,14 @@ def effects_of(
 EXPECTED = {0.0: -0.5, 2.0: 0.5}
 
 
+def judged(effects: list[CausalEffect], stage: Stage) -> tuple[Verdict, tuple[Reason, ...]]:
+    claim = function_claim(effects, stage)
+    return claim.verdict, claim.reasons
+
+
 def test_opposite_and_selective_changes_beyond_all_control_sets_are_a_part_in_hallucination() -> None:
     """Every condition is listed in order, and holds."""
-    verdict, reasons = function_verdict(effects_of("base", EXPECTED), "base")
+    verdict, reasons = judged(effects_of("base", EXPECTED), "base")
     assert verdict == "supported"
     assert [reason.code for reason in reasons] == CODES
     assert all(reason.holds for reason in reasons)
@@ -78,7 +83,7 @@ def test_opposite_and_selective_changes_beyond_all_control_sets_are_a_part_in_ha
 )
 def test_one_condition_that_fails_is_enough(selectivity: dict[float, float], broken: list[str]) -> None:
     """The reverse, the same way at both factors, an interval over 0, or nothing at all."""
-    verdict, reasons = function_verdict(effects_of("instruct", selectivity), "instruct")
+    verdict, reasons = judged(effects_of("instruct", selectivity), "instruct")
     assert verdict == "not distinguishable"
     assert [reason.code for reason in reasons if not reason.holds] == broken
 
@@ -87,7 +92,7 @@ def test_control_sets_that_do_as_much_leave_nothing_to_claim() -> None:
     """Two of forty at least as far are p = 3/41, above the bar; one is p = 2/41, below it."""
     for others, verdict in ((2, "not distinguishable"), (1, "supported")):
         draws = {alpha: np.where(np.arange(40) < others, value, 0.0) for alpha, value in EXPECTED.items()}
-        assert function_verdict(effects_of("base", EXPECTED, draws=draws), "base")[0] == verdict
+        assert function_claim(effects_of("base", EXPECTED, draws=draws), "base").verdict == verdict
 
 
 def test_two_models_are_two_chances() -> None:
@@ -95,12 +100,12 @@ def test_two_models_are_two_chances() -> None:
     draws = {alpha: np.where(np.arange(40) < 1, value, 0.0) for alpha, value in EXPECTED.items()}
     both = [*effects_of("base", EXPECTED, draws=draws), *effects_of("instruct", EXPECTED, draws=draws)]
     for stage in ("base", "instruct"):
-        verdict, reasons = function_verdict(both, stage)
+        verdict, reasons = judged(both, stage)
         assert verdict == "not distinguishable"
         assert {r.code: r.value for r in reasons if not r.holds} == {CODES[8]: pytest.approx(4 / 41)}
     clear = [*effects_of("base", EXPECTED, draws=draws), *effects_of("instruct", EXPECTED)]
-    assert function_verdict(clear, "instruct")[0] == "supported"
-    assert function_verdict(clear, "base")[0] == "supported"  # the smaller p-value took the correction
+    assert function_claim(clear, "instruct").verdict == "supported"
+    assert function_claim(clear, "base").verdict == "supported"  # the smaller p-value took the correction
 
 
 @pytest.mark.parametrize(("models", "enough"), [(1, 20), (2, 40)])
@@ -109,25 +114,25 @@ def test_too_few_control_sets_have_no_power(models: int, enough: int) -> None:
     stages: tuple[Stage, ...] = ("base", "instruct")
     for sets, verdict in ((enough - 1, "no power"), (enough, "supported")):
         effects = [e for stage in stages[:models] for e in effects_of(stage, EXPECTED, sets=sets)]
-        assert function_verdict(effects, "base")[0] == verdict
+        assert function_claim(effects, "base").verdict == verdict
 
 
 def test_too_few_answers_have_no_power() -> None:
-    verdict, reasons = function_verdict(effects_of("base", EXPECTED, per_class=9), "base")
+    verdict, reasons = judged(effects_of("base", EXPECTED, per_class=9), "base")
     assert verdict == "no power"
     assert [(reason.code, reason.value) for reason in reasons if not reason.holds] == [(CODES[0], 9)]
-    assert function_verdict(effects_of("base", EXPECTED, per_class=10), "base")[0] == "supported"
+    assert function_claim(effects_of("base", EXPECTED, per_class=10), "base").verdict == "supported"
 
 
 def test_what_was_not_measured_is_neither_met_nor_failed() -> None:
     """Nobody intervened, or on the other model only, or with one factor, or one class had no answers."""
     one_class = [e for e in effects_of("base", EXPECTED) if e.outcome == "faithful_log_probability"]
     for effects in ([], effects_of("instruct", EXPECTED), one_class):
-        verdict, reasons = function_verdict(effects, "base")
+        verdict, reasons = judged(effects, "base")
         assert verdict == "no power"
         assert [reason.code for reason in reasons] == CODES
         assert {(reason.value, reason.holds) for reason in reasons} == {(None, None)}
-    verdict, reasons = function_verdict(effects_of("base", {0.0: -0.5}), "base")
+    verdict, reasons = judged(effects_of("base", {0.0: -0.5}), "base")
     assert verdict == "no power"
     assert [reason.code for reason in reasons if reason.holds is None] == CODES[5:]
 
@@ -142,16 +147,16 @@ def test_neurons_like_any_others_are_hardly_ever_claimed() -> None:
         changes = {alpha: direction("selectivity", alpha) * strength + noise[alpha] for alpha in ALPHAS}
         own = {alpha: float(values[0]) for alpha, values in changes.items()}
         others = {alpha: values[1:] for alpha, values in changes.items()}
-        claimed += function_verdict(effects_of("base", own, half=0.0, draws=others), "base")[0] == "supported"
+        claimed += function_claim(effects_of("base", own, half=0.0, draws=others), "base").verdict == "supported"
     assert 0 < claimed <= 0.05 * draws
     far = {alpha: direction("selectivity", alpha) * 9.0 for alpha in ALPHAS}
-    assert function_verdict(effects_of("base", far, half=0.0, draws=others), "base")[0] == "supported"
+    assert function_claim(effects_of("base", far, half=0.0, draws=others), "base").verdict == "supported"
 
 
 def test_an_effect_the_other_way_is_said_though_nothing_rests_on_it() -> None:
     """A one-sided p of 1 would pass over the clearest effect of all."""
     reverse = effects_of("base", {0.0: 0.0, 2.0: -0.5})
-    assert function_verdict(reverse, "base")[0] == "not distinguishable"
+    assert function_claim(reverse, "base").verdict == "not distinguishable"
     assert reversed_at(reverse, "base") == (2.0,)
     assert reversed_at(reverse, "instruct") == ()
     assert reversed_at(effects_of("base", EXPECTED), "base") == ()

@@ -8,25 +8,33 @@ import pytest
 
 from analyses.claims import (
     beyond_confidence_claim,
-    condition,
+    decided,
     decisive,
     drift_claim,
+    judged_overlap,
     overlap_claim,
     own_labels_claim,
     transfer_claim,
 )
-from analyses.evidence_results import DriftTest, LabelAgreement, OverlapNull, Reason, Rung
+from analyses.conditions import condition, verdict_of
+from analyses.evidence_results import DriftTest, LabelAgreement, OverlapNull, Reason, Role, Rung
 from analyses.probe_results import HeldOut, IdentificationResult
-from analyses.results import DriftResult, OverlapResult, TransferResult
+from analyses.results import NullDistribution, OverlapResult, TransferResult
 from analyses.transfer import DECIDING_KINDS
 from provenance.intervals import Estimate
 from provenance.records import Stage, Verdict
 
 AREA = Estimate(0.8, 0.7, 0.9, 40)
+NULL = NullDistribution("random", (0.5,), 0.5, 0.4, 0.6, 0.6, 0.01)
+P_VALUES: dict[Verdict, float | None] = {"supported": 0.01, "not distinguishable": 0.2, "no power": None}
 
 
-def scored(dataset: str, verdict: Verdict, p_holm: float | None = 0.01) -> TransferResult:
-    return TransferResult(dataset, AREA, 20, 20, {}, verdict, "", p_value=p_holm, p_holm=p_holm, p_chance=0.001)
+def scored(dataset: str, verdict: Verdict, questions: int = 20) -> TransferResult:
+    p_holm = P_VALUES[verdict]
+    return TransferResult(
+        dataset, AREA, 20, 20, {"random": NULL}, verdict, "", p_value=p_holm, p_holm=p_holm, p_chance=0.001,
+        questions=questions,
+    )  # fmt: skip
 
 
 def rungs_of(dataset: str, **p_values: float | None) -> list[Rung]:
@@ -48,8 +56,34 @@ def test_what_was_not_measured_neither_holds_nor_fails(relation: str) -> None:
     assert condition("code", float("nan"), relation, 0.5).holds is None
 
 
+def of_role(role: Role, *outcomes: bool | None) -> list[Reason]:
+    return [Reason("code", "", None, "<", 1.0, holds, role) for holds in outcomes]
+
+
+@pytest.mark.parametrize(
+    ("power", "shown", "verdict"),
+    [
+        ([True], [True, True], "supported"),
+        ([], [True], "supported"),
+        ([True], [True, False], "not distinguishable"),
+        ([False], [True], "no power"),
+        ([None], [False], "no power"),
+        ([True], [None, False], "no power"),
+        ([True], [], "no power"),
+        ([], [], "no power"),
+    ],
+)
+def test_a_verdict_is_that_of_its_conditions(
+    power: list[bool | None], shown: list[bool | None], verdict: Verdict
+) -> None:
+    """Whatever came out is `no power` where it could not have been found or was not measured; parts decide nothing."""
+    conditions = [*of_role("power", *power), *of_role("shown", *shown)]
+    assert verdict_of(conditions) == verdict_of(conditions[::-1]) == verdict
+    assert verdict_of([*conditions, *of_role("part", False, None)]) == verdict
+
+
 def test_transfer_rests_on_the_first_question_set_with_power() -> None:
-    results = [scored("one", "no power", None), scored("two", "supported"), scored("three", "not distinguishable")]
+    results = [scored("one", "no power"), scored("two", "supported"), scored("three", "not distinguishable")]
     found = decisive(results)
     assert found is not None
     assert found.dataset == "two"
@@ -62,13 +96,7 @@ def test_transfer_rests_on_the_first_question_set_with_power() -> None:
 def test_the_transfer_claim_lists_every_condition_of_its_question_set_and_no_other() -> None:
     rungs = [*rungs_of("two", **dict.fromkeys(DECIDING_KINDS, 0.2)), *rungs_of("one", random=0.9)]
     rungs = [replace(rung, p_value=0.01) if rung.kind == "random" and rung.dataset == "two" else rung for rung in rungs]
-    claim = transfer_claim(
-        [scored("one", "no power", None), scored("two", "not distinguishable", 0.2)],
-        rungs,
-        "not distinguishable",
-        "",
-        {"one": 20.0, "two": 9.0},
-    )
+    claim = transfer_claim([scored("one", "no power"), scored("two", "not distinguishable", questions=9)], rungs, "")
     reasons = by_code(claim.reasons)
     assert claim.dataset == "two"
     assert reasons["transfer.questions_per_class"].value == 9.0
@@ -84,7 +112,7 @@ def test_the_transfer_claim_lists_every_condition_of_its_question_set_and_no_oth
 
 
 def test_a_pair_that_does_not_fit_is_the_first_reason() -> None:
-    claim = transfer_claim([scored("one", "no power", None)], [], "no power", "they are strangers", {})
+    claim = transfer_claim([scored("one", "no power")], [], "they are strangers")
     assert claim.reasons[0].code == "pair.neurons_correspond"
     assert claim.reasons[0].holds is False
     assert by_code(claim.reasons)["transfer.p.random"].holds is None
@@ -108,7 +136,7 @@ def test_adding_to_confidence_is_decided_by_the_nested_model(
 
 def test_a_score_that_reads_nothing_may_add_to_confidence_and_is_not_supported() -> None:
     """It takes noise out of the others. Only what is shown to transfer is said to know more than they do."""
-    claim = beyond_confidence_claim([scored("one", "not distinguishable", 0.6)], rungs_of("one", all_together=0.001))
+    claim = beyond_confidence_claim([scored("one", "not distinguishable")], rungs_of("one", all_together=0.001))
     assert claim.verdict == "not distinguishable"
     assert by_code(claim.reasons)["beyond_confidence.p_holm"].holds
     assert by_code(claim.reasons)["beyond_confidence.transfer_p_holm"].holds is False
@@ -147,7 +175,7 @@ def test_a_score_that_is_not_shown_to_transfer_follows_nobodys_labels() -> None:
     """Neurons that follow the length of an answer can be right on every question where labels differ."""
     row = LabelAgreement("one", 40, 20, AREA, AREA, Estimate(0.9, 0.8, 1.0, 40), "")
     assert own_labels_claim([scored("one", "supported")], [row]).verdict == "supported"
-    claim = own_labels_claim([scored("one", "not distinguishable", 0.2)], [row])
+    claim = own_labels_claim([scored("one", "not distinguishable")], [row])
     assert claim.verdict == "not distinguishable"
     assert by_code(claim.reasons)["own_labels.transfer_p_holm"].holds is False
 
@@ -161,9 +189,8 @@ def test_a_null_that_nothing_could_beat_is_a_condition_that_was_not_met() -> Non
     beyond = [*nulls, replace(nulls[0], kind="layer", smallest_detectable=None)]
     assert by_code(overlap_claim(result, beyond, [], "").reasons)["overlap.detectable"].holds is False
     test = replace(drift_row("layer", 0.01), smallest_detectable=None)
-    drift = DriftResult(5, 0.9, None, 0.4, None, 0.01, 0.13, None, 0.0, 0.0, "no power", "")
-    assert by_code(drift_claim(drift, [test], "", 1.0).reasons)["drift.detectable.layer"].holds is False
-    assert not [reason for reason in drift_claim(drift, [], "", 1.0).reasons if "detectable" in reason.code]
+    assert by_code(drift_claim([test], "", 1.0).reasons)["drift.detectable.layer"].holds is False
+    assert not [reason for reason in drift_claim([], "", 1.0).reasons if "detectable" in reason.code]
 
 
 def drift_row(matching: str, p: float) -> DriftTest:
@@ -171,9 +198,8 @@ def drift_row(matching: str, p: float) -> DriftTest:
 
 
 def test_the_drift_claim_names_the_matching_that_decided() -> None:
-    result = DriftResult(5, 0.9, None, 0.4, None, 0.01, 0.13, 0.8, 0.0, 0.0, "not distinguishable", "")
     other = replace(drift_row("layer", 0.9), side="faithful")
-    claim = drift_claim(result, [drift_row("layer", 0.01), drift_row("layer_norm_activity", 0.3), other], "", 0.25)
+    claim = drift_claim([drift_row("layer", 0.01), drift_row("layer_norm_activity", 0.3), other], "", 0.25)
     reasons = by_code(claim.reasons)
     assert claim.verdict == "not distinguishable"
     assert reasons["drift.p.layer"].holds
@@ -206,7 +232,7 @@ def test_the_overlap_claim_lists_its_nulls_and_whether_both_probes_read() -> Non
 
 def test_every_verdict_of_every_claim_has_words() -> None:
     for verdict in get_args(Verdict):
-        assert transfer_claim([scored("one", verdict)], [], verdict, "", {"one": 20.0, "two": 9.0}).words
+        assert transfer_claim([scored("one", verdict)], [], "").words
         assert own_labels_claim([scored("one", verdict)], []).words
         assert beyond_confidence_claim([scored("one", verdict)], []).words
 
@@ -214,6 +240,43 @@ def test_every_verdict_of_every_claim_has_words() -> None:
 def test_an_interval_without_bounds_shows_nobodys_labels() -> None:
     nan = float("nan")
     row = LabelAgreement("one", 40, 20, AREA, AREA, replace(AREA, low=nan), "")
-    claim = own_labels_claim([scored("one", "supported", 0.01)], [row])
+    claim = own_labels_claim([scored("one", "supported")], [row])
     assert claim.verdict == "no power"
     assert by_code(claim.reasons)["own_labels.auroc_low"].holds is None
+
+
+NULLS = [OverlapNull("hypergeometric", 0.1, 0.3, 0.001, 0.4, 2.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("low", "p_value", "verdict", "words"),
+    [
+        (0.6, 0.001, "no power", "there is no search on shuffled labels"),
+        (0.6, 0.2, "not distinguishable", "no more than chance"),
+        (0.4, 0.2, "no power", "the probe of instruct and of base does not read"),
+        (None, 0.001, "no power", "the probe of instruct and of base does not read"),
+    ],
+)
+def test_without_shuffled_searches_overlap_can_be_refused_and_not_supported(
+    low: float | None, p_value: float, verdict: Verdict, words: str
+) -> None:
+    result, probes = OverlapResult(5, 5, 3, 0.4, 0.1, p_value, 0.4), [probe("instruct", low), probe("base", low)]
+    judged, claim = judged_overlap(result, [replace(NULLS[0], p_value=p_value)], probes, "")
+    assert judged.verdict == claim.verdict == verdict
+    assert words in judged.reason
+
+
+def test_claims_about_neurons_by_position_have_no_power() -> None:
+    results, rungs = decided([scored("one", "supported")], [], "strangers"), rungs_of("one", all_together=0.01)
+    row = LabelAgreement("one", 40, 20, AREA, AREA, AREA, "")
+    assert results[0].verdict == "no power"
+    assert results[0].reason.startswith("strangers; by position alone: AUROC 0.800")
+    for claim in (
+        transfer_claim(results, rungs, "strangers"),
+        beyond_confidence_claim(results, rungs, "strangers"),
+        own_labels_claim(results, [row], "strangers"),
+        drift_claim([drift_row("layer", 0.01), drift_row("layer_norm", 0.01)], "strangers", 1.0),
+        overlap_claim(OverlapResult(5, 5, 3, 0.4, 0.1, 0.001, 0.4), NULLS, (), "strangers"),
+    ):
+        assert claim.verdict == "no power"
+        assert claim.reasons[0].holds is False

@@ -10,7 +10,9 @@ import pytest
 import torch
 from scipy.stats import kstest, ttest_ind
 
-from analyses.drift import measure_drift, rounding_floor, summarise_drift, welch_p
+from analyses.claims import judged_drift
+from analyses.drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
+from analyses.drift_tests import drift_tests
 from analyses.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results import NeuronDrift
@@ -205,7 +207,8 @@ def test_a_planted_effect_is_found() -> None:
         delta = rng.exponential(size=240)
         delta[h] *= 0.3
         result = summarise_drift(ranked(stability_rank(delta)), h, 4, 60, draws=500, seed=repeat)
-        supported += result.verdict == "supported"
+        assert result.p_permutation is not None
+        supported += result.p_permutation < SIGNIFICANCE
         assert result.effect == pytest.approx(result.mean_stability_rank - result.matched_null.mean)
     assert supported >= 36
 
@@ -214,8 +217,8 @@ def test_h_neurons_that_changed_most_are_not_supported() -> None:
     delta = np.random.default_rng(7).exponential(size=240)
     h = np.argsort(delta)[-12:]
     result = summarise_drift(ranked(stability_rank(delta)), h, 4, 60, draws=500)
-    assert result.verdict == "not distinguishable"
     assert result.p_permutation == 1.0
+    assert result.smallest_detectable is not None  # stability would have been found
 
 
 def test_a_layer_trend_alone_fools_the_t_test_and_not_the_matched_one() -> None:
@@ -225,9 +228,10 @@ def test_a_layer_trend_alone_fools_the_t_test_and_not_the_matched_one() -> None:
     result = summarise_drift(ranked(stability_rank(delta)), h, 4, 100, draws=2000)
     assert result.p_t is not None
     assert result.p_t < 1e-6
-    assert result.verdict == "not distinguishable"
+    assert result.p_permutation is not None
+    assert result.p_permutation >= SIGNIFICANCE
     assert result.mean_stability_rank == pytest.approx(0.875, abs=0.06)
-    assert "0.876 for random neurons of the same layers" in result.reason  # (300 + ... + 399) / 100 / 399
+    assert result.matched_null.mean == pytest.approx(0.876, abs=0.005)  # (300 + ... + 399) / 100 / 399
 
 
 def test_the_t_test_is_the_one_sided_welch_test() -> None:
@@ -271,8 +275,14 @@ def test_an_effect_of_the_smallest_detectable_size_is_found_four_times_in_five()
     ],
 )
 def test_a_test_that_could_not_succeed_has_no_power(ranks: np.ndarray, h: list[int], why: str) -> None:
-    result = summarise_drift(ranked(ranks), np.array(h, dtype=np.int64), 4, 10, draws=500)
-    assert result.verdict == "no power"
+    drift, ids = ranked(ranks), np.array(h, dtype=np.int64)
+    numbers, tests = (
+        summarise_drift(drift, ids, 4, 10, draws=500),
+        drift_tests(drift, {"hallucinated": ids}, None, None, 4, 10, draws=500),
+    )
+    assert numbers.smallest_detectable is None
+    result, claim = judged_drift(numbers, tests, "", 1.0)
+    assert result.verdict == claim.verdict == "no power"
     assert why in result.reason
 
 
@@ -289,7 +299,7 @@ def test_unmapped_neurons_are_in_no_control_and_are_counted() -> None:
     ranks = rng.random(40)
     lost, h = [1, 2, 3, 13, 27], np.array([2, 5, 11, 33])
     result = summarise_drift(unmapped(ranks, lost), h, 4, 10, draws=4000)
-    assert "1 of 4 H-Neurons have no counterpart" in result.reason
+    assert result.reason == "1 of 4 H-Neurons have no counterpart in the base"
     assert result.k == 3
     assert result.mean_stability_rank == pytest.approx(ranks[[5, 11, 33]].mean())
     layer_means = [np.delete(ranks, lost)[start:stop].mean() for start, stop in ((0, 7), (7, 16), (25, 35))]
@@ -305,8 +315,10 @@ def test_unmapped_neurons_are_in_no_control_and_are_counted() -> None:
 
 def test_h_neurons_that_are_all_unmapped_leave_nothing_to_test() -> None:
     result = summarise_drift(unmapped(np.linspace(0, 1, 40), [4, 5]), np.array([4, 5]), 4, 10, draws=50)
-    assert (result.verdict, result.k) == ("no power", 0)
-    assert "2 of 2 H-Neurons have no counterpart" in result.reason
+    assert result.k == 0
+    judged, _ = judged_drift(result, (), "", 0.0)
+    assert judged.verdict == "no power"
+    assert judged.reason.startswith("there are no H-Neurons whose drift could be ranked; 2 of 2 H-Neurons have no")
 
 
 def test_share_identical_counts_mapped_neurons_only() -> None:

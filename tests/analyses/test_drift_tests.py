@@ -7,13 +7,14 @@ import pytest
 from scipy.stats import kstest
 
 from analyses.adjusted_ranks import expected_ranks
+from analyses.claims import judged_drift
 from analyses.controls import permutation_p
 from analyses.drift import summarise_drift, welch_p
-from analyses.drift_tests import changes, compared, decide_drift, drift_tests, mean_with_interval, norm_change
+from analyses.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
 from analyses.evidence_results import DriftTest, Side
 from analyses.matching import drift_strata, finest_strata, matched_means, pools_of
 from analyses.ranks import stability_rank, z_scores
-from analyses.results import NeuronDrift
+from analyses.results import DriftResult, NeuronDrift
 from provenance.errors import PairError
 
 LAYERS, D_M = 4, 320
@@ -38,6 +39,11 @@ def measured(
     drift: NeuronDrift, h: np.ndarray, activity: np.ndarray | None = None, seed: int = 0
 ) -> tuple[DriftTest, ...]:
     return drift_tests(drift, {"hallucinated": h}, activity, None, LAYERS, D_M, draws=DRAWS, seed=seed)
+
+
+def judged(result: DriftResult, tests: tuple[DriftTest, ...]) -> DriftResult:
+    """With its verdict, all H-Neurons being the same neurons in both models."""
+    return judged_drift(result, tests, "", 1.0)[0]
 
 
 def of_delta(tests: tuple[DriftTest, ...]) -> tuple[DriftTest, DriftTest]:
@@ -135,7 +141,7 @@ def test_planted_stability_is_found_by_every_matching_and_decides() -> None:
         delta[h] *= 0.3
         drift = drift_of(delta, up=rng.random(D))
         summary = summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS, seed=repeat)
-        result = decide_drift(summary, measured(drift, h, rng.random(D), seed=repeat))
+        result = judged(summary, measured(drift, h, rng.random(D), seed=repeat))
         supported += result.verdict == "supported"
         assert "weight norms and activities (4 x 4 bins a layer), p = " in result.reason
         assert replace(result, verdict=summary.verdict, reason=summary.reason) == summary  # numbers stay
@@ -179,7 +185,7 @@ def test_a_trend_within_layers_fools_the_layer_matched_test_and_not_the_finest(b
         drawn = matched_means(drift.stability_rank, pools, 199, rng)
         in_cells += permutation_p(drawn, float(drift.stability_rank[h].mean())) < 0.05
         summary = summarise_drift(drift, h, LAYERS, D_M, draws=199, seed=repeat)
-        decided = decide_drift(summary, tests).verdict
+        decided = judged(summary, tests).verdict
         assert (decided == "supported") == (max(layer.p_more_stable, finest.p_more_stable) < 0.05)
     assert fooled >= 45
     assert passed <= 7  # 3 expected of 60 at 5 %, SD 1.7
@@ -190,10 +196,10 @@ def test_neurons_that_changed_more_are_said_to() -> None:
     delta = np.random.default_rng(7).exponential(size=D)
     h = np.argsort(delta)[-12:]
     drift = drift_of(delta)
-    result = decide_drift(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), measured(drift, h))
+    result = judged(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), measured(drift, h))
     assert result.verdict == "not distinguishable"
     assert "they changed more than others: p = 0.002 against neurons of the same layers" in result.reason
-    calm = decide_drift(summarise_drift(drift, h - 1, LAYERS, D_M, draws=DRAWS), measured(drift, np.argsort(delta)[:5]))
+    calm = judged(summarise_drift(drift, h - 1, LAYERS, D_M, draws=DRAWS), measured(drift, np.argsort(delta)[:5]))
     assert "changed more than others" not in calm.reason
 
 
@@ -205,24 +211,31 @@ def test_cells_that_hold_nothing_but_ties_leave_no_power() -> None:
     drift = drift_of(delta)
     summary = summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS)
     tests = measured(drift, h, activity)
-    assert summary.verdict == "supported"
-    assert of_delta(tests)[1].smallest_detectable is None
-    result = decide_drift(summary, tests)
+    layer, finest = of_delta(tests)
+    assert layer.p_more_stable < 0.05
+    assert layer.smallest_detectable is not None
+    assert finest.smallest_detectable is None
+    result = judged(summary, tests)
     assert result.verdict == "no power"
     assert "no mean rank possible among those" in result.reason
 
 
-def test_without_tests_or_without_power_the_summary_stands() -> None:
+def test_without_tests_there_is_no_power() -> None:
     drift = drift_of(np.random.default_rng(8).random(D))
-    none = np.empty(0, dtype=np.int64)
-    empty = summarise_drift(drift, none, LAYERS, D_M, draws=20)
-    assert decide_drift(empty, measured(drift, none)) == empty
-    some = summarise_drift(drift, np.arange(0, D, 99), LAYERS, D_M, draws=20)
-    assert decide_drift(some, ()) == some
-    stopped = replace(some, verdict="no power", reason="by position alone")
-    decided = decide_drift(stopped, measured(drift, np.arange(0, D, 99)))
-    assert decided.verdict == "no power"
-    assert decided.reason.startswith("by position alone; against ")
+    none, some = np.empty(0, dtype=np.int64), np.arange(0, D, 99)
+    empty = judged(summarise_drift(drift, none, LAYERS, D_M, draws=20), measured(drift, none))
+    assert (empty.verdict, empty.k) == ("no power", 0)
+    assert judged(summarise_drift(drift, some, LAYERS, D_M, draws=20), ()).verdict == "no power"
+
+
+def test_neurons_compared_by_position_have_no_power_and_keep_their_numbers() -> None:
+    drift = drift_of(np.random.default_rng(8).random(D))
+    some = np.arange(0, D, 99)
+    summary, tests = summarise_drift(drift, some, LAYERS, D_M, draws=20), measured(drift, some)
+    stopped, claim = judged_drift(summary, tests, "not related", 1.0)
+    assert stopped.verdict == claim.verdict == "no power"
+    assert stopped.reason == f"not related; by position alone: {judged(summary, tests).reason}"
+    assert replace(stopped, verdict=summary.verdict, reason=summary.reason) == summary
 
 
 def test_change_of_norms_is_the_same_for_growth_and_shrinking_and_blind_to_direction() -> None:
@@ -301,8 +314,9 @@ def test_layers_too_narrow_for_like_neurons_have_no_power_to_support() -> None:
     tests = drift_tests(drift, {"hallucinated": ids}, activity, None, layers, d_m, draws=500)
     assert {test.matching for test in tests} == {"layer"}
     plain = summarise_drift(drift, ids, layers, d_m, draws=500)
-    assert plain.verdict == "supported"
-    decided = decide_drift(plain, tests)
+    assert plain.p_permutation is not None
+    assert plain.p_permutation < 0.05
+    decided = judged(plain, tests)
     assert decided.verdict == "no power"
     assert compared(tests) == 0
     assert "(which takes layers of 100 neurons and known activities" in decided.reason
@@ -317,7 +331,7 @@ def test_half_of_the_h_neurons_are_too_few_to_speak_for_all(known: int, verdict:
     activity[h[known:]] = np.nan
     drift = drift_of(delta)
     tests = measured(drift, h, activity)
-    decided = decide_drift(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), tests)
+    decided = judged(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), tests)
     assert compared(tests) == known / 10
     assert decided.verdict == verdict
     assert (f"{known} of 10 H-Neurons" in decided.reason) == (0 < known < 10)

@@ -9,12 +9,13 @@ from telling import D_M, LAYERS, make_answers, make_probe, read_length, read_wor
 
 from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
+from analyses.claims import decided
 from analyses.cross_fit import dealt_out, without_and_with
 from analyses.evidence_results import Rung
 from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from analyses.plain_classifiers import fit_text
 from analyses.results import TransferResult
-from analyses.transfer import LENGTHS_AND_TEXTS, decided, transfer
+from analyses.transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.errors import FitError
 from provenance.intervals import auroc
 from provenance.neuron_rows import NeuronRows
@@ -105,7 +106,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
     bars = [0.5, *(null.p95 for null in result.baselines.values())]
     assert result.auroc is not None
     assert result.auroc.low > max(bars)  # the rule that knew only chance and neuron sets
-    assert result.verdict == "supported"
+    assert decided([result], [])[0].verdict == "supported"
     assert result.p_chance is not None
     assert result.p_chance < 0.05
     rungs = ladder(fitted, {"trivia": answers}, TRAINED)
@@ -225,10 +226,7 @@ def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedB
     few = take(make_answers(seed=9), range(20))
     found = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES, foldings=2)
     assert {rung.p_holm for rung in found} == {None}
-    results = [
-        TransferResult(name, None, 60, 60, {}, "no power" if name == "few" else "not distinguishable", "")
-        for name in (*weak, "few")
-    ]
+    results = [TransferResult(name, None, 60, 60, {}, p_holm=None if name == "few" else 0.2) for name in (*weak, "few")]
     rungs = corrected(found, results)
     assert [replace(rung, p_holm=None) for rung in rungs] == list(found)
     for kind in RUNG_KINDS:

@@ -37,10 +37,10 @@ def pair(instruct: Side, level: float) -> MeasuredPair:
 def test_ranks_among_strangers_are_no_stability(instruct: Side, level: float, share: float, verdict: str) -> None:
     measured, ids = pair(instruct, level), np.arange(K)
     nobody = np.empty(0, dtype=np.int64)
-    result, tests = ranked(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
+    result, tests, claim = ranked(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
     assert all(test.p_more_stable < 0.05 for test in tests if test.measure == "delta")  # in either case
     assert recognised(measured.drift, instruct.layout, ids) == share
-    assert result.verdict == verdict
+    assert result.verdict == claim.verdict == verdict
     assert ("recognised" in result.reason) == (verdict != "supported")
 
 
@@ -58,6 +58,6 @@ def test_the_few_that_have_a_counterpart_do_not_speak_for_all(instruct: Side) ->
     for lost, verdict in ((K // 2 - 1, "supported"), (K // 2 + 1, "not distinguishable")):
         measured, nobody = pair(instruct, 0.001), np.empty(0, dtype=np.int64)
         measured.drift.delta_up[:lost] = measured.drift.stability_rank[:lost] = np.nan
-        result, _ = ranked(measured, instruct, {"hallucinated": np.arange(K), "faithful": nobody}, 0, draws=500)
+        result, _, _ = ranked(measured, instruct, {"hallucinated": np.arange(K), "faithful": nobody}, 0, draws=500)
         assert result.verdict == verdict
         assert ("recognised in the base at all" in result.reason) == (verdict != "supported")

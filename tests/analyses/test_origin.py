@@ -19,7 +19,7 @@ from analyses.clock import Clock
 from analyses.gathered import question_pools
 from analyses.job import Job
 from analyses.measured import measure_pair
-from analyses.origin import _as_far_as_aligned, _decided_by, compare
+from analyses.origin import _decided_by, compare
 from analyses.probe_results import CurvePoint
 from analyses.results import OriginReport, TransferResult
 from analyses.sides import Side, check_pair
@@ -150,14 +150,6 @@ def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path
     assert "no power" in report.overall or "could not be tested" in report.overall
     assert {"drift", "lineage", "transfer", "instruct set train"} <= set(clock.durations_ms)
     assert progress.stages[0] == "lineage"
-
-
-def test_verdicts_stand_only_where_an_index_names_the_same_neuron() -> None:
-    """Numbers by position are kept and have no verdict, each with the reason."""
-    [result] = _as_far_as_aligned("not related", (SUPPORTED,))
-    assert (result.verdict, result.auroc) == ("no power", SUPPORTED.auroc)
-    assert result.reason == "not related; by position alone: AUROC 0.9"
-    assert _as_far_as_aligned("", (SUPPORTED,)) == (SUPPORTED,)
 
 
 def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_path: Path) -> None:

@@ -5,10 +5,19 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from analyses.claims import judged_overlap
+from analyses.evidence_results import OverlapNull
 from analyses.matching import Strata
 from analyses.overlap import cluster_jaccard, heaviest_first, overlap
 from analyses.overlap_nulls import overlap_nulls
+from analyses.results import OverlapResult
 from provenance.features import Features
+
+
+def judged(base: np.ndarray, instruct: np.ndarray, total: int, nulls: tuple[OverlapNull, ...] = ()) -> OverlapResult:
+    """Two sets that nobody searched for, against some nulls or the hypergeometric one."""
+    nulls = nulls or overlap_nulls(base, instruct, total)
+    return judged_overlap(overlap(base, instruct, total, nulls=nulls), nulls, (), "")[0]
 
 
 @pytest.mark.parametrize(("shared", "total"), [(0, 9), (1, 9), (2, 9), (3, 9)])
@@ -25,17 +34,17 @@ def test_p_values_equal_counting_every_possible_set(shared: int, total: int) -> 
 
 
 def test_more_shared_neurons_than_chance_are_supported() -> None:
-    result = overlap(np.arange(100), np.arange(50, 150), 1000)
+    result = judged(np.arange(100), np.arange(50, 150), 1000)
     assert result.verdict == "supported"
     assert "50 of 100 (base) and 100 (instruct)" in result.reason
 
 
 def test_as_many_as_chance_gives_are_not() -> None:
-    assert overlap(np.arange(100), np.arange(90, 190), 1000).verdict == "not distinguishable"
+    assert judged(np.arange(100), np.arange(90, 190), 1000).verdict == "not distinguishable"
 
 
 def test_zero_overlap_of_small_sets_proves_nothing() -> None:
-    result = overlap(np.arange(20), np.arange(20, 40), 10_000)
+    result = judged(np.arange(20), np.arange(20, 40), 10_000)
     assert result.p_zero is not None
     assert result.p_zero > 0.95
     assert result.verdict == "no power"
@@ -46,7 +55,7 @@ def test_zero_overlap_of_small_sets_proves_nothing() -> None:
     ("base", "instruct", "named"), [(0, 5, "the base"), (5, 0, "the instruct"), (0, 0, "the base")]
 )
 def test_an_empty_set_has_no_power_and_is_named(base: int, instruct: int, named: str) -> None:
-    result = overlap(np.arange(base), np.arange(instruct), 100)
+    result = judged(np.arange(base), np.arange(instruct), 100)
     assert result.verdict == "no power"
     assert named in result.reason
     assert result.p_hypergeometric is None
@@ -54,7 +63,7 @@ def test_an_empty_set_has_no_power_and_is_named(base: int, instruct: int, named:
 
 
 def test_sets_so_large_that_full_agreement_is_ordinary_have_no_power() -> None:
-    assert overlap(np.arange(100), np.arange(100), 100).verdict == "no power"
+    assert judged(np.arange(100), np.arange(100), 100).verdict == "no power"
 
 
 def ids(*neurons: int) -> np.ndarray:
@@ -69,22 +78,21 @@ def test_what_shuffled_labels_share_as_well_is_not_supported() -> None:
     """Twenty neurons that every search finds whatever the labels: the hypergeometric null alone would accept them."""
     base, instruct = np.arange(100), np.concatenate([np.arange(20), np.arange(500, 580)])
     nulls = overlap_nulls(base, instruct, 1000, shuffled=(shuffled(np.arange(20)), shuffled(np.arange(20))))
-    fooled, result = overlap(base, instruct, 1000), overlap(base, instruct, 1000, nulls=nulls)
+    fooled, result = judged(base, instruct, 1000), judged(base, instruct, 1000, nulls)
     assert fooled.verdict == "supported"
     assert result.verdict == "not distinguishable"
     assert "the same searches with shuffled labels would share 20, p = 1" in result.reason
     assert result.p_hypergeometric == fooled.p_hypergeometric
     elsewhere = shuffled(np.arange(900, 920)), shuffled(np.arange(900, 905))
-    assert overlap(base, instruct, 1000, nulls=overlap_nulls(base, instruct, 1000, shuffled=elsewhere)).verdict == (
-        "supported"
-    )
+    beaten = overlap_nulls(base, instruct, 1000, shuffled=elsewhere)
+    assert judged(base, instruct, 1000, beaten).verdict == "supported"
 
 
 def test_the_reason_names_the_null_that_is_beaten_least() -> None:
     """Both sets in one layer: 20 of 100 anywhere is far from chance, and within the layer it is chance."""
     strata = [Strata("layer", np.repeat(np.arange(10), 100), 1)]
     base, instruct = np.arange(50), np.arange(30, 80)
-    result = overlap(base, instruct, 1000, nulls=overlap_nulls(base, instruct, 1000, strata))
+    result = judged(base, instruct, 1000, overlap_nulls(base, instruct, 1000, strata))
     assert result.verdict == "not distinguishable"
     assert "neurons of the same layers would share 25, p = " in result.reason
 
@@ -92,7 +100,7 @@ def test_the_reason_names_the_null_that_is_beaten_least() -> None:
 def test_a_null_that_full_agreement_would_not_beat_leaves_no_power() -> None:
     base = np.arange(5)
     few = shuffled(base, 10), shuffled(np.arange(700, 705), 10)
-    result = overlap(np.arange(200), base, 1000, nulls=overlap_nulls(np.arange(200), base, 1000, shuffled=few))
+    result = judged(np.arange(200), base, 1000, overlap_nulls(np.arange(200), base, 1000, shuffled=few))
     assert result.verdict == "no power"
     assert "full agreement would be no rarer than p = 0.05 with the same searches" in result.reason
 

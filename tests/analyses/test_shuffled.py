@@ -8,6 +8,7 @@ import pytest
 from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from reference import fit_probe
 
+from analyses.claims import judged_overlap
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
@@ -70,7 +71,8 @@ def test_two_models_that_share_only_what_fires_on_answers_are_not_supported(tmp_
     results = {}
     for name, base in (("other", other), ("same", same)):
         nulls = overlap_nulls(own(base), own(instruct), D_M * LAYERS, (), (shuffled[name], shuffled["instruct"]))
-        results[name] = overlap(own(base), own(instruct), D_M * LAYERS, nulls=nulls), nulls
+        numbers = overlap(own(base), own(instruct), D_M * LAYERS, nulls=nulls)
+        results[name] = judged_overlap(numbers, nulls, (), "")[0], nulls
         assert nulls[0].p_value < 0.05
     assert results["other"][0].shared >= 3
     assert results["other"][1][-1].p_value > 0.2

@@ -46,8 +46,10 @@ EVIDENCE = Evidence(
     power=(Power("transfer", "chance", "a", 5, 40, 0.09, 0.72, "AUROC"),),
     causal=(CausalEffect("base", 0.0, "random", "selectivity", 5, E, (0.1, math.nan, 0.3), 0.25),),
     claims=(
-        Claim("transfer", "supported", "a", "Readable.", (Reason("transfer.chance", "a", 0.01, "<", 0.05, True),)),
-        Claim("overlap", "no power", "", "Nothing.", (Reason("overlap.p_zero", "", None, "<", 0.5, None),)),
+        Claim(
+            "transfer", "supported", "a", "Readable.", (Reason("transfer.chance", "a", 0.01, "<", 0.05, True, "shown"),)
+        ),
+        Claim("overlap", "no power", "", "Nothing.", (Reason("overlap.p_zero", "", None, "<", 0.5, None, "power"),)),
     ),
 )
 POINT = TracePoint(
@@ -129,7 +131,10 @@ def test_claims_carry_their_conditions_in_order_with_null_for_what_was_not_measu
     assert verdict["claims"][0] == {
         "claim": "transfer", "verdict": "supported", "dataset": "a", "words": "Readable.",
         "reasons": [
-            {"code": "transfer.chance", "dataset": "a", "value": 0.01, "relation": "<", "bar": 0.05, "holds": True}
+            {
+                "code": "transfer.chance", "dataset": "a", "value": 0.01, "relation": "<", "bar": 0.05, "holds": True,
+                "role": "shown",
+            },
         ],
     }  # fmt: skip
     assert verdict["claims"][1]["reasons"][0]["holds"] is None

@@ -9,19 +9,12 @@ from planted import whole_rows
 from reference import fit_probe
 from statsmodels.stats.multitest import multipletests
 
+from analyses.claims import decided, decisive, transfer_claim
 from analyses.curves import curve
 from analyses.evidence_results import Rung
 from analyses.refit import fit_given
 from analyses.results import TransferResult
-from analyses.transfer import (
-    DECIDING_KINDS,
-    decided,
-    highest_other,
-    overall_transfer,
-    refit_controls,
-    transfer,
-    without_power,
-)
+from analyses.transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
 from provenance.features import Features
 from provenance.intervals import Estimate, auroc
 from provenance.l1_path import Fit
@@ -51,7 +44,7 @@ def train(features: Make) -> Features:
 
 def run(probe: Probe, train: Features, base: Features, seed: int = 0) -> TransferResult:
     controls = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS, seed=seed)
-    return transfer(probe, base, "trivia", controls, seed=seed)
+    return decided([transfer(probe, base, "trivia", controls, seed=seed)], [])[0]
 
 
 def test_neurons_planted_in_both_models_are_supported(probe: Probe, train: Features, features: Make) -> None:
@@ -212,7 +205,7 @@ def test_a_probe_whose_neurons_are_all_unmapped_has_no_power(probe: Probe, train
     ids[PLANTED] = -1
     base = features(LAYERS * D_M, PLANTED, strength=1.0).mapped(ids)
     controls = refit_controls(probe, train, LAYERS, D_M, unmapped=np.array(PLANTED))
-    result = transfer(probe, base, "trivia", controls)
+    [result] = decided([transfer(probe, base, "trivia", controls)], [])
     assert result.verdict == "no power"
     assert "no weight on a neuron that varies in these answers" in result.reason
 
@@ -274,7 +267,7 @@ def test_confidence_and_all_together_do_not_decide(tested: TransferResult) -> No
 
 def test_verdicts_are_corrected_over_the_question_sets_with_power(tested: TransferResult, features: Make) -> None:
     names = ["a", "b", "c", "d"]
-    blind = without_power("blind", features(2, [], strength=0.0), "why")
+    blind = untested("blind", features(2, [], strength=0.0), "why")
     sets = [replace(tested, dataset=name) for name in names] + [blind]
     p_values = [0.04, 0.012, 0.03, 0.013]
     given = [r for name, p in zip(names, p_values, strict=True) for r in rungs(name, answer_text=p)]
@@ -283,11 +276,11 @@ def test_verdicts_are_corrected_over_the_question_sets_with_power(tested: Transf
     np.testing.assert_allclose([r.p_value for r in results[:4]], raw)
     np.testing.assert_allclose([r.p_holm for r in results[:4]], multipletests(raw, method="holm")[1])
     assert {r.verdict for r in results[:4]} == {"not distinguishable"}
-    assert results[4] is blind
+    assert results[4] == blind
     [alone] = decided(sets[:1], given)
     assert (alone.verdict, alone.p_holm) == ("supported", 0.04)  # the correction is what refused it
     assert "for 4 question sets" in results[0].reason
-    assert [r.p_holm for r in decided(results, given)] == [r.p_holm for r in results]  # nothing is corrected twice
+    assert [r.p_holm for r in jointly(results, given)] == [r.p_holm for r in results]  # nothing is corrected twice
 
 
 def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferResult) -> None:
@@ -331,14 +324,15 @@ def test_neuron_sets_of_which_one_in_twenty_is_perfect_leave_no_power(tested: Tr
     other = replace(tested, dataset="other")
     first, second = decided([replace(tested, baselines={"random": null}), other], [*rungs("trivia"), *rungs("other")])
     assert (first.verdict, second.verdict) == ("no power", "supported")
-    assert overall_transfer([first, second]) == "supported"
+    assert decisive([first, second]) is second
     assert "1 question set" in second.reason  # no correction for a set that cannot be tested
 
 
 def test_fewer_than_twenty_sets_can_never_support(probe: Probe, train: Features, features: Make) -> None:
     """1 / 20 is not below 0.05: the verdict says which sets were too few."""
     controls = refit_controls(probe, train, LAYERS, D_M, draws=19)
-    result = transfer(probe, features(LAYERS * D_M, PLANTED, strength=2.0, seed=2), "trivia", controls)
+    base = features(LAYERS * D_M, PLANTED, strength=2.0, seed=2)
+    [result] = decided([transfer(probe, base, "trivia", controls)], [])
     assert (result.verdict, result.decided_by) == ("not distinguishable", "random")
     assert result.p_value == pytest.approx(0.05)
 
@@ -348,7 +342,7 @@ def test_the_rule_is_at_its_level_where_the_base_carries_nothing(probe: Probe, t
     wrong = {"chance": 0, "all": 0}
     for seed in range(100):
         base = features(LAYERS * D_M, [], strength=0.0, faithful=30, hallucinated=30, seed=200 + seed)
-        result = transfer(probe, base, "trivia", controls, resamples=200, seed=seed)
+        [result] = decided([transfer(probe, base, "trivia", controls, resamples=200, seed=seed)], [])
         assert result.p_chance is not None
         wrong["chance"] += result.p_chance < 0.05
         wrong["all"] += result.verdict == "supported"
@@ -363,8 +357,9 @@ def test_scores_that_are_no_numbers_have_no_power(probe: Probe, train: Features,
     assert (result.verdict, result.p_value, result.reason) == ("no power", None, "its AUROC is not a number")
 
 
-def outcome(verdict: Verdict, features: Make) -> TransferResult:
-    return replace(without_power("d", features(2, [], strength=0.0), "why"), verdict=verdict)
+def outcome(verdict: Verdict, tested: TransferResult) -> TransferResult:
+    p_holm = {"supported": 0.01, "not distinguishable": 0.2, "no power": None}[verdict]
+    return replace(tested, p_value=p_holm, p_holm=p_holm, verdict=verdict)
 
 
 @pytest.mark.parametrize(
@@ -378,5 +373,13 @@ def outcome(verdict: Verdict, features: Make) -> TransferResult:
         ([], "no power"),
     ],
 )
-def test_the_first_question_set_with_power_decides(verdicts: list[Verdict], overall: Verdict, features: Make) -> None:
-    assert overall_transfer([outcome(v, features) for v in verdicts]) == overall
+def test_the_first_question_set_with_power_decides(
+    verdicts: list[Verdict], overall: Verdict, tested: TransferResult
+) -> None:
+    assert transfer_claim([outcome(v, tested) for v in verdicts], [], "").verdict == overall
+
+
+def test_neurons_compared_by_position_have_no_power_and_keep_their_numbers(tested: TransferResult) -> None:
+    [stopped] = decided([tested], [], "not related")
+    assert stopped == replace(tested, verdict="no power", reason=f"not related; by position alone: {tested.reason}")
+    assert transfer_claim([stopped], [], "not related").verdict == "no power"

@@ -156,15 +156,15 @@ def claims_of(dataset: str) -> tuple[Claim, ...]:
     verdicts = ("supported", "not distinguishable", "supported", "no power", "no power", "supported")
     reasons = {
         "transfer": (
-            Reason("transfer.chance", dataset, 0.001, "<", 0.05, True),
-            Reason("transfer.gain.question_text", dataset, 0.2, ">", 0.0, True),
-            Reason("transfer.gain.answer_text", dataset, None, ">", 0.0, None),
+            Reason("transfer.chance", dataset, 0.001, "<", 0.05, True, "shown"),
+            Reason("transfer.gain.question_text", dataset, 0.2, ">", 0.0, True, "shown"),
+            Reason("transfer.gain.answer_text", dataset, None, ">", 0.0, None, "shown"),
         ),
-        "beyond_confidence": (Reason("transfer.gain.all_together", dataset, -0.01, ">", 0.0, False),),
-        "drift": (Reason("drift.delta.layer", "", 0.02, "<", 0.05, True),),
-        "overlap": (Reason("overlap.p_zero", "", 0.75, "<", 0.5, False),),
+        "beyond_confidence": (Reason("transfer.gain.all_together", dataset, -0.01, ">", 0.0, False, "shown"),),
+        "drift": (Reason("drift.delta.layer", "", 0.02, "<", 0.05, True, "shown"),),
+        "overlap": (Reason("overlap.p_zero", "", 0.75, "<", 0.5, False, "power"),),
         "function_base": (),
-        "function_instruct": (Reason("function.selectivity", dataset, MISSING, ">=", 0.0, None),),
+        "function_instruct": (Reason("function.selectivity", dataset, MISSING, ">=", 0.0, None, "shown"),),
     }
     return tuple(
         Claim(

@@ -230,7 +230,7 @@ def test_a_timeline_has_the_floor_first_and_says_why_numbers_are_missing(timelin
 
 def test_a_code_from_outside_is_text_and_never_markup(stored: Any) -> None:
     report = report_of()
-    odd = Reason("<b>x</b>", "<i>set</i>", 1.0, ">=", 0.5, True)
+    odd = Reason("<b>x</b>", "<i>set</i>", 1.0, ">=", 0.5, True, "shown")
     claims = (replace(report.evidence.claims[0], reasons=(odd,)),)
     html = report_html(stored(replace(report, evidence=replace(report.evidence, claims=claims))))
     assert "&lt;b&gt;x&lt;/b&gt;" in html

@@ -1,0 +1,159 @@
+"""The sentence beside a verdict: the numbers, and the condition that decided.
+
+The one idea: conditions say which of them failed; here the first of these is put into words, claim by claim.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from analyses.conditions import CORRESPOND, failed
+from analyses.controls import CONTROL_KINDS
+from analyses.drift import SIGNIFICANCE
+from analyses.drift_tests import MATCHED_WORDS, compared, of_delta
+from analyses.evidence_results import Claim, DriftTest, OverlapNull, Rung
+from analyses.matching import NARROWEST
+from analyses.overlap import NULL_WORDS
+from analyses.results import DriftResult, OverlapResult, TransferResult
+from analyses.transfer import DECIDING_KINDS, highest_other, known_p_values
+
+NOT_COMPARED = (
+    "none could be compared with like neurons of its layer "
+    f"(which takes layers of {NARROWEST} neurons and known activities)"
+)
+IMPOSSIBLE = "would be detected with 80 % power"
+READS = "overlap.reads."
+
+
+def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim, tests: int) -> str:
+    """Why transfer to one question set came out as it did.
+
+    Args:
+        result: Numbers; where there are none, its reason says why.
+        rungs: Baselines.
+        claim: About this question set.
+        tests: Question sets that p was corrected for.
+    """
+    if result.p_chance is None:
+        return result.reason
+    highest = highest_other(result, rungs)
+    if highest is not None and "transfer.others_auroc" in failed(claim):
+        best = _kind_words(highest[0])
+        return f"{_transfer_numbers(result)}; {best} is right on every pair of answers, and nothing can beat that"
+    p_values = known_p_values(result, rungs)
+    return "; ".join([_transfer_numbers(result), *_p_words(result, p_values, tests)])
+
+
+def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) -> list[str]:
+    """The p-values, the largest of them, and what there is none against."""
+    missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in {**p_values, **result.baselines})
+    found = ", ".join(f"{p:.3g} ({_kind_words(kind)})" for kind, p in p_values.items())
+    sets = f"{tests} question set{'' if tests == 1 else 's'}"
+    return [
+        f"one-sided p: {found}",
+        f"the largest, against {_kind_words(result.decided_by)}, is {result.p_holm:.3g} after correction for {sets}",
+        *([f"not compared with {missing}"] if missing else []),
+    ]
+
+
+def _transfer_numbers(result: TransferResult) -> str:
+    """AUROC with its interval, and what sets of other neurons reach."""
+    area = result.auroc
+    bars = ", ".join(f"{null.p95:.3f} ({_kind_words(kind)})" for kind, null in result.baselines.items())
+    observed = "" if area is None else f"AUROC {area.estimate:.3f} [{area.low:.3f}, {area.high:.3f}]"
+    return f"{observed}; 95th percentile of refitted control sets: {bars}"
+
+
+def _kind_words(kind: str) -> str:
+    """A kind as the reason writes it: sets of neurons with a hyphen, since `layer matched` would be read as a verb."""
+    return kind.replace("_", "-" if kind in CONTROL_KINDS else " ")
+
+
+def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> str:
+    """Why drift came out as it did.
+
+    Args:
+        result: By layer alone; its reason says how many H-Neurons have no counterpart.
+        tests: Every test of the same neurons.
+        claim: About them.
+        recognised: Share of the H-Neurons that are still the same neuron.
+    """
+    left_out = f"; {result.reason}" if result.reason else ""
+    if result.matched_null is None or result.mean_stability_rank is None:
+        return f"there are no H-Neurons whose drift could be ranked{left_out}"
+    numbers = (
+        f"mean stability rank {result.mean_stability_rank:.3f} of {result.k} H-Neurons against "
+        f"{result.matched_null.mean:.3f} for random neurons of the same layers, p = {result.p_permutation:.2g}"
+    )
+    if result.smallest_detectable is None:
+        numbers += f"; no mean rank that is possible there {IMPOSSIBLE}"
+    return "; ".join([numbers + left_out, *_compared_words(of_delta(tests)), *_drift_failure(tests, claim, recognised)])
+
+
+def _compared_words(own: Sequence[DriftTest]) -> list[str]:
+    """The comparison with the most similar neurons, and against which others they changed more."""
+    parts: list[str] = []
+    if own and own[-1].matching != "layer":
+        finest = own[-1]
+        which = "those" if compared(own) == 1 else f"those {_counted(own)} whose activity is known, and others"
+        numbers = f"against {finest.null_mean:.3f} for {which} {_matched_words(finest)}"
+        parts.append(f"{numbers}, p = {finest.p_more_stable:.2g}")
+    opposite = [test for test in own if test.p_less_stable < SIGNIFICANCE]
+    if opposite:
+        values = [f"p = {test.p_less_stable:.2g} against neurons {_matched_words(test)}" for test in opposite]
+        parts.append(f"they changed more than others: {' and '.join(values)}")
+    return parts
+
+
+def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> list[str]:
+    """The condition that decided, where the numbers alone do not say so."""
+    own, fails = of_delta(tests), failed(claim) - {CORRESPOND}
+    if not own:
+        return []
+    if "drift.compared" in fails:
+        return [f"only {_counted(own)} could be compared with neurons like them" if compared(own) else NOT_COMPARED]
+    if "drift.detectable.layer" not in fails and f"drift.detectable.{own[-1].matching}" in fails:
+        return [f"no mean rank possible among those {IMPOSSIBLE}"]
+    if fails == {"drift.recognised"} and recognised is not None:
+        return [f"but only {recognised:.0%} of them are recognised in the base at all"]
+    return []
+
+
+def _counted(own: Sequence[DriftTest]) -> str:
+    """How many H-Neurons the finest comparison is of."""
+    return f"{own[-1].k} of {own[0].k} H-Neurons"
+
+
+def _matched_words(test: DriftTest) -> str:
+    """Which neurons a set was compared with."""
+    cut = {"layer": "", "layer_norm": f" ({test.bins} bins a layer)"}
+    return MATCHED_WORDS[test.matching] + cut.get(test.matching, f" ({test.bins} x {test.bins} bins a layer)")
+
+
+def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: Claim) -> str:
+    """Why overlap came out as it did.
+
+    Args:
+        result: Of both sets.
+        nulls: What sets like them would share; the one that is beaten least clearly is named.
+        claim: About them.
+    """
+    if not nulls:
+        empty = "the base" if result.k_base == 0 else "the instruct checkpoint"
+        return f"no H-Neurons were found in {empty}, so there is nothing to overlap"
+    fails = failed(claim) - {CORRESPOND}
+    hardest = max(nulls, key=lambda null: null.p_value)
+    reason = (
+        f"{result.shared} of {result.k_base} (base) and {result.k_instruct} (instruct) H-Neurons are shared; "
+        f"{NULL_WORDS[hardest.kind]} would share {hardest.expected:.2g}, p = {hardest.p_value:.2g}"
+    )
+    if "overlap.p_zero" in fails and result.p_zero is not None:
+        return f"{reason}, but chance alone shares none with probability {result.p_zero:.2f}"
+    if "overlap.detectable" in fails:
+        beyond = next(null.kind for null in nulls if null.smallest_detectable is None)
+        return f"{reason}, and full agreement would be no rarer than p = 0.05 with {NULL_WORDS[beyond]}"
+    reason += ", no more than chance" if hardest.p_value >= SIGNIFICANCE else ", more than chance"
+    blind = [each.code.removeprefix(READS) for each in claim.reasons if each.code.startswith(READS) and not each.holds]
+    if blind:
+        return f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; {reason}"
+    if fails == {"overlap.p.shuffled_labels"} and all(null.kind != "shuffled_labels" for null in nulls):
+        return f"there is no search on shuffled labels to hold it against; {reason}"
+    return reason
