@@ -16,7 +16,7 @@ from provenance.architectures import Layout, layout_of
 from provenance.checkpoints import Checkpoint
 from provenance.errors import PairError
 from provenance.models import vocabulary
-from provenance.records import Stage
+from provenance.records import CheckpointInfo, Stage
 from provenance.shards import Shards
 from provenance.tensors import TensorReader
 from provenance.watched import WatchedReader
@@ -61,6 +61,20 @@ class Side:
         reader = reader or Shards(checkpoint.folder)
         layout = layout_of(checkpoint.config, reader.names())
         return cls(stage, checkpoint, layout, MlpWeights(reader, layout), tokenizer_folder or checkpoint.folder)
+
+    @property
+    def info(self) -> CheckpointInfo:
+        """What the database keeps of the checkpoint."""
+        return CheckpointInfo(
+            ref=self.checkpoint.pinned,
+            digest=self.checkpoint.digest,
+            model_type=self.layout.model_type,
+            layers=self.layout.layers,
+            neurons_per_layer=self.layout.d_m,
+            hidden_size=self.layout.d,
+            dtype=self.weights.dtype,
+            commit=self.checkpoint.commit,
+        )
 
 
 def watched(side: Side, total: int, progress: Progress) -> Side:
