@@ -25,19 +25,15 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
-from analyses.answers import captured_responses
-from analyses.collection import CollectionSettings, Pool, Progress, Workspace, identity_digest, make_task
+from analyses.collection import Pool, identity_digest
 from analyses.controls import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
 from analyses.evidence_results import CausalEffect, CausalKind, Outcome
-from analyses.gathered import LOG_PROBABILITY_BATCH, Asking, Gathered
-from analyses.results import Alignment
+from analyses.gathered import LOG_PROBABILITY_BATCH, Gathered
+from analyses.subject import Subject
 from analyses.suppression import right_answers, scaled_task, suppression_questions
-from provenance.checkpoints import Checkpoint
-from provenance.features import remembered
 from provenance.intervals import CONFIDENCE, Estimate
 from provenance.intervention import scaled
 from provenance.log_probability import answer_log_probability
-from provenance.models import LoadedModel
 from provenance.neuron_rows import NO_NEURONS
 from provenance.records import Response, Stage
 from provenance.resampling import estimate_of, resampled_weights
@@ -64,27 +60,15 @@ and so should right ones be given more often, if anything.
 
 
 @dataclass(frozen=True)
-class Subject:
+class Trial:
     """A model to intervene on, and what is watched meanwhile."""
 
-    stage: Stage
-    """Which side of the comparison."""
-    checkpoint: Checkpoint
-    """What it is loaded from."""
-    load: Callable[[], LoadedModel]
-    """Gives it; not called when every set is remembered."""
-    settings: CollectionSettings
-    """How it is asked."""
-    held_out: Pool
-    """The test questions of its answers."""
+    subject: Subject
+    """The model."""
     answers: tuple[Response, ...]
     """Its own held-out answers with labels, in a fixed order; some or none of either class."""
     questions: Pool
     """Validation questions to ask, from `analyses.suppression.suppression_questions`."""
-    workspace: Workspace
-    """Where finished sets are remembered."""
-    progress: Progress
-    """Told after every set."""
 
 
 def direction(outcome: Outcome, alpha: float) -> int:
@@ -93,9 +77,7 @@ def direction(outcome: Outcome, alpha: float) -> int:
 
 
 def intervened(
-    asking: Asking,
     gathered: Gathered,
-    alignment: Alignment,
     stage: Stage,
     h_neurons: Int[np.ndarray, " k"],
     *,
@@ -109,9 +91,7 @@ def intervened(
     by them, and control sets are drawn from its neurons that have a counterpart as well.
 
     Args:
-        asking: Who is asked what, and how.
-        gathered: What both said; in-domain held-out answers are taken from it.
-        alignment: Which neuron of the base is which.
+        gathered: Both models and what they said; in-domain held-out answers are taken from it.
         stage: The model to intervene on; it is loaded where a set is not remembered, and stays loaded.
         h_neurons: Flat ids in the instruct checkpoint, distinct.
         seed: Of control sets and bootstraps.
@@ -126,28 +106,20 @@ def intervened(
         QuestionError: There are no validation questions.
         InputError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
     """
-    layout, base_ids = asking.sides[stage].layout, alignment.base_ids
+    subject, alignment = gathered.subjects[stage], gathered.alignment
     ids, apart = h_neurons, NO_NEURONS
     if stage == "base":
-        ids = base_ids[h_neurons] if not alignment.reason else apart
+        ids = alignment.base_ids[h_neurons] if not alignment.reason else apart
         ids = np.sort(ids[ids >= 0])
-        apart = np.setdiff1d(np.arange(layout.layers * layout.d_m), base_ids)
-    found = gathered.collected[stage][1]
-    subject = Subject(
-        stage, asking.sides[stage].checkpoint, partial(asking.models.get, stage), asking.settings[stage],
-        asking.pools[1], captured_responses(found.features, found.responses),
-        suppression_questions(asking.pools[0], QUESTIONS), asking.workspace, asking.clock.progress,
-    )  # fmt: skip
-    shape = (layout.layers, layout.d_m)
-    work = partial(causal_effects, subject, ids, *shape, apart, seed=seed, sets=sets, sets_asked=sets_asked)
-    return asking.clock.timed(f"causal {stage}", work)
+        apart = np.setdiff1d(np.arange(subject.layout.layers * subject.layout.d_m), alignment.base_ids)
+    trial = Trial(subject, gathered.used(stage), suppression_questions(subject.training, QUESTIONS))
+    work = partial(causal_effects, trial, ids, apart, seed=seed, sets=sets, sets_asked=sets_asked)
+    return subject.clock.timed(f"causal {stage}", work)
 
 
 def causal_effects(
-    subject: Subject,
+    trial: Trial,
     ids: Int[np.ndarray, " k"],
-    layers: int,
-    d_m: int,
     apart: Int[np.ndarray, " a"],
     *,
     seed: int,
@@ -157,17 +129,15 @@ def causal_effects(
     """Scale neurons by 0 and by 2, and control sets beside them, and see what becomes of a model's answers.
 
     Args:
-        subject: The model and what is watched.
+        trial: The model and what is watched.
         ids: Flat ids (layer * d_m + index) in its own order, distinct: the H-Neurons.
-        layers: Its layers.
-        d_m: Its neurons per layer.
         apart: Neurons that no control set may hold, beside the H-Neurons where the model has room for that.
         seed: Of control sets, the same for both factors, and of bootstraps.
         sets: Control sets of each kind.
         sets_asked: How many of them also answer questions; at most `sets`.
 
     Returns:
-        By factor, outcome and kind. An outcome for which the subject has no answers is left out, and everything
+        By factor, outcome and kind. An outcome for which the model has no answers is left out, and everything
         without neurons.
 
     Raises:
@@ -180,12 +150,13 @@ def causal_effects(
     """
     if not ids.size:
         return ()
-    arms = control_arms(ids, layers, d_m, apart, sets, seed)
+    subject = trial.subject
+    arms = control_arms(ids, subject.layout.layers, subject.layout.d_m, apart, sets, seed)
     few = {kind: members[:sets_asked] for kind, members in arms.items()}
-    chosen = first_of_each_class(subject.answers)
+    chosen = first_of_each_class(trial.answers)
     hallucinated = np.array([response.label == "hallucinated" for response in chosen], dtype=bool)
     units = [response.unit for response in chosen]
-    asked_units = [question.unit for question, _ in subject.questions.entries]
+    asked_units = [question.unit for question, _ in trial.questions.entries]
     read = contrasts(hallucinated, resampled_weights(units, seed=seed))
     weights = resampled_weights(asked_units, seed=seed)
     asked: dict[Outcome, np.ndarray] = {"correct": weights / weights.sum(axis=1, keepdims=True)}
@@ -194,7 +165,7 @@ def causal_effects(
         if chosen:
             changes = changes_of(partial(scaled_log_probabilities, subject, chosen, alpha), arms)
             effects += _effects(subject.stage, alpha, ids.size, read, units, changes)
-        right = changes_of(partial(_right, subject, alpha), few)
+        right = changes_of(partial(_right, trial, alpha), few)
         effects += _effects(subject.stage, alpha, ids.size, asked, asked_units, right)
     return tuple(effects)
 
@@ -278,8 +249,7 @@ def scaled_log_probabilities(
     Raises:
         InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
     """
-    workspace = subject.workspace
-    task = make_task(subject.stage, subject.checkpoint, subject.held_out, subject.settings)
+    task = subject.task(subject.held_out)
     read = identity_digest([[r.prompt_ids, r.response_ids, [asdict(region) for region in r.regions]] for r in chosen])
     how = {"answers_sha256": read, "log_probability_batch": LOG_PROBABILITY_BATCH}
     task = replace(task, settings={**task.settings, **how})
@@ -287,28 +257,23 @@ def scaled_log_probabilities(
     for number, ids in enumerate(sets):
         one = scaled_task(task, ids, alpha, "answer log-probability with neurons scaled")
         compute = partial(_log_probability, subject, chosen, alpha, ids)
-        values[number] = remembered(compute, chosen, workspace.captures, one.key, workspace.capture_log(one))
+        values[number] = subject.remembered(one, compute, chosen)
         note = f"{ids.size} neurons scaled by {alpha:g}"
-        subject.progress.step(f"scale {subject.stage} log-probability", number + 1, len(sets), note)
+        subject.clock.progress.step(f"scale {subject.stage} log-probability", number + 1, len(sets), note)
     return values
 
 
 def _log_probability(
     subject: Subject, chosen: Sequence[Response], alpha: float, ids: Int[np.ndarray, " k"]
 ) -> Float64[np.ndarray, " answers"]:
-    loaded = subject.load()
+    loaded = subject.model()
     with scaled(loaded, ids, alpha):
         return answer_log_probability(loaded, chosen, LOG_PROBABILITY_BATCH)
 
 
-def _right(
-    subject: Subject, alpha: float, sets: Sequence[Int[np.ndarray, " _"]]
-) -> Float64[np.ndarray, "sets questions"]:
+def _right(trial: Trial, alpha: float, sets: Sequence[Int[np.ndarray, " _"]]) -> Float64[np.ndarray, "sets questions"]:
     """1 for a question that is answered right, 0 for the others."""
-    return right_answers(
-        subject.stage, subject.checkpoint, subject.load, subject.questions, subject.settings, sets, alpha,
-        subject.workspace, subject.progress,
-    ).astype(np.float64)  # fmt: skip
+    return right_answers(trial.subject, trial.questions, sets, alpha).astype(np.float64)
 
 
 def _effects(

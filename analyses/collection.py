@@ -1,4 +1,4 @@
-"""One side of a comparison: a checkpoint answers every question pool and is captured on what is kept.
+"""What a model is asked, how, and under which name the work is remembered.
 
 The one idea: everything that changes the outcome of a pool goes into its task's settings,
 and the digest of the task is the name under which responses and captures are remembered.
@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol as TypingProtocol
@@ -18,14 +18,13 @@ from typing import runtime_checkable
 from analyses.results import Funnel
 from provenance.captured import CaptureDtype
 from provenance.checkpoints import Checkpoint
-from provenance.features import Features, collect_features
+from provenance.features import Features
 from provenance.judging import JUDGE_NAME, normalise
 from provenance.logs import CaptureLog, ResponseLog
-from provenance.models import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet
 from provenance.records import Label, Question, Response, Split, Stage, Task
-from provenance.responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, collect, rounds_of
+from provenance.responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
 from provenance.sampling import Decoding
 from provenance.spans import SPAN_RULE
 
@@ -72,6 +71,11 @@ class Pool:
     def split(self) -> str:
         """`train` (validation included) or `test`."""
         return "train" if self.training else "test"
+
+    @property
+    def name(self) -> str:
+        """Question set and split."""
+        return f"{self.questions.name} {self.split}"
 
 
 @dataclass(frozen=True)
@@ -175,51 +179,9 @@ def _rounds(pool: Pool, settings: CollectionSettings) -> tuple[int, ...]:
     return rounds_of(settings.samples if pool.training else 1)
 
 
-def collect_pool(
-    stage: Stage,
-    checkpoint: Checkpoint,
-    load: Callable[[], LoadedModel],
-    pool: Pool,
-    settings: CollectionSettings,
-    workspace: Workspace,
-    progress: Progress,
-) -> Collected:
-    """Ask a pool and capture what is kept, going on where the workspace stops.
-
-    Args:
-        stage: Which side of the comparison.
-        checkpoint: To ask.
-        load: Gives the model; not called when nothing is left to do.
-        pool: Questions.
-        settings: How to ask.
-        workspace: Where finished work is remembered.
-        progress: Told about every batch.
-    """
-    task = make_task(stage, checkpoint, pool, settings)
-    label = f"{stage} {pool.questions.name} {pool.split}"
-    responses = _responses(load, pool, settings, workspace.response_log(task), progress, label)
-    kept = [response for response in responses if response.label != "dropped"]
-    used = kept if pool.training else balanced(kept)
-
-    def captured(done: int, total: int) -> None:
-        progress.step(f"capture {label}", done, total, "")
-
-    log = workspace.capture_log(task)
-    features = collect_features(
-        load, used, workspace.captures, task.key, CAPTURE_BATCH, log, captured, settings.capture_dtype
-    )
-    return Collected(tuple(responses), features, tuple(r.split for r in used), funnel(stage, pool, responses, used))
-
-
-def _responses(
-    load: Callable[[], LoadedModel],
-    pool: Pool,
-    settings: CollectionSettings,
-    log: ResponseLog,
-    progress: Progress,
-    label: str,
-) -> list[Response]:
-    protocol = Protocol(
+def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
+    """How the questions of a pool are asked."""
+    return Protocol(
         settings.prompt,
         settings.decoding,
         _rounds(pool, settings),
@@ -228,12 +190,6 @@ def _responses(
         settings.batch_size,
         settings.seed,
     )
-
-    def asked(done: int, total: int, counts: Counter[str]) -> None:
-        note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
-        progress.step(f"ask {label}", done, total, note)
-
-    return collect(load, pool.entries, protocol, log, asked)
 
 
 def balanced(responses: Sequence[Response]) -> list[Response]:

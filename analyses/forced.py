@@ -15,29 +15,19 @@ Choice: for the prompt control the instruct model reads its own answers in the b
 there. Other answers would have other labels, and then the prompt would not be the only thing that differs.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
-from analyses.answers import captured_responses
-from analyses.collection import (
-    CAPTURE_BATCH,
-    CollectionSettings,
-    Workspace,
-    identity_digest,
-    make_task,
-)
-from analyses.gathered import Asking, Gathered
-from analyses.results import Alignment
-from provenance.captured import CaptureDtype
+from analyses.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
+from analyses.gathered import TEST_POOL, Gathered, in_order
+from analyses.subject import Subject
 from provenance.checkpoints import Checkpoint
 from provenance.errors import InputError
-from provenance.features import Features, collect_features
+from provenance.features import Features
 from provenance.forcing import Reading, forced, usual_lead
-from provenance.models import LoadedModel, load_tokenizer
 from provenance.records import Question, Response, Stage, Task
 from provenance.spans import SPAN_RULE
 
@@ -50,7 +40,6 @@ FORCED_CELLS: tuple[CellName, ...] = (
     ("instruct", "base", "base"),
 )
 FORCED_FORMAT = 1  # of forced captures; raised whenever the same settings would give other ones
-TEST_POOL = 1  # the first question set's held-out questions
 
 
 @dataclass(frozen=True)
@@ -97,31 +86,25 @@ def forced_task(asked: Task, reader: Checkpoint, reading: Reading, settings: Col
     return replace(asked, key=identity_digest([asked.key, how]), settings={**asked.settings, **how}, n_batches=0)
 
 
-def forced_features(
-    load: Callable[[], LoadedModel],
-    tokenizer: PreTrainedTokenizerBase,
-    reading: Reading,
+def read_answers(
+    reader: Subject,
+    task: Task,
     responses: Sequence[Response],
     questions: Iterable[Question],
-    task: Task,
-    workspace: Workspace,
-    progress: Callable[[int, int], None],
-    capture_dtype: CaptureDtype = "float32",
+    reading: Reading,
+    doing: str,
 ) -> tuple[Features, tuple[Response, ...]]:
-    """Capture any model while it reads any responses in any prompt; what is captured already is not read again.
+    """Capture a model while it reads any responses in any prompt; what is captured already is not read again.
 
     Args:
-        load: Gives the model that reads; not called when nothing is left to capture.
-        tokenizer: Its own, `load_tokenizer(side.tokenizer_folder)`.
+        reader: The model that reads; not loaded when nothing is left to capture.
+        task: What the responses were collected under. Another selection of the same task's responses needs a key of
+            its own.
+        responses: Of any model, kept ones, in a fixed order; each has its label from there.
+        questions: The questions that they answer; more of them do no harm.
         reading: The prompt format and the white space before the answer: `Reading(prompt, usual_lead(responses))`
             with responses that were given in this prompt format.
-        responses: Of whichever model, kept ones, in a fixed order; each has its label from there.
-        questions: The questions that they answer; more of them do no harm.
-        task: Names the captures: `forced_task` of the task that gave the responses. Another selection of the same
-            task's responses needs a key of its own.
-        workspace: Where they are remembered.
-        progress: Called with (answers captured, answers in all).
-        capture_dtype: Of the values on disk.
+        doing: Shown meanwhile.
 
     Returns:
         Mean CETT of the reader's neurons in the reader's own order, a row for each answer that could be placed, in
@@ -140,67 +123,38 @@ def forced_features(
             found=f"no question {missing[0]!r}",
             remedy="give the questions that these responses answer",
         )
-    placed = [forced(tokenizer, reading, texts[response.question_id], response) for response in responses]
+    placed = [forced(reader.tokenizer, reading, texts[response.question_id], response) for response in responses]
     kept = tuple(response for response in placed if response is not None)
     # Answers of one length share a batch, so that next to nothing of it is padding.
     order = np.argsort([len(each.prompt_ids) + len(each.response_ids) for each in kept], kind="stable")
-    features = collect_features(
-        load, [kept[row] for row in order], workspace.captures, task.key, CAPTURE_BATCH, workspace.capture_log(task),
-        progress, capture_dtype,
-    )  # fmt: skip
+    captures = forced_task(task, reader.checkpoint, reading, reader.settings)
+    features = reader.captured(captures, [kept[row] for row in order], doing)
     return features.take(np.argsort(order)), kept
 
 
-def gather_forced(asking: Asking, gathered: Gathered, alignment: Alignment) -> Forced:
+def gather_forced(gathered: Gathered) -> Forced:
     """Capture every cell that is not there yet, for the held-out answers of the first question set.
 
-    Args:
-        asking: Who is asked, and where finished work is remembered.
-        gathered: What both said: the answers are those that were captured, balanced, with the labels of the model
-            that gave them.
-        alignment: Which neuron of the base is which.
+    The answers are those that were captured, balanced, with the labels of the model that gave them.
 
     Returns:
         Features of both models in the order of the instruct checkpoint's neurons.
     """
-    used = {
-        stage: captured_responses(found[TEST_POOL].features, found[TEST_POOL].responses)
-        for stage, found in gathered.collected.items()
-    }
+    subjects = gathered.subjects
+    used = {stage: gathered.used(stage) for stage in subjects}
     readings = {
-        stage: Reading(asking.settings[stage].prompt, usual_lead(found[TEST_POOL].responses))
-        for stage, found in gathered.collected.items()
+        stage: Reading(subject.settings.prompt, usual_lead(gathered.collected[stage][TEST_POOL].responses))
+        for stage, subject in subjects.items()
     }
-    tokenizers = {stage: load_tokenizer(side.tokenizer_folder) for stage, side in asking.sides.items()}
     cells: dict[CellName, ForcedAnswers] = {}
     for name in FORCED_CELLS:
-        reader, speaker, place = name
-        read = partial(_read, asking, reader, speaker, tokenizers[reader], readings[place], used[speaker])
-        features, kept = asking.clock.timed(f"forced {reader}", read)
-        if reader == "base" and not alignment.is_identity:
-            features = features.mapped(alignment.base_ids)
-        cells[name] = ForcedAnswers(features, len(used[speaker]) - len(kept))
-    return Forced(asking.pools[TEST_POOL].questions.name, cells)
-
-
-def _read(
-    asking: Asking,
-    reader: Stage,
-    speaker: Stage,
-    tokenizer: PreTrainedTokenizerBase,
-    reading: Reading,
-    responses: Sequence[Response],
-) -> tuple[Features, tuple[Response, ...]]:
-    """One model reads the answers of one model in one prompt."""
-    pool = asking.pools[TEST_POOL]
-    asked = make_task(speaker, asking.speaker(speaker), pool, asking.settings[speaker])
-    settings = asking.settings[reader]
-
-    def captured(done: int, total: int) -> None:
-        asking.clock.progress.step(f"{reader} reads {speaker} answers", done, total, "")
-
-    return forced_features(
-        partial(asking.models.get, reader), tokenizer, reading, responses, pool.questions.questions,
-        forced_task(asked, asking.sides[reader].checkpoint, reading, settings), asking.workspace, captured,
-        settings.capture_dtype,
-    )  # fmt: skip
+        by, said, place = name
+        reader, speaker = subjects[by], subjects[said]
+        pool = speaker.held_out
+        read = partial(
+            read_answers, reader, speaker.answers_task(pool), used[said], pool.questions.questions, readings[place],
+            f"{by} reads {said} answers",
+        )  # fmt: skip
+        features, kept = reader.clock.timed(f"forced {by}", read)
+        cells[name] = ForcedAnswers(in_order(by, features, gathered.alignment), len(used[said]) - len(kept))
+    return Forced(gathered.names[TEST_POOL], cells)

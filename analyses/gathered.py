@@ -1,6 +1,6 @@
-"""Everything that both checkpoints say and show: answers, vectors, and what models compute from them.
+"""Everything that both models say and show: answers, vectors, and what models compute from them.
 
-The one idea: whatever needs a model happens here, one checkpoint after the other, and is remembered by the
+The one idea: whatever needs a model happens here, one model after the other, and is remembered by the
 workspace, so that the analyses behind it are pure functions, and nothing is asked or captured twice.
 """
 
@@ -12,28 +12,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.answers import Answers, answers_of, captured_responses
-from analyses.clock import Clock
-from analyses.collection import (
-    Collected,
-    CollectionSettings,
-    Pool,
-    Workspace,
-    collect_pool,
-    identity_digest,
-    make_pool,
-    make_task,
-    paired_task,
-)
+from analyses.collection import Collected, Pool, identity_digest, make_pool, paired_task
 from analyses.correlation import activation_correlation
 from analyses.results import Alignment, LineageResult
-from analyses.sides import Models, Side
+from analyses.subject import Subject
 from analyses.suppression import suppressed_accuracies, suppression_questions
-from provenance.checkpoints import Checkpoint
-from provenance.features import Features, remembered
+from provenance.features import Features
 from provenance.log_probability import answer_log_probability
 from provenance.questions import QuestionSet, check_disjoint, normalise_question, split_questions
-from provenance.records import Question, Split, Stage
+from provenance.records import Question, Response, Split, Stage
 
+TEST_POOL = 1  # the first question set's held-out questions
 CORRELATION_RESPONSES = 128  # some thousand tokens: a correlation of 0.05 is then told from zero
 CORRELATION_BATCH = 8
 LOG_PROBABILITY_BATCH = 16  # with a vocabulary of 262,144 the logits of 16 short answers take 100 MB
@@ -41,14 +30,21 @@ LOG_PROBABILITY_BATCH = 16  # with a vocabulary of 262,144 the logits of 16 shor
 
 @dataclass(frozen=True)
 class Gathered:
-    """Everything collected from both checkpoints."""
+    """The models of a comparison, with everything collected from them."""
 
-    collected: dict[Stage, tuple[Collected, ...]]
+    subjects: Mapping[Stage, Subject]
+    """The models, in the order in which they are asked."""
+    alignment: Alignment
+    """Which neuron of the base is which."""
+    collected: Mapping[Stage, tuple[Collected, ...]]
     """By pool, the training pool first, the first set's test questions second."""
-    answers: dict[Stage, tuple[Answers, ...]]
+    answers: Mapping[Stage, tuple[Answers, ...]]
     """The same with texts and log-probabilities, in the order of the instruct checkpoint's neurons."""
-    names: tuple[str, ...]
-    """Question set of each pool."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Question set of each pool."""
+        return tuple(pool.questions.name for pool in next(iter(self.subjects.values())).pools)
 
     def tests(self, stage: Stage) -> dict[str, Answers]:
         """Balanced held-out answers by question set, the first set first."""
@@ -58,106 +54,81 @@ class Gathered:
         """Their features."""
         return {name: test.features for name, test in self.tests(stage).items()}
 
+    def used(self, stage: Stage) -> tuple[Response, ...]:
+        """Held-out answers to the first question set that were captured, in the order of the captures."""
+        found = self.collected[stage][TEST_POOL]
+        return captured_responses(found.features, found.responses)
 
-@dataclass(frozen=True)
-class Asking:
-    """Who is asked what, how, and where it is remembered."""
+    def drop(self) -> None:
+        """Free the memory of all models."""
+        for subject in self.subjects.values():
+            subject.drop()
 
-    sides: Mapping[Stage, Side]
-    """Both checkpoints, in the order in which they are asked."""
-    pools: tuple[Pool, ...]
-    """The training pool, then one test pool per question set."""
-    settings: Mapping[Stage, CollectionSettings]
-    """How each side is asked and captured."""
-    models: Models
-    """Their models."""
-    workspace: Workspace
-    """Where finished work is remembered."""
-    clock: Clock
-    """Measures the stages."""
-    author: Checkpoint | None = None
-    """Who gave the base's answers, where another model reads them in its place."""
 
-    def speaker(self, stage: Stage) -> Checkpoint:
-        """The checkpoint that gave a side's answers; for all but a negative control the one that reads them."""
-        return self.author if self.author is not None and stage == "base" else self.sides[stage].checkpoint
+def gather(
+    subjects: Mapping[Stage, Subject], collected: Mapping[Stage, tuple[Collected, ...]], alignment: Alignment
+) -> Gathered:
+    """Put what the models said and showed side by side, in the order of the instruct checkpoint's neurons."""
+    answers = {
+        stage: tuple(_answers(subject, *each, alignment) for each in zip(subject.pools, collected[stage], strict=True))
+        for stage, subject in subjects.items()
+    }
+    return Gathered(subjects, alignment, collected, answers)
 
-    def gather(self, alignment: Alignment) -> Gathered:
-        """Ask and capture both checkpoints, one after the other.
 
-        The base's vectors are put into the order of the instruct checkpoint's neurons, so that everything after
-        this knows one order only.
-        """
-        collected: dict[Stage, tuple[Collected, ...]] = {}
-        answers: dict[Stage, tuple[Answers, ...]] = {}
-        for stage in self.sides:
-            collected[stage] = tuple(self._collected(stage, pool) for pool in self.pools)
-            answers[stage] = tuple(
-                self._answers(stage, pool, found, alignment)
-                for pool, found in zip(self.pools, collected[stage], strict=True)
-            )
-        return Gathered(collected, answers, tuple(pool.questions.name for pool in self.pools))
+def _answers(subject: Subject, pool: Pool, found: Collected, alignment: Alignment) -> Answers:
+    """Texts, log-probabilities, and features in the instruct checkpoint's order."""
+    features = in_order(subject.stage, found.features, alignment)
+    used = captured_responses(features, found.responses)
+    task = paired_task(subject.task(pool), subject.checkpoint, "answer log-probability")
 
-    def _collected(self, stage: Stage, pool: Pool) -> Collected:
-        work = partial(
-            collect_pool, stage, self.sides[stage].checkpoint, partial(self.models.get, stage), pool,
-            self.settings[stage], self.workspace, self.clock.progress,
-        )  # fmt: skip
-        return self.clock.timed(f"{stage} {pool.questions.name} {pool.split}", work)
+    def compute() -> Float[np.ndarray, " responses"]:
+        return answer_log_probability(subject.model(), used, LOG_PROBABILITY_BATCH)
 
-    def _answers(self, stage: Stage, pool: Pool, found: Collected, alignment: Alignment) -> Answers:
-        """Texts, log-probabilities, and features in the instruct checkpoint's order."""
-        features = found.features
-        if stage == "base" and not alignment.is_identity:
-            features = features.mapped(alignment.base_ids)
-        used = captured_responses(features, found.responses)
-        checkpoint = self.sides[stage].checkpoint
-        task = paired_task(
-            make_task(stage, checkpoint, pool, self.settings[stage]), checkpoint, "answer log-probability"
-        )
+    name = f"{subject.stage} log-probability"
+    probability = subject.clock.timed(name, partial(subject.remembered, task, compute, used))
+    return answers_of(features, found.responses, pool.questions.questions, probability)
 
-        def compute() -> Float[np.ndarray, " responses"]:
-            return answer_log_probability(self.models.get(stage), used, LOG_PROBABILITY_BATCH)
 
-        log = self.workspace.capture_log(task)
-        probability = self.clock.timed(
-            f"{stage} log-probability", partial(remembered, compute, used, self.workspace.captures, task.key, log)
-        )
-        return answers_of(features, found.responses, pool.questions.questions, probability)
+def in_order(stage: Stage, features: Features, alignment: Alignment) -> Features:
+    """Features of a model, those of the base put into the order of the instruct checkpoint's neurons."""
+    return features.mapped(alignment.base_ids) if stage == "base" and not alignment.is_identity else features
 
-    def correlation(
-        self, gathered: Gathered, related: LineageResult, alignment: Alignment
-    ) -> Float[np.ndarray, " neurons"] | None:
-        """Neuron by neuron over the base's own answers; None where token ids mean different tokens."""
-        pool, found = self.pools[1], gathered.collected["base"][1]
-        used = [response for response in found.responses if response.label != "dropped"][:CORRELATION_RESPONSES]
-        if not related.same_tokenizer or not used:
-            return None
-        ids = None if alignment.is_identity else alignment.base_ids
-        base, instruct = (partial(self.models.get, stage) for stage in ("base", "instruct"))
 
-        def compute() -> Float[np.ndarray, " neurons"]:
-            return activation_correlation(base(), instruct(), used, CORRELATION_BATCH, ids)
+def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarray, " neurons"] | None:
+    """Neuron by neuron over the base's own answers; None where token ids mean different tokens."""
+    base, instruct, alignment = gathered.subjects["base"], gathered.subjects["instruct"], gathered.alignment
+    used = kept_responses(gathered.collected["base"][TEST_POOL])
+    if not related.same_tokenizer or not used:
+        return None
+    what = "activation correlation"
+    if not alignment.is_identity:
+        what = f"{what}, {identity_digest(alignment.base_ids.tolist())}"
+    if base.author is not None:
+        what = f"{what}, read by {base.checkpoint.digest}"
+    ids = None if alignment.is_identity else alignment.base_ids
 
-        asked = make_task("base", self.speaker("base"), pool, self.settings["base"])
-        what = "activation correlation" if ids is None else f"activation correlation, {identity_digest(ids.tolist())}"
-        if self.author is not None:
-            what = f"{what}, read by {self.sides['base'].checkpoint.digest}"
-        task = paired_task(asked, self.sides["instruct"].checkpoint, what)
-        return remembered(compute, used, self.workspace.captures, task.key, self.workspace.capture_log(task))
+    def compute() -> Float[np.ndarray, " neurons"]:
+        return activation_correlation(base.model(), instruct.model(), used, CORRELATION_BATCH, ids)
 
-    def suppressed(
-        self, stage: Stage, alignment: Alignment, neuron_sets: list[Int[np.ndarray, " _"]]
-    ) -> Float[np.ndarray, " sets"]:
-        """Accuracy on validation questions with each set silent; sets are of the instruct checkpoint's ids."""
-        own = neuron_sets
-        if stage == "base":
-            mapped = [alignment.base_ids[ids] for ids in neuron_sets]
-            own = [np.sort(ids[ids >= 0]) for ids in mapped]
-        return suppressed_accuracies(
-            stage, self.sides[stage].checkpoint, partial(self.models.get, stage), suppression_questions(self.pools[0]),
-            self.settings[stage], own, self.workspace, self.clock.progress,
-        )  # fmt: skip
+    task = paired_task(base.answers_task(base.held_out), instruct.checkpoint, what)
+    return base.remembered(task, compute, used)
+
+
+def kept_responses(found: Collected) -> tuple[Response, ...]:
+    """The first responses that were not dropped, over whose tokens activations are correlated."""
+    return tuple(response for response in found.responses if response.label != "dropped")[:CORRELATION_RESPONSES]
+
+
+def suppressed(
+    subject: Subject, alignment: Alignment, neuron_sets: list[Int[np.ndarray, " _"]]
+) -> Float[np.ndarray, " sets"]:
+    """Accuracy on validation questions with each set silent; sets are of the instruct checkpoint's ids."""
+    own = neuron_sets
+    if subject.stage == "base":
+        mapped = [alignment.base_ids[ids] for ids in neuron_sets]
+        own = [np.sort(ids[ids >= 0]) for ids in mapped]
+    return suppressed_accuracies(subject, suppression_questions(subject.training), own)
 
 
 def question_pools(

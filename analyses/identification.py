@@ -21,6 +21,7 @@ from analyses.activity import neuron_aurocs
 from analyses.answers import Answers
 from analyses.baselines import FittedBaselines, fit_baselines, score_baselines
 from analyses.curves import curve
+from analyses.gathered import Gathered
 from analyses.given import given_probe
 from analyses.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
 from analyses.probe_results import CurvePoint, HeldOut, IdentificationResult, PathPoint
@@ -99,6 +100,23 @@ class Material:
     def counts(self) -> dict[Label, int]:
         """Training and validation answers of each label."""
         return counts_of(self.train.features)
+
+
+def material_of(gathered: Gathered, stage: Stage) -> Material:
+    """The material of one model of a comparison; its neurons are in the order of the instruct checkpoint."""
+    instruct = gathered.subjects["instruct"]
+    from_base = stage == "instruct" and "base" in gathered.subjects
+    return Material(
+        stage=stage,
+        train=gathered.answers[stage][0],
+        splits=gathered.collected[stage][0].splits,
+        tests=gathered.tests(stage),
+        transfers=gathered.features("base") if from_base else {},
+        layers=instruct.layout.layers,
+        d_m=instruct.layout.d_m,
+        unmapped=gathered.alignment.unmapped,
+        folder=instruct.workspace.captures,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,23 @@
 """What a user asked to compare, as a value, and what follows from it.
 
-The one idea: two commands with the same job are the same run. The key is a digest of both
-checkpoints' contents, the questions and every setting that changes a number; where the
-database lies or what is shown on the way does not.
+The one idea: two commands with the same job are the same run (`analyses.opened_job`).
 """
 
-import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from analyses.clock import Clock
 from analyses.collection import CollectionSettings, identity_digest
 from analyses.identification import ProbeSettings
-from analyses.negative import Control, ControlKind
+from analyses.negative import Control, ControlKind, prepared
+from analyses.opened_job import OpenedJob
 from analyses.opening import open_pair
-from analyses.origin import OriginSettings
-from analyses.sides import Side
-from provenance import __version__
+from analyses.origin import OriginSettings, compare
+from analyses.sides import Side, check_pair
 from provenance.adapters import MergedShards
 from provenance.captured import CaptureDtype
 from provenance.checkpoints import CheckpointRef, require_tokenizer
@@ -30,10 +29,7 @@ from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.probe import Design
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.questions import QuestionSet, load_questions
-from provenance.records import CheckpointInfo
 from provenance.sampling import Decoding
-
-LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -126,6 +122,31 @@ class Job:
             attn_implementation=self.attn_implementation,
             capture_dtype=self.capture_dtype,
         )
+
+    @contextmanager
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - as the other jobs have it
+        """Look over checkpoints, prompts, questions and neurons; see `AnyJob`.
+
+        Raises:
+            PairError: The checkpoints cannot be compared.
+            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets` and `given`.
+        """
+        base, instruct = self.sides()
+        check_pair(base, instruct)
+        self.check_prompts((base, instruct))
+        given, sets = self.given(instruct), self.question_sets()
+        other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
+        with prepared(self.control, self.other, base, self.seed, folder) as control:
+            yield OpenedJob(
+                command=self.command,
+                key=self.key((base, instruct), sets, given, control),
+                settings=self.recorded(given, control),
+                seed=self.seed,
+                sides=(base, instruct),
+                run=partial(compare, base, instruct, sets, self.settings(), given=given, control=control),
+                questions=sets,
+                about=lambda: dict(other),
+            )
 
     def sides(self) -> tuple[Side, Side]:
         """Base and instruct checkpoint, found and looked over.
@@ -226,24 +247,3 @@ class Job:
         """Every setting that changes a number, without names of checkpoints and files."""
         broken = {} if control is None else control.recorded()
         return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None, **broken}
-
-
-def checkpoint_info(side: Side) -> CheckpointInfo:
-    """What the database keeps of a checkpoint."""
-    layout = side.layout
-    return CheckpointInfo(
-        ref=side.checkpoint.pinned,
-        digest=side.checkpoint.digest,
-        model_type=layout.model_type,
-        layers=layout.layers,
-        neurons_per_layer=layout.d_m,
-        hidden_size=layout.d,
-        dtype=side.weights.dtype,
-        commit=side.checkpoint.commit,
-    )
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that may change a number in its last digits."""
-    libraries = {name: version(name) for name in LIBRARIES}
-    return {"provenance": __version__, "python": platform.python_version()} | libraries

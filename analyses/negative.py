@@ -26,20 +26,20 @@ from jaxtyping import Int
 from analyses.alignment import align
 from analyses.answers import Answers, captured_responses
 from analyses.clock import Clock
-from analyses.collection import Collected, Pool, make_task
+from analyses.collection import Collected, Pool
 from analyses.drift import check_comparable
-from analyses.forced import forced_features, forced_task
-from analyses.gathered import Asking, Gathered
+from analyses.forced import read_answers
+from analyses.gathered import Gathered
 from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
 from analyses.opening import open_each
 from analyses.results import Alignment, LineageResult
 from analyses.shuffled import shuffled_jointly
-from analyses.sides import Models, Side
+from analyses.sides import Side
+from analyses.subject import Subject
 from provenance.errors import PairError
 from provenance.forcing import Reading, usual_lead
-from provenance.models import load_tokenizer
 from provenance.random_model import random_for_now
-from provenance.records import Response, Stage
+from provenance.records import Response
 
 ControlKind = Literal["permuted-index", "permuted-labels", "unrelated"]
 CONTROL_KINDS: tuple[ControlKind, ...] = ("permuted-index", "permuted-labels", "unrelated")
@@ -152,22 +152,21 @@ def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -
     return replace(alignment, base_ids=base_ids, reason="")
 
 
-def controlled(asking: Asking, gathered: Gathered, control: Control | None) -> tuple[Asking, Gathered]:
-    """What a comparison goes on with after both checkpoints were asked.
+def controlled(gathered: Gathered, control: Control | None) -> Gathered:
+    """What a comparison goes on with after both models were asked.
 
     Args:
-        asking: Who was asked.
-        gathered: What they said.
+        gathered: Both models and what they said.
         control: Which link is broken.
 
     Returns:
-        Both as they are without a control and for `permuted-index`, whose alignment they follow already.
+        The same without a control and for `permuted-index`, whose alignment it follows already.
     """
     if control is None or control.kind == "permuted-index":
-        return asking, gathered
+        return gathered
     if control.kind == "permuted-labels":
-        return asking, with_permuted_labels(gathered, control.seed)
-    return _read_by_other(asking, gathered, in_place_of(asking.sides["base"], control))
+        return with_permuted_labels(gathered, control.seed)
+    return _read_by_other(gathered, in_place_of(gathered.subjects["base"].side, control))
 
 
 def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
@@ -191,46 +190,38 @@ def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
     return replace(gathered, collected=collected, answers=answers)
 
 
-def _read_by_other(asking: Asking, gathered: Gathered, other: Side) -> tuple[Asking, Gathered]:
+def _read_by_other(gathered: Gathered, other: Side) -> Gathered:
     """The base's own answers, texts and labels, with the vectors of another model that reads them.
 
     The other model is loaded by itself, so both models of the pair are dropped first.
     """
-    sides: dict[Stage, Side] = {**asking.sides, "base": other}
-    for stage in sides:
-        asking.models.drop(stage)
-    models = Models(sides, asking.settings)
-    reads = partial(_read_pool, asking, models, other)
+    gathered.drop()
+    base = gathered.subjects["base"]
+    reader = replace(base, side=other, author=base.checkpoint)
     parts = [
-        asking.clock.timed(f"another model reads {pool.questions.name} {pool.split}", partial(reads, pool, *both))
-        for pool, *both in zip(asking.pools, gathered.collected["base"], gathered.answers["base"], strict=True)
+        base.clock.timed(_reading(pool), partial(_read_pool, reader, pool, found, said))
+        for pool, found, said in zip(base.pools, gathered.collected["base"], gathered.answers["base"], strict=True)
     ]
-    collected = {**gathered.collected, "base": tuple(found for found, _ in parts)}
-    answers = {**gathered.answers, "base": tuple(said for _, said in parts)}
-    author = asking.sides["base"].checkpoint
-    return replace(asking, sides=sides, models=models, author=author), replace(
-        gathered, collected=collected, answers=answers
+    return replace(
+        gathered,
+        subjects={**gathered.subjects, "base": reader},
+        collected={**gathered.collected, "base": tuple(found for found, _ in parts)},
+        answers={**gathered.answers, "base": tuple(said for _, said in parts)},
     )
 
 
-def _read_pool(
-    asking: Asking, models: Models, other: Side, pool: Pool, found: Collected, answers: Answers
-) -> tuple[Collected, Answers]:
+def _reading(pool: Pool) -> str:
+    return f"another model reads {pool.name}"
+
+
+def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) -> tuple[Collected, Answers]:
     """One pool of the base's answers, read by another model in the base's prompt; what cannot be placed is left out."""
-    base, settings = asking.sides["base"].checkpoint, asking.settings["base"]
-    reading = Reading(settings.prompt, usual_lead(found.responses))
-    tokenizer = load_tokenizer(other.tokenizer_folder)
+    reading = Reading(reader.settings.prompt, usual_lead(found.responses))
     rows = {question_id: row for row, question_id in enumerate(found.features.question_ids)}
     used = captured_responses(found.features, found.responses)
-
-    def captured(done: int, total: int) -> None:
-        asking.clock.progress.step(f"another model reads {pool.questions.name} {pool.split}", done, total, "")
-
-    task = forced_task(make_task("base", base, pool, settings), other.checkpoint, reading, settings)
-    features, responses = forced_features(
-        partial(models.get, "base"), tokenizer, reading, used, pool.questions.questions, task, asking.workspace,
-        captured, settings.capture_dtype,
-    )  # fmt: skip
+    features, responses = read_answers(
+        reader, reader.answers_task(pool), used, pool.questions.questions, reading, _reading(pool)
+    )
     kept = np.array([rows[question_id] for question_id in features.question_ids], dtype=np.int64)
     splits = tuple(found.splits[row] for row in kept)
     return replace(found, responses=_with_dropped(found, responses), features=features, splits=splits), replace(

@@ -23,16 +23,16 @@ from analyses.drift_tests import finest_matching
 from analyses.evidence import Shown, evidence_of, overlap_of, transferred
 from analyses.evidence_results import CausalEffect
 from analyses.forced import gather_forced
-from analyses.gathered import Asking, Gathered, question_pools
-from analyses.identification import Identified, Material, ProbeSettings, identify, take_given
+from analyses.gathered import Gathered, correlation_of, gather, question_pools, suppressed
+from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
 from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
-from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, TransferResult
+from analyses.results import ActivityTable, LineageResult, OriginReport, TransferResult
 from analyses.shuffled import SHUFFLED_SEARCHES, shuffled_jointly
-from analyses.sides import Models, Side
+from analyses.sides import Side
+from analyses.subject import Subject
 from analyses.verdicts import overall_sentence
-from provenance.architectures import Layout
 from provenance.neuron_files import NeuronSet
 from provenance.questions import QuestionSet
 from provenance.records import Stage
@@ -90,14 +90,19 @@ def compare(
     pools = question_pools(question_sets, settings.shares, settings.seed)
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, Side] = {"instruct": instruct, "base": base}
-    asking = Asking(sides, pools, settings.collection, Models(sides, settings.collection), workspace, clock)
-    asking, gathered = controlled(asking, asking.gather(measured.alignment), control)
-    correlation = clock.timed("correlation", lambda: asking.correlation(gathered, related, measured.alignment))
-    forced = gather_forced(asking, gathered, measured.alignment)
-    for stage in sides:
-        asking.models.drop(stage)
-    found = _found(asking, gathered, measured.alignment, instruct.layout, settings, given)
-    effects = _scaled(found["instruct"], asking, gathered, measured.alignment, settings)
+    subjects = {
+        stage: Subject(side, settings.collection[stage], pools, workspace, clock) for stage, side in sides.items()
+    }
+    collected = {
+        stage: tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in pools)
+        for stage, subject in subjects.items()
+    }
+    gathered = controlled(gather(subjects, collected, measured.alignment), control)
+    correlation = clock.timed("correlation", partial(correlation_of, gathered, related))
+    forced = gather_forced(gathered)
+    gathered.drop()
+    found = _found(gathered, settings, given)
+    effects = _scaled(found["instruct"], gathered, settings)
     read = partial(transferred, found["instruct"], gathered, measured.alignment.reason, settings.seed)
     carried = clock.timed("transfer", read)
     shown = Shown(found, gathered, forced, correlation, carried, effects)
@@ -105,61 +110,44 @@ def compare(
     return replace(clock.timed("evidence", work), control="" if control is None else control.kind)
 
 
-def _found(
-    asking: Asking,
-    gathered: Gathered,
-    alignment: Alignment,
-    layout: Layout,
-    settings: OriginSettings,
-    given: NeuronSet | None,
-) -> dict[Stage, Identified]:
+def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None) -> dict[Stage, Identified]:
     """The search in both checkpoints."""
     found: dict[Stage, Identified] = {}
-    stages = list(asking.sides)
+    stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
     shuffles = dict(
         zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else SHUFFLED_SEARCHES), strict=True)
     )
-    for stage in stages:
-        search = partial(_identify, stage, layout, asking, gathered, alignment, settings, given, shuffles[stage])
-        found[stage] = asking.clock.timed(f"probe {stage}", search)
-        asking.models.drop(stage)  # the paper's rule has asked it again
+    for stage, subject in gathered.subjects.items():
+        search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
+        found[stage] = subject.clock.timed(f"probe {stage}", search)
+        subject.drop()  # the paper's rule has asked it again
     return found
 
 
-def _scaled(
-    found: Identified, asking: Asking, gathered: Gathered, alignment: Alignment, settings: OriginSettings
-) -> tuple[CausalEffect, ...]:
+def _scaled(found: Identified, gathered: Gathered, settings: OriginSettings) -> tuple[CausalEffect, ...]:
     """What scaling the instruct checkpoint's H-Neurons does in both models, where that was asked for."""
     effects: list[CausalEffect] = []
-    for stage in asking.sides if settings.causal else ():
-        effects += intervened(asking, gathered, alignment, stage, found.result.h_neurons, seed=settings.seed)
-        asking.models.drop(stage)
+    for stage, subject in gathered.subjects.items() if settings.causal else ():
+        effects += intervened(gathered, stage, found.result.h_neurons, seed=settings.seed)
+        subject.drop()
     return tuple(effects)
 
 
 def _identify(
-    stage: Stage,
-    layout: Layout,
-    asking: Asking,
     gathered: Gathered,
-    alignment: Alignment,
+    stage: Stage,
     settings: OriginSettings,
     given: NeuronSet | None,
     shuffles: Sequence[Bool[np.ndarray, " rows"]],
 ) -> Identified:
     """The search in one checkpoint, or what somebody else found in the instruct one."""
-    train = gathered.answers[stage][0]
-    material = Material(
-        stage, train, gathered.collected[stage][0].splits, gathered.tests(stage),
-        gathered.features("base") if stage == "instruct" else {}, layout.layers, layout.d_m, alignment.unmapped,
-        asking.workspace.captures, shuffles,
-    )  # fmt: skip
+    material = replace(material_of(gathered, stage), shuffles=shuffles)
     # The smallest p against sets, 1 / (1 + sets), must survive Holm's correction over all question sets.
     probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))
     if stage == "instruct" and given is not None:
         return take_given(material, given, probe)
-    return identify(material, probe, partial(asking.suppressed, stage, alignment))
+    return identify(material, probe, partial(suppressed, gathered.subjects[stage], gathered.alignment))
 
 
 def _report(

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analyses.collection import CollectionSettings, Progress
+from analyses.collection import Progress
 from analyses.lineage import lineage
 from analyses.results import LineageResult
 from analyses.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints import Checkpoint
 from provenance.errors import PairError
-from provenance.models import LoadedModel, load_model, vocabulary
-from provenance.records import Stage
+from provenance.models import vocabulary
+from provenance.records import CheckpointInfo, Stage
 from provenance.shards import Shards
 from provenance.tensors import TensorReader
 from provenance.watched import WatchedReader
@@ -62,31 +62,19 @@ class Side:
         layout = layout_of(checkpoint.config, reader.names())
         return cls(stage, checkpoint, layout, MlpWeights(reader, layout), tokenizer_folder or checkpoint.folder)
 
-
-class Models:
-    """Models of both sides, loaded when first asked for and dropped when no longer needed."""
-
-    def __init__(self, sides: Mapping[Stage, Side], settings: Mapping[Stage, CollectionSettings]) -> None:
-        self._sides = sides
-        self._settings = settings
-        self._loaded: dict[Stage, LoadedModel] = {}
-
-    def get(self, stage: Stage) -> LoadedModel:
-        """The model of a side."""
-        if stage not in self._loaded:
-            side, how = self._sides[stage], self._settings[stage]
-            self._loaded[stage] = load_model(
-                side.checkpoint.folder,
-                side.layout,
-                dtype=how.dtype,
-                device=how.device,
-                attn_implementation=how.attn_implementation,
-            )
-        return self._loaded[stage]
-
-    def drop(self, stage: Stage) -> None:
-        """Free a model's memory."""
-        self._loaded.pop(stage, None)
+    @property
+    def info(self) -> CheckpointInfo:
+        """What the database keeps of the checkpoint."""
+        return CheckpointInfo(
+            ref=self.checkpoint.pinned,
+            digest=self.checkpoint.digest,
+            model_type=self.layout.model_type,
+            layers=self.layout.layers,
+            neurons_per_layer=self.layout.d_m,
+            hidden_size=self.layout.d,
+            dtype=self.weights.dtype,
+            commit=self.checkpoint.commit,
+        )
 
 
 def watched(side: Side, total: int, progress: Progress) -> Side:

@@ -16,14 +16,12 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from analyses.collection import CollectionSettings, Pool, Progress, Workspace, identity_digest, make_task
-from provenance.checkpoints import Checkpoint
+from analyses.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
+from analyses.subject import Subject
 from provenance.errors import QuestionError, SplitError
-from provenance.features import remembered
 from provenance.intervention import scaled
-from provenance.models import LoadedModel
-from provenance.records import Response, Stage, Task
-from provenance.responses import Protocol, collect, rounds_of
+from provenance.records import Response, Task
+from provenance.responses import collect
 
 SUPPRESSED = 0.0  # Gao et al. 2025, Sec. 6.1.3: alpha = 0
 
@@ -51,14 +49,7 @@ def suppression_questions(pool: Pool, limit: int = SUPPRESSION_QUESTIONS) -> Poo
 
 
 def suppressed_accuracies(
-    stage: Stage,
-    checkpoint: Checkpoint,
-    load: Callable[[], LoadedModel],
-    pool: Pool,
-    settings: CollectionSettings,
-    neuron_sets: Sequence[Int[np.ndarray, " _"]],
-    workspace: Workspace,
-    progress: Progress,
+    subject: Subject, pool: Pool, neuron_sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, " sets"]:
     """Accuracy of a model on validation questions while all neurons of a set are multiplied by 0, set by set.
 
@@ -72,38 +63,23 @@ def suppressed_accuracies(
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
     """
-    found = right_answers(
-        stage, checkpoint, load, pool, settings, neuron_sets, SUPPRESSED, workspace, progress,
-    )  # fmt: skip
+    found = right_answers(subject, pool, neuron_sets, SUPPRESSED)
     return np.asarray(found.mean(axis=1), dtype=np.float64)
 
 
 def right_answers(
-    stage: Stage,
-    checkpoint: Checkpoint,
-    load: Callable[[], LoadedModel],
-    pool: Pool,
-    settings: CollectionSettings,
-    neuron_sets: Sequence[Int[np.ndarray, " _"]],
-    alpha: float,
-    workspace: Workspace,
-    progress: Progress,
+    subject: Subject, pool: Pool, neuron_sets: Sequence[Int[np.ndarray, " _"]], alpha: float
 ) -> Bool[np.ndarray, "sets questions"]:
     """Which validation questions a model answers right while all neurons of a set are multiplied by alpha, set by set.
 
     An answer that is wrong, a refusal or empty counts as not right.
 
     Args:
-        stage: Which side of the comparison.
-        checkpoint: What the model is loaded from.
-        load: Gives the model; not called when every set is remembered.
+        subject: The model, not loaded when every set is remembered; its sampling gives way to greedy decoding.
         pool: From `suppression_questions`.
-        settings: How the checkpoint is asked; its sampling gives way to greedy decoding.
         neuron_sets: Flat ids (layer * d_m + index), distinct within a set. Sets of the same neurons, in whatever
             order, are asked once; the empty set gives the model as it is, whatever alpha.
         alpha: Factor, dimensionless, >= 0.
-        workspace: Where finished sets are remembered.
-        progress: Told after every batch.
 
     Returns:
         One row per set in the given order, one column per question in the order of the pool.
@@ -116,7 +92,8 @@ def right_answers(
         StoreError: What a set gave cannot be written.
     """
     _check_questions(pool)
-    greedy = _greedy(settings, len(pool.entries))
+    greedy = _greedy(subject.settings, len(pool.entries))
+    plain = make_task(subject.stage, subject.checkpoint, pool, greedy)
     ordered = [np.sort(ids).astype(np.int64) for ids in neuron_sets]
     distinct = {ids.tobytes(): ids for ids in ordered}
     doing, done_to = ("suppress", "silent") if alpha == SUPPRESSED else ("scale", f"scaled by {alpha:g}")
@@ -125,13 +102,12 @@ def right_answers(
         def asked(done: int) -> None:
             all_done, total = (count * len(pool.entries) for count in (number, len(distinct)))
             note = f"set {number + 1} of {len(distinct)}, {ids.size} neurons {done_to}"
-            progress.step(f"{doing} {stage} {pool.questions.name}", all_done + done, total, note)
+            subject.clock.progress.step(f"{doing} {subject.stage} {pool.questions.name}", all_done + done, total, note)
 
         # one name for all factors: what was kept under it before there was a choice is found again
-        task = scaled_task(make_task(stage, checkpoint, pool, greedy), ids, alpha, "answers with neurons suppressed")
-        compute = partial(answered_right, load, pool, greedy, ids, alpha, asked)
+        task = scaled_task(plain, ids, alpha, "answers with neurons suppressed")
         # kept without responses: it is computed from the questions, which the key covers
-        right = remembered(compute, (), workspace.captures, task.key, workspace.capture_log(task))
+        right = subject.remembered(task, partial(_answered_right, subject, pool, greedy, ids, alpha, asked))
         asked(len(pool.entries))
         return right
 
@@ -140,38 +116,16 @@ def right_answers(
     return np.array(rows, dtype=bool).reshape(len(rows), len(pool.entries))
 
 
-def answered_right(
-    load: Callable[[], LoadedModel],
+def _answered_right(
+    subject: Subject,
     pool: Pool,
-    settings: CollectionSettings,
+    greedy: CollectionSettings,
     ids: Int[np.ndarray, " k"],
     alpha: float,
     asked: Callable[[int], None],
 ) -> Bool[np.ndarray, " questions"]:
-    """Which questions of a pool a model answers right, one answer each, with some of its neurons scaled.
-
-    Args:
-        load: Gives the model.
-        pool: Questions.
-        settings: How to ask.
-        ids: Flat ids (layer * d_m + index), distinct; may be empty.
-        alpha: Factor on them, dimensionless, >= 0.
-        asked: Told after every batch how many questions are done.
-
-    Raises:
-        InputError: The ids are not distinct neurons of the model, or alpha is no factor.
-        CaptureError: The neurons of some layer could not be reached.
-    """
-    protocol = Protocol(
-        settings.prompt,
-        settings.decoding,
-        rounds_of(1),
-        settings.test_quota,
-        settings.stop_at_newline,
-        settings.batch_size,
-        settings.seed,
-    )
-    loaded = load()
+    """Which questions of a pool a model answers right, one answer each, with some of its neurons scaled."""
+    loaded, protocol = subject.model(), protocol_of(pool, greedy)
     with scaled(loaded, ids, alpha):
         answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
     return np.array([answer.n_right == 1 for answer in answers], dtype=bool)

@@ -7,33 +7,32 @@ compared. A randomly initialised model reads them as well, and says what texts a
 One model is in memory at a time, beside the last checkpoint's; neurons are compared by their position.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
-from analyses.answers import captured_responses
 from analyses.clock import Clock
-from analyses.collection import Collected, Pool, Workspace, collect_pool, make_task, paired_task
+from analyses.collection import Collected, Workspace, paired_task
 from analyses.correlation import activation_correlation
 from analyses.evidence_results import TracePoint
-from analyses.forced import TEST_POOL, forced_features, forced_task
-from analyses.gathered import CORRELATION_BATCH, CORRELATION_RESPONSES, Asking, question_pools
-from analyses.identification import Identified, Material, identify
+from analyses.forced import read_answers
+from analyses.gathered import CORRELATION_BATCH, TEST_POOL, Gathered, gather, kept_responses, question_pools, suppressed
+from analyses.identification import Identified, identify, material_of
 from analyses.measured import measured_with
 from analyses.origin import OriginSettings
 from analyses.results import Alignment, NeuronDrift
-from analyses.sides import Models, Side
+from analyses.sides import Side
+from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from analyses.trace_results import TraceReport
-from provenance.features import Features, remembered
+from provenance.features import Features
 from provenance.forcing import Reading, usual_lead
-from provenance.models import LoadedModel, load_tokenizer, vocabulary
-from provenance.neuron_rows import NO_NEURONS
+from provenance.models import vocabulary
 from provenance.questions import QuestionSet
-from provenance.records import Response, Stage, Task
+from provenance.records import Stage, Task
 
 FLOOR_POSITION = -1
 NOT_ASKED = "a randomly initialised model is not asked, since it is right by chance alone"
@@ -71,18 +70,27 @@ class Ruler:
 
     stop: Stop
     """Which it is."""
+    gathered: Gathered
+    """Its model, which is kept for correlations, and what it said and showed."""
     found: Identified
     """Its H-Neurons and their probe."""
-    features: Features
-    """Its captured answers to the test questions."""
-    said: tuple[Response, ...]
-    """What it said in them, row by row."""
-    read: tuple[Response, ...]
-    """The first of its kept test answers, over whose tokens activations are correlated."""
     words: Mapping[str, int] | None
     """Its vocabulary."""
-    model: Callable[[], LoadedModel]
-    """Loads it when first asked for."""
+
+    @property
+    def subject(self) -> Subject:
+        """Its model."""
+        return self.gathered.subjects[self.stop.prompt]
+
+    @property
+    def test(self) -> Collected:
+        """Its answers to the test questions."""
+        return self.gathered.collected[self.stop.prompt][TEST_POOL]
+
+    @property
+    def task(self) -> Task:
+        """What they are remembered under."""
+        return self.subject.task(self.subject.held_out)
 
 
 def trace(
@@ -112,8 +120,10 @@ def trace(
     others = (*stops[:-1], *([floor] if floor else []))
     # Reading weights comes first: a damaged checkpoint then ends the job in seconds and not in the middle of it.
     drifts = {stop.position: _drift(stop, stops[-1], clock) for stop in others}
-    ruler = _ruler(stops[-1], pools, settings, workspace, clock)
-    tracing = Tracing(stops[0], ruler, drifts, pools[TEST_POOL], settings, workspace, clock)
+    last = stops[-1]
+    subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock)
+    ruler = _ruler(last, subject, settings)
+    tracing = Tracing(stops[0], ruler, drifts, settings)
     points = [*(tracing.point(stop) for stop in others), tracing.last()]
     layout = ruler.stop.side.layout
     return TraceReport(
@@ -136,28 +146,14 @@ def _by_position(side: Side) -> Alignment:
     return Alignment("index", np.arange(side.layout.layers * side.layout.d_m), "")
 
 
-def _ruler(stop: Stop, pools: tuple[Pool, ...], settings: OriginSettings, workspace: Workspace, clock: Clock) -> Ruler:
+def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
     """Ask and capture the last checkpoint, and find its H-Neurons."""
-    stage, side = stop.prompt, stop.side
-    models = Models({stage: side}, settings.collection)
-    asking = Asking({stage: side}, pools, settings.collection, models, workspace, clock)
-    alignment = _by_position(side)
-    gathered = asking.gather(alignment)
-    train, test = gathered.collected[stage][0], gathered.collected[stage][TEST_POOL]
-    material = Material(
-        stage, gathered.answers[stage][0], train.splits, gathered.tests(stage), {}, side.layout.layers,
-        side.layout.d_m, NO_NEURONS, workspace.captures,
-    )  # fmt: skip
-    search = partial(identify, material, settings.probe, partial(asking.suppressed, stage, alignment))
-    return Ruler(
-        stop=stop,
-        found=clock.timed(f"{stop.ref} probe", search),
-        features=test.features,
-        said=captured_responses(test.features, test.responses),
-        read=tuple(said for said in test.responses if said.label != "dropped")[:CORRELATION_RESPONSES],
-        words=vocabulary(side.tokenizer_folder),
-        model=partial(models.get, stage),
-    )
+    stage, clock, alignment = stop.prompt, subject.clock, _by_position(stop.side)
+    collected = tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in subject.pools)
+    gathered = gather({stage: subject}, {stage: collected}, alignment)
+    silent = partial(suppressed, subject, alignment)
+    search = partial(identify, material_of(gathered, stage), settings.probe, silent)
+    return Ruler(stop, gathered, clock.timed(f"{stop.ref} probe", search), vocabulary(stop.side.tokenizer_folder))
 
 
 @dataclass(frozen=True)
@@ -170,64 +166,43 @@ class Tracing:
     """The last checkpoint."""
     drifts: Mapping[int, NeuronDrift]
     """Weight change from each other checkpoint to it, by position."""
-    pool: Pool
-    """The test questions."""
     settings: OriginSettings
     """What the user chose."""
-    workspace: Workspace
-    """Where finished work is remembered."""
-    clock: Clock
-    """Measures the stages."""
 
     def point(self, stop: Stop) -> TracePoint:
         """Everything about one checkpoint; its model is gone afterwards."""
-        models = Models({stop.prompt: stop.side}, self.settings.collection)
-        load = partial(models.get, stop.prompt)
-        own = unscored(NOT_ASKED) if stop.is_floor else self._own(stop, load)
-        forced = self.clock.timed(f"{stop.ref} reads the last one's answers", lambda: self._forced(stop, load))
-        similar = self.clock.timed(f"{stop.ref} correlation", lambda: self._alike(stop, load))
+        subject = self._subject(stop)
+        timed = subject.clock.timed
+        own = unscored(NOT_ASKED)
+        if not stop.is_floor:
+            said = timed(f"{stop.ref} own answers", partial(subject.collect, subject.held_out))
+            own = self._scored(said.features)
+        forced = timed(f"{stop.ref} reads the last one's answers", partial(self._forced, stop, subject))
+        similar = timed(f"{stop.ref} correlation", partial(self._alike, subject))
         return _point(stop, own, forced, self._moved(stop), similar)
 
     def last(self) -> TracePoint:
         """The last checkpoint itself: its own answers are the ones that all others read."""
-        own = self._scored(self.ruler.features)
+        own = self._scored(self.ruler.test.features)
         return _point(self.ruler.stop, own, own, LAST, ITSELF)
 
-    def _own(self, stop: Stop, load: Callable[[], LoadedModel]) -> Scored:
-        """The probe on what a checkpoint says itself, with its own labels."""
+    def _subject(self, stop: Stop) -> Subject:
+        """The model of a checkpoint, not loaded yet."""
+        return replace(self.ruler.subject, side=stop.side, settings=self.settings.collection[stop.prompt])
 
-        def collected() -> Collected:
-            return collect_pool(
-                stop.prompt, stop.side.checkpoint, load, self.pool, self.settings.collection[stop.prompt],
-                self.workspace, self.clock.progress,
-            )  # fmt: skip
-
-        return self._scored(self.clock.timed(f"{stop.ref} own answers", collected).features)
-
-    def _forced(self, stop: Stop, load: Callable[[], LoadedModel]) -> Scored:
+    def _forced(self, stop: Stop, subject: Subject) -> Scored:
         """The probe on what a checkpoint's neurons do on the last one's answers, in its own prompt format."""
-        how = self.settings.collection[stop.prompt]
-        reading = Reading(how.prompt, self._lead(self.first if stop.is_floor else stop))
-        task = forced_task(self._asked(self.ruler.stop), stop.side.checkpoint, reading, how)
-
-        def captured(done: int, total: int) -> None:
-            self.clock.progress.step(f"{stop.ref} reads", done, total, "")
-
-        features, read = forced_features(
-            load, load_tokenizer(stop.side.tokenizer_folder), reading, self.ruler.said,
-            self.pool.questions.questions, task, self.workspace, captured, how.capture_dtype,
-        )  # fmt: skip
-        dropped = len(self.ruler.said) - len(read)
-        note = f"{dropped} of {len(self.ruler.said)} answers could not be placed in its prompt" if dropped else ""
+        reading = Reading(subject.settings.prompt, self._lead(self.first if stop.is_floor else stop))
+        said, questions = self.ruler.gathered.used(self.ruler.stop.prompt), subject.held_out.questions.questions
+        features, read = read_answers(subject, self.ruler.task, said, questions, reading, f"{stop.ref} reads")
+        dropped = len(said) - len(read)
+        note = f"{dropped} of {len(said)} answers could not be placed in its prompt" if dropped else ""
         return self._scored(features, note)
 
     def _lead(self, stop: Stop) -> str:
         """White space that a checkpoint's own answers begin with; it has been asked by now."""
-        return usual_lead(self.workspace.response_log(self._asked(stop)).responses())
-
-    def _asked(self, stop: Stop) -> Task:
-        """What a checkpoint's own answers to the test questions are remembered under."""
-        return make_task(stop.prompt, stop.side.checkpoint, self.pool, self.settings.collection[stop.prompt])
+        subject = self._subject(stop)
+        return usual_lead(subject.workspace.response_log(subject.task(subject.held_out)).responses())
 
     def _scored(self, features: Features, note: str = "") -> Scored:
         found = self.ruler.found
@@ -235,20 +210,20 @@ class Tracing:
             return unscored(found.result.reason, features)
         return score(found.probe, found.baselines.controls, features, seed=self.settings.seed, note=note)
 
-    def _alike(self, stop: Stop, load: Callable[[], LoadedModel]) -> Alike:
+    def _alike(self, subject: Subject) -> Alike:
         """Correlation of activations with the last checkpoint's, over the same tokens of its answers."""
-        if vocabulary(stop.side.tokenizer_folder) != self.ruler.words:
+        ruler = self.ruler
+        if vocabulary(subject.side.tokenizer_folder) != ruler.words:
             return Alike(None, None, OTHER_TOKENS)
-        if not self.ruler.read:
+        read = kept_responses(ruler.test)
+        if not read:
             return Alike(None, None, NOTHING_SAID)
-        task = paired_task(self._asked(self.ruler.stop), stop.side.checkpoint, "activation correlation")
+        task = paired_task(ruler.task, subject.checkpoint, "activation correlation")
 
         def compute() -> Float[np.ndarray, " neurons"]:
-            return activation_correlation(load(), self.ruler.model(), self.ruler.read, CORRELATION_BATCH)
+            return activation_correlation(subject.model(), ruler.subject.model(), read, CORRELATION_BATCH)
 
-        log, folder = self.workspace.capture_log(task), self.workspace.captures
-        correlation = remembered(compute, self.ruler.read, folder, task.key, log)
-        return alike(correlation, self.ruler.found.result.h_neurons)
+        return alike(subject.remembered(task, compute, read), ruler.found.result.h_neurons)
 
     def _moved(self, stop: Stop) -> Moved:
         """The way of the weights from here to the last checkpoint."""

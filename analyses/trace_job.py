@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from analyses.clock import Clock
 from analyses.collection import Workspace, identity_digest
 from analyses.job import Job
+from analyses.opened_job import OpenedJob
 from analyses.opening import open_each
 from analyses.sides import Side
 from analyses.trace import FLOOR_POSITION, Stop, trace
@@ -40,6 +42,24 @@ class TraceJob:
     """How many of the last ones are tuned, and so asked in the instruct prompt format."""
     floor: bool = True
     """Whether a randomly initialised model is measured as well."""
+
+    @contextmanager
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - as the other jobs have it
+        """Look over checkpoints and questions; see `AnyJob`.
+
+        Raises:
+            InputError, CheckpointError, PairError: See `open` and `questions`.
+        """
+        stops, questions = self.open(), self.questions()
+        yield OpenedJob(
+            command="trace",
+            key=self.key(stops, questions),
+            settings=self.recorded(),
+            seed=self.how.seed,
+            sides=tuple(stop.side for stop in stops),
+            run=partial(self.run, stops, questions),
+            questions=(questions,),
+        )
 
     def open(self) -> tuple[Stop, ...]:
         """Find all checkpoints, fetching those of the hub, and look them over.

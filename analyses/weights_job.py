@@ -5,6 +5,8 @@ digest of both checkpoints' contents, the neuron list and the settings. Whether 
 folder or over the network changes no number and is no part of it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +16,7 @@ import numpy as np
 from analyses.clock import Clock
 from analyses.collection import identity_digest
 from analyses.measured import measure_drift_only, measure_lineage, measure_pair, weights_report
+from analyses.opened_job import OpenedJob
 from analyses.opening import OpenPair, open_pair
 from analyses.results import LineageResult, WeightsReport
 from provenance.neuron_files import NeuronSet, read_neurons
@@ -39,6 +42,26 @@ class WeightsJob:
     """Read checkpoints of the hub by range requests."""
     seed: int = 0
     """Of samples and permutations."""
+
+    @contextmanager
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - as the other jobs have it
+        """Look over headers and the neuron list; see `AnyJob`.
+
+        Raises:
+            CheckpointError, ArchitectureError: A checkpoint is not there, not whole, or of an unknown layout.
+            InputError: See `listed`.
+        """
+        pair = clock.timed("headers", self.open)
+        listed = self.listed(pair)
+        yield OpenedJob(
+            command=self.command,
+            key=self.key(pair, listed),
+            settings=self.settings(pair, listed),
+            seed=self.seed,
+            sides=(pair.base, pair.instruct),
+            run=lambda _workspace, clock: self.run(pair, listed, clock),
+            about=lambda: {"bytes_received": pair.bytes_received, "notes": self.notes(pair, listed)},
+        )
 
     def open(self) -> OpenPair:
         """Find both checkpoints and read their headers."""
@@ -73,26 +96,24 @@ class WeightsJob:
         identity = [self.command, digests, self.recorded(listed)]
         return identity_digest(identity)
 
-    def relate(self, pair: OpenPair, clock: Clock) -> LineageResult:
-        """Lineage alone."""
-        return measure_lineage(pair.base, pair.instruct, self.seed, clock)
-
-    def run(self, pair: OpenPair, listed: NeuronSet | None, clock: Clock) -> WeightsReport:
-        """Drift, with lineage and mapping where they are asked for or needed.
+    def run(self, pair: OpenPair, listed: NeuronSet | None, clock: Clock) -> WeightsReport | LineageResult:
+        """Lineage alone, or drift with lineage and mapping where they are asked for or needed.
 
         Raises:
             PairError: The pair cannot be put side by side.
             NonFiniteError: A weight is NaN or infinite.
         """
+        if self.command == "lineage":
+            return measure_lineage(pair.base, pair.instruct, self.seed, clock)
         measure = measure_drift_only if self.command == "drift" else measure_pair
         related, measured = measure(pair.base, pair.instruct, self.seed, clock)
-        if listed is None:
-            return weights_report(related, measured, pair.base, pair.instruct, NO_NEURONS, None, "", self.seed)
-        source, weights, faithful = listed.source, None, NO_NEURONS
-        if listed.weights is not None:
-            faithful = np.sort(listed.ids[listed.weights < 0])
-            weights = listed.weights[listed.weights > 0]
-            source = f"{source} ({weights.size} of {listed.ids.size} neurons, those of positive weight)"
+        source, ids, weights, faithful = "", NO_NEURONS, None, NO_NEURONS
+        if listed is not None:
+            source, ids = listed.source, listed.h_ids
+            if listed.weights is not None:
+                faithful = np.sort(listed.ids[listed.weights < 0])
+                weights = listed.weights[listed.weights > 0]
+                source = f"{source} ({weights.size} of {listed.ids.size} neurons, those of positive weight)"
         return weights_report(
-            related, measured, pair.base, pair.instruct, listed.h_ids, weights, source, self.seed, faithful=faithful
+            related, measured, pair.base, pair.instruct, ids, weights, source, self.seed, faithful=faithful
         )

@@ -1,16 +1,19 @@
 """Two speaking checkpoints whose neurons have different orders, asked and captured once."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from checkpoint_factory import local_checkpoint, make_speaker, permuted_copy, tuned_copy, write_questions
 from memory_logs import MemoryWorkspace, Silent
 
 from analyses.clock import Clock
-from analyses.gathered import Asking, Gathered, question_pools
+from analyses.gathered import Gathered, gather, question_pools
 from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.results import Alignment, LineageResult
-from analyses.sides import Models, Side
+from analyses.sides import Side
+from analyses.subject import Subject
 from provenance.models import LoadedModel
 from provenance.questions import load_questions
 from provenance.records import Stage
@@ -18,14 +21,14 @@ from provenance.records import Stage
 JOB = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16)
 
 
-class Counted(Models):
-    """Models that say how often one was asked for."""
+class Counted(Subject):
+    """A model that says how often it was asked for."""
 
     used = 0
 
-    def get(self, stage: Stage) -> LoadedModel:
+    def model(self) -> LoadedModel:
         self.used += 1
-        return super().get(stage)
+        return super().model()
 
 
 class Pairing:
@@ -45,11 +48,28 @@ class Pairing:
         questions = load_questions(str(write_questions(folder / "cities.jsonl", known=20, unknown=20)))
         self.pools = question_pools([questions], JOB.settings().shares, 0)
         self.workspace = MemoryWorkspace(folder / "captures")
-        self.asking, self.models = self.asked_anew()
-        self.gathered: Gathered = self.asking.gather(self.alignment)
+        self.subjects = self.asked_anew()
+        self.gathered = self.gather(self.subjects)
 
-    def asked_anew(self) -> tuple[Asking, Counted]:
-        """As a run that goes on after this one would ask."""
+    def asked_anew(self) -> dict[Stage, Counted]:
+        """Both models, as a run that goes on after this one would ask them."""
         settings = JOB.settings().collection
-        models = Counted(self.sides, settings)
-        return Asking(self.sides, self.pools, settings, models, self.workspace, Clock(Silent())), models
+        return {
+            stage: Counted(side, settings[stage], self.pools, self.workspace, Clock(Silent()))
+            for stage, side in self.sides.items()
+        }
+
+    def gather(self, subjects: Mapping[Stage, Subject], alignment: Alignment | None = None) -> Gathered:
+        """What these models say and show; by the pair's own alignment where none is given."""
+        collected = {stage: tuple(subject.collect(pool) for pool in self.pools) for stage, subject in subjects.items()}
+        return gather(subjects, collected, alignment or self.alignment)
+
+    def gathered_anew(self) -> tuple[Gathered, dict[Stage, Counted]]:
+        """The same as `gathered`, with models that were not asked for yet."""
+        subjects = self.asked_anew()
+        return replace(self.gathered, subjects=subjects), subjects
+
+
+def used(subjects: Mapping[Stage, Counted]) -> int:
+    """How often models were asked for."""
+    return sum(subject.used for subject in subjects.values())

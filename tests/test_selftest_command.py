@@ -31,7 +31,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str | None], Verdic
         claims = [{"claim": claim, "verdict": verdict} for claim, verdict in verdicts_of.items()]
         return {"verdict": {"claims": claims}, "run": 1}
 
-    monkeypatch.setattr(selftest, "run_comparison", compared)
+    monkeypatch.setattr(selftest, "run_job", compared)
     return verdicts
 
 
@@ -128,7 +128,7 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
         verdict = RIGHT.get((job.instruct.split("/")[1], job.control), "not distinguishable")
         return {"verdict": {"claims": [{"claim": "transfer", "verdict": verdict}]}, "run": len(asked)}
 
-    monkeypatch.setattr(selftest, "run_comparison", compared)
+    monkeypatch.setattr(selftest, "run_job", compared)
     url = f"sqlite:///{tmp_path / 'kept.db'}"
     result = invoke("lab", "selftest", "--db", url, "--out", tmp_path / "figures", "--json", "-q")
     assert result.exit_code == 0, result.output

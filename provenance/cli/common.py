@@ -1,4 +1,4 @@
-"""What the commands of the command line share: options, exit codes, and what a run measures of itself.
+"""What the commands of the command line share: options, exit codes, and how results are printed.
 
 The one idea: errors become exit codes here and nowhere else: 0 done, 1 the job failed, 2 bad usage or
 input.
@@ -7,24 +7,16 @@ input.
 import hashlib
 import json
 import re
-import resource
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance import __version__
-from provenance.errors import InputError, ProvenanceError, StoreError
-from provenance.records import CheckpointInfo
-
-if TYPE_CHECKING:
-    from analyses.clock import Clock
-    from db.store import Store
+from provenance.errors import InputError, ProvenanceError
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
 DEFAULT_OUT = Path("figures-out")
@@ -120,37 +112,6 @@ def options(
     ] = False,
 ) -> None:
     """Options of every command."""
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-@contextmanager
-def finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
-    """Note in the database how a run ended; what was done before an error stays there."""
-    try:
-        yield
-    except (ProvenanceError, KeyboardInterrupt):
-        with suppress(StoreError):  # a full disk must not hide what went wrong first
-            store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
-        raise
-    store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
-
-
-def about_run(infos: tuple[CheckpointInfo, CheckpointInfo], run: int, clock: "Clock", db: str) -> dict[str, Any]:
-    """What the JSON of every command says of its run: base and instruct checkpoint, times, memory, database."""
-    base, instruct = infos
-    return {
-        "base": {"ref": base.ref, "digest": base.digest},
-        "instruct": {"ref": instruct.ref, "digest": instruct.digest},
-        "run": run,
-        "durations_ms": clock.durations_ms,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "database": db,
-    }
 
 
 def print_result(

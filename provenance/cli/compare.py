@@ -1,7 +1,7 @@
 """The main command: `provenance compare BASE INSTRUCT`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -39,26 +39,17 @@ from provenance.cli.common import (
     Quiet,
     Seed,
     Stream,
-    about_run,
-    finishing,
     folder_of,
     named_pair,
     print_result,
 )
 from provenance.cli.hub import show_plan
+from provenance.cli.running import run_job
 from provenance.cli.weights import Neurons, compare_weights
-from provenance.console import ConsoleProgress, print_run
+from provenance.console import print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
-from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
-
-if TYPE_CHECKING:
-    from analyses.job import Job
-    from analyses.negative import Control
-    from analyses.sides import Side
-    from provenance.neuron_files import NeuronSet
-    from provenance.questions import QuestionSet
 
 
 def compare(
@@ -138,7 +129,7 @@ def compare(
         other=other, device=device, dtype=dtype, attn_implementation=attn_implementation,
         capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
-    summary = run_comparison(job, db, folder_of(out, job.command), quiet=quiet)
+    summary = run_job(job, db, folder_of(out, job.command), quiet=quiet)
     print_result(summary, print_run, as_json=as_json)
 
 
@@ -202,66 +193,3 @@ def _check_control(
         raise InputError(
             "a control of a whole comparison", found=f"--control and {' and '.join(found)}", remedy="leave one out"
         )
-
-
-def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """Compare, store, draw, report; what was done before an error stays in the database.
-
-    Args:
-        job: What was asked.
-        db: Database URL.
-        out: Folder for figures and report; None for none.
-        quiet: Show no progress.
-
-    Returns:
-        The summary as `--json` prints it, without files where none are written.
-    """
-    from analyses.negative import prepared
-    from analyses.sides import check_pair
-    from db.workspace import captures_folder
-
-    base, instruct = job.sides()
-    check_pair(base, instruct)
-    job.check_prompts((base, instruct))
-    given, sets = job.given(instruct), job.question_sets()
-    if out is not None:
-        writable_folder(out)
-    with prepared(job.control, job.other, base, job.seed, captures_folder(db)) as control:
-        summary = _stored(job, (base, instruct), (given, sets, control), db, quiet=quiet)
-    if job.control == "unrelated":
-        summary["other"] = job.other or "a randomly initialised model"
-    if out is None:
-        return summary
-    from figures.report import write_results  # draws, which a run without a folder does not
-
-    return {**summary, **write_results(db, summary["run"], out)}
-
-
-def _stored(
-    job: "Job",
-    pair: "tuple[Side, Side]",
-    opened: "tuple[NeuronSet | None, tuple[QuestionSet, ...], Control | None]",
-    db: str,
-    *,
-    quiet: bool,
-) -> dict[str, Any]:
-    """The comparison itself, in the database."""
-    from analyses.clock import Clock
-    from analyses.job import checkpoint_info, versions
-    from analyses.origin import compare as compare_sides
-    from analyses.summary import summarise
-    from db.store import Store
-    from db.workspace import RunWorkspace
-
-    given, sets, control = opened
-    with ConsoleProgress(quiet=quiet) as progress, Store.open(db) as store:
-        infos = (checkpoint_info(pair[0]), checkpoint_info(pair[1]))
-        key, settings = job.key(pair, sets, given, control), job.recorded(given, control)
-        run = store.begin_run(job.command, key, *infos, settings, job.seed, versions())
-        for questions in sets:
-            store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
-        clock, workspace = Clock(progress), RunWorkspace(store, run)
-        with finishing(store, run, clock):
-            report = compare_sides(*pair, sets, job.settings(), workspace, clock, given, control)
-            store.save_report(run, report, {questions.name: questions.digest for questions in sets})
-    return {**summarise(report), **about_run(infos, run, clock, db)}

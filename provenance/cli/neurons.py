@@ -50,7 +50,6 @@ def import_neurons(
     as_json: AsJson = False,
 ) -> None:
     """Read a neuron list of others, hold it against a checkpoint, and keep it in the database."""
-    from analyses.job import checkpoint_info
     from analyses.opening import open_one
     from db.neuron_sets import add_neuron_set
     from db.store import Store
@@ -62,7 +61,7 @@ def import_neurons(
     if out is not None:  # before the set is kept, so that a file that cannot be written leaves nothing behind
         write_whole(out, written(_exported(found, side)).encode())
     with Store.open(db) as store:
-        number = add_neuron_set(store, found, checkpoint_info(side))
+        number = add_neuron_set(store, found, side.info)
     summary = _summary(found, side, number, db, out)
     print_result(summary, _show, as_json=as_json)
 
@@ -109,11 +108,10 @@ def _read(file: Path, side: "Side", *, allow_pickle: bool) -> "NeuronSet":
 
 def _exported(found: "NeuronSet", side: "Side") -> "ExportedNeurons":
     """What was read, in our own form."""
-    from analyses.job import checkpoint_info
     from provenance.neuron_export import ExportedNeurons
 
     origin = f"imported from {found.source} ({found.format}, SHA-256 {found.digest})"
-    return ExportedNeurons(checkpoint_info(side), origin, found.layers, found.index, found.weights, found.intercept)
+    return ExportedNeurons(side.info, origin, found.layers, found.index, found.weights, found.intercept)
 
 
 def _words(found: "ExportedNeurons") -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provenance.cli.common import AsJson, Quiet, Seed, print_result
-from provenance.cli.compare import run_comparison
+from provenance.cli.running import run_job
 from provenance.console import ConsoleProgress
 from provenance.console_selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS
@@ -93,7 +93,7 @@ def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, An
 
     family = job.instruct.split("/")[1]
     folder = None if out is None else out / f"{family}-{job.control or 'pair'}"
-    summary = run_comparison(job, db, folder, quiet=quiet)
+    summary = run_job(job, db, folder, quiet=quiet)
     said = {claim["claim"]: claim["verdict"] for claim in summary["verdict"]["claims"]}
     expected = must_be(family, job.control, said)
     return {

@@ -1,7 +1,6 @@
 """A timeline: `provenance trace REF REF REF ...`."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,18 +34,13 @@ from provenance.cli.common import (
     Out,
     Quiet,
     Seed,
-    about_run,
-    finishing,
     folder_of,
     print_result,
 )
-from provenance.console import ConsoleProgress, print_run
+from provenance.cli.running import run_job
+from provenance.console import print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
-from provenance.files import writable_folder
 from provenance.prompts import INSTRUCT_PROMPT
-
-if TYPE_CHECKING:
-    from analyses.trace_job import TraceJob
 
 Checkpoints = Annotated[
     list[str],
@@ -103,38 +97,5 @@ def trace(
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
-    summary = _run_trace(job, db, folder_of(out, "trace"), quiet=quiet)
+    summary = run_job(job, db, folder_of(out, "trace"), quiet=quiet)
     print_result(summary, print_run, as_json=as_json)
-
-
-def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
-    """Open, measure, store, draw, report; what was done before an error stays in the database."""
-    from analyses.clock import Clock
-    from analyses.job import checkpoint_info, versions
-    from analyses.summary_evidence import summarise_trace
-    from db.store import Store, checkpoint_row
-    from db.workspace import RunWorkspace
-    from figures.report import write_results
-
-    stops = job.open()
-    questions = job.questions()
-    writable_folder(out)
-    infos = [checkpoint_info(stop.side) for stop in stops]
-    ends = (infos[0], infos[-1])
-    with ConsoleProgress(quiet=quiet) as progress, Store.open(db) as store:
-        key = job.key(stops, questions)
-        run = store.begin_run("trace", key, *ends, job.recorded(), job.how.seed, versions())
-        with store.transaction() as connection:
-            for info in infos:
-                checkpoint_row(connection, info)
-        store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
-        clock = Clock(progress)
-        with finishing(store, run, clock):
-            report = job.run(stops, questions, RunWorkspace(store, run), clock)
-            store.save_trace(run, report, {questions.name: questions.digest})
-    return {
-        **summarise_trace(report.points, report.identification, report.neurons_per_layer, report.layers),
-        "dataset": report.dataset,
-        **about_run(ends, run, clock, db),
-        **write_results(db, run, out),
-    }

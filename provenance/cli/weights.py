@@ -1,7 +1,7 @@
 """Commands that read weights and run no model: lineage, drift, and a comparison of somebody's neuron list."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,21 +15,12 @@ from provenance.cli.common import (
     Quiet,
     Seed,
     Stream,
-    about_run,
-    finishing,
     folder_of,
     named_pair,
     print_result,
 )
-from provenance.console import ConsoleProgress, print_run
-from provenance.files import writable_folder
-
-if TYPE_CHECKING:
-    from analyses.clock import Clock
-    from analyses.opening import OpenPair
-    from analyses.weights_job import WeightsJob
-    from db.store import Store
-    from provenance.neuron_files import NeuronSet
+from provenance.cli.running import run_job
+from provenance.console import print_run
 
 Neurons = Annotated[
     Path | None, typer.Option("--neurons", metavar="FILE", help="Neuron list of INSTRUCT: JSON, or CSV of layer,index.")
@@ -50,7 +41,7 @@ def lineage(
     from analyses.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
-    summary = run_weights(job, db, quiet=quiet)
+    summary = run_job(job, db, None, quiet=quiet)
     print_result(summary, print_run, as_json=as_json)
 
 
@@ -69,7 +60,7 @@ def drift(
     from analyses.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
-    summary = run_weights(job, db, quiet=quiet)
+    summary = run_job(job, db, None, quiet=quiet)
     print_result(summary, print_run, as_json=as_json)
 
 
@@ -86,47 +77,7 @@ def compare_weights(
 ) -> None:
     """`compare --weights-only`: lineage, mapping, drift, figures and report for a neuron list."""
     from analyses.weights_job import WeightsJob
-    from figures.report import write_results
 
-    folder = folder_of(out, "compare --weights-only")
-    writable_folder(folder)
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
-    summary = run_weights(job, db, quiet=quiet)
-    summary |= write_results(db, summary["run"], folder)
+    summary = run_job(job, db, folder_of(out, job.command), quiet=quiet)
     print_result(summary, print_run, as_json=as_json)
-
-
-def run_weights(job: "WeightsJob", db: str, *, quiet: bool) -> dict[str, Any]:
-    """Open, measure, store; the summary as `--json` prints it."""
-    from analyses.clock import Clock
-    from analyses.job import checkpoint_info, versions
-    from db.store import Store
-
-    with ConsoleProgress(quiet=quiet) as progress:
-        clock = Clock(progress)
-        pair = clock.timed("headers", job.open)
-        listed = job.listed(pair)
-        infos = (checkpoint_info(pair.base), checkpoint_info(pair.instruct))
-        with Store.open(db) as store:
-            run = store.begin_run(
-                job.command, job.key(pair, listed), *infos, job.settings(pair, listed), job.seed, versions()
-            )
-            with finishing(store, run, clock):
-                summary = _measured(job, pair, listed, clock, store, run)
-    streamed = {"bytes_received": pair.bytes_received, "notes": job.notes(pair, listed)}
-    return summary | about_run(infos, run, clock, db) | streamed
-
-
-def _measured(
-    job: "WeightsJob", pair: "OpenPair", listed: "NeuronSet | None", clock: "Clock", store: "Store", run: int
-) -> dict[str, Any]:
-    """The analysis itself, saved."""
-    from analyses.summary import summarise_lineage, summarise_weights
-
-    if job.command == "lineage":
-        related = job.relate(pair, clock)
-        store.save_lineage(run, related)
-        return summarise_lineage(related)
-    report = job.run(pair, listed, clock)
-    store.save_weights_report(run, report)
-    return summarise_weights(report)

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from checkpoint_factory import load, make_response, mlps, modules_of
-from memory_logs import MemoryWorkspace, Silent
+from memory_logs import MemoryWorkspace
 from pairing import Pairing
 from reference import bootstrap_by_unit
+from subjects import lent
 
 from analyses import causal as module
 from analyses.causal import (
@@ -22,7 +24,7 @@ from analyses.causal import (
     QUESTIONS,
     SETS,
     SETS_ASKED,
-    Subject,
+    Trial,
     causal_effects,
     contrasts,
     control_arms,
@@ -35,7 +37,7 @@ from analyses.causal_verdict import function_claim
 from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.evidence_results import CausalEffect, CausalKind, Outcome
-from provenance.checkpoints import Checkpoint, CheckpointRef
+from analyses.subject import Subject
 from provenance.errors import InputError, PairError, QuestionError
 from provenance.models import LoadedModel
 from provenance.prompts import PromptFormat
@@ -51,7 +53,6 @@ SETTINGS = CollectionSettings(
     samples=1, train_quota=5, test_quota=5, batch_size=64, seed=0, dtype="float32", device="cpu",
     attn_implementation=None,
 )  # fmt: skip
-CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +110,23 @@ class Loads:
         return self.loaded
 
 
-def subject_of(loads: Loads, folder: Path, faithful: int = 10, hallucinated: int = 10) -> Subject:
-    return Subject(
-        "base", CHECKPOINT, loads, SETTINGS, pool_of("test", 40), answers_of(loads.loaded, faithful, hallucinated),
-        pool_of("validation", 4), MemoryWorkspace(folder), Silent(),
-    )  # fmt: skip
+def trial_of(loads: Loads, folder: Path, faithful: int = 10, hallucinated: int = 10) -> Trial:
+    validation = pool_of("validation", 4)
+    subject = lent(
+        loads.loaded, SETTINGS, MemoryWorkspace(folder), loads=loads, pools=(validation, pool_of("test", 40))
+    )
+    return Trial(subject, answers_of(loads.loaded, faithful, hallucinated), validation)
+
+
+def loading(trial: Trial, loads: Loads) -> Trial:
+    """The same with another way to come by the model."""
+    return replace(trial, subject=replace(trial.subject, loads=loads))  # type: ignore[call-arg]
 
 
 def effects_of(
-    subject: Subject, ids: Sequence[int], sets: int = 3, asked: int = 2, apart: np.ndarray = NONE
+    trial: Trial, ids: Sequence[int], sets: int = 3, asked: int = 2, apart: np.ndarray = NONE
 ) -> tuple[CausalEffect, ...]:
-    return causal_effects(
-        subject, np.array(ids, dtype=np.int64), LAYERS, D_M, apart, seed=0, sets=sets, sets_asked=asked
-    )
+    return causal_effects(trial, np.array(ids, dtype=np.int64), apart, seed=0, sets=sets, sets_asked=asked)
 
 
 def find(
@@ -133,8 +138,8 @@ def find(
 
 def test_a_neuron_that_writes_the_hallucinated_word_is_found_and_no_other(wired: LoadedModel, tmp_path: Path) -> None:
     """Silent it makes the word less probable and amplified more, beyond every control set; another does nothing."""
-    subject = subject_of(Loads(wired), tmp_path)
-    effects = effects_of(subject, [WIRED], sets=SETS_ASKED, asked=1)
+    trial = trial_of(Loads(wired), tmp_path)
+    effects = effects_of(trial, [WIRED], sets=SETS_ASKED, asked=1)
     for alpha in ALPHAS:
         sign = direction("hallucinated_log_probability", alpha)
         assert sign * find(effects, alpha, "hallucinated_log_probability").effect.estimate > 0.5
@@ -145,16 +150,16 @@ def test_a_neuron_that_writes_the_hallucinated_word_is_found_and_no_other(wired:
             assert abs(control.effect.estimate) < abs(find(effects, alpha, "selectivity").effect.estimate) / 4
     assert find(effects, 0.0, "correct").effect.estimate <= 0  # here " Paris" is the right answer to questions
     assert function_claim(effects, "base").verdict == "supported"
-    other = effects_of(subject, [WIRED - 1], sets=SETS_ASKED, asked=1)
+    other = effects_of(trial, [WIRED - 1], sets=SETS_ASKED, asked=1)
     assert function_claim(other, "base").verdict == "not distinguishable"
 
 
 def test_where_the_faithful_word_is_written_the_direction_is_wrong(wired: LoadedModel, tmp_path: Path) -> None:
     """The same neuron with the labels exchanged is as strong, and not what is claimed."""
-    subject = subject_of(Loads(wired), tmp_path)
+    trial = trial_of(Loads(wired), tmp_path)
     other = {"faithful": "hallucinated", "hallucinated": "faithful"}
-    exchanged = tuple(replace(answer, label=other[answer.label]) for answer in subject.answers)  # type: ignore[arg-type]
-    effects = effects_of(replace(subject, answers=exchanged), [WIRED], sets=SETS_ASKED, asked=1)
+    exchanged = tuple(replace(answer, label=other[answer.label]) for answer in trial.answers)  # type: ignore[arg-type]
+    effects = effects_of(replace(trial, answers=exchanged), [WIRED], sets=SETS_ASKED, asked=1)
     assert find(effects, 0.0, "selectivity").effect.low > 0
     assert find(effects, 0.0, "selectivity", "random").p_value == 1.0
     assert function_claim(effects, "base").verdict == "not distinguishable"
@@ -181,11 +186,11 @@ def slow_values(loaded: LoadedModel, answers: Sequence[Response], ids: np.ndarra
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_every_number_is_that_of_its_definition(loaded_llama: LoadedModel, tmp_path: Path, alpha: float) -> None:
     """Changed weights, one answer at a time, class means, and the bootstrap by question, set by set."""
-    subject = subject_of(Loads(loaded_llama), tmp_path, 7, 5)
+    trial = trial_of(Loads(loaded_llama), tmp_path, 7, 5)
     ids = [3, 30, 31]
-    effects = effects_of(subject, ids)
-    units = [answer.unit for answer in subject.answers]  # in their order, so that both bootstraps draw the same
-    hallucinated = np.array([answer.label == "hallucinated" for answer in subject.answers])
+    effects = effects_of(trial, ids)
+    units = [answer.unit for answer in trial.answers]  # in their order, so that both bootstraps draw the same
+    hallucinated = np.array([answer.label == "hallucinated" for answer in trial.answers])
 
     def statistic(values: np.ndarray, outcome: Outcome) -> float:
         of = {"faithful_log_probability": values[~hallucinated], "hallucinated_log_probability": values[hallucinated]}
@@ -195,9 +200,9 @@ def test_every_number_is_that_of_its_definition(loaded_llama: LoadedModel, tmp_p
         return float(means[outcome])
 
     def slow_change(members: np.ndarray) -> np.ndarray:
-        return slow_values(loaded_llama, subject.answers, members, alpha) - plain
+        return slow_values(loaded_llama, trial.answers, members, alpha) - plain
 
-    plain = slow_values(loaded_llama, subject.answers, NONE, alpha)
+    plain = slow_values(loaded_llama, trial.answers, NONE, alpha)
     change = slow_change(np.array(ids))
     arms = control_arms(np.array(ids), LAYERS, D_M, NONE, 3, 0)
     others = {kind: [slow_change(ids_of_set) for ids_of_set in arms[kind]] for kind in CONTROL_KINDS}
@@ -228,11 +233,11 @@ def test_every_number_is_that_of_its_definition(loaded_llama: LoadedModel, tmp_p
 
 def test_factor_one_changes_no_bit(loaded_llama: LoadedModel, tmp_path: Path) -> None:
     """And the model as it is has the same numbers beside any factor; factor 0 changes every answer."""
-    subject = subject_of(Loads(loaded_llama), tmp_path)
+    trial = trial_of(Loads(loaded_llama), tmp_path)
     everything = np.arange(LAYERS * D_M)
-    plain, one = scaled_log_probabilities(subject, subject.answers, 1.0, [NONE, everything])
+    plain, one = scaled_log_probabilities(trial.subject, trial.answers, 1.0, [NONE, everything])
     assert plain.tolist() == one.tolist()
-    same, silent = scaled_log_probabilities(subject, subject.answers, 0.0, [NONE, everything])
+    same, silent = scaled_log_probabilities(trial.subject, trial.answers, 0.0, [NONE, everything])
     assert same.tolist() == plain.tolist()
     assert (silent != plain).all()
 
@@ -240,46 +245,39 @@ def test_factor_one_changes_no_bit(loaded_llama: LoadedModel, tmp_path: Path) ->
 def test_a_finished_set_is_not_computed_again(loaded_llama: LoadedModel, tmp_path: Path) -> None:
     """A broken-off run loses the set it was at, and ends with the same numbers; a finished one needs no model."""
     whole = Loads(loaded_llama)
-    expected = effects_of(subject_of(whole, tmp_path / "whole"), [WIRED])
+    expected = effects_of(trial_of(whole, tmp_path / "whole"), [WIRED])
     # log-probability with 1 + 1 + 3 + 3 sets and answers with 1 + 1 + 2 + 2, of which the one without neurons serves
     # both factors
     assert whole.count == 2 * (7 + 5) + 2
-    subject = subject_of(Loads(loaded_llama, break_at=5), tmp_path / "broken")
+    trial = trial_of(Loads(loaded_llama, break_at=5), tmp_path / "broken")
     with pytest.raises(KeyboardInterrupt):
-        effects_of(subject, [WIRED])
+        effects_of(trial, [WIRED])
     again = Loads(loaded_llama)
-    assert effects_of(replace(subject, load=again), [WIRED]) == expected
+    assert effects_of(loading(trial, again), [WIRED]) == expected
     assert again.count == whole.count - 5
-    assert effects_of(replace(subject, load=Loads(loaded_llama, break_at=0)), [WIRED]) == expected
+    assert effects_of(loading(trial, Loads(loaded_llama, break_at=0)), [WIRED]) == expected
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"checkpoint": replace(CHECKPOINT, digest="e" * 64)},
-        {"settings": replace(SETTINGS, dtype="bfloat16")},
-        {"held_out": pool_of("test", 41)},
-        {"answers": "fewer"},
-        {"answers": "other words"},
-    ],
-)
-def test_what_changes_a_number_has_it_computed_again(
-    loaded_llama: LoadedModel, tmp_path: Path, change: dict[str, object]
-) -> None:
+@pytest.mark.parametrize("change", ["checkpoint", "settings", "held out", "fewer", "other words"])
+def test_what_changes_a_number_has_it_computed_again(loaded_llama: LoadedModel, tmp_path: Path, change: str) -> None:
     """The name of a set covers weights, settings, questions and the very tokens that were read."""
-    subject = subject_of(Loads(loaded_llama), tmp_path)
+    trial = trial_of(Loads(loaded_llama), tmp_path)
+    subject, loads = trial.subject, Loads(loaded_llama)
     sets = [NONE, np.array([3]), np.array([4])]
-    scaled_log_probabilities(subject, subject.answers, 0.0, sets)
-    variants = {"fewer": subject.answers[:-1], "other words": answers_of(loaded_llama, 0, 10)}
-    answers = change.get("answers")
-    other = subject if answers else replace(subject, **change)  # type: ignore[arg-type]
-    chosen = variants[str(answers)] if answers else subject.answers
-    loads = Loads(loaded_llama)
-    scaled_log_probabilities(replace(other, load=loads), chosen, 0.0, sets)
+    scaled_log_probabilities(subject, trial.answers, 0.0, sets)
+    chosen = {"fewer": trial.answers[:-1], "other words": answers_of(loaded_llama, 0, 10)}.get(change, trial.answers)
+    changed: dict[str, Any] = {
+        "checkpoint": {"side": replace(subject.side, checkpoint=replace(subject.checkpoint, digest="e" * 64))},
+        "settings": {"settings": replace(SETTINGS, dtype="bfloat16")},
+        "held out": {"pools": (subject.training, pool_of("test", 41))},
+    }
+    other = replace(subject, loads=loads, **changed.get(change, {}))  # type: ignore[call-arg]
+    scaled_log_probabilities(other, chosen, 0.0, sets)
     assert loads.count == 3
-    scaled_log_probabilities(replace(other, load=loads), chosen, 2.0, sets)
+    scaled_log_probabilities(other, chosen, 2.0, sets)
     assert loads.count == 5  # without neurons the factor says nothing
-    scaled_log_probabilities(replace(subject, load=Loads(loaded_llama, break_at=0)), subject.answers, 0.0, sets[::-1])
+    again = loading(trial, Loads(loaded_llama, break_at=0)).subject
+    scaled_log_probabilities(again, trial.answers, 0.0, sets[::-1])
 
 
 def test_control_sets_hold_no_h_neuron_and_none_that_is_set_apart() -> None:
@@ -302,16 +300,16 @@ def test_control_sets_hold_no_h_neuron_and_none_that_is_set_apart() -> None:
 
 def test_neurons_that_leave_nothing_to_compare_with_are_refused(loaded_llama: LoadedModel, tmp_path: Path) -> None:
     """Or that are no neurons of the model; before the model is wanted."""
-    subject = subject_of(Loads(loaded_llama, break_at=0), tmp_path)
+    trial = trial_of(Loads(loaded_llama, break_at=0), tmp_path)
     with pytest.raises(InputError, match="control neurons beside"):
-        effects_of(subject, [3, 4], apart=np.setdiff1d(np.arange(LAYERS * D_M), [3]))
+        effects_of(trial, [3, 4], apart=np.setdiff1d(np.arange(LAYERS * D_M), [3]))
     for ids in ([48], [-1], [3, 3]):
         with pytest.raises(PairError):
-            effects_of(subject, ids)
+            effects_of(trial, ids)
 
 
 def test_without_neurons_there_is_nothing_to_scale(loaded_llama: LoadedModel, tmp_path: Path) -> None:
-    assert effects_of(subject_of(Loads(loaded_llama, break_at=0), tmp_path), []) == ()
+    assert effects_of(trial_of(Loads(loaded_llama, break_at=0), tmp_path), []) == ()
 
 
 @pytest.mark.parametrize(("faithful", "hallucinated"), [(6, 0), (0, 6), (0, 0)])
@@ -319,7 +317,7 @@ def test_a_class_without_answers_leaves_out_what_needs_it(
     loaded_llama: LoadedModel, tmp_path: Path, faithful: int, hallucinated: int
 ) -> None:
     """No selectivity with one class, no log-probability with none; correctness is asked all the same."""
-    effects = effects_of(subject_of(Loads(loaded_llama), tmp_path, faithful, hallucinated), [3])
+    effects = effects_of(trial_of(Loads(loaded_llama), tmp_path, faithful, hallucinated), [3])
     expected = {"faithful_log_probability"} if faithful else set()
     expected |= {"hallucinated_log_probability"} if hallucinated else set()
     assert {effect.outcome for effect in effects} == expected | {"correct"}
@@ -348,10 +346,7 @@ class Known:
         change = (alpha - 1) * self.strength[ids].sum()
         return np.array([-5.0 + change * (2.0 if row.label == "hallucinated" else 0.5) for row in chosen])
 
-    def right(self, *args: object) -> np.ndarray:
-        sets, alpha = args[5], args[6]
-        assert isinstance(sets, list)
-        assert isinstance(alpha, float)
+    def right(self, _subject: Subject, _pool: Pool, sets: Sequence[np.ndarray], alpha: float) -> np.ndarray:
         shares = [0.5 + 0.1 * (1 - alpha) * np.sign(self.strength[ids].sum()) for ids in sets]
         return np.array([np.arange(10) < round(10 * share) for share in shares])
 
@@ -362,9 +357,9 @@ def test_p_values_count_the_control_sets_that_go_as_far_the_expected_way(
     """With known effects: selectivity is 1.5 times the strength, to the last set, in both directions."""
     known = Known(monkeypatch)
     order = np.argsort(known.strength)
-    subject = replace(subject_of(Loads(loaded_llama), tmp_path, 5, 5), questions=pool_of("validation", 10))
+    trial = replace(trial_of(Loads(loaded_llama), tmp_path, 5, 5), questions=pool_of("validation", 10))
     for ids in (order[-2:], order[20:22], order[:2]):
-        effects = effects_of(subject, np.sort(ids).tolist(), sets=30, asked=30)
+        effects = effects_of(trial, np.sort(ids).tolist(), sets=30, asked=30)
         arms = control_arms(np.sort(ids), LAYERS, D_M, NONE, 30, 0)
         own = known.strength[ids].sum()
         for kind in CONTROL_KINDS:
@@ -425,14 +420,12 @@ def pairing(tmp_path_factory: pytest.TempPathFactory) -> Pairing:
 
 
 @pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Subject, list[int], list[int]]]:
-    """What `causal_effects` is asked for: subject, neurons, and those set apart."""
-    calls: list[tuple[Subject, list[int], list[int]]] = []
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Trial, list[int], list[int]]]:
+    """What `causal_effects` is asked for: trial, neurons, and those set apart."""
+    calls: list[tuple[Trial, list[int], list[int]]] = []
 
-    def note(subject: Subject, ids: np.ndarray, *args: object, **_numbers: int) -> tuple[CausalEffect, ...]:
-        apart = args[2]
-        assert isinstance(apart, np.ndarray)
-        calls.append((subject, ids.tolist(), apart.tolist()))
+    def note(trial: Trial, ids: np.ndarray, apart: np.ndarray, **_numbers: int) -> tuple[CausalEffect, ...]:
+        calls.append((trial, ids.tolist(), apart.tolist()))
         return ()
 
     monkeypatch.setattr(module, "causal_effects", note)
@@ -440,7 +433,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Subject, list[int], lis
 
 
 def test_each_model_is_intervened_on_where_the_neurons_sit_in_it(
-    pairing: Pairing, noted: list[tuple[Subject, list[int], list[int]]]
+    pairing: Pairing, noted: list[tuple[Trial, list[int], list[int]]]
 ) -> None:
     """The base without those that it lacks, and with its own neurons that have no counterpart set apart."""
     h_neurons, base_ids = np.array([2, 5, 30]), pairing.alignment.base_ids.copy()
@@ -448,27 +441,27 @@ def test_each_model_is_intervened_on_where_the_neurons_sit_in_it(
     base_ids[5] = -1
     alignment = replace(pairing.alignment, base_ids=base_ids)
     for stage in ("base", "instruct"):
-        intervened(pairing.asking, pairing.gathered, alignment, stage, h_neurons, seed=0)
+        intervened(replace(pairing.gathered, alignment=alignment), stage, h_neurons, seed=0)  # type: ignore[arg-type]
     (base, its_ids, its_apart), (instruct, own, apart) = noted
     assert (own, apart) == ([2, 5, 30], [])
     assert (its_ids, its_apart) == (sorted([base_ids[2], base_ids[30]]), [lost])
     assert its_ids != [2, 30]  # the base has another order
-    for subject in (base, instruct):
-        found = pairing.gathered.collected[subject.stage][1]
-        assert tuple(row.question_id for row in subject.answers) == found.features.question_ids
-        assert {row.split for row in subject.answers} == {"test"}
-        assert {split for _, split in subject.questions.entries} == {"validation"}
-        assert subject.held_out is pairing.pools[1]
-    assert base.checkpoint.digest != instruct.checkpoint.digest
+    for trial in (base, instruct):
+        found = pairing.gathered.collected[trial.subject.stage][1]
+        assert tuple(row.question_id for row in trial.answers) == found.features.question_ids
+        assert {row.split for row in trial.answers} == {"test"}
+        assert {split for _, split in trial.questions.entries} == {"validation"}
+        assert trial.subject.held_out is pairing.pools[1]
+    assert base.subject.checkpoint.digest != instruct.subject.checkpoint.digest
 
 
 def test_neurons_of_an_unrelated_base_are_not_scaled(
-    pairing: Pairing, noted: list[tuple[Subject, list[int], list[int]]]
+    pairing: Pairing, noted: list[tuple[Trial, list[int], list[int]]]
 ) -> None:
     """Where indices name other neurons, what sits there says nothing about the H-Neurons."""
     unrelated = replace(pairing.alignment, reason="the two are unrelated")
     for stage in ("base", "instruct"):
-        intervened(pairing.asking, pairing.gathered, unrelated, stage, np.array([2]), seed=0)
+        intervened(replace(pairing.gathered, alignment=unrelated), stage, np.array([2]), seed=0)  # type: ignore[arg-type]
     assert [ids for _, ids, _ in noted] == [[], [2]]
 
 
@@ -476,8 +469,8 @@ def test_a_permuted_base_gives_the_effects_of_the_neurons_it_permuted(
     pairing: Pairing,
 ) -> None:
     """The base computes the same function in another order, so its mapped neurons do what they did before."""
-    h_neurons, (asking, models) = np.array([2, 5, 30]), pairing.asked_anew()
-    found = intervened(asking, pairing.gathered, pairing.alignment, "base", h_neurons, seed=0, sets=1, sets_asked=1)
+    h_neurons, (gathered, subjects) = np.array([2, 5, 30]), pairing.gathered_anew()
+    found = intervened(gathered, "base", h_neurons, seed=0, sets=1, sets_asked=1)
     unmoved = load(pairing.sides["instruct"].checkpoint.folder.parent / "base")
     answers = [row for row in pairing.gathered.collected["base"][1].responses if row.label != "dropped"]
     used = {row.question_id: row for row in answers}
@@ -495,12 +488,14 @@ def test_a_permuted_base_gives_the_effects_of_the_neurons_it_permuted(
     assert own.effect.estimate == pytest.approx(expected, abs=1e-4)
     assert abs(expected) > 1e-3
     assert other != pytest.approx(expected, abs=1e-4)
-    assert "causal base" in asking.clock.durations_ms
-    assert models.used == 2 * (2 * 3) + 2  # log-probabilities and answers: three sets by two factors, and none
+    assert "causal base" in subjects["base"].clock.durations_ms
+    assert (
+        subjects["base"].used == 2 * (2 * 3) + 2
+    )  # log-probabilities and answers: three sets by two factors, and none
 
 
 def test_without_validation_questions_nothing_is_started(pairing: Pairing) -> None:
     pools = (replace(pairing.pools[0], entries=()), *pairing.pools[1:])
-    asking = replace(pairing.asking, pools=pools)
+    subjects = {stage: replace(subject, pools=pools) for stage, subject in pairing.subjects.items()}
     with pytest.raises(QuestionError, match="validation questions"):
-        intervened(asking, pairing.gathered, pairing.alignment, "base", np.array([2]), seed=0)
+        intervened(replace(pairing.gathered, subjects=subjects), "base", np.array([2]), seed=0)

@@ -1,19 +1,20 @@
 """Each model reads the other's answers, in every prompt that is asked for, once."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from checkpoint_factory import make_response
 from memory_logs import MemoryCaptures, MemoryWorkspace
-from pairing import Pairing
+from pairing import Pairing, used
+from subjects import Lent, lent
 
-from analyses.collection import make_task
-from analyses.forced import FORCED_CELLS, CellName, forced_features, forced_task, gather_forced
+from analyses.forced import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
 from provenance.capture import capture_cett
 from provenance.errors import InputError
+from provenance.features import Features
 from provenance.forcing import Reading
 from provenance.models import LoadedModel
 from provenance.prompts import BASE_PROMPT, PromptFormat
@@ -30,9 +31,13 @@ def pairing(tmp_path_factory: pytest.TempPathFactory) -> Pairing:
 
 @pytest.fixture
 def task(pairing: Pairing) -> Task:
-    settings = pairing.asking.settings["base"]
-    asked = make_task("base", pairing.sides["base"].checkpoint, pairing.pools[1], settings)
-    return forced_task(asked, pairing.sides["instruct"].checkpoint, READING, settings)
+    settings = pairing.subjects["base"].settings
+    return forced_task(asked_base(pairing), pairing.sides["instruct"].checkpoint, READING, settings)
+
+
+def asked_base(pairing: Pairing) -> Task:
+    """The base's own answers to the test questions."""
+    return pairing.subjects["base"].answers_task(pairing.pools[1])
 
 
 def by_hand(loaded: LoadedModel, reading: Reading, question: str, response: Response) -> np.ndarray:
@@ -48,17 +53,19 @@ def by_hand(loaded: LoadedModel, reading: Reading, question: str, response: Resp
 @pytest.mark.parametrize("name", FORCED_CELLS)
 def test_a_cell_is_one_model_on_the_others_words_with_the_others_labels(pairing: Pairing, name: CellName) -> None:
     reader, speaker, place = name
-    found = gather_forced(pairing.asked_anew()[0], pairing.gathered, pairing.alignment)
+    found = gather_forced(pairing.gathered_anew()[0])
     cell = found.cells[name]
     own = pairing.gathered.answers[speaker][1].features
     assert (found.dataset, cell.n_dropped) == ("cities", 0)
     assert cell.features.question_ids == own.question_ids
     assert cell.features.units == own.units
     np.testing.assert_array_equal(cell.features.hallucinated, own.hallucinated)
-    reading = Reading(pairing.asking.settings[place].prompt, " " if place == "base" else cell_lead(pairing))
+    reading = Reading(pairing.subjects[place].settings.prompt, " " if place == "base" else cell_lead(pairing))
     texts = {question.id: question.text for question in pairing.pools[1].questions.questions}
     responses = {r.question_id: r for r in pairing.gathered.collected[speaker][1].responses}
-    slow = np.stack([by_hand(pairing.models.get(reader), reading, texts[q], responses[q]) for q in own.question_ids])
+    slow = np.stack(
+        [by_hand(pairing.subjects[reader].model(), reading, texts[q], responses[q]) for q in own.question_ids]
+    )
     slow = slow[:, pairing.alignment.base_ids] if reader == "base" else slow
     np.testing.assert_allclose(cell.features.answer.all(), slow, rtol=2e-3)  # padding changes the last digits
     other = pairing.gathered.answers[reader][1].features.answer.all()
@@ -73,21 +80,21 @@ def cell_lead(pairing: Pairing) -> str:
 
 def test_nothing_is_read_twice(pairing: Pairing) -> None:
     """Answers of a run that was killed, or of the run before, are there; one that is forgotten is read again."""
-    first = gather_forced(pairing.asked_anew()[0], pairing.gathered, pairing.alignment)
-    asking, models = pairing.asked_anew()
-    again = gather_forced(asking, pairing.gathered, pairing.alignment)
-    assert models.used == 0
+    first = gather_forced(pairing.gathered_anew()[0])
+    gathered, subjects = pairing.gathered_anew()
+    again = gather_forced(gathered)
+    assert used(subjects) == 0
     for name in FORCED_CELLS:
         np.testing.assert_array_equal(again.cells[name].features.answer.all(), first.cells[name].features.answer.all())
     pairing.workspace.capture_logs.clear()
-    gather_forced(asking, pairing.gathered, pairing.alignment)
-    assert models.used == len(FORCED_CELLS)
+    gather_forced(gathered)
+    assert used(subjects) == len(FORCED_CELLS)
 
 
 def test_whatever_changes_the_captures_changes_their_name(pairing: Pairing, task: Task) -> None:
-    settings = pairing.asking.settings["base"]
+    settings = pairing.subjects["base"].settings
     base, instruct = (pairing.sides[stage].checkpoint for stage in ("base", "instruct"))
-    asked = make_task("base", base, pairing.pools[1], settings)
+    asked = asked_base(pairing)
     others = [
         asked,
         forced_task(asked, base, READING, settings),
@@ -107,38 +114,47 @@ def asked_of(loaded: LoadedModel, count: int) -> tuple[list[Response], list[Ques
     return [make_response(loaded, question.text, f" Paris is {i}") for i, question in enumerate(questions)], questions
 
 
-def test_answers_that_cannot_be_placed_are_left_out(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+def reader_of(pairing: Pairing, loaded: LoadedModel, folder: Path, **how: Any) -> Lent:
+    """A model that reads in place of the instruct checkpoint."""
+    settings, checkpoint = pairing.subjects["base"].settings, pairing.sides["instruct"].checkpoint
+    return lent(loaded, settings, MemoryWorkspace(folder), checkpoint=checkpoint, **how)
+
+
+def test_answers_that_cannot_be_placed_are_left_out(
+    pairing: Pairing, loaded_llama: LoadedModel, tmp_path: Path
+) -> None:
     responses, questions = asked_of(loaded_llama, 4)
     responses[1] = replace(responses[1], text=" ...")
-    capture = partial(
-        forced_features, lambda: loaded_llama, loaded_llama.tokenizer, READING, questions=questions, task=task,
-        progress=lambda *_: None,
-    )  # fmt: skip
-    features, placed = capture(responses=responses, workspace=MemoryWorkspace(tmp_path))
+
+    def capture(folder: Path, said: list[Response]) -> tuple[Features, tuple[Response, ...]]:
+        reader = reader_of(pairing, loaded_llama, folder)
+        return read_answers(reader, asked_base(pairing), said, questions, READING, "reads")
+
+    features, placed = capture(tmp_path, responses)
     assert features.question_ids == ("Question 0?", "Question 2?", "Question 3?")
     assert tuple(response.question_id for response in placed) == features.question_ids
-    features, placed = capture(responses=[responses[1]], workspace=MemoryWorkspace(tmp_path / "none"))
+    features, placed = capture(tmp_path / "none", [responses[1]])
     assert (placed, len(features)) == ((), 0)
-    features, placed = capture(responses=[], workspace=MemoryWorkspace(tmp_path / "empty"))
+    features, placed = capture(tmp_path / "empty", [])
     assert (placed, len(features)) == ((), 0)
 
 
-def test_rows_stand_in_the_order_of_the_responses(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+def test_rows_stand_in_the_order_of_the_responses(pairing: Pairing, loaded_llama: LoadedModel, tmp_path: Path) -> None:
     """However they are put together for reading: here long ones and short ones by turns, in more than one chunk."""
     questions = [Question(f"{'long ' * (i % 5)}{i}?", f"{'long ' * (i % 5)}{i}?", (), f"u{i}") for i in range(40)]
     responses = [make_response(loaded_llama, question.text, " Paris is") for question in questions]
     responses[3] = replace(responses[3], label="hallucinated")
-    features, _ = forced_features(
-        lambda: loaded_llama, loaded_llama.tokenizer, READING, responses, questions, task, MemoryWorkspace(tmp_path),
-        lambda *_: None,
-    )  # fmt: skip
+    reader = reader_of(pairing, loaded_llama, tmp_path)
+    features, _ = read_answers(reader, asked_base(pairing), responses, questions, READING, "reads")
     assert features.question_ids == tuple(question.id for question in questions)
     assert np.flatnonzero(features.hallucinated).tolist() == [3]
     slow = np.concatenate([capture_cett(loaded_llama, [response])[0] for response in responses])
     np.testing.assert_allclose(features.answer.all(), slow, rtol=2e-3)
 
 
-def test_a_killed_capture_goes_on_where_it_stopped(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+def test_a_killed_capture_goes_on_where_it_stopped(
+    pairing: Pairing, loaded_llama: LoadedModel, task: Task, tmp_path: Path
+) -> None:
     class Killed(MemoryCaptures):
         def append(self, chunk: CaptureChunk) -> None:
             if self.written:
@@ -146,31 +162,30 @@ def test_a_killed_capture_goes_on_where_it_stopped(loaded_llama: LoadedModel, ta
             super().append(chunk)
 
     responses, questions = asked_of(loaded_llama, 40)  # more than one chunk
-    workspace, read, log = MemoryWorkspace(tmp_path), [], Killed()
-    workspace.capture_logs[task.key] = log
+    read, log = [], Killed()
 
     def load() -> LoadedModel:
         read.append(1)
         return loaded_llama
 
-    capture = partial(
-        forced_features, load, loaded_llama.tokenizer, READING, responses, questions, task, workspace,
-        lambda *_: None,
-    )  # fmt: skip
+    reader = reader_of(pairing, loaded_llama, tmp_path, loads=load)
+    logs = reader.workspace.capture_logs  # type: ignore[attr-defined]
+    logs[task.key] = log
     with pytest.raises(KeyboardInterrupt):
-        capture()
+        read_answers(reader, asked_base(pairing), responses, questions, READING, "reads")
     assert len(read) == 2
-    workspace.capture_logs[task.key] = MemoryCaptures()
-    workspace.capture_logs[task.key].written = log.written
-    features, _ = capture()
+    logs[task.key] = MemoryCaptures()
+    logs[task.key].written = log.written
+    features, _ = read_answers(reader, asked_base(pairing), responses, questions, READING, "reads")
     assert len(read) == 3
     assert len(features) == 40
 
 
-def test_a_response_without_its_question_is_an_error(loaded_llama: LoadedModel, task: Task, tmp_path: Path) -> None:
+def test_a_response_without_its_question_is_an_error(
+    pairing: Pairing, loaded_llama: LoadedModel, tmp_path: Path
+) -> None:
     responses, questions = asked_of(loaded_llama, 2)
     with pytest.raises(InputError, match="no question 'Question 1\\?'"):
-        forced_features(
-            lambda: loaded_llama, loaded_llama.tokenizer, READING, responses, questions[:1], task,
-            MemoryWorkspace(tmp_path), lambda *_: None,
-        )  # fmt: skip
+        read_answers(
+            reader_of(pairing, loaded_llama, tmp_path), asked_base(pairing), responses, questions[:1], READING, "reads"
+        )

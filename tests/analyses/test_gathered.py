@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pairing import Pairing
+from pairing import Pairing, used
 
 from analyses import gathered as module
+from analyses.collection import Pool
+from analyses.subject import Subject
 from provenance.log_probability import answer_log_probability
 from provenance.records import Stage
 
@@ -33,8 +35,8 @@ def test_the_base_is_put_into_the_order_of_the_instruct_checkpoints_neurons(pair
 def test_neurons_that_the_base_lacks_are_silent(pairing: Pairing) -> None:
     ids = pairing.alignment.base_ids.copy()
     ids[[3, 17]] = -1
-    asking, _ = pairing.asked_anew()
-    values = asking.gather(replace(pairing.alignment, base_ids=ids)).answers["base"][0].features.answer.all()
+    found = pairing.gather(pairing.asked_anew(), replace(pairing.alignment, base_ids=ids))
+    values = found.answers["base"][0].features.answer.all()
     assert not values[:, [3, 17]].any()
     assert values.any(axis=0).sum() > 30
 
@@ -48,7 +50,7 @@ def test_log_probabilities_are_those_of_the_answers_and_are_not_computed_twice(
         for own, found in zip(pairing.gathered.answers[stage], pairing.gathered.collected[stage], strict=True):
             kept = {response.question_id: response for response in found.responses}
             rows = [kept[question] for question in own.features.question_ids]
-            slow = answer_log_probability(pairing.models.get(stage), rows, 1)
+            slow = answer_log_probability(pairing.subjects[stage].model(), rows, 1)
             np.testing.assert_allclose(own.log_probability, slow, rtol=1e-4)  # padding changes the last digits
     calls: list[int] = []
 
@@ -57,29 +59,28 @@ def test_log_probabilities_are_those_of_the_answers_and_are_not_computed_twice(
         return answer_log_probability(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "answer_log_probability", counted)
-    asking, models = pairing.asked_anew()
-    again = asking.gather(pairing.alignment)
-    assert (calls, models.used) == ([], 0)
+    subjects = pairing.asked_anew()
+    again = pairing.gather(subjects)
+    assert (calls, used(subjects)) == ([], 0)
     for stage in stages:
         for a, b in zip(again.answers[stage], pairing.gathered.answers[stage], strict=True):
             np.testing.assert_array_equal(a.log_probability, b.log_probability)
     pairing.workspace.capture_logs.clear()  # and where it is forgotten, it is computed again
-    asking.gather(pairing.alignment)
+    pairing.gather(subjects)
     assert len(calls) == 4
-    assert models.used > 0
+    assert used(subjects) > 0
 
 
 def test_the_correlation_is_remembered_and_needs_the_same_tokens(pairing: Pairing) -> None:
-    asking, _ = pairing.asked_anew()
-    first = asking.correlation(pairing.gathered, pairing.related, pairing.alignment)
-    again, models = pairing.asked_anew()
-    second = again.correlation(pairing.gathered, pairing.related, pairing.alignment)
+    first = module.correlation_of(pairing.gathered, pairing.related)
+    again, subjects = pairing.gathered_anew()
+    second = module.correlation_of(again, pairing.related)
     assert first is not None
     assert second is not None
     np.testing.assert_array_equal(first, second)
-    assert models.used == 0
+    assert used(subjects) == 0
     other_words = replace(pairing.related, same_tokenizer=False)
-    assert again.correlation(pairing.gathered, other_words, pairing.alignment) is None
+    assert module.correlation_of(again, other_words) is None
 
 
 def test_neuron_sets_of_the_base_are_silenced_where_they_sit_in_it(
@@ -88,10 +89,9 @@ def test_neuron_sets_of_the_base_are_silenced_where_they_sit_in_it(
     """Sets have the instruct checkpoint's ids; the base is asked about its own, without those that it lacks."""
     asked: dict[str, list[list[int]]] = {}
 
-    def noted(stage: Stage, *args: object) -> np.ndarray:
-        sets = args[4]
-        assert isinstance(sets, list)
-        asked[stage] = [ids.tolist() for ids in sets]
+    def noted(subject: Subject, pool: Pool, sets: list[np.ndarray]) -> np.ndarray:
+        assert {split for _, split in pool.entries} == {"validation"}
+        asked[subject.stage] = [ids.tolist() for ids in sets]
         return np.zeros(len(sets))
 
     monkeypatch.setattr(module, "suppressed_accuracies", noted)
@@ -100,7 +100,7 @@ def test_neuron_sets_of_the_base_are_silenced_where_they_sit_in_it(
     partial = replace(pairing.alignment, base_ids=ids)
     sets = [np.array([2, 5, 30]), np.array([], dtype=np.int64)]
     for stage in ("base", "instruct"):
-        pairing.asking.suppressed(stage, partial, sets)  # type: ignore[arg-type]
+        module.suppressed(pairing.subjects[stage], partial, sets)  # type: ignore[index]
     assert asked == {"base": [sorted([ids[2], ids[30]]), []], "instruct": [[2, 5, 30], []]}
 
 

@@ -11,6 +11,7 @@ from pairing import Pairing
 
 from analyses.clock import Clock
 from analyses.drift import measure_drift
+from analyses.gathered import correlation_of
 from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.negative import (
@@ -23,7 +24,7 @@ from analyses.negative import (
     with_permuted_labels,
 )
 from analyses.results import Alignment
-from analyses.sides import Models, Side
+from analyses.sides import Side
 from provenance.capture import capture_cett
 from provenance.errors import CheckpointError, PairError
 
@@ -90,7 +91,7 @@ def test_without_a_control_everything_is_as_it_was(pairing: Pairing, tmp_path: P
     related, measured = measure_controlled(base, instruct, None, 0, Clock(Silent()))
     assert related == pairing.related
     np.testing.assert_array_equal(measured.alignment.base_ids, pairing.alignment.base_ids)
-    assert controlled(pairing.asking, pairing.gathered, None) == (pairing.asking, pairing.gathered)
+    assert controlled(pairing.gathered, None) is pairing.gathered
     assert in_place_of(base, None) is base
     with prepared(None, None, base, 0, tmp_path) as control:
         assert control is None
@@ -98,8 +99,8 @@ def test_without_a_control_everything_is_as_it_was(pairing: Pairing, tmp_path: P
 
 def test_training_labels_are_those_of_other_questions_and_test_labels_are_true(pairing: Pairing) -> None:
     """By split of each checkpoint as many of each label as before; texts, vectors and units are left alone."""
-    asking, shuffled = controlled(pairing.asking, pairing.gathered, Control("permuted-labels", 1))
-    assert asking is pairing.asking
+    shuffled = controlled(pairing.gathered, Control("permuted-labels", 1))
+    assert shuffled.subjects is pairing.gathered.subjects
     for stage in ("base", "instruct"):
         before, after = pairing.gathered.answers[stage], shuffled.answers[stage]
         assert after[1] is before[1]
@@ -124,11 +125,13 @@ def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing
         assert control is not None
         other = in_place_of(base, control)
         assert other is control.other
-        asking, gathered = controlled(pairing.asked_anew()[0], pairing.gathered, control)
-        assert asking.sides["base"] is other
-        assert asking.speaker("base") is base.checkpoint
-        assert asking.speaker("instruct") is pairing.sides["instruct"].checkpoint
-        loaded = Models({"base": other}, asking.settings).get("base")
+        gathered = controlled(pairing.gathered_anew()[0], control)
+        reader, instruct = gathered.subjects["base"], gathered.subjects["instruct"]
+        pool = reader.held_out
+        assert reader.side is other
+        assert reader.answers_task(pool) == pairing.subjects["base"].task(pool) != reader.task(pool)
+        assert instruct.answers_task(pool) == instruct.task(pool)
+        loaded = reader.model()
         for own, read, found in zip(
             pairing.gathered.answers["base"], gathered.answers["base"], gathered.collected["base"], strict=True
         ):
@@ -142,21 +145,21 @@ def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing
             assert not np.allclose(read.features.answer.all(), own.features.answer.all(), rtol=0.1)
             assert len(found.splits) == len(read.features)
         assert gathered.answers["instruct"] == pairing.gathered.answers["instruct"]
-        again = controlled(pairing.asked_anew()[0], pairing.gathered, control)[1]
+        again = controlled(pairing.gathered_anew()[0], control)
     for first, second in zip(gathered.answers["base"], again.answers["base"], strict=True):  # its files are gone now
         np.testing.assert_array_equal(first.features.answer.all(), second.features.answer.all())
 
 
 def test_what_another_model_shows_is_never_taken_for_what_the_base_shows(pairing: Pairing, tmp_path: Path) -> None:
     """Correlations of the pair, of a permuted pair and of the other model have names of their own."""
-    true = pairing.asking.correlation(pairing.gathered, pairing.related, pairing.alignment)
+    true = correlation_of(pairing.gathered, pairing.related)
     wrong = permuted_alignment(pairing.alignment, *_shape(pairing), 5)
-    permuted = pairing.asking.correlation(pairing.gathered, pairing.related, wrong)
+    permuted = correlation_of(replace(pairing.gathered, alignment=wrong), pairing.related)
     with prepared("unrelated", None, pairing.sides["base"], 2, tmp_path) as control:
-        asking, gathered = controlled(pairing.asked_anew()[0], pairing.gathered, control)
+        gathered = controlled(pairing.gathered_anew()[0], control)
         by_index = Alignment("index", np.arange(wrong.base_ids.size), "")
-        other = asking.correlation(gathered, pairing.related, by_index)
-    again = pairing.asking.correlation(pairing.gathered, pairing.related, pairing.alignment)
+        other = correlation_of(replace(gathered, alignment=by_index), pairing.related)
+    again = correlation_of(pairing.gathered, pairing.related)
     assert true is not None
     assert permuted is not None
     assert other is not None

@@ -1,7 +1,7 @@
 """Accuracy with neurons silent: the definition question by question, and what is asked, kept and asked again."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 import torch
 from checkpoint_factory import load, mlps, modules_of
 from memory_logs import MemoryWorkspace, Silent
+from subjects import CHECKPOINT, lent
 from transformers import GenerationConfig
 
 from analyses import suppression
@@ -23,7 +24,7 @@ from analyses.suppression import (
     suppression_questions,
 )
 from provenance import responses as module
-from provenance.checkpoints import Checkpoint, CheckpointRef
+from provenance.checkpoints import Checkpoint
 from provenance.errors import InputError, QuestionError, SplitError
 from provenance.intervention import scaled
 from provenance.judging import judge
@@ -41,7 +42,6 @@ SETTINGS = CollectionSettings(
     samples=10, train_quota=5, test_quota=5, batch_size=64, seed=0, dtype="float32", device="cpu",
     attn_implementation=None,
 )  # fmt: skip
-CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 SCRIPT = ["Paris", "in Paris.", "Rome", "I don't know", "", "Rome\nParis", "Paris\nRome", "Parisian"]
 RIGHT = [True, True, False, False, False, False, True, False]
 
@@ -93,7 +93,7 @@ def _nothing_scaled(_loaded: LoadedModel, _ids: np.ndarray, _alpha: float) -> It
 
 
 def accuracies(
-    wanted: Callable[[], LoadedModel],
+    wanted: Asked,
     pool: Pool,
     sets: Sequence[np.ndarray],
     workspace: MemoryWorkspace,
@@ -102,7 +102,10 @@ def accuracies(
     checkpoint: Checkpoint = CHECKPOINT,
     progress: Silent | None = None,
 ) -> list[float]:
-    found = suppressed_accuracies("instruct", checkpoint, wanted, pool, settings, sets, workspace, progress or Silent())
+    subject = lent(
+        wanted.loaded, settings, workspace, loads=wanted, stage="instruct", checkpoint=checkpoint, progress=progress
+    )
+    found = suppressed_accuracies(subject, pool, sets)
     return [float(value) for value in found]
 
 
@@ -343,9 +346,8 @@ def test_amplified_neurons_are_those_of_doubled_columns(tmp_path: Path, lab: Loa
 
     def answered(alpha: float) -> np.ndarray:
         workspace = MemoryWorkspace(tmp_path)
-        return right_answers(
-            "instruct", CHECKPOINT, Asked(lab), pool, SETTINGS, sets, alpha, workspace, progress
-        )  # fmt: skip
+        subject = lent(lab, SETTINGS, workspace, stage="instruct", progress=progress)
+        return right_answers(subject, pool, sets, alpha)
 
     found = answered(2.0)
     assert found.tolist() == [slowly(lab, pool, ids, 2.0) for ids in sets]
@@ -358,13 +360,12 @@ def test_each_factor_is_asked_by_itself_but_for_no_neurons(
 ) -> None:
     """The model as it is has one name whatever the factor; the same neurons have one for each."""
     pool = suppression_questions(make_questions(validation=len(SCRIPT)))
-    workspace, asked = MemoryWorkspace(tmp_path), Asked(loaded_llama)
+    asked = Asked(loaded_llama)
+    subject = lent(loaded_llama, SETTINGS, MemoryWorkspace(tmp_path), loads=asked)
     for alpha, models in ((0.0, 2), (2.0, 3), (1.5, 4), (2.0, 4)):
-        right_answers(
-            "base", CHECKPOINT, asked, pool, SETTINGS, [NONE, np.array([3])], alpha, workspace, Silent()
-        )  # fmt: skip
+        right_answers(subject, pool, [NONE, np.array([3])], alpha)
         assert asked.count == models
-    none = right_answers("base", CHECKPOINT, asked, pool, SETTINGS, [], 2.0, workspace, Silent())
+    none = right_answers(subject, pool, [], 2.0)
     assert none.shape == (0, len(SCRIPT))
 
 
@@ -387,7 +388,4 @@ def test_what_was_kept_before_factors_could_be_chosen_is_found_again() -> None:
 def test_what_is_no_factor_is_refused(tmp_path: Path, loaded_llama: LoadedModel, alpha: float) -> None:
     pool = suppression_questions(make_questions(validation=4))
     with pytest.raises(InputError, match="factor of at least 0"):
-        right_answers(
-            "base", CHECKPOINT, Asked(loaded_llama), pool, SETTINGS, [np.array([3])], alpha,
-            MemoryWorkspace(tmp_path), Silent(),
-        )  # fmt: skip
+        right_answers(lent(loaded_llama, SETTINGS, MemoryWorkspace(tmp_path)), pool, [np.array([3])], alpha)

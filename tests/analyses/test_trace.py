@@ -9,7 +9,7 @@ import pytest
 from checkpoint_factory import load, local_checkpoint, make_checkpoint, make_speaker, tuned_copy, write_questions
 from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
-from analyses import sides
+from analyses import subject
 from analyses import trace as module
 from analyses.clock import Clock
 from analyses.collection import make_task
@@ -134,7 +134,7 @@ def test_nothing_is_asked_or_captured_twice_and_the_floor_is_gone(line: Line, mo
         loads.append(str(args[0]))
         raise AssertionError
 
-    monkeypatch.setattr("analyses.sides.load_model", refused)
+    monkeypatch.setattr("analyses.subject.load_model", refused)
     again = line.run()
     assert again.points == line.report.points
     assert loads == []
@@ -158,7 +158,7 @@ def test_one_model_is_alive_at_a_time_beside_the_last(
     """Counted by weak references each time one more is loaded."""
     alive: list[weakref.ref[object]] = []
     most: list[int] = []
-    plain = sides.load_model
+    plain = subject.load_model
 
     def counted(*args: object, **options: object) -> LoadedModel:
         loaded = plain(*args, **options)  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def test_one_model_is_alive_at_a_time_beside_the_last(
         most.append(sum(each() is not None for each in alive))
         return loaded
 
-    monkeypatch.setattr(sides, "load_model", counted)
+    monkeypatch.setattr(subject, "load_model", counted)
     line.run_again(MemoryWorkspace(tmp_path / "captures"))
     assert max(most) == 2
     assert len(alive) == 5

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from rich.console import Console
-
 from provenance.console_evidence import print_evidence
+from rich.console import Console
 
 AREA = {"estimate": 0.7, "low": 0.6, "high": 0.8, "n": 40}
 RUNG = {"auroc": AREA, "gain": AREA, "p_value": 0.01, "p_holm": 0.02, "draws": 0, "gain_sd": 0.1}

@@ -1,0 +1,138 @@
+"""A model under study: it answers questions, reads answers, and is captured while it does.
+
+The one idea: everything that asking, capturing or scaling a model needs is one object, so that an analysis takes a
+subject, and what one analysis has asked or captured is found again by the next.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from analyses.clock import Clock
+from analyses.collection import (
+    CAPTURE_BATCH,
+    Collected,
+    CollectionSettings,
+    Pool,
+    Workspace,
+    balanced,
+    funnel,
+    make_task,
+    protocol_of,
+)
+from analyses.sides import Side
+from provenance.architectures import Layout
+from provenance.checkpoints import Checkpoint
+from provenance.features import Features, collect_features, remembered
+from provenance.models import LoadedModel, load_model, load_tokenizer
+from provenance.records import Response, Stage, Task
+from provenance.responses import collect
+
+
+@dataclass(eq=False)
+class Subject:
+    """One model, what it is asked and how, and where its work is remembered."""
+
+    side: Side
+    """Its checkpoint; the stage says in which prompt format it is asked."""
+    settings: CollectionSettings
+    """How it is asked and captured."""
+    pools: tuple[Pool, ...]
+    """The training pool, then one test pool per question set."""
+    workspace: Workspace
+    """Where finished work is remembered."""
+    clock: Clock
+    """Measures the stages, and shows progress."""
+    author: Checkpoint | None = None
+    """The checkpoint that gave the answers which this model only reads; None where it gives its own."""
+    _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
+
+    @property
+    def stage(self) -> Stage:
+        """Which side of the comparison."""
+        return self.side.stage
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What the model is loaded from."""
+        return self.side.checkpoint
+
+    @property
+    def layout(self) -> Layout:
+        """Where its MLPs lie."""
+        return self.side.layout
+
+    @property
+    def training(self) -> Pool:
+        """Training and validation questions."""
+        return self.pools[0]
+
+    @property
+    def held_out(self) -> Pool:
+        """Test questions of the first set."""
+        return self.pools[1]
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer, without the model."""
+        return load_tokenizer(self.side.tokenizer_folder)
+
+    def model(self) -> LoadedModel:
+        """The model, loaded when first asked for."""
+        if self._loaded is None:
+            how = self.settings
+            self._loaded = load_model(
+                self.checkpoint.folder,
+                self.layout,
+                dtype=how.dtype,
+                device=how.device,
+                attn_implementation=how.attn_implementation,
+            )
+        return self._loaded
+
+    def drop(self) -> None:
+        """Free the model's memory."""
+        self._loaded = None
+
+    def task(self, pool: Pool) -> Task:
+        """The identity of its own answers to a pool."""
+        return make_task(self.stage, self.checkpoint, pool, self.settings)
+
+    def answers_task(self, pool: Pool) -> Task:
+        """The identity of the answers that it is studied by: its author's, where there is one."""
+        return make_task(self.stage, self.author or self.checkpoint, pool, self.settings)
+
+    def collect(self, pool: Pool) -> Collected:
+        """Answer a pool and be captured on what is kept, going on where the workspace stops."""
+        task, label = self.task(pool), f"{self.stage} {pool.name}"
+
+        def asked(done: int, total: int, counts: Counter[str]) -> None:
+            note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
+            self.clock.progress.step(f"ask {label}", done, total, note)
+
+        protocol = protocol_of(pool, self.settings)
+        responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked)
+        kept = [response for response in responses if response.label != "dropped"]
+        used = kept if pool.training else balanced(kept)
+        features = self.captured(task, used, f"capture {label}")
+        splits = tuple(response.split for response in used)
+        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used))
+
+    def captured(self, task: Task, responses: Sequence[Response], doing: str) -> Features:
+        """Mean CETT of its neurons on responses, read as they are; `doing` is shown meanwhile."""
+
+        def step(done: int, total: int) -> None:
+            self.clock.progress.step(doing, done, total, "")
+
+        return collect_features(
+            self.model, responses, self.workspace.captures, task.key, CAPTURE_BATCH, self.workspace.capture_log(task),
+            step, self.settings.capture_dtype,
+        )  # fmt: skip
+
+    def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
+        """An array that is computed once under the name of a task, over some responses."""
+        return remembered(compute, used, self.workspace.captures, task.key, self.workspace.capture_log(task))

@@ -1,0 +1,121 @@
+"""One job from its checkpoints to its summary: open, measure, store, draw, report.
+
+The one idea: every command with results goes this way, so what was done before an error stays in the database, and a
+run is begun, timed and ended in one place.
+"""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provenance.console import ConsoleProgress
+from provenance.errors import ProvenanceError, StoreError
+from provenance.files import writable_folder
+
+if TYPE_CHECKING:
+    from analyses.clock import Clock
+    from analyses.opened_job import AnyJob, OpenedJob, Report
+    from db.store import Store
+
+
+def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
+    """Run a job, or go on with it where it stopped.
+
+    Args:
+        job: What was asked.
+        db: Database URL.
+        out: Folder for figures and report; None for none.
+        quiet: Show no progress.
+
+    Returns:
+        The summary as `--json` prints it, without files where none are written.
+    """
+    from analyses.clock import Clock
+    from db.store import Store
+    from db.workspace import RunWorkspace, captures_folder
+
+    with ConsoleProgress(quiet=quiet) as progress:
+        clock = Clock(progress)
+        with job.opened(clock, captures_folder(db)) as opened:
+            if out is not None:
+                writable_folder(out)
+            with Store.open(db) as store:
+                run = _begun(store, opened)
+                with _finishing(store, run, clock):
+                    summary = _saved(store, run, opened, opened.run(RunWorkspace(store, run), clock))
+            summary |= _about_run(opened, run, clock, db) | opened.about()
+    if out is None:
+        return summary
+    from figures.report import write_results  # draws, which a run without a folder does not
+
+    return {**summary, **write_results(db, run, out)}
+
+
+def _begun(store: "Store", opened: "OpenedJob") -> int:
+    """The run of a job in the database, with its checkpoints and questions."""
+    from analyses.opened_job import versions
+    from db.store import checkpoint_row
+
+    infos = [side.info for side in opened.sides]
+    run = store.begin_run(opened.command, opened.key, infos[0], infos[-1], opened.settings, opened.seed, versions())
+    with store.transaction() as connection:
+        for info in infos:
+            checkpoint_row(connection, info)
+    for questions in opened.questions:
+        store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
+    return run
+
+
+def _saved(store: "Store", run: int, opened: "OpenedJob", report: "Report") -> dict[str, Any]:
+    """Save the results, and give them as the summary has them."""
+    from analyses.results import LineageResult, OriginReport, WeightsReport
+    from analyses.summary import summarise, summarise_lineage, summarise_weights
+    from analyses.summary_evidence import summarise_trace
+
+    datasets = {questions.name: questions.digest for questions in opened.questions}
+    if isinstance(report, OriginReport):
+        store.save_report(run, report, datasets)
+        return summarise(report)
+    if isinstance(report, WeightsReport):
+        store.save_weights_report(run, report)
+        return summarise_weights(report)
+    if isinstance(report, LineageResult):
+        store.save_lineage(run, report)
+        return summarise_lineage(report)
+    store.save_trace(run, report, datasets)
+    found = summarise_trace(report.points, report.identification, report.neurons_per_layer, report.layers)
+    return {**found, "dataset": report.dataset}
+
+
+@contextmanager
+def _finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
+    """Note in the database how a run ended; what was done before an error stays there."""
+    try:
+        yield
+    except (ProvenanceError, KeyboardInterrupt):
+        with suppress(StoreError):  # a full disk must not hide what went wrong first
+            store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
+        raise
+    store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
+
+
+def _about_run(opened: "OpenedJob", run: int, clock: "Clock", db: str) -> dict[str, Any]:
+    """What the JSON of every command says of its run: base and instruct checkpoint, times, memory, database."""
+    base, instruct = opened.sides[0].info, opened.sides[-1].info
+    return {
+        "base": {"ref": base.ref, "digest": base.digest},
+        "instruct": {"ref": instruct.ref, "digest": instruct.digest},
+        "run": run,
+        "durations_ms": clock.durations_ms,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "database": db,
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
