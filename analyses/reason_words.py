@@ -139,7 +139,7 @@ def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: C
     if not nulls:
         empty = "the base" if result.k_base == 0 else "the instruct checkpoint"
         return f"no H-Neurons were found in {empty}, so there is nothing to overlap"
-    fails = failed(claim) - {CORRESPOND}
+    fails = failed(claim)
     hardest = max(nulls, key=lambda null: null.p_value)
     reason = (
         f"{result.shared} of {result.k_base} (base) and {result.k_instruct} (instruct) H-Neurons are shared; "
@@ -151,6 +151,8 @@ def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: C
         beyond = next(null.kind for null in nulls if null.smallest_detectable is None)
         return f"{reason}, and full agreement would be no rarer than p = 0.05 with {NULL_WORDS[beyond]}"
     reason += ", no more than chance" if hardest.p_value >= SIGNIFICANCE else ", more than chance"
+    if CORRESPOND in fails:
+        return reason
     blind = [each.code.removeprefix(READS) for each in claim.reasons if each.code.startswith(READS) and not each.holds]
     if blind:
         return f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; {reason}"
