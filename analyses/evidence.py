@@ -98,7 +98,7 @@ class Shown:
         return np.asarray(total / (table.n_faithful + table.n_hallucinated))
 
 
-def transferred(found: Identified, gathered: Gathered, seed: int) -> Transferred:
+def transferred(found: Identified, gathered: Gathered, foldings: int, seed: int) -> Transferred:
     """The instruct probe on the base's answers to every question set, with one set of baselines for all."""
     tests = gathered.tests("base")
     if found.probe is None or found.baselines is None:
@@ -107,7 +107,7 @@ def transferred(found: Identified, gathered: Gathered, seed: int) -> Transferred
     results = [
         transfer(found.probe, test.features, name, found.baselines.controls, seed=seed) for name, test in tests.items()
     ]
-    rungs = ladder(found.baselines, tests, gathered.answers["base"][0], seed=seed)
+    rungs = ladder(found.baselines, tests, gathered.answers["base"][0], foldings=foldings, seed=seed)
     after = decided(results, rungs)
     return Transferred(after, corrected(rungs, after))
 

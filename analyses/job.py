@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analyses.collection import CollectionSettings, identity_digest
+from analyses.effort import FULL, Effort
 from analyses.identification import ProbeSettings
 from analyses.negative import Control, ControlKind
 from analyses.opening import open_pair
@@ -87,6 +88,8 @@ class Job:
     """Of captured activations on disk."""
     batch_size: int = 128
     """Questions asked at a time."""
+    effort: Effort = FULL
+    """How often chance is asked."""
     seed: int = 0
     """Of everything random."""
 
@@ -104,8 +107,13 @@ class Job:
                 self.intercept_penalised,
                 rule=self.select if self.C is None else "fixed",
                 C=self.C,
+                pairs=self.effort.pairs,
+                draws=self.effort.control_sets,
                 seed=self.seed,
             ),
+            shuffles=self.effort.shuffles,
+            foldings=self.effort.foldings,
+            permutation_draws=self.effort.permutations,
             seed=self.seed,
             causal=self.causal,
         )

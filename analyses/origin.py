@@ -18,6 +18,7 @@ from analyses.causal import intervened
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Workspace
 from analyses.drift_tests import finest_matching
+from analyses.effort import FULL
 from analyses.evidence import Shown, Transferred, evidence_of, overlap_of, transferred
 from analyses.evidence_results import CausalEffect
 from analyses.forced import gather_forced
@@ -27,7 +28,7 @@ from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, by_position, ranked, recognised
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
 from analyses.results import ActivityTable, Alignment, LineageResult, OriginReport, TransferResult
-from analyses.shuffled import SHUFFLES, shuffled_jointly
+from analyses.shuffled import shuffled_jointly
 from analyses.sides import Models, Side
 from analyses.transfer import overall_transfer
 from analyses.verdicts import overall_sentence
@@ -49,7 +50,11 @@ class OriginSettings:
     """How probes are fitted."""
     shares: tuple[float, float, float] = (0.48, 0.12, 0.40)
     """Of the first question set: training, validation, test."""
-    permutation_draws: int = 10_000
+    shuffles: int = FULL.shuffles
+    """Searches with shuffled labels in each model."""
+    foldings: int = FULL.foldings
+    """Of the scored answers, where models are nested."""
+    permutation_draws: int = FULL.permutations
     """Draws of the drift null."""
     seed: int = 0
     """Of splits, orders, samples, nulls and bootstraps."""
@@ -97,7 +102,9 @@ def compare(
         asking.models.drop(stage)
     found = _found(asking, gathered, measured.alignment, instruct.layout, settings, given)
     effects = _scaled(found["instruct"], asking, gathered, measured.alignment, settings)
-    carried = clock.timed("transfer", lambda: transferred(found["instruct"], gathered, settings.seed))
+    carried = clock.timed(
+        "transfer", lambda: transferred(found["instruct"], gathered, settings.foldings, settings.seed)
+    )
     shown = Shown(found, gathered, forced, correlation, carried, effects)
     work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
     return replace(clock.timed("evidence", work), control="" if control is None else control.kind)
@@ -116,7 +123,7 @@ def _found(
     stages = list(asking.sides)
     trained = [gathered.answers[stage][0].features for stage in stages]
     shuffles = dict(
-        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else SHUFFLES), strict=True)
+        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else settings.shuffles), strict=True)
     )
     for stage in stages:
         search = partial(_identify, stage, layout, asking, gathered, alignment, settings, given, shuffles[stage])

@@ -75,6 +75,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
         name = summary["control"] + (f", {summary['other']} in the base's place" if summary.get("other") else "")
         said = f"Negative control ({name}): there is nothing to find, and no verdict may be `supported`."
         console.print(f"\n{said}", style="bold", highlight=False, markup=False)
+    say_quick(summary, console)
     console.print(f"\n{verdict['overall']}\n", style="bold", highlight=False, markup=False)
     console.print(_facts(summary))
     console.print(_transfer_table(summary))
@@ -90,6 +91,13 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
             say(f"{key}: {summary[key]}", console)
     if summary.get("figures"):
         say(f"figures: {', '.join(summary['figures'])}", console)
+
+
+def say_quick(summary: Mapping[str, Any], console: Console) -> None:
+    """That a run was only a first look, where it was."""
+    if summary.get("quick"):
+        words = "A quick look: few control sets, shuffles and half-samples. Leave --quick out for numbers to report."
+        console.print(f"\n{words}", style="bold", highlight=False, markup=False)
 
 
 def say(words: str, console: Console) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from provenance.console import print_files, probe_facts, say
+from provenance.console import print_files, probe_facts, say, say_quick
 
 NONE = "–"
 
@@ -23,6 +23,7 @@ def print_trace(summary: Mapping[str, Any], console: Console) -> None:
         console: Where to.
     """
     points, neurons = summary["points"], summary["neurons"]
+    say_quick(summary, console)
     console.print(_probe(summary["identification"], neurons))
     console.print(_places(points, summary["dataset"]))
     console.print(_readings(points))

@@ -28,15 +28,15 @@ COMMANDS = {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
-        "--batch-size", "--seed",
+        "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
-        "--dry-run",
+        "--no-figures", "--dry-run",
     },
     ("trace",): {
         "--tuned", "--no-floor", "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class",
         "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
-        "--batch-size", "--seed", "--json", "--quiet",
+        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
@@ -213,10 +213,12 @@ def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
     command = [arg for arg in pair.command if arg not in ("-q", "--json")]
     done = forked.run(tmp_path, *command)
     assert done.code == 0
-    for words in ("H-Neurons", "AUROC", "Transfer", "Funnel", "report.html", undisturbed.summary["verdict"]["drift"]):
+    shown = ("A quick look", "H-Neurons", "AUROC", "Transfer", "Funnel", "report.html")
+    for words in (*shown, undisturbed.summary["verdict"]["drift"]):
         assert words in done.stdout
     assert "drift ..." in done.stderr
     assert "transfer ..." in done.stderr
+    assert " ask " not in done.stderr
     assert "Loading weights" not in done.stderr
 
 

@@ -53,6 +53,10 @@ Attention = Annotated[str | None, typer.Option(help="As transformers names it.")
 CapturedDtype = Annotated[
     Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
 ]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time.")]
 
 

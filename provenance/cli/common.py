@@ -48,6 +48,9 @@ Out = Annotated[
         help="Folder for figures and report.",
     ),
 ]
+NoFigures = Annotated[
+    bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` do later.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of splits, orders, samples, nulls and bootstraps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
@@ -151,6 +154,15 @@ def about_run(infos: tuple[CheckpointInfo, CheckpointInfo], run: int, clock: "Cl
         "peak_memory_bytes": peak_memory_bytes(),
         "database": db,
     }
+
+
+def drawn_files(db: str, run: int, out: Path) -> dict[str, Any]:
+    """Figures and report of a run, written; their names for the summary."""
+    from figures.gallery import draw
+    from figures.report import write_report
+
+    drawn = draw(db, run, out)
+    return {"figures": [str(path) for path in drawn], "report": str(write_report(db, run, out))}
 
 
 def print_result(

@@ -23,6 +23,7 @@ from provenance.cli.asking import (
     MaxNewTokens,
     ProbeDesign,
     Questions,
+    Quick,
     Samples,
     Select,
     Strength,
@@ -37,11 +38,13 @@ from provenance.cli.common import (
     Database,
     FamilyName,
     Instruct,
+    NoFigures,
     Out,
     Quiet,
     Seed,
     Stream,
     about_run,
+    drawn_files,
     finishing,
     folder_of,
     named_pair,
@@ -87,6 +90,7 @@ def compare(
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     batch_size: BatchSize = BATCH_SIZE,
+    quick: Quick = False,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
@@ -114,6 +118,7 @@ def compare(
         ),
     ] = None,
     stream: Stream = False,
+    no_figures: NoFigures = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, as `plan` does.")] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -130,8 +135,11 @@ def compare(
         show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
         return
     if neurons is not None and weights_only:
-        compare_weights(pair, neurons, db, out, stream=stream, seed=seed, as_json=as_json, quiet=quiet)
+        compare_weights(
+            pair, neurons, db, out, figures=not no_figures, stream=stream, seed=seed, as_json=as_json, quiet=quiet
+        )
         return
+    from analyses.effort import FULL, QUICK
     from analyses.job import Job
 
     job = Job(
@@ -142,8 +150,10 @@ def compare(
         intercept_penalised=not free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
         other=other, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
+        effort=QUICK if quick else FULL,
     )  # fmt: skip
-    summary = run_comparison(job, db, folder_of(out, job.command), quiet=quiet)
+    folder = None if no_figures else folder_of(out, job.command)
+    summary = run_comparison(job, db, folder, quiet=quiet)
     print_result(summary, print_summary, as_json=as_json)
 
 
@@ -235,7 +245,7 @@ def run_comparison(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dic
         summary = _stored(job, (base, instruct), (given, sets, control), db, quiet=quiet)
     if job.control == "unrelated":
         summary["other"] = job.other or "a randomly initialised model"
-    return summary if out is None else {**summary, **_drawn(db, summary["run"], out)}
+    return summary if out is None else {**summary, **drawn_files(db, summary["run"], out)}
 
 
 def _stored(
@@ -248,6 +258,7 @@ def _stored(
 ) -> dict[str, Any]:
     """The comparison itself, in the database."""
     from analyses.clock import Clock
+    from analyses.effort import FULL
     from analyses.job import checkpoint_info, versions
     from analyses.origin import compare as compare_sides
     from analyses.summary import summarise
@@ -265,13 +276,4 @@ def _stored(
         with finishing(store, run, clock):
             report = compare_sides(*pair, sets, job.settings(), workspace, clock, given, control)
             store.save_report(run, report, {questions.name: questions.digest for questions in sets})
-    return {**summarise(report), **about_run(infos, run, clock, db)}
-
-
-def _drawn(db: str, run: int, out: Path) -> dict[str, Any]:
-    """Figures and report of a run."""
-    from figures.gallery import draw
-    from figures.report import write_report
-
-    drawn = draw(db, run, out)
-    return {"figures": [str(path) for path in drawn], "report": str(write_report(db, run, out))}
+    return {**summarise(report), "quick": job.effort != FULL, **about_run(infos, run, clock, db)}

@@ -23,6 +23,7 @@ from provenance.cli.asking import (
     MaxNewTokens,
     ProbeDesign,
     Questions,
+    Quick,
     Samples,
     Select,
     Strength,
@@ -34,10 +35,12 @@ from provenance.cli.common import (
     DEFAULT_DATABASE,
     AsJson,
     Database,
+    NoFigures,
     Out,
     Quiet,
     Seed,
     about_run,
+    drawn_files,
     finishing,
     folder_of,
     print_result,
@@ -90,12 +93,15 @@ def trace(
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     batch_size: BatchSize = BATCH_SIZE,
+    quick: Quick = False,
+    no_figures: NoFigures = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Follow the last checkpoint's H-Neurons back through earlier ones, to a random initialisation."""
     check_choice(C, select)
+    from analyses.effort import FULL, QUICK
     from analyses.job import Job
     from analyses.trace_job import TraceJob
 
@@ -106,25 +112,26 @@ def trace(
         chat=instruct_template == "chat", max_new_tokens=max_new_tokens, design=design,
         intercept_penalised=not free_intercept, select=select, C=C, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
+        effort=QUICK if quick else FULL,
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
-    summary = _run_trace(job, db, folder_of(out, "trace"), quiet=quiet)
+    summary = _run_trace(job, db, None if no_figures else folder_of(out, "trace"), quiet=quiet)
     print_result(summary, print_trace, as_json=as_json)
 
 
-def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
+def _run_trace(job: "TraceJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
     """Open, measure, store, draw, report; what was done before an error stays in the database."""
     from analyses.clock import Clock
+    from analyses.effort import FULL
     from analyses.job import checkpoint_info, versions
     from analyses.summary_evidence import summarise_trace
     from db.store import Store, checkpoint_row
     from db.workspace import RunWorkspace
-    from figures.gallery import draw
-    from figures.report import write_report
 
     stops = job.open()
     questions = job.questions()
-    writable_folder(out)
+    if out is not None:
+        writable_folder(out)
     infos = [checkpoint_info(stop.side) for stop in stops]
     ends = (infos[0], infos[-1])
     with ConsoleProgress(quiet=quiet) as progress, Store.open(db) as store:
@@ -138,11 +145,10 @@ def _run_trace(job: "TraceJob", db: str, out: Path, *, quiet: bool) -> dict[str,
         with finishing(store, run, clock):
             report = job.run(stops, questions, RunWorkspace(store, run), clock)
             store.save_trace(run, report, {questions.name: questions.digest})
-    drawn = draw(db, run, out)
-    return {
+    summary = {
         **summarise_trace(report.points, report.identification, report.neurons_per_layer, report.layers),
         "dataset": report.dataset,
+        "quick": job.how.effort != FULL,
         **about_run(ends, run, clock, db),
-        "figures": [str(path) for path in drawn],
-        "report": str(write_report(db, run, out)),
     }
+    return summary if out is None else {**summary, **drawn_files(db, run, out)}

@@ -16,6 +16,7 @@ from provenance.cli.common import (
     Seed,
     Stream,
     about_run,
+    drawn_files,
     finishing,
     folder_of,
     named_pair,
@@ -80,6 +81,7 @@ def compare_weights(
     db: str,
     out: Path | None,
     *,
+    figures: bool,
     stream: bool,
     seed: int,
     as_json: bool,
@@ -87,18 +89,14 @@ def compare_weights(
 ) -> None:
     """`compare --weights-only`: lineage, mapping, drift, figures and report for a neuron list."""
     from analyses.weights_job import WeightsJob
-    from figures.gallery import draw
-    from figures.report import write_report
 
     folder = folder_of(out, "compare --weights-only")
-    writable_folder(folder)
+    if figures:
+        writable_folder(folder)
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
     summary = run_weights(job, db, quiet=quiet)
-    drawn = draw(db, summary["run"], folder)
-    summary |= {
-        "figures": [str(path) for path in drawn],
-        "report": str(write_report(db, summary["run"], folder)),
-    }
+    if figures:
+        summary |= drawn_files(db, summary["run"], folder)
     print_result(summary, print_weights, as_json=as_json)
 
 
