@@ -5,6 +5,7 @@ with these rows as CSV, and anybody can draw it anew from the database.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from provenance.files import storing, write_whole
 
 RESULTS = ("verdicts", "trace")
 """Named queries of which a run with results has rows in one."""
+FORMS = ("pdf", "svg", "png")
+"""Formats of pictures."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def _marked(figure: Figure, parts: Parts) -> Figure:
     return figure
 
 
-def draw(url: str, run: int | None, out: Path) -> list[Path]:
+def draw(url: str, run: int | None, out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
     """Draws every figure of a run into a folder: PDF, SVG, PNG, CSV, caption and LaTeX table.
 
     Files of figures that the run does not have, left there by another run, are removed.
@@ -86,6 +89,7 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
         url: Database URL.
         run: Its id; the newest finished run by default.
         out: Folder, made where it is missing.
+        forms: Formats of the pictures; CSV, caption and table are written in any case.
 
     Returns:
         The files written.
@@ -101,7 +105,7 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
             found=f"run {newest_run(url) if run is None else run}, of a pair that has no rows to compare",
             remedy="read its report, or name another run (see `runs`)",
         )
-    written = [path for figure in figures for path in _write(figure, out)]
+    written = [path for figure in figures for path in _write(figure, out, forms)]
     _clear(out, set(GALLERY) - {figure.spec.name for figure in figures})
     return written
 
@@ -112,7 +116,7 @@ def _clear(out: Path, names: set[str]) -> None:
         parts = [name, *(f"{name}_{part}" for part in list(GALLERY[name].data)[1:])]
         with storing(f"to remove old figures from {out}"):
             for stem in parts:
-                for form in ("pdf", "svg", "png", "csv", "txt", "tex"):
+                for form in (*FORMS, "csv", "txt", "tex"):
                     (out / f"{stem}.{form}").unlink(missing_ok=True)
 
 
@@ -133,9 +137,9 @@ def _parts(url: str, run: int, spec: GalleryFigure) -> Parts | None:
     return {**context, **data}
 
 
-def _write(figure: Drawn, out: Path) -> list[Path]:
+def _write(figure: Drawn, out: Path, forms: Sequence[str]) -> list[Path]:
     spec = figure.spec
-    files = {f"{spec.name}.{form}": image(figure, form) for form in ("pdf", "svg", "png")}
+    files = {f"{spec.name}.{form}": image(figure, form) for form in forms}
     for number, part in enumerate(spec.data):
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()

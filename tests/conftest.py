@@ -10,6 +10,7 @@ from comparison import Finished, Pair
 from forked_cli import ForkedCli
 from sharing import made_once
 
+from db.store import Store
 from provenance.models import LoadedModel
 
 
@@ -58,3 +59,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, pai
     return Finished.of(
         made_once(tmp_path_factory, "undisturbed", lambda folder: Finished.run(forked, folder, *pair.command))
     )
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with the newest schema."""
+    file = tmp_path_factory.mktemp("migrated") / "empty.db"
+    Store.open(f"sqlite:///{file}").close()
+    return file
