@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One process a core, each with one thread: threads of several processes would only wait for one another.
+PARALLEL := -n auto --dist worksteal
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-all check bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,7 +20,10 @@ demo: $(READY)
 	$(BIN)/provenance compare lab/inherited/base lab/inherited/instruct
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(ONE_THREAD) $(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
+
+test-all: $(READY)
+	$(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -92,13 +92,14 @@ class Shown:
         return np.asarray(total / (table.n_faithful + table.n_hallucinated))
 
 
-def transferred(found: Identified, gathered: Gathered, problem: str, seed: int) -> Transferred:
+def transferred(found: Identified, gathered: Gathered, problem: str, foldings: int, seed: int) -> Transferred:
     """The instruct probe on the base's answers to every question set, with one set of baselines for all.
 
     Args:
         found: The instruct checkpoint's search.
         gathered: Answers of both models.
         problem: Why it is not known which neuron is which; or empty.
+        foldings: Of the scored answers, where models are nested.
         seed: Of bootstraps.
     """
     tests = gathered.tests("base")
@@ -108,7 +109,7 @@ def transferred(found: Identified, gathered: Gathered, problem: str, seed: int) 
     else:
         controls = found.baselines.controls
         results = [transfer(found.probe, test.features, name, controls, seed=seed) for name, test in tests.items()]
-        rungs = ladder(found.baselines, tests, gathered.answers["base"][0], seed=seed)
+        rungs = ladder(found.baselines, tests, gathered.answers["base"][0], foldings=foldings, seed=seed)
     after = decided(results, rungs, problem)
     return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem))
 

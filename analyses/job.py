@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, identity_digest
+from analyses.effort import FULL, Effort
 from analyses.identification import ProbeSettings
 from analyses.negative import Control, ControlKind, prepared
 from analyses.opened_job import OpenedJob
@@ -84,6 +85,8 @@ class Job:
     """Of captured activations on disk."""
     batch_size: int = BATCH_SIZE
     """Questions asked at a time."""
+    effort: Effort = FULL
+    """How often chance is asked."""
     seed: int = 0
     """Of everything random."""
 
@@ -101,8 +104,13 @@ class Job:
                 self.intercept_penalised,
                 rule=self.select if self.C is None else "fixed",
                 C=self.C,
+                pairs=self.effort.pairs,
+                draws=self.effort.control_sets,
                 seed=self.seed,
             ),
+            shuffles=self.effort.shuffles,
+            foldings=self.effort.foldings,
+            permutation_draws=self.effort.permutations,
             seed=self.seed,
             causal=self.causal,
         )
@@ -145,7 +153,7 @@ class Job:
                 sides=(base, instruct),
                 run=partial(compare, base, instruct, sets, self.settings(), given=given, control=control),
                 questions=sets,
-                about=lambda: dict(other),
+                about=lambda: {**other, "quick": self.effort != FULL},
             )
 
     def sides(self) -> tuple[Side, Side]:

@@ -18,8 +18,8 @@ from analyses.causal import intervened
 from analyses.claims import decisive
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Workspace
-from analyses.drift import PERMUTATIONS
 from analyses.drift_tests import finest_matching
+from analyses.effort import FULL
 from analyses.evidence import Shown, evidence_of, overlap_of, transferred
 from analyses.evidence_results import CausalEffect
 from analyses.forced import gather_forced
@@ -29,7 +29,7 @@ from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
 from analyses.results import ActivityTable, LineageResult, OriginReport, TransferResult
-from analyses.shuffled import SHUFFLED_SEARCHES, shuffled_jointly
+from analyses.shuffled import shuffled_jointly
 from analyses.sides import Side
 from analyses.subject import Subject
 from analyses.verdicts import overall_sentence
@@ -50,7 +50,11 @@ class OriginSettings:
     """How probes are fitted."""
     shares: tuple[float, float, float] = (0.48, 0.12, 0.40)
     """Of the first question set: training, validation, test."""
-    permutation_draws: int = PERMUTATIONS
+    shuffles: int = FULL.shuffles
+    """Searches with shuffled labels in each model."""
+    foldings: int = FULL.foldings
+    """Of the scored answers, where models are nested."""
+    permutation_draws: int = FULL.permutations
     """Draws of the drift null."""
     seed: int = 0
     """Of splits, orders, samples, nulls and bootstraps."""
@@ -103,7 +107,9 @@ def compare(
     gathered.drop()
     found = _found(gathered, settings, given)
     effects = _scaled(found["instruct"], gathered, settings)
-    read = partial(transferred, found["instruct"], gathered, measured.alignment.reason, settings.seed)
+    read = partial(
+        transferred, found["instruct"], gathered, measured.alignment.reason, settings.foldings, settings.seed
+    )
     carried = clock.timed("transfer", read)
     shown = Shown(found, gathered, forced, correlation, carried, effects)
     work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
@@ -116,7 +122,7 @@ def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
     stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
     shuffles = dict(
-        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else SHUFFLED_SEARCHES), strict=True)
+        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else settings.shuffles), strict=True)
     )
     for stage, subject in gathered.subjects.items():
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])

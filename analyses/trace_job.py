@@ -14,6 +14,7 @@ from typing import Any
 
 from analyses.clock import Clock
 from analyses.collection import Workspace, identity_digest
+from analyses.effort import FULL
 from analyses.job import Job
 from analyses.opened_job import OpenedJob
 from analyses.opening import open_each
@@ -59,6 +60,7 @@ class TraceJob:
             sides=tuple(stop.side for stop in stops),
             run=partial(self.run, stops, questions),
             questions=(questions,),
+            about=lambda: {"quick": self.how.effort != FULL},
         )
 
     def open(self) -> tuple[Stop, ...]:

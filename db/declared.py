@@ -52,7 +52,7 @@ Rows = dict[TableLike, list[Row]]
 
 
 def _table(name: str, row: str, columns: Iterable[Stored], **how: Any) -> Table:
-    run = Column("run_id", ForeignKey("run.id"), primary_key=True)
+    run: Column[int] = Column("run_id", ForeignKey("run.id"), primary_key=True)
     return Table(name, Base.metadata, run, *map(_column, columns), comment=row, **how)
 
 
@@ -86,10 +86,10 @@ def declared_rows(results: Iterable[object], **scope: str) -> Rows:
     by_class: dict[type, list[object]] = {}
     for result in results:
         by_class.setdefault(type(result), []).append(result)
-    return {
-        TABLES[cls]: [row_of(found[0], **scope)] if declared(cls).single else rows_of(found, **scope)
-        for cls, found in by_class.items()
-    }
+    rows: Rows = {}
+    for cls, found in by_class.items():
+        rows[TABLES[cls]] = [row_of(found[0], **scope)] if declared(cls).single else list(rows_of(found, **scope))
+    return rows
 
 
 def add(found: Rows, more: Rows) -> None:

@@ -68,8 +68,8 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
 
 
 def _replace(connection: Connection, run_id: int, tables: Tables) -> None:
-    for table in DERIVED:
-        connection.execute(delete(table).where(table.c.run_id == run_id))
+    for derived in DERIVED:
+        connection.execute(delete(derived).where(derived.c.run_id == run_id))
     for table, rows in tables:
         for block in _blocks({"run_id": run_id, **row} for row in rows):
             connection.execute(insert(table), block)

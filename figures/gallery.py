@@ -23,6 +23,8 @@ from provenance.files import storing, write_whole
 
 RESULTS = ("verdicts", "trace")
 """Named queries of which a run with results has rows in one."""
+FORMS = ("pdf", "svg", "png")
+"""Formats of pictures."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _marked(figure: Figure, parts: Parts) -> Figure:
     return figure
 
 
-def draw(url: str, run: int | None, out: Path) -> list[Path]:
+def draw(url: str, run: int | None, out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
     """Draws every figure of a run into a folder: PDF, SVG, PNG, CSV, caption and LaTeX table.
 
     Files of figures that the run does not have, left there by another run, are removed.
@@ -89,6 +91,7 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
         url: Database URL.
         run: Its id; the newest finished run by default.
         out: Folder, made where it is missing.
+        forms: Formats of the pictures; CSV, caption and table are written in any case.
 
     Returns:
         The files written.
@@ -97,7 +100,7 @@ def draw(url: str, run: int | None, out: Path) -> list[Path]:
         InputError: There is no such run, or nothing of it can be drawn.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    return write_figures(drawn_some(url, run), out)
+    return write_figures(drawn_some(url, run), out, forms)
 
 
 def drawn_some(url: str, run: int | None) -> list[Drawn]:
@@ -116,9 +119,9 @@ def drawn_some(url: str, run: int | None) -> list[Drawn]:
     return figures
 
 
-def write_figures(figures: Sequence[Drawn], out: Path) -> list[Path]:
+def write_figures(figures: Sequence[Drawn], out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
     """Writes the figures of a run into a folder, and removes those that another run left there; the files written."""
-    written = [path for figure in figures for path in _write(figure, out)]
+    written = [path for figure in figures for path in _write(figure, out, forms)]
     _clear(out, set(GALLERY) - {figure.spec.name for figure in figures})
     return written
 
@@ -129,7 +132,7 @@ def _clear(out: Path, names: set[str]) -> None:
         parts = [name, *(f"{name}_{part}" for part in list(GALLERY[name].data)[1:])]
         with storing(f"to remove old figures from {out}"):
             for stem in parts:
-                for form in ("pdf", "svg", "png", "csv", "txt", "tex"):
+                for form in (*FORMS, "csv", "txt", "tex"):
                     (out / f"{stem}.{form}").unlink(missing_ok=True)
 
 
@@ -153,9 +156,9 @@ def _parts(url: str, run: int, spec: GalleryFigure) -> Parts | None:
     return {**context, **data}
 
 
-def _write(figure: Drawn, out: Path) -> list[Path]:
+def _write(figure: Drawn, out: Path, forms: Sequence[str]) -> list[Path]:
     spec = figure.spec
-    files = {f"{spec.name}.{form}": image(figure, form) for form in ("pdf", "svg", "png")}
+    files = {f"{spec.name}.{form}": image(figure, form) for form in forms}
     for number, part in enumerate(spec.data):
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()

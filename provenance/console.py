@@ -83,6 +83,7 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
     for words in (control_words(about), overall(results)):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
+    say_quick(summary, console)
     console.print()
     for table in terminal_sections(results):
         console.print(terminal_table(table))
@@ -112,6 +113,13 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
             say(f"{key}: {summary[key]}", console)
     if summary.get("figures"):
         say(f"figures: {', '.join(summary['figures'])}", console)
+
+
+def say_quick(summary: Mapping[str, Any], console: Console) -> None:
+    """That a run was only a first look, where it was."""
+    if summary.get("quick"):
+        words = "A quick look: few control sets, shuffles and half-samples. Leave --quick out for numbers to report."
+        console.print(f"\n{words}", style="bold", highlight=False, markup=False)
 
 
 def say(words: str, console: Console) -> None:

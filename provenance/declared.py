@@ -288,8 +288,8 @@ def _is_collection(kind: Any) -> bool:
     return kind not in (str, int, float, bool)
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def row_of(value: object, **scope: str) -> Record:

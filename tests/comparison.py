@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from provenance.cli import app
 
-PASSING = ("durations_ms", "peak_memory_bytes")  # what two runs of one job may differ in
-FAST = ("--samples", "2", "--max-new-tokens", "4", "--batch-size", "16")
+PASSING = ("durations_ms", "peak_memory_bytes", "figures", "report")  # what two runs of one job may differ in
+FAST = ("--samples", "2", "--max-new-tokens", "4", "--batch-size", "16", "--quick")
+UNDRAWN = "--no-figures"
+"""For commands whose figures no test looks at."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,27 @@ class Pair:
     @classmethod
     def make(cls, folder: Path) -> "Pair":
         """Write everything below a folder."""
-        base = make_speaker(folder / "base", chat=False)
-        return cls(
-            base,
-            tuned_copy(base, folder / "instruct"),
-            write_questions(folder / "cities.jsonl", known=40, unknown=40),
-            write_questions(folder / "towns.jsonl", known=14, unknown=14, about="Peru"),
-        )
+        pair = cls.of(folder)
+        tuned_copy(make_speaker(pair.base, chat=False), pair.instruct)
+        write_questions(pair.cities, known=40, unknown=40)
+        write_questions(pair.towns, known=14, unknown=14, about="Peru")
+        return pair
+
+    @classmethod
+    def of(cls, folder: Path) -> "Pair":
+        """What was written below a folder."""
+        return cls(folder / "base", folder / "instruct", folder / "cities.jsonl", folder / "towns.jsonl")
 
     @property
     def command(self) -> tuple[str, ...]:
         """Compare both on both question sets, quietly, with JSON on stdout."""
         questions = ("--questions", str(self.cities), "--questions", str(self.towns))
         return ("compare", str(self.base), str(self.instruct), *questions, *FAST, "--json", "-q")
+
+    @property
+    def undrawn(self) -> tuple[str, ...]:
+        """The same, without figures and report."""
+        return (*self.command, UNDRAWN)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,20 @@ class Finished:
     """Working folder, with database and figures."""
     done: Done
     """What was printed."""
+
+    @classmethod
+    def run(cls, forked: ForkedCli, folder: Path, *command: str) -> None:
+        """Run a command to its end in a folder, and keep beside its files what it printed."""
+        work = folder / "work"
+        work.mkdir()
+        done = forked.run(work, *command)
+        assert done.code == 0, done.stderr
+        (folder / "printed.json").write_text(json.dumps(asdict(done)), "utf-8")
+
+    @classmethod
+    def of(cls, folder: Path) -> "Finished":
+        """What was run there."""
+        return cls(folder / "work", Done(**json.loads((folder / "printed.json").read_text("utf-8"))))
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -106,4 +130,6 @@ def error_lines(stderr: str) -> list[str]:
     return [line.split(": ", 1)[1] for line in lines]
 
 
-__all__ = ["Done", "Finished", "ForkedCli", "Harm", "Pair", "error_lines", "invoke", "numbers", "parsed", "refused"]
+__all__ = [
+    "UNDRAWN", "Done", "Finished", "ForkedCli", "Harm", "Pair", "error_lines", "invoke", "numbers", "parsed", "refused",
+]  # fmt: skip

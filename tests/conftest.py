@@ -8,7 +8,9 @@ import pytest
 from checkpoint_factory import load, make_checkpoint
 from comparison import Finished, Pair
 from forked_cli import ForkedCli
+from sharing import made_once
 
+from db.store import Store
 from provenance.models import LoadedModel
 
 
@@ -40,7 +42,7 @@ def loaded_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str], LoadedMod
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """Two speaking checkpoints with questions."""
-    return Pair.make(tmp_path_factory.mktemp("pair"))
+    return Pair.of(made_once(tmp_path_factory, "pair", Pair.make))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +56,14 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCli]:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, pair: Pair) -> Finished:
     """The comparison of the pair, run to its end at once."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    done = forked.run(folder, *pair.command)
-    assert done.code == 0, done.stderr
-    return Finished(folder, done)
+    return Finished.of(
+        made_once(tmp_path_factory, "undisturbed", lambda folder: Finished.run(forked, folder, *pair.command))
+    )
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with the newest schema."""
+    file = tmp_path_factory.mktemp("migrated") / "empty.db"
+    Store.open(f"sqlite:///{file}").close()
+    return file

@@ -28,15 +28,15 @@ COMMANDS = {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
-        "--batch-size", "--seed",
+        "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
-        "--dry-run",
+        "--no-figures", "--dry-run",
     },
     ("trace",): {
         "--tuned", "--no-floor", "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class",
         "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
-        "--batch-size", "--seed", "--json", "--quiet",
+        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
@@ -213,10 +213,12 @@ def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
     command = [arg for arg in pair.command if arg not in ("-q", "--json")]
     done = forked.run(tmp_path, *command)
     assert done.code == 0
-    for words in ("H-Neurons", "AUROC", "Transfer", "Funnel", "report.html", undisturbed.summary["verdict"]["drift"]):
+    shown = ("A quick look", "H-Neurons", "AUROC", "Transfer", "Funnel", "report.html")
+    for words in (*shown, undisturbed.summary["verdict"]["drift"]):
         assert words in done.stdout
     assert "drift ..." in done.stderr
     assert "transfer ..." in done.stderr
+    assert " ask " not in done.stderr
     assert "Loading weights" not in done.stderr
 
 
@@ -243,19 +245,19 @@ def test_query_lists_the_named_ones() -> None:
     assert [line.split()[0] for line in result.stdout.splitlines()] == list(QUERIES)
 
 
-@pytest.mark.parametrize("name", QUERIES)
-def test_every_named_query_runs_and_prints_in_every_format(url: str, name: str, tmp_path: Path) -> None:
+def test_every_named_query_runs_and_prints_in_every_format(url: str) -> None:
     """Table, CSV, JSON and Parquet have the same rows."""
-    printed = {
-        form: invoke("query", name, "--db", url, "--format", form) for form in ("table", "csv", "json", "parquet")
-    }
-    assert {result.exit_code for result in printed.values()} == {0}
-    records = json.loads(printed["json"].stdout)
-    rows = list(csv.DictReader(io.StringIO(printed["csv"].stdout)))
-    parquet = pq.read_table(io.BytesIO(printed["parquet"].stdout_bytes)).to_pylist()
-    assert len(records) == len(rows) == len(parquet)
-    assert [set(row) for row in records] == [set(row) for row in rows] == [set(row) for row in parquet]
-    assert all(result.stdout.strip() for form, result in printed.items() if form != "parquet")
+    for name in QUERIES:
+        printed = {
+            form: invoke("query", name, "--db", url, "--format", form) for form in ("table", "csv", "json", "parquet")
+        }
+        assert {result.exit_code for result in printed.values()} == {0}, name
+        records = json.loads(printed["json"].stdout)
+        rows = list(csv.DictReader(io.StringIO(printed["csv"].stdout)))
+        parquet = pq.read_table(io.BytesIO(printed["parquet"].stdout_bytes)).to_pylist()
+        assert len(records) == len(rows) == len(parquet), name
+        assert [set(row) for row in records] == [set(row) for row in rows] == [set(row) for row in parquet], name
+        assert all(result.stdout.strip() for form, result in printed.items() if form != "parquet"), name
 
 
 def test_sql_is_run_and_a_run_can_be_named(url: str, undisturbed: Finished) -> None:

@@ -29,7 +29,7 @@ from provenance.shards import Shards
 
 LAYERS, D_M = 2, 24
 LIST = "layer,index,weight\n0,3,0.5\n0,17,1.5\n1,20,0.2\n1,21,-0.4\n"
-PUBLISHED = Path(os.environ.get("PROVENANCE_DATA_DIR", "/nowhere")) / "published"
+PUBLISHED = Path(os.environ.get("PROVENANCE_DATA_DIR") or "/nowhere") / "published"
 
 
 @pytest.fixture(autouse=True)
@@ -352,7 +352,7 @@ REAL = {
 
 
 @pytest.mark.real
-@pytest.mark.skipif("PROVENANCE_DATA_DIR" not in os.environ, reason="PROVENANCE_DATA_DIR is not set")
+@pytest.mark.skipif(not os.environ.get("PROVENANCE_DATA_DIR"), reason="PROVENANCE_DATA_DIR is not set")
 @pytest.mark.parametrize("name", REAL)
 def test_what_others_published_can_be_read(name: str) -> None:
     """Every H-Neuron, weights where the file has them, and nothing for a model of other sizes."""

@@ -1,14 +1,27 @@
 """Whole comparisons in which C is chosen by the paper's rule, is fixed, or in which the neurons are given."""
 
 import json
+import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from comparison import Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed
+from comparison import UNDRAWN, Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed
+from sharing import made_once
 
-LAB = ("compare", "lab/inherited/base", "lab/inherited/instruct", "--limit", "60", "--samples", "2", "--json", "-q")
+LAB = (
+    "compare",
+    "lab/inherited/base",
+    "lab/inherited/instruct",
+    "--limit",
+    "60",
+    "--samples",
+    "2",
+    "--quick",
+    "--json",
+    "-q",
+)
 NO_MODEL = Harm("analyses.sides:load_model", 1, "before")
 """Kills a command that loads one."""
 
@@ -28,8 +41,9 @@ def ran(forked: ForkedCli, folder: Path, *command: object, harm: Harm | None = N
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli) -> tuple[Path, dict[str, Any]]:
     """Folder and JSON of the lab family, compared by the paper's rule on few questions."""
-    folder = tmp_path_factory.mktemp("lab")
-    return folder, ran(forked, folder, *LAB, "--select", "paper")
+    searched = (*LAB, "--select", "paper", UNDRAWN)
+    done = Finished.of(made_once(tmp_path_factory, "lab-few", lambda empty: Finished.run(forked, empty, *searched)))
+    return done.folder, done.summary
 
 
 @pytest.mark.parametrize("side", ["identification", "base_identification"])
@@ -49,7 +63,7 @@ def test_the_papers_rule_takes_the_argmax_of_both_accuracies(lab: tuple[Path, di
 
 
 def test_the_same_command_again_asks_no_silenced_model(lab: tuple[Path, dict[str, Any]], forked: ForkedCli) -> None:
-    again = ran(forked, lab[0], *LAB, "--select", "paper", harm=NO_MODEL)
+    again = ran(forked, lab[0], *LAB, "--select", "paper", UNDRAWN, harm=NO_MODEL)
     assert numbers(again) == numbers(lab[1])
 
 
@@ -78,7 +92,7 @@ def test_neurons_of_a_file_take_the_place_of_the_search(lab: tuple[Path, dict[st
     [about] = rows(folder, "SELECT rule, c FROM probe WHERE run_id = ? AND stage = 'instruct'", given["run"])
     assert about == {"rule": "given", "c": None}
     assert rows(folder, "SELECT source FROM neuron_list WHERE run_id = ?", given["run"]) == [{"source": "list.json"}]
-    again = ran(forked, folder, *LAB, "--neurons", "list.json", harm=NO_MODEL)
+    again = ran(forked, folder, *LAB, "--neurons", "list.json", UNDRAWN, harm=NO_MODEL)
     assert numbers(again) == numbers(given)
     base = forked.run(folder, "neurons", "export", "--run", given["run"], "--stage", "base", "--out", "base.json")
     assert base.code == 0, base.stderr
@@ -100,7 +114,7 @@ def write_list(folder: Path, neurons: list[dict[str, object]], **about: object) 
 
 def test_a_fixed_c_is_that_of_both_probes(pair: Pair, forked: ForkedCli, workplace: Path) -> None:
     """And the run is another one than that with a choice, which asked the same."""
-    summary = ran(forked, workplace, *pair.command, "--C", "1", harm=NO_MODEL)
+    summary = ran(forked, workplace, *pair.undrawn, "--C", "1", harm=NO_MODEL)
     assert summary["run"] == 2
     for side in ("identification", "base_identification"):
         found = summary[side]
@@ -123,7 +137,7 @@ def test_bare_positions_are_taken_as_they_are(pair: Pair, forked: ForkedCli, wor
     """All of them are H-Neurons, whatever sign the weights have that are fitted to them, and go out again bare."""
     neurons: list[dict[str, object]] = [{"layer": layer, "index": index} for layer in (0, 1) for index in (2, 7, 11)]
     path = write_list(workplace, neurons)
-    summary = ran(forked, workplace, *pair.command, "--neurons", path, harm=NO_MODEL)
+    summary = ran(forked, workplace, *pair.undrawn, "--neurons", path, harm=NO_MODEL)
     assert (summary["neurons"]["h"], summary["identification"]["h"]) == (6, 6)
     assert summary["identification"]["rule"] == "given"
     again = forked.run(workplace, "neurons", "export", "--run", summary["run"], "--out", "again.json")
@@ -133,12 +147,14 @@ def test_bare_positions_are_taken_as_they_are(pair: Pair, forked: ForkedCli, wor
 
 
 def test_another_list_is_another_run(pair: Pair, forked: ForkedCli, workplace: Path) -> None:
-    """The list's content counts, not its name."""
-    runs = []
-    for index in (3, 4, 3):
+    """The list's content counts, not its name; each command is killed as soon as its run has begun."""
+    begun = Harm("db.store:Store.add_questions", 1, "before")
+    for index, runs in ((3, 2), (4, 3), (3, 3)):
         path = write_list(workplace, [{"layer": 0, "index": index, "weight": 2.0}])
-        runs.append(ran(forked, workplace, *pair.command, "--neurons", path, harm=NO_MODEL)["run"])
-    assert runs == [2, 3, 2]
+        assert forked.run(workplace, *pair.undrawn, "--neurons", path, harm=begun).code == -signal.SIGKILL
+        assert len(rows(workplace, "SELECT id FROM run")) == runs
+    resumed = {row["id"]: row["resumed"] for row in rows(workplace, "SELECT id, resumed FROM run")}
+    assert resumed == {1: 0, 2: 1, 3: 0}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +170,7 @@ def test_a_list_that_does_not_fit_is_refused_before_anything_is_asked(
     pair: Pair, forked: ForkedCli, tmp_path: Path, neurons: list[dict[str, object]], found: str
 ) -> None:
     path = write_list(tmp_path, neurons)
-    done = forked.run(tmp_path, *pair.command, "--neurons", path, harm=NO_MODEL)
+    done = forked.run(tmp_path, *pair.undrawn, "--neurons", path, harm=NO_MODEL)
     assert (done.code, done.stdout) == (2, "")
     assert found in error_lines(done.stderr)[1]
     assert [entry.name for entry in tmp_path.iterdir()] == ["list.json"]

@@ -20,11 +20,11 @@ from provenance.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.records import Stage
 from provenance.spans import response_regions
 
-FOLDER = Path(os.environ.get("PROVENANCE_REAL_DIR", "/nowhere"))
-QUESTIONS = Path(os.environ.get("PROVENANCE_DATA_DIR", "/nowhere")) / "triviaqa-dev.jsonl"
+FOLDER = Path(os.environ.get("PROVENANCE_REAL_DIR") or "/nowhere")
+QUESTIONS = Path(os.environ.get("PROVENANCE_DATA_DIR") or "/nowhere") / "triviaqa-dev.jsonl"
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif("PROVENANCE_REAL_DIR" not in os.environ, reason="PROVENANCE_REAL_DIR is not set"),
+    pytest.mark.skipif(not os.environ.get("PROVENANCE_REAL_DIR"), reason="PROVENANCE_REAL_DIR is not set"),
 ]
 
 
@@ -86,7 +86,15 @@ def test_contributions_add_up_to_the_output_on_real_weights() -> None:
 def test_a_small_comparison_runs_to_the_end(tmp_path: Path) -> None:
     """96 questions: too few for a verdict, enough for every stage to run on real weights."""
     few = ["--limit", "96", "--samples", "2", "--test-per-class", "12", "--train-per-class", "12"]
-    quick = ["--dtype", "bfloat16", "--max-new-tokens", "8", "--base-prompt", "Question: {question}\\nAnswer:"]
+    quick = [
+        "--dtype",
+        "bfloat16",
+        "--max-new-tokens",
+        "8",
+        "--base-prompt",
+        "Question: {question}\\nAnswer:",
+        "--quick",
+    ]
     pair = [FOLDER / "gemma-3-270m", FOLDER / "gemma-3-270m-qa"]
     program = Path(sys.executable).parent / "provenance"
     command = [program, "compare", *pair, "--questions", QUESTIONS, *few, *quick, "--json", "-q"]

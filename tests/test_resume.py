@@ -53,7 +53,7 @@ def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
 ) -> None:
     undisturbed.copied(tmp_path)
     no_model = Harm("analyses.sides:load_model", 1, "before")
-    again = forked.run(tmp_path, *pair.command, harm=no_model)
+    again = forked.run(tmp_path, *pair.undrawn, harm=no_model)
     assert again.code == 0, again.stderr
     assert numbers(parsed(again.stdout)) == numbers(undisturbed.summary)
 
@@ -74,7 +74,7 @@ def test_what_a_setting_does_not_touch_is_not_asked_again(
     """Another design of the probe is another run on the same responses and captures."""
     undisturbed.copied(tmp_path)
     no_model = Harm("analyses.sides:load_model", 1, "before")
-    other = forked.run(tmp_path, *pair.command, "--design", "1-vs-1", harm=no_model)
+    other = forked.run(tmp_path, *pair.undrawn, "--design", "1-vs-1", harm=no_model)
     assert other.code == 0, other.stderr
     summary = parsed(other.stdout)
     assert summary["run"] == 2
@@ -99,6 +99,6 @@ def test_the_console_script_killed_from_outside_goes_on(
             break
     out, _ = process.communicate()
     assert (process.returncode, out) == (-signal.SIGKILL, "")
-    done = forked.run(tmp_path, *pair.command)
+    done = forked.run(tmp_path, *pair.undrawn)
     assert done.code == 0, done.stderr
     assert numbers(parsed(done.stdout)) == numbers(undisturbed.summary)

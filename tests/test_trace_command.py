@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from checkpoint_factory import make_checkpoint, tuned_copy
-from comparison import FAST, Finished, ForkedCli, Harm, Pair, error_lines, invoke, numbers, refused
+from comparison import FAST, UNDRAWN, Finished, ForkedCli, Harm, Pair, error_lines, invoke, numbers, refused
 from safetensors.torch import load_file, save_file
+from sharing import made_once
 
 Refs = tuple[Path, Path, Path]
 
@@ -18,8 +19,10 @@ Refs = tuple[Path, Path, Path]
 @pytest.fixture(scope="module")
 def refs(tmp_path_factory: pytest.TempPathFactory, pair: Pair) -> Refs:
     """The pair with a checkpoint between."""
-    middle = tmp_path_factory.mktemp("middle") / "middle"
-    return pair.base, tuned_copy(pair.base, middle, seed=2, chat=False), pair.instruct
+    folder = made_once(
+        tmp_path_factory, "middle", lambda empty: tuned_copy(pair.base, empty / "model", seed=2, chat=False)
+    )
+    return pair.base, folder / "model", pair.instruct
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +34,7 @@ def command(refs: Refs, pair: Pair) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, command: tuple[str, ...]) -> Finished:
     """The timeline, run to its end at once."""
-    folder = tmp_path_factory.mktemp("traced")
-    done = forked.run(folder, *command)
-    assert done.code == 0, done.stderr
-    return Finished(folder, done)
+    return Finished.of(made_once(tmp_path_factory, "traced", lambda folder: Finished.run(forked, folder, *command)))
 
 
 def test_json_is_one_object_with_a_point_for_every_checkpoint(traced: Finished, refs: Refs) -> None:
@@ -83,7 +83,7 @@ def test_after_a_comparison_of_its_ends_nothing_is_asked_again(
     """Not one more response; the timeline without the checkpoint between, and the numbers of the one with it."""
     undisturbed.copied(tmp_path)
     before = answers_kept(tmp_path)
-    options = ("--questions", pair.cities, *FAST, "--json", "-q")
+    options = ("--questions", pair.cities, *FAST, UNDRAWN, "--json", "-q")
     done = forked.run(tmp_path, "trace", pair.base, pair.instruct, *options)
     assert done.code == 0, done.stderr
     assert answers_kept(tmp_path) == before > 0
@@ -103,7 +103,7 @@ def test_it_goes_on_where_it_was_killed(
     assert [path for path in (tmp_path / "provenance.captures").iterdir() if path.is_dir()]  # a kill leaves the floor
     kept = answers_kept(tmp_path)
     assert kept == answers_kept(traced.folder)
-    again = forked.run(tmp_path, *command)
+    again = forked.run(tmp_path, *command, UNDRAWN)
     assert again.code == 0, again.stderr
     assert numbers(json.loads(again.stdout)) == numbers(traced.summary)
     assert answers_kept(tmp_path) == kept

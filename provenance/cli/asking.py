@@ -53,6 +53,10 @@ Attention = Annotated[str | None, typer.Option(help="As transformers names it.")
 CapturedDtype = Annotated[
     Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
 ]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time.")]
 
 
@@ -81,9 +85,11 @@ def asked_job(
     instruct_prompt: str,
     instruct_template: str,
     free_intercept: bool,
+    quick: bool,
     **same: Any,
 ) -> "Job":
     """The job of options as they were typed; those that a job has under the same name pass through `same`."""
+    from analyses.effort import FULL, QUICK
     from analyses.job import Job
 
     return Job(
@@ -94,5 +100,6 @@ def asked_job(
         instruct_prompt=instruct_prompt.replace("\\n", "\n"),
         chat=instruct_template == "chat",
         intercept_penalised=not free_intercept,
+        effort=QUICK if quick else FULL,
         **same,
     )

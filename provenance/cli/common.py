@@ -40,6 +40,9 @@ Out = Annotated[
         help="Folder for figures and report.",
     ),
 ]
+NoFigures = Annotated[
+    bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` do later.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of splits, orders, samples, nulls and bootstraps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]

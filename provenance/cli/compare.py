@@ -20,6 +20,7 @@ from provenance.cli.asking import (
     MaxNewTokens,
     ProbeDesign,
     Questions,
+    Quick,
     Samples,
     Select,
     Strength,
@@ -35,6 +36,7 @@ from provenance.cli.common import (
     Database,
     FamilyName,
     Instruct,
+    NoFigures,
     Out,
     Quiet,
     Seed,
@@ -76,6 +78,7 @@ def compare(
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     batch_size: BatchSize = BATCH_SIZE,
+    quick: Quick = False,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
@@ -103,6 +106,7 @@ def compare(
         ),
     ] = None,
     stream: Stream = False,
+    no_figures: NoFigures = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, as `plan` does.")] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -119,7 +123,9 @@ def compare(
         show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
         return
     if neurons is not None and weights_only:
-        compare_weights(pair, neurons, db, out, stream=stream, seed=seed, as_json=as_json, quiet=quiet)
+        compare_weights(
+            pair, neurons, db, out, figures=not no_figures, stream=stream, seed=seed, as_json=as_json, quiet=quiet
+        )
         return
     job = asked_job(
         *pair, questions=questions, limit=limit, samples=samples, train_per_class=train_per_class,
@@ -127,9 +133,10 @@ def compare(
         instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
         free_intercept=free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
         other=other, device=device, dtype=dtype, attn_implementation=attn_implementation,
-        capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
+        capture_dtype=capture_dtype, batch_size=batch_size, seed=seed, quick=quick,
     )  # fmt: skip
-    summary = run_job(job, db, folder_of(out, job.command), quiet=quiet)
+    folder = None if no_figures else folder_of(out, job.command)
+    summary = run_job(job, db, folder, quiet=quiet)
     print_result(summary, print_run, as_json=as_json)
 
 

@@ -19,6 +19,7 @@ from provenance.cli.asking import (
     MaxNewTokens,
     ProbeDesign,
     Questions,
+    Quick,
     Samples,
     Select,
     Strength,
@@ -31,6 +32,7 @@ from provenance.cli.common import (
     DEFAULT_DATABASE,
     AsJson,
     Database,
+    NoFigures,
     Out,
     Quiet,
     Seed,
@@ -81,6 +83,8 @@ def trace(
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     batch_size: BatchSize = BATCH_SIZE,
+    quick: Quick = False,
+    no_figures: NoFigures = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -95,7 +99,8 @@ def trace(
         instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
         free_intercept=free_intercept, select=select, C=C, device=device, dtype=dtype,
         attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
+        quick=quick,
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
-    summary = run_job(job, db, folder_of(out, "trace"), quiet=quiet)
+    summary = run_job(job, db, None if no_figures else folder_of(out, "trace"), quiet=quiet)
     print_result(summary, print_run, as_json=as_json)

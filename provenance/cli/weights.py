@@ -70,6 +70,7 @@ def compare_weights(
     db: str,
     out: Path | None,
     *,
+    figures: bool,
     stream: bool,
     seed: int,
     as_json: bool,
@@ -79,5 +80,5 @@ def compare_weights(
     from analyses.weights_job import WeightsJob
 
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
-    summary = run_job(job, db, folder_of(out, job.command), quiet=quiet)
+    summary = run_job(job, db, folder_of(out, job.command) if figures else None, quiet=quiet)
     print_result(summary, print_run, as_json=as_json)

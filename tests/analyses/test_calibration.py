@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from memory_logs import Silent
 from scipy.stats import binom
 
+from analyses import calibration
 from analyses.calibration import (
     CLAIMS,
     JUDGES,
@@ -21,7 +23,6 @@ from analyses.calibration import (
     Condition,
     Judge,
     calibrate,
-    carried_over,
     clopper_pearson,
     conditions,
     judged,
@@ -35,17 +36,37 @@ from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift import welch_p
 from analyses.drift_tests import drift_tests
-from analyses.evidence_results import Side
+from analyses.evidence_results import Rung, Side
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
+from analyses.results import TransferResult
 from analyses.shuffled import shuffled_jointly
 from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 
-FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=400, shuffles=20)
+FEW = CalibrationSettings(draws=8, control_sets=20, resamples=100, foldings=1, permutations=400, shuffles=20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _carried_over_once() -> Iterator[None]:
+    """What an engine and a broken one make of the same draw is worked out once."""
+    kept: dict[object, tuple[tuple[TransferResult, ...], tuple[Rung, ...]]] = {}
+    original = calibration.carried_over
+
+    def remembered(
+        condition: Condition, rng: np.random.Generator, settings: CalibrationSettings
+    ) -> tuple[tuple[TransferResult, ...], tuple[Rung, ...]]:
+        key = (condition, str(rng.bit_generator.state), settings)
+        if key not in kept:
+            kept[key] = original(condition, rng, settings)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "carried_over", remembered)
+        yield
 
 
 def against_chance(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
@@ -76,21 +97,21 @@ def against_any_neurons(condition: Condition, rng: np.random.Generator, settings
 
 def without_own_words(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of transfer: everything but what words say in the base's own answers."""
-    _, rungs = carried_over(condition, rng, settings)
+    _, rungs = calibration.carried_over(condition, rng, settings)
     known = [rung.p_value for rung in rungs if rung.kind in DECIDING_KINDS and rung.kind != LENGTHS_AND_TEXTS]
     return "supported" if max(p_value or 0.0 for p_value in known) < 0.05 else "not distinguishable"
 
 
 def whatever_transfers(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of beyond_confidence: what adds to the others need not read the base."""
-    _, rungs = carried_over(condition, rng, settings)
+    _, rungs = calibration.carried_over(condition, rng, settings)
     p_value = next(rung.p_holm for rung in rungs if rung.kind == ALL_TOGETHER)
     return "supported" if p_value is not None and p_value < 0.05 else "not distinguishable"
 
 
 def whatever_it_adds(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of beyond_confidence: what is shown to transfer is taken to be more than confidence."""
-    return transfer_claim(*carried_over(condition, rng, settings), "").verdict
+    return transfer_claim(*calibration.carried_over(condition, rng, settings), "").verdict
 
 
 def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:

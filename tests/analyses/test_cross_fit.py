@@ -179,10 +179,11 @@ def test_a_parts_labels_reach_nothing_that_it_is_scored_by() -> None:
             assert np.abs(new[~mine] - old[~mine]).max() > 0.1
 
 
-def test_words_that_tell_nothing_are_worth_nothing_unless_they_saw_the_part_that_is_scored() -> None:
+@pytest.mark.parametrize("seeds", [8, pytest.param(24, marks=pytest.mark.slow)])
+def test_words_that_tell_nothing_are_worth_nothing_unless_they_saw_the_part_that_is_scored(seeds: int) -> None:
     """With each row's one score, from all parts but its own, the part that is scored has a say in its own weights."""
     found = []
-    for seed in range(24):
+    for seed in range(seeds):
         rng = np.random.default_rng(seed)
         texts = [[" ".join(rng.choice(VOCABULARY, 6)) for _ in range(160)] for _ in range(2)]
         positive, units = rng.permutation(160) < 80, [f"q{row:03d}" for row in range(160)]
@@ -194,7 +195,7 @@ def test_words_that_tell_nothing_are_worth_nothing_unless_they_saw_the_part_that
         found.append([auroc(each, positive) for each in values])
     plain, nested, seen = np.mean(found, axis=0)
     assert abs(nested - plain) < 0.02
-    assert abs(nested - 0.5) < 0.03
+    assert abs(nested - 0.5) < 0.147 / np.sqrt(seeds)  # three standard errors of a mean of such AUROCs
     assert seen > nested + 0.03
 
 

@@ -18,22 +18,22 @@ def claims(
     return {"transfer": transfer, "drift": drift, "overlap": overlap, "beyond_confidence": beyond, **others}
 
 
-@pytest.mark.parametrize("verdicts", list(product(VERDICTS, repeat=3)))
 @pytest.mark.parametrize(
     ("relation", "problem"),
     [("same model", ""), ("descendant", ""), ("descendant, neurons permuted", ""), ("unrelated", "not related")],
 )
 def test_every_sentence_is_one_sentence_and_claims_readability_only_where_supported(
-    relation: str, problem: str, verdicts: tuple[Verdict, Verdict, Verdict]
+    relation: str, problem: str
 ) -> None:
-    sentence = overall_sentence(relation, problem, claims(*verdicts))
-    assert sentence[0].isupper()
-    assert sentence.endswith(".")
-    assert sentence.count(".") == 1
-    claimed = "the h-neurons are readable in the base model (" in sentence.lower().replace("that the", "no")
-    assert claimed == (verdicts[0] == "supported" and not problem)
-    for overclaim in ("cause", "responsible", "inherited", "origin", "function as", "prove"):
-        assert overclaim not in sentence.lower()
+    for verdicts in product(VERDICTS, repeat=3):
+        sentence = overall_sentence(relation, problem, claims(*verdicts))
+        assert sentence[0].isupper(), sentence
+        assert sentence.endswith("."), sentence
+        assert sentence.count(".") == 1, sentence
+        claimed = "the h-neurons are readable in the base model (" in sentence.lower().replace("that the", "no")
+        assert claimed == (verdicts[0] == "supported" and not problem), (verdicts, sentence)
+        for overclaim in ("cause", "responsible", "inherited", "origin", "function as", "prove"):
+            assert overclaim not in sentence.lower(), sentence
 
 
 def test_all_combinations_differ() -> None:

@@ -10,14 +10,6 @@ from synthetic import report_of, stored_run
 from db.store import Store
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with the newest schema."""
-    file = tmp_path_factory.mktemp("migrated") / "empty.db"
-    Store.open(f"sqlite:///{file}").close()
-    return file
-
-
 @pytest.fixture
 def new_url(tmp_path: Path) -> str:
     """Of a database that is not there yet."""

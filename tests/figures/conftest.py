@@ -1,5 +1,6 @@
 """Databases with finished runs, as the figures find them."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +21,12 @@ Results = OriginReport | WeightsReport | LineageResult | TraceReport
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> Callable[[Results], str]:
+def stored(tmp_path: Path, migrated: Path) -> Callable[[Results], str]:
     """Stores results of any kind as a finished run and returns the database's URL."""
 
     def store(results: Results) -> str:
-        url = f"sqlite:///{tmp_path / 'provenance.db'}"
+        file = shutil.copyfile(migrated, tmp_path / "provenance.db")
+        url = f"sqlite:///{file}"
         with Store.open(url) as opened:
             match results:
                 case OriginReport():

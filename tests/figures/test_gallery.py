@@ -68,8 +68,15 @@ def test_drawing_needs_no_torch() -> None:
     assert done.returncode == 0
 
 
-def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(finished: str, tmp_path: Path) -> None:
-    paths = draw(finished, None, tmp_path / "new" / "folder")
+@pytest.fixture(scope="module")
+def gallery(finished: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """Folder and files of the finished run's figures, in every format; for reading only."""
+    folder = tmp_path_factory.mktemp("gallery") / "new" / "folder"
+    return folder, draw(finished, None, folder)
+
+
+def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(gallery: tuple[Path, list[Path]]) -> None:
+    folder, paths = gallery
     names = {path.name for path in paths}
     # Drift by layer stands where the lineage figure has no neurons, the trajectory in runs about a timeline.
     assert {path.stem for path in paths if path.suffix == ".png"} == set(GALLERY) - {
@@ -78,37 +85,38 @@ def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(finished: str, t
     }
     for name in sorted(set(GALLERY) - {"figure_drift", "figure_trajectory"}):
         assert {f"{name}.{form}" for form in ("pdf", "svg", "png", "csv", "txt", "tex")} <= names
-    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
+    assert {path.name for path in folder.iterdir()} == names
     assert all(path.stat().st_size > 0 for path in paths)
 
 
-def test_the_csv_holds_the_numbers_of_the_query_with_all_digits(finished: str, tmp_path: Path) -> None:
-    draw(finished, None, tmp_path)
-    with (tmp_path / "figure_4a.csv").open(newline="") as file:
+def test_the_csv_holds_the_numbers_of_the_query_with_all_digits(
+    finished: str, gallery: tuple[Path, list[Path]]
+) -> None:
+    folder, _ = gallery
+    with (folder / "figure_4a.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
     asked = run_query(finished, "transfer").records()
     assert [float(row["auroc"]) for row in read] == [row["auroc"] for row in asked]
     assert [row["verdict"] for row in read] == [row["verdict"] for row in asked]
-    with (tmp_path / "figure_4b_bins.csv").open(newline="") as file:
+    with (folder / "figure_4b_bins.csv").open(newline="") as file:
         assert sum(int(row["neurons"]) for row in csv.DictReader(file)) == 64
 
 
-def test_the_files_name_their_run(finished: str, tmp_path: Path) -> None:
-    draw(finished, None, tmp_path)
-    assert b"run 1 k1" in (tmp_path / "figure_4a.pdf").read_bytes()
-    assert "run 1 k1" in (tmp_path / "figure_4a.svg").read_text()
-    with Image.open(tmp_path / "figure_4a.png") as picture:
+def test_the_files_name_their_run(gallery: tuple[Path, list[Path]]) -> None:
+    folder, _ = gallery
+    assert b"run 1 k1" in (folder / "figure_4a.pdf").read_bytes()
+    assert "run 1 k1" in (folder / "figure_4a.svg").read_text()
+    with Image.open(folder / "figure_4a.png") as picture:
         assert picture.info["Source"] == "run 1 k1"
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
         assert picture.width == 3.25 * 300
-    assert "% run 1 (k1)" in (tmp_path / "figure_4a.tex").read_text()
-    assert "run 1 (k1)" in (tmp_path / "figure_4a.txt").read_text()
+    assert "% run 1 (k1)" in (folder / "figure_4a.tex").read_text()
+    assert "run 1 (k1)" in (folder / "figure_4a.txt").read_text()
 
 
-def test_the_same_run_gives_the_same_bytes(finished: str, tmp_path: Path) -> None:
-    first = {path.name: path.read_bytes() for path in draw(finished, 1, tmp_path / "a")}
-    second = {path.name: path.read_bytes() for path in draw(finished, 1, tmp_path / "b")}
-    assert first == second
+def test_the_same_run_gives_the_same_bytes(finished: str, gallery: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    again = {path.name: path.read_bytes() for path in draw(finished, 1, tmp_path)}
+    assert again == {path.name: path.read_bytes() for path in gallery[1]}
 
 
 def test_pdf_fonts_are_truetype(finished: str) -> None:
@@ -151,7 +159,7 @@ def test_the_caption_of_given_neurons_says_that_they_were_not_searched_for(store
 
 
 def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: Path) -> None:
-    paths = draw(stored(no_probe_report()), None, tmp_path)
+    paths = draw(stored(no_probe_report()), None, tmp_path, forms=())
     captions = [path.read_text() for path in paths if path.suffix == ".txt"]
     assert len(captions) == 3
     assert sum("no power" in caption for caption in captions) == 2
@@ -175,8 +183,8 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
 def test_a_run_has_the_figures_of_what_it_looked_at(
     stored: Any, tmp_path: Path, results: Any, names: list[str]
 ) -> None:
-    paths = draw(stored(results), None, tmp_path / "out")
-    assert [path.stem for path in paths if path.suffix == ".png"] == names
+    paths = draw(stored(results), None, tmp_path / "out", forms=())
+    assert [path.stem for path in paths if path.suffix == ".txt"] == names
 
 
 def test_a_run_with_nothing_to_draw_is_bad_input_and_no_folder_is_made(stored: Any, tmp_path: Path) -> None:
@@ -271,14 +279,14 @@ def test_the_source_of_a_list_is_in_caption_and_table_with_special_characters_es
     stored: Any, tmp_path: Path
 ) -> None:
     source = "my_list.csv (41 of 60, those of positive weight; 100 %)"
-    draw(stored(replace(weights_report_of(), source=source)), None, tmp_path)
+    draw(stored(replace(weights_report_of(), source=source)), None, tmp_path, forms=())
     assert source in (tmp_path / "figure_4b.txt").read_text()
     tex = (tmp_path / "figure_4b.tex").read_text()
     assert r"my\_list.csv (41 of 60, those of positive weight; 100 \%)" in tex
 
 
 def test_tables_are_booktabs_with_special_characters_escaped(stored: Any, tmp_path: Path) -> None:
-    draw(stored(report_of((no_power_of("a_b & 50% $x$ #1 {é} \\cmd"),))), None, tmp_path)
+    draw(stored(report_of((no_power_of("a_b & 50% $x$ #1 {é} \\cmd"),))), None, tmp_path, forms=())
     tex = (tmp_path / "figure_4a.tex").read_text()
     assert r"a\_b \& 50\% \$x\$ \#1 \{é\} \textbackslash{}cmd & --" in tex
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
@@ -288,9 +296,8 @@ def test_tables_are_booktabs_with_special_characters_escaped(stored: Any, tmp_pa
     assert all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 for line in body.splitlines() if line.endswith(r"\\"))
 
 
-def test_a_minus_sign_is_one_that_every_latex_engine_has(finished: str, tmp_path: Path) -> None:
-    draw(finished, None, tmp_path)
-    tex = (tmp_path / "figure_lineage.tex").read_text()
+def test_a_minus_sign_is_one_that_every_latex_engine_has(gallery: tuple[Path, list[Path]]) -> None:
+    tex = (gallery[0] / "figure_lineage.tex").read_text()
     assert "1 $-$ cos" in tex
     assert "−" not in tex
 
@@ -361,7 +368,7 @@ def test_figures_that_another_run_left_in_the_folder_are_removed(tmp_path: Path,
     kept = tmp_path / "figure_drift_of_mine.pdf"
     for path in (*left, kept):
         path.write_bytes(b"old")
-    drawn = draw(finished, None, tmp_path)
+    drawn = draw(finished, None, tmp_path, forms=())
     assert "figure_drift" not in {path.stem for path in drawn}
     assert not any(path.exists() for path in left)
     assert kept.read_bytes() == b"old"

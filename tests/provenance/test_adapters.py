@@ -30,7 +30,7 @@ from provenance.errors import CheckpointError, NonFiniteError
 from provenance.shards import Shards
 from provenance.tensors import Rows, TensorReader
 
-REAL = Path(os.environ.get("PROVENANCE_REAL_DIR", "/nowhere"))
+REAL = Path(os.environ.get("PROVENANCE_REAL_DIR") or "/nowhere")
 UP = "model.layers.1.mlp.up_proj"
 pytestmark = pytest.mark.filterwarnings(  # peft 0.21 asks transformers 5 for an attribute of its old name
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
