@@ -188,7 +188,7 @@ def carried_over(
     probe, _ = searched(draw.instruct, settings)
     shape = settings.small
     fitted = fit_baselines(probe, draw.instruct, shape.layers, shape.d_m, draws=settings.control_sets, seed=seed)
-    result = transfer(probe, draw.base_test.features, "drawn", fitted.controls, resamples=settings.resamples, seed=seed)
+    result = transfer(probe, draw.base_test.features, "drawn", resamples=settings.resamples, seed=seed)
     rungs = ladder(
         fitted, {"drawn": draw.base_test}, draw.base, foldings=settings.foldings, resamples=settings.resamples,
         seed=seed,

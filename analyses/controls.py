@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.results import NullDistribution
 from provenance.errors import InputError, PairError
 
 ControlKind = Literal["random", "layer_matched"]
@@ -148,17 +147,3 @@ def permutation_p(draws: Float[np.ndarray, " draws"], observed: float) -> float:
     """
     at_least = int((draws >= observed - TIE_TOLERANCE).sum())
     return (1 + at_least) / (1 + draws.size)
-
-
-def null_distribution(kind: str, draws: Float[np.ndarray, " draws"], observed: float) -> NullDistribution:
-    """Summary of a statistic's draws under a null, with the p-value of the observed one."""
-    low, high, p95 = np.quantile(draws, [0.025, 0.975, 0.95])
-    return NullDistribution(
-        kind=kind,
-        draws=tuple(draws.tolist()),
-        mean=float(draws.mean()),
-        low=float(low),
-        high=float(high),
-        p95=float(p95),
-        p_value=permutation_p(draws, observed),
-    )

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.stats import norm, ttest_ind
 
-from analyses.controls import layer_counts, null_distribution, permutation_p
-from analyses.matching import Pools, highest_mean, layer_strata, matched_means, matched_moments, pools_of
+from analyses.controls import layer_counts, permutation_p
+from analyses.matching import Pools, highest_mean, matched_moments
 from analyses.paired_pass import compare_mapped, compare_neurons
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results import DriftResult, NeuronDrift
@@ -147,60 +147,36 @@ def _float_dtypes(source: WeightSource, name: str) -> set[torch.dtype]:
     return found
 
 
-def summarise_drift(
-    drift: NeuronDrift,
-    h_neurons: Int[np.ndarray, " h"],
-    layers: int,
-    d_m: int,
-    *,
-    draws: int = PERMUTATIONS,
-    seed: int = 0,
-) -> DriftResult:
-    """Mean stability rank of the H-Neurons against random neurons of the same layers.
+def summarise_drift(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layers: int, d_m: int) -> DriftResult:
+    """The paper's test of the H-Neurons' stability ranks, and what storage alone can show.
 
     Args:
         drift: Every neuron's weight change; NaN where a neuron has no counterpart in the base.
         h_neurons: Flat ids of the H-Neurons, distinct. Those without a counterpart are left out, and counted in
-            the reason; so are other neurons without one, from the sets that the H-Neurons are compared with.
+            the reason.
         layers: Layers of the model.
         d_m: Neurons per layer.
-        draws: Permutations.
-        seed: Of the permutations.
 
     Returns:
-        Numbers, not yet judged. No `smallest_detectable` when no mean rank that sets of the same layers can have would
-        be detected with 80 % power, whatever came out: layers that hold nothing else, ranks that are all tied, too
-        few H-Neurons.
+        Numbers, not yet judged.
 
     Raises:
         PairError: An id outside the model, or given twice.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for the t-test. Choice: the layer-matched
-    permutation decides, since a layer trend alone moves the mean rank.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for the t-test. Choice: `analyses.drift_tests` decides, since
+    a layer trend alone moves the mean rank.
     """
     layer_counts(h_neurons, layers, d_m)  # refuses ids that are none
     ranks = drift.stability_rank
     unmapped = int(np.isnan(ranks[h_neurons]).sum())
-    note = f"{unmapped} of {h_neurons.size} H-Neurons have no counterpart in the base" if unmapped else ""
-    h_neurons = h_neurons[np.isfinite(ranks[h_neurons])]
-    if h_neurons.size == 0:
-        return _without_neurons(drift, note)
-    pools = pools_of(layer_strata(np.isfinite(ranks), d_m).of, h_neurons)
-    null_draws = matched_means(ranks, pools, draws, np.random.default_rng(seed))
-    observed = float(ranks[h_neurons].mean())
-    null = null_distribution("layer_matched", null_draws, observed)
+    known = h_neurons[np.isfinite(ranks[h_neurons])]
     return DriftResult(
-        k=int(h_neurons.size),
-        mean_stability_rank=observed,
-        matched_null=null,
-        effect=observed - null.mean,
-        p_t=welch_p(ranks, h_neurons),
-        p_permutation=null.p_value,
-        uniform_sd=1 / math.sqrt(12 * h_neurons.size),
-        smallest_detectable=detectable_mean(ranks, pools, null_draws),
+        k=int(known.size),
+        p_t=welch_p(ranks, known) if known.size else None,
+        uniform_sd=1 / math.sqrt(12 * known.size) if known.size else None,
         share_identical=_share_identical(drift),
         rounding_floor=drift.rounding_floor,
-        reason=note,
+        reason=f"{unmapped} of {h_neurons.size} H-Neurons have no counterpart in the base" if unmapped else "",
     )
 
 
@@ -208,23 +184,6 @@ def _share_identical(drift: NeuronDrift) -> float:
     """Share of bit-identical neurons among those that have a counterpart."""
     known = np.isfinite(drift.stability_rank)
     return float(drift.identical[known].mean()) if known.any() else 0.0
-
-
-def _without_neurons(drift: NeuronDrift, note: str) -> DriftResult:
-    """The result where there are no H-Neurons to ask about."""
-    return DriftResult(
-        k=0,
-        mean_stability_rank=None,
-        matched_null=None,
-        effect=None,
-        p_t=None,
-        p_permutation=None,
-        uniform_sd=None,
-        smallest_detectable=None,
-        share_identical=_share_identical(drift),
-        rounding_floor=drift.rounding_floor,
-        reason=note,
-    )
 
 
 def detectable_mean(

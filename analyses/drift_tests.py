@@ -57,8 +57,7 @@ def drift_tests(
         layers: Layers of the model.
         d_m: Neurons per layer.
         draws: Permutations of each test.
-        seed: Of the permutations. With the seed of `summarise_drift` the test of `delta` among neurons
-            of the same layer is the same as there, draw by draw.
+        seed: Of the permutations.
 
     Returns:
         By side, measure and matching. Neurons without a value of the measure, or without one to match on, are in no set
@@ -77,6 +76,22 @@ def drift_tests(
             tests = [_test(side, ranked, number, ids, draws, seed) for number in range(len(strata))]
             found[side, measure] = [test for test in tests if test is not None]
     return tuple(test for side in sides for (of, _), tests in found.items() if of == side for test in tests)
+
+
+def layer_test(
+    drift: NeuronDrift, ids: Int[np.ndarray, " k"], d_m: int, *, draws: int = PERMUTATIONS, seed: int = 0
+) -> DriftTest | None:
+    """One set's Delta against neurons of the same layers alone; None where none of its neurons has a rank.
+
+    Args:
+        drift: Every neuron's weight change; NaN where a neuron has no counterpart in the base.
+        ids: Flat ids of the set, distinct.
+        d_m: Neurons per layer.
+        draws: Permutations.
+        seed: Of the permutations; with the seed of `drift_tests` the test is the one there.
+    """
+    by_layer = drift_strata(drift, None, d_m)[:1]
+    return _test("hallucinated", _Ranked.of("delta", drift.delta, by_layer, d_m), 0, ids, draws, seed)
 
 
 def of_delta(tests: Sequence[DriftTest]) -> list[DriftTest]:

@@ -107,8 +107,7 @@ def transferred(found: Identified, gathered: Gathered, problem: str, foldings: i
         results = [untested(name, test.features, found.result.reason) for name, test in tests.items()]
         rungs: tuple[Rung, ...] = ()
     else:
-        controls = found.baselines.controls
-        results = [transfer(found.probe, test.features, name, controls, seed=seed) for name, test in tests.items()]
+        results = [transfer(found.probe, test.features, name, seed=seed) for name, test in tests.items()]
         rungs = ladder(found.baselines, tests, gathered.answers["base"][0], foldings=foldings, seed=seed)
     after = decided(results, rungs, problem)
     return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem))

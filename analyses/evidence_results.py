@@ -87,6 +87,10 @@ class Rung:
         "p (Holm)", "p", "The same after Holm's correction over the question sets that have power."
     )
     draws: int = column("sets", "some", "Neuron sets; 0 for other baselines.")
+    sets_low: float | None = column("", "fixed2", "2.5th percentile of AUROC over neuron sets.", default=None)
+    sets_high: float | None = column("", "fixed2", "97.5th percentile of AUROC over neuron sets.", default=None)
+    sets_p95: float | None = column("sets p95", "fixed2", "95th percentile of AUROC over neuron sets.", default=None)
+    set_aurocs: tuple[float, ...] = part("AUROC of each neuron set.", default=())
     gain_sd: float | None = column(
         "", "compact", "SD of the gain over resamples of questions (and of neuron sets).", unit="AUROC", default=None
     )

@@ -9,6 +9,7 @@ Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -174,7 +175,14 @@ def _rung(
         p_holm=None,
         draws=sets,
         gain_sd=float(spread.std()) if spread.size else None,
+        **_over_sets(areas[0]) if sets else {},
     )
+
+
+def _over_sets(aurocs: Float[np.ndarray, " sets"]) -> dict[str, Any]:
+    """The AUROCs of neuron sets, and their middle 95 % and 95th percentile."""
+    low, high, p95 = np.quantile(aurocs, [0.025, 0.975, 0.95]).tolist()
+    return {"sets_low": low, "sets_high": high, "sets_p95": p95, "set_aurocs": tuple(aurocs.tolist())}
 
 
 def _unknown(name: str, kind: str) -> Rung:

@@ -139,7 +139,7 @@ def ranked(
         The main result, every set by every measure against every kind of matched neurons, and the claim.
     """
     layers, d_m = instruct.layout.layers, instruct.layout.d_m
-    drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m, draws=draws, seed=seed)
+    drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m)
     tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
     kept = recognised(measured.drift, instruct.layout, sides["hallucinated"])
     result, claim = judged_drift(drift, tests, measured.alignment.reason, kept)

@@ -37,14 +37,16 @@ def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim,
     highest = highest_other(result, rungs)
     if highest is not None and "transfer.others_auroc" in failed(claim):
         best = _kind_words(highest[0])
-        return f"{_transfer_numbers(result)}; {best} is right on every pair of answers, and nothing can beat that"
+        return (
+            f"{_transfer_numbers(result, rungs)}; {best} is right on every pair of answers, and nothing can beat that"
+        )
     p_values = known_p_values(result, rungs)
-    return "; ".join([_transfer_numbers(result), *_p_words(result, p_values, tests)])
+    return "; ".join([_transfer_numbers(result, rungs), *_p_words(result, p_values, tests)])
 
 
 def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) -> list[str]:
     """The p-values, the largest of them, and what there is none against."""
-    missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in {**p_values, **result.baselines})
+    missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in p_values)
     found = ", ".join(f"{p:.3g} ({_kind_words(kind)})" for kind, p in p_values.items())
     sets = f"{tests} question set{'' if tests == 1 else 's'}"
     return [
@@ -54,10 +56,14 @@ def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) 
     ]
 
 
-def _transfer_numbers(result: TransferResult) -> str:
+def _transfer_numbers(result: TransferResult, rungs: Sequence[Rung]) -> str:
     """AUROC with its interval, and what sets of other neurons reach."""
     area = result.auroc
-    bars = ", ".join(f"{null.p95:.3f} ({_kind_words(kind)})" for kind, null in result.baselines.items())
+    bars = ", ".join(
+        f"{rung.sets_p95:.3f} ({_kind_words(rung.kind)})"
+        for rung in rungs
+        if rung.dataset == result.dataset and rung.sets_p95 is not None
+    )
     observed = "" if area is None else f"AUROC {area.estimate:.3f} [{area.low:.3f}, {area.high:.3f}]"
     return f"{observed}; 95th percentile of refitted control sets: {bars}"
 
@@ -77,15 +83,17 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
         recognised: Share of the H-Neurons that are still the same neuron.
     """
     left_out = f"; {result.reason}" if result.reason else ""
-    if result.matched_null is None or result.mean_stability_rank is None:
+    own = of_delta(tests)
+    if not own:
         return f"there are no H-Neurons whose drift could be ranked{left_out}"
+    layer = own[0]
     numbers = (
-        f"mean stability rank {result.mean_stability_rank:.3f} of {result.k} H-Neurons against "
-        f"{result.matched_null.mean:.3f} for random neurons of the same layers, p = {result.p_permutation:.2g}"
+        f"mean stability rank {layer.mean_rank:.3f} of {layer.k} H-Neurons against {layer.null_mean:.3f} for random "
+        f"neurons of the same layers, p = {layer.p_more_stable:.2g}"
     )
-    if result.smallest_detectable is None:
+    if layer.smallest_detectable is None:
         numbers += f"; no mean rank that is possible there {IMPOSSIBLE}"
-    return "; ".join([numbers + left_out, *_compared_words(of_delta(tests)), *_drift_failure(tests, claim, recognised)])
+    return "; ".join([numbers + left_out, *_compared_words(own), *_drift_failure(tests, claim, recognised)])
 
 
 def _compared_words(own: Sequence[DriftTest]) -> list[str]:
@@ -156,6 +164,5 @@ def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: C
     blind = [each.code.removeprefix(READS) for each in claim.reasons if each.code.startswith(READS) and not each.holds]
     if blind:
         return f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; {reason}"
-    if fails == {"overlap.p.shuffled_labels"} and all(null.kind != "shuffled_labels" for null in nulls):
-        return f"there is no search on shuffled labels to hold it against; {reason}"
-    return reason
+    missing = fails == {"overlap.p.shuffled_labels"} and all(null.kind != "shuffled_labels" for null in nulls)
+    return f"there is no search on shuffled labels to compare it with; {reason}" if missing else reason

@@ -21,26 +21,6 @@ NOT_JUDGED: Verdict = "no power"
 """Of numbers whose claim is not made yet."""
 
 
-@dataclass(frozen=True)
-class NullDistribution:
-    """A statistic under a null, from repeated draws."""
-
-    kind: str
-    """`random`, `layer_matched`, ... : how the draws were made."""
-    draws: tuple[float, ...]
-    """The statistic of each draw."""
-    mean: float
-    """Mean over draws."""
-    low: float
-    """2.5th percentile of the draws."""
-    high: float
-    """97.5th percentile of the draws."""
-    p95: float
-    """95th percentile of the draws."""
-    p_value: float
-    """One-sided: (1 + draws at least as high as observed) / (1 + draws)."""
-
-
 @table(
     "lineage_tensor",
     "Tensors",
@@ -197,38 +177,19 @@ class NeuronDrift:
     """The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6; 0 = not known."""
 
 
-@table("drift", "Parameter evolution", row="the H-Neurons' mean stability rank against its null", single=True)
+@table("drift", "Parameter evolution", row="the paper's test of the H-Neurons' stability ranks", single=True)
 @dataclass(frozen=True)
 class DriftResult:
     """Are the H-Neurons' weights more stable than those of comparable neurons?"""
 
     k: int = column("H-Neurons, k", "count", "Number of H-Neurons.")
-    mean_stability_rank: float | None = column(
-        "mean stability rank (0 = changed most, 1 = changed least)",
-        "fixed3",
-        "Mean over H-Neurons, in [0, 1]; None when k is 0.",
-    )
-    matched_null: NullDistribution | None = part("Mean stability rank of as many random neurons of the same layers.")
-    effect: float | None = column(
-        "effect (mean rank minus null mean)", "fixed3", "mean_stability_rank minus the matched null's mean."
-    )
     p_t: float | None = column(
         "one-sided p, Welch t-test of ranks against all others (the paper’s)",
         "compact",
         "One-sided Welch t-test of stability ranks, H-Neurons higher than all others (the paper's test).",
     )
-    p_permutation: float | None = column(
-        "one-sided p, layer-matched permutation",
-        "compact",
-        "One-sided p of mean_stability_rank under the layer-matched permutation.",
-    )
     uniform_sd: float | None = column(
         "SD of a mean rank under a uniform null", "fixed3", "1 / sqrt(12 k): SD of a mean rank under a uniform null."
-    )
-    smallest_detectable: float | None = column(
-        "smallest mean rank detectable with 80 % power",
-        "fixed3",
-        "Mean rank detected with 80 % power at one-sided 5 % under the matched null's SD; None if out of reach.",
     )
     share_identical: float = column(
         "share of all neurons that are bit-identical", "fixed3", "Share of all neurons whose weights are bit-identical."
@@ -258,9 +219,6 @@ class TransferResult:
     auroc: Estimate | None = column("AUROC", "ci2", "AUROC over answer rows; None when a class is missing.")
     n_faithful: int = column("n (f + h)", "pair", "Faithful base responses scored.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated base responses scored.")
-    baselines: dict[str, NullDistribution] = part(
-        "By kind: refitted random and layer-matched neuron sets, transferred the same way."
-    )
     verdict: Verdict = column(
         "verdict",
         "verdict",

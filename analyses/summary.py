@@ -20,13 +20,12 @@ from analyses.results import (
     LineageResult,
     MappedNeurons,
     NeuronDrift,
-    NullDistribution,
     OriginReport,
     TransferResult,
     WeightsReport,
 )
 from analyses.summary_evidence import NOT_LOOKED_AT, claims, drift_tests, evidence, ladder, overlap_nulls
-from analyses.summary_probe import estimate, identification
+from analyses.summary_probe import identification
 from analyses.summary_values import SCHEMA, as_json, counted_neurons
 
 SPREAD = (0.05, 0.5, 0.95)
@@ -119,24 +118,12 @@ def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
 
 
 def _transfer(row: TransferResult, found: Evidence) -> dict[str, Any]:
-    return {
-        "dataset": row.dataset,
-        "auroc": estimate(row.auroc),
-        "n_faithful": row.n_faithful,
-        "n_hallucinated": row.n_hallucinated,
-        "baselines": {name: _null(null) for name, null in row.baselines.items()},
-        "ladder": ladder(found.ladder, row.dataset),
-        "p_value": row.p_value,
-        "p_holm": row.p_holm,
-        "p_chance": row.p_chance,
-        "decided_by": row.decided_by or None,
-        "verdict": row.verdict,
-        "reason": row.reason,
-    }
+    return asdict(row) | {"ladder": ladder(found.ladder, row.dataset)}
 
 
 def _drift(drift: DriftResult, tests: Sequence[DriftTest]) -> dict[str, Any]:
-    return asdict(drift) | {"matched_null": _null(drift.matched_null), "tests": drift_tests(tests)}
+    """The paper's test, and every matched one."""
+    return asdict(drift) | {"tests": drift_tests(tests)}
 
 
 def _spread(drift: NeuronDrift) -> dict[str, dict[str, float]]:
@@ -148,10 +135,3 @@ def _spread(drift: NeuronDrift) -> dict[str, dict[str, float]]:
         for kind, delta in found.items()
         if delta.size
     }
-
-
-def _null(null: NullDistribution | None) -> dict[str, Any] | None:
-    """A null without its single draws, which the database keeps."""
-    if null is None:
-        return None
-    return {key: value for key, value in asdict(null).items() if key != "draws"} | {"n_draws": len(null.draws)}

@@ -31,7 +31,9 @@ def evidence(found: Evidence) -> dict[str, Any]:
 
 def ladder(rungs: Sequence[Rung], dataset: str) -> dict[str, dict[str, Any]]:
     """What transfer has to beat on one question set, by kind."""
-    return {rung.kind: _without(asdict(rung), "dataset", "kind") for rung in rungs if rung.dataset == dataset}
+    return {
+        rung.kind: _without(asdict(rung), "dataset", "kind", "set_aurocs") for rung in rungs if rung.dataset == dataset
+    }
 
 
 def drift_tests(tests: Sequence[DriftTest]) -> list[dict[str, Any]]:

@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 
 from analyses.cells import control_bars, score_of_enough
 from analyses.controls import ControlKind
-from analyses.drift import summarise_drift
-from analyses.drift_tests import MOST_RECOGNISED, finite_mean
+from analyses.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity, recognised
 from analyses.refit import ControlProbe
@@ -121,15 +120,15 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
         draws: Permutations.
         seed: Of the permutations.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `analyses.drift`.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `analyses.drift_tests`.
     """
-    result = summarise_drift(drift, h_neurons, layout.layers, layout.d_m, draws=draws, seed=seed)
+    test = layer_test(drift, h_neurons, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2
-    null, kept = result.matched_null, recognised(drift, layout, h_neurons)
+    kept = recognised(drift, layout, h_neurons)
     return Moved(
-        mean_stability_rank=result.mean_stability_rank,
-        null_mean=null.mean if null else None,
-        p_value=result.p_permutation if kept is not None and kept > MOST_RECOGNISED else None,
+        mean_stability_rank=test.mean_rank if test else None,
+        null_mean=test.null_mean if test else None,
+        p_value=test.p_more_stable if test and kept is not None and kept > MOST_RECOGNISED else None,
         change_h=finite_mean(change[h_neurons]),
         change_all=finite_mean(change),
         reason=_strangers(drift, layout),

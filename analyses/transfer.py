@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets, null_distribution
+from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets
 from analyses.evidence_results import Rung
 from analyses.multiple import holm
-from analyses.refit import ControlProbe, control_scores, fit_controls
-from analyses.results import NullDistribution, TransferResult
+from analyses.refit import ControlProbe, fit_controls
+from analyses.results import TransferResult
 from provenance.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
 from provenance.neuron_rows import NO_NEURONS
@@ -28,7 +28,6 @@ from provenance.resampling import (
     estimate_of,
     p_not_above,
     resampled_aurocs,
-    resampled_column_aurocs,
     resampled_weights,
 )
 
@@ -83,29 +82,22 @@ def refit_controls(
 
 
 def transfer(
-    probe: Probe,
-    base: Features,
-    dataset: str,
-    controls: Mapping[ControlKind, Sequence[ControlProbe]],
-    *,
-    resamples: int = BOOTSTRAP_DRAWS,
-    seed: int = 0,
+    probe: Probe, base: Features, dataset: str, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
 ) -> TransferResult:
-    """Score the base model's own answers with the instruct probe, and with its controls.
+    """Score the base model's own answers with the instruct probe.
 
     Args:
         probe: The instruct probe.
         base: The base model's own responses with its own labels, balanced.
         dataset: Name of the question set.
-        controls: From `refit_controls`, shared between question sets.
         resamples: Of questions.
         seed: Of the bootstrap.
 
     Returns:
-        Numbers of this question set alone, not yet judged: its p is the largest against chance and both kinds of neuron
-        sets. No p, but a reason, with fewer than 10 questions of a class, or where every answer gets the same score.
+        Numbers of this question set alone, not yet judged. No p, but a reason, with fewer than 10 questions of a class,
+        or where every answer gets the same score.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1. Choice: the nulls.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1.
     """
     positive = base.hallucinated
     scores = probe.scores(base.answer)
@@ -113,20 +105,12 @@ def transfer(
     if positive.all() or not positive.any():
         return untested(dataset, base, problem)
     # The samples of held-out scores and curves, whatever the row order.
-    weights = resampled_weights(base.units, draws=resamples, seed=seed)
-    own = resampled_aurocs(scores[:, None], positive, weights)
+    own = resampled_aurocs(scores[:, None], positive, resampled_weights(base.units, draws=resamples, seed=seed))
     estimate = estimate_of(own, positive.size)
     p_chance = p_not_above(own, CHANCE)
     if problem or p_chance is None:
         return untested(dataset, base, problem or "its AUROC is not a number", auroc=estimate)
-    baselines: dict[str, NullDistribution] = {}
-    p_values = {"chance": p_chance}
-    for kind, probes in ((kind, probes) for kind, probes in controls.items() if probes):
-        areas = resampled_column_aurocs(control_scores(probes, base.answer), positive, weights)
-        baselines[kind] = null_distribution(kind, areas[0], estimate.estimate)
-        p_values |= _known(kind, p_not_above(own[:, None] - areas))
-    result = replace(untested(dataset, base, "", auroc=estimate), baselines=baselines, p_chance=p_chance)
-    return _with_p(result, p_values, max(p_values.values()))
+    return replace(untested(dataset, base, "", auroc=estimate), p_chance=p_chance)
 
 
 def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
@@ -150,9 +134,11 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
-    results = [_with_room(result, highest_other(result, rungs)) for result in results]
+    highests = [highest_other(result, rungs) for result in results]
     p_values = {
-        place: known_p_values(result, rungs) for place, result in enumerate(results) if result.p_value is not None
+        place: known_p_values(result, rungs)
+        for place, (result, highest) in enumerate(zip(results, highests, strict=True))
+        if result.p_chance is not None and (highest is None or highest[1] < 1)
     }
     corrected = holm(np.array([max(found.values()) for found in p_values.values()], dtype=np.float64))
     after = dict(zip(p_values, corrected.tolist(), strict=True))
@@ -167,31 +153,19 @@ def highest_other(result: TransferResult, rungs: Sequence[Rung]) -> tuple[str, f
 
     Of neuron sets it is the 95th percentile: where one in twenty of them is right on every pair, p stays at 0.05.
     """
-    found = {kind: null.p95 for kind, null in result.baselines.items()}
-    for rung in rungs:
-        if rung.dataset == result.dataset and rung.kind in DECIDING_KINDS and rung.auroc is not None:
-            found.setdefault(rung.kind, rung.auroc.estimate)
+    found = {
+        rung.kind: rung.auroc.estimate if rung.sets_p95 is None else rung.sets_p95
+        for rung in rungs
+        if rung.dataset == result.dataset and rung.kind in DECIDING_KINDS and rung.auroc is not None
+    }
     return max(found.items(), key=lambda item: item[1], default=None)
-
-
-def _with_room(result: TransferResult, highest: tuple[str, float] | None) -> TransferResult:
-    """The result as it is, or without a p where no score could be better than another one is already."""
-    if highest is None or highest[1] < 1:
-        return result
-    return replace(result, p_value=None, p_holm=None, decided_by="")
 
 
 def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, float]:
     """What is known of one question set: chance, and then in the order of `DECIDING_KINDS`."""
-    found = _known("chance", result.p_chance) | _known(result.decided_by, result.p_value)
-    for rung in rungs:
-        if rung.dataset == result.dataset and rung.p_value is not None:
-            found[rung.kind] = max(found.get(rung.kind, 0.0), rung.p_value)
+    found = {} if result.p_chance is None else {"chance": result.p_chance}
+    found |= {rung.kind: rung.p_value for rung in rungs if rung.dataset == result.dataset and rung.p_value is not None}
     return {kind: found[kind] for kind in ("chance", *DECIDING_KINDS) if kind in found}
-
-
-def _known(kind: str, p_value: float | None) -> dict[str, float]:
-    return {} if p_value is None else {kind: p_value}
 
 
 def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float) -> TransferResult:
@@ -207,7 +181,6 @@ def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | Non
         auroc=auroc,
         n_faithful=int((~base.hallucinated).sum()),
         n_hallucinated=int(base.hallucinated.sum()),
-        baselines={},
         reason=reason,
         questions=min(questions_per_class(base).values()),
     )

@@ -117,6 +117,11 @@ def bulk_rows(result: object, neurons_per_layer: int) -> Iterator[Row]:
     )
 
 
+def columns_of(cls: type, alias: str) -> str:
+    """The SQL columns of a declared table, for a query that joins."""
+    return ", ".join(f"{alias}.{part.name}" for column in declared(cls).columns for part in column.stored())
+
+
 def query_of(cls: type) -> Query:
     """The named query of a declared table."""
     said = declared(cls)

@@ -19,8 +19,9 @@ _MODULUS = 1 << 256
 
 
 def run_digest(connection: Connection, run_id: int) -> str:
-    """SHA-256 over every derived row of a run, added up modulo 2^256; 64 hexadecimal digits."""
-    total = 0
+    """SHA-256 over every derived row of a run and its overall sentence, added up modulo 2^256; 64 hexadecimal digits."""
+    overall = connection.execute(select(Run.overall).where(Run.id == run_id)).scalar_one_or_none()
+    total = _hashed(f"overall{overall!r}")
     for table in DERIVED:
         # The run's number is left out: the same results under another number are the same content.
         columns = list(table.c)[1:]
@@ -28,9 +29,12 @@ def run_digest(connection: Connection, run_id: int) -> str:
         nested = [i for i, column in enumerate(columns) if isinstance(column.type, JSON)]
         chosen = select(*columns).where(table.c.run_id == run_id).execution_options(yield_per=20_000)
         for row in connection.execute(chosen):
-            content = f"{table.name}{_content(list(row), names, nested)}"
-            total += int.from_bytes(hashlib.sha256(content.encode()).digest(), "big")
+            total += _hashed(f"{table.name}{_content(list(row), names, nested)}")
     return f"{total % _MODULUS:064x}"
+
+
+def _hashed(content: str) -> int:
+    return int.from_bytes(hashlib.sha256(content.encode()).digest(), "big")
 
 
 def _content(values: list[Any], names: Sequence[str], nested: Sequence[int]) -> str:

@@ -9,30 +9,29 @@ those of declared results in `db.named_evidence`.
 
 from collections.abc import Mapping
 
-from analyses.results import ActivityTable, ConfigDifference, Funnel, OverlapResult, TensorSimilarity
+from analyses.results import ActivityTable, ConfigDifference, Funnel, OverlapResult, TensorSimilarity, TransferResult
 from db import named_probe as probe_sql
 from db import named_weights as sql
-from db.declared import query_of
+from db.declared import columns_of, query_of
 from db.named_evidence import EVIDENCE_QUERIES
 from db.query import Query
 from provenance.declared import declared
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
-       COALESCE(p.n_h_neurons, l.n_neurons) AS h_neurons, v.words AS overall, r.started_utc, r.finished_utc
+       COALESCE(p.n_h_neurons, l.n_neurons) AS h_neurons, r.overall, r.started_utc, r.finished_utc
 FROM run r
 JOIN family f ON f.id = r.family_id
 JOIN checkpoint b ON b.id = f.base_id
 JOIN checkpoint i ON i.id = f.instruct_id
 LEFT JOIN probe p ON p.run_id = r.id AND p.stage = 'instruct'
 LEFT JOIN neuron_list l ON l.run_id = r.id
-LEFT JOIN verdict v ON v.run_id = r.id AND v.claim = 'overall'
 ORDER BY r.id
 """
 
 _RUN = """
 SELECT r.id AS run, r.command, r.key AS run_key, r.status, r.resumed, r.seed, r.settings, r.versions,
-       r.started_utc, r.finished_utc, r.durations_ms, r.peak_memory_bytes, r.content_digest,
+       r.started_utc, r.finished_utc, r.durations_ms, r.peak_memory_bytes, r.content_digest, r.overall,
        b.ref AS base, b.digest AS base_digest, b.dtype AS base_dtype,
        i.ref AS instruct, i.digest AS instruct_digest, i.dtype AS instruct_dtype,
        i.model_type, i.layers, i.neurons_per_layer, i.hidden_size
@@ -50,26 +49,17 @@ WHERE rd.run_id = :run
 ORDER BY rd.position
 """
 
-_VERDICTS = """
-SELECT claim, verdict, words FROM verdict WHERE run_id = :run
-ORDER BY CASE claim WHEN 'overall' THEN 0 WHEN 'transfer' THEN 1 WHEN 'drift' THEN 2 ELSE 3 END
-"""
-
-_TRANSFER = """
-SELECT t.dataset, t.auroc, t.auroc_low, t.auroc_high, t.n_faithful, t.n_hallucinated,
-       r.mean AS random_mean, r.low AS random_low, r.high AS random_high, r.p95 AS random_p95,
-       r.p_value AS random_p, r.draws AS random_draws,
-       m.mean AS matched_mean, m.low AS matched_low, m.high AS matched_high, m.p95 AS matched_p95,
-       m.p_value AS matched_p, m.draws AS matched_draws,
-       t.verdict, t.reason, t.p_value, t.p_holm, t.decided_by, t.p_chance
+_TRANSFER = f"""
+SELECT {columns_of(TransferResult, "t")},
+       r.auroc AS random_mean, r.sets_low AS random_low, r.sets_high AS random_high, r.sets_p95 AS random_p95,
+       r.draws AS random_draws, m.auroc AS matched_mean, m.sets_low AS matched_low, m.sets_high AS matched_high,
+       m.sets_p95 AS matched_p95, m.draws AS matched_draws
 FROM transfer t
-LEFT JOIN null_summary r ON r.run_id = t.run_id AND r.claim = 'transfer' AND r.dataset = t.dataset
-     AND r.kind = 'random'
-LEFT JOIN null_summary m ON m.run_id = t.run_id AND m.claim = 'transfer' AND m.dataset = t.dataset
-     AND m.kind = 'layer_matched'
+LEFT JOIN ladder r ON r.run_id = t.run_id AND r.dataset = t.dataset AND r.kind = 'random'
+LEFT JOIN ladder m ON m.run_id = t.run_id AND m.dataset = t.dataset AND m.kind = 'layer_matched'
 WHERE t.run_id = :run
 ORDER BY t.position
-"""
+"""  # noqa: S608 - of declared names
 
 _DROPS = """
 SELECT d.stage, d.dataset, d.split, d.reason, d.n_questions
@@ -91,11 +81,6 @@ WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
 ORDER BY h.weight DESC, a.layer, a.neuron_index, s.stage, s.dataset
 """  # noqa: S608 - of declared names
 
-_NULLS = """
-SELECT claim, dataset, kind, draws, mean, low, high, p95, p_value
-FROM null_summary WHERE run_id = :run ORDER BY claim, dataset, kind
-"""
-
 _NULL_DRAWS = """
 SELECT claim, stage, dataset, kind, draw, value
 FROM null_draw WHERE run_id = :run ORDER BY claim, stage, dataset, kind, draw
@@ -115,7 +100,6 @@ _ALL = (
     Query("runs", "one run with its pair, status and overall verdict", _RUNS),
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
     Query("datasets", "one question set of the run", _DATASETS, subject="run_dataset"),
-    Query("verdicts", "one claim and what the run says about it; the overall sentence first", _VERDICTS),
     Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE, subject="lineage"),
     query_of(TensorSimilarity),
     query_of(ConfigDifference),
@@ -195,7 +179,6 @@ _ALL = (
     query_of(Funnel),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
-    Query("nulls", "one null distribution, summed up", _NULLS, subject="drift"),
     Query("null-draws", "one draw of one null", _NULL_DRAWS, subject="drift"),
     Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", sql.H_RANKS, subject="drift"),
     Query(

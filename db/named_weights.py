@@ -4,6 +4,9 @@ The one idea: these work on every kind of run that read weights, with or without
 answers; what a run did not look at is NULL, not zero.
 """
 
+from analyses.results import DriftResult
+from db.declared import columns_of
+
 LINEAGE = """
 SELECT verdict, reason, share_identical_tensors, tensors_compared, median_cosine_gate, median_cosine_up,
        median_cosine_down, self_match, nearest_cosine, found_in_base, found_in_instruct, neurons_sampled,
@@ -76,14 +79,14 @@ ORDER BY n.stability_rank
 LIMIT :limit
 """
 
-DRIFT = """
-SELECT d.k, d.mean_stability_rank, n.kind AS null_kind, n.mean AS null_mean, n.low AS null_low,
-       n.high AS null_high, n.draws AS null_draws, d.effect, d.p_permutation, d.p_t, d.uniform_sd,
-       d.smallest_detectable, d.share_identical, d.rounding_floor, d.verdict, d.reason
+DRIFT = f"""
+SELECT {columns_of(DriftResult, "d")}, n.mean_rank, n.null_mean, n.null_sd, n.effect, n.effect_low, n.effect_high,
+       n.p_more_stable AS p_layer, n.smallest_detectable
 FROM drift d
-LEFT JOIN null_summary n ON n.run_id = d.run_id AND n.claim = 'drift' AND n.dataset = ''
+LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.side = 'hallucinated' AND n.measure = 'delta'
+     AND n.matching = 'layer'
 WHERE d.run_id = :run
-"""
+"""  # noqa: S608 - of declared names
 
 LAYERS = """
 SELECT n.layer, COUNT(*) AS neurons, COUNT(n.stability_rank) AS compared,

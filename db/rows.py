@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from analyses.evidence_results import Evidence
-from analyses.results import Funnel, NullDistribution, OriginReport
+from analyses.results import Funnel, OriginReport
 from db import schema
 from db.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
 from db.rows_probe import baseline_draws, probe_rows
-from db.rows_weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows, null_summary_row
+from db.rows_weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
 from db.values import Row, columns_as_rows, members
 
 
@@ -23,9 +23,7 @@ def summary_rows(report: OriginReport) -> Rows:
         **probe_rows(probes, report.neurons_per_layer),
         **lineage_rows(report.lineage),
         schema.AlignmentRow: [alignment_row(report.alignment)],
-        schema.NullSummary: [null_summary_row(*null) for null in nulls(report)],
         schema.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
-        schema.VerdictRow: verdict_rows(report),
         schema.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
         **declared_rows([*report.transfer, report.drift, report.overlap, *report.funnel, *report.activity]),
         **evidence_rows(report.evidence),
@@ -54,37 +52,12 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[Tab
         yield BULK_TABLES[type(table)], bulk_rows(table, report.neurons_per_layer)
 
 
-def nulls(report: OriginReport) -> list[tuple[str, str, str, NullDistribution]]:
-    """Every null distribution with its claim, question set and kind."""
-    found = [
-        ("transfer", result.dataset, kind, null)
-        for result in report.transfer
-        for kind, null in result.baselines.items()
-    ]
-    matched = report.drift.matched_null
-    return found if matched is None else [*found, ("drift", "", matched.kind, matched)]
-
-
 def draws(report: OriginReport) -> list[tuple[str, str, str, str, tuple[float, ...]]]:
-    """Every null with its draws, and the neuron sets beside the probes: claim, stage, dataset, kind, draws."""
-    found = [
-        (claim, "base" if claim == "transfer" else "", dataset, kind, null.draws)
-        for claim, dataset, kind, null in nulls(report)
-    ]
+    """Neuron sets beside the probes, in transfer and on own answers: claim, stage, dataset, kind, draws."""
+    found = [("transfer", "base", rung.dataset, rung.kind, rung.set_aurocs) for rung in report.evidence.ladder]
     for probe in (report.identification, report.base_identification):
         found += baseline_draws(probe)
     return found
-
-
-def verdict_rows(report: OriginReport) -> list[Row]:
-    """One row a claim, with the numbers that decided in words, and the sentence over all."""
-    transfer = "; ".join(f"{result.dataset}: {result.reason}" for result in report.transfer)
-    return [
-        {"claim": "transfer", "verdict": report.verdict_transfer, "words": transfer},
-        {"claim": "drift", "verdict": report.verdict_drift, "words": report.drift.reason},
-        {"claim": "overlap", "verdict": report.verdict_overlap, "words": report.overlap.reason},
-        {"claim": "overall", "verdict": None, "words": report.overall},
-    ]
 
 
 def funnel_drop_rows(funnel: Funnel) -> list[Row]:

@@ -13,7 +13,6 @@ from analyses.results import (
     LineageResult,
     MappedNeurons,
     NeuronDrift,
-    NullDistribution,
     WeightsReport,
 )
 from db import schema
@@ -23,16 +22,8 @@ from db.values import Row, columns_as_rows, members, number, numbers, scattered
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 
 
-def lineage_report_rows(lineage: LineageResult) -> Rows:
-    """Everything that a run about lineage alone stores."""
-    words = f"{lineage.verdict[:1].upper()}{lineage.verdict[1:]}: {lineage.reason}"
-    return {**lineage_rows(lineage), schema.VerdictRow: [{"claim": "overall", "verdict": None, "words": words}]}
-
-
 def weights_rows(report: WeightsReport) -> Rows:
     """The rows of every small table of a run without a forward pass."""
-    matched = report.drift.matched_null
-    nulls = [] if matched is None else [matched]
     return {
         **(lineage_rows(report.lineage) if report.lineage else {}),
         schema.AlignmentRow: [alignment_row(report.alignment)],
@@ -40,12 +31,6 @@ def weights_rows(report: WeightsReport) -> Rows:
         schema.ProbeNeuron: listed_neuron_rows(report),
         **declared_rows([report.drift, *report.drift_tests]),
         **claim_rows(report.claims),
-        schema.NullSummary: [null_summary_row("drift", "", null.kind, null) for null in nulls],
-        schema.NullDraw: [row for null in nulls for row in null_draw_rows("drift", "", "", null.kind, null.draws)],
-        schema.VerdictRow: [
-            {"claim": "drift", "verdict": report.verdict_drift, "words": report.drift.reason},
-            {"claim": "overall", "verdict": None, "words": report.overall},
-        ],
     }
 
 
@@ -125,12 +110,6 @@ def listed_neuron_rows(report: WeightsReport) -> list[Row]:
         }
         for neuron, weight in zip(flat.tolist(), weights, strict=True)
     ]
-
-
-def null_summary_row(claim: str, dataset: str, kind: str, null: NullDistribution) -> Row:
-    """A null, summed up."""
-    about = {"claim": claim, "dataset": dataset, "kind": kind, "draws": len(null.draws)}
-    return {**about, **numbers(null, "mean", "low", "high", "p95", "p_value")}
 
 
 def null_draw_rows(claim: str, stage: str, dataset: str, kind: str, draws: Sequence[float]) -> list[Row]:

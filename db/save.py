@@ -17,7 +17,7 @@ from db.digests import run_digest
 from db.logs import dataset_id
 from db.rows import neuron_rows, summary_rows
 from db.rows_trace import trace_rows
-from db.rows_weights import lineage_report_rows, weights_neuron_rows, weights_rows
+from db.rows_weights import lineage_rows, weights_neuron_rows, weights_rows
 from db.schema import DERIVED, Checkpoint, Family, Run, RunDataset
 from db.values import Row
 
@@ -30,23 +30,25 @@ def write_report(connection: Connection, run_id: int, report: OriginReport, data
     """Replaces a run's derived rows by a comparison's, inside the caller's transaction."""
     named = _named(connection, datasets)
     many = neuron_rows(report, _base_per_layer(connection, run_id))
-    _replace(connection, run_id, chain([(RunDataset, named)], summary_rows(report).items(), many))
+    _replace(connection, run_id, chain([(RunDataset, named)], summary_rows(report).items(), many), report.overall)
 
 
 def write_weights_report(connection: Connection, run_id: int, report: WeightsReport) -> None:
     """Replaces a run's derived rows by those of a run without a forward pass, inside the caller's transaction."""
     many = weights_neuron_rows(report, _base_per_layer(connection, run_id))
-    _replace(connection, run_id, chain(weights_rows(report).items(), many))
+    _replace(connection, run_id, chain(weights_rows(report).items(), many), report.overall)
 
 
 def write_lineage(connection: Connection, run_id: int, lineage: LineageResult) -> None:
     """Replaces a run's derived rows by those of a run about lineage alone, inside the caller's transaction."""
-    _replace(connection, run_id, lineage_report_rows(lineage).items())
+    words = f"{lineage.verdict[:1].upper()}{lineage.verdict[1:]}: {lineage.reason}"
+    _replace(connection, run_id, lineage_rows(lineage).items(), words)
 
 
 def write_trace(connection: Connection, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
     """Replaces a run's derived rows by those of a timeline, inside the caller's transaction."""
-    _replace(connection, run_id, chain([(RunDataset, _named(connection, datasets))], trace_rows(report).items()))
+    tables = chain([(RunDataset, _named(connection, datasets))], trace_rows(report).items())
+    _replace(connection, run_id, tables, None)
 
 
 def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:
@@ -67,12 +69,13 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
     return int(connection.execute(chosen).scalar_one())
 
 
-def _replace(connection: Connection, run_id: int, tables: Tables) -> None:
+def _replace(connection: Connection, run_id: int, tables: Tables, overall: str | None) -> None:
     for derived in DERIVED:
         connection.execute(delete(derived).where(derived.c.run_id == run_id))
     for table, rows in tables:
         for block in _blocks({"run_id": run_id, **row} for row in rows):
             connection.execute(insert(table), block)
+    connection.execute(update(Run).where(Run.id == run_id).values(overall=overall))
     connection.execute(update(Run).where(Run.id == run_id).values(content_digest=run_digest(connection, run_id)))
 
 

@@ -13,7 +13,7 @@ from db.base import Base
 from db.declared import BULK_TABLES, TABLES
 from db.schema_lineage import AlignmentRow, Lineage, NeuronList
 from db.schema_neurons import NeuronSetMember, NeuronSetRow
-from db.schema_results import FunnelDrop, Neuron, NullDraw, NullSummary, Probe, ProbeNeuron, VerdictRow
+from db.schema_results import FunnelDrop, Neuron, NullDraw, Probe, ProbeNeuron
 from db.schema_work import (
     CaptureRow,
     Checkpoint,
@@ -44,7 +44,6 @@ __all__ = [
     "NeuronSetMember",
     "NeuronSetRow",
     "NullDraw",
-    "NullSummary",
     "Probe",
     "ProbeNeuron",
     "QuestionRow",
@@ -53,7 +52,6 @@ __all__ = [
     "RunDataset",
     "RunTask",
     "TaskRow",
-    "VerdictRow",
 ]
 
 REVISIONS = ("0.2.0_1",)
@@ -61,8 +59,7 @@ REVISIONS = ("0.2.0_1",)
 HEAD = REVISIONS[-1]
 
 BY_HAND = (
-    RunDataset, Probe, ProbeNeuron, Neuron, Lineage, AlignmentRow, NeuronList, NullSummary, NullDraw,
-    VerdictRow, FunnelDrop,
+    RunDataset, Probe, ProbeNeuron, Neuron, Lineage, AlignmentRow, NeuronList, NullDraw, FunnelDrop,
 )  # fmt: skip
 DERIVED: tuple[Table, ...] = (
     *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),

@@ -4,7 +4,7 @@ Each class says what one row is. A number that is not defined (no rows of a clas
 probe) is NULL. Intervals are 95 %, by question.
 """
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import BULK, Base
@@ -92,23 +92,6 @@ class Neuron(Base):
     margin: Mapped[float | None]
 
 
-class NullSummary(Base):
-    """One row: a statistic's distribution under one null, summed up; `dataset` is empty for drift."""
-
-    __tablename__ = "null_summary"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    claim: Mapped[str] = mapped_column(primary_key=True)  # transfer, drift
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    draws: Mapped[int]
-    mean: Mapped[float | None]
-    low: Mapped[float | None]
-    high: Mapped[float | None]
-    p95: Mapped[float | None]
-    p_value: Mapped[float | None]
-
-
 class NullDraw(Base):
     """One row: a statistic on one draw of a null; `claim` is transfer, drift, identification, or baseline."""
 
@@ -122,17 +105,6 @@ class NullDraw(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     draw: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[float | None]
-
-
-class VerdictRow(Base):
-    """One row: what a run says about one claim; `overall` has a sentence and no verdict of its own."""
-
-    __tablename__ = "verdict"
-
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
-    claim: Mapped[str] = mapped_column(primary_key=True)  # transfer, drift, overlap, overall
-    verdict: Mapped[str | None] = mapped_column(String)
-    words: Mapped[str]
 
 
 class FunnelDrop(Base):

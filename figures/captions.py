@@ -53,8 +53,7 @@ def _transfer_words(row: Record, parts: Parts) -> str:
     n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
     words = [f"{row['dataset']}: {interval(row, 'auroc')}, {n}"]
     words += [
-        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws, {p_words(row[f'{prefix}_p'])} "
-        "over these alone"
+        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws"
         for name, prefix in (("random", "random"), ("layer-matched", "matched"))
         if row[f"{prefix}_mean"] is not None
     ]
@@ -97,7 +96,7 @@ def caption_4b(parts: Parts) -> list[str]:
         f"Parameter evolution from {run['base']} to {run['instruct']}. Cumulative distribution of the stability rank",
         f"(0 = changed most, 1 = changed least) of all {total} neurons {dashed} and of the",
         f"k = {drift['k']} H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many",
-        "random neurons of the same layers, mean and middle 95 % of draws.",
+        "random neurons of the same layers, exact mean and 1.96 SD around it.",
         list_words(parts),
         problem_words(parts),
     ]
@@ -120,13 +119,13 @@ def _unranked_words(parts: Parts) -> str:
 def _drift_words(drift: Record) -> str:
     if not drift["k"]:
         return "There are no H-Neurons, so there is no power."
-    if drift["mean_stability_rank"] is None:
+    if drift["mean_rank"] is None:
         return "No H-Neuron has a counterpart in the base, so there is no power."
-    words = [f"Mean rank {fixed(drift['mean_stability_rank'], 3)}, k = {drift['k']}."]
+    words = [f"Mean rank {fixed(drift['mean_rank'], 3)}, k = {drift['k']}."]
     if drift["null_mean"] is not None:
         words += [
-            f"Layer-matched null {null_words(drift, 'null', 3)} over {drift['null_draws']} draws; one-sided",
-            f"permutation {p_words(drift['p_permutation'])}, Welch t-test against all others {p_words(drift['p_t'])}.",
+            f"Layer-matched null {fixed(drift['null_mean'], 3)} (SD {fixed(drift['null_sd'], 3)}); one-sided",
+            f"permutation {p_words(drift['p_layer'])}, Welch t-test against all others {p_words(drift['p_t'])}.",
         ]
     words += [
         f"Uniform null’s SD {fixed(drift['uniform_sd'], 3)};",
@@ -147,10 +146,10 @@ def table_4b(parts: Parts) -> Table:
     header = ("k", "mean rank", "layer-matched null", "effect", "p (permutation)", "p (t)", "identical", "verdict")
     row = (
         str(drift["k"]),
-        fixed(drift["mean_stability_rank"], 3),
-        null_words(drift, "null", 3),
-        fixed(drift["effect"], 3),
-        compact(drift["p_permutation"]),
+        fixed(drift["mean_rank"], 3),
+        fixed(drift["null_mean"], 3),
+        interval(drift, "effect", 3),
+        compact(drift["p_layer"]),
         compact(drift["p_t"]),
         fixed(drift["share_identical"], 3),
         drift["verdict"],

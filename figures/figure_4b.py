@@ -71,7 +71,7 @@ def _draw_distribution(axes: Axes, values: np.ndarray, bins: Sequence[Record]) -
 
 def _key(axes: Axes, drift: Record, *, by_position: bool) -> None:
     """Numbers and line samples, on the side of the diagonal that the H-Neurons leave free."""
-    mean = drift["mean_stability_rank"]
+    mean = drift["mean_rank"]
     corner: Literal["lower right", "upper left"] = "lower right" if mean is not None and mean < 0.5 else "upper left"
     axes.legend(
         loc=corner, title=_summary(drift, by_position=by_position), title_fontsize=style.SMALL_PT, alignment="left",
@@ -95,14 +95,15 @@ def _draw_mean(axes: Axes, drift: Record) -> None:
     axes.set_yticks([0.8, 0.32], ["mean", "null"], fontsize=style.SMALL_PT)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    if drift["null_low"] is not None:
-        low, high, mean = (drift[f"null_{part}"] for part in ("low", "high", "mean"))
+    if drift["null_mean"] is not None:
+        mean, reach = drift["null_mean"], style.NORMAL_95 * drift["null_sd"]
+        low, high = mean - reach, mean + reach
         axes.fill_between(
             [low, high], 0.14, 0.5, facecolor=style.LIGHT_GREY, edgecolor=style.GREY, linewidth=0.5, gid="null band"
         )
         axes.plot([mean, mean], [0.14, 0.5], color=style.INK, linewidth=1.2, gid="null mean")
-    if drift["mean_stability_rank"] is not None:
-        axes.plot(drift["mean_stability_rank"], 0.8, "D", markersize=4.2, color=style.BLUE, gid="mean", clip_on=False)
+    if drift["mean_rank"] is not None:
+        axes.plot(drift["mean_rank"], 0.8, "D", markersize=4.2, color=style.BLUE, gid="mean", clip_on=False)
 
 
 def _bare(axes: Axes) -> None:
@@ -114,9 +115,9 @@ def _summary(drift: Record, *, by_position: bool) -> str:
     """k, the mean, its null and p, for the panel; what these numbers rest on where they decide nothing."""
     if by_position:
         return f"k = {drift['k']}: no power,\nneurons not matched,\ncompared by position only"
-    if drift["mean_stability_rank"] is None:
+    if drift["mean_rank"] is None:
         return f"k = {drift['k']}: no power"
-    lines = [f"k = {drift['k']}, mean rank {fixed(drift['mean_stability_rank'])}"]
+    lines = [f"k = {drift['k']}, mean rank {fixed(drift['mean_rank'])}"]
     if drift["null_mean"] is not None:
-        lines += [f"layer-matched null {fixed(drift['null_mean'])}", p_words(drift["p_permutation"])]
+        lines += [f"layer-matched null {fixed(drift['null_mean'])}", p_words(drift["p_layer"])]
     return "\n".join(lines)

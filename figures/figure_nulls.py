@@ -20,7 +20,6 @@ ROW_IN = 0.16
 GAP = 0.25  # between measures, in rows
 FRAME_IN = 0.58
 LEGEND_LINE_IN = 0.145
-NORMAL_95 = 1.96
 _DASHED = (0, (4, 3))
 _BAR = 0.66
 _MARKS = (
@@ -87,7 +86,7 @@ def outcome(row: Record) -> str:
 
 def _draw_test(axes: Axes, height: float, row: Record) -> None:
     name = ":".join((row["side"], row["measure"], row["matching"]))
-    half = NORMAL_95 * row["null_sd"]
+    half = style.NORMAL_95 * row["null_sd"]
     bar = Rectangle(
         (-half, height - _BAR / 2), 2 * half, _BAR, facecolor=style.LIGHT_GREY, edgecolor="none", zorder=1,
         gid=f"band:{name}",
@@ -128,7 +127,7 @@ def _frame(axes: Axes, rows: Sequence[Record], heights: Mapping[tuple[str, str],
 
 
 def _ends(row: Record) -> list[float]:
-    half = NORMAL_95 * row["null_sd"]
+    half = style.NORMAL_95 * row["null_sd"]
     least = None if row["smallest_detectable"] is None else row["smallest_detectable"] - row["null_mean"]
     found = (-half, half, row["effect"], row["effect_low"], row["effect_high"], least)
     return [value for value in found if value is not None]

@@ -21,8 +21,6 @@ from figures.words import control_of, control_words, first, source
 from provenance.errors import InputError
 from provenance.files import storing, write_whole
 
-RESULTS = ("verdicts", "trace")
-"""Named queries of which a run with results has rows in one."""
 FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
 
@@ -63,7 +61,7 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
         InputError: There is no such run, or it has no results.
     """
     run = newest_run(url) if run is None else run
-    if not any(run_query(url, name, {"run": run}).rows for name in RESULTS):
+    if first(run_query(url, "run", {"run": run}))["content_digest"] is None:
         raise InputError(
             f"results of run {run}",
             found="none in this database",

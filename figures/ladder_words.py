@@ -100,4 +100,4 @@ def ladder_records(rungs: list[Record], transfer: list[Record]) -> list[Record]:
     return found
 
 
-_NO_RUNG: Record = {"auroc": None, "gain": None, "p_value": None, "p_holm": None, "draws": 0}
+_NO_RUNG: Record = dict.fromkeys(("auroc", "gain", "p_value", "p_holm", "sets_p95")) | {"draws": 0}

@@ -65,7 +65,7 @@ def _drift(results: Results) -> list[tuple[str, str]]:
     if not row or not row["k"]:
         return []
     least = fixed(row["smallest_detectable"], 3)
-    return [("stability rank", f"{fixed(row['mean_stability_rank'], 3)}; detectable from {least} (k = {row['k']})")]
+    return [("stability rank", f"{fixed(row['mean_rank'], 3)}; detectable from {least} (k = {row['k']})")]
 
 
 def _overlap(results: Results) -> list[tuple[str, str]]:

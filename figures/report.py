@@ -15,12 +15,9 @@ from markupsafe import Markup
 
 from db.queries import newest_run
 from figures import style
-from figures.declared import Results
 from figures.evidence_words import claim_table
 from figures.gallery import Drawn, drawn, drawn_some, image, write_figures
-from figures.sections import read_results, sections
-from figures.tables import claim_rows
-from figures.trajectory_words import trace_sentence
+from figures.sections import overall, read_results, sections
 from figures.words import TITLES, control_words, first, list_words, run_kind
 from provenance.cells import Record
 from provenance.files import write_whole
@@ -79,8 +76,7 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
         scope=list_words(results),
         source=first(results["neuron-list"]).get("source", ""),
         lineage=bool(results["lineage"].rows),
-        overall=_overall(results),
-        claims=claim_rows(results),
+        overall=overall(results),
         graded=claim_table(results),
         intervened=bool(results["interventions"].rows),
         marks=MARKS,
@@ -88,11 +84,6 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
         tables=sections(results),
         facts=_facts(about),
     )
-
-
-def _overall(results: Results) -> str:
-    stored = next((row["words"] for row in results["verdicts"].records() if row["claim"] == "overall"), "")
-    return stored or (trace_sentence(results) if results["trace"].rows else "")
 
 
 def _inline(number: int, figure: Drawn) -> Record:

@@ -31,10 +31,11 @@ from figures.tables_evidence import (
 )
 from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
 from figures.tables_weights import by_kind, config, layers, lineage, mapping
-from figures.words import RunKind, run_kind
+from figures.trajectory_words import trace_sentence
+from figures.words import RunKind, first, run_kind
 
 QUERIES = (
-    "run", "verdicts", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
+    "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
@@ -57,7 +58,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
 """In the order of the report."""
 TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (overview, claims, transfer, ladder, cells, intervention, funnel),
-    "listed": (claims, drift, mapping, lineage),
+    "listed": (claims, drift, drift_tests, mapping, lineage),
     "drift": (drift, layers),
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
@@ -80,3 +81,8 @@ def sections(results: Results) -> list[ReportTable]:
     """The tables of a run's report."""
     found = (section(results) for section in SECTIONS[run_kind(results)])
     return [table for table in found if table is not None]
+
+
+def overall(results: Results) -> str:
+    """A run in one sentence."""
+    return first(results["run"])["overall"] or (trace_sentence(results) if results["trace"].rows else "")

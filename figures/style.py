@@ -15,6 +15,7 @@ import matplotlib as mpl
 ONE_COLUMN_IN = 3.25  # ICML and NeurIPS two-column layouts
 TWO_COLUMNS_IN = 6.75
 TEXT_PT = 8.0
+NORMAL_95 = 1.96  # SDs that hold the middle 95 % of a normal distribution
 SMALL_PT = 7.0
 TINY_PT = 6.0  # the smallest that conferences accept
 LINE_PT = 0.6

@@ -11,28 +11,10 @@ from typing import Any
 from analyses.results import DriftResult, Funnel, OverlapResult, TransferResult
 from figures.declared import ReportTable, Results, facts, report_table
 from figures.evidence_words import drift_power_rows, power_rows, power_sentence
-from figures.words import CLAIMS, first, list_words, run_kind, verdict_words
+from figures.words import first, list_words, run_kind
 from provenance.cells import NOTHING, Record, compact, fixed
-from provenance.records import MARKS
 
 H_NEURONS_SHOWN = 100
-
-
-def claim_rows(results: Results) -> list[Record]:
-    """The claims with verdict, sign and deciding numbers; none where no neurons were asked about."""
-    if run_kind(results) == "drift":
-        return []
-    return [
-        {
-            "question": CLAIMS.get(row["claim"], row["claim"]),
-            "mark": MARKS.get(row["verdict"], NOTHING),
-            "verdict": row["verdict"],
-            "words": verdict_words(row["claim"], row["verdict"]),
-            "numbers": row["words"],
-        }
-        for row in results["verdicts"].records()
-        if row["claim"] != "overall"
-    ]
 
 
 def transfer(results: Results) -> ReportTable | None:

@@ -116,11 +116,6 @@ def first(result: QueryResult) -> Record:
     return records[0] if records else {}
 
 
-def overall(results: Mapping[str, QueryResult]) -> str:
-    """The sentence over all that a run says."""
-    return next((str(row["words"]) for row in results["verdicts"].records() if row["claim"] == "overall"), "")
-
-
 def source(parts: Mapping[str, QueryResult]) -> str:
     """The run behind a figure, for comments and metadata."""
     run = first(parts["run"])

@@ -226,9 +226,9 @@ def column(
     return field(default=default, metadata={**said, "words": words or {}, "beside": beside})
 
 
-def part(about: str) -> Any:  # noqa: ARG001 - for the reader, as a column's
+def part(about: str, *, default: Any = MISSING) -> Any:  # noqa: ARG001 - for the reader, as a column's
     """Declare a field that is not a column: an array, or rows of a table of its own."""
-    return field()
+    return field(default=default)
 
 
 def per_neuron(about: str, unit: str = "") -> Any:

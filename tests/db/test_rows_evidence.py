@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from math import isnan
 
 import pytest
-from db.rows_evidence import counted_interval, evidence_rows
+from db.rows_evidence import evidence_rows
 from sqlalchemy import text
 from synthetic import (
     SETS,
@@ -23,8 +23,6 @@ from synthetic_evidence import MISSING, evidence_of, trace_report_of
 from analyses.evidence_results import Evidence, Reason, ScaleControl, SignAgreement
 from db.base import Base
 from db.digests import run_digest, verify
-from db.rows import overlap_row, transfer_row
-from db.schema import ClaimReason, SignAgreementRow
 from db.store import Store
 from provenance.errors import StoreError
 from provenance.intervals import Estimate
