@@ -1,7 +1,6 @@
 """The report: self-contained, verdict first, every table there, nothing from outside obeyed as markup."""
 
 import re
-import sqlite3
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -36,12 +35,6 @@ TITLES = (
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
     "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short", "Settings and provenance",
-)  # fmt: skip
-
-NEW = (
-    "Weights by kind", "Configuration", "Mapping",  # since schema 0002
-    "Baselines", "Stability", "Most often selected neurons", "Clusters",  # since schema 0003
-    *TITLES[:8],  # since schema 0004
 )  # fmt: skip
 
 
@@ -315,21 +308,6 @@ def test_names_of_tensors_and_settings_from_outside_are_text(stored: Any) -> Non
     assert "script" not in page.tags
     assert bad in page.texts
     assert len(page.ids) == len(set(page.ids))
-
-
-def test_a_run_of_an_older_version_has_a_report_without_what_it_did_not_store(tmp_path: Path) -> None:
-    file = tmp_path / "old.db"
-    connection = sqlite3.connect(file)
-    connection.executescript((Path(__file__).parents[1] / "db" / "assets" / "0001.sql").read_text())
-    connection.close()
-    url = f"sqlite:///{file}"
-    Store.open(url).close()
-    html = report_html(url)
-    _, titles = texts_and_titles(html)
-    assert titles == ["Figures", *(title for title in TITLES if title not in NEW)]
-    assert parsed(html).tags.count("svg") == 3
-    assert 'id="figure_lineage"' not in html
-    assert "None and None" not in html
 
 
 def test_a_long_list_of_h_neurons_is_folded_and_says_where_the_rest_is(stored: Any) -> None:
