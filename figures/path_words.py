@@ -100,7 +100,7 @@ def _transfer_words(name: str, rows: list[Record], parts: Parts) -> str:
 
 def _range(values: list[float | None], digits: int = 2) -> str:
     known = [value for value in values if value is not None]
-    return f"{fixed(min(known), digits)} to {fixed(max(known), digits)}" if known else NOTHING
+    return f"{fixed(float(min(known)), digits)} to {fixed(float(max(known)), digits)}" if known else NOTHING
 
 
 def _left_out_words(rows: list[Record]) -> list[str]:

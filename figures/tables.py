@@ -18,8 +18,12 @@ H_NEURONS_SHOWN = 100
 
 
 def transfer(results: Results) -> ReportTable | None:
-    """The probe on the base model."""
-    return report_table(TransferResult, results["transfer"].records())
+    """The probe on the base model, each verdict with its sign and in words."""
+    records = [
+        row | {"verdict": f"{MARKS[row['verdict']]} {verdict_words('transfer', row['verdict'])}"}
+        for row in results["transfer"].records()
+    ]
+    return report_table(TransferResult, records)
 
 
 def drift(results: Results) -> ReportTable:

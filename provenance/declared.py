@@ -108,8 +108,7 @@ class Column:
     def values(self, value: Any) -> Iterator[Any]:
         """A field's value as the values of its SQL columns."""
         if self.kind is Estimate:
-            ends = (None,) * 3 if value is None else (value.estimate, value.low, value.high)
-            yield from (_number(end) for end in ends)
+            yield from (None,) * 3 if value is None else map(_number, (value.estimate, value.low, value.high))
             if self.counted:
                 yield None if value is None else int(value.n)
         elif _is_by_label(self.kind):
@@ -325,7 +324,7 @@ FORMATS: Mapping[str, Callable[[Record, Column], str]] = {
     "text": _text,
     "verdict": lambda record, column: f"{MARKS[record[column.sql]]} {record[column.sql] or NOTHING}",
     "yes": lambda record, column: yes_or_no(record[column.sql]),
-    "count": lambda record, column: NOTHING if record[column.sql] is None else str(record[column.sql]),
+    "count": lambda record, column: NOTHING if _first(record, column) is None else str(_first(record, column)),
     "some": lambda record, column: str(_first(record, column)) if _first(record, column) else NOTHING,
     "pair": _pair,
     "of": lambda record, column: f"{record[column.sql]} of {record[column.beside]}",

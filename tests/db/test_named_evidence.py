@@ -13,29 +13,11 @@ from synthetic import (
 )
 from synthetic_evidence import CLAIMS, RUNGS, trace_report_of
 
-from db.base import Base
-from db.named_evidence import EVIDENCE_QUERIES
 from db.queries import QUERIES, info, newest_run, run_query
 from db.store import Store
 from provenance.errors import InputError
 
 CONTROL = "compare --control permuted-index"
-
-
-@pytest.mark.parametrize("query", EVIDENCE_QUERIES, ids=lambda query: query.name)
-def test_a_query_has_the_columns_of_its_table_and_its_rows_in_order(url: str, query: object) -> None:
-    """But the run, and the position where rows come in that order anyway."""
-    with Store.open(url) as store:
-        stored_run(store, report_of())
-        stored_trace_run(store, trace_report_of())
-    table = {"claims": "claim", "reasons": "claim_reason"}.get(query.name, query.subject)
-    found = run_query(url, query.name)
-    left_out = {"run_id"} if query.name == "trace" else {"run_id", "position"}
-    expected = {"claim" if table == "claim" and c.name == "name" else c.name for c in Base.metadata.tables[table].c}
-    assert set(found.columns) == expected - left_out
-    run = 2 if query.name == "trace" else 1
-    counted = run_query(url, f"SELECT COUNT(*) FROM {table} WHERE run_id = {run}").rows[0][0]  # noqa: S608
-    assert len(found.rows) == counted > 0
 
 
 def test_the_ladder_the_claims_and_their_reasons_come_in_the_order_of_the_report(finished: str) -> None:
@@ -48,15 +30,6 @@ def test_the_ladder_the_claims_and_their_reasons_come_in_the_order_of_the_report
     reasons = [(row["claim"], row["code"]) for row in run_query(finished, "reasons").records()]
     assert reasons == [(claim.name, reason.code) for claim in report.evidence.claims for reason in claim.reasons]
     assert reasons != sorted(reasons)
-
-
-def test_transfer_and_overlap_show_what_decided_after_the_columns_they_had(finished: str) -> None:
-    transfer = run_query(finished, "transfer")
-    assert transfer.columns[-5:] == ("reason", "p_value", "p_holm", "decided_by", "p_chance")
-    assert [row["decided_by"] for row in transfer.records()] == ["answer_text", "layer_matched"]
-    overlap = run_query(finished, "overlap")
-    assert overlap.columns[-5:] == ("reason", "ratio_base", "ratio_instruct", "cluster_jaccard", "rank_biased")
-    assert overlap.records()[0]["rank_biased"] == 0.55
 
 
 def test_a_negative_control_is_never_the_default_and_is_read_when_it_is_named(url: str) -> None:

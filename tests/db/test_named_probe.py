@@ -55,6 +55,7 @@ def test_stability_counts_stable_selected_and_used_neurons(finished: str) -> Non
     assert row["n_stable_used"] == (frequency[probe.h_neurons] >= 0.6).sum()
     assert row["n_stable_used"] < row["n_stable"]
     assert (row["n_selected"], row["n_h_neurons"]) == ((frequency > 0).sum(), 6)
+    assert row["n_clusters"] == len(set(probe.stability.cluster.tolist()))
 
 
 def test_stable_neurons_come_most_often_selected_first_and_name_what_the_probe_uses_instead(finished: str) -> None:

@@ -1,56 +1,35 @@
 """Probes as rows: every number of a result is found again under its C, question set, kind or neuron."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from synthetic import GIVEN_FILE, PER_LAYER, SETS, given_report, no_probe_report, report_of, rows, stored_run
 from synthetic_probe import CURVE
 
+from analyses.probe_results import Baseline, CurvePoint, PathPoint, StabilityResult
+from db.declared import TABLES
 from db.rows import summary_rows
-from db.rows_probe import curve_rows, path_rows, probe_neuron_rows, probe_row
-from db.schema import ProbeBaseline, ProbeCurve, ProbeNeuron, ProbeStability
+from db.rows_probe import probe_neuron_rows, probe_row, probe_rows
+from db.schema import ProbeNeuron
 from db.store import Store
 
 
-def test_the_path_keeps_every_number_and_null_where_nothing_was_suppressed() -> None:
-    report = report_of()
-    for probe, suppressed in ((report.identification, True), (report.base_identification, False)):
-        found = path_rows(probe)
-        assert [(row["step"], row["c"], row["n_positive"], row["n_nonzero"]) for row in found] == [
-            (step, point.C, point.positive, point.nonzero) for step, point in enumerate(probe.path)
-        ]
-        for row, point in zip(found, probe.path, strict=True):
-            assert (row["validation_auroc"], row["gap"]) == (point.validation_auroc, point.gap)
-            assert row["suppressed_accuracy"] == point.suppressed_accuracy
-            assert (row["suppressed_accuracy"] is not None) is suppressed
+def test_only_paths_with_suppression_and_only_instruct_curves_with_transfer_have_these_numbers() -> None:
+    found = summary_rows(report_of())
+    assert {(row["stage"], row["suppressed_accuracy"] is None) for row in found[TABLES[PathPoint]]} == {
+        ("instruct", False), ("base", True)
+    }  # fmt: skip
+    names = ("transfer", "transfer_low", "transfer_high")
+    assert {row[name] for row in found[TABLES[CurvePoint]] if row["stage"] == "base" for name in names} == {None}
 
 
-def test_nan_on_the_path_is_null() -> None:
+def test_a_curve_comes_by_question_set_and_sets_that_were_not_scored_last() -> None:
     probe = report_of().identification
-    point = replace(probe.path[0], validation_auroc=float("nan"), violation=float("nan"))
-    row = path_rows(replace(probe, path=(point,)))[0]
-    assert (row["validation_auroc"], row["violation"]) == (None, None)
-
-
-def test_the_curve_marks_the_chosen_c_alone_and_counts_steps_over_all_sets() -> None:
-    found = curve_rows(report_of().identification)
-    assert [row["c"] for row in found if row["is_chosen"]] == [1.0] * len(SETS)
-    assert [(row["step"], row["dataset"], row["position"]) for row in found] == [
-        (step, name, position) for step in range(len(CURVE)) for position, name in enumerate(SETS)
+    found = probe_rows([replace(probe, test=probe.test[1:])], PER_LAYER)[TABLES[CurvePoint]]
+    assert [(row["position"], row["dataset"], row["c"]) for row in found] == [
+        (place, name, C) for place, (name, (C, _)) in enumerate(product(reversed(SETS), CURVE))
     ]
-    assert not any(row["is_chosen"] for row in curve_rows(replace(report_of().identification, C=0.5)))
-
-
-def test_the_curve_of_a_base_probe_has_no_transfer() -> None:
-    found = curve_rows(report_of().base_identification)
-    assert found
-    assert {row[name] for row in found for name in ("transfer", "transfer_low", "transfer_high")} == {None}
-
-
-def test_a_curve_names_sets_that_were_not_scored_after_those_that_were() -> None:
-    probe = report_of().identification
-    found = curve_rows(replace(probe, test=probe.test[1:]))
-    assert {row["dataset"]: row["position"] for row in found} == {SETS[1]: 0, SETS[0]: 1}
 
 
 def test_neuron_rows_are_the_used_the_given_and_the_selected() -> None:
@@ -104,21 +83,8 @@ def test_a_search_stores_no_list(store: Store) -> None:
     assert rows(store, "SELECT 1 FROM neuron_list") == []
 
 
-def test_baselines_and_their_draws_are_stored(store: Store) -> None:
-    report = report_of()
-    stored_run(store, report)
-    for probe in (report.identification, report.base_identification):
-        for held in probe.test:
-            found = rows(
-                store, "SELECT * FROM probe_baseline WHERE stage = :s AND dataset = :d ORDER BY position",
-                s=probe.stage, d=held.dataset,
-            )  # fmt: skip
-            assert [row["kind"] for row in found] == [baseline.kind for baseline in held.baselines]
-            for row, baseline in zip(found, held.baselines, strict=True):
-                assert (row["auroc"], row["auroc_high"]) == (baseline.auroc.estimate, baseline.auroc.high)
-                assert (row["gain"], row["gain_low"]) == (baseline.gain.estimate, baseline.gain.low)
-                assert (row["accuracy"] is None) is (baseline.accuracy is None)
-                assert row["n_draws"] == len(baseline.draws)
+def test_the_draws_of_neuron_sets_are_stored_and_those_of_others_are_none(store: Store) -> None:
+    stored_run(store, report_of())
     drawn = rows(
         store,
         "SELECT value FROM null_draw WHERE claim = 'baseline' AND stage = 'instruct' AND dataset = :d AND kind = :k",
@@ -129,22 +95,8 @@ def test_baselines_and_their_draws_are_stored(store: Store) -> None:
     assert rows(store, "SELECT 1 FROM null_draw WHERE claim = 'baseline' AND kind = 'question_text'") == []
 
 
-def test_stability_and_ceilings_are_stored(store: Store) -> None:
-    report = report_of()
-    stored_run(store, report)
-    found = rows(store, "SELECT * FROM probe_stability WHERE stage = 'instruct'")[0]
-    expected = report.identification.stability
-    assert (found["n_half_samples"], found["threshold"], found["c"]) == (100, 0.6, 0.5)
-    assert found["n_stable"] == expected.stable.size
-    assert found["n_clusters"] == len(set(expected.cluster.tolist()))
-    assert (found["split_half_jaccard"], found["false_bound"]) == (0.31, 0.75)
-    assert rows(store, "SELECT ceiling_base, ceiling_instruct FROM overlap") == [
-        {"ceiling_base": None, "ceiling_instruct": 0.31}
-    ]
-
-
 def test_without_a_probe_there_is_no_row_that_could_be_read_as_a_result() -> None:
     found = summary_rows(no_probe_report())
-    for table in (ProbeCurve, ProbeBaseline, ProbeStability, ProbeNeuron):
-        assert found[table] == []
+    assert found[ProbeNeuron] == []
+    assert not {TABLES[cls] for cls in (PathPoint, CurvePoint, Baseline, StabilityResult)} & found.keys()
     assert probe_row(no_probe_report().identification)["rule"] == "one-se"

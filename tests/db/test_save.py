@@ -198,5 +198,5 @@ def test_every_derived_table_holds_rows_of_a_full_report_a_weights_report_or_a_t
     stored_run(store, report_of())
     stored_weights_run(store, weights_report_of())
     stored_trace_run(store, trace_report_of())
-    empty = [t.__tablename__ for t in DERIVED if not rows(store, f"SELECT 1 FROM {t.__tablename__} LIMIT 1")]  # noqa: S608
+    empty = [table.name for table in DERIVED if not rows(store, f"SELECT 1 FROM {table.name} LIMIT 1")]  # noqa: S608
     assert empty == []

@@ -202,5 +202,5 @@ def test_the_caption_counts_what_has_no_panel(stored: Any) -> None:
     assert "2 more question sets have no panel (at most 3); see the table." in words
     table = figure.spec.table(figure.parts)
     assert [row[0] for row in table.rows] == [name for name in "abcde" for _ in CURVE]
-    assert [row[5] for row in table.rows[-4:]] == ["no power"] * 4
+    assert [row[5] for row in table.rows[-4:]] == ["–"] * 4
     assert [row[1] for row in table.rows[:4]] == ["0.01", "0.1", "1*", "10"]

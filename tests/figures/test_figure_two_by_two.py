@@ -143,5 +143,5 @@ def test_caption_and_table_name_neurons_answers_prompt_and_what_was_lost(finishe
     ) in figure.caption
     assert "k = 6" in figure.caption[0]
     assert figure.spec.table(figure.parts).rows[-1] == (
-        "instruct", "base", "base", "no power", "150", "0", "–", "–"
+        "in-domain", "instruct", "base", "base", "–", "150 + 0", "180", "–", "–", "no hallucinated answers left",
     )  # fmt: skip

@@ -7,10 +7,14 @@ import pytest
 from evidence_rows import power
 from synthetic import SETS, report_of
 
-from analyses.evidence_results import Evidence, Reason, ScaleControl
+from analyses.evidence_results import Claim, Evidence, Reason, ScaleControl, SignAgreement
+from analyses.probe_results import CurvePoint
+from analyses.results import ActivityTable, ConfigDifference, OverlapResult, TensorSimilarity
+from db.declared import RESULTS
 from db.queries import QueryResult, run_query
-from figures.evidence_words import claim_table, detectable, power_sentence, reason_words
-from figures.report import QUERIES, report_html
+from figures.evidence_words import claim_table, power_sentence, reason_words
+from figures.report import report_html
+from figures.sections import QUERIES, sections
 from figures.tables import drift, overlap, transfer
 from figures.tables_evidence import (
     agreement,
@@ -26,7 +30,8 @@ from figures.tables_evidence import (
 from figures.tables_evidence import power as power_table
 from figures.words import control_words
 from provenance.cells import fixed
-from provenance.words import against_words
+from provenance.declared import declared
+from provenance.words import against_words, detectable_words
 
 TABLES = (ladder, cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention)
 
@@ -53,23 +58,43 @@ def test_every_row_of_every_query_has_a_line(results: dict[str, QueryResult]) ->
         assert {len(row) for row in found.rows} == {len(found.header)}
 
 
+def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
+    results: dict[str, QueryResult], timeline: str
+) -> None:
+    """But columns that say nothing in this run; of some classes the report says a sentence, a summary or a figure."""
+    tables = [*sections(results), *sections(results_of(timeline))]
+    shown = {table.title: set[str]() for table in tables}
+    for table in tables:
+        shown[table.title] |= {*table.header, *(row[0] for row in table.rows)}
+    shown["Readable at each point"] |= shown["Weights and activations at each point"]
+    labels = {cls: {column.label for column in declared(cls).columns if column.label} for cls in RESULTS}
+    missing = {cls: said - shown.get(declared(cls).title, set()) for cls, said in labels.items()}
+    assert {cls for cls, left in missing.items() if left == labels[cls]} <= {
+        CurvePoint, SignAgreement, Claim, Reason, ActivityTable, TensorSimilarity, ConfigDifference
+    }  # fmt: skip
+    assert missing[OverlapResult] == {
+        "Jaccard index of two halves of the questions, base model", "Jaccard index over that of two halves, base model"
+    }  # fmt: skip
+    assert [cls for cls, left in missing.items() if left and left != labels[cls] and cls is not OverlapResult] == []
+
+
 def test_a_run_without_evidence_has_none_of_these_tables(stored: Any) -> None:
     """Not even the sentence on interventions, since nobody knew of them."""
     without = results_of(stored(replace(report_of(), evidence=Evidence())))
     assert [table(without) for table in TABLES] == [None] * len(TABLES)
     assert (trace(without), kept(without)) == (None, None)
     assert claim_table(without) == []
-    assert transfer(without).header[-1] == "beaten least clearly"  # from the transfer rows, not from evidence
+    assert transfer(without).header[-1] == "smallest margin over"  # from the transfer rows, not from evidence
 
 
-def test_the_ladder_leads_with_the_probe_and_says_what_it_beats_least_clearly(results: dict[str, QueryResult]) -> None:
+def test_the_ladder_leads_with_the_probe_and_says_its_smallest_margin_over(results: dict[str, QueryResult]) -> None:
     table = ladder(results)
-    assert table.rows[0] == ("in-domain", "the probe", "–", "0.90 [0.86, 0.94]", "–", "0.004", "0.008")
+    assert table.rows[0] == ("in-domain", "the probe", "0.90 [0.86, 0.94]", "–", "0.004", "0.008", "–")
     assert table.rows[7] == (
-        "in-domain", "length, texts and log-probability together", "–", "0.75 [0.71, 0.79]", "0.020 [-0.030, 0.070]",
-        "0.007", "0.014",
+        "in-domain", "length, texts and log-probability together", "0.75 [0.71, 0.79]", "0.020 [-0.030, 0.070]",
+        "0.007", "0.014", "–",
     )  # fmt: skip
-    assert "in-domain: beaten least clearly: answer text" in table.note
+    assert "in-domain: smallest margin over answer text" in table.note
 
 
 def test_a_cell_is_marked_and_one_without_number_says_why(results: dict[str, QueryResult]) -> None:
@@ -111,7 +136,8 @@ def test_overlap_nulls_say_whether_they_are_exact_and_what_could_not_be_found(re
 
 def test_interventions_stand_beside_their_control_sets(results: dict[str, QueryResult]) -> None:
     table = intervention(results)
-    assert table.rows[0][:6] == ("base", "0", "log-probability of faithful answers", "H-Neurons", "6", "–")
+    assert table.rows[0][:5] == ("base", "0", "H-Neurons", "log-probability of faithful answers", "6")
+    assert column(table, "sets")[0] == "–"
     assert column(table, "sets")[4] == "4"
     assert set(column(table, "p of the H-Neurons")) == {"–", "0.050"}
 
@@ -136,7 +162,7 @@ def test_power_is_in_the_words_of_drift_overlap_and_its_own_table(stored: Any) -
 def test_transfer_and_overlap_have_the_numbers_that_decide(results: dict[str, QueryResult]) -> None:
     table = transfer(results)
     assert column(table, "p (Holm)") == ["0.008", "0.210"]
-    assert column(table, "beaten least clearly") == ["answer text", "layer-matched neurons"]
+    assert column(table, "smallest margin over") == ["answer text", "layer-matched neurons"]
     cells_of = dict(overlap(results).rows)
     assert cells_of["Jaccard index over clusters of correlated neurons"] == "0.600"
     assert "Jaccard index over that of two halves, base model" not in cells_of  # it has none
@@ -200,9 +226,9 @@ def test_the_power_sentence_names_k_n_sd_and_what_could_not_be_found() -> None:
     nested = power("lengths_and_texts", smallest_detectable=None)  # not "none": nobody knows
     assert power_sentence([power("chance"), nested]) == power_sentence([power("chance")])
     assert power_sentence([nested]) == ""
-    assert detectable(power("layer", "overlap", smallest_detectable=2.345)) == "2.3"
-    assert against_words("drift", "faithful/uniform") == "negative weights; any neurons"
-    assert against_words("overlap", "odd") == "odd"
+    assert detectable_words(power("layer", "overlap", smallest_detectable=2.345)) == "2.3"
+    assert against_words({"claim": "drift", "test": "faithful/uniform"}) == "negative weights; any neurons"
+    assert against_words({"claim": "overlap", "test": "odd"}) == "odd"
 
 
 @pytest.mark.parametrize("command", ["compare", "", None, "compare --causal"])

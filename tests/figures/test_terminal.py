@@ -1,0 +1,155 @@
+"""The end of a run on a terminal: the sentence over all, the claims with what failed, and the cells of the report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
+
+from db.queries import QueryResult
+from db.store import Store
+from figures.declared import ReportTable
+from figures.overview import claims, overview
+from figures.sections import read_results, sections, terminal_sections
+from provenance.console import print_run, terminal_table
+from provenance.words import RULES
+
+
+def printed(url: str, width: int = 200, run: int = 1, **summary: Any) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as captured:
+        print_run({"database": url, "run": run, **summary}, console)
+    return captured.get()
+
+
+def lines_of(results: dict[str, QueryResult]) -> dict[str, str]:
+    return {name: words for name, words in overview(results).rows if name}
+
+
+def test_a_comparison_says_its_pair_and_sentence_before_its_tables(finished: str) -> None:
+    text = printed(finished, report="out/report.html", figures=["a.svg", "b.svg"], notes=["[b]one[/b]"])
+    order = (
+        "org/base → org/instruct@0123abc", "The H-Neurons are readable in the base model.", "Overview", "Claims",
+        "Backward transfer", "What transfer has to beat", "Whose labels, whose text", "Intervention", "Funnel",
+        "note: [b]one[/b]", f"database: {finished}", "report: out/report.html", "figures: a.svg, b.svg",
+    )  # fmt: skip
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert "Negative control" not in text
+
+
+def test_a_negative_control_says_so_before_its_sentence(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    with Store.open(url) as store:
+        run = stored_run(store, report_of(), command="compare --control permuted-index")
+    text = printed(url, run=run)
+    assert text.index("Negative control: permuted-index.") < text.index("The H-Neurons are readable")
+
+
+def test_a_claim_shows_the_conditions_it_failed_or_missed_and_not_those_it_met(finished: str) -> None:
+    text = printed(finished)
+    assert "2 of 3" in text
+    assert "transfer.gain.answer_text –, needs > 0" in text
+    assert "transfer.gain.all_together -0.01, needs > 0" in text
+    assert "overlap.p_zero 0.75, needs < 0.5" in text
+    assert "transfer.chance" not in text
+    assert "drift.delta.layer" not in text
+
+
+def test_a_condition_that_fails_without_a_number_says_none_and_one_that_was_not_measured_a_dash(stored: Any) -> None:
+    report = report_of()
+    claim = report.evidence.claims[0]
+    reasons = (replace(claim.reasons[0], value=None, holds=False), replace(claim.reasons[1], value=None, holds=None))
+    changed = replace(report.evidence, claims=(replace(claim, reasons=reasons),))
+    failed = claims(read_results(stored(replace(report, evidence=changed)), 1)).rows[0][-1]
+    assert failed == "transfer.chance none, needs < 0.05\ntransfer.gain.question_text –, needs > 0"
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_nothing_is_cut_off_on_a_narrow_terminal(finished: str, width: int) -> None:
+    text = printed(finished, width)
+    folded = "".join(line.split("│")[-2].strip() for line in text.splitlines() if line.count("│") == 5)
+    assert "transfer.gain.all_together" in folded.replace(" ", "")
+    assert "…" not in text
+
+
+def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: str) -> None:
+    results = read_results(finished, 1)
+    reported = {table.title: table for table in sections(results)}
+    shared = [table for table in terminal_sections(results) if table.title in reported]
+    assert len(shared) == 5
+    for table in shared:
+        assert table == reported[table.title]
+        shown = terminal_table(table)
+        assert [column.header for column in shown.columns] == list(table.header)
+        assert list(zip(*(column.cells for column in shown.columns), strict=True)) == list(table.rows)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(terminal_table(ReportTable("[b]t[/b]", "", ("[b]h[/b]", "verdict"), [("[b]c[/b]", "x")])))
+    assert all(f"[b]{name}[/b]" in captured.get() for name in "thc")
+
+
+def test_the_overview_has_the_probe_the_highest_baseline_and_stability(finished: str) -> None:
+    lines = lines_of(read_results(finished, 1))
+    assert lines["lineage"] == "descendant, self-match 1.000"
+    assert lines["H-Neurons"] == "6 of 64 (93.75 ‰)"
+    assert lines["probe"] == f"C = 1: {RULES['one-se']}"
+    assert lines["held out, in-domain"] == "AUROC 0.88 [0.85, 0.90]"
+    gain = "the probe gains 0.180 [0.140, 0.220]"
+    assert lines["highest baseline"] == f"answer log-probability: AUROC 0.70 [0.67, 0.73]; {gain}"
+    assert lines["stability"].startswith("6 of 8 selected neurons are stable (5 in the probe), selected in 60% or more")
+    assert lines["stability"].endswith("of 100 half-samples; Jaccard of two halves 0.310")
+    assert lines["overlap"] == "3 of 3 (base) and 6 (instruct), Jaccard 0.500"
+    assert "detectable from 0.700 (k = 6)" in lines["stability rank"]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_baseline_without_a_number_is_not_the_highest(stored: Any, known: bool) -> None:
+    report = report_of()
+    held = report.identification.test[0]
+    first, *others = held.baselines
+    kept = (first if known else replace(first, auroc=None), *(replace(one, auroc=None) for one in others))
+    probe = replace(report.identification, test=(replace(held, baselines=kept),))
+    words = lines_of(read_results(stored(replace(report, identification=probe)), 1)).get("highest baseline", "")
+    assert words.startswith("random neurons: AUROC 0.60") is known
+    assert bool(words) is known
+
+
+def test_given_neurons_say_their_file_and_no_c(stored: Any) -> None:
+    lines = lines_of(read_results(stored(given_report()), 1))
+    assert lines["probe"].startswith("no search: neurons from their_neurons.json")
+    assert "stability" not in lines
+
+
+def test_without_a_probe_the_reason_stands_in_its_place(stored: Any) -> None:
+    text = printed(stored(no_probe_report()))
+    assert "none: no faithful responses to fit on" in text
+    assert "There is no probe, so nothing can be said." in text
+    assert "highest baseline" not in text
+    assert "Claims" not in text
+
+
+@pytest.mark.parametrize(
+    ("results", "titles"),
+    [
+        (weights_report_of(), ["Parameter evolution", "Mapping", "Lineage"]),
+        (weights_report_of(k=0), ["Parameter evolution", "Drift by layer"]),
+        (lineage_of(), ["Lineage", "Weights by kind", "Configuration"]),
+    ],
+    ids=["listed", "drift", "lineage"],
+)
+def test_a_run_without_a_forward_pass_shows_what_it_looked_at_alone(
+    stored: Callable[..., str], results: Any, titles: list[str]
+) -> None:
+    url = stored(results)
+    assert [table.title for table in terminal_sections(read_results(url, 1))] == titles
+    assert "AUROC" not in printed(url)
+
+
+def test_a_timeline_shows_its_points(timeline: str) -> None:
+    text = printed(timeline)
+    assert text.index("Readable at each point") < text.index("Weights and activations at each point")
+    assert "random initialisation" in text
