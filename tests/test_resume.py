@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from comparison import Finished, ForkedCli, Harm, Pair, numbers, parsed
-from forked_cli import ONE_THREAD
+from forked_cli import ONE_THREAD, ROOT
 
 KILLS = {
     "two batches of responses are written": Harm("db.logs:ResponseRows.append", 2, "after"),
@@ -90,7 +90,7 @@ def test_the_console_script_killed_from_outside_goes_on(
     command = [Path(sys.executable).parent / "provenance", *(arg for arg in pair.command if arg != "-q")]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**ONE_THREAD, "PATH": "/usr/bin:/bin"},
+        env={**ONE_THREAD, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert process.stderr
     for line in process.stderr:

@@ -47,7 +47,7 @@ from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 
-FEW = CalibrationSettings(draws=8, control_sets=20, resamples=100, foldings=1, permutations=400, shuffles=20)
+FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=400, shuffles=20)
 
 
 @pytest.fixture(scope="module", autouse=True)
