@@ -325,7 +325,7 @@ FORMATS: Mapping[str, Callable[[Record, Column], str]] = {
     "text": _text,
     "verdict": lambda record, column: f"{MARKS[record[column.sql]]} {record[column.sql] or NOTHING}",
     "yes": lambda record, column: yes_or_no(record[column.sql]),
-    "count": lambda record, column: NOTHING if record[column.sql] is None else str(record[column.sql]),
+    "count": lambda record, column: NOTHING if _first(record, column) is None else str(_first(record, column)),
     "some": lambda record, column: str(_first(record, column)) if _first(record, column) else NOTHING,
     "pair": _pair,
     "of": lambda record, column: f"{record[column.sql]} of {record[column.beside]}",
