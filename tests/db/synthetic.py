@@ -18,7 +18,6 @@ from analyses.results import (
     LineageResult,
     MappedNeurons,
     NeuronDrift,
-    NullDistribution,
     OriginReport,
     OverlapResult,
     TensorSimilarity,
@@ -39,30 +38,19 @@ WIDE_BASE = CheckpointInfo("org/wide-base", "d" * 64, "llama", LAYERS, WIDE, 8, 
 INSTRUCT = CheckpointInfo("org/instruct@0123abc", "c" * 64, "llama", LAYERS, PER_LAYER, 8, "bfloat16", "0123abc")
 
 
-def null_of(kind: str, draws: np.ndarray, observed: float) -> NullDistribution:
-    low, high, p95 = np.quantile(draws, [0.025, 0.975, 0.95])
-    p_value = (1 + int((draws >= observed).sum())) / (1 + draws.size)
-    return NullDistribution(
-        kind, tuple(draws.tolist()), float(draws.mean()), float(low), float(high), float(p95), p_value
-    )
-
-
 def transfer_of(
-    dataset: str, auroc: float, rng: np.random.Generator, n: tuple[int, int] = (200, 180), draws: int = 40
+    dataset: str, auroc: float, rng: np.random.Generator, n: tuple[int, int] = (200, 180)
 ) -> TransferResult:
-    baselines = {
-        "random": null_of("random", rng.normal(0.55, 0.03, draws), auroc),
-        "layer_matched": null_of("layer_matched", rng.normal(0.6, 0.03, draws), auroc),
-    }
+    del rng
     verdict = "supported" if auroc > 0.7 else "not distinguishable"
     estimate = Estimate(auroc, auroc - 0.04, auroc + 0.04, sum(n))
     reason = f"AUROC {auroc:.2f} against nulls"
     decided = (0.004, 0.008, "answer_text", 0.001) if auroc > 0.7 else (0.21, 0.21, "layer_matched", 0.002)
-    return TransferResult(dataset, estimate, n[0], n[1], baselines, verdict, reason, *decided)
+    return TransferResult(dataset, estimate, n[0], n[1], verdict, reason, *decided)
 
 
 def no_power_of(dataset: str) -> TransferResult:
-    return TransferResult(dataset, None, 0, 37, {}, "no power", "no faithful responses")
+    return TransferResult(dataset, None, 0, 37, "no power", "no faithful responses")
 
 
 def drift_of(size: int, rng: np.random.Generator) -> NeuronDrift:
@@ -144,24 +132,10 @@ def mapped_of(h_neurons: np.ndarray, alignment: Alignment) -> MappedNeurons:
     )
 
 
-def drift_result_of(ranks: np.ndarray, h_neurons: np.ndarray, rng: np.random.Generator) -> DriftResult:
-    k = int(h_neurons.size)
-    mean = float(ranks[h_neurons].mean())
-    matched = null_of("layer_matched", rng.normal(0.52, 1 / np.sqrt(12 * k), 200), mean)
-    return DriftResult(
-        k=k,
-        mean_stability_rank=mean,
-        matched_null=matched,
-        effect=mean - matched.mean,
-        p_t=0.012,
-        p_permutation=matched.p_value,
-        uniform_sd=float(1 / np.sqrt(12 * k)),
-        smallest_detectable=0.7,
-        share_identical=0.1,
-        rounding_floor=1e-6,
-        verdict="supported" if matched.p_value < 0.05 else "not distinguishable",
-        reason=f"mean rank {mean:.3f} against {matched.mean:.3f}",
-    )
+def drift_result_of(ranks: np.ndarray, h_neurons: np.ndarray) -> DriftResult:
+    k, mean = int(h_neurons.size), float(ranks[h_neurons].mean())
+    verdict = "supported" if mean > 0.8 else "not distinguishable"
+    return DriftResult(k, 0.012, float(1 / np.sqrt(12 * k)), 0.1, 1e-6, verdict, f"mean rank {mean:.3f}")
 
 
 def funnel_of(stage: str, dataset: str, split: str) -> Funnel:
@@ -198,7 +172,7 @@ def report_of(
     h_neurons = np.sort(rng.choice(size, size=k, replace=False, p=odds / odds.sum()))
     base_h = h_neurons[: k // 2]
     sets = tuple(result.dataset for result in transfer)
-    result = drift_result_of(drift.stability_rank, h_neurons, rng)
+    result = drift_result_of(drift.stability_rank, h_neurons)
     correlation = rng.uniform(0.5, 1, size)
     correlation[3] = np.nan
     overlap = OverlapResult(
@@ -231,7 +205,7 @@ def report_of(
     )
 
 
-NO_DRIFT = DriftResult(0, None, None, None, None, None, None, None, 0.1, 1e-6, "no power", "no H-Neurons")
+NO_DRIFT = DriftResult(0, None, None, 0.1, 1e-6, "no power", "no H-Neurons")
 
 
 def weights_report_of(

@@ -26,6 +26,13 @@ MISSING = float("nan")
 """Stands for a number that arithmetic did not define; the database and the JSON must say null."""
 
 
+def sets_of(mean: float) -> dict[str, object]:
+    """AUROCs of forty neuron sets, and their percentiles."""
+    aurocs = mean + np.random.default_rng(int(100 * mean)).normal(0, 0.03, 40)
+    low, high, p95 = np.quantile(aurocs, [0.025, 0.975, 0.95]).tolist()
+    return {"sets_low": low, "sets_high": high, "sets_p95": p95, "set_aurocs": tuple(aurocs.tolist())}
+
+
 def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
     """Transfer beats all rungs of the first set, hardly those of the second; any further set has no power."""
     return tuple(
@@ -39,7 +46,8 @@ def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
             0.001 * (i + 1) + place / 5,
             0.002 * (i + 1) + place / 5,
             40 if i < 2 else 0,
-            0.025,
+            gain_sd=0.025,
+            **(sets_of(0.55 + i / 30) if i < 2 else {}),
         )
         for place, name in enumerate(sets)
         for i, kind in enumerate(RUNGS)
