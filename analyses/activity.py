@@ -7,7 +7,7 @@ every neuron also gets numbers of its own that no other neuron can take away.
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.results import ActivityTable
+from analyses.answer_results import ActivityTable
 from provenance.features import Features
 from provenance.intervals import aurocs
 from provenance.records import Stage

@@ -41,15 +41,14 @@ from analyses.claims import beyond_confidence_claim, decided, drift_claim, overl
 from analyses.collection import Progress
 from analyses.drift import SIGNIFICANCE
 from analyses.drift_tests import drift_tests
-from analyses.evidence_results import Rung
 from analyses.ladder import corrected, ladder
 from analyses.matching import finest_strata, layer_strata
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
-from analyses.results import TransferResult
 from analyses.shuffled import shuffled_jointly, shuffled_sets
 from analyses.transfer import transfer
+from analyses.transfer_results import Rung, TransferResult
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.intervals import CONFIDENCE, Estimate

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from analyses.controls import CONTROL_KINDS, ControlKind
-from analyses.evidence_results import Cell, LabelAgreement
 from analyses.forced import FORCED_CELLS, CellName, Forced
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import MIN_PER_CLASS, questions_per_class
+from analyses.transfer_results import Cell, LabelAgreement
 from provenance.features import Features
 from provenance.intervals import Estimate, aurocs
 from provenance.probe import Probe

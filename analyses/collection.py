@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
-from analyses.results import Funnel
+from analyses.answer_results import Funnel
 from provenance.captured import CaptureDtype
 from provenance.checkpoints import Checkpoint
 from provenance.features import Features

@@ -19,10 +19,9 @@ from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths, question_lengths
 from analyses.controls import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
-from analyses.evidence_results import Rung
 from analyses.multiple import holm
-from analyses.results import TransferResult
 from analyses.transfer import LENGTHS_AND_TEXTS
+from analyses.transfer_results import Rung, TransferResult
 from provenance.intervals import BOOTSTRAP_DRAWS
 from provenance.resampling import (
     estimate_of,

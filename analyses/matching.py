@@ -15,9 +15,8 @@ from jaxtyping import Bool, Float, Int
 
 from analyses.adjusted_ranks import normal_scores
 from analyses.controls import distinct_draws
-from analyses.evidence_results import Matching
+from analyses.drift_results import Matching, NeuronDrift
 from analyses.ranks import grouped_midranks
-from analyses.results import NeuronDrift
 from provenance.errors import PairError
 from provenance.neuron_rows import NO_NEURONS
 

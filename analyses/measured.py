@@ -12,15 +12,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.alignment import align
+from analyses.claim_results import Claim
 from analyses.claims import judged_drift
 from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
+from analyses.drift_results import DriftResult, DriftTest, NeuronDrift
+from analyses.drift_results import Side as ProbeSide
 from analyses.drift_tests import drift_tests, finest_matching
-from analyses.evidence_results import Claim, DriftTest
-from analyses.evidence_results import Side as ProbeSide
 from analyses.joined_cosines import related_cosine
+from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
 from analyses.mapping import map_neurons
-from analyses.results import Alignment, DriftResult, LineageResult, MappedNeurons, NeuronDrift, WeightsReport
+from analyses.reports import WeightsReport
 from analyses.sides import Side, relate, unlike, watched
 from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape

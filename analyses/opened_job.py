@@ -14,9 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from analyses.clock import Clock
 from analyses.collection import Workspace
-from analyses.results import LineageResult, OriginReport, WeightsReport
+from analyses.lineage_results import LineageResult
+from analyses.reports import OriginReport, TraceReport, WeightsReport
 from analyses.sides import Side
-from analyses.trace_results import TraceReport
 from provenance import __version__
 from provenance.questions import QuestionSet
 

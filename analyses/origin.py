@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from analyses.activity import activity_table
+from analyses.answer_results import ActivityTable
+from analyses.behaviour_results import CausalEffect
 from analyses.causal import intervened
 from analyses.claims import decisive
 from analyses.clock import Clock
@@ -21,17 +23,18 @@ from analyses.collection import CollectionSettings, Workspace
 from analyses.drift_tests import finest_matching
 from analyses.effort import FULL
 from analyses.evidence import Shown, evidence_of, overlap_of, transferred
-from analyses.evidence_results import CausalEffect
 from analyses.forced import gather_forced
 from analyses.gathered import Gathered, correlation_of, gather, question_pools, suppressed
 from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
+from analyses.lineage_results import LineageResult
 from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
 from analyses.negative import Control, controlled, in_place_of, measure_controlled
-from analyses.results import ActivityTable, LineageResult, OriginReport, TransferResult
+from analyses.reports import OriginReport
 from analyses.shuffled import shuffled_jointly
 from analyses.sides import Side
 from analyses.subject import Subject
+from analyses.transfer_results import TransferResult
 from analyses.verdicts import overall_sentence
 from provenance.neuron_files import NeuronSet
 from provenance.questions import QuestionSet

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.evidence_results import OverlapNull
 from analyses.overlap_nulls import overlap_nulls
+from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.rank_biased import rank_biased_overlap
-from analyses.results import OverlapResult
 from analyses.stability import MOST_CLUSTERED, clusters, mean_jaccard
 from provenance.features import Features
 

@@ -13,8 +13,8 @@ from scipy.special import betaincinv
 from scipy.stats import hypergeom
 
 from analyses.drift import POWER, SIGNIFICANCE
-from analyses.evidence_results import OverlapNull, OverlapNullKind
 from analyses.matching import Strata
+from analyses.overlap_results import OverlapNull, OverlapNullKind
 
 Sets = Sequence[Int[np.ndarray, " _"]]
 

@@ -15,12 +15,14 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
+from analyses.claim_results import Power
 from analyses.drift import DETECTABLE_SDS
-from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
+from analyses.drift_results import DriftTest
 from analyses.ladder import NESTED_KINDS
-from analyses.results import TransferResult
+from analyses.overlap_results import OverlapNull
 from analyses.shuffled import shuffled_jointly
 from analyses.transfer import CHANCE
+from analyses.transfer_results import Rung, TransferResult
 from provenance.features import Features
 from provenance.intervals import auroc
 

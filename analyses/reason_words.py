@@ -5,15 +5,17 @@ The one idea: conditions say which of them failed; here the first of these is pu
 
 from collections.abc import Mapping, Sequence
 
+from analyses.claim_results import Claim
 from analyses.conditions import CORRESPOND, failed
 from analyses.controls import CONTROL_KINDS
 from analyses.drift import SIGNIFICANCE
+from analyses.drift_results import DriftResult, DriftTest
 from analyses.drift_tests import MATCHED_WORDS, compared, of_delta
-from analyses.evidence_results import Claim, DriftTest, OverlapNull, Rung
 from analyses.matching import NARROWEST
 from analyses.overlap import NULL_WORDS
-from analyses.results import DriftResult, OverlapResult, TransferResult
+from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.transfer import DECIDING_KINDS, highest_other, known_p_values
+from analyses.transfer_results import Rung, TransferResult
 
 NOT_COMPARED = (
     "none could be compared with like neurons of its layer "

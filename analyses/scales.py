@@ -19,8 +19,8 @@ from scipy.stats import hypergeom
 from analyses.activity import neuron_aurocs
 from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from analyses.controls import ControlKind
-from analyses.evidence_results import ScaleControl, ScaleKind, SignAgreement
 from analyses.refit import ControlProbe, batches, fit_controls
+from analyses.transfer_results import ScaleControl, ScaleKind, SignAgreement
 from provenance.features import Features
 from provenance.intervals import Estimate, aurocs
 from provenance.neuron_rows import NeuronRows

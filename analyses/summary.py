@@ -13,20 +13,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from analyses.evidence_results import DriftTest, Evidence
-from analyses.results import (
-    Alignment,
-    DriftResult,
-    LineageResult,
-    MappedNeurons,
-    NeuronDrift,
-    OriginReport,
-    TransferResult,
-    WeightsReport,
-)
+from analyses.drift_results import DriftResult, DriftTest, NeuronDrift
+from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
+from analyses.reports import Evidence, OriginReport, WeightsReport
 from analyses.summary_evidence import NOT_LOOKED_AT, claims, drift_tests, evidence, ladder, overlap_nulls
 from analyses.summary_probe import identification
 from analyses.summary_values import SCHEMA, as_json, counted_neurons
+from analyses.transfer_results import TransferResult
 
 SPREAD = (0.05, 0.5, 0.95)
 

@@ -8,21 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    Claim,
-    DriftTest,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-)
+from analyses.answer_results import Funnel
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Claim, Power
+from analyses.drift_results import DriftResult, DriftTest
+from analyses.lineage_results import LineageResult
+from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import CurvePoint, PathPoint
-from analyses.results import DriftResult, Funnel, LineageResult, OverlapResult, TransferResult
 from analyses.summary_values import SCHEMA
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
 from provenance.intervals import Estimate
 
 Schema = dict[str, Any]

@@ -17,17 +17,18 @@ from jaxtyping import Float
 from analyses.clock import Clock
 from analyses.collection import Collected, Workspace, paired_task
 from analyses.correlation import activation_correlation
-from analyses.evidence_results import TracePoint
+from analyses.drift_results import NeuronDrift
 from analyses.forced import read_answers
 from analyses.gathered import CORRELATION_BATCH, TEST_POOL, Gathered, gather, kept_responses, question_pools, suppressed
 from analyses.identification import Identified, identify, material_of
+from analyses.lineage_results import Alignment
 from analyses.measured import measured_with
 from analyses.origin import OriginSettings
-from analyses.results import Alignment, NeuronDrift
+from analyses.reports import TraceReport
 from analyses.sides import Side
 from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
-from analyses.trace_results import TraceReport
+from analyses.trace_results import TracePoint
 from provenance.features import Features
 from provenance.forcing import Reading, usual_lead
 from provenance.models import vocabulary

@@ -18,9 +18,9 @@ from analyses.effort import FULL
 from analyses.job import Job
 from analyses.opened_job import OpenedJob
 from analyses.opening import open_each
+from analyses.reports import TraceReport
 from analyses.sides import Side
 from analyses.trace import FLOOR_POSITION, Stop, trace
-from analyses.trace_results import TraceReport
 from analyses.weight_source import mlp_shape, shape_words
 from provenance.checkpoints import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError

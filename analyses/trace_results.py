@@ -1,27 +1,78 @@
-"""What a timeline of checkpoints shows, as one value.
+"""One checkpoint of a timeline as a result."""
 
-The one idea: the database learns the shapes of its rows from here without importing torch.
-"""
-
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from analyses.evidence_results import TracePoint
-from analyses.probe_results import IdentificationResult
+from analyses.transfer_results import _MISSING, _P95_MATCHED, _P95_RANDOM
+from provenance.cells import Record, fixed
+from provenance.declared import column, table
+from provenance.intervals import Estimate
+from provenance.records import Stage
 
 
+def _highest(name: str) -> Callable[[Record], str]:
+    """A cell with the higher 95th percentile of random and of layer-matched neuron sets."""
+
+    def cell(record: Record) -> str:
+        found = (record[f"{name}_random_p95"], record[f"{name}_layer_matched_p95"])
+        return fixed(max((value for value in found if value is not None), default=None))
+
+    return cell
+
+
+@table(
+    "trace_point",
+    "Readable at each point",
+    row="one checkpoint of a timeline, the floor first",
+    query="trace",
+    note="AUROC of the last checkpoint’s probe, weights unchanged, on the last checkpoint’s answers as each one reads "
+    "them, and on each one’s own answers, with the higher 95th percentile of random and layer-matched neuron sets; n: "
+    "own answers, faithful + hallucinated. From each checkpoint to the last: mean stability rank of the H-Neurons (0 = "
+    "changed most) against neurons of the same layers, with its one-sided permutation p; mean 1 − cosine of up and "
+    "down weights; mean correlation r of activations over the same tokens. H: H-Neurons.",
+)
 @dataclass(frozen=True)
-class TraceReport:
-    """Ordered checkpoints, each seen with the probe of the last one."""
+class TracePoint:
+    """One checkpoint of a timeline, seen with the probe of the last one."""
 
-    points: tuple[TracePoint, ...]
-    """In the order of the checkpoints; the randomly initialised model, where there is one, comes first."""
-    identification: IdentificationResult
-    """H-Neurons of the last checkpoint; their probe has scored every point."""
-    dataset: str
-    """Question set that they were found and tested on."""
-    layers: int
-    """MLP layers of every checkpoint."""
-    neurons_per_layer: int
-    """Neurons in a layer of every checkpoint."""
-    target: str
-    """The last checkpoint, as the user wrote it."""
+    position: int = column("", "count", "From 0 in the order that was given; the floor is -1.", key=True)
+    ref: str = column("checkpoint", "text", "As the user wrote it; `random initialisation` for the floor.")
+    digest: str = column("", "text", "Content digest.")
+    is_floor: bool = column("", "yes", "Whether it is the randomly initialised model.")
+    prompt: Stage = column("prompt", "text", "Prompt format it was asked in.")
+    own: Estimate | None = column(
+        "own answers",
+        "ci2",
+        "AUROC of the last checkpoint's probe, weights unchanged, on this one's own answers; None where a class is "
+        "missing.",
+    )
+    own_random_p95: float | None = column("sets p95", _highest("own"), _P95_RANDOM)
+    own_layer_matched_p95: float | None = column("", "fixed2", _P95_MATCHED)
+    n_faithful: int = column("n (f + h)", "pair", "Own faithful answers scored.", beside="n_hallucinated")
+    n_hallucinated: int = column("", "count", "Own hallucinated answers scored.")
+    forced: Estimate | None = column(
+        "last’s answers",
+        "ci2",
+        "AUROC on the last checkpoint's answers as this one reads them: the same texts and labels all along.",
+        counted=True,
+    )
+    forced_random_p95: float | None = column("sets p95", _highest("forced"), _P95_RANDOM)
+    forced_layer_matched_p95: float | None = column("", "fixed2", _P95_MATCHED)
+    mean_stability_rank: float | None = column(
+        "mean rank", "fixed3", "Of the H-Neurons' weights from here to the last checkpoint; None for the last one."
+    )
+    null_mean: float | None = column("null", "fixed3", "Mean over sets of neurons of the same layers.")
+    p_value: float | None = column("p", "p", "One-sided permutation p of being more stable than those.")
+    change_h: float | None = column(
+        "1 − cos, H",
+        "compact",
+        "1 - cos of weights from here to the last checkpoint (mean of up and down), mean over the H-Neurons.",
+    )
+    change_all: float | None = column("1 − cos, all", "compact", "Mean over all neurons.")
+    correlation_h: float | None = column(
+        "r, H",
+        "fixed2",
+        "Correlation of activations with the last checkpoint's over the same tokens, mean over the H-Neurons.",
+    )
+    correlation_all: float | None = column("r, all", "fixed2", "Mean over all neurons.")
+    reason: str = column("why numbers are missing", "text", _MISSING)

@@ -15,10 +15,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets
-from analyses.evidence_results import Rung
 from analyses.multiple import holm
 from analyses.refit import ControlProbe, fit_controls
-from analyses.results import TransferResult
+from analyses.transfer_results import Rung, TransferResult
 from provenance.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
 from provenance.neuron_rows import NO_NEURONS

@@ -15,10 +15,11 @@ import numpy as np
 
 from analyses.clock import Clock
 from analyses.collection import identity_digest
+from analyses.lineage_results import LineageResult
 from analyses.measured import measure_drift_only, measure_lineage, measure_pair, weights_report
 from analyses.opened_job import OpenedJob
 from analyses.opening import OpenPair, open_pair
-from analyses.results import LineageResult, WeightsReport
+from analyses.reports import WeightsReport
 from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.neuron_rows import NO_NEURONS
 

@@ -5,30 +5,15 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    Claim,
-    DriftTest,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Reason,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-    TracePoint,
-)
+from analyses.answer_results import ActivityTable, Funnel
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Claim, Power, Reason
+from analyses.drift_results import DriftResult, DriftTest
+from analyses.lineage_results import ConfigDifference, TensorSimilarity
+from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from analyses.results import (
-    ActivityTable,
-    ConfigDifference,
-    DriftResult,
-    Funnel,
-    OverlapResult,
-    TensorSimilarity,
-    TransferResult,
-)
+from analyses.trace_results import TracePoint
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
 from db.base import BULK, Base
 from db.query import Query
 from db.values import Row, columns_as_rows

@@ -1,17 +1,11 @@
 """Named queries of declared results, in the order in which the report shows them; one that joins is written by hand."""
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    DriftTest,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-    TracePoint,
-)
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Power
+from analyses.drift_results import DriftTest
+from analyses.overlap_results import OverlapNull
+from analyses.trace_results import TracePoint
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement
 from db.declared import query_of
 from db.query import Query
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from analyses.results import LineageResult, OriginReport, WeightsReport
-from analyses.trace_results import TraceReport
+from analyses.lineage_results import LineageResult
+from analyses.reports import OriginReport, TraceReport, WeightsReport
 from db.declared import TableLike
 from db.digests import run_digest
 from db.logs import dataset_id

@@ -131,11 +131,6 @@ def _four(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.4g}"
 
 
-def has_evidence(results: Mapping[str, QueryResult]) -> bool:
-    """Whether the run stored what its verdicts were held against; runs of older versions did not."""
-    return any(results[name].rows for name in ("claims", "ladder", "power"))
-
-
 def probe_k(parts: Mapping[str, QueryResult]) -> int:
     """H-Neurons of the instruct checkpoint."""
     row = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from analyses.results import DriftResult, Funnel, OverlapResult, TransferResult
+from analyses.answer_results import Funnel
+from analyses.drift_results import DriftResult
+from analyses.overlap_results import OverlapResult
+from analyses.transfer_results import TransferResult
 from figures.declared import ReportTable, Results, facts, report_table
 from figures.evidence_words import drift_power_rows, power_rows, power_sentence
 from figures.words import first, list_words, run_kind
@@ -18,12 +21,8 @@ H_NEURONS_SHOWN = 100
 
 
 def transfer(results: Results) -> ReportTable | None:
-    """The probe on the base model, each verdict with its sign and in words."""
-    records = [
-        row | {"verdict": f"{MARKS[row['verdict']]} {verdict_words('transfer', row['verdict'])}"}
-        for row in results["transfer"].records()
-    ]
-    return report_table(TransferResult, records)
+    """The probe on the base model."""
+    return report_table(TransferResult, results["transfer"].records())
 
 
 def drift(results: Results) -> ReportTable:

@@ -5,17 +5,12 @@ A table stands only where the run has rows for it.
 
 from dataclasses import replace
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    DriftTest,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Rung,
-    ScaleControl,
-    TracePoint,
-)
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Power
+from analyses.drift_results import DriftTest
+from analyses.overlap_results import OverlapNull
+from analyses.trace_results import TracePoint
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl
 from figures.declared import ReportTable, Results, report_table
 from figures.ladder_words import ladder_records
 from figures.nulls_words import quantile_words

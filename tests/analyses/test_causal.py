@@ -17,6 +17,7 @@ from reference import bootstrap_by_unit
 from subjects import lent
 
 from analyses import causal as module
+from analyses.behaviour_results import CausalEffect, CausalKind, Outcome
 from analyses.causal import (
     ALPHAS,
     ANSWERS_PER_CLASS,
@@ -36,7 +37,6 @@ from analyses.causal import (
 from analyses.causal_verdict import function_claim
 from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
-from analyses.evidence_results import CausalEffect, CausalKind, Outcome
 from analyses.subject import Subject
 from provenance.errors import InputError, PairError, QuestionError
 from provenance.models import LoadedModel

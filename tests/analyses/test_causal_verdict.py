@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from analyses.behaviour_results import CausalEffect, Outcome
 from analyses.causal import ALPHAS, direction
 from analyses.causal_verdict import function_claim, reversed_at
+from analyses.claim_results import Reason
 from analyses.controls import CONTROL_KINDS, permutation_p
-from analyses.evidence_results import CausalEffect, Outcome, Reason
 from provenance.intervals import Estimate
 from provenance.records import Stage, Verdict
 

@@ -6,6 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from analyses.claim_results import Reason, Role
 from analyses.claims import (
     beyond_confidence_claim,
     decided,
@@ -17,10 +18,11 @@ from analyses.claims import (
     transfer_claim,
 )
 from analyses.conditions import condition, verdict_of
-from analyses.evidence_results import DriftTest, LabelAgreement, OverlapNull, Reason, Role, Rung
+from analyses.drift_results import DriftTest
+from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import HeldOut, IdentificationResult
-from analyses.results import NullDistribution, OverlapResult, TransferResult
 from analyses.transfer import DECIDING_KINDS
+from analyses.transfer_results import LabelAgreement, Rung, TransferResult
 from provenance.intervals import Estimate
 from provenance.records import Stage, Verdict
 

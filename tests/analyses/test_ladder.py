@@ -11,11 +11,10 @@ from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
 from analyses.claims import decided
 from analyses.cross_fit import dealt_out, without_and_with
-from analyses.evidence_results import Rung
 from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from analyses.plain_classifiers import fit_text
-from analyses.results import TransferResult
 from analyses.transfer import LENGTHS_AND_TEXTS, transfer
+from analyses.transfer_results import Rung, TransferResult
 from provenance.errors import FitError
 from provenance.intervals import auroc
 from provenance.neuron_rows import NeuronRows

@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 
 from analyses import tensor_pairs
 from analyses.lineage import lineage
-from analyses.results import LineageResult
+from analyses.lineage_results import LineageResult
 from provenance.architectures import layout_of
 from provenance.errors import NonFiniteError
 from provenance.shards import Shards

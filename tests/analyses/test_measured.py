@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
+from analyses.drift_results import NeuronDrift
+from analyses.lineage_results import Alignment
 from analyses.measured import MeasuredPair, ranked, recognised
-from analyses.results import Alignment, NeuronDrift
 from analyses.sides import Side
 
 K = 12

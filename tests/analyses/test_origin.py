@@ -21,8 +21,9 @@ from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.origin import _decided_by, compare
 from analyses.probe_results import CurvePoint
-from analyses.results import OriginReport, TransferResult
+from analyses.reports import OriginReport
 from analyses.sides import Side, check_pair
+from analyses.transfer_results import TransferResult
 from provenance.errors import PairError, SplitError
 from provenance.intervals import Estimate
 from provenance.questions import QuestionSet, load_questions

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from analyses.claims import judged_overlap
-from analyses.evidence_results import OverlapNull
 from analyses.matching import Strata
 from analyses.overlap import cluster_jaccard, heaviest_first, overlap
 from analyses.overlap_nulls import overlap_nulls
-from analyses.results import OverlapResult
+from analyses.overlap_results import OverlapNull, OverlapResult
 from provenance.features import Features
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analyses.evidence_results import DriftTest, OverlapNull, Power, Rung
+from analyses.claim_results import Power
+from analyses.drift_results import DriftTest
+from analyses.overlap_results import OverlapNull
 from analyses.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
-from analyses.results import TransferResult
+from analyses.transfer_results import Rung, TransferResult
 from provenance.features import Features
 from provenance.intervals import Estimate, auroc
 

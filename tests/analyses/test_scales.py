@@ -11,10 +11,10 @@ from planted import whole_rows
 from analyses import scales as module
 from analyses.cells import NO_PROBE, SAME_SCORE
 from analyses.controls import ControlKind, neuron_sets
-from analyses.evidence_results import ScaleControl, ScaleKind
 from analyses.refit import ControlProbe, control_scores, fit_controls, fit_given
 from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
 from analyses.transfer import refit_controls
+from analyses.transfer_results import ScaleControl, ScaleKind
 from provenance.features import Features
 from provenance.intervals import auroc
 from provenance.probe import Probe, training_rows

@@ -6,23 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from analyses.drift_results import DriftResult, NeuronDrift
+from analyses.lineage_results import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
+from analyses.overlap_results import OverlapResult
 from analyses.probe_results import Baseline, CurvePoint, HeldOut, IdentificationResult, PathPoint, StabilityResult
-from analyses.results import (
-    Alignment,
-    ConfigDifference,
-    DriftResult,
-    LineageResult,
-    MappedNeurons,
-    NeuronDrift,
-    NullDistribution,
-    OriginReport,
-    OverlapResult,
-    TensorSimilarity,
-    TransferResult,
-    WeightsReport,
-)
+from analyses.reports import OriginReport, WeightsReport
 from analyses.summary import summarise, summarise_lineage, summarise_weights
 from analyses.summary_evidence import NOT_LOOKED_AT
+from analyses.transfer_results import TransferResult
 from provenance.intervals import Estimate
 
 LINEAGE = LineageResult(

@@ -7,23 +7,15 @@ from dataclasses import asdict, fields, replace
 import pytest
 from test_summary import make_report, make_weights_report, nothing_found, something_found
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    Claim,
-    DriftTest,
-    Evidence,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Reason,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-    TracePoint,
-)
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Claim, Power, Reason
+from analyses.drift_results import DriftTest
+from analyses.overlap_results import OverlapNull
+from analyses.reports import Evidence
 from analyses.summary import summarise, summarise_weights
 from analyses.summary_evidence import summarise_trace
+from analyses.trace_results import TracePoint
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement
 from provenance.intervals import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)

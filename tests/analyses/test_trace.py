@@ -17,9 +17,9 @@ from analyses.correlation import activation_correlation
 from analyses.gathered import question_pools
 from analyses.identification import Identified, identify
 from analyses.job import Job
+from analyses.reports import TraceReport
 from analyses.sides import Side
 from analyses.trace_job import TraceJob, floor_stop
-from analyses.trace_results import TraceReport
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models import LoadedModel
 from provenance.records import Stage

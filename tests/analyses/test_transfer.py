@@ -11,10 +11,9 @@ from statsmodels.stats.multitest import multipletests
 
 from analyses.claims import decided, decisive, transfer_claim
 from analyses.curves import curve
-from analyses.evidence_results import Rung
 from analyses.refit import fit_given
-from analyses.results import TransferResult
 from analyses.transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
+from analyses.transfer_results import Rung, TransferResult
 from provenance.features import Features
 from provenance.intervals import Estimate, auroc
 from provenance.l1_path import Fit

@@ -7,24 +7,13 @@ from sqlalchemy import insert, text
 from synthetic_evidence import drift_tests_of, evidence_of
 from synthetic_probe import identification_of
 
-from analyses.evidence_results import Evidence
+from analyses.answer_results import ActivityTable, Funnel
+from analyses.drift_results import DriftResult, NeuronDrift
+from analyses.lineage_results import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
+from analyses.overlap_results import OverlapResult
 from analyses.probe_results import HeldOut
-from analyses.results import (
-    ActivityTable,
-    Alignment,
-    ConfigDifference,
-    DriftResult,
-    Funnel,
-    LineageResult,
-    MappedNeurons,
-    NeuronDrift,
-    OriginReport,
-    OverlapResult,
-    TensorSimilarity,
-    TransferResult,
-    WeightsReport,
-)
-from analyses.trace_results import TraceReport
+from analyses.reports import Evidence, OriginReport, TraceReport, WeightsReport
+from analyses.transfer_results import TransferResult
 from db.schema import NeuronSetMember, NeuronSetRow
 from db.store import Store
 from provenance.intervals import Estimate

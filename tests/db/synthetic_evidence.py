@@ -3,22 +3,13 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    Claim,
-    DriftTest,
-    Evidence,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Reason,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-    TracePoint,
-)
-from analyses.trace_results import TraceReport
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Claim, Power, Reason
+from analyses.drift_results import DriftTest
+from analyses.overlap_results import OverlapNull
+from analyses.reports import Evidence, TraceReport
+from analyses.trace_results import TracePoint
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement
 
 RUNGS = (*BASELINES, "all_together")
 CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")

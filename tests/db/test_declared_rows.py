@@ -20,23 +20,15 @@ from synthetic import (
 )
 from synthetic_evidence import MISSING, evidence_of, trace_report_of
 
-from analyses.evidence_results import (
-    CausalEffect,
-    Cell,
-    Claim,
-    DriftTest,
-    Evidence,
-    LabelAgreement,
-    OverlapNull,
-    Power,
-    Reason,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-    TracePoint,
-)
+from analyses.answer_results import ActivityTable, Funnel
+from analyses.behaviour_results import CausalEffect
+from analyses.claim_results import Claim, Power, Reason
+from analyses.drift_results import DriftResult, DriftTest
+from analyses.overlap_results import OverlapNull
 from analyses.probe_results import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from analyses.results import ActivityTable, DriftResult, Funnel, TransferResult
+from analyses.reports import Evidence
+from analyses.trace_results import TracePoint
+from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
 from db.declared import RESULTS, TABLES
 from db.digests import run_digest, verify
 from db.queries import run_query

@@ -7,9 +7,13 @@ import pytest
 from evidence_rows import power
 from synthetic import SETS, report_of
 
-from analyses.evidence_results import Claim, Evidence, Reason, ScaleControl, SignAgreement
+from analyses.answer_results import ActivityTable
+from analyses.claim_results import Claim, Reason
+from analyses.lineage_results import ConfigDifference, TensorSimilarity
+from analyses.overlap_results import OverlapResult
 from analyses.probe_results import CurvePoint
-from analyses.results import ActivityTable, ConfigDifference, OverlapResult, TensorSimilarity
+from analyses.reports import Evidence
+from analyses.transfer_results import ScaleControl, SignAgreement
 from db.declared import RESULTS
 from db.queries import QueryResult, run_query
 from figures.evidence_words import claim_table, power_sentence, reason_words

@@ -1,0 +1,237 @@
+"""Transfer to the base as results: the probe on every question set, and everything it stands beside."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from analyses.claim_results import NOT_JUDGED
+from provenance.cells import NOTHING, Record, interval
+from provenance.declared import column, part, table
+from provenance.intervals import Estimate
+from provenance.records import MARKS, Stage, Verdict
+from provenance.words import BASELINES, SCALES, beats_sets
+
+
+@table(
+    "transfer",
+    "Backward transfer",
+    row="the probe on the base model's own answers to one question set",
+    note="AUROC of the instruct checkpoint’s probe, weights unchanged, on the base model’s own responses, with its "
+    "interval by question. n: faithful + hallucinated responses. p: the largest against chance, neuron sets, answer "
+    "length and texts; Holm: over question sets.",
+)
+@dataclass(frozen=True)
+class TransferResult:
+    """The instruct probe, weights unchanged, on the base model's own responses to one question set."""
+
+    dataset: str = column("question set", "text", "Name of the question set.", key=True)
+    auroc: Estimate | None = column("AUROC", "ci2", "AUROC over answer rows; None when a class is missing.")
+    n_faithful: int = column("n (f + h)", "pair", "Faithful base responses scored.", beside="n_hallucinated")
+    n_hallucinated: int = column("", "count", "Hallucinated base responses scored.")
+    verdict: Verdict = column(
+        "verdict",
+        "verdict",
+        "Of the claim about transfer to this question set (`analyses.claims`).",
+        default=NOT_JUDGED,
+    )
+    reason: str = column("", "text", "The numbers that decided, in words.", default="")
+    p_value: float | None = column(
+        "p",
+        "p",
+        "The largest of the one-sided p-values against chance, neuron sets, length and texts; None without power.",
+        default=None,
+    )
+    p_holm: float | None = column(
+        "p (Holm)", "p", "The same after Holm's correction over the question sets that have power.", default=None
+    )
+    decided_by: str = column(
+        "smallest margin over",
+        "text",
+        "What it beats least clearly: `chance` or a kind of `Rung`.",
+        words=BASELINES,
+        default="",
+    )
+    p_chance: float | None = column(
+        "", "p", "One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power.", default=None
+    )
+    questions: int | None = column(
+        "", "count", "Questions with an answer of the rarer label; None where they were not counted.", default=None
+    )
+
+
+_P95_RANDOM = "95th percentile of refitted random neuron sets on the same rows."
+
+
+_P95_MATCHED = "95th percentile of refitted layer-matched neuron sets on the same rows."
+
+
+_NAMED = "Name of the question set."
+
+
+_MISSING = "Why a number is missing; empty otherwise."
+
+
+@table(
+    "ladder",
+    "What transfer has to beat",
+    row="one thing that transfer has to beat on one question set",
+    query="ladder",
+    note="On the base model’s own answers: AUROC of the probe, weights unchanged, and of each baseline; gain: the "
+    "probe’s AUROC minus the baseline’s, paired by question. Neuron sets are refitted on the same rows and transferred "
+    "the same way: means over sets. Length, texts and log-probability together: a logistic regression, cross-fitted by "
+    "question; its gain is what adding the probe to it brings. p: one-sided; Holm: over question sets with power. The "
+    "probe’s own p is the largest over its baselines.",
+)
+@dataclass(frozen=True)
+class Rung:
+    """One predictor that transfer has to beat on the base's own answers to one question set."""
+
+    dataset: str = column("question set", "text", _NAMED, key=True)
+    kind: str = column(
+        "predictor",
+        "text",
+        "A kind of `analyses.baselines.BASELINE_KINDS`; or jointly `lengths_and_texts`, or `all_together`, which has "
+        "the log-probability as well.",
+        key=True,
+        words=BASELINES,
+    )
+    auroc: Estimate | None = column("AUROC", "ci2", "Of the baseline; the mean over neuron sets.", counted=True)
+    gain: Estimate | None = column(
+        "gain of the probe",
+        "ci3",
+        "The probe's AUROC minus the baseline's, paired by question. For joint kinds, with the probe minus without.",
+        counted=True,
+    )
+    p_value: float | None = column(
+        "p", "p", "One-sided, by paired bootstrap over questions (and over neuron sets): P(gain <= 0)."
+    )
+    p_holm: float | None = column(
+        "p (Holm)", "p", "The same after Holm's correction over the question sets that have power."
+    )
+    draws: int = column("sets", "some", "Neuron sets; 0 for other baselines.")
+    sets_low: float | None = column("", "fixed2", "2.5th percentile of AUROC over neuron sets.", default=None)
+    sets_high: float | None = column("", "fixed2", "97.5th percentile of AUROC over neuron sets.", default=None)
+    sets_p95: float | None = column("sets p95", "fixed2", "95th percentile of AUROC over neuron sets.", default=None)
+    set_aurocs: tuple[float, ...] = part("AUROC of each neuron set.", default=())
+    gain_sd: float | None = column(
+        "", "compact", "SD of the gain over resamples of questions (and of neuron sets).", unit="AUROC", default=None
+    )
+
+
+def _marked_auroc(record: Record) -> str:
+    if record["auroc"] is None:
+        return NOTHING
+    return f"{MARKS['supported' if beats_sets(record) else 'not distinguishable']} {interval(record, 'auroc')}"
+
+
+@table(
+    "cell",
+    "Whose labels, whose text, whose prompt",
+    row="the probe on one model's activations, answers and prompt",
+    query="cells",
+    note="The instruct checkpoint’s probe, weights unchanged, on one model’s neurons while it reads one model’s answers "
+    "with that model’s labels, in one model’s prompt. p95: 95th percentile of refitted neuron sets on the same rows. "
+    "●: the interval lies above 0.5 and both p95. Not placed: answers that could not be put in that prompt.",
+)
+@dataclass(frozen=True)
+class Cell:
+    """The instruct probe on one model's activations while it reads one model's answers in one model's prompt."""
+
+    dataset: str = column("question set", "text", _NAMED, key=True)
+    activations: Stage = column("neurons", "text", "The model whose neurons are read.", key=True)
+    answers: Stage = column("answers", "text", "The model whose answers, with their labels, are read.", key=True)
+    prompt: Stage = column("prompt", "text", "The model whose prompt format they stand in.", key=True)
+    auroc: Estimate | None = column(
+        "AUROC", _marked_auroc, "AUROC of the instruct probe, weights unchanged; None where a class is missing."
+    )
+    n_faithful: int = column("n (f + h)", "pair", "Faithful answers scored.", beside="n_hallucinated")
+    n_hallucinated: int = column("", "count", "Hallucinated answers scored.")
+    n_dropped: int = column("not placed", "some", "Answers that could not be placed in the other prompt.")
+    random_p95: float | None = column("random p95", "fixed2", _P95_RANDOM)
+    layer_matched_p95: float | None = column("layer-matched p95", "fixed2", _P95_MATCHED)
+    reason: str = column("why there is no number", "text", _MISSING)
+
+
+@table(
+    "label_agreement",
+    "Where the two models’ labels agree and differ",
+    row="one question set: whose labels transfer follows",
+    query="agreement",
+    note="Questions on which both models’ answers have a label. AUROC of the instruct checkpoint’s probe on the base "
+    "model’s own answers with its own labels; where labels differ, above 0.5 it follows the base’s labels and below "
+    "0.5 the instruct model’s.",
+)
+@dataclass(frozen=True)
+class LabelAgreement:
+    """Whether both models are right on the same questions, and whose labels the base's neurons follow."""
+
+    dataset: str = column("question set", "text", _NAMED, key=True)
+    n_common: int = column("", "count", "Questions on which both models' answers have a label.")
+    n_agree: int = column("same label", "of", "Of these, with the same label.", beside="n_common")
+    kappa: Estimate | None = column(
+        "kappa", "ci2", "Cohen's kappa; None without common questions or with one class only on either side."
+    )
+    auroc_agree: Estimate | None = column(
+        "AUROC, labels agree",
+        "ci2",
+        "Instruct probe on the base's own answers with the base's labels, on agreeing questions.",
+        counted=True,
+    )
+    auroc_disagree: Estimate | None = column(
+        "AUROC, labels differ",
+        "ci2",
+        "The same on disagreeing questions: above 0.5 it follows the base's labels, below 0.5 the instruct model's.",
+        counted=True,
+    )
+    reason: str = column("why a number is missing", "text", _MISSING)
+
+
+ScaleKind = Literal["raw", "z_score", "rank", "refit", "forward", "base_probe"]
+
+
+@table(
+    "scale_control",
+    "Magnitudes",
+    row="transfer with magnitudes put right in one way",
+    query="scales",
+    note="CETT values of a neuron differ in size between the models. AUROC on held-out answers with the weights as they "
+    "are, with values put on the instruct model’s scale, and with the weights fitted anew: an upper bound. The base’s "
+    "own probe on its own answers is the ceiling.",
+)
+@dataclass(frozen=True)
+class ScaleControl:
+    """Transfer with magnitudes put right in one way."""
+
+    dataset: str = column("question set", "text", _NAMED, key=True)
+    kind: ScaleKind = column(
+        "scale",
+        "text",
+        "`raw` weights; `z_score` within a model; `rank`: quantiles of one model onto those of the other; `refit` of "
+        "the probe's neurons on the base's training answers; `forward`: the base's probe on the instruct model's "
+        "answers; `base_probe`: the base's own probe on its own answers, the ceiling.",
+        key=True,
+        words=SCALES,
+    )
+    auroc: Estimate | None = column("AUROC", "ci2", "On held-out answers; None where it is not defined.", counted=True)
+    random_p95: float | None = column("random p95", "fixed2", _P95_RANDOM)
+    layer_matched_p95: float | None = column("layer-matched p95", "fixed2", _P95_MATCHED)
+    reason: str = column("why there is no number", "text", _MISSING)
+
+
+@table(
+    "sign_agreement",
+    "Signs",
+    row="how many neurons point the same way in both models",
+    query="signs",
+    single=True,
+)
+@dataclass(frozen=True)
+class SignAgreement:
+    """Whether single neurons point the same way in both models: more active on hallucinated answers, or less."""
+
+    k: int = column("k", "count", "Neurons with a probe weight whose AUROC is not 0.5 exactly in either model.")
+    agree: int = column("agree", "count", "Of these, on the same side of 0.5 in both.")
+    share: float | None = column("share", "fixed2", "agree / k; None without neurons.")
+    expected: float | None = column("expected", "fixed2", "Mean share in sets of neurons of the same layers.")
+    p_value: float | None = column("p", "p", "One-sided, exact over such sets: P(share at least this high).")
+    n_base: int = column("n, base", "count", "Answers of the base under its AUROCs.")
+    n_instruct: int = column("n, instruct", "count", "Answers of the instruct model.")
