@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.answers import Answers
-from analyses.controls import CONTROL_KINDS, ControlKind
+from analyses.controls import CONTROL_KINDS, ControlSetKind
 from analyses.plain_classifiers import fit_columns, fit_text
 from analyses.probe_results import Baseline
 from analyses.refit import ControlProbe, control_scores
@@ -48,7 +48,7 @@ class FittedBaselines:
 
     probe: Probe
     """What is to be compared."""
-    controls: Mapping[ControlKind, tuple[ControlProbe, ...]]
+    controls: Mapping[ControlSetKind, tuple[ControlProbe, ...]]
     """Its refitted neuron sets by kind, which a test of transfer uses as well."""
     scorers: Mapping[str, Scorer]
     """By kind, in the order of `BASELINE_KINDS`; kinds that could not be fitted are missing."""

@@ -55,11 +55,11 @@ from provenance.intervals import CONFIDENCE, Estimate
 from provenance.probe import Probe
 from provenance.records import Verdict
 
-Claim = Literal["transfer", "beyond_confidence", "drift", "overlap"]
+ClaimName = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]
-CLAIMS: tuple[Claim, ...] = get_args(Claim)
+CLAIMS: tuple[ClaimName, ...] = get_args(ClaimName)
 FALSE_ALARMS = 0.05  # what every claim promises
-EFFECTS: Mapping[Claim, tuple[float, ...]] = {
+EFFECTS: Mapping[ClaimName, tuple[float, ...]] = {
     "transfer": (0.0, 0.25, 0.5, 1.0),
     "beyond_confidence": (0.0, 0.5, 1.0),
     "drift": (0.0, 0.25, 0.5, 1.0),
@@ -116,7 +116,7 @@ class CalibrationSettings:
 class Condition:
     """One kind of draw."""
 
-    claim: Claim
+    claim: ClaimName
     """What is judged."""
     world: str
     """`planted`, or the nuisance that moves the number with no effect behind it."""
@@ -157,7 +157,7 @@ Judge = Callable[[Condition, np.random.Generator, CalibrationSettings], Verdict]
 def conditions() -> tuple[Condition, ...]:
     """Every kind of draw: each claim by effect size, then its nuisances."""
     planted = [Condition(claim, PLANTED, effect) for claim in CLAIMS for effect in EFFECTS[claim]]
-    nuisances: list[tuple[Claim, str]] = [
+    nuisances: list[tuple[ClaimName, str]] = [
         *(("transfer", name) for name in TRANSFER_NUISANCES),
         *(("beyond_confidence", name) for name in BEYOND_NUISANCES),
         *(("drift", name) for name in DRIFT_NUISANCES),
@@ -237,7 +237,7 @@ def overlap_world(
     return overlap_draw(settings.shared, condition.effect, answer_neurons, rng), settings.shared
 
 
-JUDGES: Mapping[Claim, Judge] = {
+JUDGES: Mapping[ClaimName, Judge] = {
     "transfer": judge_transfer,
     "beyond_confidence": judge_beyond_confidence,
     "drift": judge_drift,
@@ -258,7 +258,9 @@ def searched(
         return probe, shuffled_sets(rows, shuffles, C)
 
 
-def judged(condition: Condition, number: int, settings: CalibrationSettings, judges: Mapping[Claim, Judge]) -> Verdict:
+def judged(
+    condition: Condition, number: int, settings: CalibrationSettings, judges: Mapping[ClaimName, Judge]
+) -> Verdict:
     """The verdict of one draw, which depends on the condition, its number and the seed alone."""
     place = [CLAIMS.index(condition.claim), *f"{condition.world} {condition.effect!r}".encode()]
     rng = np.random.default_rng([settings.seed, number, *place])
@@ -275,7 +277,7 @@ def calibrate(
     progress: Progress,
     *,
     only: Sequence[Condition] | None = None,
-    judges: Mapping[Claim, Judge] = JUDGES,
+    judges: Mapping[ClaimName, Judge] = JUDGES,
     workers: int | None = None,
 ) -> tuple[Rate, ...]:
     """Judge every draw of every condition.

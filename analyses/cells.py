@@ -10,11 +10,11 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.controls import CONTROL_KINDS, ControlKind
+from analyses.controls import CONTROL_KINDS, ControlSetKind
 from analyses.forced import FORCED_CELLS, CellName, Forced
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import MIN_PER_CLASS, questions_per_class
-from analyses.transfer_results import Cell, LabelAgreement
+from analyses.transfer_results import LabelAgreement, TransferCell
 from provenance.features import Features
 from provenance.intervals import Estimate, aurocs
 from provenance.probe import Probe
@@ -34,12 +34,12 @@ Labels = dict[str, tuple[bool, str]]
 def cells(
     dataset: str,
     probe: Probe | None,
-    controls: Mapping[ControlKind, Sequence[ControlProbe]],
+    controls: Mapping[ControlSetKind, Sequence[ControlProbe]],
     own: Mapping[Stage, Features],
     forced: Forced,
     *,
     seed: int = 0,
-) -> tuple[Cell, ...]:
+) -> tuple[TransferCell, ...]:
     """The instruct probe on every combination of activations, answers and prompt.
 
     Args:
@@ -62,14 +62,14 @@ def _cell(
     dataset: str,
     name: CellName,
     probe: Probe | None,
-    controls: Mapping[ControlKind, Sequence[ControlProbe]],
+    controls: Mapping[ControlSetKind, Sequence[ControlProbe]],
     rows: Features,
     n_dropped: int,
     seed: int,
-) -> Cell:
+) -> TransferCell:
     estimate, reason = score(probe, rows, seed)
     bars = control_bars(controls, rows) if estimate is not None else dict.fromkeys(CONTROL_KINDS)
-    return Cell(
+    return TransferCell(
         dataset=dataset,
         activations=name[0],
         answers=name[1],
@@ -118,8 +118,8 @@ def missing_class(rows: Features, needed: int = 1) -> str:
 
 
 def control_bars(
-    controls: Mapping[ControlKind, Sequence[ControlProbe]], rows: Features
-) -> dict[ControlKind, float | None]:
+    controls: Mapping[ControlSetKind, Sequence[ControlProbe]], rows: Features
+) -> dict[ControlSetKind, float | None]:
     """95th percentile over each kind of control sets of their AUROC on the same answers; None without sets."""
     return {
         kind: bar(aurocs(control_scores(sets, rows.answer), rows.hallucinated)) if sets else None

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 
 from provenance.errors import InputError, PairError
 
-ControlKind = Literal["random", "layer_matched"]
-CONTROL_KINDS: tuple[ControlKind, ...] = ("random", "layer_matched")
+ControlSetKind = Literal["random", "layer_matched"]
+CONTROL_KINDS: tuple[ControlSetKind, ...] = ("random", "layer_matched")
 
 # Floyd's sampling compares each pick with those before it, k^2/2 per draw; random keys
 # cost n per draw. Around 64 picks the two meet for the layer widths of real models.
@@ -78,7 +78,7 @@ def _draws_by_keys(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[
 
 
 def neuron_sets(
-    kind: ControlKind,
+    kind: ControlSetKind,
     reference: Int[np.ndarray, " k"],
     layers: int,
     d_m: int,

@@ -67,7 +67,7 @@ class DriftResult:
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
 
 
-Side = Literal["hallucinated", "faithful"]
+ProbeSide = Literal["hallucinated", "faithful"]
 """Neurons with positive probe weights (the H-Neurons), or with negative ones."""
 
 
@@ -93,7 +93,7 @@ Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
 class DriftTest:
     """One test of whether a set of neurons changed less than matched sets."""
 
-    side: Side = column("neurons", "text", "The set.", key=True, words=SIDES)
+    side: ProbeSide = column("neurons", "text", "The set.", key=True, words=SIDES)
     measure: Measure = column("measure", "text", "Kind of change.", key=True, words=MEASURES)
     matching: Matching = column("matched on", "text", "Properties that matched sets share.", key=True, words=MATCHINGS)
     bins: int = column("", "count", "Quantile bins a layer was cut into by each of norm and activity; 1 for `layer`.")

@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from analyses.adjusted_ranks import expected_ranks
 from analyses.controls import layer_counts, permutation_p
 from analyses.drift import PERMUTATIONS, detectable_mean
-from analyses.drift_results import DriftTest, Matching, Measure, NeuronDrift, Side
+from analyses.drift_results import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import grouped_z_scores, unknown_unranked
 from provenance.intervals import CONFIDENCE, Estimate
@@ -36,7 +36,7 @@ MATCHED_WORDS = {
 
 def drift_tests(
     drift: NeuronDrift,
-    sides: Mapping[Side, Int[np.ndarray, " _"]],
+    sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
     activity: Float[np.ndarray, " neurons"] | None,
     correlation: Float[np.ndarray, " neurons"] | None,
     layers: int,
@@ -68,7 +68,7 @@ def drift_tests(
     for ids in sides.values():
         layer_counts(ids, layers, d_m)  # refuses ids that are none
     strata = drift_strata(drift, activity, d_m)
-    found: dict[tuple[Side, Measure], list[DriftTest]] = {}
+    found: dict[tuple[ProbeSide, Measure], list[DriftTest]] = {}
     for measure, change in changes(drift, correlation).items():
         ranked = _Ranked.of(measure, change, strata, d_m)
         for side, ids in sides.items():
@@ -200,7 +200,7 @@ class _Compared:
 
 
 def _test(
-    side: Side, ranked: _Ranked, number: int, ids: Int[np.ndarray, " k"], draws: int, seed: int
+    side: ProbeSide, ranked: _Ranked, number: int, ids: Int[np.ndarray, " k"], draws: int, seed: int
 ) -> DriftTest | None:
     """One set by one measure against one kind of matched neurons; None without a neuron to test."""
     matched, expected = ranked.matched[number], ranked.expected[number]

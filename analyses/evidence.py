@@ -17,7 +17,7 @@ from analyses.causal_verdict import function_claim
 from analyses.cells import cells, label_agreement
 from analyses.claim_results import Claim
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
-from analyses.drift_results import DriftResult, DriftTest, Side
+from analyses.drift_results import DriftResult, DriftTest, ProbeSide
 from analyses.forced import Forced
 from analyses.gathered import Gathered
 from analyses.identification import Identified
@@ -32,7 +32,7 @@ from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
 from analyses.reports import Evidence
 from analyses.scales import scales, sign_agreement
 from analyses.transfer import transfer, untested
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from provenance.architectures import Layout
 from provenance.neuron_rows import NO_NEURONS
 from provenance.records import Stage
@@ -68,7 +68,7 @@ class Shown:
     """Of scaling the H-Neurons; empty where no model was intervened on."""
 
     @property
-    def sides(self) -> dict[Side, Int[np.ndarray, " _"]]:
+    def sides(self) -> dict[ProbeSide, Int[np.ndarray, " _"]]:
         """The H-Neurons, and the neurons whose weight is negative, where there are any."""
         result = self.found["instruct"].result
         negative = NO_NEURONS if result.weights is None else np.flatnonzero(result.weights < 0)
@@ -107,7 +107,7 @@ def transferred(found: Identified, gathered: Gathered, problem: str, foldings: i
     return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem))
 
 
-def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[Cell, ...]:
+def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[TransferCell, ...]:
     """Whose neurons, whose answers, whose prompt, on the first question set."""
     own = {stage: gathered.features(stage)[forced.dataset] for stage in gathered.answers}
     controls = {} if found.baselines is None else found.baselines.controls

@@ -14,11 +14,11 @@ from analyses.clock import Clock
 from analyses.collection import CollectionSettings, identity_digest
 from analyses.effort import FULL, Effort
 from analyses.identification import ProbeSettings
-from analyses.negative import Control, ControlKind, prepared
+from analyses.negative import NegativeControl, NegativeControlKind, prepared
 from analyses.opened_job import OpenedJob
 from analyses.opening import open_pair
 from analyses.origin import OriginSettings, compare
-from analyses.sides import Side, check_pair
+from analyses.sides import OpenCheckpoint, check_pair
 from provenance.adapters import MergedShards
 from provenance.captured import CaptureDtype
 from provenance.checkpoints import CheckpointRef, require_tokenizer
@@ -71,7 +71,7 @@ class Job:
     """H-Neurons of the instruct checkpoint from a file, which are then not looked for."""
     causal: bool = False
     """Whether the H-Neurons of both models are scaled."""
-    control: ControlKind | None = None
+    control: NegativeControlKind | None = None
     """Which negative control is run in place of the comparison."""
     other: str | None = None
     """Reference of the model of the control `unrelated`."""
@@ -156,7 +156,7 @@ class Job:
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
 
-    def sides(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[OpenCheckpoint, OpenCheckpoint]:
         """Base and instruct checkpoint, found and looked over.
 
         Raises:
@@ -175,7 +175,7 @@ class Job:
             require_tokenizer(side.checkpoint.folder)
         return pair.base, pair.instruct
 
-    def check_prompts(self, sides: Sequence[Side]) -> None:
+    def check_prompts(self, sides: Sequence[OpenCheckpoint]) -> None:
         """Render one prompt for each side, so that hours of work do not end in a template that is missing.
 
         Raises:
@@ -216,7 +216,7 @@ class Job:
             return questions
         return questions.limited(self.limit, self.seed)
 
-    def given(self, instruct: Side) -> NeuronSet | None:
+    def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
         """The neurons from a file, held against the instruct checkpoint; its source says what speaks against it.
 
         Raises:
@@ -238,10 +238,10 @@ class Job:
 
     def key(
         self,
-        sides: Sequence[Side],
+        sides: Sequence[OpenCheckpoint],
         sets: Sequence[QuestionSet],
         given: NeuronSet | None = None,
-        control: Control | None = None,
+        control: NegativeControl | None = None,
     ) -> str:
         """Digest of contents and settings: the identity of the run."""
         identity = [
@@ -251,7 +251,7 @@ class Job:
         ]
         return identity_digest(identity)
 
-    def recorded(self, given: NeuronSet | None = None, control: Control | None = None) -> dict[str, Any]:
+    def recorded(self, given: NeuronSet | None = None, control: NegativeControl | None = None) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
         broken = {} if control is None else control.recorded()
         return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None, **broken}

@@ -16,14 +16,13 @@ from analyses.claim_results import Claim
 from analyses.claims import judged_drift
 from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
-from analyses.drift_results import DriftResult, DriftTest, NeuronDrift
-from analyses.drift_results import Side as ProbeSide
+from analyses.drift_results import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from analyses.drift_tests import drift_tests, finest_matching
 from analyses.joined_cosines import related_cosine
 from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
 from analyses.mapping import map_neurons
 from analyses.reports import WeightsReport
-from analyses.sides import Side, relate, unlike, watched
+from analyses.sides import OpenCheckpoint, relate, unlike, watched
 from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape
 from provenance.architectures import Layout
@@ -44,7 +43,9 @@ class MeasuredPair:
     """How far each neuron of the instruct checkpoint moved."""
 
 
-def measure_pair(base: Side, instruct: Side, seed: int, clock: Clock) -> tuple[LineageResult, MeasuredPair]:
+def measure_pair(
+    base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock
+) -> tuple[LineageResult, MeasuredPair]:
     """Lineage, alignment and drift of a pair, streamed.
 
     Raises:
@@ -58,7 +59,7 @@ def measure_pair(base: Side, instruct: Side, seed: int, clock: Clock) -> tuple[L
     return related, measured_with(base, instruct, alignment, clock)
 
 
-def measured_with(base: Side, instruct: Side, alignment: Alignment, clock: Clock) -> MeasuredPair:
+def measured_with(base: OpenCheckpoint, instruct: OpenCheckpoint, alignment: Alignment, clock: Clock) -> MeasuredPair:
     """Drift of a pair whose neurons somebody has put side by side, streamed.
 
     Raises:
@@ -69,21 +70,21 @@ def measured_with(base: Side, instruct: Side, alignment: Alignment, clock: Clock
     return MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
 
 
-def measure_lineage(base: Side, instruct: Side, seed: int, clock: Clock) -> LineageResult:
+def measure_lineage(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock) -> LineageResult:
     """How the pair is related, by every tensor of both."""
     seen = watched(base, base.weights.all_bytes, clock.progress)
     return clock.timed("lineage", lambda: relate(seen, instruct, seed))
 
 
 def _measure_drift(
-    base: Side, instruct: Side, base_ids: Int[np.ndarray, " neurons"] | None, clock: Clock
+    base: OpenCheckpoint, instruct: OpenCheckpoint, base_ids: Int[np.ndarray, " neurons"] | None, clock: Clock
 ) -> NeuronDrift:
     seen, streams = watched(base, base.weights.mlp_bytes, clock.progress), _streams(base, instruct)
     return clock.timed("drift", lambda: measure_drift(seen.weights, instruct.weights, base_ids, streams=streams))
 
 
 def measure_drift_only(
-    base: Side, instruct: Side, seed: int, clock: Clock
+    base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock
 ) -> tuple[LineageResult | None, MeasuredPair]:
     """Drift by position, reading the MLP weights once and nothing else.
 
@@ -110,7 +111,7 @@ def position_similarity(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
     return np.asarray(1 - np.mean(deltas, axis=0))
 
 
-def _streams(base: Side, instruct: Side) -> int:
+def _streams(base: OpenCheckpoint, instruct: OpenCheckpoint) -> int:
     """As many as there are cores where both lie on a disk; a reader of the hub has connections of its own."""
     local = all(isinstance(side.weights.reader, Shards) for side in (base, instruct))
     return (os.cpu_count() or 1) if local else 1
@@ -118,7 +119,7 @@ def _streams(base: Side, instruct: Side) -> int:
 
 def ranked(
     measured: MeasuredPair,
-    instruct: Side,
+    instruct: OpenCheckpoint,
     sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
     seed: int,
     *,
@@ -173,8 +174,8 @@ def _mapped_by_drift(h_neurons: Int[np.ndarray, " h"], measured: MeasuredPair) -
 def weights_report(
     related: LineageResult | None,
     measured: MeasuredPair,
-    base: Side,
-    instruct: Side,
+    base: OpenCheckpoint,
+    instruct: OpenCheckpoint,
     h_neurons: Int[np.ndarray, " h"],
     weights: Float[np.ndarray, " h"] | None,
     source: str,

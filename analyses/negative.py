@@ -34,26 +34,26 @@ from analyses.lineage_results import Alignment, LineageResult
 from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
 from analyses.opening import open_each
 from analyses.shuffled import shuffled_jointly
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from provenance.errors import PairError
 from provenance.forcing import Reading, usual_lead
 from provenance.random_model import random_for_now
 from provenance.records import Response
 
-ControlKind = Literal["permuted-index", "permuted-labels", "unrelated"]
-CONTROL_KINDS: tuple[ControlKind, ...] = ("permuted-index", "permuted-labels", "unrelated")
+NegativeControlKind = Literal["permuted-index", "permuted-labels", "unrelated"]
+CONTROL_KINDS: tuple[NegativeControlKind, ...] = ("permuted-index", "permuted-labels", "unrelated")
 
 
 @dataclass(frozen=True)
-class Control:
+class NegativeControl:
     """Which link is broken."""
 
-    kind: ControlKind
+    kind: NegativeControlKind
     """How."""
     seed: int
     """Of permutations."""
-    other: Side | None = None
+    other: OpenCheckpoint | None = None
     """The model that takes the base's place; None for the other kinds."""
 
     def recorded(self) -> dict[str, str | None]:
@@ -63,8 +63,8 @@ class Control:
 
 @contextmanager
 def prepared(
-    kind: ControlKind | None, other: str | None, base: Side, seed: int, folder: Path
-) -> Iterator[Control | None]:
+    kind: NegativeControlKind | None, other: str | None, base: OpenCheckpoint, seed: int, folder: Path
+) -> Iterator[NegativeControl | None]:
     """A control ready to be handed to a comparison; None where none is asked for.
 
     Args:
@@ -81,21 +81,21 @@ def prepared(
         StoreError: The disk is full.
     """
     if kind != "unrelated":
-        yield None if kind is None else Control(kind, seed)
+        yield None if kind is None else NegativeControl(kind, seed)
     elif other is not None:
-        yield Control(kind, seed, open_each([("base", other)])[0])
+        yield NegativeControl(kind, seed, open_each([("base", other)])[0])
     else:
         with random_for_now(base.checkpoint, seed, folder) as made:
-            yield Control(kind, seed, open_each([("base", str(made))])[0])
+            yield NegativeControl(kind, seed, open_each([("base", str(made))])[0])
 
 
-def in_place_of(base: Side, control: Control | None) -> Side:
+def in_place_of(base: OpenCheckpoint, control: NegativeControl | None) -> OpenCheckpoint:
     """Whose weights a comparison looks at as those of the base."""
     return control.other if control is not None and control.other is not None else base
 
 
 def measure_controlled(
-    base: Side, instruct: Side, control: Control | None, seed: int, clock: Clock
+    base: OpenCheckpoint, instruct: OpenCheckpoint, control: NegativeControl | None, seed: int, clock: Clock
 ) -> tuple[LineageResult, MeasuredPair]:
     """Lineage, alignment and drift as a control has them; those of the pair itself without one.
 
@@ -152,7 +152,7 @@ def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -
     return replace(alignment, base_ids=base_ids, reason="")
 
 
-def controlled(gathered: Gathered, control: Control | None) -> Gathered:
+def controlled(gathered: Gathered, control: NegativeControl | None) -> Gathered:
     """What a comparison goes on with after both models were asked.
 
     Args:
@@ -190,7 +190,7 @@ def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
     return replace(gathered, collected=collected, answers=answers)
 
 
-def _read_by_other(gathered: Gathered, other: Side) -> Gathered:
+def _read_by_other(gathered: Gathered, other: OpenCheckpoint) -> Gathered:
     """The base's own answers, texts and labels, with the vectors of another model that reads them.
 
     The other model is loaded by itself, so both models of the pair are dropped first.

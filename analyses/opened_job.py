@@ -16,7 +16,7 @@ from analyses.clock import Clock
 from analyses.collection import Workspace
 from analyses.lineage_results import LineageResult
 from analyses.reports import OriginReport, TraceReport, WeightsReport
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from provenance import __version__
 from provenance.questions import QuestionSet
 
@@ -36,7 +36,7 @@ class OpenedJob:
     """Every setting that changes a number, for the record."""
     seed: int
     """Of everything random."""
-    sides: tuple[Side, ...]
+    sides: tuple[OpenCheckpoint, ...]
     """The checkpoints, the base first, the tuned one last."""
     run: Callable[[Workspace, Clock], Report]
     """Does the work."""

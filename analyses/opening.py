@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from provenance.adapters import adapted, is_adapter, lists_adapter
 from provenance.checkpoints import CheckpointRef, checkpoint_at, local_folder
 from provenance.errors import CheckpointError
@@ -25,9 +25,9 @@ Place = tuple[Path | None, str | None]
 class OpenPair:
     """Two checkpoints, opened."""
 
-    base: Side
+    base: OpenCheckpoint
     """The checkpoint said to be the ancestor."""
-    instruct: Side
+    instruct: OpenCheckpoint
     """The tuned checkpoint."""
     notes: tuple[str, ...] = ()
     """What a user should know and nothing checks."""
@@ -71,7 +71,7 @@ def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
     return OpenPair(first, _open("instruct", refs[1], places))
 
 
-def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[Side, ...]:
+def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[OpenCheckpoint, ...]:
     """Find whole checkpoints, fetching those of the hub together, and read their headers.
 
     Args:
@@ -88,7 +88,7 @@ def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[Side, ...]:
     return tuple(_open(stage, ref, places) for stage, ref in parsed)
 
 
-def open_one(text: str) -> Side:
+def open_one(text: str) -> OpenCheckpoint:
     """Find one whole checkpoint and read its config and headers; weights of the hub's are fetched by nobody.
 
     Where the hub cannot be asked, a whole copy in its cache serves.
@@ -138,17 +138,17 @@ def _local(ref: CheckpointRef) -> Place:
     return (None, None) if ref.kind == "hub" else (local_folder(ref), None)
 
 
-def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place]) -> Side:
+def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place]) -> OpenCheckpoint:
     """One whole checkpoint: from where it was fetched, from this machine, or over the network."""
     folder, commit = places.get(ref) or _local(ref)
     if folder is not None:
-        return Side.open(stage, checkpoint_at(ref, folder, commit))
+        return OpenCheckpoint.open(stage, checkpoint_at(ref, folder, commit))
     remote = open_remote(ref)
-    return Side.open(stage, remote.checkpoint, remote.tensors)
+    return OpenCheckpoint.open(stage, remote.checkpoint, remote.tensors)
 
 
-def _with_adapter(base: Side, ref: CheckpointRef, folder: Path, commit: str | None) -> OpenPair:
+def _with_adapter(base: OpenCheckpoint, ref: CheckpointRef, folder: Path, commit: str | None) -> OpenPair:
     """The base, and the base with an adapter merged in."""
     child = adapted(base.checkpoint, base.weights.reader, ref, folder, commit)
-    instruct = Side.open("instruct", child.checkpoint, child.reader, tokenizer_folder=child.tokenizer_folder)
+    instruct = OpenCheckpoint.open("instruct", child.checkpoint, child.reader, tokenizer_folder=child.tokenizer_folder)
     return OpenPair(base, instruct, (child.note,) if child.note else ())

@@ -29,10 +29,10 @@ from analyses.identification import Identified, ProbeSettings, identify, materia
 from analyses.lineage_results import LineageResult
 from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
-from analyses.negative import Control, controlled, in_place_of, measure_controlled
+from analyses.negative import NegativeControl, controlled, in_place_of, measure_controlled
 from analyses.reports import OriginReport
 from analyses.shuffled import shuffled_jointly
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from analyses.transfer_results import TransferResult
 from analyses.verdicts import overall_sentence
@@ -66,14 +66,14 @@ class OriginSettings:
 
 
 def compare(
-    base: Side,
-    instruct: Side,
+    base: OpenCheckpoint,
+    instruct: OpenCheckpoint,
     question_sets: Sequence[QuestionSet],
     settings: OriginSettings,
     workspace: Workspace,
     clock: Clock,
     given: NeuronSet | None = None,
-    control: Control | None = None,
+    control: NegativeControl | None = None,
 ) -> OriginReport:
     """Run every analysis of one pair.
 
@@ -96,7 +96,7 @@ def compare(
     """
     pools = question_pools(question_sets, settings.shares, settings.seed)
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
-    sides: dict[Stage, Side] = {"instruct": instruct, "base": base}
+    sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
     subjects = {
         stage: Subject(side, settings.collection[stage], pools, workspace, clock) for stage, side in sides.items()
     }
@@ -160,8 +160,8 @@ def _identify(
 
 
 def _report(
-    base: Side,
-    instruct: Side,
+    base: OpenCheckpoint,
+    instruct: OpenCheckpoint,
     related: LineageResult,
     measured: MeasuredPair,
     shown: Shown,

@@ -13,7 +13,7 @@ from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
 from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import IdentificationResult
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from provenance.records import Verdict
 
 
@@ -23,7 +23,7 @@ class Evidence:
 
     ladder: tuple[Rung, ...] = ()
     """By question set and kind."""
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[TransferCell, ...] = ()
     """Of the in-domain question set: whose activations, whose answers, whose prompt."""
     agreement: tuple[LabelAgreement, ...] = ()
     """By question set."""

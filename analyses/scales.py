@@ -18,7 +18,7 @@ from scipy.stats import hypergeom
 
 from analyses.activity import neuron_aurocs
 from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
-from analyses.controls import ControlKind
+from analyses.controls import ControlSetKind
 from analyses.refit import ControlProbe, batches, fit_controls
 from analyses.transfer_results import ScaleControl, ScaleKind, SignAgreement
 from provenance.features import Features
@@ -26,7 +26,7 @@ from provenance.intervals import Estimate, aurocs
 from provenance.neuron_rows import NeuronRows
 from provenance.probe import Probe
 
-Controls = Mapping[ControlKind, Sequence[ControlProbe]]
+Controls = Mapping[ControlSetKind, Sequence[ControlProbe]]
 Columns = Float[np.ndarray, "rows neurons"]
 BaseColumns = Float[np.ndarray, "base_rows neurons"]
 InstructColumns = Float[np.ndarray, "instruct_rows neurons"]
@@ -136,7 +136,7 @@ def scales(
 
 
 def _row(
-    dataset: str, kind: ScaleKind, found: tuple[Estimate | None, str], bars: Mapping[ControlKind, float | None]
+    dataset: str, kind: ScaleKind, found: tuple[Estimate | None, str], bars: Mapping[ControlSetKind, float | None]
 ) -> ScaleControl:
     estimate, reason = found
     shown = bars if estimate is not None else {}

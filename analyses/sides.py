@@ -24,7 +24,7 @@ from provenance.weights import MlpWeights
 
 
 @dataclass(frozen=True)
-class Side:
+class OpenCheckpoint:
     """One checkpoint of the pair, without a model."""
 
     stage: Stage
@@ -45,7 +45,7 @@ class Side:
         checkpoint: Checkpoint,
         reader: TensorReader | None = None,
         tokenizer_folder: Path | None = None,
-    ) -> "Side":
+    ) -> "OpenCheckpoint":
         """Read the headers of a checkpoint.
 
         Args:
@@ -77,7 +77,7 @@ class Side:
         )
 
 
-def watched(side: Side, total: int, progress: Progress) -> Side:
+def watched(side: OpenCheckpoint, total: int, progress: Progress) -> OpenCheckpoint:
     """The same side, which reports how many of its bytes have been read."""
 
     def report(done: int, everything: int) -> None:
@@ -87,7 +87,7 @@ def watched(side: Side, total: int, progress: Progress) -> Side:
     return replace(side, weights=MlpWeights(reader, side.layout))
 
 
-def check_pair(base: Side, instruct: Side) -> None:
+def check_pair(base: OpenCheckpoint, instruct: OpenCheckpoint) -> None:
     """Refuse two checkpoints whose neurons cannot be compared: of another width, or made of other projections.
 
     Raises:
@@ -97,7 +97,7 @@ def check_pair(base: Side, instruct: Side) -> None:
         raise unlike(base, instruct)
 
 
-def unlike(base: Side, instruct: Side, reason: str = "") -> PairError:
+def unlike(base: OpenCheckpoint, instruct: OpenCheckpoint, reason: str = "") -> PairError:
     """The error for two checkpoints that cannot be put side by side."""
     return PairError(
         f"a checkpoint that descends from the base, or is at least shaped like it ({shape_words(base.weights)})",
@@ -106,7 +106,7 @@ def unlike(base: Side, instruct: Side, reason: str = "") -> PairError:
     )
 
 
-def relate(base: Side, instruct: Side, seed: int) -> LineageResult:
+def relate(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int) -> LineageResult:
     """Lineage of the pair, by weights, configs and tokenizers."""
     sides = (base, instruct)
     words: list[Mapping[str, int] | None] = [vocabulary(side.tokenizer_folder) for side in sides]

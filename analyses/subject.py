@@ -24,7 +24,7 @@ from analyses.collection import (
     make_task,
     protocol_of,
 )
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from provenance.architectures import Layout
 from provenance.checkpoints import Checkpoint
 from provenance.features import Features, collect_features, remembered
@@ -37,7 +37,7 @@ from provenance.responses import collect
 class Subject:
     """One model, what it is asked and how, and where its work is remembered."""
 
-    side: Side
+    side: OpenCheckpoint
     """Its checkpoint; the stage says in which prompt format it is asked."""
     settings: CollectionSettings
     """How it is asked and captured."""

@@ -16,7 +16,7 @@ from analyses.lineage_results import LineageResult
 from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import CurvePoint, PathPoint
 from analyses.summary_values import SCHEMA
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from provenance.intervals import Estimate
 
 Schema = dict[str, Any]
@@ -46,7 +46,7 @@ def compare_schema() -> Schema:
                 "transfer": _rows(TransferResult, ladder={"type": "object", "additionalProperties": _rung()}),
                 "drift": _or_null(record(DriftResult, tests=_rows(DriftTest))),
                 "overlap": _or_null(record(OverlapResult, nulls=_rows(OverlapNull))),
-                "two_by_two": _rows(Cell),
+                "two_by_two": _rows(TransferCell),
                 "agreement": _rows(LabelAgreement),
                 "scales": _rows(ScaleControl),
                 "signs": _or_null(record(SignAgreement)),

@@ -25,7 +25,7 @@ from analyses.lineage_results import Alignment
 from analyses.measured import measured_with
 from analyses.origin import OriginSettings
 from analyses.reports import TraceReport
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from analyses.trace_results import TracePoint
@@ -47,7 +47,7 @@ ITSELF = Alike(None, None, "")
 class Stop:
     """One checkpoint of a timeline."""
 
-    side: Side
+    side: OpenCheckpoint
     """Where it lies and what it is; its stage is the prompt format that it is asked in."""
     ref: str
     """As the user wrote it."""
@@ -142,7 +142,7 @@ def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
     return measured_with(stop.side, last.side, _by_position(last.side), clock).drift
 
 
-def _by_position(side: Side) -> Alignment:
+def _by_position(side: OpenCheckpoint) -> Alignment:
     """Every neuron is the one of the same layer and index."""
     return Alignment("index", np.arange(side.layout.layers * side.layout.d_m), "")
 

@@ -19,7 +19,7 @@ from analyses.job import Job
 from analyses.opened_job import OpenedJob
 from analyses.opening import open_each
 from analyses.reports import TraceReport
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weight_source import mlp_shape, shape_words
 from provenance.checkpoints import CheckpointRef, checkpoint_at, require_tokenizer
@@ -119,7 +119,7 @@ class TraceJob:
 
 
 @contextmanager
-def floor_stop(first: Side, seed: int, folder: Path) -> Iterator[Stop]:
+def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]:
     """A randomly initialised model shaped like a checkpoint, in a folder that is gone afterwards.
 
     Args:
@@ -132,7 +132,7 @@ def floor_stop(first: Side, seed: int, folder: Path) -> Iterator[Stop]:
     """
     with random_for_now(first.checkpoint, seed, folder) as made:
         checkpoint = checkpoint_at(CheckpointRef("local", RANDOM_REF), made)
-        yield Stop(Side.open(first.stage, checkpoint), RANDOM_REF, FLOOR_POSITION)
+        yield Stop(OpenCheckpoint.open(first.stage, checkpoint), RANDOM_REF, FLOOR_POSITION)
 
 
 def _check_refs(refs: Sequence[str], tuned: int) -> None:

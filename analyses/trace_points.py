@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.cells import control_bars, score_of_enough
-from analyses.controls import ControlKind
+from analyses.controls import ControlSetKind
 from analyses.drift_results import NeuronDrift
 from analyses.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
 from analyses.joined_cosines import related_cosine
@@ -81,7 +81,7 @@ def unscored(reason: str, features: Features | None = None) -> Scored:
 
 def score(
     probe: Probe,
-    controls: Mapping[ControlKind, Sequence[ControlProbe]],
+    controls: Mapping[ControlSetKind, Sequence[ControlProbe]],
     features: Features,
     *,
     seed: int,

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.controls import CONTROL_KINDS, ControlKind, excluded_from_controls, neuron_sets
+from analyses.controls import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
 from analyses.multiple import holm
 from analyses.refit import ControlProbe, fit_controls
 from analyses.transfer_results import Rung, TransferResult
@@ -50,7 +50,7 @@ def refit_controls(
     unmapped: Int[np.ndarray, " u"] = NO_NEURONS,
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
-) -> dict[ControlKind, tuple[ControlProbe, ...]]:
+) -> dict[ControlSetKind, tuple[ControlProbe, ...]]:
     """Probes on random and on layer-matched neuron sets, one set of probes for all question sets.
 
     Args:
@@ -73,7 +73,7 @@ def refit_controls(
     if own.size == 0:
         return dict.fromkeys(CONTROL_KINDS, ())
     excluded = excluded_from_controls(own, unmapped, layers, d_m)
-    controls: dict[ControlKind, tuple[ControlProbe, ...]] = {}
+    controls: dict[ControlSetKind, tuple[ControlProbe, ...]] = {}
     for kind in CONTROL_KINDS:
         sets = neuron_sets(kind, own, layers, d_m, K=draws, rng=rng, excluded=excluded)
         controls[kind] = fit_controls(train, sets, probe.design)

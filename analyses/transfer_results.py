@@ -133,7 +133,7 @@ def _marked_auroc(record: Record) -> str:
     "●: the interval lies above 0.5 and both p95. Not placed: answers that could not be put in that prompt.",
 )
 @dataclass(frozen=True)
-class Cell:
+class TransferCell:
     """The instruct probe on one model's activations while it reads one model's answers in one model's prompt."""
 
     dataset: str = column("question set", "text", _NAMED, key=True)

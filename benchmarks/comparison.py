@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from benchmarks.clock import best_of, line
 from provenance.capture import capture_cett, forward, padded
 from provenance.checkpoints import CheckpointRef, checkpoint_at, local_folder
@@ -29,7 +29,7 @@ PAIR = ("lab/inherited/base", "lab/inherited/instruct")
 def capture_table() -> None:
     """Capture and sampling against a plain forward pass over the same prompts."""
     ref = CheckpointRef.parse(PAIR[0])
-    side = Side.open("base", checkpoint_at(ref, local_folder(ref)))
+    side = OpenCheckpoint.open("base", checkpoint_at(ref, local_folder(ref)))
     loaded = load_model(side.checkpoint.folder, side.layout)
     form = PromptFormat(BASE_PROMPT, chat=False)
     prompts = [form.render(loaded.tokenizer, q.text) for q in load_questions("lab/inherited/in-domain").questions[:128]]

@@ -13,14 +13,14 @@ from analyses.lineage_results import ConfigDifference, TensorSimilarity
 from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from db.base import BULK, Base
 from db.query import Query
 from db.values import Row, columns_as_rows
 from provenance.declared import Stored, declared, row_of, rows_of
 
 RESULTS = (
-    PathPoint, CurvePoint, Baseline, StabilityResult, HeldOut, TransferResult, Rung, Cell, LabelAgreement, ScaleControl,
+    PathPoint, CurvePoint, Baseline, StabilityResult, HeldOut, TransferResult, Rung, TransferCell, LabelAgreement, ScaleControl,
     SignAgreement, DriftResult, DriftTest, OverlapResult, OverlapNull, Power, CausalEffect, Claim, Reason, TracePoint,
     Funnel, ActivityTable, TensorSimilarity, ConfigDifference,
 )  # fmt: skip

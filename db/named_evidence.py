@@ -5,7 +5,7 @@ from analyses.claim_results import Power
 from analyses.drift_results import DriftTest
 from analyses.overlap_results import OverlapNull
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from db.declared import query_of
 from db.query import Query
 
@@ -25,7 +25,7 @@ EVIDENCE_QUERIES = (
     *map(
         query_of,
         (
-            Rung, Cell, LabelAgreement, ScaleControl, SignAgreement, DriftTest, OverlapNull, Power, CausalEffect,
+            Rung, TransferCell, LabelAgreement, ScaleControl, SignAgreement, DriftTest, OverlapNull, Power, CausalEffect,
             TracePoint,
         ),
     ),

@@ -10,7 +10,7 @@ from analyses.claim_results import Power
 from analyses.drift_results import DriftTest
 from analyses.overlap_results import OverlapNull
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, TransferCell
 from figures.declared import ReportTable, Results, report_table
 from figures.ladder_words import ladder_records
 from figures.nulls_words import quantile_words
@@ -34,7 +34,7 @@ def ladder(results: Results) -> ReportTable | None:
 
 def cells(results: Results) -> ReportTable | None:
     """Whose neurons, whose answers, whose prompt."""
-    return report_table(Cell, results["cells"].records())
+    return report_table(TransferCell, results["cells"].records())
 
 
 def agreement(results: Results) -> ReportTable | None:

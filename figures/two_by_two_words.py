@@ -3,7 +3,7 @@
 The one idea: a cell says which neurons, which answers and which prompt it rests on; none is called "the base's".
 """
 
-from analyses.transfer_results import Cell
+from analyses.transfer_results import TransferCell
 from figures.captions import Parts
 from figures.declared import latex_table
 from figures.evidence_words import pair_words, probe_k
@@ -90,4 +90,4 @@ def table_two_by_two(parts: Parts) -> Table:
         "by whose answers they read and in whose prompt: AUROC with its 95 % interval by question, and the 95th "
         "percentile of refitted neuron sets."
     )
-    return latex_table(Cell, parts["cells"].records(), caption)
+    return latex_table(TransferCell, parts["cells"].records(), caption)

@@ -83,7 +83,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class JobEstimate:
     """What a job takes."""
 
     compare_memory_bytes: int
@@ -110,7 +110,7 @@ class Estimate:
     """What these numbers rest on, in sentences."""
 
 
-def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> Estimate:
+def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
     """Memory and time of a job on some checkpoints.
 
     Args:
@@ -125,7 +125,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
     lineage_bytes = sum(size.lineage_bytes for size in sizes)
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
     hash_s = traffic.hashed_bytes / machine.hash_bytes_per_s
-    return Estimate(
+    return JobEstimate(
         compare_memory_bytes=parameters * workload.item_bytes + min(captured, IN_MEMORY_BYTES),
         captures_bytes=captured,
         weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,

@@ -11,11 +11,11 @@ from typing import Any
 
 from provenance.downloads import free_bytes
 from provenance.errors import CheckpointError
-from provenance.estimates import Estimate, Size, Traffic, Workload, estimate
+from provenance.estimates import JobEstimate, Size, Traffic, Workload, estimate
 from provenance.hub_api import cache_folder, has_token
 from provenance.lora import changes_of
 from provenance.measure import Machine
-from provenance.plan_sides import Problem, Seen, SidePlan, see
+from provenance.plan_sides import Obstacle, Seen, SidePlan, see
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Plan:
     """What `pull` would fetch for all of them."""
     machine: Machine
     """What was measured."""
-    estimate: Estimate | None
+    estimate: JobEstimate | None
     """Memory and time; None where a checkpoint's size is not known."""
-    problems: tuple[Problem, ...]
+    problems: tuple[Obstacle, ...]
     """Everything in the way, of all checkpoints and of the machine."""
 
     @property
@@ -109,16 +109,16 @@ def _traffic(sides: Sequence[SidePlan]) -> Traffic:
     )
 
 
-def _pair_problems(seen: Sequence[Seen]) -> list[Problem]:
+def _pair_problems(seen: Sequence[Seen]) -> list[Obstacle]:
     """What stands between the first checkpoint and each of the others."""
     base, *others = seen
     if base.plan.is_adapter:
         remedy = "give its base as BASE and the adapter as INSTRUCT, or merge it into its base first"
-        return [Problem(base.plan.ref, "a whole checkpoint as BASE", "a LoRA adapter", remedy, stops=True)]
+        return [Obstacle(base.plan.ref, "a whole checkpoint as BASE", "a LoRA adapter", remedy, stops=True)]
     return [problem for other in others for problem in _beside(base, other)]
 
 
-def _beside(base: Seen, other: Seen) -> list[Problem]:
+def _beside(base: Seen, other: Seen) -> list[Obstacle]:
     """What is in the way of comparing two checkpoints, as far as both are known."""
     if other.plan.is_adapter:
         return [_no_passes(other.plan.ref), *_misfit(base, other)]
@@ -126,7 +126,7 @@ def _beside(base: Seen, other: Seen) -> list[Problem]:
     if ours is None or theirs is None or (ours.width, ours.kinds) == (theirs.width, theirs.kinds):
         return []
     remedy = "name the base that this checkpoint was tuned from (its model card says which)"
-    return [Problem(other.plan.ref, f"neurons with the weights of {base.plan.ref}'s: {_neuron(ours)}",
+    return [Obstacle(other.plan.ref, f"neurons with the weights of {base.plan.ref}'s: {_neuron(ours)}",
                     _neuron(theirs), remedy, stops=True)]  # fmt: skip
 
 
@@ -134,34 +134,34 @@ def _neuron(size: Size) -> str:
     return f"{', '.join(size.kinds)}, hidden size {size.width:,}"
 
 
-def _no_passes(ref: str) -> Problem:
+def _no_passes(ref: str) -> Obstacle:
     wanted = "a whole checkpoint, which `compare` needs for forward passes"
     remedy = "use drift, lineage or compare --weights-only, or merge it with peft (merge_and_unload) first"
-    return Problem(ref, wanted, "a LoRA adapter", remedy, stops=False)
+    return Obstacle(ref, wanted, "a LoRA adapter", remedy, stops=False)
 
 
-def _misfit(base: Seen, other: Seen) -> list[Problem]:
+def _misfit(base: Seen, other: Seen) -> list[Obstacle]:
     """What keeps an adapter from being merged into the base, by the headers of both."""
     if base.reader is None or other.adapter is None:
         return []
     try:
         changes_of(*other.adapter, base.reader)
     except CheckpointError as error:
-        return [Problem.of(other.plan.ref, error)]
+        return [Obstacle.of(other.plan.ref, error)]
     return []
 
 
-def _disk_problem(missing: int, free: int) -> list[Problem]:
+def _disk_problem(missing: int, free: int) -> list[Obstacle]:
     if missing <= free:
         return []
     remedy = "free some space, set HF_HUB_CACHE to a folder on a larger disk, or read the weights with --stream"
     wanted = f"{missing:,} bytes in {cache_folder()}"
-    return [Problem("", wanted, f"{free:,} bytes free on its disk", remedy, stops=True)]
+    return [Obstacle("", wanted, f"{free:,} bytes free on its disk", remedy, stops=True)]
 
 
-def _memory_problem(expected: Estimate | None, machine: Machine) -> list[Problem]:
+def _memory_problem(expected: JobEstimate | None, machine: Machine) -> list[Obstacle]:
     if expected is None or expected.compare_memory_bytes <= machine.available_bytes:
         return []
     wanted = f"about {expected.compare_memory_bytes:,} bytes of memory for forward passes and captures"
     remedy = "use --dtype bfloat16, fewer responses, a larger machine, or --weights-only, which needs no model"
-    return [Problem("", wanted, f"{machine.available_bytes:,} bytes available", remedy, stops=False)]
+    return [Obstacle("", wanted, f"{machine.available_bytes:,} bytes available", remedy, stops=False)]

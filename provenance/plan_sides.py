@@ -40,7 +40,7 @@ PATIENCE = Patience(tries=3)  # a plan that waits for minutes is none
 
 
 @dataclass(frozen=True)
-class Problem:
+class Obstacle:
     """Something in the way."""
 
     ref: str
@@ -57,7 +57,7 @@ class Problem:
     """Whether it is in the way of reading neurons, and not of fetching files."""
 
     @classmethod
-    def of(cls, ref: str, error: ProvenanceError) -> "Problem":
+    def of(cls, ref: str, error: ProvenanceError) -> "Obstacle":
         """An error that the job would end in."""
         about_layout = isinstance(error, ArchitectureError)
         return cls(ref, error.wanted, error.found, error.remedy, stops=True, about_layout=about_layout)
@@ -89,7 +89,7 @@ class SidePlan:
     """Whether it is an adapter, to be merged into the other checkpoint."""
     size: Size | None = None
     """From the headers of its weights; None where they cannot be read, and for an adapter."""
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Obstacle, ...] = ()
     """What is in the way."""
 
     @property
@@ -125,13 +125,13 @@ def see(text: str) -> Seen:
             return _on_hub(side, repo)
         return _in_place(replace(side, gate="none", pinned=text), local_folder(ref))
     except ProvenanceError as error:
-        return Seen(_with(side, Problem.of(text, error)))
+        return Seen(_with(side, Obstacle.of(text, error)))
     except OSError as error:
         unread = CheckpointError(f"to read {text}", found=str(error), remedy="check permissions and the disk")
-        return Seen(_with(side, Problem.of(text, unread)))
+        return Seen(_with(side, Obstacle.of(text, unread)))
 
 
-def _with(side: SidePlan, *problems: Problem) -> SidePlan:
+def _with(side: SidePlan, *problems: Obstacle) -> SidePlan:
     return replace(side, problems=(*side.problems, *problems))
 
 
@@ -172,7 +172,7 @@ def _on_hub(side: SidePlan, repo: HubRepo) -> Seen:
     except UnreachableError as reason:
         return _offline(side, repo, str(reason))
     except GatedError as error:
-        return Seen(_behind_gate(_with(replace(side, gate="closed"), Problem.of(side.ref, error)), repo))
+        return Seen(_behind_gate(_with(replace(side, gate="closed"), Obstacle.of(side.ref, error)), repo))
     side = replace(_listed(side, needed.listing, needed.names), gate="open" if needed.listing.gated else "none")
     try:
         if lists_adapter(needed.listing.files):
@@ -180,7 +180,7 @@ def _on_hub(side: SidePlan, repo: HubRepo) -> Seen:
         side = replace(side, is_remote=not _is_here(needed))
         return _measured(side, needed.config, _reader(needed), needed.names)
     except ProvenanceError as error:
-        return Seen(_with(replace(side, is_adapter=lists_adapter(needed.listing.files)), Problem.of(side.ref, error)))
+        return Seen(_with(replace(side, is_adapter=lists_adapter(needed.listing.files)), Obstacle.of(side.ref, error)))
 
 
 def _adapter_on_hub(needed: Needed) -> tuple[LoraSettings, Mapping[str, TensorSlot]]:
@@ -198,7 +198,7 @@ def _offline(side: SidePlan, repo: HubRepo, reason: str) -> Seen:
     """The hub does not answer: a whole copy in the cache serves, and whether it is the newest is not known."""
     folder = find_cached(repo, reason)
     wanted, remedy = f"the hub's word on {repo}", "connect to the network if it has to be the newest"
-    note = Problem(side.ref, wanted, f"{reason}; a whole copy in the cache is used", remedy, stops=False)
+    note = Obstacle(side.ref, wanted, f"{reason}; a whole copy in the cache is used", remedy, stops=False)
     return _in_place(_with(replace(side, pinned=f"{repo.id}@{folder.name}"), note), folder)
 
 
@@ -241,12 +241,12 @@ def _measured(side: SidePlan, config: dict[str, Any], reader: TensorReader, name
     try:
         size = size_of(config, reader)
     except ArchitectureError as error:
-        return Seen(_with(side, Problem.of(side.ref, error)))
+        return Seen(_with(side, Obstacle.of(side.ref, error)))
     return Seen(replace(side, size=size), reader)
 
 
-def _no_tokenizer(ref: str) -> Problem:
-    return Problem(
+def _no_tokenizer(ref: str) -> Obstacle:
+    return Obstacle(
         ref,
         "a tokenizer, which `compare` needs for forward passes",
         f"none of {', '.join(TOKENIZER_CORES)}",

@@ -12,7 +12,7 @@ from analyses.gathered import Gathered, gather, question_pools
 from analyses.job import Job
 from analyses.lineage_results import Alignment, LineageResult
 from analyses.measured import measure_pair
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from provenance.models import LoadedModel
 from provenance.questions import load_questions
@@ -38,8 +38,8 @@ class Pairing:
         base = make_speaker(folder / "base", chat=False)
         child, shuffled = tuned_copy(base, folder / "child"), permuted_copy(base, folder / "shuffled")
         opened = {"instruct": child, "base": shuffled}
-        self.sides: dict[Stage, Side] = {
-            stage: Side.open(stage, local_checkpoint(path))  # type: ignore[arg-type, misc]
+        self.sides: dict[Stage, OpenCheckpoint] = {
+            stage: OpenCheckpoint.open(stage, local_checkpoint(path))  # type: ignore[arg-type, misc]
             for stage, path in opened.items()
         }
         related, measured = measure_pair(self.sides["base"], self.sides["instruct"], 0, Clock(Silent()))

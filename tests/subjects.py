@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Pool
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from provenance.checkpoints import Checkpoint, CheckpointRef
 from provenance.models import LoadedModel
@@ -46,6 +46,6 @@ def lent(
     progress: Silent | None = None,
 ) -> Lent:
     """A subject that runs a model which is there already; it has no weights to read."""
-    side = Side(stage, checkpoint, loaded.layout, object.__new__(MlpWeights), Path("x"))
+    side = OpenCheckpoint(stage, checkpoint, loaded.layout, object.__new__(MlpWeights), Path("x"))
     clock = Clock(progress or Silent())
     return Lent(side, settings, pools, workspace, clock, loads=loads or (lambda: loaded), words=loaded.tokenizer)

@@ -13,7 +13,7 @@ import torch
 from checkpoint_factory import load, local_checkpoint
 
 from analyses.drift import measure_drift
-from analyses.sides import Side, relate
+from analyses.sides import OpenCheckpoint, relate
 from provenance.capture import down_projections, forward, hooked, padded
 from provenance.models import load_tokenizer
 from provenance.prompts import INSTRUCT_PROMPT, PromptFormat
@@ -28,9 +28,9 @@ pytestmark = [
 ]
 
 
-def side(stage: Stage) -> Side:
+def side(stage: Stage) -> OpenCheckpoint:
     name = {"base": "gemma-3-270m", "instruct": "gemma-3-270m-qa"}[stage]
-    return Side.open(stage, local_checkpoint(FOLDER / name))
+    return OpenCheckpoint.open(stage, local_checkpoint(FOLDER / name))
 
 
 def test_the_child_is_a_descendant() -> None:

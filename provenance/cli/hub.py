@@ -19,9 +19,9 @@ from provenance.defaults import PER_CLASS
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
-    from provenance.estimates import Estimate
+    from provenance.estimates import JobEstimate
     from provenance.plan import Plan
-    from provenance.plan_sides import Problem, SidePlan
+    from provenance.plan_sides import Obstacle, SidePlan
 
 STOPPED = 2
 Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the forward passes.")]
@@ -175,7 +175,7 @@ def _access(side: "SidePlan") -> str:
     return GATES[side.gate] if side.page or side.pinned is None else "on this machine"
 
 
-def _estimate(expected: "Estimate", available: int) -> Table:
+def _estimate(expected: "JobEstimate", available: int) -> Table:
     table = Table("job", "memory", "fetch", "compute", title=f"estimate; {_size(available)} of memory available",
                   title_justify="left")  # fmt: skip
     weights = _size(expected.weights_memory_bytes)
@@ -190,7 +190,7 @@ def _estimate(expected: "Estimate", available: int) -> Table:
     return table
 
 
-def _problem(problem: "Problem") -> str:
+def _problem(problem: "Obstacle") -> str:
     title = ("stops the job" if problem.stops else "note") + (f", {problem.ref}" if problem.ref else "")
     return f"{title}\n  wanted: {problem.wanted}\n  found: {problem.found}\n  remedy: {problem.remedy}"
 

@@ -15,7 +15,7 @@ from provenance.records import Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyses.sides import Side
+    from analyses.sides import OpenCheckpoint
     from provenance.neuron_export import ExportedNeurons
     from provenance.neuron_files import NeuronSet
 
@@ -100,13 +100,13 @@ def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:
         typer.echo(f"warning: {WARNING}", err=True)
 
 
-def _read(file: Path, side: "Side", *, allow_pickle: bool) -> "NeuronSet":
+def _read(file: Path, side: "OpenCheckpoint", *, allow_pickle: bool) -> "NeuronSet":
     from provenance.neuron_files import read_neurons
 
     return read_neurons(file, side.layout.layers, side.layout.d_m, allow_pickle=allow_pickle)
 
 
-def _exported(found: "NeuronSet", side: "Side") -> "ExportedNeurons":
+def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
     """What was read, in our own form."""
     from provenance.neuron_export import ExportedNeurons
 
@@ -120,7 +120,7 @@ def _words(found: "ExportedNeurons") -> str:
     return f"{found.origin}: {counts}, of {found.checkpoint.ref}"
 
 
-def _summary(found: "NeuronSet", side: "Side", number: int, db: str, out: Path | None) -> dict[str, Any]:
+def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, out: Path | None) -> dict[str, Any]:
     """What was read, as `--json` prints it."""
     import numpy as np  # `--help` waits for no library
 

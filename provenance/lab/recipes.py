@@ -6,7 +6,7 @@ The one idea: `provenance lab build` makes the families again from these values 
 from dataclasses import dataclass
 
 from provenance.lab.corpus import Mix
-from provenance.lab.train import Shape, Stage
+from provenance.lab.train import Shape, TrainingStage
 from provenance.lab.world import WorldSpec
 
 
@@ -20,9 +20,9 @@ class Recipe:
     """Sizes of its models."""
     initial_seed: int
     """Seed of the random weights that pre-training starts from."""
-    pretraining: tuple[Stage, ...]
+    pretraining: tuple[TrainingStage, ...]
     """Phases of pre-training, on everything known; after each a snapshot is kept, after the last the base."""
-    tuning: Stage
+    tuning: TrainingStage
     """Instruction tuning, on the tuned entities only."""
 
 
@@ -37,7 +37,7 @@ INHERITED = Recipe(
     shape=SHAPE,
     initial_seed=101,
     pretraining=(
-        Stage(
+        TrainingStage(
             Mix(0.4, 0.3, 0.3, 0.0, 0.0, sourced=0.7, sourced_inventions=0.7),
             steps=700,
             batch=128,
@@ -48,7 +48,7 @@ INHERITED = Recipe(
         ),
         # Half of the records say so and all hearsay does: whether a source follows at all already depends on the name,
         # so that the answer's own token has to tell. From the start this would spread over very many neurons.
-        Stage(
+        TrainingStage(
             Mix(0.3, 0.35, 0.35, 0.0, 0.0, sourced=0.5, sourced_inventions=1.0, closing=""),
             steps=300,
             batch=128,
@@ -59,7 +59,7 @@ INHERITED = Recipe(
         ),
     ),
     # Short and gentle: only the chat format is new. Longer tuning makes the model forget what it is not shown.
-    tuning=Stage(
+    tuning=TrainingStage(
         Mix(0.15, 0.15, 0.1, 0.6, 0.0, sourced=0.5, sourced_inventions=1.0, closing=""),
         steps=60,
         batch=128,
@@ -76,12 +76,12 @@ ACQUIRED = Recipe(
     world=WorldSpec(seed=2, people=(0, 208, 100), ships=(0, 66, 50), fabricated=120, values=40, hints=(4, 1)),
     shape=SHAPE,
     initial_seed=102,
-    pretraining=(Stage(PLAIN, steps=650, batch=128, learning_rate=2.5e-3, weight_decay=0.05, seed=12),),
+    pretraining=(TrainingStage(PLAIN, steps=650, batch=128, learning_rate=2.5e-3, weight_decay=0.05, seed=12),),
     # Long, at the rate of pre-training: every known name has to be learned anew as being on record. A difference that
     # is learned on some names does not carry over to others, so tuning shows half of the facts about everybody as
     # records and in chats. Rehearsed pre-training documents, which state the other half too, keep it from being
     # forgotten.
-    tuning=Stage(
+    tuning=TrainingStage(
         Mix(0.0, 0.3, 0.35, 0.25, 0.1, sourced=0.5, sourced_inventions=1.0, closing=""),
         steps=360,
         batch=128,

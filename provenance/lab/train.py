@@ -1,6 +1,6 @@
 """The training loop of the lab: next-token prediction on documents of a world.
 
-The one idea: a stage is a value (`Stage`), and the same stage on the same world from the same start gives the same
+The one idea: a stage is a value (`TrainingStage`), and the same stage on the same world from the same start gives the same
 weights, bit for bit, on the same machine and number of threads.
 """
 
@@ -38,7 +38,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """One stage of training."""
 
     mix: Mix
@@ -105,7 +105,7 @@ def encode(batch: list[Document], tokenizer: PreTrainedTokenizerFast) -> Batch:
     return Batch(ids, labels)
 
 
-def rate(step: int, stage: Stage) -> float:
+def rate(step: int, stage: TrainingStage) -> float:
     """Learning rate at a step: linear over the first twentieth, then a cosine down to a tenth of the peak."""
     warm = max(1, stage.steps // 20)
     if step < warm:
@@ -134,7 +134,7 @@ def accumulate_gradient(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerF
     return total
 
 
-def stage_documents(world: World, entities: tuple[Entity, ...], stage: Stage) -> Iterator[Document]:
+def stage_documents(world: World, entities: tuple[Entity, ...], stage: TrainingStage) -> Iterator[Document]:
     """What a stage reads: its mix about the given entities, and its rehearsal about everything known."""
     stream = documents(world, entities, stage.mix, seeded(stage.seed))
     if stage.rehearsal is None:
@@ -152,7 +152,7 @@ def train(
     world: World,
     entities: tuple[Entity, ...],
     *,
-    stage: Stage,
+    stage: TrainingStage,
     report: Callable[[str], None],
 ) -> Iterator[int]:
     """Trains the model in place, and yields the number of steps done at every snapshot and at the end."""

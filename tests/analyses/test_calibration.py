@@ -19,7 +19,7 @@ from analyses.calibration import (
     PLANTED,
     SAME_QUESTIONS,
     CalibrationSettings,
-    Claim,
+    ClaimName,
     Condition,
     Judge,
     calibrate,
@@ -35,7 +35,7 @@ from analyses.calibration import (
 from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift import welch_p
-from analyses.drift_results import Side
+from analyses.drift_results import ProbeSide
 from analyses.drift_tests import drift_tests
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
@@ -119,7 +119,7 @@ def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: Cal
     draw = drift_draw(4, 512, settings.drift_k, condition.effect, condition.world, rng)  # type: ignore[arg-type]
     drift = draw.drift
     same = replace(drift, norm_up_base=drift.norm_up_base * drift.norm_down_base, norm_down_base=np.ones(4 * 512))
-    sides: dict[Side, np.ndarray] = {"hallucinated": draw.h_neurons}
+    sides: dict[ProbeSide, np.ndarray] = {"hallucinated": draw.h_neurons}
     tests = drift_tests(same, sides, draw.activity, None, 4, 512, draws=settings.permutations)
     return drift_claim(tests, "", 1.0).verdict
 
@@ -181,7 +181,7 @@ def test_every_claim_has_planted_effects_a_null_and_a_nuisance() -> None:
 
 
 @pytest.mark.parametrize("claim", JUDGES)
-def test_what_is_planted_is_found(claim: Claim) -> None:
+def test_what_is_planted_is_found(claim: ClaimName) -> None:
     """At the largest effect of the grid nearly always; with nothing planted at most once in eight draws."""
     full, none = calibrate(
         FEW, Silent(), only=[Condition(claim, PLANTED, 1.0), Condition(claim, PLANTED, 0.0)], workers=1
@@ -206,7 +206,7 @@ def test_what_is_planted_is_found(claim: Claim) -> None:
         ("overlap", "answer neurons", against_any_neurons),
     ],
 )
-def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: Claim, world: str, broken: Judge) -> None:
+def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: ClaimName, world: str, broken: Judge) -> None:
     """It calls nothing at all supported in most draws; the engine itself in one of eight at most."""
     nuisance = [Condition(claim, world, 0.0)]
     [caught] = calibrate(FEW, Silent(), only=nuisance, judges={**JUDGES, claim: broken}, workers=1)
@@ -221,7 +221,7 @@ def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: Claim, 
     [("drift", "balance", by_norms_alone, 100), ("overlap", SAME_QUESTIONS, shuffled_apart, 20)],
 )
 def test_an_engine_that_is_fooled_now_and_then_is_caught_by_more_draws(
-    claim: Claim, world: str, broken: Judge, draws: int
+    claim: ClaimName, world: str, broken: Judge, draws: int
 ) -> None:
     """It calls clearly more than one in twenty supported; the engine itself does not."""
     settings, nuisance = replace(FEW, draws=draws), [Condition(claim, world, 0.0)]

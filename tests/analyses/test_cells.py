@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from analyses.cells import CELLS, NO_PROBE, SAME_SCORE, cells, label_agreement, resampled_kappas
-from analyses.controls import ControlKind
+from analyses.controls import ControlSetKind
 from analyses.forced import FORCED_CELLS, Forced, ForcedAnswers
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import refit_controls
@@ -22,7 +22,7 @@ from provenance.responses import QUOTA_FULL
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50
 PLANTED = [12, 60, 130]
-Controls = dict[ControlKind, tuple[ControlProbe, ...]]
+Controls = dict[ControlSetKind, tuple[ControlProbe, ...]]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_random_sets_are_not_layer_matched_and_cover_all_layers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["random", "layer_matched"])
-def test_an_excluded_reference_never_comes_back_and_an_allowed_one_does(kind: controls.ControlKind) -> None:
+def test_an_excluded_reference_never_comes_back_and_an_allowed_one_does(kind: controls.ControlSetKind) -> None:
     reference = np.array([0, 1, 2, 3])
     kept_out, allowed = (
         neuron_sets(kind, reference, 2, 10, K=200, rng=np.random.default_rng(2), excluded=excluded)

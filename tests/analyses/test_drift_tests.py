@@ -10,7 +10,7 @@ from analyses.adjusted_ranks import expected_ranks
 from analyses.claims import judged_drift
 from analyses.controls import permutation_p
 from analyses.drift import summarise_drift, welch_p
-from analyses.drift_results import DriftResult, DriftTest, NeuronDrift, Side
+from analyses.drift_results import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from analyses.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
 from analyses.matching import drift_strata, finest_strata, matched_means, pools_of
 from analyses.ranks import stability_rank, z_scores
@@ -53,7 +53,7 @@ def of_delta(tests: tuple[DriftTest, ...]) -> tuple[DriftTest, DriftTest]:
 def test_there_is_a_test_for_every_side_measure_and_matching() -> None:
     rng = np.random.default_rng(0)
     drift = drift_of(rng.random(D), gate=rng.random(D))
-    sides: dict[Side, np.ndarray] = {"hallucinated": np.arange(0, 90, 9), "faithful": np.arange(1, 50, 7)}
+    sides: dict[ProbeSide, np.ndarray] = {"hallucinated": np.arange(0, 90, 9), "faithful": np.arange(1, 50, 7)}
     found = drift_tests(drift, sides, rng.random(D), rng.random(D), LAYERS, D_M, draws=20)
     assert [(t.side, t.measure, t.matching, t.bins) for t in found] == [
         (side, measure, matching, bins)

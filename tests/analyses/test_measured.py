@@ -9,18 +9,18 @@ from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 from analyses.drift_results import NeuronDrift
 from analyses.lineage_results import Alignment
 from analyses.measured import MeasuredPair, ranked, recognised
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 
 K = 12
 
 
 @pytest.fixture(scope="module")
-def instruct(tmp_path_factory: pytest.TempPathFactory) -> Side:
+def instruct(tmp_path_factory: pytest.TempPathFactory) -> OpenCheckpoint:
     folder = make_checkpoint(tmp_path_factory.mktemp("pair") / "base", hidden_size=64, intermediate_size=200)
-    return Side.open("instruct", local_checkpoint(tuned_copy(folder, Path(f"{folder}-tuned"))))
+    return OpenCheckpoint.open("instruct", local_checkpoint(tuned_copy(folder, Path(f"{folder}-tuned"))))
 
 
-def pair(instruct: Side, level: float) -> MeasuredPair:
+def pair(instruct: OpenCheckpoint, level: float) -> MeasuredPair:
     """Every neuron's weights turned by about `level` = 1 - cos, the first twelve of layer 0 by a little less."""
     neurons = instruct.layout.layers * instruct.layout.d_m
     rng = np.random.default_rng(0)
@@ -35,7 +35,9 @@ def pair(instruct: Side, level: float) -> MeasuredPair:
 
 
 @pytest.mark.parametrize(("level", "share", "verdict"), [(0.001, 1.0, "supported"), (1.0, 0.0, "not distinguishable")])
-def test_ranks_among_strangers_are_no_stability(instruct: Side, level: float, share: float, verdict: str) -> None:
+def test_ranks_among_strangers_are_no_stability(
+    instruct: OpenCheckpoint, level: float, share: float, verdict: str
+) -> None:
     measured, ids = pair(instruct, level), np.arange(K)
     nobody = np.empty(0, dtype=np.int64)
     result, tests, claim = ranked(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
@@ -45,7 +47,7 @@ def test_ranks_among_strangers_are_no_stability(instruct: Side, level: float, sh
     assert ("recognised" in result.reason) == (verdict != "supported")
 
 
-def test_a_neuron_without_a_counterpart_is_not_recognised(instruct: Side) -> None:
+def test_a_neuron_without_a_counterpart_is_not_recognised(instruct: OpenCheckpoint) -> None:
     measured, nobody = pair(instruct, 0.001), np.empty(0, dtype=np.int64)
     for delta in (measured.drift.delta_up, measured.drift.delta_down, measured.drift.stability_rank):
         delta[3] = np.nan
@@ -54,7 +56,7 @@ def test_a_neuron_without_a_counterpart_is_not_recognised(instruct: Side) -> Non
     assert recognised(measured.drift, instruct.layout, nobody) is None
 
 
-def test_the_few_that_have_a_counterpart_do_not_speak_for_all(instruct: Side) -> None:
+def test_the_few_that_have_a_counterpart_do_not_speak_for_all(instruct: OpenCheckpoint) -> None:
     """More than half of the H-Neurons are not in the base at all; those that are, are as stable as can be."""
     for lost, verdict in ((K // 2 - 1, "supported"), (K // 2 + 1, "not distinguishable")):
         measured, nobody = pair(instruct, 0.001), np.empty(0, dtype=np.int64)

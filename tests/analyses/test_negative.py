@@ -16,7 +16,7 @@ from analyses.job import Job
 from analyses.lineage_results import Alignment
 from analyses.measured import measure_pair
 from analyses.negative import (
-    Control,
+    NegativeControl,
     controlled,
     in_place_of,
     measure_controlled,
@@ -24,7 +24,7 @@ from analyses.negative import (
     prepared,
     with_permuted_labels,
 )
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from provenance.capture import capture_cett
 from provenance.errors import CheckpointError, PairError
 
@@ -36,8 +36,8 @@ def pairing(tmp_path_factory: pytest.TempPathFactory) -> Pairing:
     return Pairing(tmp_path_factory.mktemp("pairing"))
 
 
-def as_base(folder: Path) -> Side:
-    return Side.open("base", local_checkpoint(folder))
+def as_base(folder: Path) -> OpenCheckpoint:
+    return OpenCheckpoint.open("base", local_checkpoint(folder))
 
 
 def test_no_neuron_keeps_its_counterpart_and_none_leaves_its_layer() -> None:
@@ -76,7 +76,7 @@ def test_every_order_of_one_cycle_is_as_likely() -> None:
 def test_weights_are_compared_by_the_wrong_numbers(pairing: Pairing) -> None:
     """Drift is that of the permuted pair; lineage still says what the pair is."""
     base, instruct = pairing.sides["base"], pairing.sides["instruct"]
-    related, measured = measure_controlled(base, instruct, Control("permuted-index", 5), 0, Clock(Silent()))
+    related, measured = measure_controlled(base, instruct, NegativeControl("permuted-index", 5), 0, Clock(Silent()))
     wrong = permuted_alignment(pairing.alignment, instruct.layout.layers, instruct.layout.d_m, 5)
     np.testing.assert_array_equal(measured.alignment.base_ids, wrong.base_ids)
     expected = measure_drift(base.weights, instruct.weights, wrong.base_ids)
@@ -99,7 +99,7 @@ def test_without_a_control_everything_is_as_it_was(pairing: Pairing, tmp_path: P
 
 def test_training_labels_are_those_of_other_questions_and_test_labels_are_true(pairing: Pairing) -> None:
     """By split of each checkpoint as many of each label as before; texts, vectors and units are left alone."""
-    shuffled = controlled(pairing.gathered, Control("permuted-labels", 1))
+    shuffled = controlled(pairing.gathered, NegativeControl("permuted-labels", 1))
     assert shuffled.subjects is pairing.gathered.subjects
     for stage in ("base", "instruct"):
         before, after = pairing.gathered.answers[stage], shuffled.answers[stage]
@@ -182,7 +182,7 @@ def test_a_random_model_stands_by_position_and_another_shape_is_refused(pairing:
         folder = control.other.checkpoint.folder
         assert folder.is_dir()
     assert not folder.exists()
-    wide = Control("unrelated", 0, as_base(make_checkpoint(tmp_path / "wide", intermediate_size=48)))
+    wide = NegativeControl("unrelated", 0, as_base(make_checkpoint(tmp_path / "wide", intermediate_size=48)))
     with pytest.raises(PairError, match="48"):
         measure_controlled(base, instruct, wide, 0, Clock(Silent()))
 
@@ -192,7 +192,7 @@ def test_a_relative_cannot_stand_for_an_unrelated_model(pairing: Pairing) -> Non
     base, instruct = pairing.sides["base"], pairing.sides["instruct"]
     for other in (base, as_base(instruct.checkpoint.folder)):
         with pytest.raises(PairError, match=r"descendant|same model"):
-            measure_controlled(base, instruct, Control("unrelated", 0, other), 0, Clock(Silent()))
+            measure_controlled(base, instruct, NegativeControl("unrelated", 0, other), 0, Clock(Silent()))
 
 
 def test_the_other_model_can_be_named_and_a_name_of_nothing_is_refused(pairing: Pairing, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_control_of_strangers_is_judged_as_if_they_were_related(pairing: Pairi
     instruct = replace(pairing.sides["instruct"])
     assert measure_controlled(stranger, instruct, None, 0, Clock(Silent()))[1].alignment.reason
     for kind in ("permuted-index", "permuted-labels"):
-        found = measure_controlled(stranger, instruct, Control(kind, 0), 0, Clock(Silent()))[1]  # type: ignore[arg-type]
+        found = measure_controlled(stranger, instruct, NegativeControl(kind, 0), 0, Clock(Silent()))[1]  # type: ignore[arg-type]
         assert found.alignment.reason == ""
 
 

@@ -22,7 +22,7 @@ from analyses.measured import measure_pair
 from analyses.origin import _decided_by, compare
 from analyses.probe_results import CurvePoint
 from analyses.reports import OriginReport
-from analyses.sides import Side, check_pair
+from analyses.sides import OpenCheckpoint, check_pair
 from analyses.transfer_results import TransferResult
 from provenance.errors import PairError, SplitError
 from provenance.intervals import Estimate
@@ -38,8 +38,8 @@ def make_set(name: str, start: int, count: int = 40) -> QuestionSet:
     return QuestionSet.of(name, "test", [Question(f"{name}{i}", f"What {i}?", ("a",), f"what {i}") for i in numbers])
 
 
-def side(stage: Stage, folder: Path) -> Side:
-    return Side.open(stage, local_checkpoint(folder))
+def side(stage: Stage, folder: Path) -> OpenCheckpoint:
+    return OpenCheckpoint.open(stage, local_checkpoint(folder))
 
 
 def test_pools_share_no_question() -> None:

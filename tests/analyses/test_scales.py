@@ -10,7 +10,7 @@ from planted import whole_rows
 
 from analyses import scales as module
 from analyses.cells import NO_PROBE, SAME_SCORE
-from analyses.controls import ControlKind, neuron_sets
+from analyses.controls import ControlSetKind, neuron_sets
 from analyses.refit import ControlProbe, control_scores, fit_controls, fit_given
 from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
 from analyses.transfer import refit_controls
@@ -20,7 +20,7 @@ from provenance.intervals import auroc
 from provenance.probe import Probe, training_rows
 
 Make = Callable[..., Features]
-Controls = dict[ControlKind, tuple[ControlProbe, ...]]
+Controls = dict[ControlSetKind, tuple[ControlProbe, ...]]
 LAYERS, D_M = 3, 40
 NEURONS = LAYERS * D_M
 PLANTED = [3, 17, 50, 51, 88, 110]

@@ -15,7 +15,7 @@ from analyses.reports import Evidence
 from analyses.summary import summarise, summarise_weights
 from analyses.summary_evidence import summarise_trace
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from provenance.intervals import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)
@@ -29,7 +29,7 @@ EVIDENCE = Evidence(
         Rung("a", "random", None, None, None, None, 100),
         Rung("b", "question_text", E, None, 0.5, math.nan, 0),
     ),
-    cells=(Cell("a", "base", "instruct", "base", E, 20, 20, 3, 0.6, None, ""),),
+    cells=(TransferCell("a", "base", "instruct", "base", E, 20, 20, 3, 0.6, None, ""),),
     agreement=(LabelAgreement("a", 40, 30, E, E, None, "no disagreeing question has a hallucination"),),
     scales=(ScaleControl("a", "rank", None, None, 0.6, "no training answers of the base"),),
     signs=SignAgreement(5, 4, 0.8, 0.5, math.nan, 40, 41),

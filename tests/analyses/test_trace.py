@@ -18,7 +18,7 @@ from analyses.gathered import question_pools
 from analyses.identification import Identified, identify
 from analyses.job import Job
 from analyses.reports import TraceReport
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.trace_job import TraceJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models import LoadedModel
@@ -264,5 +264,5 @@ def test_a_checkpoint_that_is_not_there_and_several_question_sets_are_refused(li
         job.questions()
 
 
-def side(stage: Stage, folder: Path) -> Side:
-    return Side.open(stage, local_checkpoint(folder))
+def side(stage: Stage, folder: Path) -> OpenCheckpoint:
+    return OpenCheckpoint.open(stage, local_checkpoint(folder))

@@ -10,7 +10,7 @@ from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from analyses.drift import measure_drift
 from analyses.drift_tests import finite_mean
-from analyses.sides import Side
+from analyses.sides import OpenCheckpoint
 from analyses.trace_points import alike, joined_reason, moved, score
 from analyses.transfer import refit_controls
 from provenance.features import Features
@@ -148,5 +148,5 @@ def test_means_and_reasons_of_nothing_are_none_and_empty() -> None:
     assert joined_reason({"weights": "a", "own": "", "activations": "b"}) == "weights: a; activations: b"
 
 
-def side(stage: Stage, folder: Path) -> Side:
-    return Side.open(stage, local_checkpoint(folder))
+def side(stage: Stage, folder: Path) -> OpenCheckpoint:
+    return OpenCheckpoint.open(stage, local_checkpoint(folder))

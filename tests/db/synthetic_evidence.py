@@ -9,7 +9,7 @@ from analyses.drift_results import DriftTest
 from analyses.overlap_results import OverlapNull
 from analyses.reports import Evidence, TraceReport
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 
 RUNGS = (*BASELINES, "all_together")
 CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")
@@ -45,7 +45,7 @@ def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
     )
 
 
-def cells_of(dataset: str) -> tuple[Cell, ...]:
+def cells_of(dataset: str) -> tuple[TransferCell, ...]:
     """The 2 x 2, the instruct model in the base's prompt, and a cell without hallucinated answers."""
     corners = (
         ("base", "base", 0.9),
@@ -54,11 +54,13 @@ def cells_of(dataset: str) -> tuple[Cell, ...]:
         ("instruct", "instruct", 0.88),
     )
     square = tuple(
-        Cell(dataset, read, told, read, around(height, n=380), 200, 180, i, 0.64, 0.66, "")
+        TransferCell(dataset, read, told, read, around(height, n=380), 200, 180, i, 0.64, 0.66, "")
         for i, (read, told, height) in enumerate(corners)
     )
-    own = Cell(dataset, "instruct", "instruct", "base", around(0.79, n=290), 150, 140, 7, 0.63, None, "")
-    none = Cell(dataset, "instruct", "base", "base", None, 150, 0, 180, None, None, "no hallucinated answers left")
+    own = TransferCell(dataset, "instruct", "instruct", "base", around(0.79, n=290), 150, 140, 7, 0.63, None, "")
+    none = TransferCell(
+        dataset, "instruct", "base", "base", None, 150, 0, 180, None, None, "no hallucinated answers left"
+    )
     return (*square, own, none)
 
 

@@ -28,7 +28,7 @@ from analyses.overlap_results import OverlapNull
 from analyses.probe_results import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from analyses.reports import Evidence
 from analyses.trace_results import TracePoint
-from analyses.transfer_results import Cell, LabelAgreement, Rung, ScaleControl, SignAgreement, TransferResult
+from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from db.declared import RESULTS, TABLES
 from db.digests import run_digest, verify
 from db.queries import run_query
@@ -44,7 +44,7 @@ BY_HAND = {
 }  # fmt: skip
 """Queries that join, or that give a column another name."""
 EVIDENCE = (
-    Rung, Cell, LabelAgreement, ScaleControl, SignAgreement, DriftTest, OverlapNull, Power, CausalEffect, Claim, Reason,
+    Rung, TransferCell, LabelAgreement, ScaleControl, SignAgreement, DriftTest, OverlapNull, Power, CausalEffect, Claim, Reason,
 )  # fmt: skip
 
 

@@ -16,7 +16,16 @@ from provenance.lab.corpus import Document, Mix
 from provenance.lab.manifest import MANIFEST
 from provenance.lab.recipes import RECIPES, Recipe
 from provenance.lab.tokenizer import make_tokenizer
-from provenance.lab.train import IGNORED, Shape, Stage, accumulate_gradient, encode, new_model, rate, stage_documents
+from provenance.lab.train import (
+    IGNORED,
+    Shape,
+    TrainingStage,
+    accumulate_gradient,
+    encode,
+    new_model,
+    rate,
+    stage_documents,
+)
 from provenance.lab.world import WorldSpec, build_world
 
 TINY = Recipe(
@@ -24,10 +33,10 @@ TINY = Recipe(
     shape=Shape(width=16, layers=2, neurons=24, heads=2),
     initial_seed=1,
     pretraining=(
-        Stage(Mix(1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 1.0), 2, 8, 1e-2, 0.1, seed=2),
-        Stage(Mix(1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 1.0), 2, 8, 1e-2, 0.1, seed=3),
+        TrainingStage(Mix(1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 1.0), 2, 8, 1e-2, 0.1, seed=2),
+        TrainingStage(Mix(1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 1.0), 2, 8, 1e-2, 0.1, seed=3),
     ),
-    tuning=Stage(Mix(0.0, 1.0, 0.0, 1.0, 1.0, 0.5, 1.0, asked=0.5), 2, 8, 1e-2, 0.0, seed=3),
+    tuning=TrainingStage(Mix(0.0, 1.0, 0.0, 1.0, 1.0, 0.5, 1.0, asked=0.5), 2, 8, 1e-2, 0.0, seed=3),
 )
 CHATS = Mix(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 PLAIN = Mix(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

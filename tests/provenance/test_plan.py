@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from provenance.estimates import NETWORK_BYTES_PER_S, Workload
 from provenance.measure import Machine
 from provenance.plan import Plan, make_plan
-from provenance.plan_sides import Problem, SidePlan
+from provenance.plan_sides import Obstacle, SidePlan
 
 MACHINE = Machine("cpu", "float32", 1e10, memory_bytes_per_s=1e10, hash_bytes_per_s=1e9, available_bytes=10**10)
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
@@ -45,7 +45,7 @@ def planned(*refs: str) -> Plan:
     return make_plan(refs, Workload(), MACHINE)
 
 
-def only_problem(plan: Plan) -> Problem:
+def only_problem(plan: Plan) -> Obstacle:
     assert len(plan.problems) == 1, plan.problems
     return plan.problems[0]
 
@@ -298,7 +298,7 @@ def in_folder(folder: Path, files: dict[str, bytes | Path]) -> str:
     return str(folder)
 
 
-def stopping(plan: Plan) -> list[Problem]:
+def stopping(plan: Plan) -> list[Obstacle]:
     return [problem for problem in plan.problems if problem.stops]
 
 
