@@ -17,16 +17,12 @@ from analyses.claims import judged_drift
 from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
 from analyses.drift_results import DriftResult, DriftTest, NeuronDrift, ProbeSide
-from analyses.drift_tests import drift_tests, finest_matching
+from analyses.drift_tests import drift_tests
 from analyses.joined_cosines import related_cosine
-from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
-from analyses.mapping import map_neurons
-from analyses.reports import WeightsReport
+from analyses.lineage_results import Alignment, LineageResult
 from analyses.sides import OpenCheckpoint, relate, unlike, watched
-from analyses.verdicts import drift_sentence
 from analyses.weight_source import mlp_shape
 from provenance.architectures import Layout
-from provenance.neuron_rows import NO_NEURONS
 from provenance.shards import Shards
 
 STRANGERS = 0.002
@@ -163,64 +159,3 @@ def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -
     if not ids.size:
         return None
     return float((position_similarity(drift)[ids] >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())
-
-
-def _mapped_by_drift(h_neurons: Int[np.ndarray, " h"], measured: MeasuredPair) -> MappedNeurons:
-    """Counterparts by position with their similarity, without reading weights again, and so without margins."""
-    similarity = position_similarity(measured.drift)[h_neurons]
-    return MappedNeurons(h_neurons, measured.alignment.base_ids[h_neurons], similarity, np.full(h_neurons.size, np.nan))
-
-
-def weights_report(
-    related: LineageResult | None,
-    measured: MeasuredPair,
-    base: OpenCheckpoint,
-    instruct: OpenCheckpoint,
-    h_neurons: Int[np.ndarray, " h"],
-    weights: Float[np.ndarray, " h"] | None,
-    source: str,
-    seed: int,
-    *,
-    faithful: Int[np.ndarray, " f"] = NO_NEURONS,
-) -> WeightsReport:
-    """Everything that can be said of somebody's neuron list without a forward pass.
-
-    Args:
-        related: How the pair is related; None where that was not asked.
-        measured: The pair.
-        base: Its base.
-        instruct: Its instruct checkpoint.
-        h_neurons: Flat ids in the instruct checkpoint, ascending; may be empty.
-        weights: Of the probe that found them, in the same order; None where the list has none.
-        source: Where the list comes from, in words; empty without one.
-        seed: Of the permutations.
-        faithful: Flat ids of listed neurons of negative weight.
-    """
-    drift, tests, claim = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
-    mapped = (
-        map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
-        if related
-        else _mapped_by_drift(h_neurons, measured)
-    )
-    return WeightsReport(
-        layers=instruct.layout.layers,
-        neurons_per_layer=instruct.layout.d_m,
-        lineage=related,
-        alignment=measured.alignment,
-        mapped=mapped,
-        neuron_drift=measured.drift,
-        drift=drift,
-        h_neurons=h_neurons,
-        weights=weights,
-        source=source,
-        verdict_drift=claim.verdict,
-        overall=drift_sentence(
-            related.verdict if related else None,
-            measured.alignment.reason,
-            int(h_neurons.size),
-            claim.verdict,
-            finest_matching(tests),
-        ),
-        drift_tests=tests,
-        claims=(claim,) if h_neurons.size else (),
-    )

@@ -12,14 +12,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from analyses.clock import Clock
 from analyses.collection import identity_digest
-from analyses.lineage_results import LineageResult
-from analyses.measured import measure_drift_only, measure_lineage, measure_pair, weights_report
+from analyses.drift_tests import finest_matching
+from analyses.lineage_results import LineageResult, MappedNeurons
+from analyses.mapping import map_neurons
+from analyses.measured import (
+    MeasuredPair,
+    measure_drift_only,
+    measure_lineage,
+    measure_pair,
+    position_similarity,
+    ranked,
+)
 from analyses.opened_job import OpenedJob
 from analyses.opening import OpenPair, open_pair
 from analyses.reports import WeightsReport
+from analyses.sides import OpenCheckpoint
+from analyses.verdicts import drift_sentence
 from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.neuron_rows import NO_NEURONS
 
@@ -118,3 +130,64 @@ class WeightsJob:
         return weights_report(
             related, measured, pair.base, pair.instruct, ids, weights, source, self.seed, faithful=faithful
         )
+
+
+def weights_report(
+    related: LineageResult | None,
+    measured: MeasuredPair,
+    base: OpenCheckpoint,
+    instruct: OpenCheckpoint,
+    h_neurons: Int[np.ndarray, " h"],
+    weights: Float[np.ndarray, " h"] | None,
+    source: str,
+    seed: int,
+    *,
+    faithful: Int[np.ndarray, " f"] = NO_NEURONS,
+) -> WeightsReport:
+    """Everything that can be said of somebody's neuron list without a forward pass.
+
+    Args:
+        related: How the pair is related; None where that was not asked.
+        measured: The pair.
+        base: Its base.
+        instruct: Its instruct checkpoint.
+        h_neurons: Flat ids in the instruct checkpoint, ascending; may be empty.
+        weights: Of the probe that found them, in the same order; None where the list has none.
+        source: Where the list comes from, in words; empty without one.
+        seed: Of the permutations.
+        faithful: Flat ids of listed neurons of negative weight.
+    """
+    drift, tests, claim = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
+    mapped = (
+        map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
+        if related
+        else _mapped_by_drift(h_neurons, measured)
+    )
+    return WeightsReport(
+        layers=instruct.layout.layers,
+        neurons_per_layer=instruct.layout.d_m,
+        lineage=related,
+        alignment=measured.alignment,
+        mapped=mapped,
+        neuron_drift=measured.drift,
+        drift=drift,
+        h_neurons=h_neurons,
+        weights=weights,
+        source=source,
+        verdict_drift=claim.verdict,
+        overall=drift_sentence(
+            related.verdict if related else None,
+            measured.alignment.reason,
+            int(h_neurons.size),
+            claim.verdict,
+            finest_matching(tests),
+        ),
+        drift_tests=tests,
+        claims=(claim,) if h_neurons.size else (),
+    )
+
+
+def _mapped_by_drift(h_neurons: Int[np.ndarray, " h"], measured: MeasuredPair) -> MappedNeurons:
+    """Counterparts by position with their similarity, without reading weights again, and so without margins."""
+    similarity = position_similarity(measured.drift)[h_neurons]
+    return MappedNeurons(h_neurons, measured.alignment.base_ids[h_neurons], similarity, np.full(h_neurons.size, np.nan))
