@@ -20,13 +20,13 @@ from provenance.captured import CaptureDtype
 from provenance.checkpoints import Checkpoint
 from provenance.features import Features
 from provenance.judging import JUDGE_NAME, normalise
-from provenance.logs import CaptureLog, ResponseLog
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet
 from provenance.records import Label, Question, Response, Split, Stage, Task
 from provenance.responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
 from provenance.sampling import Decoding
 from provenance.spans import SPAN_RULE
+from provenance.work_log import CaptureLog, ResponseLog
 
 FORMAT = 1  # of responses and captures; raised whenever the same settings would give other ones
 CAPTURE_BATCH = 32

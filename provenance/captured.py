@@ -24,9 +24,9 @@ from jaxtyping import Float, Float32
 
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.files import storing
-from provenance.logs import CaptureLog
 from provenance.neuron_rows import Stored
 from provenance.records import CaptureChunk
+from provenance.work_log import CaptureLog
 
 CaptureDtype = Literal["float32", "float16"]
 REGIONS = ("answer", "other")
