@@ -17,7 +17,7 @@ from typing import runtime_checkable
 
 from analyses.answer_results import Funnel
 from provenance.captured import CaptureDtype
-from provenance.checkpoints import Checkpoint
+from provenance.checkpoints.names import Checkpoint
 from provenance.features import Features
 from provenance.judging import JUDGE_NAME, normalise
 from provenance.prompts import PromptFormat

@@ -19,8 +19,8 @@ from analyses.matching import Pools, highest_mean, matched_moments
 from analyses.paired_pass import compare_mapped, compare_neurons
 from analyses.ranks import combined_delta, stability_rank
 from analyses.weight_source import WeightSource, mlp_shape, shape_words
+from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.errors import ArchitectureError, PairError
-from provenance.headers import TORCH_DTYPES
 
 PERMUTATIONS = 10_000  # standard error of a p near 0.05 is then 0.002
 SIGNIFICANCE = 0.05

@@ -21,7 +21,7 @@ from analyses.origin import OriginSettings, compare
 from analyses.sides import OpenCheckpoint, check_pair
 from provenance.adapters import MergedShards
 from provenance.captured import CaptureDtype
-from provenance.checkpoints import CheckpointRef, require_tokenizer
+from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analyses.sides import OpenCheckpoint
 from provenance.adapters import adapted, is_adapter, lists_adapter
-from provenance.checkpoints import CheckpointRef, checkpoint_at, local_folder
+from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
 from provenance.errors import CheckpointError
 from provenance.hub import fetch_all
 from provenance.hub_api import HubRepo, UnreachableError, look_up

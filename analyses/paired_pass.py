@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from analyses.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
 from analyses.weight_source import WeightSource
 from provenance.architectures import NeuronSlice
-from provenance.headers import TORCH_DTYPES
+from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.tensors import Rows
 
 BLOCK_BYTES = 2**21  # long enough to forget what a block costs by itself, short enough for the cache

@@ -13,7 +13,7 @@ from analyses.lineage import lineage
 from analyses.lineage_results import LineageResult
 from analyses.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
-from provenance.checkpoints import Checkpoint
+from provenance.checkpoints.names import Checkpoint
 from provenance.errors import PairError
 from provenance.models import vocabulary
 from provenance.records import CheckpointInfo, Stage

@@ -26,7 +26,7 @@ from analyses.collection import (
 )
 from analyses.sides import OpenCheckpoint
 from provenance.architectures import Layout
-from provenance.checkpoints import Checkpoint
+from provenance.checkpoints.names import Checkpoint
 from provenance.features import Features, collect_features, remembered
 from provenance.models import LoadedModel, load_model, load_tokenizer
 from provenance.records import Response, Stage, Task

@@ -22,7 +22,7 @@ from analyses.reports import TraceReport
 from analyses.sides import OpenCheckpoint
 from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weight_source import mlp_shape, shape_words
-from provenance.checkpoints import CheckpointRef, checkpoint_at, require_tokenizer
+from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
 from provenance.questions import QuestionSet
 from provenance.random_model import RANDOM_REF, random_for_now

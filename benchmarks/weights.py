@@ -24,7 +24,7 @@ from analyses.row_sums import one_minus_cosine
 from benchmarks.clock import best_of, by_turns, line
 from benchmarks.synthetic import Shape, write_pair
 from provenance.architectures import layout_of
-from provenance.headers import read_header
+from provenance.checkpoints.headers import read_header
 from provenance.shards import Shards
 from provenance.weights import MlpWeights
 

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float, Shaped
 from safetensors import SafetensorError, safe_open
 
-from provenance.checkpoints import (
+from provenance.checkpoints.headers import TORCH_DTYPES, read_header
+from provenance.checkpoints.names import (
     CONFIG,
     PICKLE_SUFFIXES,
     SMALL_FILES,
@@ -32,7 +33,6 @@ from provenance.checkpoints import (
     read_json_object,
 )
 from provenance.errors import CheckpointError, NonFiniteError
-from provenance.headers import TORCH_DTYPES, read_header
 from provenance.lora import Changes, LowRank, changes_of
 from provenance.lora_settings import parse_settings
 from provenance.tensors import Rows, TensorReader

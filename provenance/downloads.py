@@ -21,9 +21,9 @@ from filelock import Timeout
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.utils import WeakFileLock, tqdm  # type: ignore[attr-defined]
 
+from provenance.checkpoints.headers import read_header
 from provenance.errors import CheckpointError, InputError, StoreError
 from provenance.files import write_whole
-from provenance.headers import read_header
 from provenance.http_ranges import Patience, RangesIgnoredError, Received, RemoteFile
 from provenance.hub_api import (
     DEFAULT_BRANCH,

@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from provenance.adapters import adapter_files, is_adapter, lists_adapter
-from provenance.checkpoints import (
+from provenance.checkpoints.names import (
     CONFIG,
     SMALL_FILES,
     WEIGHT_INDEX,

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from provenance.architectures import families
+from provenance.checkpoints.headers import TensorSlot
 from provenance.errors import CheckpointError
-from provenance.headers import TensorSlot
 from provenance.lora_settings import LoraSettings
 from provenance.tensors import TensorReader
 

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from provenance.architectures import Layout
-from provenance.checkpoints import TOKENIZER_CORES
+from provenance.checkpoints.names import TOKENIZER_CORES
 from provenance.errors import CheckpointError, InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -207,12 +207,12 @@ def _auto_class(model_type: str) -> str:
 
 def _loading(checkpoint: CheckpointInfo, auto: str) -> tuple[str, str, str]:
     """Imports, definitions and arguments that find the checkpoint: on the hub, in a folder, or in the lab."""
-    from provenance.checkpoints import CheckpointRef  # brings torch, which JSON and CSV do without
+    from provenance.checkpoints.names import CheckpointRef  # brings torch, which JSON and CSV do without
 
     ref = CheckpointRef.parse(checkpoint.ref)
     imports = f"from transformers import {auto}"
     if ref.kind == "lab":
-        imports += "\n\nfrom provenance.checkpoints import CheckpointRef, local_folder  # the lab ships with it"
+        imports += "\n\nfrom provenance.checkpoints.names import CheckpointRef, local_folder  # the lab ships with it"
         return imports, f"CHECKPOINT = local_folder(CheckpointRef.parse({checkpoint.ref!r}))", "CHECKPOINT"
     if ref.kind == "local":
         imports = f"from pathlib import Path\n\n{imports}"

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from provenance.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
 from provenance.architectures import layout_of
-from provenance.checkpoints import (
+from provenance.checkpoints.headers import TensorSlot, read_header
+from provenance.checkpoints.names import (
     SMALL_FILES,
     TOKENIZER_CORES,
     CheckpointRef,
@@ -24,7 +25,6 @@ from provenance.checkpoints import (
 from provenance.downloads import download, missing_bytes
 from provenance.errors import ArchitectureError, CheckpointError, GatedError, ProvenanceError
 from provenance.estimates import Size
-from provenance.headers import TensorSlot, read_header
 from provenance.http_ranges import Patience, Received, RemoteFile
 from provenance.hub import Needed, find_cached, likely_names, prepare
 from provenance.hub_api import HubRepo, Listing, UnreachableError, look_up

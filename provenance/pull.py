@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provenance.adapters import adapter_files, is_adapter
-from provenance.checkpoints import CheckpointRef, inspect, local_folder
+from provenance.checkpoints.names import CheckpointRef, inspect, local_folder
 from provenance.hub import fetch_all
 from provenance.hub_api import HubRepo
 

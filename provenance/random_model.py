@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from provenance.checkpoints import CONFIG, SMALL_FILES, WEIGHT_INDEX, Checkpoint, require_tokenizer
+from provenance.checkpoints.names import CONFIG, SMALL_FILES, WEIGHT_INDEX, Checkpoint, require_tokenizer
 from provenance.errors import CheckpointError
 from provenance.files import storing, writable_folder
 from provenance.models import auto_class

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from provenance.checkpoints import Checkpoint, CheckpointRef, digest_of, small_digests
+from provenance.checkpoints.headers import LENGTH_BYTES, TORCH_DTYPES, TensorSlot, header_length, parse_header
+from provenance.checkpoints.names import Checkpoint, CheckpointRef, digest_of, small_digests
 from provenance.downloads import download, published_lie
 from provenance.errors import CheckpointError
-from provenance.headers import LENGTH_BYTES, TORCH_DTYPES, TensorSlot, header_length, parse_header
 from provenance.http_ranges import Patience, Received, RemoteFile
 from provenance.hub import prepare
 from provenance.hub_api import HubRepo, UnreachableError

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from provenance.checkpoints import weight_files
+from provenance.checkpoints.headers import TORCH_DTYPES, TensorSlot, read_header
+from provenance.checkpoints.names import weight_files
 from provenance.errors import CheckpointError
-from provenance.headers import TORCH_DTYPES, TensorSlot, read_header
 from provenance.tensors import Rows
 
 

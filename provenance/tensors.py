@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from provenance.headers import ITEM_BYTES
+from provenance.checkpoints.headers import ITEM_BYTES
 
 
 @dataclass(frozen=True)

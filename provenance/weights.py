@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Shaped
 
 from provenance.architectures import Layout, NeuronSlice
+from provenance.checkpoints.headers import ITEM_BYTES
 from provenance.errors import ArchitectureError
-from provenance.headers import ITEM_BYTES
 from provenance.tensors import Rows, TensorReader, bytes_of
 
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")

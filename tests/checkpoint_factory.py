@@ -40,7 +40,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from provenance.architectures import layout_of
-from provenance.checkpoints import Checkpoint, CheckpointRef, checkpoint_at, inspect, local_folder
+from provenance.checkpoints.names import Checkpoint, CheckpointRef, checkpoint_at, inspect, local_folder
 from provenance.models import LoadedModel, load_model
 from provenance.prompts import PromptFormat
 from provenance.records import Response

@@ -11,7 +11,7 @@ from analyses.clock import Clock
 from analyses.collection import CollectionSettings, Pool
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
-from provenance.checkpoints import Checkpoint, CheckpointRef
+from provenance.checkpoints.names import Checkpoint, CheckpointRef
 from provenance.models import LoadedModel
 from provenance.records import Stage
 from provenance.weights import MlpWeights

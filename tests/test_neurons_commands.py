@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from transformers.pytorch_utils import Conv1D
 
 from provenance.architectures import layout_of
-from provenance.checkpoints import inspect
+from provenance.checkpoints.names import inspect
 from provenance.neuron_export import ExportedNeurons, as_transformers
 from provenance.neuron_files import read_neurons
 from provenance.records import CheckpointInfo

@@ -31,7 +31,7 @@ GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gate
 
 def families(as_json: AsJson = False) -> None:
     """List the known families of checkpoints, for `--family`."""
-    from provenance.families import families as known
+    from provenance.checkpoints.families import families as known
 
     if as_json:
         listed = [asdict(each) | {"stages": _written(each.stages)} for each in known().values()]
@@ -94,7 +94,7 @@ def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
     Raises:
         InputError: There are none, both ways are used, or there is no such family.
     """
-    from provenance.families import pair_of
+    from provenance.checkpoints.families import pair_of
 
     if bool(refs) == (family is not None):
         found = f"{' '.join(refs)} and --family {family}" if refs else "neither"

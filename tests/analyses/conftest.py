@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from provenance.architectures import NeuronSlice
+from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.features import Features
-from provenance.headers import TORCH_DTYPES
 from provenance.tensors import Rows
 
 

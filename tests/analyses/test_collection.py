@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analyses.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
-from provenance.checkpoints import Checkpoint, CheckpointRef
+from provenance.checkpoints.names import Checkpoint, CheckpointRef
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet
 from provenance.records import Question, Response

@@ -157,7 +157,7 @@ def test_what_goes_wrong_in_a_stream_is_raised(checkpoint: Make, changed: Make, 
 def local(folder: Path, tiny: Path) -> MlpWeights:
     """The tiny Llama's layout over the weights of another folder."""
     from provenance.architectures import layout_of
-    from provenance.checkpoints import inspect
+    from provenance.checkpoints.names import inspect
 
     shards = Shards(folder)
     return MlpWeights(shards, layout_of(inspect(tiny), shards.names()))

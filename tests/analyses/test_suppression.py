@@ -24,7 +24,7 @@ from analyses.suppression import (
     suppression_questions,
 )
 from provenance import responses as module
-from provenance.checkpoints import Checkpoint
+from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError, QuestionError, SplitError
 from provenance.intervention import scaled
 from provenance.judging import judge

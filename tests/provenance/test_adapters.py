@@ -25,7 +25,7 @@ from provenance.adapters import (
     lists_adapter,
     merge,
 )
-from provenance.checkpoints import CheckpointRef
+from provenance.checkpoints.names import CheckpointRef
 from provenance.errors import CheckpointError, NonFiniteError
 from provenance.shards import Shards
 from provenance.tensors import Rows, TensorReader

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 
 import provenance.architectures as module
 from provenance.architectures import KINDS, Layout, families, layout_of
-from provenance.checkpoints import inspect
+from provenance.checkpoints.names import inspect
 from provenance.errors import ArchitectureError
 from provenance.models import LoadedModel
 from provenance.shards import Shards

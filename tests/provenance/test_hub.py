@@ -14,7 +14,7 @@ from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from safetensors.numpy import save
 
 from provenance import downloads
-from provenance.checkpoints import CheckpointRef, checkpoint_at, content_digest
+from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest
 from provenance.errors import CheckpointError, GatedError, StoreError
 from provenance.hub import fetch_dataset
 

@@ -11,7 +11,7 @@ from checkpoint_factory import DENSE, load, make_checkpoint, make_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
-from provenance.checkpoints import require_tokenizer
+from provenance.checkpoints.names import require_tokenizer
 from provenance.errors import CheckpointError, InputError
 from provenance.models import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
 from provenance.shards import Shards

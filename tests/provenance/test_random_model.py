@@ -11,7 +11,7 @@ import torch
 from checkpoint_factory import load, local_checkpoint, make_checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from provenance.checkpoints import content_digest
+from provenance.checkpoints.names import content_digest
 from provenance.errors import CheckpointError, InputError
 from provenance.models import load_tokenizer
 from provenance.random_model import random_checkpoint

@@ -17,9 +17,9 @@ from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from safetensors.torch import save
 
 from provenance import patience, remote
-from provenance.checkpoints import CheckpointRef, checkpoint_at, content_digest
+from provenance.checkpoints.headers import HEADER_LIMIT
+from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest
 from provenance.errors import CheckpointError, GatedError
-from provenance.headers import HEADER_LIMIT
 from provenance.patience import Patience, asked_wait_s
 from provenance.remote import RemoteCheckpoint, open_remote
 from provenance.tensors import Rows, TensorReader

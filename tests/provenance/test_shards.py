@@ -11,9 +11,9 @@ import torch
 from checkpoint_factory import load
 from safetensors.torch import load_file, save_file
 
-from provenance.checkpoints import WEIGHT_INDEX
+from provenance.checkpoints.headers import TORCH_DTYPES
+from provenance.checkpoints.names import WEIGHT_INDEX
 from provenance.errors import CheckpointError
-from provenance.headers import TORCH_DTYPES
 from provenance.shards import Shards
 from provenance.tensors import Rows
 

@@ -10,7 +10,7 @@ from checkpoint_factory import DENSE, SMALL, load, make_checkpoint, mlps, neuron
 from safetensors.torch import load_file, save_file
 
 from provenance.architectures import Layout, Projection, layout_of
-from provenance.checkpoints import inspect
+from provenance.checkpoints.names import inspect
 from provenance.errors import ArchitectureError
 from provenance.models import LoadedModel
 from provenance.shards import Shards

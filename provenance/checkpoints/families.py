@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
-from provenance.checkpoints import CheckpointRef
+from provenance.checkpoints.names import CheckpointRef
 from provenance.errors import InputError
 
 DATA = "families.toml"
@@ -55,7 +55,7 @@ class KnownFamily:
 
 def families() -> dict[str, KnownFamily]:
     """All known families by name, in the order of the file."""
-    text = resources.files("provenance").joinpath(DATA).read_text("utf-8")
+    text = resources.files("provenance.checkpoints").joinpath(DATA).read_text("utf-8")
     return {name: _parse(name, entry) for name, entry in tomllib.loads(text).items()}
 
 

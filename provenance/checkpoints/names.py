@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from provenance.checkpoints.headers import read_header
 from provenance.errors import CheckpointError
-from provenance.headers import read_header
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

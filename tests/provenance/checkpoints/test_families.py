@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 from comparison import invoke
 
-from provenance.checkpoints import CheckpointRef
+from provenance.checkpoints.families import Gate, families, family, pair_of
+from provenance.checkpoints.names import CheckpointRef
 from provenance.errors import InputError
-from provenance.families import Gate, families, family, pair_of
 from provenance.lab.manifest import families as lab_families
 
 PAPER = {

@@ -10,7 +10,8 @@ import pytest
 from checkpoint_factory import local_checkpoint
 from safetensors.numpy import save_file
 
-from provenance.checkpoints import (
+from provenance.checkpoints.headers import read_header
+from provenance.checkpoints.names import (
     WEIGHT_INDEX,
     CheckpointRef,
     checkpoint_at,
@@ -21,7 +22,6 @@ from provenance.checkpoints import (
     weight_names,
 )
 from provenance.errors import CheckpointError
-from provenance.headers import read_header
 from provenance.lab import manifest
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
@@ -349,7 +349,7 @@ def test_an_unreadable_file_is_an_error_of_the_checkpoint(folder: Path, monkeypa
     def refuse(_: Path) -> str:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("provenance.checkpoints.file_sha256", refuse)
+    monkeypatch.setattr("provenance.checkpoints.names.file_sha256", refuse)
     with pytest.raises(CheckpointError) as caught:
         local_checkpoint(folder)
     assert "readable" in caught.value.wanted

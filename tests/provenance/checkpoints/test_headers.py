@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.torch import save, save_file
 
+from provenance.checkpoints.headers import (
+    HEADER_LIMIT,
+    ITEM_BYTES,
+    TORCH_DTYPES,
+    header_length,
+    parse_header,
+    read_header,
+)
 from provenance.errors import CheckpointError
-from provenance.headers import HEADER_LIMIT, ITEM_BYTES, TORCH_DTYPES, header_length, parse_header, read_header
 
 
 def entry(start: int, stop: int, shape: list[Any] | None = None, dtype: str = "F32") -> dict[str, Any]:
