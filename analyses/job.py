@@ -19,7 +19,6 @@ from analyses.opened_job import OpenedJob
 from analyses.opening import open_pair
 from analyses.origin import OriginSettings, compare
 from analyses.sides import OpenCheckpoint, check_pair
-from provenance.adapters import MergedShards
 from provenance.captured import CaptureDtype
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
@@ -31,6 +30,7 @@ from provenance.probe import Design
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.questions import QuestionSet, load_questions
 from provenance.sampling import Decoding
+from provenance.weights.merged_adapter import MergedShards
 
 
 @dataclass(frozen=True)

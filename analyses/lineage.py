@@ -22,7 +22,7 @@ from analyses.survey import Shares, Survey, found_shares, look, look_at_tensors
 from analyses.tensor_census import same_bits
 from analyses.tensor_pairs import blocks
 from analyses.weight_source import WeightSource, mlp_shape
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 NEURONS_PER_LAYER = 64  # 18 layers then give 1,152 neurons: a share is known to 1.5 points
 SHOWN = 6  # layers named in a reason

@@ -23,7 +23,7 @@ from analyses.lineage_results import Alignment, LineageResult
 from analyses.sides import OpenCheckpoint, relate, unlike, watched
 from analyses.weight_source import mlp_shape
 from provenance.architectures import Layout
-from provenance.shards import Shards
+from provenance.weights.shards import Shards
 
 STRANGERS = 0.002
 """Share of neurons that may have lost every likeness to themselves before somebody asks where they went."""

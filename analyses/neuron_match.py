@@ -25,7 +25,7 @@ from analyses.joined_cosines import (
 from analyses.tensor_census import PairSums
 from analyses.tensor_pairs import Pair, Step, blocks
 from analyses.weight_source import WeightSource
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 RUN = 8  # sampled neurons lie side by side in runs: each is one request where rows come from the hub
 # Two cosines closer than this are equal as far as float32 products of unit vectors can tell.

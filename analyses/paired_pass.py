@@ -19,7 +19,7 @@ from analyses.row_sums import RowComparison, RowSums, Widener, check_finite, com
 from analyses.weight_source import WeightSource
 from provenance.architectures import NeuronSlice
 from provenance.checkpoints.headers import TORCH_DTYPES
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 BLOCK_BYTES = 2**21  # long enough to forget what a block costs by itself, short enough for the cache
 ROW_GROUP = 8  # blocks of columns are summed in groups of so many rows

@@ -17,10 +17,10 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.errors import PairError
 from provenance.models import vocabulary
 from provenance.records import CheckpointInfo, Stage
-from provenance.shards import Shards
-from provenance.tensors import TensorReader
-from provenance.watched import WatchedReader
-from provenance.weights import MlpWeights
+from provenance.weights.counting_reader import WatchedReader
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
+from provenance.weights.tensors import TensorReader
 
 
 @dataclass(frozen=True)

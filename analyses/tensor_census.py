@@ -15,7 +15,7 @@ from analyses.row_sums import RowSums, Widener, too_large
 from analyses.tensor_pairs import Pair, Part, Step
 from analyses.weight_source import WeightSource
 from provenance.errors import NonFiniteError
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 PERCENTILES = (5, 50, 95)
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

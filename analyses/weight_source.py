@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from provenance.architectures import NeuronSlice
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 
 @runtime_checkable  # the test run checks signatures, this one included

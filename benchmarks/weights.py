@@ -25,8 +25,8 @@ from benchmarks.clock import best_of, by_turns, line
 from benchmarks.synthetic import Shape, write_pair
 from provenance.architectures import layout_of
 from provenance.checkpoints.headers import read_header
-from provenance.shards import Shards
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
 
 TIMED = Shape(layers=20, d_m=8192, d=2048)  # a billion MLP parameters
 SIZED = (Shape(layers=10, d_m=8192, d=2048), Shape(layers=40, d_m=8192, d=2048))

@@ -15,7 +15,6 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from provenance.adapters import adapter_files, is_adapter, lists_adapter
 from provenance.checkpoints.names import (
     CONFIG,
     SMALL_FILES,
@@ -28,6 +27,7 @@ from provenance.checkpoints.names import (
 from provenance.downloads import download, missing_bytes, remember, require_room
 from provenance.errors import CheckpointError, InputError
 from provenance.hub_api import HubRepo, Listing, UnreachableError, cache_folder, look_up, require_access
+from provenance.weights.merged_adapter import adapter_files, is_adapter, lists_adapter
 
 TEMPLATES = "additional_chat_templates/*.jinja"
 

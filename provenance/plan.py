@@ -13,9 +13,9 @@ from provenance.downloads import free_bytes
 from provenance.errors import CheckpointError
 from provenance.estimates import JobEstimate, Size, Traffic, Workload, estimate
 from provenance.hub_api import cache_folder, has_token
-from provenance.lora import changes_of
 from provenance.measure import Machine
 from provenance.plan_sides import Obstacle, Seen, SidePlan, see
+from provenance.weights.lora import changes_of
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from provenance.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
 from provenance.architectures import layout_of
 from provenance.checkpoints.headers import TensorSlot, read_header
 from provenance.checkpoints.names import (
@@ -28,12 +27,13 @@ from provenance.estimates import Size
 from provenance.http_ranges import Patience, Received, RemoteFile
 from provenance.hub import Needed, find_cached, likely_names, prepare
 from provenance.hub_api import HubRepo, Listing, UnreachableError, look_up
-from provenance.lora_settings import LoraSettings, parse_settings
 from provenance.remote import RemoteShards
 from provenance.remote import read_header as read_remote_header
-from provenance.shards import Shards
-from provenance.tensors import TensorReader
-from provenance.weights import MlpWeights
+from provenance.weights.lora_settings import LoraSettings, parse_settings
+from provenance.weights.merged_adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
+from provenance.weights.tensors import TensorReader
 
 GateState = Literal["none", "open", "closed", "unknown"]
 PATIENCE = Patience(tries=3)  # a plan that waits for minutes is none

@@ -7,10 +7,10 @@ with a second look at what was in the cache before.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from provenance.adapters import adapter_files, is_adapter
 from provenance.checkpoints.names import CheckpointRef, inspect, local_folder
 from provenance.hub import fetch_all
 from provenance.hub_api import HubRepo
+from provenance.weights.merged_adapter import adapter_files, is_adapter
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from provenance.http_ranges import Patience, Received, RemoteFile
 from provenance.hub import prepare
 from provenance.hub_api import HubRepo, UnreachableError
 from provenance.patience import stoppable_pool
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 CONNECTIONS = 8
 REQUEST_BYTES = 8 << 20  # long enough that the time to ask for it does not count

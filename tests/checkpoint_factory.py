@@ -44,8 +44,8 @@ from provenance.checkpoints.names import Checkpoint, CheckpointRef, checkpoint_a
 from provenance.models import LoadedModel, load_model
 from provenance.prompts import PromptFormat
 from provenance.records import Response
-from provenance.shards import Shards
 from provenance.spans import response_regions
+from provenance.weights.shards import Shards
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<user>{{ m['content'] | trim }}<end>{% endfor %}"

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from provenance.architectures import layout_of
-from provenance.tensors import Rows
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.tensors import Rows
 
 SPELLING = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",

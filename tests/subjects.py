@@ -14,7 +14,7 @@ from analyses.subject import Subject
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
 from provenance.models import LoadedModel
 from provenance.records import Stage
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
 
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 

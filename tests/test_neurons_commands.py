@@ -25,7 +25,7 @@ from provenance.checkpoints.names import inspect
 from provenance.neuron_export import ExportedNeurons, as_transformers
 from provenance.neuron_files import read_neurons
 from provenance.records import CheckpointInfo
-from provenance.shards import Shards
+from provenance.weights.shards import Shards
 
 LAYERS, D_M = 2, 24
 LIST = "layer,index,weight\n0,3,0.5\n0,17,1.5\n1,20,0.2\n1,21,-0.4\n"

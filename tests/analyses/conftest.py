@@ -11,7 +11,7 @@ import torch
 from provenance.architectures import NeuronSlice
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.features import Features
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 
 @dataclass

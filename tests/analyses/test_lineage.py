@@ -34,8 +34,8 @@ from analyses.lineage import lineage
 from analyses.lineage_results import LineageResult
 from provenance.architectures import layout_of
 from provenance.errors import NonFiniteError
-from provenance.shards import Shards
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
 
 VOCAB = {"a": 0, "b": 1, "c": 2, "d": 3}
 

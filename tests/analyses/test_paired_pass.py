@@ -13,8 +13,8 @@ from analyses import paired_pass
 from analyses.paired_pass import compare_mapped, compare_neurons
 from analyses.row_sums import RowComparison, compare_rows
 from provenance.errors import CheckpointError, NonFiniteError
-from provenance.shards import Shards
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
 
 Make = Callable[..., Any]
 NOISE = torch.Generator().manual_seed(17)

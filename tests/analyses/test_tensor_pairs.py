@@ -9,7 +9,7 @@ from lineage_factory import Tensors, make_model, pruned, source, with_layers
 
 from analyses import tensor_pairs
 from analyses.tensor_pairs import Step, pair_parts, parts_of, side_by_side, steps_of
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
 
 GEMMA = {"model_type": "gemma3", "text_config": make_model(layers=2).config}
 

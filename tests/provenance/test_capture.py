@@ -14,8 +14,8 @@ from provenance.capture import capture_cett, down_projections, down_weights, for
 from provenance.errors import CaptureError
 from provenance.models import LoadedModel
 from provenance.records import Response
-from provenance.shards import Shards
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
 
 QUESTIONS = {"Who?": " Paris.", "What is the capital of France, and since when?": " New York's", "a": " a b c d e f"}
 BIASED = ["gpt2", "gpt_neox"]

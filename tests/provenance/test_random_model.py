@@ -15,7 +15,7 @@ from provenance.checkpoints.names import content_digest
 from provenance.errors import CheckpointError, InputError
 from provenance.models import load_tokenizer
 from provenance.random_model import random_checkpoint
-from provenance.shards import Shards
+from provenance.weights.shards import Shards
 
 MADE_ANEW = {"config.json", "model.safetensors", "generation_config.json"}
 

@@ -22,7 +22,7 @@ from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_d
 from provenance.errors import CheckpointError, GatedError
 from provenance.patience import Patience, asked_wait_s
 from provenance.remote import RemoteCheckpoint, open_remote
-from provenance.tensors import Rows, TensorReader
+from provenance.weights.tensors import Rows, TensorReader
 
 WEIGHTS = "model.safetensors"
 SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]

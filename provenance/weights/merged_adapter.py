@@ -33,9 +33,9 @@ from provenance.checkpoints.names import (
     read_json_object,
 )
 from provenance.errors import CheckpointError, NonFiniteError
-from provenance.lora import Changes, LowRank, changes_of
-from provenance.lora_settings import parse_settings
-from provenance.tensors import Rows, TensorReader
+from provenance.weights.lora import Changes, LowRank, changes_of
+from provenance.weights.lora_settings import parse_settings
+from provenance.weights.tensors import Rows, TensorReader
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from provenance.shards import Shards
-from provenance.tensors import Rows, TensorReader, bytes_of
-from provenance.watched import WatchedReader
+from provenance.weights.counting_reader import WatchedReader
+from provenance.weights.shards import Shards
+from provenance.weights.tensors import Rows, TensorReader, bytes_of
 
 
 @pytest.fixture

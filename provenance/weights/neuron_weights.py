@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 from provenance.architectures import Layout, NeuronSlice
 from provenance.checkpoints.headers import ITEM_BYTES
 from provenance.errors import ArchitectureError
-from provenance.tensors import Rows, TensorReader, bytes_of
+from provenance.weights.tensors import Rows, TensorReader, bytes_of
 
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 """Storage dtypes whose numbers are the weights; 8-bit ones mean little without scales stored elsewhere."""

@@ -16,7 +16,7 @@ import torch
 from provenance.checkpoints.headers import TORCH_DTYPES, TensorSlot, read_header
 from provenance.checkpoints.names import weight_files
 from provenance.errors import CheckpointError
-from provenance.tensors import Rows
+from provenance.weights.tensors import Rows
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.checkpoints.names import WEIGHT_INDEX
 from provenance.errors import CheckpointError
-from provenance.shards import Shards
-from provenance.tensors import Rows
+from provenance.weights.shards import Shards
+from provenance.weights.tensors import Rows
 
 NAMES = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 

@@ -13,8 +13,10 @@ from checkpoint_factory import local_checkpoint, make_checkpoint, make_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GPT2Config
 
-from provenance import adapters
-from provenance.adapters import (
+from provenance.checkpoints.names import CheckpointRef
+from provenance.errors import CheckpointError, NonFiniteError
+from provenance.weights import merged_adapter
+from provenance.weights.merged_adapter import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     MergedShards,
@@ -25,10 +27,8 @@ from provenance.adapters import (
     lists_adapter,
     merge,
 )
-from provenance.checkpoints.names import CheckpointRef
-from provenance.errors import CheckpointError, NonFiniteError
-from provenance.shards import Shards
-from provenance.tensors import Rows, TensorReader
+from provenance.weights.shards import Shards
+from provenance.weights.tensors import Rows, TensorReader
 
 REAL = Path(os.environ.get("PROVENANCE_REAL_DIR") or "/nowhere")
 UP = "model.layers.1.mlp.up_proj"
@@ -187,7 +187,9 @@ def test_an_embedding_is_rounded_as_peft_rounds_it(
     tiny_llama: Path, tmp_path: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its update is rounded before it is added; the base's own embedding, saved beside A and B, changes nothing."""
-    monkeypatch.setattr(adapters, "CHUNK_ROWS", 1024)  # more words than the vocabulary has: the product is peft's own
+    monkeypatch.setattr(
+        merged_adapter, "CHUNK_ROWS", 1024
+    )  # more words than the vocabulary has: the product is peft's own
     base = in_dtype(tiny_llama, tmp_path / "base", dtype)
     adapter = tuned_by_peft(base, tmp_path / "adapter", r=2, target_modules=["embed_tokens"])
     assert any(name.endswith("embed_tokens.base_layer.weight") for name in load_file(adapter / ADAPTER_WEIGHTS))
@@ -305,7 +307,7 @@ def test_large_blocks_are_merged_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
         sizes.append(len(weight))
         return merge(weight, *args, **kwargs)
 
-    monkeypatch.setattr(adapters, "merge", watched)
+    monkeypatch.setattr(merged_adapter, "merge", watched)
     reader.read(f"{UP}.weight")
     assert sizes == [64, 64, 22]
 

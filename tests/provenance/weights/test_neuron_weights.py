@@ -13,9 +13,9 @@ from provenance.architectures import Layout, Projection, layout_of
 from provenance.checkpoints.names import inspect
 from provenance.errors import ArchitectureError
 from provenance.models import LoadedModel
-from provenance.shards import Shards
-from provenance.tensors import Rows
-from provenance.weights import MlpWeights
+from provenance.weights.neuron_weights import MlpWeights
+from provenance.weights.shards import Shards
+from provenance.weights.tensors import Rows
 
 LAYERS, D_M, D = SMALL["num_hidden_layers"], SMALL["intermediate_size"], SMALL["hidden_size"]
 Folder = Callable[[str], Path]

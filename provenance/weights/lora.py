@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from provenance.architectures import families
 from provenance.checkpoints.headers import TensorSlot
 from provenance.errors import CheckpointError
-from provenance.lora_settings import LoraSettings
-from provenance.tensors import TensorReader
+from provenance.weights.lora_settings import LoraSettings
+from provenance.weights.tensors import TensorReader
 
 EMBEDDINGS = ("embed_tokens", "lm_head")
 """Modules that `peft` saves whole without being asked, when the vocabulary has grown or they are targeted."""

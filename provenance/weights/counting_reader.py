@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from provenance.tensors import Rows, TensorReader, bytes_of
+from provenance.weights.tensors import Rows, TensorReader, bytes_of
 
 MEGABYTE = 1_000_000
 
