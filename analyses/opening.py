@@ -11,10 +11,10 @@ from pathlib import Path
 from analyses.sides import OpenCheckpoint
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
 from provenance.errors import CheckpointError
-from provenance.hub import fetch_all
-from provenance.hub_api import HubRepo, UnreachableError, look_up
+from provenance.hub.fetch import fetch_all
+from provenance.hub.remote_tensors import RemoteShards, open_remote
+from provenance.hub.repositories import HubRepo, UnreachableError, look_up
 from provenance.records import Stage
-from provenance.remote import RemoteShards, open_remote
 from provenance.weights.merged_adapter import adapted, is_adapter, lists_adapter
 
 Place = tuple[Path | None, str | None]

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from provenance.downloads import free_bytes
 from provenance.errors import CheckpointError
 from provenance.estimates import JobEstimate, Size, Traffic, Workload, estimate
-from provenance.hub_api import cache_folder, has_token
+from provenance.hub.downloads import free_bytes
+from provenance.hub.repositories import cache_folder, has_token
 from provenance.measure import Machine
 from provenance.plan_sides import Obstacle, Seen, SidePlan, see
 from provenance.weights.lora import changes_of

@@ -122,7 +122,7 @@ def _from_lab(spec: str) -> QuestionSet:
 
 
 def _from_hub(name: str, hub_set: HubSet) -> QuestionSet:
-    from provenance.hub import fetch_dataset  # importing the hub client takes most of a second
+    from provenance.hub.fetch import fetch_dataset  # importing the hub client takes most of a second
 
     paths, commit = fetch_dataset(hub_set.repo, hub_set.revision, hub_set.pattern)
     questions = [question for path in paths for question in read_questions(path)]

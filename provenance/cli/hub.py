@@ -73,7 +73,7 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Fetch checkpoints into the hub's cache: what is needed of them, pinned and with digests verified. Resumes."""
-    from provenance.pull import pull as fetch
+    from provenance.hub.pull import pull as fetch
 
     named = _named(refs or [], family)
     if dry_run:

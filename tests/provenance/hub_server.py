@@ -22,8 +22,8 @@ from hub_repos import Repo, blob_id, content_of, is_large, listing_entry, sha256
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from provenance.hub import fetch_all
-from provenance.hub_api import HubRepo
+from provenance.hub.fetch import fetch_all
+from provenance.hub.repositories import HubRepo
 
 __all__ = ["Fault", "Hub", "Repo", "fetch", "hub_and_client", "serving"]
 
@@ -114,7 +114,7 @@ def hub_and_client(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Hu
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no-token"))
         monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
-        monkeypatch.setattr("provenance.patience.pause", lambda *_: None)
+        monkeypatch.setattr("provenance.hub.retry.pause", lambda *_: None)
         yield hub
         close_session()
 

@@ -17,12 +17,12 @@ import torch
 
 from provenance.checkpoints.headers import LENGTH_BYTES, TORCH_DTYPES, TensorSlot, header_length, parse_header
 from provenance.checkpoints.names import Checkpoint, CheckpointRef, digest_of, small_digests
-from provenance.downloads import download, published_lie
 from provenance.errors import CheckpointError
-from provenance.http_ranges import Patience, Received, RemoteFile
-from provenance.hub import prepare
-from provenance.hub_api import HubRepo, UnreachableError
-from provenance.patience import stoppable_pool
+from provenance.hub.downloads import download, published_lie
+from provenance.hub.fetch import prepare
+from provenance.hub.http_ranges import Patience, Received, RemoteFile
+from provenance.hub.repositories import HubRepo, UnreachableError
+from provenance.hub.retry import stoppable_pool
 from provenance.weights.tensors import Rows
 
 CONNECTIONS = 8

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provenance.checkpoints.names import CheckpointRef, inspect, local_folder
-from provenance.hub import fetch_all
-from provenance.hub_api import HubRepo
+from provenance.hub.fetch import fetch_all
+from provenance.hub.repositories import HubRepo
 from provenance.weights.merged_adapter import adapter_files, is_adapter
 
 

@@ -16,12 +16,13 @@ import torch
 from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from safetensors.torch import save
 
-from provenance import patience, remote
 from provenance.checkpoints.headers import HEADER_LIMIT
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest
 from provenance.errors import CheckpointError, GatedError
-from provenance.patience import Patience, asked_wait_s
-from provenance.remote import RemoteCheckpoint, open_remote
+from provenance.hub import remote_tensors
+from provenance.hub import retry as patience
+from provenance.hub.remote_tensors import RemoteCheckpoint, open_remote
+from provenance.hub.retry import Patience, asked_wait_s
 from provenance.weights.tensors import Rows, TensorReader
 
 WEIGHTS = "model.safetensors"
@@ -123,8 +124,8 @@ def test_streamed_rows_are_those_of_the_file_however_they_are_fetched(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, name: str, request_bytes: int
 ) -> None:
     """Neighbours, jumps back and forth, repetitions, no rows at all; in pieces, one by one, many together."""
-    monkeypatch.setattr(remote, "REQUEST_BYTES", request_bytes)
-    monkeypatch.setattr(remote, "AHEAD", 3)
+    monkeypatch.setattr(remote_tensors, "REQUEST_BYTES", request_bytes)
+    monkeypatch.setattr(remote_tensors, "AHEAD", 3)
     choose = random.Random(request_bytes)  # noqa: S311 - nothing secret
     wanted = [Rows("model.norm.weight", 3, 3), Rows("model.norm.weight", 0, 7), Rows("model.norm.weight", 7, 160)]
     for each in choose.choices(sorted(TENSORS), k=20):
@@ -183,7 +184,7 @@ def test_neighbouring_rows_come_in_one_request(hub: Hub) -> None:
 
 def test_a_header_longer_than_guessed_is_fetched_on(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest comes with a second request, and no byte twice."""
-    monkeypatch.setattr(remote, "MOST_GUESSED", 100)
+    monkeypatch.setattr(remote_tensors, "MOST_GUESSED", 100)
     assert opened().tensors.names() == sorted(TENSORS)
     header_bytes = 8 + int.from_bytes(CONTENT[:8], "little")
     assert hub.got(WEIGHTS) == ["bytes=0-99", f"bytes=100-{header_bytes - 1}"]
@@ -217,7 +218,7 @@ def test_weights_that_the_hub_keeps_in_git_have_the_same_digest_too(hub: Hub, mo
 
 def test_requests_are_under_way_together_and_come_in_order(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server holds each of four answers back until it has been asked for all four."""
-    monkeypatch.setattr(remote, "REQUEST_BYTES", 1 << 15)
+    monkeypatch.setattr(remote_tensors, "REQUEST_BYTES", 1 << 15)
     checkpoint = opened()
     together = threading.Barrier(4, timeout=20)
     hub.faults[WEIGHTS] = [Fault(before=together.wait) for _ in range(4)]
@@ -227,12 +228,12 @@ def test_requests_are_under_way_together_and_come_in_order(hub: Hub, monkeypatch
 
 def test_no_more_is_fetched_ahead_than_the_limit(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the reader: what was sent is never more than four requests ahead of it, and memory is used again."""
-    monkeypatch.setattr(remote, "REQUEST_BYTES", 1 << 14)
-    monkeypatch.setattr(remote, "AHEAD", 3)
+    monkeypatch.setattr(remote_tensors, "REQUEST_BYTES", 1 << 14)
+    monkeypatch.setattr(remote_tensors, "AHEAD", 3)
     buffers: list[torch.Tensor] = []
     make = torch.empty
     monkeypatch.setattr(
-        remote.torch, "empty", lambda *size, dtype: buffers.append(make(*size, dtype=dtype)) or buffers[-1]
+        remote_tensors.torch, "empty", lambda *size, dtype: buffers.append(make(*size, dtype=dtype)) or buffers[-1]
     )
     checkpoint = opened()
     name = "model.embed_tokens.weight"
@@ -249,7 +250,7 @@ def test_no_more_is_fetched_ahead_than_the_limit(hub: Hub, monkeypatch: pytest.M
 
 def test_scattered_rows_are_not_asked_for_all_at_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small requests count as well as large ones: never more than four ahead of the reader."""
-    monkeypatch.setattr(remote, "AHEAD", 3)
+    monkeypatch.setattr(remote_tensors, "AHEAD", 3)
     checkpoint = opened()
     hub.log.clear()
     wanted = [Rows("model.embed_tokens.weight", start, start + 1) for start in range(0, 400, 10)]
@@ -260,7 +261,7 @@ def test_scattered_rows_are_not_asked_for_all_at_once(hub: Hub, monkeypatch: pyt
 
 def test_a_reader_that_has_enough_leaves_nothing_running(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections and threads end with the stream, whether it was read to its end or not."""
-    monkeypatch.setattr(remote, "REQUEST_BYTES", 1 << 14)
+    monkeypatch.setattr(remote_tensors, "REQUEST_BYTES", 1 << 14)
     checkpoint = opened()
     streamed = checkpoint.tensors.stream(mlp_rows())
     next(streamed)
@@ -389,7 +390,7 @@ def test_an_interrupt_ends_headers_that_wait(hub: Hub, monkeypatch: pytest.Monke
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(remote, "as_completed", interrupted)
+    monkeypatch.setattr(remote_tensors, "as_completed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         opened()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
@@ -405,7 +406,7 @@ def test_one_bad_header_ends_the_others(hub: Hub, waits: threading.Event) -> Non
 
 def test_a_reader_that_stops_ends_waits(hub: Hub, monkeypatch: pytest.MonkeyPatch, waits: threading.Event) -> None:
     """An interrupt between two tensors closes the stream, and the requests that wait for a busy store end."""
-    monkeypatch.setattr(remote, "AHEAD", 3)
+    monkeypatch.setattr(remote_tensors, "AHEAD", 3)
     checkpoint = opened("org/shards")
     [(file, slot), *others] = checkpoint.tensors._slot_of.values()
     later, place = next((f, s) for f, s in others if f.name != file.name and len(s.shape) == 2)
@@ -486,7 +487,7 @@ def test_a_server_that_ignores_ranges_is_not_read_through(hub: Hub) -> None:
 
 def test_a_file_that_changes_under_way_is_an_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same size, same address, other content: told by its ETag; no tensor of the new file comes out."""
-    monkeypatch.setattr(remote, "REQUEST_BYTES", 1 << 14)
+    monkeypatch.setattr(remote_tensors, "REQUEST_BYTES", 1 << 14)
     checkpoint = opened()
     changed = {name: tensor + 1 for name, tensor in TENSORS.items()}
     replaced = Repo(SMALL | {WEIGHTS: save(changed)})
@@ -614,7 +615,7 @@ def test_a_huge_header_is_refused_by_its_first_bytes(hub: Hub, tmp_path: Path) -
     hub.repos["org/tiny"] = Repo(SMALL | {WEIGHTS: path})
     with pytest.raises(CheckpointError, match="100,000,000 is the most"):
         opened()
-    assert hub.sent[f"org/tiny/{WEIGHTS}"] <= remote.MOST_GUESSED
+    assert hub.sent[f"org/tiny/{WEIGHTS}"] <= remote_tensors.MOST_GUESSED
 
 
 def test_a_name_in_two_files_is_refused(hub: Hub) -> None:

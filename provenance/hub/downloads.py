@@ -24,8 +24,8 @@ from huggingface_hub.utils import WeakFileLock, tqdm  # type: ignore[attr-define
 from provenance.checkpoints.headers import read_header
 from provenance.errors import CheckpointError, InputError, StoreError
 from provenance.files import write_whole
-from provenance.http_ranges import Patience, RangesIgnoredError, Received, RemoteFile
-from provenance.hub_api import (
+from provenance.hub.http_ranges import Patience, RangesIgnoredError, Received, RemoteFile
+from provenance.hub.repositories import (
     DEFAULT_BRANCH,
     BusyError,
     HubFile,
@@ -35,7 +35,7 @@ from provenance.hub_api import (
     errors_translated,
     patiently,
 )
-from provenance.patience import stoppable_pool
+from provenance.hub.retry import stoppable_pool
 
 CONNECTIONS = 4  # files fetched at a time
 REQUEST_BYTES = constants.MAX_HTTP_DOWNLOAD_SIZE  # what the hub's store sends in one answer

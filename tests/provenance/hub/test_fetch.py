@@ -13,10 +13,10 @@ import pytest
 from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from safetensors.numpy import save
 
-from provenance import downloads
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest
 from provenance.errors import CheckpointError, GatedError, StoreError
-from provenance.hub import fetch_dataset
+from provenance.hub import downloads
+from provenance.hub.fetch import fetch_dataset
 
 CONFIG = {"model_type": "llama", "hidden_size": 4}
 WEIGHTS = save({"w": np.arange(5000, dtype=np.float32)})
@@ -191,7 +191,7 @@ def test_the_library_variables_work_from_outside(hub: Hub) -> None:
     _, commit = fetch("org/tiny")
     hub.log.clear()
     code = (
-        "from provenance.hub import fetch_all; from provenance.hub_api import HubRepo; import sys; "
+        "from provenance.hub.fetch import fetch_all; from provenance.hub.repositories import HubRepo; import sys; "
         "sys.stdout.write(fetch_all([HubRepo('org/tiny')])[0].commit)"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}

@@ -16,12 +16,12 @@ import pytest
 from hub_server import Fault, Hub, Repo, fetch, hub_and_client
 from huggingface_hub.utils import enable_progress_bars
 
-from provenance import downloads, patience
-from provenance.downloads import download, is_cached, missing_bytes, remember
 from provenance.errors import CheckpointError, InputError, StoreError
-from provenance.hub import fetch_all
-from provenance.hub_api import HubRepo, Listing, UnreachableError, look_up
-from provenance.patience import stoppable_pool
+from provenance.hub import downloads, retry
+from provenance.hub.downloads import download, is_cached, missing_bytes, remember
+from provenance.hub.fetch import fetch_all
+from provenance.hub.repositories import HubRepo, Listing, UnreachableError, look_up
+from provenance.hub.retry import stoppable_pool
 
 HEAD_BYTES = 200
 
@@ -126,7 +126,7 @@ def test_a_killed_fetch_goes_on_where_it_was(hub: Hub) -> None:
     """After SIGKILL in the middle of a file every byte that had come is there; another process asks for the rest."""
     code = (
         "import os, signal; from provenance import http_ranges, downloads\n"
-        "from provenance.hub_api import HubRepo, look_up\n"
+        "from provenance.hub.repositories import HubRepo, look_up\n"
         "chunks = http_ranges.RemoteFile._chunks\n"
         "def some(self, *asked):\n"
         "    come = 0\n"
@@ -264,7 +264,7 @@ def waiting(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Eve
         begun.set()
         stops.add(stopped.wait(20))
 
-    monkeypatch.setattr(patience, "pause", pause)
+    monkeypatch.setattr(retry, "pause", pause)
     hub.faults["a.safetensors"] = [Fault(status=429, headers={"Retry-After": "300"})] * 100
     yield begun
     assert stops == {True}
@@ -310,7 +310,7 @@ def test_a_wait_is_announced_once(hub: Hub, caplog: pytest.LogCaptureFixture) ->
     for name in ("a.safetensors", "b.safetensors"):
         hub.faults[name] = [Fault(status=429, headers={"Retry-After": "41"})] * 3
     download(listed(), ["a.safetensors", "b.safetensors"])
-    said = [record.getMessage() for record in caplog.records if record.name == "provenance.patience"]
+    said = [record.getMessage() for record in caplog.records if record.name == "provenance.hub.retry"]
     assert len(said) == 1
     assert "the server asks to wait 41 s" in said[0]
     assert "HTTP 429" in said[0]
@@ -374,7 +374,7 @@ def test_a_disk_that_is_too_small_is_seen_before_a_byte(hub: Hub, monkeypatch: p
     """Free space below what is missing: the error has both numbers, and no file of the repositories is asked for."""
     hub.repos["datasets/org/set"] = Repo({"x.parquet": LARGE})
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0, 0, 150_000))
-    from provenance.hub import fetch_dataset
+    from provenance.hub.fetch import fetch_dataset
 
     with pytest.raises(InputError) as caught:
         fetch_dataset("org/set", None, "*.parquet")
@@ -386,7 +386,7 @@ def test_a_disk_that_is_too_small_is_seen_before_a_byte(hub: Hub, monkeypatch: p
 
 def test_what_is_there_needs_no_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only missing bytes count, so a full disk does not keep anybody from what is cached."""
-    from test_hub import checkpoint_files
+    from test_fetch import checkpoint_files
 
     hub.repos["org/tiny"] = Repo(checkpoint_files())
     fetch("org/tiny")
@@ -399,7 +399,7 @@ def test_a_disk_that_fills_up_keeps_what_came(hub: Hub, tmp_path: Path) -> None:
     """The kernel refuses to let a file grow: a job error with the way out, and the next fetch goes on from there."""
     code = (
         "import resource, signal; from provenance import downloads; from provenance.errors import StoreError\n"
-        "from provenance.hub_api import HubRepo, look_up\n"
+        "from provenance.hub.repositories import HubRepo, look_up\n"
         "listing = look_up(HubRepo('org/some'))\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
@@ -436,7 +436,7 @@ def test_a_cache_that_cannot_be_a_folder_is_a_job_error(
 
 def test_a_name_is_noted_only_for_a_whole_snapshot(hub: Hub) -> None:
     """While the new commit is incomplete, the name goes on standing for the old one, offline too."""
-    from test_hub import checkpoint_files
+    from test_fetch import checkpoint_files
 
     hub.repos["org/tiny"] = Repo(checkpoint_files())
     folder, before = fetch("org/tiny")
@@ -468,7 +468,7 @@ def test_a_busy_hub_is_asked_for_the_listing_again(hub: Hub, monkeypatch: pytest
         pauses.append(seconds)
         hub.down = answers.pop() if answers else 0
 
-    monkeypatch.setattr(patience, "pause", wait)
+    monkeypatch.setattr(retry, "pause", wait)
     hub.down = status
     assert listed().files
     assert len(pauses) == 3

@@ -30,9 +30,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import DatasetInfo, ModelInfo, RepoSibling
 
-from provenance import patience as waiting
 from provenance.errors import CheckpointError, GatedError, StoreError
-from provenance.patience import Announcer, Patience, asked_wait_s, is_busy
+from provenance.hub import retry as waiting
+from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy
 
 INFO_TIMEOUT_S = 10.0  # what the library itself waits for a file's metadata
 DEFAULT_BRANCH = "main"

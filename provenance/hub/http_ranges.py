@@ -28,10 +28,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     hf_raise_for_status,
 )
 
-from provenance import patience as waiting
 from provenance.errors import CheckpointError
-from provenance.hub_api import INFO_TIMEOUT_S, HubFile, HubRepo, endpoint, errors_translated
-from provenance.patience import Announcer, Patience, asked_wait_s, is_busy
+from provenance.hub import retry as waiting
+from provenance.hub.repositories import INFO_TIMEOUT_S, HubFile, HubRepo, endpoint, errors_translated
+from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy
 
 __all__ = ["Patience", "RangesIgnoredError", "Received", "RemoteFile"]
 

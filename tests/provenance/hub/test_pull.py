@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from comparison import invoke
 from hub_server import Hub, Repo, hub_and_client
-from test_hub import WEIGHTS, checkpoint_files, sharded_files
+from test_fetch import WEIGHTS, checkpoint_files, sharded_files
 
 from provenance.errors import CheckpointError, GatedError, InputError
-from provenance.hub_api import HubRepo
-from provenance.pull import pull
+from provenance.hub.pull import pull
+from provenance.hub.repositories import HubRepo
 
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
 

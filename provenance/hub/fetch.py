@@ -24,9 +24,9 @@ from provenance.checkpoints.names import (
     refuse_remote_code,
     weight_names,
 )
-from provenance.downloads import download, missing_bytes, remember, require_room
 from provenance.errors import CheckpointError, InputError
-from provenance.hub_api import HubRepo, Listing, UnreachableError, cache_folder, look_up, require_access
+from provenance.hub.downloads import download, missing_bytes, remember, require_room
+from provenance.hub.repositories import HubRepo, Listing, UnreachableError, cache_folder, look_up, require_access
 from provenance.weights.merged_adapter import adapter_files, is_adapter, lists_adapter
 
 TEMPLATES = "additional_chat_templates/*.jinja"
