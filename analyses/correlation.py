@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from provenance.capture import forward, hooked, padded
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
 

@@ -24,7 +24,7 @@ from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
-from provenance.models import load_tokenizer
+from provenance.models.loading import load_tokenizer
 from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.probe import Design
 from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat

@@ -38,7 +38,7 @@ from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from provenance.errors import PairError
 from provenance.forcing import Reading, usual_lead
-from provenance.random_model import random_for_now
+from provenance.models.random_model import random_for_now
 from provenance.records import Response
 
 NegativeControlKind = Literal["permuted-index", "permuted-labels", "unrelated"]

@@ -15,7 +15,7 @@ from analyses.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import PairError
-from provenance.models import vocabulary
+from provenance.models.loading import vocabulary
 from provenance.records import CheckpointInfo, Stage
 from provenance.weights.counting_reader import WatchedReader
 from provenance.weights.neuron_weights import MlpWeights

@@ -28,7 +28,7 @@ from analyses.sides import OpenCheckpoint
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.features import Features, collect_features, remembered
-from provenance.models import LoadedModel, load_model, load_tokenizer
+from provenance.models.loading import LoadedModel, load_model, load_tokenizer
 from provenance.records import Response, Stage, Task
 from provenance.responses import collect
 

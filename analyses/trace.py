@@ -31,7 +31,7 @@ from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, mo
 from analyses.trace_results import TracePoint
 from provenance.features import Features
 from provenance.forcing import Reading, usual_lead
-from provenance.models import vocabulary
+from provenance.models.loading import vocabulary
 from provenance.questions import QuestionSet
 from provenance.records import Stage, Task
 

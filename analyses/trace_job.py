@@ -24,8 +24,8 @@ from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weight_source import mlp_shape, shape_words
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
+from provenance.models.random_model import RANDOM_REF, random_for_now
 from provenance.questions import QuestionSet
-from provenance.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
 FORMAT = 1  # of the results; raised whenever the same job would give other numbers
@@ -128,7 +128,7 @@ def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]
         folder: Where its folder is made.
 
     Raises:
-        CheckpointError, StoreError: See `provenance.random_model.random_for_now`.
+        CheckpointError, StoreError: See `provenance.models.random_model.random_for_now`.
     """
     with random_for_now(first.checkpoint, seed, folder) as made:
         checkpoint = checkpoint_at(CheckpointRef("local", RANDOM_REF), made)

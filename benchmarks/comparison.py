@@ -16,7 +16,7 @@ from analyses.sides import OpenCheckpoint
 from benchmarks.clock import best_of, line
 from provenance.capture import capture_cett, forward, padded
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
-from provenance.models import load_model
+from provenance.models.loading import load_model
 from provenance.prompts import BASE_PROMPT, PromptFormat
 from provenance.questions import load_questions
 from provenance.records import Response

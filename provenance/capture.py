@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from provenance.cett import cett_means, column_norms
 from provenance.errors import CaptureError, NonFiniteError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
 Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]

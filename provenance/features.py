@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save
 from provenance.capture import capture_cett
 from provenance.captured import CaptureDtype, CaptureFiles
 from provenance.files import write_whole
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.records import CaptureChunk, Response
 from provenance.work_log import CaptureLog

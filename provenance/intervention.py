@@ -16,7 +16,7 @@ from torch import nn
 
 from provenance.capture import down_projections
 from provenance.errors import CaptureError, InputError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 
 UNCHANGED = 1.0
 

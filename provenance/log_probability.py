@@ -16,7 +16,7 @@ from torch import nn
 
 from provenance.capture import padded
 from provenance.errors import CaptureError, NonFiniteError, PairError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from provenance.errors import InputError
 from provenance.judging import JUDGE_NAME, Judgement, judge, normalise
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import Prompt, PromptFormat
 from provenance.records import Label, Question, Response, Split
 from provenance.sampling import Decoding, PromptBatch, draw_seed

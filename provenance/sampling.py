@@ -22,7 +22,7 @@ from transformers.generation import GenerateDecoderOnlyOutput
 
 from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import Prompt
 
 FIRST_TOKENS = 4  # after 4, 12, 28, ... tokens, ended rows leave the batch

@@ -41,7 +41,7 @@ from transformers.pytorch_utils import Conv1D
 
 from provenance.architectures import layout_of
 from provenance.checkpoints.names import Checkpoint, CheckpointRef, checkpoint_at, inspect, local_folder
-from provenance.models import LoadedModel, load_model
+from provenance.models.loading import LoadedModel, load_model
 from provenance.prompts import PromptFormat
 from provenance.records import Response
 from provenance.spans import response_regions

@@ -11,7 +11,7 @@ from forked_cli import ForkedCli
 from sharing import made_once
 
 from db.store import Store
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 
 
 @pytest.fixture(scope="session")

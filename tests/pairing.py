@@ -14,7 +14,7 @@ from analyses.lineage_results import Alignment, LineageResult
 from analyses.measured import measure_pair
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.questions import load_questions
 from provenance.records import Stage
 

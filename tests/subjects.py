@@ -12,7 +12,7 @@ from analyses.collection import CollectionSettings, Pool
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Stage
 from provenance.weights.neuron_weights import MlpWeights
 

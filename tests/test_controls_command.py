@@ -63,7 +63,7 @@ def test_a_disk_too_full_for_the_random_model_is_one_clear_error(
 ) -> None:
     """Its weights have a writer of their own, which tells of a full disk in its own way."""
     undisturbed.copied(tmp_path)
-    harm = Harm("provenance.random_model:_save", 1, "before", "full")
+    harm = Harm("provenance.models.random_model:_save", 1, "before", "full")
     failed = forked.run(tmp_path, *pair.command, "--control", "unrelated", harm=harm)
     assert (failed.code, failed.stdout) == (1, "")
     assert "randomly initialised model" in error_lines(failed.stderr)[0]

@@ -39,7 +39,7 @@ from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.subject import Subject
 from provenance.errors import InputError, PairError, QuestionError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet
 from provenance.records import Question, Response, Split

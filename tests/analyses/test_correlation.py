@@ -9,7 +9,7 @@ from checkpoint_factory import load, make_response, tuned_copy
 
 from analyses.correlation import PairedMoments, activation_correlation
 from provenance.capture import down_projections
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 
 
 def test_moments_in_pieces_equal_numpy_on_the_whole() -> None:

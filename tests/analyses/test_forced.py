@@ -16,7 +16,7 @@ from provenance.capture import capture_cett
 from provenance.errors import InputError
 from provenance.features import Features
 from provenance.forcing import Reading
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import BASE_PROMPT, PromptFormat
 from provenance.records import CaptureChunk, Question, Region, Response, Task
 from provenance.spans import answer_span

@@ -29,7 +29,7 @@ from provenance.errors import InputError, QuestionError, SplitError
 from provenance.intervention import scaled
 from provenance.judging import judge
 from provenance.lab.manifest import locate
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
 from provenance.questions import QuestionSet, load_questions, split_questions
 from provenance.records import Question, Split, Task

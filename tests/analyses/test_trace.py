@@ -21,7 +21,7 @@ from analyses.reports import TraceReport
 from analyses.sides import OpenCheckpoint
 from analyses.trace_job import TraceJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Stage
 
 

@@ -14,7 +14,7 @@ import provenance.architectures as module
 from provenance.architectures import KINDS, Layout, families, layout_of
 from provenance.checkpoints.names import inspect
 from provenance.errors import ArchitectureError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards
 

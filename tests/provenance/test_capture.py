@@ -12,7 +12,7 @@ from torch import nn
 
 from provenance.capture import capture_cett, down_projections, down_weights, forward, hooked, padded
 from provenance.errors import CaptureError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Response
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards

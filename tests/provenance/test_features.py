@@ -12,7 +12,7 @@ from provenance.captured import CaptureDtype
 from provenance.errors import NonFiniteError, StoreError
 from provenance.features import Features, collect_features
 from provenance.files import write_whole
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import CaptureChunk, Response
 
 ANSWERS = [" Paris", " New York", " a", " France is", " of", " b c"]

@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 from provenance.capture import down_projections, down_weights, forward, hooked, padded
 from provenance.errors import CaptureError, InputError
 from provenance.intervention import scaled
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.sampling import Decoding, PromptBatch
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from provenance.errors import CaptureError, NonFiniteError, PairError
 from provenance.log_probability import answer_log_probability
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.records import Region, Response
 
 QUESTIONS = {

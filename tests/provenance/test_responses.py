@@ -8,7 +8,7 @@ from memory_logs import MemoryResponses
 
 from provenance import responses as module
 from provenance.errors import InputError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import Prompt, PromptFormat
 from provenance.records import Question, Response, Split
 from provenance.responses import Protocol, collect, label_of, rounds_of

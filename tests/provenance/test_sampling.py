@@ -6,7 +6,7 @@ import torch
 from transformers import GenerationConfig, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from provenance.errors import NonFiniteError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.sampling import Decoding, NucleusSampler, PromptBatch, draw_seed
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from provenance.architectures import Layout, Projection, layout_of
 from provenance.checkpoints.names import inspect
 from provenance.errors import ArchitectureError
-from provenance.models import LoadedModel
+from provenance.models.loading import LoadedModel
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards
 from provenance.weights.tensors import Rows

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 from provenance.checkpoints.names import CONFIG, SMALL_FILES, WEIGHT_INDEX, Checkpoint, require_tokenizer
 from provenance.errors import CheckpointError
 from provenance.files import storing, writable_folder
-from provenance.models import auto_class
+from provenance.models.loading import auto_class
 
 RANDOM_REF = "random initialisation"
 """What such a model is called beside references that a user wrote."""

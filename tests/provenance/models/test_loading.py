@@ -13,7 +13,7 @@ from transformers import AutoModel
 
 from provenance.checkpoints.names import require_tokenizer
 from provenance.errors import CheckpointError, InputError
-from provenance.models import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
+from provenance.models.loading import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
 from provenance.weights.shards import Shards
 
 Tensors = dict[str, torch.Tensor]

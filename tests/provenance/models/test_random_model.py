@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from provenance.checkpoints.names import content_digest
 from provenance.errors import CheckpointError, InputError
-from provenance.models import load_tokenizer
-from provenance.random_model import random_checkpoint
+from provenance.models.loading import load_tokenizer
+from provenance.models.random_model import random_checkpoint
 from provenance.weights.shards import Shards
 
 MADE_ANEW = {"config.json", "model.safetensors", "generation_config.json"}

@@ -1,0 +1,1 @@
+"""Models that run: loaded from a checkpoint, or randomly initialised from its config."""
