@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from analyses.answer_results import ActivityTable
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import aurocs
 from provenance.records import Stage
 

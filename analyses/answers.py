@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from provenance.activations.features import Features
 from provenance.errors import InputError
-from provenance.features import Features
 from provenance.records import Question, Response
 from provenance.spans import answer_span
 

@@ -20,8 +20,8 @@ from analyses.plain_classifiers import fit_columns, fit_text
 from analyses.probe_results import Baseline
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import CONTROL_DRAWS, refit_controls
+from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.intervals import aurocs
-from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import Probe
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from analyses.answers import Answers
 from analyses.drift_results import NeuronDrift
 from analyses.ranks import combined_delta, stability_rank
-from provenance.features import Features
+from provenance.activations.features import Features
 
 Told = Literal[
     "none", "answer length", "question length", "question text", "every neuron", "confidence", "noise of confidence"

@@ -31,10 +31,10 @@ from analyses.controls import CONTROL_KINDS, excluded_from_controls, neuron_sets
 from analyses.gathered import LOG_PROBABILITY_BATCH, Gathered
 from analyses.subject import Subject
 from analyses.suppression import right_answers, scaled_task, suppression_questions
+from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.activations.scaling import scaled
 from provenance.intervals import CONFIDENCE, Estimate
-from provenance.intervention import scaled
 from provenance.log_probability import answer_log_probability
-from provenance.neuron_rows import NO_NEURONS
 from provenance.records import Response, Stage
 from provenance.resampling import estimate_of, resampled_weights
 from provenance.responses import KEPT_LABELS

@@ -15,7 +15,7 @@ from analyses.forced import FORCED_CELLS, CellName, Forced
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import MIN_PER_CLASS, questions_per_class
 from analyses.transfer_results import LabelAgreement, TransferCell
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import Estimate, aurocs
 from provenance.probe import Probe
 from provenance.records import Response, Stage

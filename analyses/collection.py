@@ -16,9 +16,9 @@ from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
 from analyses.answer_results import Funnel
-from provenance.captured import CaptureDtype
+from provenance.activations.capture_files import CaptureDtype
+from provenance.activations.features import Features
 from provenance.checkpoints.names import Checkpoint
-from provenance.features import Features
 from provenance.judging import JUDGE_NAME, normalise
 from provenance.prompts import PromptFormat
 from provenance.questions import QuestionSet

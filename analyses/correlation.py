@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from provenance.capture import forward, hooked, padded
+from provenance.activations.capture import forward, hooked, padded
 from provenance.models.loading import LoadedModel
 from provenance.records import Response
 

@@ -7,7 +7,7 @@ the same held-out answers, the model's own and the base's; nothing here is chose
 from collections.abc import Mapping, Sequence
 
 from analyses.probe_results import CurvePoint
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import Estimate
 from provenance.l1_path import Fit
 from provenance.probe import Probe

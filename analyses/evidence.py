@@ -33,8 +33,8 @@ from analyses.reports import Evidence
 from analyses.scales import scales, sign_agreement
 from analyses.transfer import transfer, untested
 from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
+from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.architectures import Layout
-from provenance.neuron_rows import NO_NEURONS
 from provenance.records import Stage
 
 

@@ -24,9 +24,9 @@ import numpy as np
 from analyses.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
 from analyses.gathered import TEST_POOL, Gathered, in_order
 from analyses.subject import Subject
+from provenance.activations.features import Features
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError
-from provenance.features import Features
 from provenance.forcing import Reading, forced, usual_lead
 from provenance.records import Question, Response, Stage, Task
 from provenance.spans import SPAN_RULE

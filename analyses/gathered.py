@@ -17,7 +17,7 @@ from analyses.correlation import activation_correlation
 from analyses.lineage_results import Alignment, LineageResult
 from analyses.subject import Subject
 from analyses.suppression import suppressed_accuracies, suppression_questions
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.log_probability import answer_log_probability
 from provenance.questions import QuestionSet, check_disjoint, normalise_question, split_questions
 from provenance.records import Question, Response, Split, Stage

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 
 from analyses.refit import fit_controls
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.l1_objective import residuals
 from provenance.neuron_files import NeuronSet
 from provenance.probe import Probe, training_rows

@@ -29,11 +29,11 @@ from analyses.selection import Rule, choose_c, refuse_test_answers
 from analyses.shuffled import shuffled_sets
 from analyses.stability import LIKELY, PAIRS, THRESHOLD, stability
 from analyses.transfer import CONTROL_DRAWS
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.errors import ConvergenceError, InputError
-from provenance.features import Features
 from provenance.l1_path import Fit, L1Path
 from provenance.neuron_files import NeuronSet
-from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import C_STEPS, Design, Probe
 from provenance.records import Label, Split, Stage
 from provenance.resampling import accuracy_and_auroc, resampled_weights

@@ -19,7 +19,7 @@ from analyses.opened_job import OpenedJob
 from analyses.opening import open_pair
 from analyses.origin import OriginSettings, compare
 from analyses.sides import OpenCheckpoint, check_pair
-from provenance.captured import CaptureDtype
+from provenance.activations.capture_files import CaptureDtype
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError

@@ -17,8 +17,8 @@ from analyses.adjusted_ranks import normal_scores
 from analyses.controls import distinct_draws
 from analyses.drift_results import Matching, NeuronDrift
 from analyses.ranks import grouped_midranks
+from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.errors import PairError
-from provenance.neuron_rows import NO_NEURONS
 
 NARROWEST = 100  # neurons of a layer: fewer hold no even trend (a quadratic) of norm, balance and activity
 PER_CELL = 20  # neurons that a cell of a layer should hold: fewer, and a set is compared with little but itself

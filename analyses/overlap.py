@@ -15,7 +15,7 @@ from analyses.overlap_nulls import overlap_nulls
 from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.rank_biased import rank_biased_overlap
 from analyses.stability import MOST_CLUSTERED, clusters, mean_jaccard
-from provenance.features import Features
+from provenance.activations.features import Features
 
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself
 NULL_WORDS = {

@@ -23,7 +23,7 @@ from analyses.overlap_results import OverlapNull
 from analyses.shuffled import shuffled_jointly
 from analyses.transfer import CHANCE
 from analyses.transfer_results import Rung, TransferResult
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import auroc
 
 LABEL_SHUFFLES = 400  # an SD is then known to within 4 %

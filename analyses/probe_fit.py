@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.probe_results import PathPoint
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import neuron_major
 from provenance.errors import ConvergenceError
-from provenance.features import Features
 from provenance.intervals import auroc
 from provenance.l1_path import Fit, L1Path, Problem
-from provenance.neuron_rows import neuron_major
 from provenance.probe import Probe, design_rows, probe_of
 
 BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and problem

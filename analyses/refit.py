@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from analyses.question_folds import FOLDS, folds
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.errors import FitError
-from provenance.features import Features
 from provenance.intervals import auroc
-from provenance.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.probe import Probe, design_rows, training_rows
 
 T = TypeVar("T")

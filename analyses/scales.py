@@ -21,9 +21,9 @@ from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_clas
 from analyses.controls import ControlSetKind
 from analyses.refit import ControlProbe, batches, fit_controls
 from analyses.transfer_results import ScaleControl, ScaleKind, SignAgreement
-from provenance.features import Features
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.intervals import Estimate, aurocs
-from provenance.neuron_rows import NeuronRows
 from provenance.probe import Probe
 
 Controls = Mapping[ControlSetKind, Sequence[ControlProbe]]

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Int
 
 from analyses.overlap import heaviest_first
 from analyses.probe_fit import ProbeRows, fit_batches
-from provenance.features import Features
-from provenance.neuron_rows import NO_NEURONS
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NO_NEURONS
 
 SHUFFLED_SEARCHES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
 

@@ -18,7 +18,7 @@ from scipy.spatial.distance import squareform
 
 from analyses.probe_fit import ProbeRows, fit_batches
 from analyses.probe_results import StabilityResult
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.probe import Probe
 
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4

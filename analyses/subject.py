@@ -25,9 +25,9 @@ from analyses.collection import (
     protocol_of,
 )
 from analyses.sides import OpenCheckpoint
+from provenance.activations.features import Features, collect_features, remembered
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
-from provenance.features import Features, collect_features, remembered
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
 from provenance.records import Response, Stage, Task
 from provenance.responses import collect

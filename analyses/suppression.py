@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float64, Int
 
 from analyses.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
 from analyses.subject import Subject
+from provenance.activations.scaling import scaled
 from provenance.errors import QuestionError, SplitError
-from provenance.intervention import scaled
 from provenance.records import Response, Task
 from provenance.responses import collect
 

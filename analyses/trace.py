@@ -29,7 +29,7 @@ from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from analyses.trace_results import TracePoint
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.forcing import Reading, usual_lead
 from provenance.models.loading import vocabulary
 from provenance.questions import QuestionSet

@@ -17,8 +17,8 @@ from analyses.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
 from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity, recognised
 from analyses.refit import ControlProbe
+from provenance.activations.features import Features
 from provenance.architectures import Layout
-from provenance.features import Features
 from provenance.intervals import Estimate
 from provenance.probe import Probe
 

@@ -18,9 +18,9 @@ from analyses.controls import CONTROL_KINDS, ControlSetKind, excluded_from_contr
 from analyses.multiple import holm
 from analyses.refit import ControlProbe, fit_controls
 from analyses.transfer_results import Rung, TransferResult
-from provenance.features import Features
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
-from provenance.neuron_rows import NO_NEURONS
 from provenance.probe import Probe
 from provenance.records import Label
 from provenance.resampling import (

@@ -14,7 +14,7 @@ import torch
 
 from analyses.sides import OpenCheckpoint
 from benchmarks.clock import best_of, line
-from provenance.capture import capture_cett, forward, padded
+from provenance.activations.capture import capture_cett, forward, padded
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
 from provenance.models.loading import load_model
 from provenance.prompts import BASE_PROMPT, PromptFormat

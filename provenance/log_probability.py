@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float64
 from torch import nn
 
-from provenance.capture import padded
+from provenance.activations.capture import padded
 from provenance.errors import CaptureError, NonFiniteError, PairError
 from provenance.models.loading import LoadedModel
 from provenance.records import Response

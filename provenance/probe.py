@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NeuronRows, picked
 from provenance.errors import FitError
-from provenance.features import Features
 from provenance.l1_path import Fit
-from provenance.neuron_rows import NeuronRows, picked
 
 Design = Literal["3-vs-1", "1-vs-1"]
 C_STEPS = tuple(float(step) for step in 10.0 ** np.arange(0.25, 5, 0.5))  # multiples of alpha_max

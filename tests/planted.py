@@ -8,7 +8,7 @@ from reference import joined
 
 from analyses.answers import Answers
 from analyses.identification import Material
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.probe import training_rows
 from provenance.records import Split, Stage
 

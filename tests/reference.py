@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
 from provenance.l1_path import L1Path, Problem
 from provenance.probe import Probe, probe_of

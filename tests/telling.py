@@ -7,7 +7,7 @@ from planted import whole_rows
 from reference import alpha_max, fit_probe
 
 from analyses.answers import Answers
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.probe import Probe
 
 LAYERS, D_M = 4, 30

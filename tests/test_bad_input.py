@@ -347,7 +347,7 @@ def test_a_damaged_capture_is_made_again(forked: ForkedCli, pair: Pair, undistur
 
 FULL = {
     Harm("db.logs:ResponseRows.append", 2, "before", "full"): "the database",
-    Harm("provenance.captured:CaptureFiles.write", 2, "before", "full"): ".npy",
+    Harm("provenance.activations.capture_files:CaptureFiles.write", 2, "before", "full"): ".npy",
     Harm("db.store:write_report", 1, "before", "full"): "the database",
     Harm("figures.gallery:write_whole", 3, "before", "full"): "figure_4a",
     Harm("figures.report:write_whole", 1, "before", "full"): "report.html",

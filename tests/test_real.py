@@ -14,7 +14,7 @@ from checkpoint_factory import load, local_checkpoint
 
 from analyses.drift import measure_drift
 from analyses.sides import OpenCheckpoint, relate
-from provenance.capture import down_projections, forward, hooked, padded
+from provenance.activations.capture import down_projections, forward, hooked, padded
 from provenance.models.loading import load_tokenizer
 from provenance.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.records import Stage

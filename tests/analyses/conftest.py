@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from provenance.activations.features import Features
 from provenance.architectures import NeuronSlice
 from provenance.checkpoints.headers import TORCH_DTYPES
-from provenance.features import Features
 from provenance.weights.tensors import Rows
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from analyses import activity
 from analyses.activity import activity_table, standardised_difference
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import auroc
 
 

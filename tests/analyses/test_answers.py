@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analyses.answers import answers_of, captured_responses
+from provenance.activations.features import Features
 from provenance.errors import InputError
-from provenance.features import Features
 from provenance.records import Label, Question, Region, Response
 
 TEXTS = {"a": ' "New York".\nIndeed', "b": " 7", "c": " no", "d": " yes"}

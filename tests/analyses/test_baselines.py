@@ -18,9 +18,9 @@ from analyses.controls import excluded_from_controls, neuron_sets
 from analyses.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
 from analyses.probe_results import Baseline
 from analyses.refit import control_scores, fit_controls
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError
 from provenance.intervals import auroc
-from provenance.neuron_rows import NeuronRows
 
 DRAWS = 20
 

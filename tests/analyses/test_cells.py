@@ -12,7 +12,7 @@ from analyses.controls import ControlSetKind
 from analyses.forced import FORCED_CELLS, Forced, ForcedAnswers
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import refit_controls
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import auroc
 from provenance.probe import Probe
 from provenance.records import Label, Response, Stage

@@ -8,7 +8,7 @@ import torch
 from checkpoint_factory import load, make_response, tuned_copy
 
 from analyses.correlation import PairedMoments, activation_correlation
-from provenance.capture import down_projections
+from provenance.activations.capture import down_projections
 from provenance.models.loading import LoadedModel
 
 

@@ -8,7 +8,7 @@ from reference import accuracy, bootstrap_by_unit, fit_probe
 from analyses.curves import curve
 from analyses.probe_fit import probe_rows
 from analyses.probe_results import CurvePoint
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import auroc
 from provenance.l1_path import Fit
 from provenance.probe import Probe

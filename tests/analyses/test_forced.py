@@ -12,9 +12,9 @@ from pairing import Pairing, used
 from subjects import Lent, lent
 
 from analyses.forced import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
-from provenance.capture import capture_cett
+from provenance.activations.capture import capture_cett
+from provenance.activations.features import Features
 from provenance.errors import InputError
-from provenance.features import Features
 from provenance.forcing import Reading
 from provenance.models.loading import LoadedModel
 from provenance.prompts import BASE_PROMPT, PromptFormat

@@ -15,8 +15,8 @@ from analyses.answers import Answers
 from analyses.identification import Material, ProbeSettings, identify, take_given
 from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
 from analyses.probe_results import IdentificationResult
+from provenance.activations.features import Features
 from provenance.errors import ConvergenceError, InputError, SplitError
-from provenance.features import Features
 from provenance.intervals import auroc
 from provenance.l1_path import Fit, L1Path
 from provenance.neuron_files import NeuronSet

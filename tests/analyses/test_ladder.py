@@ -15,9 +15,9 @@ from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from analyses.plain_classifiers import fit_text
 from analyses.transfer import LENGTHS_AND_TEXTS, transfer
 from analyses.transfer_results import Rung, TransferResult
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError
 from provenance.intervals import auroc
-from provenance.neuron_rows import NeuronRows
 from provenance.resampling import resampled_weights
 
 DRAWS, RESAMPLES = 20, 300

@@ -25,7 +25,7 @@ from analyses.negative import (
     with_permuted_labels,
 )
 from analyses.sides import OpenCheckpoint
-from provenance.capture import capture_cett
+from provenance.activations.capture import capture_cett
 from provenance.errors import CheckpointError, PairError
 
 LAYERS, D_M = 3, 7

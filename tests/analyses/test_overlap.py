@@ -10,7 +10,7 @@ from analyses.matching import Strata
 from analyses.overlap import cluster_jaccard, heaviest_first, overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.overlap_results import OverlapNull, OverlapResult
-from provenance.features import Features
+from provenance.activations.features import Features
 
 
 def judged(base: np.ndarray, instruct: np.ndarray, total: int, nulls: tuple[OverlapNull, ...] = ()) -> OverlapResult:

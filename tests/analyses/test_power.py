@@ -11,7 +11,7 @@ from analyses.drift_results import DriftTest
 from analyses.overlap_results import OverlapNull
 from analyses.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
 from analyses.transfer_results import Rung, TransferResult
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import Estimate, auroc
 
 KNOWN = {"trivia": 0.07}

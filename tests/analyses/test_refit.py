@@ -9,8 +9,8 @@ from reference import fit_probe
 from scipy.optimize import minimize
 
 from analyses.refit import CANDIDATES_C, WEAK_C, chosen_penalty, control_scores, fit_controls, fit_given
+from provenance.activations.features import Features
 from provenance.errors import FitError
-from provenance.features import Features
 from provenance.intervals import auroc
 from provenance.probe import training_rows
 

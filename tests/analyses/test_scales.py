@@ -15,7 +15,7 @@ from analyses.refit import ControlProbe, control_scores, fit_controls, fit_given
 from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
 from analyses.transfer import refit_controls
 from analyses.transfer_results import ScaleControl, ScaleKind
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import auroc
 from provenance.probe import Probe, training_rows
 

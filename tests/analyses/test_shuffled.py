@@ -13,7 +13,7 @@ from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
 from analyses.shuffled import shuffled_jointly, shuffled_sets
-from provenance.features import Features
+from provenance.activations.features import Features
 
 C = 4.0
 BUSY = 30.0  # a C at which shuffled answers alone select neurons

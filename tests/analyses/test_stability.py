@@ -14,7 +14,7 @@ from analyses.identification import ProbeSettings, identify
 from analyses.probe_fit import probe_rows
 from analyses.probe_results import StabilityResult
 from analyses.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
-from provenance.features import Features
+from provenance.activations.features import Features
 
 PAIRS = 6
 C = 2.0

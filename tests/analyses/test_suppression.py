@@ -24,9 +24,9 @@ from analyses.suppression import (
     suppression_questions,
 )
 from provenance import responses as module
+from provenance.activations.scaling import scaled
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError, QuestionError, SplitError
-from provenance.intervention import scaled
 from provenance.judging import judge
 from provenance.lab.manifest import locate
 from provenance.models.loading import LoadedModel

@@ -13,7 +13,7 @@ from analyses.drift_tests import finite_mean
 from analyses.sides import OpenCheckpoint
 from analyses.trace_points import alike, joined_reason, moved, score
 from analyses.transfer import refit_controls
-from provenance.features import Features
+from provenance.activations.features import Features
 from provenance.intervals import auroc
 from provenance.probe import Probe
 from provenance.records import Stage

@@ -14,10 +14,10 @@ from analyses.curves import curve
 from analyses.refit import fit_given
 from analyses.transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
 from analyses.transfer_results import Rung, TransferResult
-from provenance.features import Features
+from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.intervals import Estimate, auroc
 from provenance.l1_path import Fit
-from provenance.neuron_rows import NeuronRows
 from provenance.probe import Probe, training_rows
 from provenance.records import Verdict
 from provenance.resampling import resampled_weights

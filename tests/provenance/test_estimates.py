@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from provenance import estimates
+from provenance.activations.features import Features
 from provenance.errors import InputError
 from provenance.estimates import Size, Traffic, Workload, captured_bytes, estimate
-from provenance.features import Features
 from provenance.measure import Machine, available_bytes, measure
 
 MACHINE = Machine(

@@ -5,8 +5,8 @@ import pytest
 from l1_cases import by_liblinear, objective
 from reference import alpha_max, fit_probe
 
+from provenance.activations.features import Features
 from provenance.errors import ConvergenceError, FitError
-from provenance.features import Features
 from provenance.l1_path import Fit
 from provenance.probe import C_STEPS, design_rows, probe_of, training_rows
 

@@ -10,7 +10,7 @@ from checkpoint_factory import DENSE, WITH_VISION, load, make_checkpoint, make_r
 from reference import cett
 from torch import nn
 
-from provenance.capture import capture_cett, down_projections, down_weights, forward, hooked, padded
+from provenance.activations.capture import capture_cett, down_projections, down_weights, forward, hooked, padded
 from provenance.errors import CaptureError
 from provenance.models.loading import LoadedModel
 from provenance.records import Response

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from provenance.activations.neuron_rows import NeuronRows, neuron_major, picked
 from provenance.errors import PairError, StoreError
-from provenance.neuron_rows import NeuronRows, neuron_major, picked
 
 ROWS, D = 7, 11
 Array = np.ndarray[Any, Any]

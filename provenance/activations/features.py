@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Int
 from safetensors.numpy import load_file, save
 
-from provenance.capture import capture_cett
-from provenance.captured import CaptureDtype, CaptureFiles
+from provenance.activations.capture import capture_cett
+from provenance.activations.capture_files import CaptureDtype, CaptureFiles
+from provenance.activations.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
-from provenance.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.records import CaptureChunk, Response
 from provenance.work_log import CaptureLog
 

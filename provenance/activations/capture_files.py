@@ -22,9 +22,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
+from provenance.activations.neuron_rows import Stored
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.files import storing
-from provenance.neuron_rows import Stored
 from provenance.records import CaptureChunk
 from provenance.work_log import CaptureLog
 

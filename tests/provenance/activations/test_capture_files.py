@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from memory_logs import MemoryCaptures
 
-from provenance import captured
-from provenance.captured import CaptureDtype, CaptureFiles
+from provenance.activations import capture_files
+from provenance.activations.capture_files import CaptureDtype, CaptureFiles
 from provenance.errors import CaptureError, NonFiniteError, StoreError
 
 D, CHUNK = 5, 2
@@ -101,7 +101,7 @@ def test_a_kill_at_any_moment_costs_the_chunk_under_way(
 
         return harmed
 
-    where, name = (captured.os, "fsync") if step == "os.fsync" else (log, "append")
+    where, name = (capture_files.os, "fsync") if step == "os.fsync" else (log, "append")
     times = 12 if step == "os.fsync" else 3
     for _ in range(2):
         before = {chunk.question_ids for chunk in log.chunks()}
@@ -230,7 +230,7 @@ def test_a_full_disk_is_said_and_leaves_the_files_as_long_as_they_were(
     for ids in PARTS:
         sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
         with monkeypatch.context() as patch:
-            patch.setattr(captured.os, "fsync", failing([]))
+            patch.setattr(capture_files.os, "fsync", failing([]))
             with pytest.raises(StoreError, match="No space left"):
                 files.write(STARTS[ids], *vectors(ids), ids)
         struck = files.paths[(at - 1) // 2]

@@ -10,9 +10,9 @@ import torch
 from checkpoint_factory import DENSE, mlps, modules_of
 from transformers.pytorch_utils import Conv1D
 
-from provenance.capture import down_projections, down_weights, forward, hooked, padded
+from provenance.activations.capture import down_projections, down_weights, forward, hooked, padded
+from provenance.activations.scaling import scaled
 from provenance.errors import CaptureError, InputError
-from provenance.intervention import scaled
 from provenance.models.loading import LoadedModel
 from provenance.prompts import PromptFormat
 from provenance.sampling import Decoding, PromptBatch

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from torch import nn
 from torch.nn import functional
 
-from provenance.cett import cett_means, column_norms
+from provenance.activations.cett import cett_means, column_norms
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.models.loading import LoadedModel
 from provenance.records import Response
@@ -118,7 +118,7 @@ def capture_cett(
 
     Raises:
         CaptureError: Hooks did not fire as they should.
-        NonFiniteError, ZeroOutputError: See `provenance.cett`.
+        NonFiniteError, ZeroOutputError: See `provenance.activations.cett`.
     """
     rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
     ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)

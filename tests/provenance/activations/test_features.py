@@ -7,10 +7,10 @@ import pytest
 from checkpoint_factory import make_response
 from memory_logs import MemoryCaptures
 
-from provenance.capture import capture_cett
-from provenance.captured import CaptureDtype
+from provenance.activations.capture import capture_cett
+from provenance.activations.capture_files import CaptureDtype
+from provenance.activations.features import Features, collect_features
 from provenance.errors import NonFiniteError, StoreError
-from provenance.features import Features, collect_features
 from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
 from provenance.records import CaptureChunk, Response
@@ -88,7 +88,7 @@ def test_damaged_files_are_captured_again(
         captured.append([response.question_id for response in part])
         return capture_cett(loaded, part)
 
-    monkeypatch.setattr("provenance.features.capture_cett", capturing)
+    monkeypatch.setattr("provenance.activations.features.capture_cett", capturing)
     again = gather(loaded_llama, answers, tmp_path, log)
     assert same(again, first)
     assert path.read_bytes() == content
@@ -123,7 +123,7 @@ def test_activations_that_are_not_finite_are_neither_kept_nor_logged(
         return answer, other
 
     with monkeypatch.context() as patch:
-        patch.setattr("provenance.features.capture_cett", overflowing)
+        patch.setattr("provenance.activations.features.capture_cett", overflowing)
         with pytest.raises(NonFiniteError, match="--capture-dtype float32"):
             gather(loaded_llama, answers, tmp_path, log, "float16")
     assert len(log.chunks()) == 1

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import nn
 
-from provenance.capture import down_projections
+from provenance.activations.capture import down_projections
 from provenance.errors import CaptureError, InputError
 from provenance.models.loading import LoadedModel
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from provenance.cett import cett_means, column_norms
+from provenance.activations.cett import cett_means, column_norms
 from provenance.errors import NonFiniteError, ZeroOutputError
 
 TOKENS, D, D_M = 5, 6, 9
