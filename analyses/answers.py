@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.activations.features import Features
+from provenance.answers.spans import answer_span
 from provenance.errors import InputError
 from provenance.records import Question, Response
-from provenance.spans import answer_span
 
 
 @dataclass(frozen=True)

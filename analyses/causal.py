@@ -33,11 +33,11 @@ from analyses.subject import Subject
 from analyses.suppression import right_answers, scaled_task, suppression_questions
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.activations.scaling import scaled
+from provenance.answers.collect_responses import KEPT_LABELS
+from provenance.answers.log_probability import answer_log_probability
 from provenance.intervals import CONFIDENCE, Estimate
-from provenance.log_probability import answer_log_probability
 from provenance.records import Response, Stage
 from provenance.resampling import estimate_of, resampled_weights
-from provenance.responses import KEPT_LABELS
 
 ALPHAS = (0.0, 2.0)  # silent, and as far from 1 on the other side
 SETS = 40  # of each kind: p can then be 1/41, and twice that, for two models under Holm, is still below 0.05
@@ -244,7 +244,7 @@ def scaled_log_probabilities(
         sets: Flat ids, ascending; the empty set gives the model as it is.
 
     Returns:
-        Nats per token, <= 0; see `provenance.log_probability.answer_log_probability`.
+        Nats per token, <= 0; see `provenance.answers.log_probability.answer_log_probability`.
 
     Raises:
         InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.

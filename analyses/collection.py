@@ -18,14 +18,14 @@ from typing import runtime_checkable
 from analyses.answer_results import Funnel
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
+from provenance.answers.collect_responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
+from provenance.answers.judging import JUDGE_NAME, normalise
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.questions import QuestionSet
+from provenance.answers.sampling import Decoding
+from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
-from provenance.judging import JUDGE_NAME, normalise
-from provenance.prompts import PromptFormat
-from provenance.questions import QuestionSet
 from provenance.records import Label, Question, Response, Split, Stage, Task
-from provenance.responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
-from provenance.sampling import Decoding
-from provenance.spans import SPAN_RULE
 from provenance.work_log import CaptureLog, ResponseLog
 
 FORMAT = 1  # of responses and captures; raised whenever the same settings would give other ones

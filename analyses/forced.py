@@ -25,11 +25,11 @@ from analyses.collection import CAPTURE_BATCH, CollectionSettings, identity_dige
 from analyses.gathered import TEST_POOL, Gathered, in_order
 from analyses.subject import Subject
 from provenance.activations.features import Features
+from provenance.answers.foreign_answers import Reading, forced, usual_lead
+from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError
-from provenance.forcing import Reading, forced, usual_lead
 from provenance.records import Question, Response, Stage, Task
-from provenance.spans import SPAN_RULE
 
 CellName = tuple[Stage, Stage, Stage]
 """Whose activations, whose answers, whose prompt."""

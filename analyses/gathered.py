@@ -18,8 +18,8 @@ from analyses.lineage_results import Alignment, LineageResult
 from analyses.subject import Subject
 from analyses.suppression import suppressed_accuracies, suppression_questions
 from provenance.activations.features import Features
-from provenance.log_probability import answer_log_probability
-from provenance.questions import QuestionSet, check_disjoint, normalise_question, split_questions
+from provenance.answers.log_probability import answer_log_probability
+from provenance.answers.questions import QuestionSet, check_disjoint, normalise_question, split_questions
 from provenance.records import Question, Response, Split, Stage
 
 TEST_POOL = 1  # the first question set's held-out questions

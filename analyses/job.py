@@ -20,6 +20,9 @@ from analyses.opening import open_pair
 from analyses.origin import OriginSettings, compare
 from analyses.sides import OpenCheckpoint, check_pair
 from provenance.activations.capture_files import CaptureDtype
+from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
+from provenance.answers.questions import QuestionSet, load_questions
+from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
@@ -27,9 +30,6 @@ from provenance.lab.manifest import question_sets
 from provenance.models.loading import load_tokenizer
 from provenance.neuron_files import NeuronSet, read_neurons
 from provenance.probe import Design
-from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
-from provenance.questions import QuestionSet, load_questions
-from provenance.sampling import Decoding
 from provenance.weights.merged_adapter import MergedShards
 
 

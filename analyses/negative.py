@@ -36,8 +36,8 @@ from analyses.opening import open_each
 from analyses.shuffled import shuffled_jointly
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
+from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.errors import PairError
-from provenance.forcing import Reading, usual_lead
 from provenance.models.random_model import random_for_now
 from provenance.records import Response
 

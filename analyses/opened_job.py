@@ -18,7 +18,7 @@ from analyses.lineage_results import LineageResult
 from analyses.reports import OriginReport, TraceReport, WeightsReport
 from analyses.sides import OpenCheckpoint
 from provenance import __version__
-from provenance.questions import QuestionSet
+from provenance.answers.questions import QuestionSet
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
 Report = OriginReport | TraceReport | WeightsReport | LineageResult

@@ -26,11 +26,11 @@ from analyses.collection import (
 )
 from analyses.sides import OpenCheckpoint
 from provenance.activations.features import Features, collect_features, remembered
+from provenance.answers.collect_responses import collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
 from provenance.records import Response, Stage, Task
-from provenance.responses import collect
 
 
 @dataclass(eq=False)

@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float64, Int
 from analyses.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
 from analyses.subject import Subject
 from provenance.activations.scaling import scaled
+from provenance.answers.collect_responses import collect
 from provenance.errors import QuestionError, SplitError
 from provenance.records import Response, Task
-from provenance.responses import collect
 
 SUPPRESSED = 0.0  # Gao et al. 2025, Sec. 6.1.3: alpha = 0
 

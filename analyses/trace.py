@@ -30,9 +30,9 @@ from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from analyses.trace_results import TracePoint
 from provenance.activations.features import Features
-from provenance.forcing import Reading, usual_lead
+from provenance.answers.foreign_answers import Reading, usual_lead
+from provenance.answers.questions import QuestionSet
 from provenance.models.loading import vocabulary
-from provenance.questions import QuestionSet
 from provenance.records import Stage, Task
 
 FLOOR_POSITION = -1

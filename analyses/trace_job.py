@@ -22,10 +22,10 @@ from analyses.reports import TraceReport
 from analyses.sides import OpenCheckpoint
 from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weight_source import mlp_shape, shape_words
+from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
 from provenance.models.random_model import RANDOM_REF, random_for_now
-from provenance.questions import QuestionSet
 from provenance.records import Stage
 
 FORMAT = 1  # of the results; raised whenever the same job would give other numbers

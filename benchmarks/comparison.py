@@ -15,13 +15,13 @@ import torch
 from analyses.sides import OpenCheckpoint
 from benchmarks.clock import best_of, line
 from provenance.activations.capture import capture_cett, forward, padded
+from provenance.answers.prompts import BASE_PROMPT, PromptFormat
+from provenance.answers.questions import load_questions
+from provenance.answers.sampling import Decoding, PromptBatch
+from provenance.answers.spans import response_regions
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
 from provenance.models.loading import load_model
-from provenance.prompts import BASE_PROMPT, PromptFormat
-from provenance.questions import load_questions
 from provenance.records import Response
-from provenance.sampling import Decoding, PromptBatch
-from provenance.spans import response_regions
 
 PAIR = ("lab/inherited/base", "lab/inherited/instruct")
 

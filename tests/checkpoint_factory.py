@@ -39,12 +39,12 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.spans import response_regions
 from provenance.architectures import layout_of
 from provenance.checkpoints.names import Checkpoint, CheckpointRef, checkpoint_at, inspect, local_folder
 from provenance.models.loading import LoadedModel, load_model
-from provenance.prompts import PromptFormat
 from provenance.records import Response
-from provenance.spans import response_regions
 from provenance.weights.shards import Shards
 
 CHAT_TEMPLATE = (

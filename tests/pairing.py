@@ -14,8 +14,8 @@ from analyses.lineage_results import Alignment, LineageResult
 from analyses.measured import measure_pair
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
+from provenance.answers.questions import load_questions
 from provenance.models.loading import LoadedModel
-from provenance.questions import load_questions
 from provenance.records import Stage
 
 JOB = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16)

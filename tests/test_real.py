@@ -15,10 +15,10 @@ from checkpoint_factory import load, local_checkpoint
 from analyses.drift import measure_drift
 from analyses.sides import OpenCheckpoint, relate
 from provenance.activations.capture import down_projections, forward, hooked, padded
+from provenance.answers.prompts import INSTRUCT_PROMPT, PromptFormat
+from provenance.answers.spans import response_regions
 from provenance.models.loading import load_tokenizer
-from provenance.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.records import Stage
-from provenance.spans import response_regions
 
 FOLDER = Path(os.environ.get("PROVENANCE_REAL_DIR") or "/nowhere")
 QUESTIONS = Path(os.environ.get("PROVENANCE_DATA_DIR") or "/nowhere") / "triviaqa-dev.jsonl"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from provenance.answers.prompts import BASE_PROMPT
 from provenance.errors import InputError
-from provenance.prompts import BASE_PROMPT
 
 if TYPE_CHECKING:
     from analyses.job import Job

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from provenance.answers.prompts import INSTRUCT_PROMPT
 from provenance.cli.asking import (
     DEFAULT_BASE_PROMPT,
     Attention,
@@ -51,7 +52,6 @@ from provenance.cli.weights import Neurons, compare_weights
 from provenance.console import print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
-from provenance.prompts import INSTRUCT_PROMPT
 
 
 def compare(

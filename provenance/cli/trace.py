@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from provenance.answers.prompts import INSTRUCT_PROMPT
 from provenance.cli.asking import (
     DEFAULT_BASE_PROMPT,
     Attention,
@@ -42,7 +43,6 @@ from provenance.cli.common import (
 from provenance.cli.running import run_job
 from provenance.console import print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
-from provenance.prompts import INSTRUCT_PROMPT
 
 Checkpoints = Annotated[
     list[str],

@@ -38,12 +38,12 @@ from analyses.causal_verdict import function_claim
 from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.subject import Subject
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.questions import QuestionSet
+from provenance.answers.sampling import Decoding
 from provenance.errors import InputError, PairError, QuestionError
 from provenance.models.loading import LoadedModel
-from provenance.prompts import PromptFormat
-from provenance.questions import QuestionSet
 from provenance.records import Question, Response, Split
-from provenance.sampling import Decoding
 
 LAYERS, D_M = 2, 24
 WIRED = D_M + 7

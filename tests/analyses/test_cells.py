@@ -13,11 +13,11 @@ from analyses.forced import FORCED_CELLS, Forced, ForcedAnswers
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features
+from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.intervals import auroc
 from provenance.probe import Probe
 from provenance.records import Label, Response, Stage
 from provenance.resampling import resampled_weights
-from provenance.responses import QUOTA_FULL
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from analyses.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.questions import QuestionSet
+from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
-from provenance.prompts import PromptFormat
-from provenance.questions import QuestionSet
 from provenance.records import Question, Response
-from provenance.sampling import Decoding
 
 SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,

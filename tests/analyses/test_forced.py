@@ -14,12 +14,12 @@ from subjects import Lent, lent
 from analyses.forced import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
 from provenance.activations.capture import capture_cett
 from provenance.activations.features import Features
+from provenance.answers.foreign_answers import Reading
+from provenance.answers.prompts import BASE_PROMPT, PromptFormat
+from provenance.answers.spans import answer_span
 from provenance.errors import InputError
-from provenance.forcing import Reading
 from provenance.models.loading import LoadedModel
-from provenance.prompts import BASE_PROMPT, PromptFormat
 from provenance.records import CaptureChunk, Question, Region, Response, Task
-from provenance.spans import answer_span
 
 READING = Reading(PromptFormat(BASE_PROMPT, chat=False), " ")
 

@@ -9,7 +9,7 @@ from pairing import Pairing, used
 from analyses import gathered as module
 from analyses.collection import Pool
 from analyses.subject import Subject
-from provenance.log_probability import answer_log_probability
+from provenance.answers.log_probability import answer_log_probability
 from provenance.records import Stage
 
 

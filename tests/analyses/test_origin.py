@@ -24,9 +24,9 @@ from analyses.probe_results import CurvePoint
 from analyses.reports import OriginReport
 from analyses.sides import OpenCheckpoint, check_pair
 from analyses.transfer_results import TransferResult
+from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.intervals import Estimate
-from provenance.questions import QuestionSet, load_questions
 from provenance.records import Question, Stage, Verdict
 
 SHARES = Job("b", "i").settings().shares

@@ -23,18 +23,18 @@ from analyses.suppression import (
     suppressed_accuracies,
     suppression_questions,
 )
-from provenance import responses as module
 from provenance.activations.scaling import scaled
+from provenance.answers import collect_responses as module
+from provenance.answers.judging import judge
+from provenance.answers.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
+from provenance.answers.questions import QuestionSet, load_questions, split_questions
+from provenance.answers.sampling import Decoding
+from provenance.answers.spans import answer_span, decode_response
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError, QuestionError, SplitError
-from provenance.judging import judge
 from provenance.lab.manifest import locate
 from provenance.models.loading import LoadedModel
-from provenance.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
-from provenance.questions import QuestionSet, load_questions, split_questions
 from provenance.records import Question, Split, Task
-from provenance.sampling import Decoding
-from provenance.spans import answer_span, decode_response
 
 NONE = np.empty(0, dtype=np.int64)
 SETTINGS = CollectionSettings(

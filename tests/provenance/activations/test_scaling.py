@@ -12,10 +12,10 @@ from transformers.pytorch_utils import Conv1D
 
 from provenance.activations.capture import down_projections, down_weights, forward, hooked, padded
 from provenance.activations.scaling import scaled
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.errors import CaptureError, InputError
 from provenance.models.loading import LoadedModel
-from provenance.prompts import PromptFormat
-from provenance.sampling import Decoding, PromptBatch
 
 FORMAT = PromptFormat("{question}\nAnswer:", chat=False)
 QUESTIONS = ["Who?", "The capital of France is what, and why is it not New York?", "a"]

@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import GenerationConfig, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.sampling import Decoding, NucleusSampler, PromptBatch, draw_seed
 from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
-from provenance.prompts import PromptFormat
-from provenance.sampling import Decoding, NucleusSampler, PromptBatch, draw_seed
 
 FORMAT = PromptFormat("{question}\nAnswer:", chat=False)
 QUESTIONS = ["Who?", "The capital of France is what, and why is it not New York?", "a"]

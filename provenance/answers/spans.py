@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from provenance.prompts import Prompt, as_regions
+from provenance.answers.prompts import Prompt, as_regions
 from provenance.records import Region
 
 SPAN_RULE = "first-line"

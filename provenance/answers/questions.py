@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 
+from provenance.answers.question_readers import check_ids, normalise_question, read_questions
 from provenance.errors import QuestionError, SplitError
-from provenance.question_readers import check_ids, normalise_question, read_questions
 from provenance.records import Question, Split
 
 __all__ = [

@@ -21,8 +21,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from provenance.answers.judging import normalise
 from provenance.errors import QuestionError
-from provenance.judging import normalise
 from provenance.records import Question
 
 JSONL_FORM = 'one JSON object a line: {"id": "…", "question": "…", "answers": ["…"]}'

@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from provenance.answers.judging import JUDGE_NAME, Judgement, judge, normalise
+from provenance.answers.prompts import Prompt, PromptFormat
+from provenance.answers.sampling import Decoding, PromptBatch, draw_seed
+from provenance.answers.spans import answer_span, decode_response, response_regions
 from provenance.errors import InputError
-from provenance.judging import JUDGE_NAME, Judgement, judge, normalise
 from provenance.models.loading import LoadedModel
-from provenance.prompts import Prompt, PromptFormat
 from provenance.records import Label, Question, Response, Split
-from provenance.sampling import Decoding, PromptBatch, draw_seed
-from provenance.spans import answer_span, decode_response, response_regions
 from provenance.work_log import ResponseLog
 
 FIRST_ROUNDS = (1, 3)  # nine questions in ten are decided by these; the rest of the samples is one round

@@ -3,8 +3,8 @@
 import pytest
 from checkpoint_factory import make_tokenizer
 
+from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, Prompt, PromptFormat
 from provenance.errors import InputError
-from provenance.prompts import BASE_PROMPT, INSTRUCT_PROMPT, Prompt, PromptFormat
 
 
 def region_text(prompt: Prompt, name: str) -> str:

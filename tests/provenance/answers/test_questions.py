@@ -10,9 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hub_server import Hub, Repo, hub_and_client
 
-from provenance.errors import QuestionError, SplitError
-from provenance.lab import manifest
-from provenance.questions import (
+from provenance.answers.questions import (
     HUB_SETS,
     SPLITS,
     QuestionSet,
@@ -23,6 +21,8 @@ from provenance.questions import (
     read_questions,
     split_questions,
 )
+from provenance.errors import QuestionError, SplitError
+from provenance.lab import manifest
 from provenance.records import Question, Split
 
 SHARES = (0.5, 0.2, 0.3)

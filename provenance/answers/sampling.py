@@ -20,10 +20,10 @@ from jaxtyping import Float, Int
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import GenerateDecoderOnlyOutput
 
+from provenance.answers.prompts import Prompt
 from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
-from provenance.prompts import Prompt
 
 FIRST_TOKENS = 4  # after 4, 12, 28, ... tokens, ended rows leave the batch
 

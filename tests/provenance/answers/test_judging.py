@@ -2,7 +2,7 @@
 
 import pytest
 
-from provenance.judging import judge, normalise
+from provenance.answers.judging import judge, normalise
 
 
 @pytest.mark.parametrize(

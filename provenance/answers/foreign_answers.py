@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
-from provenance.prompts import Prompt, PromptFormat
+from provenance.answers.prompts import Prompt, PromptFormat
+from provenance.answers.spans import answer_span, decode_response, response_regions
 from provenance.records import Response
-from provenance.spans import answer_span, decode_response, response_regions
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 from checkpoint_factory import make_tokenizer
 
-from provenance.prompts import PromptFormat
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.spans import answer_span, decode_response, response_regions, token_offsets
 from provenance.records import Region
-from provenance.spans import answer_span, decode_response, response_regions, token_offsets
 
 TOKENIZER = make_tokenizer()
 FORMAT = PromptFormat("{question}\nAnswer:", chat=False)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import pytest
 from memory_logs import MemoryResponses
 
-from provenance import responses as module
+from provenance.answers import collect_responses as module
+from provenance.answers.collect_responses import Protocol, collect, label_of, rounds_of
+from provenance.answers.prompts import Prompt, PromptFormat
+from provenance.answers.sampling import Decoding
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
-from provenance.prompts import Prompt, PromptFormat
 from provenance.records import Question, Response, Split
-from provenance.responses import Protocol, collect, label_of, rounds_of
-from provenance.sampling import Decoding
 
 SAMPLES = 10
 RIGHT, WRONG, REFUSAL, EMPTY = " Paris", " New York", " I don't know", "\n"

@@ -8,11 +8,11 @@ from checkpoint_factory import make_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from provenance.answers.foreign_answers import Reading, forced, usual_lead
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.spans import answer_span, response_regions
 from provenance.errors import InputError
-from provenance.forcing import Reading, forced, usual_lead
-from provenance.prompts import PromptFormat
 from provenance.records import Response
-from provenance.spans import answer_span, response_regions
 
 TOKENIZER = make_tokenizer()
 BASE = Reading(PromptFormat("{question}\nAnswer:", chat=False), " ")

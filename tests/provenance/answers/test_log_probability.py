@@ -11,8 +11,8 @@ import torch
 from checkpoint_factory import DENSE, load, make_response
 from torch import nn
 
+from provenance.answers.log_probability import answer_log_probability
 from provenance.errors import CaptureError, NonFiniteError, PairError
-from provenance.log_probability import answer_log_probability
 from provenance.models.loading import LoadedModel
 from provenance.records import Region, Response
 

@@ -1,0 +1,1 @@
+"""Questions, prompts, sampled responses, their labels, and where the answer lies in them."""
