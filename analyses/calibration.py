@@ -52,7 +52,7 @@ from analyses.transfer_results import Rung, TransferResult
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.intervals import CONFIDENCE, Estimate
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 from provenance.records import Verdict
 
 ClaimName = Literal["transfer", "beyond_confidence", "drift", "overlap"]

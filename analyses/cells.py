@@ -18,7 +18,7 @@ from analyses.transfer_results import LabelAgreement, TransferCell
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.intervals import Estimate, aurocs
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 from provenance.records import Response, Stage
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from analyses.probe_results import CurvePoint
 from provenance.activations.features import Features
 from provenance.intervals import Estimate
-from provenance.l1_path import Fit
-from provenance.probe import Probe
+from provenance.probe.l1_path import Fit
+from provenance.probe.sparse_probe import Probe
 from provenance.resampling import accuracy_and_auroc, resampled_weights
 
 

@@ -11,9 +11,9 @@ from scipy.optimize import brentq
 
 from analyses.refit import fit_controls
 from provenance.activations.features import Features
-from provenance.l1_objective import residuals
 from provenance.neuron_files import NeuronSet
-from provenance.probe import Probe, training_rows
+from provenance.probe.l1_objective import residuals
+from provenance.probe.sparse_probe import Probe, training_rows
 
 REACH = 50.0  # log-odds beyond the scores' own range; at e^-50 no row pulls any more
 

@@ -29,7 +29,7 @@ from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models.loading import load_tokenizer
 from provenance.neuron_files import NeuronSet, read_neurons
-from provenance.probe import Design
+from provenance.probe.sparse_probe import Design
 from provenance.weights.merged_adapter import MergedShards
 
 

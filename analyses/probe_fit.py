@@ -17,8 +17,8 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import neuron_major
 from provenance.errors import ConvergenceError
 from provenance.intervals import auroc
-from provenance.l1_path import Fit, L1Path, Problem
-from provenance.probe import Probe, design_rows, probe_of
+from provenance.probe.l1_path import Fit, L1Path, Problem
+from provenance.probe.sparse_probe import Probe, design_rows, probe_of
 
 BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and problem
 

@@ -20,7 +20,7 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.errors import FitError
 from provenance.intervals import auroc
-from provenance.probe import Probe, design_rows, training_rows
+from provenance.probe.sparse_probe import Probe, design_rows, training_rows
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from analyses.transfer_results import ScaleControl, ScaleKind, SignAgreement
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.intervals import Estimate, aurocs
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 
 Controls = Mapping[ControlSetKind, Sequence[ControlProbe]]
 Columns = Float[np.ndarray, "rows neurons"]

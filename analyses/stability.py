@@ -19,7 +19,7 @@ from scipy.spatial.distance import squareform
 from analyses.probe_fit import ProbeRows, fit_batches
 from analyses.probe_results import StabilityResult
 from provenance.activations.features import Features
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4
 THRESHOLD = 0.75  # in the range of 0.6 to 0.9 that Meinshausen and Buehlmann 2010 find to matter little

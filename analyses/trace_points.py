@@ -20,7 +20,7 @@ from analyses.refit import ControlProbe
 from provenance.activations.features import Features
 from provenance.architectures import Layout
 from provenance.intervals import Estimate
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 from provenance.records import Label
 from provenance.resampling import (
     estimate_of,

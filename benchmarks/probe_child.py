@@ -20,8 +20,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.probe_data import labels_of
-from provenance.l1_objective import loss
-from provenance.l1_path import L1Path, Problem
+from provenance.probe.l1_objective import loss
+from provenance.probe.l1_path import L1Path, Problem
 
 STEPS = tuple(float(step) for step in 10 ** np.linspace(0.25, 2.0, 8))
 INTERVAL_S = 0.02

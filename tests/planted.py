@@ -9,7 +9,7 @@ from reference import joined
 from analyses.answers import Answers
 from analyses.identification import Material
 from provenance.activations.features import Features
-from provenance.probe import training_rows
+from provenance.probe.sparse_probe import training_rows
 from provenance.records import Split, Stage
 
 LAYERS, D_M = 4, 100

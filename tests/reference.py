@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.activations.features import Features
 from provenance.intervals import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
-from provenance.l1_path import L1Path, Problem
-from provenance.probe import Probe, probe_of
+from provenance.probe.l1_path import L1Path, Problem
+from provenance.probe.sparse_probe import Probe, probe_of
 
 
 def cett(

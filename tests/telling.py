@@ -8,7 +8,7 @@ from reference import alpha_max, fit_probe
 
 from analyses.answers import Answers
 from provenance.activations.features import Features
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 
 LAYERS, D_M = 4, 30
 PLANTED = [3, 40, 47]

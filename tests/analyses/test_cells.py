@@ -15,7 +15,7 @@ from analyses.transfer import refit_controls
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.intervals import auroc
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 from provenance.records import Label, Response, Stage
 from provenance.resampling import resampled_weights
 

@@ -12,7 +12,7 @@ from analyses.refit import CANDIDATES_C, WEAK_C, chosen_penalty, control_scores,
 from provenance.activations.features import Features
 from provenance.errors import FitError
 from provenance.intervals import auroc
-from provenance.probe import training_rows
+from provenance.probe.sparse_probe import training_rows
 
 Make = Callable[..., Features]
 

@@ -17,7 +17,7 @@ from analyses.transfer import refit_controls
 from analyses.transfer_results import ScaleControl, ScaleKind
 from provenance.activations.features import Features
 from provenance.intervals import auroc
-from provenance.probe import Probe, training_rows
+from provenance.probe.sparse_probe import Probe, training_rows
 
 Make = Callable[..., Features]
 Controls = dict[ControlSetKind, tuple[ControlProbe, ...]]

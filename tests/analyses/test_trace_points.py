@@ -15,7 +15,7 @@ from analyses.trace_points import alike, joined_reason, moved, score
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features
 from provenance.intervals import auroc
-from provenance.probe import Probe
+from provenance.probe.sparse_probe import Probe
 from provenance.records import Stage
 from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
 

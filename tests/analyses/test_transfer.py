@@ -17,8 +17,8 @@ from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.intervals import Estimate, auroc
-from provenance.l1_path import Fit
-from provenance.probe import Probe, training_rows
+from provenance.probe.l1_path import Fit
+from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.records import Verdict
 from provenance.resampling import resampled_weights
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from provenance.l1_path import Fit, L1Path, Problem
+from provenance.probe.l1_path import Fit, L1Path, Problem
 
 KINDS = ("dense", "factors", "duplicated", "separable")
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from l1_cases import KINDS, by_liblinear, by_splitting, kkt, make, objective
 
-from provenance import l1_newton
 from provenance.errors import ConvergenceError
-from provenance.l1_newton import Point, solve_columns, violations
-from provenance.l1_objective import residuals
+from provenance.probe import l1_newton
+from provenance.probe.l1_newton import Point, solve_columns, violations
+from provenance.probe.l1_objective import residuals
 
 
 def solved(

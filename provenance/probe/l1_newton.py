@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
 from provenance.errors import ConvergenceError
-from provenance.l1_objective import loss, residuals
+from provenance.probe.l1_objective import loss, residuals
 
 MAX_STEPS = 200  # well-posed probes take 5 to 15
 MAX_SWEEPS = 100  # of coordinate descent within a step: enough to find signs, slow to settle correlated weights

@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from threadpoolctl import threadpool_limits
 
-from provenance.block_products import BLOCK_BYTES, columns, exact_products, products
 from provenance.errors import ConvergenceError, FitError
-from provenance.l1_newton import Point, solve_columns, violations
-from provenance.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
+from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
+from provenance.probe.l1_newton import Point, solve_columns, violations
+from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows

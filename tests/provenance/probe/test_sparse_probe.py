@@ -7,8 +7,8 @@ from reference import alpha_max, fit_probe
 
 from provenance.activations.features import Features
 from provenance.errors import ConvergenceError, FitError
-from provenance.l1_path import Fit
-from provenance.probe import C_STEPS, design_rows, probe_of, training_rows
+from provenance.probe.l1_path import Fit
+from provenance.probe.sparse_probe import C_STEPS, design_rows, probe_of, training_rows
 
 D = 40
 ALL = np.arange(D)

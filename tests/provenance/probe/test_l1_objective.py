@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from l1_cases import by_liblinear, kkt, make, objective
 from scipy.optimize import minimize_scalar
 
-from provenance.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability, residuals
+from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability, residuals
 
 labels_of_both_classes = st.lists(st.booleans(), min_size=2, max_size=30).filter(lambda t: 0 < sum(t) < len(t))
 

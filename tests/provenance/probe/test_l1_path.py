@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from l1_cases import KINDS, by_liblinear, by_splitting, everything, kkt, make, objective, path_of, weights_of
 
-from provenance import l1_path
 from provenance.errors import ConvergenceError, FitError
-from provenance.l1_objective import residuals
-from provenance.l1_path import Fit, L1Path, Problem
+from provenance.probe import l1_path
+from provenance.probe.l1_objective import residuals
+from provenance.probe.l1_path import Fit, L1Path, Problem
 
 STEPS = (1.01, 3.0, 30.0, 1000.0)  # multiples of alpha_max, from just above it to where every row is separated
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from provenance.block_products import columns, exact_products, products, widened_blocks
+from provenance.probe.block_products import columns, exact_products, products, widened_blocks
 
 RNG = np.random.default_rng(0)
 MATRIX = RNG.gamma(2.0, 0.01, (37, 90))

@@ -3,7 +3,7 @@
     min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . x_i + b))) + ||theta||_1 + |b|
 
 The one idea: on raw mean CETT (no scaling) the L1 norm picks few neurons; those that push
-towards "hallucinated" (theta_j > 0) are the H-Neurons. `provenance.l1_path` solves it exactly at any
+towards "hallucinated" (theta_j > 0) are the H-Neurons. `provenance.probe.l1_path` solves it exactly at any
 number of neurons. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
 
 Choice: |b| is part of the objective because the published code uses liblinear, which
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows, picked
 from provenance.errors import FitError
-from provenance.l1_path import Fit
+from provenance.probe.l1_path import Fit
 
 Design = Literal["3-vs-1", "1-vs-1"]
 C_STEPS = tuple(float(step) for step in 10.0 ** np.arange(0.25, 5, 0.5))  # multiples of alpha_max

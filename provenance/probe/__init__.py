@@ -1,0 +1,1 @@
+"""The sparse probe, and the exact solution of its L1 path."""
