@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 
 from analyses.answer_results import ActivityTable
 from provenance.activations.features import Features
-from provenance.intervals import aurocs
 from provenance.records import Stage
+from provenance.statistics.auroc import aurocs
 
 COLUMNS_PER_BLOCK = 1024  # ranking copies a block several times; 2,000 rows of it are 16 MB in float64
 

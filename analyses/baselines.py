@@ -21,9 +21,9 @@ from analyses.probe_results import Baseline
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import CONTROL_DRAWS, refit_controls
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.intervals import aurocs
 from provenance.probe.sparse_probe import Probe
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.statistics.auroc import aurocs
+from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 
 BASELINE_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
 

@@ -51,9 +51,9 @@ from analyses.transfer import transfer
 from analyses.transfer_results import Rung, TransferResult
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
-from provenance.intervals import CONFIDENCE, Estimate
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Verdict
+from provenance.statistics.auroc import CONFIDENCE, Estimate
 
 ClaimName = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]

@@ -35,9 +35,9 @@ from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.activations.scaling import scaled
 from provenance.answers.collect_responses import KEPT_LABELS
 from provenance.answers.log_probability import answer_log_probability
-from provenance.intervals import CONFIDENCE, Estimate
 from provenance.records import Response, Stage
-from provenance.resampling import estimate_of, resampled_weights
+from provenance.statistics.auroc import CONFIDENCE, Estimate
+from provenance.statistics.bootstrap import estimate_of, resampled_weights
 
 ALPHAS = (0.0, 2.0)  # silent, and as far from 1 on the other side
 SETS = 40  # of each kind: p can then be 1/41, and twice that, for two models under Holm, is still below 0.05

@@ -17,10 +17,10 @@ from analyses.claim_results import Claim, Reason
 from analyses.conditions import claim_of, condition
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.drift import SIGNIFICANCE
-from analyses.multiple import holm
 from analyses.transfer import MIN_PER_CLASS
 from analyses.verdicts import function_words
 from provenance.records import Stage, Verdict
+from provenance.statistics.holm import holm
 
 PREFIX = "function.selectivity"
 CLASSES = ("faithful_log_probability", "hallucinated_log_probability")

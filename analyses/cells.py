@@ -17,10 +17,10 @@ from analyses.transfer import MIN_PER_CLASS, questions_per_class
 from analyses.transfer_results import LabelAgreement, TransferCell
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL
-from provenance.intervals import Estimate, aurocs
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Response, Stage
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.statistics.auroc import Estimate, aurocs
+from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 
 OWN_CELLS: tuple[CellName, ...] = (("base", "base", "base"), ("instruct", "instruct", "instruct"))
 CELLS: tuple[CellName, ...] = (OWN_CELLS[0], FORCED_CELLS[0], FORCED_CELLS[1], OWN_CELLS[1], *FORCED_CELLS[2:])

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from analyses.probe_results import CurvePoint
 from provenance.activations.features import Features
-from provenance.intervals import Estimate
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
-from provenance.resampling import accuracy_and_auroc, resampled_weights
+from provenance.statistics.auroc import Estimate
+from provenance.statistics.bootstrap import accuracy_and_auroc, resampled_weights
 
 
 def curve(

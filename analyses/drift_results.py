@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 
 from analyses.claim_results import NOT_JUDGED
 from provenance.declared import column, table
-from provenance.intervals import Estimate
 from provenance.records import Verdict
+from provenance.statistics.auroc import Estimate
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 

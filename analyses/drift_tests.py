@@ -23,7 +23,7 @@ from analyses.drift import PERMUTATIONS, detectable_mean
 from analyses.drift_results import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import grouped_z_scores, unknown_unranked
-from provenance.intervals import CONFIDENCE, Estimate
+from provenance.statistics.auroc import CONFIDENCE, Estimate
 
 MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them
 MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still be the same neuron for its change to be small

@@ -36,7 +36,7 @@ from provenance.neuron_files import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
 from provenance.probe.sparse_probe import C_STEPS, Design, Probe
 from provenance.records import Label, Split, Stage
-from provenance.resampling import accuracy_and_auroc, resampled_weights
+from provenance.statistics.bootstrap import accuracy_and_auroc, resampled_weights
 
 LARGEST_STEP = 1e6  # of alpha_max; the grid of a path ends at 6e4, where every probe seen so far separates its rows
 Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]

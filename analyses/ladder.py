@@ -19,17 +19,17 @@ from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths, question_lengths
 from analyses.controls import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
-from analyses.multiple import holm
 from analyses.transfer import LENGTHS_AND_TEXTS
 from analyses.transfer_results import Rung, TransferResult
-from provenance.intervals import BOOTSTRAP_DRAWS
-from provenance.resampling import (
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS
+from provenance.statistics.bootstrap import (
     estimate_of,
     p_not_above,
     resampled_aurocs,
     resampled_column_aurocs,
     resampled_weights,
 )
+from provenance.statistics.holm import holm
 
 ALL_TOGETHER = "all_together"
 NESTED_KINDS = (LENGTHS_AND_TEXTS, ALL_TOGETHER)

@@ -24,7 +24,7 @@ from analyses.shuffled import shuffled_jointly
 from analyses.transfer import CHANCE
 from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
-from provenance.intervals import auroc
+from provenance.statistics.auroc import auroc
 
 LABEL_SHUFFLES = 400  # an SD is then known to within 4 %
 AREA, RANK, SHARED = "AUROC", "mean stability rank", "shared neurons"

@@ -16,9 +16,9 @@ from analyses.probe_results import PathPoint
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import neuron_major
 from provenance.errors import ConvergenceError
-from provenance.intervals import auroc
 from provenance.probe.l1_path import Fit, L1Path, Problem
 from provenance.probe.sparse_probe import Probe, design_rows, probe_of
+from provenance.statistics.auroc import auroc
 
 BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and problem
 

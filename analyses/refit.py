@@ -19,8 +19,8 @@ from analyses.question_folds import FOLDS, folds
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.errors import FitError
-from provenance.intervals import auroc
 from provenance.probe.sparse_probe import Probe, design_rows, training_rows
+from provenance.statistics.auroc import auroc
 
 T = TypeVar("T")
 

@@ -23,8 +23,8 @@ from analyses.refit import ControlProbe, batches, fit_controls
 from analyses.transfer_results import ScaleControl, ScaleKind, SignAgreement
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
-from provenance.intervals import Estimate, aurocs
 from provenance.probe.sparse_probe import Probe
+from provenance.statistics.auroc import Estimate, aurocs
 
 Controls = Mapping[ControlSetKind, Sequence[ControlProbe]]
 Columns = Float[np.ndarray, "rows neurons"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analyses.probe_results import Baseline, CurvePoint, HeldOut, IdentificationResult, StabilityResult
-from provenance.intervals import Estimate
+from provenance.statistics.auroc import Estimate
 
 
 def identification(found: IdentificationResult, neurons_per_layer: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import CurvePoint, PathPoint
 from analyses.summary_values import SCHEMA
 from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from provenance.intervals import Estimate
+from provenance.statistics.auroc import Estimate
 
 Schema = dict[str, Any]
 _PLAIN: Mapping[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}

@@ -19,8 +19,8 @@ from analyses.measured import STRANGERS, position_similarity, recognised
 from analyses.refit import ControlProbe
 from provenance.activations.features import Features
 from provenance.architectures import Layout
-from provenance.intervals import Estimate
 from provenance.probe.sparse_probe import Probe
+from provenance.statistics.auroc import Estimate
 
 
 @dataclass(frozen=True)

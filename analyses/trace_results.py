@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from analyses.transfer_results import _MISSING, _P95_MATCHED, _P95_RANDOM
 from provenance.cells import Record, fixed
 from provenance.declared import column, table
-from provenance.intervals import Estimate
 from provenance.records import Stage
+from provenance.statistics.auroc import Estimate
 
 
 def _highest(name: str) -> Callable[[Record], str]:

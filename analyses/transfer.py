@@ -15,20 +15,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.controls import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
-from analyses.multiple import holm
 from analyses.refit import ControlProbe, fit_controls
 from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.intervals import BOOTSTRAP_DRAWS, Estimate
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Label
-from provenance.resampling import (
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS, Estimate
+from provenance.statistics.bootstrap import (
     estimate_of,
     p_not_above,
     resampled_aurocs,
     resampled_weights,
 )
+from provenance.statistics.holm import holm
 
 CONTROL_DRAWS = 200  # the smallest p-value is then 1 / 201, which Holm's correction leaves below 0.05 for ten tests
 # With 10 + 10 answers the standard error of an AUROC near 0.5 is 0.13: only a near-perfect

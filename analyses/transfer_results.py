@@ -6,8 +6,8 @@ from typing import Literal
 from analyses.claim_results import NOT_JUDGED
 from provenance.cells import NOTHING, Record, interval
 from provenance.declared import column, part, table
-from provenance.intervals import Estimate
 from provenance.records import MARKS, Stage, Verdict
+from provenance.statistics.auroc import Estimate
 from provenance.words import BASELINES, SCALES, beats_sets
 
 

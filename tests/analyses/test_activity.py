@@ -10,7 +10,7 @@ import pytest
 from analyses import activity
 from analyses.activity import activity_table, standardised_difference
 from provenance.activations.features import Features
-from provenance.intervals import auroc
+from provenance.statistics.auroc import auroc
 
 
 def test_every_column_equals_the_definition_across_block_borders(

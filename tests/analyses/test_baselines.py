@@ -20,7 +20,7 @@ from analyses.probe_results import Baseline
 from analyses.refit import control_scores, fit_controls
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError
-from provenance.intervals import auroc
+from provenance.statistics.auroc import auroc
 
 DRAWS = 20
 

@@ -45,7 +45,7 @@ from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from analyses.transfer_results import Rung, TransferResult
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
+from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights
 
 FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=400, shuffles=20)
 

@@ -15,7 +15,7 @@ from analyses.calibration_draws import (
     transfer_draw,
 )
 from analyses.plain_classifiers import fit_columns, fit_text
-from provenance.intervals import auroc, aurocs
+from provenance.statistics.auroc import auroc, aurocs
 
 SHAPE = Shape()
 LARGE = Shape(train=400, test=400)

@@ -8,8 +8,8 @@ from analyses.causal import ALPHAS, direction
 from analyses.causal_verdict import function_claim, reversed_at
 from analyses.claim_results import Reason
 from analyses.controls import CONTROL_KINDS, permutation_p
-from provenance.intervals import Estimate
 from provenance.records import Stage, Verdict
+from provenance.statistics.auroc import Estimate
 
 CODES = [
     "function.questions_per_class",

@@ -14,10 +14,10 @@ from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL
-from provenance.intervals import auroc
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Label, Response, Stage
-from provenance.resampling import resampled_weights
+from provenance.statistics.auroc import auroc
+from provenance.statistics.bootstrap import resampled_weights
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50

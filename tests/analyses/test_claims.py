@@ -23,8 +23,8 @@ from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.probe_results import HeldOut, IdentificationResult
 from analyses.transfer import DECIDING_KINDS
 from analyses.transfer_results import LabelAgreement, Rung, TransferResult
-from provenance.intervals import Estimate
 from provenance.records import Stage, Verdict
+from provenance.statistics.auroc import Estimate
 
 AREA = Estimate(0.8, 0.7, 0.9, 40)
 NULL = NullDistribution("random", (0.5,), 0.5, 0.4, 0.6, 0.6, 0.01)

@@ -13,7 +13,7 @@ from analyses.plain_classifiers import DENSE, NGRAMS, SPARSE, WORD, fit_columns
 from analyses.question_folds import FOLDS, folds
 from analyses.refit import WEAK_C
 from provenance.errors import FitError
-from provenance.intervals import auroc
+from provenance.statistics.auroc import auroc
 
 ROWS = 240
 UNITS = tuple(f"q{row // 2:03d}" for row in range(ROWS))

@@ -9,9 +9,9 @@ from analyses.curves import curve
 from analyses.probe_fit import probe_rows
 from analyses.probe_results import CurvePoint
 from provenance.activations.features import Features
-from provenance.intervals import auroc
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
+from provenance.statistics.auroc import auroc
 
 CS = (1.0, 2.0, 5.0)
 TRAIN = planted(200, 0, 0.02)

@@ -17,9 +17,9 @@ from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_row
 from analyses.probe_results import IdentificationResult
 from provenance.activations.features import Features
 from provenance.errors import ConvergenceError, InputError, SplitError
-from provenance.intervals import auroc
 from provenance.neuron_files import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
+from provenance.statistics.auroc import auroc
 
 SETTINGS = ProbeSettings(steps=(1.5, 4.0, 12.0), pairs=4, draws=20)
 STRONG = 5.0  # a planted neuron this much higher than all others separates the labels

@@ -17,8 +17,8 @@ from analyses.transfer import LENGTHS_AND_TEXTS, transfer
 from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError
-from provenance.intervals import auroc
-from provenance.resampling import resampled_weights
+from provenance.statistics.auroc import auroc
+from provenance.statistics.bootstrap import resampled_weights
 
 DRAWS, RESAMPLES = 20, 300
 JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER)

@@ -12,7 +12,7 @@ from analyses.overlap_results import OverlapNull
 from analyses.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
 from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
-from provenance.intervals import Estimate, auroc
+from provenance.statistics.auroc import Estimate, auroc
 
 KNOWN = {"trivia": 0.07}
 

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from analyses.refit import CANDIDATES_C, WEAK_C, chosen_penalty, control_scores, fit_controls, fit_given
 from provenance.activations.features import Features
 from provenance.errors import FitError
-from provenance.intervals import auroc
 from provenance.probe.sparse_probe import training_rows
+from provenance.statistics.auroc import auroc
 
 Make = Callable[..., Features]
 

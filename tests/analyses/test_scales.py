@@ -16,8 +16,8 @@ from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_a
 from analyses.transfer import refit_controls
 from analyses.transfer_results import ScaleControl, ScaleKind
 from provenance.activations.features import Features
-from provenance.intervals import auroc
 from provenance.probe.sparse_probe import Probe, training_rows
+from provenance.statistics.auroc import auroc
 
 Make = Callable[..., Features]
 Controls = dict[ControlSetKind, tuple[ControlProbe, ...]]

@@ -14,7 +14,7 @@ from analyses.reports import OriginReport, WeightsReport
 from analyses.summary import summarise, summarise_lineage, summarise_weights
 from analyses.summary_evidence import NOT_LOOKED_AT
 from analyses.transfer_results import TransferResult
-from provenance.intervals import Estimate
+from provenance.statistics.auroc import Estimate
 
 LINEAGE = LineageResult(
     verdict="descendant, pruned or widened",

@@ -16,7 +16,7 @@ from analyses.summary import summarise, summarise_weights
 from analyses.summary_evidence import summarise_trace
 from analyses.trace_results import TracePoint
 from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from provenance.intervals import Estimate
+from provenance.statistics.auroc import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)
 SHOWN = {"estimate": 0.7, "low": 0.6, "high": None, "n": 40}

@@ -14,10 +14,10 @@ from analyses.sides import OpenCheckpoint
 from analyses.trace_points import alike, joined_reason, moved, score
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features
-from provenance.intervals import auroc
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Stage
-from provenance.resampling import estimate_of, resampled_aurocs, resampled_weights
+from provenance.statistics.auroc import auroc
+from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50

@@ -16,11 +16,11 @@ from analyses.transfer import DECIDING_KINDS, highest_other, jointly, refit_cont
 from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
-from provenance.intervals import Estimate, auroc
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.records import Verdict
-from provenance.resampling import resampled_weights
+from provenance.statistics.auroc import Estimate, auroc
+from provenance.statistics.bootstrap import resampled_weights
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50

@@ -16,8 +16,8 @@ from analyses.reports import Evidence, OriginReport, TraceReport, WeightsReport
 from analyses.transfer_results import TransferResult
 from db.schema import NeuronSetMember, NeuronSetRow
 from db.store import Store
-from provenance.intervals import Estimate
 from provenance.records import CheckpointInfo, Question, Region, Response, Task
+from provenance.statistics.auroc import Estimate
 
 LAYERS, PER_LAYER = 4, 16
 WIDE = 24

@@ -10,7 +10,7 @@ from analyses.probe_results import (
     PathPoint,
     StabilityResult,
 )
-from provenance.intervals import Estimate
+from provenance.statistics.auroc import Estimate
 
 CURVE = ((0.01, 0), (0.1, 2), (1.0, 6), (10.0, 20))
 """C and how many H-Neurons it keeps; the third is chosen."""

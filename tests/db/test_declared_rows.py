@@ -36,7 +36,7 @@ from db.rows import evidence_rows
 from db.store import Store
 from provenance.declared import declared, row_of
 from provenance.errors import StoreError
-from provenance.intervals import Estimate
+from provenance.statistics.auroc import Estimate
 
 BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",

@@ -17,8 +17,8 @@ from figures import latex
 from figures.declared import facts, latex_table, report_table
 from provenance.cells import NOTHING
 from provenance.declared import column, declared, part, per_neuron, row_of, rows_of, table
-from provenance.intervals import Estimate
 from provenance.records import Label
+from provenance.statistics.auroc import Estimate
 
 ESTIMATE = Estimate(0.9, 0.85, 0.95, 40)
 Shown = tuple[Any, Any, Any]

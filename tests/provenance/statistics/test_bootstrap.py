@@ -7,9 +7,9 @@ import pytest
 from reference import accuracy, bootstrap_by_unit
 from scipy.stats import norm
 
-from provenance import resampling
-from provenance.intervals import auroc, aurocs
-from provenance.resampling import (
+from provenance.statistics import bootstrap
+from provenance.statistics.auroc import auroc, aurocs
+from provenance.statistics.bootstrap import (
     estimate_of,
     p_not_above,
     resampled_aurocs,
@@ -41,7 +41,7 @@ def test_weighted_areas_are_exactly_those_of_repeated_rows(kind: str) -> None:
 
 @pytest.mark.parametrize("exact", [1, 2**24])
 def test_columns_are_scored_each_by_itself_in_either_precision(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resampling, "EXACT_IN_FLOAT32", exact)
+    monkeypatch.setattr(bootstrap, "EXACT_IN_FLOAT32", exact)
     scores = np.concatenate(list(SCORES.values()), axis=1)
     weights = resampled_weights(UNITS, draws=20)
     columns = [resampled_aurocs(scores[:, [c]], POSITIVE, weights) for c in range(scores.shape[1])]

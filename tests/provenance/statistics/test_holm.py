@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from analyses.multiple import holm
 from provenance.errors import InputError
+from provenance.statistics.holm import holm
 
 FAMILIES = {
     "random": np.random.default_rng(0).random(9) ** 3,

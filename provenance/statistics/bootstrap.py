@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from provenance.intervals import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
 
 EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here
 
@@ -64,7 +64,7 @@ def resampled_column_aurocs(
 ) -> Float[np.ndarray, "samples columns"]:
     """AUROC of every column of scores in every one of many weighted samples.
 
-    The same as `provenance.intervals.auroc` on rows repeated by their weights. Each column is sorted once; the
+    The same as `provenance.statistics.auroc.auroc` on rows repeated by their weights. Each column is sorted once; the
     weight of the negative rows below a positive one is then a running sum, in all samples at the same time.
 
     Args:

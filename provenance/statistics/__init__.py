@@ -1,0 +1,1 @@
+"""AUROC, bootstrap by question, and corrections for several tests."""
