@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 from analyses.refit import fit_controls
 from provenance.activations.features import Features
-from provenance.neuron_files import NeuronSet
+from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_objective import residuals
 from provenance.probe.sparse_probe import Probe, training_rows
 

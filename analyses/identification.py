@@ -32,7 +32,7 @@ from analyses.transfer import CONTROL_DRAWS
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.errors import ConvergenceError, InputError
-from provenance.neuron_files import NeuronSet
+from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
 from provenance.probe.sparse_probe import C_STEPS, Design, Probe
 from provenance.records import Label, Split, Stage

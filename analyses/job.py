@@ -28,7 +28,7 @@ from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_P
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models.loading import load_tokenizer
-from provenance.neuron_files import NeuronSet, read_neurons
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.weights.merged_adapter import MergedShards
 

@@ -37,7 +37,7 @@ from analyses.subject import Subject
 from analyses.transfer_results import TransferResult
 from analyses.verdicts import overall_sentence
 from provenance.answers.questions import QuestionSet
-from provenance.neuron_files import NeuronSet
+from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
 
 SETS_PER_TEST = 40  # control sets of each kind for every question set

@@ -33,7 +33,7 @@ from analyses.reports import WeightsReport
 from analyses.sides import OpenCheckpoint
 from analyses.verdicts import drift_sentence
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.neuron_files import NeuronSet, read_neurons
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]
 FORMAT = 2  # of the results; raised whenever the same job would give other numbers

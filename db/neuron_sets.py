@@ -17,8 +17,8 @@ from db.queries import run_query
 from db.schema import NeuronSetMember, NeuronSetRow
 from db.store import Store, checkpoint_row, utc_now
 from provenance.errors import InputError
-from provenance.neuron_export import ExportedNeurons
-from provenance.neuron_files import NeuronSet
+from provenance.neuron_lists.export import ExportedNeurons
+from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import CheckpointInfo, Stage
 from provenance.words import GIVEN
 

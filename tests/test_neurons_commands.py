@@ -22,8 +22,8 @@ from transformers.pytorch_utils import Conv1D
 
 from provenance.architectures import layout_of
 from provenance.checkpoints.names import inspect
-from provenance.neuron_export import ExportedNeurons, as_transformers
-from provenance.neuron_files import read_neurons
+from provenance.neuron_lists.export import ExportedNeurons, as_transformers
+from provenance.neuron_lists.read_lists import read_neurons
 from provenance.records import CheckpointInfo
 from provenance.weights.shards import Shards
 

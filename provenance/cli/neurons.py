@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from analyses.sides import OpenCheckpoint
-    from provenance.neuron_export import ExportedNeurons
-    from provenance.neuron_files import NeuronSet
+    from provenance.neuron_lists.export import ExportedNeurons
+    from provenance.neuron_lists.read_lists import NeuronSet
 
 SCHEMA = 1
 
@@ -53,7 +53,7 @@ def import_neurons(
     from analyses.opening import open_one
     from db.neuron_sets import add_neuron_set
     from db.store import Store
-    from provenance.neuron_export import as_json as written
+    from provenance.neuron_lists.export import as_json as written
 
     _refuse_what_cannot_be_read(file, allow_pickle=allow_pickle)
     side = open_one(checkpoint)
@@ -76,7 +76,7 @@ def export_neurons(
 ) -> None:
     """Write the neurons of a run's probe, or an imported set, for others to use."""
     from db.neuron_sets import imported_neurons, run_neurons
-    from provenance.neuron_export import as_csv, as_json, as_transformers
+    from provenance.neuron_lists.export import as_csv, as_json, as_transformers
 
     if chosen is not None and run is not None:
         raise InputError("--run or --set", found="both", remedy="name one of the two")
@@ -91,8 +91,8 @@ def export_neurons(
 
 def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:
     """Refuse a pickle before a checkpoint is looked for, or say why it had better be something else."""
-    from provenance.neuron_files import file_content
-    from provenance.neuron_pickle import WARNING, is_pickle, refused_pickle
+    from provenance.neuron_lists.pickled_classifier import WARNING, is_pickle, refused_pickle
+    from provenance.neuron_lists.read_lists import file_content
 
     if is_pickle(file_content(file)):
         if not allow_pickle:
@@ -101,14 +101,14 @@ def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:
 
 
 def _read(file: Path, side: "OpenCheckpoint", *, allow_pickle: bool) -> "NeuronSet":
-    from provenance.neuron_files import read_neurons
+    from provenance.neuron_lists.read_lists import read_neurons
 
     return read_neurons(file, side.layout.layers, side.layout.d_m, allow_pickle=allow_pickle)
 
 
 def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
     """What was read, in our own form."""
-    from provenance.neuron_export import ExportedNeurons
+    from provenance.neuron_lists.export import ExportedNeurons
 
     origin = f"imported from {found.source} ({found.format}, SHA-256 {found.digest})"
     return ExportedNeurons(side.info, origin, found.layers, found.index, found.weights, found.intercept)

@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 
 from analyses.given import best_intercept, given_probe
 from analyses.refit import fit_given
-from provenance.neuron_files import NeuronSet
+from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.sparse_probe import training_rows
 
 IDS = np.array([7, *PLANTED], dtype=np.int64)

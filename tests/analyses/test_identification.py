@@ -17,7 +17,7 @@ from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_row
 from analyses.probe_results import IdentificationResult
 from provenance.activations.features import Features
 from provenance.errors import ConvergenceError, InputError, SplitError
-from provenance.neuron_files import NeuronSet
+from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
 from provenance.statistics.auroc import auroc
 

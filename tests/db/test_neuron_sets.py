@@ -28,8 +28,8 @@ from synthetic import (
 from db.neuron_sets import add_neuron_set, imported_neurons, run_neurons
 from db.store import Store
 from provenance.errors import InputError
-from provenance.neuron_export import as_csv, as_json
-from provenance.neuron_files import NeuronSet, read_neurons
+from provenance.neuron_lists.export import as_csv, as_json
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 AWKWARD = [0.1, -1 / 3, 5e-324, 1.7976931348623157e308, 0.0]
 """Weights whose last bit shows: no short decimal, the smallest and the largest float; and zero."""

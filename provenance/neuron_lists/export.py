@@ -1,6 +1,6 @@
 """Neuron sets as files for others: our JSON, CSV, and a piece of Python for `transformers`.
 
-The one idea: what is written says which checkpoint it is for, and `provenance.neuron_files` reads it back the same,
+The one idea: what is written says which checkpoint it is for, and `provenance.neuron_lists.read_lists` reads it back the same,
 weights to the last bit (Python writes the shortest digits that give the same float).
 
     as_json(found)          everything: checkpoint, intercept, design, C, and every neuron with its weight
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.architectures import Family, families
 from provenance.errors import ArchitectureError
-from provenance.neuron_formats import SCHEMA
+from provenance.neuron_lists.text_formats import SCHEMA
 from provenance.records import CheckpointInfo
 
 _SNIPPET = Template('''\

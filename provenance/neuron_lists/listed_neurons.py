@@ -1,7 +1,7 @@
 """What a reader of neuron lists takes in and gives back, whatever the format of the file.
 
 The one idea: a reader says where in its file every neuron stands and what the file claims about it, as parsed;
-whether a claim can be true of a checkpoint is asked in one place, `provenance.neuron_files`.
+whether a claim can be true of a checkpoint is asked in one place, `provenance.neuron_lists.read_lists`.
 """
 
 from collections.abc import Mapping

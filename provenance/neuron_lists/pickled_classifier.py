@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from provenance.errors import InputError
-from provenance.neuron_listed import CUT_SHORT, OTHER_CHECKPOINT, Listed, Named, Sizes
+from provenance.neuron_lists.listed_neurons import CUT_SHORT, OTHER_CHECKPOINT, Listed, Named, Sizes
 
 FORMAT = "sklearn-pickle"
 WARNING = (

@@ -1,10 +1,10 @@
 """Neuron lists of others: files that name neurons of a checkpoint by layer and index, read and checked.
 
-The one idea: a file is read by what it holds (`provenance.neuron_formats`, `provenance.neuron_pickle`), and a
+The one idea: a file is read by what it holds (`provenance.neuron_lists.text_formats`, `provenance.neuron_lists.pickled_classifier`), and a
 neuron outside the checkpoint, or named twice, is an error with its place in the file, since a list for another
 model looks just like one for this.
 
-    from provenance.neuron_files import read_neurons
+    from provenance.neuron_lists.read_lists import read_neurons
 
     found = read_neurons(Path("list.json"), layers=34, d_m=10240)
     found.h_ids, found.negative_ids, found.weights
@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.errors import InputError
-from provenance.neuron_formats import read_text
-from provenance.neuron_listed import FORMS, OTHER_CHECKPOINT, Listed, Named, Sizes
-from provenance.neuron_pickle import is_pickle, read_pickle, refuse_compressed, refused_pickle
+from provenance.neuron_lists.listed_neurons import FORMS, OTHER_CHECKPOINT, Listed, Named, Sizes
+from provenance.neuron_lists.pickled_classifier import is_pickle, read_pickle, refuse_compressed, refused_pickle
+from provenance.neuron_lists.text_formats import read_text
 
 DIGEST_SHOWN = 12
 
@@ -47,7 +47,7 @@ class NeuronSet:
     checkpoint: dict[str, str] = field(default_factory=dict)
     """What the file says about the checkpoint that the neurons belong to: `ref` and `digest`, or less."""
     format: str = "json"
-    """Short name of the format that was read; `provenance.neuron_formats` lists them."""
+    """Short name of the format that was read; `provenance.neuron_lists.text_formats` lists them."""
     intercept: float | None = None
     """Intercept of the probe; None when the file has none."""
     notes: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def read_neurons(path: Path, layers: int, d_m: int, *, allow_pickle: bool = Fals
         path: The file.
         layers: Layers of the checkpoint that the neurons belong to.
         d_m: Its neurons per layer.
-        allow_pickle: Read a pickled classifier as well; nothing in it is run, see `provenance.neuron_pickle`.
+        allow_pickle: Read a pickled classifier as well; nothing in it is run, see `provenance.neuron_lists.pickled_classifier`.
 
     Raises:
         InputError: The file is missing, not UTF-8, malformed (with the place), empty, compressed, a pickle that was

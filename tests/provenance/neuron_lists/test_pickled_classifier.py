@@ -19,8 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from provenance.errors import InputError
-from provenance.neuron_files import NeuronSet, read_neurons
-from provenance.neuron_pickle import is_pickle
+from provenance.neuron_lists.pickled_classifier import is_pickle
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 LAYERS, D_M = 3, 5
 
@@ -130,7 +130,10 @@ def test_a_pickle_that_tries_to_run_code_does_not_run(tmp_path: Path, how: int |
         (b"\x80\x02(ios\nsystem\n.", "os.system"),
         (b"\x80\x02(cos\nsystem\nX\x04\x00\x00\x00trueo.", "os.system"),
         (b"\x80\x02cnumpy\nload\n.", "numpy.load"),
-        (b"\x80\x02cprovenance.neuron_pickle\npickle.loads\n.", "provenance.neuron_pickle.pickle.loads"),
+        (
+            b"\x80\x02cprovenance.neuron_pickle\npickle.loads\n.",
+            "provenance.neuron_lists.pickled_classifier.pickle.loads",
+        ),
         (b"\x80\x02X\x01\x00\x00\x00aQ.", "persistent"),
         (b"\x80\x02\x82\x01.", "extension"),
         (b"\x80\x02cnumpy\ndtype\n}X\x04\x00\x00\x00argsK\x01sb.", "a state for type"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provenance.errors import InputError
-from provenance.neuron_files import NeuronSet, read_neurons
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 LAYERS, D_M = 3, 10
 POSITIONS = [(2, 9), (0, 3), (1, 0), (0, 1)]

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provenance.errors import InputError
-from provenance.neuron_listed import (
+from provenance.neuron_lists.listed_neurons import (
     CUT_SHORT,
     FORMS,
     OTHER_CHECKPOINT,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from provenance import neuron_formats
 from provenance.errors import InputError
-from provenance.neuron_files import NeuronSet, read_neurons
-from provenance.neuron_listed import Listed, Named
+from provenance.neuron_lists import text_formats
+from provenance.neuron_lists.listed_neurons import Listed, Named
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 LAYERS, D_M = 3, 10
 NEURONS = [(2, 9, 0.5), (0, 3, -0.25), (0, 1, 0.125), (1, 0, 0.0)]
@@ -244,7 +244,7 @@ def test_the_bounds_are_the_checkpoints(tmp_path: Path) -> None:
 
 def test_a_further_format_is_one_more_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it reads is checked like everything else."""
-    pairs = neuron_formats.Reader(
+    pairs = text_formats.Reader(
         lambda text: text.startswith("#pairs"),
         lambda text, where, _sizes: Listed(
             "pairs",
@@ -254,7 +254,7 @@ def test_a_further_format_is_one_more_reader(tmp_path: Path, monkeypatch: pytest
             ],
         ),
     )
-    monkeypatch.setattr(neuron_formats, "READERS", (pairs, *neuron_formats.READERS))
+    monkeypatch.setattr(text_formats, "READERS", (pairs, *text_formats.READERS))
     found = read_neurons(written(tmp_path, "#pairs 1:4 0:7"), LAYERS, D_M)
     assert np.array_equal(found.ids, [7, 14])
     assert found.format == "pairs"

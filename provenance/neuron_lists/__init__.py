@@ -1,0 +1,1 @@
+"""Neuron lists of others and of ours: formats read and written."""
