@@ -19,9 +19,9 @@ from provenance.defaults import PER_CLASS
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
-    from provenance.estimates import JobEstimate
-    from provenance.plan import Plan
-    from provenance.plan_sides import Obstacle, SidePlan
+    from provenance.plan.checkpoint_plan import Obstacle, SidePlan
+    from provenance.plan.estimates import JobEstimate
+    from provenance.plan.job_plan import Plan
 
 STOPPED = 2
 Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the forward passes.")]
@@ -121,9 +121,9 @@ def show_plan(
         as_json: Print one JSON object in place of tables.
         compared: Whether they are to be put side by side, and not only fetched.
     """
-    from provenance.estimates import Workload
-    from provenance.measure import measure
-    from provenance.plan import make_plan
+    from provenance.plan.estimates import Workload
+    from provenance.plan.job_plan import make_plan
+    from provenance.plan.machine import measure
 
     workload = Workload(*wanted, item_bytes=4 if dtype == "float32" else 2)
     made = make_plan(refs, workload, measure(dtype, device), compared=compared)

@@ -22,13 +22,13 @@ from provenance.checkpoints.names import (
     weight_files,
 )
 from provenance.errors import ArchitectureError, CheckpointError, GatedError, ProvenanceError
-from provenance.estimates import Size
 from provenance.hub.downloads import download, missing_bytes
 from provenance.hub.fetch import Needed, find_cached, likely_names, prepare
 from provenance.hub.http_ranges import Patience, Received, RemoteFile
 from provenance.hub.remote_tensors import RemoteShards
 from provenance.hub.remote_tensors import read_header as read_remote_header
 from provenance.hub.repositories import HubRepo, Listing, UnreachableError, look_up
+from provenance.plan.estimates import Size
 from provenance.weights.lora_settings import LoraSettings, parse_settings
 from provenance.weights.merged_adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
 from provenance.weights.neuron_weights import MlpWeights

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from provenance.errors import CheckpointError
-from provenance.estimates import JobEstimate, Size, Traffic, Workload, estimate
 from provenance.hub.downloads import free_bytes
 from provenance.hub.repositories import cache_folder, has_token
-from provenance.measure import Machine
-from provenance.plan_sides import Obstacle, Seen, SidePlan, see
+from provenance.plan.checkpoint_plan import Obstacle, Seen, SidePlan, see
+from provenance.plan.estimates import JobEstimate, Size, Traffic, Workload, estimate
+from provenance.plan.machine import Machine
 from provenance.weights.lora import changes_of
 
 

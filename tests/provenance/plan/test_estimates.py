@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from provenance import estimates
 from provenance.activations.features import Features
 from provenance.errors import InputError
-from provenance.estimates import Size, Traffic, Workload, captured_bytes, estimate
-from provenance.measure import Machine, available_bytes, measure
+from provenance.plan import estimates
+from provenance.plan.estimates import Size, Traffic, Workload, captured_bytes, estimate
+from provenance.plan.machine import Machine, available_bytes, measure
 
 MACHINE = Machine(
     "cpu", "float32", flops_per_s=1e9, memory_bytes_per_s=1e9, hash_bytes_per_s=1e8, available_bytes=10**9
@@ -95,9 +95,9 @@ def test_a_measurement_of_this_machine(dtype: str) -> None:
 
 def test_memory_without_a_list_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the system does not say what is available, what is built in counts, which is no less."""
-    monkeypatch.setattr("provenance.measure.OWN_CGROUPS", tmp_path / "none")
+    monkeypatch.setattr("provenance.plan.machine.OWN_CGROUPS", tmp_path / "none")
     available = available_bytes()
-    monkeypatch.setattr("provenance.measure.MEMINFO", tmp_path / "none")
+    monkeypatch.setattr("provenance.plan.machine.MEMINFO", tmp_path / "none")
     assert available_bytes() >= available
 
 
@@ -120,8 +120,8 @@ def test_limits_of_a_container_count(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         (folder / "memory.stat").write_text(f"active_file 5\n{names[2]} {CACHE}\n")
     own = tmp_path / "own"
     own.write_text("9:cpu:/elsewhere\n4:memory:/job/inner\n" if version == 1 else "0::/job/inner\n")
-    monkeypatch.setattr("provenance.measure.CGROUPS", tmp_path)
-    monkeypatch.setattr("provenance.measure.OWN_CGROUPS", own)
+    monkeypatch.setattr("provenance.plan.machine.CGROUPS", tmp_path)
+    monkeypatch.setattr("provenance.plan.machine.OWN_CGROUPS", own)
     assert available_bytes() == LIMIT - USED + CACHE
     own.write_text("")
     assert available_bytes() > LIMIT

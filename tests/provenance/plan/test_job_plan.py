@@ -12,10 +12,10 @@ from comparison import invoke
 from hub_server import Hub, Repo, fetch, hub_and_client
 from safetensors.torch import load_file, save
 
-from provenance.estimates import NETWORK_BYTES_PER_S, Workload
-from provenance.measure import Machine
-from provenance.plan import Plan, make_plan
-from provenance.plan_sides import Obstacle, SidePlan
+from provenance.plan.checkpoint_plan import Obstacle, SidePlan
+from provenance.plan.estimates import NETWORK_BYTES_PER_S, Workload
+from provenance.plan.job_plan import Plan, make_plan
+from provenance.plan.machine import Machine
 
 MACHINE = Machine("cpu", "float32", 1e10, memory_bytes_per_s=1e10, hash_bytes_per_s=1e9, available_bytes=10**10)
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it

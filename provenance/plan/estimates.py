@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
 from provenance.defaults import PER_CLASS
-from provenance.measure import Machine
+from provenance.plan.machine import Machine
 
 PROMPT_TOKENS = 48  # a short question in a chat template
 ANSWER_TOKENS = 12  # most short answers have ended by then
