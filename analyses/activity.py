@@ -7,7 +7,7 @@ every neuron also gets numbers of its own that no other neuron can take away.
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.answer_results import ActivityTable
+from analyses.results.answers import ActivityTable
 from provenance.activations.features import Features
 from provenance.records import Stage
 from provenance.statistics.auroc import aurocs

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from analyses.joined_cosines import layer_cosines, related_cosine
-from analyses.lineage_results import Alignment, LineageResult
+from analyses.results.lineage import Alignment, LineageResult
 from analyses.weight_source import WeightSource
 
 # More neurons than this that all point the same way cannot be told apart, and need not be.

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 from analyses.answers import Answers
 from analyses.controls import CONTROL_KINDS, ControlSetKind
 from analyses.plain_classifiers import fit_columns, fit_text
-from analyses.probe_results import Baseline
 from analyses.refit import ControlProbe, control_scores
+from analyses.results.probes import Baseline
 from analyses.transfer import CONTROL_DRAWS, refit_controls
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.probe.sparse_probe import Probe

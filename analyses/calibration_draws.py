@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.answers import Answers
-from analyses.drift_results import NeuronDrift
 from analyses.ranks import combined_delta, stability_rank
+from analyses.results.drift import NeuronDrift
 from provenance.activations.features import Features
 
 Told = Literal[

@@ -25,10 +25,10 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
-from analyses.behaviour_results import CausalEffect, CausalKind, Outcome
 from analyses.collection import Pool, identity_digest
 from analyses.controls import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
 from analyses.gathered import LOG_PROBABILITY_BATCH, Gathered
+from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from analyses.subject import Subject
 from analyses.suppression import right_answers, scaled_task, suppression_questions
 from provenance.activations.neuron_rows import NO_NEURONS

@@ -11,12 +11,12 @@ from typing import get_args
 
 import numpy as np
 
-from analyses.behaviour_results import CausalEffect, CausalKind
 from analyses.causal import ALPHAS, direction
-from analyses.claim_results import Claim, Reason
 from analyses.conditions import claim_of, condition
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.drift import SIGNIFICANCE
+from analyses.results.behaviour import CausalEffect, CausalKind
+from analyses.results.claims import Claim, Reason
 from analyses.transfer import MIN_PER_CLASS
 from analyses.verdicts import function_words
 from provenance.records import Stage, Verdict

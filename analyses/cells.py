@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from analyses.controls import CONTROL_KINDS, ControlSetKind
 from analyses.forced import FORCED_CELLS, CellName, Forced
 from analyses.refit import ControlProbe, control_scores
+from analyses.results.transfer import LabelAgreement, TransferCell
 from analyses.transfer import MIN_PER_CLASS, questions_per_class
-from analyses.transfer_results import LabelAgreement, TransferCell
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar, get_args
 
-from analyses.claim_results import Claim
 from analyses.conditions import claim_of, condition, corresponding, reachable
 from analyses.drift import SIGNIFICANCE
-from analyses.drift_results import DriftResult, DriftTest
 from analyses.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import MAX_P_ZERO
-from analyses.overlap_results import OverlapNull, OverlapResult
-from analyses.probe_results import IdentificationResult
 from analyses.reason_words import drift_reason, overlap_reason, transfer_reason
+from analyses.results.claims import Claim
+from analyses.results.drift import DriftResult, DriftTest
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.probes import IdentificationResult
+from analyses.results.transfer import LabelAgreement, Rung, TransferResult
 from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
-from analyses.transfer_results import LabelAgreement, Rung, TransferResult
 from analyses.verdicts import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.records import Verdict
 

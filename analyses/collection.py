@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
-from analyses.answer_results import Funnel
+from analyses.results.answers import Funnel
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of

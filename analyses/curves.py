@@ -6,7 +6,7 @@ the same held-out answers, the model's own and the base's; nothing here is chose
 
 from collections.abc import Mapping, Sequence
 
-from analyses.probe_results import CurvePoint
+from analyses.results.probes import CurvePoint
 from provenance.activations.features import Features
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe

@@ -20,9 +20,9 @@ from scipy.stats import t as student
 from analyses.adjusted_ranks import expected_ranks
 from analyses.controls import layer_counts, permutation_p
 from analyses.drift import PERMUTATIONS, detectable_mean
-from analyses.drift_results import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import grouped_z_scores, unknown_unranked
+from analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from provenance.statistics.auroc import CONFIDENCE, Estimate
 
 MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them

@@ -11,28 +11,28 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.answer_results import ActivityTable
-from analyses.behaviour_results import CausalEffect
 from analyses.causal_verdict import function_claim
 from analyses.cells import cells, label_agreement
-from analyses.claim_results import Claim
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
-from analyses.drift_results import DriftResult, DriftTest, ProbeSide
 from analyses.forced import Forced
 from analyses.gathered import Gathered
 from analyses.identification import Identified
 from analyses.ladder import corrected, ladder
-from analyses.lineage_results import Alignment
 from analyses.matching import drift_strata
 from analyses.measured import MeasuredPair
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
-from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
-from analyses.reports import Evidence
+from analyses.results.answers import ActivityTable
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim
+from analyses.results.drift import DriftResult, DriftTest, ProbeSide
+from analyses.results.lineage import Alignment
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.reports import Evidence
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from analyses.scales import scales, sign_agreement
 from analyses.transfer import transfer, untested
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.architectures import Layout
 from provenance.records import Stage

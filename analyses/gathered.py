@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from analyses.answers import Answers, answers_of, captured_responses
 from analyses.collection import Collected, Pool, identity_digest, make_pool, paired_task
 from analyses.correlation import activation_correlation
-from analyses.lineage_results import Alignment, LineageResult
+from analyses.results.lineage import Alignment, LineageResult
 from analyses.subject import Subject
 from analyses.suppression import suppressed_accuracies, suppression_questions
 from provenance.activations.features import Features

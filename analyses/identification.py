@@ -24,7 +24,7 @@ from analyses.curves import curve
 from analyses.gathered import Gathered
 from analyses.given import given_probe
 from analyses.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
-from analyses.probe_results import CurvePoint, HeldOut, IdentificationResult, PathPoint
+from analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint
 from analyses.selection import Rule, choose_c, refuse_test_answers
 from analyses.shuffled import shuffled_sets
 from analyses.stability import LIKELY, PAIRS, THRESHOLD, stability

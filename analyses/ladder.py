@@ -19,8 +19,8 @@ from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths, question_lengths
 from analyses.controls import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
+from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer import LENGTHS_AND_TEXTS
-from analyses.transfer_results import Rung, TransferResult
 from provenance.statistics.auroc import BOOTSTRAP_DRAWS
 from provenance.statistics.bootstrap import (
     estimate_of,

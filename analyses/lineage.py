@@ -16,8 +16,8 @@ import numpy as np
 
 from analyses.config_differences import config_differences, shared_vocabulary
 from analyses.joined_cosines import related_cosine
-from analyses.lineage_results import LineageResult
 from analyses.neuron_match import HALF
+from analyses.results.lineage import LineageResult
 from analyses.survey import Shares, Survey, found_shares, look, look_at_tensors
 from analyses.tensor_census import same_bits
 from analyses.tensor_pairs import blocks

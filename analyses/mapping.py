@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from analyses.joined_cosines import layer_cosines, related_cosine
-from analyses.lineage_results import Alignment, MappedNeurons
+from analyses.results.lineage import Alignment, MappedNeurons
 from analyses.weight_source import WeightSource
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 
 from analyses.adjusted_ranks import normal_scores
 from analyses.controls import distinct_draws
-from analyses.drift_results import Matching, NeuronDrift
 from analyses.ranks import grouped_midranks
+from analyses.results.drift import Matching, NeuronDrift
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.errors import PairError
 

@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.alignment import align
-from analyses.claim_results import Claim
 from analyses.claims import judged_drift
 from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
-from analyses.drift_results import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from analyses.drift_tests import drift_tests
 from analyses.joined_cosines import related_cosine
-from analyses.lineage_results import Alignment, LineageResult
+from analyses.results.claims import Claim
+from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
+from analyses.results.lineage import Alignment, LineageResult
 from analyses.sides import OpenCheckpoint, relate, unlike, watched
 from analyses.weight_source import mlp_shape
 from provenance.architectures import Layout

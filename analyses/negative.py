@@ -30,9 +30,9 @@ from analyses.collection import Collected, Pool
 from analyses.drift import check_comparable
 from analyses.forced import read_answers
 from analyses.gathered import Gathered
-from analyses.lineage_results import Alignment, LineageResult
 from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
 from analyses.opening import open_each
+from analyses.results.lineage import Alignment, LineageResult
 from analyses.shuffled import shuffled_jointly
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject

@@ -14,8 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from analyses.clock import Clock
 from analyses.collection import Workspace
-from analyses.lineage_results import LineageResult
-from analyses.reports import OriginReport, TraceReport, WeightsReport
+from analyses.results.lineage import LineageResult
+from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from analyses.sides import OpenCheckpoint
 from provenance import __version__
 from provenance.answers.questions import QuestionSet

@@ -14,8 +14,6 @@ import numpy as np
 from jaxtyping import Bool
 
 from analyses.activity import activity_table
-from analyses.answer_results import ActivityTable
-from analyses.behaviour_results import CausalEffect
 from analyses.causal import intervened
 from analyses.claims import decisive
 from analyses.clock import Clock
@@ -26,15 +24,17 @@ from analyses.evidence import Shown, evidence_of, overlap_of, transferred
 from analyses.forced import gather_forced
 from analyses.gathered import Gathered, correlation_of, gather, question_pools, suppressed
 from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
-from analyses.lineage_results import LineageResult
 from analyses.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
 from analyses.negative import NegativeControl, controlled, in_place_of, measure_controlled
-from analyses.reports import OriginReport
+from analyses.results.answers import ActivityTable
+from analyses.results.behaviour import CausalEffect
+from analyses.results.lineage import LineageResult
+from analyses.results.reports import OriginReport
+from analyses.results.transfer import TransferResult
 from analyses.shuffled import shuffled_jointly
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
-from analyses.transfer_results import TransferResult
 from analyses.verdicts import overall_sentence
 from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet

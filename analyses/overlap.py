@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.overlap_nulls import overlap_nulls
-from analyses.overlap_results import OverlapNull, OverlapResult
 from analyses.rank_biased import rank_biased_overlap
+from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.stability import MOST_CLUSTERED, clusters, mean_jaccard
 from provenance.activations.features import Features
 

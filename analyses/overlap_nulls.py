@@ -14,7 +14,7 @@ from scipy.stats import hypergeom
 
 from analyses.drift import POWER, SIGNIFICANCE
 from analyses.matching import Strata
-from analyses.overlap_results import OverlapNull, OverlapNullKind
+from analyses.results.overlap import OverlapNull, OverlapNullKind
 
 Sets = Sequence[Int[np.ndarray, " _"]]
 

@@ -15,14 +15,14 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
-from analyses.claim_results import Power
 from analyses.drift import DETECTABLE_SDS
-from analyses.drift_results import DriftTest
 from analyses.ladder import NESTED_KINDS
-from analyses.overlap_results import OverlapNull
+from analyses.results.claims import Power
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.transfer import Rung, TransferResult
 from analyses.shuffled import shuffled_jointly
 from analyses.transfer import CHANCE
-from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.statistics.auroc import auroc
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.probe_results import PathPoint
+from analyses.results.probes import PathPoint
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import neuron_major
 from provenance.errors import ConvergenceError

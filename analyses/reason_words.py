@@ -5,17 +5,17 @@ The one idea: conditions say which of them failed; here the first of these is pu
 
 from collections.abc import Mapping, Sequence
 
-from analyses.claim_results import Claim
 from analyses.conditions import CORRESPOND, failed
 from analyses.controls import CONTROL_KINDS
 from analyses.drift import SIGNIFICANCE
-from analyses.drift_results import DriftResult, DriftTest
 from analyses.drift_tests import MATCHED_WORDS, compared, of_delta
 from analyses.matching import NARROWEST
 from analyses.overlap import NULL_WORDS
-from analyses.overlap_results import OverlapNull, OverlapResult
+from analyses.results.claims import Claim
+from analyses.results.drift import DriftResult, DriftTest
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer import DECIDING_KINDS, highest_other, known_p_values
-from analyses.transfer_results import Rung, TransferResult
 
 NOT_COMPARED = (
     "none could be compared with like neurons of its layer "

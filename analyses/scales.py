@@ -20,7 +20,7 @@ from analyses.activity import neuron_aurocs
 from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from analyses.controls import ControlSetKind
 from analyses.refit import ControlProbe, batches, fit_controls
-from analyses.transfer_results import ScaleControl, ScaleKind, SignAgreement
+from analyses.results.transfer import ScaleControl, ScaleKind, SignAgreement
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.probe.sparse_probe import Probe

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyses.probe_results import PathPoint
+from analyses.results.probes import PathPoint
 from provenance.errors import SplitError
 from provenance.records import Label, Split
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analyses.collection import Progress
 from analyses.lineage import lineage
-from analyses.lineage_results import LineageResult
+from analyses.results.lineage import LineageResult
 from analyses.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.names import Checkpoint

@@ -17,7 +17,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from analyses.probe_fit import ProbeRows, fit_batches
-from analyses.probe_results import StabilityResult
+from analyses.results.probes import StabilityResult
 from provenance.activations.features import Features
 from provenance.probe.sparse_probe import Probe
 

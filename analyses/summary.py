@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from analyses.drift_results import DriftResult, DriftTest, NeuronDrift
-from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
-from analyses.reports import Evidence, OriginReport, WeightsReport
+from analyses.results.drift import DriftResult, DriftTest, NeuronDrift
+from analyses.results.lineage import Alignment, LineageResult, MappedNeurons
+from analyses.results.reports import Evidence, OriginReport, WeightsReport
+from analyses.results.transfer import TransferResult
 from analyses.summary_evidence import NOT_LOOKED_AT, claims, drift_tests, evidence, ladder, overlap_nulls
 from analyses.summary_probe import identification
 from analyses.summary_values import SCHEMA, as_json, counted_neurons
-from analyses.transfer_results import TransferResult
 
 SPREAD = (0.05, 0.5, 0.95)
 

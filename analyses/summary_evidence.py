@@ -1,6 +1,6 @@
 """What the JSON of a comparison says about its evidence, and that of a timeline about its points.
 
-The one idea: what a verdict was held against stands beside it, under the names of `analyses.transfer_results` and its neighbours.
+The one idea: what a verdict was held against stands beside it, under the names of `analyses.results.transfer` and its neighbours.
 Single draws of nulls stay in the database.
 """
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull
-from analyses.probe_results import IdentificationResult
-from analyses.reports import Evidence
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.probes import IdentificationResult
+from analyses.results.reports import Evidence
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import Rung
 from analyses.summary_probe import identification
 from analyses.summary_values import SCHEMA, as_json, counted_neurons
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import Rung
 
 NOT_LOOKED_AT = dict.fromkeys(("two_by_two", "agreement", "scales", "signs", "power", "interventions"))
 """The keys of `evidence` where no forward pass was run."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.probe_results import Baseline, CurvePoint, HeldOut, IdentificationResult, StabilityResult
+from analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, StabilityResult
 from provenance.statistics.auroc import Estimate
 
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from analyses.answer_results import Funnel
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim, Power
-from analyses.drift_results import DriftResult, DriftTest
-from analyses.lineage_results import LineageResult
-from analyses.overlap_results import OverlapNull, OverlapResult
-from analyses.probe_results import CurvePoint, PathPoint
+from analyses.results.answers import Funnel
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim, Power
+from analyses.results.drift import DriftResult, DriftTest
+from analyses.results.lineage import LineageResult
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.probes import CurvePoint, PathPoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from analyses.summary_values import SCHEMA
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from provenance.statistics.auroc import Estimate
 
 Schema = dict[str, Any]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Shaped
 
-from analyses.lineage_results import TensorSimilarity
+from analyses.results.lineage import TensorSimilarity
 from analyses.row_sums import RowSums, Widener, too_large
 from analyses.tensor_pairs import Pair, Part, Step
 from analyses.weight_source import WeightSource

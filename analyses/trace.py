@@ -17,18 +17,18 @@ from jaxtyping import Float
 from analyses.clock import Clock
 from analyses.collection import Collected, Workspace, paired_task
 from analyses.correlation import activation_correlation
-from analyses.drift_results import NeuronDrift
 from analyses.forced import read_answers
 from analyses.gathered import CORRELATION_BATCH, TEST_POOL, Gathered, gather, kept_responses, question_pools, suppressed
 from analyses.identification import Identified, identify, material_of
-from analyses.lineage_results import Alignment
 from analyses.measured import measured_with
 from analyses.origin import OriginSettings
-from analyses.reports import TraceReport
+from analyses.results.drift import NeuronDrift
+from analyses.results.lineage import Alignment
+from analyses.results.reports import TraceReport
+from analyses.results.timeline import TracePoint
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
-from analyses.trace_results import TracePoint
 from provenance.activations.features import Features
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.answers.questions import QuestionSet

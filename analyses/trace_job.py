@@ -18,7 +18,7 @@ from analyses.effort import FULL
 from analyses.job import Job
 from analyses.opened_job import OpenedJob
 from analyses.opening import open_each
-from analyses.reports import TraceReport
+from analyses.results.reports import TraceReport
 from analyses.sides import OpenCheckpoint
 from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weight_source import mlp_shape, shape_words

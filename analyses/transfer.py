@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from analyses.controls import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
 from analyses.refit import ControlProbe, fit_controls
-from analyses.transfer_results import Rung, TransferResult
+from analyses.results.transfer import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.probe.sparse_probe import Probe

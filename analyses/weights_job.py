@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 from analyses.clock import Clock
 from analyses.collection import identity_digest
 from analyses.drift_tests import finest_matching
-from analyses.lineage_results import LineageResult, MappedNeurons
 from analyses.mapping import map_neurons
 from analyses.measured import (
     MeasuredPair,
@@ -29,7 +28,8 @@ from analyses.measured import (
 )
 from analyses.opened_job import OpenedJob
 from analyses.opening import OpenPair, open_pair
-from analyses.reports import WeightsReport
+from analyses.results.lineage import LineageResult, MappedNeurons
+from analyses.results.reports import WeightsReport
 from analyses.sides import OpenCheckpoint
 from analyses.verdicts import drift_sentence
 from provenance.activations.neuron_rows import NO_NEURONS

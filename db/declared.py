@@ -5,15 +5,15 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
 
-from analyses.answer_results import ActivityTable, Funnel
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim, Power, Reason
-from analyses.drift_results import DriftResult, DriftTest
-from analyses.lineage_results import ConfigDifference, TensorSimilarity
-from analyses.overlap_results import OverlapNull, OverlapResult
-from analyses.probe_results import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
+from analyses.results.answers import ActivityTable, Funnel
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim, Power, Reason
+from analyses.results.drift import DriftResult, DriftTest
+from analyses.results.lineage import ConfigDifference, TensorSimilarity
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from db.base import BULK, Base
 from db.query import Query
 from db.values import Row, columns_as_rows

@@ -9,10 +9,10 @@ those of declared results in `db.named_evidence`.
 
 from collections.abc import Mapping
 
-from analyses.answer_results import ActivityTable, Funnel
-from analyses.lineage_results import ConfigDifference, TensorSimilarity
-from analyses.overlap_results import OverlapResult
-from analyses.transfer_results import TransferResult
+from analyses.results.answers import ActivityTable, Funnel
+from analyses.results.lineage import ConfigDifference, TensorSimilarity
+from analyses.results.overlap import OverlapResult
+from analyses.results.transfer import TransferResult
 from db import named_probe as probe_sql
 from db import named_weights as sql
 from db.declared import columns_of, query_of

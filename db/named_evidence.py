@@ -1,11 +1,11 @@
 """Named queries of declared results, in the order in which the report shows them; one that joins is written by hand."""
 
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Power
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Power
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from db.declared import query_of
 from db.query import Query
 

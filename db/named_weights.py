@@ -4,7 +4,7 @@ The one idea: these work on every kind of run that read weights, with or without
 answers; what a run did not look at is NULL, not zero.
 """
 
-from analyses.drift_results import DriftResult
+from analyses.results.drift import DriftResult
 from db.declared import columns_of
 
 LINEAGE = """

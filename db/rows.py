@@ -7,8 +7,8 @@ a weights-only run are in `db.rows_weights`, those of probes in `db.rows_probe`.
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from analyses.answer_results import Funnel
-from analyses.reports import Evidence, OriginReport
+from analyses.results.answers import Funnel
+from analyses.results.reports import Evidence, OriginReport
 from db import schema
 from db.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
 from db.rows_probe import baseline_draws, probe_rows

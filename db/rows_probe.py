@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from analyses.probe_results import IdentificationResult, StabilityResult
+from analyses.results.probes import IdentificationResult, StabilityResult
 from db import schema
 from db.declared import Rows, add, declared_rows
 from db.values import Row, number, numbers

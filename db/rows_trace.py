@@ -1,6 +1,6 @@
 """A timeline of checkpoints as rows: its points, and the one probe that saw them all."""
 
-from analyses.reports import TraceReport
+from analyses.results.reports import TraceReport
 from db import schema
 from db.declared import Rows, declared_rows
 from db.rows_probe import baseline_draws, probe_rows

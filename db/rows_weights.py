@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from analyses.drift_results import NeuronDrift
-from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
-from analyses.reports import WeightsReport
+from analyses.results.drift import NeuronDrift
+from analyses.results.lineage import Alignment, LineageResult, MappedNeurons
+from analyses.results.reports import WeightsReport
 from db import schema
 from db.declared import Rows, claim_rows, declared_rows
 from db.values import Row, columns_as_rows, members, number, numbers, scattered

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from analyses.lineage_results import LineageResult
-from analyses.reports import OriginReport, TraceReport, WeightsReport
+from analyses.results.lineage import LineageResult
+from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from db.declared import TableLike
 from db.digests import run_digest
 from db.logs import dataset_id

@@ -14,8 +14,8 @@ from typing import Literal, Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from analyses.lineage_results import LineageResult
-from analyses.reports import OriginReport, TraceReport, WeightsReport
+from analyses.results.lineage import LineageResult
+from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from db import migrate
 from db.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from db.logs import CaptureRows, ResponseRows, insert_row, task_id

@@ -3,7 +3,7 @@
 The one idea: a rung that was not beaten stands beside what could have been found on it.
 """
 
-from analyses.transfer_results import Rung
+from analyses.results.transfer import Rung
 from figures.captions import Parts
 from figures.declared import latex_table
 from figures.evidence_words import JOINT, pair_words, power_rows, power_sentence, probe_k, probe_words

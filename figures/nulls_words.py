@@ -3,7 +3,7 @@
 The one idea: each number names what the other neurons were matched on, since that decides what it means.
 """
 
-from analyses.drift_results import DriftTest
+from analyses.results.drift import DriftTest
 from figures.captions import Parts
 from figures.declared import latex_table
 from figures.evidence_words import pair_words

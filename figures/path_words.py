@@ -3,7 +3,7 @@
 The one idea: what was chosen stands beside the range over all that could have been chosen.
 """
 
-from analyses.probe_results import CurvePoint
+from analyses.results.probes import CurvePoint
 from db.queries import QueryResult
 from figures.captions import Parts
 from figures.declared import latex_table

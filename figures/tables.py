@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from analyses.answer_results import Funnel
-from analyses.drift_results import DriftResult
-from analyses.overlap_results import OverlapResult
-from analyses.transfer_results import TransferResult
+from analyses.results.answers import Funnel
+from analyses.results.drift import DriftResult
+from analyses.results.overlap import OverlapResult
+from analyses.results.transfer import TransferResult
 from figures.declared import ReportTable, Results, facts, report_table
 from figures.evidence_words import drift_power_rows, power_rows, power_sentence
 from figures.words import first, list_words, run_kind

@@ -5,12 +5,12 @@ A table stands only where the run has rows for it.
 
 from dataclasses import replace
 
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Power
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, TransferCell
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Power
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
 from figures.declared import ReportTable, Results, report_table
 from figures.ladder_words import ladder_records
 from figures.nulls_words import quantile_words

@@ -7,7 +7,7 @@ version does not read as if something had been looked for and not found.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from analyses.probe_results import Baseline, HeldOut, PathPoint, StabilityResult
+from analyses.results.probes import Baseline, HeldOut, PathPoint, StabilityResult
 from figures.declared import ReportTable, Results, report_table
 from figures.words import first
 from provenance.cells import NOTHING, Record, compact, fixed

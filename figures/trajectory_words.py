@@ -5,7 +5,7 @@ The one idea: a point without a number says why, and the floor is said with ever
 
 from collections.abc import Mapping
 
-from analyses.trace_results import TracePoint
+from analyses.results.timeline import TracePoint
 from db.queries import QueryResult
 from figures.captions import Parts
 from figures.declared import latex_table

@@ -3,7 +3,7 @@
 The one idea: a cell says which neurons, which answers and which prompt it rests on; none is called "the base's".
 """
 
-from analyses.transfer_results import TransferCell
+from analyses.results.transfer import TransferCell
 from figures.captions import Parts
 from figures.declared import latex_table
 from figures.evidence_words import pair_words, probe_k

@@ -10,8 +10,8 @@ from memory_logs import MemoryWorkspace, Silent
 from analyses.clock import Clock
 from analyses.gathered import Gathered, gather, question_pools
 from analyses.job import Job
-from analyses.lineage_results import Alignment, LineageResult
 from analyses.measured import measure_pair
+from analyses.results.lineage import Alignment, LineageResult
 from analyses.sides import OpenCheckpoint
 from analyses.subject import Subject
 from provenance.answers.questions import load_questions

@@ -71,8 +71,8 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
 
 def _saved(store: "Store", run: int, opened: "OpenedJob", report: "Report") -> dict[str, Any]:
     """Save the results, and give them as the summary has them."""
-    from analyses.lineage_results import LineageResult
-    from analyses.reports import OriginReport, WeightsReport
+    from analyses.results.lineage import LineageResult
+    from analyses.results.reports import OriginReport, WeightsReport
     from analyses.summary import summarise, summarise_lineage, summarise_weights
     from analyses.summary_evidence import summarise_trace
 

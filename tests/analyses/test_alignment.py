@@ -27,7 +27,7 @@ from analyses import joined_cosines
 from analyses.alignment import align, assign_layer, best_assignment, candidates
 from analyses.drift import measure_drift
 from analyses.lineage import lineage
-from analyses.lineage_results import Alignment
+from analyses.results.lineage import Alignment
 
 
 def aligned(base: Model, instruct: Model) -> Alignment:

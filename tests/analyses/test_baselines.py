@@ -16,8 +16,8 @@ from analyses.answers import Answers
 from analyses.baselines import BASELINE_KINDS, fit_baselines, score_baselines
 from analyses.controls import excluded_from_controls, neuron_sets
 from analyses.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
-from analyses.probe_results import Baseline
 from analyses.refit import control_scores, fit_controls
+from analyses.results.probes import Baseline
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc

@@ -35,14 +35,14 @@ from analyses.calibration import (
 from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift import welch_p
-from analyses.drift_results import ProbeSide
 from analyses.drift_tests import drift_tests
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
+from analyses.results.drift import ProbeSide
+from analyses.results.transfer import Rung, TransferResult
 from analyses.shuffled import shuffled_jointly
 from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
-from analyses.transfer_results import Rung, TransferResult
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights

@@ -17,7 +17,6 @@ from reference import bootstrap_by_unit
 from subjects import lent
 
 from analyses import causal as module
-from analyses.behaviour_results import CausalEffect, CausalKind, Outcome
 from analyses.causal import (
     ALPHAS,
     ANSWERS_PER_CLASS,
@@ -37,6 +36,7 @@ from analyses.causal import (
 from analyses.causal_verdict import function_claim
 from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
+from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from analyses.subject import Subject
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet

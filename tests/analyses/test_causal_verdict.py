@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analyses.behaviour_results import CausalEffect, Outcome
 from analyses.causal import ALPHAS, direction
 from analyses.causal_verdict import function_claim, reversed_at
-from analyses.claim_results import Reason
 from analyses.controls import CONTROL_KINDS, permutation_p
+from analyses.results.behaviour import CausalEffect, Outcome
+from analyses.results.claims import Reason
 from provenance.records import Stage, Verdict
 from provenance.statistics.auroc import Estimate
 

@@ -6,7 +6,6 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from analyses.claim_results import Reason, Role
 from analyses.claims import (
     beyond_confidence_claim,
     decided,
@@ -18,11 +17,12 @@ from analyses.claims import (
     transfer_claim,
 )
 from analyses.conditions import condition, verdict_of
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull, OverlapResult
-from analyses.probe_results import HeldOut, IdentificationResult
+from analyses.results.claims import Reason, Role
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.probes import HeldOut, IdentificationResult
+from analyses.results.transfer import LabelAgreement, Rung, TransferResult
 from analyses.transfer import DECIDING_KINDS
-from analyses.transfer_results import LabelAgreement, Rung, TransferResult
 from provenance.records import Stage, Verdict
 from provenance.statistics.auroc import Estimate
 

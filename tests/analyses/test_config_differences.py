@@ -5,7 +5,7 @@ import math
 import pytest
 
 from analyses.config_differences import config_differences, flattened, shared_vocabulary
-from analyses.lineage_results import ConfigDifference
+from analyses.results.lineage import ConfigDifference
 
 
 def test_settings_that_differ_are_named_with_a_dot_for_each_level() -> None:

@@ -7,7 +7,7 @@ from reference import accuracy, bootstrap_by_unit, fit_probe
 
 from analyses.curves import curve
 from analyses.probe_fit import probe_rows
-from analyses.probe_results import CurvePoint
+from analyses.results.probes import CurvePoint
 from provenance.activations.features import Features
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe

@@ -10,10 +10,10 @@ from analyses.adjusted_ranks import expected_ranks
 from analyses.claims import judged_drift
 from analyses.controls import permutation_p
 from analyses.drift import summarise_drift, welch_p
-from analyses.drift_results import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from analyses.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
 from analyses.matching import drift_strata, finest_strata, matched_means, pools_of
 from analyses.ranks import stability_rank, z_scores
+from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from provenance.errors import PairError
 
 LAYERS, D_M = 4, 320

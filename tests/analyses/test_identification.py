@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from analyses.answers import Answers
 from analyses.identification import Material, ProbeSettings, identify, take_given
 from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
-from analyses.probe_results import IdentificationResult
+from analyses.results.probes import IdentificationResult
 from provenance.activations.features import Features
 from provenance.errors import ConvergenceError, InputError, SplitError
 from provenance.neuron_lists.read_lists import NeuronSet

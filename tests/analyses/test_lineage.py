@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 
 from analyses import tensor_pairs
 from analyses.lineage import lineage
-from analyses.lineage_results import LineageResult
+from analyses.results.lineage import LineageResult
 from provenance.architectures import layout_of
 from provenance.errors import NonFiniteError
 from provenance.weights.neuron_weights import MlpWeights

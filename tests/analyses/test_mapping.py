@@ -8,8 +8,8 @@ from lineage_factory import Model, make_model, noised, order, permuted, widened,
 from analyses import joined_cosines
 from analyses.alignment import align
 from analyses.lineage import lineage
-from analyses.lineage_results import Alignment, MappedNeurons
 from analyses.mapping import map_neurons
+from analyses.results.lineage import Alignment, MappedNeurons
 
 
 def mapped(base: Model, instruct: Model, ids: list[int]) -> MappedNeurons:

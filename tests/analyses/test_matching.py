@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from analyses.drift_results import NeuronDrift
 from analyses.matching import (
     drift_strata,
     finest_strata,
@@ -18,6 +17,7 @@ from analyses.matching import (
     pools_of,
     quantile_bins,
 )
+from analyses.results.drift import NeuronDrift
 from provenance.errors import PairError
 
 

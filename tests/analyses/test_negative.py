@@ -13,7 +13,6 @@ from analyses.clock import Clock
 from analyses.drift import measure_drift
 from analyses.gathered import correlation_of
 from analyses.job import Job
-from analyses.lineage_results import Alignment
 from analyses.measured import measure_pair
 from analyses.negative import (
     NegativeControl,
@@ -24,6 +23,7 @@ from analyses.negative import (
     prepared,
     with_permuted_labels,
 )
+from analyses.results.lineage import Alignment
 from analyses.sides import OpenCheckpoint
 from provenance.activations.capture import capture_cett
 from provenance.errors import CheckpointError, PairError

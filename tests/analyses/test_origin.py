@@ -20,10 +20,10 @@ from analyses.gathered import question_pools
 from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.origin import _decided_by, compare
-from analyses.probe_results import CurvePoint
-from analyses.reports import OriginReport
+from analyses.results.probes import CurvePoint
+from analyses.results.reports import OriginReport
+from analyses.results.transfer import TransferResult
 from analyses.sides import OpenCheckpoint, check_pair
-from analyses.transfer_results import TransferResult
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.records import Question, Stage, Verdict

@@ -9,7 +9,7 @@ from analyses.claims import judged_overlap
 from analyses.matching import Strata
 from analyses.overlap import cluster_jaccard, heaviest_first, overlap
 from analyses.overlap_nulls import overlap_nulls
-from analyses.overlap_results import OverlapNull, OverlapResult
+from analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.activations.features import Features
 
 

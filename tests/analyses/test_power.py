@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analyses.claim_results import Power
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull
 from analyses.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
-from analyses.transfer_results import Rung, TransferResult
+from analyses.results.claims import Power
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.transfer import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.statistics.auroc import Estimate, auroc
 

@@ -12,9 +12,9 @@ from analyses import scales as module
 from analyses.cells import NO_PROBE, SAME_SCORE
 from analyses.controls import ControlSetKind, neuron_sets
 from analyses.refit import ControlProbe, control_scores, fit_controls, fit_given
+from analyses.results.transfer import ScaleControl, ScaleKind
 from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
 from analyses.transfer import refit_controls
-from analyses.transfer_results import ScaleControl, ScaleKind
 from provenance.activations.features import Features
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.statistics.auroc import auroc

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analyses.probe_results import PathPoint
+from analyses.results.probes import PathPoint
 from analyses.selection import best_by_paper, choose_c, refuse_test_answers, sparsest_within_one_se
 from provenance.errors import SplitError
 from provenance.records import Label, Split

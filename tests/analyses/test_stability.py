@@ -12,7 +12,7 @@ from reference import fit_probe
 from analyses import probe_fit as module
 from analyses.identification import ProbeSettings, identify
 from analyses.probe_fit import probe_rows
-from analyses.probe_results import StabilityResult
+from analyses.results.probes import StabilityResult
 from analyses.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
 from provenance.activations.features import Features
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from analyses.drift_results import DriftResult, NeuronDrift
-from analyses.lineage_results import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
-from analyses.overlap_results import OverlapResult
-from analyses.probe_results import Baseline, CurvePoint, HeldOut, IdentificationResult, PathPoint, StabilityResult
-from analyses.reports import OriginReport, WeightsReport
+from analyses.results.drift import DriftResult, NeuronDrift
+from analyses.results.lineage import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
+from analyses.results.overlap import OverlapResult
+from analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, PathPoint, StabilityResult
+from analyses.results.reports import OriginReport, WeightsReport
+from analyses.results.transfer import TransferResult
 from analyses.summary import summarise, summarise_lineage, summarise_weights
 from analyses.summary_evidence import NOT_LOOKED_AT
-from analyses.transfer_results import TransferResult
 from provenance.statistics.auroc import Estimate
 
 LINEAGE = LineageResult(

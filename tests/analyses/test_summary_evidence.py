@@ -7,15 +7,15 @@ from dataclasses import asdict, fields, replace
 import pytest
 from test_summary import make_report, make_weights_report, nothing_found, something_found
 
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim, Power, Reason
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull
-from analyses.reports import Evidence
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim, Power, Reason
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.reports import Evidence
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from analyses.summary import summarise, summarise_weights
 from analyses.summary_evidence import summarise_trace
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from provenance.statistics.auroc import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)

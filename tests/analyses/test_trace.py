@@ -17,7 +17,7 @@ from analyses.correlation import activation_correlation
 from analyses.gathered import question_pools
 from analyses.identification import Identified, identify
 from analyses.job import Job
-from analyses.reports import TraceReport
+from analyses.results.reports import TraceReport
 from analyses.sides import OpenCheckpoint
 from analyses.trace_job import TraceJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError

@@ -12,8 +12,8 @@ from statsmodels.stats.multitest import multipletests
 from analyses.claims import decided, decisive, transfer_claim
 from analyses.curves import curve
 from analyses.refit import fit_given
+from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
-from analyses.transfer_results import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.probe.l1_path import Fit

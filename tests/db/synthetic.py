@@ -7,13 +7,13 @@ from sqlalchemy import insert, text
 from synthetic_evidence import drift_tests_of, evidence_of
 from synthetic_probe import identification_of
 
-from analyses.answer_results import ActivityTable, Funnel
-from analyses.drift_results import DriftResult, NeuronDrift
-from analyses.lineage_results import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
-from analyses.overlap_results import OverlapResult
-from analyses.probe_results import HeldOut
-from analyses.reports import Evidence, OriginReport, TraceReport, WeightsReport
-from analyses.transfer_results import TransferResult
+from analyses.results.answers import ActivityTable, Funnel
+from analyses.results.drift import DriftResult, NeuronDrift
+from analyses.results.lineage import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
+from analyses.results.overlap import OverlapResult
+from analyses.results.probes import HeldOut
+from analyses.results.reports import Evidence, OriginReport, TraceReport, WeightsReport
+from analyses.results.transfer import TransferResult
 from db.schema import NeuronSetMember, NeuronSetRow
 from db.store import Store
 from provenance.records import CheckpointInfo, Question, Region, Response, Task

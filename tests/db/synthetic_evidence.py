@@ -3,13 +3,13 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim, Power, Reason
-from analyses.drift_results import DriftTest
-from analyses.overlap_results import OverlapNull
-from analyses.reports import Evidence, TraceReport
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim, Power, Reason
+from analyses.results.drift import DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.reports import Evidence, TraceReport
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 
 RUNGS = (*BASELINES, "all_together")
 CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyses.probe_results import (
+from analyses.results.probes import (
     Baseline,
     CurvePoint,
     HeldOut,

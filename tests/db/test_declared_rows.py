@@ -20,15 +20,15 @@ from synthetic import (
 )
 from synthetic_evidence import MISSING, evidence_of, trace_report_of
 
-from analyses.answer_results import ActivityTable, Funnel
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim, Power, Reason
-from analyses.drift_results import DriftResult, DriftTest
-from analyses.overlap_results import OverlapNull
-from analyses.probe_results import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from analyses.reports import Evidence
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
+from analyses.results.answers import ActivityTable, Funnel
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim, Power, Reason
+from analyses.results.drift import DriftResult, DriftTest
+from analyses.results.overlap import OverlapNull
+from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
+from analyses.results.reports import Evidence
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from db.declared import RESULTS, TABLES
 from db.digests import run_digest, verify
 from db.queries import run_query

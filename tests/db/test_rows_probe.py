@@ -7,7 +7,7 @@ import numpy as np
 from synthetic import GIVEN_FILE, PER_LAYER, SETS, given_report, no_probe_report, report_of, rows, stored_run
 from synthetic_probe import CURVE
 
-from analyses.probe_results import Baseline, CurvePoint, PathPoint, StabilityResult
+from analyses.results.probes import Baseline, CurvePoint, PathPoint, StabilityResult
 from db.declared import TABLES
 from db.rows import summary_rows
 from db.rows_probe import probe_neuron_rows, probe_row, probe_rows

@@ -28,7 +28,7 @@ from synthetic import (
 from synthetic_evidence import trace_report_of
 
 import figures
-from analyses.reports import Evidence
+from analyses.results.reports import Evidence
 from db.queries import QUERIES, run_query
 from db.store import Store
 from figures import latex, style

@@ -22,7 +22,7 @@ from synthetic import (
     weights_report_of,
 )
 
-from analyses.reports import Evidence
+from analyses.results.reports import Evidence
 from db.store import Store
 from figures.report import report_html, write_report, write_results
 from figures.tables import H_NEURONS_SHOWN

@@ -7,13 +7,13 @@ import pytest
 from evidence_rows import power
 from synthetic import SETS, report_of
 
-from analyses.answer_results import ActivityTable
-from analyses.claim_results import Claim, Reason
-from analyses.lineage_results import ConfigDifference, TensorSimilarity
-from analyses.overlap_results import OverlapResult
-from analyses.probe_results import CurvePoint
-from analyses.reports import Evidence
-from analyses.transfer_results import ScaleControl, SignAgreement
+from analyses.results.answers import ActivityTable
+from analyses.results.claims import Claim, Reason
+from analyses.results.lineage import ConfigDifference, TensorSimilarity
+from analyses.results.overlap import OverlapResult
+from analyses.results.probes import CurvePoint
+from analyses.results.reports import Evidence
+from analyses.results.transfer import ScaleControl, SignAgreement
 from db.declared import RESULTS
 from db.queries import QueryResult, run_query
 from figures.evidence_words import claim_table, power_sentence, reason_words

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.claim_results import NOT_JUDGED
+from analyses.results.claims import NOT_JUDGED
 from provenance.declared import column, table
 from provenance.records import Verdict
 from provenance.statistics.auroc import Estimate

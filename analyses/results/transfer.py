@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analyses.claim_results import NOT_JUDGED
+from analyses.results.claims import NOT_JUDGED
 from provenance.cells import NOTHING, Record, interval
 from provenance.declared import column, part, table
 from provenance.records import MARKS, Stage, Verdict

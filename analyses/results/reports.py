@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.answer_results import ActivityTable, Funnel
-from analyses.behaviour_results import CausalEffect
-from analyses.claim_results import Claim, Power
-from analyses.drift_results import DriftResult, DriftTest, NeuronDrift
-from analyses.lineage_results import Alignment, LineageResult, MappedNeurons
-from analyses.overlap_results import OverlapNull, OverlapResult
-from analyses.probe_results import IdentificationResult
-from analyses.trace_results import TracePoint
-from analyses.transfer_results import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
+from analyses.results.answers import ActivityTable, Funnel
+from analyses.results.behaviour import CausalEffect
+from analyses.results.claims import Claim, Power
+from analyses.results.drift import DriftResult, DriftTest, NeuronDrift
+from analyses.results.lineage import Alignment, LineageResult, MappedNeurons
+from analyses.results.overlap import OverlapNull, OverlapResult
+from analyses.results.probes import IdentificationResult
+from analyses.results.timeline import TracePoint
+from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from provenance.records import Verdict
 
 

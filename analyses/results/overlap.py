@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analyses.claim_results import NOT_JUDGED
+from analyses.results.claims import NOT_JUDGED
 from provenance.declared import column, table
 from provenance.records import Verdict
 from provenance.words import OVERLAP_NULLS, drawn_words

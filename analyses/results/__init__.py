@@ -1,0 +1,1 @@
+"""Results as frozen values of numbers and arrays, without tensors."""
