@@ -15,10 +15,10 @@ from scipy.stats import norm, ttest_ind
 
 from analyses.controls import layer_counts, permutation_p
 from analyses.matching import Pools, highest_mean, matched_moments
-from analyses.paired_pass import compare_mapped, compare_neurons
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results.drift import DriftResult, NeuronDrift
-from analyses.weight_source import WeightSource, mlp_shape, shape_words
+from analyses.weights.paired_pass import compare_mapped, compare_neurons
+from analyses.weights.weight_source import WeightSource, mlp_shape, shape_words
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.errors import ArchitectureError, PairError
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from analyses.config_differences import config_differences, shared_vocabulary
-from analyses.joined_cosines import related_cosine
 from analyses.neuron_match import HALF
 from analyses.results.lineage import LineageResult
 from analyses.survey import Shares, Survey, found_shares, look, look_at_tensors
-from analyses.tensor_census import same_bits
-from analyses.tensor_pairs import blocks
-from analyses.weight_source import WeightSource, mlp_shape
+from analyses.weights.joined_cosines import related_cosine
+from analyses.weights.tensor_census import same_bits
+from analyses.weights.tensor_pairs import blocks
+from analyses.weights.weight_source import WeightSource, mlp_shape
 from provenance.weights.tensors import Rows
 
 NEURONS_PER_LAYER = 64  # 18 layers then give 1,152 neurons: a share is known to 1.5 points

@@ -11,7 +11,7 @@ from pathlib import Path
 from analyses.collection import Progress
 from analyses.lineage import lineage
 from analyses.results.lineage import LineageResult
-from analyses.weight_source import shape_words
+from analyses.weights.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import PairError

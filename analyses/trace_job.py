@@ -21,7 +21,7 @@ from analyses.opening import open_each
 from analyses.results.reports import TraceReport
 from analyses.sides import OpenCheckpoint
 from analyses.trace import FLOOR_POSITION, Stop, trace
-from analyses.weight_source import mlp_shape, shape_words
+from analyses.weights.weight_source import mlp_shape, shape_words
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError

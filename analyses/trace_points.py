@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from analyses.cells import control_bars, score_of_enough
 from analyses.controls import ControlSetKind
 from analyses.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
-from analyses.joined_cosines import related_cosine
 from analyses.measured import STRANGERS, position_similarity, recognised
 from analyses.refit import ControlProbe
 from analyses.results.drift import NeuronDrift
+from analyses.weights.joined_cosines import related_cosine
 from provenance.activations.features import Features
 from provenance.architectures import Layout
 from provenance.probe.sparse_probe import Probe

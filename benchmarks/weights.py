@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analyses.drift import measure_drift
 from analyses.lineage import lineage
 from analyses.ranks import combined_delta, stability_rank
-from analyses.row_sums import one_minus_cosine
+from analyses.weights.row_sums import one_minus_cosine
 from benchmarks.clock import best_of, by_turns, line
 from benchmarks.synthetic import Shape, write_pair
 from provenance.architectures import layout_of

@@ -23,11 +23,11 @@ from lineage_factory import (
 )
 
 from analyses import alignment as module
-from analyses import joined_cosines
 from analyses.alignment import align, assign_layer, best_assignment, candidates
 from analyses.drift import measure_drift
 from analyses.lineage import lineage
 from analyses.results.lineage import Alignment
+from analyses.weights import joined_cosines
 
 
 def aligned(base: Model, instruct: Model) -> Alignment:

@@ -16,7 +16,7 @@ from analyses.drift_tests import drift_tests
 from analyses.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results.drift import NeuronDrift
-from analyses.row_sums import compare_rows
+from analyses.weights.row_sums import compare_rows
 from provenance.errors import ArchitectureError, NonFiniteError, PairError
 
 Make = Callable[..., Any]

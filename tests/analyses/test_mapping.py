@@ -5,11 +5,11 @@ import pytest
 import torch
 from lineage_factory import Model, make_model, noised, order, permuted, widened, with_layers
 
-from analyses import joined_cosines
 from analyses.alignment import align
 from analyses.lineage import lineage
 from analyses.mapping import map_neurons
 from analyses.results.lineage import Alignment, MappedNeurons
+from analyses.weights import joined_cosines
 
 
 def mapped(base: Model, instruct: Model, ids: list[int]) -> MappedNeurons:

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float64, Shaped
 
 from analyses.results.lineage import TensorSimilarity
-from analyses.row_sums import RowSums, Widener, too_large
-from analyses.tensor_pairs import Pair, Part, Step
-from analyses.weight_source import WeightSource
+from analyses.weights.row_sums import RowSums, Widener, too_large
+from analyses.weights.tensor_pairs import Pair, Part, Step
+from analyses.weights.weight_source import WeightSource
 from provenance.errors import NonFiniteError
 from provenance.weights.tensors import Rows
 

@@ -8,9 +8,9 @@ import torch
 from lineage_factory import make_model, source
 from torch.nn.functional import cosine_similarity
 
-from analyses import tensor_pairs
 from analyses.survey import look_at_tensors
-from analyses.tensor_census import PairComparison, check_finite, same_bits
+from analyses.weights import tensor_pairs
+from analyses.weights.tensor_census import PairComparison, check_finite, same_bits
 from provenance.errors import NonFiniteError
 
 

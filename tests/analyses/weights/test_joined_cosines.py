@@ -5,8 +5,15 @@ import pytest
 import torch
 from lineage_factory import make_model, noised, permuted
 
-from analyses import joined_cosines
-from analyses.joined_cosines import JoinedCosines, SinglePrecision, layer_cosines, norms_of, related_cosine, scaled
+from analyses.weights import joined_cosines
+from analyses.weights.joined_cosines import (
+    JoinedCosines,
+    SinglePrecision,
+    layer_cosines,
+    norms_of,
+    related_cosine,
+    scaled,
+)
 
 
 def by_definition(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:

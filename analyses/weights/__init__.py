@@ -1,0 +1,1 @@
+"""Weights of two checkpoints compared, tensor by tensor and neuron by neuron."""
