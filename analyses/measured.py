@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.alignment import align
 from analyses.claims import judged_drift
 from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
 from analyses.drift_tests import drift_tests
+from analyses.lineage.alignment import align
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from analyses.results.lineage import Alignment, LineageResult

@@ -23,13 +23,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from analyses.alignment import align
 from analyses.answers import Answers, captured_responses
 from analyses.clock import Clock
 from analyses.collection import Collected, Pool
 from analyses.drift import check_comparable
 from analyses.forced import read_answers
 from analyses.gathered import Gathered
+from analyses.lineage.alignment import align
 from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
 from analyses.opening import open_each
 from analyses.results.lineage import Alignment, LineageResult

@@ -24,7 +24,7 @@ from analyses.evidence import Shown, evidence_of, overlap_of, transferred
 from analyses.forced import gather_forced
 from analyses.gathered import Gathered, correlation_of, gather, question_pools, suppressed
 from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
-from analyses.mapping import map_neurons
+from analyses.lineage.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
 from analyses.negative import NegativeControl, controlled, in_place_of, measure_controlled
 from analyses.results.answers import ActivityTable

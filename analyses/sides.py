@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analyses.collection import Progress
-from analyses.lineage import lineage
+from analyses.lineage.relation import lineage
 from analyses.results.lineage import LineageResult
 from analyses.weights.weight_source import shape_words
 from provenance.architectures import Layout, layout_of

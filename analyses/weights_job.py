@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from analyses.clock import Clock
 from analyses.collection import identity_digest
 from analyses.drift_tests import finest_matching
-from analyses.mapping import map_neurons
+from analyses.lineage.mapping import map_neurons
 from analyses.measured import (
     MeasuredPair,
     measure_drift_only,

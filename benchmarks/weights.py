@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from analyses.drift import measure_drift
-from analyses.lineage import lineage
+from analyses.lineage.relation import lineage
 from analyses.ranks import combined_delta, stability_rank
 from analyses.weights.row_sums import one_minus_cosine
 from benchmarks.clock import best_of, by_turns, line

@@ -8,7 +8,7 @@ import torch
 from lineage_factory import make_model, source
 from torch.nn.functional import cosine_similarity
 
-from analyses.survey import look_at_tensors
+from analyses.lineage.survey import look_at_tensors
 from analyses.weights import tensor_pairs
 from analyses.weights.tensor_census import PairComparison, check_finite, same_bits
 from provenance.errors import NonFiniteError

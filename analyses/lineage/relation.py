@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from analyses.config_differences import config_differences, shared_vocabulary
-from analyses.neuron_match import HALF
+from analyses.lineage.config_differences import config_differences, shared_vocabulary
+from analyses.lineage.neuron_match import HALF
+from analyses.lineage.survey import Shares, Survey, found_shares, look, look_at_tensors
 from analyses.results.lineage import LineageResult
-from analyses.survey import Shares, Survey, found_shares, look, look_at_tensors
 from analyses.weights.joined_cosines import related_cosine
 from analyses.weights.tensor_census import same_bits
 from analyses.weights.tensor_pairs import blocks

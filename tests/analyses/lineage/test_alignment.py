@@ -22,10 +22,10 @@ from lineage_factory import (
     with_layers,
 )
 
-from analyses import alignment as module
-from analyses.alignment import align, assign_layer, best_assignment, candidates
 from analyses.drift import measure_drift
-from analyses.lineage import lineage
+from analyses.lineage import alignment as module
+from analyses.lineage.alignment import align, assign_layer, best_assignment, candidates
+from analyses.lineage.relation import lineage
 from analyses.results.lineage import Alignment
 from analyses.weights import joined_cosines
 

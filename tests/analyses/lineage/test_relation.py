@@ -29,7 +29,7 @@ from lineage_factory import (
 )
 from safetensors.torch import save_file
 
-from analyses.lineage import lineage
+from analyses.lineage.relation import lineage
 from analyses.results.lineage import LineageResult
 from analyses.weights import tensor_pairs
 from provenance.architectures import layout_of

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analyses.config_differences import config_differences, flattened, shared_vocabulary
+from analyses.lineage.config_differences import config_differences, flattened, shared_vocabulary
 from analyses.results.lineage import ConfigDifference
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from lineage_factory import Model, make_model, noised, order, permuted, widened, with_layers
 
-from analyses.alignment import align
-from analyses.lineage import lineage
-from analyses.mapping import map_neurons
+from analyses.lineage.alignment import align
+from analyses.lineage.mapping import map_neurons
+from analyses.lineage.relation import lineage
 from analyses.results.lineage import Alignment, MappedNeurons
 from analyses.weights import joined_cosines
 
