@@ -11,9 +11,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
+from analyses.activity.token_correlation import activation_correlation
 from analyses.answers import Answers, answers_of, captured_responses
 from analyses.collection import Collected, Pool, identity_digest, make_pool, paired_task
-from analyses.correlation import activation_correlation
 from analyses.results.lineage import Alignment, LineageResult
 from analyses.subject import Subject
 from analyses.suppression import suppressed_accuracies, suppression_questions

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.activity import neuron_aurocs
+from analyses.activity.by_label import neuron_aurocs
 from analyses.answers import Answers
 from analyses.baselines import FittedBaselines, fit_baselines, score_baselines
 from analyses.curves import curve

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from analyses.activity import activity_table
+from analyses.activity.by_label import activity_table
 from analyses.causal import intervened
 from analyses.claims import decisive
 from analyses.clock import Clock

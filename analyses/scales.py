@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import hypergeom
 
-from analyses.activity import neuron_aurocs
+from analyses.activity.by_label import neuron_aurocs
 from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from analyses.controls import ControlSetKind
 from analyses.refit import ControlProbe, batches, fit_controls

@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
+from analyses.activity.token_correlation import activation_correlation
 from analyses.clock import Clock
 from analyses.collection import Collected, Workspace, paired_task
-from analyses.correlation import activation_correlation
 from analyses.forced import read_answers
 from analyses.gathered import CORRELATION_BATCH, TEST_POOL, Gathered, gather, kept_responses, question_pools, suppressed
 from analyses.identification import Identified, identify, material_of

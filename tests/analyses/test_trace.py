@@ -11,9 +11,9 @@ from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
 from analyses import subject
 from analyses import trace as module
+from analyses.activity.token_correlation import activation_correlation
 from analyses.clock import Clock
 from analyses.collection import make_task
-from analyses.correlation import activation_correlation
 from analyses.gathered import question_pools
 from analyses.identification import Identified, identify
 from analyses.job import Job

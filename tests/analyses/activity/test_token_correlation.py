@@ -7,7 +7,7 @@ import pytest
 import torch
 from checkpoint_factory import load, make_response, tuned_copy
 
-from analyses.correlation import PairedMoments, activation_correlation
+from analyses.activity.token_correlation import PairedMoments, activation_correlation
 from provenance.activations.capture import down_projections
 from provenance.models.loading import LoadedModel
 

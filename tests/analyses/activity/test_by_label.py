@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyses import activity
-from analyses.activity import activity_table, standardised_difference
+from analyses.activity import by_label
+from analyses.activity.by_label import activity_table, standardised_difference
 from provenance.activations.features import Features
 from provenance.statistics.auroc import auroc
 
@@ -16,7 +16,7 @@ from provenance.statistics.auroc import auroc
 def test_every_column_equals_the_definition_across_block_borders(
     features: Callable[..., Features], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "COLUMNS_PER_BLOCK", 4)
+    monkeypatch.setattr(by_label, "COLUMNS_PER_BLOCK", 4)
     data = features(11, [2, 9], strength=2.0, faithful=13, hallucinated=17)
     table = activity_table("base", "trivia", data)
     values = data.answer.all().astype(float)
@@ -34,7 +34,7 @@ def test_every_column_equals_the_definition_across_block_borders(
 
 def test_memory_does_not_grow_with_the_neurons(tmp_path: Path) -> None:
     """Captures on disk are walked in blocks: more neurons only take what the table says of them."""
-    rows, block = 400, activity.COLUMNS_PER_BLOCK
+    rows, block = 400, by_label.COLUMNS_PER_BLOCK
     label = np.arange(rows) % 2 == 0
     names = tuple(map(str, range(rows)))
 
