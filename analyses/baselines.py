@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.controls import CONTROL_KINDS, ControlSetKind
 from analyses.plain_classifiers import fit_columns, fit_text
 from analyses.refit import ControlProbe, control_scores

@@ -25,7 +25,8 @@ from scipy.stats import beta
 from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
+from analyses.asking.collection import Progress
 from analyses.baselines import fit_baselines
 from analyses.calibration_draws import (
     TOLD,
@@ -38,7 +39,6 @@ from analyses.calibration_draws import (
     transfer_draw,
 )
 from analyses.claims import beyond_confidence_claim, decided, drift_claim, overlap_claim, transfer_claim
-from analyses.collection import Progress
 from analyses.drift import SIGNIFICANCE
 from analyses.drift_tests import drift_tests
 from analyses.ladder import corrected, ladder

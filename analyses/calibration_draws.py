@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results.drift import NeuronDrift
 from provenance.activations.features import Features

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
+from analyses.asking.cross_reading import FORCED_CELLS, CellName, Forced
 from analyses.controls import CONTROL_KINDS, ControlSetKind
-from analyses.forced import FORCED_CELLS, CellName, Forced
 from analyses.refit import ControlProbe, control_scores
 from analyses.results.transfer import LabelAgreement, TransferCell
 from analyses.transfer import MIN_PER_CLASS, questions_per_class

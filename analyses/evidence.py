@@ -11,11 +11,11 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float, Int
 
+from analyses.asking.both_models import Gathered
+from analyses.asking.cross_reading import Forced
 from analyses.causal_verdict import function_claim
 from analyses.cells import cells, label_agreement
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
-from analyses.forced import Forced
-from analyses.gathered import Gathered
 from analyses.identification import Identified
 from analyses.ladder import corrected, ladder
 from analyses.matching import drift_strata

@@ -18,10 +18,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.activity.by_label import neuron_aurocs
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
+from analyses.asking.both_models import Gathered
 from analyses.baselines import FittedBaselines, fit_baselines, score_baselines
 from analyses.curves import curve
-from analyses.gathered import Gathered
 from analyses.given import given_probe
 from analyses.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
 from analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint

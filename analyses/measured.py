@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from analyses.asking.clock import Clock
+from analyses.asking.models import OpenCheckpoint, relate, unlike, watched
 from analyses.claims import judged_drift
-from analyses.clock import Clock
 from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
 from analyses.drift_tests import drift_tests
 from analyses.lineage.alignment import align
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from analyses.results.lineage import Alignment, LineageResult
-from analyses.sides import OpenCheckpoint, relate, unlike, watched
 from analyses.weights.joined_cosines import related_cosine
 from analyses.weights.weight_source import mlp_shape
 from provenance.architectures import Layout

@@ -23,19 +23,19 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from analyses.answers import Answers, captured_responses
-from analyses.clock import Clock
-from analyses.collection import Collected, Pool
+from analyses.asking.answer_texts import Answers, captured_responses
+from analyses.asking.both_models import Gathered
+from analyses.asking.clock import Clock
+from analyses.asking.collection import Collected, Pool
+from analyses.asking.cross_reading import read_answers
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.opening import open_each
+from analyses.asking.subject import Subject
 from analyses.drift import check_comparable
-from analyses.forced import read_answers
-from analyses.gathered import Gathered
 from analyses.lineage.alignment import align
 from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
-from analyses.opening import open_each
 from analyses.results.lineage import Alignment, LineageResult
 from analyses.shuffled import shuffled_jointly
-from analyses.sides import OpenCheckpoint
-from analyses.subject import Subject
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.errors import PairError
 from provenance.models.random_model import random_for_now

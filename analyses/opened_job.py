@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from analyses.clock import Clock
-from analyses.collection import Workspace
+from analyses.asking.clock import Clock
+from analyses.asking.collection import Workspace
+from analyses.asking.models import OpenCheckpoint
 from analyses.results.lineage import LineageResult
 from analyses.results.reports import OriginReport, TraceReport, WeightsReport
-from analyses.sides import OpenCheckpoint
 from provenance import __version__
 from provenance.answers.questions import QuestionSet
 

@@ -14,15 +14,17 @@ import numpy as np
 from jaxtyping import Bool
 
 from analyses.activity.by_label import activity_table
+from analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
+from analyses.asking.clock import Clock
+from analyses.asking.collection import CollectionSettings, Workspace
+from analyses.asking.cross_reading import gather_forced
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.subject import Subject
 from analyses.causal import intervened
 from analyses.claims import decisive
-from analyses.clock import Clock
-from analyses.collection import CollectionSettings, Workspace
 from analyses.drift_tests import finest_matching
 from analyses.effort import FULL
 from analyses.evidence import Shown, evidence_of, overlap_of, transferred
-from analyses.forced import gather_forced
-from analyses.gathered import Gathered, correlation_of, gather, question_pools, suppressed
 from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
 from analyses.lineage.mapping import map_neurons
 from analyses.measured import MeasuredPair, ranked
@@ -33,8 +35,6 @@ from analyses.results.lineage import LineageResult
 from analyses.results.reports import OriginReport
 from analyses.results.transfer import TransferResult
 from analyses.shuffled import shuffled_jointly
-from analyses.sides import OpenCheckpoint
-from analyses.subject import Subject
 from analyses.verdicts import overall_sentence
 from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet

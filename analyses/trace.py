@@ -15,10 +15,20 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.activity.token_correlation import activation_correlation
-from analyses.clock import Clock
-from analyses.collection import Collected, Workspace, paired_task
-from analyses.forced import read_answers
-from analyses.gathered import CORRELATION_BATCH, TEST_POOL, Gathered, gather, kept_responses, question_pools, suppressed
+from analyses.asking.both_models import (
+    CORRELATION_BATCH,
+    TEST_POOL,
+    Gathered,
+    gather,
+    kept_responses,
+    question_pools,
+    suppressed,
+)
+from analyses.asking.clock import Clock
+from analyses.asking.collection import Collected, Workspace, paired_task
+from analyses.asking.cross_reading import read_answers
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.subject import Subject
 from analyses.identification import Identified, identify, material_of
 from analyses.measured import measured_with
 from analyses.origin import OriginSettings
@@ -26,8 +36,6 @@ from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment
 from analyses.results.reports import TraceReport
 from analyses.results.timeline import TracePoint
-from analyses.sides import OpenCheckpoint
-from analyses.subject import Subject
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from provenance.activations.features import Features
 from provenance.answers.foreign_answers import Reading, usual_lead

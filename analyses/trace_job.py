@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analyses.clock import Clock
-from analyses.collection import Workspace, identity_digest
+from analyses.asking.clock import Clock
+from analyses.asking.collection import Workspace, identity_digest
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.opening import open_each
 from analyses.effort import FULL
 from analyses.job import Job
 from analyses.opened_job import OpenedJob
-from analyses.opening import open_each
 from analyses.results.reports import TraceReport
-from analyses.sides import OpenCheckpoint
 from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weights.weight_source import mlp_shape, shape_words
 from provenance.answers.questions import QuestionSet

@@ -14,8 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.clock import Clock
-from analyses.collection import identity_digest
+from analyses.asking.clock import Clock
+from analyses.asking.collection import identity_digest
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.opening import OpenPair, open_pair
 from analyses.drift_tests import finest_matching
 from analyses.lineage.mapping import map_neurons
 from analyses.measured import (
@@ -27,10 +29,8 @@ from analyses.measured import (
     ranked,
 )
 from analyses.opened_job import OpenedJob
-from analyses.opening import OpenPair, open_pair
 from analyses.results.lineage import LineageResult, MappedNeurons
 from analyses.results.reports import WeightsReport
-from analyses.sides import OpenCheckpoint
 from analyses.verdicts import drift_sentence
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons

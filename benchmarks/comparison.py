@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from analyses.sides import OpenCheckpoint
+from analyses.asking.models import OpenCheckpoint
 from benchmarks.clock import best_of, line
 from provenance.activations.capture import capture_cett, forward, padded
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat

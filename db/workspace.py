@@ -13,7 +13,7 @@ from provenance.records import Task
 
 
 class RunWorkspace:
-    """Implements `analyses.collection.Workspace` for one run.
+    """Implements `analyses.asking.collection.Workspace` for one run.
 
     Args:
         store: An open store.

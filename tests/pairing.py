@@ -7,13 +7,13 @@ from pathlib import Path
 from checkpoint_factory import local_checkpoint, make_speaker, permuted_copy, tuned_copy, write_questions
 from memory_logs import MemoryWorkspace, Silent
 
-from analyses.clock import Clock
-from analyses.gathered import Gathered, gather, question_pools
+from analyses.asking.both_models import Gathered, gather, question_pools
+from analyses.asking.clock import Clock
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.subject import Subject
 from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.results.lineage import Alignment, LineageResult
-from analyses.sides import OpenCheckpoint
-from analyses.subject import Subject
 from provenance.answers.questions import load_questions
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage

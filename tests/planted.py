@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from reference import joined
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.identification import Material
 from provenance.activations.features import Features
 from provenance.probe.sparse_probe import training_rows

@@ -7,10 +7,10 @@ from pathlib import Path
 from memory_logs import MemoryWorkspace, Silent
 from transformers import PreTrainedTokenizerBase
 
-from analyses.clock import Clock
-from analyses.collection import CollectionSettings, Pool
-from analyses.sides import OpenCheckpoint
-from analyses.subject import Subject
+from analyses.asking.clock import Clock
+from analyses.asking.collection import CollectionSettings, Pool
+from analyses.asking.models import OpenCheckpoint
+from analyses.asking.subject import Subject
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage

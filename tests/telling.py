@@ -6,7 +6,7 @@ import numpy as np
 from planted import whole_rows
 from reference import alpha_max, fit_probe
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from provenance.activations.features import Features
 from provenance.probe.sparse_probe import Probe
 

@@ -8,9 +8,9 @@ import pytest
 from checkpoint_factory import DENSE, load, mlps, neurons_of, tuned_copy
 from memory_logs import Silent
 
-from analyses.clock import Clock
+from analyses.asking.clock import Clock
+from analyses.asking.opening import open_pair
 from analyses.measured import measure_pair
-from analyses.opening import open_pair
 
 
 @pytest.fixture(scope="module")

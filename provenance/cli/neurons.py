@@ -15,7 +15,7 @@ from provenance.records import Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyses.sides import OpenCheckpoint
+    from analyses.asking.models import OpenCheckpoint
     from provenance.neuron_lists.export import ExportedNeurons
     from provenance.neuron_lists.read_lists import NeuronSet
 
@@ -50,7 +50,7 @@ def import_neurons(
     as_json: AsJson = False,
 ) -> None:
     """Read a neuron list of others, hold it against a checkpoint, and keep it in the database."""
-    from analyses.opening import open_one
+    from analyses.asking.opening import open_one
     from db.neuron_sets import add_neuron_set
     from db.store import Store
     from provenance.neuron_lists.export import as_json as written

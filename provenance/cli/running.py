@@ -16,7 +16,7 @@ from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
 if TYPE_CHECKING:
-    from analyses.clock import Clock
+    from analyses.asking.clock import Clock
     from analyses.opened_job import AnyJob, OpenedJob, Report
     from db.store import Store
 
@@ -33,7 +33,7 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
     Returns:
         The summary as `--json` prints it, without files where none are written.
     """
-    from analyses.clock import Clock
+    from analyses.asking.clock import Clock
     from db.store import Store
     from db.workspace import RunWorkspace, captures_folder
 

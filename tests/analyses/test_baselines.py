@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from telling import D_M, LAYERS, make_answers, make_probe, take
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.baselines import BASELINE_KINDS, fit_baselines, score_baselines
 from analyses.controls import excluded_from_controls, neuron_sets
 from analyses.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text

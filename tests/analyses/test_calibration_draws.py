@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.calibration_draws import (
     ANSWER_EFFECT,
     SPREAD,

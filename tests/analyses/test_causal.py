@@ -17,6 +17,8 @@ from reference import bootstrap_by_unit
 from subjects import lent
 
 from analyses import causal as module
+from analyses.asking.collection import CollectionSettings, Pool, make_pool
+from analyses.asking.subject import Subject
 from analyses.causal import (
     ALPHAS,
     ANSWERS_PER_CLASS,
@@ -34,10 +36,8 @@ from analyses.causal import (
     scaled_log_probabilities,
 )
 from analyses.causal_verdict import function_claim
-from analyses.collection import CollectionSettings, Pool, make_pool
 from analyses.controls import CONTROL_KINDS, permutation_p
 from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
-from analyses.subject import Subject
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from analyses.asking.cross_reading import FORCED_CELLS, Forced, ForcedAnswers
 from analyses.cells import CELLS, NO_PROBE, SAME_SCORE, cells, label_agreement, resampled_kappas
 from analyses.controls import ControlSetKind
-from analyses.forced import FORCED_CELLS, Forced, ForcedAnswers
 from analyses.refit import ControlProbe, control_scores
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features

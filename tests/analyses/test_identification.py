@@ -11,7 +11,7 @@ from planted import D_M, LAYERS, PLANTED, answers_of, material_of, planted, whol
 from reference import accuracy, alpha_max, fit_probe
 from scipy.optimize import minimize
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.identification import Material, ProbeSettings, identify, take_given
 from analyses.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
 from analyses.results.probes import IdentificationResult

@@ -7,7 +7,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from telling import D_M, LAYERS, make_answers, make_probe, read_length, read_word, take
 
-from analyses.answers import Answers
+from analyses.asking.answer_texts import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
 from analyses.claims import decided
 from analyses.cross_fit import dealt_out, without_and_with

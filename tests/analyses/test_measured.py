@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
+from analyses.asking.models import OpenCheckpoint
 from analyses.measured import MeasuredPair, ranked, recognised
 from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment
-from analyses.sides import OpenCheckpoint
 
 K = 12
 

@@ -9,9 +9,10 @@ from checkpoint_factory import local_checkpoint, make_checkpoint
 from memory_logs import Silent
 from pairing import Pairing
 
-from analyses.clock import Clock
+from analyses.asking.both_models import correlation_of
+from analyses.asking.clock import Clock
+from analyses.asking.models import OpenCheckpoint
 from analyses.drift import measure_drift
-from analyses.gathered import correlation_of
 from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.negative import (
@@ -24,7 +25,6 @@ from analyses.negative import (
     with_permuted_labels,
 )
 from analyses.results.lineage import Alignment
-from analyses.sides import OpenCheckpoint
 from provenance.activations.capture import capture_cett
 from provenance.errors import CheckpointError, PairError
 

@@ -15,15 +15,15 @@ from checkpoint_factory import (
 )
 from memory_logs import MemoryWorkspace, Silent
 
-from analyses.clock import Clock
-from analyses.gathered import question_pools
+from analyses.asking.both_models import question_pools
+from analyses.asking.clock import Clock
+from analyses.asking.models import OpenCheckpoint, check_pair
 from analyses.job import Job
 from analyses.measured import measure_pair
 from analyses.origin import _decided_by, compare
 from analyses.results.probes import CurvePoint
 from analyses.results.reports import OriginReport
 from analyses.results.transfer import TransferResult
-from analyses.sides import OpenCheckpoint, check_pair
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.records import Question, Stage, Verdict

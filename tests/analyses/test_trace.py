@@ -9,16 +9,16 @@ import pytest
 from checkpoint_factory import load, local_checkpoint, make_checkpoint, make_speaker, tuned_copy, write_questions
 from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
-from analyses import subject
 from analyses import trace as module
 from analyses.activity.token_correlation import activation_correlation
-from analyses.clock import Clock
-from analyses.collection import make_task
-from analyses.gathered import question_pools
+from analyses.asking import subject
+from analyses.asking.both_models import question_pools
+from analyses.asking.clock import Clock
+from analyses.asking.collection import make_task
+from analyses.asking.models import OpenCheckpoint
 from analyses.identification import Identified, identify
 from analyses.job import Job
 from analyses.results.reports import TraceReport
-from analyses.sides import OpenCheckpoint
 from analyses.trace_job import TraceJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models.loading import LoadedModel
@@ -134,7 +134,7 @@ def test_nothing_is_asked_or_captured_twice_and_the_floor_is_gone(line: Line, mo
         loads.append(str(args[0]))
         raise AssertionError
 
-    monkeypatch.setattr("analyses.subject.load_model", refused)
+    monkeypatch.setattr("analyses.asking.subject.load_model", refused)
     again = line.run()
     assert again.points == line.report.points
     assert loads == []

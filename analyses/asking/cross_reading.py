@@ -21,9 +21,9 @@ from functools import partial
 
 import numpy as np
 
-from analyses.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
-from analyses.gathered import TEST_POOL, Gathered, in_order
-from analyses.subject import Subject
+from analyses.asking.both_models import TEST_POOL, Gathered, in_order
+from analyses.asking.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
+from analyses.asking.subject import Subject
 from provenance.activations.features import Features
 from provenance.answers.foreign_answers import Reading, forced, usual_lead
 from provenance.answers.spans import SPAN_RULE

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from analyses.clock import Clock
-from analyses.collection import (
+from analyses.asking.clock import Clock
+from analyses.asking.collection import (
     CAPTURE_BATCH,
     Collected,
     CollectionSettings,
@@ -24,7 +24,7 @@ from analyses.collection import (
     make_task,
     protocol_of,
 )
-from analyses.sides import OpenCheckpoint
+from analyses.asking.models import OpenCheckpoint
 from provenance.activations.features import Features, collect_features, remembered
 from provenance.answers.collect_responses import collect
 from provenance.architectures import Layout

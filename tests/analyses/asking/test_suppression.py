@@ -14,9 +14,9 @@ from memory_logs import MemoryWorkspace, Silent
 from subjects import CHECKPOINT, lent
 from transformers import GenerationConfig
 
-from analyses import suppression
-from analyses.collection import CollectionSettings, Pool, identity_digest, make_pool
-from analyses.suppression import (
+from analyses.asking import suppression
+from analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_pool
+from analyses.asking.suppression import (
     SUPPRESSION_QUESTIONS,
     right_answers,
     scaled_task,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pairing import Pairing, used
 
-from analyses import gathered as module
-from analyses.collection import Pool
-from analyses.subject import Subject
+from analyses.asking import both_models as module
+from analyses.asking.collection import Pool
+from analyses.asking.subject import Subject
 from provenance.answers.log_probability import answer_log_probability
 from provenance.records import Stage
 

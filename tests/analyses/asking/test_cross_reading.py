@@ -11,7 +11,7 @@ from memory_logs import MemoryCaptures, MemoryWorkspace
 from pairing import Pairing, used
 from subjects import Lent, lent
 
-from analyses.forced import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
+from analyses.asking.cross_reading import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
 from provenance.activations.capture import capture_cett
 from provenance.activations.features import Features
 from provenance.answers.foreign_answers import Reading

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analyses.collection import Progress
+from analyses.asking.collection import Progress
 from analyses.lineage.relation import lineage
 from analyses.results.lineage import LineageResult
 from analyses.weights.weight_source import shape_words
