@@ -29,7 +29,7 @@ from analyses.asking.both_models import LOG_PROBABILITY_BATCH, Gathered
 from analyses.asking.collection import Pool, identity_digest
 from analyses.asking.subject import Subject
 from analyses.asking.suppression import right_answers, scaled_task, suppression_questions
-from analyses.controls import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
+from analyses.controls.control_sets import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
 from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.activations.scaling import scaled

@@ -13,7 +13,7 @@ import numpy as np
 
 from analyses.causal import ALPHAS, direction
 from analyses.conditions import claim_of, condition
-from analyses.controls import CONTROL_KINDS, permutation_p
+from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.drift import SIGNIFICANCE
 from analyses.results.behaviour import CausalEffect, CausalKind
 from analyses.results.claims import Claim, Reason

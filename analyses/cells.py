@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from analyses.asking.cross_reading import FORCED_CELLS, CellName, Forced
-from analyses.controls import CONTROL_KINDS, ControlSetKind
-from analyses.refit import ControlProbe, control_scores
+from analyses.controls.control_probes import ControlProbe, control_scores
+from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
 from analyses.results.transfer import LabelAgreement, TransferCell
 from analyses.transfer import MIN_PER_CLASS, questions_per_class
 from provenance.activations.features import Features

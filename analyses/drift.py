@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from scipy.stats import norm, ttest_ind
 
-from analyses.controls import layer_counts, permutation_p
+from analyses.controls.control_sets import layer_counts, permutation_p
 from analyses.matching import Pools, highest_mean, matched_moments
 from analyses.ranks import combined_delta, stability_rank
 from analyses.results.drift import DriftResult, NeuronDrift

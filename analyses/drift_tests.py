@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student
 
 from analyses.adjusted_ranks import expected_ranks
-from analyses.controls import layer_counts, permutation_p
+from analyses.controls.control_sets import layer_counts, permutation_p
 from analyses.drift import PERMUTATIONS, detectable_mean
 from analyses.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
 from analyses.ranks import grouped_z_scores, unknown_unranked

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from analyses.asking.answer_texts import Answers
 from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths, question_lengths
-from analyses.controls import CONTROL_KINDS
+from analyses.controls.control_sets import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer import LENGTHS_AND_TEXTS

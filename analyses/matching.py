@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.adjusted_ranks import normal_scores
-from analyses.controls import distinct_draws
+from analyses.controls.control_sets import distinct_draws
 from analyses.ranks import grouped_midranks
 from analyses.results.drift import Matching, NeuronDrift
 from provenance.activations.neuron_rows import NO_NEURONS

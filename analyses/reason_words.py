@@ -6,7 +6,7 @@ The one idea: conditions say which of them failed; here the first of these is pu
 from collections.abc import Mapping, Sequence
 
 from analyses.conditions import CORRESPOND, failed
-from analyses.controls import CONTROL_KINDS
+from analyses.controls.control_sets import CONTROL_KINDS
 from analyses.drift import SIGNIFICANCE
 from analyses.drift_tests import MATCHED_WORDS, compared, of_delta
 from analyses.matching import NARROWEST

@@ -18,8 +18,8 @@ from scipy.stats import hypergeom
 
 from analyses.activity.by_label import neuron_aurocs
 from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
-from analyses.controls import ControlSetKind
-from analyses.refit import ControlProbe, batches, fit_controls
+from analyses.controls.control_probes import ControlProbe, batches, fit_controls
+from analyses.controls.control_sets import ControlSetKind
 from analyses.results.transfer import ScaleControl, ScaleKind, SignAgreement
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows

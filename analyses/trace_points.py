@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analyses.cells import control_bars, score_of_enough
-from analyses.controls import ControlSetKind
+from analyses.controls.control_probes import ControlProbe
+from analyses.controls.control_sets import ControlSetKind
 from analyses.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
 from analyses.measured import STRANGERS, position_similarity, recognised
-from analyses.refit import ControlProbe
 from analyses.results.drift import NeuronDrift
 from analyses.weights.joined_cosines import related_cosine
 from provenance.activations.features import Features

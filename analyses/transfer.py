@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.controls import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
-from analyses.refit import ControlProbe, fit_controls
+from analyses.controls.control_probes import ControlProbe, fit_controls
+from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
 from analyses.results.transfer import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
@@ -63,7 +63,7 @@ def refit_controls(
         seed: Of the sets.
 
     Returns:
-        By kind. Their penalty is chosen so that it cannot weaken a null (`analyses.refit`). Sets leave the
+        By kind. Their penalty is chosen so that it cannot weaken a null (`analyses.controls.control_probes`). Sets leave the
         probe's own neurons out, unless they fill more than half of a layer: in a small model chance would
         otherwise put some of them into every tenth set, and the null would measure the probe itself.
         Empty for a probe without a weight on a mapped neuron, which `transfer` does not test.

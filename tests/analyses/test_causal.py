@@ -36,7 +36,7 @@ from analyses.causal import (
     scaled_log_probabilities,
 )
 from analyses.causal_verdict import function_claim
-from analyses.controls import CONTROL_KINDS, permutation_p
+from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet

@@ -5,7 +5,7 @@ import pytest
 
 from analyses.causal import ALPHAS, direction
 from analyses.causal_verdict import function_claim, reversed_at
-from analyses.controls import CONTROL_KINDS, permutation_p
+from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.results.behaviour import CausalEffect, Outcome
 from analyses.results.claims import Reason
 from provenance.records import Stage, Verdict

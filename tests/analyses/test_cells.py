@@ -9,8 +9,8 @@ from sklearn.metrics import cohen_kappa_score
 
 from analyses.asking.cross_reading import FORCED_CELLS, Forced, ForcedAnswers
 from analyses.cells import CELLS, NO_PROBE, SAME_SCORE, cells, label_agreement, resampled_kappas
-from analyses.controls import ControlSetKind
-from analyses.refit import ControlProbe, control_scores
+from analyses.controls.control_probes import ControlProbe, control_scores
+from analyses.controls.control_sets import ControlSetKind
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL

@@ -8,10 +8,10 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from analyses.controls.control_probes import WEAK_C
+from analyses.controls.question_folds import FOLDS, folds
 from analyses.cross_fit import Folding, dealt_out, without_and_with
 from analyses.plain_classifiers import DENSE, NGRAMS, SPARSE, WORD, fit_columns
-from analyses.question_folds import FOLDS, folds
-from analyses.refit import WEAK_C
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 

@@ -8,7 +8,7 @@ from scipy.stats import kstest
 
 from analyses.adjusted_ranks import expected_ranks
 from analyses.claims import judged_drift
-from analyses.controls import permutation_p
+from analyses.controls.control_sets import permutation_p
 from analyses.drift import summarise_drift, welch_p
 from analyses.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
 from analyses.matching import drift_strata, finest_strata, matched_means, pools_of

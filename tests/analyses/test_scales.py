@@ -10,8 +10,8 @@ from planted import whole_rows
 
 from analyses import scales as module
 from analyses.cells import NO_PROBE, SAME_SCORE
-from analyses.controls import ControlSetKind, neuron_sets
-from analyses.refit import ControlProbe, control_scores, fit_controls, fit_given
+from analyses.controls.control_probes import ControlProbe, control_scores, fit_controls, fit_given
+from analyses.controls.control_sets import ControlSetKind, neuron_sets
 from analyses.results.transfer import ScaleControl, ScaleKind
 from analyses.scales import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
 from analyses.transfer import refit_controls

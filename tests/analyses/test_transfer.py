@@ -10,8 +10,8 @@ from reference import fit_probe
 from statsmodels.stats.multitest import multipletests
 
 from analyses.claims import decided, decisive, transfer_claim
+from analyses.controls.control_probes import fit_given
 from analyses.curves import curve
-from analyses.refit import fit_given
 from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
 from provenance.activations.features import Features

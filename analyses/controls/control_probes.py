@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from analyses.question_folds import FOLDS, folds
+from analyses.controls.question_folds import FOLDS, folds
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.errors import FitError

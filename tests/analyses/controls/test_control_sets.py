@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from analyses import controls
-from analyses.controls import (
+from analyses.controls import control_sets
+from analyses.controls.control_sets import (
     distinct_draws,
     excluded_from_controls,
     layer_counts,
@@ -22,7 +22,7 @@ NONE = np.empty(0, dtype=np.int64)
 
 @pytest.mark.parametrize("floyd_limit", [0, 64])
 def test_every_subset_is_equally_likely_by_either_method(floyd_limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "FLOYD_LIMIT", floyd_limit)
+    monkeypatch.setattr(control_sets, "FLOYD_LIMIT", floyd_limit)
     drawn = distinct_draws(5, 3, 10_000, np.random.default_rng(0))
     subsets = dict.fromkeys(combinations(range(5), 3), 0)
     for row in np.sort(drawn, axis=1).tolist():
@@ -32,7 +32,7 @@ def test_every_subset_is_equally_likely_by_either_method(floyd_limit: int, monke
 
 @pytest.mark.parametrize(("n", "k"), [(7, 7), (100, 1), (300, 299), (300, 300), (90, 65)])
 def test_draws_are_distinct_and_in_range(n: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controls, "KEYS_PER_BLOCK", 1000)  # several blocks
+    monkeypatch.setattr(control_sets, "KEYS_PER_BLOCK", 1000)  # several blocks
     drawn = distinct_draws(n, k, 50, np.random.default_rng(0))
     assert drawn.shape == (50, k)
     assert all(np.unique(row).size == k for row in drawn)
@@ -54,7 +54,7 @@ def test_random_sets_are_not_layer_matched_and_cover_all_layers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["random", "layer_matched"])
-def test_an_excluded_reference_never_comes_back_and_an_allowed_one_does(kind: controls.ControlSetKind) -> None:
+def test_an_excluded_reference_never_comes_back_and_an_allowed_one_does(kind: control_sets.ControlSetKind) -> None:
     reference = np.array([0, 1, 2, 3])
     kept_out, allowed = (
         neuron_sets(kind, reference, 2, 10, K=200, rng=np.random.default_rng(2), excluded=excluded)

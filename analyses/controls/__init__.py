@@ -1,0 +1,1 @@
+"""Control neurons and control probes that every statistic is compared with."""
