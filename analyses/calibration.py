@@ -39,10 +39,10 @@ from analyses.calibration_draws import (
     transfer_draw,
 )
 from analyses.claims import beyond_confidence_claim, decided, drift_claim, overlap_claim, transfer_claim
-from analyses.drift import SIGNIFICANCE
-from analyses.drift_tests import drift_tests
+from analyses.drift.drift_tests import drift_tests
+from analyses.drift.matching import finest_strata, layer_strata
+from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.ladder import corrected, ladder
-from analyses.matching import finest_strata, layer_strata
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.asking.answer_texts import Answers
-from analyses.ranks import combined_delta, stability_rank
+from analyses.drift.stability_ranks import combined_delta, stability_rank
 from analyses.results.drift import NeuronDrift
 from provenance.activations.features import Features
 

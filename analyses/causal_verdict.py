@@ -14,7 +14,7 @@ import numpy as np
 from analyses.causal import ALPHAS, direction
 from analyses.conditions import claim_of, condition
 from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
-from analyses.drift import SIGNIFICANCE
+from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.results.behaviour import CausalEffect, CausalKind
 from analyses.results.claims import Claim, Reason
 from analyses.transfer import MIN_PER_CLASS

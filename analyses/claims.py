@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TypeVar, get_args
 
 from analyses.conditions import claim_of, condition, corresponding, reachable
-from analyses.drift import SIGNIFICANCE
-from analyses.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
+from analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
+from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import MAX_P_ZERO
 from analyses.reason_words import drift_reason, overlap_reason, transfer_reason
@@ -153,9 +153,9 @@ def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | No
     """Tuning changed the H-Neurons' weights less than those of neurons like them.
 
     Args:
-        tests: From `analyses.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
+        tests: From `analyses.drift.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
         problem: Why it is not known which neuron is which; or empty.
-        recognised: Share of the H-Neurons that are still the same neuron, by `analyses.measured.recognised`. Where
+        recognised: Share of the H-Neurons that are still the same neuron, by `analyses.drift.pair.recognised`. Where
             most of them became others altogether, their ranks among others that did say nothing about stability.
     """
     own = of_delta(tests)

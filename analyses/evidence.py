@@ -16,10 +16,10 @@ from analyses.asking.cross_reading import Forced
 from analyses.causal_verdict import function_claim
 from analyses.cells import cells, label_agreement
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
+from analyses.drift.matching import drift_strata
+from analyses.drift.pair import MeasuredPair
 from analyses.identification import Identified
 from analyses.ladder import corrected, ladder
-from analyses.matching import drift_strata
-from analyses.measured import MeasuredPair
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.power import chance_sd, drift_power, overlap_power, transfer_power

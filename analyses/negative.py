@@ -31,9 +31,9 @@ from analyses.asking.cross_reading import read_answers
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.opening import open_each
 from analyses.asking.subject import Subject
-from analyses.drift import check_comparable
+from analyses.drift.pair import MeasuredPair, measure_lineage, measure_pair, measured_with
+from analyses.drift.weight_drift import check_comparable
 from analyses.lineage.alignment import align
-from analyses.measured import MeasuredPair, measure_lineage, measure_pair, measured_with
 from analyses.results.lineage import Alignment, LineageResult
 from analyses.shuffled import shuffled_jointly
 from provenance.answers.foreign_answers import Reading, usual_lead

@@ -22,12 +22,12 @@ from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
 from analyses.causal import intervened
 from analyses.claims import decisive
-from analyses.drift_tests import finest_matching
+from analyses.drift.drift_tests import finest_matching
+from analyses.drift.pair import MeasuredPair, ranked
 from analyses.effort import FULL
 from analyses.evidence import Shown, evidence_of, overlap_of, transferred
 from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
 from analyses.lineage.mapping import map_neurons
-from analyses.measured import MeasuredPair, ranked
 from analyses.negative import NegativeControl, controlled, in_place_of, measure_controlled
 from analyses.results.answers import ActivityTable
 from analyses.results.behaviour import CausalEffect

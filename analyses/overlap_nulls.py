@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from scipy.special import betaincinv
 from scipy.stats import hypergeom
 
-from analyses.drift import POWER, SIGNIFICANCE
-from analyses.matching import Strata
+from analyses.drift.matching import Strata
+from analyses.drift.weight_drift import POWER, SIGNIFICANCE
 from analyses.results.overlap import OverlapNull, OverlapNullKind
 
 Sets = Sequence[Int[np.ndarray, " _"]]

@@ -15,7 +15,7 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
-from analyses.drift import DETECTABLE_SDS
+from analyses.drift.weight_drift import DETECTABLE_SDS
 from analyses.ladder import NESTED_KINDS
 from analyses.results.claims import Power
 from analyses.results.drift import DriftTest

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from analyses.conditions import CORRESPOND, failed
 from analyses.controls.control_sets import CONTROL_KINDS
-from analyses.drift import SIGNIFICANCE
-from analyses.drift_tests import MATCHED_WORDS, compared, of_delta
-from analyses.matching import NARROWEST
+from analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
+from analyses.drift.matching import NARROWEST
+from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.overlap import NULL_WORDS
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest

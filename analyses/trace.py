@@ -29,8 +29,8 @@ from analyses.asking.collection import Collected, Workspace, paired_task
 from analyses.asking.cross_reading import read_answers
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
+from analyses.drift.pair import measured_with
 from analyses.identification import Identified, identify, material_of
-from analyses.measured import measured_with
 from analyses.origin import OriginSettings
 from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from analyses.cells import control_bars, score_of_enough
 from analyses.controls.control_probes import ControlProbe
 from analyses.controls.control_sets import ControlSetKind
-from analyses.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
-from analyses.measured import STRANGERS, position_similarity, recognised
+from analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
+from analyses.drift.pair import STRANGERS, position_similarity, recognised
 from analyses.results.drift import NeuronDrift
 from analyses.weights.joined_cosines import related_cosine
 from provenance.activations.features import Features
@@ -120,7 +120,7 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
         draws: Permutations.
         seed: Of the permutations.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `analyses.drift_tests`.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `analyses.drift.drift_tests`.
     """
     test = layer_test(drift, h_neurons, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2

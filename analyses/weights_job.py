@@ -18,9 +18,8 @@ from analyses.asking.clock import Clock
 from analyses.asking.collection import identity_digest
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.opening import OpenPair, open_pair
-from analyses.drift_tests import finest_matching
-from analyses.lineage.mapping import map_neurons
-from analyses.measured import (
+from analyses.drift.drift_tests import finest_matching
+from analyses.drift.pair import (
     MeasuredPair,
     measure_drift_only,
     measure_lineage,
@@ -28,6 +27,7 @@ from analyses.measured import (
     position_similarity,
     ranked,
 )
+from analyses.lineage.mapping import map_neurons
 from analyses.opened_job import OpenedJob
 from analyses.results.lineage import LineageResult, MappedNeurons
 from analyses.results.reports import WeightsReport

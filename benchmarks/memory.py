@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from analyses.drift import measure_drift
+from analyses.drift.weight_drift import measure_drift
 from benchmarks.weights import opened
 
 

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyses.drift import measure_drift
+from analyses.drift.stability_ranks import combined_delta, stability_rank
+from analyses.drift.weight_drift import measure_drift
 from analyses.lineage.relation import lineage
-from analyses.ranks import combined_delta, stability_rank
 from analyses.weights.row_sums import one_minus_cosine
 from benchmarks.clock import best_of, by_turns, line
 from benchmarks.synthetic import Shape, write_pair

@@ -10,7 +10,7 @@ from memory_logs import Silent
 
 from analyses.asking.clock import Clock
 from analyses.asking.opening import open_pair
-from analyses.measured import measure_pair
+from analyses.drift.pair import measure_pair
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch
 from checkpoint_factory import load, local_checkpoint
 
 from analyses.asking.models import OpenCheckpoint, relate
-from analyses.drift import measure_drift
+from analyses.drift.weight_drift import measure_drift
 from provenance.activations.capture import down_projections, forward, hooked, padded
 from provenance.answers.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.spans import response_regions

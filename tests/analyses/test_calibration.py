@@ -34,8 +34,8 @@ from analyses.calibration import (
 )
 from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims import drift_claim, overlap_claim, transfer_claim
-from analyses.drift import welch_p
-from analyses.drift_tests import drift_tests
+from analyses.drift.drift_tests import drift_tests
+from analyses.drift.weight_drift import welch_p
 from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls

@@ -12,9 +12,9 @@ from pairing import Pairing
 from analyses.asking.both_models import correlation_of
 from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint
-from analyses.drift import measure_drift
+from analyses.drift.pair import measure_pair
+from analyses.drift.weight_drift import measure_drift
 from analyses.job import Job
-from analyses.measured import measure_pair
 from analyses.negative import (
     NegativeControl,
     controlled,

@@ -18,8 +18,8 @@ from memory_logs import MemoryWorkspace, Silent
 from analyses.asking.both_models import question_pools
 from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint, check_pair
+from analyses.drift.pair import measure_pair
 from analyses.job import Job
-from analyses.measured import measure_pair
 from analyses.origin import _decided_by, compare
 from analyses.results.probes import CurvePoint
 from analyses.results.reports import OriginReport

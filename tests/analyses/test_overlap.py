@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analyses.claims import judged_overlap
-from analyses.matching import Strata
+from analyses.drift.matching import Strata
 from analyses.overlap import cluster_jaccard, heaviest_first, overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.results.overlap import OverlapNull, OverlapResult

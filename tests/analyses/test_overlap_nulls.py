@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analyses.matching import Strata
+from analyses.drift.matching import Strata
 from analyses.overlap_nulls import detectable_overlap, hypergeometric, overlap_nulls, shuffled_null, stratified
 
 STRATA = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 4, -1])

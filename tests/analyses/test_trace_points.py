@@ -9,8 +9,8 @@ import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from analyses.asking.models import OpenCheckpoint
-from analyses.drift import measure_drift
-from analyses.drift_tests import finite_mean
+from analyses.drift.drift_tests import finite_mean
+from analyses.drift.weight_drift import measure_drift
 from analyses.trace_points import alike, joined_reason, moved, score
 from analyses.transfer import refit_controls
 from provenance.activations.features import Features

@@ -22,7 +22,7 @@ from lineage_factory import (
     with_layers,
 )
 
-from analyses.drift import measure_drift
+from analyses.drift.weight_drift import measure_drift
 from analyses.lineage import alignment as module
 from analyses.lineage.alignment import align, assign_layer, best_assignment, candidates
 from analyses.lineage.relation import lineage

@@ -7,7 +7,7 @@ import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from analyses.asking.models import OpenCheckpoint
-from analyses.measured import MeasuredPair, ranked, recognised
+from analyses.drift.pair import MeasuredPair, ranked, recognised
 from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment
 

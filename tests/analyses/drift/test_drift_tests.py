@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from analyses.adjusted_ranks import expected_ranks
 from analyses.claims import judged_drift
 from analyses.controls.control_sets import permutation_p
-from analyses.drift import summarise_drift, welch_p
-from analyses.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
-from analyses.matching import drift_strata, finest_strata, matched_means, pools_of
-from analyses.ranks import stability_rank, z_scores
+from analyses.drift.adjusted_ranks import expected_ranks
+from analyses.drift.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
+from analyses.drift.matching import drift_strata, finest_strata, matched_means, pools_of
+from analyses.drift.stability_ranks import stability_rank, z_scores
+from analyses.drift.weight_drift import summarise_drift, welch_p
 from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from provenance.errors import PairError
 

@@ -11,10 +11,10 @@ import torch
 from scipy.stats import kstest, ttest_ind
 
 from analyses.claims import judged_drift
-from analyses.drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
-from analyses.drift_tests import drift_tests
-from analyses.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
-from analyses.ranks import combined_delta, stability_rank
+from analyses.drift.drift_tests import drift_tests
+from analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
+from analyses.drift.stability_ranks import combined_delta, stability_rank
+from analyses.drift.weight_drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
 from analyses.results.drift import NeuronDrift
 from analyses.weights.row_sums import compare_rows
 from provenance.errors import ArchitectureError, NonFiniteError, PairError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from analyses.matching import (
+from analyses.drift.matching import (
     drift_strata,
     finest_strata,
     highest_mean,

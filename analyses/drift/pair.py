@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint, relate, unlike, watched
 from analyses.claims import judged_drift
-from analyses.drift import PERMUTATIONS, measure_drift, summarise_drift
-from analyses.drift_tests import drift_tests
+from analyses.drift.drift_tests import drift_tests
+from analyses.drift.weight_drift import PERMUTATIONS, measure_drift, summarise_drift
 from analyses.lineage.alignment import align
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.adjusted_ranks import normal_scores
 from analyses.controls.control_sets import distinct_draws
-from analyses.ranks import grouped_midranks
+from analyses.drift.adjusted_ranks import normal_scores
+from analyses.drift.stability_ranks import grouped_midranks
 from analyses.results.drift import Matching, NeuronDrift
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.errors import PairError

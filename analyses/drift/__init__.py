@@ -1,0 +1,1 @@
+"""How far each neuron's weights moved, and tests of H-Neurons against matched neurons."""
