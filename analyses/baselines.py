@@ -19,7 +19,7 @@ from analyses.controls.control_probes import ControlProbe, control_scores
 from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
 from analyses.plain_classifiers import fit_columns, fit_text
 from analyses.results.probes import Baseline
-from analyses.transfer import CONTROL_DRAWS, refit_controls
+from analyses.transfer.probe_transfer import CONTROL_DRAWS, refit_controls
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.probe.sparse_probe import Probe
 from provenance.statistics.auroc import aurocs

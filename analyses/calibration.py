@@ -48,7 +48,7 @@ from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows
 from analyses.results.transfer import Rung, TransferResult
 from analyses.shuffled import shuffled_jointly, shuffled_sets
-from analyses.transfer import transfer
+from analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.probe.sparse_probe import Probe

@@ -17,7 +17,7 @@ from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.results.behaviour import CausalEffect, CausalKind
 from analyses.results.claims import Claim, Reason
-from analyses.transfer import MIN_PER_CLASS
+from analyses.transfer.probe_transfer import MIN_PER_CLASS
 from analyses.verdicts import function_words
 from provenance.records import Stage, Verdict
 from provenance.statistics.holm import holm

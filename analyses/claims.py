@@ -19,7 +19,7 @@ from analyses.results.drift import DriftResult, DriftTest
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.probes import IdentificationResult
 from analyses.results.transfer import LabelAgreement, Rung, TransferResult
-from analyses.transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
+from analyses.transfer.probe_transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
 from analyses.verdicts import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.records import Verdict
 
@@ -43,7 +43,7 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: s
     """Transfer to all question sets together, judged.
 
     Args:
-        results: From `analyses.transfer.transfer`, a question set each.
+        results: From `analyses.transfer.probe_transfer.transfer`, a question set each.
         rungs: From `analyses.ladder.ladder`, of the same answers.
         problem: Why it is not known which neuron is which; or empty.
     """

@@ -10,7 +10,7 @@ from analyses.cross_fit import FOLDINGS
 from analyses.drift.weight_drift import PERMUTATIONS
 from analyses.shuffled import SHUFFLED_SEARCHES
 from analyses.stability import PAIRS
-from analyses.transfer import CONTROL_DRAWS
+from analyses.transfer.probe_transfer import CONTROL_DRAWS
 
 
 @dataclass(frozen=True)

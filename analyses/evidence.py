@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 from analyses.asking.both_models import Gathered
 from analyses.asking.cross_reading import Forced
 from analyses.causal_verdict import function_claim
-from analyses.cells import cells, label_agreement
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
 from analyses.drift.matching import drift_strata
 from analyses.drift.pair import MeasuredPair
@@ -31,8 +30,9 @@ from analyses.results.lineage import Alignment
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.reports import Evidence
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from analyses.scales import scales, sign_agreement
-from analyses.transfer import transfer, untested
+from analyses.transfer.magnitudes import scales, sign_agreement
+from analyses.transfer.probe_transfer import transfer, untested
+from analyses.transfer.two_by_two import cells, label_agreement
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.architectures import Layout
 from provenance.records import Stage

@@ -28,7 +28,7 @@ from analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, P
 from analyses.selection import Rule, choose_c, refuse_test_answers
 from analyses.shuffled import shuffled_sets
 from analyses.stability import LIKELY, PAIRS, THRESHOLD, stability
-from analyses.transfer import CONTROL_DRAWS
+from analyses.transfer.probe_transfer import CONTROL_DRAWS
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.errors import ConvergenceError, InputError

@@ -20,7 +20,7 @@ from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_text
 from analyses.controls.control_sets import CONTROL_KINDS
 from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.results.transfer import Rung, TransferResult
-from analyses.transfer import LENGTHS_AND_TEXTS
+from analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
 from provenance.statistics.auroc import BOOTSTRAP_DRAWS
 from provenance.statistics.bootstrap import (
     estimate_of,
@@ -65,7 +65,7 @@ def ladder(
         tests: Balanced answers by question set: the base's own, or any model's, whose neurons are in the order of
             the probe's.
         own: Training answers of the model that gave `tests`; with one label only they have no classifiers.
-        resamples: Of questions; those of `analyses.transfer.transfer` with the same seed.
+        resamples: Of questions; those of `analyses.transfer.probe_transfer.transfer` with the same seed.
         foldings: Of the scored answers; values are means over them.
         seed: Of resamples and folds.
 
@@ -97,7 +97,7 @@ def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple
 
     Args:
         rungs: From `ladder`.
-        results: From `analyses.transfer.jointly`, or judged; a question set without a p has no power: it is not tested.
+        results: From `analyses.transfer.probe_transfer.jointly`, or judged; a question set without a p has no power: it is not tested.
 
     Returns:
         With `p_holm` of each kind, over the question sets that have power.

@@ -15,7 +15,7 @@ from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.transfer import Rung, TransferResult
-from analyses.transfer import DECIDING_KINDS, highest_other, known_p_values
+from analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, known_p_values
 
 NOT_COMPARED = (
     "none could be compared with like neurons of its layer "

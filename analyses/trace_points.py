@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.cells import control_bars, score_of_enough
 from analyses.controls.control_probes import ControlProbe
 from analyses.controls.control_sets import ControlSetKind
 from analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
 from analyses.drift.pair import STRANGERS, position_similarity, recognised
 from analyses.results.drift import NeuronDrift
+from analyses.transfer.two_by_two import control_bars, score_of_enough
 from analyses.weights.joined_cosines import related_cosine
 from provenance.activations.features import Features
 from provenance.architectures import Layout
@@ -97,7 +97,7 @@ def score(
         note: What to know of the answers; it goes into the reason.
 
     Returns:
-        No number with fewer than 10 questions of a class, as `analyses.transfer` wants them, nor where every answer
+        No number with fewer than 10 questions of a class, as `analyses.transfer.probe_transfer` wants them, nor where every answer
         gets the same score.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).

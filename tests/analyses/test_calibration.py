@@ -42,7 +42,7 @@ from analyses.overlap_nulls import overlap_nulls
 from analyses.results.drift import ProbeSide
 from analyses.results.transfer import Rung, TransferResult
 from analyses.shuffled import shuffled_jointly
-from analyses.transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
+from analyses.transfer.probe_transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights

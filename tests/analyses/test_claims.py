@@ -22,7 +22,7 @@ from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.probes import HeldOut, IdentificationResult
 from analyses.results.transfer import LabelAgreement, Rung, TransferResult
-from analyses.transfer import DECIDING_KINDS
+from analyses.transfer.probe_transfer import DECIDING_KINDS
 from provenance.records import Stage, Verdict
 from provenance.statistics.auroc import Estimate
 

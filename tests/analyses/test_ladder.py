@@ -14,7 +14,7 @@ from analyses.cross_fit import dealt_out, without_and_with
 from analyses.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from analyses.plain_classifiers import fit_text
 from analyses.results.transfer import Rung, TransferResult
-from analyses.transfer import LENGTHS_AND_TEXTS, transfer
+from analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc

@@ -8,10 +8,10 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from analyses.asking.cross_reading import FORCED_CELLS, Forced, ForcedAnswers
-from analyses.cells import CELLS, NO_PROBE, SAME_SCORE, cells, label_agreement, resampled_kappas
 from analyses.controls.control_probes import ControlProbe, control_scores
 from analyses.controls.control_sets import ControlSetKind
-from analyses.transfer import refit_controls
+from analyses.transfer.probe_transfer import refit_controls
+from analyses.transfer.two_by_two import CELLS, NO_PROBE, SAME_SCORE, cells, label_agreement, resampled_kappas
 from provenance.activations.features import Features
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe

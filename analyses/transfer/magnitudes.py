@@ -17,10 +17,10 @@ from jaxtyping import Float, Int
 from scipy.stats import hypergeom
 
 from analyses.activity.by_label import neuron_aurocs
-from analyses.cells import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from analyses.controls.control_probes import ControlProbe, batches, fit_controls
 from analyses.controls.control_sets import ControlSetKind
 from analyses.results.transfer import ScaleControl, ScaleKind, SignAgreement
+from analyses.transfer.two_by_two import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.probe.sparse_probe import Probe
