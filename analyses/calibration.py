@@ -27,7 +27,8 @@ from threadpoolctl import threadpool_limits
 
 from analyses.asking.answer_texts import Answers
 from analyses.asking.collection import Progress
-from analyses.baselines import fit_baselines
+from analyses.baselines.answer_baselines import fit_baselines
+from analyses.baselines.ladder import corrected, ladder
 from analyses.calibration_draws import (
     TOLD,
     AnswerDraw,
@@ -42,7 +43,6 @@ from analyses.claims import beyond_confidence_claim, decided, drift_claim, overl
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.matching import finest_strata, layer_strata
 from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.ladder import corrected, ladder
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.probe_fit import probe_rows

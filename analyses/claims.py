@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar, get_args
 
+from analyses.baselines.ladder import ALL_TOGETHER
 from analyses.conditions import claim_of, condition, corresponding, reachable
 from analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
 from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import MAX_P_ZERO
 from analyses.reason_words import drift_reason, overlap_reason, transfer_reason
 from analyses.results.claims import Claim
@@ -44,7 +44,7 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: s
 
     Args:
         results: From `analyses.transfer.probe_transfer.transfer`, a question set each.
-        rungs: From `analyses.ladder.ladder`, of the same answers.
+        rungs: From `analyses.baselines.ladder.ladder`, of the same answers.
         problem: Why it is not known which neuron is which; or empty.
     """
     joined = jointly(results, rungs)

@@ -6,7 +6,7 @@ p-values cannot be as small, and what is averaged over draws is noisier.
 
 from dataclasses import dataclass
 
-from analyses.cross_fit import FOLDINGS
+from analyses.baselines.cross_fit import FOLDINGS
 from analyses.drift.weight_drift import PERMUTATIONS
 from analyses.shuffled import SHUFFLED_SEARCHES
 from analyses.stability import PAIRS

@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 
 from analyses.asking.both_models import Gathered
 from analyses.asking.cross_reading import Forced
+from analyses.baselines.ladder import corrected, ladder
 from analyses.causal_verdict import function_claim
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
 from analyses.drift.matching import drift_strata
 from analyses.drift.pair import MeasuredPair
 from analyses.identification import Identified
-from analyses.ladder import corrected, ladder
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.power import chance_sd, drift_power, overlap_power, transfer_power

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from analyses.activity.by_label import neuron_aurocs
 from analyses.asking.answer_texts import Answers
 from analyses.asking.both_models import Gathered
-from analyses.baselines import FittedBaselines, fit_baselines, score_baselines
+from analyses.baselines.answer_baselines import FittedBaselines, fit_baselines, score_baselines
 from analyses.curves import curve
 from analyses.given import given_probe
 from analyses.probe_fit import ProbeRows, fit_grid, path_points, probe_rows

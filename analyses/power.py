@@ -15,8 +15,8 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
+from analyses.baselines.ladder import NESTED_KINDS
 from analyses.drift.weight_drift import DETECTABLE_SDS
-from analyses.ladder import NESTED_KINDS
 from analyses.results.claims import Power
 from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull

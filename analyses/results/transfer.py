@@ -89,7 +89,7 @@ class Rung:
     kind: str = column(
         "predictor",
         "text",
-        "A kind of `analyses.baselines.BASELINE_KINDS`; or jointly `lengths_and_texts`, or `all_together`, which has "
+        "A kind of `analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly `lengths_and_texts`, or `all_together`, which has "
         "the log-probability as well.",
         key=True,
         words=BASELINES,

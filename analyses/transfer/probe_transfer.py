@@ -124,7 +124,7 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
     Args:
         results: From `transfer`, a question set each.
-        rungs: From `analyses.ladder.ladder`, of the same answers.
+        rungs: From `analyses.baselines.ladder.ladder`, of the same answers.
 
     Returns:
         The results with `p_value`, `p_holm` and `decided_by`; a baseline that could not be computed does not count.

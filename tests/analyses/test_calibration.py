@@ -13,6 +13,7 @@ from memory_logs import Silent
 from scipy.stats import binom
 
 from analyses import calibration
+from analyses.baselines.ladder import ALL_TOGETHER
 from analyses.calibration import (
     CLAIMS,
     JUDGES,
@@ -36,7 +37,6 @@ from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.weight_drift import welch_p
-from analyses.ladder import ALL_TOGETHER
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.results.drift import ProbeSide

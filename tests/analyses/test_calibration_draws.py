@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from analyses.asking.answer_texts import Answers
+from analyses.baselines.plain_classifiers import fit_columns, fit_text
 from analyses.calibration_draws import (
     ANSWER_EFFECT,
     SPREAD,
@@ -14,7 +15,6 @@ from analyses.calibration_draws import (
     overlap_draw,
     transfer_draw,
 )
-from analyses.plain_classifiers import fit_columns, fit_text
 from provenance.statistics.auroc import auroc, aurocs
 
 SHAPE = Shape()

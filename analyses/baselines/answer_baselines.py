@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analyses.asking.answer_texts import Answers
+from analyses.baselines.plain_classifiers import fit_columns, fit_text
 from analyses.controls.control_probes import ControlProbe, control_scores
 from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
-from analyses.plain_classifiers import fit_columns, fit_text
 from analyses.results.probes import Baseline
 from analyses.transfer.probe_transfer import CONTROL_DRAWS, refit_controls
 from provenance.activations.neuron_rows import NO_NEURONS

@@ -16,9 +16,16 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from analyses.asking.answer_texts import Answers
-from analyses.baselines import BASELINE_KINDS, FittedBaselines, Scorer, fit_texts, lengths, question_lengths
+from analyses.baselines.answer_baselines import (
+    BASELINE_KINDS,
+    FittedBaselines,
+    Scorer,
+    fit_texts,
+    lengths,
+    question_lengths,
+)
+from analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.controls.control_sets import CONTROL_KINDS
-from analyses.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
 from provenance.statistics.auroc import BOOTSTRAP_DRAWS
@@ -51,7 +58,7 @@ def ladder(
         p = (1 + #{b : gain_b <= 0}) / (1 + B);   over sets of neurons also the share of sets that reach the probe
 
     `lengths_and_texts` is a logistic regression on lengths of answer and question and on what texts say, cross-fitted
-    by question on the scored answers (`analyses.cross_fit`), without and with the probe's score. The rungs before it
+    by question on the scored answers (`analyses.baselines.cross_fit`), without and with the probe's score. The rungs before it
     were fitted on the instruct checkpoint's answers, and cannot know a length or a word that goes with the label in the
     base's alone. So here texts are judged three times: by those rungs, by sparse classifiers of the base's own training
     answers, and by classifiers of the other parts of the scored answers, for question sets with words of their own.

@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from telling import D_M, LAYERS, make_answers, make_probe, take
 
 from analyses.asking.answer_texts import Answers
-from analyses.baselines import BASELINE_KINDS, fit_baselines, score_baselines
+from analyses.baselines.answer_baselines import BASELINE_KINDS, fit_baselines, score_baselines
+from analyses.baselines.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
 from analyses.controls.control_probes import control_scores, fit_controls
 from analyses.controls.control_sets import excluded_from_controls, neuron_sets
-from analyses.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
 from analyses.results.probes import Baseline
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import FitError

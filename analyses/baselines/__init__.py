@@ -1,0 +1,1 @@
+"""Predictors that the probe has to beat on the same answers."""
