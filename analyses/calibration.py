@@ -45,9 +45,9 @@ from analyses.drift.matching import finest_strata, layer_strata
 from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
-from analyses.probe_fit import probe_rows
 from analyses.results.transfer import Rung, TransferResult
-from analyses.shuffled import shuffled_jointly, shuffled_sets
+from analyses.search.probe_fit import probe_rows
+from analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
 from analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from analyses.baselines.cross_fit import FOLDINGS
 from analyses.drift.weight_drift import PERMUTATIONS
-from analyses.shuffled import SHUFFLED_SEARCHES
-from analyses.stability import PAIRS
+from analyses.search.shuffled_labels import SHUFFLED_SEARCHES
+from analyses.search.stability import PAIRS
 from analyses.transfer.probe_transfer import CONTROL_DRAWS
 
 

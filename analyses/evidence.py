@@ -18,7 +18,6 @@ from analyses.causal_verdict import function_claim
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
 from analyses.drift.matching import drift_strata
 from analyses.drift.pair import MeasuredPair
-from analyses.identification import Identified
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
@@ -30,6 +29,7 @@ from analyses.results.lineage import Alignment
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.reports import Evidence
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
+from analyses.search.identification import Identified
 from analyses.transfer.magnitudes import scales, sign_agreement
 from analyses.transfer.probe_transfer import transfer, untested
 from analyses.transfer.two_by_two import cells, label_agreement

@@ -15,10 +15,10 @@ from analyses.asking.collection import CollectionSettings, identity_digest
 from analyses.asking.models import OpenCheckpoint, check_pair
 from analyses.asking.opening import open_pair
 from analyses.effort import FULL, Effort
-from analyses.identification import ProbeSettings
 from analyses.negative import NegativeControl, NegativeControlKind, prepared
 from analyses.opened_job import OpenedJob
 from analyses.origin import OriginSettings, compare
+from analyses.search.identification import ProbeSettings
 from provenance.activations.capture_files import CaptureDtype
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions

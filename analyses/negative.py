@@ -35,7 +35,7 @@ from analyses.drift.pair import MeasuredPair, measure_lineage, measure_pair, mea
 from analyses.drift.weight_drift import check_comparable
 from analyses.lineage.alignment import align
 from analyses.results.lineage import Alignment, LineageResult
-from analyses.shuffled import shuffled_jointly
+from analyses.search.shuffled_labels import shuffled_jointly
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.errors import PairError
 from provenance.models.random_model import random_for_now

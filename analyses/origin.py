@@ -26,7 +26,6 @@ from analyses.drift.drift_tests import finest_matching
 from analyses.drift.pair import MeasuredPair, ranked
 from analyses.effort import FULL
 from analyses.evidence import Shown, evidence_of, overlap_of, transferred
-from analyses.identification import Identified, ProbeSettings, identify, material_of, take_given
 from analyses.lineage.mapping import map_neurons
 from analyses.negative import NegativeControl, controlled, in_place_of, measure_controlled
 from analyses.results.answers import ActivityTable
@@ -34,7 +33,8 @@ from analyses.results.behaviour import CausalEffect
 from analyses.results.lineage import LineageResult
 from analyses.results.reports import OriginReport
 from analyses.results.transfer import TransferResult
-from analyses.shuffled import shuffled_jointly
+from analyses.search.identification import Identified, ProbeSettings, identify, material_of, take_given
+from analyses.search.shuffled_labels import shuffled_jointly
 from analyses.verdicts import overall_sentence
 from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet

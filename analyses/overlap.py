@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from analyses.overlap_nulls import overlap_nulls
 from analyses.rank_biased import rank_biased_overlap
 from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.stability import MOST_CLUSTERED, clusters, mean_jaccard
+from analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 from provenance.activations.features import Features
 
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself

@@ -103,7 +103,7 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
 
         p = (1 + #{r : at least as many shared}) / (1 + R),   r = 1 ... R shuffles
 
-    Set r of the base belongs with set r of the instruct checkpoint (`analyses.shuffled.shuffled_jointly`). Sets of
+    Set r of the base belongs with set r of the instruct checkpoint (`analyses.search.shuffled_labels.shuffled_jointly`). Sets of
     different shuffles would share less: what one shuffle's labels go with by chance they go with in both models.
 
     Choice: of a set that is larger than the one it stands for only the heaviest neurons are taken, as many as that one

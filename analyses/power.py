@@ -21,7 +21,7 @@ from analyses.results.claims import Power
 from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull
 from analyses.results.transfer import Rung, TransferResult
-from analyses.shuffled import shuffled_jointly
+from analyses.search.shuffled_labels import shuffled_jointly
 from analyses.transfer.probe_transfer import CHANCE
 from provenance.activations.features import Features
 from provenance.statistics.auroc import auroc

@@ -30,12 +30,12 @@ from analyses.asking.cross_reading import read_answers
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
 from analyses.drift.pair import measured_with
-from analyses.identification import Identified, identify, material_of
 from analyses.origin import OriginSettings
 from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment
 from analyses.results.reports import TraceReport
 from analyses.results.timeline import TracePoint
+from analyses.search.identification import Identified, identify, material_of
 from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from provenance.activations.features import Features
 from provenance.answers.foreign_answers import Reading, usual_lead

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32
 from reference import joined
 
 from analyses.asking.answer_texts import Answers
-from analyses.identification import Material
+from analyses.search.identification import Material
 from provenance.activations.features import Features
 from provenance.probe.sparse_probe import training_rows
 from provenance.records import Split, Stage

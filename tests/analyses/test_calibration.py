@@ -41,7 +41,7 @@ from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
 from analyses.results.drift import ProbeSide
 from analyses.results.transfer import Rung, TransferResult
-from analyses.shuffled import shuffled_jointly
+from analyses.search.shuffled_labels import shuffled_jointly
 from analyses.transfer.probe_transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict

@@ -11,8 +11,8 @@ from statsmodels.stats.multitest import multipletests
 
 from analyses.claims import decided, decisive, transfer_claim
 from analyses.controls.control_probes import fit_given
-from analyses.curves import curve
 from analyses.results.transfer import Rung, TransferResult
+from analyses.search.curves import curve
 from analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows

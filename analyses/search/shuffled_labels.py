@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from analyses.overlap import heaviest_first
-from analyses.probe_fit import ProbeRows, fit_batches
+from analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from analyses.probe_fit import ProbeRows, fit_batches
 from analyses.results.probes import StabilityResult
+from analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.activations.features import Features
 from provenance.probe.sparse_probe import Probe
 

@@ -11,8 +11,8 @@ from reference import fit_probe
 from analyses.claims import judged_overlap
 from analyses.overlap import overlap
 from analyses.overlap_nulls import overlap_nulls
-from analyses.probe_fit import probe_rows
-from analyses.shuffled import shuffled_jointly, shuffled_sets
+from analyses.search.probe_fit import probe_rows
+from analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
 from provenance.activations.features import Features
 
 C = 4.0

@@ -9,11 +9,11 @@ import pytest
 from planted import D_M, LAYERS, PLANTED, material_of, planted, whole_rows
 from reference import fit_probe
 
-from analyses import probe_fit as module
-from analyses.identification import ProbeSettings, identify
-from analyses.probe_fit import probe_rows
 from analyses.results.probes import StabilityResult
-from analyses.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
+from analyses.search import probe_fit as module
+from analyses.search.identification import ProbeSettings, identify
+from analyses.search.probe_fit import probe_rows
+from analyses.search.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
 from provenance.activations.features import Features
 
 PAIRS = 6

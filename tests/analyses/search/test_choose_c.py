@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analyses.results.probes import PathPoint
-from analyses.selection import best_by_paper, choose_c, refuse_test_answers, sparsest_within_one_se
+from analyses.search.choose_c import best_by_paper, choose_c, refuse_test_answers, sparsest_within_one_se
 from provenance.errors import SplitError
 from provenance.records import Label, Split
 
