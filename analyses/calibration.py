@@ -43,8 +43,8 @@ from analyses.claims import beyond_confidence_claim, decided, drift_claim, overl
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.matching import finest_strata, layer_strata
 from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.overlap import overlap
-from analyses.overlap_nulls import overlap_nulls
+from analyses.overlap.overlap_nulls import overlap_nulls
+from analyses.overlap.shared_neurons import overlap
 from analyses.results.transfer import Rung, TransferResult
 from analyses.search.probe_fit import probe_rows
 from analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets

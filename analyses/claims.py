@@ -12,7 +12,7 @@ from analyses.baselines.ladder import ALL_TOGETHER
 from analyses.conditions import claim_of, condition, corresponding, reachable
 from analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
 from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.overlap import MAX_P_ZERO
+from analyses.overlap.shared_neurons import MAX_P_ZERO
 from analyses.reason_words import drift_reason, overlap_reason, transfer_reason
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest
@@ -185,7 +185,7 @@ def overlap_claim(
 
     Args:
         result: Of both sets.
-        nulls: From `analyses.overlap_nulls.overlap_nulls`; none where a set is empty.
+        nulls: From `analyses.overlap.overlap_nulls.overlap_nulls`; none where a set is empty.
         probes: Both searches; a probe that does not read its own model's held-out answers found no H-Neurons. Where
             every null is beaten but none is of searches with shuffled labels, one is asked for. Empty for sets that
             nobody searched for.

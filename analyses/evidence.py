@@ -18,8 +18,8 @@ from analyses.causal_verdict import function_claim
 from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
 from analyses.drift.matching import drift_strata
 from analyses.drift.pair import MeasuredPair
-from analyses.overlap import overlap
-from analyses.overlap_nulls import overlap_nulls
+from analyses.overlap.overlap_nulls import overlap_nulls
+from analyses.overlap.shared_neurons import overlap
 from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
 from analyses.results.answers import ActivityTable
 from analyses.results.behaviour import CausalEffect

@@ -10,7 +10,7 @@ from analyses.controls.control_sets import CONTROL_KINDS
 from analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
 from analyses.drift.matching import NARROWEST
 from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.overlap import NULL_WORDS
+from analyses.overlap.shared_neurons import NULL_WORDS
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest
 from analyses.results.overlap import OverlapNull, OverlapResult

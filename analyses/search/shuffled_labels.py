@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-from analyses.overlap import heaviest_first
+from analyses.overlap.shared_neurons import heaviest_first
 from analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS

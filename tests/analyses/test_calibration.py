@@ -37,8 +37,8 @@ from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.weight_drift import welch_p
-from analyses.overlap import overlap
-from analyses.overlap_nulls import overlap_nulls
+from analyses.overlap.overlap_nulls import overlap_nulls
+from analyses.overlap.shared_neurons import overlap
 from analyses.results.drift import ProbeSide
 from analyses.results.transfer import Rung, TransferResult
 from analyses.search.shuffled_labels import shuffled_jointly

@@ -9,8 +9,8 @@ from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from reference import fit_probe
 
 from analyses.claims import judged_overlap
-from analyses.overlap import overlap
-from analyses.overlap_nulls import overlap_nulls
+from analyses.overlap.overlap_nulls import overlap_nulls
+from analyses.overlap.shared_neurons import overlap
 from analyses.search.probe_fit import probe_rows
 from analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
 from provenance.activations.features import Features

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from analyses.drift.matching import Strata
-from analyses.overlap_nulls import detectable_overlap, hypergeometric, overlap_nulls, shuffled_null, stratified
+from analyses.overlap.overlap_nulls import detectable_overlap, hypergeometric, overlap_nulls, shuffled_null, stratified
 
 STRATA = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 4, -1])
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.overlap_nulls import overlap_nulls
-from analyses.rank_biased import rank_biased_overlap
+from analyses.overlap.overlap_nulls import overlap_nulls
+from analyses.overlap.rank_biased import rank_biased_overlap
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 from provenance.activations.features import Features

@@ -7,8 +7,8 @@ import pytest
 
 from analyses.claims import judged_overlap
 from analyses.drift.matching import Strata
-from analyses.overlap import cluster_jaccard, heaviest_first, overlap
-from analyses.overlap_nulls import overlap_nulls
+from analyses.overlap.overlap_nulls import overlap_nulls
+from analyses.overlap.shared_neurons import cluster_jaccard, heaviest_first, overlap
 from analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.activations.features import Features
 

@@ -1,0 +1,1 @@
+"""Whether two independent searches find the same neurons, against chance and matched neurons."""
