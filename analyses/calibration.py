@@ -39,7 +39,7 @@ from analyses.calibration_draws import (
     overlap_draw,
     transfer_draw,
 )
-from analyses.claims import beyond_confidence_claim, decided, drift_claim, overlap_claim, transfer_claim
+from analyses.claims.pair_claims import beyond_confidence_claim, decided, drift_claim, overlap_claim, transfer_claim
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.matching import finest_strata, layer_strata
 from analyses.drift.weight_drift import SIGNIFICANCE

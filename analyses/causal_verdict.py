@@ -12,13 +12,13 @@ from typing import get_args
 import numpy as np
 
 from analyses.causal import ALPHAS, direction
-from analyses.conditions import claim_of, condition
+from analyses.claims.conditions import claim_of, condition
+from analyses.claims.sentences import function_words
 from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.results.behaviour import CausalEffect, CausalKind
 from analyses.results.claims import Claim, Reason
 from analyses.transfer.probe_transfer import MIN_PER_CLASS
-from analyses.verdicts import function_words
 from provenance.records import Stage, Verdict
 from provenance.statistics.holm import holm
 

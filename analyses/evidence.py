@@ -15,12 +15,18 @@ from analyses.asking.both_models import Gathered
 from analyses.asking.cross_reading import Forced
 from analyses.baselines.ladder import corrected, ladder
 from analyses.causal_verdict import function_claim
-from analyses.claims import beyond_confidence_claim, decided, judged_overlap, own_labels_claim, transfer_claim
+from analyses.claims.pair_claims import (
+    beyond_confidence_claim,
+    decided,
+    judged_overlap,
+    own_labels_claim,
+    transfer_claim,
+)
+from analyses.claims.power import chance_sd, drift_power, overlap_power, transfer_power
 from analyses.drift.matching import drift_strata
 from analyses.drift.pair import MeasuredPair
 from analyses.overlap.overlap_nulls import overlap_nulls
 from analyses.overlap.shared_neurons import overlap
-from analyses.power import chance_sd, drift_power, overlap_power, transfer_power
 from analyses.results.answers import ActivityTable
 from analyses.results.behaviour import CausalEffect
 from analyses.results.claims import Claim

@@ -21,7 +21,8 @@ from analyses.asking.cross_reading import gather_forced
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
 from analyses.causal import intervened
-from analyses.claims import decisive
+from analyses.claims.pair_claims import decisive
+from analyses.claims.sentences import overall_sentence
 from analyses.drift.drift_tests import finest_matching
 from analyses.drift.pair import MeasuredPair, ranked
 from analyses.effort import FULL
@@ -35,7 +36,6 @@ from analyses.results.reports import OriginReport
 from analyses.results.transfer import TransferResult
 from analyses.search.identification import Identified, ProbeSettings, identify, material_of, take_given
 from analyses.search.shuffled_labels import shuffled_jointly
-from analyses.verdicts import overall_sentence
 from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage

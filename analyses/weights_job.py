@@ -18,6 +18,7 @@ from analyses.asking.clock import Clock
 from analyses.asking.collection import identity_digest
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.opening import OpenPair, open_pair
+from analyses.claims.sentences import drift_sentence
 from analyses.drift.drift_tests import finest_matching
 from analyses.drift.pair import (
     MeasuredPair,
@@ -31,7 +32,6 @@ from analyses.lineage.mapping import map_neurons
 from analyses.opened_job import OpenedJob
 from analyses.results.lineage import LineageResult, MappedNeurons
 from analyses.results.reports import WeightsReport
-from analyses.verdicts import drift_sentence
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint, relate, unlike, watched
-from analyses.claims import judged_drift
+from analyses.claims.pair_claims import judged_drift
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.weight_drift import PERMUTATIONS, measure_drift, summarise_drift
 from analyses.lineage.alignment import align

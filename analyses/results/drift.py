@@ -63,7 +63,9 @@ class DriftResult:
         "compact",
         "The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6.",
     )
-    verdict: Verdict = column("", "text", "Of the claim about drift (`analyses.claims`).", default=NOT_JUDGED)
+    verdict: Verdict = column(
+        "", "text", "Of the claim about drift (`analyses.claims.pair_claims`).", default=NOT_JUDGED
+    )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
 
 

@@ -39,7 +39,9 @@ class OverlapResult:
         "fixed3",
         "P(overlap = 0) under the null; a verdict is refused above 0.5.",
     )
-    verdict: Verdict = column("", "text", "Of the claim about overlap (`analyses.claims`).", default=NOT_JUDGED)
+    verdict: Verdict = column(
+        "", "text", "Of the claim about overlap (`analyses.claims.pair_claims`).", default=NOT_JUDGED
+    )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
     ceiling_base: float | None = column(
         "Jaccard index of two halves of the questions, base model",

@@ -30,7 +30,7 @@ class TransferResult:
     verdict: Verdict = column(
         "verdict",
         "verdict",
-        "Of the claim about transfer to this question set (`analyses.claims`).",
+        "Of the claim about transfer to this question set (`analyses.claims.pair_claims`).",
         default=NOT_JUDGED,
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")

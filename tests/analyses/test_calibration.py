@@ -34,7 +34,7 @@ from analyses.calibration import (
     searched,
 )
 from analyses.calibration_draws import drift_draw, transfer_draw
-from analyses.claims import drift_claim, overlap_claim, transfer_claim
+from analyses.claims.pair_claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.weight_drift import welch_p
 from analyses.overlap.overlap_nulls import overlap_nulls

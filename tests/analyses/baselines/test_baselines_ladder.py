@@ -12,7 +12,7 @@ from analyses.baselines.answer_baselines import BASELINE_KINDS, FittedBaselines,
 from analyses.baselines.cross_fit import dealt_out, without_and_with
 from analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from analyses.baselines.plain_classifiers import fit_text
-from analyses.claims import decided
+from analyses.claims.pair_claims import decided
 from analyses.results.transfer import Rung, TransferResult
 from analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.activations.neuron_rows import NeuronRows

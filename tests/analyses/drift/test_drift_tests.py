@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from analyses.claims import judged_drift
+from analyses.claims.pair_claims import judged_drift
 from analyses.controls.control_sets import permutation_p
 from analyses.drift.adjusted_ranks import expected_ranks
 from analyses.drift.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import kstest, ttest_ind
 
-from analyses.claims import judged_drift
+from analyses.claims.pair_claims import judged_drift
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from analyses.drift.stability_ranks import combined_delta, stability_rank

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from analyses.claims import judged_overlap
+from analyses.claims.pair_claims import judged_overlap
 from analyses.drift.matching import Strata
 from analyses.overlap.overlap_nulls import overlap_nulls
 from analyses.overlap.shared_neurons import cluster_jaccard, heaviest_first, overlap

@@ -8,7 +8,7 @@ import pytest
 from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from reference import fit_probe
 
-from analyses.claims import judged_overlap
+from analyses.claims.pair_claims import judged_overlap
 from analyses.overlap.overlap_nulls import overlap_nulls
 from analyses.overlap.shared_neurons import overlap
 from analyses.search.probe_fit import probe_rows

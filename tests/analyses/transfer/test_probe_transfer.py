@@ -9,7 +9,7 @@ from planted import whole_rows
 from reference import fit_probe
 from statsmodels.stats.multitest import multipletests
 
-from analyses.claims import decided, decisive, transfer_claim
+from analyses.claims.pair_claims import decided, decisive, transfer_claim
 from analyses.controls.control_probes import fit_given
 from analyses.results.transfer import Rung, TransferResult
 from analyses.search.curves import curve

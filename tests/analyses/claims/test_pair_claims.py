@@ -6,7 +6,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from analyses.claims import (
+from analyses.claims.conditions import condition, verdict_of
+from analyses.claims.pair_claims import (
     beyond_confidence_claim,
     decided,
     decisive,
@@ -16,7 +17,6 @@ from analyses.claims import (
     own_labels_claim,
     transfer_claim,
 )
-from analyses.conditions import condition, verdict_of
 from analyses.results.claims import Reason, Role
 from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull, OverlapResult

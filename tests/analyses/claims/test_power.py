@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analyses.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
+from analyses.claims.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
 from analyses.results.claims import Power
 from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull

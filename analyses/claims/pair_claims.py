@@ -9,18 +9,18 @@ from dataclasses import replace
 from typing import TypeVar, get_args
 
 from analyses.baselines.ladder import ALL_TOGETHER
-from analyses.conditions import claim_of, condition, corresponding, reachable
+from analyses.claims.conditions import claim_of, condition, corresponding, reachable
+from analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
+from analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
 from analyses.drift.weight_drift import SIGNIFICANCE
 from analyses.overlap.shared_neurons import MAX_P_ZERO
-from analyses.reason_words import drift_reason, overlap_reason, transfer_reason
 from analyses.results.claims import Claim
 from analyses.results.drift import DriftResult, DriftTest
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.probes import IdentificationResult
 from analyses.results.transfer import LabelAgreement, Rung, TransferResult
 from analyses.transfer.probe_transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
-from analyses.verdicts import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.records import Verdict
 
 Result = TypeVar("Result", TransferResult, DriftResult, OverlapResult)

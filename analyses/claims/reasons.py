@@ -5,7 +5,7 @@ The one idea: conditions say which of them failed; here the first of these is pu
 
 from collections.abc import Mapping, Sequence
 
-from analyses.conditions import CORRESPOND, failed
+from analyses.claims.conditions import CORRESPOND, failed
 from analyses.controls.control_sets import CONTROL_KINDS
 from analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
 from analyses.drift.matching import NARROWEST

@@ -1,0 +1,1 @@
+"""Verdicts: their conditions, the power of each test, and one sentence over all."""
