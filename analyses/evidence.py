@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from analyses.asking.both_models import Gathered
 from analyses.asking.cross_reading import Forced
 from analyses.baselines.ladder import corrected, ladder
-from analyses.causal_verdict import function_claim
+from analyses.behaviour.function_verdict import function_claim
 from analyses.claims.pair_claims import (
     beyond_confidence_claim,
     decided,

@@ -20,7 +20,7 @@ from analyses.asking.collection import CollectionSettings, Workspace
 from analyses.asking.cross_reading import gather_forced
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
-from analyses.causal import intervened
+from analyses.behaviour.scaled_answers import intervened
 from analyses.claims.pair_claims import decisive
 from analyses.claims.sentences import overall_sentence
 from analyses.drift.drift_tests import finest_matching

@@ -16,10 +16,11 @@ from pairing import Pairing
 from reference import bootstrap_by_unit
 from subjects import lent
 
-from analyses import causal as module
 from analyses.asking.collection import CollectionSettings, Pool, make_pool
 from analyses.asking.subject import Subject
-from analyses.causal import (
+from analyses.behaviour import scaled_answers as module
+from analyses.behaviour.function_verdict import function_claim
+from analyses.behaviour.scaled_answers import (
     ALPHAS,
     ANSWERS_PER_CLASS,
     EXPECTED_SILENT,
@@ -35,7 +36,6 @@ from analyses.causal import (
     intervened,
     scaled_log_probabilities,
 )
-from analyses.causal_verdict import function_claim
 from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.prompts import PromptFormat

@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 
-from analyses.causal import ALPHAS, direction
+from analyses.behaviour.scaled_answers import ALPHAS, direction
 from analyses.claims.conditions import claim_of, condition
 from analyses.claims.sentences import function_words
 from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
@@ -31,7 +31,7 @@ def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     """The H-Neurons have a part in one model's hallucinations.
 
     Args:
-        effects: From `analyses.causal`, of all models that were intervened on; those of one model that is not
+        effects: From `analyses.behaviour.scaled_answers`, of all models that were intervened on; those of one model that is not
             asked about here only count for Holm's correction.
         stage: The model that is asked about.
 

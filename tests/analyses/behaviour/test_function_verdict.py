@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analyses.causal import ALPHAS, direction
-from analyses.causal_verdict import function_claim, reversed_at
+from analyses.behaviour.function_verdict import function_claim, reversed_at
+from analyses.behaviour.scaled_answers import ALPHAS, direction
 from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from analyses.results.behaviour import CausalEffect, Outcome
 from analyses.results.claims import Reason
