@@ -73,8 +73,8 @@ def _saved(store: "Store", run: int, opened: "OpenedJob", report: "Report") -> d
     """Save the results, and give them as the summary has them."""
     from analyses.results.lineage import LineageResult
     from analyses.results.reports import OriginReport, WeightsReport
-    from analyses.summary import summarise, summarise_lineage, summarise_weights
-    from analyses.summary_evidence import summarise_trace
+    from analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
+    from analyses.summary.evidence import summarise_trace
 
     datasets = {questions.name: questions.digest for questions in opened.questions}
     if isinstance(report, OriginReport):

@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict, fields, replace
 
 import pytest
-from test_summary import make_report, make_weights_report, nothing_found, something_found
+from test_comparison import make_report, make_weights_report, nothing_found, something_found
 
 from analyses.results.behaviour import CausalEffect
 from analyses.results.claims import Claim, Power, Reason
@@ -14,8 +14,8 @@ from analyses.results.overlap import OverlapNull
 from analyses.results.reports import Evidence
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from analyses.summary import summarise, summarise_weights
-from analyses.summary_evidence import summarise_trace
+from analyses.summary.comparison import summarise, summarise_weights
+from analyses.summary.evidence import summarise_trace
 from provenance.statistics.auroc import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)

@@ -12,8 +12,8 @@ from analyses.results.overlap import OverlapResult
 from analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, PathPoint, StabilityResult
 from analyses.results.reports import OriginReport, WeightsReport
 from analyses.results.transfer import TransferResult
-from analyses.summary import summarise, summarise_lineage, summarise_weights
-from analyses.summary_evidence import NOT_LOOKED_AT
+from analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
+from analyses.summary.evidence import NOT_LOOKED_AT
 from provenance.statistics.auroc import Estimate
 
 LINEAGE = LineageResult(

@@ -16,8 +16,8 @@ from analyses.results.probes import IdentificationResult
 from analyses.results.reports import Evidence
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import Rung
-from analyses.summary_probe import identification
-from analyses.summary_values import SCHEMA, as_json, counted_neurons
+from analyses.summary.probe import identification
+from analyses.summary.values import SCHEMA, as_json, counted_neurons
 
 NOT_LOOKED_AT = dict.fromkeys(("two_by_two", "agreement", "scales", "signs", "power", "interventions"))
 """The keys of `evidence` where no forward pass was run."""

@@ -16,7 +16,7 @@ from analyses.results.lineage import LineageResult
 from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.probes import CurvePoint, PathPoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from analyses.summary_values import SCHEMA
+from analyses.summary.values import SCHEMA
 from provenance.statistics.auroc import Estimate
 
 Schema = dict[str, Any]

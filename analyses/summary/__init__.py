@@ -1,0 +1,1 @@
+"""Results as JSON: the contract of `--json`."""
