@@ -30,7 +30,7 @@ from analyses.asking.cross_reading import read_answers
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
 from analyses.drift.pair import measured_with
-from analyses.origin import OriginSettings
+from analyses.jobs.compare import OriginSettings
 from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment
 from analyses.results.reports import TraceReport

@@ -1,6 +1,6 @@
 """What a user asked to trace, as a value, and what follows from it.
 
-The one idea: as with `analyses.job`, two commands with the same job are the same run; and each checkpoint is asked
+The one idea: as with `analyses.jobs.compare_job`, two commands with the same job are the same run; and each checkpoint is asked
 exactly as `compare` would ask it, so what either of them has collected serves the other.
 """
 
@@ -16,9 +16,9 @@ from analyses.asking.clock import Clock
 from analyses.asking.collection import Workspace, identity_digest
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.opening import open_each
-from analyses.effort import FULL
-from analyses.job import Job
-from analyses.opened_job import OpenedJob
+from analyses.jobs.compare_job import Job
+from analyses.jobs.effort import FULL
+from analyses.jobs.opened_job import OpenedJob
 from analyses.results.reports import TraceReport
 from analyses.trace import FLOOR_POSITION, Stop, trace
 from analyses.weights.weight_source import mlp_shape, shape_words

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).parents[1]
 PRELOADED = (
-    "provenance.cli", "analyses.job", "analyses.origin", "db.store", "db.workspace",
+    "provenance.cli", "analyses.jobs.compare_job", "analyses.jobs.compare", "db.store", "db.workspace",
     "figures.gallery", "figures.report", "transformers.models.llama.modeling_llama", "alembic.command",
 )  # fmt: skip
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -12,7 +12,7 @@ from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint
 from analyses.asking.subject import Subject
 from analyses.drift.pair import measure_pair
-from analyses.job import Job
+from analyses.jobs.compare_job import Job
 from analyses.results.lineage import Alignment, LineageResult
 from provenance.answers.questions import load_questions
 from provenance.models.loading import LoadedModel

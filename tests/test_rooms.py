@@ -69,7 +69,7 @@ def test_the_database_needs_no_torch() -> None:
 
 def test_importing_the_rooms_has_no_side_effects() -> None:
     """No files, no output, no warnings at import."""
-    code = "import provenance.cli, analyses.origin, db.store, figures.report"
+    code = "import provenance.cli, analyses.jobs.compare, db.store, figures.report"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 

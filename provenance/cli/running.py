@@ -17,7 +17,7 @@ from provenance.files import writable_folder
 
 if TYPE_CHECKING:
     from analyses.asking.clock import Clock
-    from analyses.opened_job import AnyJob, OpenedJob, Report
+    from analyses.jobs.opened_job import AnyJob, OpenedJob, Report
     from db.store import Store
 
 
@@ -56,7 +56,7 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
 
 def _begun(store: "Store", opened: "OpenedJob") -> int:
     """The run of a job in the database, with its checkpoints and questions."""
-    from analyses.opened_job import versions
+    from analyses.jobs.opened_job import versions
     from db.store import checkpoint_row
 
     infos = [side.info for side in opened.sides]

@@ -18,7 +18,7 @@ from provenance.defaults import SELFTEST_DRAWS
 
 if TYPE_CHECKING:
     from analyses.calibration import Rate
-    from analyses.job import Job
+    from analyses.jobs.compare_job import Job
 
 FAILED = 1
 
@@ -78,8 +78,8 @@ def _database(url: str | None) -> Iterator[str]:
 
 def _jobs(seed: int) -> "Iterator[Job]":
     """Each lab family, then all negative controls of it, which find its answers in the database."""
-    from analyses.job import Job
-    from analyses.negative import CONTROL_KINDS
+    from analyses.jobs.compare_job import Job
+    from analyses.jobs.negative_controls import CONTROL_KINDS
     from provenance.lab.recipes import RECIPES
 
     for family in sorted(RECIPES, reverse=True):

@@ -16,7 +16,7 @@ from analyses.asking.both_models import question_pools
 from analyses.asking.clock import Clock
 from analyses.asking.collection import make_task
 from analyses.asking.models import OpenCheckpoint
-from analyses.job import Job
+from analyses.jobs.compare_job import Job
 from analyses.results.reports import TraceReport
 from analyses.search.identification import Identified, identify
 from analyses.trace_job import TraceJob, floor_stop

@@ -14,8 +14,8 @@ from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint
 from analyses.drift.pair import measure_pair
 from analyses.drift.weight_drift import measure_drift
-from analyses.job import Job
-from analyses.negative import (
+from analyses.jobs.compare_job import Job
+from analyses.jobs.negative_controls import (
     NegativeControl,
     controlled,
     in_place_of,

@@ -1,6 +1,6 @@
 """What a user asked of a pair's weights alone, as a value, and what follows from it.
 
-The one idea: as with `analyses.job`, two commands with the same job are the same run; the key is a
+The one idea: as with `analyses.jobs.compare_job`, two commands with the same job are the same run; the key is a
 digest of both checkpoints' contents, the neuron list and the settings. Whether tensors came from a
 folder or over the network changes no number and is no part of it.
 """
@@ -28,8 +28,8 @@ from analyses.drift.pair import (
     position_similarity,
     ranked,
 )
+from analyses.jobs.opened_job import OpenedJob
 from analyses.lineage.mapping import map_neurons
-from analyses.opened_job import OpenedJob
 from analyses.results.lineage import LineageResult, MappedNeurons
 from analyses.results.reports import WeightsReport
 from provenance.activations.neuron_rows import NO_NEURONS

@@ -1,6 +1,6 @@
 """What a user asked to compare, as a value, and what follows from it.
 
-The one idea: two commands with the same job are the same run (`analyses.opened_job`).
+The one idea: two commands with the same job are the same run (`analyses.jobs.opened_job`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,10 +14,10 @@ from analyses.asking.clock import Clock
 from analyses.asking.collection import CollectionSettings, identity_digest
 from analyses.asking.models import OpenCheckpoint, check_pair
 from analyses.asking.opening import open_pair
-from analyses.effort import FULL, Effort
-from analyses.negative import NegativeControl, NegativeControlKind, prepared
-from analyses.opened_job import OpenedJob
-from analyses.origin import OriginSettings, compare
+from analyses.jobs.compare import OriginSettings, compare
+from analyses.jobs.effort import FULL, Effort
+from analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
+from analyses.jobs.opened_job import OpenedJob
 from analyses.search.identification import ProbeSettings
 from provenance.activations.capture_files import CaptureDtype
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat

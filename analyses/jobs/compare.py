@@ -25,10 +25,10 @@ from analyses.claims.pair_claims import decisive
 from analyses.claims.sentences import overall_sentence
 from analyses.drift.drift_tests import finest_matching
 from analyses.drift.pair import MeasuredPair, ranked
-from analyses.effort import FULL
-from analyses.evidence import Shown, evidence_of, overlap_of, transferred
+from analyses.jobs.effort import FULL
+from analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
+from analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
 from analyses.lineage.mapping import map_neurons
-from analyses.negative import NegativeControl, controlled, in_place_of, measure_controlled
 from analyses.results.answers import ActivityTable
 from analyses.results.behaviour import CausalEffect
 from analyses.results.lineage import LineageResult

@@ -19,8 +19,8 @@ from analyses.asking.both_models import question_pools
 from analyses.asking.clock import Clock
 from analyses.asking.models import OpenCheckpoint, check_pair
 from analyses.drift.pair import measure_pair
-from analyses.job import Job
-from analyses.origin import _decided_by, compare
+from analyses.jobs.compare import _decided_by, compare
+from analyses.jobs.compare_job import Job
 from analyses.results.probes import CurvePoint
 from analyses.results.reports import OriginReport
 from analyses.results.transfer import TransferResult
