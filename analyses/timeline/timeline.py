@@ -36,7 +36,7 @@ from analyses.results.lineage import Alignment
 from analyses.results.reports import TraceReport
 from analyses.results.timeline import TracePoint
 from analyses.search.identification import Identified, identify, material_of
-from analyses.trace_points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
+from analyses.timeline.points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from provenance.activations.features import Features
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.answers.questions import QuestionSet

@@ -9,7 +9,6 @@ import pytest
 from checkpoint_factory import load, local_checkpoint, make_checkpoint, make_speaker, tuned_copy, write_questions
 from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
-from analyses import trace as module
 from analyses.activity.token_correlation import activation_correlation
 from analyses.asking import subject
 from analyses.asking.both_models import question_pools
@@ -19,7 +18,8 @@ from analyses.asking.models import OpenCheckpoint
 from analyses.jobs.compare_job import Job
 from analyses.results.reports import TraceReport
 from analyses.search.identification import Identified, identify
-from analyses.trace_job import TraceJob, floor_stop
+from analyses.timeline import timeline as module
+from analyses.timeline.timeline_job import TraceJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage

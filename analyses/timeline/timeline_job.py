@@ -20,7 +20,7 @@ from analyses.jobs.compare_job import Job
 from analyses.jobs.effort import FULL
 from analyses.jobs.opened_job import OpenedJob
 from analyses.results.reports import TraceReport
-from analyses.trace import FLOOR_POSITION, Stop, trace
+from analyses.timeline.timeline import FLOOR_POSITION, Stop, trace
 from analyses.weights.weight_source import mlp_shape, shape_words
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer

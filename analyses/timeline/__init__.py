@@ -1,0 +1,1 @@
+"""Ordered checkpoints, each seen with the probe of the last one."""
