@@ -17,7 +17,7 @@ from provenance.console_selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS
 
 if TYPE_CHECKING:
-    from analyses.calibration import Rate
+    from analyses.calibration.rates import Rate
     from analyses.jobs.compare_job import Job
 
 FAILED = 1
@@ -89,7 +89,7 @@ def _jobs(seed: int) -> "Iterator[Job]":
 
 def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
     """One comparison with what it had to say and what it said."""
-    from analyses.calibration import meets, must_be
+    from analyses.calibration.rates import meets, must_be
 
     family = job.instruct.split("/")[1]
     folder = None if out is None else out / f"{family}-{job.control or 'pair'}"
@@ -107,7 +107,7 @@ def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, An
 
 
 def _calibrated(draws: int, seed: int, *, quiet: bool) -> "tuple[Rate, ...]":
-    from analyses.calibration import CalibrationSettings, calibrate
+    from analyses.calibration.rates import CalibrationSettings, calibrate
 
     with ConsoleProgress(quiet=quiet) as progress:
         return calibrate(CalibrationSettings(draws=draws, seed=seed), progress)

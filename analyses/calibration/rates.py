@@ -29,7 +29,7 @@ from analyses.asking.answer_texts import Answers
 from analyses.asking.collection import Progress
 from analyses.baselines.answer_baselines import fit_baselines
 from analyses.baselines.ladder import corrected, ladder
-from analyses.calibration_draws import (
+from analyses.calibration.made_up_pairs import (
     TOLD,
     AnswerDraw,
     DriftNuisance,

@@ -12,9 +12,10 @@ import pytest
 from memory_logs import Silent
 from scipy.stats import binom
 
-from analyses import calibration
 from analyses.baselines.ladder import ALL_TOGETHER
-from analyses.calibration import (
+from analyses.calibration import rates
+from analyses.calibration.made_up_pairs import drift_draw, transfer_draw
+from analyses.calibration.rates import (
     CLAIMS,
     JUDGES,
     PLANTED,
@@ -33,7 +34,6 @@ from analyses.calibration import (
     rate_of,
     searched,
 )
-from analyses.calibration_draws import drift_draw, transfer_draw
 from analyses.claims.pair_claims import drift_claim, overlap_claim, transfer_claim
 from analyses.drift.drift_tests import drift_tests
 from analyses.drift.weight_drift import welch_p
@@ -54,7 +54,7 @@ FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=
 def _carried_over_once() -> Iterator[None]:
     """What an engine and a broken one make of the same draw is worked out once."""
     kept: dict[object, tuple[tuple[TransferResult, ...], tuple[Rung, ...]]] = {}
-    original = calibration.carried_over
+    original = rates.carried_over
 
     def remembered(
         condition: Condition, rng: np.random.Generator, settings: CalibrationSettings
@@ -65,7 +65,7 @@ def _carried_over_once() -> Iterator[None]:
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "carried_over", remembered)
+        patch.setattr(rates, "carried_over", remembered)
         yield
 
 
@@ -97,21 +97,21 @@ def against_any_neurons(condition: Condition, rng: np.random.Generator, settings
 
 def without_own_words(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of transfer: everything but what words say in the base's own answers."""
-    _, rungs = calibration.carried_over(condition, rng, settings)
+    _, rungs = rates.carried_over(condition, rng, settings)
     known = [rung.p_value for rung in rungs if rung.kind in DECIDING_KINDS and rung.kind != LENGTHS_AND_TEXTS]
     return "supported" if max(p_value or 0.0 for p_value in known) < 0.05 else "not distinguishable"
 
 
 def whatever_transfers(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of beyond_confidence: what adds to the others need not read the base."""
-    _, rungs = calibration.carried_over(condition, rng, settings)
+    _, rungs = rates.carried_over(condition, rng, settings)
     p_value = next(rung.p_holm for rung in rungs if rung.kind == ALL_TOGETHER)
     return "supported" if p_value is not None and p_value < 0.05 else "not distinguishable"
 
 
 def whatever_it_adds(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
     """A broken engine of beyond_confidence: what is shown to transfer is taken to be more than confidence."""
-    return transfer_claim(*calibration.carried_over(condition, rng, settings), "").verdict
+    return transfer_claim(*rates.carried_over(condition, rng, settings), "").verdict
 
 
 def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:

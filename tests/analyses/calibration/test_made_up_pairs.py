@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from analyses.asking.answer_texts import Answers
 from analyses.baselines.plain_classifiers import fit_columns, fit_text
-from analyses.calibration_draws import (
+from analyses.calibration.made_up_pairs import (
     ANSWER_EFFECT,
     SPREAD,
     Shape,
