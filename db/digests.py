@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Connection, select
 
-from db.schema import DERIVED, Run
+from db.schema.tables import DERIVED, Run
 
 _MODULUS = 1 << 256
 

@@ -15,9 +15,9 @@ from analyses.results.overlap import OverlapResult
 from analyses.results.transfer import TransferResult
 from db import named_probe as probe_sql
 from db import named_weights as sql
-from db.declared import columns_of, query_of
 from db.named_evidence import EVIDENCE_QUERIES
 from db.query import Query
+from db.schema.declared import columns_of, query_of
 from provenance.declared import declared
 
 _RUNS = """

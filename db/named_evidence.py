@@ -6,8 +6,8 @@ from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from db.declared import query_of
 from db.query import Query
+from db.schema.declared import query_of
 
 _CLAIMS = """
 SELECT name AS claim, verdict, dataset, words FROM claim WHERE run_id = :run ORDER BY position

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 
 from db.logs import insert_row
 from db.queries import run_query
-from db.schema import NeuronSetMember, NeuronSetRow
+from db.schema.tables import NeuronSetMember, NeuronSetRow
 from db.store import Store, checkpoint_row, utc_now
 from provenance.errors import InputError
 from provenance.neuron_lists.export import ExportedNeurons

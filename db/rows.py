@@ -1,6 +1,6 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
-Declared results become rows by their declaration (`db.declared`); here are the tables that are filled by hand. Those of
+Declared results become rows by their declaration (`db.schema.declared`); here are the tables that are filled by hand. Those of
 a weights-only run are in `db.rows_weights`, those of probes in `db.rows_probe`.
 """
 
@@ -9,10 +9,10 @@ from dataclasses import fields
 
 from analyses.results.answers import Funnel
 from analyses.results.reports import Evidence, OriginReport
-from db import schema
-from db.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
 from db.rows_probe import baseline_draws, probe_rows
 from db.rows_weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
+from db.schema import tables
+from db.schema.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
 from db.values import Row, columns_as_rows, members
 
 
@@ -22,9 +22,9 @@ def summary_rows(report: OriginReport) -> Rows:
     return {
         **probe_rows(probes, report.neurons_per_layer),
         **lineage_rows(report.lineage),
-        schema.AlignmentRow: [alignment_row(report.alignment)],
-        schema.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
-        schema.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
+        tables.AlignmentRow: [alignment_row(report.alignment)],
+        tables.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
+        tables.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
         **declared_rows([*report.transfer, report.drift, report.overlap, *report.funnel, *report.activity]),
         **evidence_rows(report.evidence),
     }
@@ -47,7 +47,7 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[Tab
         "base_probe_weight": report.base_identification.weights,
         "activation_correlation": report.activation_correlation,
     }
-    yield schema.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
+    yield tables.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
     for table in report.activity:
         yield BULK_TABLES[type(table)], bulk_rows(table, report.neurons_per_layer)
 

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.results.probes import IdentificationResult, StabilityResult
-from db import schema
-from db.declared import Rows, add, declared_rows
+from db.schema import tables
+from db.schema.declared import Rows, add, declared_rows
 from db.values import Row, number, numbers
 from provenance.words import GIVEN
 
@@ -19,9 +19,9 @@ from provenance.words import GIVEN
 def probe_rows(probes: Sequence[IdentificationResult], neurons_per_layer: int) -> Rows:
     """The rows of every table about probes."""
     found: Rows = {
-        schema.Probe: [probe_row(probe) for probe in probes],
-        schema.ProbeNeuron: [row for probe in probes for row in probe_neuron_rows(probe, neurons_per_layer)],
-        schema.NeuronList: [row for probe in probes if probe.stage == "instruct" for row in given_list_rows(probe)],
+        tables.Probe: [probe_row(probe) for probe in probes],
+        tables.ProbeNeuron: [row for probe in probes for row in probe_neuron_rows(probe, neurons_per_layer)],
+        tables.NeuronList: [row for probe in probes if probe.stage == "instruct" for row in given_list_rows(probe)],
     }
     for probe in probes:
         held = {result.dataset: place for place, result in enumerate(probe.test)}

@@ -1,10 +1,10 @@
 """A timeline of checkpoints as rows: its points, and the one probe that saw them all."""
 
 from analyses.results.reports import TraceReport
-from db import schema
-from db.declared import Rows, declared_rows
 from db.rows_probe import baseline_draws, probe_rows
 from db.rows_weights import null_draw_rows
+from db.schema import tables
+from db.schema.declared import Rows, declared_rows
 
 
 def trace_rows(report: TraceReport) -> Rows:
@@ -12,6 +12,6 @@ def trace_rows(report: TraceReport) -> Rows:
     draws = baseline_draws(report.identification)
     return {
         **probe_rows((report.identification,), report.neurons_per_layer),
-        schema.NullDraw: [row for drawn in draws for row in null_draw_rows(*drawn)],
+        tables.NullDraw: [row for drawn in draws for row in null_draw_rows(*drawn)],
         **declared_rows(report.points),
     }

@@ -11,8 +11,8 @@ import numpy as np
 from analyses.results.drift import NeuronDrift
 from analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from analyses.results.reports import WeightsReport
-from db import schema
-from db.declared import Rows, claim_rows, declared_rows
+from db.schema import tables
+from db.schema.declared import Rows, claim_rows, declared_rows
 from db.values import Row, columns_as_rows, members, number, numbers, scattered
 
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
@@ -22,9 +22,9 @@ def weights_rows(report: WeightsReport) -> Rows:
     """The rows of every small table of a run without a forward pass."""
     return {
         **(lineage_rows(report.lineage) if report.lineage else {}),
-        schema.AlignmentRow: [alignment_row(report.alignment)],
-        schema.NeuronList: [neuron_list_row(report)],
-        schema.ProbeNeuron: listed_neuron_rows(report),
+        tables.AlignmentRow: [alignment_row(report.alignment)],
+        tables.NeuronList: [neuron_list_row(report)],
+        tables.ProbeNeuron: listed_neuron_rows(report),
         **declared_rows([report.drift, *report.drift_tests]),
         **claim_rows(report.claims),
     }
@@ -32,7 +32,7 @@ def weights_rows(report: WeightsReport) -> Rows:
 
 def weights_neuron_rows(
     report: WeightsReport, base_per_layer: int
-) -> Iterator[tuple[type[schema.Base], Iterable[Row]]]:
+) -> Iterator[tuple[type[tables.Base], Iterable[Row]]]:
     """The rows of the table that has one per neuron, made as they are consumed."""
     size = report.neuron_drift.delta.size
     weights = None if report.weights is None else scattered(report.h_neurons, report.weights, size)
@@ -41,13 +41,13 @@ def weights_neuron_rows(
         "is_base_h_neuron": np.zeros(size, dtype=bool),
         "probe_weight": weights,
     }
-    yield schema.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
+    yield tables.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
 
 
 def lineage_rows(lineage: LineageResult) -> Rows:
     """The verdict on lineage and its evidence."""
     return {
-        schema.Lineage: [lineage_row(lineage)],
+        tables.Lineage: [lineage_row(lineage)],
         **declared_rows([*lineage.tensors, *lineage.config]),
     }
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from db.schema import Base
+from db.schema.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

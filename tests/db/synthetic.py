@@ -14,7 +14,7 @@ from analyses.results.overlap import OverlapResult
 from analyses.results.probes import HeldOut
 from analyses.results.reports import Evidence, OriginReport, TraceReport, WeightsReport
 from analyses.results.transfer import TransferResult
-from db.schema import NeuronSetMember, NeuronSetRow
+from db.schema.tables import NeuronSetMember, NeuronSetRow
 from db.store import Store
 from provenance.records import CheckpointInfo, Question, Region, Response, Task
 from provenance.statistics.auroc import Estimate

@@ -29,10 +29,10 @@ from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, St
 from analyses.results.reports import Evidence
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from db.declared import RESULTS, TABLES
 from db.digests import run_digest, verify
 from db.queries import run_query
 from db.rows import evidence_rows
+from db.schema.declared import RESULTS, TABLES
 from db.store import Store
 from provenance.declared import declared, row_of
 from provenance.errors import StoreError

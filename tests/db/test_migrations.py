@@ -10,10 +10,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from db import migrate, schema
-from db.base import Base
+from db import migrate
 from db.migrate import MIGRATIONS
 from db.queries import info, run_query
+from db.schema import tables
+from db.schema.base import Base
 from db.store import Store
 from provenance.errors import StoreError
 
@@ -43,7 +44,7 @@ def test_the_revisions_that_the_code_names_are_the_migrations_there_are() -> Non
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
-    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(schema.REVISIONS))
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(tables.REVISIONS))
 
 
 def test_every_table_says_what_one_row_is() -> None:
@@ -56,7 +57,7 @@ def test_every_table_says_what_one_row_is() -> None:
 
 
 def test_a_database_of_another_version_is_read_after_an_upgrade_only(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "REVISIONS", (*schema.REVISIONS, "0.3.0_1"))
+    monkeypatch.setattr(migrate, "REVISIONS", (*tables.REVISIONS, "0.3.0_1"))
     monkeypatch.setattr(migrate, "HEAD", "0.3.0_1")
     for read in (lambda: run_query(url, "runs"), lambda: info(url)):
         with pytest.raises(StoreError, match="provenance db upgrade"):

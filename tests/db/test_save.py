@@ -23,7 +23,7 @@ from synthetic_evidence import trace_report_of
 
 from db import save
 from db.digests import verify
-from db.schema import DERIVED
+from db.schema.tables import DERIVED
 from db.store import Store
 from provenance.errors import StoreError
 

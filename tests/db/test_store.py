@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, response_of, stored_run, task_of
 
-from db.schema import HEAD
+from db.schema.tables import HEAD
 from db.store import Store
 from provenance.errors import InputError, StoreError
 from provenance.records import CaptureChunk

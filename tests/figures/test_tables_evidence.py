@@ -14,8 +14,8 @@ from analyses.results.overlap import OverlapResult
 from analyses.results.probes import CurvePoint
 from analyses.results.reports import Evidence
 from analyses.results.transfer import ScaleControl, SignAgreement
-from db.declared import RESULTS
 from db.queries import QueryResult, run_query
+from db.schema.declared import RESULTS
 from figures.evidence_words import claim_table, power_sentence, reason_words
 from figures.report import report_html
 from figures.sections import QUERIES, sections

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import pytest
 from sqlalchemy import create_engine, insert, text
 
-from db import declared as sql
-from db.base import Base
 from db.queries import QueryResult
+from db.schema import declared as sql
+from db.schema.base import Base
 from figures import latex
 from figures.declared import facts, latex_table, report_table
 from provenance.cells import NOTHING

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import BULK, Base
+from db.schema.base import BULK, Base
 
 
 class Checkpoint(Base):

@@ -14,8 +14,8 @@ from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from db.base import BULK, Base
 from db.query import Query
+from db.schema.base import BULK, Base
 from db.values import Row, columns_as_rows
 from provenance.declared import Stored, declared, row_of, rows_of
 

@@ -1,0 +1,1 @@
+"""Tables of the neuron database, by subject; `tables` has all of them."""
