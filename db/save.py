@@ -13,13 +13,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 from analyses.results.lineage import LineageResult
 from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from db.digests import run_digest
-from db.logs import dataset_id
 from db.rows import neuron_rows, summary_rows
 from db.rows_trace import trace_rows
 from db.rows_weights import lineage_rows, weights_neuron_rows, weights_rows
 from db.schema.declared import TableLike
 from db.schema.tables import DERIVED, Checkpoint, Family, Run, RunDataset
 from db.values import Row
+from db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 

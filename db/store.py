@@ -18,9 +18,9 @@ from analyses.results.lineage import LineageResult
 from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from db import migrate
 from db.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
-from db.logs import CaptureRows, ResponseRows, insert_row, task_id
 from db.save import write_lineage, write_report, write_trace, write_weights_report
 from db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
+from db.work_log import CaptureRows, ResponseRows, insert_row, task_id
 from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
 

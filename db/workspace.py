@@ -7,8 +7,8 @@ database, and only their names and digests are rows.
 from pathlib import Path
 
 from db.connect import database_url, sqlite_file
-from db.logs import CaptureRows, ResponseRows
 from db.store import Store
+from db.work_log import CaptureRows, ResponseRows
 from provenance.records import Task
 
 

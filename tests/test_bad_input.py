@@ -346,7 +346,7 @@ def test_a_damaged_capture_is_made_again(forked: ForkedCli, pair: Pair, undistur
 
 
 FULL = {
-    Harm("db.logs:ResponseRows.append", 2, "before", "full"): "the database",
+    Harm("db.work_log:ResponseRows.append", 2, "before", "full"): "the database",
     Harm("provenance.activations.capture_files:CaptureFiles.write", 2, "before", "full"): ".npy",
     Harm("db.store:write_report", 1, "before", "full"): "the database",
     Harm("figures.gallery:write_whole", 3, "before", "full"): "figure_4a",

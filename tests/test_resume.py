@@ -11,10 +11,10 @@ from comparison import Finished, ForkedCli, Harm, Pair, numbers, parsed
 from forked_cli import ONE_THREAD, ROOT
 
 KILLS = {
-    "two batches of responses are written": Harm("db.logs:ResponseRows.append", 2, "after"),
+    "two batches of responses are written": Harm("db.work_log:ResponseRows.append", 2, "after"),
     "captured vectors are written and not counted": Harm("os:fsync", 1, "before"),
-    "captured vectors are counted and have no row": Harm("db.logs:CaptureRows.append", 1, "before"),
-    "one of two chunks of a pool is captured": Harm("db.logs:CaptureRows.append", 4, "after"),
+    "captured vectors are counted and have no row": Harm("db.work_log:CaptureRows.append", 1, "before"),
+    "one of two chunks of a pool is captured": Harm("db.work_log:CaptureRows.append", 4, "after"),
     "all results are written and not committed": Harm("db.store:write_report", 1, "after"),
     "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),
 }
@@ -64,7 +64,7 @@ def test_another_setting_is_another_run_and_does_not_meet_old_responses(
 ) -> None:
     """Killed at its first new batch: which is asked for although the database has all of another setting."""
     undisturbed.copied(tmp_path)
-    harm = Harm("db.logs:ResponseRows.append", 1, "before")
+    harm = Harm("db.work_log:ResponseRows.append", 1, "before")
     assert forked.run(tmp_path, *pair.command, *change, harm=harm).code == -signal.SIGKILL
 
 
