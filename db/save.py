@@ -13,12 +13,12 @@ from sqlalchemy import Connection, delete, insert, select, update
 from analyses.results.lineage import LineageResult
 from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from db.digests import run_digest
-from db.rows import neuron_rows, summary_rows
-from db.rows_trace import trace_rows
-from db.rows_weights import lineage_rows, weights_neuron_rows, weights_rows
+from db.rows.pair import neuron_rows, summary_rows
+from db.rows.timeline import trace_rows
+from db.rows.values import Row
+from db.rows.weights import lineage_rows, weights_neuron_rows, weights_rows
 from db.schema.declared import TableLike
 from db.schema.tables import DERIVED, Checkpoint, Family, Run, RunDataset
-from db.values import Row
 from db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values

@@ -15,8 +15,8 @@ from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, St
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from db.query import Query
+from db.rows.values import Row, columns_as_rows
 from db.schema.base import BULK, Base
-from db.values import Row, columns_as_rows
 from provenance.declared import Stored, declared, row_of, rows_of
 
 RESULTS = (

@@ -8,8 +8,8 @@ from synthetic import GIVEN_FILE, PER_LAYER, SETS, given_report, no_probe_report
 from synthetic_probe import CURVE
 
 from analyses.results.probes import Baseline, CurvePoint, PathPoint, StabilityResult
-from db.rows import summary_rows
-from db.rows_probe import probe_neuron_rows, probe_row, probe_rows
+from db.rows.pair import summary_rows
+from db.rows.probe import probe_neuron_rows, probe_row, probe_rows
 from db.schema.declared import TABLES
 from db.schema.tables import ProbeNeuron
 from db.store import Store

@@ -1,8 +1,8 @@
 """A timeline of checkpoints as rows: its points, and the one probe that saw them all."""
 
 from analyses.results.reports import TraceReport
-from db.rows_probe import baseline_draws, probe_rows
-from db.rows_weights import null_draw_rows
+from db.rows.probe import baseline_draws, probe_rows
+from db.rows.weights import null_draw_rows
 from db.schema import tables
 from db.schema.declared import Rows, declared_rows
 

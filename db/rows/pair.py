@@ -1,7 +1,7 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
 Declared results become rows by their declaration (`db.schema.declared`); here are the tables that are filled by hand. Those of
-a weights-only run are in `db.rows_weights`, those of probes in `db.rows_probe`.
+a weights-only run are in `db.rows.weights`, those of probes in `db.rows.probe`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,11 +9,11 @@ from dataclasses import fields
 
 from analyses.results.answers import Funnel
 from analyses.results.reports import Evidence, OriginReport
-from db.rows_probe import baseline_draws, probe_rows
-from db.rows_weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
+from db.rows.probe import baseline_draws, probe_rows
+from db.rows.values import Row, columns_as_rows, members
+from db.rows.weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
 from db.schema import tables
 from db.schema.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
-from db.values import Row, columns_as_rows, members
 
 
 def summary_rows(report: OriginReport) -> Rows:

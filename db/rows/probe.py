@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.results.probes import IdentificationResult, StabilityResult
+from db.rows.values import Row, number, numbers
 from db.schema import tables
 from db.schema.declared import Rows, add, declared_rows
-from db.values import Row, number, numbers
 from provenance.words import GIVEN
 
 

@@ -1,0 +1,1 @@
+"""Results as rows: plain functions from result dataclasses to dictionaries."""
