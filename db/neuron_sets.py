@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert, select
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from db.schema.tables import NeuronSetMember, NeuronSetRow
 from db.store import Store, checkpoint_row, utc_now
 from db.work_log import insert_row

@@ -6,7 +6,7 @@ anything else.
 
 from collections.abc import Mapping
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures.evidence_words import drift_power_rows, power_rows, power_sentence
 from figures.latex import Table
 from figures.words import (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures import latex
 from provenance.cells import NOTHING, Record
 from provenance.declared import declared

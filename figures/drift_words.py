@@ -7,7 +7,7 @@ nothing but neurons was read; beside the lineage figure of a plain pair it would
 from collections.abc import Mapping
 from statistics import median
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
 from figures.lineage_words import floor_words

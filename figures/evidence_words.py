@@ -6,7 +6,7 @@ that a verdict rests on is never shown without what it could have found.
 
 from collections.abc import Mapping, Sequence
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures.words import CLAIMS, first, verdict_words
 from provenance.cells import NOTHING, Record, compact
 from provenance.records import MARKS

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from db.queries import newest_run, run_query
+from db.reading.queries import newest_run, run_query
 from figures import latex, style
 from figures.captions import Parts
 from figures.catalogue import GALLERY

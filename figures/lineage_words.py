@@ -7,7 +7,7 @@ kind that was frozen, or one that was replaced, stands out in a line.
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
 from figures.words import first, source

@@ -4,7 +4,7 @@ The one idea: what was chosen stands beside the range over all that could have b
 """
 
 from analyses.results.probes import CurvePoint
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures.captions import Parts
 from figures.declared import latex_table
 from figures.figure_path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from db.queries import newest_run
+from db.reading.queries import newest_run
 from figures import style
 from figures.evidence_words import claim_table
 from figures.gallery import Drawn, drawn, drawn_some, image, write_figures

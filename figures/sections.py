@@ -6,7 +6,7 @@ does not mention them; an empty table would read as if something had been looked
 
 from collections.abc import Callable, Mapping, Sequence
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures.declared import ReportTable, Results
 from figures.overview import claims, overview
 from figures.tables import (

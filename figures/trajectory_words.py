@@ -6,7 +6,7 @@ The one idea: a point without a number says why, and the floor is said with ever
 from collections.abc import Mapping
 
 from analyses.results.timeline import TracePoint
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from figures.captions import Parts
 from figures.declared import latex_table
 from figures.evidence_words import probe_k

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from provenance.cells import NOTHING, Record, interval
 
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace"]

@@ -14,7 +14,7 @@ import typer.main
 from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, refused
 
 from db.connect import database_url, sqlite_file
-from db.named import QUERIES
+from db.reading.named import QUERIES
 from provenance import __version__
 from provenance.cli import app
 from provenance.cli.common import DEFAULT_OUT, folder_of

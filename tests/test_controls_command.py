@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from comparison import Finished, ForkedCli, Harm, Pair, error_lines, parsed
 
-from db.queries import newest_run, run_query
+from db.reading.queries import newest_run, run_query
 
 
 @pytest.fixture

@@ -58,12 +58,12 @@ def test_figures_know_the_queries_only() -> None:
     """Beside them only the error tree, the way files are written, and words that the terminal uses as well."""
     used = {name for path in (ROOT / "figures").rglob("*.py") for name in imports(path)}
     ours = {name for name in used if name.split(".")[0] in ROOMS}
-    allowed = {"db.queries", "provenance", "provenance.errors", "provenance.files", "provenance.probe_words"}
+    allowed = {"db.reading.queries", "provenance", "provenance.errors", "provenance.files", "provenance.probe_words"}
     assert {name for name in ours if not name.startswith("figures")} <= allowed
 
 
 def test_the_database_needs_no_torch() -> None:
-    code = "import sys, db.store, db.queries, figures.gallery, figures.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, db.store, db.reading.queries, figures.gallery, figures.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -14,7 +14,7 @@ from analyses.results.overlap import OverlapNull, OverlapResult
 from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from db.query import Query
+from db.reading.named_query import Query
 from db.rows.values import Row, columns_as_rows
 from db.schema.base import BULK, Base
 from provenance.declared import Stored, declared, row_of, rows_of

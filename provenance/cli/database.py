@@ -21,9 +21,9 @@ def query(
     ] = "table",
 ) -> None:
     """Query the neuron database, read-only."""
-    from db.export import encoded, fitted
-    from db.named import QUERIES
-    from db.queries import run_query
+    from db.reading.export import encoded, fitted
+    from db.reading.named import QUERIES
+    from db.reading.queries import run_query
 
     if what is None:
         for name, named in QUERIES.items():
@@ -65,7 +65,7 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = No
 
 def _chosen(db: str, run: int | None) -> dict[str, Any]:
     """The run that was named, or the newest; as the query `run` has it."""
-    from db.queries import newest_run, run_query
+    from db.reading.queries import newest_run, run_query
 
     [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
     return about
@@ -73,7 +73,7 @@ def _chosen(db: str, run: int | None) -> dict[str, Any]:
 
 def info(db: Database = DEFAULT_DATABASE) -> None:
     """Show what a database holds."""
-    from db import queries
+    from db.reading import queries
 
     held = queries.info(db)
     size = "" if held.file_bytes is None else f", {held.file_bytes / 1e6:.1f} MB"

@@ -30,7 +30,7 @@ from analyses.results.reports import Evidence
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
 from db.digests import run_digest, verify
-from db.queries import run_query
+from db.reading.queries import run_query
 from db.rows.pair import evidence_rows
 from db.schema.declared import RESULTS, TABLES
 from db.store import Store

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from db import migrate
 from db.migrate import MIGRATIONS
-from db.queries import info, run_query
+from db.reading.queries import info, run_query
 from db.schema import tables
 from db.schema.base import Base
 from db.store import Store

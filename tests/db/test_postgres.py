@@ -18,7 +18,7 @@ from synthetic import (
 )
 from synthetic_evidence import trace_report_of
 
-from db.queries import QUERIES, info, run_query
+from db.reading.queries import QUERIES, info, run_query
 from db.schema.base import Base
 from db.store import Store
 from provenance.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures import style
 from figures.figure_4a import figure_4a
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import no_probe_report, report_of
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures import style
 from figures.figure_4b import figure_4b
 

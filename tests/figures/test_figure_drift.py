@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import PER_LAYER, pruned_weights_report, weights_report_of
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures.figure_drift import figure_drift
 
 

@@ -8,7 +8,7 @@ from evidence_rows import KINDS, power, rung, rungs, transfer
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures import style
 from figures.figure_ladder import MAX_PANELS, drawn_sets, figure_ladder, rung_places
 from figures.gallery import drawn
@@ -122,7 +122,7 @@ def test_a_name_of_two_lines_takes_more_room() -> None:
 
 
 def caption_of(rows: list[dict[str, Any]], sets: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]:
-    from db.queries import QueryResult
+    from db.reading.queries import QueryResult
     from figures.ladder_words import caption_ladder
 
     def result(records: list[dict[str, Any]]) -> QueryResult:

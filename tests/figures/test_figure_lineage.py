@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import lineage_of
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures import style
 from figures.figure_lineage import drawn_kinds, figure_lineage
 from figures.lineage_words import by_kind

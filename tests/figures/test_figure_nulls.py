@@ -4,7 +4,7 @@ import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from evidence_rows import drift_test
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures.figure_nulls import NORMAL_95, figure_nulls, line_heights, outcome
 from figures.gallery import drawn
 

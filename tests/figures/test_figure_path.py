@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from synthetic import SETS, no_power_of, report_of, transfer_of
 from synthetic_probe import CURVE
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures import style
 from figures.figure_path import MAX_PANELS, drawn_sets, figure_path, left_out
 from figures.gallery import drawn

@@ -5,7 +5,7 @@ import pytest
 from artists import assert_inside, legend_of, named
 from evidence_rows import point
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures import style
 from figures.figure_trajectory import MANY, checkpoints, figure_trajectory, p95, short_names
 from figures.gallery import drawn

@@ -8,7 +8,7 @@ from evidence_rows import agreement, cell
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from figures.figure_two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 from figures.gallery import drawn
 from provenance.cells import interval

@@ -29,7 +29,7 @@ from synthetic_evidence import trace_report_of
 
 import figures
 from analyses.results.reports import Evidence
-from db.queries import QUERIES, run_query
+from db.reading.queries import QUERIES, run_query
 from db.store import Store
 from figures import latex, style
 from figures.catalogue import GALLERY
@@ -51,7 +51,7 @@ def test_every_figure_has_its_queries() -> None:
 
 
 def test_figures_use_nothing_of_the_toolkit_but_queries_errors_and_words() -> None:
-    allowed = {"db.queries", "provenance.errors", "provenance.files", "provenance.probe_words"}
+    allowed = {"db.reading.queries", "provenance.errors", "provenance.files", "provenance.probe_words"}
     for file in Path(figures.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

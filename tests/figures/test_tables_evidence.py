@@ -14,7 +14,7 @@ from analyses.results.overlap import OverlapResult
 from analyses.results.probes import CurvePoint
 from analyses.results.reports import Evidence
 from analyses.results.transfer import ScaleControl, SignAgreement
-from db.queries import QueryResult, run_query
+from db.reading.queries import QueryResult, run_query
 from db.schema.declared import RESULTS
 from figures.evidence_words import claim_table, power_sentence, reason_words
 from figures.report import report_html

@@ -7,7 +7,7 @@ import pytest
 from synthetic import given_report, no_probe_report, report_of
 from synthetic_probe import BASELINES
 
-from db.queries import QueryResult, run_query
+from db.reading.queries import QueryResult, run_query
 from figures.sections import QUERIES
 from figures.tables import h_neurons, overlap
 from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from db.store import Store
 from figures.declared import ReportTable
 from figures.overview import claims, overview

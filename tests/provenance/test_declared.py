@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from sqlalchemy import create_engine, insert, text
 
-from db.queries import QueryResult
+from db.reading.queries import QueryResult
 from db.schema import declared as sql
 from db.schema.base import Base
 from figures import latex

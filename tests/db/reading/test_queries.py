@@ -33,8 +33,8 @@ from synthetic import (
 from synthetic_evidence import trace_report_of
 
 from db.connect import database_url, reading_engine
-from db.export import as_json, as_table, encoded, fitted
-from db.queries import QUERIES, QueryResult, info, newest_run, run_query
+from db.reading.export import as_json, as_table, encoded, fitted
+from db.reading.queries import QUERIES, QueryResult, info, newest_run, run_query
 from db.schema.base import Base
 from db.schema.tables import HEAD
 from db.store import Store

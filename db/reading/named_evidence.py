@@ -6,7 +6,7 @@ from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from db.query import Query
+from db.reading.named_query import Query
 from db.schema.declared import query_of
 
 _CLAIMS = """

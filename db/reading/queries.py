@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 from db import migrate
 from db.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
 from db.digests import verify
-from db.named import QUERIES
-from db.query import Query
+from db.reading.named import QUERIES
+from db.reading.named_query import Query
 from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]

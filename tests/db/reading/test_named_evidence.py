@@ -13,7 +13,7 @@ from synthetic import (
 )
 from synthetic_evidence import CLAIMS, RUNGS, trace_report_of
 
-from db.queries import QUERIES, info, newest_run, run_query
+from db.reading.queries import QUERIES, info, newest_run, run_query
 from db.store import Store
 from provenance.errors import InputError
 

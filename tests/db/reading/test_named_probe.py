@@ -17,7 +17,7 @@ from synthetic import (
 )
 from synthetic_probe import BASELINES, CURVE
 
-from db.queries import run_query
+from db.reading.queries import run_query
 from db.store import Store
 
 
