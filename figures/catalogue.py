@@ -14,13 +14,13 @@ from figures.figure_ladder import figure_ladder
 from figures.figure_lineage import drawn_kinds, figure_lineage
 from figures.figure_nulls import figure_nulls
 from figures.figure_path import figure_path
+from figures.figure_spec import GalleryFigure
 from figures.figure_trajectory import figure_trajectory
 from figures.figure_two_by_two import figure_two_by_two
 from figures.ladder_words import caption_ladder, has_ladder, table_ladder
 from figures.lineage_words import caption_lineage, table_lineage
 from figures.nulls_words import caption_nulls, has_nulls, table_nulls
 from figures.path_words import caption_path, has_path, table_path
-from figures.spec import GalleryFigure
 from figures.trajectory_words import caption_trajectory, has_trace, table_trajectory
 from figures.two_by_two_words import caption_two_by_two, has_cells, table_two_by_two
 from figures.words import first, problem_words, run_kind
