@@ -6,23 +6,17 @@ The one idea: adding a figure is adding an entry here; files, report and clean-u
 from collections.abc import Mapping
 
 from figures.captions import Parts, caption_4a, caption_4b, table_4a, table_4b
-from figures.drift_words import caption_drift, moves_neurons, table_drift
-from figures.figure_4a import figure_4a
-from figures.figure_4b import figure_4b
-from figures.figure_drift import figure_drift
-from figures.figure_ladder import figure_ladder
-from figures.figure_lineage import drawn_kinds, figure_lineage
-from figures.figure_nulls import figure_nulls
-from figures.figure_path import figure_path
 from figures.figure_spec import GalleryFigure
-from figures.figure_trajectory import figure_trajectory
-from figures.figure_two_by_two import figure_two_by_two
-from figures.ladder_words import caption_ladder, has_ladder, table_ladder
-from figures.lineage_words import caption_lineage, table_lineage
-from figures.nulls_words import caption_nulls, has_nulls, table_nulls
-from figures.path_words import caption_path, has_path, table_path
-from figures.trajectory_words import caption_trajectory, has_trace, table_trajectory
-from figures.two_by_two_words import caption_two_by_two, has_cells, table_two_by_two
+from figures.plots.drift import caption_drift, figure_drift, moves_neurons, table_drift
+from figures.plots.figure_4a import figure_4a
+from figures.plots.figure_4b import figure_4b
+from figures.plots.ladder import caption_ladder, figure_ladder, has_ladder, table_ladder
+from figures.plots.lineage import caption_lineage, drawn_kinds, figure_lineage, table_lineage
+from figures.plots.nulls import caption_nulls, figure_nulls, has_nulls, table_nulls
+from figures.plots.path import figure_path
+from figures.plots.path_words import caption_path, has_path, table_path
+from figures.plots.timeline import caption_trajectory, figure_trajectory, has_trace, table_trajectory
+from figures.plots.two_by_two import caption_two_by_two, figure_two_by_two, has_cells, table_two_by_two
 from figures.words import first, problem_words, run_kind
 
 CURVE_BINS = 200  # a curve in a column of 3.25 in has about that many distinguishable steps

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from db.reading.queries import run_query
 from figures.declared import ReportTable, Results
 from figures.overview import claims, overview
+from figures.plots.timeline import trace_sentence
 from figures.tables import (
     datasets,
     drift,
@@ -31,7 +32,6 @@ from figures.tables_evidence import (
 )
 from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
 from figures.tables_weights import by_kind, config, layers, lineage, mapping
-from figures.trajectory_words import trace_sentence
 from figures.words import RunKind, first, run_kind
 
 QUERIES = (

@@ -7,7 +7,7 @@ older version, which did not store some of it, has the table left out rather tha
 import json
 
 from figures.declared import ReportTable, Results
-from figures.lineage_words import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
+from figures.plots.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
 from figures.words import first, run_kind
 from provenance.cells import NOTHING, Record, compact, fixed
 

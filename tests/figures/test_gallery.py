@@ -52,7 +52,7 @@ def test_every_figure_has_its_queries() -> None:
 
 def test_figures_use_nothing_of_the_toolkit_but_queries_errors_and_words() -> None:
     allowed = {"db.reading.queries", "provenance.errors", "provenance.files", "provenance.probe_words"}
-    for file in Path(figures.__file__).parent.glob("*.py"):
+    for file in Path(figures.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -11,8 +11,8 @@ from synthetic_probe import CURVE
 
 from db.reading.queries import run_query
 from figures import style
-from figures.figure_path import MAX_PANELS, drawn_sets, figure_path, left_out
 from figures.gallery import drawn
+from figures.plots.path import MAX_PANELS, drawn_sets, figure_path, left_out
 
 CS = (0.01, 0.1, 1.0, 10.0, 100.0)
 KS = (0, 2, 9, 9, 40)

@@ -9,8 +9,7 @@ from synthetic import lineage_of
 
 from db.reading.queries import run_query
 from figures import style
-from figures.figure_lineage import drawn_kinds, figure_lineage
-from figures.lineage_words import by_kind
+from figures.plots.lineage import by_kind, drawn_kinds, figure_lineage
 
 
 def row_of(kind: str = "up", layer: int | None = 0, change: float | None = 1e-5, **other: Any) -> dict[str, Any]:

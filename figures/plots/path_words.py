@@ -7,8 +7,8 @@ from analyses.results.probes import CurvePoint
 from db.reading.queries import QueryResult
 from figures.captions import Parts
 from figures.declared import latex_table
-from figures.figure_path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
 from figures.latex import Table
+from figures.plots.path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
 from figures.words import first, has_power, power_words, source
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.words import rule_words

@@ -1,18 +1,45 @@
-"""The drift figure in words: when it is drawn, its caption, and its table.
+"""The drift figure: how far the neurons of each layer moved, by gate, up and down weights.
+
+The one idea: each neuron is compared with its counterpart in the base, wherever that is, so the
+figure also holds where neurons were permuted or pruned and rows of the same index mean nothing.
 
 The one idea: the figure stands where rows of the same index say nothing about neurons, or where
 nothing but neurons was read; beside the lineage figure of a plain pair it would repeat three panels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from db.reading.queries import QueryResult
-from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
-from figures.lineage_words import floor_words
+from figures.plots.layer_panels import LayerChange, layer_panels
+from figures.plots.lineage import MLP, drawn_kinds, floor_words
 from figures.words import first, problem_words, source
 from provenance.cells import Record, compact
+
+PER_ROW = 3
+
+
+def figure_drift(rows: Sequence[Record], floor: float | None) -> Figure:
+    """Draws one panel a kind of weights, on common axes.
+
+    Args:
+        rows: Of the query `drift-by-layer`.
+        floor: The 1 - cosine that storage rounding alone can cause; None where it is not known.
+    """
+    kinds = dict.fromkeys(row["kind"] for row in rows)
+    changes = {kind: [_change(row) for row in rows if row["kind"] == kind] for kind in kinds}
+    return layer_panels(changes, floor, per_row=PER_ROW)
+
+
+def _change(row: Record) -> LayerChange:
+    # Two almost equal rows can have a cosine a rounding error above 1.
+    least, median, most = (float(np.clip(row[f"delta_{name}"], 0, 2)) for name in ("low", "median", "high"))
+    return LayerChange(row["layer"], least, median, most)
+
 
 Parts = Mapping[str, QueryResult]
 _MAPPED = {

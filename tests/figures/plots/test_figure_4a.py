@@ -9,7 +9,7 @@ from synthetic import SETS
 
 from db.reading.queries import run_query
 from figures import style
-from figures.figure_4a import figure_4a
+from figures.plots.figure_4a import figure_4a
 
 
 def row_of(dataset: str = "set", **changes: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from synthetic import SETS
 
 from db.reading.queries import run_query
-from figures.figure_two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 from figures.gallery import drawn
+from figures.plots.two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 from provenance.cells import interval
 
 STAGES = ("base", "instruct")

@@ -1,17 +1,60 @@
-"""The lineage figure in words, and weights by kind: what the caption, the LaTeX table and the report share.
+"""The lineage figure: how far each kind of weights moved, layer by layer.
+
+The one idea: each row is compared with its namesake, so that every matrix of the model has a
+panel, whether or not anything is known about neurons.
 
 The one idea: dozens of tensors are summed up by kind, with the range over layers, so that a
 kind that was frozen, or one that was replaced, stands out in a line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from db.reading.queries import QueryResult
-from figures.figure_lineage import MLP, drawn_kinds
 from figures.latex import Table
+from figures.plots.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
 from figures.words import first, source
 from provenance.cells import NOTHING, Record, compact, fixed
+
+MAX_PANELS = 12
+MLP = ("gate", "up", "down")
+
+
+def figure_lineage(rows: Sequence[Record], floor: float | None) -> Figure:
+    """Draws one panel a kind of weights, on common axes.
+
+    Args:
+        rows: Of the query `lineage-tensors`.
+        floor: The 1 - cosine that storage rounding alone can cause; None where it is not known.
+    """
+    changes = {
+        kind: [_change(row) for row in rows if row["kind"] == kind and row["layer"] is not None]
+        for kind in drawn_kinds(rows)
+    }
+    return layer_panels(changes, floor, per_row=MAX_COLUMNS)
+
+
+def drawn_kinds(rows: Sequence[Record]) -> list[str]:
+    """Kinds that have a panel: matrices in layers, the MLP's first."""
+    found = dict.fromkeys(
+        row["kind"]
+        for row in rows
+        if row["layer"] is not None and row["n_rows"] > 1 and row["cosine_median"] is not None
+    )
+    ordered = [kind for kind in MLP if kind in found] + [kind for kind in found if kind not in MLP]
+    return ordered[:MAX_PANELS]
+
+
+def _change(row: Record) -> LayerChange:
+    least, median, most = (
+        np.nan if row[name] is None else float(np.clip(1 - row[name], 0, 2))
+        for name in ("cosine_high", "cosine_median", "cosine_low")
+    )
+    return LayerChange(row["layer"], least, median, most)
+
 
 PERMUTED, RESIZED = "descendant, neurons permuted", "descendant, pruned or widened"
 """Verdicts under which rows of the same index need not be the same neuron."""

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from figures import style
-from figures.figure_4a import wrapped
+from figures.plots.figure_4a import wrapped
 from figures.words import has_power, power_words
 from provenance.cells import Record, compact
 

@@ -7,8 +7,8 @@ from evidence_rows import point
 
 from db.reading.queries import run_query
 from figures import style
-from figures.figure_trajectory import MANY, checkpoints, figure_trajectory, p95, short_names
 from figures.gallery import drawn
+from figures.plots.timeline import MANY, checkpoints, figure_trajectory, p95, short_names
 
 FLOOR = point(-1, "random initialisation", 0.52, None)
 LAST = {"mean_stability_rank": None, "null_mean": None, "correlation_h": None, "correlation_all": None}

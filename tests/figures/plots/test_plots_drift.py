@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from synthetic import PER_LAYER, pruned_weights_report, weights_report_of
 
 from db.reading.queries import run_query
-from figures.figure_drift import figure_drift
+from figures.plots.drift import figure_drift
 
 
 def rows_of(medians: list[float], kind: str = "up") -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""One figure a module, with the words of its caption and its table."""
