@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from db.reading.queries import QueryResult
 from figures.evidence_words import drift_power_rows, power_rows, power_sentence
-from figures.latex import Table
+from figures.tables.latex import Table
 from figures.words import (
     first,
     has_power,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from figures import latex
 from figures.captions import Parts
+from figures.tables import latex
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from db.reading.queries import newest_run, run_query
-from figures import latex, style
+from figures import style
 from figures.captions import Parts
 from figures.catalogue import GALLERY
 from figures.figure_spec import GalleryFigure
+from figures.tables import latex
 from figures.words import control_of, control_words, first, source
 from provenance.errors import InputError
 from provenance.files import storing, write_whole

@@ -7,18 +7,9 @@ does not mention them; an empty table would read as if something had been looked
 from collections.abc import Callable, Mapping, Sequence
 
 from db.reading.queries import run_query
-from figures.declared import ReportTable, Results
-from figures.overview import claims, overview
 from figures.plots.timeline import trace_sentence
-from figures.tables import (
-    datasets,
-    drift,
-    funnel,
-    h_neurons,
-    overlap,
-    transfer,
-)
-from figures.tables_evidence import (
+from figures.tables.declared import ReportTable, Results
+from figures.tables.evidence import (
     agreement,
     cells,
     drift_tests,
@@ -30,8 +21,17 @@ from figures.tables_evidence import (
     scales,
     trace,
 )
-from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
-from figures.tables_weights import by_kind, config, layers, lineage, mapping
+from figures.tables.overview import claims, overview
+from figures.tables.pair import (
+    datasets,
+    drift,
+    funnel,
+    h_neurons,
+    overlap,
+    transfer,
+)
+from figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
+from figures.tables.weights import by_kind, config, layers, lineage, mapping
 from figures.words import RunKind, first, run_kind
 
 QUERIES = (

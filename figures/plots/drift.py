@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from db.reading.queries import QueryResult
-from figures.latex import Table
 from figures.plots.layer_panels import LayerChange, layer_panels
 from figures.plots.lineage import MLP, drawn_kinds, floor_words
+from figures.tables.latex import Table
 from figures.words import first, problem_words, source
 from provenance.cells import Record, compact
 

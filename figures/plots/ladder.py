@@ -20,10 +20,10 @@ from matplotlib.patches import Patch, Rectangle
 from analyses.results.transfer import Rung
 from figures import style
 from figures.captions import Parts
-from figures.declared import latex_table
 from figures.evidence_words import JOINT, LEVEL, pair_words, power_rows, power_sentence, probe_k, probe_words
-from figures.latex import Table
 from figures.plots.figure_4a import wrapped
+from figures.tables.declared import latex_table
+from figures.tables.latex import Table
 from figures.words import has_power, list_words, power_words, source
 from provenance.cells import Record, interval, p_cell
 from provenance.words import baseline_words

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from db.reading.queries import QueryResult
-from figures.latex import Table
 from figures.plots.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
+from figures.tables.latex import Table
 from figures.words import first, source
 from provenance.cells import NOTHING, Record, compact, fixed
 

@@ -16,9 +16,9 @@ from matplotlib.patches import Patch, Rectangle
 from analyses.results.drift import DriftTest
 from figures import style
 from figures.captions import Parts
-from figures.declared import latex_table
 from figures.evidence_words import LEVEL, pair_words
-from figures.latex import Table
+from figures.tables.declared import latex_table
+from figures.tables.latex import Table
 from figures.words import list_words, problem_words, source
 from provenance.cells import Record, fixed, interval, p_cell
 from provenance.words import MATCHINGS, MEASURES, SIDES

@@ -6,9 +6,9 @@ The one idea: what was chosen stands beside the range over all that could have b
 from analyses.results.probes import CurvePoint
 from db.reading.queries import QueryResult
 from figures.captions import Parts
-from figures.declared import latex_table
-from figures.latex import Table
 from figures.plots.path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
+from figures.tables.declared import latex_table
+from figures.tables.latex import Table
 from figures.words import first, has_power, power_words, source
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.words import rule_words

@@ -20,9 +20,9 @@ from analyses.results.timeline import TracePoint
 from db.reading.queries import QueryResult
 from figures import style
 from figures.captions import Parts
-from figures.declared import latex_table
 from figures.evidence_words import probe_k
-from figures.latex import Table
+from figures.tables.declared import latex_table
+from figures.tables.latex import Table
 from figures.words import first, source
 from provenance.cells import Record, fixed, interval, p_cell
 

@@ -18,10 +18,10 @@ from matplotlib.patches import Rectangle
 from analyses.results.transfer import TransferCell
 from figures import style
 from figures.captions import Parts
-from figures.declared import latex_table
 from figures.evidence_words import pair_words, probe_k
-from figures.latex import Table
 from figures.plots.figure_4a import wrapped
+from figures.tables.declared import latex_table
+from figures.tables.latex import Table
 from figures.words import list_words, source
 from provenance.cells import Record, fixed, interval
 from provenance.records import MARKS

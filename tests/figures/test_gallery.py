@@ -31,9 +31,10 @@ import figures
 from analyses.results.reports import Evidence
 from db.reading.queries import QUERIES, run_query
 from db.store import Store
-from figures import latex, style
+from figures import style
 from figures.catalogue import GALLERY
 from figures.gallery import draw, drawn, image
+from figures.tables import latex
 from provenance.errors import InputError, StoreError
 from provenance.files import write_whole
 

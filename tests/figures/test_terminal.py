@@ -11,9 +11,9 @@ from synthetic import given_report, lineage_of, no_probe_report, report_of, stor
 
 from db.reading.queries import QueryResult
 from db.store import Store
-from figures.declared import ReportTable
-from figures.overview import claims, overview
 from figures.sections import read_results, sections, terminal_sections
+from figures.tables.declared import ReportTable
+from figures.tables.overview import claims, overview
 from provenance.console import print_run, terminal_table
 from provenance.words import RULES
 

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, insert, text
 from db.reading.queries import QueryResult
 from db.schema import declared as sql
 from db.schema.base import Base
-from figures import latex
-from figures.declared import facts, latex_table, report_table
+from figures.tables import latex
+from figures.tables.declared import facts, latex_table, report_table
 from provenance.cells import NOTHING
 from provenance.declared import column, declared, part, per_neuron, row_of, rows_of, table
 from provenance.records import Label

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from db.reading.queries import QueryResult
-from figures import latex
+from figures.tables import latex
 from provenance.cells import NOTHING, Record
 from provenance.declared import declared
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from analyses.results.probes import Baseline, HeldOut, PathPoint, StabilityResult
-from figures.declared import ReportTable, Results, report_table
+from figures.tables.declared import ReportTable, Results, report_table
 from figures.words import first
 from provenance.cells import NOTHING, Record, compact, fixed
 from provenance.declared import declared

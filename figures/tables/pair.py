@@ -12,8 +12,8 @@ from analyses.results.answers import Funnel
 from analyses.results.drift import DriftResult
 from analyses.results.overlap import OverlapResult
 from analyses.results.transfer import TransferResult
-from figures.declared import ReportTable, Results, facts, report_table
 from figures.evidence_words import drift_power_rows, power_rows, power_sentence
+from figures.tables.declared import ReportTable, Results, facts, report_table
 from figures.words import first, list_words, run_kind
 from provenance.cells import NOTHING, Record, compact, fixed
 

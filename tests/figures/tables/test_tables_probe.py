@@ -9,8 +9,8 @@ from synthetic_probe import BASELINES
 
 from db.reading.queries import QueryResult, run_query
 from figures.sections import QUERIES
-from figures.tables import h_neurons, overlap
-from figures.tables_probe import baselines, clusters, identification, path, stability, stable_neurons
+from figures.tables.pair import h_neurons, overlap
+from figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.words import RULES, rule_words
 
 

@@ -6,8 +6,8 @@ older version, which did not store some of it, has the table left out rather tha
 
 import json
 
-from figures.declared import ReportTable, Results
 from figures.plots.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
+from figures.tables.declared import ReportTable, Results
 from figures.words import first, run_kind
 from provenance.cells import NOTHING, Record, compact, fixed
 

@@ -11,10 +11,10 @@ from analyses.results.drift import DriftTest
 from analyses.results.overlap import OverlapNull
 from analyses.results.timeline import TracePoint
 from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
-from figures.declared import ReportTable, Results, report_table
 from figures.plots.ladder import ladder_records
 from figures.plots.nulls import quantile_words
 from figures.plots.timeline import KEPT, READABLE, ordered
+from figures.tables.declared import ReportTable, Results, report_table
 from figures.words import first
 from provenance.cells import fixed, p_cell
 from provenance.words import baseline_words

@@ -1,6 +1,6 @@
 """The two tables that a run is summed up in: the main numbers, and each claim with the conditions that failed."""
 
-from figures.declared import ReportTable, Results
+from figures.tables.declared import ReportTable, Results
 from figures.words import first
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.records import MARKS

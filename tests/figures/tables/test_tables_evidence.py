@@ -19,8 +19,7 @@ from db.schema.declared import RESULTS
 from figures.evidence_words import claim_table, power_sentence, reason_words
 from figures.report import report_html
 from figures.sections import QUERIES, sections
-from figures.tables import drift, overlap, transfer
-from figures.tables_evidence import (
+from figures.tables.evidence import (
     agreement,
     cells,
     drift_tests,
@@ -31,7 +30,8 @@ from figures.tables_evidence import (
     scales,
     trace,
 )
-from figures.tables_evidence import power as power_table
+from figures.tables.evidence import power as power_table
+from figures.tables.pair import drift, overlap, transfer
 from figures.words import control_words
 from provenance.cells import fixed
 from provenance.declared import declared

@@ -1,0 +1,1 @@
+"""Tables of the report and of LaTeX: rows of named queries as cells of text."""
