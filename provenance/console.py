@@ -74,7 +74,7 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
         summary: As `--json` prints it.
         console: Where to.
     """
-    from figures.sections import overall, read_results, terminal_sections
+    from figures.report.sections import overall, read_results, terminal_sections
     from figures.words import control_words, first
 
     results = read_results(summary["database"], summary["run"])

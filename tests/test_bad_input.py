@@ -350,7 +350,7 @@ FULL = {
     Harm("provenance.activations.capture_files:CaptureFiles.write", 2, "before", "full"): ".npy",
     Harm("db.store:write_report", 1, "before", "full"): "the database",
     Harm("figures.gallery:write_whole", 3, "before", "full"): "figure_4a",
-    Harm("figures.report:write_whole", 1, "before", "full"): "report.html",
+    Harm("figures.report.html:write_whole", 1, "before", "full"): "report.html",
 }
 """From where on the disk is full, and what is then said not to be written; one after the other in one folder."""
 

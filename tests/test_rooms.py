@@ -63,13 +63,13 @@ def test_figures_know_the_queries_only() -> None:
 
 
 def test_the_database_needs_no_torch() -> None:
-    code = "import sys, db.store, db.reading.queries, figures.gallery, figures.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, db.store, db.reading.queries, figures.gallery, figures.report.html; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_importing_the_rooms_has_no_side_effects() -> None:
     """No files, no output, no warnings at import."""
-    code = "import provenance.cli, analyses.jobs.compare, db.store, figures.report"
+    code = "import provenance.cli, analyses.jobs.compare, db.store, figures.report.html"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 

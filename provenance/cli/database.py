@@ -57,7 +57,7 @@ def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = N
 
 def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Write the HTML report of a run from the database alone."""
-    from figures.report import write_report
+    from figures.report.html import write_report
 
     about = _chosen(db, run)
     typer.echo(write_report(db, about["run"], folder_of(out, about["command"])))

@@ -49,7 +49,7 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
             summary |= _about_run(opened, run, clock, db) | opened.about()
     if out is None:
         return summary
-    from figures.report import write_results  # draws, which a run without a folder does not
+    from figures.report.html import write_results  # draws, which a run without a folder does not
 
     return {**summary, **write_results(db, run, out)}
 

@@ -11,7 +11,7 @@ from synthetic import given_report, lineage_of, no_probe_report, report_of, stor
 
 from db.reading.queries import QueryResult
 from db.store import Store
-from figures.sections import read_results, sections, terminal_sections
+from figures.report.sections import read_results, sections, terminal_sections
 from figures.tables.declared import ReportTable
 from figures.tables.overview import claims, overview
 from provenance.console import print_run, terminal_table

@@ -17,8 +17,8 @@ from analyses.results.transfer import ScaleControl, SignAgreement
 from db.reading.queries import QueryResult, run_query
 from db.schema.declared import RESULTS
 from figures.evidence_words import claim_table, power_sentence, reason_words
-from figures.report import report_html
-from figures.sections import QUERIES, sections
+from figures.report.html import report_html
+from figures.report.sections import QUERIES, sections
 from figures.tables.evidence import (
     agreement,
     cells,

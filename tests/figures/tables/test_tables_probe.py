@@ -8,7 +8,7 @@ from synthetic import given_report, no_probe_report, report_of
 from synthetic_probe import BASELINES
 
 from db.reading.queries import QueryResult, run_query
-from figures.sections import QUERIES
+from figures.report.sections import QUERIES
 from figures.tables.pair import h_neurons, overlap
 from figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.words import RULES, rule_words

@@ -24,7 +24,7 @@ from synthetic import (
 
 from analyses.results.reports import Evidence
 from db.store import Store
-from figures.report import report_html, write_report, write_results
+from figures.report.html import report_html, write_report, write_results
 from figures.tables.pair import H_NEURONS_SHOWN
 from provenance.errors import InputError
 

@@ -17,7 +17,7 @@ from db.reading.queries import newest_run
 from figures import style
 from figures.evidence_words import claim_table
 from figures.gallery import Drawn, drawn, drawn_some, image, write_figures
-from figures.sections import overall, read_results, sections
+from figures.report.sections import overall, read_results, sections
 from figures.words import TITLES, control_words, first, list_words, run_kind
 from provenance.cells import Record
 from provenance.files import write_whole

@@ -1,0 +1,1 @@
+"""The report: one HTML file with verdict, figures, tables, method and settings."""
