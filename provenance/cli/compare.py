@@ -48,8 +48,8 @@ from provenance.cli.common import (
 )
 from provenance.cli.hub import show_plan
 from provenance.cli.running import run_job
+from provenance.cli.show.run import print_run
 from provenance.cli.weights import Neurons, compare_weights
-from provenance.console import print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 

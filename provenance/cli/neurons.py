@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from provenance.cli.common import DEFAULT_DATABASE, AsJson, Database, print_result
-from provenance.console import say
+from provenance.cli.show.run import say
 from provenance.errors import InputError
 from provenance.files import write_whole
 from provenance.records import Stage

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provenance.console import ConsoleProgress
+from provenance.cli.show.run import ConsoleProgress
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 

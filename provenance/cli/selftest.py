@@ -12,8 +12,8 @@ import typer
 
 from provenance.cli.common import AsJson, Quiet, Seed, print_result
 from provenance.cli.running import run_job
-from provenance.console import ConsoleProgress
-from provenance.console_selftest import print_selftest
+from provenance.cli.show.run import ConsoleProgress
+from provenance.cli.show.selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from provenance.cli.common import (
     print_result,
 )
 from provenance.cli.running import run_job
-from provenance.console import print_run
+from provenance.cli.show.run import print_run
 
 Neurons = Annotated[
     Path | None, typer.Option("--neurons", metavar="FILE", help="Neuron list of INSTRUCT: JSON, or CSV of layer,index.")

@@ -14,7 +14,7 @@ from db.store import Store
 from figures.report.sections import read_results, sections, terminal_sections
 from figures.tables.declared import ReportTable
 from figures.tables.overview import claims, overview
-from provenance.console import print_run, terminal_table
+from provenance.cli.show.run import print_run, terminal_table
 from provenance.words import RULES
 
 

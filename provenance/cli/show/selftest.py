@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from provenance.console import say
+from provenance.cli.show.run import say
 
 UNITS = (
     "Effects: SD of log CETT (transfer, beyond_confidence), SD of log change of weights (drift), share of common "

@@ -1,0 +1,1 @@
+"""Progress and result tables on the terminal."""
