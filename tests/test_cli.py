@@ -17,7 +17,7 @@ from db.connect import database_url, sqlite_file
 from db.reading.named import QUERIES
 from provenance import __version__
 from provenance.cli import app
-from provenance.cli.common import DEFAULT_OUT, folder_of
+from provenance.cli.options.common import DEFAULT_OUT, folder_of
 
 COMMANDS = {
     (): {

@@ -7,7 +7,8 @@ import direction of the rooms holds.
 
 import typer
 
-from provenance.cli import common, compare, database, hub, lab, neurons, selftest, trace, weights
+from provenance.cli import compare, database, hub, lab, neurons, selftest, trace, weights
+from provenance.cli.options import common
 
 app = typer.Typer(
     cls=common.Reporting,

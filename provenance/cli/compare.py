@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from provenance.answers.prompts import INSTRUCT_PROMPT
-from provenance.cli.asking import (
+from provenance.cli.hub import show_plan
+from provenance.cli.options.asking import (
     DEFAULT_BASE_PROMPT,
     Attention,
     BasePrompt,
@@ -30,7 +31,7 @@ from provenance.cli.asking import (
     asked_job,
     check_choice,
 )
-from provenance.cli.common import (
+from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
     Base,
@@ -46,7 +47,6 @@ from provenance.cli.common import (
     named_pair,
     print_result,
 )
-from provenance.cli.hub import show_plan
 from provenance.cli.running import run_job
 from provenance.cli.show.run import print_run
 from provenance.cli.weights import Neurons, compare_weights

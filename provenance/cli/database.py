@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from provenance.cli.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
+from provenance.cli.options.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
 
 
 def query(

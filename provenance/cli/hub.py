@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from provenance.cli.common import AsJson, Base, FamilyName, Instruct, named_pair
+from provenance.cli.options.common import AsJson, Base, FamilyName, Instruct, named_pair
 from provenance.defaults import PER_CLASS
 from provenance.errors import InputError
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from provenance.cli.common import Quiet
+from provenance.cli.options.common import Quiet
 
 
 def build(

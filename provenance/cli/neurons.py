@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from provenance.cli.common import DEFAULT_DATABASE, AsJson, Database, print_result
+from provenance.cli.options.common import DEFAULT_DATABASE, AsJson, Database, print_result
 from provenance.cli.show.run import say
 from provenance.errors import InputError
 from provenance.files import write_whole

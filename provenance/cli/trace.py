@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from provenance.answers.prompts import INSTRUCT_PROMPT
-from provenance.cli.asking import (
+from provenance.cli.options.asking import (
     DEFAULT_BASE_PROMPT,
     Attention,
     BasePrompt,
@@ -29,7 +29,7 @@ from provenance.cli.asking import (
     asked_job,
     check_choice,
 )
-from provenance.cli.common import (
+from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
     Database,

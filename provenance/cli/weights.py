@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from provenance.cli.common import (
+from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
     Base,
