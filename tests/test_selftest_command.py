@@ -9,7 +9,7 @@ import pytest
 from comparison import invoke, parsed
 
 from analyses.calibration.rates import CalibrationSettings, Rate, conditions, rate_of
-from provenance.cli import selftest
+from provenance.cli.commands import selftest
 from provenance.records import Verdict
 
 Verdicts = dict[str, Verdict]

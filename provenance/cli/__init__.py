@@ -7,7 +7,7 @@ import direction of the rooms holds.
 
 import typer
 
-from provenance.cli import compare, database, hub, lab, neurons, selftest, trace, weights
+from provenance.cli.commands import compare, database, hub, lab, neurons, selftest, trace, weights
 from provenance.cli.options import common
 
 app = typer.Typer(

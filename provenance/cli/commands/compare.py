@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from provenance.answers.prompts import INSTRUCT_PROMPT
-from provenance.cli.hub import show_plan
+from provenance.cli.commands.hub import show_plan
+from provenance.cli.commands.weights import Neurons, compare_weights
 from provenance.cli.options.asking import (
     DEFAULT_BASE_PROMPT,
     Attention,
@@ -49,7 +50,6 @@ from provenance.cli.options.common import (
 )
 from provenance.cli.running import run_job
 from provenance.cli.show.run import print_run
-from provenance.cli.weights import Neurons, compare_weights
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 
