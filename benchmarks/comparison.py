@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from analyses.asking.models import OpenCheckpoint
 from benchmarks.clock import best_of, line
 from provenance.activations.capture import capture_cett, forward, padded
+from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
 from provenance.answers.questions import load_questions
 from provenance.answers.sampling import Decoding, PromptBatch

@@ -5,8 +5,8 @@ import re
 import sys
 from pathlib import Path
 
-from analyses.drift.weight_drift import measure_drift
 from benchmarks.weights import opened
+from provenance.analyses.drift.weight_drift import measure_drift
 
 
 def peak_mb() -> float:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyses.drift.stability_ranks import combined_delta, stability_rank
-from analyses.drift.weight_drift import measure_drift
-from analyses.lineage.relation import lineage
-from analyses.weights.row_sums import one_minus_cosine
 from benchmarks.clock import best_of, by_turns, line
 from benchmarks.synthetic import Shape, write_pair
+from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
+from provenance.analyses.drift.weight_drift import measure_drift
+from provenance.analyses.lineage.relation import lineage
+from provenance.analyses.weights.row_sums import one_minus_cosine
 from provenance.architectures import layout_of
 from provenance.checkpoints.headers import read_header
 from provenance.weights.neuron_weights import MlpWeights

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
-from db.schema.tables import HEAD, REVISIONS, Base
+from provenance.db.schema.tables import HEAD, REVISIONS, Base
 from provenance.errors import StoreError
 
 MIGRATIONS = Path(__file__).with_name("migrations")

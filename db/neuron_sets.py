@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert, select
 
-from db.reading.queries import run_query
-from db.schema.tables import NeuronSetMember, NeuronSetRow
-from db.store import Store, checkpoint_row, utc_now
-from db.work_log import insert_row
+from provenance.db.reading.queries import run_query
+from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
+from provenance.db.store import Store, checkpoint_row, utc_now
+from provenance.db.work_log import insert_row
 from provenance.errors import InputError
 from provenance.neuron_lists.export import ExportedNeurons
 from provenance.neuron_lists.read_lists import NeuronSet

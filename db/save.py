@@ -10,16 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from analyses.results.lineage import LineageResult
-from analyses.results.reports import OriginReport, TraceReport, WeightsReport
-from db.digests import run_digest
-from db.rows.pair import neuron_rows, summary_rows
-from db.rows.timeline import trace_rows
-from db.rows.values import Row
-from db.rows.weights import lineage_rows, weights_neuron_rows, weights_rows
-from db.schema.declared import TableLike
-from db.schema.tables import DERIVED, Checkpoint, Family, Run, RunDataset
-from db.work_log import dataset_id
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
+from provenance.db.digests import run_digest
+from provenance.db.rows.pair import neuron_rows, summary_rows
+from provenance.db.rows.timeline import trace_rows
+from provenance.db.rows.values import Row
+from provenance.db.rows.weights import lineage_rows, weights_neuron_rows, weights_rows
+from provenance.db.schema.declared import TableLike
+from provenance.db.schema.tables import DERIVED, Checkpoint, Family, Run, RunDataset
+from provenance.db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from db.schema.base import Base
-from db.schema.tables import CaptureRow, Checkpoint, Dataset, ResponseRow, TaskRow
+from provenance.db.schema.base import Base
+from provenance.db.schema.tables import CaptureRow, Checkpoint, Dataset, ResponseRow, TaskRow
 from provenance.errors import StoreError
 from provenance.records import CaptureChunk, Region, Response, Task
 

@@ -6,14 +6,14 @@ database, and only their names and digests are rows.
 
 from pathlib import Path
 
-from db.connect import database_url, sqlite_file
-from db.store import Store
-from db.work_log import CaptureRows, ResponseRows
+from provenance.db.connect import database_url, sqlite_file
+from provenance.db.store import Store
+from provenance.db.work_log import CaptureRows, ResponseRows
 from provenance.records import Task
 
 
 class RunWorkspace:
-    """Implements `analyses.asking.collection.Workspace` for one run.
+    """Implements `provenance.analyses.asking.collection.Workspace` for one run.
 
     Args:
         store: An open store.

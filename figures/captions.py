@@ -6,10 +6,11 @@ anything else.
 
 from collections.abc import Mapping
 
-from db.reading.queries import QueryResult
-from figures.evidence_words import drift_power_rows, power_rows, power_sentence
-from figures.tables.latex import Table
-from figures.words import (
+from provenance.cells import Record, compact, fixed, interval, p_cell
+from provenance.db.reading.queries import QueryResult
+from provenance.figures.evidence_words import drift_power_rows, power_rows, power_sentence
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import (
     first,
     has_power,
     list_words,
@@ -20,7 +21,6 @@ from figures.words import (
     source,
     verdict_words,
 )
-from provenance.cells import Record, compact, fixed, interval, p_cell
 
 Parts = Mapping[str, QueryResult]
 

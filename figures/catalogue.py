@@ -5,19 +5,19 @@ The one idea: adding a figure is adding an entry here; files, report and clean-u
 
 from collections.abc import Mapping
 
-from figures.captions import Parts, caption_4a, caption_4b, table_4a, table_4b
-from figures.figure_spec import GalleryFigure
-from figures.plots.drift import caption_drift, figure_drift, moves_neurons, table_drift
-from figures.plots.figure_4a import figure_4a
-from figures.plots.figure_4b import figure_4b
-from figures.plots.ladder import caption_ladder, figure_ladder, has_ladder, table_ladder
-from figures.plots.lineage import caption_lineage, drawn_kinds, figure_lineage, table_lineage
-from figures.plots.nulls import caption_nulls, figure_nulls, has_nulls, table_nulls
-from figures.plots.path import figure_path
-from figures.plots.path_words import caption_path, has_path, table_path
-from figures.plots.timeline import caption_trajectory, figure_trajectory, has_trace, table_trajectory
-from figures.plots.two_by_two import caption_two_by_two, figure_two_by_two, has_cells, table_two_by_two
-from figures.words import first, problem_words, run_kind
+from provenance.figures.captions import Parts, caption_4a, caption_4b, table_4a, table_4b
+from provenance.figures.figure_spec import GalleryFigure
+from provenance.figures.plots.drift import caption_drift, figure_drift, moves_neurons, table_drift
+from provenance.figures.plots.figure_4a import figure_4a
+from provenance.figures.plots.figure_4b import figure_4b
+from provenance.figures.plots.ladder import caption_ladder, figure_ladder, has_ladder, table_ladder
+from provenance.figures.plots.lineage import caption_lineage, drawn_kinds, figure_lineage, table_lineage
+from provenance.figures.plots.nulls import caption_nulls, figure_nulls, has_nulls, table_nulls
+from provenance.figures.plots.path import figure_path
+from provenance.figures.plots.path_words import caption_path, has_path, table_path
+from provenance.figures.plots.timeline import caption_trajectory, figure_trajectory, has_trace, table_trajectory
+from provenance.figures.plots.two_by_two import caption_two_by_two, figure_two_by_two, has_cells, table_two_by_two
+from provenance.figures.words import first, problem_words, run_kind
 
 CURVE_BINS = 200  # a curve in a column of 3.25 in has about that many distinguishable steps
 

@@ -6,9 +6,9 @@ that a verdict rests on is never shown without what it could have found.
 
 from collections.abc import Mapping, Sequence
 
-from db.reading.queries import QueryResult
-from figures.words import CLAIMS, first, verdict_words
 from provenance.cells import NOTHING, Record, compact
+from provenance.db.reading.queries import QueryResult
+from provenance.figures.words import CLAIMS, first, verdict_words
 from provenance.records import MARKS
 from provenance.words import (
     MATCHINGS,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from figures.captions import Parts
-from figures.tables import latex
+from provenance.figures.captions import Parts
+from provenance.figures.tables import latex
 
 
 @dataclass(frozen=True)

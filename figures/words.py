@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from db.reading.queries import QueryResult
 from provenance.cells import NOTHING, Record, interval
+from provenance.db.reading.queries import QueryResult
 
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace"]
 """With a forward pass; weights only, about a list of neurons or about all; lineage alone; a timeline."""

@@ -10,7 +10,7 @@ from comparison import Finished, Pair
 from forked_cli import ForkedCli
 from sharing import made_once
 
-from db.store import Store
+from provenance.db.store import Store
 from provenance.models.loading import LoadedModel
 
 

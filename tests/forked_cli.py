@@ -21,9 +21,16 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).parents[1]
 PRELOADED = (
-    "provenance.cli", "analyses.jobs.compare_job", "analyses.jobs.compare", "db.store", "db.workspace",
-    "figures.gallery", "figures.report.html", "transformers.models.llama.modeling_llama", "alembic.command",
-)  # fmt: skip
+    "provenance.cli",
+    "provenance.analyses.jobs.compare_job",
+    "provenance.analyses.jobs.compare",
+    "provenance.db.store",
+    "provenance.db.workspace",
+    "provenance.figures.gallery",
+    "provenance.figures.report.html",
+    "transformers.models.llama.modeling_llama",
+    "alembic.command",
+)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 SMALL_FILE_BYTES = 2048  # less than any file that the toolkit writes in these tests
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from checkpoint_factory import local_checkpoint, make_speaker, permuted_copy, tuned_copy, write_questions
 from memory_logs import MemoryWorkspace, Silent
 
-from analyses.asking.both_models import Gathered, gather, question_pools
-from analyses.asking.clock import Clock
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.subject import Subject
-from analyses.drift.pair import measure_pair
-from analyses.jobs.compare_job import Job
-from analyses.results.lineage import Alignment, LineageResult
+from provenance.analyses.asking.both_models import Gathered, gather, question_pools
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.drift.pair import measure_pair
+from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.answers.questions import load_questions
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage

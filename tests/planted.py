@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from reference import joined
 
-from analyses.asking.answer_texts import Answers
-from analyses.search.identification import Material
 from provenance.activations.features import Features
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.search.identification import Material
 from provenance.probe.sparse_probe import training_rows
 from provenance.records import Split, Stage
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from memory_logs import MemoryWorkspace, Silent
 from transformers import PreTrainedTokenizerBase
 
-from analyses.asking.clock import Clock
-from analyses.asking.collection import CollectionSettings, Pool
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.subject import Subject
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import CollectionSettings, Pool
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.subject import Subject
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage

@@ -6,8 +6,8 @@ import numpy as np
 from planted import whole_rows
 from reference import alpha_max, fit_probe
 
-from analyses.asking.answer_texts import Answers
 from provenance.activations.features import Features
+from provenance.analyses.asking.answer_texts import Answers
 from provenance.probe.sparse_probe import Probe
 
 LAYERS, D_M = 4, 30

@@ -8,9 +8,9 @@ import pytest
 from checkpoint_factory import DENSE, load, mlps, neurons_of, tuned_copy
 from memory_logs import Silent
 
-from analyses.asking.clock import Clock
-from analyses.asking.opening import open_pair
-from analyses.drift.pair import measure_pair
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.opening import open_pair
+from provenance.analyses.drift.pair import measure_pair
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ LAB = (
     "--json",
     "-q",
 )
-NO_MODEL = Harm("analyses.asking.models:load_model", 1, "before")
+NO_MODEL = Harm("provenance.analyses.asking.models:load_model", 1, "before")
 """Kills a command that loads one."""
 
 
@@ -148,7 +148,7 @@ def test_bare_positions_are_taken_as_they_are(pair: Pair, forked: ForkedCli, wor
 
 def test_another_list_is_another_run(pair: Pair, forked: ForkedCli, workplace: Path) -> None:
     """The list's content counts, not its name; each command is killed as soon as its run has begun."""
-    begun = Harm("db.store:Store.add_questions", 1, "before")
+    begun = Harm("provenance.db.store:Store.add_questions", 1, "before")
     for index, runs in ((3, 2), (4, 3), (3, 3)):
         path = write_list(workplace, [{"layer": 0, "index": index, "weight": 2.0}])
         assert forked.run(workplace, *pair.undrawn, "--neurons", path, harm=begun).code == -signal.SIGKILL

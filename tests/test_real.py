@@ -12,9 +12,9 @@ import pytest
 import torch
 from checkpoint_factory import load, local_checkpoint
 
-from analyses.asking.models import OpenCheckpoint, relate
-from analyses.drift.weight_drift import measure_drift
 from provenance.activations.capture import down_projections, forward, hooked, padded
+from provenance.analyses.asking.models import OpenCheckpoint, relate
+from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.answers.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.spans import response_regions
 from provenance.models.loading import load_tokenizer

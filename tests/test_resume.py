@@ -11,11 +11,11 @@ from comparison import Finished, ForkedCli, Harm, Pair, numbers, parsed
 from forked_cli import ONE_THREAD, ROOT
 
 KILLS = {
-    "two batches of responses are written": Harm("db.work_log:ResponseRows.append", 2, "after"),
+    "two batches of responses are written": Harm("provenance.db.work_log:ResponseRows.append", 2, "after"),
     "captured vectors are written and not counted": Harm("os:fsync", 1, "before"),
-    "captured vectors are counted and have no row": Harm("db.work_log:CaptureRows.append", 1, "before"),
-    "one of two chunks of a pool is captured": Harm("db.work_log:CaptureRows.append", 4, "after"),
-    "all results are written and not committed": Harm("db.store:write_report", 1, "after"),
+    "captured vectors are counted and have no row": Harm("provenance.db.work_log:CaptureRows.append", 1, "before"),
+    "one of two chunks of a pool is captured": Harm("provenance.db.work_log:CaptureRows.append", 4, "after"),
+    "all results are written and not committed": Harm("provenance.db.store:write_report", 1, "after"),
     "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),
 }
 """One after the other, each in the run that goes on after the one before."""
@@ -52,7 +52,7 @@ def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
     undisturbed.copied(tmp_path)
-    no_model = Harm("analyses.asking.models:load_model", 1, "before")
+    no_model = Harm("provenance.analyses.asking.models:load_model", 1, "before")
     again = forked.run(tmp_path, *pair.undrawn, harm=no_model)
     assert again.code == 0, again.stderr
     assert numbers(parsed(again.stdout)) == numbers(undisturbed.summary)
@@ -64,7 +64,7 @@ def test_another_setting_is_another_run_and_does_not_meet_old_responses(
 ) -> None:
     """Killed at its first new batch: which is asked for although the database has all of another setting."""
     undisturbed.copied(tmp_path)
-    harm = Harm("db.work_log:ResponseRows.append", 1, "before")
+    harm = Harm("provenance.db.work_log:ResponseRows.append", 1, "before")
     assert forked.run(tmp_path, *pair.command, *change, harm=harm).code == -signal.SIGKILL
 
 
@@ -73,7 +73,7 @@ def test_what_a_setting_does_not_touch_is_not_asked_again(
 ) -> None:
     """Another design of the probe is another run on the same responses and captures."""
     undisturbed.copied(tmp_path)
-    no_model = Harm("analyses.asking.models:load_model", 1, "before")
+    no_model = Harm("provenance.analyses.asking.models:load_model", 1, "before")
     other = forked.run(tmp_path, *pair.undrawn, "--design", "1-vs-1", harm=no_model)
     assert other.code == 0, other.stderr
     summary = parsed(other.stdout)

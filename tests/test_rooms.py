@@ -1,86 +1,178 @@
-"""The rooms keep their order: provenance, analyses, db, figures, each importing only what comes before."""
+"""Rooms are small, and imports between them go one way: provenance, analyses, db, figures."""
 
 import ast
 import subprocess
 import sys
-from graphlib import TopologicalSorter
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ["provenance", "analyses", "db", "figures"]
-COMPOSER = ROOT / "provenance" / "cli"
+COMPOSER = "provenance.cli"
+MOST_MODULES = 12
 
 
-def imports(path: Path) -> set[str]:
-    """Modules that a file imports, wherever in it."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+def modules() -> dict[str, Path]:
+    """File of every module; the links inside `provenance` are not followed."""
+    found = {}
+    for room in ROOMS:
+        prefix = "" if room == "provenance" else "provenance."
+        for path in (ROOT / room).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            if parts[0] != "provenance" or len(parts) == 1 or parts[1] not in ROOMS:
+                found[prefix + ".".join(parts).removesuffix(".__init__")] = path
     return found
 
 
-def later_rooms(path: Path) -> set[str]:
-    """Rooms that a file imports and that come after its own."""
-    own = ROOMS.index(path.relative_to(ROOT).parts[0])
-    return {name.split(".")[0] for name in imports(path)} & set(ROOMS[own + 1 :])
+MODULES = modules()
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names that a file imports, wherever in it: ours as modules, others as written."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
+
+
+def room_of(module: str) -> str:
+    """Which of the four rooms a module of ours belongs to."""
+    inner = module.split(".")[1:2]
+    return inner[0] if inner and inner[0] in ROOMS else "provenance"
+
+
+def imports() -> dict[str, set[str]]:
+    """Modules of ours that each module imports."""
+    return {name: {other for other in imported(path) if other in MODULES} - {name} for name, path in MODULES.items()}
+
+
+IMPORTS = imports()
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """A circle in a graph; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def folder_of(module: str) -> str:
+    """Folder that a module lies in."""
+    return str(MODULES[module].parent.relative_to(ROOT))
+
+
+def folder_graph(room: str) -> dict[str, set[str]]:
+    """Folders of a room, each with the folders that its modules import from."""
+    graph: dict[str, set[str]] = {}
+    for module, others in IMPORTS.items():
+        if room_of(module) == room and MODULES[module].name not in {"__init__.py", "__main__.py"}:
+            own = {folder_of(other) for other in others if room_of(other) == room}
+            graph.setdefault(folder_of(module), set()).update(own - {folder_of(module)})
+    return graph
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_no_file_imports_a_later_room(room: str) -> None:
+def test_no_module_imports_a_later_room(room: str) -> None:
     """Only the command line composes all of them."""
+    later = set(ROOMS[ROOMS.index(room) + 1 :])
     wrong = {
-        str(p): later_rooms(p) for p in (ROOT / room).rglob("*.py") if COMPOSER not in p.parents and later_rooms(p)
+        module: found
+        for module, others in IMPORTS.items()
+        if room_of(module) == room and not module.startswith(COMPOSER)
+        if (found := {other for other in others if room_of(other) in later})
     }
     assert wrong == {}
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    """Wherever in a file the import stands."""
-    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
-    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
-    graph = {name: (imports(path) & set(modules)) - {name} for name, path in modules.items()}
-    assert graph["provenance.hub.fetch"] >= {"provenance.weights.merged_adapter", "provenance.checkpoints.names"}
-    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+def test_the_check_of_circles_finds_one() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not circle({"a": {"b", "c"}, "b": {"c"}})
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """Imports inside functions count as well."""
+    assert circle(IMPORTS) == []
+
+
+@pytest.mark.parametrize("room", ["provenance", "analyses"])
+def test_folders_of_a_room_import_each_other_in_no_circle(room: str) -> None:
+    assert circle(folder_graph(room)) == []
+
+
+def test_no_folder_holds_more_modules_than_one_overlooks() -> None:
+    """At most twelve, beside the package itself."""
+    held: dict[str, int] = {}
+    for module, path in MODULES.items():
+        if path.name != "__init__.py":
+            held[folder_of(module)] = held.get(folder_of(module), 0) + 1
+    assert {folder: number for folder, number in held.items() if number > MOST_MODULES} == {}
+
+
+def test_nothing_imports_a_room_by_its_folder_name() -> None:
+    """`provenance` is the one import name that is installed."""
+    files = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    wrong = {str(path) for path in files for name in imported(path) if name.split(".")[0] in ROOMS[1:]}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("room", ROOMS[1:])
+def test_a_room_is_the_same_under_its_import_name(room: str) -> None:
+    """A checkout without symbolic links has a text file in its place."""
+    link = ROOT / "provenance" / room
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / room
 
 
 def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:
     """So that `--help` waits for none of them."""
-    assert {room for path in COMPOSER.rglob("*.py") for room in later_rooms(path)} == {"analyses", "db", "figures"}
-    code = "import sys, provenance.cli; print([name for name in sys.modules if '.' not in name])"
+    used = {room_of(other) for module, others in IMPORTS.items() if module.startswith(COMPOSER) for other in others}
+    assert used == set(ROOMS)
+    code = "import sys, provenance.cli; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not set(ast.literal_eval(loaded)) & {"analyses", "db", "figures", "numba"}
+    names = set(ast.literal_eval(loaded))
+    assert not {name for name in names if name.startswith("provenance.") and room_of(name) != "provenance"}
+    assert "numba" not in names
 
 
 def test_figures_know_the_queries_only() -> None:
     """Beside them only the error tree, the way files are written, and words that the terminal uses as well."""
-    used = {name for path in (ROOT / "figures").rglob("*.py") for name in imports(path)}
-    ours = {name for name in used if name.split(".")[0] in ROOMS}
-    allowed = {"db.reading.queries", "provenance", "provenance.errors", "provenance.files", "provenance.probe_words"}
-    assert {name for name in ours if not name.startswith("figures")} <= allowed
+    used = {other for module, others in IMPORTS.items() if room_of(module) == "figures" for other in others}
+    allowed = {
+        "provenance",
+        "provenance.db.reading.queries",
+        "provenance.errors",
+        "provenance.files",
+        "provenance.probe_words",
+    }
+    assert {name for name in used if room_of(name) != "figures"} <= allowed
 
 
 def test_the_database_needs_no_torch() -> None:
-    code = "import sys, db.store, db.reading.queries, figures.gallery, figures.report.html; sys.exit('torch' in sys.modules)"
+    names = ("db.store", "db.reading.queries", "figures.gallery", "figures.report.html")
+    code = f"import sys, {', '.join(f'provenance.{name}' for name in names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_importing_the_rooms_has_no_side_effects() -> None:
     """No files, no output, no warnings at import."""
-    code = "import provenance.cli, analyses.jobs.compare, db.store, figures.report.html"
+    names = ("cli", "analyses.jobs.compare", "db.store", "figures.report.html")
+    code = f"import {', '.join(f'provenance.{name}' for name in names)}"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_the_readme_tree_has_one_line_per_file() -> None:
-    """Every module is named in the README's tree, and nothing that is not there."""
+def test_the_readme_tree_has_one_line_per_folder() -> None:
+    """Every package is named in the README's tree."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     tree = text.split("```text\nprovenance/")[1].split("```")[0]
-    for room in ROOMS:
-        for path in (ROOT / room).glob("*.py"):
-            if path.name != "__init__.py":
-                assert f" {path.name} " in tree, path
+    listed = {line.split()[0].rstrip("/") for line in ("provenance/" + tree).splitlines() if line.strip()}
+    packages = {path.parent.name for path in MODULES.values() if path.name == "__init__.py"}
+    assert packages - {"versions"} <= listed

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from comparison import invoke, parsed
 
-from analyses.calibration.rates import CalibrationSettings, Rate, conditions, rate_of
+from provenance.analyses.calibration.rates import CalibrationSettings, Rate, conditions, rate_of
 from provenance.cli.commands import selftest
 from provenance.records import Verdict
 
@@ -48,7 +48,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 for hits in [alarms if each.is_null else n // 2]
             )
 
-        monkeypatch.setattr("analyses.calibration.rates.calibrate", calibrated)
+        monkeypatch.setattr("provenance.analyses.calibration.rates.calibrate", calibrated)
 
     put(3)
     return put

@@ -8,8 +8,8 @@ from checkpoint_factory import make_checkpoint, permuted_copy, tuned_copy
 from comparison import invoke, refused
 from safetensors.torch import load_file, save_file
 
-from db.reading.named import QUERIES
-from db.reading.queries import run_query
+from provenance.db.reading.named import QUERIES
+from provenance.db.reading.queries import run_query
 
 WIDE = {"hidden_size": 32, "intermediate_size": 96, "head_dim": 16}
 URL = "sqlite:///provenance.db"

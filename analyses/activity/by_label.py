@@ -7,8 +7,8 @@ every neuron also gets numbers of its own that no other neuron can take away.
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.results.answers import ActivityTable
 from provenance.activations.features import Features
+from provenance.analyses.results.answers import ActivityTable
 from provenance.records import Stage
 from provenance.statistics.auroc import aurocs
 

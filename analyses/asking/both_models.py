@@ -11,13 +11,13 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.activity.token_correlation import activation_correlation
-from analyses.asking.answer_texts import Answers, answers_of, captured_responses
-from analyses.asking.collection import Collected, Pool, identity_digest, make_pool, paired_task
-from analyses.asking.subject import Subject
-from analyses.asking.suppression import suppressed_accuracies, suppression_questions
-from analyses.results.lineage import Alignment, LineageResult
 from provenance.activations.features import Features
+from provenance.analyses.activity.token_correlation import activation_correlation
+from provenance.analyses.asking.answer_texts import Answers, answers_of, captured_responses
+from provenance.analyses.asking.collection import Collected, Pool, identity_digest, make_pool, paired_task
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.asking.suppression import suppressed_accuracies, suppression_questions
+from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.answers.log_probability import answer_log_probability
 from provenance.answers.questions import QuestionSet, check_disjoint, normalise_question, split_questions
 from provenance.records import Question, Response, Split, Stage

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from analyses.asking.collection import Progress
+from provenance.analyses.asking.collection import Progress
 
 _T = TypeVar("_T")
 

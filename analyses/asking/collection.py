@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
-from analyses.results.answers import Funnel
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
+from provenance.analyses.results.answers import Funnel
 from provenance.answers.collect_responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
 from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.prompts import PromptFormat

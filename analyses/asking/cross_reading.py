@@ -21,10 +21,10 @@ from functools import partial
 
 import numpy as np
 
-from analyses.asking.both_models import TEST_POOL, Gathered, in_order
-from analyses.asking.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
-from analyses.asking.subject import Subject
 from provenance.activations.features import Features
+from provenance.analyses.asking.both_models import TEST_POOL, Gathered, in_order
+from provenance.analyses.asking.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
+from provenance.analyses.asking.subject import Subject
 from provenance.answers.foreign_answers import Reading, forced, usual_lead
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint

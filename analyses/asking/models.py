@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analyses.asking.collection import Progress
-from analyses.lineage.relation import lineage
-from analyses.results.lineage import LineageResult
-from analyses.weights.weight_source import shape_words
+from provenance.analyses.asking.collection import Progress
+from provenance.analyses.lineage.relation import lineage
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.weights.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import PairError

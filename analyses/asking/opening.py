@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
 from provenance.errors import CheckpointError
 from provenance.hub.fetch import fetch_all

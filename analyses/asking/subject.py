@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from analyses.asking.clock import Clock
-from analyses.asking.collection import (
+from provenance.activations.features import Features, collect_features, remembered
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import (
     CAPTURE_BATCH,
     Collected,
     CollectionSettings,
@@ -24,8 +25,7 @@ from analyses.asking.collection import (
     make_task,
     protocol_of,
 )
-from analyses.asking.models import OpenCheckpoint
-from provenance.activations.features import Features, collect_features, remembered
+from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.collect_responses import collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint

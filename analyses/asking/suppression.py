@@ -16,9 +16,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
-from analyses.asking.subject import Subject
 from provenance.activations.scaling import scaled
+from provenance.analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
+from provenance.analyses.asking.subject import Subject
 from provenance.answers.collect_responses import collect
 from provenance.errors import QuestionError, SplitError
 from provenance.records import Response, Task

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.asking.answer_texts import Answers
-from analyses.baselines.plain_classifiers import fit_columns, fit_text
-from analyses.controls.control_probes import ControlProbe, control_scores
-from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
-from analyses.results.probes import Baseline
-from analyses.transfer.probe_transfer import CONTROL_DRAWS, refit_controls
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text
+from provenance.analyses.controls.control_probes import ControlProbe, control_scores
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
+from provenance.analyses.results.probes import Baseline
+from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS, refit_controls
 from provenance.probe.sparse_probe import Probe
 from provenance.statistics.auroc import aurocs
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights

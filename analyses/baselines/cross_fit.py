@@ -14,8 +14,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.baselines.plain_classifiers import fit_columns, fit_text_twice
-from analyses.controls.question_folds import FOLDS, folds
+from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text_twice
+from provenance.analyses.controls.question_folds import FOLDS, folds
 
 FOLDINGS = 10  # of 25 foldings of one set of answers, p lay between 0.024 and 0.072; which it was must not be chance
 

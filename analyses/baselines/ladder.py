@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from analyses.asking.answer_texts import Answers
-from analyses.baselines.answer_baselines import (
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines.answer_baselines import (
     BASELINE_KINDS,
     FittedBaselines,
     Scorer,
@@ -24,10 +24,10 @@ from analyses.baselines.answer_baselines import (
     lengths,
     question_lengths,
 )
-from analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
-from analyses.controls.control_sets import CONTROL_KINDS
-from analyses.results.transfer import Rung, TransferResult
-from analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
+from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
+from provenance.analyses.controls.control_sets import CONTROL_KINDS
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
 from provenance.statistics.auroc import BOOTSTRAP_DRAWS
 from provenance.statistics.bootstrap import (
     estimate_of,
@@ -58,7 +58,8 @@ def ladder(
         p = (1 + #{b : gain_b <= 0}) / (1 + B);   over sets of neurons also the share of sets that reach the probe
 
     `lengths_and_texts` is a logistic regression on lengths of answer and question and on what texts say, cross-fitted
-    by question on the scored answers (`analyses.baselines.cross_fit`), without and with the probe's score. The rungs before it
+    by question on the scored answers (`provenance.analyses.baselines.cross_fit`), without and with the probe's score.
+    The rungs before it
     were fitted on the instruct checkpoint's answers, and cannot know a length or a word that goes with the label in the
     base's alone. So here texts are judged three times: by those rungs, by sparse classifiers of the base's own training
     answers, and by classifiers of the other parts of the scored answers, for question sets with words of their own.
@@ -72,7 +73,7 @@ def ladder(
         tests: Balanced answers by question set: the base's own, or any model's, whose neurons are in the order of
             the probe's.
         own: Training answers of the model that gave `tests`; with one label only they have no classifiers.
-        resamples: Of questions; those of `analyses.transfer.probe_transfer.transfer` with the same seed.
+        resamples: Of questions; those of `provenance.analyses.transfer.probe_transfer.transfer` with the same seed.
         foldings: Of the scored answers; values are means over them.
         seed: Of resamples and folds.
 
@@ -104,7 +105,8 @@ def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple
 
     Args:
         rungs: From `ladder`.
-        results: From `analyses.transfer.probe_transfer.jointly`, or judged; a question set without a p has no power: it is not tested.
+        results: From `provenance.analyses.transfer.probe_transfer.jointly`, or judged; a question set without a p has
+            no power: it is not tested.
 
     Returns:
         With `p_holm` of each kind, over the question sets that have power.

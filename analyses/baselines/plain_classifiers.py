@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from analyses.controls.control_probes import WEAK_C
+from provenance.analyses.controls.control_probes import WEAK_C
 from provenance.errors import FitError
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]

@@ -11,14 +11,14 @@ from typing import get_args
 
 import numpy as np
 
-from analyses.behaviour.scaled_answers import ALPHAS, direction
-from analyses.claims.conditions import claim_of, condition
-from analyses.claims.sentences import function_words
-from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
-from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.results.behaviour import CausalEffect, CausalKind
-from analyses.results.claims import Claim, Reason
-from analyses.transfer.probe_transfer import MIN_PER_CLASS
+from provenance.analyses.behaviour.scaled_answers import ALPHAS, direction
+from provenance.analyses.claims.conditions import claim_of, condition
+from provenance.analyses.claims.sentences import function_words
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.results.behaviour import CausalEffect, CausalKind
+from provenance.analyses.results.claims import Claim, Reason
+from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS
 from provenance.records import Stage, Verdict
 from provenance.statistics.holm import holm
 
@@ -31,7 +31,8 @@ def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     """The H-Neurons have a part in one model's hallucinations.
 
     Args:
-        effects: From `analyses.behaviour.scaled_answers`, of all models that were intervened on; those of one model that is not
+        effects: From `provenance.analyses.behaviour.scaled_answers`, of all models that were intervened on; those of
+            one model that is not
             asked about here only count for Holm's correction.
         stage: The model that is asked about.
 

@@ -25,14 +25,14 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
-from analyses.asking.both_models import LOG_PROBABILITY_BATCH, Gathered
-from analyses.asking.collection import Pool, identity_digest
-from analyses.asking.subject import Subject
-from analyses.asking.suppression import right_answers, scaled_task, suppression_questions
-from analyses.controls.control_sets import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
-from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.activations.scaling import scaled
+from provenance.analyses.asking.both_models import LOG_PROBABILITY_BATCH, Gathered
+from provenance.analyses.asking.collection import Pool, identity_digest
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.asking.suppression import right_answers, scaled_task, suppression_questions
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
+from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.collect_responses import KEPT_LABELS
 from provenance.answers.log_probability import answer_log_probability
 from provenance.records import Response, Stage
@@ -68,7 +68,7 @@ class Trial:
     answers: tuple[Response, ...]
     """Its own held-out answers with labels, in a fixed order; some or none of either class."""
     questions: Pool
-    """Validation questions to ask, from `analyses.asking.suppression.suppression_questions`."""
+    """Validation questions to ask, from `provenance.analyses.asking.suppression.suppression_questions`."""
 
 
 def direction(outcome: Outcome, alpha: float) -> int:
@@ -143,7 +143,7 @@ def causal_effects(
     Raises:
         InputError: Too few neurons are left to draw control sets from.
         PairError: An id outside the model or given twice, or token ids that the model does not have.
-        SplitError, QuestionError: See `analyses.asking.suppression.right_answers`.
+        SplitError, QuestionError: See `provenance.analyses.asking.suppression.right_answers`.
         CaptureError: The neurons of some layer could not be reached, or the logits could not.
         NonFiniteError: An answer has no finite log-probability, in an overflowing dtype as a rule.
         StoreError: What a set gave cannot be written.

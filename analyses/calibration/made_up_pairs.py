@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.asking.answer_texts import Answers
-from analyses.drift.stability_ranks import combined_delta, stability_rank
-from analyses.results.drift import NeuronDrift
 from provenance.activations.features import Features
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
+from provenance.analyses.results.drift import NeuronDrift
 
 Told = Literal[
     "none", "answer length", "question length", "question text", "every neuron", "confidence", "noise of confidence"

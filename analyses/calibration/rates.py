@@ -25,11 +25,11 @@ from scipy.stats import beta
 from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
-from analyses.asking.answer_texts import Answers
-from analyses.asking.collection import Progress
-from analyses.baselines.answer_baselines import fit_baselines
-from analyses.baselines.ladder import corrected, ladder
-from analyses.calibration.made_up_pairs import (
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.asking.collection import Progress
+from provenance.analyses.baselines.answer_baselines import fit_baselines
+from provenance.analyses.baselines.ladder import corrected, ladder
+from provenance.analyses.calibration.made_up_pairs import (
     TOLD,
     AnswerDraw,
     DriftNuisance,
@@ -39,16 +39,22 @@ from analyses.calibration.made_up_pairs import (
     overlap_draw,
     transfer_draw,
 )
-from analyses.claims.pair_claims import beyond_confidence_claim, decided, drift_claim, overlap_claim, transfer_claim
-from analyses.drift.drift_tests import drift_tests
-from analyses.drift.matching import finest_strata, layer_strata
-from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.overlap.overlap_nulls import overlap_nulls
-from analyses.overlap.shared_neurons import overlap
-from analyses.results.transfer import Rung, TransferResult
-from analyses.search.probe_fit import probe_rows
-from analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
-from analyses.transfer.probe_transfer import transfer
+from provenance.analyses.claims.pair_claims import (
+    beyond_confidence_claim,
+    decided,
+    drift_claim,
+    overlap_claim,
+    transfer_claim,
+)
+from provenance.analyses.drift.drift_tests import drift_tests
+from provenance.analyses.drift.matching import finest_strata, layer_strata
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.overlap.overlap_nulls import overlap_nulls
+from provenance.analyses.overlap.shared_neurons import overlap
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.search.probe_fit import probe_rows
+from provenance.analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
+from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.probe.sparse_probe import Probe

@@ -7,7 +7,7 @@ could have been found, shown ones whether it was found, and parts spell out what
 import math
 from collections.abc import Mapping, Sequence
 
-from analyses.results.claims import Claim, Reason, Relation, Role
+from provenance.analyses.results.claims import Claim, Reason, Relation, Role
 from provenance.records import Verdict
 
 CORRESPOND = "pair.neurons_correspond"

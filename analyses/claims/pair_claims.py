@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar, get_args
 
-from analyses.baselines.ladder import ALL_TOGETHER
-from analyses.claims.conditions import claim_of, condition, corresponding, reachable
-from analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
-from analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
-from analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
-from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.overlap.shared_neurons import MAX_P_ZERO
-from analyses.results.claims import Claim
-from analyses.results.drift import DriftResult, DriftTest
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.probes import IdentificationResult
-from analyses.results.transfer import LabelAgreement, Rung, TransferResult
-from analyses.transfer.probe_transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
+from provenance.analyses.baselines.ladder import ALL_TOGETHER
+from provenance.analyses.claims.conditions import claim_of, condition, corresponding, reachable
+from provenance.analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
+from provenance.analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
+from provenance.analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.overlap.shared_neurons import MAX_P_ZERO
+from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.probes import IdentificationResult
+from provenance.analyses.results.transfer import LabelAgreement, Rung, TransferResult
+from provenance.analyses.transfer.probe_transfer import CHANCE, DECIDING_KINDS, MIN_PER_CLASS, highest_other, jointly
 from provenance.records import Verdict
 
 Result = TypeVar("Result", TransferResult, DriftResult, OverlapResult)
@@ -43,8 +43,8 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: s
     """Transfer to all question sets together, judged.
 
     Args:
-        results: From `analyses.transfer.probe_transfer.transfer`, a question set each.
-        rungs: From `analyses.baselines.ladder.ladder`, of the same answers.
+        results: From `provenance.analyses.transfer.probe_transfer.transfer`, a question set each.
+        rungs: From `provenance.analyses.baselines.ladder.ladder`, of the same answers.
         problem: Why it is not known which neuron is which; or empty.
     """
     joined = jointly(results, rungs)
@@ -153,9 +153,10 @@ def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | No
     """Tuning changed the H-Neurons' weights less than those of neurons like them.
 
     Args:
-        tests: From `analyses.drift.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
+        tests: From `provenance.analyses.drift.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
         problem: Why it is not known which neuron is which; or empty.
-        recognised: Share of the H-Neurons that are still the same neuron, by `analyses.drift.pair.recognised`. Where
+        recognised: Share of the H-Neurons that are still the same neuron, by
+            `provenance.analyses.drift.pair.recognised`. Where
             most of them became others altogether, their ranks among others that did say nothing about stability.
     """
     own = of_delta(tests)
@@ -185,7 +186,7 @@ def overlap_claim(
 
     Args:
         result: Of both sets.
-        nulls: From `analyses.overlap.overlap_nulls.overlap_nulls`; none where a set is empty.
+        nulls: From `provenance.analyses.overlap.overlap_nulls.overlap_nulls`; none where a set is empty.
         probes: Both searches; a probe that does not read its own model's held-out answers found no H-Neurons. Where
             every null is beaten but none is of searches with shuffled labels, one is asked for. Empty for sets that
             nobody searched for.

@@ -15,15 +15,15 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
-from analyses.baselines.ladder import NESTED_KINDS
-from analyses.drift.weight_drift import DETECTABLE_SDS
-from analyses.results.claims import Power
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.transfer import Rung, TransferResult
-from analyses.search.shuffled_labels import shuffled_jointly
-from analyses.transfer.probe_transfer import CHANCE
 from provenance.activations.features import Features
+from provenance.analyses.baselines.ladder import NESTED_KINDS
+from provenance.analyses.drift.weight_drift import DETECTABLE_SDS
+from provenance.analyses.results.claims import Power
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.search.shuffled_labels import shuffled_jointly
+from provenance.analyses.transfer.probe_transfer import CHANCE
 from provenance.statistics.auroc import auroc
 
 LABEL_SHUFFLES = 400  # an SD is then known to within 4 %

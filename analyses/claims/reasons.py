@@ -5,17 +5,17 @@ The one idea: conditions say which of them failed; here the first of these is pu
 
 from collections.abc import Mapping, Sequence
 
-from analyses.claims.conditions import CORRESPOND, failed
-from analyses.controls.control_sets import CONTROL_KINDS
-from analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
-from analyses.drift.matching import NARROWEST
-from analyses.drift.weight_drift import SIGNIFICANCE
-from analyses.overlap.shared_neurons import NULL_WORDS
-from analyses.results.claims import Claim
-from analyses.results.drift import DriftResult, DriftTest
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.transfer import Rung, TransferResult
-from analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, known_p_values
+from provenance.analyses.claims.conditions import CORRESPOND, failed
+from provenance.analyses.controls.control_sets import CONTROL_KINDS
+from provenance.analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
+from provenance.analyses.drift.matching import NARROWEST
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.overlap.shared_neurons import NULL_WORDS
+from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, known_p_values
 
 NOT_COMPARED = (
     "none could be compared with like neurons of its layer "

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from analyses.controls.question_folds import FOLDS, folds
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
+from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.errors import FitError
 from provenance.probe.sparse_probe import Probe, design_rows, training_rows
 from provenance.statistics.auroc import auroc

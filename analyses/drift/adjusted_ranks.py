@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri
 
-from analyses.drift.stability_ranks import grouped_midranks
+from provenance.analyses.drift.stability_ranks import grouped_midranks
 
 MOST_POWERS = 5  # cubics left a trend in the last hundredth of 2,000 neurons, powers up to 5 did not
 PER_TERM = 10  # neurons of a layer for each fitted number

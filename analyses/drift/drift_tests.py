@@ -3,7 +3,8 @@
 The one idea: tuning moves layers, large neurons and busy neurons by different amounts, so a set that sits where little
 moves looks stable. Its mean rank is compared with that of neurons of the same layers, and of the same cells of layer,
 weight norm and activity; only what survives both says something about the set. Among the latter the ranks are compared
-as they are and without the trend that norms and activity explain (`analyses.drift.adjusted_ranks`): cells let a steep trend
+as they are and without the trend that norms and activity explain (`provenance.analyses.drift.adjusted_ranks`): cells
+let a steep trend
 through, a fitted trend a step that is as wide as a cell, so the one with the larger p-value is reported.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for Delta. Choice: the other measures, the matching.
@@ -17,12 +18,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import t as student
 
-from analyses.controls.control_sets import layer_counts, permutation_p
-from analyses.drift.adjusted_ranks import expected_ranks
-from analyses.drift.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
-from analyses.drift.stability_ranks import grouped_z_scores, unknown_unranked
-from analyses.drift.weight_drift import PERMUTATIONS, detectable_mean
-from analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
+from provenance.analyses.controls.control_sets import layer_counts, permutation_p
+from provenance.analyses.drift.adjusted_ranks import expected_ranks
+from provenance.analyses.drift.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
+from provenance.analyses.drift.stability_ranks import grouped_z_scores, unknown_unranked
+from provenance.analyses.drift.weight_drift import PERMUTATIONS, detectable_mean
+from provenance.analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from provenance.statistics.auroc import CONFIDENCE, Estimate
 
 MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them

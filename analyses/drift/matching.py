@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.controls.control_sets import distinct_draws
-from analyses.drift.adjusted_ranks import normal_scores
-from analyses.drift.stability_ranks import grouped_midranks
-from analyses.results.drift import Matching, NeuronDrift
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.controls.control_sets import distinct_draws
+from provenance.analyses.drift.adjusted_ranks import normal_scores
+from provenance.analyses.drift.stability_ranks import grouped_midranks
+from provenance.analyses.results.drift import Matching, NeuronDrift
 from provenance.errors import PairError
 
 NARROWEST = 100  # neurons of a layer: fewer hold no even trend (a quadratic) of norm, balance and activity

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.asking.clock import Clock
-from analyses.asking.models import OpenCheckpoint, relate, unlike, watched
-from analyses.claims.pair_claims import judged_drift
-from analyses.drift.drift_tests import drift_tests
-from analyses.drift.weight_drift import PERMUTATIONS, measure_drift, summarise_drift
-from analyses.lineage.alignment import align
-from analyses.results.claims import Claim
-from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
-from analyses.results.lineage import Alignment, LineageResult
-from analyses.weights.joined_cosines import related_cosine
-from analyses.weights.weight_source import mlp_shape
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.models import OpenCheckpoint, relate, unlike, watched
+from provenance.analyses.claims.pair_claims import judged_drift
+from provenance.analyses.drift.drift_tests import drift_tests
+from provenance.analyses.drift.weight_drift import PERMUTATIONS, measure_drift, summarise_drift
+from provenance.analyses.lineage.alignment import align
+from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
+from provenance.analyses.results.lineage import Alignment, LineageResult
+from provenance.analyses.weights.joined_cosines import related_cosine
+from provenance.analyses.weights.weight_source import mlp_shape
 from provenance.architectures import Layout
 from provenance.weights.shards import Shards
 

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from scipy.stats import norm, ttest_ind
 
-from analyses.controls.control_sets import layer_counts, permutation_p
-from analyses.drift.matching import Pools, highest_mean, matched_moments
-from analyses.drift.stability_ranks import combined_delta, stability_rank
-from analyses.results.drift import DriftResult, NeuronDrift
-from analyses.weights.paired_pass import compare_mapped, compare_neurons
-from analyses.weights.weight_source import WeightSource, mlp_shape, shape_words
+from provenance.analyses.controls.control_sets import layer_counts, permutation_p
+from provenance.analyses.drift.matching import Pools, highest_mean, matched_moments
+from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
+from provenance.analyses.results.drift import DriftResult, NeuronDrift
+from provenance.analyses.weights.paired_pass import compare_mapped, compare_neurons
+from provenance.analyses.weights.weight_source import WeightSource, mlp_shape, shape_words
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.errors import ArchitectureError, PairError
 
@@ -163,7 +163,8 @@ def summarise_drift(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layers
     Raises:
         PairError: An id outside the model, or given twice.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for the t-test. Choice: `analyses.drift.drift_tests` decides, since
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for the t-test. Choice:
+        `provenance.analyses.drift.drift_tests` decides, since
     a layer trend alone moves the mean rank.
     """
     layer_counts(h_neurons, layers, d_m)  # refuses ids that are none

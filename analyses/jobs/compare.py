@@ -13,29 +13,29 @@ from functools import partial
 import numpy as np
 from jaxtyping import Bool
 
-from analyses.activity.by_label import activity_table
-from analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
-from analyses.asking.clock import Clock
-from analyses.asking.collection import CollectionSettings, Workspace
-from analyses.asking.cross_reading import gather_forced
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.subject import Subject
-from analyses.behaviour.scaled_answers import intervened
-from analyses.claims.pair_claims import decisive
-from analyses.claims.sentences import overall_sentence
-from analyses.drift.drift_tests import finest_matching
-from analyses.drift.pair import MeasuredPair, ranked
-from analyses.jobs.effort import FULL
-from analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
-from analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
-from analyses.lineage.mapping import map_neurons
-from analyses.results.answers import ActivityTable
-from analyses.results.behaviour import CausalEffect
-from analyses.results.lineage import LineageResult
-from analyses.results.reports import OriginReport
-from analyses.results.transfer import TransferResult
-from analyses.search.identification import Identified, ProbeSettings, identify, material_of, take_given
-from analyses.search.shuffled_labels import shuffled_jointly
+from provenance.analyses.activity.by_label import activity_table
+from provenance.analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import CollectionSettings, Workspace
+from provenance.analyses.asking.cross_reading import gather_forced
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.behaviour.scaled_answers import intervened
+from provenance.analyses.claims.pair_claims import decisive
+from provenance.analyses.claims.sentences import overall_sentence
+from provenance.analyses.drift.drift_tests import finest_matching
+from provenance.analyses.drift.pair import MeasuredPair, ranked
+from provenance.analyses.jobs.effort import FULL
+from provenance.analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
+from provenance.analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
+from provenance.analyses.lineage.mapping import map_neurons
+from provenance.analyses.results.answers import ActivityTable
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.results.reports import OriginReport
+from provenance.analyses.results.transfer import TransferResult
+from provenance.analyses.search.identification import Identified, ProbeSettings, identify, material_of, take_given
+from provenance.analyses.search.shuffled_labels import shuffled_jointly
 from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage

@@ -1,6 +1,6 @@
 """What a user asked to compare, as a value, and what follows from it.
 
-The one idea: two commands with the same job are the same run (`analyses.jobs.opened_job`).
+The one idea: two commands with the same job are the same run (`provenance.analyses.jobs.opened_job`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from analyses.asking.clock import Clock
-from analyses.asking.collection import CollectionSettings, identity_digest
-from analyses.asking.models import OpenCheckpoint, check_pair
-from analyses.asking.opening import open_pair
-from analyses.jobs.compare import OriginSettings, compare
-from analyses.jobs.effort import FULL, Effort
-from analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
-from analyses.jobs.opened_job import OpenedJob
-from analyses.search.identification import ProbeSettings
 from provenance.activations.capture_files import CaptureDtype
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import CollectionSettings, identity_digest
+from provenance.analyses.asking.models import OpenCheckpoint, check_pair
+from provenance.analyses.asking.opening import open_pair
+from provenance.analyses.jobs.compare import OriginSettings, compare
+from provenance.analyses.jobs.effort import FULL, Effort
+from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
+from provenance.analyses.jobs.opened_job import OpenedJob
+from provenance.analyses.search.identification import ProbeSettings
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding

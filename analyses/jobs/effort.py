@@ -6,11 +6,11 @@ p-values cannot be as small, and what is averaged over draws is noisier.
 
 from dataclasses import dataclass
 
-from analyses.baselines.cross_fit import FOLDINGS
-from analyses.drift.weight_drift import PERMUTATIONS
-from analyses.search.shuffled_labels import SHUFFLED_SEARCHES
-from analyses.search.stability import PAIRS
-from analyses.transfer.probe_transfer import CONTROL_DRAWS
+from provenance.analyses.baselines.cross_fit import FOLDINGS
+from provenance.analyses.drift.weight_drift import PERMUTATIONS
+from provenance.analyses.search.shuffled_labels import SHUFFLED_SEARCHES
+from provenance.analyses.search.stability import PAIRS
+from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
 
 
 @dataclass(frozen=True)

@@ -11,35 +11,42 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.asking.both_models import Gathered
-from analyses.asking.cross_reading import Forced
-from analyses.baselines.ladder import corrected, ladder
-from analyses.behaviour.function_verdict import function_claim
-from analyses.claims.pair_claims import (
+from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.asking.both_models import Gathered
+from provenance.analyses.asking.cross_reading import Forced
+from provenance.analyses.baselines.ladder import corrected, ladder
+from provenance.analyses.behaviour.function_verdict import function_claim
+from provenance.analyses.claims.pair_claims import (
     beyond_confidence_claim,
     decided,
     judged_overlap,
     own_labels_claim,
     transfer_claim,
 )
-from analyses.claims.power import chance_sd, drift_power, overlap_power, transfer_power
-from analyses.drift.matching import drift_strata
-from analyses.drift.pair import MeasuredPair
-from analyses.overlap.overlap_nulls import overlap_nulls
-from analyses.overlap.shared_neurons import overlap
-from analyses.results.answers import ActivityTable
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim
-from analyses.results.drift import DriftResult, DriftTest, ProbeSide
-from analyses.results.lineage import Alignment
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.reports import Evidence
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from analyses.search.identification import Identified
-from analyses.transfer.magnitudes import scales, sign_agreement
-from analyses.transfer.probe_transfer import transfer, untested
-from analyses.transfer.two_by_two import cells, label_agreement
-from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.claims.power import chance_sd, drift_power, overlap_power, transfer_power
+from provenance.analyses.drift.matching import drift_strata
+from provenance.analyses.drift.pair import MeasuredPair
+from provenance.analyses.overlap.overlap_nulls import overlap_nulls
+from provenance.analyses.overlap.shared_neurons import overlap
+from provenance.analyses.results.answers import ActivityTable
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
+from provenance.analyses.results.lineage import Alignment
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.reports import Evidence
+from provenance.analyses.results.transfer import (
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+    TransferResult,
+)
+from provenance.analyses.search.identification import Identified
+from provenance.analyses.transfer.magnitudes import scales, sign_agreement
+from provenance.analyses.transfer.probe_transfer import transfer, untested
+from provenance.analyses.transfer.two_by_two import cells, label_agreement
 from provenance.architectures import Layout
 from provenance.records import Stage
 

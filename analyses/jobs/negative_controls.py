@@ -23,19 +23,19 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from analyses.asking.answer_texts import Answers, captured_responses
-from analyses.asking.both_models import Gathered
-from analyses.asking.clock import Clock
-from analyses.asking.collection import Collected, Pool
-from analyses.asking.cross_reading import read_answers
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.opening import open_each
-from analyses.asking.subject import Subject
-from analyses.drift.pair import MeasuredPair, measure_lineage, measure_pair, measured_with
-from analyses.drift.weight_drift import check_comparable
-from analyses.lineage.alignment import align
-from analyses.results.lineage import Alignment, LineageResult
-from analyses.search.shuffled_labels import shuffled_jointly
+from provenance.analyses.asking.answer_texts import Answers, captured_responses
+from provenance.analyses.asking.both_models import Gathered
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import Collected, Pool
+from provenance.analyses.asking.cross_reading import read_answers
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.opening import open_each
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.drift.pair import MeasuredPair, measure_lineage, measure_pair, measured_with
+from provenance.analyses.drift.weight_drift import check_comparable
+from provenance.analyses.lineage.alignment import align
+from provenance.analyses.results.lineage import Alignment, LineageResult
+from provenance.analyses.search.shuffled_labels import shuffled_jointly
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.errors import PairError
 from provenance.models.random_model import random_for_now

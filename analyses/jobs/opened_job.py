@@ -12,12 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from analyses.asking.clock import Clock
-from analyses.asking.collection import Workspace
-from analyses.asking.models import OpenCheckpoint
-from analyses.results.lineage import LineageResult
-from analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from provenance import __version__
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import Workspace
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from provenance.answers.questions import QuestionSet
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")

@@ -1,6 +1,7 @@
 """What a user asked of a pair's weights alone, as a value, and what follows from it.
 
-The one idea: as with `analyses.jobs.compare_job`, two commands with the same job are the same run; the key is a
+The one idea: as with `provenance.analyses.jobs.compare_job`, two commands with the same job are the same run; the key
+is a
 digest of both checkpoints' contents, the neuron list and the settings. Whether tensors came from a
 folder or over the network changes no number and is no part of it.
 """
@@ -14,13 +15,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.asking.clock import Clock
-from analyses.asking.collection import identity_digest
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.opening import OpenPair, open_pair
-from analyses.claims.sentences import drift_sentence
-from analyses.drift.drift_tests import finest_matching
-from analyses.drift.pair import (
+from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import identity_digest
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.opening import OpenPair, open_pair
+from provenance.analyses.claims.sentences import drift_sentence
+from provenance.analyses.drift.drift_tests import finest_matching
+from provenance.analyses.drift.pair import (
     MeasuredPair,
     measure_drift_only,
     measure_lineage,
@@ -28,11 +30,10 @@ from analyses.drift.pair import (
     position_similarity,
     ranked,
 )
-from analyses.jobs.opened_job import OpenedJob
-from analyses.lineage.mapping import map_neurons
-from analyses.results.lineage import LineageResult, MappedNeurons
-from analyses.results.reports import WeightsReport
-from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.jobs.opened_job import OpenedJob
+from provenance.analyses.lineage.mapping import map_neurons
+from provenance.analyses.results.lineage import LineageResult, MappedNeurons
+from provenance.analyses.results.reports import WeightsReport
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]

@@ -12,9 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from analyses.results.lineage import Alignment, LineageResult
-from analyses.weights.joined_cosines import layer_cosines, related_cosine
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.results.lineage import Alignment, LineageResult
+from provenance.analyses.weights.joined_cosines import layer_cosines, related_cosine
+from provenance.analyses.weights.weight_source import WeightSource
 
 # More neurons than this that all point the same way cannot be told apart, and need not be.
 CANDIDATES = 64

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analyses.results.lineage import ConfigDifference
+from provenance.analyses.results.lineage import ConfigDifference
 
 # Who wrote the file, with what, and how the model is to be run: nothing of this is part of the model.
 NOT_OF_THE_MODEL = frozenset(

@@ -8,9 +8,9 @@ is an index believed where it is not the neuron and another one is.
 import numpy as np
 from jaxtyping import Int
 
-from analyses.results.lineage import Alignment, MappedNeurons
-from analyses.weights.joined_cosines import layer_cosines, related_cosine
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.results.lineage import Alignment, MappedNeurons
+from provenance.analyses.weights.joined_cosines import layer_cosines, related_cosine
+from provenance.analyses.weights.weight_source import WeightSource
 
 
 def map_neurons(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from analyses.weights.joined_cosines import (
+from provenance.analyses.weights.joined_cosines import (
     JoinedCosines,
     SinglePrecision,
     check_products,
@@ -22,9 +22,9 @@ from analyses.weights.joined_cosines import (
     related_cosine,
     scaled,
 )
-from analyses.weights.tensor_census import PairSums
-from analyses.weights.tensor_pairs import Pair, Step, blocks
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.weights.tensor_census import PairSums
+from provenance.analyses.weights.tensor_pairs import Pair, Step, blocks
+from provenance.analyses.weights.weight_source import WeightSource
 from provenance.weights.tensors import Rows
 
 RUN = 8  # sampled neurons lie side by side in runs: each is one request where rows come from the hub

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from analyses.lineage.config_differences import config_differences, shared_vocabulary
-from analyses.lineage.neuron_match import HALF
-from analyses.lineage.survey import Shares, Survey, found_shares, look, look_at_tensors
-from analyses.results.lineage import LineageResult
-from analyses.weights.joined_cosines import related_cosine
-from analyses.weights.tensor_census import same_bits
-from analyses.weights.tensor_pairs import blocks
-from analyses.weights.weight_source import WeightSource, mlp_shape
+from provenance.analyses.lineage.config_differences import config_differences, shared_vocabulary
+from provenance.analyses.lineage.neuron_match import HALF
+from provenance.analyses.lineage.survey import Shares, Survey, found_shares, look, look_at_tensors
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.weights.joined_cosines import related_cosine
+from provenance.analyses.weights.tensor_census import same_bits
+from provenance.analyses.weights.tensor_pairs import blocks
+from provenance.analyses.weights.weight_source import WeightSource, mlp_shape
 from provenance.weights.tensors import Rows
 
 NEURONS_PER_LAYER = 64  # 18 layers then give 1,152 neurons: a share is known to 1.5 points

@@ -13,11 +13,19 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from analyses.lineage.neuron_match import LayerLookup, LayerMatch, Runs, find_layers, look_again, look_up, sample_runs
-from analyses.weights.joined_cosines import related_cosine
-from analyses.weights.tensor_census import PairComparison, PairSums, compare_bare
-from analyses.weights.tensor_pairs import Blocks, Pair, Pairing, pair_parts, side_by_side, steps_of
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.lineage.neuron_match import (
+    LayerLookup,
+    LayerMatch,
+    Runs,
+    find_layers,
+    look_again,
+    look_up,
+    sample_runs,
+)
+from provenance.analyses.weights.joined_cosines import related_cosine
+from provenance.analyses.weights.tensor_census import PairComparison, PairSums, compare_bare
+from provenance.analyses.weights.tensor_pairs import Blocks, Pair, Pairing, pair_parts, side_by_side, steps_of
+from provenance.analyses.weights.weight_source import WeightSource
 
 
 @dataclass(frozen=True)

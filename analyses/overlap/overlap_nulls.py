@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from scipy.special import betaincinv
 from scipy.stats import hypergeom
 
-from analyses.drift.matching import Strata
-from analyses.drift.weight_drift import POWER, SIGNIFICANCE
-from analyses.results.overlap import OverlapNull, OverlapNullKind
+from provenance.analyses.drift.matching import Strata
+from provenance.analyses.drift.weight_drift import POWER, SIGNIFICANCE
+from provenance.analyses.results.overlap import OverlapNull, OverlapNullKind
 
 Sets = Sequence[Int[np.ndarray, " _"]]
 
@@ -103,7 +103,8 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
 
         p = (1 + #{r : at least as many shared}) / (1 + R),   r = 1 ... R shuffles
 
-    Set r of the base belongs with set r of the instruct checkpoint (`analyses.search.shuffled_labels.shuffled_jointly`). Sets of
+    Set r of the base belongs with set r of the instruct checkpoint
+    (`provenance.analyses.search.shuffled_labels.shuffled_jointly`). Sets of
     different shuffles would share less: what one shuffle's labels go with by chance they go with in both models.
 
     Choice: of a set that is larger than the one it stands for only the heaviest neurons are taken, as many as that one

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.overlap.overlap_nulls import overlap_nulls
-from analyses.overlap.rank_biased import rank_biased_overlap
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 from provenance.activations.features import Features
+from provenance.analyses.overlap.overlap_nulls import overlap_nulls
+from provenance.analyses.overlap.rank_biased import rank_biased_overlap
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself
 NULL_WORDS = {

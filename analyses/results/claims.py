@@ -58,7 +58,7 @@ class Reason:
     relation: Relation = column("", "text", "How the value has to stand to the bar.")
     bar: float = column("bar", "compact", "The bar.")
     holds: bool | None = column("holds", "yes", "Whether it does; None where it could not be measured.")
-    role: Role = column("role", "text", "Its part in the verdict (`analyses.claims.conditions.verdict_of`).")
+    role: Role = column("role", "text", "Its part in the verdict (`provenance.analyses.claims.conditions.verdict_of`).")
 
 
 @table("claim", "Claims", row="one thing that may be said of the pair, and how well it stands")

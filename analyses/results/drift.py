@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.results.claims import NOT_JUDGED
+from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.declared import column, table
 from provenance.records import Verdict
 from provenance.statistics.auroc import Estimate
@@ -64,7 +64,7 @@ class DriftResult:
         "The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6.",
     )
     verdict: Verdict = column(
-        "", "text", "Of the claim about drift (`analyses.claims.pair_claims`).", default=NOT_JUDGED
+        "", "text", "Of the claim about drift (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analyses.results.claims import NOT_JUDGED
+from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.declared import column, table
 from provenance.records import Verdict
 from provenance.words import OVERLAP_NULLS, drawn_words
@@ -40,7 +40,7 @@ class OverlapResult:
         "P(overlap = 0) under the null; a verdict is refused above 0.5.",
     )
     verdict: Verdict = column(
-        "", "text", "Of the claim about overlap (`analyses.claims.pair_claims`).", default=NOT_JUDGED
+        "", "text", "Of the claim about overlap (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
     ceiling_base: float | None = column(

@@ -5,15 +5,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.results.answers import ActivityTable, Funnel
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim, Power
-from analyses.results.drift import DriftResult, DriftTest, NeuronDrift
-from analyses.results.lineage import Alignment, LineageResult, MappedNeurons
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.probes import IdentificationResult
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
+from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim, Power
+from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
+from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.probes import IdentificationResult
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import (
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+    TransferResult,
+)
 from provenance.records import Verdict
 
 

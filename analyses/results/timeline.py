@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analyses.results.transfer import _MISSING, _P95_MATCHED, _P95_RANDOM
+from provenance.analyses.results.transfer import _MISSING, _P95_MATCHED, _P95_RANDOM
 from provenance.cells import Record, fixed
 from provenance.declared import column, table
 from provenance.records import Stage

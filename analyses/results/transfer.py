@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from analyses.results.claims import NOT_JUDGED
+from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.cells import NOTHING, Record, interval
 from provenance.declared import column, part, table
 from provenance.records import MARKS, Stage, Verdict
@@ -30,7 +30,7 @@ class TransferResult:
     verdict: Verdict = column(
         "verdict",
         "verdict",
-        "Of the claim about transfer to this question set (`analyses.claims.pair_claims`).",
+        "Of the claim about transfer to this question set (`provenance.analyses.claims.pair_claims`).",
         default=NOT_JUDGED,
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
@@ -89,7 +89,7 @@ class Rung:
     kind: str = column(
         "predictor",
         "text",
-        "A kind of `analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly `lengths_and_texts`, or `all_together`, which has "
+        "A kind of `provenance.analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly `lengths_and_texts`, or `all_together`, which has "
         "the log-probability as well.",
         key=True,
         words=BASELINES,

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyses.results.probes import PathPoint
+from provenance.analyses.results.probes import PathPoint
 from provenance.errors import SplitError
 from provenance.records import Label, Split
 

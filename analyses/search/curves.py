@@ -6,8 +6,8 @@ the same held-out answers, the model's own and the base's; nothing here is chose
 
 from collections.abc import Mapping, Sequence
 
-from analyses.results.probes import CurvePoint
 from provenance.activations.features import Features
+from provenance.analyses.results.probes import CurvePoint
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 from provenance.statistics.auroc import Estimate

@@ -5,7 +5,8 @@ and validation together, and the test questions are only ever scored. Beside the
 what its neighbours on the path, halves of its questions, and simpler things would have given.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default balanced accuracy on the
-validation answers alone decides, with the one-standard-error rule (`analyses.search.choose_c`); the paper's rule adds the
+validation answers alone decides, with the one-standard-error rule (`provenance.analyses.search.choose_c`); the paper's
+rule adds the
 accuracy under suppression. The refit on training and validation rows keeps the chosen C, as the published recipe
 does, so its penalty is a little weaker per row than that of the path.
 """
@@ -17,20 +18,20 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.activity.by_label import neuron_aurocs
-from analyses.asking.answer_texts import Answers
-from analyses.asking.both_models import Gathered
-from analyses.baselines.answer_baselines import FittedBaselines, fit_baselines, score_baselines
-from analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint
-from analyses.search.choose_c import Rule, choose_c, refuse_test_answers
-from analyses.search.curves import curve
-from analyses.search.listed_neurons import given_probe
-from analyses.search.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
-from analyses.search.shuffled_labels import shuffled_sets
-from analyses.search.stability import LIKELY, PAIRS, THRESHOLD, stability
-from analyses.transfer.probe_transfer import CONTROL_DRAWS
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.activity.by_label import neuron_aurocs
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.asking.both_models import Gathered
+from provenance.analyses.baselines.answer_baselines import FittedBaselines, fit_baselines, score_baselines
+from provenance.analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint
+from provenance.analyses.search.choose_c import Rule, choose_c, refuse_test_answers
+from provenance.analyses.search.curves import curve
+from provenance.analyses.search.listed_neurons import given_probe
+from provenance.analyses.search.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
+from provenance.analyses.search.shuffled_labels import shuffled_sets
+from provenance.analyses.search.stability import LIKELY, PAIRS, THRESHOLD, stability
+from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
 from provenance.errors import ConvergenceError, InputError
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path

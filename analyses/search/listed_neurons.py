@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 
-from analyses.controls.control_probes import fit_controls
 from provenance.activations.features import Features
+from provenance.analyses.controls.control_probes import fit_controls
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_objective import residuals
 from provenance.probe.sparse_probe import Probe, training_rows
@@ -29,7 +29,8 @@ def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) ->
 
     Returns:
         Weights of the file and its intercept, or the one of the smallest loss given these weights; without weights
-        in the file those of `analyses.controls.control_probes.fit_controls`. C is NaN: nothing was searched for.
+        in the file those of `provenance.analyses.controls.control_probes.fit_controls`. C is NaN: nothing was searched
+        for.
     """
     if given.weights is None:
         [fitted] = fit_controls(train, [given.ids], design)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from analyses.results.probes import PathPoint
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import neuron_major
+from provenance.analyses.results.probes import PathPoint
 from provenance.errors import ConvergenceError
 from provenance.probe.l1_path import Fit, L1Path, Problem
 from provenance.probe.sparse_probe import Probe, design_rows, probe_of

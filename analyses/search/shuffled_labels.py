@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-from analyses.overlap.shared_neurons import heaviest_first
-from analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.overlap.shared_neurons import heaviest_first
+from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
 
 SHUFFLED_SEARCHES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
 

@@ -16,9 +16,9 @@ from jaxtyping import Bool, Int
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from analyses.results.probes import StabilityResult
-from analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.activations.features import Features
+from provenance.analyses.results.probes import StabilityResult
+from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.probe.sparse_probe import Probe
 
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4

@@ -3,7 +3,7 @@
 The one idea: numbers only, with NaN as null, keys that do not change within a schema
 version, and null under the keys of what a command did not look at.
 E = {"estimate", "low", "high", "n"} is a 95 % interval by question. What is said about
-probes is in `analyses.summary.probe`, about evidence in `analyses.summary.evidence`.
+probes is in `provenance.analyses.summary.probe`, about evidence in `provenance.analyses.summary.evidence`.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from analyses.results.drift import DriftResult, DriftTest, NeuronDrift
-from analyses.results.lineage import Alignment, LineageResult, MappedNeurons
-from analyses.results.reports import Evidence, OriginReport, WeightsReport
-from analyses.results.transfer import TransferResult
-from analyses.summary.evidence import NOT_LOOKED_AT, claims, drift_tests, evidence, ladder, overlap_nulls
-from analyses.summary.probe import identification
-from analyses.summary.values import SCHEMA, as_json, counted_neurons
+from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
+from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
+from provenance.analyses.results.reports import Evidence, OriginReport, WeightsReport
+from provenance.analyses.results.transfer import TransferResult
+from provenance.analyses.summary.evidence import NOT_LOOKED_AT, claims, drift_tests, evidence, ladder, overlap_nulls
+from provenance.analyses.summary.probe import identification
+from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
 
 SPREAD = (0.05, 0.5, 0.95)
 

@@ -1,6 +1,7 @@
 """What the JSON of a comparison says about its evidence, and that of a timeline about its points.
 
-The one idea: what a verdict was held against stands beside it, under the names of `analyses.results.transfer` and its neighbours.
+The one idea: what a verdict was held against stands beside it, under the names of
+`provenance.analyses.results.transfer` and its neighbours.
 Single draws of nulls stay in the database.
 """
 
@@ -8,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.probes import IdentificationResult
-from analyses.results.reports import Evidence
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import Rung
-from analyses.summary.probe import identification
-from analyses.summary.values import SCHEMA, as_json, counted_neurons
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.probes import IdentificationResult
+from provenance.analyses.results.reports import Evidence
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import Rung
+from provenance.analyses.summary.probe import identification
+from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
 
 NOT_LOOKED_AT = dict.fromkeys(("two_by_two", "agreement", "scales", "signs", "power", "interventions"))
 """The keys of `evidence` where no forward pass was run."""

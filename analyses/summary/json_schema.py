@@ -8,15 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from analyses.results.answers import Funnel
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim, Power
-from analyses.results.drift import DriftResult, DriftTest
-from analyses.results.lineage import LineageResult
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.probes import CurvePoint, PathPoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from analyses.summary.values import SCHEMA
+from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim, Power
+from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.probes import CurvePoint, PathPoint
+from provenance.analyses.results.transfer import (
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+    TransferResult,
+)
+from provenance.analyses.summary.values import SCHEMA
 from provenance.statistics.auroc import Estimate
 
 Schema = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, StabilityResult
+from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, StabilityResult
 from provenance.statistics.auroc import Estimate
 
 

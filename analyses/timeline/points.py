@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.controls.control_probes import ControlProbe
-from analyses.controls.control_sets import ControlSetKind
-from analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
-from analyses.drift.pair import STRANGERS, position_similarity, recognised
-from analyses.results.drift import NeuronDrift
-from analyses.transfer.two_by_two import control_bars, score_of_enough
-from analyses.weights.joined_cosines import related_cosine
 from provenance.activations.features import Features
+from provenance.analyses.controls.control_probes import ControlProbe
+from provenance.analyses.controls.control_sets import ControlSetKind
+from provenance.analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
+from provenance.analyses.drift.pair import STRANGERS, position_similarity, recognised
+from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.transfer.two_by_two import control_bars, score_of_enough
+from provenance.analyses.weights.joined_cosines import related_cosine
 from provenance.architectures import Layout
 from provenance.probe.sparse_probe import Probe
 from provenance.statistics.auroc import Estimate
@@ -97,7 +97,8 @@ def score(
         note: What to know of the answers; it goes into the reason.
 
     Returns:
-        No number with fewer than 10 questions of a class, as `analyses.transfer.probe_transfer` wants them, nor where every answer
+        No number with fewer than 10 questions of a class, as `provenance.analyses.transfer.probe_transfer` wants them,
+        nor where every answer
         gets the same score.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
@@ -120,7 +121,8 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
         draws: Permutations.
         seed: Of the permutations.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `analyses.drift.drift_tests`.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of
+        `provenance.analyses.drift.drift_tests`.
     """
     test = layer_test(drift, h_neurons, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2

@@ -14,8 +14,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from analyses.activity.token_correlation import activation_correlation
-from analyses.asking.both_models import (
+from provenance.activations.features import Features
+from provenance.analyses.activity.token_correlation import activation_correlation
+from provenance.analyses.asking.both_models import (
     CORRELATION_BATCH,
     TEST_POOL,
     Gathered,
@@ -24,20 +25,19 @@ from analyses.asking.both_models import (
     question_pools,
     suppressed,
 )
-from analyses.asking.clock import Clock
-from analyses.asking.collection import Collected, Workspace, paired_task
-from analyses.asking.cross_reading import read_answers
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.subject import Subject
-from analyses.drift.pair import measured_with
-from analyses.jobs.compare import OriginSettings
-from analyses.results.drift import NeuronDrift
-from analyses.results.lineage import Alignment
-from analyses.results.reports import TraceReport
-from analyses.results.timeline import TracePoint
-from analyses.search.identification import Identified, identify, material_of
-from analyses.timeline.points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
-from provenance.activations.features import Features
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import Collected, Workspace, paired_task
+from provenance.analyses.asking.cross_reading import read_answers
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.drift.pair import measured_with
+from provenance.analyses.jobs.compare import OriginSettings
+from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.results.lineage import Alignment
+from provenance.analyses.results.reports import TraceReport
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.search.identification import Identified, identify, material_of
+from provenance.analyses.timeline.points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.answers.questions import QuestionSet
 from provenance.models.loading import vocabulary

@@ -1,6 +1,7 @@
 """What a user asked to trace, as a value, and what follows from it.
 
-The one idea: as with `analyses.jobs.compare_job`, two commands with the same job are the same run; and each checkpoint is asked
+The one idea: as with `provenance.analyses.jobs.compare_job`, two commands with the same job are the same run; and each
+checkpoint is asked
 exactly as `compare` would ask it, so what either of them has collected serves the other.
 """
 
@@ -12,16 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analyses.asking.clock import Clock
-from analyses.asking.collection import Workspace, identity_digest
-from analyses.asking.models import OpenCheckpoint
-from analyses.asking.opening import open_each
-from analyses.jobs.compare_job import Job
-from analyses.jobs.effort import FULL
-from analyses.jobs.opened_job import OpenedJob
-from analyses.results.reports import TraceReport
-from analyses.timeline.timeline import FLOOR_POSITION, Stop, trace
-from analyses.weights.weight_source import mlp_shape, shape_words
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import Workspace, identity_digest
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.opening import open_each
+from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.jobs.effort import FULL
+from provenance.analyses.jobs.opened_job import OpenedJob
+from provenance.analyses.results.reports import TraceReport
+from provenance.analyses.timeline.timeline import FLOOR_POSITION, Stop, trace
+from provenance.analyses.weights.weight_source import mlp_shape, shape_words
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError

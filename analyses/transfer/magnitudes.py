@@ -16,13 +16,21 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import hypergeom
 
-from analyses.activity.by_label import neuron_aurocs
-from analyses.controls.control_probes import ControlProbe, batches, fit_controls
-from analyses.controls.control_sets import ControlSetKind
-from analyses.results.transfer import ScaleControl, ScaleKind, SignAgreement
-from analyses.transfer.two_by_two import NO_PROBE, SAME_SCORE, bar, control_bars, missing_class, score, scored
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
+from provenance.analyses.activity.by_label import neuron_aurocs
+from provenance.analyses.controls.control_probes import ControlProbe, batches, fit_controls
+from provenance.analyses.controls.control_sets import ControlSetKind
+from provenance.analyses.results.transfer import ScaleControl, ScaleKind, SignAgreement
+from provenance.analyses.transfer.two_by_two import (
+    NO_PROBE,
+    SAME_SCORE,
+    bar,
+    control_bars,
+    missing_class,
+    score,
+    scored,
+)
 from provenance.probe.sparse_probe import Probe
 from provenance.statistics.auroc import Estimate, aurocs
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses.controls.control_probes import ControlProbe, fit_controls
-from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
-from analyses.results.transfer import Rung, TransferResult
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.analyses.controls.control_probes import ControlProbe, fit_controls
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
+from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Label
 from provenance.statistics.auroc import BOOTSTRAP_DRAWS, Estimate
@@ -63,7 +63,8 @@ def refit_controls(
         seed: Of the sets.
 
     Returns:
-        By kind. Their penalty is chosen so that it cannot weaken a null (`analyses.controls.control_probes`). Sets leave the
+        By kind. Their penalty is chosen so that it cannot weaken a null
+        (`provenance.analyses.controls.control_probes`). Sets leave the
         probe's own neurons out, unless they fill more than half of a layer: in a small model chance would
         otherwise put some of them into every tenth set, and the null would measure the probe itself.
         Empty for a probe without a weight on a mapped neuron, which `transfer` does not test.
@@ -124,7 +125,7 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
     Args:
         results: From `transfer`, a question set each.
-        rungs: From `analyses.baselines.ladder.ladder`, of the same answers.
+        rungs: From `provenance.analyses.baselines.ladder.ladder`, of the same answers.
 
     Returns:
         The results with `p_value`, `p_holm` and `decided_by`; a baseline that could not be computed does not count.

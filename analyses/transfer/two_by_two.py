@@ -10,12 +10,12 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Float
 
-from analyses.asking.cross_reading import FORCED_CELLS, CellName, Forced
-from analyses.controls.control_probes import ControlProbe, control_scores
-from analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
-from analyses.results.transfer import LabelAgreement, TransferCell
-from analyses.transfer.probe_transfer import MIN_PER_CLASS, questions_per_class
 from provenance.activations.features import Features
+from provenance.analyses.asking.cross_reading import FORCED_CELLS, CellName, Forced
+from provenance.analyses.controls.control_probes import ControlProbe, control_scores
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
+from provenance.analyses.results.transfer import LabelAgreement, TransferCell
+from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS, questions_per_class
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Response, Stage
@@ -92,7 +92,7 @@ def score(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | No
 
 
 def score_of_enough(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
-    """`score` where there are as many questions of each class as `analyses.transfer.probe_transfer` wants, or why there is none."""
+    """`score` where there are as many questions of each class as transfer wants, or why there is none."""
     reason = missing_class(rows, MIN_PER_CLASS)
     return (None, reason) if reason else score(probe, rows, seed)
 

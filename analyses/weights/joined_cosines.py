@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
 
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.weights.weight_source import WeightSource
 from provenance.errors import NonFiniteError
 
 # A neuron that kept this much of its direction is recognised. In gemma-3-270m 99 of 100 neurons have no other

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from analyses.weights.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.weights.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
+from provenance.analyses.weights.weight_source import WeightSource
 from provenance.architectures import NeuronSlice
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.weights.tensors import Rows

@@ -5,7 +5,7 @@ register, so a block is gone through once. Arithmetic is float64. What the compi
 listed: it may reorder sums, which vector instructions need, and must keep NaN and infinity. A block is
 summed by one thread in an order that depends on its shape only.
 
-This module imports numba, which takes a moment; `analyses.weights.row_sums` imports it when there is work.
+This module imports numba, which takes a moment; `provenance.analyses.weights.row_sums` imports it when there is work.
 """
 
 from collections.abc import Callable

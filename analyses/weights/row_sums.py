@@ -70,13 +70,13 @@ class RowSums:
 
     def add_rows(self, first: int, a: Shaped[np.ndarray, "block d"], b: Shaped[np.ndarray, "block d"]) -> None:
         """Whole weights of some neurons, one a row, the first of which is neuron `first`; as `Widener` gives them."""
-        from analyses.weights.row_kernels import sum_rows
+        from provenance.analyses.weights.row_kernels import sum_rows
 
         sum_rows(a, b, first, self.aa, self.bb, self.dd, self.ds)
 
     def add_columns(self, a: Shaped[np.ndarray, "block neurons"], b: Shaped[np.ndarray, "block neurons"]) -> None:
         """One or more weights of each neuron, one neuron a column."""
-        from analyses.weights.row_kernels import sum_columns
+        from provenance.analyses.weights.row_kernels import sum_columns
 
         sum_columns(a, b, self.aa, self.bb, self.dd, self.ds)
 

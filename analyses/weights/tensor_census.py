@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Shaped
 
-from analyses.results.lineage import TensorSimilarity
-from analyses.weights.row_sums import RowSums, Widener, too_large
-from analyses.weights.tensor_pairs import Pair, Part, Step
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.results.lineage import TensorSimilarity
+from provenance.analyses.weights.row_sums import RowSums, Widener, too_large
+from provenance.analyses.weights.tensor_pairs import Pair, Part, Step
+from provenance.analyses.weights.weight_source import WeightSource
 from provenance.errors import NonFiniteError
 from provenance.weights.tensors import Rows
 

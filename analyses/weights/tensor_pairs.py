@@ -13,7 +13,7 @@ from math import prod
 
 import torch
 
-from analyses.weights.weight_source import WeightSource
+from provenance.analyses.weights.weight_source import WeightSource
 from provenance.weights.tensors import Rows
 
 BLOCK_ELEMENTS = 2**20  # two blocks and their float32 copies stay within a core's share of the cache

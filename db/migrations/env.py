@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that `db.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `provenance.db.migrate` hands over."""
 
 from alembic import context
 
-from db.schema.tables import Base
+from provenance.db.schema.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

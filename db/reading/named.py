@@ -3,21 +3,22 @@
 The one idea: a figure shows what a query returns and nothing else, so every number in
 it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
 have in common. `:run` is the newest finished run that has rows of the query's subject unless
-another is given. The SQL about weights is in `db.reading.named_weights`, that about probes in `db.reading.named_probe`, and
-those of declared results in `db.reading.named_evidence`.
+another is given. The SQL about weights is in `provenance.db.reading.named_weights`, that about probes in
+`provenance.db.reading.named_probe`, and
+those of declared results in `provenance.db.reading.named_evidence`.
 """
 
 from collections.abc import Mapping
 
-from analyses.results.answers import ActivityTable, Funnel
-from analyses.results.lineage import ConfigDifference, TensorSimilarity
-from analyses.results.overlap import OverlapResult
-from analyses.results.transfer import TransferResult
-from db.reading import named_probe as probe_sql
-from db.reading import named_weights as sql
-from db.reading.named_evidence import EVIDENCE_QUERIES
-from db.reading.named_query import Query
-from db.schema.declared import columns_of, query_of
+from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
+from provenance.analyses.results.overlap import OverlapResult
+from provenance.analyses.results.transfer import TransferResult
+from provenance.db.reading import named_probe as probe_sql
+from provenance.db.reading import named_weights as sql
+from provenance.db.reading.named_evidence import EVIDENCE_QUERIES
+from provenance.db.reading.named_query import Query
+from provenance.db.schema.declared import columns_of, query_of
 from provenance.declared import declared
 
 _RUNS = """

@@ -1,13 +1,13 @@
 """Named queries of declared results, in the order in which the report shows them; one that joins is written by hand."""
 
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Power
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from db.reading.named_query import Query
-from db.schema.declared import query_of
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Power
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from provenance.db.reading.named_query import Query
+from provenance.db.schema.declared import query_of
 
 _CLAIMS = """
 SELECT name AS claim, verdict, dataset, words FROM claim WHERE run_id = :run ORDER BY position
@@ -25,9 +25,17 @@ EVIDENCE_QUERIES = (
     *map(
         query_of,
         (
-            Rung, TransferCell, LabelAgreement, ScaleControl, SignAgreement, DriftTest, OverlapNull, Power, CausalEffect,
+            Rung,
+            TransferCell,
+            LabelAgreement,
+            ScaleControl,
+            SignAgreement,
+            DriftTest,
+            OverlapNull,
+            Power,
+            CausalEffect,
             TracePoint,
         ),
     ),
-)  # fmt: skip
+)
 """In the order in which help lists them."""

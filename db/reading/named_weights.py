@@ -4,8 +4,8 @@ The one idea: these work on every kind of run that read weights, with or without
 answers; what a run did not look at is NULL, not zero.
 """
 
-from analyses.results.drift import DriftResult
-from db.schema.declared import columns_of
+from provenance.analyses.results.drift import DriftResult
+from provenance.db.schema.declared import columns_of
 
 LINEAGE = """
 SELECT verdict, reason, share_identical_tensors, tensors_compared, median_cosine_gate, median_cosine_up,

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, TextClause, func, inspect, select, table, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
-from db import migrate
-from db.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
-from db.digests import verify
-from db.reading.named import QUERIES
-from db.reading.named_query import Query
+from provenance.db import migrate
+from provenance.db.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
+from provenance.db.digests import verify
+from provenance.db.reading.named import QUERIES
+from provenance.db.reading.named_query import Query
 from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]

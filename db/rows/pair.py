@@ -1,19 +1,20 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
-Declared results become rows by their declaration (`db.schema.declared`); here are the tables that are filled by hand. Those of
-a weights-only run are in `db.rows.weights`, those of probes in `db.rows.probe`.
+Declared results become rows by their declaration (`provenance.db.schema.declared`); here are the tables that are
+filled by hand. Those of
+a weights-only run are in `provenance.db.rows.weights`, those of probes in `provenance.db.rows.probe`.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from analyses.results.answers import Funnel
-from analyses.results.reports import Evidence, OriginReport
-from db.rows.probe import baseline_draws, probe_rows
-from db.rows.values import Row, columns_as_rows, members
-from db.rows.weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
-from db.schema import tables
-from db.schema.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
+from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.reports import Evidence, OriginReport
+from provenance.db.rows.probe import baseline_draws, probe_rows
+from provenance.db.rows.values import Row, columns_as_rows, members
+from provenance.db.rows.weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
+from provenance.db.schema import tables
+from provenance.db.schema.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
 
 
 def summary_rows(report: OriginReport) -> Rows:

@@ -5,25 +5,53 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
 
-from analyses.results.answers import ActivityTable, Funnel
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim, Power, Reason
-from analyses.results.drift import DriftResult, DriftTest
-from analyses.results.lineage import ConfigDifference, TensorSimilarity
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from db.reading.named_query import Query
-from db.rows.values import Row, columns_as_rows
-from db.schema.base import BULK, Base
+from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim, Power, Reason
+from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import (
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+    TransferResult,
+)
+from provenance.db.reading.named_query import Query
+from provenance.db.rows.values import Row, columns_as_rows
+from provenance.db.schema.base import BULK, Base
 from provenance.declared import Stored, declared, row_of, rows_of
 
 RESULTS = (
-    PathPoint, CurvePoint, Baseline, StabilityResult, HeldOut, TransferResult, Rung, TransferCell, LabelAgreement, ScaleControl,
-    SignAgreement, DriftResult, DriftTest, OverlapResult, OverlapNull, Power, CausalEffect, Claim, Reason, TracePoint,
-    Funnel, ActivityTable, TensorSimilarity, ConfigDifference,
-)  # fmt: skip
+    PathPoint,
+    CurvePoint,
+    Baseline,
+    StabilityResult,
+    HeldOut,
+    TransferResult,
+    Rung,
+    TransferCell,
+    LabelAgreement,
+    ScaleControl,
+    SignAgreement,
+    DriftResult,
+    DriftTest,
+    OverlapResult,
+    OverlapNull,
+    Power,
+    CausalEffect,
+    Claim,
+    Reason,
+    TracePoint,
+    Funnel,
+    ActivityTable,
+    TensorSimilarity,
+    ConfigDifference,
+)
 """Every declared result that a run stores."""
 _SQL_TYPES = {str: String, int: Integer, float: Double, bool: Boolean}
 

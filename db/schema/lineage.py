@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.base import Base
+from provenance.db.schema.base import Base
 
 
 class Lineage(Base):

@@ -7,7 +7,7 @@ imported twice is one set, and any number of runs may be held against it.
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.base import Base
+from provenance.db.schema.base import Base
 
 
 class NeuronSetRow(Base):

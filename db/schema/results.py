@@ -7,7 +7,7 @@ probe) is NULL. Intervals are 95 %, by question.
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.base import BULK, Base
+from provenance.db.schema.base import BULK, Base
 
 
 class Probe(Base):

@@ -2,19 +2,19 @@
 
 The one idea: every row leads back to a run. Inputs (checkpoints, question sets) are
 known by content digest and shared between runs; collected work (tasks, responses,
-captures) is keyed by what determines it and shared as well (`db.schema.work`);
+captures) is keyed by what determines it and shared as well (`provenance.db.schema.work`);
 everything derived from them belongs to one run and is replaced as a whole when that
-run is computed again (`db.schema.declared`, `db.schema.results`, `db.schema.lineage`).
+run is computed again (`provenance.db.schema.declared`, `provenance.db.schema.results`, `provenance.db.schema.lineage`).
 """
 
 from sqlalchemy import Table
 
-from db.schema.base import Base
-from db.schema.declared import BULK_TABLES, TABLES
-from db.schema.lineage import AlignmentRow, Lineage, NeuronList
-from db.schema.neurons import NeuronSetMember, NeuronSetRow
-from db.schema.results import FunnelDrop, Neuron, NullDraw, Probe, ProbeNeuron
-from db.schema.work import (
+from provenance.db.schema.base import Base
+from provenance.db.schema.declared import BULK_TABLES, TABLES
+from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
+from provenance.db.schema.neurons import NeuronSetMember, NeuronSetRow
+from provenance.db.schema.results import FunnelDrop, Neuron, NullDraw, Probe, ProbeNeuron
+from provenance.db.schema.work import (
     CaptureRow,
     Checkpoint,
     Dataset,

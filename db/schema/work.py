@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.base import BULK, Base
+from provenance.db.schema.base import BULK, Base
 
 
 class Checkpoint(Base):
@@ -86,7 +86,7 @@ class Run(Base):
     durations_ms: Mapped[dict[str, Any]]  # wall time by stage of the work, last time round
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     overall: Mapped[str | None]  # the result in one sentence
-    content_digest: Mapped[str | None]  # over this run's derived rows, see db.digests
+    content_digest: Mapped[str | None]  # over this run's derived rows, see provenance.db.digests
 
 
 class RunDataset(Base):

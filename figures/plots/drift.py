@@ -13,12 +13,12 @@ from statistics import median
 import numpy as np
 from matplotlib.figure import Figure
 
-from db.reading.queries import QueryResult
-from figures.plots.layer_panels import LayerChange, layer_panels
-from figures.plots.lineage import MLP, drawn_kinds, floor_words
-from figures.tables.latex import Table
-from figures.words import first, problem_words, source
 from provenance.cells import Record, compact
+from provenance.db.reading.queries import QueryResult
+from provenance.figures.plots.layer_panels import LayerChange, layer_panels
+from provenance.figures.plots.lineage import MLP, drawn_kinds, floor_words
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import first, problem_words, source
 
 PER_ROW = 3
 

@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from figures import style
-from figures.words import has_power, power_words
 from provenance.cells import Record, fixed
+from provenance.figures import style
+from provenance.figures.words import has_power, power_words
 
 ROW_IN = 0.46
 FRAME_IN = 0.42  # axis label and ticks

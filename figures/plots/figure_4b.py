@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import style
-from figures.words import p_words
 from provenance.cells import Record, fixed
+from provenance.figures import style
+from provenance.figures.words import p_words
 
 HEIGHT_IN = 2.75
 _RATIOS = (5.2, 0.5, 1.15)

@@ -17,15 +17,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from analyses.results.transfer import Rung
-from figures import style
-from figures.captions import Parts
-from figures.evidence_words import JOINT, LEVEL, pair_words, power_rows, power_sentence, probe_k, probe_words
-from figures.plots.figure_4a import wrapped
-from figures.tables.declared import latex_table
-from figures.tables.latex import Table
-from figures.words import has_power, list_words, power_words, source
+from provenance.analyses.results.transfer import Rung
 from provenance.cells import Record, interval, p_cell
+from provenance.figures import style
+from provenance.figures.captions import Parts
+from provenance.figures.evidence_words import JOINT, LEVEL, pair_words, power_rows, power_sentence, probe_k, probe_words
+from provenance.figures.plots.figure_4a import wrapped
+from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import has_power, list_words, power_words, source
 from provenance.words import baseline_words
 
 MAX_PANELS = 6

@@ -13,11 +13,11 @@ from statistics import median
 import numpy as np
 from matplotlib.figure import Figure
 
-from db.reading.queries import QueryResult
-from figures.plots.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
-from figures.tables.latex import Table
-from figures.words import first, source
 from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.db.reading.queries import QueryResult
+from provenance.figures.plots.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import first, source
 
 MAX_PANELS = 12
 MLP = ("gate", "up", "down")

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from analyses.results.drift import DriftTest
-from figures import style
-from figures.captions import Parts
-from figures.evidence_words import LEVEL, pair_words
-from figures.tables.declared import latex_table
-from figures.tables.latex import Table
-from figures.words import list_words, problem_words, source
+from provenance.analyses.results.drift import DriftTest
 from provenance.cells import Record, fixed, interval, p_cell
+from provenance.figures import style
+from provenance.figures.captions import Parts
+from provenance.figures.evidence_words import LEVEL, pair_words
+from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import list_words, problem_words, source
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 ROW_IN = 0.16

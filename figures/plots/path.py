@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from figures import style
-from figures.plots.figure_4a import wrapped
-from figures.words import has_power, power_words
 from provenance.cells import Record, compact
+from provenance.figures import style
+from provenance.figures.plots.figure_4a import wrapped
+from provenance.figures.words import has_power, power_words
 
 MAX_PANELS = 3
 STAGE = "instruct"

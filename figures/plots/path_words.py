@@ -3,14 +3,14 @@
 The one idea: what was chosen stands beside the range over all that could have been chosen.
 """
 
-from analyses.results.probes import CurvePoint
-from db.reading.queries import QueryResult
-from figures.captions import Parts
-from figures.plots.path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
-from figures.tables.declared import latex_table
-from figures.tables.latex import Table
-from figures.words import first, has_power, power_words, source
+from provenance.analyses.results.probes import CurvePoint
 from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.db.reading.queries import QueryResult
+from provenance.figures.captions import Parts
+from provenance.figures.plots.path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
+from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import first, has_power, power_words, source
 from provenance.words import rule_words
 
 

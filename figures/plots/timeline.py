@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analyses.results.timeline import TracePoint
-from db.reading.queries import QueryResult
-from figures import style
-from figures.captions import Parts
-from figures.evidence_words import probe_k
-from figures.tables.declared import latex_table
-from figures.tables.latex import Table
-from figures.words import first, source
+from provenance.analyses.results.timeline import TracePoint
 from provenance.cells import Record, fixed, interval, p_cell
+from provenance.db.reading.queries import QueryResult
+from provenance.figures import style
+from provenance.figures.captions import Parts
+from provenance.figures.evidence_words import probe_k
+from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import first, source
 
 AREA_IN = 1.5  # of the panel of AUROCs
 SMALL_IN = 0.85  # of the two below it

@@ -15,15 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from analyses.results.transfer import TransferCell
-from figures import style
-from figures.captions import Parts
-from figures.evidence_words import pair_words, probe_k
-from figures.plots.figure_4a import wrapped
-from figures.tables.declared import latex_table
-from figures.tables.latex import Table
-from figures.words import list_words, source
+from provenance.analyses.results.transfer import TransferCell
 from provenance.cells import Record, fixed, interval
+from provenance.figures import style
+from provenance.figures.captions import Parts
+from provenance.figures.evidence_words import pair_words, probe_k
+from provenance.figures.plots.figure_4a import wrapped
+from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.latex import Table
+from provenance.figures.words import list_words, source
 from provenance.records import MARKS
 from provenance.words import beats_sets
 

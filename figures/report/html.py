@@ -13,13 +13,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from db.reading.queries import newest_run
-from figures import style
-from figures.evidence_words import claim_table
-from figures.gallery import Drawn, drawn, drawn_some, image, write_figures
-from figures.report.sections import overall, read_results, sections
-from figures.words import TITLES, control_words, first, list_words, run_kind
 from provenance.cells import Record
+from provenance.db.reading.queries import newest_run
+from provenance.figures import style
+from provenance.figures.evidence_words import claim_table
+from provenance.figures.gallery import Drawn, drawn, drawn_some, image, write_figures
+from provenance.figures.report.sections import overall, read_results, sections
+from provenance.figures.words import TITLES, control_words, first, list_words, run_kind
 from provenance.files import write_whole
 from provenance.records import MARKS
 
@@ -61,7 +61,7 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
         figures = drawn(url, run)  # refuses runs without results
     results = read_results(url, run)
     page = Environment(
-        loader=PackageLoader("figures"),
+        loader=PackageLoader("provenance.figures"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,10 +6,10 @@ does not mention them; an empty table would read as if something had been looked
 
 from collections.abc import Callable, Mapping, Sequence
 
-from db.reading.queries import run_query
-from figures.plots.timeline import trace_sentence
-from figures.tables.declared import ReportTable, Results
-from figures.tables.evidence import (
+from provenance.db.reading.queries import run_query
+from provenance.figures.plots.timeline import trace_sentence
+from provenance.figures.tables.declared import ReportTable, Results
+from provenance.figures.tables.evidence import (
     agreement,
     cells,
     drift_tests,
@@ -21,8 +21,8 @@ from figures.tables.evidence import (
     scales,
     trace,
 )
-from figures.tables.overview import claims, overview
-from figures.tables.pair import (
+from provenance.figures.tables.overview import claims, overview
+from provenance.figures.tables.pair import (
     datasets,
     drift,
     funnel,
@@ -30,9 +30,9 @@ from figures.tables.pair import (
     overlap,
     transfer,
 )
-from figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
-from figures.tables.weights import by_kind, config, layers, lineage, mapping
-from figures.words import RunKind, first, run_kind
+from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
+from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
+from provenance.figures.words import RunKind, first, run_kind
 
 QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from db.reading.queries import QueryResult
-from figures.tables import latex
 from provenance.cells import NOTHING, Record
+from provenance.db.reading.queries import QueryResult
 from provenance.declared import declared
+from provenance.figures.tables import latex
 
 Results = Mapping[str, QueryResult]
 

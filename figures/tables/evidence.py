@@ -5,18 +5,18 @@ A table stands only where the run has rows for it.
 
 from dataclasses import replace
 
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Power
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
-from figures.plots.ladder import ladder_records
-from figures.plots.nulls import quantile_words
-from figures.plots.timeline import KEPT, READABLE, ordered
-from figures.tables.declared import ReportTable, Results, report_table
-from figures.words import first
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Power
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
 from provenance.cells import fixed, p_cell
+from provenance.figures.plots.ladder import ladder_records
+from provenance.figures.plots.nulls import quantile_words
+from provenance.figures.plots.timeline import KEPT, READABLE, ordered
+from provenance.figures.tables.declared import ReportTable, Results, report_table
+from provenance.figures.words import first
 from provenance.words import baseline_words
 
 

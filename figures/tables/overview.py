@@ -1,8 +1,8 @@
 """The two tables that a run is summed up in: the main numbers, and each claim with the conditions that failed."""
 
-from figures.tables.declared import ReportTable, Results
-from figures.words import first
 from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.figures.tables.declared import ReportTable, Results
+from provenance.figures.words import first
 from provenance.records import MARKS
 from provenance.words import CLAIMS, GIVEN, baseline_words, rule_words
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from analyses.results.answers import Funnel
-from analyses.results.drift import DriftResult
-from analyses.results.overlap import OverlapResult
-from analyses.results.transfer import TransferResult
-from figures.evidence_words import drift_power_rows, power_rows, power_sentence
-from figures.tables.declared import ReportTable, Results, facts, report_table
-from figures.words import first, list_words, run_kind
+from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.drift import DriftResult
+from provenance.analyses.results.overlap import OverlapResult
+from provenance.analyses.results.transfer import TransferResult
 from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.figures.evidence_words import drift_power_rows, power_rows, power_sentence
+from provenance.figures.tables.declared import ReportTable, Results, facts, report_table
+from provenance.figures.words import first, list_words, run_kind
 
 H_NEURONS_SHOWN = 100
 

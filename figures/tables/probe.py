@@ -7,11 +7,11 @@ version does not read as if something had been looked for and not found.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from analyses.results.probes import Baseline, HeldOut, PathPoint, StabilityResult
-from figures.tables.declared import ReportTable, Results, report_table
-from figures.words import first
+from provenance.analyses.results.probes import Baseline, HeldOut, PathPoint, StabilityResult
 from provenance.cells import NOTHING, Record, compact, fixed
 from provenance.declared import declared
+from provenance.figures.tables.declared import ReportTable, Results, report_table
+from provenance.figures.words import first
 from provenance.words import GIVEN, rule_words
 
 Columns = Mapping[str, Callable[[Record], str]]

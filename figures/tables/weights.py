@@ -6,10 +6,10 @@ older version, which did not store some of it, has the table left out rather tha
 
 import json
 
-from figures.plots.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
-from figures.tables.declared import ReportTable, Results
-from figures.words import first, run_kind
 from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.figures.plots.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
+from provenance.figures.tables.declared import ReportTable, Results
+from provenance.figures.words import first, run_kind
 
 MAPPED_SHOWN = 100
 NAMES_SHOWN = 6

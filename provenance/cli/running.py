@@ -16,9 +16,9 @@ from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
 if TYPE_CHECKING:
-    from analyses.asking.clock import Clock
-    from analyses.jobs.opened_job import AnyJob, OpenedJob, Report
-    from db.store import Store
+    from provenance.analyses.asking.clock import Clock
+    from provenance.analyses.jobs.opened_job import AnyJob, OpenedJob, Report
+    from provenance.db.store import Store
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
     Returns:
         The summary as `--json` prints it, without files where none are written.
     """
-    from analyses.asking.clock import Clock
-    from db.store import Store
-    from db.workspace import RunWorkspace, captures_folder
+    from provenance.analyses.asking.clock import Clock
+    from provenance.db.store import Store
+    from provenance.db.workspace import RunWorkspace, captures_folder
 
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
@@ -49,15 +49,15 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
             summary |= _about_run(opened, run, clock, db) | opened.about()
     if out is None:
         return summary
-    from figures.report.html import write_results  # draws, which a run without a folder does not
+    from provenance.figures.report.html import write_results  # draws, which a run without a folder does not
 
     return {**summary, **write_results(db, run, out)}
 
 
 def _begun(store: "Store", opened: "OpenedJob") -> int:
     """The run of a job in the database, with its checkpoints and questions."""
-    from analyses.jobs.opened_job import versions
-    from db.store import checkpoint_row
+    from provenance.analyses.jobs.opened_job import versions
+    from provenance.db.store import checkpoint_row
 
     infos = [side.info for side in opened.sides]
     run = store.begin_run(opened.command, opened.key, infos[0], infos[-1], opened.settings, opened.seed, versions())
@@ -71,10 +71,10 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
 
 def _saved(store: "Store", run: int, opened: "OpenedJob", report: "Report") -> dict[str, Any]:
     """Save the results, and give them as the summary has them."""
-    from analyses.results.lineage import LineageResult
-    from analyses.results.reports import OriginReport, WeightsReport
-    from analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
-    from analyses.summary.evidence import summarise_trace
+    from provenance.analyses.results.lineage import LineageResult
+    from provenance.analyses.results.reports import OriginReport, WeightsReport
+    from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
+    from provenance.analyses.summary.evidence import summarise_trace
 
     datasets = {questions.name: questions.digest for questions in opened.questions}
     if isinstance(report, OriginReport):

@@ -1,6 +1,7 @@
 """The training loop of the lab: next-token prediction on documents of a world.
 
-The one idea: a stage is a value (`TrainingStage`), and the same stage on the same world from the same start gives the same
+The one idea: a stage is a value (`TrainingStage`), and the same stage on the same world from the same start gives the
+same
 weights, bit for bit, on the same machine and number of threads.
 """
 

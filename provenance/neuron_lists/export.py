@@ -1,6 +1,7 @@
 """Neuron sets as files for others: our JSON, CSV, and a piece of Python for `transformers`.
 
-The one idea: what is written says which checkpoint it is for, and `provenance.neuron_lists.read_lists` reads it back the same,
+The one idea: what is written says which checkpoint it is for, and `provenance.neuron_lists.read_lists` reads it back
+the same,
 weights to the last bit (Python writes the shortest digits that give the same float).
 
     as_json(found)          everything: checkpoint, intercept, design, C, and every neuron with its weight

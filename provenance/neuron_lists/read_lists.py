@@ -1,6 +1,7 @@
 """Neuron lists of others: files that name neurons of a checkpoint by layer and index, read and checked.
 
-The one idea: a file is read by what it holds (`provenance.neuron_lists.text_formats`, `provenance.neuron_lists.pickled_classifier`), and a
+The one idea: a file is read by what it holds (`provenance.neuron_lists.text_formats`,
+`provenance.neuron_lists.pickled_classifier`), and a
 neuron outside the checkpoint, or named twice, is an error with its place in the file, since a list for another
 model looks just like one for this.
 
@@ -95,7 +96,8 @@ def read_neurons(path: Path, layers: int, d_m: int, *, allow_pickle: bool = Fals
         path: The file.
         layers: Layers of the checkpoint that the neurons belong to.
         d_m: Its neurons per layer.
-        allow_pickle: Read a pickled classifier as well; nothing in it is run, see `provenance.neuron_lists.pickled_classifier`.
+        allow_pickle: Read a pickled classifier as well; nothing in it is run, see
+            `provenance.neuron_lists.pickled_classifier`.
 
     Raises:
         InputError: The file is missing, not UTF-8, malformed (with the place), empty, compressed, a pickle that was

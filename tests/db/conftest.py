@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from synthetic import report_of, stored_run
 
-from db.store import Store
+from provenance.db.store import Store
 
 
 @pytest.fixture

@@ -7,15 +7,21 @@ from sqlalchemy import insert, text
 from synthetic_evidence import drift_tests_of, evidence_of
 from synthetic_probe import identification_of
 
-from analyses.results.answers import ActivityTable, Funnel
-from analyses.results.drift import DriftResult, NeuronDrift
-from analyses.results.lineage import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
-from analyses.results.overlap import OverlapResult
-from analyses.results.probes import HeldOut
-from analyses.results.reports import Evidence, OriginReport, TraceReport, WeightsReport
-from analyses.results.transfer import TransferResult
-from db.schema.tables import NeuronSetMember, NeuronSetRow
-from db.store import Store
+from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.drift import DriftResult, NeuronDrift
+from provenance.analyses.results.lineage import (
+    Alignment,
+    ConfigDifference,
+    LineageResult,
+    MappedNeurons,
+    TensorSimilarity,
+)
+from provenance.analyses.results.overlap import OverlapResult
+from provenance.analyses.results.probes import HeldOut
+from provenance.analyses.results.reports import Evidence, OriginReport, TraceReport, WeightsReport
+from provenance.analyses.results.transfer import TransferResult
+from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
+from provenance.db.store import Store
 from provenance.records import CheckpointInfo, Question, Region, Response, Task
 from provenance.statistics.auroc import Estimate
 

@@ -3,13 +3,13 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim, Power, Reason
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.reports import Evidence, TraceReport
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim, Power, Reason
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.reports import Evidence, TraceReport
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 
 RUNGS = (*BASELINES, "all_together")
 CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyses.results.probes import (
+from provenance.analyses.results.probes import (
     Baseline,
     CurvePoint,
     HeldOut,

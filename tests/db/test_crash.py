@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event, text
 from synthetic import SETS, begin, digests_of, questions_of, report_of, response_of, stored_run, task_of
 
-from db.digests import verify
-from db.store import Store
+from provenance.db.digests import verify
+from provenance.db.store import Store
 from provenance.errors import StoreError
 
 BATCH = 40
@@ -21,7 +21,7 @@ WRITER = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from synthetic import SETS, begin, questions_of, response_of, task_of
-from db.store import Store
+from provenance.db.store import Store
 with Store.open(sys.argv[1]) as store:
     store.add_questions(SETS[0], "digest of " + SETS[0], "", questions_of())
     log = store.response_log(task_of(n_batches=100_000), begin(store))

@@ -20,20 +20,27 @@ from synthetic import (
 )
 from synthetic_evidence import MISSING, evidence_of, trace_report_of
 
-from analyses.results.answers import ActivityTable, Funnel
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim, Power, Reason
-from analyses.results.drift import DriftResult, DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from analyses.results.reports import Evidence
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell, TransferResult
-from db.digests import run_digest, verify
-from db.reading.queries import run_query
-from db.rows.pair import evidence_rows
-from db.schema.declared import RESULTS, TABLES
-from db.store import Store
+from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim, Power, Reason
+from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
+from provenance.analyses.results.reports import Evidence
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import (
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+    TransferResult,
+)
+from provenance.db.digests import run_digest, verify
+from provenance.db.reading.queries import run_query
+from provenance.db.rows.pair import evidence_rows
+from provenance.db.schema.declared import RESULTS, TABLES
+from provenance.db.store import Store
 from provenance.declared import declared, row_of
 from provenance.errors import StoreError
 from provenance.statistics.auroc import Estimate
@@ -44,8 +51,18 @@ BY_HAND = {
 }  # fmt: skip
 """Queries that join, or that give a column another name."""
 EVIDENCE = (
-    Rung, TransferCell, LabelAgreement, ScaleControl, SignAgreement, DriftTest, OverlapNull, Power, CausalEffect, Claim, Reason,
-)  # fmt: skip
+    Rung,
+    TransferCell,
+    LabelAgreement,
+    ScaleControl,
+    SignAgreement,
+    DriftTest,
+    OverlapNull,
+    Power,
+    CausalEffect,
+    Claim,
+    Reason,
+)
 
 
 def plain(value: object) -> object:

@@ -10,12 +10,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from db import migrate
-from db.migrate import MIGRATIONS
-from db.reading.queries import info, run_query
-from db.schema import tables
-from db.schema.base import Base
-from db.store import Store
+from provenance.db import migrate
+from provenance.db.migrate import MIGRATIONS
+from provenance.db.reading.queries import info, run_query
+from provenance.db.schema import tables
+from provenance.db.schema.base import Base
+from provenance.db.store import Store
 from provenance.errors import StoreError
 
 

@@ -25,8 +25,8 @@ from synthetic import (
     weights_report_of,
 )
 
-from db.neuron_sets import add_neuron_set, imported_neurons, run_neurons
-from db.store import Store
+from provenance.db.neuron_sets import add_neuron_set, imported_neurons, run_neurons
+from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.neuron_lists.export import as_csv, as_json
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons

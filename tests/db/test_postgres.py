@@ -18,9 +18,9 @@ from synthetic import (
 )
 from synthetic_evidence import trace_report_of
 
-from db.reading.queries import QUERIES, info, run_query
-from db.schema.base import Base
-from db.store import Store
+from provenance.db.reading.queries import QUERIES, info, run_query
+from provenance.db.schema.base import Base
+from provenance.db.store import Store
 from provenance.errors import InputError
 
 URL = os.environ.get("PROVENANCE_POSTGRES_URL", "")

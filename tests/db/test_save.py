@@ -21,10 +21,10 @@ from synthetic import (
 )
 from synthetic_evidence import trace_report_of
 
-from db import save
-from db.digests import verify
-from db.schema.tables import DERIVED
-from db.store import Store
+from provenance.db import save
+from provenance.db.digests import verify
+from provenance.db.schema.tables import DERIVED
+from provenance.db.store import Store
 from provenance.errors import StoreError
 
 
@@ -158,7 +158,7 @@ def test_a_report_without_probe_is_stored_with_its_reasons(store: Store) -> None
 
 def test_blocks_smaller_than_the_table_lose_no_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(save, "BLOCK_ROWS", 7)
-    monkeypatch.setattr("db.rows.values.BLOCK_NEURONS", 9)
+    monkeypatch.setattr("provenance.db.rows.values.BLOCK_NEURONS", 9)
     report = report_of()
     stored_run(store, report)
     found = rows(store, "SELECT delta FROM neuron ORDER BY layer, neuron_index")

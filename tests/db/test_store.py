@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, response_of, stored_run, task_of
 
-from db.schema.tables import HEAD
-from db.store import Store
+from provenance.db.schema.tables import HEAD
+from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
 from provenance.records import CaptureChunk
 
@@ -227,11 +227,14 @@ def program_exit(program: str, *arguments: str) -> int:
 
 def test_the_database_needs_no_torch() -> None:
     assert (
-        program_exit("import sys, db.store, db.reading.queries, db.reading.export; sys.exit('torch' in sys.modules)")
+        program_exit(
+            "import sys, provenance.db.store, provenance.db.reading.queries, provenance.db.reading.export; "
+            "sys.exit('torch' in sys.modules)"
+        )
         == 0
     )
 
 
 def test_an_up_to_date_database_is_opened_without_loading_the_migrations(url: str) -> None:
-    program = "import sys; from db.store import Store; Store.open(sys.argv[1]).close()"
+    program = "import sys; from provenance.db.store import Store; Store.open(sys.argv[1]).close()"
     assert program_exit(f"{program}; sys.exit('alembic' in sys.modules)", url) == 0

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "db"))
 from synthetic import report_of, stored_lineage_run, stored_run, stored_trace_run, stored_weights_run
 from synthetic_evidence import trace_report_of
 
-from analyses.results.lineage import LineageResult
-from analyses.results.reports import OriginReport, TraceReport, WeightsReport
-from db.store import Store
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
+from provenance.db.store import Store
 
 Results = OriginReport | WeightsReport | LineageResult | TraceReport
 

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pytest
 from sqlalchemy import create_engine, insert, text
 
-from db.reading.queries import QueryResult
-from db.schema import declared as sql
-from db.schema.base import Base
-from figures.tables import latex
-from figures.tables.declared import facts, latex_table, report_table
 from provenance.cells import NOTHING
+from provenance.db.reading.queries import QueryResult
+from provenance.db.schema import declared as sql
+from provenance.db.schema.base import Base
 from provenance.declared import column, declared, part, per_neuron, row_of, rows_of, table
+from provenance.figures.tables import latex
+from provenance.figures.tables.declared import facts, latex_table, report_table
 from provenance.records import Label
 from provenance.statistics.auroc import Estimate
 

@@ -21,9 +21,9 @@ def query(
     ] = "table",
 ) -> None:
     """Query the neuron database, read-only."""
-    from db.reading.export import encoded, fitted
-    from db.reading.named import QUERIES
-    from db.reading.queries import run_query
+    from provenance.db.reading.export import encoded, fitted
+    from provenance.db.reading.named import QUERIES
+    from provenance.db.reading.queries import run_query
 
     if what is None:
         for name, named in QUERIES.items():
@@ -48,7 +48,7 @@ def _say_which(db: str, run: int) -> None:
 
 def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Draw the figures of a run from the database alone."""
-    from figures.gallery import draw
+    from provenance.figures.gallery import draw
 
     about = _chosen(db, run)
     for path in draw(db, about["run"], folder_of(out, about["command"])):
@@ -57,7 +57,7 @@ def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = N
 
 def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Write the HTML report of a run from the database alone."""
-    from figures.report.html import write_report
+    from provenance.figures.report.html import write_report
 
     about = _chosen(db, run)
     typer.echo(write_report(db, about["run"], folder_of(out, about["command"])))
@@ -65,7 +65,7 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = No
 
 def _chosen(db: str, run: int | None) -> dict[str, Any]:
     """The run that was named, or the newest; as the query `run` has it."""
-    from db.reading.queries import newest_run, run_query
+    from provenance.db.reading.queries import newest_run, run_query
 
     [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
     return about
@@ -73,7 +73,7 @@ def _chosen(db: str, run: int | None) -> dict[str, Any]:
 
 def info(db: Database = DEFAULT_DATABASE) -> None:
     """Show what a database holds."""
-    from db.reading import queries
+    from provenance.db.reading import queries
 
     held = queries.info(db)
     size = "" if held.file_bytes is None else f", {held.file_bytes / 1e6:.1f} MB"
@@ -88,7 +88,7 @@ def info(db: Database = DEFAULT_DATABASE) -> None:
 
 def upgrade(db: Database = DEFAULT_DATABASE) -> None:
     """Bring a database of an older version up to date."""
-    from db.store import Store
+    from provenance.db.store import Store
 
     with Store.open(db):
         typer.echo(f"{db} is up to date")

@@ -15,7 +15,7 @@ from provenance.records import Stage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyses.asking.models import OpenCheckpoint
+    from provenance.analyses.asking.models import OpenCheckpoint
     from provenance.neuron_lists.export import ExportedNeurons
     from provenance.neuron_lists.read_lists import NeuronSet
 
@@ -50,9 +50,9 @@ def import_neurons(
     as_json: AsJson = False,
 ) -> None:
     """Read a neuron list of others, hold it against a checkpoint, and keep it in the database."""
-    from analyses.asking.opening import open_one
-    from db.neuron_sets import add_neuron_set
-    from db.store import Store
+    from provenance.analyses.asking.opening import open_one
+    from provenance.db.neuron_sets import add_neuron_set
+    from provenance.db.store import Store
     from provenance.neuron_lists.export import as_json as written
 
     _refuse_what_cannot_be_read(file, allow_pickle=allow_pickle)
@@ -75,7 +75,7 @@ def export_neurons(
     db: Database = DEFAULT_DATABASE,
 ) -> None:
     """Write the neurons of a run's probe, or an imported set, for others to use."""
-    from db.neuron_sets import imported_neurons, run_neurons
+    from provenance.db.neuron_sets import imported_neurons, run_neurons
     from provenance.neuron_lists.export import as_csv, as_json, as_transformers
 
     if chosen is not None and run is not None:

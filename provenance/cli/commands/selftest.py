@@ -17,8 +17,8 @@ from provenance.cli.show.selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS
 
 if TYPE_CHECKING:
-    from analyses.calibration.rates import Rate
-    from analyses.jobs.compare_job import Job
+    from provenance.analyses.calibration.rates import Rate
+    from provenance.analyses.jobs.compare_job import Job
 
 FAILED = 1
 
@@ -78,8 +78,8 @@ def _database(url: str | None) -> Iterator[str]:
 
 def _jobs(seed: int) -> "Iterator[Job]":
     """Each lab family, then all negative controls of it, which find its answers in the database."""
-    from analyses.jobs.compare_job import Job
-    from analyses.jobs.negative_controls import CONTROL_KINDS
+    from provenance.analyses.jobs.compare_job import Job
+    from provenance.analyses.jobs.negative_controls import CONTROL_KINDS
     from provenance.lab.recipes import RECIPES
 
     for family in sorted(RECIPES, reverse=True):
@@ -89,7 +89,7 @@ def _jobs(seed: int) -> "Iterator[Job]":
 
 def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
     """One comparison with what it had to say and what it said."""
-    from analyses.calibration.rates import meets, must_be
+    from provenance.analyses.calibration.rates import meets, must_be
 
     family = job.instruct.split("/")[1]
     folder = None if out is None else out / f"{family}-{job.control or 'pair'}"
@@ -107,7 +107,7 @@ def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, An
 
 
 def _calibrated(draws: int, seed: int, *, quiet: bool) -> "tuple[Rate, ...]":
-    from analyses.calibration.rates import CalibrationSettings, calibrate
+    from provenance.analyses.calibration.rates import CalibrationSettings, calibrate
 
     with ConsoleProgress(quiet=quiet) as progress:
         return calibrate(CalibrationSettings(draws=draws, seed=seed), progress)

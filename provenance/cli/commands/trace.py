@@ -91,7 +91,7 @@ def trace(
 ) -> None:
     """Follow the last checkpoint's H-Neurons back through earlier ones, to a random initialisation."""
     check_choice(C, select)
-    from analyses.timeline.timeline_job import TraceJob
+    from provenance.analyses.timeline.timeline_job import TraceJob
 
     how = asked_job(
         refs[0], refs[-1], questions=questions, limit=limit, samples=samples, train_per_class=train_per_class,

@@ -38,7 +38,7 @@ def lineage(
     quiet: Quiet = False,
 ) -> None:
     """Say whether INSTRUCT descends from BASE, by every tensor of both; no model is run."""
-    from analyses.jobs.weights_job import WeightsJob
+    from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
     summary = run_job(job, db, None, quiet=quiet)
@@ -57,7 +57,7 @@ def drift(
     quiet: Quiet = False,
 ) -> None:
     """Measure how far tuning moved every neuron; reads gate, up and down weights and nothing else."""
-    from analyses.jobs.weights_job import WeightsJob
+    from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
     summary = run_job(job, db, None, quiet=quiet)
@@ -77,7 +77,7 @@ def compare_weights(
     quiet: bool,
 ) -> None:
     """`compare --weights-only`: lineage, mapping, drift, figures and report for a neuron list."""
-    from analyses.jobs.weights_job import WeightsJob
+    from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
     summary = run_job(job, db, folder_of(out, job.command) if figures else None, quiet=quiet)

@@ -12,7 +12,7 @@ from provenance.answers.prompts import BASE_PROMPT
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
-    from analyses.jobs.compare_job import Job
+    from provenance.analyses.jobs.compare_job import Job
 
 DEFAULT_BASE_PROMPT = BASE_PROMPT.replace("\n", "\\n")
 
@@ -89,8 +89,8 @@ def asked_job(
     **same: Any,
 ) -> "Job":
     """The job of options as they were typed; those that a job has under the same name pass through `same`."""
-    from analyses.jobs.compare_job import Job
-    from analyses.jobs.effort import FULL, QUICK
+    from provenance.analyses.jobs.compare_job import Job
+    from provenance.analyses.jobs.effort import FULL, QUICK
 
     return Job(
         base,

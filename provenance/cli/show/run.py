@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from figures.tables.declared import ReportTable
+    from provenance.figures.tables.declared import ReportTable
 
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
 
@@ -74,8 +74,8 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
         summary: As `--json` prints it.
         console: Where to.
     """
-    from figures.report.sections import overall, read_results, terminal_sections
-    from figures.words import control_words, first
+    from provenance.figures.report.sections import overall, read_results, terminal_sections
+    from provenance.figures.words import control_words, first
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyses.activity import by_label
-from analyses.activity.by_label import activity_table, standardised_difference
 from provenance.activations.features import Features
+from provenance.analyses.activity import by_label
+from provenance.analyses.activity.by_label import activity_table, standardised_difference
 from provenance.statistics.auroc import auroc
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from checkpoint_factory import load, make_response, tuned_copy
 
-from analyses.activity.token_correlation import PairedMoments, activation_correlation
 from provenance.activations.capture import down_projections
+from provenance.analyses.activity.token_correlation import PairedMoments, activation_correlation
 from provenance.models.loading import LoadedModel
 
 

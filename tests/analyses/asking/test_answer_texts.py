@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analyses.asking.answer_texts import answers_of, captured_responses
 from provenance.activations.features import Features
+from provenance.analyses.asking.answer_texts import answers_of, captured_responses
 from provenance.errors import InputError
 from provenance.records import Label, Question, Region, Response
 

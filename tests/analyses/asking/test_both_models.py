@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pairing import Pairing, used
 
-from analyses.asking import both_models as module
-from analyses.asking.collection import Pool
-from analyses.asking.subject import Subject
+from provenance.analyses.asking import both_models as module
+from provenance.analyses.asking.collection import Pool
+from provenance.analyses.asking.subject import Subject
 from provenance.answers.log_probability import answer_log_probability
 from provenance.records import Stage
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analyses.asking.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
+from provenance.analyses.asking.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding

@@ -11,9 +11,9 @@ from memory_logs import MemoryCaptures, MemoryWorkspace
 from pairing import Pairing, used
 from subjects import Lent, lent
 
-from analyses.asking.cross_reading import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
 from provenance.activations.capture import capture_cett
 from provenance.activations.features import Features
+from provenance.analyses.asking.cross_reading import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
 from provenance.answers.foreign_answers import Reading
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
 from provenance.answers.spans import answer_span

@@ -14,16 +14,16 @@ from memory_logs import MemoryWorkspace, Silent
 from subjects import CHECKPOINT, lent
 from transformers import GenerationConfig
 
-from analyses.asking import suppression
-from analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_pool
-from analyses.asking.suppression import (
+from provenance.activations.scaling import scaled
+from provenance.analyses.asking import suppression
+from provenance.analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_pool
+from provenance.analyses.asking.suppression import (
     SUPPRESSION_QUESTIONS,
     right_answers,
     scaled_task,
     suppressed_accuracies,
     suppression_questions,
 )
-from provenance.activations.scaling import scaled
 from provenance.answers import collect_responses as module
 from provenance.answers.judging import judge
 from provenance.answers.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat

@@ -12,13 +12,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from telling import D_M, LAYERS, make_answers, make_probe, take
 
-from analyses.asking.answer_texts import Answers
-from analyses.baselines.answer_baselines import BASELINE_KINDS, fit_baselines, score_baselines
-from analyses.baselines.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
-from analyses.controls.control_probes import control_scores, fit_controls
-from analyses.controls.control_sets import excluded_from_controls, neuron_sets
-from analyses.results.probes import Baseline
 from provenance.activations.neuron_rows import NeuronRows
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines.answer_baselines import BASELINE_KINDS, fit_baselines, score_baselines
+from provenance.analyses.baselines.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
+from provenance.analyses.controls.control_probes import control_scores, fit_controls
+from provenance.analyses.controls.control_sets import excluded_from_controls, neuron_sets
+from provenance.analyses.results.probes import Baseline
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 

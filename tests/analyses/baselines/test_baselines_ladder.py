@@ -7,15 +7,20 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from telling import D_M, LAYERS, make_answers, make_probe, read_length, read_word, take
 
-from analyses.asking.answer_texts import Answers
-from analyses.baselines.answer_baselines import BASELINE_KINDS, FittedBaselines, fit_baselines, score_baselines
-from analyses.baselines.cross_fit import dealt_out, without_and_with
-from analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
-from analyses.baselines.plain_classifiers import fit_text
-from analyses.claims.pair_claims import decided
-from analyses.results.transfer import Rung, TransferResult
-from analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.activations.neuron_rows import NeuronRows
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines.answer_baselines import (
+    BASELINE_KINDS,
+    FittedBaselines,
+    fit_baselines,
+    score_baselines,
+)
+from provenance.analyses.baselines.cross_fit import dealt_out, without_and_with
+from provenance.analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
+from provenance.analyses.baselines.plain_classifiers import fit_text
+from provenance.analyses.claims.pair_claims import decided
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 from provenance.statistics.bootstrap import resampled_weights

@@ -8,10 +8,10 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from analyses.baselines.cross_fit import Folding, dealt_out, without_and_with
-from analyses.baselines.plain_classifiers import DENSE, NGRAMS, SPARSE, WORD, fit_columns
-from analyses.controls.control_probes import WEAK_C
-from analyses.controls.question_folds import FOLDS, folds
+from provenance.analyses.baselines.cross_fit import Folding, dealt_out, without_and_with
+from provenance.analyses.baselines.plain_classifiers import DENSE, NGRAMS, SPARSE, WORD, fit_columns
+from provenance.analyses.controls.control_probes import WEAK_C
+from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 
@@ -171,7 +171,7 @@ def test_a_parts_labels_reach_nothing_that_it_is_scored_by() -> None:
         mine = dealt.part == fold
         turned = POSITIVE ^ mine
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("analyses.baselines.cross_fit.folds", lambda *_: dealt.part)
+            patch.setattr("provenance.analyses.baselines.cross_fit.folds", lambda *_: dealt.part)
             [again] = dealt_out([TEXTS], turned, UNITS, count=1, seed=3)
         after = without_and_with(others, score, turned, UNITS, [again])
         for old, new in zip(before, after, strict=True):

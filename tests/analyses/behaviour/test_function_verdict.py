@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analyses.behaviour.function_verdict import function_claim, reversed_at
-from analyses.behaviour.scaled_answers import ALPHAS, direction
-from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
-from analyses.results.behaviour import CausalEffect, Outcome
-from analyses.results.claims import Reason
+from provenance.analyses.behaviour.function_verdict import function_claim, reversed_at
+from provenance.analyses.behaviour.scaled_answers import ALPHAS, direction
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
+from provenance.analyses.results.behaviour import CausalEffect, Outcome
+from provenance.analyses.results.claims import Reason
 from provenance.records import Stage, Verdict
 from provenance.statistics.auroc import Estimate
 

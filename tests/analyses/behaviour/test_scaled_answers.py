@@ -16,11 +16,11 @@ from pairing import Pairing
 from reference import bootstrap_by_unit
 from subjects import lent
 
-from analyses.asking.collection import CollectionSettings, Pool, make_pool
-from analyses.asking.subject import Subject
-from analyses.behaviour import scaled_answers as module
-from analyses.behaviour.function_verdict import function_claim
-from analyses.behaviour.scaled_answers import (
+from provenance.analyses.asking.collection import CollectionSettings, Pool, make_pool
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.behaviour import scaled_answers as module
+from provenance.analyses.behaviour.function_verdict import function_claim
+from provenance.analyses.behaviour.scaled_answers import (
     ALPHAS,
     ANSWERS_PER_CLASS,
     EXPECTED_SILENT,
@@ -36,8 +36,8 @@ from analyses.behaviour.scaled_answers import (
     intervened,
     scaled_log_probabilities,
 )
-from analyses.controls.control_sets import CONTROL_KINDS, permutation_p
-from analyses.results.behaviour import CausalEffect, CausalKind, Outcome
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
+from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from analyses.asking.answer_texts import Answers
-from analyses.baselines.plain_classifiers import fit_columns, fit_text
-from analyses.calibration.made_up_pairs import (
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text
+from provenance.analyses.calibration.made_up_pairs import (
     ANSWER_EFFECT,
     SPREAD,
     Shape,

@@ -12,10 +12,10 @@ import pytest
 from memory_logs import Silent
 from scipy.stats import binom
 
-from analyses.baselines.ladder import ALL_TOGETHER
-from analyses.calibration import rates
-from analyses.calibration.made_up_pairs import drift_draw, transfer_draw
-from analyses.calibration.rates import (
+from provenance.analyses.baselines.ladder import ALL_TOGETHER
+from provenance.analyses.calibration import rates
+from provenance.analyses.calibration.made_up_pairs import drift_draw, transfer_draw
+from provenance.analyses.calibration.rates import (
     CLAIMS,
     JUDGES,
     PLANTED,
@@ -34,15 +34,15 @@ from analyses.calibration.rates import (
     rate_of,
     searched,
 )
-from analyses.claims.pair_claims import drift_claim, overlap_claim, transfer_claim
-from analyses.drift.drift_tests import drift_tests
-from analyses.drift.weight_drift import welch_p
-from analyses.overlap.overlap_nulls import overlap_nulls
-from analyses.overlap.shared_neurons import overlap
-from analyses.results.drift import ProbeSide
-from analyses.results.transfer import Rung, TransferResult
-from analyses.search.shuffled_labels import shuffled_jointly
-from analyses.transfer.probe_transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
+from provenance.analyses.claims.pair_claims import drift_claim, overlap_claim, transfer_claim
+from provenance.analyses.drift.drift_tests import drift_tests
+from provenance.analyses.drift.weight_drift import welch_p
+from provenance.analyses.overlap.overlap_nulls import overlap_nulls
+from provenance.analyses.overlap.shared_neurons import overlap
+from provenance.analyses.results.drift import ProbeSide
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.search.shuffled_labels import shuffled_jointly
+from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights

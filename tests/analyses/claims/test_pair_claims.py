@@ -6,8 +6,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from analyses.claims.conditions import condition, verdict_of
-from analyses.claims.pair_claims import (
+from provenance.analyses.claims.conditions import condition, verdict_of
+from provenance.analyses.claims.pair_claims import (
     beyond_confidence_claim,
     decided,
     decisive,
@@ -17,12 +17,12 @@ from analyses.claims.pair_claims import (
     own_labels_claim,
     transfer_claim,
 )
-from analyses.results.claims import Reason, Role
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull, OverlapResult
-from analyses.results.probes import HeldOut, IdentificationResult
-from analyses.results.transfer import LabelAgreement, Rung, TransferResult
-from analyses.transfer.probe_transfer import DECIDING_KINDS
+from provenance.analyses.results.claims import Reason, Role
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.probes import HeldOut, IdentificationResult
+from provenance.analyses.results.transfer import LabelAgreement, Rung, TransferResult
+from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
 from provenance.records import Stage, Verdict
 from provenance.statistics.auroc import Estimate
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analyses.claims.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
-from analyses.results.claims import Power
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.transfer import Rung, TransferResult
 from provenance.activations.features import Features
+from provenance.analyses.claims.power import DETECTABLE_SDS, chance_sd, drift_power, overlap_power, transfer_power
+from provenance.analyses.results.claims import Power
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.statistics.auroc import Estimate, auroc
 
 KNOWN = {"trivia": 0.07}

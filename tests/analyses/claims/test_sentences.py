@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from analyses.claims.sentences import drift_sentence, function_words, overall_sentence
+from provenance.analyses.claims.sentences import drift_sentence, function_words, overall_sentence
 from provenance.records import Verdict
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

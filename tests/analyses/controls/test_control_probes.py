@@ -8,7 +8,8 @@ from planted import whole_rows
 from reference import fit_probe
 from scipy.optimize import minimize
 
-from analyses.controls.control_probes import (
+from provenance.activations.features import Features
+from provenance.analyses.controls.control_probes import (
     CANDIDATES_C,
     WEAK_C,
     chosen_penalty,
@@ -16,7 +17,6 @@ from analyses.controls.control_probes import (
     fit_controls,
     fit_given,
 )
-from provenance.activations.features import Features
 from provenance.errors import FitError
 from provenance.probe.sparse_probe import training_rows
 from provenance.statistics.auroc import auroc
@@ -90,7 +90,7 @@ def test_sets_that_are_read_in_several_batches_get_the_same_probes(
     data = features(40, [3], strength=1.0, faithful=30, hallucinated=30)
     sets = [np.array([3, 9]), np.array([1, 2, 30]), np.array([9])]
     together = fit_controls(data, sets, "3-vs-1")
-    monkeypatch.setattr("analyses.controls.control_probes.BATCH_BYTES", 1)
+    monkeypatch.setattr("provenance.analyses.controls.control_probes.BATCH_BYTES", 1)
     alone = fit_controls(data, sets, "3-vs-1")
     assert len(together) == len(alone) == len(sets)
     for one, other, ids in zip(together, alone, sets, strict=True):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from analyses.controls import control_sets
-from analyses.controls.control_sets import (
+from provenance.analyses.controls import control_sets
+from provenance.analyses.controls.control_sets import (
     distinct_draws,
     excluded_from_controls,
     layer_counts,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from analyses.drift.adjusted_ranks import expected_ranks, normal_scores
+from provenance.analyses.drift.adjusted_ranks import expected_ranks, normal_scores
 
 D_M = 300
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
-from analyses.asking.models import OpenCheckpoint
-from analyses.drift.pair import MeasuredPair, ranked, recognised
-from analyses.results.drift import NeuronDrift
-from analyses.results.lineage import Alignment
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.drift.pair import MeasuredPair, ranked, recognised
+from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.results.lineage import Alignment
 
 K = 12
 

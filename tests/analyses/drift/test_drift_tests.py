@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from analyses.claims.pair_claims import judged_drift
-from analyses.controls.control_sets import permutation_p
-from analyses.drift.adjusted_ranks import expected_ranks
-from analyses.drift.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
-from analyses.drift.matching import drift_strata, finest_strata, matched_means, pools_of
-from analyses.drift.stability_ranks import stability_rank, z_scores
-from analyses.drift.weight_drift import summarise_drift, welch_p
-from analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
+from provenance.analyses.claims.pair_claims import judged_drift
+from provenance.analyses.controls.control_sets import permutation_p
+from provenance.analyses.drift.adjusted_ranks import expected_ranks
+from provenance.analyses.drift.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
+from provenance.analyses.drift.matching import drift_strata, finest_strata, matched_means, pools_of
+from provenance.analyses.drift.stability_ranks import stability_rank, z_scores
+from provenance.analyses.drift.weight_drift import summarise_drift, welch_p
+from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
 from provenance.errors import PairError
 
 LAYERS, D_M = 4, 320

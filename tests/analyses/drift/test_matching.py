@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from analyses.drift.matching import (
+from provenance.analyses.drift.matching import (
     drift_strata,
     finest_strata,
     highest_mean,
@@ -17,7 +17,7 @@ from analyses.drift.matching import (
     pools_of,
     quantile_bins,
 )
-from analyses.results.drift import NeuronDrift
+from provenance.analyses.results.drift import NeuronDrift
 from provenance.errors import PairError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from analyses.drift.stability_ranks import (
+from provenance.analyses.drift.stability_ranks import (
     combined_delta,
     grouped_midranks,
     grouped_z_scores,

@@ -10,13 +10,13 @@ import pytest
 import torch
 from scipy.stats import kstest, ttest_ind
 
-from analyses.claims.pair_claims import judged_drift
-from analyses.drift.drift_tests import drift_tests
-from analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
-from analyses.drift.stability_ranks import combined_delta, stability_rank
-from analyses.drift.weight_drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
-from analyses.results.drift import NeuronDrift
-from analyses.weights.row_sums import compare_rows
+from provenance.analyses.claims.pair_claims import judged_drift
+from provenance.analyses.drift.drift_tests import drift_tests
+from provenance.analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
+from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
+from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.weights.row_sums import compare_rows
 from provenance.errors import ArchitectureError, NonFiniteError, PairError
 
 Make = Callable[..., Any]

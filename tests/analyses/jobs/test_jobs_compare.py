@@ -15,15 +15,15 @@ from checkpoint_factory import (
 )
 from memory_logs import MemoryWorkspace, Silent
 
-from analyses.asking.both_models import question_pools
-from analyses.asking.clock import Clock
-from analyses.asking.models import OpenCheckpoint, check_pair
-from analyses.drift.pair import measure_pair
-from analyses.jobs.compare import _decided_by, compare
-from analyses.jobs.compare_job import Job
-from analyses.results.probes import CurvePoint
-from analyses.results.reports import OriginReport
-from analyses.results.transfer import TransferResult
+from provenance.analyses.asking.both_models import question_pools
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.models import OpenCheckpoint, check_pair
+from provenance.analyses.drift.pair import measure_pair
+from provenance.analyses.jobs.compare import _decided_by, compare
+from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.results.probes import CurvePoint
+from provenance.analyses.results.reports import OriginReport
+from provenance.analyses.results.transfer import TransferResult
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.records import Question, Stage, Verdict

@@ -9,13 +9,14 @@ from checkpoint_factory import local_checkpoint, make_checkpoint
 from memory_logs import Silent
 from pairing import Pairing
 
-from analyses.asking.both_models import correlation_of
-from analyses.asking.clock import Clock
-from analyses.asking.models import OpenCheckpoint
-from analyses.drift.pair import measure_pair
-from analyses.drift.weight_drift import measure_drift
-from analyses.jobs.compare_job import Job
-from analyses.jobs.negative_controls import (
+from provenance.activations.capture import capture_cett
+from provenance.analyses.asking.both_models import correlation_of
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.drift.pair import measure_pair
+from provenance.analyses.drift.weight_drift import measure_drift
+from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.jobs.negative_controls import (
     NegativeControl,
     controlled,
     in_place_of,
@@ -24,8 +25,7 @@ from analyses.jobs.negative_controls import (
     prepared,
     with_permuted_labels,
 )
-from analyses.results.lineage import Alignment
-from provenance.activations.capture import capture_cett
+from provenance.analyses.results.lineage import Alignment
 from provenance.errors import CheckpointError, PairError
 
 LAYERS, D_M = 3, 7

@@ -22,12 +22,12 @@ from lineage_factory import (
     with_layers,
 )
 
-from analyses.drift.weight_drift import measure_drift
-from analyses.lineage import alignment as module
-from analyses.lineage.alignment import align, assign_layer, best_assignment, candidates
-from analyses.lineage.relation import lineage
-from analyses.results.lineage import Alignment
-from analyses.weights import joined_cosines
+from provenance.analyses.drift.weight_drift import measure_drift
+from provenance.analyses.lineage import alignment as module
+from provenance.analyses.lineage.alignment import align, assign_layer, best_assignment, candidates
+from provenance.analyses.lineage.relation import lineage
+from provenance.analyses.results.lineage import Alignment
+from provenance.analyses.weights import joined_cosines
 
 
 def aligned(base: Model, instruct: Model) -> Alignment:

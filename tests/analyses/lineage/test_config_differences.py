@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from analyses.lineage.config_differences import config_differences, flattened, shared_vocabulary
-from analyses.results.lineage import ConfigDifference
+from provenance.analyses.lineage.config_differences import config_differences, flattened, shared_vocabulary
+from provenance.analyses.results.lineage import ConfigDifference
 
 
 def test_settings_that_differ_are_named_with_a_dot_for_each_level() -> None:

@@ -5,11 +5,11 @@ import pytest
 import torch
 from lineage_factory import Model, make_model, noised, order, permuted, widened, with_layers
 
-from analyses.lineage.alignment import align
-from analyses.lineage.mapping import map_neurons
-from analyses.lineage.relation import lineage
-from analyses.results.lineage import Alignment, MappedNeurons
-from analyses.weights import joined_cosines
+from provenance.analyses.lineage.alignment import align
+from provenance.analyses.lineage.mapping import map_neurons
+from provenance.analyses.lineage.relation import lineage
+from provenance.analyses.results.lineage import Alignment, MappedNeurons
+from provenance.analyses.weights import joined_cosines
 
 
 def mapped(base: Model, instruct: Model, ids: list[int]) -> MappedNeurons:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from lineage_factory import MemoryReader, Model, make_model, noised, permuted, pruned, widened, with_layers
 
-from analyses.lineage.neuron_match import LayerMatch, find_layers, ids_of, sample_runs
-from analyses.weights import tensor_pairs
+from provenance.analyses.lineage.neuron_match import LayerMatch, find_layers, ids_of, sample_runs
+from provenance.analyses.weights import tensor_pairs
 
 
 @pytest.mark.parametrize(("d_m", "sample"), [(40, 10), (40, 64), (64, 64), (3, 2), (1, 64), (8192, 64), (50, 49)])

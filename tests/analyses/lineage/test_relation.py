@@ -29,9 +29,9 @@ from lineage_factory import (
 )
 from safetensors.torch import save_file
 
-from analyses.lineage.relation import lineage
-from analyses.results.lineage import LineageResult
-from analyses.weights import tensor_pairs
+from provenance.analyses.lineage.relation import lineage
+from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.weights import tensor_pairs
 from provenance.architectures import layout_of
 from provenance.errors import NonFiniteError
 from provenance.weights.neuron_weights import MlpWeights

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analyses.drift.matching import Strata
-from analyses.overlap.overlap_nulls import detectable_overlap, hypergeometric, overlap_nulls, shuffled_null, stratified
+from provenance.analyses.drift.matching import Strata
+from provenance.analyses.overlap.overlap_nulls import (
+    detectable_overlap,
+    hypergeometric,
+    overlap_nulls,
+    shuffled_null,
+    stratified,
+)
 
 STRATA = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 4, -1])
 

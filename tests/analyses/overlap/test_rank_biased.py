@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyses.overlap.rank_biased import rank_biased_overlap
+from provenance.analyses.overlap.rank_biased import rank_biased_overlap
 
 
 def lists(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

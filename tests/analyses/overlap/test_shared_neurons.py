@@ -5,12 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from analyses.claims.pair_claims import judged_overlap
-from analyses.drift.matching import Strata
-from analyses.overlap.overlap_nulls import overlap_nulls
-from analyses.overlap.shared_neurons import cluster_jaccard, heaviest_first, overlap
-from analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.activations.features import Features
+from provenance.analyses.claims.pair_claims import judged_overlap
+from provenance.analyses.drift.matching import Strata
+from provenance.analyses.overlap.overlap_nulls import overlap_nulls
+from provenance.analyses.overlap.shared_neurons import cluster_jaccard, heaviest_first, overlap
+from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 
 
 def judged(base: np.ndarray, instruct: np.ndarray, total: int, nulls: tuple[OverlapNull, ...] = ()) -> OverlapResult:

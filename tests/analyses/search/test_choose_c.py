@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analyses.results.probes import PathPoint
-from analyses.search.choose_c import best_by_paper, choose_c, refuse_test_answers, sparsest_within_one_se
+from provenance.analyses.results.probes import PathPoint
+from provenance.analyses.search.choose_c import best_by_paper, choose_c, refuse_test_answers, sparsest_within_one_se
 from provenance.errors import SplitError
 from provenance.records import Label, Split
 

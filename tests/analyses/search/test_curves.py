@@ -5,10 +5,10 @@ import pytest
 from planted import PLANTED, planted, whole_rows
 from reference import accuracy, bootstrap_by_unit, fit_probe
 
-from analyses.results.probes import CurvePoint
-from analyses.search.curves import curve
-from analyses.search.probe_fit import probe_rows
 from provenance.activations.features import Features
+from provenance.analyses.results.probes import CurvePoint
+from provenance.analyses.search.curves import curve
+from provenance.analyses.search.probe_fit import probe_rows
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 from provenance.statistics.auroc import auroc

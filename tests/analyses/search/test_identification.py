@@ -11,11 +11,11 @@ from planted import D_M, LAYERS, PLANTED, answers_of, material_of, planted, whol
 from reference import accuracy, alpha_max, fit_probe
 from scipy.optimize import minimize
 
-from analyses.asking.answer_texts import Answers
-from analyses.results.probes import IdentificationResult
-from analyses.search.identification import Material, ProbeSettings, identify, take_given
-from analyses.search.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
 from provenance.activations.features import Features
+from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.results.probes import IdentificationResult
+from provenance.analyses.search.identification import Material, ProbeSettings, identify, take_given
+from provenance.analyses.search.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
 from provenance.errors import ConvergenceError, InputError, SplitError
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
@@ -73,7 +73,7 @@ def test_the_search_is_repeated_under_shuffled_labels_and_their_failure_is_not_t
     def stuck(*_args: object, **_options: object) -> None:
         raise ConvergenceError("a fit", found="rounding", remedy="none")
 
-    monkeypatch.setattr("analyses.search.identification.shuffled_sets", stuck)
+    monkeypatch.setattr("provenance.analyses.search.identification.shuffled_sets", stuck)
     found = identify(material, SETTINGS)
     assert found.shuffled == ()
     assert found.result.h_neurons.tolist() == instruct.result.h_neurons.tolist()

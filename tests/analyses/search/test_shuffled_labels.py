@@ -8,12 +8,12 @@ import pytest
 from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from reference import fit_probe
 
-from analyses.claims.pair_claims import judged_overlap
-from analyses.overlap.overlap_nulls import overlap_nulls
-from analyses.overlap.shared_neurons import overlap
-from analyses.search.probe_fit import probe_rows
-from analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
 from provenance.activations.features import Features
+from provenance.analyses.claims.pair_claims import judged_overlap
+from provenance.analyses.overlap.overlap_nulls import overlap_nulls
+from provenance.analyses.overlap.shared_neurons import overlap
+from provenance.analyses.search.probe_fit import probe_rows
+from provenance.analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
 
 C = 4.0
 BUSY = 30.0  # a C at which shuffled answers alone select neurons

@@ -9,12 +9,12 @@ import pytest
 from planted import D_M, LAYERS, PLANTED, material_of, planted, whole_rows
 from reference import fit_probe
 
-from analyses.results.probes import StabilityResult
-from analyses.search import probe_fit as module
-from analyses.search.identification import ProbeSettings, identify
-from analyses.search.probe_fit import probe_rows
-from analyses.search.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
 from provenance.activations.features import Features
+from provenance.analyses.results.probes import StabilityResult
+from provenance.analyses.search import probe_fit as module
+from provenance.analyses.search.identification import ProbeSettings, identify
+from provenance.analyses.search.probe_fit import probe_rows
+from provenance.analyses.search.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
 
 PAIRS = 6
 C = 2.0

@@ -6,14 +6,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from analyses.results.drift import DriftResult, NeuronDrift
-from analyses.results.lineage import Alignment, ConfigDifference, LineageResult, MappedNeurons, TensorSimilarity
-from analyses.results.overlap import OverlapResult
-from analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, PathPoint, StabilityResult
-from analyses.results.reports import OriginReport, WeightsReport
-from analyses.results.transfer import TransferResult
-from analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
-from analyses.summary.evidence import NOT_LOOKED_AT
+from provenance.analyses.results.drift import DriftResult, NeuronDrift
+from provenance.analyses.results.lineage import (
+    Alignment,
+    ConfigDifference,
+    LineageResult,
+    MappedNeurons,
+    TensorSimilarity,
+)
+from provenance.analyses.results.overlap import OverlapResult
+from provenance.analyses.results.probes import (
+    Baseline,
+    CurvePoint,
+    HeldOut,
+    IdentificationResult,
+    PathPoint,
+    StabilityResult,
+)
+from provenance.analyses.results.reports import OriginReport, WeightsReport
+from provenance.analyses.results.transfer import TransferResult
+from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
+from provenance.analyses.summary.evidence import NOT_LOOKED_AT
 from provenance.statistics.auroc import Estimate
 
 LINEAGE = LineageResult(

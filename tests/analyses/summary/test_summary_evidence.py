@@ -7,15 +7,15 @@ from dataclasses import asdict, fields, replace
 import pytest
 from test_comparison import make_report, make_weights_report, nothing_found, something_found
 
-from analyses.results.behaviour import CausalEffect
-from analyses.results.claims import Claim, Power, Reason
-from analyses.results.drift import DriftTest
-from analyses.results.overlap import OverlapNull
-from analyses.results.reports import Evidence
-from analyses.results.timeline import TracePoint
-from analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from analyses.summary.comparison import summarise, summarise_weights
-from analyses.summary.evidence import summarise_trace
+from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim, Power, Reason
+from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.overlap import OverlapNull
+from provenance.analyses.results.reports import Evidence
+from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from provenance.analyses.summary.comparison import summarise, summarise_weights
+from provenance.analyses.summary.evidence import summarise_trace
 from provenance.statistics.auroc import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
-from analyses.asking.models import OpenCheckpoint
-from analyses.drift.drift_tests import finite_mean
-from analyses.drift.weight_drift import measure_drift
-from analyses.timeline.points import alike, joined_reason, moved, score
-from analyses.transfer.probe_transfer import refit_controls
 from provenance.activations.features import Features
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.drift.drift_tests import finite_mean
+from provenance.analyses.drift.weight_drift import measure_drift
+from provenance.analyses.timeline.points import alike, joined_reason, moved, score
+from provenance.analyses.transfer.probe_transfer import refit_controls
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Stage
 from provenance.statistics.auroc import auroc

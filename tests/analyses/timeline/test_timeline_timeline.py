@@ -9,17 +9,17 @@ import pytest
 from checkpoint_factory import load, local_checkpoint, make_checkpoint, make_speaker, tuned_copy, write_questions
 from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
-from analyses.activity.token_correlation import activation_correlation
-from analyses.asking import subject
-from analyses.asking.both_models import question_pools
-from analyses.asking.clock import Clock
-from analyses.asking.collection import make_task
-from analyses.asking.models import OpenCheckpoint
-from analyses.jobs.compare_job import Job
-from analyses.results.reports import TraceReport
-from analyses.search.identification import Identified, identify
-from analyses.timeline import timeline as module
-from analyses.timeline.timeline_job import TraceJob, floor_stop
+from provenance.analyses.activity.token_correlation import activation_correlation
+from provenance.analyses.asking import subject
+from provenance.analyses.asking.both_models import question_pools
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import make_task
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.results.reports import TraceReport
+from provenance.analyses.search.identification import Identified, identify
+from provenance.analyses.timeline import timeline as module
+from provenance.analyses.timeline.timeline_job import TraceJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
@@ -134,7 +134,7 @@ def test_nothing_is_asked_or_captured_twice_and_the_floor_is_gone(line: Line, mo
         loads.append(str(args[0]))
         raise AssertionError
 
-    monkeypatch.setattr("analyses.asking.subject.load_model", refused)
+    monkeypatch.setattr("provenance.analyses.asking.subject.load_model", refused)
     again = line.run()
     assert again.points == line.report.points
     assert loads == []

@@ -8,14 +8,21 @@ import numpy as np
 import pytest
 from planted import whole_rows
 
-from analyses.controls.control_probes import ControlProbe, control_scores, fit_controls, fit_given
-from analyses.controls.control_sets import ControlSetKind, neuron_sets
-from analyses.results.transfer import ScaleControl, ScaleKind
-from analyses.transfer import magnitudes as module
-from analyses.transfer.magnitudes import MOVES, moved_scores, quantile_mapped, scales, sign_agreement, z_scored
-from analyses.transfer.probe_transfer import refit_controls
-from analyses.transfer.two_by_two import NO_PROBE, SAME_SCORE
 from provenance.activations.features import Features
+from provenance.analyses.controls.control_probes import ControlProbe, control_scores, fit_controls, fit_given
+from provenance.analyses.controls.control_sets import ControlSetKind, neuron_sets
+from provenance.analyses.results.transfer import ScaleControl, ScaleKind
+from provenance.analyses.transfer import magnitudes as module
+from provenance.analyses.transfer.magnitudes import (
+    MOVES,
+    moved_scores,
+    quantile_mapped,
+    scales,
+    sign_agreement,
+    z_scored,
+)
+from provenance.analyses.transfer.probe_transfer import refit_controls
+from provenance.analyses.transfer.two_by_two import NO_PROBE, SAME_SCORE
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.statistics.auroc import auroc
 

@@ -9,13 +9,20 @@ from planted import whole_rows
 from reference import fit_probe
 from statsmodels.stats.multitest import multipletests
 
-from analyses.claims.pair_claims import decided, decisive, transfer_claim
-from analyses.controls.control_probes import fit_given
-from analyses.results.transfer import Rung, TransferResult
-from analyses.search.curves import curve
-from analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, jointly, refit_controls, transfer, untested
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
+from provenance.analyses.claims.pair_claims import decided, decisive, transfer_claim
+from provenance.analyses.controls.control_probes import fit_given
+from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.search.curves import curve
+from provenance.analyses.transfer.probe_transfer import (
+    DECIDING_KINDS,
+    highest_other,
+    jointly,
+    refit_controls,
+    transfer,
+    untested,
+)
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.records import Verdict

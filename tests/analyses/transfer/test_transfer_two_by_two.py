@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from analyses.asking.cross_reading import FORCED_CELLS, Forced, ForcedAnswers
-from analyses.controls.control_probes import ControlProbe, control_scores
-from analyses.controls.control_sets import ControlSetKind
-from analyses.transfer.probe_transfer import refit_controls
-from analyses.transfer.two_by_two import CELLS, NO_PROBE, SAME_SCORE, cells, label_agreement, resampled_kappas
 from provenance.activations.features import Features
+from provenance.analyses.asking.cross_reading import FORCED_CELLS, Forced, ForcedAnswers
+from provenance.analyses.controls.control_probes import ControlProbe, control_scores
+from provenance.analyses.controls.control_sets import ControlSetKind
+from provenance.analyses.transfer.probe_transfer import refit_controls
+from provenance.analyses.transfer.two_by_two import (
+    CELLS,
+    NO_PROBE,
+    SAME_SCORE,
+    cells,
+    label_agreement,
+    resampled_kappas,
+)
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Label, Response, Stage

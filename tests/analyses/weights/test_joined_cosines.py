@@ -5,8 +5,8 @@ import pytest
 import torch
 from lineage_factory import make_model, noised, permuted
 
-from analyses.weights import joined_cosines
-from analyses.weights.joined_cosines import (
+from provenance.analyses.weights import joined_cosines
+from provenance.analyses.weights.joined_cosines import (
     JoinedCosines,
     SinglePrecision,
     layer_cosines,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from analyses.weights import paired_pass
-from analyses.weights.paired_pass import compare_mapped, compare_neurons
-from analyses.weights.row_sums import RowComparison, compare_rows
+from provenance.analyses.weights import paired_pass
+from provenance.analyses.weights.paired_pass import compare_mapped, compare_neurons
+from provenance.analyses.weights.row_sums import RowComparison, compare_rows
 from provenance.errors import CheckpointError, NonFiniteError
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards

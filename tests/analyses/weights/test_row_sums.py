@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.weights import row_sums
-from analyses.weights.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
+from provenance.analyses.weights import row_sums
+from provenance.analyses.weights.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
 from provenance.errors import NonFiniteError
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
@@ -224,7 +224,7 @@ def test_the_smallest_bfloat16_numbers_and_their_signs_are_read_right() -> None:
 
 def test_kernels_work_where_machine_code_cannot_be_kept() -> None:
     """A package in a folder that nobody may write to; here, a function without a file."""
-    from analyses.weights.row_kernels import _compiled
+    from provenance.analyses.weights.row_kernels import _compiled
 
     space: dict[str, Callable[[float], float]] = {}
     exec("def double(x):\n    return 2 * x", space)  # noqa: S102

@@ -8,9 +8,9 @@ import torch
 from lineage_factory import make_model, source
 from torch.nn.functional import cosine_similarity
 
-from analyses.lineage.survey import look_at_tensors
-from analyses.weights import tensor_pairs
-from analyses.weights.tensor_census import PairComparison, check_finite, same_bits
+from provenance.analyses.lineage.survey import look_at_tensors
+from provenance.analyses.weights import tensor_pairs
+from provenance.analyses.weights.tensor_census import PairComparison, check_finite, same_bits
 from provenance.errors import NonFiniteError
 
 

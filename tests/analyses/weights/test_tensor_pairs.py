@@ -7,8 +7,8 @@ import pytest
 import torch
 from lineage_factory import Tensors, make_model, pruned, source, with_layers
 
-from analyses.weights import tensor_pairs
-from analyses.weights.tensor_pairs import Step, pair_parts, parts_of, side_by_side, steps_of
+from provenance.analyses.weights import tensor_pairs
+from provenance.analyses.weights.tensor_pairs import Step, pair_parts, parts_of, side_by_side, steps_of
 from provenance.weights.neuron_weights import MlpWeights
 
 GEMMA = {"model_type": "gemma3", "text_config": make_model(layers=2).config}

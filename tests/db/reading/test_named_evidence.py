@@ -13,8 +13,8 @@ from synthetic import (
 )
 from synthetic_evidence import CLAIMS, RUNGS, trace_report_of
 
-from db.reading.queries import QUERIES, info, newest_run, run_query
-from db.store import Store
+from provenance.db.reading.queries import QUERIES, info, newest_run, run_query
+from provenance.db.store import Store
 from provenance.errors import InputError
 
 CONTROL = "compare --control permuted-index"

@@ -17,8 +17,8 @@ from synthetic import (
 )
 from synthetic_probe import BASELINES, CURVE
 
-from db.reading.queries import run_query
-from db.store import Store
+from provenance.db.reading.queries import run_query
+from provenance.db.store import Store
 
 
 def flat(row: dict, layer: str = "layer", index: str = "neuron_index") -> int | None:

@@ -32,12 +32,12 @@ from synthetic import (
 )
 from synthetic_evidence import trace_report_of
 
-from db.connect import database_url, reading_engine
-from db.reading.export import as_json, as_table, encoded, fitted
-from db.reading.queries import QUERIES, QueryResult, info, newest_run, run_query
-from db.schema.base import Base
-from db.schema.tables import HEAD
-from db.store import Store
+from provenance.db.connect import database_url, reading_engine
+from provenance.db.reading.export import as_json, as_table, encoded, fitted
+from provenance.db.reading.queries import QUERIES, QueryResult, info, newest_run, run_query
+from provenance.db.schema.base import Base
+from provenance.db.schema.tables import HEAD
+from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
 
 BULK = {"neuron", "activity", "response", "null_draw", "question"}

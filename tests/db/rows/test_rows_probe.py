@@ -7,12 +7,12 @@ import numpy as np
 from synthetic import GIVEN_FILE, PER_LAYER, SETS, given_report, no_probe_report, report_of, rows, stored_run
 from synthetic_probe import CURVE
 
-from analyses.results.probes import Baseline, CurvePoint, PathPoint, StabilityResult
-from db.rows.pair import summary_rows
-from db.rows.probe import probe_neuron_rows, probe_row, probe_rows
-from db.schema.declared import TABLES
-from db.schema.tables import ProbeNeuron
-from db.store import Store
+from provenance.analyses.results.probes import Baseline, CurvePoint, PathPoint, StabilityResult
+from provenance.db.rows.pair import summary_rows
+from provenance.db.rows.probe import probe_neuron_rows, probe_row, probe_rows
+from provenance.db.schema.declared import TABLES
+from provenance.db.schema.tables import ProbeNeuron
+from provenance.db.store import Store
 
 
 def test_only_paths_with_suppression_and_only_instruct_curves_with_transfer_have_these_numbers() -> None:

@@ -19,8 +19,8 @@ from synthetic import (
     weights_report_of,
 )
 
-from db.digests import run_digest, verify
-from db.store import Store
+from provenance.db.digests import run_digest, verify
+from provenance.db.store import Store
 from provenance.errors import StoreError
 
 

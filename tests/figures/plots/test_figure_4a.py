@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from db.reading.queries import run_query
-from figures import style
-from figures.plots.figure_4a import figure_4a
+from provenance.db.reading.queries import run_query
+from provenance.figures import style
+from provenance.figures.plots.figure_4a import figure_4a
 
 
 def row_of(dataset: str = "set", **changes: Any) -> dict[str, Any]:

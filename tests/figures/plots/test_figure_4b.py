@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import no_probe_report, report_of
 
-from db.reading.queries import run_query
-from figures import style
-from figures.plots.figure_4b import figure_4b
+from provenance.db.reading.queries import run_query
+from provenance.figures import style
+from provenance.figures.plots.figure_4b import figure_4b
 
 
 def rows_of(ranks: list[float], *, neurons: int = 1000, **drift: Any) -> tuple[list[Any], list[Any], dict[str, Any]]:

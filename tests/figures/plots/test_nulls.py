@@ -4,9 +4,9 @@ import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from evidence_rows import drift_test
 
-from db.reading.queries import run_query
-from figures.gallery import drawn
-from figures.plots.nulls import NORMAL_95, figure_nulls, line_heights, outcome
+from provenance.db.reading.queries import run_query
+from provenance.figures.gallery import drawn
+from provenance.figures.plots.nulls import NORMAL_95, figure_nulls, line_heights, outcome
 
 
 def test_effects_intervals_bands_and_detectable_effects_are_those_of_the_query(finished: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import PER_LAYER, pruned_weights_report, weights_report_of
 
-from db.reading.queries import run_query
-from figures.plots.drift import figure_drift
+from provenance.db.reading.queries import run_query
+from provenance.figures.plots.drift import figure_drift
 
 
 def rows_of(medians: list[float], kind: str = "up") -> list[dict[str, Any]]:

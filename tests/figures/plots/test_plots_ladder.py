@@ -8,10 +8,10 @@ from evidence_rows import KINDS, power, rung, rungs, transfer
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from db.reading.queries import run_query
-from figures import style
-from figures.gallery import drawn
-from figures.plots.ladder import MAX_PANELS, drawn_sets, figure_ladder, rung_places
+from provenance.db.reading.queries import run_query
+from provenance.figures import style
+from provenance.figures.gallery import drawn
+from provenance.figures.plots.ladder import MAX_PANELS, drawn_sets, figure_ladder, rung_places
 
 
 def heights(figure: Figure, name: str = "set") -> dict[str, float]:
@@ -122,8 +122,8 @@ def test_a_name_of_two_lines_takes_more_room() -> None:
 
 
 def caption_of(rows: list[dict[str, Any]], sets: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]:
-    from db.reading.queries import QueryResult
-    from figures.plots.ladder import caption_ladder
+    from provenance.db.reading.queries import QueryResult
+    from provenance.figures.plots.ladder import caption_ladder
 
     def result(records: list[dict[str, Any]]) -> QueryResult:
         return QueryResult(tuple(records[0]), tuple(tuple(row.values()) for row in records)) if records else NONE

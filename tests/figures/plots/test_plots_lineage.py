@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import lineage_of
 
-from db.reading.queries import run_query
-from figures import style
-from figures.plots.lineage import by_kind, drawn_kinds, figure_lineage
+from provenance.db.reading.queries import run_query
+from provenance.figures import style
+from provenance.figures.plots.lineage import by_kind, drawn_kinds, figure_lineage
 
 
 def row_of(kind: str = "up", layer: int | None = 0, change: float | None = 1e-5, **other: Any) -> dict[str, Any]:

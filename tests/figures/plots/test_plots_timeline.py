@@ -5,10 +5,10 @@ import pytest
 from artists import assert_inside, legend_of, named
 from evidence_rows import point
 
-from db.reading.queries import run_query
-from figures import style
-from figures.gallery import drawn
-from figures.plots.timeline import MANY, checkpoints, figure_trajectory, p95, short_names
+from provenance.db.reading.queries import run_query
+from provenance.figures import style
+from provenance.figures.gallery import drawn
+from provenance.figures.plots.timeline import MANY, checkpoints, figure_trajectory, p95, short_names
 
 FLOOR = point(-1, "random initialisation", 0.52, None)
 LAST = {"mean_stability_rank": None, "null_mean": None, "correlation_h": None, "correlation_all": None}

@@ -8,10 +8,10 @@ from evidence_rows import agreement, cell
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from db.reading.queries import run_query
-from figures.gallery import drawn
-from figures.plots.two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 from provenance.cells import interval
+from provenance.db.reading.queries import run_query
+from provenance.figures.gallery import drawn
+from provenance.figures.plots.two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 
 STAGES = ("base", "instruct")
 

@@ -7,19 +7,21 @@ import pytest
 from evidence_rows import power
 from synthetic import SETS, report_of
 
-from analyses.results.answers import ActivityTable
-from analyses.results.claims import Claim, Reason
-from analyses.results.lineage import ConfigDifference, TensorSimilarity
-from analyses.results.overlap import OverlapResult
-from analyses.results.probes import CurvePoint
-from analyses.results.reports import Evidence
-from analyses.results.transfer import ScaleControl, SignAgreement
-from db.reading.queries import QueryResult, run_query
-from db.schema.declared import RESULTS
-from figures.evidence_words import claim_table, power_sentence, reason_words
-from figures.report.html import report_html
-from figures.report.sections import QUERIES, sections
-from figures.tables.evidence import (
+from provenance.analyses.results.answers import ActivityTable
+from provenance.analyses.results.claims import Claim, Reason
+from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
+from provenance.analyses.results.overlap import OverlapResult
+from provenance.analyses.results.probes import CurvePoint
+from provenance.analyses.results.reports import Evidence
+from provenance.analyses.results.transfer import ScaleControl, SignAgreement
+from provenance.cells import fixed
+from provenance.db.reading.queries import QueryResult, run_query
+from provenance.db.schema.declared import RESULTS
+from provenance.declared import declared
+from provenance.figures.evidence_words import claim_table, power_sentence, reason_words
+from provenance.figures.report.html import report_html
+from provenance.figures.report.sections import QUERIES, sections
+from provenance.figures.tables.evidence import (
     agreement,
     cells,
     drift_tests,
@@ -30,11 +32,9 @@ from figures.tables.evidence import (
     scales,
     trace,
 )
-from figures.tables.evidence import power as power_table
-from figures.tables.pair import drift, overlap, transfer
-from figures.words import control_words
-from provenance.cells import fixed
-from provenance.declared import declared
+from provenance.figures.tables.evidence import power as power_table
+from provenance.figures.tables.pair import drift, overlap, transfer
+from provenance.figures.words import control_words
 from provenance.words import against_words, detectable_words
 
 TABLES = (ladder, cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention)
@@ -204,8 +204,8 @@ def test_a_condition_is_named_in_words_and_one_that_is_not_known_by_its_code(cod
 
 def test_every_condition_that_claims_are_made_of_has_words() -> None:
     """A code that is shown as it is would be one that was forgotten here."""
-    from analyses.claims import pair_claims as claims
-    from analyses.transfer.probe_transfer import DECIDING_KINDS
+    from provenance.analyses.claims import pair_claims as claims
+    from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
 
     transfers, rungs = report_of().transfer, report_of().evidence.ladder
     made = [

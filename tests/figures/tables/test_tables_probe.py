@@ -7,10 +7,10 @@ import pytest
 from synthetic import given_report, no_probe_report, report_of
 from synthetic_probe import BASELINES
 
-from db.reading.queries import QueryResult, run_query
-from figures.report.sections import QUERIES
-from figures.tables.pair import h_neurons, overlap
-from figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
+from provenance.db.reading.queries import QueryResult, run_query
+from provenance.figures.report.sections import QUERIES
+from provenance.figures.tables.pair import h_neurons, overlap
+from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.words import RULES, rule_words
 
 

@@ -1,0 +1,73 @@
+"""The built wheel installs one import name and works beside other people's `db`, `figures` and `analyses`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("provenance", "analyses", "db", "figures", "pyproject.toml", "README.md", "LICENSE")
+DATA = (
+    "provenance/py.typed",
+    "provenance/architectures/llama.toml",
+    "provenance/checkpoints/families.toml",
+    "provenance/lab/families/inherited/base/model.safetensors",
+    "provenance/db/migrations/script.py.mako",
+    "provenance/figures/templates/report.html.j2",
+)
+HOSTILE = 'raise ImportError("somebody else\'s module")\n'
+
+
+def pip(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built without network from a copy of the sources, where no older build lies."""
+    copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheel")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "example")
+            shutil.copytree(source, copy / name, symlinks=True, ignore=ignored)
+        else:
+            shutil.copyfile(source, copy / name)
+    pip("wheel", str(copy), "--no-deps", "--no-build-isolation", "--wheel-dir", str(out))
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but the installed wheel."""
+    target = tmp_path_factory.mktemp("bare")
+    pip("install", str(wheel), "--no-deps", "--no-index", "--target", str(target))
+    return target
+
+
+def test_the_wheel_holds_one_package_and_its_data(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"provenance"}
+    assert set(DATA) <= names
+
+
+def test_a_comparison_ends_well_beside_modules_of_the_same_names(bare: Path, tmp_path: Path) -> None:
+    """Other people's modules lie in the working folder, which comes first on the import path."""
+    (tmp_path / "analyses").mkdir()
+    for name in ("db.py", "figures.py", "analyses/__init__.py"):
+        (tmp_path / name).write_text(HOSTILE, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((".", str(bare)))}
+    where = [sys.executable, "-c", "import provenance.db as db, provenance; print(provenance.__file__, db.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert all(Path(path).is_relative_to(bare) for path in found.stdout.split())
+    pair = ("lab/inherited/base", "lab/inherited/instruct")
+    command = [sys.executable, "-m", "provenance", "compare", *pair, "--limit", "60", "--samples", "3", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("report.html"))
+    assert list(tmp_path.rglob("figure_4a.pdf"))
