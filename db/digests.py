@@ -19,8 +19,7 @@ _MODULUS = 1 << 256
 
 
 def run_digest(connection: Connection, run_id: int) -> str:
-    """SHA-256 over every derived row of a run and its overall sentence, added up modulo 2^256; 64 hexadecimal
-    digits."""
+    """SHA-256 over a run's derived rows and its sentence, added up modulo 2^256; 64 hexadecimal digits."""
     overall = connection.execute(select(Run.overall).where(Run.id == run_id)).scalar_one_or_none()
     total = _hashed(f"overall{overall!r}")
     for table in DERIVED:

@@ -21,8 +21,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from provenance.cells import NOTHING, Record, compact, fixed, interval, p_cell, yes_or_no
-from provenance.records import MARKS
-from provenance.statistics.auroc import Estimate
+from provenance.records import MARKS, Estimate
 
 Format = str | Callable[[Record], str]
 """A name of `FORMATS`, or a function of the whole record."""

@@ -15,6 +15,20 @@ Stage = Literal["base", "instruct"]
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    estimate: float
+    """The statistic on all rows."""
+    low: float
+    """2.5th percentile of the bootstrap distribution."""
+    high: float
+    """97.5th percentile of the bootstrap distribution."""
+    n: int
+    """Rows that the statistic was computed on."""
+
+
+@dataclass(frozen=True)
 class Question:
     """One question with the answers that count as right."""
 

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 from provenance.activations.features import Features
 from provenance.probe.l1_path import L1Path, Problem
 from provenance.probe.sparse_probe import Probe, probe_of
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
+from provenance.records import Estimate
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE
 
 
 def cett(

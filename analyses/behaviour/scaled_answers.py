@@ -35,8 +35,8 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, excluded_fr
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.collect_responses import KEPT_LABELS
 from provenance.answers.log_probability import answer_log_probability
-from provenance.records import Response, Stage
-from provenance.statistics.auroc import CONFIDENCE, Estimate
+from provenance.records import Estimate, Response, Stage
+from provenance.statistics.auroc import CONFIDENCE
 from provenance.statistics.bootstrap import estimate_of, resampled_weights
 
 ALPHAS = (0.0, 2.0)  # silent, and as far from 1 on the other side

@@ -58,8 +58,8 @@ from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.probe.sparse_probe import Probe
-from provenance.records import Verdict
-from provenance.statistics.auroc import CONFIDENCE, Estimate
+from provenance.records import Estimate, Verdict
+from provenance.statistics.auroc import CONFIDENCE
 
 ClaimName = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]

@@ -4,19 +4,31 @@ The one idea: a new condition is one more line of a list here. Results of transf
 their verdict and the sentence beside it are those of their claim, put in by `judged` and nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, get_args
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.baselines.ladder import ALL_TOGETHER
 from provenance.analyses.claims.conditions import claim_of, condition, corresponding, reachable
 from provenance.analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
 from provenance.analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
-from provenance.analyses.drift.drift_tests import MOST_COMPARED, MOST_RECOGNISED, compared, finest_matching, of_delta
-from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.drift.drift_tests import (
+    MOST_COMPARED,
+    MOST_RECOGNISED,
+    compared,
+    drift_tests,
+    finest_matching,
+    of_delta,
+)
+from provenance.analyses.drift.pair import MeasuredPair, recognised
+from provenance.analyses.drift.weight_drift import PERMUTATIONS, SIGNIFICANCE, summarise_drift
 from provenance.analyses.overlap.shared_neurons import MAX_P_ZERO
 from provenance.analyses.results.claims import Claim
-from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.results.transfer import LabelAgreement, Rung, TransferResult
@@ -177,6 +189,38 @@ def judged_drift(
     """Drift with its verdict, and the claim: arguments are the numbers of `summarise_drift`, and of `drift_claim`."""
     claim = drift_claim(tests, problem, recognised)
     return judged(result, claim, drift_reason(result, tests, claim, recognised), problem), claim
+
+
+def pair_drift(
+    measured: MeasuredPair,
+    instruct: OpenCheckpoint,
+    sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
+    seed: int,
+    *,
+    draws: int = PERMUTATIONS,
+    activity: Float[np.ndarray, " neurons"] | None = None,
+    correlation: Float[np.ndarray, " neurons"] | None = None,
+) -> tuple[DriftResult, tuple[DriftTest, ...], Claim]:
+    """The H-Neurons' drift against neurons like them, judged.
+
+    Args:
+        measured: The pair.
+        instruct: Its instruct checkpoint.
+        sides: Flat ids in the instruct checkpoint; the H-Neurons are those of `hallucinated`.
+        seed: Of the permutations.
+        draws: Permutations.
+        activity: Mean CETT of every neuron in the base, where answers were captured.
+        correlation: Of every neuron's activations in both models, where both were run.
+
+    Returns:
+        The main result, every set by every measure against every kind of matched neurons, and the claim.
+    """
+    layers, d_m = instruct.layout.layers, instruct.layout.d_m
+    drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m)
+    tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
+    kept = recognised(measured.drift, instruct.layout, sides["hallucinated"])
+    result, claim = judged_drift(drift, tests, measured.alignment.reason, kept)
+    return result, tests, claim
 
 
 def overlap_claim(

@@ -24,7 +24,8 @@ from provenance.analyses.drift.matching import Strata, drift_strata, matched_mea
 from provenance.analyses.drift.stability_ranks import grouped_z_scores, unknown_unranked
 from provenance.analyses.drift.weight_drift import PERMUTATIONS, detectable_mean
 from provenance.analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
-from provenance.statistics.auroc import CONFIDENCE, Estimate
+from provenance.records import Estimate
+from provenance.statistics.auroc import CONFIDENCE
 
 MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them
 MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still be the same neuron for its change to be small

@@ -5,7 +5,6 @@ order, since a drift between neurons that are not each other's counterpart means
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +12,9 @@ from jaxtyping import Float, Int
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint, relate, unlike, watched
-from provenance.analyses.claims.pair_claims import judged_drift
-from provenance.analyses.drift.drift_tests import drift_tests
-from provenance.analyses.drift.weight_drift import PERMUTATIONS, measure_drift, summarise_drift
+from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.analyses.lineage.alignment import align
-from provenance.analyses.results.claims import Claim
-from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide
+from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.analyses.weights.joined_cosines import related_cosine
 from provenance.analyses.weights.weight_source import mlp_shape
@@ -111,38 +107,6 @@ def _streams(base: OpenCheckpoint, instruct: OpenCheckpoint) -> int:
     """As many as there are cores where both lie on a disk; a reader of the hub has connections of its own."""
     local = all(isinstance(side.weights.reader, Shards) for side in (base, instruct))
     return (os.cpu_count() or 1) if local else 1
-
-
-def ranked(
-    measured: MeasuredPair,
-    instruct: OpenCheckpoint,
-    sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
-    seed: int,
-    *,
-    draws: int = PERMUTATIONS,
-    activity: Float[np.ndarray, " neurons"] | None = None,
-    correlation: Float[np.ndarray, " neurons"] | None = None,
-) -> tuple[DriftResult, tuple[DriftTest, ...], Claim]:
-    """The H-Neurons' drift against neurons like them, judged.
-
-    Args:
-        measured: The pair.
-        instruct: Its instruct checkpoint.
-        sides: Flat ids in the instruct checkpoint; the H-Neurons are those of `hallucinated`.
-        seed: Of the permutations.
-        draws: Permutations.
-        activity: Mean CETT of every neuron in the base, where answers were captured.
-        correlation: Of every neuron's activations in both models, where both were run.
-
-    Returns:
-        The main result, every set by every measure against every kind of matched neurons, and the claim.
-    """
-    layers, d_m = instruct.layout.layers, instruct.layout.d_m
-    drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m)
-    tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
-    kept = recognised(measured.drift, instruct.layout, sides["hallucinated"])
-    result, claim = judged_drift(drift, tests, measured.alignment.reason, kept)
-    return result, tests, claim
 
 
 def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -> float | None:

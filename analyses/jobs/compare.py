@@ -21,10 +21,10 @@ from provenance.analyses.asking.cross_reading import gather_forced
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.scaled_answers import intervened
-from provenance.analyses.claims.pair_claims import decisive
+from provenance.analyses.claims.pair_claims import decisive, pair_drift
 from provenance.analyses.claims.sentences import overall_sentence
 from provenance.analyses.drift.drift_tests import finest_matching
-from provenance.analyses.drift.pair import MeasuredPair, ranked
+from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.jobs.effort import FULL
 from provenance.analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
 from provenance.analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
@@ -171,7 +171,7 @@ def _report(
     layout, alignment, found = instruct.layout, measured.alignment, shown.found
     h_neurons = found["instruct"].result.h_neurons
     activity = tuple(_activity(shown.gathered))
-    drifted = drift, tests, _ = ranked(
+    drifted = drift, tests, _ = pair_drift(
         measured, instruct, shown.sides, settings.seed, draws=settings.permutation_draws,
         activity=shown.base_activity(activity), correlation=shown.correlation,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import OpenPair, open_pair
+from provenance.analyses.claims.pair_claims import pair_drift
 from provenance.analyses.claims.sentences import drift_sentence
 from provenance.analyses.drift.drift_tests import finest_matching
 from provenance.analyses.drift.pair import (
@@ -28,7 +29,6 @@ from provenance.analyses.drift.pair import (
     measure_lineage,
     measure_pair,
     position_similarity,
-    ranked,
 )
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.lineage.mapping import map_neurons
@@ -158,7 +158,7 @@ def weights_report(
         seed: Of the permutations.
         faithful: Flat ids of listed neurons of negative weight.
     """
-    drift, tests, claim = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
+    drift, tests, claim = pair_drift(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
     mapped = (
         map_neurons(h_neurons, measured.alignment, base.weights, instruct.weights)
         if related

@@ -15,6 +15,7 @@ from provenance.activations.features import Features
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.rank_biased import rank_biased_overlap
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.search.shuffled_labels import heaviest_first
 from provenance.analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself
@@ -71,13 +72,6 @@ def overlap(
         cluster_jaccard=None if features is None else cluster_jaccard(base_ids, instruct_ids, features),
         rank_biased=rank_biased_overlap(heaviest_first(base_ids, weights[0]), heaviest_first(instruct_ids, weights[1])),
     )
-
-
-def heaviest_first(
-    ids: Int[np.ndarray, " k"], weights: Float[np.ndarray, " neurons"] | None
-) -> Int[np.ndarray, " ranked"]:
-    """Neurons by falling probe weight, ties in the order that they come in; none without weights."""
-    return ids[:0] if weights is None else np.asarray(ids[np.argsort(-weights[ids], kind="stable")])
 
 
 def cluster_jaccard(

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provenance.declared import column, table
-from provenance.records import Stage
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Stage
 from provenance.words import OUTCOMES, SETS
 
 CausalKind = Literal["h_neurons", "random", "layer_matched"]

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float
 
 from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.declared import column, table
-from provenance.records import Verdict
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Verdict
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 

@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 
 from provenance.cells import Record, compact
 from provenance.declared import column, part, table
-from provenance.records import Label, Stage
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Label, Stage
 from provenance.words import BASELINES
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from provenance.analyses.results.transfer import _MISSING, _P95_MATCHED, _P95_RANDOM
 from provenance.cells import Record, fixed
 from provenance.declared import column, table
-from provenance.records import Stage
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Stage
 
 
 def _highest(name: str) -> Callable[[Record], str]:

@@ -10,7 +10,7 @@ from provenance.activations.features import Features
 from provenance.analyses.results.probes import CurvePoint
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 from provenance.statistics.bootstrap import accuracy_and_auroc, resampled_weights
 
 

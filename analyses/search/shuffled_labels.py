@@ -8,11 +8,10 @@ by chance is what they share when the labels mean nothing, not what two random s
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.analyses.overlap.shared_neurons import heaviest_first
 from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
 
 SHUFFLED_SEARCHES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
@@ -90,3 +89,10 @@ def _blocks(features: Features, names: Sequence[str]) -> list[Int[np.ndarray, " 
     for _, row in sorted((question, row) for row, question in enumerate(features.question_ids)):
         rows[features.units[row]].append(row)
     return [np.array(rows[name], dtype=np.int64) for name in names]
+
+
+def heaviest_first(
+    ids: Int[np.ndarray, " k"], weights: Float[np.ndarray, " neurons"] | None
+) -> Int[np.ndarray, " ranked"]:
+    """Neurons by falling probe weight, ties in the order that they come in; none without weights."""
+    return ids[:0] if weights is None else np.asarray(ids[np.argsort(-weights[ids], kind="stable")])

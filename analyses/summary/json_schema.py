@@ -24,7 +24,7 @@ from provenance.analyses.results.transfer import (
     TransferResult,
 )
 from provenance.analyses.summary.values import SCHEMA
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 Schema = dict[str, Any]
 _PLAIN: Mapping[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, IdentificationResult, StabilityResult
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 
 def identification(found: IdentificationResult, neurons_per_layer: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from provenance.analyses.transfer.two_by_two import control_bars, score_of_enoug
 from provenance.analyses.weights.joined_cosines import related_cosine
 from provenance.architectures import Layout
 from provenance.probe.sparse_probe import Probe
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from provenance.analyses.transfer.two_by_two import (
     scored,
 )
 from provenance.probe.sparse_probe import Probe
-from provenance.statistics.auroc import Estimate, aurocs
+from provenance.records import Estimate
+from provenance.statistics.auroc import aurocs
 
 Controls = Mapping[ControlSetKind, Sequence[ControlProbe]]
 Columns = Float[np.ndarray, "rows neurons"]

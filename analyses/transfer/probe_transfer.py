@@ -20,8 +20,8 @@ from provenance.analyses.controls.control_probes import ControlProbe, fit_contro
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.probe.sparse_probe import Probe
-from provenance.records import Label
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS, Estimate
+from provenance.records import Estimate, Label
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS
 from provenance.statistics.bootstrap import (
     estimate_of,
     p_not_above,

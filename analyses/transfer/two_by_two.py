@@ -18,8 +18,8 @@ from provenance.analyses.results.transfer import LabelAgreement, TransferCell
 from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS, questions_per_class
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
-from provenance.records import Response, Stage
-from provenance.statistics.auroc import Estimate, aurocs
+from provenance.records import Estimate, Response, Stage
+from provenance.statistics.auroc import aurocs
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 
 OWN_CELLS: tuple[CellName, ...] = (("base", "base", "base"), ("instruct", "instruct", "instruct"))

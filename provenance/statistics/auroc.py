@@ -4,28 +4,12 @@ The one idea: rows of one question are not independent, so intervals come from d
 whole questions (`provenance.statistics.bootstrap`), never of rows.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 BOOTSTRAP_DRAWS = 1000  # the 2.5 % tail then rests on 25 draws
 CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    estimate: float
-    """The statistic on all rows."""
-    low: float
-    """2.5th percentile of the bootstrap distribution."""
-    high: float
-    """97.5th percentile of the bootstrap distribution."""
-    n: int
-    """Rows that the statistic was computed on."""
 
 
 def auroc(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE, Estimate
+from provenance.records import Estimate
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE
 
 EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here
 

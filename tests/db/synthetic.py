@@ -22,8 +22,7 @@ from provenance.analyses.results.reports import Evidence, OriginReport, TraceRep
 from provenance.analyses.results.transfer import TransferResult
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
 from provenance.db.store import Store
-from provenance.records import CheckpointInfo, Question, Region, Response, Task
-from provenance.statistics.auroc import Estimate
+from provenance.records import CheckpointInfo, Estimate, Question, Region, Response, Task
 
 LAYERS, PER_LAYER = 4, 16
 WIDE = 24

@@ -10,7 +10,7 @@ from provenance.analyses.results.probes import (
     PathPoint,
     StabilityResult,
 )
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 CURVE = ((0.01, 0), (0.1, 2), (1.0, 6), (10.0, 20))
 """C and how many H-Neurons it keeps; the third is chosen."""

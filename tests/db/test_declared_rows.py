@@ -43,7 +43,7 @@ from provenance.db.schema.declared import RESULTS, TABLES
 from provenance.db.store import Store
 from provenance.declared import declared, row_of
 from provenance.errors import StoreError
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",

@@ -17,8 +17,7 @@ from provenance.db.schema.base import Base
 from provenance.declared import column, declared, part, per_neuron, row_of, rows_of, table
 from provenance.figures.tables import latex
 from provenance.figures.tables.declared import facts, latex_table, report_table
-from provenance.records import Label
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Label
 
 ESTIMATE = Estimate(0.9, 0.85, 0.95, 40)
 Shown = tuple[Any, Any, Any]

@@ -8,8 +8,7 @@ from provenance.analyses.behaviour.scaled_answers import ALPHAS, direction
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.results.behaviour import CausalEffect, Outcome
 from provenance.analyses.results.claims import Reason
-from provenance.records import Stage, Verdict
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Stage, Verdict
 
 CODES = [
     "function.questions_per_class",

@@ -23,8 +23,7 @@ from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import HeldOut, IdentificationResult
 from provenance.analyses.results.transfer import LabelAgreement, Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
-from provenance.records import Stage, Verdict
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Stage, Verdict
 
 AREA = Estimate(0.8, 0.7, 0.9, 40)
 NULL = NullDistribution("random", (0.5,), 0.5, 0.4, 0.6, 0.6, 0.01)

@@ -12,7 +12,8 @@ from provenance.analyses.results.claims import Power
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.transfer import Rung, TransferResult
-from provenance.statistics.auroc import Estimate, auroc
+from provenance.records import Estimate
+from provenance.statistics.auroc import auroc
 
 KNOWN = {"trivia": 0.07}
 

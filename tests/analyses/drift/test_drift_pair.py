@@ -7,7 +7,8 @@ import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.analyses.drift.pair import MeasuredPair, ranked, recognised
+from provenance.analyses.claims.pair_claims import pair_drift
+from provenance.analyses.drift.pair import MeasuredPair, recognised
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment
 
@@ -40,7 +41,7 @@ def test_ranks_among_strangers_are_no_stability(
 ) -> None:
     measured, ids = pair(instruct, level), np.arange(K)
     nobody = np.empty(0, dtype=np.int64)
-    result, tests, claim = ranked(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
+    result, tests, claim = pair_drift(measured, instruct, {"hallucinated": ids, "faithful": nobody}, 0, draws=500)
     assert all(test.p_more_stable < 0.05 for test in tests if test.measure == "delta")  # in either case
     assert recognised(measured.drift, instruct.layout, ids) == share
     assert result.verdict == claim.verdict == verdict
@@ -61,6 +62,6 @@ def test_the_few_that_have_a_counterpart_do_not_speak_for_all(instruct: OpenChec
     for lost, verdict in ((K // 2 - 1, "supported"), (K // 2 + 1, "not distinguishable")):
         measured, nobody = pair(instruct, 0.001), np.empty(0, dtype=np.int64)
         measured.drift.delta_up[:lost] = measured.drift.stability_rank[:lost] = np.nan
-        result, _, _ = ranked(measured, instruct, {"hallucinated": np.arange(K), "faithful": nobody}, 0, draws=500)
+        result, _, _ = pair_drift(measured, instruct, {"hallucinated": np.arange(K), "faithful": nobody}, 0, draws=500)
         assert result.verdict == verdict
         assert ("recognised in the base at all" in result.reason) == (verdict != "supported")

@@ -26,8 +26,7 @@ from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
-from provenance.records import Question, Stage, Verdict
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate, Question, Stage, Verdict
 
 SHARES = Job("b", "i").settings().shares
 SUPPORTED = TransferResult("set", Estimate(0.9, 0.8, 1.0, 40), 20, 20, {}, "supported", "AUROC 0.9")

@@ -27,7 +27,7 @@ from provenance.analyses.results.reports import OriginReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
 from provenance.analyses.summary.evidence import NOT_LOOKED_AT
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 LINEAGE = LineageResult(
     verdict="descendant, pruned or widened",

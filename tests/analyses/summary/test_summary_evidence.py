@@ -16,7 +16,7 @@ from provenance.analyses.results.timeline import TracePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from provenance.analyses.summary.comparison import summarise, summarise_weights
 from provenance.analyses.summary.evidence import summarise_trace
-from provenance.statistics.auroc import Estimate
+from provenance.records import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)
 SHOWN = {"estimate": 0.7, "low": 0.6, "high": None, "n": 40}
