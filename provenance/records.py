@@ -3,6 +3,7 @@
 They hold text, numbers and token ids, never tensors, so the database can keep them as rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,11 +43,21 @@ class Question:
     """What is split and resampled as one: the normalised question text, or the group a file names."""
 
 
+RegionName = Literal["special", "template", "question", "response", "answer"]
+OtherTokens = Literal["all", "no-special", "content"]
+LEFT_OUT: Mapping[OtherTokens, frozenset[RegionName]] = {
+    "all": frozenset(),  # Gao et al. 2025, Sec. 6.1.2: T without A
+    "no-special": frozenset({"special"}),  # without the first token, which attention fills with large activations
+    "content": frozenset({"special", "template"}),
+}
+"""Regions that the mean over the other tokens leaves out, beside the answer."""
+
+
 @dataclass(frozen=True)
 class Region:
     """A half-open range of token positions with one role."""
 
-    name: Literal["special", "template", "question", "response", "answer"]
+    name: RegionName
     """Role of the tokens."""
     start: int
     """First token position."""

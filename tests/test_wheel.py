@@ -66,7 +66,19 @@ def test_a_comparison_ends_well_beside_modules_of_the_same_names(bare: Path, tmp
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert all(Path(path).is_relative_to(bare) for path in found.stdout.split())
     pair = ("lab/inherited/base", "lab/inherited/instruct")
-    command = [sys.executable, "-m", "provenance", "compare", *pair, "--limit", "60", "--samples", "3", "--quick", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "provenance",
+        "compare",
+        *pair,
+        "--limit",
+        "60",
+        "--samples",
+        "3",
+        "--quick",
+        "--quiet",
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.rglob("report.html"))

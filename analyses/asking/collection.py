@@ -25,7 +25,7 @@ from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
-from provenance.records import Label, Question, Response, Split, Stage, Task
+from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
 FORMAT = 1  # of responses and captures; raised whenever the same settings would give other ones
@@ -106,12 +106,16 @@ class CollectionSettings:
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
     """Of captured vectors on disk; see `collect_features`."""
+    other_tokens: OtherTokens = "all"
+    """Tokens beside the answer's whose mean CETT is captured."""
 
     def identity(self) -> dict[str, object]:
         """What names a task; captures in float32 keep the name they had before there was a choice."""
         everything = asdict(self)
         if self.capture_dtype == "float32":
             del everything["capture_dtype"]
+        if self.other_tokens == "all":
+            del everything["other_tokens"]
         return everything
 
 

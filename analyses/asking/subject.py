@@ -130,7 +130,7 @@ class Subject:
 
         return collect_features(
             self.model, responses, self.workspace.captures, task.key, CAPTURE_BATCH, self.workspace.capture_log(task),
-            step, self.settings.capture_dtype,
+            step, self.settings.capture_dtype, self.settings.other_tokens,
         )  # fmt: skip
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:

@@ -30,6 +30,7 @@ from provenance.lab.manifest import question_sets
 from provenance.models.loading import load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
+from provenance.records import OtherTokens
 from provenance.weights.merged_adapter import MergedShards
 
 
@@ -83,6 +84,8 @@ class Job:
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
     """Of captured activations on disk."""
+    other_tokens: OtherTokens = "all"
+    """Tokens beside the answer's that the probe tells answers from."""
     batch_size: int = BATCH_SIZE
     """Questions asked at a time."""
     effort: Effort = FULL
@@ -129,6 +132,7 @@ class Job:
             device=self.device,
             attn_implementation=self.attn_implementation,
             capture_dtype=self.capture_dtype,
+            other_tokens=self.other_tokens,
         )
 
     @contextmanager

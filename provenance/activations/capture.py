@@ -17,7 +17,7 @@ from torch.nn import functional
 from provenance.activations.cett import cett_means, column_norms
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.models.loading import LoadedModel
-from provenance.records import Response
+from provenance.records import LEFT_OUT, OtherTokens, Response
 
 Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]
 """Takes layer, z (batch, tokens, d_m) and h (batch, tokens, d) without bias."""
@@ -89,11 +89,13 @@ def padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tup
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def region_masks(responses: Sequence[Response], width: int, device: torch.device) -> torch.Tensor:
+def region_masks(
+    responses: Sequence[Response], width: int, device: torch.device, other: OtherTokens = "all"
+) -> torch.Tensor:
     """For each response, which tokens are answer (row 0) and which are the others (row 1).
 
     Choice: `other` is every token that is not an answer token, prompt and template included
-    (the paper's T without A).
+    (the paper's T without A), unless regions are left out.
     """
     answer = torch.zeros((len(responses), width), dtype=torch.bool)
     real = torch.zeros_like(answer)
@@ -102,12 +104,14 @@ def region_masks(responses: Sequence[Response], width: int, device: torch.device
         for region in response.regions:
             if region.name == "answer":
                 answer[row, region.start : region.stop] = True
+            elif region.name in LEFT_OUT[other]:
+                real[row, region.start : region.stop] = False
     return torch.stack([answer, real & ~answer]).to(device)
 
 
 @torch.inference_mode()
 def capture_cett(
-    loaded: LoadedModel, responses: Sequence[Response]
+    loaded: LoadedModel, responses: Sequence[Response], other: OtherTokens = "all"
 ) -> tuple[Float32[np.ndarray, "responses neurons"], Float32[np.ndarray, "responses neurons"]]:
     """Mean CETT of every neuron over answer tokens and over all others, for a batch of responses.
 
@@ -122,7 +126,7 @@ def capture_cett(
     """
     rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
     ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
-    regions = region_masks(responses, ids.shape[1], loaded.device)
+    regions = region_masks(responses, ids.shape[1], loaded.device, other)
     layout = loaded.layout
     means = torch.empty((2, len(rows), layout.layers * layout.d_m), dtype=torch.float32)
     weights = down_weights(loaded)

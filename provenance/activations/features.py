@@ -19,7 +19,7 @@ from provenance.activations.capture_files import CaptureDtype, CaptureFiles
 from provenance.activations.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
-from provenance.records import CaptureChunk, Response
+from provenance.records import CaptureChunk, OtherTokens, Response
 from provenance.work_log import CaptureLog
 
 
@@ -78,6 +78,7 @@ def collect_features(
     log: CaptureLog,
     progress: Callable[[int, int], None],
     dtype: CaptureDtype = "float32",
+    other_tokens: OtherTokens = "all",
 ) -> Features:
     """Capture what is not captured yet, chunk by chunk, and open everything for reading.
 
@@ -91,6 +92,7 @@ def collect_features(
         progress: Called with (responses captured, responses in all).
         dtype: Of the values on disk. float16 takes half the room, rounds by 2^-11 of a value, and makes
             those below its smallest subnormal (6e-8) zero.
+        other_tokens: Tokens beside the answer's whose mean is `other`.
 
     Raises:
         NonFiniteError: A value is NaN or infinite, or does not fit float16 (65504).
@@ -105,7 +107,7 @@ def collect_features(
     for part in parts:
         ids = _ids(part)
         if ids not in done:
-            log.append(files.write(starts[ids], *capture_cett(load(), part), ids))
+            log.append(files.write(starts[ids], *capture_cett(load(), part, other_tokens), ids))
         progress(starts[ids] + len(part), len(responses))
     empty = np.empty((0, 0), dtype=np.float32)
     answer, other = files.opened(len(responses)) if responses else (empty, empty)

@@ -21,6 +21,7 @@ from provenance.cli.options.asking import (
     InstructTemplate,
     Limit,
     MaxNewTokens,
+    OtherRegions,
     ProbeDesign,
     Questions,
     Quick,
@@ -77,6 +78,7 @@ def compare(
     dtype: Dtype = "float32",
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
+    other_tokens: OtherRegions = "all",
     batch_size: BatchSize = BATCH_SIZE,
     quick: Quick = False,
     weights_only: Annotated[
@@ -133,7 +135,7 @@ def compare(
         instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
         free_intercept=free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
         other=other, device=device, dtype=dtype, attn_implementation=attn_implementation,
-        capture_dtype=capture_dtype, batch_size=batch_size, seed=seed, quick=quick,
+        capture_dtype=capture_dtype, other_tokens=other_tokens, batch_size=batch_size, seed=seed, quick=quick,
     )  # fmt: skip
     folder = None if no_figures else folder_of(out, job.command)
     summary = run_job(job, db, folder, quiet=quiet)

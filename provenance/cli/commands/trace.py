@@ -18,6 +18,7 @@ from provenance.cli.options.asking import (
     InstructTemplate,
     Limit,
     MaxNewTokens,
+    OtherRegions,
     ProbeDesign,
     Questions,
     Quick,
@@ -82,6 +83,7 @@ def trace(
     dtype: Dtype = "float32",
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
+    other_tokens: OtherRegions = "all",
     batch_size: BatchSize = BATCH_SIZE,
     quick: Quick = False,
     no_figures: NoFigures = False,
@@ -98,7 +100,7 @@ def trace(
         test_per_class=test_per_class, base_prompt=base_prompt, instruct_prompt=instruct_prompt,
         instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
         free_intercept=free_intercept, select=select, C=C, device=device, dtype=dtype,
-        attn_implementation=attn_implementation, capture_dtype=capture_dtype, batch_size=batch_size, seed=seed,
+        attn_implementation=attn_implementation, capture_dtype=capture_dtype, other_tokens=other_tokens, batch_size=batch_size, seed=seed,
         quick=quick,
     )  # fmt: skip
     job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)

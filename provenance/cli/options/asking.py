@@ -10,6 +10,7 @@ import typer
 
 from provenance.answers.prompts import BASE_PROMPT
 from provenance.errors import InputError
+from provenance.records import OtherTokens
 
 if TYPE_CHECKING:
     from provenance.analyses.jobs.compare_job import Job
@@ -52,6 +53,14 @@ Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="
 Attention = Annotated[str | None, typer.Option(help="As transformers names it.")]
 CapturedDtype = Annotated[
     Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
+]
+OtherRegions = Annotated[
+    OtherTokens,
+    typer.Option(
+        "--other-tokens",
+        help="Tokens beside the answer's in the probe's rows: all (as in the paper), without special ones, or neither "
+        "special nor of the template.",
+    ),
 ]
 Quick = Annotated[
     bool,

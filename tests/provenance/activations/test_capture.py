@@ -10,10 +10,18 @@ from checkpoint_factory import DENSE, WITH_VISION, load, make_checkpoint, make_r
 from reference import cett
 from torch import nn
 
-from provenance.activations.capture import capture_cett, down_projections, down_weights, forward, hooked, padded
+from provenance.activations.capture import (
+    capture_cett,
+    down_projections,
+    down_weights,
+    forward,
+    hooked,
+    padded,
+    region_masks,
+)
 from provenance.errors import CaptureError
 from provenance.models.loading import LoadedModel
-from provenance.records import Response
+from provenance.records import LEFT_OUT, OtherTokens, RegionName, Response
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards
 
@@ -168,3 +176,19 @@ def test_hooks_are_gone_after_an_error(loaded_llama: LoadedModel) -> None:
     with pytest.raises(CaptureError), hooked(loaded_llama, lambda _layer, _z, _h: None):
         pass
     assert not any(module._forward_hooks for module in down_projections(loaded_llama))
+
+
+@pytest.mark.parametrize(("other", "left_out"), LEFT_OUT.items())
+def test_other_tokens_leave_out_their_regions_and_nothing_of_the_answer(
+    loaded: LoadedModel, responses: list[Response], other: OtherTokens, left_out: frozenset[RegionName]
+) -> None:
+    """Against a mask made token by token; without the special tokens the mean is another one."""
+    response = responses[1]
+    names = [region.name for region in response.regions for _ in range(region.start, region.stop)]
+    masks = region_masks([response], len(names), torch.device("cpu"), other)
+    assert masks[0, 0].tolist() == [name == "answer" for name in names]
+    assert masks[1, 0].tolist() == [name != "answer" and name not in left_out for name in names]
+    answer, means = capture_cett(loaded, [response], other)
+    paper_answer, paper = capture_cett(loaded, [response])
+    np.testing.assert_array_equal(answer, paper_answer)
+    assert np.array_equal(means, paper) is not bool(left_out & set(names))
