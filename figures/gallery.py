@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 
 from provenance.db.reading.queries import newest_run, run_query
 from provenance.errors import InputError
-from provenance.figures import style
-from provenance.figures.captions import Parts
 from provenance.figures.catalogue import GALLERY
-from provenance.figures.figure_spec import GalleryFigure
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables import latex
-from provenance.figures.words import control_of, control_words, first, source
+from provenance.figures.wording.run_words import Parts, control_of, control_words, first, source
 from provenance.files import storing, write_whole
 
 FORMS = ("pdf", "svg", "png")

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 
 from provenance.cells import Record, compact
 from provenance.db.reading.queries import QueryResult
-from provenance.figures.plots.layer_panels import LayerChange, layer_panels
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.drawing.layer_panels import LayerChange, layer_panels
 from provenance.figures.plots.lineage import MLP, drawn_kinds, floor_words
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import first, problem_words, source
+from provenance.figures.wording.run_words import first, problem_words, source
 
 PER_ROW = 3
 
@@ -109,3 +110,16 @@ def table_drift(parts: Parts) -> Table:
     ]
     header = ("kind", "neurons", "layers", "1 − cos, median layer", "over layers")
     return Table(" ".join(part for part in (caption, problem_words(parts)) if part), header, rows)
+
+
+FIGURE = GalleryFigure(
+    order=9,
+    name="figure_drift",
+    title="How far did neurons move?",
+    data={"layers": ("drift-by-layer", {}), "drift": ("drift", {})},
+    ready=moves_neurons,
+    context=("run", "neuron-list", "alignment", "lineage-tensors", "drift"),
+    draw=lambda parts: figure_drift(parts["layers"].records(), first(parts["drift"]).get("rounding_floor") or None),
+    caption=caption_drift,
+    table=table_drift,
+)

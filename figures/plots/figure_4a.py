@@ -16,9 +16,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from provenance.cells import Record, fixed
-from provenance.figures import style
-from provenance.figures.words import has_power, power_words
+from provenance.cells import Record, fixed, interval, p_cell
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.tables.latex import Table
+from provenance.figures.wording.evidence_words import power_rows, power_sentence
+from provenance.figures.wording.run_words import (
+    Parts,
+    first,
+    has_power,
+    list_words,
+    null_words,
+    power_words,
+    source,
+    verdict_words,
+)
 
 ROW_IN = 0.46
 FRAME_IN = 0.42  # axis label and ticks
@@ -160,3 +172,77 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
         if any(row[f"{kind}_low"] is not None for row in shown)
     ]
     return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), label="chance (0.5)")]
+
+
+def caption_4a(parts: Parts) -> list[str]:
+    """Caption of Figure 4a: what is drawn, then the numbers."""
+    run, rows = first(parts["run"]), parts["transfer"].records()
+    probe = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
+    k, weights = (probe["n_h_neurons"], probe["n_neurons"]) if probe else (0, 0)
+    lede = [
+        f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
+        f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
+        "responses.",
+        "Points: AUROC with its 95 % bootstrap interval by question; filled where it beats chance, both nulls, answer",
+        "length and texts, alone and together, after Holm’s correction over question sets.",
+        f"Bands: the middle 95 % of refits on {weights} random neurons",
+        "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
+        list_words(parts),
+    ]
+    return [
+        " ".join(part for part in lede if part),
+        *(_transfer_words(row, parts) for row in rows),
+        f"Drawn from {source(parts)}.",
+    ]
+
+
+def _transfer_words(row: Record, parts: Parts) -> str:
+    if not has_power(row):
+        return f"{row['dataset']}: {power_words(row)}."
+    n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
+    words = [f"{row['dataset']}: {interval(row, 'auroc')}, {n}"]
+    words += [
+        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws"
+        for name, prefix in (("random", "random"), ("layer-matched", "matched"))
+        if row[f"{prefix}_mean"] is not None
+    ]
+    if row["p_holm"] is not None:
+        words.append(f"largest p {p_cell(row['p_value'])}, after Holm’s correction {p_cell(row['p_holm'])}")
+    said = "; ".join([*words, verdict_words("transfer", row["verdict"])]) + "."
+    return f"{said} {power_sentence(power_rows(parts['power'], 'transfer', row['dataset']))}".rstrip()
+
+
+def table_4a(parts: Parts) -> Table:
+    """Figure 4a as a table."""
+    run = first(parts["run"])
+    caption = (
+        f"Backward transfer from {run['instruct']} to {run['base']}: AUROC with its 95 % interval by question, and the "
+        "same for refits on random and layer-matched neurons (mean and middle 95 % of draws)."
+    )
+    header = ("question set", "AUROC", "random", "layer-matched", "faithful", "halluc.", "verdict")
+    rows = [
+        (
+            row["dataset"],
+            interval(row, "auroc"),
+            null_words(row, "random"),
+            null_words(row, "matched"),
+            str(row["n_faithful"]),
+            str(row["n_hallucinated"]),
+            row["verdict"],
+        )
+        for row in parts["transfer"].records()
+    ]
+    return Table(caption, header, rows)
+
+
+FIGURE = GalleryFigure(
+    order=1,
+    name="figure_4a",
+    title="Does the probe read the base model?",
+    data={"transfer": ("transfer", {})},
+    ready=lambda parts: bool(parts["transfer"].rows),
+    context=("run", "probes", "transfer", "drift", "neuron-list", "power"),
+    draw=lambda parts: figure_4a(parts["transfer"].records()),
+    caption=caption_4a,
+    table=table_4a,
+)

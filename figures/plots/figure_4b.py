@@ -14,9 +14,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from provenance.cells import Record, fixed
-from provenance.figures import style
-from provenance.figures.words import p_words
+from provenance.cells import Record, compact, fixed, interval
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.tables.latex import Table
+from provenance.figures.wording.evidence_words import drift_power_rows, power_sentence
+from provenance.figures.wording.run_words import (
+    Parts,
+    first,
+    list_words,
+    p_words,
+    problem_words,
+    run_kind,
+    source,
+    verdict_words,
+)
 
 HEIGHT_IN = 2.75
 _RATIOS = (5.2, 0.5, 1.15)
@@ -121,3 +133,99 @@ def _summary(drift: Record, *, by_position: bool) -> str:
     if drift["null_mean"] is not None:
         lines += [f"layer-matched null {fixed(drift['null_mean'])}", p_words(drift["p_layer"])]
     return "\n".join(lines)
+
+
+def caption_4b(parts: Parts) -> list[str]:
+    """Caption of Figure 4b: what is drawn, then the numbers."""
+    drift, run = first(parts["drift"]), first(parts["run"])
+    total = sum(row["neurons"] for row in parts["bins"].records())
+    unmapped = first(parts["alignment"]).get("n_unmapped", 0)
+    dashed = f"with a counterpart in the base (dashed; {unmapped} others have none)" if unmapped else "(dashed)"
+    lede = [
+        f"Parameter evolution from {run['base']} to {run['instruct']}. Cumulative distribution of the stability rank",
+        f"(0 = changed most, 1 = changed least) of all {total} neurons {dashed} and of the",
+        f"k = {drift['k']} H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many",
+        "random neurons of the same layers, exact mean and 1.96 SD around it.",
+        list_words(parts),
+        problem_words(parts),
+    ]
+    words = [
+        " ".join(part for part in lede if part),
+        _drift_words(drift),
+        power_sentence(drift_power_rows(parts["power"])),
+        _unranked_words(parts),
+        f"Drawn from {source(parts)}.",
+    ]
+    return [line for line in words if line]
+
+
+def _unranked_words(parts: Parts) -> str:
+    """H-Neurons that have no rank since the base has no such neuron."""
+    missing = sum(row["stability_rank"] is None for row in parts["ranks"].records())
+    return f"{missing} of the H-Neurons have no counterpart in the base and no rank." if missing else ""
+
+
+def _drift_words(drift: Record) -> str:
+    if not drift["k"]:
+        return "There are no H-Neurons, so there is no power."
+    if drift["mean_rank"] is None:
+        return "No H-Neuron has a counterpart in the base, so there is no power."
+    words = [f"Mean rank {fixed(drift['mean_rank'], 3)}, k = {drift['k']}."]
+    if drift["null_mean"] is not None:
+        words += [
+            f"Layer-matched null {fixed(drift['null_mean'], 3)} (SD {fixed(drift['null_sd'], 3)}); one-sided",
+            f"permutation {p_words(drift['p_layer'])}, Welch t-test against all others {p_words(drift['p_t'])}.",
+        ]
+    words += [
+        f"Uniform null’s SD {fixed(drift['uniform_sd'], 3)};",
+        f"smallest mean rank detectable with 80 % power {fixed(drift['smallest_detectable'], 3)}.",
+        f"Verdict: {verdict_words('drift', drift['verdict'])}.",
+    ]
+    return " ".join(words)
+
+
+def table_4b(parts: Parts) -> Table:
+    """Figure 4b as a table."""
+    drift, run = first(parts["drift"]), first(parts["run"])
+    caption = (
+        f"Stability of the k = {drift['k']} H-Neurons from {run['base']} to {run['instruct']}: mean stability rank "
+        "(0 = changed most, 1 = changed least) against as many neurons of the same layers."
+    )
+    caption = " ".join(part for part in (caption, list_words(parts), problem_words(parts)) if part)
+    header = ("k", "mean rank", "layer-matched null", "effect", "p (permutation)", "p (t)", "identical", "verdict")
+    row = (
+        str(drift["k"]),
+        fixed(drift["mean_rank"], 3),
+        fixed(drift["null_mean"], 3),
+        interval(drift, "effect", 3),
+        compact(drift["p_layer"]),
+        compact(drift["p_t"]),
+        fixed(drift["share_identical"], 3),
+        drift["verdict"],
+    )
+    return Table(caption, header, [row])
+
+
+CURVE_BINS = 200  # a curve in a column of 3.25 in has about that many distinguishable steps
+
+FIGURE = GalleryFigure(
+    order=2,
+    name="figure_4b",
+    title="Did the H-Neurons change less than others?",
+    data={
+        "ranks": ("h-neuron-ranks", {}),
+        "bins": ("rank-bins", {"bins": CURVE_BINS}),
+        "drift": ("drift", {}),
+    },
+    # Without a list of neurons there is nothing to set against all others.
+    ready=lambda parts: run_kind(parts) in ("comparison", "listed"),
+    context=("run", "neuron-list", "alignment", "drift", "power"),
+    draw=lambda parts: figure_4b(
+        parts["ranks"].records(),
+        parts["bins"].records(),
+        first(parts["drift"]),
+        by_position=bool(problem_words(parts)),
+    ),
+    caption=caption_4b,
+    table=table_4b,
+)

@@ -19,13 +19,22 @@ from matplotlib.patches import Patch, Rectangle
 
 from provenance.analyses.results.transfer import Rung
 from provenance.cells import Record, interval, p_cell
-from provenance.figures import style
-from provenance.figures.captions import Parts
-from provenance.figures.evidence_words import JOINT, LEVEL, pair_words, power_rows, power_sentence, probe_k, probe_words
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.evidence import ladder_records
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import has_power, list_words, power_words, source
+from provenance.figures.wording.evidence_words import (
+    JOINT,
+    LEVEL,
+    pair_words,
+    power_rows,
+    power_sentence,
+    probe_k,
+    probe_words,
+)
+from provenance.figures.wording.run_words import Parts, has_power, list_words, power_words, source
 from provenance.words import baseline_words
 
 MAX_PANELS = 6
@@ -284,17 +293,14 @@ def table_ladder(parts: Parts) -> Table:
     return latex_table(Rung, ladder_records(parts["ladder"].records(), parts["transfer"].records()), caption)
 
 
-def ladder_records(rungs: list[Record], transfer: list[Record]) -> list[Record]:
-    """Of every question set the probe itself, as if it were a rung, then each rung."""
-    found: list[Record] = []
-    for row in transfer:
-        if not has_power(row):
-            found.append({**_NO_RUNG, "dataset": row["dataset"], "kind": "the probe: no power"})
-            continue
-        own = {name: row[name] for name in ("auroc", "auroc_low", "auroc_high", "p_value", "p_holm", "dataset")}
-        found.append({**_NO_RUNG, **own, "kind": "probe"})
-        found += [rung for rung in rungs if rung["dataset"] == row["dataset"]]
-    return found
-
-
-_NO_RUNG: Record = dict.fromkeys(("auroc", "gain", "p_value", "p_holm", "sets_p95")) | {"draws": 0}
+FIGURE = GalleryFigure(
+    order=3,
+    name="figure_ladder",
+    title="What does transfer have to beat?",
+    data={"ladder": ("ladder", {}), "transfer": ("transfer", {})},
+    ready=has_ladder,
+    context=("run", "probes", "transfer", "ladder", "drift", "neuron-list", "power"),
+    draw=lambda parts: figure_ladder(parts["ladder"].records(), parts["transfer"].records()),
+    caption=caption_ladder,
+    table=table_ladder,
+)

@@ -7,17 +7,18 @@ The one idea: dozens of tensors are summed up by kind, with the range over layer
 kind that was frozen, or one that was replaced, stands out in a line.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.cells import Record, compact, fixed
 from provenance.db.reading.queries import QueryResult
-from provenance.figures.plots.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.drawing.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import first, source
+from provenance.figures.tables.lineage import BY_KIND, PERMUTED, RESIZED, _range, by_kind, kind_cells
+from provenance.figures.wording.run_words import first, source
 
 MAX_PANELS = 12
 MLP = ("gate", "up", "down")
@@ -54,58 +55,6 @@ def _change(row: Record) -> LayerChange:
         for name in ("cosine_high", "cosine_median", "cosine_low")
     )
     return LayerChange(row["layer"], least, median, most)
-
-
-PERMUTED, RESIZED = "descendant, neurons permuted", "descendant, pruned or widened"
-"""Verdicts under which rows of the same index need not be the same neuron."""
-UNMATCHED = (
-    "Rows are compared with the row of the same index, though the neurons of this pair were permuted or left out: "
-    "for gate, up and down this does not say how far neurons moved; the drift of neurons, mapped by assignment, does."
-)
-BY_KIND = ("kind", "tensors", "rows", "identical rows", "1 − cos, median layer", "over layers")
-
-
-def by_kind(rows: Iterable[Record]) -> list[Record]:
-    """One record a kind: tensors, rows, share of identical rows, and 1 - cosine over its layers."""
-    found: dict[str, list[Record]] = {}
-    for row in rows:
-        found.setdefault(row["kind"], []).append(row)
-    return [_summed(kind, part) for kind, part in found.items()]
-
-
-def _summed(kind: str, rows: list[Record]) -> Record:
-    changes = [max(0.0, 1 - row["cosine_median"]) for row in rows if row["cosine_median"] is not None]
-    n_rows = sum(row["n_rows"] for row in rows)
-    return {
-        "kind": kind,
-        "tensors": len(rows),
-        "n_rows": n_rows,
-        "share_identical": sum(row["n_identical_rows"] for row in rows) / n_rows if n_rows else None,
-        "change": median(changes) if changes else None,
-        "change_low": min(changes) if changes else None,
-        "change_high": max(changes) if changes else None,
-    }
-
-
-def kind_cells(rows: Iterable[Record]) -> list[tuple[str, ...]]:
-    """Weights by kind as cells under `BY_KIND`."""
-    return [
-        (
-            row["kind"],
-            str(row["tensors"]),
-            str(row["n_rows"]),
-            fixed(row["share_identical"], 3),
-            compact(row["change"]),
-            _range(row) if row["tensors"] > 1 else NOTHING,
-        )
-        for row in by_kind(rows)
-    ]
-
-
-def _range(row: Record) -> str:
-    if row["change"] is None:
-        return NOTHING
-    return f"[{compact(row['change_low'])}, {compact(row['change_high'])}]"
 
 
 def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
@@ -177,3 +126,16 @@ def table_lineage(parts: Mapping[str, QueryResult]) -> Table:
     if first(parts["lineage"])["verdict"] in (PERMUTED, RESIZED):
         caption = f"{caption} {_place_words(parts)}"
     return Table(caption, BY_KIND, kind_cells(parts["tensors"].records()))
+
+
+FIGURE = GalleryFigure(
+    order=8,
+    name="figure_lineage",
+    title="How far did each kind of weights move?",
+    data={"tensors": ("lineage-tensors", {}), "drift": ("drift", {})},
+    ready=lambda parts: bool(drawn_kinds(parts["lineage-tensors"].records())),
+    context=("run", "lineage", "lineage-tensors"),
+    draw=lambda parts: figure_lineage(parts["tensors"].records(), first(parts["drift"]).get("rounding_floor") or None),
+    caption=caption_lineage,
+    table=table_lineage,
+)

@@ -15,12 +15,13 @@ from matplotlib.patches import Patch, Rectangle
 
 from provenance.analyses.results.drift import DriftTest
 from provenance.cells import Record, fixed, interval, p_cell
-from provenance.figures import style
-from provenance.figures.captions import Parts
-from provenance.figures.evidence_words import LEVEL, pair_words
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.evidence import quantile_words
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import list_words, problem_words, source
+from provenance.figures.wording.evidence_words import LEVEL, pair_words
+from provenance.figures.wording.run_words import Parts, list_words, problem_words, source
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 ROW_IN = 0.16
@@ -204,15 +205,6 @@ def caption_nulls(parts: Parts) -> list[str]:
     ]
 
 
-def quantile_words(rows: list[Record]) -> str:
-    """How finely neurons were matched within a layer; empty where they were not."""
-    bins = max(row["bins"] for row in rows)
-    if bins < 2:
-        return ""
-    what = "norm and mean CETT" if any("activity" in row["matching"] for row in rows) else "norm"
-    return f"{what}: {bins} quantiles within the layer, in the base"
-
-
 def _one_test(row: Record) -> str:
     least = fixed(row["smallest_detectable"], 3) if row["smallest_detectable"] is not None else "none"
     return (
@@ -239,3 +231,16 @@ def table_nulls(parts: Parts) -> Table:
     )
     caption = " ".join(part for part in (caption, list_words(parts), problem_words(parts)) if part)
     return latex_table(DriftTest, parts["drift-tests"].records(), caption)
+
+
+FIGURE = GalleryFigure(
+    order=5,
+    name="figure_nulls",
+    title="Did they change less than neurons like them?",
+    data={"tests": ("drift-tests", {})},
+    ready=has_nulls,
+    context=("run", "drift-tests", "alignment", "drift", "neuron-list"),
+    draw=lambda parts: figure_nulls(parts["tests"].records()),
+    caption=caption_nulls,
+    table=table_nulls,
+)

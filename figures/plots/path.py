@@ -17,9 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from provenance.cells import Record, compact
-from provenance.figures import style
+from provenance.figures.drawing import style
 from provenance.figures.plots.figure_4a import wrapped
-from provenance.figures.words import has_power, power_words
+from provenance.figures.wording.run_words import has_power, power_words
 
 MAX_PANELS = 3
 STAGE = "instruct"

@@ -6,11 +6,11 @@ The one idea: what was chosen stands beside the range over all that could have b
 from provenance.analyses.results.probes import CurvePoint
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.db.reading.queries import QueryResult
-from provenance.figures.captions import Parts
-from provenance.figures.plots.path import MAX_PANELS, STAGE, drawn_sets, left_out, of_probe, random_levels
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.plots.path import MAX_PANELS, STAGE, drawn_sets, figure_path, left_out, of_probe, random_levels
 from provenance.figures.tables.declared import latex_table
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import first, has_power, power_words, source
+from provenance.figures.wording.run_words import Parts, first, has_power, power_words, source
 from provenance.words import rule_words
 
 
@@ -128,3 +128,16 @@ def table_path(parts: Parts) -> Table:
         row | ({"transfer": None} if row["dataset"] in silent else {}) for row in of_probe(parts["curve"].records())
     ]
     return latex_table(CurvePoint, rows, caption, ("dataset", "C", "positive", "accuracy", "auroc", "transfer"))
+
+
+FIGURE = GalleryFigure(
+    order=7,
+    name="figure_path",
+    title="Does anything hang on one C?",
+    data={"curve": ("probe-curve", {}), "baselines": ("baselines", {})},
+    ready=has_path,
+    context=("run", "probes", "identification", "transfer", "probe-curve"),
+    draw=lambda parts: figure_path(parts["curve"].records(), parts["baselines"].records(), parts["transfer"].records()),
+    caption=caption_path,
+    table=table_path,
+)

@@ -19,12 +19,13 @@ from matplotlib.patches import Patch
 from provenance.analyses.results.timeline import TracePoint
 from provenance.cells import Record, fixed, interval, p_cell
 from provenance.db.reading.queries import QueryResult
-from provenance.figures import style
-from provenance.figures.captions import Parts
-from provenance.figures.evidence_words import probe_k
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.declared import latex_table
+from provenance.figures.tables.evidence import KEPT, READABLE, checkpoints, ordered
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import first, source
+from provenance.figures.wording.evidence_words import probe_k
+from provenance.figures.wording.run_words import Parts, first, source
 
 AREA_IN = 1.5  # of the panel of AUROCs
 SMALL_IN = 0.85  # of the two below it
@@ -99,11 +100,6 @@ def figure_trajectory(rows: Sequence[Record]) -> Figure:
             labelspacing=0.25, columnspacing=1.0,
         )  # fmt: skip
     return figure
-
-
-def checkpoints(rows: Sequence[Record]) -> list[Record]:
-    """The points of the timeline in order, without the floor."""
-    return sorted((row for row in rows if not row["is_floor"]), key=lambda row: row["position"])
 
 
 def short_names(refs: Sequence[str]) -> list[str]:
@@ -272,19 +268,6 @@ def trace_sentence(results: Mapping[str, QueryResult]) -> str:
     )
 
 
-READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful", "reason")
-"""What can be read at one point."""
-KEPT = (
-    "ref", "mean_stability_rank", "null_mean", "p_value", "change_h", "change_all", "correlation_h", "correlation_all",
-)  # fmt: skip
-"""How much of weights and activations the last checkpoint shares with one point."""
-
-
-def ordered(rows: list[Record]) -> list[Record]:
-    """The floor, then the checkpoints in order."""
-    return [*(row for row in rows if row["is_floor"]), *checkpoints(rows)]
-
-
 def table_trajectory(parts: Parts) -> Table:
     """The timeline as a table, the floor first."""
     caption = (
@@ -295,3 +278,16 @@ def table_trajectory(parts: Parts) -> Table:
     )
     columns = (*READABLE[:-1], *KEPT[1:])
     return latex_table(TracePoint, ordered(parts["trace"].records()), caption, columns)
+
+
+FIGURE = GalleryFigure(
+    order=6,
+    name="figure_trajectory",
+    title="Since when can the probe be read?",
+    data={"trace": ("trace", {})},
+    ready=has_trace,
+    context=("run", "probes", "trace"),
+    draw=lambda parts: figure_trajectory(parts["trace"].records()),
+    caption=caption_trajectory,
+    table=table_trajectory,
+)

@@ -17,13 +17,13 @@ from matplotlib.patches import Rectangle
 
 from provenance.analyses.results.transfer import TransferCell
 from provenance.cells import Record, fixed, interval
-from provenance.figures import style
-from provenance.figures.captions import Parts
-from provenance.figures.evidence_words import pair_words, probe_k
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.tables.declared import latex_table
 from provenance.figures.tables.latex import Table
-from provenance.figures.words import list_words, source
+from provenance.figures.wording.evidence_words import pair_words, probe_k
+from provenance.figures.wording.run_words import Parts, list_words, source
 from provenance.records import MARKS
 from provenance.words import beats_sets
 
@@ -302,3 +302,16 @@ def table_two_by_two(parts: Parts) -> Table:
         "percentile of refitted neuron sets."
     )
     return latex_table(TransferCell, parts["cells"].records(), caption)
+
+
+FIGURE = GalleryFigure(
+    order=4,
+    name="figure_two_by_two",
+    title="Whose neurons, whose answers, whose prompt?",
+    data={"cells": ("cells", {}), "agreement": ("agreement", {})},
+    ready=has_cells,
+    context=("run", "probes", "cells", "agreement", "drift", "neuron-list"),
+    draw=lambda parts: figure_two_by_two(parts["cells"].records(), parts["agreement"].records()),
+    caption=caption_two_by_two,
+    table=table_two_by_two,
+)

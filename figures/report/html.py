@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from provenance.cells import Record
 from provenance.db.reading.queries import newest_run
-from provenance.figures import style
-from provenance.figures.evidence_words import claim_table
+from provenance.figures.drawing import style
 from provenance.figures.gallery import Drawn, drawn, drawn_some, image, write_figures
 from provenance.figures.report.sections import overall, read_results, sections
-from provenance.figures.words import TITLES, control_words, first, list_words, run_kind
+from provenance.figures.wording.evidence_words import claim_table
+from provenance.figures.wording.run_words import TITLES, control_words, first, list_words, run_kind
 from provenance.files import write_whole
 from provenance.records import MARKS
 

@@ -32,7 +32,7 @@ from provenance.figures.tables.pair import (
 )
 from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
-from provenance.figures.words import RunKind, first, run_kind
+from provenance.figures.wording.run_words import RunKind, first, run_kind
 
 QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",

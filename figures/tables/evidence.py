@@ -3,6 +3,7 @@
 A table stands only where the run has rows for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from provenance.analyses.results.behaviour import CausalEffect
@@ -11,12 +12,9 @@ from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.timeline import TracePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
-from provenance.cells import fixed, p_cell
-from provenance.figures.plots.ladder import ladder_records
-from provenance.figures.plots.nulls import quantile_words
-from provenance.figures.plots.timeline import KEPT, READABLE, ordered
+from provenance.cells import Record, fixed, p_cell
 from provenance.figures.tables.declared import ReportTable, Results, report_table
-from provenance.figures.words import first
+from provenance.figures.wording.run_words import first, has_power
 from provenance.words import baseline_words
 
 
@@ -103,3 +101,48 @@ def kept(results: Results) -> ReportTable | None:
     """What of weights and activations was there at every point of a timeline."""
     found = report_table(TracePoint, ordered(results["trace"].records()), only=KEPT)
     return found and replace(found, title="Weights and activations at each point", note="")
+
+
+_NO_RUNG: Record = dict.fromkeys(("auroc", "gain", "p_value", "p_holm", "sets_p95")) | {"draws": 0}
+
+
+def ladder_records(rungs: list[Record], transfer: list[Record]) -> list[Record]:
+    """Of every question set the probe itself, as if it were a rung, then each rung."""
+    found: list[Record] = []
+    for row in transfer:
+        if not has_power(row):
+            found.append({**_NO_RUNG, "dataset": row["dataset"], "kind": "the probe: no power"})
+            continue
+        own = {name: row[name] for name in ("auroc", "auroc_low", "auroc_high", "p_value", "p_holm", "dataset")}
+        found.append({**_NO_RUNG, **own, "kind": "probe"})
+        found += [rung for rung in rungs if rung["dataset"] == row["dataset"]]
+    return found
+
+
+def quantile_words(rows: list[Record]) -> str:
+    """How finely neurons were matched within a layer; empty where they were not."""
+    bins = max(row["bins"] for row in rows)
+    if bins < 2:
+        return ""
+    what = "norm and mean CETT" if any("activity" in row["matching"] for row in rows) else "norm"
+    return f"{what}: {bins} quantiles within the layer, in the base"
+
+
+READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful", "reason")
+"""What can be read at one point."""
+
+
+KEPT = (
+    "ref", "mean_stability_rank", "null_mean", "p_value", "change_h", "change_all", "correlation_h", "correlation_all",
+)  # fmt: skip
+"""How much of weights and activations the last checkpoint shares with one point."""
+
+
+def checkpoints(rows: Sequence[Record]) -> list[Record]:
+    """The points of the timeline in order, without the floor."""
+    return sorted((row for row in rows if not row["is_floor"]), key=lambda row: row["position"])
+
+
+def ordered(rows: list[Record]) -> list[Record]:
+    """The floor, then the checkpoints in order."""
+    return [*(row for row in rows if row["is_floor"]), *checkpoints(rows)]

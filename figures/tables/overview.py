@@ -2,7 +2,7 @@
 
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.figures.tables.declared import ReportTable, Results
-from provenance.figures.words import first
+from provenance.figures.wording.run_words import first
 from provenance.records import MARKS
 from provenance.words import CLAIMS, GIVEN, baseline_words, rule_words
 

@@ -11,7 +11,7 @@ from provenance.analyses.results.probes import Baseline, HeldOut, PathPoint, Sta
 from provenance.cells import NOTHING, Record, compact, fixed
 from provenance.declared import declared
 from provenance.figures.tables.declared import ReportTable, Results, report_table
-from provenance.figures.words import first
+from provenance.figures.wording.run_words import first
 from provenance.words import GIVEN, rule_words
 
 Columns = Mapping[str, Callable[[Record], str]]

@@ -7,9 +7,9 @@ older version, which did not store some of it, has the table left out rather tha
 import json
 
 from provenance.cells import NOTHING, Record, compact, fixed
-from provenance.figures.plots.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
 from provenance.figures.tables.declared import ReportTable, Results
-from provenance.figures.words import first, run_kind
+from provenance.figures.tables.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
+from provenance.figures.wording.run_words import first, run_kind
 
 MAPPED_SHOWN = 100
 NAMES_SHOWN = 6

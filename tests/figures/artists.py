@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from provenance.figures import style
+from provenance.figures.drawing import style
 
 
 def named(figure: Figure) -> dict[str, Any]:

@@ -32,8 +32,8 @@ from provenance.analyses.results.reports import Evidence
 from provenance.db.reading.queries import QUERIES, run_query
 from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
-from provenance.figures import style
 from provenance.figures.catalogue import GALLERY
+from provenance.figures.drawing import style
 from provenance.figures.gallery import draw, drawn, image
 from provenance.figures.tables import latex
 from provenance.files import write_whole

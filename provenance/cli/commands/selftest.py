@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provenance.cli.options.common import AsJson, Quiet, Seed, print_result
-from provenance.cli.running import run_job
+from provenance.cli.run_job import run_job
 from provenance.cli.show.run import ConsoleProgress
 from provenance.cli.show.selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS

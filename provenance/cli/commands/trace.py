@@ -41,7 +41,7 @@ from provenance.cli.options.common import (
     folder_of,
     print_result,
 )
-from provenance.cli.running import run_job
+from provenance.cli.run_job import run_job
 from provenance.cli.show.run import print_run
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 

@@ -19,7 +19,7 @@ from provenance.cli.options.common import (
     named_pair,
     print_result,
 )
-from provenance.cli.running import run_job
+from provenance.cli.run_job import run_job
 from provenance.cli.show.run import print_run
 
 Neurons = Annotated[

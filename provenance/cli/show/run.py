@@ -75,7 +75,7 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
         console: Where to.
     """
     from provenance.figures.report.sections import overall, read_results, terminal_sections
-    from provenance.figures.words import control_words, first
+    from provenance.figures.wording.run_words import control_words, first
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from synthetic import SETS
 
 from provenance.db.reading.queries import run_query
-from provenance.figures import style
+from provenance.figures.drawing import style
 from provenance.figures.plots.figure_4a import figure_4a
 
 

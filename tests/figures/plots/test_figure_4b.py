@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from synthetic import no_probe_report, report_of
 
 from provenance.db.reading.queries import run_query
-from provenance.figures import style
+from provenance.figures.drawing import style
 from provenance.figures.plots.figure_4b import figure_4b
 
 

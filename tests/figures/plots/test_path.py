@@ -10,7 +10,7 @@ from synthetic import SETS, no_power_of, report_of, transfer_of
 from synthetic_probe import CURVE
 
 from provenance.db.reading.queries import run_query
-from provenance.figures import style
+from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.path import MAX_PANELS, drawn_sets, figure_path, left_out
 

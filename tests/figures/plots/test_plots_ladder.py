@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from synthetic import SETS
 
 from provenance.db.reading.queries import run_query
-from provenance.figures import style
+from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.ladder import MAX_PANELS, drawn_sets, figure_ladder, rung_places
 

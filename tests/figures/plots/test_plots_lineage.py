@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from synthetic import lineage_of
 
 from provenance.db.reading.queries import run_query
-from provenance.figures import style
-from provenance.figures.plots.lineage import by_kind, drawn_kinds, figure_lineage
+from provenance.figures.drawing import style
+from provenance.figures.plots.lineage import drawn_kinds, figure_lineage
+from provenance.figures.tables.lineage import by_kind
 
 
 def row_of(kind: str = "up", layer: int | None = 0, change: float | None = 1e-5, **other: Any) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from artists import assert_inside, legend_of, named
 from evidence_rows import point
 
 from provenance.db.reading.queries import run_query
-from provenance.figures import style
+from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
-from provenance.figures.plots.timeline import MANY, checkpoints, figure_trajectory, p95, short_names
+from provenance.figures.plots.timeline import MANY, figure_trajectory, p95, short_names
+from provenance.figures.tables.evidence import checkpoints
 
 FLOOR = point(-1, "random initialisation", 0.52, None)
 LAST = {"mean_stability_rank": None, "null_mean": None, "correlation_h": None, "correlation_all": None}

@@ -18,7 +18,6 @@ from provenance.cells import fixed
 from provenance.db.reading.queries import QueryResult, run_query
 from provenance.db.schema.declared import RESULTS
 from provenance.declared import declared
-from provenance.figures.evidence_words import claim_table, power_sentence, reason_words
 from provenance.figures.report.html import report_html
 from provenance.figures.report.sections import QUERIES, sections
 from provenance.figures.tables.evidence import (
@@ -34,7 +33,8 @@ from provenance.figures.tables.evidence import (
 )
 from provenance.figures.tables.evidence import power as power_table
 from provenance.figures.tables.pair import drift, overlap, transfer
-from provenance.figures.words import control_words
+from provenance.figures.wording.evidence_words import claim_table, power_sentence, reason_words
+from provenance.figures.wording.run_words import control_words
 from provenance.words import against_words, detectable_words
 
 TABLES = (ladder, cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention)

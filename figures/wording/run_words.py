@@ -139,3 +139,6 @@ def control_words(run: Record) -> str:
     if not name:
         return ""
     return f"Negative control: {name}. There is nothing to find here: no verdict may be “supported”."
+
+
+Parts = Mapping[str, QueryResult]

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from provenance.figures.captions import Parts
 from provenance.figures.tables import latex
+from provenance.figures.wording.run_words import Parts
 
 
 @dataclass(frozen=True)
 class GalleryFigure:
     """One figure and everything that comes with it."""
 
+    order: int
+    """Place in the gallery."""
     name: str
     """Stem of its files."""
     title: str

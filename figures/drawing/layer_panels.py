@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from provenance.figures import style
+from provenance.figures.drawing import style
 
 MAX_COLUMNS = 4
 PANEL_IN = 1.05

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from provenance.cells import NOTHING, Record, compact
 from provenance.db.reading.queries import QueryResult
-from provenance.figures.words import CLAIMS, first, verdict_words
+from provenance.figures.wording.run_words import CLAIMS, first, verdict_words
 from provenance.records import MARKS
 from provenance.words import (
     MATCHINGS,

@@ -1,0 +1,1 @@
+"""Runs, verdicts, conditions and power in words."""
