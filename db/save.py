@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
-from provenance.db.digests import run_digest
+from provenance.db.connection.digests import run_digest
 from provenance.db.rows.pair import neuron_rows, summary_rows
 from provenance.db.rows.timeline import trace_rows
 from provenance.db.rows.values import Row

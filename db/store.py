@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
-from provenance.db import migrate
-from provenance.db.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
+from provenance.db.connection import migrate
+from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from provenance.db.save import write_lineage, write_report, write_trace, write_weights_report
 from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
 from provenance.db.work_log import CaptureRows, ResponseRows, insert_row, task_id
@@ -34,7 +34,7 @@ class Store:
     """An open database. Use as a context manager, or call `close`.
 
     Args:
-        engine: Writes durable transactions, see `provenance.db.connect.writing_engine`.
+        engine: Writes durable transactions, see `provenance.db.connection.connect.writing_engine`.
         url: As the user gave it, for messages.
     """
 

@@ -6,7 +6,7 @@ database, and only their names and digests are rows.
 
 from pathlib import Path
 
-from provenance.db.connect import database_url, sqlite_file
+from provenance.db.connection.connect import database_url, sqlite_file
 from provenance.db.store import Store
 from provenance.db.work_log import CaptureRows, ResponseRows
 from provenance.records import Task

@@ -16,7 +16,7 @@ from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, ref
 from provenance import __version__
 from provenance.cli import app
 from provenance.cli.options.common import DEFAULT_OUT, folder_of
-from provenance.db.connect import database_url, sqlite_file
+from provenance.db.connection.connect import database_url, sqlite_file
 from provenance.db.reading.named import QUERIES
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `provenance.db.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `provenance.db.connection.migrate` hands over."""
 
 from alembic import context
 

@@ -16,9 +16,9 @@ from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.transfer import TransferResult
 from provenance.db.reading import named_probe as probe_sql
 from provenance.db.reading import named_weights as sql
+from provenance.db.reading.declared_queries import columns_of, query_of
 from provenance.db.reading.named_evidence import EVIDENCE_QUERIES
 from provenance.db.reading.named_query import Query
-from provenance.db.schema.declared import columns_of, query_of
 from provenance.declared import declared
 
 _RUNS = """

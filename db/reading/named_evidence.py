@@ -6,8 +6,8 @@ from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.timeline import TracePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from provenance.db.reading.declared_queries import query_of
 from provenance.db.reading.named_query import Query
-from provenance.db.schema.declared import query_of
 
 _CLAIMS = """
 SELECT name AS claim, verdict, dataset, words FROM claim WHERE run_id = :run ORDER BY position

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, TextClause, func, inspect, select, table, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
-from provenance.db import migrate
-from provenance.db.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
-from provenance.db.digests import verify
+from provenance.db.connection import migrate
+from provenance.db.connection.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
+from provenance.db.connection.digests import verify
 from provenance.db.reading.named import QUERIES
 from provenance.db.reading.named_query import Query
 from provenance.errors import InputError

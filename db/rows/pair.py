@@ -10,11 +10,12 @@ from dataclasses import fields
 
 from provenance.analyses.results.answers import Funnel
 from provenance.analyses.results.reports import Evidence, OriginReport
+from provenance.db.rows.declared import Rows, bulk_rows, claim_rows, declared_rows
 from provenance.db.rows.probe import baseline_draws, probe_rows
 from provenance.db.rows.values import Row, columns_as_rows, members
 from provenance.db.rows.weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
 from provenance.db.schema import tables
-from provenance.db.schema.declared import BULK_TABLES, Rows, TableLike, bulk_rows, claim_rows, declared_rows
+from provenance.db.schema.declared import BULK_TABLES, TableLike
 
 
 def summary_rows(report: OriginReport) -> Rows:

@@ -1,10 +1,10 @@
 """A timeline of checkpoints as rows: its points, and the one probe that saw them all."""
 
 from provenance.analyses.results.reports import TraceReport
+from provenance.db.rows.declared import Rows, declared_rows
 from provenance.db.rows.probe import baseline_draws, probe_rows
 from provenance.db.rows.weights import null_draw_rows
 from provenance.db.schema import tables
-from provenance.db.schema.declared import Rows, declared_rows
 
 
 def trace_rows(report: TraceReport) -> Rows:

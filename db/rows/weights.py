@@ -11,9 +11,9 @@ import numpy as np
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import WeightsReport
+from provenance.db.rows.declared import Rows, claim_rows, declared_rows
 from provenance.db.rows.values import Row, columns_as_rows, members, number, numbers, scattered
 from provenance.db.schema import tables
-from provenance.db.schema.declared import Rows, claim_rows, declared_rows
 
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 

@@ -1,6 +1,6 @@
-"""SQL tables and named queries of declared results: from the fields of a dataclass, nothing written twice."""
+"""SQL tables of declared results."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
@@ -21,10 +21,8 @@ from provenance.analyses.results.transfer import (
     TransferCell,
     TransferResult,
 )
-from provenance.db.reading.named_query import Query
-from provenance.db.rows.values import Row, columns_as_rows
 from provenance.db.schema.base import BULK, Base
-from provenance.declared import Stored, declared, row_of, rows_of
+from provenance.declared import Stored, declared
 
 RESULTS = (
     PathPoint,
@@ -61,7 +59,6 @@ ROW_PER_NEURON = (
 )
 TableLike = Table | type[Base]
 """A declared table, or one that is written by hand."""
-Rows = dict[TableLike, list[Row]]
 
 
 def _table(name: str, row: str, columns: Iterable[Stored], **how: Any) -> Table:
@@ -87,55 +84,3 @@ TABLES: dict[type, Table] = {
 """The SQL table of each."""
 BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared(cls).bulk}
 """The SQL table with a row per neuron, of those that have one."""
-
-
-def declared_rows(results: Iterable[object], **scope: str) -> Rows:
-    """Results as rows by table, in the order given.
-
-    Args:
-        results: Of declared classes.
-        scope: Values of the scope of their tables.
-    """
-    by_class: dict[type, list[object]] = {}
-    for result in results:
-        by_class.setdefault(type(result), []).append(result)
-    rows: Rows = {}
-    for cls, found in by_class.items():
-        rows[TABLES[cls]] = [row_of(found[0], **scope)] if declared(cls).single else list(rows_of(found, **scope))
-    return rows
-
-
-def add(found: Rows, more: Rows) -> None:
-    """Append rows to those of the same tables."""
-    for table, rows in more.items():
-        found.setdefault(table, []).extend(rows)
-
-
-def claim_rows(claims: Sequence[Claim]) -> Rows:
-    """Claims, and the conditions of each."""
-    found = declared_rows(claims)
-    for claim in claims:
-        add(found, declared_rows(claim.reasons, claim=claim.name))
-    return found
-
-
-def bulk_rows(result: object, neurons_per_layer: int) -> Iterator[Row]:
-    """Arrays over all neurons as rows, made as they are consumed."""
-    said = declared(type(result))
-    columns: dict[str, Any] = {part.name: getattr(result, part.name) for part in said.per_neuron}
-    size = next(iter(columns.values())).size
-    keys = {part.name for part in said.keys}
-    return columns_as_rows(
-        columns, size, neurons_per_layer, {name: value for name, value in row_of(result).items() if name in keys}
-    )
-
-
-def columns_of(cls: type, alias: str) -> str:
-    """The SQL columns of a declared table, for a query that joins."""
-    return ", ".join(f"{alias}.{part.name}" for column in declared(cls).columns for part in column.stored())
-
-
-def query_of(cls: type) -> Query:
-    """The named query of a declared table."""
-    said = declared(cls)
-    return Query(said.query, said.row, said.sql(), subject=said.subject)

@@ -86,7 +86,7 @@ class Run(Base):
     durations_ms: Mapped[dict[str, Any]]  # wall time by stage of the work, last time round
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     overall: Mapped[str | None]  # the result in one sentence
-    content_digest: Mapped[str | None]  # over this run's derived rows, see provenance.db.digests
+    content_digest: Mapped[str | None]  # over this run's derived rows, see provenance.db.connection.digests
 
 
 class RunDataset(Base):

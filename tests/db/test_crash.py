@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, text
 from synthetic import SETS, begin, digests_of, questions_of, report_of, response_of, stored_run, task_of
 
-from provenance.db.digests import verify
+from provenance.db.connection.digests import verify
 from provenance.db.store import Store
 from provenance.errors import StoreError
 

@@ -36,7 +36,7 @@ from provenance.analyses.results.transfer import (
     TransferCell,
     TransferResult,
 )
-from provenance.db.digests import run_digest, verify
+from provenance.db.connection.digests import run_digest, verify
 from provenance.db.reading.queries import run_query
 from provenance.db.rows.pair import evidence_rows
 from provenance.db.schema.declared import RESULTS, TABLES

@@ -10,8 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from provenance.db import migrate
-from provenance.db.migrate import MIGRATIONS
+from provenance.db.connection import migrate
+from provenance.db.connection.migrate import MIGRATIONS
 from provenance.db.reading.queries import info, run_query
 from provenance.db.schema import tables
 from provenance.db.schema.base import Base

@@ -22,7 +22,7 @@ from synthetic import (
 from synthetic_evidence import trace_report_of
 
 from provenance.db import save
-from provenance.db.digests import verify
+from provenance.db.connection.digests import verify
 from provenance.db.schema.tables import DERIVED
 from provenance.db.store import Store
 from provenance.errors import StoreError

@@ -32,7 +32,7 @@ from synthetic import (
 )
 from synthetic_evidence import trace_report_of
 
-from provenance.db.connect import database_url, reading_engine
+from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
 from provenance.db.reading.queries import QUERIES, QueryResult, info, newest_run, run_query
 from provenance.db.schema.base import Base

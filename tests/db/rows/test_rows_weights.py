@@ -19,7 +19,7 @@ from synthetic import (
     weights_report_of,
 )
 
-from provenance.db.digests import run_digest, verify
+from provenance.db.connection.digests import run_digest, verify
 from provenance.db.store import Store
 from provenance.errors import StoreError
 

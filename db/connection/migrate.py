@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from provenance.db.schema.tables import HEAD, REVISIONS, Base
 from provenance.errors import StoreError
 
-MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 BEFORE_0_2_0 = ("0001", "0002", "0003", "0004")  # schemas of 0.1.0, which was never released
 
 

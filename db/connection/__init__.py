@@ -1,0 +1,1 @@
+"""A database opened: its URL, its schema brought up to date, and digests of its runs."""

@@ -1,0 +1,52 @@
+"""Declared results as rows, nothing written twice."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from provenance.analyses.results.claims import Claim
+from provenance.db.rows.values import Row, columns_as_rows
+from provenance.db.schema.declared import TABLES, TableLike
+from provenance.declared import declared, row_of, rows_of
+
+Rows = dict[TableLike, list[Row]]
+
+
+def declared_rows(results: Iterable[object], **scope: str) -> Rows:
+    """Results as rows by table, in the order given.
+
+    Args:
+        results: Of declared classes.
+        scope: Values of the scope of their tables.
+    """
+    by_class: dict[type, list[object]] = {}
+    for result in results:
+        by_class.setdefault(type(result), []).append(result)
+    rows: Rows = {}
+    for cls, found in by_class.items():
+        rows[TABLES[cls]] = [row_of(found[0], **scope)] if declared(cls).single else list(rows_of(found, **scope))
+    return rows
+
+
+def add(found: Rows, more: Rows) -> None:
+    """Append rows to those of the same tables."""
+    for table, rows in more.items():
+        found.setdefault(table, []).extend(rows)
+
+
+def claim_rows(claims: Sequence[Claim]) -> Rows:
+    """Claims, and the conditions of each."""
+    found = declared_rows(claims)
+    for claim in claims:
+        add(found, declared_rows(claim.reasons, claim=claim.name))
+    return found
+
+
+def bulk_rows(result: object, neurons_per_layer: int) -> Iterator[Row]:
+    """Arrays over all neurons as rows, made as they are consumed."""
+    said = declared(type(result))
+    columns: dict[str, Any] = {part.name: getattr(result, part.name) for part in said.per_neuron}
+    size = next(iter(columns.values())).size
+    keys = {part.name for part in said.keys}
+    return columns_as_rows(
+        columns, size, neurons_per_layer, {name: value for name, value in row_of(result).items() if name in keys}
+    )
