@@ -102,7 +102,7 @@ def test_modules_import_each_other_in_no_circle() -> None:
     assert circle(IMPORTS) == []
 
 
-@pytest.mark.parametrize("room", ["provenance", "analyses"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_folders_of_a_room_import_each_other_in_no_circle(room: str) -> None:
     assert circle(folder_graph(room)) == []
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
+from provenance.db.schema.data_dictionary import write_dictionary
 from provenance.db.schema.tables import HEAD, REVISIONS, Base
 from provenance.errors import StoreError
 
@@ -85,6 +86,8 @@ def upgrade(connection: Connection) -> str:
         _alembic(connection, command="stamp")
     elif found != HEAD:
         _alembic(connection, command="upgrade")
+    if found != HEAD:
+        write_dictionary(connection)
     return found or ""
 
 

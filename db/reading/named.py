@@ -46,6 +46,10 @@ JOIN checkpoint i ON i.id = f.instruct_id
 WHERE r.id = :run
 """
 
+_COLUMNS = """
+SELECT table_name, column_name, unit, meaning FROM data_dictionary ORDER BY table_name, column_name
+"""
+
 _DATASETS = """
 SELECT rd.name, d.source, d.n_questions, d.digest
 FROM run_dataset rd JOIN dataset d ON d.id = rd.dataset_id
@@ -103,6 +107,7 @@ LIMIT :limit
 _ALL = (
     Query("runs", "one run with its pair, status and overall verdict", _RUNS),
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
+    Query("columns", "one table or column: its unit and meaning", _COLUMNS),
     Query("datasets", "one question set of the run", _DATASETS, subject="run_dataset"),
     Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE, subject="lineage"),
     query_of(TensorSimilarity),

@@ -73,9 +73,8 @@ def _bulk(cls: type) -> Table:
 
 
 def _column(part: Stored) -> Column[Any]:
-    unit = f" Unit: {part.unit}." if part.unit else ""
-    about = f"{part.about}{unit}" or None
-    return Column(part.name, _SQL_TYPES[part.kind](), nullable=part.nullable, primary_key=part.key, comment=about)
+    kind, unit = _SQL_TYPES[part.kind](), {"unit": part.unit}
+    return Column(part.name, kind, nullable=part.nullable, primary_key=part.key, comment=part.about or None, info=unit)
 
 
 TABLES: dict[type, Table] = {

@@ -10,6 +10,7 @@ run is computed again (`provenance.db.schema.declared`, `provenance.db.schema.re
 from sqlalchemy import Table
 
 from provenance.db.schema.base import Base
+from provenance.db.schema.data_dictionary import DataDictionary
 from provenance.db.schema.declared import BULK_TABLES, TABLES
 from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
 from provenance.db.schema.neurons import NeuronSetMember, NeuronSetRow
@@ -35,6 +36,7 @@ __all__ = [
     "Base",
     "CaptureRow",
     "Checkpoint",
+    "DataDictionary",
     "Dataset",
     "Family",
     "FunnelDrop",

@@ -1,0 +1,21 @@
+"""The database explains its own tables and columns."""
+
+from provenance.db.reading.queries import run_query
+from provenance.db.schema.declared import RESULTS
+from provenance.db.schema.tables import Base
+from provenance.declared import declared
+
+
+def test_columns_query_names_every_table_and_every_declared_column_with_its_meaning(url: str) -> None:
+    """A field without a meaning fails here."""
+    found = {(row["table_name"], row["column_name"]): row for row in run_query(url, "columns").records()}
+    assert {table for table, column in found if not column} == set(Base.metadata.tables)
+    for cls in RESULTS:
+        said = declared(cls)
+        for column in said.columns:
+            for part in column.stored():
+                row = found[said.name, part.name]
+                assert (row["unit"], row["meaning"]) == (column.unit, column.about)
+                assert row["meaning"], f"{cls.__name__}.{column.name} says nothing"
+        for part in said.per_neuron:
+            assert found[said.bulk, part.name]["meaning"] == part.about
