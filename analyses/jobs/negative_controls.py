@@ -204,7 +204,7 @@ def _reading(pool: Pool) -> str:
 
 
 def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) -> tuple[Collected, Answers]:
-    """One pool of the base's answers, read by another model in the base's prompt, without answers that cannot be placed."""
+    """One pool of the base's answers, read by another model in the base's prompt; unplaced answers are left out."""
     reading = Reading(reader.settings.prompt, usual_lead(found.responses))
     rows = {question_id: row for row, question_id in enumerate(found.features.question_ids)}
     used = captured_responses(found.features, found.responses)
