@@ -1,6 +1,6 @@
 """Baselines on the probe's own answers: other neurons, lengths, words, and the model's own confidence.
 
-The one idea: 0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is
+0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is
 fitted and scored on the probe's rows and compared with it on the same resampled questions. Training and test rows may
 come from one checkpoint (identification) or from two (transfer).
 """
@@ -67,7 +67,6 @@ def fit_baselines(
         probe: Neuron sets have as many neurons as it has non-zero weights.
         train: All rows that the probe was fitted on: training and validation answers.
         unmapped: Flat ids of neurons that the scored checkpoint lacks, excluded from neuron sets.
-        draws: Neuron sets of each kind.
 
     Returns:
         No scorers if a class is missing; none for neuron sets if the probe has no weight on a mapped neuron; none for
@@ -86,15 +85,11 @@ def fit_baselines(
 
 
 def score_baselines(fitted: FittedBaselines, test: Answers, *, seed: int = 0) -> tuple[Baseline, ...]:
-    """Accuracy and AUROC of each baseline on held-out answers, and the probe's gain over it.
-
-    Args:
-        test: Balanced answers to held-out questions.
-        seed: Seed of the bootstrap, which the probe and all baselines share.
+    """Accuracy and AUROC of each baseline on balanced held-out answers, and the probe's gain over it.
 
     Returns:
-        In the order of `BASELINE_KINDS`; empty if a class is missing. Intervals are by question, 95 %; for neuron sets
-        they are those of the mean over sets.
+        In the order of `BASELINE_KINDS`; empty if a class is missing. Intervals are by question, 95 %, from shared
+        samples; for neuron sets they are those of the mean over sets.
     """
     if not test.both_classes:
         return ()
@@ -133,10 +128,7 @@ def _set_scorer(probes: tuple[ControlProbe, ...]) -> Scorer:
 
 
 def fit_texts(train: Answers, *, sparse: bool = False) -> dict[str, Scorer]:
-    """Classifiers of length and words, which need no model.
-
-    Args:
-        sparse: Gives only few words a weight.
+    """Classifiers of length and words, which need no model; with `sparse`, only few words have a weight.
 
     Raises:
         FitError: One class only.
@@ -163,7 +155,9 @@ def question_lengths(answers: Answers) -> Float[np.ndarray, "rows 2"]:
 
 
 def _improbability(train: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"]) -> Scorer:
-    """Ranks by improbability. Choice: only decisions are fitted; AUROC < 0.5 = the model was surer of its errors."""
+    """Ranks answers by improbability: an AUROC below 0.5 says that the model was surer of its errors."""
+    # Choice: the direction follows from the meaning of the number, as in the literature on uncertainty. Only the
+    # decisions are fitted on training answers.
     decide = fit_columns(train[:, None].astype(np.float64), labels)
 
     def score(test: Answers) -> Decided | None:

@@ -41,12 +41,8 @@ def dealt_out(
 ) -> tuple[Folding, ...]:
     """Partitions answers into folds several times and scores each fold's texts with classifiers of the others.
 
-    One fit per pair of folds leaves both out: it scores the rows of one where the other is the scored fold.
-
-    Args:
-        texts: For each kind of text, the text of every row.
-        units: Question, or group of questions, of each row.
-        count: Number of partitions.
+    One fit per pair of folds leaves both out: it scores the rows of one where the other is the scored fold. `texts` has
+    every row's text for each kind; `units` are questions, or groups of questions.
 
     Returns:
         Independent of the order of the rows; empty with too few questions for folds.
@@ -82,19 +78,18 @@ def without_and_with(
 
     Choice: decision values of all folds are pooled. Intercepts could shift folds against each other (a fold with fewer
     positive rows is scored by a fit on more of them, which pulls a pooled AUROC below 0.5 where nothing is known). So
-    folds have equal proportions of classes, and both classes weigh the same in every fit. Columns are standardised on
-    the rows of the fit. Word scores of these rows come from fits on fewer rows than the scored fold's; the latter are
-    clipped to the range of the former, or a classifier that found no word in the smaller part would turn words found in
-    the larger part into noise.
+    folds have equal proportions of classes, and both classes weigh the same in every fit, for an intercept of even
+    odds. Columns are standardised on the rows of the fit. Word scores of these rows come from fits on fewer rows than
+    the scored fold's; the latter are clipped to the range of the former, so that words found only in the larger part do
+    not turn into noise.
 
     Choice: the direction of the score is part of its claim. If a fold's fit reverses it, the rows of that fold keep
     their values without the score.
 
     Args:
-        others: Columns of the other scores.
+        others: Columns of the other scores; the words of `dealt` are added.
         score: Claimed to be higher for more likely positive rows.
-        units: Question, or group of questions, of each row.
-        dealt: From `dealt_out` for the same rows, at least one; its words are further columns of `others`.
+        dealt: From `dealt_out` for the same rows, at least one.
 
     Returns:
         Both per row, higher = more likely positive, averaged over partitions.

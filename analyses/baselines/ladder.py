@@ -1,6 +1,6 @@
 """The probe compared with every baseline, and with all of them together, on the base's own answers.
 
-The one idea: a probe better than chance may only have found long answers or hard questions. Baselines are fitted on
+A probe better than chance may only have found long answers or hard questions. Baselines are fitted on
 the same rows and compared on the same resampled questions; all together may explain what no single one does.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
@@ -66,18 +66,16 @@ def ladder(
     a probe on thousands of neurons, not a control.
 
     Args:
-        fitted: A probe and its baselines, fitted on the instruct checkpoint's training answers.
+        fitted: From the instruct checkpoint's training answers.
         tests: Balanced answers of any model by question set, with neurons in the order of the probe's.
         own: Training answers of the model that gave `tests`; with one label only they give no classifiers.
-        resamples: Samples of questions, as in `provenance.analyses.transfer.probe_transfer.transfer` with the same
-            seed.
         foldings: Partitions of the scored answers; values are averaged over them.
-        seed: Seed of samples and folds.
 
     Returns:
         By question set, every kind present, in the order of `RUNG_KINDS`. No number if a class is missing, a baseline
-        could not be fitted or lacks its input, or questions are too few for folds. Intervals are by question, 95 %.
-        `p_holm` is left to `corrected`.
+        could not be fitted or lacks its input, or questions are too few for folds. Intervals are by question, 95 %, on
+        the samples of `provenance.analyses.transfer.probe_transfer.transfer` with the same seed. `p_holm` is left to
+        `corrected`.
 
     Raises:
         FitError: A log-probability that is not finite.
@@ -98,11 +96,7 @@ def ladder(
 
 
 def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:
-    """Adds `p_holm` of each kind, by Holm's correction over the question sets with power.
-
-    Args:
-        results: From `provenance.analyses.transfer.probe_transfer.jointly`; a question set without p has no power.
-    """
+    """Adds `p_holm` of each kind, by Holm's correction over the question sets with power: those with p in `results`."""
     powered = {result.dataset for result in results if result.p_holm is not None}
     adjusted: dict[tuple[str, str], float] = {}
     for kind in RUNG_KINDS:
@@ -186,7 +180,6 @@ def _over_sets(aurocs: Float[np.ndarray, " sets"]) -> dict[str, Any]:
 
 
 def _unknown(name: str, kind: str) -> Rung:
-    """A rung that could not be computed."""
     return Rung(name, kind, auroc=None, gain=None, p_value=None, p_holm=None, draws=0)
 
 

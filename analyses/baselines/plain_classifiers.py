@@ -21,7 +21,7 @@ TextScorers = Callable[[Sequence[str]], Float[np.ndarray, "rows models"]]
 
 WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
 NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
-TEXT_C = 1.0  # TF-IDF rows have length 1 whatever the text, so scikit-learn's default means the same everywhere
+TEXT_C = 1.0  # TF-IDF rows of all texts have length 1, so scikit-learn's default means the same everywhere
 DENSE: Mapping[str, Any] = {"max_iter": 1000}  # L-BFGS takes 10 to 50 on rows of length 1
 SPARSE: Mapping[str, Any] = {"max_iter": 1000, "solver": "liblinear", "l1_ratio": 1.0, "random_state": 0}
 
@@ -51,12 +51,11 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
         min_{theta, b}  TEXT_C * sum_i v_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|_2^2 / 2
         sparse:                                                                 ... + |theta|_1 (and |b|)
 
-    u_i is the TF-IDF row with sublinear counts (1 + log count: a repeated word is no second piece of evidence) and
-    length 1; v_i gives both classes equal weight, since test sets are balanced and training answers need not be.
+    u_i is the TF-IDF row of a training text with sublinear counts (1 + log count: a repeated word is no second piece of
+    evidence) and length 1; v_i gives both classes equal weight, since test sets are balanced and training answers need
+    not be.
 
     Args:
-        texts: Training answers; they define vocabulary and inverse document frequencies.
-        labels: True for hallucinated.
         sparse: Few words with a weight instead of small weights for all. A single telling word then makes up nearly the
             whole decision (correlation 0.98 instead of 0.88, over 160 short texts with 25 uninformative words), so that
             no other score can add to it by knowing that word better.
@@ -72,15 +71,11 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
 
 
 def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, stand_for: int) -> TextScorers:
-    """`fit_text` and its sparse form on the same TF-IDF rows.
+    """`fit_text` and its sparse form on the same TF-IDF rows, one column for each.
 
     Args:
-        labels: True for hallucinated.
         stand_for: Size of the set of which `texts` are a part. The penalty is that of the whole set, so that fits on
             parts of different sizes keep similar numbers of words and the same scale.
-
-    Returns:
-        One column for each form.
 
     Raises:
         FitError: One class only.
@@ -116,19 +111,14 @@ def _fit_words(
 def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndarray, " rows"]) -> ColumnScorer:
     """Nearly unregularised logistic regression on a few numbers, with equal weight of both classes.
 
-    Args:
-        columns: Of training answers; standardised with their own mean and SD.
-        labels: True for hallucinated.
-
-    Returns:
-        A column that is constant in training has no weight.
+    Columns are standardised with their own mean and SD; a column that is constant in training has no weight.
 
     Raises:
         FitError: One class only, or a number that is not finite.
     """
     _check_classes(labels)
     if not np.isfinite(columns).all():
-        raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="compute them anew")
+        raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="recompute them")
     wide = columns.astype(np.float64)
     mean, spread = wide.mean(axis=0), wide.std(axis=0)
     varies = np.ptp(wide, axis=0) > 0

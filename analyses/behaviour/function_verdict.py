@@ -1,6 +1,6 @@
 """Verdict on whether H-Neurons have a part in a model's hallucinations, from the effects of scaling them.
 
-The one idea: silencing them must lower hallucinated answers relative to faithful ones and amplifying must raise them,
+Silencing them must lower hallucinated answers relative to faithful ones and amplifying must raise them,
 both more than control sets do. All conditions must hold, so the largest p-value decides without correction within a
 model; Holm's correction is over the models that were intervened on.
 """

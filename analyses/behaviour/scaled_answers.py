@@ -1,15 +1,13 @@
 """Effects of a set of neurons on a model's answers, measured with the neurons silenced and amplified.
 
-The one idea: a probe shows that neurons are readable; only scaling them shows whether they are functional. Any
+A probe shows that neurons are readable; only scaling them shows whether they are functional. Any
 intervention changes something, so every effect is compared with that of control sets of equal size on the same data.
+These are not matched on activity, and quiet neurons change little, so a larger effect is evidence only if it differs
+between hallucinated and faithful answers (`selectivity`).
 
-Effects are stored set by set, so a killed run loses one set at most. The claim rests on the log-probability of the
-model's own held-out answers, teacher-forced. Greedy answers to validation questions are measured as well: no neuron was
-fitted on them, and test questions stay with the claims. The paper's rule for C uses these questions, which favours sets
-that do no harm when silenced; so their effect is reported, and no verdict rests on it.
-
-Control sets are not matched on activity, and quiet neurons change little. So a larger effect is evidence only if it
-differs between hallucinated and faithful answers (`selectivity`).
+The claim rests on the log-probability of the model's own held-out answers, teacher-forced. Greedy answers to validation
+questions, on which no neuron was fitted, are reported without a verdict: the paper's rule for C uses them, which
+favours sets that do no harm when silenced. Results are stored set by set, so a killed run loses one set at most.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.2 (scaling) and 6.3 (the models' own answers). Choice: factors,
 outcomes and control sets, since the paper intervenes on no base model.
@@ -80,16 +78,14 @@ def intervened(
     sets: int = SETS,
     sets_asked: int = SETS_ASKED,
 ) -> tuple[CausalEffect, ...]:
-    """Scales the instruct checkpoint's H-Neurons in one model of a comparison.
+    """Scales the instruct checkpoint's H-Neurons in one model of a comparison, on its in-domain held-out answers.
 
     Choice: in the base the aligned neurons are scaled; those that it lacks are left out, which lowers `k`, and control
     sets are drawn only from base neurons with a counterpart.
 
     Args:
-        gathered: Both models and their responses; supplies the in-domain held-out answers.
         stage: The model to intervene on; it is loaded if a set is not cached, and stays loaded.
         h_neurons: Flat ids in the instruct checkpoint, distinct.
-        sets: Control sets of each kind.
         sets_asked: Sets of each kind that also answer questions; at most `sets`.
 
     Returns:
@@ -125,12 +121,11 @@ def causal_effects(
     Args:
         ids: Flat ids (layer * d_m + index) of the H-Neurons in the model's own order, distinct.
         apart: Neurons excluded from control sets, beside the H-Neurons if the model has room for that.
-        seed: Seed of control sets (the same for both factors) and of bootstraps.
-        sets: Control sets of each kind.
         sets_asked: Sets of each kind that also answer questions; at most `sets`.
 
     Returns:
-        By factor, outcome and kind. Outcomes without answers are left out; empty without neurons.
+        By factor, outcome and kind, with the same control sets for both factors. Outcomes without answers are left out;
+        empty without neurons.
 
     Raises:
         InputError: Too few neurons are left to draw control sets from.
@@ -191,12 +186,9 @@ def contrasts(
 
         w_i / sum_C w   for a row of class C;   selectivity = hallucinated - faithful
 
-    Args:
-        hallucinated: Label of each row.
-        weights: Multiplicity of each row in each sample, as from `resampled_weights`.
-
     Returns:
-        By outcome, without those of empty classes; NaN throughout a sample that lacks a class.
+        By outcome, without those of empty classes; NaN throughout a sample that lacks a class. w are the multiplicities
+        of `resampled_weights`.
     """
     found: dict[Outcome, np.ndarray] = {}
     classes: dict[Outcome, np.ndarray] = {
@@ -227,15 +219,11 @@ def changes_of(
 def scaled_log_probabilities(
     subject: Subject, chosen: Sequence[Response], alpha: float, sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, "sets answers"]:
-    """Mean log-probability of each answer with all neurons of a set multiplied by alpha, set by set.
-
-    Args:
-        chosen: Answers to read, at least one.
-        alpha: Factor, dimensionless, >= 0.
-        sets: Flat ids, ascending; the empty set gives the unchanged model.
+    """Mean log-probability of each chosen answer with all neurons of a set multiplied by alpha >= 0, set by set.
 
     Returns:
-        Nats per token, <= 0; see `provenance.answers.log_probability.answer_log_probability`.
+        Nats per token, <= 0; see `provenance.answers.log_probability.answer_log_probability`. Sets are flat ids,
+        ascending; the empty set gives the unchanged model.
 
     Raises:
         InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.

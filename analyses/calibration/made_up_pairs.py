@@ -1,6 +1,6 @@
 """Simulated pairs with a known truth, small enough to draw by the hundred, to calibrate the verdicts.
 
-The one idea: a draw has the form of real data (answers with vectors, labels, texts and units, or weight changes of
+A draw has the form of real data (answers with vectors, labels, texts and units, or weight changes of
 every neuron), so the functions that judge real pairs judge it. Beside planted effects there are nuisances: nulls in
 which the reported number moves for another reason.
 
@@ -66,9 +66,8 @@ class Shape:
     """Size of a draw."""
 
     layers: int = 4
-    """Layers of both models."""
     d_m: int = 64
-    """Neurons per layer."""
+    """Neurons per layer of both models."""
     train: int = 80
     """Training answers of each class."""
     test: int = 60
@@ -86,16 +85,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class AnswerDraw:
-    """Two models' answers, for a search and a test of transfer."""
+    """Two models' training and test answers, for a search and a test of transfer."""
 
     instruct: Answers
-    """Training answers of the instruct model."""
     base: Answers
-    """Training answers of the base."""
     instruct_test: Answers
-    """Held-out answers of the instruct model."""
     base_test: Answers
-    """The base's own held-out answers."""
     carriers: Int[np.ndarray, " c"]
     """Flat ids of the neurons that carry the label in the instruct model, ascending."""
     base_carriers: Int[np.ndarray, " c"]

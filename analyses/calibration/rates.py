@@ -1,6 +1,6 @@
 """Hit rates and false alarms of the verdicts over simulated pairs with a known truth.
 
-The one idea: the functions that judge real pairs (fit, refitted controls, ladder, Holm, matched permutations, overlap
+The functions that judge real pairs (fit, refitted controls, ladder, Holm, matched permutations, overlap
 nulls) judge hundreds of draws with a planted effect, with none, and with only a nuisance; the verdicts are counted.
 
 Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404, for the intervals.
@@ -123,7 +123,6 @@ class Condition:
     """One kind of draw."""
 
     claim: ClaimName
-    """The claim under test."""
     world: str
     """`planted`, or the nuisance that moves the number without an effect."""
     effect: float
@@ -137,15 +136,12 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rate:
-    """Verdicts of one condition, counted."""
+    """Number of draws of one condition, and of those with each verdict."""
 
     condition: Condition
     draws: int
-    """Judged draws."""
     supported: int
-    """Draws with the verdict `supported`."""
     no_power: int
-    """Draws with the verdict `no power`."""
     rate: Estimate
     """supported / draws with its exact 95 % interval."""
 
@@ -285,17 +281,12 @@ def calibrate(
     judges: Mapping[ClaimName, Judge] = JUDGES,
     workers: int | None = None,
 ) -> tuple[Rate, ...]:
-    """Judges every draw of every condition.
+    """Judges every draw of every condition, in the order of conditions; independent of the number of workers.
 
     Args:
-        settings: Number and cost of draws.
-        progress: Shows the draws of each condition.
         only: Conditions; by default all.
         judges: Functions that give the verdicts; by default `JUDGES`.
         workers: Processes; by default one per core. 1 starts none.
-
-    Returns:
-        In the order of conditions; independent of the number of workers.
 
     Raises:
         InputError: Fewer than one draw, or too few control sets or shuffles for any `supported`.
@@ -318,10 +309,8 @@ def calibrate(
 def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
     """Required verdict of each claim about a lab family, or about a negative control of it.
 
-    Args:
-        family: In `inherited` the H-Neurons precede tuning; in other families they do not.
-        control: Negative control; None for the pair itself, whose drift and overlap are not required.
-        claims: Names of the claims that were made.
+    In the family `inherited` the H-Neurons precede tuning, in others they do not. Drift and overlap of a pair itself
+    are not required.
     """
     if control is not None:
         return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
@@ -386,6 +375,6 @@ def _mapped(workers: int) -> Iterator[Mapped]:
     except BrokenProcessPool as error:
         raise JobError(
             f"{workers} processes that judge made-up pairs",
-            found="one of them was ended by the system, for lack of memory as a rule",
+            found="one of them was ended by the system, usually for lack of memory",
             remedy="free some memory and run the same command again",
         ) from error

@@ -76,8 +76,6 @@ def compare(
     """Runs every analysis of one pair.
 
     Args:
-        base: The claimed ancestor.
-        instruct: The tuned checkpoint, in which H-Neurons are searched.
         question_sets: The first is split into training, validation and test questions; the others are only tested.
         workspace: Cache of finished work.
         given: H-Neurons of the instruct checkpoint from a file, in place of a search.
@@ -115,7 +113,6 @@ def compare(
 
 
 def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None) -> dict[Stage, Identified]:
-    """The search in both checkpoints."""
     found: dict[Stage, Identified] = {}
     stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]

@@ -35,7 +35,6 @@ class Job:
     """One requested comparison."""
 
     base: str
-    """Reference of the base checkpoint."""
     instruct: str
     """Reference of the tuned checkpoint."""
     questions: tuple[str, ...] = ()
@@ -56,7 +55,6 @@ class Job:
     max_new_tokens: int = MAX_NEW_TOKENS
     """Length limit of a response."""
     design: Design = "3-vs-1"
-    """Rows of the probe."""
     intercept_penalised: bool = True
     """Whether |b| is part of the probe's objective."""
     select: Literal["one-se", "paper"] = "one-se"
@@ -79,7 +77,6 @@ class Job:
     capture_dtype: CaptureDtype = "float32"
     """Of captured activations on disk."""
     batch_size: int = BATCH_SIZE
-    """Questions per batch."""
     effort: Effort = FULL
     """Draws for chance levels."""
     seed: int = 0

@@ -57,7 +57,6 @@ class Transferred:
     results: tuple[TransferResult, ...]
     """By question set, the in-domain one first."""
     rungs: tuple[Rung, ...]
-    """By question set and kind."""
     claim: Claim
     """For the deciding question set."""
 
@@ -69,7 +68,6 @@ class Shown:
     found: Mapping[Stage, Identified]
     """The search in both checkpoints."""
     gathered: Gathered
-    """Answers of both models."""
     forced: Forced
     """Each model's reading of the other's answers."""
     correlation: Float[np.ndarray, " neurons"] | None
@@ -101,12 +99,7 @@ class Shown:
 def transferred(found: Identified, gathered: Gathered, problem: str, foldings: int, seed: int) -> Transferred:
     """The instruct probe on the base's answers to every question set, with shared baselines.
 
-    Args:
-        found: The instruct checkpoint's search.
-        gathered: Answers of both models.
-        problem: Why neurons of the two models cannot be matched; or empty.
-        foldings: Partitions of the scored answers, for nested models.
-        seed: Seed of bootstraps.
+    `problem` says why neurons of the two models cannot be matched; empty if they can.
     """
     tests = gathered.tests("base")
     if found.probe is None or found.baselines is None:
@@ -191,16 +184,7 @@ def evidence_of(
     layout: Layout,
     seed: int,
 ) -> Evidence:
-    """All evidence beside the main numbers.
-
-    Args:
-        shown: Inputs, transfer included.
-        problem: Why neurons of the two models cannot be matched; or empty.
-        drifted: Drift, its tests and its claim.
-        overlapping: Overlap, its nulls and its claim.
-        layout: Of the instruct checkpoint.
-        seed: Seed of bootstraps.
-    """
+    """All evidence beside the main numbers; `problem` says why neurons of the two models cannot be matched, if so."""
     instruct, (results, rungs) = shown.found["instruct"], (shown.carried.results, shown.carried.rungs)
     (_, tests, drift), (shared, nulls, overlaps) = drifted, overlapping
     scaled, signs = magnitudes(shown.found, shown.gathered, layout.layers, layout.d_m, seed)

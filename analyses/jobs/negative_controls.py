@@ -44,10 +44,9 @@ CONTROL_KINDS: tuple[NegativeControlKind, ...] = ("permuted-index", "permuted-la
 
 @dataclass(frozen=True)
 class NegativeControl:
-    """A negative control."""
+    """The broken link of a comparison, and its replacement."""
 
     kind: NegativeControlKind
-    """The broken link."""
     seed: int
     """Seed of permutations."""
     other: OpenCheckpoint | None = None
@@ -64,13 +63,8 @@ def prepared(
 ) -> Iterator[NegativeControl | None]:
     """A control ready for a comparison; None if none is requested.
 
-    Args:
-        kind: Kind of control.
-        other: Reference of the model for `unrelated`; by default a randomly initialised one of the base's config,
-            removed when the block ends.
-        base: The base of the comparison.
-        seed: Seed of permutations and of the random model.
-        folder: Folder for the random model.
+    `other` refers to the model for `unrelated`; by default a randomly initialised one of the base's config is made in
+    `folder`, and removed when the block ends.
 
     Raises:
         CheckpointError: The other model is missing, incomplete or not trusted.
@@ -127,15 +121,9 @@ def measure_controlled(
 def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -> Alignment:
     """Shuffles the alignment within each layer so that no neuron keeps its counterpart.
 
-    Args:
-        alignment: The true alignment.
-        layers: Layers of the instruct checkpoint.
-        d_m: Its neurons per layer.
-        seed: Seed of the permutation.
-
     Returns:
-        Counterparts in a random cyclic order per layer; a layer with one mapped neuron stays as it is, and so do
-        unmapped neurons. `reason` is empty, since a control is compared by these ids.
+        Counterparts in a random cyclic order per layer of the instruct checkpoint; a layer with one mapped neuron stays
+        as it is, and so do unmapped neurons. `reason` is empty, since a control is compared by these ids.
 
     Source: Sattolo 1986, doi:10.1016/0020-0190(86)90073-6, for permutations of one cycle.
     """
@@ -149,11 +137,7 @@ def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -
 
 
 def controlled(gathered: Gathered, control: NegativeControl | None) -> Gathered:
-    """Applies a control to the collected answers of both models.
-
-    Returns:
-        Unchanged without a control and for `permuted-index`, whose alignment is permuted already.
-    """
+    """Applies a control to the collected answers; the alignment of `permuted-index` is permuted already."""
     if control is None or control.kind == "permuted-index":
         return gathered
     if control.kind == "permuted-labels":

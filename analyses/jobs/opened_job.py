@@ -1,6 +1,6 @@
 """A job with its checkpoints open: the identity of its run, and the work.
 
-The one idea: two commands with the same key are the same run. The key is a digest of the checkpoints' contents, the
+Two commands with the same key are the same run. The key is a digest of the checkpoints' contents, the
 questions and every setting that changes a number; it leaves out the database's location and display options.
 """
 
@@ -39,7 +39,6 @@ class OpenedJob:
     sides: tuple[OpenCheckpoint, ...]
     """The checkpoints, the base first, the tuned one last."""
     run: Callable[[Workspace, Clock], Report]
-    """Does the work."""
     questions: tuple[QuestionSet, ...] = ()
     about: Callable[[], dict[str, Any]] = dict
     """Summary entries beside the results, once the run is over."""
@@ -50,12 +49,7 @@ class AnyJob(Protocol):
     """A user's request: a comparison, a timeline, or a question about weights."""
 
     def opened(self, clock: Clock, folder: Path) -> AbstractContextManager[OpenedJob]:
-        """Opens the checkpoints and checks everything before long work begins.
-
-        Args:
-            clock: Measures the stages.
-            folder: Folder for a temporary model of this run.
-        """
+        """Opens the checkpoints and checks everything before long work begins; `folder` can hold a temporary model."""
 
 
 def versions() -> dict[str, str]:

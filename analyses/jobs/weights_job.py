@@ -43,9 +43,7 @@ class WeightsJob:
     """One question about two checkpoints' weights."""
 
     command: WeightsCommand
-    """The question."""
     base: str
-    """Reference of the base checkpoint."""
     instruct: str
     """Reference of the tuned checkpoint, or of a LoRA adapter on the base."""
     neurons: Path | None = None
@@ -149,7 +147,6 @@ def weights_report(
         related: Relation of the pair; None if not requested.
         h_neurons: Flat ids in the instruct checkpoint, ascending; may be empty.
         weights: Probe weights in the same order; None if the list has none.
-        source: Origin of the list, in words; empty without one.
         faithful: Flat ids of listed neurons with a negative weight.
     """
     drift, tests, claim = ranked(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)

@@ -15,12 +15,7 @@ Rule = Literal["one-se", "paper", "fixed"]
 def choose_c(
     rule: Rule, path: Sequence[PathPoint], n_validation: Mapping[Label, int], fixed: float | None
 ) -> float | None:
-    """The C that a rule chooses from the points of a path.
-
-    Args:
-        path: C ascending.
-        n_validation: Validation answers of each class.
-        fixed: Value for the rule `fixed`.
+    """The C that a rule chooses from the points of a path, C ascending.
 
     Returns:
         None if no point of the path has a positive weight, unless C is fixed.
@@ -36,13 +31,10 @@ def choose_c(
 def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Label, int]) -> float:
     """The smallest C whose balanced validation accuracy is within one standard error of the best.
 
-    A few hundred validation answers cannot distinguish such probes, and the plain maximum would select ten times as
-    many neurons for no gain.
+        SE = sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4),   p the accuracy in both classes
 
-    Args:
-        path: Points with H-Neurons, C ascending.
-        n_validation: Validation answers of each class. With the same accuracy p in both, the standard error of the
-            balanced accuracy is sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4).
+    A few hundred validation answers cannot distinguish such probes, and the plain maximum would select ten times as
+    many neurons for no gain. Points have H-Neurons, C ascending.
 
     Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice: answers count as independent, also
     within a group of questions; the rule needs a scale, not an interval.
@@ -56,11 +48,7 @@ def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Labe
 def best_by_paper(path: Sequence[PathPoint]) -> float:
     """The C with the largest sum of validation accuracy and model accuracy with these H-Neurons suppressed.
 
-    Args:
-        path: Points with H-Neurons and suppressed accuracies, C ascending.
-
-    Returns:
-        The smallest such C if there are ties.
+    Points have H-Neurons and suppressed accuracies, C ascending; the smallest C wins ties.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3. Choice: both on validation questions.
     """
@@ -75,12 +63,7 @@ def best_by_paper(path: Sequence[PathPoint]) -> float:
 
 
 def refuse_test_answers(splits: Iterable[Split], chosen_by: Iterable[str], tested: Iterable[str]) -> None:
-    """Refuses to choose C on test answers.
-
-    Args:
-        splits: Splits of the answers used to fit and to choose C.
-        chosen_by: Their questions, or groups of questions.
-        tested: Questions, or groups of questions, of the held-out answers.
+    """Refuses to choose C on test answers, given the splits and units used, and the units of held-out answers.
 
     Raises:
         SplitError: A test answer is among them, or a question is on both sides.

@@ -20,13 +20,12 @@ def curve(
     *,
     seed: int = 0,
 ) -> tuple[CurvePoint, ...]:
-    """Accuracy, AUROC and base transfer of every probe of a path on every question set.
+    """Accuracy, AUROC and base transfer of every probe of a path on every question set, with shared bootstrap samples.
 
     Args:
         probes: Fits on all training rows, C ascending.
-        tests: Balanced held-out answers of the model itself, by question set.
-        transfers: The base's own answers, by question set; empty for the base's own probe.
-        seed: Seed of the bootstrap, whose samples all points of a set share.
+        tests: Balanced held-out answers of the model itself.
+        transfers: The base's own answers; empty for the base's own probe.
     """
     found: list[CurvePoint] = []
     own = {name: _scored(probes, features, seed) for name, features in tests.items()}

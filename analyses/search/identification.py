@@ -50,7 +50,6 @@ class ProbeSettings:
     steps: tuple[float, ...] = C_STEPS
     """Values of C to choose from, as multiples of alpha_max, ascending."""
     rule: Rule = "one-se"
-    """Rule that chooses C."""
     C: float | None = None
     """Value for the rule `fixed`."""
     pairs: int = PAIRS
@@ -68,7 +67,6 @@ class Material:
     """Training and test data of one checkpoint's probe."""
 
     stage: Stage
-    """The checkpoint."""
     train: Answers
     """Consistent answers to training and validation questions."""
     splits: tuple[Split, ...]
@@ -78,7 +76,6 @@ class Material:
     transfers: Mapping[str, Features]
     """The base's own answers to held-out questions; empty if the checkpoint is the base."""
     layers: int
-    """Layers of the model."""
     d_m: int
     """Neurons per layer."""
     unmapped: Int[np.ndarray, " u"]
@@ -194,10 +191,7 @@ def _searched(
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
     """Scores held-out questions with H-Neurons from a file, without a search.
 
-    Args:
-        material: Answers of the checkpoint that the neurons belong to.
-        given: Used as they are if they have weights; otherwise a probe is fitted on these neurons.
-        settings: Apply to the fit, the random neurons and the bootstrap.
+    Listed weights are used as they are; without weights a probe is fitted on just these neurons.
 
     Raises:
         SplitError: Test answers are among the training answers.
@@ -249,7 +243,6 @@ def _check_fixed(fixed: float | None, lowest: float) -> None:
 
 
 def _grid(lowest: float, steps: Sequence[float], fixed: float | None) -> list[float]:
-    """Values of C on the path, ascending."""
     return sorted({*(lowest * step for step in steps), *([] if fixed is None else [fixed])})
 
 

@@ -17,17 +17,10 @@ REACH = 50.0  # log-odds beyond the range of the scores, where e^-50 leaves no r
 
 
 def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) -> Probe:
-    """The probe of a given neuron set.
+    """The probe of a given neuron set; C is NaN, because there was no search.
 
-    Args:
-        given: Neurons of this checkpoint.
-        train: Training answers of both classes.
-        design: Rows for the fit of missing parts.
-        neurons: D.
-
-    Returns:
-        The file's weights and intercept; a missing intercept minimises the loss at these weights, and missing weights
-        come from `provenance.analyses.controls.control_probes.fit_controls`. C is NaN, because there was no search.
+    The file's weights and intercept are kept; a missing intercept minimises the loss at these weights, and missing
+    weights come from `provenance.analyses.controls.control_probes.fit_controls`. `neurons` is D.
     """
     if given.weights is None:
         [fitted] = fit_controls(train, [given.ids], design)

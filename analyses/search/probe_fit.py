@@ -1,6 +1,6 @@
 """A probe's design matrix and its fits: the path that C is chosen from, and the path on all training rows.
 
-The one idea: the matrix is built once, neuron by neuron, and a mask selects the rows of each fit. Choice of C, refit,
+The matrix is built once, neuron by neuron, and a mask selects the rows of each fit. Choice of C, refit,
 half-samples and shuffled labels share the matrix and the passes over it.
 """
 
@@ -58,12 +58,7 @@ class ProbeRows:
 
 @contextmanager
 def probe_rows(features: Features, design: str, folder: Path, *, intercept_penalised: bool) -> Iterator[ProbeRows]:
-    """Builds the design matrix; a scratch file is deleted when the block ends.
-
-    Args:
-        features: Training responses.
-        folder: Folder for the scratch file of a matrix too large for memory.
-    """
+    """Builds the design matrix; a scratch file in `folder`, if memory is too small, is deleted when the block ends."""
     parts, labels = design_rows(features, design)
     response = np.tile(np.arange(len(features)), len(parts))
     with neuron_major(parts, folder) as matrix:
@@ -73,11 +68,7 @@ def probe_rows(features: Features, design: str, folder: Path, *, intercept_penal
 def fit_batches(
     rows: ProbeRows, problems: Sequence[Problem], C: float, likely: Int[np.ndarray, " likely"]
 ) -> list[Fit]:
-    """Fits many problems at one C in batches as large as memory allows, each in few passes.
-
-    Args:
-        problems: On `rows`.
-        likely: Neurons to try first; changes no result.
+    """Fits many problems at one C, in batches as large as memory allows; `likely` neurons are only tried first.
 
     Raises:
         ConvergenceError: Rounding keeps a solution from the tolerance.
@@ -119,9 +110,8 @@ def path_points(
 ) -> tuple[PathPoint, ...]:
     """Values that C is chosen by, for each point of the path on the training rows.
 
-    Args:
-        suppressed: Model accuracy on validation questions with each set of neurons silenced, computed for points with
-            H-Neurons; None if the rule does not need it.
+    `suppressed` gives model accuracy with neurons silenced, for points with H-Neurons; None if the rule does not need
+    it.
     """
     silent: list[float | None] = [None] * len(probes)
     if suppressed is not None and probes:

@@ -24,16 +24,11 @@ def shuffled_sets(
     C: float,
     likely: Int[np.ndarray, " likely"] = NO_NEURONS,
 ) -> tuple[Int[np.ndarray, " _"], ...]:
-    """H-Neurons of the same search with other labels.
-
-    Args:
-        rows: Rows of all training responses.
-        labels: Shuffled labels of the same responses, one array per search.
-        C: Value of the probe under test.
-        likely: Neurons to try first; changes no result.
+    """H-Neurons of the same search with shuffled labels, at the C of the probe under test.
 
     Returns:
-        Flat ids of the neurons with a positive weight, one array per search, largest weight first.
+        Flat ids of neurons with a positive weight, one array per labelling, largest weight first. `likely` neurons are
+        tried first, which changes no result.
 
     Raises:
         ConvergenceError: Rounding keeps a fit from its tolerance.
@@ -51,11 +46,8 @@ def shuffled_jointly(
     Models that answer the same question do so alike and are mostly right on the same questions, so chance associations
     with the labels occur in both and both searches find them. Separate shuffles would lose that. So the questions (or
     groups of questions) that all models answered are put into one random order, and their labels laid end to end over
-    the rows; likewise, among themselves, questions that only some models answered.
-
-    Args:
-        models: Answers of each model, one per question; for a single model, labels are shuffled by questions or groups.
-        draws: Number of shuffles.
+    the rows; likewise, among themselves, questions that only some models answered. For a single model this shuffles
+    labels by whole questions or groups. Each model has one answer per question.
 
     Returns:
         Labels by model in the order of its rows, one array per shuffle, with as many of each label as before. Agreement

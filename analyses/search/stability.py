@@ -37,18 +37,10 @@ def stability(
     threshold: float = THRESHOLD,
     seed: int = 0,
 ) -> StabilityResult | None:
-    """Fits the probe's problem on complementary halves of the questions.
+    """Fits the probe's problem on complementary halves of the questions; None if no half can hold both classes.
 
-    Args:
-        rows: Rows of all training responses.
-        features: The same responses.
-        probe: Fitted on all of them. Halves use twice its C, so that their loss over half as many rows has the same
-            weight against the penalty.
-        likely: Neurons to try first; changes no result.
-        threshold: Smallest selection frequency of a stable neuron.
-
-    Returns:
-        None if no half can hold both classes.
+    Halves use twice the probe's C, so that their loss over half as many rows has the same weight against the penalty.
+    Neurons are stable from the selection frequency `threshold`; `likely` ones are tried first, which changes no result.
 
     Source: see the module. Choice: selected means a positive weight, an H-Neuron of that half.
     """
@@ -89,10 +81,8 @@ def stability(
 def complementary_halves(features: Features, pairs: int, seed: int) -> list[Bool[np.ndarray, " responses"]] | None:
     """Masks of responses: a random half of the questions, its complement, the next half, ...
 
-    Whole questions (or groups) go to one side, those of each label in equal parts, so every half has both classes.
-
-    Returns:
-        None if a class has fewer than two questions.
+    Whole questions (or groups) go to one side, those of each label in equal parts, so every half has both classes. None
+    if a class has fewer than two questions.
     """
     names, unit = np.unique(np.asarray(features.units, dtype=str), return_inverse=True)
     # a group of questions with both labels counts by its more frequent one
@@ -126,12 +116,7 @@ def mean_jaccard(pairs: Sequence[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " 
 def false_bound(mean_selected: float, threshold: float, neurons: int) -> float | None:
     """Upper bound of the expected number of stable neurons that are selected no more often than by chance.
 
-        q^2 / ((2 tau - 1) D)
-
-    Args:
-        mean_selected: q, neurons selected in one half-sample.
-        threshold: tau.
-        neurons: D.
+        q^2 / ((2 tau - 1) D),   q neurons selected in one half-sample, tau the threshold, D neurons in all
 
     Returns:
         A number of neurons; None for a threshold of at most one half, where there is no bound.
@@ -142,12 +127,10 @@ def false_bound(mean_selected: float, threshold: float, neurons: int) -> float |
 
 
 def clusters(features: Features, ids: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
-    """Clusters of neurons that all correlate pairwise above `CLUSTER_CORRELATION` over training answers.
+    """Cluster numbers of neurons that all correlate pairwise above `CLUSTER_CORRELATION` over training answers.
 
-    Complete linkage on 1 - r (signed: negatively correlated neurons cannot replace each other).
-
-    Returns:
-        Cluster number of each neuron, from 1 in the order of first neurons.
+    Complete linkage on 1 - r (signed: negatively correlated neurons cannot replace each other). Numbers start at 1, in
+    the order of first neurons.
     """
     if ids.size < 2:
         return np.ones(ids.size, dtype=np.int64)

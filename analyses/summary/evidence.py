@@ -65,14 +65,7 @@ def claims(found: Sequence[Claim]) -> list[dict[str, Any]]:
 def summarise_trace(
     points: Sequence[TracePoint], found: IdentificationResult, neurons_per_layer: int, layers: int
 ) -> dict[str, Any]:
-    """A timeline: its points, and the last checkpoint's probe.
-
-    Args:
-        points: In reading order.
-        found: The last checkpoint's probe, or why there is none.
-        neurons_per_layer: The same for all checkpoints.
-        layers: The same for all checkpoints.
-    """
+    """A timeline: its points in reading order, and the last checkpoint's probe, or why there is none."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "neurons": counted_neurons(layers * neurons_per_layer, int(found.h_neurons.size)),

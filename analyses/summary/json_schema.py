@@ -69,11 +69,9 @@ def compare_schema() -> Schema:
 
 
 def record(cls: type, **more: Schema) -> Schema:
-    """The schema of a result dataclass as `asdict` gives it, NaN as null.
+    """The schema of a result dataclass as `asdict` gives it, NaN as null, with `more` properties.
 
-    Args:
-        cls: Its fields with arrays or rows of other tables are left open.
-        more: Properties beside its fields.
+    Fields with arrays or rows of other tables are left open.
     """
     hints = get_type_hints(cls)
     names = [item.name for item in fields(cls)]

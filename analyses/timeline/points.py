@@ -85,18 +85,11 @@ def score(
     seed: int,
     note: str = "",
 ) -> Scored:
-    """AUROC of a probe, weights unchanged, and of its control sets.
-
-    Args:
-        probe: Probe of the last checkpoint.
-        controls: Neuron sets refitted on its training rows, by kind.
-        features: Answers with their labels.
-        seed: Seed of the bootstrap.
-        note: Remark on the answers, added to the reason.
+    """AUROC of the last checkpoint's probe, weights unchanged, and of its refitted control sets.
 
     Returns:
         No number with fewer than 10 questions of a class, as in `provenance.analyses.transfer.probe_transfer`, or if
-        all answers get the same score.
+        all answers get the same score. The reason includes `note`.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
     """
@@ -109,14 +102,7 @@ def score(
 
 
 def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:
-    """Weight change from one checkpoint to the last.
-
-    Args:
-        drift: Of every neuron, by position.
-        h_neurons: Flat ids in the last checkpoint.
-        layout: Of both checkpoints.
-        draws: Permutations.
-        seed: Seed of the permutations.
+    """Weight change from one checkpoint to the last, by position; `h_neurons` are flat ids in the last one.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of
         `provenance.analyses.drift.drift_tests`.
@@ -141,8 +127,8 @@ def _strangers(drift: NeuronDrift, layout: Layout) -> str:
     if share <= STRANGERS:
         return ""
     return (
-        f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, by which "
-        "alone they are compared"
+        f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, and "
+        "they are compared by position alone"
     )
 
 

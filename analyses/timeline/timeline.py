@@ -1,6 +1,6 @@
 """Origin of the H-Neurons' signal over training: ordered checkpoints, each measured with the last one's probe.
 
-The one idea: the last checkpoint's probe scores each checkpoint's own answers, and each checkpoint's activations while
+The last checkpoint's probe scores each checkpoint's own answers, and each checkpoint's activations while
 it reads the last one's answers. These texts and labels are the same throughout, so their points are comparable. A
 randomly initialised model as the floor shows what texts and architecture alone give away.
 
@@ -81,7 +81,6 @@ class Ruler:
     gathered: Gathered
     """Its model, kept for correlations, with its answers and activations."""
     found: Identified
-    """Its H-Neurons and their probe."""
     words: Mapping[str, int] | None
     """Its vocabulary."""
 
@@ -115,9 +114,7 @@ def trace(
         stops: Earliest first, all of one shape; the last is the tuned checkpoint.
         floor: A randomly initialised model of that shape; None leaves it out.
         questions: Split into training, validation and test questions, as `compare` splits its first set.
-        settings: As for `compare`: prompts and collection for either format, and fit of the probe.
         workspace: Cache of finished work, shared with `compare`.
-        clock: Measures the stages.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -150,7 +147,6 @@ def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
 
 
 def _by_position(side: OpenCheckpoint) -> Alignment:
-    """Aligns neurons by layer and index."""
     return Alignment("index", np.arange(side.layout.layers * side.layout.d_m), "")
 
 
@@ -171,11 +167,9 @@ class Tracing:
     first: Stop
     """The earliest checkpoint, whose prompt format the floor uses."""
     ruler: Ruler
-    """The last checkpoint."""
     drifts: Mapping[int, NeuronDrift]
     """Weight change from each other checkpoint to the last, by position."""
     settings: OriginSettings
-    """User settings."""
 
     def point(self, stop: Stop) -> TracePoint:
         """All numbers of one checkpoint; its model is dropped afterwards."""
@@ -234,14 +228,12 @@ class Tracing:
         return alike(subject.remembered(task, compute, read), ruler.found.result.h_neurons)
 
     def _moved(self, stop: Stop) -> Moved:
-        """Weight change to the last checkpoint."""
         h_neurons, layout = self.ruler.found.result.h_neurons, self.ruler.stop.side.layout
         draws, seed = self.settings.permutation_draws, self.settings.seed
         return moved(self.drifts[stop.position], h_neurons, layout, draws=draws, seed=seed)
 
 
 def _point(stop: Stop, own: Scored, forced: Scored, change: Moved, similar: Alike) -> TracePoint:
-    """All numbers of one checkpoint in one row."""
     reasons = {
         "own answers": own.reason,
         "the last one's answers": forced.reason,

@@ -119,12 +119,9 @@ class TraceJob:
 
 @contextmanager
 def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]:
-    """A randomly initialised model shaped like a checkpoint, in a folder that is removed afterwards.
+    """A randomly initialised model shaped like `first`, in a sub-folder that is removed afterwards.
 
-    Args:
-        first: Supplies config, tokenizer and prompt format.
-        seed: Seed of its weights; the same seed gives the same digest, so that cached captures match.
-        folder: Parent of its folder.
+    The same seed gives the same digest, so that cached captures match.
 
     Raises:
         CheckpointError, StoreError: See `provenance.models.random_model.random_for_now`.

@@ -44,7 +44,7 @@ BLOCK_BYTES = 1 << 27  # float64 columns rescaled in one batch
 
 
 def z_scored(values: Columns, base: BaseColumns, instruct: InstructColumns) -> Columns:
-    """Gives base values each neuron's mean and SD in the instruct model, over its training rows.
+    """Gives base values each neuron's mean and SD in the instruct model, from training rows.
 
         (x - mean_base) / SD_base * SD_instruct + mean_instruct
 
@@ -62,9 +62,9 @@ def quantile_mapped(values: Columns, base: BaseColumns, instruct: InstructColumn
 
         Q_instruct(F_base(x)),   F at the i-th smallest of n training values (i - 1/2) / n, Q its inverse
 
-    Choice: both are linear between training values, so order is kept. Equal training values share the middle of their
-    quantiles. Values outside the base's training range map to the smallest or largest instruct value, because ranks do
-    not tell how far outside they are.
+    Choice: linear between training values, which keeps order; equal training values share the middle of their
+    quantiles. Values outside the base's range map to the instruct extremes, because ranks do not tell how far outside
+    they are.
 
     Returns:
         Float64; the instruct median for a neuron that is constant in `base`.
@@ -106,14 +106,10 @@ def scales(
     *,
     seed: int = 0,
 ) -> tuple[ScaleControl, ...]:
-    """Transfer at six scales on every question set; features in the order of the instruct checkpoint's neurons.
+    """Transfer at six scales, by question set in the order of `ScaleKind`.
 
-    Args:
-        controls: Control sets refitted on `instruct_train`.
-        base_controls: Control sets of the base probe, refitted on `base_train`.
-
-    Returns:
-        Rows by question set, then in the order of `ScaleKind`. Control sets are rescaled or refitted as the probe is.
+    All features are in the order of the instruct checkpoint's neurons. Control sets were refitted on the training
+    answers of their own model, and are rescaled or refitted as the probe is.
     """
     given = Scaled(instruct_train, base_train, base_tests)
     rows: dict[ScaleKind, dict[str, ScaleControl]] = {"raw": _plain("raw", probe, base_tests, controls, seed)}
@@ -135,7 +131,6 @@ def _row(
 def _plain(
     kind: ScaleKind, probe: Probe | None, tests: Mapping[str, Features], controls: Controls, seed: int
 ) -> dict[str, ScaleControl]:
-    """A probe without rescaling."""
     rows: dict[str, ScaleControl] = {}
     for name, test in tests.items():
         found = score(probe, test, seed)
@@ -186,18 +181,13 @@ def _moved(
 
 
 def _as_set(probe: Probe) -> ControlProbe:
-    """The probe restricted to its own neurons."""
     return ControlProbe(probe.nonzero, replace(probe, weights=probe.weights[probe.nonzero]))
 
 
 def moved_scores(
     move: Move, sets: Sequence[ControlProbe], rows: NeuronRows, base: NeuronRows, instruct: NeuronRows
 ) -> Float[np.ndarray, "rows sets"]:
-    """Decision values of base answers after each neuron is rescaled to the instruct model's magnitudes.
-
-    Returns:
-        One column per set; each neuron is rescaled once per batch of sets.
-    """
+    """Decision values of rescaled base rows, a column per set; each neuron is rescaled once per batch of sets."""
     scores: list[Float[np.ndarray, " rows"]] = []
     most = BLOCK_BYTES // max(1, 8 * (len(rows) + len(base) + len(instruct)))
     for batch in batches(sets, lambda each: each.columns.size, most):
@@ -219,13 +209,10 @@ def sign_agreement(
     The null treats neurons as independent. Probe neurons are correlated, because they were chosen for one signal: a
     small p says that they differ from other neurons of their layers, not how many pieces of evidence there are.
 
-    Args:
-        probe: Its non-zero weights select the neurons.
-        base_train: Answers of the base, in the order of the instruct checkpoint's neurons.
-
     Returns:
-        The null covers all neurons of the layer with a sign in both models, probe neurons included, as in a
-        permutation test; so p is never 0. If no neuron has a sign, k is 0 and the rest is None.
+        Counts for non-zero weights; `base_train` is in the order of the instruct checkpoint's neurons. The null covers
+        all neurons of a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0
+        and the rest is None.
     """
     areas = [neuron_aurocs(train) for train in (instruct_train, base_train)]
     sides = [np.sign(area - 0.5) if area.size else np.full(layers * d_m, np.nan) for area in areas]

@@ -50,18 +50,18 @@ def refit_controls(
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
 ) -> dict[ControlSetKind, tuple[ControlProbe, ...]]:
-    """Probes on random and layer-matched neuron sets, shared by all question sets.
+    """Probes on random and on layer-matched neuron sets, shared by all question sets.
 
     Args:
-        probe: The instruct probe; control sets have as many neurons as it has non-zero weights on mapped neurons.
-        train: Instruct rows that the probe was fitted on.
+        probe: The instruct probe; sets have as many neurons as it has non-zero weights on mapped neurons.
+        train: Its training rows.
         unmapped: Flat ids of neurons without a counterpart in the base, excluded from control sets.
 
     Returns:
-        Probes by kind; empty for a probe without a weight on a mapped neuron, which `transfer` does not test. The
-        penalty is chosen so that it cannot weaken a null (`provenance.analyses.controls.control_probes`). Sets exclude
-        the probe's own neurons, unless these fill more than half of a layer: in a small model, chance would otherwise
-        put some of them into every tenth set, and the null would measure the probe itself.
+        Probes by kind; empty without a weight on a mapped neuron. The penalty cannot weaken a null
+        (`provenance.analyses.controls.control_probes`). Sets exclude the probe's own neurons, unless these fill more
+        than half of a layer: in a small model, chance would put some into every tenth set, and the null would measure
+        the probe.
     """
     rng = np.random.default_rng(seed)
     own = np.setdiff1d(probe.nonzero, unmapped)
@@ -78,10 +78,7 @@ def refit_controls(
 def transfer(
     probe: Probe, base: Features, dataset: str, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
 ) -> TransferResult:
-    """Scores the base model's own answers with the instruct probe.
-
-    Args:
-        base: The base model's own responses with its own labels, balanced.
+    """Scores the base model's own answers, balanced by its own labels, with the instruct probe.
 
     Returns:
         Result of this question set alone, not yet judged. A reason in place of p with fewer than 10 questions of a
@@ -113,12 +110,9 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
     question sets with power bounds the chance of any false "supported" by 5 %. `answer_log_probability` and
     `all_together` are a separate claim and not tested here.
 
-    Args:
-        rungs: From `provenance.analyses.baselines.ladder.ladder`, for the same answers.
-
     Returns:
-        The results with `p_value`, `p_holm` and `decided_by`; baselines that could not be computed do not count.
-        All three are None if a baseline already ranks every pair of answers correctly, since no probe can beat it.
+        The results with `p_value`, `p_holm` and `decided_by`; baselines that could not be computed do not count. All
+        three are None if a baseline already ranks every pair of answers correctly, since no probe can beat it.
 
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
@@ -157,7 +151,6 @@ def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, f
 
 
 def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float) -> TransferResult:
-    """One result with its largest p-value and the corrected p."""
     decisive = max(p_values, key=lambda kind: p_values[kind])
     return replace(result, p_value=p_values[decisive], p_holm=p_holm, decided_by=decisive)
 

@@ -42,12 +42,8 @@ def cells(
 ) -> tuple[TransferCell, ...]:
     """The instruct probe on every combination of activations, answers and prompt.
 
-    Args:
-        probe: The instruct probe; None gives rows without numbers.
-        own: Each model's own answers in its own prompt; neurons in the order of the instruct checkpoint.
-
-    Returns:
-        In the order of `CELLS`: the 2 x 2, then the prompt control. Labels are those of the answering model.
+    In the order of `CELLS`: the 2 x 2, then the prompt control. Labels are those of the answering model; neurons are in
+    the order of the instruct checkpoint. Without a probe, rows have no numbers.
     """
     rows = {name: (own[name[0]], 0) for name in OWN_CELLS}
     rows |= {name: (read.features, read.n_dropped) for name, read in forced.cells.items()}
@@ -139,11 +135,10 @@ def label_agreement(
 ) -> LabelAgreement:
     """Whether both models are right on the same questions, and whose labels the base's neurons follow.
 
+    `base` holds the base's own balanced answers, with neurons in the order of the instruct checkpoint.
+
     Choice: answers left out only because their class was full count as well. Without them the common questions would be
     those of either model's scarcer class.
-
-    Args:
-        base: The base's own captured answers, balanced, in the order of the instruct checkpoint's neurons.
 
     Returns:
         AUROC is None, with the reason, with fewer than 10 questions of a class; kappa if a model has one label only.
@@ -203,9 +198,6 @@ def resampled_kappas(
     """Cohen's kappa of two labellings in each of many weighted samples.
 
         kappa = (p_o - p_e) / (1 - p_e),   p_e = p_a p_b + (1 - p_a)(1 - p_b)
-
-    Args:
-        weights: As from `resampled_weights`.
 
     Returns:
         Dimensionless, at most 1, 0 = chance agreement; NaN if both labellings have the same single label.
