@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text_twice
 from provenance.analyses.controls.question_folds import FOLDS, folds
 
-FOLDINGS = 10  # p lay between 0.024 and 0.072 over 25 single foldings of one set of answers
+FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
 
 
 @dataclass(frozen=True)

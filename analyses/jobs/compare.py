@@ -122,7 +122,7 @@ def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
     for stage, subject in gathered.subjects.items():
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
         found[stage] = subject.clock.timed(f"probe {stage}", search)
-        subject.drop()  # the paper's rule has asked it again
+        subject.drop()  # the paper's rule loaded it again
     return found
 
 
