@@ -1,1 +1,1 @@
-"""Predictors that the probe has to beat on the same answers."""
+"""Baseline predictors, compared with the probe on the same answers."""

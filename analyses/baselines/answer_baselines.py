@@ -1,11 +1,8 @@
-"""What a probe has to beat on the same answers: other neurons, lengths, words, and the model's own confidence.
+"""Baselines on the probe's own answers: other neurons, lengths, words, and the model's own confidence.
 
-The one idea: 0.5 is the wrong null. A classifier that sees only the question can already tell many
-hallucinations, so each of these is fitted on the rows that the probe was fitted on, scores the rows
-that the probe scores, and is compared with it on the same resampled questions.
-
-Whose rows they are does not matter here: train and test may be of one checkpoint (identification) or of
-two (transfer).
+0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is
+fitted and scored on the probe's rows and compared with it on the same resampled questions. Training and test rows may
+come from one checkpoint (identification) or from two (transfer).
 """
 
 from collections.abc import Callable, Mapping
@@ -30,16 +27,16 @@ BASELINE_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text
 
 @dataclass(frozen=True)
 class Decided:
-    """What one baseline says about answers, a column per classifier."""
+    """Predictions of one baseline, one column per classifier."""
 
     ranking: Float[np.ndarray, "rows columns"]
-    """Higher = more likely hallucinated; what the AUROC is taken of."""
+    """Higher = more likely hallucinated; used for the AUROC."""
     decisions: Float[np.ndarray, "rows columns"]
-    """Above 0 = called hallucinated; what the accuracy is taken of."""
+    """Above 0 = called hallucinated; used for the accuracy."""
 
 
 Scorer = Callable[[Answers], Decided | None]
-"""None where the answers lack what the baseline reads."""
+"""Returns None if the answers lack the baseline's input."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class FittedBaselines:
     """A probe and its baselines, fitted on the same training answers."""
 
     probe: Probe
-    """What is to be compared."""
+    """The probe to compare with."""
     controls: Mapping[ControlSetKind, tuple[ControlProbe, ...]]
-    """Its refitted neuron sets by kind, which a test of transfer uses as well."""
+    """Its refitted neuron sets by kind, also used by the transfer test."""
     scorers: Mapping[str, Scorer]
     """By kind, in the order of `BASELINE_KINDS`; kinds that could not be fitted are missing."""
 
@@ -64,20 +61,16 @@ def fit_baselines(
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
 ) -> FittedBaselines:
-    """Fit all baselines of a probe; they can then score any number of question sets.
+    """Fits all baselines of a probe; they can then score any number of question sets.
 
     Args:
-        probe: What they are compared with. Neuron sets have as many neurons as it has weights.
-        train: All rows that it was fitted on: training and validation answers. Nothing else is fitted on.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
-        unmapped: Flat ids of neurons that the scored checkpoint lacks; no neuron set holds one.
-        draws: Neuron sets of each kind.
-        seed: Of the neuron sets.
+        probe: Neuron sets have as many neurons as it has non-zero weights.
+        train: All rows that the probe was fitted on: training and validation answers.
+        unmapped: Flat ids of neurons that the scored checkpoint lacks, excluded from neuron sets.
 
     Returns:
-        No scorer at all where a class is missing; none of neuron sets for a probe without a weight on a
-        mapped neuron; none of the log-probability where `train` has none.
+        No scorers if a class is missing; none for neuron sets if the probe has no weight on a mapped neuron; none for
+        the log-probability if `train` has none.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
     """
@@ -92,16 +85,11 @@ def fit_baselines(
 
 
 def score_baselines(fitted: FittedBaselines, test: Answers, *, seed: int = 0) -> tuple[Baseline, ...]:
-    """What each baseline is worth on answers that nothing was fitted on, and what the probe adds to it.
-
-    Args:
-        fitted: From `fit_baselines`.
-        test: Balanced answers to held-out questions.
-        seed: Of the bootstrap, which the probe and all baselines share.
+    """Accuracy and AUROC of each baseline on balanced held-out answers, and the probe's gain over it.
 
     Returns:
-        In the order of `BASELINE_KINDS`; empty when a class is missing. Intervals are by question, 95 %;
-        for neuron sets they are those of the mean over sets.
+        In the order of `BASELINE_KINDS`; empty if a class is missing. Intervals are by question, 95 %, from shared
+        samples; for neuron sets they are those of the mean over sets.
     """
     if not test.both_classes:
         return ()
@@ -140,11 +128,7 @@ def _set_scorer(probes: tuple[ControlProbe, ...]) -> Scorer:
 
 
 def fit_texts(train: Answers, *, sparse: bool = False) -> dict[str, Scorer]:
-    """Length and words: what can be known without a model.
-
-    Args:
-        train: What they are fitted on.
-        sparse: Whether few words are to have a weight.
+    """Classifiers of length and words, which need no model; with `sparse`, only few words have a weight.
 
     Raises:
         FitError: One class only.
@@ -160,23 +144,20 @@ def fit_texts(train: Answers, *, sparse: bool = False) -> dict[str, Scorer]:
 
 
 def lengths(answers: Answers) -> Float[np.ndarray, "rows 4"]:
-    """Tokens and characters of each answer and their squares: short and long ones may both be told. Float64."""
+    """Tokens and characters of each answer and their squares, so that short and long ones can stand out. Float64."""
     plain = np.stack([answers.tokens.astype(np.float64), [float(len(text)) for text in answers.answers]], axis=1)
     return np.concatenate([plain, plain**2], axis=1)
 
 
 def question_lengths(answers: Answers) -> Float[np.ndarray, "rows 2"]:
-    """Words and characters of each question: TF-IDF rows have length 1 and do not tell. Float64."""
+    """Words and characters of each question, which TF-IDF rows of length 1 do not contain. Float64."""
     return np.array([(len(text.split()), len(text)) for text in answers.questions], dtype=np.float64).reshape(-1, 2)
 
 
 def _improbability(train: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"]) -> Scorer:
-    """The less probable an answer, the more likely it is hallucinated.
-
-    Choice: the ranking has its direction from the meaning of the number and not from the training answers,
-    as in the literature on uncertainty: an AUROC below 0.5 says that the model was surer of its errors. Only
-    the decisions are fitted.
-    """
+    """Ranks answers by improbability: an AUROC below 0.5 says that the model was surer of its errors."""
+    # Choice: the direction follows from the meaning of the number, as in the literature on uncertainty. Only the
+    # decisions are fitted on training answers.
     decide = fit_columns(train[:, None].astype(np.float64), labels)
 
     def score(test: Answers) -> Decided | None:

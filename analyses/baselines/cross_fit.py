@@ -1,10 +1,8 @@
-"""Whether a score adds to others, asked on answers that took no part in weighing them.
+"""Whether a score adds to other scores, tested on answers that had no part in the fit of the weights.
 
-The one idea: on the answers that the classifiers were fitted on, their scores look better than they are, and
-a model that weighs them there would trust them too much. So the weighing is fitted on the scored
-answers themselves, question by question in parts, and every answer is scored by weights from the other parts.
-What words say in these answers is learnt in the same way, and within the other parts once more: where a part is
-scored, none of its labels has reached anything that its weights were fitted on.
+Scores look too good on the answers that their classifiers were fitted on, and weights fitted there would trust them
+too much. So weights are fitted on the scored answers, in folds by question. Word classifiers are cross-fitted once
+more within the other folds: no label of a scored fold reaches anything that its weights were fitted on.
 """
 
 from collections.abc import Sequence
@@ -17,19 +15,20 @@ from jaxtyping import Bool, Float, Int
 from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text_twice
 from provenance.analyses.controls.question_folds import FOLDS, folds
 
-FOLDINGS = 10  # of 25 foldings of one set of answers, p lay between 0.024 and 0.072; which it was must not be chance
+FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
 
 
 @dataclass(frozen=True)
 class Folding:
-    """One way of dealing the answers into parts."""
+    """One partition of the answers into folds."""
 
     part: Int[np.ndarray, " rows"]
-    """Of each answer."""
+    """Fold of each answer."""
     words: Float[np.ndarray, "folds rows columns"]
-    """For each part what texts say to classifiers that know none of its labels, log-odds of `positive`: its own rows to
-    those fitted on all other parts, rows of another part to those fitted on the remaining ones. Two for each
-    kind of text, one that gives every word a little weight and a sparse one."""
+    """Per fold, log-odds of `positive` from word classifiers that saw none of its labels. The fold's own rows are
+    scored by classifiers of all other folds, rows of another fold by classifiers of the remaining ones. Two columns per
+    kind of text: dense and sparse.
+    """
 
 
 def dealt_out(
@@ -40,21 +39,15 @@ def dealt_out(
     count: int = FOLDINGS,
     seed: int = 0,
 ) -> tuple[Folding, ...]:
-    """Deal answers into parts, several times, and let each part's texts be judged by the others.
+    """Partitions answers into folds several times and scores each fold's texts with classifiers of the others.
 
-    One fit for each pair of parts leaves both out: it judges the rows of one where the other is to be scored.
-
-    Args:
-        texts: For each kind of text, that of every row.
-        positive: Label of each row.
-        units: For each row its question, or group of questions.
-        count: How many times.
-        seed: Of the dealing.
+    One fit per pair of folds leaves both out: it scores the rows of one where the other is the scored fold. `texts` has
+    every row's text for each kind; `units` are questions, or groups of questions.
 
     Returns:
-        Independent of the order of the rows; empty where there are too few questions for parts.
+        Independent of the order of the rows; empty with too few questions for folds.
     """
-    # A fit sums over rows, and sums of the same rows in another order differ in the last digits.
+    # Sorted, because sums of the same rows in another order differ in the last digits.
     order = np.lexsort((*(np.asarray(text, dtype=str) for text in texts), positive, np.asarray(units, dtype=str)))
     dealt: list[Folding] = []
     for number in range(count):
@@ -81,28 +74,25 @@ def without_and_with(
     units: Sequence[str],
     dealt: Sequence[Folding],
 ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-    """Out-of-fold decision values of a logistic regression on some scores and on words, without and with one more.
+    """Out-of-fold decision values of a logistic regression on words and other scores, without and with one more score.
 
-    Choice: decision values of all folds are compared with one another. Their intercepts could shift them (a fold
-    with fewer positive rows is scored by a fit on more of them, which pulls a pooled AUROC below 0.5 where nothing
-    is known); so folds have the same proportion of classes, and both classes weigh the same in every fit, whose
-    intercept then is that of even odds. Columns are standardised on the rows that a fold's weights are fitted on.
-    Word scores of these rows are by fits on fewer rows than those of the fold itself; where the latter lie beyond all
-    of the former, the most extreme of the former is taken, or a classifier that found no word in the smaller part would
-    make noise of any that it finds in the larger.
+    Choice: decision values of all folds are pooled. Intercepts could shift folds against each other (a fold with fewer
+    positive rows is scored by a fit on more of them, which pulls a pooled AUROC below 0.5 where nothing is known). So
+    folds have equal proportions of classes, and both classes weigh the same in every fit, for an intercept of even
+    odds. Columns are standardised on the rows of the fit. Word scores of these rows come from fits on fewer rows than
+    the scored fold's; the latter are clipped to the range of the former, so that words found only in the larger part do
+    not turn into noise.
 
-    Choice: the score's direction is part of what is claimed for it. Where a fold's fit turns it round, which it
-    does for a score that points the wrong way, that fold's rows keep the values they have without it.
+    Choice: the direction of the score is part of its claim. If a fold's fit reverses it, the rows of that fold keep
+    their values without the score.
 
     Args:
-        others: Columns to be added to.
-        score: Higher is claimed to be more likely positive.
-        positive: Label of each row.
-        units: For each row its question, or group of questions.
-        dealt: From `dealt_out` of the same rows, at least one; its words are further columns to be added to.
+        others: Columns of the other scores; the words of `dealt` are added.
+        score: Claimed to be higher for more likely positive rows.
+        dealt: From `dealt_out` for the same rows, at least one.
 
     Returns:
-        Both per row, higher = more likely positive, the mean over foldings.
+        Both per row, higher = more likely positive, averaged over partitions.
 
     Raises:
         FitError: A number that is not finite.
@@ -121,14 +111,14 @@ def _folded(
     units: Sequence[str],
     folding: Folding,
 ) -> Float[np.ndarray, "2 rows"]:
-    """Of one folding: values without the score, and with it."""
+    """Values without and with the score, for one partition."""
     without, joined = np.empty(positive.size), np.empty(positive.size)
     for fold, words in enumerate(folding.words):
         test = folding.part == fold
         seen = words[~test]
         plain = np.column_stack([others, np.clip(words, seen.min(axis=0), seen.max(axis=0))])
         both = np.column_stack([plain, score])
-        # Sums of the same rows in another order differ in the last digits; sorted, they are the same sums.
+        # Sorted, because sums of the same rows in another order differ in the last digits.
         order = np.lexsort((*both.T, positive, np.asarray(units, dtype=str)))
         train = order[~test[order]]
         less, more = (fit_columns(columns[train], positive[train]) for columns in (plain, both))

@@ -1,8 +1,7 @@
-"""What transfer has to beat on the base's own answers, rung by rung.
+"""The probe compared with every baseline, and with all of them together, on the base's own answers.
 
-The one idea: a probe that is better than chance may only have found long answers, or hard questions. So its
-AUROC is put beside that of everything cheaper, fitted on the same rows, on the same resampled questions;
-and at last beside all of them together, since what no single one explains their sum may.
+A probe better than chance may only have found long answers or hard questions. Baselines are fitted on
+the same rows and compared on the same resampled questions; all together may explain what no single one does.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
 """
@@ -53,39 +52,35 @@ def ladder(
     foldings: int = FOLDINGS,
     seed: int = 0,
 ) -> tuple[Rung, ...]:
-    """Every baseline's AUROC on a model's own answers, and what the probe gains over it.
+    """AUROC of every baseline on a model's own answers, and the probe's gain over it.
 
         p = (1 + #{b : gain_b <= 0}) / (1 + B);   over sets of neurons also the share of sets that reach the probe
 
-    `lengths_and_texts` is a logistic regression on lengths of answer and question and on what texts say, cross-fitted
-    by question on the scored answers (`provenance.analyses.baselines.cross_fit`), without and with the probe's score.
-    The rungs before it
-    were fitted on the instruct checkpoint's answers, and cannot know a length or a word that goes with the label in the
-    base's alone. So here texts are judged three times: by those rungs, by sparse classifiers of the base's own training
-    answers, and by classifiers of the other parts of the scored answers, for question sets with words of their own.
-    What is spread over many words that hardly recur, none of them knows.
-    `all_together` has the log-probability as well (mean, its square, and the sum over tokens), and no number where
-    there is none. Sets of neurons are in neither: a hundred of them together are no control but a probe on
-    thousands of neurons.
+    `lengths_and_texts` is a logistic regression on lengths of answer and question and on text scores, cross-fitted by
+    question on the scored answers (`provenance.analyses.baselines.cross_fit`), without and with the probe's score. The
+    single baselines were fitted on the instruct checkpoint's answers and miss lengths or words that go with the label
+    in the base only. So texts are scored three times: by those baselines, by sparse classifiers of the base's training
+    answers, and by cross-fitted classifiers of the scored answers, for question sets with their own words. None of them
+    sees a signal spread over many words that hardly recur. `all_together` adds the log-probability (mean, its square,
+    and the sum over tokens), and has no number without it. Both leave neuron sets out: a hundred of them together form
+    a probe on thousands of neurons, not a control.
 
     Args:
-        fitted: A probe and its baselines, fitted on the instruct checkpoint's training answers.
-        tests: Balanced answers by question set: the base's own, or any model's, whose neurons are in the order of
-            the probe's.
-        own: Training answers of the model that gave `tests`; with one label only they have no classifiers.
-        resamples: Of questions; those of `provenance.analyses.transfer.probe_transfer.transfer` with the same seed.
-        foldings: Of the scored answers; values are means over them.
-        seed: Of resamples and folds.
+        fitted: From the instruct checkpoint's training answers.
+        tests: Balanced answers of any model by question set, with neurons in the order of the probe's.
+        own: Training answers of the model that gave `tests`; with one label only they give no classifiers.
+        foldings: Partitions of the scored answers; values are averaged over them.
 
     Returns:
-        By question set, kinds in the order of `RUNG_KINDS`, every kind present. No number where a class is missing, a
-        baseline could not be fitted or lacks what it reads, or questions are too few for folds. Intervals are
-        by question, 95 %. `p_holm` is left to `corrected`.
+        By question set, every kind present, in the order of `RUNG_KINDS`. No number if a class is missing, a baseline
+        could not be fitted or lacks its input, or questions are too few for folds. Intervals are by question, 95 %, on
+        the samples of `provenance.analyses.transfer.probe_transfer.transfer` with the same seed. `p_holm` is left to
+        `corrected`.
 
     Raises:
         FitError: A log-probability that is not finite.
     """
-    with threadpool_limits(limits=1, user_api="blas"):  # products this small only wait for one another on several
+    with threadpool_limits(limits=1, user_api="blas"):  # small products are slower on several threads
         again = fit_texts(own, sparse=True) if own.both_classes else {}
         rungs: list[Rung] = []
         for name, answers in tests.items():
@@ -101,16 +96,7 @@ def ladder(
 
 
 def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:
-    """The same rungs with Holm's correction.
-
-    Args:
-        rungs: From `ladder`.
-        results: From `provenance.analyses.transfer.probe_transfer.jointly`, or judged; a question set without a p has
-            no power: it is not tested.
-
-    Returns:
-        With `p_holm` of each kind, over the question sets that have power.
-    """
+    """Adds `p_holm` of each kind, by Holm's correction over the question sets with power: those with p in `results`."""
     powered = {result.dataset for result in results if result.p_holm is not None}
     adjusted: dict[tuple[str, str], float] = {}
     for kind in RUNG_KINDS:
@@ -131,7 +117,7 @@ def _own(fitted: FittedBaselines, answers: Answers) -> Float[np.ndarray, " rows"
 def _plain(
     fitted: FittedBaselines, name: str, answers: Answers, weights: Float[np.ndarray, "samples rows"]
 ) -> Iterator[Rung]:
-    """Each baseline by itself on one question set, not yet corrected for the others."""
+    """Each single baseline on one question set, uncorrected."""
     positive = answers.features.hallucinated
     own = resampled_aurocs(_own(fitted, answers)[:, None], positive, weights)
     for kind in BASELINE_KINDS:
@@ -151,7 +137,7 @@ def _nested(
     weights: Float[np.ndarray, "samples rows"],
     dealt: Sequence[Folding],
 ) -> Iterator[Rung]:
-    """Everything together on one question set, without and with the probe, not yet corrected for the others."""
+    """All baselines together on one question set, uncorrected."""
     positive, units = answers.features.hallucinated, answers.features.units
     for kind in NESTED_KINDS:
         others = _others(fitted, again, answers, confidence=kind == ALL_TOGETHER)
@@ -170,7 +156,7 @@ def _rung(
     areas: Float[np.ndarray, "samples columns"],
     n: int,
 ) -> Rung:
-    """One baseline with a column for each of its classifiers, the probe's areas on the same samples beside it."""
+    """One baseline, a column per classifier, and the probe's AUROC on the same samples."""
     gains = own[:, None] - areas
     sets = areas.shape[1] if kind in CONTROL_KINDS else 0
     spread = gains[1:][np.isfinite(gains[1:])]
@@ -188,20 +174,19 @@ def _rung(
 
 
 def _over_sets(aurocs: Float[np.ndarray, " sets"]) -> dict[str, Any]:
-    """The AUROCs of neuron sets, and their middle 95 % and 95th percentile."""
+    """AUROCs of neuron sets, with their middle 95 % and 95th percentile."""
     low, high, p95 = np.quantile(aurocs, [0.025, 0.975, 0.95]).tolist()
     return {"sets_low": low, "sets_high": high, "sets_p95": p95, "set_aurocs": tuple(aurocs.tolist())}
 
 
 def _unknown(name: str, kind: str) -> Rung:
-    """A rung that could not be computed."""
     return Rung(name, kind, auroc=None, gain=None, p_value=None, p_holm=None, draws=0)
 
 
 def _others(
     fitted: FittedBaselines, again: Mapping[str, Scorer], answers: Answers, *, confidence: bool
 ) -> Float[np.ndarray, "rows columns"] | None:
-    """What is known of answers from outside, and of the model's confidence; None where some of it is missing."""
+    """Columns of text scores, with `confidence` of log-probability too; None if some are missing."""
     if not set(TEXT_KINDS) <= set(fitted.scorers):
         return None
     texts = [scorers[kind](answers) for scorers in (fitted.scorers, again) for kind in TEXT_KINDS if kind in scorers]

@@ -1,8 +1,4 @@
-"""Classifiers that see an answer from outside: its words, or a few numbers about it.
-
-The one idea: these are what a probe has to beat, so they are ordinary and well set up, and everything
-about them, vocabulary and scaling included, comes from the training answers.
-"""
+"""Classifiers of an answer's words, or of a few numbers about it; vocabulary and scaling come from training answers."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,33 +15,33 @@ from provenance.analyses.controls.control_probes import WEAK_C
 from provenance.errors import FitError
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
-"""From texts to decision values: the log-odds of `hallucinated`."""
+"""Maps texts to decision values: the log-odds of `hallucinated`."""
 TextScorers = Callable[[Sequence[str]], Float[np.ndarray, "rows models"]]
-"""The same of several classifiers."""
+"""The same for several classifiers, one column each."""
 
 WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
 NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
-TEXT_C = 1.0  # TF-IDF rows have length 1 whatever the text, so scikit-learn's default means the same everywhere
+TEXT_C = 1.0  # TF-IDF rows of all texts have length 1, so scikit-learn's default means the same everywhere
 DENSE: Mapping[str, Any] = {"max_iter": 1000}  # L-BFGS takes 10 to 50 on rows of length 1
 SPARSE: Mapping[str, Any] = {"max_iter": 1000, "solver": "liblinear", "l1_ratio": 1.0, "random_state": 0}
 
 
 @dataclass(frozen=True)
 class ColumnScorer:
-    """From numbers to decision values."""
+    """Maps rows of numbers to decision values."""
 
     mean: Float[np.ndarray, " columns"]
-    """Of the training answers."""
+    """Mean over training answers."""
     inverse: Float[np.ndarray, " columns"]
-    """1 / SD of the training answers; 0 for a column that does not vary there."""
+    """1 / SD over training answers; 0 for a constant column."""
     weights: Float[np.ndarray, " columns"]
     """Log-odds of `hallucinated` per SD."""
     intercept: float
-    """At the training answers' mean."""
+    """Log-odds at the mean."""
 
     def __call__(self, unseen: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
-        """Decision values: the log-odds of `hallucinated` where both classes are as frequent."""
-        # A sum row by row and not a product: rows with the same numbers must tie, wherever they stand.
+        """Log-odds of `hallucinated` at equal class frequencies."""
+        # A sum per row, not a matrix product: equal rows must tie, wherever they stand.
         return np.asarray(((unseen - self.mean) * self.inverse * self.weights).sum(axis=1) + self.intercept)
 
 
@@ -55,19 +51,17 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
         min_{theta, b}  TEXT_C * sum_i v_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|_2^2 / 2
         sparse:                                                                 ... + |theta|_1 (and |b|)
 
-    u_i is the TF-IDF row with sublinear counts (1 + log count: a repeated word is no second piece of
-    evidence) and length 1; v_i makes both classes weigh the same, since the test sets are balanced and
-    the training answers need not be.
+    u_i is the TF-IDF row of a training text with sublinear counts (1 + log count: a repeated word is no second piece of
+    evidence) and length 1; v_i gives both classes equal weight, since test sets are balanced and training answers need
+    not be.
 
     Args:
-        texts: Of training answers. The vocabulary and the inverse document frequencies are theirs.
-        labels: True for hallucinated.
-        sparse: Few words with a weight in place of a little for each. Where one word tells, its share of the decision
-            is then nearly all (correlation with it 0.98 and not 0.88, of 160 short texts with 25 words that tell
-            nothing), so that nothing else can add to it by knowing that word better.
+        sparse: Few words with a weight instead of small weights for all. A single telling word then makes up nearly the
+            whole decision (correlation 0.98 instead of 0.88, over 160 short texts with 25 uninformative words), so that
+            no other score can add to it by knowing that word better.
 
     Returns:
-        Scores texts. A text without a known word gets b; where no training text has any word, all get 0.
+        A text without a known word gets b; if no training text has any word, all get 0.
 
     Raises:
         FitError: One class only.
@@ -77,16 +71,11 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
 
 
 def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, stand_for: int) -> TextScorers:
-    """`fit_text` and its sparse form on the same TF-IDF rows.
+    """`fit_text` and its sparse form on the same TF-IDF rows, one column for each.
 
     Args:
-        texts: Of training answers.
-        labels: True for hallucinated.
-        stand_for: Answers of which these are a part. The penalty is that of as many, so that fits on parts of
-            different sizes find about as many words and give values of the same scale.
-
-    Returns:
-        Scores texts, a column of each.
+        stand_for: Size of the set of which `texts` are a part. The penalty is that of the whole set, so that fits on
+            parts of different sizes keep similar numbers of words and the same scale.
 
     Raises:
         FitError: One class only.
@@ -105,7 +94,7 @@ def _fit_words(
     rows = vectorizer.fit_transform(texts)
     models = [LogisticRegression(C=C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
     with warnings.catch_warnings():
-        # Liblinear may go on for ever in the last digits: after 1,000 and 100,000 rounds the decisions are the same.
+        # Liblinear may never converge in the last digits: decisions after 1,000 and 100,000 rounds are the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
         for model in models:
             model.fit(rows, labels)
@@ -120,21 +109,16 @@ def _fit_words(
 
 
 def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndarray, " rows"]) -> ColumnScorer:
-    """Logistic regression on a few numbers, next to free of regularisation, both classes weighing the same.
+    """Nearly unregularised logistic regression on a few numbers, with equal weight of both classes.
 
-    Args:
-        columns: Of training answers; standardised with their own mean and SD.
-        labels: True for hallucinated.
-
-    Returns:
-        Scores rows of the same columns; a column that does not vary in training has no weight.
+    Columns are standardised with their own mean and SD; a column that is constant in training has no weight.
 
     Raises:
         FitError: One class only, or a number that is not finite.
     """
     _check_classes(labels)
     if not np.isfinite(columns).all():
-        raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="compute them anew")
+        raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="recompute them")
     wide = columns.astype(np.float64)
     mean, spread = wide.mean(axis=0), wide.std(axis=0)
     varies = np.ptp(wide, axis=0) > 0

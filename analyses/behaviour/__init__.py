@@ -1,1 +1,1 @@
-"""What scaling neurons does to a model's answers, and the verdict on their function."""
+"""Effects of scaled neurons on a model's answers, and the verdict on their function."""

@@ -1,9 +1,8 @@
-"""Whether H-Neurons have a part in a model's hallucinations, from what scaling them did.
+"""Verdict on whether H-Neurons have a part in a model's hallucinations, from the effects of scaling them.
 
-The one idea: a set of neurons works in the way that is claimed only if silencing it lowers hallucinated answers against
-faithful ones and amplifying it raises them, and each time farther than control sets do. Every condition has to hold, so
-the largest p-value decides and needs no correction within a model; between the models that were intervened on there is
-a choice, and Holm's correction is for that one.
+Silencing them must lower hallucinated answers relative to faithful ones and amplifying must raise them,
+both more than control sets do. All conditions must hold, so the largest p-value decides without correction within a
+model; Holm's correction is over the models that were intervened on.
 """
 
 from collections.abc import Sequence
@@ -28,19 +27,18 @@ _Selectivity = dict[tuple[float, CausalKind], CausalEffect]
 
 
 def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
-    """The H-Neurons have a part in one model's hallucinations.
+    """Claim that the H-Neurons have a part in one model's hallucinations.
 
     Args:
-        effects: From `provenance.analyses.behaviour.scaled_answers`, of all models that were intervened on; those of
-            one model that is not
-            asked about here only count for Holm's correction.
-        stage: The model that is asked about.
+        effects: From `provenance.analyses.behaviour.scaled_answers`, of all models that were intervened on; effects of
+            other models count only for Holm's correction.
+        stage: The model that the claim is about.
 
     Returns:
-        `supported`: `selectivity` goes the expected way with silent and with amplified neurons, each interval
-        excludes 0, each p-value against both kinds of control sets is below 0.05, and so is the largest of them
-        after Holm's correction over the models. `no power`: nobody intervened, a class has too few answers, or
-        there are too few control sets for any p-value to become small enough.
+        `supported`: `selectivity` changes as expected with silenced and with amplified neurons, each interval excludes
+        0, each p-value against both kinds of control sets is below 0.05, and so is the largest of them after Holm's
+        correction over the models. `no power`: no intervention, too few answers of a class, or too few control sets for
+        a small p.
 
     Source: Berger 1982, doi:10.1080/00401706.1982.10487790 (largest p-value of an intersection-union test);
     Holm 1979, Scandinavian Journal of Statistics 6, 65.
@@ -54,7 +52,7 @@ def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
     conditions = [
         condition("function.questions_per_class", answers, ">=", float(MIN_PER_CLASS), role="power"),
-        # Holm's smallest p-value is (number of models) / (1 + sets): below the bar from this many sets on
+        # Holm's smallest p-value is (number of models) / (1 + sets), below the bar from this many sets on
         condition("function.sets", fewest, ">=", max(1, len(p_values)) / SIGNIFICANCE, role="power"),
         *(reason for alpha in ALPHAS for reason in _conditions(own, alpha)),
         condition(f"{PREFIX}.p_holm", adjusted.get(stage), "<", SIGNIFICANCE),
@@ -69,7 +67,7 @@ def _selectivities(effects: Sequence[CausalEffect], stage: str) -> _Selectivity:
 
 
 def _conditions(own: _Selectivity, alpha: float) -> list[Reason]:
-    """The nearer end of the interval on the right side of 0, and p-values against both kinds of control sets."""
+    """The nearer end of the interval on the expected side of 0, and p-values against both kinds of control sets."""
     code, found = f"{PREFIX}.alpha_{alpha:g}", own.get((alpha, "h_neurons"))
     if direction("selectivity", alpha) < 0:
         interval = condition(code, None if found is None else found.effect.high, "<", 0.0)
@@ -81,17 +79,17 @@ def _conditions(own: _Selectivity, alpha: float) -> list[Reason]:
 
 
 def _largest_p(own: _Selectivity) -> float | None:
-    """Over factors and kinds of control sets; None where one is missing."""
+    """The largest p over factors and kinds of control sets; None if one is missing."""
     found = [own.get((alpha, kind)) for alpha in ALPHAS for kind in CONTROL_KINDS]
     p_values = [effect.p_value for effect in found if effect is not None and effect.p_value is not None]
     return max(p_values) if len(p_values) == len(found) else None
 
 
 def reversed_at(effects: Sequence[CausalEffect], stage: Stage) -> tuple[float, ...]:
-    """Factors at which `selectivity` of one model went the other way than expected, farther than both kinds of sets.
+    """Factors at which `selectivity` of one model changed against expectation, more than for both kinds of sets.
 
-    Its interval lies on the other side of 0, and at most 5 % of the control sets, counting the H-Neurons as one, went
-    as far that way. No verdict rests on it: it is what a one-sided test would pass over.
+    The interval lies on the other side of 0, and at most 5 % of the control sets, counting the H-Neurons as one,
+    changed as far. No verdict rests on this; a one-sided test would not report it.
     """
     own = _selectivities(effects, stage)
     found: list[float] = []

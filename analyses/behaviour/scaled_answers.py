@@ -1,18 +1,13 @@
-"""What a model's answers owe to a set of its neurons: the same answers with them silent and amplified.
+"""Effects of a set of neurons on a model's answers, measured with the neurons silenced and amplified.
 
-The one idea: readable is not functional. A probe says that neurons tell faithful from hallucinated answers;
-only a model whose neurons were scaled shows whether they have a part in giving them. Any intervention changes
-something, so every number stands beside the same number for as many control neurons, and every set reads the
-same answers and is asked the same questions: sets differ by their neurons and by nothing else.
+A probe shows that neurons are readable; only scaling them shows whether they are functional. Any
+intervention changes something, so every effect is compared with that of control sets of equal size on the same data.
+These are not matched on activity, and quiet neurons change little, so a larger effect is evidence only if it differs
+between hallucinated and faithful answers (`selectivity`).
 
-Two things are looked at, and kept set by set, so a killed run loses one set at most. First, how probable the
-model's own held-out answers are, teacher-forced; the claim rests on these test questions alone. Second, whether
-it answers validation questions right, greedily: no neuron was fitted on them, and asking them again leaves the
-test questions to the claims. Where C was chosen by the paper's rule they had a part in that choice, which
-favours sets whose silence does no harm; so this one is told, and no verdict rests on it.
-
-Neither kind of control set is matched on activity, and quiet neurons change little: that a set does more than
-such sets is evidence only where it does it to hallucinated and faithful answers unequally (`selectivity`).
+The claim rests on the log-probability of the model's own held-out answers, teacher-forced. Greedy answers to validation
+questions, on which no neuron was fitted, are reported without a verdict: the paper's rule for C uses them, which
+favours sets that do no harm when silenced. Results are stored set by set, so a killed run loses one set at most.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.2 (scaling) and 6.3 (the models' own answers). Choice: factors,
 outcomes and control sets, since the paper intervenes on no base model.
@@ -39,11 +34,11 @@ from provenance.records import Estimate, Response, Stage
 from provenance.statistics.auroc import CONFIDENCE
 from provenance.statistics.bootstrap import estimate_of, resampled_weights
 
-ALPHAS = (0.0, 2.0)  # silent, and as far from 1 on the other side
-SETS = 40  # of each kind: p can then be 1/41, and twice that, for two models under Holm, is still below 0.05
-SETS_ASKED = 20  # of these; a greedy answer takes as many passes as it has tokens, and p = 1/21 is below 0.05 too
-ANSWERS_PER_CLASS = 50  # a mean then has a seventh of the spread of single answers, at 162 passes over each
-QUESTIONS = 100  # standard error of a share at most 5 points, and smaller for a change, asked of the same ones
+ALPHAS = (0.0, 2.0)  # silenced, and equally far from 1 on the other side
+SETS = 40  # per kind; the smallest p is 1/41, still below 0.05 when doubled by Holm for two models
+SETS_ASKED = 20  # per kind; greedy answers cost a pass per token, and p = 1/21 is below 0.05 too
+ANSWERS_PER_CLASS = 50  # the SE of a mean is a seventh of the SD of answers, at 162 passes over each
+QUESTIONS = 100  # standard error of a share at most 5 points, smaller for a change on the same questions
 
 EXPECTED_SILENT: dict[Outcome, int] = {
     "hallucinated_log_probability": -1,
@@ -51,28 +46,26 @@ EXPECTED_SILENT: dict[Outcome, int] = {
     "selectivity": -1,
     "correct": 1,
 }
-"""Sign of the change expected of silent H-Neurons; amplified ones are expected to do the reverse.
+"""Sign of the change expected of silenced H-Neurons; amplified ones should do the reverse.
 
-They stand for giving an answer that is not known, so without them hallucinated answers should become less
-probable, to themselves and against faithful ones; faithful answers should become more probable if anything,
-and so should right ones be given more often, if anything.
+If they cause guesses, then without them hallucinated answers become less probable, also relative to faithful ones;
+faithful answers become more probable, and right ones more frequent, if they change at all.
 """
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A model to intervene on, and what is watched meanwhile."""
+    """A model to intervene on, with the answers and questions to measure."""
 
     subject: Subject
-    """The model."""
     answers: tuple[Response, ...]
-    """Its own held-out answers with labels, in a fixed order; some or none of either class."""
+    """Its own labelled held-out answers in a fixed order; a class may be empty."""
     questions: Pool
-    """Validation questions to ask, from `provenance.analyses.asking.suppression.suppression_questions`."""
+    """Validation questions, from `provenance.analyses.asking.suppression.suppression_questions`."""
 
 
 def direction(outcome: Outcome, alpha: float) -> int:
-    """Sign of the change that H-Neurons with a part in hallucination would make; see `EXPECTED_SILENT`."""
+    """Expected sign of the change if H-Neurons have a part in hallucination; see `EXPECTED_SILENT`."""
     return EXPECTED_SILENT[outcome] if alpha < 1 else -EXPECTED_SILENT[outcome]
 
 
@@ -85,22 +78,19 @@ def intervened(
     sets: int = SETS,
     sets_asked: int = SETS_ASKED,
 ) -> tuple[CausalEffect, ...]:
-    """Scale the instruct checkpoint's H-Neurons in one model of a comparison.
+    """Scales the instruct checkpoint's H-Neurons in one model of a comparison, on its in-domain held-out answers.
 
-    Choice: in the base they are scaled where they sit there; those that it lacks are left out, so `k` is smaller
-    by them, and control sets are drawn from its neurons that have a counterpart as well.
+    Choice: in the base the aligned neurons are scaled; those that it lacks are left out, which lowers `k`, and control
+    sets are drawn only from base neurons with a counterpart.
 
     Args:
-        gathered: Both models and what they said; in-domain held-out answers are taken from it.
-        stage: The model to intervene on; it is loaded where a set is not remembered, and stays loaded.
+        stage: The model to intervene on; it is loaded if a set is not cached, and stays loaded.
         h_neurons: Flat ids in the instruct checkpoint, distinct.
-        seed: Of control sets and bootstraps.
-        sets: Control sets of each kind.
-        sets_asked: How many of them also answer questions; at most `sets`.
+        sets_asked: Sets of each kind that also answer questions; at most `sets`.
 
     Returns:
-        See `causal_effects`. Empty without neurons to scale: no H-Neurons, none that the base has, or ids that
-        name other neurons in the base (`alignment.reason`).
+        See `causal_effects`. Empty without neurons to scale: no H-Neurons, none that the base has, or ids that name
+        other neurons in the base (`alignment.reason`).
 
     Raises:
         QuestionError: There are no validation questions.
@@ -126,27 +116,24 @@ def causal_effects(
     sets: int = SETS,
     sets_asked: int = SETS_ASKED,
 ) -> tuple[CausalEffect, ...]:
-    """Scale neurons by 0 and by 2, and control sets beside them, and see what becomes of a model's answers.
+    """Effects on a model's answers of scaling H-Neurons, and control sets, by 0 and by 2.
 
     Args:
-        trial: The model and what is watched.
-        ids: Flat ids (layer * d_m + index) in its own order, distinct: the H-Neurons.
-        apart: Neurons that no control set may hold, beside the H-Neurons where the model has room for that.
-        seed: Of control sets, the same for both factors, and of bootstraps.
-        sets: Control sets of each kind.
-        sets_asked: How many of them also answer questions; at most `sets`.
+        ids: Flat ids (layer * d_m + index) of the H-Neurons in the model's own order, distinct.
+        apart: Neurons excluded from control sets, beside the H-Neurons if the model has room for that.
+        sets_asked: Sets of each kind that also answer questions; at most `sets`.
 
     Returns:
-        By factor, outcome and kind. An outcome for which the model has no answers is left out, and everything
-        without neurons.
+        By factor, outcome and kind, with the same control sets for both factors. Outcomes without answers are left out;
+        empty without neurons.
 
     Raises:
         InputError: Too few neurons are left to draw control sets from.
         PairError: An id outside the model or given twice, or token ids that the model does not have.
         SplitError, QuestionError: See `provenance.analyses.asking.suppression.right_answers`.
-        CaptureError: The neurons of some layer could not be reached, or the logits could not.
-        NonFiniteError: An answer has no finite log-probability, in an overflowing dtype as a rule.
-        StoreError: What a set gave cannot be written.
+        CaptureError: The neurons of some layer, or the logits, could not be reached.
+        NonFiniteError: An answer has no finite log-probability, usually because the dtype overflows.
+        StoreError: Results of a set cannot be written.
     """
     if not ids.size:
         return ()
@@ -173,7 +160,7 @@ def causal_effects(
 def control_arms(
     ids: Int[np.ndarray, " k"], layers: int, d_m: int, apart: Int[np.ndarray, " a"], sets: int, seed: int
 ) -> dict[CausalKind, Int[np.ndarray, "_ k"]]:
-    """The H-Neurons as a set of their own, then control sets of as many neurons by kind.
+    """The H-Neurons as a single set, then control sets of equal size by kind.
 
     Raises:
         InputError, PairError: See `causal_effects`.
@@ -181,13 +168,13 @@ def control_arms(
     excluded = excluded_from_controls(ids, apart, layers, d_m)
     arms: dict[CausalKind, np.ndarray] = {"h_neurons": np.sort(ids)[None]}
     for number, kind in enumerate(CONTROL_KINDS):
-        rng = np.random.default_rng([seed, number])  # a kind's sets do not depend on how many the other kind has
+        rng = np.random.default_rng([seed, number])  # sets of one kind do not depend on the number of the other kind
         arms[kind] = neuron_sets(kind, ids, layers, d_m, K=sets, rng=rng, excluded=excluded)
     return arms
 
 
 def first_of_each_class(answers: Sequence[Response], limit: int = ANSWERS_PER_CLASS) -> tuple[Response, ...]:
-    """The first answers of each class, in order; all of a class that has fewer."""
+    """The first `limit` answers of each class, in order; all of a smaller class."""
     kept = {id(row) for label in KEPT_LABELS for row in [r for r in answers if r.label == label][:limit]}
     return tuple(response for response in answers if id(response) in kept)
 
@@ -195,16 +182,13 @@ def first_of_each_class(answers: Sequence[Response], limit: int = ANSWERS_PER_CL
 def contrasts(
     hallucinated: Bool[np.ndarray, " rows"], weights: Float[np.ndarray, "samples rows"]
 ) -> dict[Outcome, Float[np.ndarray, "samples rows"]]:
-    """What each row counts in each outcome, so that an outcome of a sample is a product with the rows' values.
+    """Weights of each row in each outcome; an outcome of a sample is their product with the rows' values.
 
         w_i / sum_C w   for a row of class C;   selectivity = hallucinated - faithful
 
-    Args:
-        hallucinated: Label of each row.
-        weights: How often each row is in each sample, as from `resampled_weights`.
-
     Returns:
-        By outcome, those of a class without rows left out; NaN throughout a sample that lacks a class.
+        By outcome, without those of empty classes; NaN throughout a sample that lacks a class. w are the multiplicities
+        of `resampled_weights`.
     """
     found: dict[Outcome, np.ndarray] = {}
     classes: dict[Outcome, np.ndarray] = {
@@ -225,7 +209,7 @@ def changes_of(
     measure: Callable[[Sequence[Int[np.ndarray, " _"]]], Float64[np.ndarray, "sets rows"]],
     arms: Mapping[CausalKind, Int[np.ndarray, "_ k"]],
 ) -> dict[CausalKind, Float64[np.ndarray, "_ rows"]]:
-    """What each set changes, row by row, against the model as it is, which is measured the same way."""
+    """Change of each row by each set, relative to the unchanged model."""
     everything = [ids for members in arms.values() for ids in members]
     values = measure([NO_NEURONS, *everything])
     ends = np.cumsum([len(members) for members in arms.values()])
@@ -235,16 +219,11 @@ def changes_of(
 def scaled_log_probabilities(
     subject: Subject, chosen: Sequence[Response], alpha: float, sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, "sets answers"]:
-    """Mean log-probability of each answer while all neurons of a set are multiplied by alpha, set by set.
-
-    Args:
-        subject: The model.
-        chosen: Answers that it reads, at least one.
-        alpha: Factor, dimensionless, >= 0.
-        sets: Flat ids, ascending; the empty set gives the model as it is.
+    """Mean log-probability of each chosen answer with all neurons of a set multiplied by alpha >= 0, set by set.
 
     Returns:
-        Nats per token, <= 0; see `provenance.answers.log_probability.answer_log_probability`.
+        Nats per token, <= 0; see `provenance.answers.log_probability.answer_log_probability`. Sets are flat ids,
+        ascending; the empty set gives the unchanged model.
 
     Raises:
         InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
@@ -272,7 +251,7 @@ def _log_probability(
 
 
 def _right(trial: Trial, alpha: float, sets: Sequence[Int[np.ndarray, " _"]]) -> Float64[np.ndarray, "sets questions"]:
-    """1 for a question that is answered right, 0 for the others."""
+    """1 for a right answer, else 0."""
     return right_answers(trial.subject, trial.questions, sets, alpha).astype(np.float64)
 
 
@@ -284,7 +263,7 @@ def _effects(
     units: Sequence[str],
     changes: Mapping[CausalKind, Float64[np.ndarray, "_ rows"]],
 ) -> list[CausalEffect]:
-    """Rows of the result for one factor: each outcome for the H-Neurons, then for each kind of control sets."""
+    """Rows for one factor: each outcome for the H-Neurons, then for each kind of control sets."""
     effects: list[CausalEffect] = []
     for outcome, counted in outcomes.items():
         questions = {units[row] for row in np.flatnonzero(counted[0]).tolist()}
@@ -300,7 +279,7 @@ def _effects(
 
 
 def _over_sets(draws: Float64[np.ndarray, " draws"]) -> Estimate:
-    """Mean over control sets with their own 2.5th and 97.5th percentile: where single sets lie."""
+    """Mean over control sets, with the 2.5th and 97.5th percentile of single sets."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(float(draws.mean()), float(low), float(high), draws.size)

@@ -1,8 +1,8 @@
-"""Made-up pairs with a known truth, small enough to be drawn by the hundred: what a verdict engine is calibrated on.
+"""Simulated pairs with a known truth, small enough to draw by the hundred, to calibrate the verdicts.
 
-The one idea: each draw is what an analysis gets from real checkpoints, answers with vectors, labels, texts and units,
-or weight changes of every neuron, so the very functions that judge real pairs judge it, and what they should say is
-known. Beside planted effects there are nuisances: nulls in which the reported number does move, for another reason.
+A draw has the form of real data (answers with vectors, labels, texts and units, or weight changes of
+every neuron), so the functions that judge real pairs judge it. Beside planted effects there are nuisances: nulls in
+which the reported number moves for another reason.
 
 Source: none in Gao et al. 2025; Morris, White and Crowther 2019, doi:10.1002/sim.8086, for simulation as a check.
 """
@@ -22,16 +22,18 @@ from provenance.analyses.results.drift import NeuronDrift
 Told = Literal[
     "none", "answer length", "question length", "question text", "every neuron", "confidence", "noise of confidence"
 ]
-"""What goes with the label of a model's answers, and is read by neurons in its place. Noise of confidence goes with no
-label: it is what keeps the log-probability from telling the label better, and whoever knows it can take it out."""
+"""Features of answers that correlate with the label and that neurons read in its place. Confidence noise is independent
+of the label: it weakens the log-probability as a predictor, and a classifier that knows it can subtract it.
+"""
 TransferNuisance = Literal[
     "none", "answer length", "question text", "every neuron", "answer length, base alone", "question text, base alone",
     "question length, base alone", "confidence", "noise of confidence",
 ]  # fmt: skip
-"""What the base's neurons read in place of the label. It goes with the label in both models, or in the base alone while
-the instruct model's neurons read the label itself: then nothing that is fitted on its answers can know of it."""
+"""Features that the base's neurons read in place of the label. They correlate with the label in both models, or in the
+base only while the instruct model's neurons read the label itself; then no classifier of its answers can know them.
+"""
 DriftNuisance = Literal["none", "layer", "norm", "activity", "balance"]
-"""What goes with both stability and being in the set."""
+"""Variables that correlate with both stability and membership of the set."""
 
 TOLD: Mapping[TransferNuisance, tuple[Told, Told]] = {
     "none": ("none", "none"),
@@ -44,16 +46,16 @@ TOLD: Mapping[TransferNuisance, tuple[Told, Told]] = {
     "confidence": ("confidence", "confidence"),
     "noise of confidence": ("none", "noise of confidence"),
 }
-"""In the answers of the instruct model, and of the base."""
+"""Features in the answers of the instruct model, and of the base."""
 
-INSTRUCT_EFFECT = 1.5  # SD: with six carriers a probe then reads held-out answers almost without error
-SHARED_EFFECT = 0.8  # SD, of draws for overlap: weak, so that a probe needs many carriers and sets are large
-ANSWER_EFFECT = 0.6  # SD, of neurons that fire on answers: many weak ones, so that sets are large here as well
-MEAN_CETT = 0.01  # of one neuron in tens of thousands, as captures of real models show it
+INSTRUCT_EFFECT = 1.5  # SD; six carriers then suffice to read held-out answers almost without error
+SHARED_EFFECT = 0.8  # SD, in draws for overlap: weak, so that a probe needs many carriers and sets are large
+ANSWER_EFFECT = 0.6  # SD, for neurons that fire on answers: many weak ones, so that sets are large as well
+MEAN_CETT = 0.01  # of one neuron in tens of thousands, as in captures of real models
 SPREAD = 0.5  # of log CETT within a neuron, and of log mean CETT between neurons
 WITHIN_UNIT = 0.5  # correlation of a neuron's log CETT between two answers of one unit
-NUISANCE_NOISE = 1.0  # SD of single neurons around the nuisance that they read, of which six average to 0.4
-TILT = 0.5  # SD of half the log ratio of up's norm to down's, where it varies
+NUISANCE_NOISE = 1.0  # SD of single neurons around their nuisance; the mean of six has 0.4
+TILT = 0.5  # SD of half the log ratio of up's norm to down's, if it varies
 TREND = 1.0  # SD of log change for the nuisance's whole range, in either direction
 FILLER = tuple(f"{a}{b}" for a in ("ba", "ke", "lo", "mi", "nu") for b in ("ra", "ste", "vol", "dan", "lim"))
 TOPICS = ("where", "when")
@@ -61,12 +63,11 @@ TOPICS = ("where", "when")
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a draw is."""
+    """Size of a draw."""
 
     layers: int = 4
-    """Layers of both models."""
     d_m: int = 64
-    """Neurons per layer."""
+    """Neurons per layer of both models."""
     train: int = 80
     """Training answers of each class."""
     test: int = 60
@@ -74,7 +75,7 @@ class Shape:
     per_unit: int = 2
     """Answers of one unit, which share a label, a topic and half of their noise."""
     carriers: int = 6
-    """Neurons that carry the label in a model that has it."""
+    """Neurons that carry the label."""
 
     @property
     def neurons(self) -> int:
@@ -84,28 +85,23 @@ class Shape:
 
 @dataclass(frozen=True)
 class AnswerDraw:
-    """Two models' answers: what a search and a transfer are run on."""
+    """Two models' training and test answers, for a search and a test of transfer."""
 
     instruct: Answers
-    """Training answers of the instruct model."""
     base: Answers
-    """Training answers of the base."""
     instruct_test: Answers
-    """Held-out answers of the instruct model."""
     base_test: Answers
-    """The base's own held-out answers."""
     carriers: Int[np.ndarray, " c"]
     """Flat ids of the neurons that carry the label in the instruct model, ascending."""
     base_carriers: Int[np.ndarray, " c"]
-    """Flat ids of those that carry it in the base."""
+    """The same in the base."""
 
 
 @dataclass(frozen=True)
 class DriftDraw:
-    """Weight changes of every neuron, and a set of neurons: what drift is tested on."""
+    """Weight changes of every neuron, and a set of neurons, for tests of drift."""
 
     drift: NeuronDrift
-    """As measured from two checkpoints."""
     h_neurons: Int[np.ndarray, " h"]
     """Flat ids of the set, ascending."""
     activity: Float[np.ndarray, " neurons"]
@@ -114,14 +110,14 @@ class DriftDraw:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What one model's neurons respond to; vectors over neurons, in SD of their log CETT."""
+    """Responses of one model's neurons; vectors over neurons, in SD of their log CETT."""
 
     label: Float[np.ndarray, " neurons"]
     """Difference between hallucinated and faithful answers."""
     nuisance: Float[np.ndarray, " neurons"]
     """Change per SD of the nuisance."""
     answer: Float[np.ndarray, " neurons"]
-    """Difference between answer tokens and others, whatever the label."""
+    """Difference between answer tokens and others, for any label."""
     scale: Float[np.ndarray, " neurons"]
     """Typical mean CETT."""
 
@@ -130,12 +126,10 @@ def transfer_draw(shape: Shape, effect: float, nuisance: TransferNuisance, rng: 
     """A pair in which the base's neurons carry the label with a given strength, or carry a nuisance.
 
     Args:
-        shape: Of both models and their answers.
         effect: Difference between the base's hallucinated and faithful answers, in SD of log CETT, on each neuron that
             carries the label in the instruct model. 0: nothing transfers.
-        nuisance: With one, `effect` is not used: the base's label goes with the nuisance, and its carriers respond to
-            the nuisance only, so that AUROC is above 0.5 for a reason that others read as well.
-        rng: Source of randomness.
+        nuisance: Replaces `effect`: it correlates with the base's label, and the base's carriers respond to it alone,
+            so that AUROC is above 0.5 for a reason that baselines read as well.
     """
     carriers = np.sort(rng.choice(shape.neurons, shape.carriers, replace=False))
     told = TOLD[nuisance]
@@ -153,14 +147,12 @@ def overlap_draw(
     """A pair in which both models carry the label, on neurons of which a given share is the same.
 
     Args:
-        shape: Of both models and their answers.
-        share: Of the instruct model's carriers that are carriers of the base too; the base's others are drawn from all
-            neurons, so at 0 the two sets share what chance gives.
-        answer_neurons: Neurons, the same in both, that are more active on answer tokens than on others whatever the
-            label. A probe that has to tell both apart finds them in either model.
-        rng: Source of randomness.
-        alike: Above 0 both answer the same questions with the same labels, and what their neurons do beside the label
-            correlates by so much. Whatever goes with the labels by chance, both searches then find.
+        share: Share of the instruct model's carriers that are carriers in the base too. The base's other carriers are
+            drawn from all neurons, so 0 gives chance overlap.
+        answer_neurons: Neurons, the same in both, that are more active on answer tokens than on others for any label.
+            A 3-vs-1 probe finds them in either model.
+        alike: Above 0, both models answer the same questions with the same labels, and the rest of their activity has
+            this correlation, so both searches find the same chance associations with the labels.
     """
     carriers = np.sort(rng.choice(shape.neurons, shape.carriers, replace=False))
     kept = rng.permutation(carriers)[: round(share * shape.carriers)]
@@ -183,12 +175,9 @@ def drift_draw(
     """Weight changes of a pair in which some neurons changed less, or are of a kind that changes less.
 
     Args:
-        layers: Layers of the model.
-        d_m: Neurons per layer.
         k: Neurons of the set.
-        effect: How much less they changed, in SD of the logarithm of a change within a layer.
-        nuisance: What is a trend of change over all neurons alike, and makes a neuron likelier to be in the set.
-        rng: Source of randomness.
+        effect: Reduction of their change, in SD of the logarithm of a change within a layer.
+        nuisance: Variable with a trend of change over all neurons, which makes membership of the set more likely.
 
     Returns:
         Changes of up and down whose logarithms are normal and correlate 0.5.
@@ -200,11 +189,11 @@ def drift_draw(
     balance = 1 - (np.argsort(np.argsort(np.abs(tilt))) + 0.5) / neurons
     places = {"none": np.full(neurons, 0.5), "layer": layer, "norm": norm, "activity": activity, "balance": balance}
     place = places[nuisance]
-    liking = (0.1 + place) ** 2  # a neuron at the stable end is a hundred times likelier than one at the other
+    liking = (0.1 + place) ** 2  # the most stable neuron is a hundred times likelier than the least stable one
     h_neurons = np.sort(rng.choice(neurons, k, replace=False, p=liking / liking.sum()))
     level = rng.normal(size=neurons) * np.sqrt(0.5) - 2 * TREND * (place - 0.5) * (nuisance != "balance")
     level[h_neurons] -= effect
-    # an update of the same length turns the shorter vector more: 1 - cos goes with 1 / norm^2
+    # an update of the same length turns a shorter vector more: 1 - cos is proportional to 1 / norm^2
     up, down = (1e-4 * np.exp(level + rng.normal(size=neurons) * np.sqrt(0.5) - 2 * lean) for lean in (tilt, -tilt))
     delta = combined_delta(up, down)
     norms = [np.exp(0.3 * norm + lean + 0.02 * rng.normal(size=neurons)) for lean in (tilt, -tilt)]
@@ -219,7 +208,7 @@ def _scales(neurons: int, rng: np.random.Generator) -> Float[np.ndarray, " neuro
 
 
 def _shift(neurons: int, rng: np.random.Generator) -> Float[np.ndarray, " neurons"]:
-    """Magnitudes shift between models, by a tenth or two."""
+    """Random shift of magnitudes between models, by a tenth or two."""
     return np.asarray(np.exp(0.15 * rng.normal(size=neurons)))
 
 
@@ -267,7 +256,7 @@ def _answers(
     rng: np.random.Generator,
     common: tuple[float, np.random.Generator],
 ) -> Answers:
-    """Answers of one model: labels of units, what goes with them, texts, and vectors that respond to all that."""
+    """Answers of one model: labels of units, correlated features, texts, and vectors that respond to them."""
     units = 2 * per_class // shape.per_unit
     unit = np.repeat(np.arange(units), shape.per_unit)
     hallucinated = (np.arange(units) % 2 == 0)[unit]
@@ -324,7 +313,7 @@ def _vectors(
 def _lengths(
     hallucinated: Bool[np.ndarray, " rows"], rng: np.random.Generator, *, with_label: bool
 ) -> Int[np.ndarray, " rows"]:
-    """Words of an answer, from 1 to 9; hallucinated ones are longer by 1.5 SD where they go with the label."""
+    """Words of an answer, from 1 to 9; with `with_label`, hallucinated ones are longer by 1.5 SD."""
     mean = 5 + 1.5 * np.where(hallucinated, 1, -1) * with_label
     return np.clip(np.rint(mean + 2 * rng.normal(size=hallucinated.size)), 1, 9).astype(np.int64)
 
@@ -332,7 +321,7 @@ def _lengths(
 def _topics(
     hallucinated: Bool[np.ndarray, " units"], rng: np.random.Generator, *, with_label: bool
 ) -> Int[np.ndarray, " units"]:
-    """Which of two first words a question has; the second goes with the label in four of five units where it does."""
+    """Index of a question's first word, of two; with `with_label`, it matches the label in four of five units."""
     share = np.where(hallucinated, 0.8, 0.2) if with_label else np.full(hallucinated.size, 0.5)
     return (rng.random(hallucinated.size) < share).astype(np.int64)
 

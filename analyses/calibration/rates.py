@@ -1,8 +1,7 @@
-"""How often the verdicts are right where the truth is known: hit rates, and false alarms, over made-up pairs.
+"""Hit rates and false alarms of the verdicts over simulated pairs with a known truth.
 
-The one idea: an engine that says `supported` at all has to be asked how often it says so of nothing. Its own functions
-(fit, refitted controls, ladder, Holm, matched permutations, overlap nulls) judge hundreds of draws with a planted
-effect, with none, and with nothing but a nuisance; what is counted is the word that a user would have read.
+The functions that judge real pairs (fit, refitted controls, ladder, Holm, matched permutations, overlap
+nulls) judge hundreds of draws with a planted effect, with none, and with only a nuisance; the verdicts are counted.
 
 Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404, for the intervals.
 """
@@ -64,14 +63,14 @@ from provenance.statistics.auroc import CONFIDENCE
 ClaimName = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]
 CLAIMS: tuple[ClaimName, ...] = get_args(ClaimName)
-FALSE_ALARMS = 0.05  # what every claim promises
+FALSE_ALARMS = 0.05  # bound on the false-alarm rate of every claim
 EFFECTS: Mapping[ClaimName, tuple[float, ...]] = {
     "transfer": (0.0, 0.25, 0.5, 1.0),
     "beyond_confidence": (0.0, 0.5, 1.0),
     "drift": (0.0, 0.25, 0.5, 1.0),
     "overlap": (0.0, 0.5, 1.0),
 }
-"""SD of log CETT between the labels (of both claims); SD of log change; share of common carriers."""
+"""SD of log CETT between the labels (both transfer claims); SD of log change; share of common carriers."""
 PLANTED = "planted"
 BEYOND_NUISANCES: tuple[TransferNuisance, ...] = ("confidence", "noise of confidence")
 TRANSFER_NUISANCES = tuple(name for name in TOLD if name not in ("none", *BEYOND_NUISANCES))
@@ -81,41 +80,42 @@ ANSWER_NEURONS, SAME_QUESTIONS = "answer neurons", "same questions"
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How many draws are judged, and how cheaply; the rules are those of a comparison."""
+    """Number and cost of draws; decision rules are those of a comparison."""
 
     draws: int = SELFTEST_DRAWS
-    """Of each condition."""
+    """Per condition."""
     seed: int = 0
-    """Of everything; draw i of a condition is the same however many are made, and in whatever order."""
+    """Seed of everything; draw i of a condition does not depend on the number or order of draws."""
     control_sets: int = 40
     """Refitted neuron sets of each kind."""
     resamples: int = 200
-    """Of questions, in the tests of transfer."""
+    """Bootstrap samples of questions in tests of transfer."""
     foldings: int = 2
-    """Of answers, where models are nested: enough for a rate, though not for one p."""
+    """Partitions of answers for nested models: enough for a rate, though not for one p."""
     permutations: int = 2000
-    """Of the tests of drift."""
+    """In tests of drift."""
     shuffles: int = 50
     """Searches with shuffled labels in each model."""
     step: float = 10**0.75
-    """C of every search, as a multiple of alpha_max: it is not chosen anew in each draw."""
+    """Fixed C of every search, as a multiple of alpha_max."""
     small: Shape = field(default_factory=Shape)
-    """Of draws for transfer."""
+    """Shape of draws for transfer."""
     shared: Shape = field(default_factory=lambda: Shape(layers=2, d_m=180, carriers=40))
-    """Of draws for overlap: chance must be likely to share a neuron, or there is no power; and a layer must be wide
-    enough for 3 bins of activity, since an L1 probe on raw CETT prefers loud neurons, which both models share."""
+    """Shape of draws for overlap. Sharing a neuron by chance must be likely, or there is no power, and a layer wide
+    enough for 3 bins of activity, since an L1 probe on raw CETT prefers loud neurons, which both models share.
+    """
     answer_neurons: int = 60
-    """Of the draws for overlap in which both models have neurons that fire on any answer."""
+    """Neurons that fire on any answer, in the overlap draws that have them in both models."""
     alike: float = 0.9
-    """Correlation of the two models' log CETT on one answer, in the draws for overlap with the same questions."""
+    """Correlation of the two models' log CETT on one answer, in overlap draws with the same questions."""
     alike_carriers: int = 10
-    """Neurons that carry the label there: few, so that much of what is found goes with the label by chance."""
+    """Neurons that carry the label in these draws: few, so that many neurons are found by chance."""
     drift_layers: int = 4
     """Layers of a draw for drift."""
     drift_d_m: int = 512
-    """Its neurons per layer: enough for 5 x 5 bins of norm and activity."""
+    """Neurons per layer of a draw for drift: enough for 5 x 5 bins of norm and activity."""
     drift_k: int = 24
-    """Its H-Neurons."""
+    """H-Neurons of a draw for drift."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,10 @@ class Condition:
     """One kind of draw."""
 
     claim: ClaimName
-    """What is judged."""
     world: str
-    """`planted`, or the nuisance that moves the number with no effect behind it."""
+    """`planted`, or the nuisance that moves the number without an effect."""
     effect: float
-    """SD of log CETT or of log change, for overlap the share of common carriers; 0: there is nothing to find."""
+    """SD of log CETT or of log change, for overlap the share of common carriers; 0 = no effect."""
 
     @property
     def is_null(self) -> bool:
@@ -137,31 +136,27 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rate:
-    """How often a condition was called `supported`."""
+    """Number of draws of one condition, and of those with each verdict."""
 
     condition: Condition
-    """What was drawn."""
     draws: int
-    """How many were judged."""
     supported: int
-    """How many of them came out as supported."""
     no_power: int
-    """How many came out as having no power."""
     rate: Estimate
     """supported / draws with its exact 95 % interval."""
 
     @property
     def as_expected(self) -> bool:
-        """False where the interval of a false-alarm rate lies above 5 %. A hit rate is what it is."""
+        """False if the interval of a false-alarm rate lies above 5 %; hit rates are not checked."""
         return not self.condition.is_null or self.rate.low <= FALSE_ALARMS
 
 
 Judge = Callable[[Condition, np.random.Generator, CalibrationSettings], Verdict]
-"""Makes one draw of a condition and gives the verdict that a comparison would have given."""
+"""Makes one draw of a condition and returns the verdict that a comparison would give."""
 
 
 def conditions() -> tuple[Condition, ...]:
-    """Every kind of draw: each claim by effect size, then its nuisances."""
+    """All conditions: each claim by effect size, then its nuisances."""
     planted = [Condition(claim, PLANTED, effect) for claim in CLAIMS for effect in EFFECTS[claim]]
     nuisances: list[tuple[ClaimName, str]] = [
         *(("transfer", name) for name in TRANSFER_NUISANCES),
@@ -174,19 +169,19 @@ def conditions() -> tuple[Condition, ...]:
 
 
 def judge_transfer(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
-    """Search in the instruct model, baselines, ladder, and the decision on the base's own answers."""
+    """Verdict of transfer: search in the instruct model, baselines, ladder, and decision on the base's own answers."""
     return transfer_claim(*carried_over(condition, rng, settings), "").verdict
 
 
 def judge_beyond_confidence(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
-    """The same, and what the probe adds to the base's log-probabilities."""
+    """The same for the claim that the probe adds to the base's log-probabilities."""
     return beyond_confidence_claim(*carried_over(condition, rng, settings)).verdict
 
 
 def carried_over(
     condition: Condition, rng: np.random.Generator, settings: CalibrationSettings
 ) -> tuple[tuple[TransferResult, ...], tuple[Rung, ...]]:
-    """Transfer on one draw, decided, and what it was held against."""
+    """Transfer on one draw, decided, and its baselines."""
     nuisance: TransferNuisance = next((name for name in TOLD if name == condition.world), "none")
     draw = transfer_draw(settings.small, condition.effect, nuisance, rng)
     seed = int(rng.integers(2**31))
@@ -203,7 +198,7 @@ def carried_over(
 
 
 def judge_drift(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
-    """Mean stability rank against neurons of the same layers and against those most like them."""
+    """Verdict of drift: mean stability rank against neurons of the same layers and against matched ones."""
     nuisance: DriftNuisance = next((name for name in DRIFT_NUISANCES if name == condition.world), "none")
     layers, d_m = settings.drift_layers, settings.drift_d_m
     draw = drift_draw(layers, d_m, settings.drift_k, condition.effect, nuisance, rng)
@@ -216,7 +211,7 @@ def judge_drift(condition: Condition, rng: np.random.Generator, settings: Calibr
 
 
 def judge_overlap(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
-    """Searches in both models, with true labels and with shuffled ones, and what they share."""
+    """Verdict of overlap: searches in both models with true and with shuffled labels."""
     draw, shape = overlap_world(condition, rng, settings)
     seed = int(rng.integers(2**31))
     models = (draw.instruct, draw.base)
@@ -235,7 +230,7 @@ def judge_overlap(condition: Condition, rng: np.random.Generator, settings: Cali
 def overlap_world(
     condition: Condition, rng: np.random.Generator, settings: CalibrationSettings
 ) -> tuple[AnswerDraw, Shape]:
-    """One draw of a condition for overlap, and how large it is."""
+    """One draw of a condition for overlap, and its shape."""
     if condition.world == SAME_QUESTIONS:
         shape = replace(settings.shared, carriers=settings.alike_carriers)
         return overlap_draw(shape, condition.effect, 0, rng, alike=settings.alike), shape
@@ -249,13 +244,13 @@ JUDGES: Mapping[ClaimName, Judge] = {
     "drift": judge_drift,
     "overlap": judge_overlap,
 }
-"""By the functions that judge real pairs."""
+"""The judge of each claim."""
 
 
 def searched(
     answers: Answers, settings: CalibrationSettings, shuffles: Sequence[Bool[np.ndarray, " rows"]] = ()
 ) -> tuple[Probe, tuple[Int[np.ndarray, " _"], ...]]:
-    """The probe of one model at the C of the calibration, and what it finds with shuffled labels."""
+    """The probe of one model at the calibration's C, and H-Neurons under shuffled labels."""
     features = answers.features
     with probe_rows(features, "3-vs-1", Path(tempfile.gettempdir()), intercept_penalised=True) as rows:
         whole = rows.path([rows.problem(np.ones(len(features), dtype=bool))])
@@ -267,10 +262,10 @@ def searched(
 def judged(
     condition: Condition, number: int, settings: CalibrationSettings, judges: Mapping[ClaimName, Judge]
 ) -> Verdict:
-    """The verdict of one draw, which depends on the condition, its number and the seed alone."""
+    """The verdict of one draw; depends only on condition, number and seed."""
     place = [CLAIMS.index(condition.claim), *f"{condition.world} {condition.effect!r}".encode()]
     rng = np.random.default_rng([settings.seed, number, *place])
-    # Products this small only wait for one another on several threads, and checks of input take longer than the fits.
+    # Small products are slower on several threads, and input checks take longer than the fits.
     with (
         threadpool_limits(limits=1, user_api="blas"),
         config_context(assume_finite=True, skip_parameter_validation=True),
@@ -286,20 +281,15 @@ def calibrate(
     judges: Mapping[ClaimName, Judge] = JUDGES,
     workers: int | None = None,
 ) -> tuple[Rate, ...]:
-    """Judge every draw of every condition.
+    """Judges every draw of every condition, in the order of conditions; independent of the number of workers.
 
     Args:
-        settings: How many draws, and how cheaply.
-        progress: Told about every condition.
-        only: Conditions; all of them when not given.
-        judges: What gives the verdicts; the engine itself when not given.
-        workers: Processes; as many as there are cores when not given. 1 makes none.
-
-    Returns:
-        By condition, in their order; the same whatever the number of workers.
+        only: Conditions; by default all.
+        judges: Functions that give the verdicts; by default `JUDGES`.
+        workers: Processes; by default one per core. 1 starts none.
 
     Raises:
-        InputError: Fewer than one draw, or so few control sets or shuffles that nothing could ever be supported.
+        InputError: Fewer than one draw, or too few control sets or shuffles for any `supported`.
         JobError: A process was ended from outside.
     """
     _check(settings)
@@ -317,12 +307,10 @@ def calibrate(
 
 
 def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
-    """What has to be said of each claim about a lab family, or about a negative control of it.
+    """Required verdict of each claim about a lab family, or about a negative control of it.
 
-    Args:
-        family: `inherited`, whose H-Neurons were there before tuning; of any other they were not.
-        control: Which negative control; None for the pair as it is, of whose drift and overlap nothing is required.
-        claims: Names of the claims that were made.
+    In the family `inherited` the H-Neurons precede tuning, in others they do not. Drift and overlap of a pair itself
+    are not required.
     """
     if control is not None:
         return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
@@ -333,7 +321,7 @@ def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str
 
 
 def meets(verdict: Verdict, required: Required) -> bool:
-    """Whether a verdict is the one that is required."""
+    """Whether a verdict is the required one."""
     if required in ("anything", "not supported"):
         return required == "anything" or verdict != "supported"
     return verdict == required
@@ -352,7 +340,7 @@ def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
 
         low = B(tail; hits, n - hits + 1),   high = B(1 - tail; hits + 1, n - hits)
 
-    with B the quantile function of the beta distribution. Covers at least 95 %, whatever the share.
+    with B the quantile function of the beta distribution. Covers at least 95 %, for any share.
 
     Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
     """
@@ -377,10 +365,7 @@ Mapped = Callable[[Callable[[int], Verdict], Sequence[int]], Iterator[Verdict]]
 
 @contextmanager
 def _mapped(workers: int) -> Iterator[Mapped]:
-    """A `map` over that many processes, results in order; in this process where there is one only.
-
-    Processes are started afresh: a copy of one that has threads (of a progress bar, of torch) may wait for ever.
-    """
+    """A `map` over processes, spawned because a fork of a process with threads (progress bar, torch) may hang."""
     if workers == 1:
         yield map
         return
@@ -390,6 +375,6 @@ def _mapped(workers: int) -> Iterator[Mapped]:
     except BrokenProcessPool as error:
         raise JobError(
             f"{workers} processes that judge made-up pairs",
-            found="one of them was ended by the system, for lack of memory as a rule",
+            found="one of them was ended by the system, usually for lack of memory",
             remedy="free some memory and run the same command again",
         ) from error

@@ -1,9 +1,8 @@
-"""One comparison from two checkpoints to one report, in order.
+"""One comparison, from two checkpoints to one report.
 
-The one idea: cheap checks of the weights come first (lineage, alignment and drift read every
-tensor, so a damaged or mismatched pair fails in seconds), then everything that needs the models'
-answers, then the analyses, each a pure function of what was collected. Nothing here knows
-where results are kept: a `Workspace` is handed in. A negative control is the same comparison with one link broken.
+Checks of the weights come first (lineage, alignment and drift read every tensor, so a damaged or mismatched pair fails
+in seconds), then both models' answers, then the analyses as pure functions. A `Workspace` hides where results are kept.
+A negative control is the same comparison with one link broken.
 """
 
 from collections.abc import Sequence
@@ -45,22 +44,21 @@ SETS_PER_TEST = 40  # control sets of each kind for every question set
 
 @dataclass(frozen=True)
 class OriginSettings:
-    """Everything a user can choose about a comparison."""
+    """User settings of a comparison."""
 
     collection: dict[Stage, CollectionSettings]
-    """How each side is asked and captured."""
+    """Settings for asking and capturing each model."""
     probe: ProbeSettings
-    """How probes are fitted."""
     shares: tuple[float, float, float] = (0.48, 0.12, 0.40)
-    """Of the first question set: training, validation, test."""
+    """Shares of training, validation and test in the first question set."""
     shuffles: int = FULL.shuffles
     """Searches with shuffled labels in each model."""
     foldings: int = FULL.foldings
-    """Of the scored answers, where models are nested."""
+    """Partitions of the scored answers, for nested models."""
     permutation_draws: int = FULL.permutations
     """Draws of the drift null."""
     seed: int = 0
-    """Of splits, orders, samples, nulls and bootstraps."""
+    """Seed of splits, orders, samples, nulls and bootstraps."""
     causal: bool = False
     """Whether the H-Neurons of both models are scaled."""
 
@@ -75,24 +73,19 @@ def compare(
     given: NeuronSet | None = None,
     control: NegativeControl | None = None,
 ) -> OriginReport:
-    """Run every analysis of one pair.
+    """Runs every analysis of one pair.
 
     Args:
-        base: The checkpoint said to be the ancestor.
-        instruct: The tuned checkpoint, whose H-Neurons are looked for.
-        question_sets: The first is split into training, validation and test questions; the
-            others are only used for testing.
-        settings: What the user chose.
-        workspace: Where finished work is remembered.
-        clock: Measures the stages.
-        given: H-Neurons of the instruct checkpoint from a file; they are then not looked for.
-        control: The link that is broken, for a comparison that has to find nothing.
+        question_sets: The first is split into training, validation and test questions; the others are only tested.
+        workspace: Cache of finished work.
+        given: H-Neurons of the instruct checkpoint from a file, in place of a search.
+        control: The broken link of a negative control.
 
     Raises:
-        PairError: The MLPs have different shapes, and lineage does not say which neuron is which.
+        PairError: The MLPs have different shapes, and lineage does not match their neurons.
         NonFiniteError: A weight or an activation is NaN or infinite.
         SplitError: Question sets overlap with the training questions.
-        ConvergenceError: A probe at a C that was fixed or chosen does not converge.
+        ConvergenceError: A probe does not converge at a fixed or chosen C.
     """
     pools = question_pools(question_sets, settings.shares, settings.seed)
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
@@ -120,7 +113,6 @@ def compare(
 
 
 def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None) -> dict[Stage, Identified]:
-    """The search in both checkpoints."""
     found: dict[Stage, Identified] = {}
     stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
@@ -130,12 +122,12 @@ def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
     for stage, subject in gathered.subjects.items():
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
         found[stage] = subject.clock.timed(f"probe {stage}", search)
-        subject.drop()  # the paper's rule has asked it again
+        subject.drop()  # the paper's rule loaded it again
     return found
 
 
 def _scaled(found: Identified, gathered: Gathered, settings: OriginSettings) -> tuple[CausalEffect, ...]:
-    """What scaling the instruct checkpoint's H-Neurons does in both models, where that was asked for."""
+    """Effects of scaling the instruct checkpoint's H-Neurons in both models; empty unless requested."""
     effects: list[CausalEffect] = []
     for stage, subject in gathered.subjects.items() if settings.causal else ():
         effects += intervened(gathered, stage, found.result.h_neurons, seed=settings.seed)
@@ -150,7 +142,7 @@ def _identify(
     given: NeuronSet | None,
     shuffles: Sequence[Bool[np.ndarray, " rows"]],
 ) -> Identified:
-    """The search in one checkpoint, or what somebody else found in the instruct one."""
+    """The search in one checkpoint; the listed neurons if the instruct checkpoint has a list."""
     material = replace(material_of(gathered, stage), shuffles=shuffles)
     # The smallest p against sets, 1 / (1 + sets), must survive Holm's correction over all question sets.
     probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))
@@ -205,7 +197,7 @@ def _report(
 
 
 def _decided_by(transfers: Sequence[TransferResult]) -> str:
-    """Names the question set that the transfer verdict rests on, where others differ or it is not the first."""
+    """Names the question set behind the transfer verdict if others differ or it is not the first."""
     first = decisive(transfers)
     if first is None or first.verdict == "no power":
         return ""

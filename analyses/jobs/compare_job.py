@@ -1,7 +1,4 @@
-"""What a user asked to compare, as a value, and what follows from it.
-
-The one idea: two commands with the same job are the same run (`provenance.analyses.jobs.opened_job`).
-"""
+"""The request for a comparison, as a value: two commands with the same job are the same run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,65 +33,60 @@ from provenance.weights.merged_adapter import MergedShards
 
 @dataclass(frozen=True)
 class Job:
-    """One comparison as it was asked for."""
+    """One requested comparison."""
 
     base: str
-    """Reference of the base checkpoint."""
     instruct: str
     """Reference of the tuned checkpoint."""
     questions: tuple[str, ...] = ()
-    """Names or files; empty: those of the lab family."""
+    """Names or files; empty for those of the lab family."""
     limit: int | None = None
-    """Questions used of each set; all when None."""
+    """Questions used of each set; None for all."""
     samples: int = SAMPLES_PER_QUESTION
-    """Samples a training question, all of which have to agree."""
+    """Samples per training question, all of which must agree."""
     train_per_class: int = PER_CLASS
-    """Consistent training responses wanted of each class."""
+    """Target number of consistent training responses of each class."""
     test_per_class: int = PER_CLASS
-    """Test responses wanted of each class."""
+    """Target number of test responses of each class."""
     base_prompt: str = BASE_PROMPT
-    """Prompt of the base model."""
     instruct_prompt: str = INSTRUCT_PROMPT
     """User message to the instruct model."""
     chat: bool = True
     """Whether the instruct prompt goes into the chat template."""
     max_new_tokens: int = MAX_NEW_TOKENS
-    """Where a response is cut off."""
+    """Length limit of a response."""
     design: Design = "3-vs-1"
-    """Rows of the probe."""
     intercept_penalised: bool = True
     """Whether |b| is part of the probe's objective."""
     select: Literal["one-se", "paper"] = "one-se"
-    """How C is chosen."""
+    """Rule that chooses C."""
     C: float | None = None
-    """The probe's C, where the user gives it."""
+    """The probe's C, if given by the user."""
     neurons: Path | None = None
-    """H-Neurons of the instruct checkpoint from a file, which are then not looked for."""
+    """File with H-Neurons of the instruct checkpoint, in place of a search."""
     causal: bool = False
     """Whether the H-Neurons of both models are scaled."""
     control: NegativeControlKind | None = None
-    """Which negative control is run in place of the comparison."""
+    """Negative control to run in place of the comparison."""
     other: str | None = None
-    """Reference of the model of the control `unrelated`."""
+    """Reference of the model for the control `unrelated`."""
     device: str = "cpu"
-    """Of the forward passes."""
     dtype: str = "float32"
     """Of the forward passes."""
     attn_implementation: str | None = None
-    """As `transformers` names it."""
+    """Name in `transformers`."""
     capture_dtype: CaptureDtype = "float32"
     """Of captured activations on disk."""
     other_tokens: OtherTokens = "all"
     """Tokens beside the answer's that the probe tells answers from."""
     batch_size: int = BATCH_SIZE
-    """Questions asked at a time."""
     effort: Effort = FULL
-    """How often chance is asked."""
+    """Draws for chance levels."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of everything random."""
 
     def settings(self) -> OriginSettings:
-        """How both sides are asked, captured and analysed."""
+        """Settings of collection and analysis for both models."""
         return OriginSettings(
             collection={
                 "base": self._collection(PromptFormat(self.base_prompt, chat=False), stop_at_newline=True),
@@ -136,8 +128,8 @@ class Job:
         )
 
     @contextmanager
-    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - as the other jobs have it
-        """Look over checkpoints, prompts, questions and neurons; see `AnyJob`.
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - same signature as other jobs
+        """Checks checkpoints, prompts, questions and neurons; see `AnyJob`.
 
         Raises:
             PairError: The checkpoints cannot be compared.
@@ -161,11 +153,11 @@ class Job:
             )
 
     def sides(self) -> tuple[OpenCheckpoint, OpenCheckpoint]:
-        """Base and instruct checkpoint, found and looked over.
+        """Base and instruct checkpoint, opened and checked.
 
         Raises:
             CheckpointError: One has no tokenizer.
-            InputError: The instruct checkpoint is an adapter, which no model can be run from.
+            InputError: The instruct checkpoint is an adapter, which cannot run as a model.
         """
         pair = open_pair(self.base, self.instruct)
         if isinstance(pair.instruct.weights.reader, MergedShards):
@@ -180,7 +172,7 @@ class Job:
         return pair.base, pair.instruct
 
     def check_prompts(self, sides: Sequence[OpenCheckpoint]) -> None:
-        """Render one prompt for each side, so that hours of work do not end in a template that is missing.
+        """Renders one prompt for each model, so that a missing template fails before hours of work.
 
         Raises:
             CheckpointError: A tokenizer is missing, or has no character offsets.
@@ -191,10 +183,10 @@ class Job:
             collection[side.stage].prompt.render(load_tokenizer(side.checkpoint.folder), "Why?")
 
     def question_sets(self) -> tuple[QuestionSet, ...]:
-        """The sets that were named, or those of the lab family, thinned out to the limit.
+        """The named sets, or those of the lab family, reduced to the limit.
 
         Raises:
-            InputError: None was named and the checkpoints are not of one lab family; or two have one name.
+            InputError: No set was named and the checkpoints are not of one lab family; or two have the same name.
         """
         sets = [self._thinned(load_questions(spec)) for spec in self.questions or self._lab_sets()]
         names = [questions.name for questions in sets]
@@ -221,10 +213,10 @@ class Job:
         return questions.limited(self.limit, self.seed)
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
-        """The neurons from a file, held against the instruct checkpoint; its source says what speaks against it.
+        """Listed neurons, checked against the instruct checkpoint; their source records objections.
 
         Raises:
-            InputError: It is unreadable or names neurons that the checkpoint does not have.
+            InputError: The file is unreadable or names neurons that the checkpoint does not have.
         """
         if self.neurons is None:
             return None
@@ -235,7 +227,7 @@ class Job:
 
     @property
     def command(self) -> str:
-        """What the database calls the run; negative controls are told apart by it, and name a model of their own."""
+        """Name of the run in the database; each negative control has its own."""
         if self.control is None:
             return "compare"
         return f"compare --control {self.control}" + (f" --other {self.other}" if self.other else "")

@@ -1,7 +1,7 @@
-"""How often a comparison asks what chance would give, in one value.
+"""Numbers of draws for the chance levels of a comparison, in one value.
 
-The defaults are those of the modules that justify them. Fewer draws leave every test valid and make it coarser:
-p-values cannot be as small, and what is averaged over draws is noisier.
+Defaults are those of the modules that justify them. With fewer draws every test stays valid but coarser: p-values
+cannot be as small, and averages over draws are noisier.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ class Effort:
     """Draws of each kind."""
 
     pairs: int = PAIRS
-    """Complementary pairs of half-samples in which neurons are selected again."""
+    """Complementary pairs of half-samples for stability."""
     control_sets: int = CONTROL_DRAWS
-    """Random and layer-matched neuron sets of each kind, at least; many question sets need more."""
+    """Minimum of random and layer-matched neuron sets of each kind; many question sets need more."""
     shuffles: int = SHUFFLED_SEARCHES
     """Searches with shuffled labels in each model."""
     foldings: int = FOLDINGS
-    """Foldings of the scored answers, where models are nested."""
+    """Partitions of the scored answers, for nested models."""
     permutations: int = PERMUTATIONS
     """Of the tests of drift."""
 
 
 FULL = Effort()
 QUICK = Effort(pairs=10, control_sets=40, shuffles=20, foldings=2, permutations=1000)
-"""For a first look: p-values can still be below 0.05 in every test, but not far below it."""
+"""For a first look: p-values below 0.05 are still possible in every test, but not far below."""

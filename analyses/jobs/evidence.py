@@ -1,7 +1,6 @@
-"""Everything that stands beside the main numbers of a comparison, put together from what was collected.
+"""Evidence beside the main numbers of a comparison: nulls, baselines and power, from the same answers and probes.
 
-The one idea: nulls, baselines and power are computed from the same answers, vectors and probes as the main numbers;
-nothing is asked or captured for them but the answers that one model reads of the other.
+The only extra work in a model is reading the other model's answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,43 +52,41 @@ from provenance.records import Stage
 
 @dataclass(frozen=True)
 class Transferred:
-    """Transfer to every question set, and what it was held against."""
+    """Transfer to every question set, with its baselines."""
 
     results: tuple[TransferResult, ...]
     """By question set, the in-domain one first."""
     rungs: tuple[Rung, ...]
-    """By question set and kind."""
     claim: Claim
-    """On the question set that decides."""
+    """For the deciding question set."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a comparison's analyses rest on."""
+    """Inputs of a comparison's analyses."""
 
     found: Mapping[Stage, Identified]
     """The search in both checkpoints."""
     gathered: Gathered
-    """What both said."""
     forced: Forced
-    """What each reads of the other."""
+    """Each model's reading of the other's answers."""
     correlation: Float[np.ndarray, " neurons"] | None
-    """Of every neuron's activations in both models; None where token ids mean different tokens."""
+    """Correlation of each neuron's activations in both models; None if token ids differ in meaning."""
     carried: Transferred
     """The instruct probe on the base's answers."""
     effects: tuple[CausalEffect, ...]
-    """Of scaling the H-Neurons; empty where no model was intervened on."""
+    """Effects of scaled H-Neurons; empty without interventions."""
 
     @property
     def sides(self) -> dict[ProbeSide, Int[np.ndarray, " _"]]:
-        """The H-Neurons, and the neurons whose weight is negative, where there are any."""
+        """The H-Neurons, and the neurons with a negative weight, if any."""
         result = self.found["instruct"].result
         negative = NO_NEURONS if result.weights is None else np.flatnonzero(result.weights < 0)
-        # of a list without weights every neuron is an H-Neuron, whatever a refit makes of it
+        # in a list without weights every neuron is an H-Neuron, whatever its refitted weight
         return {"hallucinated": result.h_neurons, "faithful": np.setdiff1d(negative, result.h_neurons)}
 
     def base_activity(self, tables: Sequence[ActivityTable]) -> Float[np.ndarray, " neurons"] | None:
-        """Mean CETT of every neuron over the base's own in-domain answers; None where it gave none."""
+        """Mean CETT of every neuron over the base's own in-domain answers; None without answers."""
         dataset = self.gathered.names[1]
         table = next((table for table in tables if (table.stage, table.dataset) == ("base", dataset)), None)
         if table is None or not table.n_faithful + table.n_hallucinated:
@@ -100,14 +97,9 @@ class Shown:
 
 
 def transferred(found: Identified, gathered: Gathered, problem: str, foldings: int, seed: int) -> Transferred:
-    """The instruct probe on the base's answers to every question set, with one set of baselines for all.
+    """The instruct probe on the base's answers to every question set, with shared baselines.
 
-    Args:
-        found: The instruct checkpoint's search.
-        gathered: Answers of both models.
-        problem: Why it is not known which neuron is which; or empty.
-        foldings: Of the scored answers, where models are nested.
-        seed: Of bootstraps.
+    `problem` says why neurons of the two models cannot be matched; empty if they can.
     """
     tests = gathered.tests("base")
     if found.probe is None or found.baselines is None:
@@ -121,14 +113,14 @@ def transferred(found: Identified, gathered: Gathered, problem: str, foldings: i
 
 
 def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[TransferCell, ...]:
-    """Whose neurons, whose answers, whose prompt, on the first question set."""
+    """Transfer by neurons, answers and prompt, on the first question set."""
     own = {stage: gathered.features(stage)[forced.dataset] for stage in gathered.answers}
     controls = {} if found.baselines is None else found.baselines.controls
     return cells(forced.dataset, found.probe, controls, own, forced, seed=seed)
 
 
 def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[LabelAgreement, ...]:
-    """Whether both models are right on the same questions, for every question set."""
+    """Agreement of both models' labels, for every question set."""
     said = {stage: collected[1:] for stage, collected in gathered.collected.items()}
     return tuple(
         label_agreement(name, base.responses, instruct.responses, features, found.probe, seed=seed)
@@ -141,7 +133,7 @@ def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[La
 def magnitudes(
     found: Mapping[Stage, Identified], gathered: Gathered, layers: int, d_m: int, seed: int
 ) -> tuple[tuple[ScaleControl, ...], SignAgreement | None]:
-    """Transfer with magnitudes put right, and whether single neurons point the same way in both models."""
+    """Transfer with rescaled magnitudes, and sign agreement of single neurons."""
     instruct, base = found["instruct"], found["base"]
     trained = {stage: answers[0].features for stage, answers in gathered.answers.items()}
     controls = {stage: {} if one.baselines is None else one.baselines.controls for stage, one in found.items()}
@@ -157,7 +149,7 @@ def magnitudes(
 def overlap_of(
     shown: Shown, measured: MeasuredPair, activity: Sequence[ActivityTable], d_m: int
 ) -> tuple[OverlapResult, tuple[OverlapNull, ...], Claim]:
-    """Neurons that both searches found, among those that both checkpoints have, against every null, judged."""
+    """Overlap of both searches, among neurons that both checkpoints have, against every null, with its claim."""
     alignment, found = measured.alignment, shown.found
     results = {stage: one.result for stage, one in found.items()}
     known = {stage: np.setdiff1d(result.h_neurons, alignment.unmapped) for stage, result in results.items()}
@@ -192,16 +184,7 @@ def evidence_of(
     layout: Layout,
     seed: int,
 ) -> Evidence:
-    """Everything beside the main numbers.
-
-    Args:
-        shown: What they rest on, transfer included.
-        problem: Why neurons of the two cannot be put side by side; or empty.
-        drifted: Drift, its tests and its claim.
-        overlapping: Overlap, its nulls and its claim.
-        layout: Of the instruct checkpoint.
-        seed: Of bootstraps.
-    """
+    """All evidence beside the main numbers; `problem` says why neurons of the two models cannot be matched, if so."""
     instruct, (results, rungs) = shown.found["instruct"], (shown.carried.results, shown.carried.rungs)
     (_, tests, drift), (shared, nulls, overlaps) = drifted, overlapping
     scaled, signs = magnitudes(shown.found, shown.gathered, layout.layers, layout.d_m, seed)
@@ -241,7 +224,7 @@ def _spread(found: Identified, gathered: Gathered, seed: int) -> dict[str, float
 
 
 def function_claims(effects: Sequence[CausalEffect]) -> tuple[Claim, ...]:
-    """What scaling the H-Neurons showed in each model that was intervened on."""
+    """Claims on the function of the H-Neurons, for each model that was intervened on."""
     stages: tuple[Stage, ...] = get_args(Stage)
     acted = {effect.stage for effect in effects}
     return tuple(function_claim(effects, stage) for stage in stages if stage in acted)

@@ -1,13 +1,10 @@
-"""Comparisons that must find nothing: the same work with the one thing broken that a finding would rest on.
+"""Negative controls: comparisons that must find nothing, because one link is broken and all else is unchanged.
 
-The one idea: a verdict is worth what the procedure says where the answer is known to be no. Each control breaks one
-link and leaves all the rest, models, answers, vectors, tests and thresholds, as it is:
-
-    permuted-index    neuron j of the instruct checkpoint is said to be another neuron of the same layer of the base
+    permuted-index    neuron j of the instruct checkpoint is matched with another neuron of the same layer of the base
     permuted-labels   training answers of both checkpoints have the labels of other questions; test labels are true
-    unrelated         another model of the same shape reads the base's own answers and takes its place, by position
+    unrelated         another model of the same shape, matched by position, reads the base's own answers in its place
 
-What is said about a control is said as if the pair were related, since by position is how it is meant to be compared.
+Claims are worded as for a related pair, since a control is compared by position.
 
 Source: none in Gao et al. 2025; Lipsitch, Tchetgen Tchetgen and Cohen 2010, doi:10.1097/EDE.0b013e3181d61eeb, for
 negative controls.
@@ -47,17 +44,16 @@ CONTROL_KINDS: tuple[NegativeControlKind, ...] = ("permuted-index", "permuted-la
 
 @dataclass(frozen=True)
 class NegativeControl:
-    """Which link is broken."""
+    """The broken link of a comparison, and its replacement."""
 
     kind: NegativeControlKind
-    """How."""
     seed: int
-    """Of permutations."""
+    """Seed of permutations."""
     other: OpenCheckpoint | None = None
-    """The model that takes the base's place; None for the other kinds."""
+    """Model in place of the base; None for the other kinds."""
 
     def recorded(self) -> dict[str, str | None]:
-        """What a run's identity has to hold of it, beside the seed of the run."""
+        """Its part of a run's identity, beside the seed of the run."""
         return {"control": self.kind, "other_checkpoint": self.other.checkpoint.digest if self.other else None}
 
 
@@ -65,18 +61,13 @@ class NegativeControl:
 def prepared(
     kind: NegativeControlKind | None, other: str | None, base: OpenCheckpoint, seed: int, folder: Path
 ) -> Iterator[NegativeControl | None]:
-    """A control ready to be handed to a comparison; None where none is asked for.
+    """A control ready for a comparison; None if none is requested.
 
-    Args:
-        kind: Which control.
-        other: Reference of the model that takes the base's place in `unrelated`; a randomly initialised one of the
-            base's config, which is removed when the block ends, where it is not given.
-        base: The base of the comparison.
-        seed: Of permutations and of the random model.
-        folder: Where that model lies meanwhile.
+    `other` refers to the model for `unrelated`; by default a randomly initialised one of the base's config is made in
+    `folder`, and removed when the block ends.
 
     Raises:
-        CheckpointError: The other model is not there, not whole, or not to be trusted.
+        CheckpointError: The other model is missing, incomplete or not trusted.
         ArchitectureError: Its layout is unknown.
         StoreError: The disk is full.
     """
@@ -90,18 +81,18 @@ def prepared(
 
 
 def in_place_of(base: OpenCheckpoint, control: NegativeControl | None) -> OpenCheckpoint:
-    """Whose weights a comparison looks at as those of the base."""
+    """The checkpoint whose weights count as those of the base."""
     return control.other if control is not None and control.other is not None else base
 
 
 def measure_controlled(
     base: OpenCheckpoint, instruct: OpenCheckpoint, control: NegativeControl | None, seed: int, clock: Clock
 ) -> tuple[LineageResult, MeasuredPair]:
-    """Lineage, alignment and drift as a control has them; those of the pair itself without one.
+    """Lineage, alignment and drift under a control, or of the pair itself without one.
 
     Raises:
-        PairError: The MLPs have different shapes, and lineage does not say which neuron is which; or the other
-            model of `unrelated` is shaped otherwise than the instruct checkpoint, or is a relative of it.
+        PairError: The MLPs have different shapes, and lineage does not match their neurons; or the other model of
+            `unrelated` has another shape than the instruct checkpoint, or is related to it.
         NonFiniteError: A weight is NaN or infinite.
     """
     if control is None:
@@ -128,18 +119,11 @@ def measure_controlled(
 
 
 def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -> Alignment:
-    """An alignment by which each neuron is another one of the base than it is.
-
-    Args:
-        alignment: Which neuron is which.
-        layers: Layers of the instruct checkpoint.
-        d_m: Its neurons per layer.
-        seed: Of the permutation.
+    """Shuffles the alignment within each layer so that no neuron keeps its counterpart.
 
     Returns:
-        In each layer the counterparts of the instruct checkpoint's neurons, in a random cyclic order, so that none
-        keeps its own; a layer with one mapped neuron has no other order. Unmapped neurons stay unmapped. Nothing
-        speaks against the ids, since a control is compared by them.
+        Counterparts in a random cyclic order per layer of the instruct checkpoint; a layer with one mapped neuron stays
+        as it is, and so do unmapped neurons. `reason` is empty, since a control is compared by these ids.
 
     Source: Sattolo 1986, doi:10.1016/0020-0190(86)90073-6, for permutations of one cycle.
     """
@@ -153,15 +137,7 @@ def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -
 
 
 def controlled(gathered: Gathered, control: NegativeControl | None) -> Gathered:
-    """What a comparison goes on with after both models were asked.
-
-    Args:
-        gathered: Both models and what they said.
-        control: Which link is broken.
-
-    Returns:
-        The same without a control and for `permuted-index`, whose alignment it follows already.
-    """
+    """Applies a control to the collected answers; the alignment of `permuted-index` is permuted already."""
     if control is None or control.kind == "permuted-index":
         return gathered
     if control.kind == "permuted-labels":
@@ -170,10 +146,10 @@ def controlled(gathered: Gathered, control: NegativeControl | None) -> Gathered:
 
 
 def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
-    """The same answers, of which the training ones have labels of other questions.
+    """The same answers with labels of other questions in training and validation.
 
-    Labels are shuffled by whole questions (or groups of them) among the training answers and among the validation
-    answers of each checkpoint, so that class counts stay; labels of test answers are true.
+    Labels are shuffled by whole questions (or groups of them) within the training and within the validation answers of
+    each checkpoint, so that class counts stay; labels of test answers are true.
     """
     collected, answers = dict(gathered.collected), dict(gathered.answers)
     for number, stage in enumerate(sorted(collected)):
@@ -191,10 +167,7 @@ def with_permuted_labels(gathered: Gathered, seed: int) -> Gathered:
 
 
 def _read_by_other(gathered: Gathered, other: OpenCheckpoint) -> Gathered:
-    """The base's own answers, texts and labels, with the vectors of another model that reads them.
-
-    The other model is loaded by itself, so both models of the pair are dropped first.
-    """
+    """The base's answers, texts and labels with vectors of another model, which is loaded after the pair is dropped."""
     gathered.drop()
     base = gathered.subjects["base"]
     reader = replace(base, side=other, author=base.checkpoint)
@@ -215,7 +188,7 @@ def _reading(pool: Pool) -> str:
 
 
 def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) -> tuple[Collected, Answers]:
-    """One pool of the base's answers, read by another model in the base's prompt; what cannot be placed is left out."""
+    """One pool of the base's answers, read by another model in the base's prompt; unplaced answers are left out."""
     reading = Reading(reader.settings.prompt, usual_lead(found.responses))
     rows = {question_id: row for row, question_id in enumerate(found.features.question_ids)}
     used = captured_responses(found.features, found.responses)
@@ -230,12 +203,11 @@ def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) 
 
 
 def _with_dropped(found: Collected, placed: tuple[Response, ...]) -> tuple[Response, ...]:
-    """The answers as the other model reads them, and those that neither model's vectors stand for."""
+    """The answers as the other model reads them, and those without vectors in either model."""
     return (*placed, *(response for response in found.responses if response.label == "dropped"))
 
 
 def _rows_of(answers: Answers, rows: Int[np.ndarray, " kept"]) -> Answers:
-    """Some rows of answers, in the given order."""
     known = answers.log_probability
     return Answers(
         answers.features.take(rows),

@@ -1,7 +1,7 @@
-"""A job whose checkpoints are open: what a run of it is, and how it is run.
+"""A job with its checkpoints open: the identity of its run, and the work.
 
-The one idea: two commands with the same key are the same run. The key is a digest of the checkpoints' contents, the
-questions and every setting that changes a number; where the database lies or what is shown on the way does not.
+Two commands with the same key are the same run. The key is a digest of the checkpoints' contents, the
+questions and every setting that changes a number; it leaves out the database's location and display options.
 """
 
 import platform
@@ -26,40 +26,33 @@ Report = OriginReport | TraceReport | WeightsReport | LineageResult
 
 @dataclass(frozen=True)
 class OpenedJob:
-    """All that a run needs to begin, to do its work and to be told apart from others."""
+    """Identity and work of a run."""
 
     command: str
-    """What the database calls the run."""
+    """Name of the run in the database."""
     key: str
     """Digest of contents and settings: the identity of the run."""
     settings: Mapping[str, Any]
-    """Every setting that changes a number, for the record."""
+    """Every setting that changes a number."""
     seed: int
-    """Of everything random."""
+    """Seed of everything random."""
     sides: tuple[OpenCheckpoint, ...]
     """The checkpoints, the base first, the tuned one last."""
     run: Callable[[Workspace, Clock], Report]
-    """Does the work."""
     questions: tuple[QuestionSet, ...] = ()
-    """The question sets that are asked."""
     about: Callable[[], dict[str, Any]] = dict
-    """What the summary says of the run beside its results, once it is over."""
+    """Summary entries beside the results, once the run is over."""
 
 
 @runtime_checkable
 class AnyJob(Protocol):
-    """What a user asked for: a comparison, a timeline, or a question about weights."""
+    """A user's request: a comparison, a timeline, or a question about weights."""
 
     def opened(self, clock: Clock, folder: Path) -> AbstractContextManager[OpenedJob]:
-        """Find the checkpoints and look everything over before long work begins.
-
-        Args:
-            clock: Measures the stages.
-            folder: Where a model may lie that is made for this run and removed afterwards.
-        """
+        """Opens the checkpoints and checks everything before long work begins; `folder` can hold a temporary model."""
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that may change a number in its last digits."""
+    """Versions of all software that may change a number in its last digits."""
     libraries = {name: version(name) for name in LIBRARIES}
     return {"provenance": __version__, "python": platform.python_version()} | libraries

@@ -1,9 +1,7 @@
-"""What a user asked of a pair's weights alone, as a value, and what follows from it.
+"""The request for an analysis of a pair's weights alone, as a value: two commands with the same job are the same run.
 
-The one idea: as with `provenance.analyses.jobs.compare_job`, two commands with the same job are the same run; the key
-is a
-digest of both checkpoints' contents, the neuron list and the settings. Whether tensors came from a
-folder or over the network changes no number and is no part of it.
+The key is a digest of both checkpoints' contents, the neuron list and the settings. It leaves out whether tensors came
+from a folder or over the network, which changes no number.
 """
 
 from collections.abc import Iterator
@@ -37,7 +35,7 @@ from provenance.analyses.results.reports import WeightsReport
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 
 WeightsCommand = Literal["lineage", "drift", "compare --weights-only"]
-FORMAT = 2  # of the results; raised whenever the same job would give other numbers
+FORMAT = 2  # version of the results; raised whenever the same job would give other numbers
 
 
 @dataclass(frozen=True)
@@ -45,24 +43,22 @@ class WeightsJob:
     """One question about two checkpoints' weights."""
 
     command: WeightsCommand
-    """Which question."""
     base: str
-    """Reference of the base checkpoint."""
     instruct: str
     """Reference of the tuned checkpoint, or of a LoRA adapter on the base."""
     neurons: Path | None = None
-    """Neuron list; None to ask about all neurons."""
+    """Neuron list; None for all neurons."""
     stream: bool = False
-    """Read checkpoints of the hub by range requests."""
+    """Reads checkpoints of the hub by range requests."""
     seed: int = 0
-    """Of samples and permutations."""
+    """Seed of samples and permutations."""
 
     @contextmanager
-    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - as the other jobs have it
-        """Look over headers and the neuron list; see `AnyJob`.
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - same signature as other jobs
+        """Checks headers and the neuron list; see `AnyJob`.
 
         Raises:
-            CheckpointError, ArchitectureError: A checkpoint is not there, not whole, or of an unknown layout.
+            CheckpointError, ArchitectureError: A checkpoint is missing, incomplete, or of an unknown layout.
             InputError: See `listed`.
         """
         pair = clock.timed("headers", self.open)
@@ -78,11 +74,11 @@ class WeightsJob:
         )
 
     def open(self) -> OpenPair:
-        """Find both checkpoints and read their headers."""
+        """Opens both checkpoints and reads their headers."""
         return open_pair(self.base, self.instruct, stream=self.stream)
 
     def listed(self, pair: OpenPair) -> NeuronSet | None:
-        """The neuron list, held against the instruct checkpoint.
+        """The neuron list, checked against the instruct checkpoint.
 
         Raises:
             InputError: It is unreadable or names neurons that the checkpoint does not have.
@@ -91,7 +87,7 @@ class WeightsJob:
         return read_neurons(self.neurons, layout.layers, layout.d_m) if self.neurons else None
 
     def notes(self, pair: OpenPair, listed: NeuronSet | None) -> list[str]:
-        """What a user should know of the pair and the list, and nothing refuses."""
+        """Warnings about the pair and the list."""
         instruct = pair.instruct.checkpoint
         mismatch = listed.mismatch(instruct.pinned, instruct.digest) if listed else ""
         return [*pair.notes, *([mismatch] if mismatch else []), *(listed.notes if listed else ())]
@@ -101,7 +97,7 @@ class WeightsJob:
         return {"format": FORMAT, "neurons_sha256": listed.digest if listed else None, "seed": self.seed}
 
     def settings(self, pair: OpenPair, listed: NeuronSet | None) -> dict[str, Any]:
-        """The same for the record, with what was read over the network, whose content was not hashed."""
+        """The same for the record, with the names of streamed files, whose content was not hashed."""
         return {**self.recorded(listed), "streamed": list(pair.streamed)}
 
     def key(self, pair: OpenPair, listed: NeuronSet | None) -> str:
@@ -111,10 +107,10 @@ class WeightsJob:
         return identity_digest(identity)
 
     def run(self, pair: OpenPair, listed: NeuronSet | None, clock: Clock) -> WeightsReport | LineageResult:
-        """Lineage alone, or drift with lineage and mapping where they are asked for or needed.
+        """Lineage alone, or drift with lineage and mapping as requested or needed.
 
         Raises:
-            PairError: The pair cannot be put side by side.
+            PairError: The neurons of the pair cannot be matched.
             NonFiniteError: A weight is NaN or infinite.
         """
         if self.command == "lineage":
@@ -145,18 +141,13 @@ def weights_report(
     *,
     faithful: Int[np.ndarray, " f"] = NO_NEURONS,
 ) -> WeightsReport:
-    """Everything that can be said of somebody's neuron list without a forward pass.
+    """All results for a neuron list that need no forward pass.
 
     Args:
-        related: How the pair is related; None where that was not asked.
-        measured: The pair.
-        base: Its base.
-        instruct: Its instruct checkpoint.
+        related: Relation of the pair; None if not requested.
         h_neurons: Flat ids in the instruct checkpoint, ascending; may be empty.
-        weights: Of the probe that found them, in the same order; None where the list has none.
-        source: Where the list comes from, in words; empty without one.
-        seed: Of the permutations.
-        faithful: Flat ids of listed neurons of negative weight.
+        weights: Probe weights in the same order; None if the list has none.
+        faithful: Flat ids of listed neurons with a negative weight.
     """
     drift, tests, claim = pair_drift(measured, instruct, {"hallucinated": h_neurons, "faithful": faithful}, seed)
     mapped = (
@@ -189,6 +180,6 @@ def weights_report(
 
 
 def _mapped_by_drift(h_neurons: Int[np.ndarray, " h"], measured: MeasuredPair) -> MappedNeurons:
-    """Counterparts by position with their similarity, without reading weights again, and so without margins."""
+    """Counterparts by position with their similarity, without reading weights again, so without margins."""
     similarity = position_similarity(measured.drift)[h_neurons]
     return MappedNeurons(h_neurons, measured.alignment.base_ids[h_neurons], similarity, np.full(h_neurons.size, np.nan))

@@ -1,8 +1,4 @@
-"""Choosing C: by validation answers alone, by the paper's rule, or not at all. Test answers never take part.
-
-The one idea: a rule sees the points of the path and nothing else, and the points are made of training and
-validation answers; whoever hands in others is refused before anything is fitted.
-"""
+"""Rules that choose C: by validation answers, by the paper's rule, or fixed. Test answers never take part."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -19,16 +15,10 @@ Rule = Literal["one-se", "paper", "fixed"]
 def choose_c(
     rule: Rule, path: Sequence[PathPoint], n_validation: Mapping[Label, int], fixed: float | None
 ) -> float | None:
-    """The C that a rule chooses from the points of a path.
-
-    Args:
-        rule: `one-se`, `paper` or `fixed`.
-        path: C ascending.
-        n_validation: Validation answers of each class.
-        fixed: The C of `fixed`.
+    """The C that a rule chooses from the points of a path, C ascending.
 
     Returns:
-        The fixed C as it is; else None where no point of the path has a positive weight.
+        None if no point of the path has a positive weight, unless C is fixed.
     """
     if rule == "fixed":
         return fixed
@@ -41,16 +31,13 @@ def choose_c(
 def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Label, int]) -> float:
     """The smallest C whose balanced validation accuracy is within one standard error of the best.
 
-    A few hundred validation answers cannot tell such probes apart, and the plain maximum picks ten times as many
-    neurons for nothing.
+        SE = sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4),   p the accuracy in both classes
 
-    Args:
-        path: Points with H-Neurons, C ascending.
-        n_validation: Validation answers of each class. With the same share p right in both, the standard
-            error of the balanced accuracy is sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4).
+    A few hundred validation answers cannot distinguish such probes, and the plain maximum would select ten times as
+    many neurons for no gain. Points have H-Neurons, C ascending.
 
-    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice: answers count as independent
-    here, also those of one group of questions; the rule needs a scale, not an interval.
+    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice: answers count as independent, also
+    within a group of questions; the rule needs a scale, not an interval.
     """
     best = max(point.validation_accuracy for point in path)
     spread = sum(1 / n for n in n_validation.values()) / 4
@@ -59,13 +46,9 @@ def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Labe
 
 
 def best_by_paper(path: Sequence[PathPoint]) -> float:
-    """The C with the largest validation accuracy + accuracy of the model with these H-Neurons suppressed.
+    """The C with the largest sum of validation accuracy and model accuracy with these H-Neurons suppressed.
 
-    Args:
-        path: Points with H-Neurons and suppressed accuracies, C ascending.
-
-    Returns:
-        The smallest such C where several do equally well.
+    Points have H-Neurons and suppressed accuracies, C ascending; the smallest C wins ties.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3. Choice: both on validation questions.
     """
@@ -80,12 +63,7 @@ def best_by_paper(path: Sequence[PathPoint]) -> float:
 
 
 def refuse_test_answers(splits: Iterable[Split], chosen_by: Iterable[str], tested: Iterable[str]) -> None:
-    """Refuse to choose C by answers that it is tested on.
-
-    Args:
-        splits: Of the answers that are fitted on and chosen by.
-        chosen_by: Their questions, or groups of questions.
-        tested: Those of the held-out answers.
+    """Refuses to choose C on test answers, given the splits and units used, and the units of held-out answers.
 
     Raises:
         SplitError: A test answer is among them, or a question is on both sides.
@@ -95,7 +73,7 @@ def refuse_test_answers(splits: Iterable[Split], chosen_by: Iterable[str], teste
         raise SplitError(
             "training and validation answers to fit and choose C by",
             found=f"answers of the split {strange[0]!r}",
-            remedy="leave test answers out: whatever chooses C is no longer a test",
+            remedy="leave out test answers, which must not choose C",
         )
     shared = sorted(set(chosen_by) & set(tested))
     if shared:

@@ -1,7 +1,6 @@
-"""A probe's worth along the whole path, so that no conclusion hangs on one C.
+"""A probe's accuracy, AUROC and transfer at every C of the path, so that no conclusion depends on one C.
 
-The one idea: at every C of the path that C was chosen from, the probe is fitted on all training rows and scored on
-the same held-out answers, the model's own and the base's; nothing here is chosen by.
+At each C the probe is fitted on all training rows and scored on the same held-out answers. No choice is made here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +20,12 @@ def curve(
     *,
     seed: int = 0,
 ) -> tuple[CurvePoint, ...]:
-    """Accuracy, AUROC and base transfer of every probe of a path on every question set.
+    """Accuracy, AUROC and base transfer of every probe of a path on every question set, with shared bootstrap samples.
 
     Args:
         probes: Fits on all training rows, C ascending.
-        tests: Balanced held-out answers of the model itself, by question set.
-        transfers: The base's own answers, by question set; empty for the base's own probe.
-        seed: Of the bootstrap, whose samples all points of a set share.
+        tests: Balanced held-out answers of the model itself.
+        transfers: The base's own answers; empty for the base's own probe.
     """
     found: list[CurvePoint] = []
     own = {name: _scored(probes, features, seed) for name, features in tests.items()}
@@ -44,7 +42,7 @@ def curve(
 def _scored(
     probes: Sequence[tuple[Fit, Probe]], features: Features, seed: int
 ) -> list[tuple[Estimate | None, Estimate | None]]:
-    """Accuracy and AUROC of each probe; None where a class is missing."""
+    """Accuracy and AUROC of each probe; None if a class is missing."""
     positive = features.hallucinated
     if not positive.any() or positive.all():
         return [(None, None)] * len(probes)

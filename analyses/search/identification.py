@@ -1,14 +1,9 @@
-"""Finding the H-Neurons of one checkpoint: choose C, fit, and look at held-out questions.
+"""Finds the H-Neurons of one checkpoint: choice of C on validation questions, refit, scores on held-out questions.
 
-The one idea: C is chosen on validation questions, the probe is then refitted on training
-and validation together, and the test questions are only ever scored. Beside the probe's own numbers stand
-what its neighbours on the path, halves of its questions, and simpler things would have given.
-
-Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default balanced accuracy on the
-validation answers alone decides, with the one-standard-error rule (`provenance.analyses.search.choose_c`); the paper's
-rule adds the
-accuracy under suppression. The refit on training and validation rows keeps the chosen C, as the published recipe
-does, so its penalty is a little weaker per row than that of the path.
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default C has the best balanced accuracy
+on validation answers alone, with the one-standard-error rule (`provenance.analyses.search.choose_c`); the paper's rule
+adds the accuracy under suppression. The refit on training and validation rows keeps the chosen C, as the published
+recipe does, so its penalty per row is a little weaker than on the path.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,14 +34,14 @@ from provenance.probe.sparse_probe import C_STEPS, Design, Probe
 from provenance.records import Label, Split, Stage
 from provenance.statistics.bootstrap import accuracy_and_auroc, resampled_weights
 
-LARGEST_STEP = 1e6  # of alpha_max; the grid of a path ends at 6e4, where every probe seen so far separates its rows
+LARGEST_STEP = 1e6  # multiple of alpha_max; the grid ends at 6e4, where every probe seen so far separates its rows
 Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
-"""Accuracy of the model on validation questions with each set of neurons silent."""
+"""Accuracy of the model on validation questions with each set of neurons silenced."""
 
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How probes are fitted."""
+    """Settings of the probe fits."""
 
     design: Design = "3-vs-1"
     """Rows of the fit."""
@@ -55,43 +50,40 @@ class ProbeSettings:
     steps: tuple[float, ...] = C_STEPS
     """Values of C to choose from, as multiples of alpha_max, ascending."""
     rule: Rule = "one-se"
-    """How C is chosen: `one-se`, `paper`, or `fixed`."""
     C: float | None = None
-    """The C of `fixed`."""
+    """Value for the rule `fixed`."""
     pairs: int = PAIRS
     """Complementary pairs of half-samples."""
     threshold: float = THRESHOLD
-    """Selection frequency from which a neuron is stable."""
+    """Smallest selection frequency of a stable neuron."""
     draws: int = CONTROL_DRAWS
     """Random and layer-matched neuron sets of each kind, for baselines and for the transfer null."""
     seed: int = 0
-    """Of the random neurons, the half-samples and the bootstrap."""
+    """Seed of random neurons, half-samples and bootstrap."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What one checkpoint's probe is found in and tested on."""
+    """Training and test data of one checkpoint's probe."""
 
     stage: Stage
-    """Which checkpoint."""
     train: Answers
     """Consistent answers to training and validation questions."""
     splits: tuple[Split, ...]
-    """Which of the two each of them is."""
+    """Split of each training answer."""
     tests: Mapping[str, Answers]
     """Balanced answers to held-out questions, by question set, the in-domain one first."""
     transfers: Mapping[str, Features]
-    """The base's own answers to them; empty where the checkpoint is the base."""
+    """The base's own answers to held-out questions; empty if the checkpoint is the base."""
     layers: int
-    """Layers of the model."""
     d_m: int
     """Neurons per layer."""
     unmapped: Int[np.ndarray, " u"]
-    """Flat ids of neurons that the other checkpoint lacks; no control set holds one."""
+    """Flat ids of neurons that the other checkpoint lacks, excluded from control sets."""
     folder: Path
-    """Of the scratch file of a design matrix that is too large for memory."""
+    """Folder for the scratch file of a design matrix too large for memory."""
     shuffles: Sequence[Bool[np.ndarray, " rows"]] = ()
-    """Labels of `train` that mean nothing, under which the search is repeated."""
+    """Shuffled labels of `train`, under which the search is repeated."""
 
     def part(self, split: Split) -> Features:
         """The features of one split."""
@@ -122,33 +114,31 @@ def material_of(gathered: Gathered, stage: Stage) -> Material:
 
 @dataclass(frozen=True)
 class Identified:
-    """The numbers of an identification, and the probe itself where there is one."""
+    """Result of an identification, with the probe if there is one."""
 
     result: IdentificationResult
-    """What is reported and stored."""
+    """Reported and stored values."""
     probe: Probe | None
-    """Fitted on training and validation rows; None where `result.reason` says why."""
+    """Fitted on training and validation rows; None if `result.reason` says why."""
     baselines: FittedBaselines | None
-    """What it has to beat, fitted on the same rows; None without a probe."""
+    """Baselines fitted on the same rows; None without a probe."""
     shuffled: tuple[Int[np.ndarray, " _"], ...] = ()
-    """H-Neurons of the same search, an array for each of the material's shuffles; none where one does not converge."""
+    """H-Neurons of the same search, one array per shuffle of the material; empty if one of them does not converge."""
 
 
 def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed | None = None) -> Identified:
-    """Choose C, fit the probe, and score held-out questions.
+    """Chooses C, fits the probe, and scores held-out questions.
 
     Args:
-        material: Answers of one checkpoint.
-        settings: How to fit.
-        suppressed: Asks the model with neurons silent; needed by the paper's rule only.
+        suppressed: Needed by the paper's rule only.
 
     Returns:
-        A result without a probe where a class is missing or no C of the grid gives a weight.
+        A result without a probe if a class is missing or no C of the grid gives a positive weight.
 
     Raises:
-        SplitError: Test answers are among those that C is chosen by.
-        InputError: A fixed C is out of all proportion.
-        ConvergenceError: At a C that was fixed or chosen.
+        SplitError: Test answers are among those that C is chosen on.
+        InputError: A fixed C is far too large.
+        ConvergenceError: At a fixed or chosen C.
     """
     _refuse_test_answers(material)
     train, validation = material.part("train"), material.part("validation")
@@ -199,15 +189,12 @@ def _searched(
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
-    """Take the H-Neurons from a file in place of a search, and score held-out questions with them.
+    """Scores held-out questions with H-Neurons from a file, without a search.
 
-    Args:
-        material: Answers of the checkpoint that the neurons belong to.
-        given: The neurons; with weights these are the probe, without any one is fitted on just these neurons.
-        settings: Of the fit, the random neurons and the bootstrap.
+    Listed weights are used as they are; without weights a probe is fitted on just these neurons.
 
     Raises:
-        SplitError: Test answers are among those that something is fitted on.
+        SplitError: Test answers are among the training answers.
     """
     _refuse_test_answers(material)
     obstacle = _obstacle(material.train.features, "training")
@@ -226,10 +213,7 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
 def _shuffled(
     rows: ProbeRows, material: Material, C: float, likely: Int[np.ndarray, " likely"]
 ) -> tuple[Int[np.ndarray, " _"], ...]:
-    """The same search on shuffled labels; none where one of these fits does not converge.
-
-    They are a null of the overlap alone, which then has no verdict for want of them; the probe itself stands.
-    """
+    """The same search on shuffled labels; empty if a fit does not converge, which costs only the verdict on overlap."""
     try:
         return shuffled_sets(rows, material.shuffles, C, likely)
     except ConvergenceError:
@@ -237,7 +221,7 @@ def _shuffled(
 
 
 def _refuse_test_answers(material: Material) -> None:
-    """Of the in-domain set alone: groups of questions of one file mean nothing in another."""
+    """Checks the in-domain set only: groups of questions have no meaning across files."""
     first = next(iter(material.tests.values()), None)
     refuse_test_answers(material.splits, material.train.features.units, () if first is None else first.features.units)
 
@@ -249,11 +233,7 @@ def counts_of(features: Features) -> dict[Label, int]:
 
 
 def _check_fixed(fixed: float | None, lowest: float) -> None:
-    """Refuse a C so large that the penalty is a rounding error of the loss.
-
-    Raises:
-        InputError: It is.
-    """
+    """Refuses a C so large that the penalty is a rounding error of the loss."""
     if fixed is not None and fixed > LARGEST_STEP * lowest:
         raise InputError(
             f"C of at most {LARGEST_STEP:g} x alpha_max = {LARGEST_STEP * lowest:.3g}",
@@ -263,17 +243,13 @@ def _check_fixed(fixed: float | None, lowest: float) -> None:
 
 
 def _grid(lowest: float, steps: Sequence[float], fixed: float | None) -> list[float]:
-    """Values of C to go through, ascending."""
     return sorted({*(lowest * step for step in steps), *([] if fixed is None else [fixed])})
 
 
 def _refitted(
     rows: ProbeRows, path: L1Path, Cs: Sequence[float], chosen: float | None
 ) -> tuple[list[tuple[Fit, Probe]], Int[np.ndarray, " likely"]]:
-    """The path again on all training and validation rows, and the neurons nearest to a weight at the chosen C.
-
-    Rounding can end it earlier than on the training rows alone, but not before the chosen C.
-    """
+    """The path on all training and validation rows, ended by rounding only past the chosen C, and likely neurons."""
     along: list[tuple[Fit, Probe]] = []
     likely = NO_NEURONS
     for C in Cs:
@@ -290,7 +266,7 @@ def _refitted(
 
 
 def _obstacle(features: Features, name: str) -> str:
-    """Why no probe can be fitted or chosen; empty when it can."""
+    """Why no probe can be fitted or chosen; empty if it can."""
     counts = counts_of(features)
     if all(counts.values()):
         return ""

@@ -1,8 +1,6 @@
-"""A probe from neurons that somebody else found.
+"""A probe from listed neurons.
 
-The one idea: where a file has weights they are used as they are, and only what it lacks is fitted on this
-checkpoint's training rows: the intercept, or, for bare positions, a probe on just these neurons,
-penalised as control sets are.
+Weights of the file are kept; missing parts are fitted on this checkpoint's training rows.
 """
 
 import numpy as np
@@ -15,22 +13,14 @@ from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_objective import residuals
 from provenance.probe.sparse_probe import Probe, training_rows
 
-REACH = 50.0  # log-odds beyond the scores' own range; at e^-50 no row pulls any more
+REACH = 50.0  # log-odds beyond the range of the scores, where e^-50 leaves no row any influence
 
 
 def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) -> Probe:
-    """The probe of a neuron set.
+    """The probe of a given neuron set; C is NaN, because there was no search.
 
-    Args:
-        given: Neurons of this checkpoint.
-        train: Training answers of both classes.
-        design: Rows that missing parts are fitted on.
-        neurons: D.
-
-    Returns:
-        Weights of the file and its intercept, or the one of the smallest loss given these weights; without weights
-        in the file those of `provenance.analyses.controls.control_probes.fit_controls`. C is NaN: nothing was searched
-        for.
+    The file's weights and intercept are kept; a missing intercept minimises the loss at these weights, and missing
+    weights come from `provenance.analyses.controls.control_probes.fit_controls`. `neurons` is D.
     """
     if given.weights is None:
         [fitted] = fit_controls(train, [given.ids], design)
@@ -46,6 +36,6 @@ def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) ->
 
 
 def best_intercept(scores: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"]) -> float:
-    """Argmin over b of sum_i log(1 + exp(-y_i (f_i + b))): where the residuals add up to nothing."""
+    """Argmin over b of sum_i log(1 + exp(-y_i (f_i + b))): the residuals sum to zero."""
     low, high = float(-scores.max() - REACH), float(-scores.min() + REACH)
     return float(brentq(lambda b: float(residuals(scores + b, labels, 1.0).sum()), low, high))

@@ -1,7 +1,7 @@
-"""A probe's design matrix and the fits on it: the path that C is chosen from, and the same path on all training rows.
+"""A probe's design matrix and its fits: the path that C is chosen from, and the path on all training rows.
 
-The one idea: the matrix is put together once, neuron by neuron, and every fit says by a mask which rows take part, so
-choosing C, refitting, half-samples and shuffled labels share the matrix and the passes over it.
+The matrix is built once, neuron by neuron, and a mask selects the rows of each fit. Choice of C, refit,
+half-samples and shuffled labels share the matrix and the passes over it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,21 +20,20 @@ from provenance.probe.l1_path import Fit, L1Path, Problem
 from provenance.probe.sparse_probe import Probe, design_rows, probe_of
 from provenance.statistics.auroc import auroc
 
-BATCH_BYTES = 1 << 28  # of gradients, three float32 values for every neuron and problem
+BATCH_BYTES = 1 << 28  # gradients: three float32 values per neuron and problem
 
 
 @dataclass(frozen=True)
 class ProbeRows:
-    """The rows of a probe's design, ready to be fitted on."""
+    """Rows of a probe's design, ready to fit."""
 
     matrix: Float[np.ndarray, "neurons rows"]
     """Mean CETT, each neuron's rows contiguous; in memory or in a mapped scratch file."""
     labels: Bool[np.ndarray, " rows"]
     """True for answers of hallucinated responses."""
     response: Int[np.ndarray, " rows"]
-    """Which response each row comes from."""
+    """Index of the response of each row."""
     design: str
-    """`3-vs-1` or `1-vs-1`."""
     intercept_penalised: bool
     """Whether |b| is part of the objective."""
 
@@ -49,7 +48,7 @@ class ProbeRows:
         return Problem(labels, np.ones_like(labels))
 
     def path(self, problems: Sequence[Problem]) -> L1Path:
-        """Their paths."""
+        """The L1 paths of problems."""
         return L1Path(self.matrix, problems, intercept_penalised=self.intercept_penalised)
 
     def probe(self, fit: Fit) -> Probe:
@@ -59,14 +58,7 @@ class ProbeRows:
 
 @contextmanager
 def probe_rows(features: Features, design: str, folder: Path, *, intercept_penalised: bool) -> Iterator[ProbeRows]:
-    """Put the design matrix together; a scratch file goes when the block ends.
-
-    Args:
-        features: Of training responses.
-        design: Which rows.
-        folder: Of the scratch file, where the matrix is too large for memory.
-        intercept_penalised: Of the fits.
-    """
+    """Builds the design matrix; a scratch file in `folder`, if memory is too small, is deleted when the block ends."""
     parts, labels = design_rows(features, design)
     response = np.tile(np.arange(len(features)), len(parts))
     with neuron_major(parts, folder) as matrix:
@@ -76,13 +68,7 @@ def probe_rows(features: Features, design: str, folder: Path, *, intercept_penal
 def fit_batches(
     rows: ProbeRows, problems: Sequence[Problem], C: float, likely: Int[np.ndarray, " likely"]
 ) -> list[Fit]:
-    """Many problems at one C, as many at a time as memory allows, each batch in few passes.
-
-    Args:
-        rows: The design matrix.
-        problems: On its rows.
-        C: Of all of them.
-        likely: Neurons to look at first; changes no result.
+    """Fits many problems at one C, in batches as large as memory allows; `likely` neurons are only tried first.
 
     Raises:
         ConvergenceError: Rounding keeps a solution from the tolerance.
@@ -96,10 +82,10 @@ def fit_batches(
 
 
 def fit_grid(path: L1Path, grid: Sequence[float], wanted: float | None) -> list[Fit]:
-    """The fits of a single problem along ascending values of C.
+    """Fits of a single problem along ascending values of C.
 
-    Choice: the path ends at the first fit with H-Neurons that separates all its rows, as any larger C does too, and
-    where rounding ends convergence; but not before a C that has to be there.
+    Choice: the path ends at the first fit with H-Neurons that separates all its rows (as any larger C does) or where
+    rounding ends convergence, but never before `wanted`.
 
     Raises:
         ConvergenceError: At or before the wanted C.
@@ -122,13 +108,10 @@ def path_points(
     validation: Features,
     suppressed: Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]] | None,
 ) -> tuple[PathPoint, ...]:
-    """What C is chosen by, for each point of the path on the training rows.
+    """Values that C is chosen by, for each point of the path on the training rows.
 
-    Args:
-        probes: Fits and probes along the path.
-        validation: Validation answers.
-        suppressed: Gives the model's accuracy on validation questions with each set of neurons silent, asked for points
-            with H-Neurons; None where that plays no part.
+    `suppressed` gives model accuracy with neurons silenced, for points with H-Neurons; None if the rule does not need
+    it.
     """
     silent: list[float | None] = [None] * len(probes)
     if suppressed is not None and probes:
@@ -148,6 +131,6 @@ def path_points(
 
 
 def balanced_accuracy(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:
-    """Mean of the accuracies of both classes at probability 0.5: accuracy on a balanced set."""
+    """Mean of both classes' accuracies at probability 0.5, which is the accuracy on a balanced set."""
     right = (scores > 0) == positive
     return float((right[positive].mean() + right[~positive].mean()) / 2)

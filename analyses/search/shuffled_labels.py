@@ -1,8 +1,8 @@
-"""What the same search finds where there is nothing to find: the probe with its labels shuffled over questions.
+"""Null of the overlap: the same search with labels shuffled over questions.
 
-The one idea: a 3-vs-1 probe tells answers from other tokens as well as labels, and neurons that fire on any answer
-serve the first whatever the labels are. Two checkpoints of one family have those in common, so what two searches share
-by chance is what they share when the labels mean nothing, not what two random sets of neurons share.
+The one idea: a 3-vs-1 probe also separates answers from other tokens, by neurons that fire on any answer, which two
+checkpoints of one family share. So the chance overlap is that of two searches with meaningless labels, not that of two
+random sets of neurons.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
 
-SHUFFLED_SEARCHES = 100  # p < 0.05 where at most 4 of them share as many; as many fits as a stability run
+SHUFFLED_SEARCHES = 100  # p < 0.05 if at most 4 of them share as many; as many fits as a stability run
 
 
 def shuffled_sets(
@@ -23,16 +23,11 @@ def shuffled_sets(
     C: float,
     likely: Int[np.ndarray, " likely"] = NO_NEURONS,
 ) -> tuple[Int[np.ndarray, " _"], ...]:
-    """H-Neurons of the same search with other labels.
-
-    Args:
-        rows: Of all training responses.
-        labels: Of the same responses, shuffled, an array for each search.
-        C: Of the probe whose neurons are to be judged.
-        likely: Neurons to look at first; changes no result.
+    """H-Neurons of the same search with shuffled labels, at the C of the probe under test.
 
     Returns:
-        Flat ids of the neurons with a positive weight, one array for each search, the heaviest first.
+        Flat ids of neurons with a positive weight, one array per labelling, largest weight first. `likely` neurons are
+        tried first, which changes no result.
 
     Raises:
         ConvergenceError: Rounding keeps a fit from its tolerance.
@@ -45,26 +40,19 @@ def shuffled_sets(
 def shuffled_jointly(
     models: Sequence[Features], *, draws: int = SHUFFLED_SEARCHES, seed: int | Sequence[int] = 0
 ) -> tuple[tuple[Bool[np.ndarray, " rows"], ...], ...]:
-    """Labels of several models' answers, given to other questions, the same ones in all models.
+    """Labels of several models' answers, shuffled over questions in the same way for all models.
 
-    Two models that answer the same question do alike things, and are mostly right on the same questions. Whatever
-    goes with the labels by chance then does so in both, and both searches find it. Labels that were shuffled in each
-    model by itself would lose that. So the questions (or groups of questions) that all models answered are put into a
-    random order, the same for all, and their labels laid end to end over their rows; likewise those that only some
-    answered, among themselves.
-
-    Args:
-        models: Answers of each, one to a question. Of one model alone these are labels shuffled by whole questions (or
-            groups of them).
-        draws: Shuffles.
-        seed: Of the shuffles.
+    Models that answer the same question do so alike and are mostly right on the same questions, so chance associations
+    with the labels occur in both and both searches find them. Separate shuffles would lose that. So the questions (or
+    groups of questions) that all models answered are put into one random order, and their labels laid end to end over
+    the rows; likewise, among themselves, questions that only some models answered. For a single model this shuffles
+    labels by whole questions or groups. Each model has one answer per question.
 
     Returns:
-        For each model its labels in the order of its rows, an array for each shuffle; as many of each label as before.
-        Models agree on as many questions as before where a question has as many rows in each of them; where it has
-        not, rows fall out of step, and agreement is lost in part. Labels that go entirely with which models answered
-        stay where they are, so that a search finds its own neurons again: the safe side. Depends on the names of
-        questions alone, and not on the order of the rows.
+        Labels by model in the order of its rows, one array per shuffle, with as many of each label as before. Agreement
+        between models is kept if a question has as many rows in each of them, and otherwise partly lost. Labels
+        determined by which models answered stay in place, so that a search finds its own neurons again: the safe side.
+        Independent of the order of the rows.
     """
     names = sorted({unit for features in models for unit in features.units})
     blocks = [_blocks(features, names) for features in models]
@@ -84,7 +72,7 @@ def shuffled_jointly(
 
 
 def _blocks(features: Features, names: Sequence[str]) -> list[Int[np.ndarray, " _"]]:
-    """The rows of each question, or group of questions, by question id; none where the model did not answer it."""
+    """Rows of each question or group, by question id; empty if the model did not answer it."""
     rows: dict[str, list[int]] = {name: [] for name in names}
     for _, row in sorted((question, row) for row, question in enumerate(features.question_ids)):
         rows[features.units[row]].append(row)

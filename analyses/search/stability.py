@@ -1,9 +1,8 @@
-"""How far a probe's neurons depend on which questions it was fitted on: half-samples, split halves, clusters.
+"""Dependence of a probe's neurons on the questions of its fit: half-samples, split halves, clusters.
 
-The one idea: an L1 weight is not importance, since among correlated neurons L1 picks one. So the probe is fitted on
-many halves of the questions, in complementary pairs. How often a neuron is selected says how much to trust it; how much
-the two halves of a pair share says what agreement within one model looks like, with half of the data on either side, so
-it is a reference for an overlap of two sets and no bound; and neurons that stand in for one another form clusters.
+The one idea: an L1 weight is not importance, since L1 picks one of several correlated neurons. Fits on complementary
+halves of the questions give each neuron's selection frequency; the overlap of two halves is a reference for agreement
+within one model (at half of the data, so no bound); neurons that can replace one another form clusters.
 
 Source: Meinshausen and Buehlmann 2010, doi:10.1111/j.1467-9868.2010.00740.x; Shah and Samworth 2013,
 doi:10.1111/j.1467-9868.2011.01034.x (complementary pairs, 50 of them, and the bound).
@@ -22,10 +21,10 @@ from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.probe.sparse_probe import Probe
 
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4
-THRESHOLD = 0.75  # in the range of 0.6 to 0.9 that Meinshausen and Buehlmann 2010 find to matter little
+THRESHOLD = 0.75  # Meinshausen and Buehlmann 2010: 0.6 to 0.9 give similar results
 CLUSTER_CORRELATION = 0.7  # half of the variance shared
-MOST_CLUSTERED = 4096  # of the selected neurons, most often selected first: their correlations take 134 MB
-LIKELY = 1024  # neurons that half-samples look at first
+MOST_CLUSTERED = 4096  # the most often selected neurons; their correlations take 134 MB
+LIKELY = 1024  # neurons that half-samples try first
 
 
 def stability(
@@ -38,22 +37,12 @@ def stability(
     threshold: float = THRESHOLD,
     seed: int = 0,
 ) -> StabilityResult | None:
-    """Fit the probe's problem on complementary halves of the questions.
+    """Fits the probe's problem on complementary halves of the questions; None if no half can hold both classes.
 
-    Args:
-        rows: Of all training responses.
-        features: The same responses.
-        probe: Fitted on all of them; twice its C is the C of the halves, so that their loss, of half as many
-            rows, weighs as much against the penalty.
-        likely: Neurons to look at first; changes no result.
-        pairs: Of halves.
-        threshold: Selection frequency from which a neuron is stable.
-        seed: Of the halves.
+    Halves use twice the probe's C, so that their loss over half as many rows has the same weight against the penalty.
+    Neurons are stable from the selection frequency `threshold`; `likely` ones are tried first, which changes no result.
 
-    Returns:
-        None where no half can hold both classes.
-
-    Source: see the module. Choice: what counts as selected is a positive weight, an H-Neuron of that half.
+    Source: see the module. Choice: selected means a positive weight, an H-Neuron of that half.
     """
     halves = complementary_halves(features, pairs, seed)
     if halves is None:
@@ -68,7 +57,7 @@ def stability(
     clustered = np.union1d(probe.nonzero, often[counts[often] > 0])
     cluster = clusters(features, clustered)
     of_cluster = dict(zip(clustered.tolist(), cluster.tolist(), strict=True))
-    by_cluster = [  # a neuron too seldom selected to be clustered is a cluster of its own
+    by_cluster = [  # neurons selected too seldom form clusters of their own
         np.unique([of_cluster.get(neuron, -1 - neuron) for neuron in ids.tolist()]).astype(np.int64) for ids in chosen
     ]
     mean_selected = float(counts.sum() / len(fits))
@@ -92,14 +81,11 @@ def stability(
 def complementary_halves(features: Features, pairs: int, seed: int) -> list[Bool[np.ndarray, " responses"]] | None:
     """Masks of responses: a random half of the questions, its complement, the next half, ...
 
-    Whole questions (or groups of questions) go to one side, those of each label in equal parts, so that both classes
-    are in every half.
-
-    Returns:
-        None where a class has fewer than two questions.
+    Whole questions (or groups) go to one side, those of each label in equal parts, so every half has both classes. None
+    if a class has fewer than two questions.
     """
     names, unit = np.unique(np.asarray(features.units, dtype=str), return_inverse=True)
-    # a group of questions may hold both labels; it goes with the one that most of its responses have
+    # a group of questions with both labels counts by its more frequent one
     share = np.bincount(unit, weights=features.hallucinated, minlength=names.size) / np.bincount(unit)
     strata = [np.flatnonzero(share > 0.5), np.flatnonzero(share <= 0.5)]
     if min(stratum.size for stratum in strata) < 2:
@@ -109,7 +95,7 @@ def complementary_halves(features: Features, pairs: int, seed: int) -> list[Bool
     for _ in range(pairs):
         first = np.zeros(names.size, dtype=bool)
         for number, stratum in enumerate(strata):
-            # of an odd number the odd one falls to either side in turn
+            # with an odd number, the extra one goes to either side in turn
             size = (stratum.size + (len(halves) // 2 + number) % 2) // 2
             first[rng.permutation(stratum)[:size]] = True
         halves += [first[unit], ~first[unit]]
@@ -121,7 +107,7 @@ def _paired(sets: Sequence[Int[np.ndarray, " _"]]) -> list[tuple[Int[np.ndarray,
 
 
 def mean_jaccard(pairs: Sequence[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]) -> float | None:
-    """Mean of shared over union; pairs of empty sets say nothing and are left out, None where all are."""
+    """Mean of intersection over union; pairs of empty sets are left out, None if all are empty."""
     unions = [(np.intersect1d(a, b).size, np.union1d(a, b).size) for a, b in pairs]
     values = [shared / union for shared, union in unions if union]
     return float(np.mean(values)) if values else None
@@ -130,15 +116,10 @@ def mean_jaccard(pairs: Sequence[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " 
 def false_bound(mean_selected: float, threshold: float, neurons: int) -> float | None:
     """Upper bound of the expected number of stable neurons that are selected no more often than by chance.
 
-        q^2 / ((2 tau - 1) D)
-
-    Args:
-        mean_selected: q, neurons selected in one half-sample.
-        threshold: tau.
-        neurons: D.
+        q^2 / ((2 tau - 1) D),   q neurons selected in one half-sample, tau the threshold, D neurons in all
 
     Returns:
-        A number of neurons; None for a threshold of at most one half, where nothing is bounded.
+        A number of neurons; None for a threshold of at most one half, where there is no bound.
 
     Source: Shah and Samworth 2013, Theorem 1, for neurons selected by a half-sample with probability at most q / D.
     """
@@ -146,12 +127,10 @@ def false_bound(mean_selected: float, threshold: float, neurons: int) -> float |
 
 
 def clusters(features: Features, ids: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
-    """Groups of neurons any two of which correlate above `CLUSTER_CORRELATION` over training answers.
+    """Cluster numbers of neurons that all correlate pairwise above `CLUSTER_CORRELATION` over training answers.
 
-    Complete linkage on 1 - r (signed: neurons that fall where others rise cannot stand in for them).
-
-    Returns:
-        A number for each neuron, from 1 in the order of the first neuron of each cluster.
+    Complete linkage on 1 - r (signed: negatively correlated neurons cannot replace each other). Numbers start at 1, in
+    the order of first neurons.
     """
     if ids.size < 2:
         return np.ones(ids.size, dtype=np.int64)

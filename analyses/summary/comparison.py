@@ -1,9 +1,8 @@
 """Results as one JSON object: the contract of `--json` of `compare`, `drift` and `lineage`.
 
-The one idea: numbers only, with NaN as null, keys that do not change within a schema
-version, and null under the keys of what a command did not look at.
-E = {"estimate", "low", "high", "n"} is a 95 % interval by question. What is said about
-probes is in `provenance.analyses.summary.probe`, about evidence in `provenance.analyses.summary.evidence`.
+Numbers only, NaN as null; keys are fixed within a schema version, and null where a command computes no value.
+E = {"estimate", "low", "high", "n"} is a 95 % interval by question. See also `provenance.analyses.summary.probe` and
+`provenance.analyses.summary.evidence`.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ SPREAD = (0.05, 0.5, 0.95)
 
 
 def summarise(report: OriginReport) -> dict[str, Any]:
-    """Everything of the contract but the checkpoints, the database and the files."""
+    """The contract, except checkpoints, database and files."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "neurons": counted_neurons(report.layers * report.neurons_per_layer, report.identification.h_neurons.size),
@@ -51,7 +50,7 @@ def summarise(report: OriginReport) -> dict[str, Any]:
 
 
 def summarise_weights(report: WeightsReport) -> dict[str, Any]:
-    """The same for a run without a forward pass: what needs a model's answers is null."""
+    """The same for a run without a forward pass; results that need answers are null."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "neurons": counted_neurons(report.layers * report.neurons_per_layer, report.h_neurons.size),
@@ -79,18 +78,18 @@ def summarise_weights(report: WeightsReport) -> dict[str, Any]:
 
 
 def summarise_lineage(result: LineageResult) -> dict[str, Any]:
-    """How two checkpoints are related, with the evidence."""
+    """The relation of two checkpoints, with evidence."""
     return as_json({"schema": SCHEMA, "lineage": _lineage(result)})
 
 
 def _lineage(result: LineageResult) -> dict[str, Any]:
-    """All of it, with the two sizes under their names."""
+    """The lineage, with the vocabulary size of each checkpoint."""
     base, instruct = result.vocabulary_sizes
     return asdict(result) | {"vocabulary_sizes": {"base": base, "instruct": instruct}}
 
 
 def _mapping(alignment: Alignment, mapped: MappedNeurons, per_layer: int) -> dict[str, Any]:
-    """How many H-Neurons have a counterpart, and which have none, as [layer, index]."""
+    """Number of H-Neurons with a counterpart, and those without, as [layer, index]."""
     missing = mapped.ids[mapped.base_ids < 0]
     found = mapped.base_ids >= 0
     return {
@@ -105,7 +104,7 @@ def _mapping(alignment: Alignment, mapped: MappedNeurons, per_layer: int) -> dic
 
 
 def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
-    """The lowest of those that are known; None without any."""
+    """The lowest known value; None without any."""
     known = values[np.isfinite(values)]
     return float(known.min()) if known.size else None
 
@@ -120,7 +119,7 @@ def _drift(drift: DriftResult, tests: Sequence[DriftTest]) -> dict[str, Any]:
 
 
 def _spread(drift: NeuronDrift) -> dict[str, dict[str, float]]:
-    """By kind, the 5th, 50th and 95th percentile over neurons of 1 - cos."""
+    """The 5th, 50th and 95th percentile over neurons of 1 - cos, by kind."""
     kinds = {"gate": drift.delta_gate, "up": drift.delta_up, "down": drift.delta_down}
     found = {kind: delta[np.isfinite(delta)] for kind, delta in kinds.items() if delta is not None}
     return {

@@ -1,9 +1,4 @@
-"""What the JSON of a comparison says about its evidence, and that of a timeline about its points.
-
-The one idea: what a verdict was held against stands beside it, under the names of
-`provenance.analyses.results.transfer` and its neighbours.
-Single draws of nulls stay in the database.
-"""
+"""JSON of a comparison's evidence and of a timeline's points; single draws of nulls stay in the database."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,11 +16,11 @@ from provenance.analyses.summary.probe import identification
 from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
 
 NOT_LOOKED_AT = dict.fromkeys(("two_by_two", "agreement", "scales", "signs", "power", "interventions"))
-"""The keys of `evidence` where no forward pass was run."""
+"""Keys of `evidence` in a run without a forward pass."""
 
 
 def evidence(found: Evidence) -> dict[str, Any]:
-    """The parts that have a key of their own; the others stand beside the verdict that they belong to."""
+    """Evidence with keys of its own; the rest stands beside its verdict."""
     return {
         "two_by_two": [asdict(cell) for cell in found.cells],
         "agreement": [asdict(row) for row in found.agreement],
@@ -37,7 +32,7 @@ def evidence(found: Evidence) -> dict[str, Any]:
 
 
 def ladder(rungs: Sequence[Rung], dataset: str) -> dict[str, dict[str, Any]]:
-    """What transfer has to beat on one question set, by kind."""
+    """Baselines of transfer on one question set, by kind."""
     return {
         rung.kind: _without(asdict(rung), "dataset", "kind", "set_aurocs") for rung in rungs if rung.dataset == dataset
     }
@@ -49,12 +44,12 @@ def drift_tests(tests: Sequence[DriftTest]) -> list[dict[str, Any]]:
 
 
 def overlap_nulls(nulls: Sequence[OverlapNull]) -> list[dict[str, Any]]:
-    """What two sets share under each null."""
+    """Overlap of two sets under each null."""
     return [asdict(null) for null in nulls]
 
 
 def claims(found: Sequence[Claim]) -> list[dict[str, Any]]:
-    """What may be said, with the conditions in order."""
+    """Claims, with their conditions in order."""
     return [
         {
             "claim": claim.name,
@@ -70,14 +65,7 @@ def claims(found: Sequence[Claim]) -> list[dict[str, Any]]:
 def summarise_trace(
     points: Sequence[TracePoint], found: IdentificationResult, neurons_per_layer: int, layers: int
 ) -> dict[str, Any]:
-    """A timeline: its points, and the probe that saw them all.
-
-    Args:
-        points: In the order in which they are to be read.
-        found: The last checkpoint's probe, or why there is none.
-        neurons_per_layer: Of every checkpoint.
-        layers: Of every checkpoint.
-    """
+    """A timeline: its points in reading order, and the last checkpoint's probe, or why there is none."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "neurons": counted_neurons(layers * neurons_per_layer, int(found.h_neurons.size)),

@@ -1,6 +1,6 @@
 """The JSON Schema of `provenance compare --json`, made from the declarations of its results.
 
-The schema ships as a file, so that a program can check what it reads without this package; a test holds the two equal.
+The schema ships as a file, so that programs can check results without this package; a test keeps the two equal.
 """
 
 import types
@@ -69,11 +69,9 @@ def compare_schema() -> Schema:
 
 
 def record(cls: type, **more: Schema) -> Schema:
-    """The schema of a result dataclass as `asdict` gives it, NaN as null.
+    """The schema of a result dataclass as `asdict` gives it, NaN as null, with `more` properties.
 
-    Args:
-        cls: The dataclass; fields that hold arrays or rows of other tables are left open.
-        more: Properties beside its fields.
+    Fields with arrays or rows of other tables are left open.
     """
     hints = get_type_hints(cls)
     names = [item.name for item in fields(cls)]
@@ -81,7 +79,7 @@ def record(cls: type, **more: Schema) -> Schema:
 
 
 def _of(hint: Any) -> Schema | None:
-    """Of a field; None where it has no schema of its own."""
+    """Schema of a type; None if it has none of its own."""
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     optional = len(parts) > 1
     [kind] = [part for part in parts if part is not type(None)]

@@ -1,7 +1,4 @@
-"""What the JSON of a comparison says about a probe: how it was chosen, what it is worth, how far it can be trusted.
-
-The one idea: arrays over all neurons stay in the database; here are numbers, and the few neurons that are stable.
-"""
+"""JSON of a probe: choice of C, accuracy and stability. Arrays over all neurons stay in the database."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,12 +10,7 @@ from provenance.records import Estimate
 
 
 def identification(found: IdentificationResult, neurons_per_layer: int) -> dict[str, Any]:
-    """A probe on one checkpoint.
-
-    Args:
-        found: The probe, or why there is none.
-        neurons_per_layer: From flat ids to [layer, index].
-    """
+    """JSON of the probe of one checkpoint; `neurons_per_layer` converts flat ids to [layer, index]."""
     first = found.test[0] if found.test else None
     stability = None if found.stability is None else _stability(found, found.stability, neurons_per_layer)
     return {
@@ -62,7 +54,7 @@ def _held_out(row: HeldOut) -> dict[str, Any]:
 
 
 def _baseline(baseline: Baseline) -> dict[str, Any]:
-    """Something that the probe has to beat, without its single draws, which the database keeps."""
+    """A baseline without its single draws."""
     return {
         "accuracy": estimate(baseline.accuracy),
         "auroc": estimate(baseline.auroc),
@@ -84,7 +76,7 @@ def _curve_point(point: CurvePoint) -> dict[str, Any]:
 
 
 def _stability(found: IdentificationResult, stability: StabilityResult, neurons_per_layer: int) -> dict[str, Any]:
-    """Its numbers, and the stable neurons as [layer, index, frequency], the most often selected first."""
+    """Stability, with stable neurons as [layer, index, frequency], most frequent first."""
     often = sorted(stability.stable.tolist(), key=lambda flat: (-stability.frequency[flat], flat))
     return {
         "C": stability.C,

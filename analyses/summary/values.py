@@ -1,4 +1,4 @@
-"""What every JSON object of the toolkit has in common: its schema number, counts of neurons, and null for NaN."""
+"""Shared parts of every JSON object: schema number, counts of neurons, and null for NaN."""
 
 import math
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ SCHEMA = 1
 
 
 def counted_neurons(total: int, h: int) -> dict[str, Any]:
-    """All neurons, the H-Neurons, and their share."""
+    """Number of all neurons and of H-Neurons, and the share of H-Neurons."""
     return {"total": total, "h": h, "per_mille": 1000 * h / total}
 
 
 def as_json(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with every NaN and infinity as None, which is what JSON can say, and tuples as lists."""
+    """The same with NaN and infinity as None and tuples as lists, as JSON requires."""
     finite: dict[str, Any] = _finite(content)
     return finite
 

@@ -1,1 +1,1 @@
-"""Ordered checkpoints, each seen with the probe of the last one."""
+"""Ordered checkpoints, each measured with the probe of the last one."""

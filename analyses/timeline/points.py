@@ -1,7 +1,6 @@
-"""The numbers of one point of a timeline, from what was captured and read there.
+"""Numbers of one point of a timeline, measured with the last checkpoint's probe and H-Neurons.
 
-The one idea: every point is measured with the same ruler, the last checkpoint's probe and H-Neurons, and a number
-that cannot be had is None with the reason in words, so a gap in a curve is never a zero.
+A missing number is None with a reason in words, so a gap in a curve is never a zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,52 +27,51 @@ class Scored:
     """The last checkpoint's probe on one set of answers."""
 
     auroc: Estimate | None
-    """Interval by question; None where `reason` says why."""
+    """Interval by question; None if `reason` says why."""
     random_p95: float | None
     """95th percentile of refitted random neuron sets on the same answers."""
     layer_matched_p95: float | None
-    """95th percentile of layer-matched ones."""
+    """The same for layer-matched sets."""
     n_faithful: int
-    """Faithful answers."""
     n_hallucinated: int
-    """Hallucinated answers."""
     reason: str
-    """Why there is no number, or fewer answers than there might be; empty otherwise."""
+    """Why there is no number, or fewer answers than possible; empty otherwise."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """How far weights are from those of the last checkpoint."""
+    """Distance of the weights from those of the last checkpoint."""
 
     mean_stability_rank: float | None
-    """Of the H-Neurons, 0 = changed most, 1 = changed least; None without any."""
+    """Over the H-Neurons, 0 = changed most, 1 = changed least; None without any."""
     null_mean: float | None
     """Mean over sets of neurons of the same layers."""
     p_value: float | None
-    """One-sided permutation p: more stable than those; None where most H-Neurons are not the same neuron in both, and
-    a rank among neurons that have all become others is no stability."""
+    """One-sided permutation p that H-Neurons are more stable. None if most H-Neurons do not match their counterparts:
+    ranks among unrelated neurons say nothing about stability.
+    """
     change_h: float | None
     """1 - cos of weights, mean of up and down, mean over the H-Neurons."""
     change_all: float | None
-    """Mean over all neurons."""
+    """The same over all neurons."""
     reason: str
-    """What to know before any of it is read as a fate of single neurons; empty otherwise."""
+    """Why ranks may not describe single neurons; empty otherwise."""
 
 
 @dataclass(frozen=True)
 class Alike:
-    """How alike activations are to those of the last checkpoint, token for token."""
+    """Similarity of activations to those of the last checkpoint, token for token."""
 
     correlation_h: float | None
     """Mean Pearson r over the H-Neurons that have one, in [-1, 1]."""
     correlation_all: float | None
-    """Mean over all neurons that have one."""
+    """The same over all neurons."""
     reason: str
     """Why there is no number; empty otherwise."""
 
 
 def unscored(reason: str, features: Features | None = None) -> Scored:
-    """The result where there is nothing to score with, or nothing to score."""
+    """The result without a probe or without answers."""
     hallucinated = 0 if features is None else int(features.hallucinated.sum())
     faithful = 0 if features is None else len(features) - hallucinated
     return Scored(None, None, None, faithful, hallucinated, reason)
@@ -87,19 +85,11 @@ def score(
     seed: int,
     note: str = "",
 ) -> Scored:
-    """AUROC of a probe, weights unchanged, beside that of its control sets.
-
-    Args:
-        probe: Of the last checkpoint.
-        controls: Neuron sets refitted on the rows it was fitted on, by kind.
-        features: Answers with their labels.
-        seed: Of the bootstrap.
-        note: What to know of the answers; it goes into the reason.
+    """AUROC of the last checkpoint's probe, weights unchanged, and of its refitted control sets.
 
     Returns:
-        No number with fewer than 10 questions of a class, as `provenance.analyses.transfer.probe_transfer` wants them,
-        nor where every answer
-        gets the same score.
+        No number with fewer than 10 questions of a class, as in `provenance.analyses.transfer.probe_transfer`, or if
+        all answers get the same score. The reason includes `note`.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
     """
@@ -112,14 +102,7 @@ def score(
 
 
 def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:
-    """What the weights say of the way from one checkpoint to the last.
-
-    Args:
-        drift: Of every neuron, by position.
-        h_neurons: Flat ids in the last checkpoint.
-        layout: Of both.
-        draws: Permutations.
-        seed: Of the permutations.
+    """Weight change from one checkpoint to the last, by position; `h_neurons` are flat ids in the last one.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of
         `provenance.analyses.drift.drift_tests`.
@@ -138,23 +121,23 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
 
 
 def _strangers(drift: NeuronDrift, layout: Layout) -> str:
-    """Words where neurons at the same position are no longer, or not yet, alike."""
+    """Warning if neurons at the same position are not alike."""
     bar = related_cosine(len(layout.kinds), layout.d, layout.d_m)
     share = float((position_similarity(drift) < bar).mean())
     if share <= STRANGERS:
         return ""
     return (
-        f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, by which "
-        "alone they are compared"
+        f"{share:.1%} of neurons are no more alike than chance to the last checkpoint's at the same position, and "
+        "they are compared by position alone"
     )
 
 
 def alike(correlation: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> Alike:
-    """Mean correlation of the H-Neurons and of all neurons; those that are constant in a model have none."""
+    """Mean correlation of the H-Neurons and of all neurons; constant neurons have none."""
     every = finite_mean(correlation)
     return Alike(finite_mean(correlation[h_neurons]), every, "" if every is not None else "every neuron is constant")
 
 
 def joined_reason(reasons: Mapping[str, str]) -> str:
-    """The reasons that there are, each after what it is about."""
+    """The non-empty reasons, each after its subject."""
     return "; ".join(f"{what}: {reason}" for what, reason in reasons.items() if reason)

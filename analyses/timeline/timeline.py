@@ -1,10 +1,10 @@
-"""How what the H-Neurons carry came to be: ordered checkpoints, each seen with the probe of the last one.
+"""Origin of the H-Neurons' signal over training: ordered checkpoints, each measured with the last one's probe.
 
-The one idea: the last checkpoint is the ruler. Its probe scores what each checkpoint says itself, and what each one's
-neurons do while it reads the last one's answers: the same texts with the same labels all along, so those points can be
-compared. A randomly initialised model reads them as well, and says what texts and architecture give away alone.
+The last checkpoint's probe scores each checkpoint's own answers, and each checkpoint's activations while
+it reads the last one's answers. These texts and labels are the same throughout, so their points are comparable. A
+randomly initialised model as the floor shows what texts and architecture alone give away.
 
-One model is in memory at a time, beside the last checkpoint's; neurons are compared by their position.
+One model is in memory at a time, beside the last checkpoint's; neurons are compared by position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,11 +56,11 @@ class Stop:
     """One checkpoint of a timeline."""
 
     side: OpenCheckpoint
-    """Where it lies and what it is; its stage is the prompt format that it is asked in."""
+    """The open checkpoint; its stage is its prompt format."""
     ref: str
     """As the user wrote it."""
     position: int
-    """From 0 in the order that was given; -1 for the floor."""
+    """From 0 in the given order; -1 for the floor."""
 
     @property
     def is_floor(self) -> bool:
@@ -69,20 +69,18 @@ class Stop:
 
     @property
     def prompt(self) -> Stage:
-        """Which prompt format it is asked in."""
+        """Its prompt format."""
         return self.side.stage
 
 
 @dataclass(frozen=True)
 class Ruler:
-    """The last checkpoint: what every other one is measured with."""
+    """The last checkpoint, with which all others are measured."""
 
     stop: Stop
-    """Which it is."""
     gathered: Gathered
-    """Its model, which is kept for correlations, and what it said and showed."""
+    """Its model, kept for correlations, with its answers and activations."""
     found: Identified
-    """Its H-Neurons and their probe."""
     words: Mapping[str, int] | None
     """Its vocabulary."""
 
@@ -98,7 +96,7 @@ class Ruler:
 
     @property
     def task(self) -> Task:
-        """What they are remembered under."""
+        """Cache key of its answers."""
         return self.subject.task(self.subject.held_out)
 
 
@@ -110,24 +108,22 @@ def trace(
     workspace: Workspace,
     clock: Clock,
 ) -> TraceReport:
-    """Find the H-Neurons of the last checkpoint, and see every other one with their probe.
+    """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
     Args:
         stops: Earliest first, all of one shape; the last is the tuned checkpoint.
         floor: A randomly initialised model of that shape; None leaves it out.
         questions: Split into training, validation and test questions, as `compare` splits its first set.
-        settings: As for `compare`: how checkpoints are asked in either prompt format, and how the probe is fitted.
-        workspace: Where finished work is remembered; what `compare` has asked and captured is found there.
-        clock: Measures the stages.
+        workspace: Cache of finished work, shared with `compare`.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
         NonFiniteError: A weight or an activation is NaN or infinite.
-        ConvergenceError: A probe at a C that was fixed or chosen does not converge.
+        ConvergenceError: A probe does not converge at a fixed or chosen C.
     """
     pools = question_pools([questions], settings.shares, settings.seed)
     others = (*stops[:-1], *([floor] if floor else []))
-    # Reading weights comes first: a damaged checkpoint then ends the job in seconds and not in the middle of it.
+    # Weights are read first, so that a damaged checkpoint ends the job within seconds.
     drifts = {stop.position: _drift(stop, stops[-1], clock) for stop in others}
     last = stops[-1]
     subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock)
@@ -146,17 +142,16 @@ def trace(
 
 
 def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
-    """How far every neuron is from the one of the same position in the last checkpoint."""
+    """Change of every neuron to the same position in the last checkpoint."""
     return measured_with(stop.side, last.side, _by_position(last.side), clock).drift
 
 
 def _by_position(side: OpenCheckpoint) -> Alignment:
-    """Every neuron is the one of the same layer and index."""
     return Alignment("index", np.arange(side.layout.layers * side.layout.d_m), "")
 
 
 def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
-    """Ask and capture the last checkpoint, and find its H-Neurons."""
+    """Asks and captures the last checkpoint, and finds its H-Neurons."""
     stage, clock, alignment = stop.prompt, subject.clock, _by_position(stop.side)
     collected = tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in subject.pools)
     gathered = gather({stage: subject}, {stage: collected}, alignment)
@@ -167,19 +162,17 @@ def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
 
 @dataclass(frozen=True)
 class Tracing:
-    """Measures checkpoints, one after the other, with one ruler."""
+    """Measures checkpoints one by one with the same ruler."""
 
     first: Stop
-    """The earliest checkpoint; the floor reads as it does."""
+    """The earliest checkpoint, whose prompt format the floor uses."""
     ruler: Ruler
-    """The last checkpoint."""
     drifts: Mapping[int, NeuronDrift]
-    """Weight change from each other checkpoint to it, by position."""
+    """Weight change from each other checkpoint to the last, by position."""
     settings: OriginSettings
-    """What the user chose."""
 
     def point(self, stop: Stop) -> TracePoint:
-        """Everything about one checkpoint; its model is gone afterwards."""
+        """All numbers of one checkpoint; its model is dropped afterwards."""
         subject = self._subject(stop)
         timed = subject.clock.timed
         own = unscored(NOT_ASKED)
@@ -191,7 +184,7 @@ class Tracing:
         return _point(stop, own, forced, self._moved(stop), similar)
 
     def last(self) -> TracePoint:
-        """The last checkpoint itself: its own answers are the ones that all others read."""
+        """The last checkpoint itself, whose own answers all others read."""
         own = self._scored(self.ruler.test.features)
         return _point(self.ruler.stop, own, own, LAST, ITSELF)
 
@@ -200,7 +193,7 @@ class Tracing:
         return replace(self.ruler.subject, side=stop.side, settings=self.settings.collection[stop.prompt])
 
     def _forced(self, stop: Stop, subject: Subject) -> Scored:
-        """The probe on what a checkpoint's neurons do on the last one's answers, in its own prompt format."""
+        """The probe on a checkpoint's activations over the last one's answers, in its own prompt format."""
         reading = Reading(subject.settings.prompt, self._lead(self.first if stop.is_floor else stop))
         said, questions = self.ruler.gathered.used(self.ruler.stop.prompt), subject.held_out.questions.questions
         features, read = read_answers(subject, self.ruler.task, said, questions, reading, f"{stop.ref} reads")
@@ -209,7 +202,7 @@ class Tracing:
         return self._scored(features, note)
 
     def _lead(self, stop: Stop) -> str:
-        """White space that a checkpoint's own answers begin with; it has been asked by now."""
+        """White space at the start of a checkpoint's own answers, which are known by now."""
         subject = self._subject(stop)
         return usual_lead(subject.workspace.response_log(subject.task(subject.held_out)).responses())
 
@@ -235,14 +228,12 @@ class Tracing:
         return alike(subject.remembered(task, compute, read), ruler.found.result.h_neurons)
 
     def _moved(self, stop: Stop) -> Moved:
-        """The way of the weights from here to the last checkpoint."""
         h_neurons, layout = self.ruler.found.result.h_neurons, self.ruler.stop.side.layout
         draws, seed = self.settings.permutation_draws, self.settings.seed
         return moved(self.drifts[stop.position], h_neurons, layout, draws=draws, seed=seed)
 
 
 def _point(stop: Stop, own: Scored, forced: Scored, change: Moved, similar: Alike) -> TracePoint:
-    """All numbers of one checkpoint in one row."""
     reasons = {
         "own answers": own.reason,
         "the last one's answers": forced.reason,

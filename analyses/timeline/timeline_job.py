@@ -1,8 +1,6 @@
-"""What a user asked to trace, as a value, and what follows from it.
+"""The request for a timeline, as a value: two commands with the same job are the same run.
 
-The one idea: as with `provenance.analyses.jobs.compare_job`, two commands with the same job are the same run; and each
-checkpoint is asked
-exactly as `compare` would ask it, so what either of them has collected serves the other.
+Each checkpoint is asked exactly as by `compare`, so both share collected answers.
 """
 
 from collections import Counter
@@ -29,25 +27,25 @@ from provenance.errors import InputError, PairError
 from provenance.models.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
-FORMAT = 1  # of the results; raised whenever the same job would give other numbers
+FORMAT = 1  # version of the results; raised whenever the same job would give other numbers
 
 
 @dataclass(frozen=True)
 class TraceJob:
-    """One timeline as it was asked for."""
+    """One requested timeline."""
 
     refs: tuple[str, ...]
     """References of the checkpoints, earliest first."""
     how: Job
-    """How they are asked and analysed: a comparison of the first with the last."""
+    """Settings, as of a comparison of the first with the last."""
     tuned: int = 1
-    """How many of the last ones are tuned, and so asked in the instruct prompt format."""
+    """Number of tuned checkpoints, at the end, which get the instruct prompt format."""
     floor: bool = True
     """Whether a randomly initialised model is measured as well."""
 
     @contextmanager
-    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - as the other jobs have it
-        """Look over checkpoints and questions; see `AnyJob`.
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - same signature as other jobs
+        """Checks checkpoints and questions; see `AnyJob`.
 
         Raises:
             InputError, CheckpointError, PairError: See `open` and `questions`.
@@ -65,12 +63,12 @@ class TraceJob:
         )
 
     def open(self) -> tuple[Stop, ...]:
-        """Find all checkpoints, fetching those of the hub, and look them over.
+        """Opens and checks all checkpoints; downloads those of the hub.
 
         Raises:
-            InputError: Fewer than two, one of them twice, fewer than are said to be tuned, or a prompt that cannot be
-                rendered (a base checkpoint among the tuned ones has no chat template).
-            CheckpointError: One is not there, not whole, not to be trusted, or has no tokenizer.
+            InputError: Fewer than two, one of them twice, fewer than the number of tuned ones, or a prompt that cannot
+                be rendered (a base checkpoint among the tuned ones has no chat template).
+            CheckpointError: One is missing, incomplete, not trusted, or has no tokenizer.
             PairError: One has another shape than the last.
         """
         _check_refs(self.refs, self.tuned)
@@ -87,10 +85,10 @@ class TraceJob:
         return stops
 
     def questions(self) -> QuestionSet:
-        """The set that the H-Neurons are found and tested on: the named one, or the lab family's first.
+        """The set for search and test: the named one, or the lab family's first.
 
         Raises:
-            InputError: Several were named, or none where the last checkpoint brings none.
+            InputError: Several were named, or none was named and the last checkpoint brings none.
         """
         if len(self.how.questions) > 1:
             raise InputError(
@@ -110,7 +108,7 @@ class TraceJob:
         return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded()])
 
     def run(self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock) -> TraceReport:
-        """Measure every checkpoint, and the floor where it is wanted."""
+        """Measures every checkpoint, and the floor if requested."""
         with ExitStack() as made:
             floor = None
             if self.floor:
@@ -121,12 +119,9 @@ class TraceJob:
 
 @contextmanager
 def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]:
-    """A randomly initialised model shaped like a checkpoint, in a folder that is gone afterwards.
+    """A randomly initialised model shaped like `first`, in a sub-folder that is removed afterwards.
 
-    Args:
-        first: Whose config, tokenizer and prompt format it gets.
-        seed: Of its weights; the same one gives the same digest, so that captures are found again.
-        folder: Where its folder is made.
+    The same seed gives the same digest, so that cached captures match.
 
     Raises:
         CheckpointError, StoreError: See `provenance.models.random_model.random_for_now`.
@@ -137,7 +132,7 @@ def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]
 
 
 def _check_refs(refs: Sequence[str], tuned: int) -> None:
-    """Refuse what is no timeline before anything is opened."""
+    """Refuses an impossible timeline before any checkpoint is opened."""
     if len(refs) < 2:
         raise InputError(
             "two or more checkpoints, earliest first",
@@ -156,7 +151,7 @@ def _check_refs(refs: Sequence[str], tuned: int) -> None:
 
 
 def _check_contents(stops: Sequence[Stop]) -> None:
-    """Refuse checkpoints of another shape than the last, and one checkpoint under two names."""
+    """Refuses checkpoints of another shape than the last, and one checkpoint under two names."""
     last, seen = stops[-1], dict[str, str]()
     for stop in stops:
         digest = stop.side.checkpoint.digest

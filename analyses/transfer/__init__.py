@@ -1,1 +1,1 @@
-"""Whether the instruct probe reads the base model's answers, in every combination of neurons, answers and prompt."""
+"""Tests of the instruct probe on the base model's answers, for every combination of neurons, answers and prompt."""

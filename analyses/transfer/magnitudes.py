@@ -1,11 +1,10 @@
-"""Transfer with magnitudes put right, and whether single neurons point the same way in both models.
+"""Transfer with each base neuron rescaled to the instruct model's magnitudes, and sign agreement of single neurons.
 
-The one idea: a probe's weights are made for the magnitudes of the model that it was fitted on. If a base's neurons
-carry the same signal at another scale, raw weights miss it; if they carry none, no scale brings it out. So each
-neuron is moved onto the instruct model's scale, without a look at labels, and control sets are moved with it.
+A probe's weights fit the magnitudes of its own model: rescaling reveals a signal that exists at another scale, and
+none otherwise. Labels are not used, and control sets are rescaled in the same way.
 
-Choices: moments and quantiles are those of the answers that each model was trained on (`answer`, both classes). A
-neuron that does not vary there has no scale: it is put where the instruct model's mean, or median, is.
+Choice: moments and quantiles come from each model's training answers (`answer`, both classes). A neuron that is
+constant there is set to the instruct model's mean or median.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,20 +39,15 @@ Columns = Float[np.ndarray, "rows neurons"]
 BaseColumns = Float[np.ndarray, "base_rows neurons"]
 InstructColumns = Float[np.ndarray, "instruct_rows neurons"]
 Move = Callable[[Columns, BaseColumns, InstructColumns], Columns]
-"""Values of the base, its training values, the instruct model's: the first on the scale of the last."""
+"""Arguments: base values, base training values, instruct training values. Returns the base values, rescaled."""
 NO_ROWS = NeuronRows.of(np.empty((0, 0), dtype=np.float32))
-BLOCK_BYTES = 1 << 27  # of float64 columns that are moved together
+BLOCK_BYTES = 1 << 27  # float64 columns rescaled in one batch
 
 
 def z_scored(values: Columns, base: BaseColumns, instruct: InstructColumns) -> Columns:
-    """Each neuron with the mean and the SD that it has in the instruct model.
+    """Gives base values each neuron's mean and SD in the instruct model, from training rows.
 
         (x - mean_base) / SD_base * SD_instruct + mean_instruct
-
-    Args:
-        values: Of the base.
-        base: Its training values; moments are taken over rows.
-        instruct: The instruct model's.
 
     Returns:
         Float64; the instruct mean for a neuron that is constant in `base`.
@@ -65,21 +59,16 @@ def z_scored(values: Columns, base: BaseColumns, instruct: InstructColumns) -> C
 
 
 def quantile_mapped(values: Columns, base: BaseColumns, instruct: InstructColumns) -> Columns:
-    """Each neuron's value at the quantile of the instruct model's that it has among the base's.
+    """Maps each neuron's base quantile to the same quantile of the instruct model.
 
         Q_instruct(F_base(x)),   F at the i-th smallest of n training values (i - 1/2) / n, Q its inverse
 
-    Choice: between training values both are linear, so order is kept. Equal training values share the middle of
-    their quantiles. What lies outside the base's training values is put at the smallest or the largest one's place:
-    ranks say nothing of how far outside it is.
-
-    Args:
-        values: Of the base.
-        base: Its training values.
-        instruct: The instruct model's.
+    Choice: linear between training values, which keeps order; equal training values share the middle of their
+    quantiles. Values outside the base's range map to the instruct extremes, because ranks do not tell how far outside
+    they are.
 
     Returns:
-        Float64; the instruct median for a neuron that is constant in `base`, whatever its value.
+        Float64; the instruct median for a neuron that is constant in `base`.
     """
     moved = np.empty(values.shape)
     places = (np.arange(len(instruct)) + 0.5) / len(instruct)
@@ -96,14 +85,14 @@ MOVES: dict[ScaleKind, Move] = {"z_score": z_scored, "rank": quantile_mapped}
 
 @dataclass(frozen=True)
 class Scaled:
-    """What scales are compared on; all features are in the order of the instruct checkpoint's neurons."""
+    """Data for the comparison of scales, with features in the order of the instruct checkpoint's neurons."""
 
     instruct_train: Features
-    """Answers that the instruct probe was fitted on."""
+    """Training answers of the instruct probe."""
     base_train: Features
-    """Answers that the base's was fitted on."""
+    """Training answers of the base probe."""
     tests: Mapping[str, Features]
-    """The base's held-out answers by question set."""
+    """Held-out answers of the base, by question set."""
 
 
 def scales(
@@ -118,22 +107,10 @@ def scales(
     *,
     seed: int = 0,
 ) -> tuple[ScaleControl, ...]:
-    """Transfer in six ways on every question set.
+    """Transfer at six scales, by question set in the order of `ScaleKind`.
 
-    Args:
-        probe: The instruct probe.
-        base_probe: The base's own probe.
-        instruct_train: Answers that the first was fitted on.
-        base_train: Answers that the second was fitted on.
-        instruct_tests: Held-out answers of the instruct model by question set.
-        base_tests: Held-out answers of the base.
-        controls: Neuron sets refitted on `instruct_train`.
-        base_controls: Neuron sets of the base's probe refitted on `base_train`.
-        seed: Of the bootstrap, which all share.
-
-    Returns:
-        Question set by question set, in the order of `ScaleKind`. Neuron sets are moved, or refitted on the base's
-        training answers, as the probe is. Features are in the order of the instruct checkpoint's neurons.
+    All features are in the order of the instruct checkpoint's neurons. Control sets were refitted on the training
+    answers of their own model, and are rescaled or refitted as the probe is.
     """
     given = Scaled(instruct_train, base_train, base_tests)
     rows: dict[ScaleKind, dict[str, ScaleControl]] = {"raw": _plain("raw", probe, base_tests, controls, seed)}
@@ -155,7 +132,6 @@ def _row(
 def _plain(
     kind: ScaleKind, probe: Probe | None, tests: Mapping[str, Features], controls: Controls, seed: int
 ) -> dict[str, ScaleControl]:
-    """A probe as it is."""
     rows: dict[str, ScaleControl] = {}
     for name, test in tests.items():
         found = score(probe, test, seed)
@@ -164,7 +140,7 @@ def _plain(
 
 
 def _refitted(probe: Probe | None, given: Scaled, controls: Controls, seed: int) -> dict[str, ScaleControl]:
-    """The same neurons with the best weights that the base's training answers give: no scale can do better."""
+    """The same neurons with weights refitted on the base's training answers: the upper bound for any rescaling."""
     reason = NO_PROBE if probe is None else missing_class(given.base_train)
     if probe is not None and not probe.nonzero.size:
         reason = SAME_SCORE
@@ -184,7 +160,7 @@ def _refitted(probe: Probe | None, given: Scaled, controls: Controls, seed: int)
 def _moved(
     kind: ScaleKind, probe: Probe | None, given: Scaled, controls: Controls, seed: int
 ) -> dict[str, ScaleControl]:
-    """The probe and its controls, weights unchanged, on the base's answers at the instruct model's scale."""
+    """The probe and its controls, weights unchanged, on rescaled base answers."""
     trained = len(given.base_train) and len(given.instruct_train)
     reason = NO_PROBE if probe is None else "" if trained else "one of the models has no training answers"
     if probe is None or reason:
@@ -206,25 +182,13 @@ def _moved(
 
 
 def _as_set(probe: Probe) -> ControlProbe:
-    """A probe as one on its own neurons only."""
     return ControlProbe(probe.nonzero, replace(probe, weights=probe.weights[probe.nonzero]))
 
 
 def moved_scores(
     move: Move, sets: Sequence[ControlProbe], rows: NeuronRows, base: NeuronRows, instruct: NeuronRows
 ) -> Float[np.ndarray, "rows sets"]:
-    """Decision values of rows of the base after each neuron was moved onto the instruct model's scale.
-
-    Args:
-        move: How.
-        sets: Probes on sets of neurons.
-        rows: Answers of the base.
-        base: Its training answers.
-        instruct: Those of the instruct model.
-
-    Returns:
-        A column for each set; every neuron is moved once for all sets that are read together.
-    """
+    """Decision values of rescaled base rows, a column per set; each neuron is rescaled once per batch of sets."""
     scores: list[Float[np.ndarray, " rows"]] = []
     most = BLOCK_BYTES // max(1, 8 * (len(rows) + len(base) + len(instruct)))
     for batch in batches(sets, lambda each: each.columns.size, most):
@@ -237,29 +201,23 @@ def moved_scores(
 def sign_agreement(
     probe: Probe, instruct_train: Features, base_train: Features, layers: int, d_m: int
 ) -> SignAgreement:
-    """Whether the probe's neurons point the same way in both models more often than others of their layers.
+    """Whether the probe's neurons have the same sign in both models more often than other neurons of their layers.
 
-    A neuron points towards hallucinated answers where its AUROC on one model's training answers is above 0.5. Of n
-    such neurons of a layer of which a agree, any k are equally likely under the null, so the number that agree is a
-    sum of independent hypergeometric variables, one per layer, and its distribution is computed and not drawn.
+    A neuron points towards hallucinated answers if its AUROC on the model's training answers is above 0.5. Of n neurons
+    of a layer of which a agree, any k are equally likely under the null, so the number that agree is a sum of
+    independent hypergeometric variables, one per layer. Its distribution is computed exactly.
 
-    The null takes neurons for independent. Those of a probe were chosen for one signal and go together, so a small p
-    says that they are not like any others of their layers, and not how many pieces of evidence there are.
-
-    Args:
-        probe: Any; its non-zero weights say which neurons.
-        instruct_train: Answers of the instruct model.
-        base_train: Answers of the base, in the order of the instruct checkpoint's neurons.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
+    The null treats neurons as independent. Probe neurons are correlated, because they were chosen for one signal: a
+    small p says that they differ from other neurons of their layers, not how many pieces of evidence there are.
 
     Returns:
-        The null is over all neurons of the layer with a side in both models, the probe's own included, as for a
-        permutation; so p is never 0. Without a neuron that has a side, k is 0 and the rest is None.
+        Counts for non-zero weights; `base_train` is in the order of the instruct checkpoint's neurons. The null covers
+        all neurons of a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0
+        and the rest is None.
     """
     areas = [neuron_aurocs(train) for train in (instruct_train, base_train)]
     sides = [np.sign(area - 0.5) if area.size else np.full(layers * d_m, np.nan) for area in areas]
-    product = (sides[0] * sides[1]).reshape(layers, d_m)  # 1 agrees, -1 does not, 0 and NaN have no side
+    product = (sides[0] * sides[1]).reshape(layers, d_m)  # 1: same sign, -1: opposite signs, 0 or NaN: no sign
     counted, agree = np.abs(product) == 1, product == 1
     chosen = np.zeros(layers * d_m, dtype=bool)
     chosen[probe.nonzero] = True
@@ -284,7 +242,7 @@ def _at_least(
     agree: Int[np.ndarray, " layers"],
     picked: Int[np.ndarray, " layers"],
 ) -> float:
-    """P(at least so many of the picked neurons agree) where any neurons of the same layers could have been picked."""
+    """P(at least `observed` of the picked neurons agree), for picks at random within the same layers."""
     chances = np.ones(1)
     for n, a, k in zip(counted, agree, picked, strict=True):
         if k:

@@ -1,9 +1,8 @@
-"""Does the instruct model's probe, weights unchanged, read the base model's own answers?
+"""Tests whether the instruct model's probe, weights unchanged, reads the base model's own answers.
 
-The one idea: 0.5 is the wrong null. Any handful of neurons carries something about an answer
-(its length, its frequency), and so do its words, so the probe must beat probes on other neurons, and
-classifiers of lengths and texts, that were fitted on the same instruct rows and carried over the same way.
-It is shown only when every one of them is beaten, and after correction for the number of question sets.
+The one idea: 0.5 is the wrong null, because almost any neurons, and the words themselves, tell something about an
+answer. The probe must beat other neurons and text classifiers that were fitted on the same instruct rows, each of
+them, after correction for the number of question sets.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 4.1 and 6.3.1 (transfer by AUROC, since magnitudes shift).
 """
@@ -36,8 +35,8 @@ CONTROL_DRAWS = 200  # the smallest p-value is then 1 / 201, which Holm's correc
 MIN_PER_CLASS = 10
 CHANCE = 0.5
 LENGTHS_AND_TEXTS = "lengths_and_texts"
-# Kinds of `Rung` that all have to be beaten, beside chance. What the model's own confidence knows is a claim of its
-# own: neurons that are readable in the base may well be where its confidence comes from.
+# Kinds of `Rung` that the probe must beat, beside chance. The model's own confidence is a separate claim:
+# neurons that are readable in the base may well be the source of its confidence.
 DECIDING_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", LENGTHS_AND_TEXTS)
 
 
@@ -51,23 +50,18 @@ def refit_controls(
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
 ) -> dict[ControlSetKind, tuple[ControlProbe, ...]]:
-    """Probes on random and on layer-matched neuron sets, one set of probes for all question sets.
+    """Probes on random and on layer-matched neuron sets, shared by all question sets.
 
     Args:
-        probe: The instruct probe; control sets have as many neurons as it has non-zero weights on mapped neurons.
-        train: The instruct rows that it was fitted on.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
-        unmapped: Flat ids of neurons without a counterpart in the base; no control set holds one.
-        draws: Sets of each kind.
-        seed: Of the sets.
+        probe: The instruct probe; sets have as many neurons as it has non-zero weights on mapped neurons.
+        train: Its training rows.
+        unmapped: Flat ids of neurons without a counterpart in the base, excluded from control sets.
 
     Returns:
-        By kind. Their penalty is chosen so that it cannot weaken a null
-        (`provenance.analyses.controls.control_probes`). Sets leave the
-        probe's own neurons out, unless they fill more than half of a layer: in a small model chance would
-        otherwise put some of them into every tenth set, and the null would measure the probe itself.
-        Empty for a probe without a weight on a mapped neuron, which `transfer` does not test.
+        Probes by kind; empty without a weight on a mapped neuron. The penalty cannot weaken a null
+        (`provenance.analyses.controls.control_probes`). Sets exclude the probe's own neurons, unless these fill more
+        than half of a layer: in a small model, chance would put some into every tenth set, and the null would measure
+        the probe.
     """
     rng = np.random.default_rng(seed)
     own = np.setdiff1d(probe.nonzero, unmapped)
@@ -84,18 +78,11 @@ def refit_controls(
 def transfer(
     probe: Probe, base: Features, dataset: str, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
 ) -> TransferResult:
-    """Score the base model's own answers with the instruct probe.
-
-    Args:
-        probe: The instruct probe.
-        base: The base model's own responses with its own labels, balanced.
-        dataset: Name of the question set.
-        resamples: Of questions.
-        seed: Of the bootstrap.
+    """Scores the base model's own answers, balanced by its own labels, with the instruct probe.
 
     Returns:
-        Numbers of this question set alone, not yet judged. No p, but a reason, with fewer than 10 questions of a class,
-        or where every answer gets the same score.
+        Result of this question set alone, not yet judged. A reason in place of p with fewer than 10 questions of a
+        class, or if all answers get the same score.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1.
     """
@@ -104,7 +91,7 @@ def transfer(
     problem = _obstacle(scores, base)
     if positive.all() or not positive.any():
         return untested(dataset, base, problem)
-    # The samples of held-out scores and curves, whatever the row order.
+    # The same samples as for held-out scores and curves, in any row order.
     own = resampled_aurocs(scores[:, None], positive, resampled_weights(base.units, draws=resamples, seed=seed))
     estimate = estimate_of(own, positive.size)
     p_chance = p_not_above(own, CHANCE)
@@ -114,23 +101,18 @@ def transfer(
 
 
 def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
-    """p-values of all question sets together, against everything that has to be beaten.
+    """p-values of all question sets, each the largest p over chance and all deciding baselines.
 
         p(set) = max(p_chance, p_random, p_layer_matched, p_answer_length, p_question_text, p_answer_text,
                      p_lengths_and_texts)
 
-    An intersection-union test: that it beats all of them is shown at 5 % when each is beaten at 5 %. Holm's
-    correction over the question sets that have power then makes it 5 % that any set is wrongly said to be
-    supported. What is not tested here: `answer_log_probability` and `all_together` are a claim of their own.
-
-    Args:
-        results: From `transfer`, a question set each.
-        rungs: From `provenance.analyses.baselines.ladder.ladder`, of the same answers.
+    An intersection-union test: the probe beats all of them at 5 % if it beats each at 5 %. Holm's correction over the
+    question sets with power bounds the chance of any false "supported" by 5 %. `answer_log_probability` and
+    `all_together` are a separate claim and not tested here.
 
     Returns:
-        The results with `p_value`, `p_holm` and `decided_by`; a baseline that could not be computed does not count.
-        None of these where one of them is right on every pair of answers already, so that no probe could be shown to
-        be better.
+        The results with `p_value`, `p_holm` and `decided_by`; baselines that could not be computed do not count. All
+        three are None if a baseline already ranks every pair of answers correctly, since no probe can beat it.
 
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
@@ -149,9 +131,9 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
 
 def highest_other(result: TransferResult, rungs: Sequence[Rung]) -> tuple[str, float] | None:
-    """The highest AUROC among all that has to be beaten on a question set, and whose it is; None without any.
+    """Name and AUROC of the strongest deciding baseline on a question set; None if there is none.
 
-    Of neuron sets it is the 95th percentile: where one in twenty of them is right on every pair, p stays at 0.05.
+    Neuron sets count with their 95th percentile: if one in twenty ranks every pair correctly, p stays at 0.05.
     """
     found = {
         rung.kind: rung.auroc.estimate if rung.sets_p95 is None else rung.sets_p95
@@ -162,20 +144,19 @@ def highest_other(result: TransferResult, rungs: Sequence[Rung]) -> tuple[str, f
 
 
 def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, float]:
-    """What is known of one question set: chance, and then in the order of `DECIDING_KINDS`."""
+    """p-values of one question set: chance, then in the order of `DECIDING_KINDS`; kinds without a p are left out."""
     found = {} if result.p_chance is None else {"chance": result.p_chance}
     found |= {rung.kind: rung.p_value for rung in rungs if rung.dataset == result.dataset and rung.p_value is not None}
     return {kind: found[kind] for kind in ("chance", *DECIDING_KINDS) if kind in found}
 
 
 def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float) -> TransferResult:
-    """One question set with the largest of its p-values, and what that becomes after correction."""
     decisive = max(p_values, key=lambda kind: p_values[kind])
     return replace(result, p_value=p_values[decisive], p_holm=p_holm, decided_by=decisive)
 
 
 def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:
-    """The result where transfer cannot be tested, also for when there is no probe at all."""
+    """The result if transfer cannot be tested, also without a probe."""
     return TransferResult(
         dataset=dataset,
         auroc=auroc,
@@ -187,7 +168,7 @@ def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | Non
 
 
 def questions_per_class(answers: Features) -> dict[Label, int]:
-    """Questions with an answer of each label; they count, not rows, since rows of one question are not independent."""
+    """Questions with an answer of each label. Questions count, not rows: rows of one question are not independent."""
     said = list(zip(answers.units, answers.hallucinated.tolist(), strict=True))
     return {
         "faithful": len({unit for unit, hallucinated in said if not hallucinated}),
@@ -196,12 +177,7 @@ def questions_per_class(answers: Features) -> dict[Label, int]:
 
 
 def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
-    """Why nothing could be concluded, whatever the scores; empty when there is no such reason.
-
-    Args:
-        scores: The instruct probe's decision values.
-        base: The answers that they are of.
-    """
+    """Why the scores allow no conclusion; empty if they do."""
     questions = questions_per_class(base)
     if min(questions.values()) < MIN_PER_CLASS:
         counts = " and ".join(f"{n} with {label}" for label, n in questions.items())

@@ -1,7 +1,7 @@
-"""Whose labels, whose text, whose prompt: the instruct probe in every combination, and where both models agree.
+"""The instruct probe on every combination of labels, text and prompt, and agreement of both models' labels.
 
-The one idea: transfer on the base's own answers changes model, text, labels and prompt at once. With each exchanged
-alone it shows which of them the probe follows, and questions on which the models' labels differ show whose labels.
+Transfer to the base's own answers changes model, text, labels and prompt at once. Changing one at a time shows
+which of them the probe follows; questions on which the models' labels differ show whose labels it follows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ NO_PROBE = "there is no probe"
 SAME_SCORE = "every answer gets the same score, so no power"
 STAGES: tuple[Stage, ...] = get_args(Stage)
 Labels = dict[str, tuple[bool, str]]
-"""By question whether the answer is hallucinated, and the question's unit."""
+"""By question: whether the answer is hallucinated, and the question's unit."""
 
 
 def cells(
@@ -42,16 +42,8 @@ def cells(
 ) -> tuple[TransferCell, ...]:
     """The instruct probe on every combination of activations, answers and prompt.
 
-    Args:
-        dataset: Name of the question set.
-        probe: The instruct probe; None gives rows without numbers.
-        controls: Its refitted neuron sets, as for transfer.
-        own: Each model's own answers in its own prompt; neurons in the order of the instruct checkpoint.
-        forced: The other combinations.
-        seed: Of the bootstrap, which all cells share.
-
-    Returns:
-        In the order of `CELLS`: the 2 x 2, then the prompt control. Each has the labels of whoever gave the answers.
+    In the order of `CELLS`: the 2 x 2, then the prompt control. Labels are those of the answering model; neurons are in
+    the order of the instruct checkpoint. Without a probe, rows have no numbers.
     """
     rows = {name: (own[name[0]], 0) for name in OWN_CELLS}
     rows |= {name: (read.features, read.n_dropped) for name, read in forced.cells.items()}
@@ -85,31 +77,31 @@ def _cell(
 
 
 def score(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
-    """AUROC of a probe on answers with its interval by question, or why there is none."""
+    """AUROC of a probe with its interval by question, or the reason why there is none."""
     if probe is None:
         return None, NO_PROBE
     return scored(probe.scores(rows.answer), rows, seed)
 
 
 def score_of_enough(probe: Probe | None, rows: Features, seed: int) -> tuple[Estimate | None, str]:
-    """`score` where there are as many questions of each class as transfer wants, or why there is none."""
+    """`score`, provided that each class has as many questions as transfer requires."""
     reason = missing_class(rows, MIN_PER_CLASS)
     return (None, reason) if reason else score(probe, rows, seed)
 
 
 def scored(values: Float[np.ndarray, " rows"], rows: Features, seed: int) -> tuple[Estimate | None, str]:
-    """AUROC of scores that answers already have."""
+    """AUROC of given scores with its interval by question, or the reason why there is none."""
     reason = missing_class(rows)
     if not reason and np.ptp(values) == 0:
         reason = SAME_SCORE
     if reason:
         return None, reason
-    weights = resampled_weights(rows.units, seed=seed)  # the samples of held-out scores, whatever the row order
+    weights = resampled_weights(rows.units, seed=seed)  # the same samples as for held-out scores, in any row order
     return estimate_of(resampled_aurocs(values[:, None], rows.hallucinated, weights), len(rows)), ""
 
 
 def missing_class(rows: Features, needed: int = 1) -> str:
-    """Why answers cannot be told apart by label; empty where there are at least `needed` questions of each."""
+    """Reason why AUROC is undefined; empty if each class has at least `needed` questions."""
     counts = questions_per_class(rows)
     if min(counts.values()) >= needed:
         return ""
@@ -120,7 +112,7 @@ def missing_class(rows: Features, needed: int = 1) -> str:
 def control_bars(
     controls: Mapping[ControlSetKind, Sequence[ControlProbe]], rows: Features
 ) -> dict[ControlSetKind, float | None]:
-    """95th percentile over each kind of control sets of their AUROC on the same answers; None without sets."""
+    """95th percentile of the AUROC over control sets, per kind; None without sets."""
     return {
         kind: bar(aurocs(control_scores(sets, rows.answer), rows.hallucinated)) if sets else None
         for kind, sets in ((kind, controls.get(kind, ())) for kind in CONTROL_KINDS)
@@ -128,7 +120,7 @@ def control_bars(
 
 
 def bar(areas: Float[np.ndarray, " sets"]) -> float:
-    """The 95th percentile of control sets' AUROCs."""
+    """95th percentile of control AUROCs."""
     return float(np.quantile(areas, 0.95))
 
 
@@ -143,20 +135,13 @@ def label_agreement(
 ) -> LabelAgreement:
     """Whether both models are right on the same questions, and whose labels the base's neurons follow.
 
-    Choice: an answer that was left out only because its class was full counts, since it was judged as the others were.
-    Without it the common questions would be those of either model's scarcer class.
+    `base` holds the base's own balanced answers, with neurons in the order of the instruct checkpoint.
 
-    Args:
-        dataset: Name of the question set.
-        base_responses: All that the base said.
-        instruct_responses: All that the instruct model said to the same questions.
-        base: The base's own captured answers, balanced, in the order of the instruct checkpoint's neurons.
-        probe: The instruct probe.
-        seed: Of the bootstraps.
+    Choice: answers left out only because their class was full count as well. Without them the common questions would be
+    those of either model's scarcer class.
 
     Returns:
-        AUROCs that rest on fewer than 10 questions of a class are None, and kappa where a model has one label only,
-        with the reason.
+        AUROC is None, with the reason, with fewer than 10 questions of a class; kappa if a model has one label only.
 
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
@@ -187,7 +172,7 @@ def label_agreement(
 
 
 def _judged(responses: Sequence[Response]) -> Labels:
-    """Label and unit of every answer that has been judged right or wrong."""
+    """Label and unit of every answer that was judged."""
     judged = [r for r in responses if r.label != "dropped" or r.reason == QUOTA_FULL]
     return {
         r.question_id: (r.n_right == 0 if r.label == "dropped" else r.label == "hallucinated", r.unit) for r in judged
@@ -197,7 +182,7 @@ def _judged(responses: Sequence[Response]) -> Labels:
 def _kappa(
     a: Bool[np.ndarray, " questions"], b: Bool[np.ndarray, " questions"], units: Sequence[str], seed: int
 ) -> tuple[Estimate | None, str]:
-    """Cohen's kappa with its interval by question, or why there is none."""
+    """Cohen's kappa with its interval by question, or the reason why there is none."""
     if not a.size:
         return None, "no question with an answer of both models, so no power"
     if any(side.all() or not side.any() for side in (a, b)):
@@ -210,17 +195,12 @@ def resampled_kappas(
     b: Bool[np.ndarray, " questions"],
     weights: Float[np.ndarray, "samples questions"],
 ) -> Float[np.ndarray, " samples"]:
-    """Agreement of two labellings beyond chance, in each of many weighted samples.
+    """Cohen's kappa of two labellings in each of many weighted samples.
 
         kappa = (p_o - p_e) / (1 - p_e),   p_e = p_a p_b + (1 - p_a)(1 - p_b)
 
-    Args:
-        a: One labelling.
-        b: The other.
-        weights: As from `resampled_weights`.
-
     Returns:
-        Dimensionless, at most 1, 0 = as often as by chance; NaN where both have the same one label throughout.
+        Dimensionless, at most 1, 0 = chance agreement; NaN if both labellings have the same single label.
 
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
