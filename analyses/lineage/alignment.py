@@ -1,7 +1,7 @@
 """Maps each neuron of the instruct checkpoint to its counterpart in the base.
 
-The one idea: tuning keeps indices, so index j is neuron j unless lineage found neurons elsewhere. In such layers
-neurons are paired so that the sum of cosines is highest, and pairs below the chance threshold stay unmapped.
+Tuning keeps indices, so index j is neuron j unless lineage found neurons elsewhere. In such layers neurons are paired
+so that the sum of cosines is highest, and pairs below the chance threshold stay unmapped.
 """
 
 import numpy as np
@@ -19,18 +19,12 @@ CANDIDATES = 64
 
 
 def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult) -> Alignment:
-    """Map every neuron of the instruct checkpoint to its neuron in the base.
+    """Map every neuron of the instruct checkpoint to its neuron in the base, one-to-one.
 
-    Args:
-        base: The presumed ancestor.
-
-    Returns:
-        By index for the same model. For descendants by index, and by assignment in layers with neurons found at other
-        indices. By assignment for pruned and widened checkpoints. Layers whose neurons lineage did not find are
-        unmapped. For unrelated checkpoints: the same layer and index where the base has it, with the reason why that
-        means nothing.
-
-    The mapping is one-to-one: if a widened checkpoint holds exact copies of a neuron, one arbitrary copy is mapped.
+    By index for the same model, and for descendants except in layers with neurons at other indices; by assignment there
+    and for pruned and widened checkpoints. Layers whose neurons lineage did not find are unmapped. For unrelated
+    checkpoints: the same layer and index where the base has it, with the reason why that means nothing. If a widened
+    checkpoint holds exact copies of a neuron, one arbitrary copy is mapped.
     """
     reason = misalignment(lineage)
     if lineage.verdict == "same model" or reason:
@@ -63,11 +57,7 @@ def _by_index(base: WeightSource, instruct: WeightSource) -> Int[np.ndarray, " n
 
 
 def assign_layer(base: WeightSource, base_layer: int, instruct: WeightSource, layer: int) -> Int[np.ndarray, " d_m"]:
-    """Match the neurons of two layers.
-
-    Returns:
-        For each neuron of the instruct checkpoint's layer, its index in the base's layer; -1 without a counterpart.
-    """
+    """Index in the base's layer of each neuron of the instruct checkpoint's layer; -1 without a counterpart."""
     threshold = related_cosine(len(base.kinds), base.d, base.d_m)
     ids = np.arange(instruct.d_m)
     found: list[tuple[np.ndarray, ...]] = []
@@ -98,18 +88,11 @@ def best_assignment(
     n_rows: int,
     n_columns: int,
 ) -> Int[np.ndarray, " rows"]:
-    """Assign columns to rows one-to-one so that the sum of gains is highest.
+    """Column of each row (-1 for none), one-to-one, so that the sum of the positive gains is highest.
 
-    Candidates fall into groups that share no row and no column; each is solved exactly.
-
-    Choice: the gain of a pair is its cosine minus the threshold. With the cosine itself, two weak pairs would outweigh
-    one certain pair and a neuron without a counterpart.
-
-    Args:
-        gains: Of each candidate pair, positive.
-
-    Returns:
-        Column of each row, -1 for none.
+    Candidates fall into groups that share no row and no column; each is solved exactly. Choice: the gain of a pair is
+    its cosine minus the threshold; with the cosine itself, two weak pairs would outweigh one certain pair and a neuron
+    without a counterpart.
     """
     edges = coo_array((np.ones(rows.size), (rows, n_rows + columns)), shape=(n_rows + n_columns,) * 2)
     _, group_of = connected_components(edges, directed=False)

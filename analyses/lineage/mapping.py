@@ -11,17 +11,11 @@ from provenance.analyses.weights.weight_source import WeightSource
 def map_neurons(
     ids: Int[np.ndarray, " k"], alignment: Alignment, base: WeightSource, instruct: WeightSource
 ) -> MappedNeurons:
-    """The counterparts of some neurons, each compared with all neurons of its layer in the base.
+    """The counterparts of some neurons (flat ids, layer * d_m + index), each compared with its whole layer in the base.
 
     A neuron whose counterpart by index is below the similarity threshold (a cosine of 0.5 in real models) is unmapped
-    if another neuron of that layer is above it.
-
-    Args:
-        ids: Flat ids in the instruct checkpoint, layer * d_m + index.
-
-    Returns:
-        In the order of `ids`. A margin near 0: another neuron of the base fits as well; negative: another fits better;
-        NaN: the layer has no other neuron. A counterpart of zeros has cosine 0.
+    if another neuron of that layer is above it. Margins near 0: another neuron of the base fits as well; negative:
+    another fits better; NaN: the layer has no other neuron. A counterpart of zeros has cosine 0.
     """
     threshold = related_cosine(len(base.kinds), base.d, base.d_m)
     base_ids = alignment.base_ids[ids]

@@ -159,11 +159,7 @@ class LayerLookup:
         self._of_instruct.add_columns(instruct[:, self._ids[1]].float(), self._single[0](base))
 
     def end_kind(self, pair: Pair, sums: PairSums) -> None:
-        """Finish one kind of weight after its last block.
-
-        Raises:
-            NonFiniteError: Weights so large that their products leave float32.
-        """
+        """Finish one kind of weight; raises NonFiniteError if products of weights leave float32."""
         for side, part, found in zip(("base", "instruct"), (pair.base, pair.instruct), self.alive, strict=True):
             found[:] = found | (check_products(sums.norms(side), f"{part.name} of the {side} checkpoint") > 0)
         if pair.base.columns:
@@ -193,11 +189,7 @@ class LayerLookup:
 def look_up(
     base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
 ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
-    """Some neurons of a layer of the instruct checkpoint, compared with a whole layer of the base.
-
-    Returns:
-        Cosine with the base's neuron of the same index (-1 if none), and with the nearest one.
-    """
+    """Cosines of some instruct neurons with the base's neuron of the same index (-1 if none), and with the nearest one."""
     own, nearest = np.full((2, ids.size), -1.0, dtype=np.float32)
     for part, table in layer_cosines(base, base_layer, instruct, layer, ids) if ids.size else ():
         there = np.flatnonzero(ids[part] < base.d_m)
@@ -220,14 +212,9 @@ def look_again(
 def find_layers(
     base: WeightSource, instruct: WeightSource, lost: Sequence[int], rng: np.random.Generator
 ) -> dict[int, int | None]:
-    """Search all layers of the base for layers of the instruct checkpoint.
+    """Search all layers of the base for lost layers of the instruct checkpoint.
 
-    Uses only weights with neurons as rows, which can be read in part. Every known family has one such kind at least;
-    without any, no layer is found.
-
-    Args:
-        base: The presumed ancestor; its rows of neurons are read once, in blocks.
-        lost: Layers to search for.
+    Uses only weights with neurons as rows, which can be read in part; every known family has one such kind at least.
 
     Returns:
         For each lost layer, the layer of the base that holds most of its sampled neurons. None if fewer than two are
