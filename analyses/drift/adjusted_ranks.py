@@ -49,8 +49,7 @@ def expected_ranks(
 def normal_scores(
     values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, " neurons"]:
-    """Expected position of each value in a standard normal sample of the size of its group: Phi^-1((midrank - 1/2) /
-    n).
+    """Normal score of each value within its group: Phi^-1((midrank - 1/2) / n).
 
     Groups are numbered from 0; a value in group -1 (none) is NaN.
     """

@@ -92,8 +92,7 @@ def finest_strata(
 
 
 def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | None, d_m: int) -> tuple[Strata, ...]:
-    """Strata by layer, and the finest ones of the base, with norm = up norm times down norm; the first alone in narrow
-    layers.
+    """Strata by layer, and the finest ones of the base (none in narrow layers), with norm = up norm times down norm.
 
     1 - cos of up and of down each scale with an update's length over its own norm, so at equal product, neurons change
     more the less balanced their norms are: the share of up in the sum is a covariate.

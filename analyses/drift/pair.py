@@ -139,7 +139,7 @@ def ranked(
 
 
 def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -> float | None:
-    """Share of neurons more similar to their counterpart than unrelated neurons are, in [0, 1]; None without neurons."""
+    """Share of neurons closer to their counterpart than unrelated neurons are, in [0, 1]; None without neurons."""
     if not ids.size:
         return None
     return float((position_similarity(drift)[ids] >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())

@@ -62,7 +62,7 @@ def unknown_unranked(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, 
 def grouped_midranks(
     values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, " neurons"]:
-    """Midrank of each value (no NaN) within its group, from 1 (lowest) to the group's size; ties share their mean rank."""
+    """Midrank of each value (no NaN) within its group, from 1 (lowest) to the group's size; ties share their mean."""
     if values.size == 0:
         return np.empty(0)
     order = np.lexsort((values, groups))

@@ -189,7 +189,7 @@ class LayerLookup:
 def look_up(
     base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
 ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
-    """Cosines of some instruct neurons with the base's neuron of the same index (-1 if none), and with the nearest one."""
+    """Cosine of some instruct neurons with the base's neuron of the same index (-1 if none), and with the nearest."""
     own, nearest = np.full((2, ids.size), -1.0, dtype=np.float32)
     for part, table in layer_cosines(base, base_layer, instruct, layer, ids) if ids.size else ():
         there = np.flatnonzero(ids[part] < base.d_m)
