@@ -128,8 +128,7 @@ class JoinedCosines:
 def layer_cosines(
     base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "block d_m"]]]:
-    """Cosines of some neurons of an instruct layer with all of a base layer, in blocks: a slice of the ids, and its
-    rows.
+    """Cosines of some neurons of an instruct layer with all of a base layer: blocks of ids with their rows.
 
     The weights of both layers are held in their storage dtype.
     """
