@@ -16,12 +16,10 @@ COLUMNS_PER_BLOCK = 1024  # ranking copies a block several times; 2,000 rows of 
 
 
 def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTable:
-    """Mean CETT on answer tokens by label, and each neuron's own separation of the labels.
+    """Mean CETT on answer tokens by label, and each neuron's own separation of the labels; float64.
 
-    Returns:
-        Per neuron, float64. Means are dimensionless CETT, NaN for a label without responses. Standardised difference
-        above 0 and AUROC above 0.5: more active on hallucinated answers; NaN where not defined. Empty if nothing was
-        captured.
+    Standardised difference above 0 and AUROC above 0.5: more active on hallucinated answers. NaN where not defined, as
+    means of a label without responses; empty if nothing was captured.
     """
     positive = features.hallucinated
     blocks = [_block(values.astype(np.float64), positive) for _, values in features.answer.blocks(COLUMNS_PER_BLOCK)]

@@ -60,11 +60,10 @@ def answers_of(
     questions: Iterable[Question],
     log_probability: Float[np.ndarray, " rows"] | None = None,
 ) -> Answers:
-    """Texts and token counts of the captured answers.
+    """Texts and token counts of the captured answers; extra questions are ignored.
 
     Args:
         responses: As for `captured_responses`.
-        questions: The questions that were asked; extra ones are ignored.
         log_probability: In the order of the features' rows; nats per token.
 
     Raises:

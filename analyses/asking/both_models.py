@@ -134,16 +134,14 @@ def suppressed(
 def question_pools(
     question_sets: Sequence[QuestionSet], shares: tuple[float, float, float], seed: int
 ) -> tuple[Pool, ...]:
-    """The training pool and one test pool per question set.
+    """The training pool and one test pool per question set; the first set is split, the others are only tested on.
 
     Args:
-        question_sets: The first is split; the others are only tested on. Overlap with the training questions is an
-            error.
         shares: Of the first set: training, validation, test.
         seed: Of split and order.
 
     Raises:
-        SplitError: Question sets overlap with the training questions.
+        SplitError: Later question sets overlap with the training questions.
     """
     first = question_sets[0]
     splits = split_questions(first.questions, shares=shares, seed=seed)

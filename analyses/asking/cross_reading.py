@@ -1,12 +1,11 @@
 """Captures of one model while it reads another model's answers, in either prompt.
 
-The one idea: model, text and prompt are exchanged one at a time; texts keep the label of the model that gave them.
+Model, text and prompt are exchanged one at a time; texts keep the label of the model that gave them. Each model on its
+own answers in its own prompt is captured already.
 
     activations   answers    prompt
-    base          base       base        transfer as it is: captured already
     base          instruct   base        the base reads the instruct model's answers
     instruct      base       instruct    the reverse
-    instruct      instruct   instruct    the probe on its own model: captured already
     instruct      instruct   base        only the prompt differs
     instruct      base       base        the base's text in its own prompt, read by the instruct model
 
@@ -61,14 +60,7 @@ class Forced:
 
 
 def forced_task(asked: Task, reader: Checkpoint, reading: Reading, settings: CollectionSettings) -> Task:
-    """The identity of one model's captures on the answers of a task.
-
-    Args:
-        asked: The task of the answers, from `make_task`.
-        reader: The checkpoint that reads.
-        reading: The prompt of the answers.
-        settings: How the reader is run and captured.
-    """
+    """The identity of one model's captures on the answers of a task (from `make_task`), in the prompt of `reading`."""
     how: dict[str, object] = {
         "computed": "forced answers",
         "other_checkpoint": reader.digest,
@@ -100,7 +92,6 @@ def read_answers(
         questions: The questions that they answer; extra ones are ignored.
         reading: Prompt format and white space before the answer: `Reading(prompt, usual_lead(responses))` with
             responses in this prompt format.
-        doing: Shown meanwhile.
 
     Returns:
         Mean CETT in the reader's own order of neurons, one row per placed answer in the order of the responses; and

@@ -68,11 +68,7 @@ def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
 def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[OpenCheckpoint, ...]:
     """Find whole checkpoints, fetching those of the hub together, and read their headers.
 
-    Raises:
-        GatedError: The hub requires an accepted licence or a token.
-        CheckpointError: One is missing, incomplete, not trusted, or an adapter.
-        InputError: The disk is too small, or several checkpoints have problems.
-        ArchitectureError: A layout is unknown, or a mixture of experts.
+    Raises the errors of `open_pair`; an adapter is a CheckpointError.
     """
     parsed = [(stage, CheckpointRef.parse(text)) for stage, text in refs]
     places = _fetched([ref for _, ref in parsed if ref.kind == "hub"])
@@ -82,12 +78,8 @@ def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[OpenCheckpoint, ...]:
 def open_one(text: str) -> OpenCheckpoint:
     """Find one whole checkpoint and read its config and headers. Does not download weights.
 
-    If the hub cannot be reached, a whole copy in its cache is used.
-
-    Raises:
-        GatedError: The hub requires an accepted licence or a token.
-        CheckpointError: It is missing, incomplete, not trusted, or an adapter.
-        ArchitectureError: Its layout is unknown, or a mixture of experts.
+    If the hub cannot be reached, a whole copy in its cache is used. Raises the errors of `open_pair` except InputError;
+    an adapter is a CheckpointError.
     """
     ref = CheckpointRef.parse(text)
     places: dict[CheckpointRef, Place] = {}

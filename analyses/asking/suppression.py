@@ -1,11 +1,8 @@
 """Accuracy of a model with a set of its neurons silent or amplified: the paper's second criterion for C.
 
-Every set is asked the same validation questions, one greedy answer each, judged by the same rule on the same answer
-span. Each result is kept under a key of all that determines it; a killed run loses one set at most.
-
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3: C maximises the probe's held-out accuracy plus the model's
 TriviaQA accuracy with the H-Neurons suppressed. Choice (number of questions and decoding are not in the paper):
-validation questions only, greedy answers, so that they repeat.
+validation questions only, one greedy answer each, so that they repeat. A killed run loses one set at most.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,17 +56,14 @@ def right_answers(
 ) -> Bool[np.ndarray, "sets questions"]:
     """Which validation questions a model answers right with all neurons of a set multiplied by alpha, set by set.
 
-    Wrong and empty answers and refusals count as not right.
+    Wrong and empty answers and refusals count as not right. Rows are the sets in the given order, columns the questions
+    in the order of the pool (from `suppression_questions`).
 
     Args:
         subject: Not loaded if every set is kept already; its sampling is replaced by greedy decoding.
-        pool: From `suppression_questions`.
         neuron_sets: Flat ids (layer * d_m + index), distinct within a set. Equal sets are asked once; the empty set
             gives the unchanged model, whatever alpha.
         alpha: Factor, dimensionless, >= 0.
-
-    Returns:
-        One row per set in the given order, one column per question in the order of the pool.
 
     Raises:
         SplitError: The pool has a training or test question.
@@ -143,12 +137,9 @@ def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
 
 
 def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str) -> Task:
-    """The identity of an array computed with some neurons scaled.
+    """The identity of an array computed with some neurons scaled, given the task of the unchanged model.
 
-    Args:
-        task: Of the same array with the unchanged model.
-        ids: Flat ids in one fixed order; without any, alpha is ignored.
-        what: Description of the array.
+    `ids` are flat, in one fixed order; without any, alpha is ignored. `what` describes the array.
     """
     how = {"computed": what, "neurons": ids.size, "alpha": float(alpha) if ids.size else SUPPRESSED}
     settings = {**task.settings, **how, "neurons_sha256": identity_digest(ids.tolist())}

@@ -135,13 +135,10 @@ def own_labels_claim(
 
 
 def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
-    """Tuning changed the H-Neurons' weights less than those of matched neurons.
+    """Tuning changed the H-Neurons' weights less than those of matched neurons; the tests of their Delta decide.
 
-    Args:
-        tests: From `provenance.analyses.drift.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
-        problem: Why neurons have no known counterparts, or empty.
-        recognised: Share of H-Neurons that still match their base neuron, by
-            `provenance.analyses.drift.pair.recognised`. If most no longer do, drift is not supported.
+    `recognised` is the share of H-Neurons that still match their base neuron
+    (`provenance.analyses.drift.pair.recognised`); if most no longer do, drift is not supported.
     """
     own = of_delta(tests)
     conditions = [
@@ -168,11 +165,8 @@ def overlap_claim(
 ) -> Claim:
     """An independent search in the base finds more of the same neurons than chance.
 
-    Args:
-        nulls: From `provenance.analyses.overlap.overlap_nulls.overlap_nulls`; none if a set is empty.
-        probes: Both searches; empty for sets without a search. A probe that does not read its own model's held-out
-            answers found no H-Neurons. If all nulls are beaten but none has shuffled labels, that one is required.
-        problem: Why neurons have no known counterparts, or empty.
+    A probe that does not read its own model's held-out answers found no H-Neurons; `probes` is empty for sets without a
+    search, `nulls` if a set is empty. If all nulls are beaten but none has shuffled labels, that one is required.
     """
     p_values: dict[str, float | None] = {null.kind: null.p_value for null in nulls}
     beaten = [condition(f"overlap.p.{kind}", p_value, "<", SIGNIFICANCE) for kind, p_value in p_values.items()]

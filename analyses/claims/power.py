@@ -1,12 +1,9 @@
-"""The smallest effect that each test of a comparison could have found.
-
-With it, "not distinguishable" has a meaning. Each test has its SD under the null, and the smallest value found with 80
-% power at one-sided 5 %:
+"""The smallest effect that each test of a comparison could have found, so that "not distinguishable" has a meaning.
 
     smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD
 
-for a single test, in the normal approximation; for overlap by its binomial, for drift in matched cells the larger of
-two comparisons. Correction for several question sets needs more.
+found with 80 % power at one-sided 5 %, in the normal approximation; for overlap by its binomial, for drift in matched
+cells the larger of two comparisons. Correction for several question sets needs more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,20 +47,14 @@ def chance_sd(
 def transfer_power(
     results: Sequence[TransferResult], rungs: Sequence[Rung], k: int, spread: Mapping[str, float | None]
 ) -> tuple[Power, ...]:
-    """Smallest detectable transfer AUROC, per baseline and question set.
+    """Smallest detectable transfer AUROC, per baseline and question set; without a number there is no row.
 
         against a baseline: SD of the paired gain over resampled questions (and over neuron sets)
 
-    Args:
-        results: Question sets in order; those with one class only have no row.
-        rungs: Baselines; those without a number have no row.
-        k: Neurons of the probe.
-        spread: By question set, the SD of the AUROC without a signal, from `chance_sd`.
-
-    Returns:
-        Test `chance` or the rung's kind, detectable from the baseline's AUROC + 2.486 SD on. None from 1 on, as for
-        perfect baselines or widely spread neuron sets, and for nested models: if the probe adds nothing its gain hardly
-        varies, so this SD is not that of a probe that adds something.
+    `spread`: per question set, the SD of the AUROC without a signal, from `chance_sd`. Tests are named `chance` or by
+    the rung's kind, detectable from the baseline's AUROC + 2.486 SD on. None from 1 on, as for perfect baselines or
+    widely spread neuron sets, and for nested models: if the probe adds nothing its gain hardly varies, so this SD is
+    not that of a probe that adds something.
     """
     return tuple(row for result in results for row in _transfer_rows(result, rungs, k, spread.get(result.dataset)))
 

@@ -66,13 +66,7 @@ def _kind_words(kind: str) -> str:
 
 
 def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> str:
-    """Why drift has its verdict.
-
-    Args:
-        result: By layer alone; its reason counts H-Neurons without a counterpart.
-        tests: Every test of the same neurons.
-        recognised: Share of the H-Neurons that still match their base neuron.
-    """
+    """Why drift has its verdict; `recognised`: share of the H-Neurons that still match their base neuron."""
     left_out = f"; {result.reason}" if result.reason else ""
     own = of_delta(tests)
     if not own:

@@ -1,8 +1,7 @@
 """The verdicts of one comparison as one sentence.
 
-The one idea: transfer shows that neurons can be read, drift that their weights stayed, overlap that a second search
-finds the same ones; none shows what the neurons do, so without an intervention the strongest words are "readable in the
-base model".
+Transfer, drift and overlap do not show what the neurons do, so without an intervention the strongest words are
+"readable in the base model".
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,7 +85,7 @@ def overall_sentence(
     matching: str = "layer_norm_activity",
     scaled: Mapping[Stage, str] | None = None,
 ) -> str:
-    """The findings of one comparison in one sentence.
+    """The findings of one comparison in one sentence; claims an effect of a neuron only if it was observed.
 
     Args:
         relation: Lineage verdict.
@@ -94,9 +93,6 @@ def overall_sentence(
         claims: Verdict of each claim by its name.
         matching: The finest matching of drift, a `Matching`.
         scaled: Words of `function_words` by model, if neurons were scaled.
-
-    Returns:
-        Plain text ending with a full stop; claims an effect of a neuron only if it was observed.
     """
     transfer, drift, overlap = claims["transfer"], claims["drift"], claims["overlap"]
     if problem:
@@ -126,8 +122,7 @@ def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict, m
         relation: Lineage verdict; None if it was not computed.
         problem: Why neurons have no known counterparts, or empty.
         k: Number of listed neurons.
-        drift: Verdict of their drift.
-        matching: The finest matching, a `Matching`.
+        matching: The finest matching of drift, a `Matching`.
     """
     if problem:
         return f"Nothing can be said about how far the neurons moved: {problem}."

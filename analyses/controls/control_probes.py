@@ -1,8 +1,7 @@
 """Probes on given neurons, fitted as well as the rows allow: the null of neuron sets.
 
-The one idea: a null must not be weak for reasons other than its neurons. The L1 penalty that selects neurons would
-shrink probes on given neurons, and with few rows per neuron an unpenalised fit follows noise. So controls get a ridge
-penalty on standardised columns: nearly none if rows are plenty, else the one with the best held-out AUROC of such sets.
+A null must not be weak for reasons other than its neurons. An L1 penalty would shrink probes on given neurons, and with
+few rows per neuron an unpenalised fit follows noise, so controls get a ridge penalty.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,9 +45,6 @@ class ControlProbe:
 def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design: str) -> tuple[ControlProbe, ...]:
     """One probe for each set of neurons (flat ids), all with the penalty of `chosen_penalty`, in the order of the sets.
 
-    Args:
-        design: `3-vs-1` or `1-vs-1`, as the probe they are compared with.
-
     Raises:
         FitError: One class only, or values that are not finite.
     """
@@ -67,13 +63,8 @@ def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design:
 def chosen_penalty(train: Features, sets: Sequence[Int[np.ndarray, " _"]], design: str) -> float:
     """The C of `fit_given` with the highest AUROC of held-out training questions, over the first few sets.
 
-    Args:
-        sets: Flat ids; the first few are tried.
-        design: `3-vs-1` or `1-vs-1`.
-
-    Returns:
-        One of `CANDIDATES_C`, by mean AUROC of answers over sets and folds of questions; the weakest penalty among
-        equals, and the weakest of all with at least `PLENTY_OF_ROWS` rows per neuron, or too few questions for folds.
+    One of `CANDIDATES_C`, by mean AUROC of answers over sets and folds of questions; the weakest penalty among equals,
+    and the weakest of all with at least `PLENTY_OF_ROWS` rows per neuron, or too few questions for folds.
 
     Choice: one penalty for all sets, since the null as a whole must be as strong as possible, not each set.
     """
@@ -150,18 +141,13 @@ def _together(
 def fit_given(
     rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], *, design: str, C: float = WEAK_C
 ) -> Probe:
-    """Logistic regression on all columns, with a ridge penalty, by default nearly none.
+    """Logistic regression on all columns (mean CETT of given neurons), with a ridge penalty, by default nearly none.
 
         min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2,
         u_i = (x_i - mean) / SD
 
-    Args:
-        rows: Mean CETT of the given neurons.
-        labels: True for hallucinated answers.
-        C: Inverse regularisation strength, on the sum of losses.
-
-    Returns:
-        Weights and intercept for unstandardised rows, float64; 0 for columns that do not vary.
+    Labels are true for hallucinated answers. Weights and intercept are for unstandardised rows, float64; 0 for columns
+    that do not vary.
 
     Raises:
         FitError: One class only, or values that are not finite.

@@ -82,10 +82,8 @@ def neuron_sets(
 ) -> Int[np.ndarray, "K k"]:
     """K control sets of the size of a reference set: flat ids, one set per row, distinct and ascending within a row.
 
-    Args:
-        kind: `random` draws from all neurons, `layer_matched` as many from each layer as the reference has.
-        reference: Flat ids (layer * d_m + index), distinct.
-        excluded: Flat ids that are in no set, distinct: often the reference itself.
+    `random` draws from all neurons, `layer_matched` as many from each layer as the reference has; neurons in
+    `excluded`, often the reference itself, are in no set.
 
     Raises:
         InputError: Fewer neurons are left to draw from than a set needs.
@@ -125,9 +123,8 @@ def permutation_p(draws: Float[np.ndarray, " draws"], observed: float) -> float:
 
         p = (1 + #{draws >= observed}) / (1 + #draws)
 
-    In (0, 1]; never 0, since the observed set is itself a possible draw.
-
-    Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585.
+    In (0, 1]; never 0, since the observed set is itself a possible draw. Source: Phipson and Smyth 2010,
+    doi:10.2202/1544-6115.1585.
     """
     at_least = int((draws >= observed - TIE_TOLERANCE).sum())
     return (1 + at_least) / (1 + draws.size)

@@ -12,18 +12,11 @@ MIN_PER_FOLD = 2  # questions of each class, so that the other folds keep both c
 def folds(
     units: Sequence[str], positive: Bool[np.ndarray, " rows"], seed: int | Sequence[int]
 ) -> Int[np.ndarray, " rows"] | None:
-    """A fold (0 to FOLDS - 1) for every row, whole units together, with similar class shares in each.
+    """A fold (0 to FOLDS - 1) for every row, whole units (questions or groups of them) together.
 
     Units are dealt in the order of their share of positive rows, at random among equals, so folds differ by one unit at
-    most, in all and in units of either class; in rows by more if units differ in size.
-
-    Args:
-        units: For each row its question, or group of questions.
-        positive: Label of each row.
-
-    Returns:
-        The fold of a unit depends on its name, not on its place among the rows. None if a class has fewer than two
-        questions per fold.
+    most, in all and in units of either class; in rows by more if units differ in size. The fold of a unit depends on
+    its name, not on its place among the rows. None if a class has fewer than two questions per fold.
     """
     names, member = np.unique(np.asarray(units, dtype=str), return_inverse=True)
     rows, hits = (np.bincount(member, weights=w, minlength=names.size) for w in (np.ones(len(units)), positive))

@@ -1,10 +1,8 @@
 """Expected stability ranks, given weight norm and activity within a layer.
 
-The one idea: H-Neurons are often at the end of their layer's range, so a trend within the outermost cell of matched
-neurons looks like an effect. The trend is therefore fitted over the whole layer, and the residuals are compared too.
-
-Measured on sets of twelve at the end of a log-normal norm on which stability depends, at one-sided 5 %: cells alone
-reject in 6 to 95 of 100 cases (more towards the end), without the trend in 0 to 8.
+H-Neurons are often at the end of their layer's range, so a trend within the outermost cell of matched neurons looks
+like an effect; residuals of a fit over the whole layer are compared too. Measured on sets of twelve at the end of a
+log-normal norm, at one-sided 5 %: cells alone reject in 6 to 95 of 100 cases, without the trend in 0 to 8.
 
 Source: Freedman and Lane 1983, doi:10.1080/07350015.1983.10509354 (permuting residuals). Choice: the fitted terms.
 """
@@ -28,13 +26,9 @@ def expected_ranks(
 
         E[rank_j] = sum_{a + b <= P} c_{l, a, b} s_j^a t_j^b,   and so on for more covariates
 
-    Args:
-        ranks: Stability ranks, NaN where not known.
-        scores: s and t, from `normal_scores` within layers; NaN where not known.
-
-    Returns:
-        In [0, 1], float64; NaN where a rank or a score is. P is the highest power, up to 5, with ten neurons of the
-        layer per term; with too few for one power it is 0, the mean of the layer.
+    The scores s and t come from `normal_scores` within layers. P is the highest power, up to 5, with ten neurons of the
+    layer per term; with too few for one power it is 0, the mean of the layer. In [0, 1], float64; NaN where a rank or a
+    score is.
     """
     known = np.flatnonzero(~np.isnan(np.stack([ranks, *scores])).any(axis=0))
     expected = np.full(ranks.size, np.nan)

@@ -44,7 +44,10 @@ def drift_tests(
     draws: int = PERMUTATIONS,
     seed: int = 0,
 ) -> tuple[DriftTest, ...]:
-    """Test every set by every measure against every kind of matched neurons.
+    """Test every set by every measure against every kind of matched neurons, in this order.
+
+    Neurons without a value of the measure or of a matching criterion are excluded; a side without remaining neurons has
+    no test.
 
     Args:
         drift: NaN for a neuron without a counterpart in the base.
@@ -52,11 +55,6 @@ def drift_tests(
         activity: Mean CETT of every neuron in the base, in the instruct checkpoint's order; NaN where not known. None:
             match on layer and weight norm only.
         correlation: Of each neuron's activation in both models over the same tokens; NaN where not defined.
-        draws: Permutations of each test.
-
-    Returns:
-        By side, measure and matching. Neurons without a value of the measure or of a matching criterion are excluded; a
-        side without remaining neurons has no test.
 
     Raises:
         PairError: An id outside the model, or given twice.
@@ -78,9 +76,7 @@ def layer_test(
 ) -> DriftTest | None:
     """One set's Delta against neurons of the same layers; None if none of its neurons has a rank.
 
-    Args:
-        ids: Flat ids of the set, distinct.
-        seed: Of the permutations; with the seed of `drift_tests` the results are the same.
+    With the seed of `drift_tests` the results are the same.
     """
     by_layer = drift_strata(drift, None, d_m)[:1]
     return _test("hallucinated", _Ranked.of("delta", drift.delta, by_layer, d_m), 0, ids, draws, seed)

@@ -1,8 +1,6 @@
 """Strata of similar neurons, and the mean of random sets drawn from a set's own strata.
 
-The one idea: a set is compared with sets that hold as many neurons of each stratum. A stratum is a layer, or the
-neurons of a layer with similar weight norm and activity; draws, exact moments and the best possible mean have one
-implementation for all strata.
+A stratum is a layer, or the neurons of a layer with similar weight norm and activity.
 
 Source: Cochran 1977, Sampling Techniques, Sec. 5.3. Choice: which quantiles, see `quantile_bins`.
 """
@@ -73,13 +71,11 @@ def finest_strata(
     itself.
 
     Args:
-        norm: Of the base, NaN for a neuron without a counterpart.
-        activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known.
+        norm: Of the base, NaN for a neuron without a counterpart (in no stratum).
+        activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known (in no
+            stratum).
         balance: Share of up in the norm; a covariate only, since a third criterion would leave two or three bins of
             each.
-
-    Returns:
-        `layer_norm_activity`, or `layer_norm` without activity. A neuron with a NaN is in no stratum.
     """
     bins = quantile_bins(d_m)
     known = ~np.isnan(norm) if activity is None else ~(np.isnan(norm) | np.isnan(activity))

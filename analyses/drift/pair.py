@@ -56,12 +56,7 @@ def measure_pair(
 
 
 def measured_with(base: OpenCheckpoint, instruct: OpenCheckpoint, alignment: Alignment, clock: Clock) -> MeasuredPair:
-    """Drift of a pair with a given alignment, streamed.
-
-    Raises:
-        PairError: The alignment is of other shapes.
-        NonFiniteError: A weight is NaN or infinite.
-    """
+    """Drift of a pair with a given alignment, streamed; raises PairError if the alignment is of other shapes."""
     ids = None if alignment.is_identity else alignment.base_ids
     return MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
 
@@ -85,11 +80,7 @@ def measure_drift_only(
     """Drift by position, reading the MLP weights once and nothing else.
 
     If shapes differ, or neurons at the same position are not counterparts, lineage and alignment are computed after
-    all.
-
-    Raises:
-        PairError: The MLPs have different shapes and lineage finds no relation.
-        NonFiniteError: A weight is NaN or infinite.
+    all, with the errors of `measure_pair`.
     """
     if mlp_shape(base.weights) != mlp_shape(instruct.weights):
         return measure_pair(base, instruct, seed, clock)

@@ -1,8 +1,6 @@
 """Weight change of each neuron, and the paper's test that H-Neurons changed less.
 
-Layers drift at different rates, so the verdict comes from comparisons with neurons of the same layers
-(`provenance.analyses.drift.drift_tests`). Neurons without a counterpart in the base have no drift and are in no
-comparison.
+Neurons without a counterpart in the base have no drift and are in no comparison.
 """
 
 import itertools
@@ -33,11 +31,9 @@ def rounding_floor(*dtypes: torch.dtype) -> float:
 
         floor = u^2 / 6,   u = eps / 2 (unit roundoff)
 
-    Relative rounding errors lie within u; spread evenly they have variance u^2 / 3, and 1 - cos is half the relative
-    variance. Mantissas above 1 make the real value up to four times smaller.
-
-    Returns:
-        Dimensionless; 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for float32.
+    Relative rounding errors spread evenly within u have variance u^2 / 3, and 1 - cos is half the relative variance.
+    Mantissas above 1 make the real value up to four times smaller. 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for
+    float32.
     """
     coarsest = max(torch.finfo(dtype).eps for dtype in dtypes)
     return (coarsest / 2) ** 2 / 6
@@ -65,19 +61,19 @@ def measure_drift(
     Args:
         base: The checkpoint before tuning.
         instruct: The one after; dtypes, shards and storage of projections may differ.
-        base_ids: Counterpart of each neuron in the base (flat ids, -1: none), for which whole tensors are read, one per
+        base_ids: Counterpart of each neuron in the base (flat ids, -1: none), which reads whole tensors, one per
             checkpoint at a time; None: the same layer and index.
         streams: Threads, each reading a pair of streams; more than one for local files only.
 
     Returns:
-        Float64 arrays over all D = layers * d_m neurons of the instruct checkpoint, layer by layer. Neurons without a
-        counterpart are NaN and not identical; z-scores and ranks are among the others.
+        Float64, over all D = layers * d_m neurons, layer by layer. Neurons without a counterpart are NaN and not
+        identical; z-scores and ranks are among the others.
 
     Raises:
         PairError: The shapes differ, or `base_ids` does not fit them.
         ArchitectureError: Weights are stored as integers (a quantised checkpoint).
-        NonFiniteError: A weight, or its square, is NaN or infinite (weights from 1e154 on, in float64 files); the
-            message names it.
+        NonFiniteError: A weight or its square (from 1e154 on, in float64 files) is NaN or infinite; the message names
+            it.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2. Choice: the gate is measured too, outside Delta.
     """
@@ -142,9 +138,7 @@ def _float_dtypes(source: WeightSource, name: str) -> set[torch.dtype]:
 def summarise_drift(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layers: int, d_m: int) -> DriftResult:
     """The paper's test of the H-Neurons' stability ranks, and the limits of storage; not yet judged.
 
-    Args:
-        drift: NaN for a neuron without a counterpart in the base.
-        h_neurons: Flat ids, distinct. Those without a counterpart are left out, and counted in the reason.
+    H-Neurons (distinct flat ids) without a counterpart are left out, and counted in the reason.
 
     Raises:
         PairError: An id outside the model, or given twice.

@@ -1,8 +1,7 @@
 """Is one checkpoint a descendant of the other, so that neuron j means the same neuron in both?
 
-The one idea: sampled neurons are looked up in the other model. Related models find each neuron at its own index,
-permuted ones at another index, pruned and widened ones in one direction only, unrelated ones nowhere. Layers are judged
-one by one, since only some may be permuted. The evidence is symmetric: it does not say which checkpoint came first.
+Sampled neurons are looked up in the other model, layer by layer, since only some layers may be permuted. The evidence
+is symmetric: it does not say which checkpoint came first.
 """
 
 from collections.abc import Mapping
@@ -41,22 +40,20 @@ def lineage(
     place, gate and up weights of the base are read once more.
 
     Args:
-        base: The presumed ancestor.
-        instruct: The presumed descendant.
         vocabularies: Token to id, of the base's and of the other tokenizer; None if there is none.
         configs: The base's config.json and the other one.
         sample: Neurons looked up per layer.
 
     Returns:
-        `same model`: all tensors are bit-identical. `descendant`: most sampled neurons are nearest to their own index.
-        `descendant, neurons permuted`: most are found, and more than one in 20, or most of a layer, at other indices of
-        their layer. `descendant, pruned or widened`: numbers of neurons or layers differ, or layers are in other
-        places, and most of one side's neurons are found on the other. `unrelated`: none of these, or neurons that
-        cannot be compared because hidden size or kinds of weights differ.
+        `same model`: all tensors are bit-identical. `descendant`: most sampled neurons are nearest to their own index;
+        `..., neurons permuted`: most are found, and more than one in 20, or most of a layer, at other indices of their
+        layer; `..., pruned or widened`: numbers of neurons or layers differ, or layers are in other places, and most of
+        one side's neurons are found on the other. `unrelated`: none of these, or hidden size or kinds of weights
+        differ.
 
     Raises:
-        NonFiniteError: A shared tensor holds NaN or infinity, or weights out of range: squares must fit float64 (1e-162
-            to 1e154), norms of neurons float32 arithmetic (1e18). The message names it.
+        NonFiniteError: A shared tensor, named in the message, holds NaN, infinity, or weights out of range: squares
+            must fit float64 (1e-162 to 1e154), norms of neurons float32 arithmetic (1e18).
     """
     problem = incomparable(base, instruct)
     survey = look_at_tensors(base, instruct) if problem else look(base, instruct, sample, np.random.default_rng(seed))

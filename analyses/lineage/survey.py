@@ -61,14 +61,11 @@ class Survey:
 
 
 def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator) -> Survey:
-    """Compare all tensors, and look up sampled neurons layer by layer.
+    """Compare all tensors, and look up sampled neurons layer by layer; raises NonFiniteError on NaN or infinity.
 
     With equal numbers of layers, each layer is compared with the same layer of the base and searched for elsewhere only
     if its neurons are not found there; otherwise all layers are searched for. Layers with only zeros in the sample, or
     with neurons unlike those of their own index, are read once more.
-
-    Raises:
-        NonFiniteError: A compared tensor holds NaN or infinity; the message names it.
     """
     runs = [sample_runs(base.d_m, sample, rng) for _ in range(base.layers)]
     same = (base.layers, base.d_m) == (instruct.layers, instruct.d_m)

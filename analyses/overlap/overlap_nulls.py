@@ -1,8 +1,7 @@
 """Neurons that two searches share by chance: drawn anywhere, from matched strata, or found with shuffled labels.
 
-The one idea: one set is kept, the other redrawn with its number of neurons per stratum. The overlap is a sum of
-independent hypergeometric numbers, so its distribution is an exact convolution. Shuffled labels have no formula: the
-searches are repeated.
+One set is kept, the other redrawn with its number of neurons per stratum, so the distribution is an exact convolution
+of hypergeometric ones. Shuffled labels have no formula: the searches are repeated.
 """
 
 from collections.abc import Sequence
@@ -26,19 +25,14 @@ def overlap_nulls(
     strata: Sequence[Strata] = (),
     shuffled: tuple[Sets, Sets] = ((), ()),
 ) -> tuple[OverlapNull, ...]:
-    """Every null of one overlap.
+    """Every null of one overlap: hypergeometric, per kind of strata, and shuffled labels; empty when a set is empty.
 
     Args:
         base_ids: Flat ids found in the base, in the instruct checkpoint's order of neurons, distinct.
-        instruct_ids: Flat ids found in the instruct checkpoint, distinct.
         total: D, number of candidate neurons.
         strata: As for drift.
         shuffled: Sets found with shuffled labels in the base and in the instruct checkpoint, shuffle by shuffle, the
             heaviest neurons first; empty without a search.
-
-    Returns:
-        The hypergeometric null, one per kind of strata, and that of shuffled labels if both searches have one. Empty
-        when a set is empty.
     """
     if not base_ids.size or not instruct_ids.size:
         return ()
@@ -93,23 +87,17 @@ def _exact(
 
 
 def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tuple[int, int]) -> OverlapNull:
-    """Neurons shared by the searches of both models with the same shuffled labels.
+    """Neurons shared by the searches of both models with the same shuffled labels, for true sets of given sizes.
 
         p = (1 + #{r : at least as many shared}) / (1 + R),   r = 1 ... R shuffles
 
-    Set r of the base belongs with set r of the instruct checkpoint
-    (`provenance.analyses.search.shuffled_labels.shuffled_jointly`). Sets of different shuffles would share less: chance
-    correlates of one shuffle's labels are the same in both models.
+    Sets come in the same order of shuffles (`provenance.analyses.search.shuffled_labels.shuffled_jointly`), the
+    heaviest neurons first. Sets of different shuffles would share less: chance correlates of one shuffle's labels are
+    the same in both models.
 
     Choice: a set larger than the true one is cut to its size, keeping the heaviest neurons, since larger sets share
     more by size alone. A smaller set stays as it is. If very many weak carriers make true sets much larger, this null
     is weak.
-
-    Args:
-        base_sets: Of the base, the heaviest neurons first.
-        instruct_sets: Of the instruct checkpoint, in the same order of shuffles.
-        shared: Neurons that the true sets share.
-        sizes: Of the true sets, base first.
 
     Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585, for the 1.
     """
@@ -132,12 +120,8 @@ def detectable_overlap(at_least: Float[np.ndarray, " counts"], most: int) -> flo
     """Shared neurons that two searches must have on average, so that 80 % of such pairs reach p < 0.05.
 
     With c the smallest number shared for which p < 0.05, and Binomial(most, m / most) shared neurons around a mean m, m
-    solves P(at least c) = 0.8, an incomplete beta function of m / most. None if even `most` shared neurons would not
-    reach p < 0.05.
-
-    Args:
-        at_least: P(at least 0, 1, ... shared) under the null.
-        most: Neurons of the smaller set.
+    solves P(at least c) = 0.8, an incomplete beta function of m / most. None if even `most` (the smaller set's size)
+    shared neurons would not reach p < 0.05. `at_least`: P(at least 0, 1, ... shared) under the null.
     """
     rare = np.flatnonzero(at_least < SIGNIFICANCE)
     critical = int(rare[0]) if rare.size else at_least.size

@@ -1,8 +1,7 @@
 """Do two independent searches, one in each checkpoint, find the same neurons?
 
-The one idea: zero overlap of two small sets proves nothing, since chance alone makes it likely; above a probability of
-one half no verdict is given. The overlap must exceed each null: any neurons, matched neurons, and the same searches
-with shuffled labels.
+Zero overlap of two small sets proves nothing, since chance alone makes it likely: above a probability of one half no
+verdict is given.
 """
 
 from collections.abc import Sequence
@@ -40,10 +39,9 @@ def overlap(
 
     Args:
         base_ids: Flat ids found in the base, in the instruct checkpoint's order of neurons, distinct.
-        instruct_ids: Flat ids found in the instruct checkpoint, distinct.
         total: D, number of candidate neurons.
         nulls: From `overlap_nulls` of the same sets; by default the hypergeometric one alone.
-        ceilings: Jaccard index of two halves of the base's own questions, and of the instruct checkpoint's.
+        ceilings: Jaccard index of two halves of each model's own questions, base first.
         features: The base's training answers, on which the neurons of both sets are clustered.
         weights: Probe weights of all neurons, base first, by which the neurons of each set are ranked.
     """
@@ -79,9 +77,7 @@ def heaviest_first(
 def cluster_jaccard(
     base_ids: Int[np.ndarray, " base"], instruct_ids: Int[np.ndarray, " instruct"], features: Features
 ) -> float | None:
-    """Jaccard index over clusters of correlated neurons, in [0, 1].
-
-    None if both sets are empty, or too large together to be clustered (`MOST_CLUSTERED`).
+    """Jaccard index over clusters of correlated neurons, in [0, 1]; None without neurons or above `MOST_CLUSTERED`.
 
     Choice: clusters come from the base's training answers. L1 picks one of several correlated neurons, so the base's
     search may have found a neuron equivalent, in the base, to that of the instruct search. Neurons that only tuning has

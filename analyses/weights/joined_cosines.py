@@ -1,11 +1,9 @@
 """Cosines of neurons over all their weights, and the threshold above chance.
 
-The one idea: a neuron's gate, up and down weights, each scaled to length 1 and joined, are one direction of a space so
-wide that neurons of different origin are nearly orthogonal. Products are built up block by block.
-
     cos(j, k) = sum_kind cos_kind(j, k) / sqrt(n_j n_k),   n = kinds in which a neuron is not zero
 
-Choice: a zero row has no direction, so its kind is left out; a neuron of zeros has cosine 0 with every neuron.
+Joined unit gate, up and down weights of neurons of different origin are nearly orthogonal. Choice: a zero row has no
+direction, so its kind is left out; a neuron of zeros has cosine 0 with every neuron.
 """
 
 import math

@@ -1,8 +1,7 @@
 """Distances of corresponding neurons of two weight matrices: in one pass, and by definition.
 
-The one idea: 1 - cos needs both norms first, and so two passes, unless it is written in sums over the difference of the
-rows. These can be taken block by block, for neurons as rows or columns, and stay exact if the rows differ in direction.
-`compare_rows` is the slow definition; it checks the sums, and replaces them where they are not exact.
+Sums over the difference of rows can be taken block by block, and stay exact if the rows differ in direction.
+`compare_rows`, the slow definition, checks the sums and replaces them where they are not exact.
 """
 
 import math
@@ -111,11 +110,7 @@ class RowSums:
 def check_finite(
     norms: Shaped[np.ndarray, " rows"], name: str, weights: Callable[[], Float[torch.Tensor, "..."]]
 ) -> None:
-    """Refuse a matrix with a non-finite row norm.
-
-    Args:
-        norms: L2 norms or their squares.
-        weights: Gives the matrix, to tell infinite weights from weights with infinite squares.
+    """Refuse a matrix with a non-finite row norm or square; `weights` gives the matrix, to find the cause.
 
     Raises:
         NonFiniteError: NaN or infinity, usually from diverged training or a damaged shard; or float64 weights whose
