@@ -1,7 +1,7 @@
-"""How active every single neuron is on faithful and on hallucinated answers.
+"""Activity of every single neuron on faithful and on hallucinated answers.
 
-The one idea: an L1 weight is not importance (among correlated neurons L1 picks one), so
-every neuron also gets numbers of its own that no other neuron can take away.
+An L1 weight is not importance (among correlated neurons L1 picks one), so every neuron also has numbers that do not
+depend on other neurons.
 """
 
 import numpy as np
@@ -16,17 +16,10 @@ COLUMNS_PER_BLOCK = 1024  # ranking copies a block several times; 2,000 rows of 
 
 
 def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTable:
-    """Mean CETT on answer tokens by label, and how well each neuron alone tells the labels apart.
+    """Mean CETT on answer tokens by label, and each neuron's own separation of the labels; float64.
 
-    Args:
-        stage: Which checkpoint the features come from.
-        dataset: Name of the question set.
-        features: One row per response; only `answer` is used.
-
-    Returns:
-        Per neuron, float64. Means are dimensionless CETT, NaN for a label without responses. The
-        standardised difference and the AUROC are above 0 and 0.5 for neurons more active on
-        hallucinated answers, NaN where not defined. Empty where nothing was captured at all.
+    Standardised difference above 0 and AUROC above 0.5: more active on hallucinated answers. NaN where not defined, as
+    means of a label without responses; empty if nothing was captured.
     """
     positive = features.hallucinated
     blocks = [_block(values.astype(np.float64), positive) for _, values in features.answer.blocks(COLUMNS_PER_BLOCK)]
@@ -44,7 +37,7 @@ def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTa
 
 
 def neuron_aurocs(features: Features) -> Float[np.ndarray, " neurons"]:
-    """How well each neuron alone tells the labels apart, by its mean CETT on answer tokens; NaN with one class."""
+    """AUROC of each single neuron, by its mean CETT on answer tokens; NaN with one class."""
     if not len(features):
         return np.empty(0)
     positive = features.hallucinated
@@ -79,8 +72,7 @@ def standardised_difference(
 
         d = (m1 - m0) / sqrt(((n1 - 1) s1^2 + (n0 - 1) s0^2) / (n1 + n0 - 2))
 
-    Returns:
-        Dimensionless, float64; NaN when a class is missing, with two rows in all, or when no class varies.
+    Dimensionless, float64; NaN if a class is missing, with two rows in all, or if no class varies.
     """
     ones, zeros = values[positive], values[~positive]
     freedom = values.shape[0] - 2

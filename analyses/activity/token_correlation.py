@@ -1,9 +1,7 @@
-"""Does a neuron do the same in both models, token for token?
+"""Correlation of each neuron's activations between both models, token by token.
 
-The one idea: both models read the same token ids, and each neuron's z in one is correlated
-with its z in the other over all tokens that are not special (the first token of a sequence
-carries activations so large that it would decide every correlation alone). Sums are kept
-per neuron; activations live for one small batch.
+Both models read the same token ids. Special tokens are left out: the first token of a sequence has activations so large
+that it would decide every correlation alone.
 """
 
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ class PairedMoments:
         self._sums = np.zeros((5, neurons))
 
     def add(self, x: Float[np.ndarray, "tokens neurons"], y: Float[np.ndarray, "tokens neurons"]) -> None:
-        """Take in more tokens."""
+        """Add more tokens."""
         self.n += len(x)
         for row, values in enumerate((x, y, x * x, y * y, x * y)):
             self._sums[row] += values.sum(axis=0)
@@ -46,17 +44,11 @@ def activation_correlation(
     batch_size: int,
     base_ids: Int[np.ndarray, " neurons"] | None = None,
 ) -> Float[np.ndarray, " neurons"]:
-    """Correlation of every neuron's z between two models over the same tokens.
+    """Pearson r of every neuron's z between two models over the same tokens, in [-1, 1], float64.
 
     Args:
-        base: One model.
-        instruct: The other; the same token ids.
         responses: Prompt and response ids to read, through both models alike.
-        batch_size: Responses per pass.
-        base_ids: Flat id in `base` of every neuron of `instruct`, -1 for none; the same ids when not given.
-
-    Returns:
-        Pearson r per neuron of `instruct`, in [-1, 1]; float64. NaN without a counterpart.
+        base_ids: Flat id in `base` of every neuron of `instruct`, -1 for none (r is NaN); None: the same ids.
     """
     moments = PairedMoments(instruct.layout.layers * instruct.layout.d_m)
     for start in range(0, len(responses), batch_size):

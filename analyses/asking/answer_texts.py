@@ -1,8 +1,4 @@
-"""Answers as a baseline sees them: what was asked, what was said, and how probable it was.
-
-The one idea: a text and the activations it gave are one row, so they travel together, and a response that
-does not belong to its row is an error at the start rather than a strange number at the end.
-"""
+"""Answers with their texts, token counts and log-probabilities, in the row order of their activations."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,11 +21,11 @@ class Answers:
     questions: tuple[str, ...]
     """The questions as asked."""
     answers: tuple[str, ...]
-    """The answers alone: the characters of the answer span."""
+    """The characters of the answer span."""
     tokens: Int[np.ndarray, " rows"]
     """Tokens of the answer region."""
     log_probability: Float[np.ndarray, " rows"] | None = None
-    """Mean log-probability of the answer tokens in nats; None where it was not computed."""
+    """Mean log-probability of the answer tokens in nats; None if it was not computed."""
 
     @property
     def both_classes(self) -> bool:
@@ -39,11 +35,7 @@ class Answers:
 
 
 def captured_responses(features: Features, responses: Sequence[Response]) -> tuple[Response, ...]:
-    """The response of each captured row.
-
-    Args:
-        features: Captured vectors.
-        responses: All that the checkpoint said to these questions, in any order, dropped ones included.
+    """The response of each captured row; `responses` may include dropped ones, in any order.
 
     Raises:
         InputError: A row without a kept response, or with one of another label.
@@ -68,12 +60,10 @@ def answers_of(
     questions: Iterable[Question],
     log_probability: Float[np.ndarray, " rows"] | None = None,
 ) -> Answers:
-    """Texts and token counts of the captured answers.
+    """Texts and token counts of the captured answers; extra questions are ignored.
 
     Args:
-        features: Captured vectors.
         responses: As for `captured_responses`.
-        questions: The questions that were asked; more of them do no harm.
         log_probability: In the order of the features' rows; nats per token.
 
     Raises:

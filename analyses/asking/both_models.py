@@ -1,7 +1,7 @@
-"""Everything that both models say and show: answers, vectors, and what models compute from them.
+"""Answers, captured vectors and derived arrays of both models.
 
-The one idea: whatever needs a model happens here, one model after the other, and is remembered by the
-workspace, so that the analyses behind it are pure functions, and nothing is asked or captured twice.
+The one idea: everything that needs a model happens here, one model after the other, and is kept in the workspace, so
+that analyses are pure functions and nothing is asked or captured twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from provenance.answers.questions import QuestionSet, check_disjoint, normalise_
 from provenance.records import Question, Response, Split, Stage
 
 TEST_POOL = 1  # the first question set's held-out questions
-CORRELATION_RESPONSES = 128  # some thousand tokens: a correlation of 0.05 is then told from zero
+CORRELATION_RESPONSES = 128  # some thousand tokens: enough to tell a correlation of 0.05 from zero
 CORRELATION_BATCH = 8
 LOG_PROBABILITY_BATCH = 16  # with a vocabulary of 262,144 the logits of 16 short answers take 100 MB
 
@@ -39,7 +39,7 @@ class Gathered:
     collected: Mapping[Stage, tuple[Collected, ...]]
     """By pool, the training pool first, the first set's test questions second."""
     answers: Mapping[Stage, tuple[Answers, ...]]
-    """The same with texts and log-probabilities, in the order of the instruct checkpoint's neurons."""
+    """The same with texts and log-probabilities, in the instruct checkpoint's order of neurons."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,11 +51,11 @@ class Gathered:
         return dict(zip(self.names[1:], self.answers[stage][1:], strict=True))
 
     def features(self, stage: Stage) -> dict[str, Features]:
-        """Their features."""
+        """Features of the held-out answers by question set."""
         return {name: test.features for name, test in self.tests(stage).items()}
 
     def used(self, stage: Stage) -> tuple[Response, ...]:
-        """Held-out answers to the first question set that were captured, in the order of the captures."""
+        """Captured held-out answers to the first question set, in the order of the captures."""
         found = self.collected[stage][TEST_POOL]
         return captured_responses(found.features, found.responses)
 
@@ -68,7 +68,7 @@ class Gathered:
 def gather(
     subjects: Mapping[Stage, Subject], collected: Mapping[Stage, tuple[Collected, ...]], alignment: Alignment
 ) -> Gathered:
-    """Put what the models said and showed side by side, in the order of the instruct checkpoint's neurons."""
+    """Combine the collected answers of the models, in the instruct checkpoint's order of neurons."""
     answers = {
         stage: tuple(_answers(subject, *each, alignment) for each in zip(subject.pools, collected[stage], strict=True))
         for stage, subject in subjects.items()
@@ -91,12 +91,12 @@ def _answers(subject: Subject, pool: Pool, found: Collected, alignment: Alignmen
 
 
 def in_order(stage: Stage, features: Features, alignment: Alignment) -> Features:
-    """Features of a model, those of the base put into the order of the instruct checkpoint's neurons."""
+    """Features of a model, those of the base in the instruct checkpoint's order of neurons."""
     return features.mapped(alignment.base_ids) if stage == "base" and not alignment.is_identity else features
 
 
 def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarray, " neurons"] | None:
-    """Neuron by neuron over the base's own answers; None where token ids mean different tokens."""
+    """Per neuron, over the base's own answers; None if token ids differ between the models."""
     base, instruct, alignment = gathered.subjects["base"], gathered.subjects["instruct"], gathered.alignment
     used = kept_responses(gathered.collected["base"][TEST_POOL])
     if not related.same_tokenizer or not used:
@@ -116,14 +116,14 @@ def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarr
 
 
 def kept_responses(found: Collected) -> tuple[Response, ...]:
-    """The first responses that were not dropped, over whose tokens activations are correlated."""
+    """The first responses that were not dropped, used for the activation correlation."""
     return tuple(response for response in found.responses if response.label != "dropped")[:CORRELATION_RESPONSES]
 
 
 def suppressed(
     subject: Subject, alignment: Alignment, neuron_sets: list[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, " sets"]:
-    """Accuracy on validation questions with each set silent; sets are of the instruct checkpoint's ids."""
+    """Accuracy on validation questions with each set multiplied by 0; sets are of the instruct checkpoint's ids."""
     own = neuron_sets
     if subject.stage == "base":
         mapped = [alignment.base_ids[ids] for ids in neuron_sets]
@@ -134,17 +134,14 @@ def suppressed(
 def question_pools(
     question_sets: Sequence[QuestionSet], shares: tuple[float, float, float], seed: int
 ) -> tuple[Pool, ...]:
-    """The training pool and one test pool per question set.
-
-    Questions of further sets that also occur among the training questions are an error, not dropped.
+    """The training pool and one test pool per question set; the first set is split, the others are only tested on.
 
     Args:
-        question_sets: The first is split; the others are only tested on.
         shares: Of the first set: training, validation, test.
         seed: Of split and order.
 
     Raises:
-        SplitError: Question sets overlap with the training questions.
+        SplitError: Later question sets overlap with the training questions.
     """
     first = question_sets[0]
     splits = split_questions(first.questions, shares=shares, seed=seed)
@@ -160,5 +157,5 @@ def question_pools(
 
 
 def _by_text(questions: Sequence[Question]) -> list[Question]:
-    """Questions whose unit is their normalised text: the groups of one file mean nothing in another."""
+    """Questions whose unit is their normalised text, since groups differ between files."""
     return [replace(question, unit=normalise_question(question.text)) for question in questions]

@@ -1,7 +1,4 @@
-"""How long the stages of a job took.
-
-The one idea: a stage is announced and measured in one place, so that no analysis knows of time.
-"""
+"""Announces the stages of a job and measures their time."""
 
 import time
 from collections.abc import Callable

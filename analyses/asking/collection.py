@@ -1,8 +1,7 @@
-"""What a model is asked, how, and under which name the work is remembered.
+"""Question pools, collection settings, and the identity under which work is kept.
 
-The one idea: everything that changes the outcome of a pool goes into its task's settings,
-and the digest of the task is the name under which responses and captures are remembered.
-So the same question is never asked twice, and a changed setting never meets an old answer.
+The one idea: everything that changes the outcome of a pool is in its task's settings, and the digest of the task names
+its responses and captures. So nothing is asked twice, and a changed setting never gets old answers.
 """
 
 import hashlib
@@ -28,13 +27,13 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 1  # of responses and captures; raised whenever the same settings would give other ones
+FORMAT = 1  # of responses and captures; raised when the same settings would give different ones
 CAPTURE_BATCH = 32
 
 
 @runtime_checkable
 class Workspace(TypingProtocol):
-    """Where finished work is remembered; the database implements it."""
+    """Stores finished work; implemented by the database."""
 
     captures: Path
 
@@ -47,7 +46,7 @@ class Workspace(TypingProtocol):
 
 @runtime_checkable
 class Progress(TypingProtocol):
-    """Told what is going on."""
+    """Receives progress reports."""
 
     def stage(self, name: str) -> None:
         """A new stage begins."""
@@ -83,13 +82,11 @@ class CollectionSettings:
     """How a checkpoint is asked and captured."""
 
     prompt: PromptFormat
-    """How a question becomes a prompt."""
     stop_at_newline: bool
     """Whether a line break ends a response."""
     decoding: Decoding
-    """How tokens are drawn."""
     samples: int
-    """Samples a training question, all of which have to agree."""
+    """Samples per training question, all of which must agree."""
     train_quota: int
     """Consistent responses wanted of each class."""
     test_quota: int
@@ -110,7 +107,7 @@ class CollectionSettings:
     """Tokens beside the answer's whose mean CETT is captured."""
 
     def identity(self) -> dict[str, object]:
-        """What names a task; captures in float32 keep the name they had before there was a choice."""
+        """Settings that name a task; without the dtype of float32 captures, so that older names stay valid."""
         everything = asdict(self)
         if self.capture_dtype == "float32":
             del everything["capture_dtype"]
@@ -121,23 +118,20 @@ class CollectionSettings:
 
 @dataclass(frozen=True)
 class Collected:
-    """What one checkpoint gave for one pool."""
+    """Results of one checkpoint and pool."""
 
     responses: tuple[Response, ...]
     """All of them, dropped ones included."""
     features: Features
-    """Captured vectors of those that are used."""
+    """Captured vectors of the used ones."""
     splits: tuple[Split, ...]
     """Split of each row of `features`."""
     funnel: Funnel
-    """What was dropped where."""
+    """Counts of dropped questions by stage."""
 
 
 def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]], seed: int, *, training: bool) -> Pool:
-    """Put the questions of some splits into a seeded random order.
-
-    The order depends on the seed and on the questions' ids, not on their order in the file.
-    """
+    """The questions of some splits in a random order that depends only on the seed and on their ids."""
     entries = [(question, split) for split, members in chosen.items() for question in members]
     entries.sort(key=lambda entry: entry[0].id)
     random.Random(f"{seed}/{questions.name}").shuffle(entries)  # noqa: S311 - an order, not a secret
@@ -169,13 +163,13 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
 
 
 def paired_task(task: Task, other: Checkpoint, what: str) -> Task:
-    """The identity of something computed from a pool's responses by its own checkpoint and another one."""
+    """The identity of an array computed from a pool's responses by its own checkpoint and another one."""
     settings = {**task.settings, "computed": what, "other_checkpoint": other.digest}
     return replace(task, key=identity_digest([task.key, other.digest, what]), settings=settings, n_batches=0)
 
 
 def identity_digest(value: object) -> str:
-    """SHA-256 of a value as JSON: the name under which work on it is remembered."""
+    """SHA-256 of a value as JSON, used as the name of kept work."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
@@ -214,7 +208,7 @@ def balanced(responses: Sequence[Response]) -> list[Response]:
 
 
 def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
-    """Asked, answered, consistent, span found, captured, used: by label, with reasons for what is missing."""
+    """Counts by label: asked, answered, consistent, span found, captured, used; with reasons for drops."""
     reasons = Counter(_drop_reason(r) for r in responses if r.label == "dropped")
     without_span = Counter(_judged_label(r) for r in responses if r.reason == NO_SPAN)
     kept = _by_label(responses)
@@ -236,7 +230,7 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
 
 
 def _drop_reason(response: Response) -> str:
-    """Why a question was dropped, with its label where it had one."""
+    """Why a question was dropped, with its label if it had one."""
     if response.reason in (NO_SPAN, QUOTA_FULL):
         return f"{response.reason} ({_judged_label(response)})"
     return response.reason

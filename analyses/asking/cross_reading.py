@@ -1,18 +1,16 @@
-"""Whose text, whose prompt: one model's neurons while it reads another model's answers.
+"""Captures of one model while it reads another model's answers, in either prompt.
 
-The one idea: what a model's neurons do on an answer depends on the model, on the words and on the prompt, so each
-of them is exchanged alone. Whoever reads, the words keep the label that they have for the model that said them.
+Model, text and prompt are exchanged one at a time; texts keep the label of the model that gave them. Each model on its
+own answers in its own prompt is captured already.
 
     activations   answers    prompt
-    base          base       base        transfer as it is: captured already
-    base          instruct   base        the base reads what the instruct model said
-    instruct      base       instruct    the other way round
-    instruct      instruct   instruct    the probe at home: captured already
-    instruct      instruct   base        the prompt alone is another
+    base          instruct   base        the base reads the instruct model's answers
+    instruct      base       instruct    the reverse
+    instruct      instruct   base        only the prompt differs
     instruct      base       base        the base's text in its own prompt, read by the instruct model
 
-Choice: for the prompt control the instruct model reads its own answers in the base's prompt and is not asked anew
-there. Other answers would have other labels, and then the prompt would not be the only thing that differs.
+Choice: for the prompt control the instruct model reads its own answers in the base's prompt and is not asked anew,
+since other answers would have other labels, and more than the prompt would differ.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,14 +30,14 @@ from provenance.errors import InputError
 from provenance.records import Question, Response, Stage, Task
 
 CellName = tuple[Stage, Stage, Stage]
-"""Whose activations, whose answers, whose prompt."""
+"""Model of activations, of answers, and of prompt."""
 FORCED_CELLS: tuple[CellName, ...] = (
     ("base", "instruct", "base"),
     ("instruct", "base", "instruct"),
     ("instruct", "instruct", "base"),
     ("instruct", "base", "base"),
 )
-FORCED_FORMAT = 1  # of forced captures; raised whenever the same settings would give other ones
+FORCED_FORMAT = 1  # of forced captures; raised when the same settings would give different ones
 
 
 @dataclass(frozen=True)
@@ -47,30 +45,22 @@ class ForcedAnswers:
     """Answers that one model read in one prompt."""
 
     features: Features
-    """Captured vectors in the order of the instruct checkpoint's neurons, labels of the model that answered."""
+    """Captured vectors in the instruct checkpoint's order of neurons, labels of the answering model."""
     n_dropped: int
     """Answers that could not be placed in the prompt."""
 
 
 @dataclass(frozen=True)
 class Forced:
-    """Everything that was read for the 2 x 2 and the prompt control."""
+    """All captures for the 2 x 2 and the prompt control."""
 
     dataset: str
-    """Name of the question set."""
     cells: Mapping[CellName, ForcedAnswers]
     """In the order of `FORCED_CELLS`."""
 
 
 def forced_task(asked: Task, reader: Checkpoint, reading: Reading, settings: CollectionSettings) -> Task:
-    """The identity of captures of one model on the answers of a task.
-
-    Args:
-        asked: What the answers were collected under, as `make_task` gives it.
-        reader: The checkpoint that reads.
-        reading: The prompt they stand in.
-        settings: How the reader is run and captured.
-    """
+    """The identity of one model's captures on the answers of a task (from `make_task`), in the prompt of `reading`."""
     how: dict[str, object] = {
         "computed": "forced answers",
         "other_checkpoint": reader.digest,
@@ -94,25 +84,22 @@ def read_answers(
     reading: Reading,
     doing: str,
 ) -> tuple[Features, tuple[Response, ...]]:
-    """Capture a model while it reads any responses in any prompt; what is captured already is not read again.
+    """Capture a model while it reads any responses in any prompt; existing captures are reused.
 
     Args:
-        reader: The model that reads; not loaded when nothing is left to capture.
-        task: What the responses were collected under. Another selection of the same task's responses needs a key of
-            its own.
-        responses: Of any model, kept ones, in a fixed order; each has its label from there.
-        questions: The questions that they answer; more of them do no harm.
-        reading: The prompt format and the white space before the answer: `Reading(prompt, usual_lead(responses))`
-            with responses that were given in this prompt format.
-        doing: Shown meanwhile.
+        task: The task of the responses. A different selection of its responses needs its own key.
+        responses: Of any model, kept ones with their labels, in a fixed order.
+        questions: The questions that they answer; extra ones are ignored.
+        reading: Prompt format and white space before the answer: `Reading(prompt, usual_lead(responses))` with
+            responses in this prompt format.
 
     Returns:
-        Mean CETT of the reader's neurons in the reader's own order, a row for each answer that could be placed, in
-        the order of the responses; and these answers as the reader was given them.
+        Mean CETT in the reader's own order of neurons, one row per placed answer in the order of the responses; and
+        these answers as the reader read them.
 
     Raises:
-        InputError: A response to a question that was not given; or the prompt format wants a chat template and the
-            tokenizer has none.
+        InputError: A response without its question; or the prompt format needs a chat template that the tokenizer
+            lacks.
         NonFiniteError: A value is NaN or infinite, or does not fit float16.
     """
     texts = {question.id: question.text for question in questions}
@@ -125,7 +112,7 @@ def read_answers(
         )
     placed = [forced(reader.tokenizer, reading, texts[response.question_id], response) for response in responses]
     kept = tuple(response for response in placed if response is not None)
-    # Answers of one length share a batch, so that next to nothing of it is padding.
+    # Answers of one length share a batch, so that there is little padding.
     order = np.argsort([len(each.prompt_ids) + len(each.response_ids) for each in kept], kind="stable")
     captures = forced_task(task, reader.checkpoint, reading, reader.settings)
     features = reader.captured(captures, [kept[row] for row in order], doing)
@@ -133,12 +120,9 @@ def read_answers(
 
 
 def gather_forced(gathered: Gathered) -> Forced:
-    """Capture every cell that is not there yet, for the held-out answers of the first question set.
+    """Capture the missing cells for the held-out answers of the first question set, in the instruct checkpoint's order.
 
-    The answers are those that were captured, balanced, with the labels of the model that gave them.
-
-    Returns:
-        Features of both models in the order of the instruct checkpoint's neurons.
+    The answers are the captured, balanced ones, with the labels of the model that gave them.
     """
     subjects = gathered.subjects
     used = {stage: gathered.used(stage) for stage in subjects}

@@ -1,8 +1,4 @@
-"""The two checkpoints of a comparison, opened: what each is, where its MLPs lie, and its weights.
-
-The one idea: a side is the same thing wherever its tensors come from, so what reads weights does
-not know whether they lie in a folder, on the hub, or are a base's with an adapter merged in.
-"""
+"""Opened checkpoints: identity, MLP layout and weights, from a folder, the hub, or a base with a merged adapter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,15 +24,13 @@ class OpenCheckpoint:
     """One checkpoint of the pair, without a model."""
 
     stage: Stage
-    """Which side."""
     checkpoint: Checkpoint
-    """Where it lies and what it is."""
+    """Its files and identity."""
     layout: Layout
-    """Where its MLPs lie."""
+    """Places of its MLPs."""
     weights: MlpWeights
-    """Its tensors, read when asked for."""
+    """Its tensors, read on demand."""
     tokenizer_folder: Path
-    """Where its tokenizer lies."""
 
     @classmethod
     def open(
@@ -46,13 +40,7 @@ class OpenCheckpoint:
         reader: TensorReader | None = None,
         tokenizer_folder: Path | None = None,
     ) -> "OpenCheckpoint":
-        """Read the headers of a checkpoint.
-
-        Args:
-            stage: Which side.
-            checkpoint: Found and looked over.
-            reader: Where its tensors come from; its folder when not given.
-            tokenizer_folder: Where its tokenizer lies; its folder when not given.
+        """Read the headers of a checkpoint; reader and tokenizer come from its folder by default.
 
         Raises:
             ArchitectureError: Its layout is unknown, or a mixture of experts.
@@ -64,7 +52,7 @@ class OpenCheckpoint:
 
     @property
     def info(self) -> CheckpointInfo:
-        """What the database keeps of the checkpoint."""
+        """The checkpoint's description for the database."""
         return CheckpointInfo(
             ref=self.checkpoint.pinned,
             digest=self.checkpoint.digest,
@@ -78,7 +66,7 @@ class OpenCheckpoint:
 
 
 def watched(side: OpenCheckpoint, total: int, progress: Progress) -> OpenCheckpoint:
-    """The same side, which reports how many of its bytes have been read."""
+    """The same checkpoint, reporting how many of its bytes have been read."""
 
     def report(done: int, everything: int) -> None:
         progress.step(f"read {side.stage}", done, everything, "MB")
@@ -88,17 +76,13 @@ def watched(side: OpenCheckpoint, total: int, progress: Progress) -> OpenCheckpo
 
 
 def check_pair(base: OpenCheckpoint, instruct: OpenCheckpoint) -> None:
-    """Refuse two checkpoints whose neurons cannot be compared: of another width, or made of other projections.
-
-    Raises:
-        PairError: Hidden size or kinds of projections differ.
-    """
+    """Raise PairError if hidden size or kinds of projections differ, so that neurons cannot be compared."""
     if (base.layout.d, base.layout.kinds) != (instruct.layout.d, instruct.layout.kinds):
         raise unlike(base, instruct)
 
 
 def unlike(base: OpenCheckpoint, instruct: OpenCheckpoint, reason: str = "") -> PairError:
-    """The error for two checkpoints that cannot be put side by side."""
+    """The error for two checkpoints that cannot be compared."""
     return PairError(
         f"a checkpoint that descends from the base, or is at least shaped like it ({shape_words(base.weights)})",
         found=f"{shape_words(instruct.weights)}{'; ' if reason else ''}{reason}",

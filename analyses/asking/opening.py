@@ -1,8 +1,4 @@
-"""From two references to the two sides of a comparison, wherever their tensors lie.
-
-The one idea: what a side is read from is decided here, once: a folder, the hub's cache, the hub itself
-by range requests, or another side with an adapter merged in.
-"""
+"""Opens checkpoints from references: a folder, the hub's cache, the hub by range requests, or a base plus adapter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +14,7 @@ from provenance.records import Stage
 from provenance.weights.merged_adapter import adapted, is_adapter, lists_adapter
 
 Place = tuple[Path | None, str | None]
-"""Folder and commit of a checkpoint; no folder where it is read over the network."""
+"""Folder and commit of a checkpoint; no folder if it is read over the network."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +22,28 @@ class OpenPair:
     """Two checkpoints, opened."""
 
     base: OpenCheckpoint
-    """The checkpoint said to be the ancestor."""
+    """The presumed ancestor."""
     instruct: OpenCheckpoint
     """The tuned checkpoint."""
     notes: tuple[str, ...] = ()
-    """What a user should know and nothing checks."""
+    """Unchecked facts that a user should know."""
 
     @property
     def streamed(self) -> tuple[str, ...]:
-        """The sides read over the network; their digests are the hub's, not of bytes that arrived here."""
+        """The sides read over the network; their digests come from the hub, not from received bytes."""
         sides = (self.base, self.instruct)
         return tuple(side.stage for side in sides if isinstance(side.weights.reader, RemoteShards))
 
     @property
     def bytes_received(self) -> int | None:
-        """Bytes of weight files that came over the network so far; None where none can come."""
+        """Bytes of weight files received over the network so far; None if both are local."""
         readers = [side.weights.reader for side in (self.base, self.instruct)]
         remote = [reader for reader in readers if isinstance(reader, RemoteShards)]
         return sum(reader.bytes_received for reader in remote) if remote else None
 
 
 def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
-    """Find both checkpoints and read their headers.
-
-    Weights of neither are fetched before both were looked over.
+    """Find both checkpoints and read their headers; no weights are fetched before both were checked.
 
     Args:
         base: Reference of a whole checkpoint.
@@ -57,8 +51,8 @@ def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
         stream: Read checkpoints of the hub by range requests instead of fetching them.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: One is not there, not whole, or not to be trusted; or an adapter is for another base.
+        GatedError: The hub requires an accepted licence or a token.
+        CheckpointError: One is missing, incomplete or not trusted; or an adapter is for another base.
         InputError: The disk is too small, or both checkpoints have problems.
         ArchitectureError: A layout is unknown, or a mixture of experts.
     """
@@ -74,14 +68,7 @@ def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
 def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[OpenCheckpoint, ...]:
     """Find whole checkpoints, fetching those of the hub together, and read their headers.
 
-    Args:
-        refs: Side and reference of each.
-
-    Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: One is not there, not whole, not to be trusted, or an adapter.
-        InputError: The disk is too small, or several checkpoints have problems.
-        ArchitectureError: A layout is unknown, or a mixture of experts.
+    Raises the errors of `open_pair`; an adapter is a CheckpointError.
     """
     parsed = [(stage, CheckpointRef.parse(text)) for stage, text in refs]
     places = _fetched([ref for _, ref in parsed if ref.kind == "hub"])
@@ -89,17 +76,10 @@ def open_each(refs: Sequence[tuple[Stage, str]]) -> tuple[OpenCheckpoint, ...]:
 
 
 def open_one(text: str) -> OpenCheckpoint:
-    """Find one whole checkpoint and read its config and headers; weights of the hub's are fetched by nobody.
+    """Find one whole checkpoint and read its config and headers. Does not download weights.
 
-    Where the hub cannot be asked, a whole copy in its cache serves.
-
-    Args:
-        text: Reference of a whole checkpoint.
-
-    Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: It is not there, not whole, not to be trusted, or an adapter.
-        ArchitectureError: Its layout is unknown, or a mixture of experts.
+    If the hub cannot be reached, a whole copy in its cache is used. Raises the errors of `open_pair` except InputError;
+    an adapter is a CheckpointError.
     """
     ref = CheckpointRef.parse(text)
     places: dict[CheckpointRef, Place] = {}
@@ -120,11 +100,11 @@ def _adapts(ref: CheckpointRef) -> bool:
 
 
 def _is_whole(ref: CheckpointRef) -> bool:
-    """Whether a repository holds a checkpoint that can be streamed; an adapter is small, and fetched."""
+    """Whether a repository holds a checkpoint that can be streamed; adapters are small, and fetched."""
     try:
         return not lists_adapter(look_up(HubRepo(ref.name, ref.revision)).files)
     except UnreachableError:
-        return True  # streaming it says what is wrong
+        return True  # streaming raises the error
 
 
 def _fetched(refs: Sequence[CheckpointRef]) -> dict[CheckpointRef, Place]:
@@ -139,7 +119,7 @@ def _local(ref: CheckpointRef) -> Place:
 
 
 def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place]) -> OpenCheckpoint:
-    """One whole checkpoint: from where it was fetched, from this machine, or over the network."""
+    """One whole checkpoint: fetched, local, or over the network."""
     folder, commit = places.get(ref) or _local(ref)
     if folder is not None:
         return OpenCheckpoint.open(stage, checkpoint_at(ref, folder, commit))
@@ -148,7 +128,7 @@ def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place
 
 
 def _with_adapter(base: OpenCheckpoint, ref: CheckpointRef, folder: Path, commit: str | None) -> OpenPair:
-    """The base, and the base with an adapter merged in."""
+    """The base, and the base with a merged adapter."""
     child = adapted(base.checkpoint, base.weights.reader, ref, folder, commit)
     instruct = OpenCheckpoint.open("instruct", child.checkpoint, child.reader, tokenizer_folder=child.tokenizer_folder)
     return OpenPair(base, instruct, (child.note,) if child.note else ())

@@ -1,7 +1,6 @@
-"""A model under study: it answers questions, reads answers, and is captured while it does.
+"""A model under study: it answers questions, reads answers, and is captured meanwhile.
 
-The one idea: everything that asking, capturing or scaling a model needs is one object, so that an analysis takes a
-subject, and what one analysis has asked or captured is found again by the next.
+It holds everything needed to ask, capture or scale a model; finished work is kept in its workspace for later analyses.
 """
 
 from collections import Counter
@@ -35,35 +34,35 @@ from provenance.records import Response, Stage, Task
 
 @dataclass(eq=False)
 class Subject:
-    """One model, what it is asked and how, and where its work is remembered."""
+    """One model, its settings and question pools, and its workspace."""
 
     side: OpenCheckpoint
-    """Its checkpoint; the stage says in which prompt format it is asked."""
+    """Its checkpoint; the stage sets the prompt format."""
     settings: CollectionSettings
     """How it is asked and captured."""
     pools: tuple[Pool, ...]
     """The training pool, then one test pool per question set."""
     workspace: Workspace
-    """Where finished work is remembered."""
+    """Stores finished work."""
     clock: Clock
     """Measures the stages, and shows progress."""
     author: Checkpoint | None = None
-    """The checkpoint that gave the answers which this model only reads; None where it gives its own."""
+    """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
 
     @property
     def stage(self) -> Stage:
-        """Which side of the comparison."""
+        """Its side of the comparison."""
         return self.side.stage
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """What the model is loaded from."""
+        """The source of the model."""
         return self.side.checkpoint
 
     @property
     def layout(self) -> Layout:
-        """Where its MLPs lie."""
+        """Places of its MLPs."""
         return self.side.layout
 
     @property
@@ -82,7 +81,7 @@ class Subject:
         return load_tokenizer(self.side.tokenizer_folder)
 
     def model(self) -> LoadedModel:
-        """The model, loaded when first asked for."""
+        """The model, loaded on first use."""
         if self._loaded is None:
             how = self.settings
             self._loaded = load_model(
@@ -103,11 +102,11 @@ class Subject:
         return make_task(self.stage, self.checkpoint, pool, self.settings)
 
     def answers_task(self, pool: Pool) -> Task:
-        """The identity of the answers that it is studied by: its author's, where there is one."""
+        """The identity of the answers it is studied on: its author's, if there is one."""
         return make_task(self.stage, self.author or self.checkpoint, pool, self.settings)
 
     def collect(self, pool: Pool) -> Collected:
-        """Answer a pool and be captured on what is kept, going on where the workspace stops."""
+        """Answer a pool and capture the kept answers, continuing from the workspace."""
         task, label = self.task(pool), f"{self.stage} {pool.name}"
 
         def asked(done: int, total: int, counts: Counter[str]) -> None:
@@ -123,7 +122,7 @@ class Subject:
         return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used))
 
     def captured(self, task: Task, responses: Sequence[Response], doing: str) -> Features:
-        """Mean CETT of its neurons on responses, read as they are; `doing` is shown meanwhile."""
+        """Mean CETT of its neurons while reading responses as given; `doing` is shown meanwhile."""
 
         def step(done: int, total: int) -> None:
             self.clock.progress.step(doing, done, total, "")
@@ -134,5 +133,5 @@ class Subject:
         )  # fmt: skip
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
-        """An array that is computed once under the name of a task, over some responses."""
+        """An array that is computed once per task, over some responses."""
         return remembered(compute, used, self.workspace.captures, task.key, self.workspace.capture_log(task))

@@ -1,12 +1,8 @@
-"""How well a model still answers with a set of its neurons silent or amplified: the paper's second criterion for C.
-
-The one idea: every set is asked the same validation questions, one greedy answer each, and judged on the
-same answer span by the same rule as everywhere, so two sets differ by their neurons and by nothing else.
-What a set gave is kept under a key of all that determines it; a killed run loses one set at most.
+"""Accuracy of a model with a set of its neurons silent or amplified: the paper's second criterion for C.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3: C maximises the probe's held-out accuracy plus the model's
-TriviaQA accuracy with the H-Neurons suppressed. Choice, since the paper does not say how many questions are asked
-and how they are answered: validation questions only, greedy answers (the same every time).
+TriviaQA accuracy with the H-Neurons suppressed. Choice (number of questions and decoding are not in the paper):
+validation questions only, one greedy answer each, so that they repeat. A killed run loses one set at most.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,17 +21,13 @@ from provenance.records import Response, Task
 
 SUPPRESSED = 0.0  # Gao et al. 2025, Sec. 6.1.3: alpha = 0
 
-# The standard error of an accuracy over 200 questions is at most 3.5 points, and smaller between sets, which are asked
-# the same ones. A path of ten sets then costs as many answers as 200 training questions of ten samples.
+# The standard error of an accuracy over 200 questions is at most 3.5 points, and smaller between sets with the same
+# questions. A path of ten sets then costs as many answers as 200 training questions of ten samples.
 SUPPRESSION_QUESTIONS = 200
 
 
 def suppression_questions(pool: Pool, limit: int = SUPPRESSION_QUESTIONS) -> Pool:
-    """The first validation questions of a training pool, in its seeded order.
-
-    Args:
-        pool: Of training and validation questions.
-        limit: How many; all where there are fewer. A larger limit keeps those of a smaller one.
+    """The first validation questions of a training pool, in its seeded order, so that limits give nested pools.
 
     Raises:
         QuestionError: The limit is not positive, or the pool has no validation question.
@@ -51,17 +43,9 @@ def suppression_questions(pool: Pool, limit: int = SUPPRESSION_QUESTIONS) -> Poo
 def suppressed_accuracies(
     subject: Subject, pool: Pool, neuron_sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, " sets"]:
-    """Accuracy of a model on validation questions while all neurons of a set are multiplied by 0, set by set.
+    """Share of right answers to validation questions, in [0, 1], with each set of neurons multiplied by 0.
 
-    Every argument is that of `right_answers`, which is called with a factor of 0.
-
-    Returns:
-        Share of right answers, in [0, 1], one per set in the given order.
-
-    Raises:
-        SplitError, QuestionError, InputError, CaptureError, StoreError: See `right_answers`.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
+    Arguments and errors are those of `right_answers`. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
     """
     found = right_answers(subject, pool, neuron_sets, SUPPRESSED)
     return np.asarray(found.mean(axis=1), dtype=np.float64)
@@ -70,26 +54,23 @@ def suppressed_accuracies(
 def right_answers(
     subject: Subject, pool: Pool, neuron_sets: Sequence[Int[np.ndarray, " _"]], alpha: float
 ) -> Bool[np.ndarray, "sets questions"]:
-    """Which validation questions a model answers right while all neurons of a set are multiplied by alpha, set by set.
+    """Which validation questions a model answers right with all neurons of a set multiplied by alpha, set by set.
 
-    An answer that is wrong, a refusal or empty counts as not right.
+    Wrong and empty answers and refusals count as not right. Rows are the sets in the given order, columns the questions
+    in the order of the pool (from `suppression_questions`).
 
     Args:
-        subject: The model, not loaded when every set is remembered; its sampling gives way to greedy decoding.
-        pool: From `suppression_questions`.
-        neuron_sets: Flat ids (layer * d_m + index), distinct within a set. Sets of the same neurons, in whatever
-            order, are asked once; the empty set gives the model as it is, whatever alpha.
+        subject: Not loaded if every set is kept already; its sampling is replaced by greedy decoding.
+        neuron_sets: Flat ids (layer * d_m + index), distinct within a set. Equal sets are asked once; the empty set
+            gives the unchanged model, whatever alpha.
         alpha: Factor, dimensionless, >= 0.
 
-    Returns:
-        One row per set in the given order, one column per question in the order of the pool.
-
     Raises:
-        SplitError: A training or test question is among those to ask.
-        QuestionError: There is none to ask.
-        InputError: A set names a neuron twice, or one that the model does not have; or alpha is no factor.
+        SplitError: The pool has a training or test question.
+        QuestionError: The pool is empty.
+        InputError: A set has a repeated or unknown neuron; or alpha is no factor.
         CaptureError: The neurons of some layer could not be reached.
-        StoreError: What a set gave cannot be written.
+        StoreError: A result cannot be written.
     """
     _check_questions(pool)
     greedy = _greedy(subject.settings, len(pool.entries))
@@ -104,9 +85,9 @@ def right_answers(
             note = f"set {number + 1} of {len(distinct)}, {ids.size} neurons {done_to}"
             subject.clock.progress.step(f"{doing} {subject.stage} {pool.questions.name}", all_done + done, total, note)
 
-        # one name for all factors: what was kept under it before there was a choice is found again
+        # one name for all factors, so that results from before the choice of factor stay valid
         task = scaled_task(plain, ids, alpha, "answers with neurons suppressed")
-        # kept without responses: it is computed from the questions, which the key covers
+        # kept without responses, since the key covers the questions
         right = subject.remembered(task, partial(_answered_right, subject, pool, greedy, ids, alpha, asked))
         asked(len(pool.entries))
         return right
@@ -124,7 +105,7 @@ def _answered_right(
     alpha: float,
     asked: Callable[[int], None],
 ) -> Bool[np.ndarray, " questions"]:
-    """Which questions of a pool a model answers right, one answer each, with some of its neurons scaled."""
+    """Which questions of a pool a model answers right, one answer each, with some neurons scaled."""
     loaded, protocol = subject.model(), protocol_of(pool, greedy)
     with scaled(loaded, ids, alpha):
         answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
@@ -133,42 +114,32 @@ def _answered_right(
 
 @dataclass
 class _Answers:
-    """A `ResponseLog` in memory: what is kept of a set is its judgements, not its words."""
+    """A `ResponseLog` in memory, since only judgements are kept."""
 
     batches: list[Sequence[Response]] = field(default_factory=list)
     """Written so far."""
 
     def batches_done(self) -> int:
-        """How many batches are written."""
         return len(self.batches)
 
     def append(self, batch: int, responses: Sequence[Response]) -> None:
-        """Write the next batch."""
         self.batches.insert(batch, responses)
 
     def responses(self) -> list[Response]:
-        """Everything, in order."""
         return [response for batch in self.batches for response in batch]
 
 
 def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
-    """The same prompt and forward pass with the most probable token each time.
-
-    What has no part in this gets one value, so that it does not make another task of the same work.
-    """
+    """Greedy settings with the same prompt and forward pass; unused settings get one value, to share tasks."""
     decoding = replace(settings.decoding, temperature=1.0, top_k=1, top_p=1.0)
-    no_end = questions + 1  # a quota that no class can fill, so every question is asked
+    no_end = questions + 1  # no class can fill this quota, so every question is asked
     return replace(settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0)
 
 
 def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str) -> Task:
-    """The identity of something computed with some neurons scaled.
+    """The identity of an array computed with some neurons scaled, given the task of the unchanged model.
 
-    Args:
-        task: Of the same thing with the model as it is.
-        ids: Flat ids in one fixed order; without any, alpha says nothing and is left out of account.
-        alpha: Factor on them.
-        what: What is computed, in words.
+    `ids` are flat, in one fixed order; without any, alpha is ignored. `what` describes the array.
     """
     how = {"computed": what, "neurons": ids.size, "alpha": float(alpha) if ids.size else SUPPRESSED}
     settings = {**task.settings, **how, "neurons_sha256": identity_digest(ids.tolist())}
@@ -176,11 +147,7 @@ def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str)
 
 
 def _check_questions(pool: Pool) -> None:
-    """Refuse to ask training or test questions, or none.
-
-    Raises:
-        SplitError, QuestionError: See `right_answers`.
-    """
+    """Refuse training or test questions, and empty pools; errors as for `right_answers`."""
     if not pool.entries:
         raise QuestionError(
             f"validation questions of {pool.questions.name}",

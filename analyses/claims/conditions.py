@@ -1,7 +1,7 @@
 """Conditions of a claim, and the verdict that follows from them.
 
-The one idea: a verdict is a function of its conditions and of nothing else. Conditions of power say whether an effect
-could have been found, shown ones whether it was found, and parts spell out what a shown condition sums up.
+The one idea: a verdict depends on its conditions only. Power conditions say whether an effect could have been found,
+shown ones whether it was, and parts list the components of a shown condition.
 """
 
 import math
@@ -16,7 +16,7 @@ CORRESPOND = "pair.neurons_correspond"
 def condition(
     code: str, value: float | None, relation: Relation, bar: float, dataset: str = "", *, role: Role = "shown"
 ) -> Reason:
-    """A condition and whether it holds; None where the value is missing or not a number."""
+    """A condition and whether it holds; None if the value is missing or NaN."""
     if value is None or math.isnan(value):
         return Reason(code, dataset, value, relation, bar, None, role)
     outcomes = {"<": value < bar, "<=": value <= bar, ">": value > bar, ">=": value >= bar}
@@ -24,22 +24,21 @@ def condition(
 
 
 def reachable(code: str, smallest: float | None, most: float) -> Reason:
-    """Whether any possible outcome would be found with 80 % power; `smallest` is None where none would."""
+    """Whether any possible outcome has 80 % power; `smallest` is None if none has."""
     holds = smallest is not None and smallest <= most
     return Reason(code, "", smallest, "<=", most, holds, "power")
 
 
 def corresponding(problem: str) -> Reason:
-    """Whether it is known which neuron of one checkpoint is which of the other: 1 yes, 0 no."""
+    """Whether the neurons of both checkpoints are matched: 1 yes, 0 no."""
     return condition(CORRESPOND, 0.0 if problem else 1.0, ">=", 1.0, role="power")
 
 
 def verdict_of(conditions: Sequence[Reason]) -> Verdict:
-    """The verdict that conditions amount to, whatever their order.
+    """The verdict that follows from conditions in any order.
 
-    Returns:
-        `no power` where a condition of power does not hold or was not measured, where a shown condition was not
-        measured, and where there is none; `supported` where all shown conditions hold; else `not distinguishable`.
+    `no power` if a power condition does not hold or was not measured, or a shown condition was not measured or is
+    absent; `supported` if all shown conditions hold; else `not distinguishable`.
     """
     shown = [each.holds for each in conditions if each.role == "shown"]
     powered = all(each.holds for each in conditions if each.role == "power")

@@ -1,7 +1,7 @@
-"""The claims about a pair, each as the list of conditions that its verdict is made of.
+"""The claims about a pair, each as the list of conditions that make its verdict.
 
-The one idea: a new condition is one more line of a list here. Results of transfer, drift and overlap hold numbers;
-their verdict and the sentence beside it are those of their claim, put in by `judged` and nowhere else.
+A new condition is one more line of a list here. Results of transfer, drift and overlap hold numbers; `judged` alone
+adds verdict and sentence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,25 +39,18 @@ Result = TypeVar("Result", TransferResult, DriftResult, OverlapResult)
 
 
 def judged(result: Result, claim: Claim, reason: str, problem: str) -> Result:
-    """A result with the verdict of its claim.
+    """A result with the verdict of its claim, and the numbers that decided, in words.
 
-    Args:
-        result: Numbers.
-        claim: About them.
-        reason: The numbers that decided, in words.
-        problem: Why it is not known which neuron is which; or empty. Numbers by position decide nothing.
+    `problem`: why neurons have no known counterparts, or empty; numbers by position decide nothing.
     """
     words = f"{problem}; by position alone: {reason}" if problem else reason
     return replace(result, verdict=claim.verdict, reason=words)
 
 
 def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "") -> tuple[TransferResult, ...]:
-    """Transfer to all question sets together, judged.
+    """Transfer to all question sets together, judged; ladder rungs and results must be of the same answers.
 
-    Args:
-        results: From `provenance.analyses.transfer.probe_transfer.transfer`, a question set each.
-        rungs: From `provenance.analyses.baselines.ladder.ladder`, of the same answers.
-        problem: Why it is not known which neuron is which; or empty.
+    `problem`: why neurons have no known counterparts, or empty.
     """
     joined = jointly(results, rungs)
     tests = sum(result.p_holm is not None for result in joined)
@@ -68,26 +61,19 @@ def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: s
 
 
 def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
-    """The question set that transfer rests on: the first with power, else the first; None without any.
+    """The question set that decides transfer: the first with power, else the first; None without any.
 
-    Choice: the order is fixed before anything is computed, with the in-domain set (the one the probe was
-    identified on) first, and whether a set has power depends on its label counts and on what has to be beaten, never
-    on how well the probe does (a probe that gives all answers of a set one score says nothing on it). So one test
-    decides, which is corrected for the others all the same, since each of them is reported with a
-    verdict of its own. Taking any supported set would say where transfer is seen and not where it was looked
-    for; a majority would let sets of 20 answers outvote one of 1,000.
+    Choice: the order is fixed beforehand, with the in-domain set (on which the probe was identified) first, and power
+    depends on label counts and baselines, not on the probe's success (a probe with equal scores for all answers of a
+    set says nothing on it). So one test decides, still corrected for the others, since each is reported with its own
+    verdict. Taking any supported set would report where transfer is seen, not where it was tested; a majority would let
+    sets of 20 answers outvote one of 1,000.
     """
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 
 
 def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], problem: str) -> Claim:
-    """Readable in the base, on the question set that decides.
-
-    Args:
-        transfers: From `decided`, the in-domain question set first.
-        rungs: Baselines of each.
-        problem: Why it is not known which neuron is which; or empty.
-    """
+    """Readable in the base, on the question set that decides (of `decided` results, the in-domain set first)."""
     result = decisive(transfers)
     if result is None:
         return claim_of("transfer", TRANSFER_WORDS, [corresponding(problem)])
@@ -97,8 +83,8 @@ def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], p
 def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str) -> Claim:
     """The probe beats chance, neuron sets, length and texts on the base's own answers to one question set.
 
-    A baseline that could not be computed does not decide; where one is right on every pair of answers already, no
-    probe could be shown to be better.
+    A baseline that could not be computed does not decide; if one is right on every pair of answers, no probe can be
+    better.
     """
     name, highest = result.dataset, highest_other(result, rungs)
     p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
@@ -118,12 +104,11 @@ def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str) -
 
 
 def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "") -> Claim:
-    """The probe reads the base, and adds to what an answer's length, words and log-probability say together.
+    """The probe reads the base, and adds to an answer's length, words and log-probability together.
 
-    Choice: adding is asked for, not doing better alone. A probe of a few neurons that is not as good as the model's
-    own confidence may still know something that confidence does not. Only of a transfer that is shown, though: a
-    score that knows no label adds to others by taking noise out of them. Where the others are right already on every
-    pair of answers there is nothing to add, and no power.
+    Choice: the probe must add, not do better alone; a few neurons may know something that the model's confidence does
+    not. This requires transfer to be shown, since a score without label knowledge can add by reducing noise. If the
+    others are already right on every pair of answers, nothing can be added: no power.
     """
     result = decisive(transfers)
     name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
@@ -144,11 +129,11 @@ def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence
 def own_labels_claim(
     transfers: Sequence[TransferResult], agreement: Sequence[LabelAgreement], problem: str = ""
 ) -> Claim:
-    """Where the two models' labels differ, the probe on the base's neurons follows the base's own labels.
+    """If the two models' labels differ, the probe on the base's neurons follows the base's own labels.
 
-    Choice: only a transfer that is shown can follow anybody's labels. On these few questions the score has to beat
-    0.5 alone, and a length or a word that goes with the base's labels would beat that. It is asked of the
-    one question set that decides transfer, so there is nothing to correct for.
+    Choice: requires transfer to be shown. On these few questions the score is compared with 0.5 only, which a length or
+    a word that goes with the base's labels would also beat. Tested on the deciding question set only, so without
+    correction.
     """
     result = decisive(transfers)
     name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
@@ -162,14 +147,10 @@ def own_labels_claim(
 
 
 def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
-    """Tuning changed the H-Neurons' weights less than those of neurons like them.
+    """Tuning changed the H-Neurons' weights less than those of matched neurons; the tests of their Delta decide.
 
-    Args:
-        tests: From `provenance.analyses.drift.drift_tests.drift_tests`; those of the H-Neurons' Delta decide.
-        problem: Why it is not known which neuron is which; or empty.
-        recognised: Share of the H-Neurons that are still the same neuron, by
-            `provenance.analyses.drift.pair.recognised`. Where
-            most of them became others altogether, their ranks among others that did say nothing about stability.
+    `recognised` is the share of H-Neurons that still match their base neuron
+    (`provenance.analyses.drift.pair.recognised`); if most no longer do, drift is not supported.
     """
     own = of_delta(tests)
     conditions = [
@@ -186,7 +167,7 @@ def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | No
 def judged_drift(
     result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None
 ) -> tuple[DriftResult, Claim]:
-    """Drift with its verdict, and the claim: arguments are the numbers of `summarise_drift`, and of `drift_claim`."""
+    """Drift (from `summarise_drift`) with its verdict, and the claim; arguments as for `drift_claim`."""
     claim = drift_claim(tests, problem, recognised)
     return judged(result, claim, drift_reason(result, tests, claim, recognised), problem), claim
 
@@ -226,15 +207,10 @@ def pair_drift(
 def overlap_claim(
     result: OverlapResult, nulls: Sequence[OverlapNull], probes: Sequence[IdentificationResult], problem: str
 ) -> Claim:
-    """An independent search in the base ends at more of the same neurons than chance.
+    """An independent search in the base finds more of the same neurons than chance.
 
-    Args:
-        result: Of both sets.
-        nulls: From `provenance.analyses.overlap.overlap_nulls.overlap_nulls`; none where a set is empty.
-        probes: Both searches; a probe that does not read its own model's held-out answers found no H-Neurons. Where
-            every null is beaten but none is of searches with shuffled labels, one is asked for. Empty for sets that
-            nobody searched for.
-        problem: Why it is not known which neuron is which; or empty.
+    A probe that does not read its own model's held-out answers found no H-Neurons; `probes` is empty for sets without a
+    search, `nulls` if a set is empty. If all nulls are beaten but none has shuffled labels, that one is required.
     """
     p_values: dict[str, float | None] = {null.kind: null.p_value for null in nulls}
     beaten = [condition(f"overlap.p.{kind}", p_value, "<", SIGNIFICANCE) for kind, p_value in p_values.items()]
@@ -254,19 +230,19 @@ def overlap_claim(
 def judged_overlap(
     result: OverlapResult, nulls: Sequence[OverlapNull], probes: Sequence[IdentificationResult], problem: str
 ) -> tuple[OverlapResult, Claim]:
-    """Overlap with its verdict, and the claim: arguments as for `overlap_claim`."""
+    """Overlap with its verdict, and the claim; arguments as for `overlap_claim`."""
     claim = overlap_claim(result, nulls, probes, problem)
     return judged(result, claim, overlap_reason(result, nulls, claim), problem), claim
 
 
 def _hardest(nulls: Sequence[OverlapNull]) -> float | None:
-    """Shared neurons that are needed under the strictest null; None where none would do."""
+    """Shared neurons needed under the strictest null; None if no number is enough."""
     needed = [null.smallest_detectable for null in nulls]
     known = [number for number in needed if number is not None]
     return max(known, default=None) if len(known) == len(needed) else None
 
 
 def own_auroc_low(probe: IdentificationResult) -> float | None:
-    """Lower end of a probe's AUROC on its own model's held-out in-domain answers."""
+    """Lower bound of the probe's AUROC on its own model's in-domain held-out answers; None if unknown."""
     held = next(iter(probe.test), None)
     return None if held is None or held.auroc is None else held.auroc.low

@@ -1,12 +1,9 @@
-"""What each test of a comparison could have found.
-
-The one idea: "not distinguishable" means nothing without the effect that would have been seen. Beside every
-test stands its standard deviation under the null, and the smallest value found with 80 % power at one-sided 5 %:
+"""The smallest effect that each test of a comparison could have found, so that "not distinguishable" has a meaning.
 
     smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD
 
-for one test by itself, in the normal approximation; of overlap by its binomial, of drift among like neurons the larger
-of two comparisons. Correction for several question sets asks for more.
+found with 80 % power at one-sided 5 %, in the normal approximation; for overlap by its binomial, for drift in matched
+cells the larger of two comparisons. Correction for several question sets needs more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,17 +32,9 @@ def chance_sd(
 ) -> float | None:
     """SD of the AUROC of some scores when labels are shuffled over questions (or groups of questions).
 
-    Where every question has one answer it is near sqrt((n1 + n0 + 1) / (12 n1 n0)) (Hanley and McNeil 1982,
-    doi:10.1148/radiology.143.1.7063747); answers of one question that belong together make it larger.
-
-    Args:
-        scores: Of the answers.
-        answers: The labels and questions of these.
-        draws: Shuffles.
-        seed: Of the shuffles.
-
-    Returns:
-        Dimensionless; None where nothing varies: one class only, one question, scores that are all equal.
+    With one answer per question it is near sqrt((n1 + n0 + 1) / (12 n1 n0)) (Hanley and McNeil 1982,
+    doi:10.1148/radiology.143.1.7063747); several answers of one question make it larger. None without variation: one
+    class, one question, or equal scores.
     """
     labels = answers.hallucinated
     if labels.all() or not labels.any():
@@ -58,20 +47,14 @@ def chance_sd(
 def transfer_power(
     results: Sequence[TransferResult], rungs: Sequence[Rung], k: int, spread: Mapping[str, float | None]
 ) -> tuple[Power, ...]:
-    """AUROC that transfer would have been seen at, by what it is held against and question set.
+    """Smallest detectable transfer AUROC, per baseline and question set; without a number there is no row.
 
         against a baseline: SD of the paired gain over resampled questions (and over neuron sets)
 
-    Args:
-        results: Question sets in order; those with one class only have no row.
-        rungs: What they are held against; those without a number have no row.
-        k: Neurons of the probe.
-        spread: By question set, the SD of the AUROC without a signal, from `chance_sd`.
-
-    Returns:
-        Test `chance` or the rung's kind. What is detected is the baseline's AUROC + 2.486 SD; None from 1 on, as
-        where a baseline is perfect or sets of neurons differ too much, and for nested models: where the probe adds
-        nothing its gain hardly varies, so this SD is not that of a probe that adds something.
+    `spread`: per question set, the SD of the AUROC without a signal, from `chance_sd`. Tests are named `chance` or by
+    the rung's kind, detectable from the baseline's AUROC + 2.486 SD on. None from 1 on, as for perfect baselines or
+    widely spread neuron sets, and for nested models: if the probe adds nothing its gain hardly varies, so this SD is
+    not that of a probe that adds something.
     """
     return tuple(row for result in results for row in _transfer_rows(result, rungs, k, spread.get(result.dataset)))
 
@@ -90,14 +73,10 @@ def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int, sd: fl
 
 
 def drift_power(tests: Sequence[DriftTest]) -> tuple[Power, ...]:
-    """Mean stability rank that unusually stable weights would have been seen at, by test.
+    """Smallest detectable mean stability rank, per test; tests without neurons have no row.
 
-    Args:
-        tests: Of both sides; those of no neuron have no row.
-
-    Returns:
-        Test `delta/layer` and so on for the H-Neurons, `faithful/delta/layer` for the others. Before the tests of
-        each side stands `uniform` (`faithful/uniform`): SD = 1 / sqrt(12 k), of k ranks that have nothing in common.
+    Named `delta/layer` and so on for the H-Neurons, `faithful/delta/layer` for the others. The tests of each side
+    follow `uniform` (`faithful/uniform`): SD = 1 / sqrt(12 k), of k independent ranks.
     """
     rows: list[Power] = []
     for side, prefix in (("hallucinated", ""), ("faithful", "faithful/")):
@@ -117,20 +96,11 @@ def _drift_row(test: str, k: int, sd: float, smallest: float | None) -> Power:
 
 
 def overlap_power(nulls: Sequence[OverlapNull], k_base: int, k_instruct: int) -> tuple[Power, ...]:
-    """Shared neurons that a common origin would have been seen at, by null.
-
-    Args:
-        nulls: Of two sets; the smallest detectable number is theirs.
-        k_base: Neurons of the base's own search.
-        k_instruct: Neurons of the instruct checkpoint's.
-
-    Returns:
-        Test is the null's kind. k is the smaller of the two: as many neurons can be shared at most.
-    """
+    """Smallest detectable number of shared neurons, per null; k is the size of the smaller set."""
     k = min(k_base, k_instruct)
     return tuple(Power("overlap", null.kind, "", k, 0, null.sd, null.smallest_detectable, SHARED) for null in nulls)
 
 
 def _below(value: float, most: float) -> float | None:
-    """The value where the statistic can have it, and more."""
+    """The value if it is below the largest possible one, else None."""
     return value if value < most else None

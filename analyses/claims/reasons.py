@@ -1,7 +1,4 @@
-"""The sentence beside a verdict: the numbers, and the condition that decided.
-
-The one idea: conditions say which of them failed; here the first of these is put into words, claim by claim.
-"""
+"""The sentence beside a verdict: the numbers, and the first condition that failed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,14 +23,7 @@ READS = "overlap.reads."
 
 
 def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim, tests: int) -> str:
-    """Why transfer to one question set came out as it did.
-
-    Args:
-        result: Numbers; where there are none, its reason says why.
-        rungs: Baselines.
-        claim: About this question set.
-        tests: Question sets that p was corrected for.
-    """
+    """Why transfer to one question set has its verdict; `tests`: question sets that p was corrected for."""
     if result.p_chance is None:
         return result.reason
     highest = highest_other(result, rungs)
@@ -47,7 +37,7 @@ def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim,
 
 
 def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) -> list[str]:
-    """The p-values, the largest of them, and what there is none against."""
+    """The p-values, the largest of them, and the missing ones."""
     missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in p_values)
     found = ", ".join(f"{p:.3g} ({_kind_words(kind)})" for kind, p in p_values.items())
     sets = f"{tests} question set{'' if tests == 1 else 's'}"
@@ -59,7 +49,7 @@ def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) 
 
 
 def _transfer_numbers(result: TransferResult, rungs: Sequence[Rung]) -> str:
-    """AUROC with its interval, and what sets of other neurons reach."""
+    """AUROC with its interval, and that of control sets."""
     area = result.auroc
     bars = ", ".join(
         f"{rung.sets_p95:.3f} ({_kind_words(rung.kind)})"
@@ -71,19 +61,12 @@ def _transfer_numbers(result: TransferResult, rungs: Sequence[Rung]) -> str:
 
 
 def _kind_words(kind: str) -> str:
-    """A kind as the reason writes it: sets of neurons with a hyphen, since `layer matched` would be read as a verb."""
+    """A kind in words; sets of neurons get a hyphen, since `layer matched` would be read as a verb."""
     return kind.replace("_", "-" if kind in CONTROL_KINDS else " ")
 
 
 def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> str:
-    """Why drift came out as it did.
-
-    Args:
-        result: By layer alone; its reason says how many H-Neurons have no counterpart.
-        tests: Every test of the same neurons.
-        claim: About them.
-        recognised: Share of the H-Neurons that are still the same neuron.
-    """
+    """Why drift has its verdict; `recognised`: share of the H-Neurons that still match their base neuron."""
     left_out = f"; {result.reason}" if result.reason else ""
     own = of_delta(tests)
     if not own:
@@ -99,7 +82,7 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
 
 
 def _compared_words(own: Sequence[DriftTest]) -> list[str]:
-    """The comparison with the most similar neurons, and against which others they changed more."""
+    """The comparison with the most similar neurons, and the matchings by which they changed more."""
     parts: list[str] = []
     if own and own[-1].matching != "layer":
         finest = own[-1]
@@ -114,7 +97,7 @@ def _compared_words(own: Sequence[DriftTest]) -> list[str]:
 
 
 def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> list[str]:
-    """The condition that decided, where the numbers alone do not say so."""
+    """The condition that decided, if the numbers alone do not show it."""
     own, fails = of_delta(tests), failed(claim) - {CORRESPOND}
     if not own:
         return []
@@ -128,24 +111,18 @@ def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float |
 
 
 def _counted(own: Sequence[DriftTest]) -> str:
-    """How many H-Neurons the finest comparison is of."""
+    """How many H-Neurons the finest matching covers."""
     return f"{own[-1].k} of {own[0].k} H-Neurons"
 
 
 def _matched_words(test: DriftTest) -> str:
-    """Which neurons a set was compared with."""
+    """The matching in words."""
     cut = {"layer": "", "layer_norm": f" ({test.bins} bins a layer)"}
     return MATCHED_WORDS[test.matching] + cut.get(test.matching, f" ({test.bins} x {test.bins} bins a layer)")
 
 
 def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: Claim) -> str:
-    """Why overlap came out as it did.
-
-    Args:
-        result: Of both sets.
-        nulls: What sets like them would share; the one that is beaten least clearly is named.
-        claim: About them.
-    """
+    """Why overlap has its verdict; names the null with the smallest margin."""
     if not nulls:
         empty = "the base" if result.k_base == 0 else "the instruct checkpoint"
         return f"no H-Neurons were found in {empty}, so there is nothing to overlap"

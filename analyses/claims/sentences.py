@@ -1,8 +1,7 @@
-"""The verdicts of one comparison as one sentence that claims no more than was measured.
+"""The verdicts of one comparison as one sentence.
 
-The one idea: transfer shows that something can be read from neurons, drift that their
-weights stayed, overlap that a second search ends at the same ones; none of them shows what
-the neurons do, so without an intervention the strongest words are "readable in the base model".
+Transfer, drift and overlap do not show what the neurons do, so without an intervention the strongest words are
+"readable in the base model".
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,17 +62,14 @@ POSITION_WORDS: dict[Verdict, str] = {
 
 
 def drift_words(verdict: Verdict, matching: str) -> str:
-    """What the drift of the H-Neurons' weights showed, and beside which others; what was not matched on is said."""
+    """The drift of the H-Neurons' weights in words, with the matching criteria."""
     return DRIFT_WORDS[verdict].format(like=LIKE_WORDS[matching])
 
 
 def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] = ()) -> str:
-    """What scaling the H-Neurons of one model showed.
+    """The effect of scaling the H-Neurons of one model, in words.
 
-    Args:
-        stage: The model.
-        verdict: How well the claim stands.
-        reversed_at: Factors at which the effect was as clear in the direction opposite to the claim's.
+    `reversed_at`: factors with an equally clear effect in the direction opposite to the claim's.
     """
     words = FUNCTION_WORDS[verdict].format(model=MODEL_WORDS[stage])
     if not reversed_at:
@@ -89,24 +85,21 @@ def overall_sentence(
     matching: str = "layer_norm_activity",
     scaled: Mapping[Stage, str] | None = None,
 ) -> str:
-    """What one comparison shows, in one sentence.
+    """The findings of one comparison in one sentence; claims an effect of a neuron only if it was observed.
 
     Args:
         relation: Lineage verdict.
-        problem: Why neurons of the two cannot be put side by side, which then leads the sentence; or empty.
+        problem: Why neurons have no known counterparts, which then leads the sentence; or empty.
         claims: Verdict of each claim by its name.
-        matching: The finest likeness that drift was held against, a `Matching`.
-        scaled: Words of `function_words` by model, where neurons were scaled.
-
-    Returns:
-        Plain text that ends with a full stop; never claims that a neuron does something that it was not seen to do.
+        matching: The finest matching of drift, a `Matching`.
+        scaled: Words of `function_words` by model, if neurons were scaled.
     """
     transfer, drift, overlap = claims["transfer"], claims["drift"], claims["overlap"]
     if problem:
         start = "Nothing can be said about where the H-Neurons come from"
         return f"{start}: {problem}; {POSITION_WORDS[transfer]}."
     parts = [TRANSFER_WORDS[transfer]]
-    if transfer == "supported":  # what adds to other readings has to be a reading first
+    if transfer == "supported":  # a probe can add to other predictors only if it reads the base
         parts.append(BEYOND_WORDS[claims["beyond_confidence"]])
     parts += [drift_words(drift, matching), OVERLAP_WORDS[overlap]]
     stages: tuple[Stage, ...] = ("instruct", "base")
@@ -123,14 +116,13 @@ def overall_sentence(
 
 
 def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict, matching: str = "layer_norm") -> str:
-    """What the weights alone show, in one sentence.
+    """The findings from the weights alone, in one sentence.
 
     Args:
-        relation: Lineage verdict; None where that was not asked.
-        problem: Why neurons of the two cannot be put side by side; or empty.
-        k: Neurons that were asked about.
-        drift: Their weights against neurons like them.
-        matching: The finest likeness that they were held against, a `Matching`.
+        relation: Lineage verdict; None if it was not computed.
+        problem: Why neurons have no known counterparts, or empty.
+        k: Number of listed neurons.
+        matching: The finest matching of drift, a `Matching`.
     """
     if problem:
         return f"Nothing can be said about how far the neurons moved: {problem}."

@@ -1,9 +1,7 @@
-"""Probes on given neurons, fitted as well as the rows allow: what a null of neuron sets is made of.
+"""Probes on given neurons, fitted as well as the rows allow: the null of neuron sets.
 
-The one idea: a null must not be weak for a reason that has nothing to do with its neurons. An L1 penalty that
-chooses neurons would shrink probes whose neurons are given; and where there are few rows for each neuron, a fit
-without any penalty follows the noise. So controls get a ridge penalty on standardised columns, next to none where
-rows are plenty, and else the one under which such sets read held-out training questions best.
+A null must not be weak for reasons other than its neurons. An L1 penalty would shrink probes on given neurons, and with
+few rows per neuron an unpenalised fit follows noise, so controls get a ridge penalty.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,14 +22,14 @@ from provenance.statistics.auroc import auroc
 
 T = TypeVar("T")
 
-# In units of standardised columns the penalty |theta|^2 / (2 C) is one row's worth of evidence against
-# hundreds; it only keeps separable and repeated columns from having no finite solution.
+# In units of standardised columns the penalty |theta|^2 / (2 C) weighs as one row among hundreds; it only gives
+# separable and repeated columns a finite solution.
 WEAK_C = 100.0
 CANDIDATES_C = (WEAK_C, 1.0, 0.1, 0.01, 0.001)  # between 100 and 1 held-out AUROCs differ in the third digit
-PLENTY_OF_ROWS = 20  # for each neuron: the penalty then moves held-out AUROCs in the third digit only
-PILOT_SETS = 5  # that the penalty is chosen on, with 5 folds each: it is one choice for all sets
+PLENTY_OF_ROWS = 20  # per neuron: the penalty then moves held-out AUROCs in the third digit only
+PILOT_SETS = 5  # used to choose the one penalty of all sets, with 5 folds each
 MAX_ITERATIONS = 100  # Newton takes 5 to 12
-BATCH_BYTES = 1 << 27  # of columns that are read together; one read of a mapped file then serves dozens of sets
+BATCH_BYTES = 1 << 27  # of columns read together; one read of a mapped file then serves dozens of sets
 
 
 @dataclass(frozen=True)
@@ -41,25 +39,17 @@ class ControlProbe:
     columns: Int[np.ndarray, " k"]
     """Flat ids of the neurons."""
     probe: Probe
-    """Fitted on these columns; its weights are in their order."""
+    """Its weights are in the order of `columns`."""
 
 
 def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design: str) -> tuple[ControlProbe, ...]:
-    """One probe for each set of neurons, all under one penalty.
-
-    Args:
-        train: Rows to fit on.
-        sets: Flat ids, one array per set.
-        design: `3-vs-1` or `1-vs-1`, as the probe they are compared with.
-
-    Returns:
-        In the order of the sets; the penalty is that of `chosen_penalty`.
+    """One probe for each set of neurons (flat ids), all with the penalty of `chosen_penalty`, in the order of the sets.
 
     Raises:
         FitError: One class only, or values that are not finite.
     """
     members = list(sets)
-    # Products this small only wait for one another on several threads, twenty times longer on a busy machine.
+    # Products this small are slower on several threads, twenty times so on a busy machine.
     with threadpool_limits(limits=1, user_api="blas"):
         most = BATCH_BYTES // max(1, 4 * 2 * len(train))
         C = chosen_penalty(train, members, design)
@@ -71,19 +61,12 @@ def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design:
 
 
 def chosen_penalty(train: Features, sets: Sequence[Int[np.ndarray, " _"]], design: str) -> float:
-    """The C of `fit_given` under which sets of neurons read held-out training questions best.
+    """The C of `fit_given` with the highest AUROC of held-out training questions, over the first few sets.
 
-    Args:
-        train: Rows to choose on.
-        sets: Flat ids; the first few are tried.
-        design: `3-vs-1` or `1-vs-1`.
+    One of `CANDIDATES_C`, by mean AUROC of answers over sets and folds of questions; the weakest penalty among equals,
+    and the weakest of all with at least `PLENTY_OF_ROWS` rows per neuron, or too few questions for folds.
 
-    Returns:
-        Of `CANDIDATES_C` the one with the largest AUROC of answers, mean over sets and over folds of questions; the
-        weakest penalty of those that share it, and the weakest of all where there are at least `PLENTY_OF_ROWS`
-        rows for each neuron, or too few questions for folds.
-
-    Choice: one penalty for all sets, since it is the null that has to be as hard to beat as can be, not each set.
+    Choice: one penalty for all sets, since the null as a whole must be as strong as possible, not each set.
     """
     rows = len(design_rows(train, design)[1])
     if rows >= PLENTY_OF_ROWS * max(map(np.size, sets), default=0):
@@ -102,8 +85,8 @@ def _held_out(
     design: str,
     C: float,
 ) -> float:
-    """AUROC of answers by probes that were fitted on other questions, mean over folds."""
-    of_row = np.tile(part, labels.size // part.size)  # the answers, then what else the design has of each response
+    """Mean over folds of the AUROC of answers by probes fitted on other questions."""
+    of_row = np.tile(part, labels.size // part.size)  # the answers, then the design's other rows of each response
     areas: list[float] = []
     for fold in range(FOLDS):
         probe = fit_given(rows[of_row != fold], labels[of_row != fold], design=design, C=C)
@@ -113,13 +96,7 @@ def _held_out(
 
 
 def batches(sets: Iterable[T], columns: Callable[[T], int], most: int) -> Iterator[list[T]]:
-    """Sets of neurons that are read together: as many as there is room for, at least one.
-
-    Args:
-        sets: In any form.
-        columns: Neurons of one.
-        most: Neurons that there is room for.
-    """
+    """Sets of neurons to read together: as many as `most` neurons allow, at least one; `columns` gives a set's size."""
     batch: list[T] = []
     held = 0
     for each in sets:
@@ -135,7 +112,7 @@ def batches(sets: Iterable[T], columns: Callable[[T], int], most: int) -> Iterat
 def _fitted_together(
     train: Features, sets: list[Int[np.ndarray, " _"]], design: str, C: float
 ) -> Iterator[ControlProbe]:
-    """A probe for each set; every neuron of any of them is read once."""
+    """A probe for each set; every neuron is read once."""
     union, places = _together(sets)
     rows, labels = training_rows(train, design, union)
     for columns, place in zip(sets, places, strict=True):
@@ -145,7 +122,7 @@ def _fitted_together(
 def control_scores(
     controls: Sequence[ControlProbe], rows: NeuronRows | Float[np.ndarray, "rows neurons"]
 ) -> Float[np.ndarray, "rows sets"]:
-    """Decision values of rows over all neurons, a column for each control probe; every neuron is read once."""
+    """Decision values of rows over all neurons, one column per control probe; every neuron is read once."""
     union, places = _together([control.columns for control in controls])
     values = picked(rows, union)
     return np.stack(
@@ -156,7 +133,7 @@ def control_scores(
 def _together(
     sets: Sequence[Int[np.ndarray, " _"]],
 ) -> tuple[Int[np.ndarray, " union"], list[Int[np.ndarray, " _"]]]:
-    """The neurons of any set, ascending, and where each set's neurons are among them."""
+    """The union of all sets, ascending, and the positions of each set's neurons in it."""
     union = np.unique(np.concatenate(sets)) if sets else NO_NEURONS
     return union, [np.searchsorted(union, ids) for ids in sets]
 
@@ -164,19 +141,13 @@ def _together(
 def fit_given(
     rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], *, design: str, C: float = WEAK_C
 ) -> Probe:
-    """Logistic regression on all columns, with a ridge penalty, by default next to none.
+    """Logistic regression on all columns (mean CETT of given neurons), with a ridge penalty, by default nearly none.
 
         min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2,
         u_i = (x_i - mean) / SD
 
-    Args:
-        rows: Mean CETT of the given neurons.
-        labels: True for hallucinated answers.
-        design: Recorded with the probe.
-        C: Inverse regularisation strength, on the sum of losses.
-
-    Returns:
-        Weights and intercept for rows as they come, float64; 0 for columns that do not vary.
+    Labels are true for hallucinated answers. Weights and intercept are for unstandardised rows, float64; 0 for columns
+    that do not vary.
 
     Raises:
         FitError: One class only, or values that are not finite.

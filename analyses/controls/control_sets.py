@@ -1,9 +1,4 @@
-"""Control neurons: random sets, layer-matched sets, and what a statistic looks like over them.
-
-The one idea: a number about the H-Neurons means something only beside the same number
-for neurons that could have been chosen instead, so every null draws sets of the same
-size, and the layer-matched one also the same number from each layer.
-"""
+"""Control sets of neurons, random or layer-matched, and the p-value of a statistic over them."""
 
 from typing import Literal
 
@@ -26,7 +21,7 @@ TIE_TOLERANCE = 1e-12
 
 
 def layer_counts(flat_ids: Int[np.ndarray, " k"], layers: int, d_m: int) -> Int[np.ndarray, " layers"]:
-    """How many of the neurons sit in each layer.
+    """Number of the neurons in each layer.
 
     Raises:
         PairError: An id outside the model or given twice; a neuron set of another model is the usual cause.
@@ -47,9 +42,7 @@ def layer_counts(flat_ids: Int[np.ndarray, " k"], layers: int, d_m: int) -> Int[
 
 
 def distinct_draws(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draws k"]:
-    """Many uniform samples of k distinct numbers below n, one per row.
-
-    Every k-subset is equally likely in each row; rows are independent. The order inside a row means nothing.
+    """Many independent uniform samples of k distinct numbers below n, one per row; order in a row has no meaning.
 
     Source: Floyd, in Bentley and Floyd 1987, doi:10.1145/30401.315746, for few picks; random keys for many.
     """
@@ -87,20 +80,10 @@ def neuron_sets(
     rng: np.random.Generator,
     excluded: Int[np.ndarray, " x"],
 ) -> Int[np.ndarray, "K k"]:
-    """Control sets of the size of a reference set.
+    """K control sets of the size of a reference set: flat ids, one set per row, distinct and ascending within a row.
 
-    Args:
-        kind: `random` draws from all neurons, `layer_matched` as many from each layer as the
-            reference has there.
-        reference: Flat ids (layer * d_m + index), distinct.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
-        K: Number of sets.
-        rng: Source of randomness.
-        excluded: Flat ids that are in no set, distinct: often the reference itself.
-
-    Returns:
-        Flat ids, one set per row, distinct and ascending within a row.
+    `random` draws from all neurons, `layer_matched` as many from each layer as the reference has; neurons in
+    `excluded`, often the reference itself, are in no set.
 
     Raises:
         InputError: Fewer neurons are left to draw from than a set needs.
@@ -125,10 +108,10 @@ def neuron_sets(
 def excluded_from_controls(
     reference: Int[np.ndarray, " k"], unmapped: Int[np.ndarray, " u"], layers: int, d_m: int
 ) -> Int[np.ndarray, " x"]:
-    """Neurons that no control set may hold: those without a counterpart, and where there is room the reference.
+    """Neurons excluded from control sets: those without a counterpart, and, if there is room, the reference.
 
-    There is room when every layer has at least as many other neurons as neurons of the reference. In a small
-    model chance would otherwise put some of the reference into every tenth set.
+    There is room if every layer has at least as many other neurons as reference neurons. In a small model chance would
+    otherwise put some of the reference into every tenth set.
     """
     left = d_m - layer_counts(unmapped, layers, d_m)
     roomy = (2 * layer_counts(reference, layers, d_m) <= left).all()
@@ -140,10 +123,8 @@ def permutation_p(draws: Float[np.ndarray, " draws"], observed: float) -> float:
 
         p = (1 + #{draws >= observed}) / (1 + #draws)
 
-    Returns:
-        In (0, 1]; never 0, since the observed set is itself one of the possible draws.
-
-    Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585.
+    In (0, 1]; never 0, since the observed set is itself a possible draw. Source: Phipson and Smyth 2010,
+    doi:10.2202/1544-6115.1585.
     """
     at_least = int((draws >= observed - TIE_TOLERANCE).sum())
     return (1 + at_least) / (1 + draws.size)

@@ -1,8 +1,4 @@
-"""Answers dealt into parts by question, so that what is fitted on some can be tried on the others.
-
-The one idea: rows of one question are not independent, and a part that lacks a class can be tried on nothing; so
-whole questions are dealt, in the order of their labels.
-"""
+"""Cross-validation folds of answers by question, in the order of labels so that each fold has both classes."""
 
 from collections.abc import Sequence
 
@@ -10,25 +6,17 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 FOLDS = 5
-MIN_PER_FOLD = 2  # questions of each class: what a fold leaves out must leave both classes in
+MIN_PER_FOLD = 2  # questions of each class, so that the other folds keep both classes
 
 
 def folds(
     units: Sequence[str], positive: Bool[np.ndarray, " rows"], seed: int | Sequence[int]
 ) -> Int[np.ndarray, " rows"] | None:
-    """A part for every row, whole units together, about the same proportion of both classes in each part.
+    """A fold (0 to FOLDS - 1) for every row, whole units (questions or groups of them) together.
 
-    Units are dealt out in the order of their share of positive rows, at random where it is the same, so parts differ
-    by a unit at most, in all and in units of either class; in rows by more where units have unlike numbers of them.
-
-    Args:
-        units: For each row its question, or group of questions.
-        positive: Label of each row.
-        seed: Of the dealing.
-
-    Returns:
-        0 to FOLDS - 1; the part of a unit depends on its name and not on its place among the rows. None where a
-        class has fewer than two questions for each part.
+    Units are dealt in the order of their share of positive rows, at random among equals, so folds differ by one unit at
+    most, in all and in units of either class; in rows by more if units differ in size. The fold of a unit depends on
+    its name, not on its place among the rows. None if a class has fewer than two questions per fold.
     """
     names, member = np.unique(np.asarray(units, dtype=str), return_inverse=True)
     rows, hits = (np.bincount(member, weights=w, minlength=names.size) for w in (np.ones(len(units)), positive))

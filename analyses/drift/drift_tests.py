@@ -1,11 +1,9 @@
-"""Did a set of neurons change less than others like them? By several measures, and against several likenesses.
+"""Did a set of neurons change less than similar neurons? Several measures, several matchings.
 
-The one idea: tuning moves layers, large neurons and busy neurons by different amounts, so a set that sits where little
-moves looks stable. Its mean rank is compared with that of neurons of the same layers, and of the same cells of layer,
-weight norm and activity; only what survives both says something about the set. Among the latter the ranks are compared
-as they are and without the trend that norms and activity explain (`provenance.analyses.drift.adjusted_ranks`): cells
-let a steep trend
-through, a fitted trend a step that is as wide as a cell, so the one with the larger p-value is reported.
+The one idea: tuning moves layers, large neurons and busy neurons by different amounts, so a set in a stable place looks
+stable. It is compared with neurons of the same layers, and of the same cells of layer, weight norm and activity. In
+cells, ranks are compared as they are and without the trend fitted by `provenance.analyses.drift.adjusted_ranks`; the
+larger p-value is reported, since cells miss a steep trend and a fit misses a step as wide as a cell.
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for Delta. Choice: the other measures, the matching.
 """
@@ -27,8 +25,8 @@ from provenance.analyses.results.drift import DriftTest, Matching, Measure, Neur
 from provenance.records import Estimate
 from provenance.statistics.auroc import CONFIDENCE
 
-MOST_COMPARED = 0.5  # share of the H-Neurons that must have been held against neurons like them
-MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still be the same neuron for its change to be small
+MOST_COMPARED = 0.5  # share of the H-Neurons that must have matched controls
+MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still match their base neuron
 MATCHED_WORDS = {
     "layer": "of the same layers",
     "layer_norm": "of the same layers and weight norms",
@@ -47,28 +45,23 @@ def drift_tests(
     draws: int = PERMUTATIONS,
     seed: int = 0,
 ) -> tuple[DriftTest, ...]:
-    """Every set by every measure against every kind of matched neurons.
+    """Test every set by every measure against every kind of matched neurons, in this order.
+
+    Neurons without a value of the measure or of a matching criterion are excluded; a side without remaining neurons has
+    no test.
 
     Args:
-        drift: Every neuron's weight change; NaN where a neuron has no counterpart in the base.
+        drift: NaN for a neuron without a counterpart in the base.
         sides: Flat ids of the sets in the instruct checkpoint, distinct.
         activity: Mean CETT of every neuron in the base, in the instruct checkpoint's order; NaN where not known. None:
-            neurons are matched on layer and weight norm only.
+            match on layer and weight norm only.
         correlation: Of each neuron's activation in both models over the same tokens; NaN where not defined.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
-        draws: Permutations of each test.
-        seed: Of the permutations.
-
-    Returns:
-        By side, measure and matching. Neurons without a value of the measure, or without one to match on, are in no set
-        of a test; a side none of whose neurons are left has no test.
 
     Raises:
         PairError: An id outside the model, or given twice.
     """
     for ids in sides.values():
-        layer_counts(ids, layers, d_m)  # refuses ids that are none
+        layer_counts(ids, layers, d_m)  # raises on invalid ids
     strata = drift_strata(drift, activity, d_m)
     found: dict[tuple[ProbeSide, Measure], list[DriftTest]] = {}
     for measure, change in changes(drift, correlation).items():
@@ -82,14 +75,9 @@ def drift_tests(
 def layer_test(
     drift: NeuronDrift, ids: Int[np.ndarray, " k"], d_m: int, *, draws: int = PERMUTATIONS, seed: int = 0
 ) -> DriftTest | None:
-    """One set's Delta against neurons of the same layers alone; None where none of its neurons has a rank.
+    """One set's Delta against neurons of the same layers; None if none of its neurons has a rank.
 
-    Args:
-        drift: Every neuron's weight change; NaN where a neuron has no counterpart in the base.
-        ids: Flat ids of the set, distinct.
-        d_m: Neurons per layer.
-        draws: Permutations.
-        seed: Of the permutations; with the seed of `drift_tests` the test is the one there.
+    With the seed of `drift_tests` the results are the same.
     """
     by_layer = drift_strata(drift, None, d_m)[:1]
     return _test("hallucinated", _Ranked.of("delta", drift.delta, by_layer, d_m), 0, ids, draws, seed)
@@ -101,17 +89,16 @@ def of_delta(tests: Sequence[DriftTest]) -> list[DriftTest]:
 
 
 def finest_matching(tests: Sequence[DriftTest]) -> Matching:
-    """The finest likeness that the H-Neurons' Delta was held against; that of their layers without any."""
+    """The finest matching of the H-Neurons' Delta; `layer` if there is none."""
     own = of_delta(tests)
     return own[-1].matching if own else "layer"
 
 
 def compared(tests: Sequence[DriftTest]) -> float | None:
-    """Share of the H-Neurons with a rank that were held against neurons like them, beyond those of their layers.
+    """Fraction of ranked H-Neurons that have matched controls beyond those of their layers; None without H-Neurons.
 
-    Returns:
-        0 in layers too narrow for likeness, and where activity was asked for and none is known; None without H-Neurons.
-        Where no activity was asked for likeness is that of norms, and the claim says so.
+    0 in layers too narrow for matching, and if activity was requested and none is known. If no activity was requested,
+    matching is on norms, and the claim says so.
     """
     own = of_delta(tests)
     if not own:
@@ -122,7 +109,7 @@ def compared(tests: Sequence[DriftTest]) -> float | None:
 def changes(
     drift: NeuronDrift, correlation: Float[np.ndarray, " neurons"] | None
 ) -> dict[Measure, Float[np.ndarray, " neurons"]]:
-    """How much each neuron changed, by every measure there is; larger = changed more, NaN = not known."""
+    """Change of each neuron by every available measure; larger = changed more, NaN = not known."""
     found: dict[Measure, Float[np.ndarray, " neurons"]] = {"delta": drift.delta}
     if drift.delta_gate is not None:
         found["gate"] = drift.delta_gate
@@ -133,13 +120,12 @@ def changes(
 
 
 def norm_change(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
-    """Change of the lengths of a neuron's up row and down column, whatever their directions do.
+    """Change of the lengths of a neuron's up row and down column, regardless of direction.
 
         |log(||up'|| / ||up||)| + |log(||down'|| / ||down||)|
 
-    Returns:
-        Dimensionless, >= 0; infinite where a zero vector became another one or the other way round, 0 where both are
-        zero, NaN without a counterpart.
+    Dimensionless, >= 0; infinite where only one of the two vectors is zero, 0 where both are, NaN without a
+    counterpart.
     """
     pairs = ((drift.norm_up_base, drift.norm_up_instruct), (drift.norm_down_base, drift.norm_down_instruct))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -149,7 +135,7 @@ def norm_change(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """All neurons by one measure, and what each kind of matching makes of them."""
+    """All neurons by one measure, with the strata and expected ranks of each matching."""
 
     measure: Measure
     ranks: Float[np.ndarray, " neurons"]
@@ -204,7 +190,7 @@ class _Compared:
 def _test(
     side: ProbeSide, ranked: _Ranked, number: int, ids: Int[np.ndarray, " k"], draws: int, seed: int
 ) -> DriftTest | None:
-    """One set by one measure against one kind of matched neurons; None without a neuron to test."""
+    """One set, measure and matching; None without a neuron to test."""
     matched, expected = ranked.matched[number], ranked.expected[number]
     strata = np.where(np.isnan(ranked.ranks), -1, matched.of)
     inside = ids[strata[ids] >= 0]
@@ -213,7 +199,7 @@ def _test(
     found = _Compared.of(ranked.ranks, strata, inside, draws, seed)
     smallest = found.detectable
     if matched.covariates:
-        # The set's ranks without the trend, put back where its own covariates would have it on average.
+        # The set's ranks without the trend, shifted back by its own mean expected rank.
         adjusted = _Compared.of(ranked.ranks - expected, strata, inside, draws, seed, float(expected[inside].mean()))
         smallest = _reachable(found.detectable, adjusted.detectable)
         less = max(found.p_less, adjusted.p_less)
@@ -226,7 +212,7 @@ def _test(
 
 
 def _reachable(*detectable: float | None) -> float | None:
-    """The largest of some mean ranks; None where one is missing or is none."""
+    """The largest of some mean ranks; None if one is missing or above 1."""
     found = [value for value in detectable if value is not None and value <= 1]
     return max(found) if len(found) == len(detectable) else None
 
@@ -238,15 +224,9 @@ def finite_mean(values: Float[np.ndarray, " k"]) -> float | None:
 
 
 def mean_with_interval(values: Float[np.ndarray, " k"]) -> Estimate:
-    """Mean of some values with its 95 % interval by Student's t; they stand for a population of such.
+    """Mean of a sample with its 95 % interval by Student's t; NaN bounds for a single value.
 
     A bootstrap of a handful of values covers far less: 55 % of two, 83 % of five.
-
-    Args:
-        values: At least one.
-
-    Returns:
-        NaN bounds for a single value, which says nothing about others.
     """
     mean = float(values.mean())
     if values.size < 2:

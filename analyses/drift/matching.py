@@ -1,8 +1,6 @@
-"""Neurons that could stand in for one another: strata of like neurons, and a set's mean over its own strata.
+"""Strata of similar neurons, and the mean of random sets drawn from a set's own strata.
 
-The one idea: a set of neurons is compared with sets that hold as many neurons of each stratum. A stratum is a layer, or
-those of a layer's neurons that have about the same weights' norm and are about as active, and everything that is asked
-of matched sets (draws, exact mean and SD, the best there could be) has one implementation over any strata.
+A stratum is a layer, or the neurons of a layer with similar weight norm and activity.
 
 Source: Cochran 1977, Sampling Techniques, Sec. 5.3. Choice: which quantiles, see `quantile_bins`.
 """
@@ -20,23 +18,23 @@ from provenance.analyses.drift.stability_ranks import grouped_midranks
 from provenance.analyses.results.drift import Matching, NeuronDrift
 from provenance.errors import PairError
 
-NARROWEST = 100  # neurons of a layer: fewer hold no even trend (a quadratic) of norm, balance and activity
-PER_CELL = 20  # neurons that a cell of a layer should hold: fewer, and a set is compared with little but itself
+NARROWEST = 100  # neurons of a layer; fewer cannot support a quadratic trend in norm, balance and activity
+PER_CELL = 20  # neurons per cell of a layer; with fewer, a set is mostly compared with itself
 MOST_BINS = 10  # deciles
 
 
 @dataclass(frozen=True)
 class Strata:
-    """Which neurons are alike."""
+    """Groups of similar neurons."""
 
     matching: Matching
-    """What they have in common."""
+    """Matching criteria."""
     of: Int[np.ndarray, " neurons"]
-    """Number of each neuron's stratum; -1: in none."""
+    """Stratum number of each neuron; -1: none."""
     bins: int
-    """Quantile bins that a layer is cut into by norm, and each of these by activity; 1 for `layer`."""
+    """Quantile bins of a layer by norm, and of each of these by activity; 1 for `layer`."""
     covariates: tuple[Float[np.ndarray, " neurons"], ...] = ()
-    """What the layers were cut by and the balance of norms, as normal scores within the layer; NaN outside strata."""
+    """The matching criteria and the balance of norms, as normal scores within the layer; NaN outside strata."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,9 @@ class Pools:
     """The strata that a set of neurons touches."""
 
     members: tuple[Int[np.ndarray, " _"], ...]
-    """All neurons of each, ascending."""
+    """All neurons of each stratum, ascending."""
     counts: Int[np.ndarray, " strata"]
-    """How many of the set are in each."""
+    """Neurons of the set in each stratum."""
 
     @property
     def k(self) -> int:
@@ -55,7 +53,7 @@ class Pools:
 
 
 def layer_strata(known: Bool[np.ndarray, " neurons"], d_m: int) -> Strata:
-    """The layers, of the neurons that have a counterpart."""
+    """Layers as strata; neurons without a counterpart are in none."""
     return Strata("layer", np.where(known, np.arange(known.size) // d_m, -1), 1)
 
 
@@ -66,21 +64,18 @@ def finest_strata(
     *,
     balance: Float[np.ndarray, " neurons"] | None = None,
 ) -> Strata:
-    """Layers cut into quantiles of weight norm, and these into quantiles of activity where it is known.
+    """Layers cut into quantiles of weight norm, and these into quantiles of activity if known.
 
-    Choice: activity is cut within each norm bin, so that every cell holds about as many neurons. Crossing two
-    quantiles of a layer leaves near-empty cells where they go together, and a neuron alone in its cell is compared
-    with itself.
+    Choice: activity is cut within each norm bin, so that cells are about equally large. Crossing two quantiles of a
+    layer leaves near-empty cells if norm and activity are correlated, and a neuron alone in its cell is compared with
+    itself.
 
     Args:
-        norm: Of the base, NaN for a neuron without a counterpart.
-        activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known.
-        d_m: Neurons per layer.
-        balance: How the norm is divided between up and down, where that matters: a covariate that no cell is cut by,
-            since a third criterion would leave two or three bins of each.
-
-    Returns:
-        `layer_norm_activity`, or `layer_norm` without activity. A neuron with a NaN is in no stratum.
+        norm: Of the base, NaN for a neuron without a counterpart (in no stratum).
+        activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known (in no
+            stratum).
+        balance: Share of up in the norm; a covariate only, since a third criterion would leave two or three bins of
+            each.
     """
     bins = quantile_bins(d_m)
     known = ~np.isnan(norm) if activity is None else ~(np.isnan(norm) | np.isnan(activity))
@@ -93,13 +88,10 @@ def finest_strata(
 
 
 def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | None, d_m: int) -> tuple[Strata, ...]:
-    """By layer, and as finely as what is known of the base allows: the norm is that of up times that of down.
+    """Strata by layer, and the finest ones of the base (none in narrow layers), with norm = up norm times down norm.
 
-    1 - cos of each of the two goes with an update's length over its own norm, so neurons of one product change the
-    more the less balanced it is: the share of up in the sum of both is a covariate.
-
-    Returns:
-        The first alone for layers too narrow for likeness within them, neither by cells nor by a trend.
+    1 - cos of up and of down each scale with an update's length over its own norm, so at equal product, neurons change
+    more the less balanced their norms are: the share of up in the sum is a covariate.
     """
     norm, total = drift.norm_up_base * drift.norm_down_base, drift.norm_up_base + drift.norm_down_base
     balance = np.divide(drift.norm_up_base, total, out=np.full(total.size, 0.5), where=total > 0)
@@ -108,14 +100,14 @@ def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | N
 
 
 def quantile_bins(d_m: int) -> int:
-    """Bins by each of two criteria, so that a cell of a layer holds about `PER_CELL` neurons, and deciles at most."""
+    """Bins per criterion, at most 10, so that a cell of a layer holds about `PER_CELL` neurons."""
     return int(np.clip(math.isqrt(d_m // PER_CELL), 1, MOST_BINS))
 
 
 def _cut(
     values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"], bins: int
 ) -> Int[np.ndarray, " neurons"]:
-    """Quantile bins within groups (-1: none), numbered group by group; equal values fall into the same bin."""
+    """Quantile bins within groups (-1: none), numbered group by group; equal values share a bin."""
     inside = np.flatnonzero(groups >= 0)
     cells = np.full(groups.size, -1, dtype=np.int64)
     own = groups[inside]
@@ -126,11 +118,7 @@ def _cut(
 
 
 def pools_of(strata: Int[np.ndarray, " neurons"], ids: Int[np.ndarray, " k"]) -> Pools:
-    """The strata of some neurons, by number.
-
-    Args:
-        strata: Stratum of every neuron; -1: none.
-        ids: Flat ids, distinct, each in a stratum.
+    """The strata of some neurons (distinct flat ids), by number.
 
     Raises:
         PairError: One of the ids is in no stratum.
@@ -155,12 +143,9 @@ def pools_of(strata: Int[np.ndarray, " neurons"], ids: Int[np.ndarray, " k"]) ->
 def matched_means(
     values: Float[np.ndarray, " neurons"], pools: Pools, draws: int, rng: np.random.Generator
 ) -> Float[np.ndarray, " draws"]:
-    """Mean value of random sets with as many neurons of each stratum as the set has.
+    """Mean value of random sets with as many neurons of each stratum as the set has; NaN for an empty set.
 
-    Within a stratum neurons are drawn without replacement, those of the set among them, as a permutation test asks.
-
-    Returns:
-        In the unit of the values; NaN for a set without neurons.
+    Neurons are drawn without replacement from the whole stratum, the set's own included, as in a permutation test.
     """
     total = np.zeros(draws)
     for members, count in zip(pools.members, pools.counts.tolist(), strict=True):
@@ -188,7 +173,7 @@ def matched_moments(values: Float[np.ndarray, " neurons"], pools: Pools) -> tupl
 
 
 def highest_mean(values: Float[np.ndarray, " neurons"], pools: Pools) -> float:
-    """Mean value of the highest neurons, as many of each stratum as the set has."""
+    """Highest possible mean of a set with as many neurons of each stratum."""
     pairs = zip(pools.members, pools.counts.tolist(), strict=True)
     total = sum(float(np.sort(values[members])[-count:].sum()) for members, count in pairs)
     return total / pools.k if pools.k else math.nan

@@ -1,7 +1,7 @@
-"""What the weights alone say about a pair: lineage, which neuron is which, and how far each one moved.
+"""Lineage, alignment and drift of a pair, from the weights alone.
 
-The one idea: these three need no model and no question, so every command starts with them, in this
-order, since a drift between neurons that are not each other's counterpart means nothing.
+They need no model and no question, and run in this order: drift between neurons that are not counterparts means
+nothing.
 """
 
 import os
@@ -22,7 +22,7 @@ from provenance.architectures import Layout
 from provenance.weights.shards import Shards
 
 STRANGERS = 0.002
-"""Share of neurons that may have lost every likeness to themselves before somebody asks where they went."""
+"""Share of neurons unlike their counterpart by position above which lineage is computed after all."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class MeasuredPair:
     alignment: Alignment
     """Which neuron is which."""
     drift: NeuronDrift
-    """How far each neuron of the instruct checkpoint moved."""
+    """Weight change of each neuron of the instruct checkpoint."""
 
 
 def measure_pair(
@@ -41,7 +41,7 @@ def measure_pair(
     """Lineage, alignment and drift of a pair, streamed.
 
     Raises:
-        PairError: The MLPs have different shapes and neither lineage nor position says which neuron is which.
+        PairError: The MLPs have different shapes and lineage finds no relation.
         NonFiniteError: A weight is NaN or infinite.
     """
     related = measure_lineage(base, instruct, seed, clock)
@@ -52,18 +52,13 @@ def measure_pair(
 
 
 def measured_with(base: OpenCheckpoint, instruct: OpenCheckpoint, alignment: Alignment, clock: Clock) -> MeasuredPair:
-    """Drift of a pair whose neurons somebody has put side by side, streamed.
-
-    Raises:
-        PairError: The alignment is of other shapes.
-        NonFiniteError: A weight is NaN or infinite.
-    """
+    """Drift of a pair with a given alignment, streamed; raises PairError if the alignment is of other shapes."""
     ids = None if alignment.is_identity else alignment.base_ids
     return MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
 
 
 def measure_lineage(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock) -> LineageResult:
-    """How the pair is related, by every tensor of both."""
+    """Lineage of the pair, from every tensor of both."""
     seen = watched(base, base.weights.all_bytes, clock.progress)
     return clock.timed("lineage", lambda: relate(seen, instruct, seed))
 
@@ -80,12 +75,8 @@ def measure_drift_only(
 ) -> tuple[LineageResult | None, MeasuredPair]:
     """Drift by position, reading the MLP weights once and nothing else.
 
-    Where shapes differ, or where neurons at the same position turn out not to be each other's counterparts, lineage
-    and alignment are asked after all.
-
-    Raises:
-        PairError: The MLPs have different shapes and lineage does not say which neuron is which.
-        NonFiniteError: A weight is NaN or infinite.
+    If shapes differ, or neurons at the same position are not counterparts, lineage and alignment are computed after
+    all, with the errors of `measure_pair`.
     """
     if mlp_shape(base.weights) != mlp_shape(instruct.weights):
         return measure_pair(base, instruct, seed, clock)
@@ -104,22 +95,13 @@ def position_similarity(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
 
 
 def _streams(base: OpenCheckpoint, instruct: OpenCheckpoint) -> int:
-    """As many as there are cores where both lie on a disk; a reader of the hub has connections of its own."""
+    """One stream per core for local files, one for the hub, whose reader has several connections."""
     local = all(isinstance(side.weights.reader, Shards) for side in (base, instruct))
     return (os.cpu_count() or 1) if local else 1
 
 
 def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -> float | None:
-    """Share of some neurons that are as alike their counterpart as one neuron is itself, and not as strangers are.
-
-    Args:
-        drift: Of every neuron of the instruct checkpoint.
-        layout: Of that checkpoint.
-        ids: Flat ids in it; one without a counterpart is not recognised.
-
-    Returns:
-        In [0, 1]; None without neurons.
-    """
+    """Share of neurons closer to their counterpart than unrelated neurons are, in [0, 1]; None without neurons."""
     if not ids.size:
         return None
     return float((position_similarity(drift)[ids] >= related_cosine(len(layout.kinds), layout.d, layout.d_m)).mean())

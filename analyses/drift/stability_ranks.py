@@ -1,8 +1,7 @@
-"""From raw weight changes to z-scores and stability ranks.
+"""Z-scores and stability ranks of raw weight changes.
 
-The one idea: ranks carry a direction, and it is fixed here once: 0 = changed most,
-1 = changed least. Ties share the middle of their ranks, so neurons that tuning left
-bit-identical do not get an order that the data do not hold.
+The one idea: the direction of ranks is fixed here once: 0 = changed most, 1 = changed least. Ties share their mean
+rank, so bit-identical neurons get no arbitrary order.
 """
 
 import numpy as np
@@ -11,10 +10,7 @@ from scipy.stats import rankdata
 
 
 def z_scores(values: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " neurons"]:
-    """Deviation from the mean over all neurons, in population standard deviations.
-
-    Returns:
-        Dimensionless, float64, mean 0 and SD 1; all zero when every value is the same.
+    """Deviation from the mean over all neurons, in population standard deviations; all zero if every value is the same.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2.
     """
@@ -29,14 +25,12 @@ def z_scores(values: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " neuro
 def combined_delta(
     delta_up: Float[np.ndarray, " neurons"], delta_down: Float[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, " neurons"]:
-    """Weight change of each neuron, from both its directions.
+    """Weight change of each neuron, from up and down; the gate is left out, as in the paper.
 
         Delta = (z(Delta_up) + z(Delta_down)) / 2
 
-    Returns:
-        Dimensionless, mean 0 over all neurons, larger = changed more. The gate is left out, as in the paper.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2.
+    Dimensionless, mean 0 over all neurons, larger = changed more. Source: Gao et al. 2025, arXiv:2512.01797, Sec.
+    6.3.2.
     """
     return np.asarray((z_scores(delta_up) + z_scores(delta_down)) / 2)
 
@@ -47,8 +41,8 @@ def stability_rank(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " 
         rank = (midrank(-delta) - 1) / (D - 1)
 
     Returns:
-        In [0, 1], mean 0.5: 0 = changed most (largest delta), 1 = changed least. Ties share
-        their mean rank; all tied, or a single neuron, gives 0.5.
+        In [0, 1], mean 0.5: 0 = changed most (largest delta), 1 = changed least. All tied, or a single neuron, gives
+        0.5.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4b, for the direction. Choice: midranks for ties.
     """
@@ -59,7 +53,7 @@ def stability_rank(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " 
 
 
 def unknown_unranked(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " neurons"]:
-    """`stability_rank` among the neurons whose change is known; NaN stays NaN."""
+    """`stability_rank` among the neurons with a known change; NaN stays NaN."""
     ranks, known = np.full(delta.size, np.nan), ~np.isnan(delta)
     ranks[known] = stability_rank(delta[known])
     return ranks
@@ -68,15 +62,7 @@ def unknown_unranked(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, 
 def grouped_midranks(
     values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, " neurons"]:
-    """Midrank of each value among those of its own group.
-
-    Args:
-        values: Without NaN.
-        groups: Any whole numbers.
-
-    Returns:
-        From 1 (the group's lowest) to the size of the group; ties share their mean rank.
-    """
+    """Midrank of each value (no NaN) within its group, from 1 (lowest) to the group's size; ties share their mean."""
     if values.size == 0:
         return np.empty(0)
     order = np.lexsort((values, groups))
@@ -94,15 +80,7 @@ def grouped_midranks(
 def grouped_z_scores(
     values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, " neurons"]:
-    """`z_scores` of each value among the finite ones of its own group.
-
-    Args:
-        values: NaN and infinite ones have no z-score.
-        groups: Numbers from 0.
-
-    Returns:
-        Dimensionless; zero in a group of equal values, NaN for a value that is not finite.
-    """
+    """`z_scores` of each value among the finite ones of its group (numbered from 0); NaN where not finite."""
     z = np.full(values.size, np.nan)
     finite = np.flatnonzero(np.isfinite(values))
     if not finite.size:

@@ -1,8 +1,6 @@
-"""How far each neuron's weights moved, and whether the H-Neurons moved less than their neighbours.
+"""Weight change of each neuron, and the paper's test that H-Neurons changed less.
 
-The one idea: layers drift at different rates, so a mean rank says nothing by itself; the H-Neurons
-are compared with random neurons of the same layers. Neurons that have no counterpart in the base have
-no drift, and are in no comparison.
+Neurons without a counterpart in the base have no drift and are in no comparison.
 """
 
 import itertools
@@ -25,30 +23,24 @@ from provenance.errors import ArchitectureError, PairError
 PERMUTATIONS = 10_000  # standard error of a p near 0.05 is then 0.002
 SIGNIFICANCE = 0.05
 POWER = 0.80
-DETECTABLE_SDS = float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER))  # that lie between a null and what it detects
+DETECTABLE_SDS = float(norm.ppf(1 - SIGNIFICANCE) + norm.ppf(POWER))  # from the null mean to the smallest effect
 
 
 def rounding_floor(*dtypes: torch.dtype) -> float:
-    """The 1 - cos that rounding to the coarsest of some dtypes can cause by itself.
+    """The 1 - cos that rounding to the coarsest of some dtypes alone can cause.
 
         floor = u^2 / 6,   u = eps / 2 (unit roundoff)
 
-    Relative rounding errors lie within u; spread evenly they have variance u^2 / 3, and 1 - cos is half
-    the relative variance. Mantissas above 1 make the real value up to four times smaller.
-
-    Returns:
-        Dimensionless; 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for float32.
+    Relative rounding errors spread evenly within u have variance u^2 / 3, and 1 - cos is half the relative variance.
+    Mantissas above 1 make the real value up to four times smaller. 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for
+    float32.
     """
     coarsest = max(torch.finfo(dtype).eps for dtype in dtypes)
     return (coarsest / 2) ** 2 / 6
 
 
 def check_comparable(base: WeightSource, instruct: WeightSource) -> None:
-    """Refuse two checkpoints whose neurons cannot be put side by side.
-
-    Raises:
-        PairError: Layers, neurons per layer, width or MLP layout differ.
-    """
+    """Raise PairError if layers, neurons per layer, width or MLP layout differ."""
     if mlp_shape(base) != mlp_shape(instruct):
         raise PairError(
             f"an instruct checkpoint shaped like the base: {shape_words(base)}",
@@ -64,24 +56,24 @@ def measure_drift(
     *,
     streams: int = 1,
 ) -> NeuronDrift:
-    """Weight change of every neuron of the instruct checkpoint, without a model and without whole tensors.
+    """Weight change of every neuron of the instruct checkpoint, streamed from the files without loading a model.
 
     Args:
         base: The checkpoint before tuning.
-        instruct: The one after; dtypes, shards and the way projections are stored may differ.
-        base_ids: Which neuron of the base each neuron is (flat ids, -1: none); None: the one of the same
-            layer and index. With it, whole tensors are read, one of each checkpoint at a time.
-        streams: Pairs of streams read at once, by as many threads; more than one serves local files only.
+        instruct: The one after; dtypes, shards and storage of projections may differ.
+        base_ids: Counterpart of each neuron in the base (flat ids, -1: none), which reads whole tensors, one per
+            checkpoint at a time; None: the same layer and index.
+        streams: Threads, each reading a pair of streams; more than one for local files only.
 
     Returns:
-        Float64 arrays over all D = layers * d_m neurons of the instruct checkpoint, layer by layer. Neurons
-        without a counterpart are NaN and not identical; z-scores and ranks are among the others.
+        Float64, over all D = layers * d_m neurons, layer by layer. Neurons without a counterpart are NaN and not
+        identical; z-scores and ranks are among the others.
 
     Raises:
         PairError: The shapes differ, or `base_ids` does not fit them.
         ArchitectureError: Weights are stored as integers (a quantised checkpoint).
-        NonFiniteError: A weight is NaN or infinite, or so large that its square is (from 1e154 on, in float64 files);
-            the message names it.
+        NonFiniteError: A weight or its square (from 1e154 on, in float64 files) is NaN or infinite; the message names
+            it.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2. Choice: the gate is measured too, outside Delta.
     """
@@ -112,7 +104,7 @@ def measure_drift(
 
 
 def _check_mapping(base: WeightSource, instruct: WeightSource, base_ids: Int[np.ndarray, " neurons"]) -> None:
-    """Refuse a mapping between models whose neurons have other weights, or with ids that one of them does not have."""
+    """Refuse a mapping between models with other kinds of weights, or with ids out of range."""
     if (base.d, base.kinds) != (instruct.d, instruct.kinds):
         raise PairError(
             f"neurons with the base's weights: {shape_words(base)}",
@@ -129,11 +121,7 @@ def _check_mapping(base: WeightSource, instruct: WeightSource, base_ids: Int[np.
 
 
 def _float_dtypes(source: WeightSource, name: str) -> set[torch.dtype]:
-    """Storage dtypes of all projections.
-
-    Raises:
-        ArchitectureError: One is no floating-point dtype.
-    """
+    """Storage dtypes of all projections; raises ArchitectureError if one is no floating-point dtype."""
     found = set()
     for kind, layer in itertools.product(source.kinds, range(source.layers)):
         dtype = TORCH_DTYPES[source.dtype_of(source.slice(kind, layer).name)]
@@ -148,26 +136,17 @@ def _float_dtypes(source: WeightSource, name: str) -> set[torch.dtype]:
 
 
 def summarise_drift(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layers: int, d_m: int) -> DriftResult:
-    """The paper's test of the H-Neurons' stability ranks, and what storage alone can show.
+    """The paper's test of the H-Neurons' stability ranks, and the limits of storage; not yet judged.
 
-    Args:
-        drift: Every neuron's weight change; NaN where a neuron has no counterpart in the base.
-        h_neurons: Flat ids of the H-Neurons, distinct. Those without a counterpart are left out, and counted in
-            the reason.
-        layers: Layers of the model.
-        d_m: Neurons per layer.
-
-    Returns:
-        Numbers, not yet judged.
+    H-Neurons (distinct flat ids) without a counterpart are left out, and counted in the reason.
 
     Raises:
         PairError: An id outside the model, or given twice.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for the t-test. Choice:
-        `provenance.analyses.drift.drift_tests` decides, since
-    a layer trend alone moves the mean rank.
+    `provenance.analyses.drift.drift_tests` decides, since a layer trend alone moves the mean rank.
     """
-    layer_counts(h_neurons, layers, d_m)  # refuses ids that are none
+    layer_counts(h_neurons, layers, d_m)  # raises on invalid ids
     ranks = drift.stability_rank
     unmapped = int(np.isnan(ranks[h_neurons]).sum())
     known = h_neurons[np.isfinite(ranks[h_neurons])]
@@ -182,7 +161,7 @@ def summarise_drift(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layers
 
 
 def _share_identical(drift: NeuronDrift) -> float:
-    """Share of bit-identical neurons among those that have a counterpart."""
+    """Share of bit-identical neurons among those with a counterpart."""
     known = np.isfinite(drift.stability_rank)
     return float(drift.identical[known].mean()) if known.any() else 0.0
 
@@ -194,13 +173,7 @@ def detectable_mean(
 
         m + (z_0.95 + z_0.80) s,   with m and s the exact mean and SD over matched sets
 
-    Args:
-        ranks: Of every neuron.
-        pools: Strata of the set.
-        draws: Mean ranks of matched sets.
-
-    Returns:
-        A mean rank; None where the most stable neurons of the strata do not reach it, or not even p < 0.05.
+    None if the most stable neurons of the strata do not reach it, or not even p < 0.05 against `draws` of matched sets.
     """
     mean, sd = matched_moments(ranks, pools)
     best, detectable = highest_mean(ranks, pools), mean + DETECTABLE_SDS * sd
@@ -208,15 +181,13 @@ def detectable_mean(
 
 
 def _ranked(ranks: Float[np.ndarray, " some"]) -> Float[np.ndarray, " ranked"]:
-    """Ranks of the neurons that have one."""
     return np.asarray(ranks[np.isfinite(ranks)])
 
 
 def welch_p(ranks: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> float | None:
-    """One-sided Welch t-test: do H-Neurons have higher stability ranks than all other neurons?
+    """One-sided p of a Welch t-test: do H-Neurons have higher stability ranks than all other neurons?
 
-    Returns:
-        p in [0, 1]; None where the test is not defined (fewer than two neurons on a side, or no spread).
+    None if undefined (fewer than two neurons on a side, or no spread).
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2; Welch 1947, doi:10.1093/biomet/34.1-2.28.
     """

@@ -1,9 +1,7 @@
-"""Which neuron of the base is each neuron of the instruct checkpoint?
+"""Maps each neuron of the instruct checkpoint to its counterpart in the base.
 
-The one idea: tuning keeps indices, so index j is neuron j in layers where lineage found no neuron
-elsewhere. In all other layers neurons are paired off so that their cosines add up to the most that is
-possible, and only pairs that no chance would bring about are allowed: a neuron without a counterpart
-stays unmapped.
+Tuning keeps indices, so index j is neuron j unless lineage found neurons elsewhere. In such layers neurons are paired
+so that the sum of cosines is highest, and pairs below the chance threshold stay unmapped.
 """
 
 import numpy as np
@@ -16,25 +14,17 @@ from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.analyses.weights.joined_cosines import layer_cosines, related_cosine
 from provenance.analyses.weights.weight_source import WeightSource
 
-# More neurons than this that all point the same way cannot be told apart, and need not be.
+# More neurons than this with the same direction cannot be told apart, and need not be.
 CANDIDATES = 64
 
 
 def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult) -> Alignment:
-    """Map every neuron of the instruct checkpoint to its neuron in the base.
+    """Map every neuron of the instruct checkpoint to its neuron in the base, one-to-one.
 
-    Args:
-        base: The checkpoint said to be the ancestor.
-        instruct: The other one.
-        lineage: How they are related.
-
-    Returns:
-        By index for the same model; for descendants, permuted or not, by index in layers none of whose neurons was
-        found elsewhere, and by assignment in the others; by assignment for pruned and widened ones. Layers
-        whose neurons lineage did not find are unmapped. For unrelated ones the same layer and index where
-        the base has it, with the reason why that means nothing.
-
-    One-to-one: of exact copies that a widened checkpoint made of a neuron only one is mapped, any of them.
+    By index for the same model, and for descendants except in layers with neurons at other indices; by assignment there
+    and for pruned and widened checkpoints. Layers whose neurons lineage did not find are unmapped. For unrelated
+    checkpoints: the same layer and index where the base has it, with the reason why that means nothing. If a widened
+    checkpoint holds exact copies of a neuron, one arbitrary copy is mapped.
     """
     reason = misalignment(lineage)
     if lineage.verdict == "same model" or reason:
@@ -53,25 +43,21 @@ def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult) ->
 
 
 def misalignment(lineage: LineageResult) -> str:
-    """Why no neuron of the base is said to be one of the instruct checkpoint; empty when lineage says which is."""
+    """Why the neurons of unrelated checkpoints have no counterparts; empty if lineage supports a mapping."""
     if lineage.verdict != "unrelated":
         return ""
     return f"the two checkpoints are not related by their weights ({lineage.reason})"
 
 
 def _by_index(base: WeightSource, instruct: WeightSource) -> Int[np.ndarray, " neurons"]:
-    """The same layer and index in the base, -1 where there is none or where neurons cannot be compared."""
+    """The same layer and index in the base; -1 if absent or if neurons cannot be compared."""
     layers, index = np.divmod(np.arange(instruct.layers * instruct.d_m), instruct.d_m)
     there = (layers < base.layers) & (index < base.d_m) & ((base.d, base.kinds) == (instruct.d, instruct.kinds))
     return np.where(there, layers * base.d_m + index, -1)
 
 
 def assign_layer(base: WeightSource, base_layer: int, instruct: WeightSource, layer: int) -> Int[np.ndarray, " d_m"]:
-    """Pair off the neurons of two layers.
-
-    Returns:
-        Index in the base's layer of each neuron of the instruct checkpoint's layer; -1 without a counterpart.
-    """
+    """Index in the base's layer of each neuron of the instruct checkpoint's layer; -1 without a counterpart."""
     threshold = related_cosine(len(base.kinds), base.d, base.d_m)
     ids = np.arange(instruct.d_m)
     found: list[tuple[np.ndarray, ...]] = []
@@ -102,22 +88,11 @@ def best_assignment(
     n_rows: int,
     n_columns: int,
 ) -> Int[np.ndarray, " rows"]:
-    """One column for each row, and one row for each column at most, so that the gains add up to the most.
+    """Column of each row (-1 for none), one-to-one, so that the sum of the positive gains is highest.
 
-    Candidates fall into groups that share no row and no column; each is solved exactly.
-
-    Choice: the gain of a pair is what its cosine has above the threshold. With the cosine itself two weak pairs
-    would outweigh one that is beyond doubt and a neuron that has no counterpart.
-
-    Args:
-        rows: Row of each candidate.
-        columns: Column of each candidate.
-        gains: Of each candidate, positive.
-        n_rows: Number of rows.
-        n_columns: Number of columns.
-
-    Returns:
-        Column of each row, -1 for none.
+    Candidates fall into groups that share no row and no column; each is solved exactly. Choice: the gain of a pair is
+    its cosine minus the threshold; with the cosine itself, two weak pairs would outweigh one certain pair and a neuron
+    without a counterpart.
     """
     edges = coo_array((np.ones(rows.size), (rows, n_rows + columns)), shape=(n_rows + n_columns,) * 2)
     _, group_of = connected_components(edges, directed=False)
@@ -133,13 +108,12 @@ def best_assignment(
 def _solve(
     rows: Int[np.ndarray, " pairs"], columns: Int[np.ndarray, " pairs"], gains: Float[np.ndarray, " pairs"]
 ) -> Int[np.ndarray, " chosen"]:
-    """The chosen candidates of one group."""
     row_ids, row_at = np.unique(rows, return_inverse=True)
     column_ids, column_at = np.unique(columns, return_inverse=True)
     gain = np.zeros((row_ids.size, column_ids.size))
     pair_at = np.full(gain.shape, -1)
     gain[row_at, column_at] = gains
     pair_at[row_at, column_at] = np.arange(rows.size)
-    # What is no candidate gains nothing and is dropped, so a row may stay without a column.
+    # Pairs that are no candidates gain nothing and are dropped, so a row may stay without a column.
     chosen = pair_at[linear_sum_assignment(gain, maximize=True)]
     return chosen[chosen >= 0]

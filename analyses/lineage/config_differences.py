@@ -1,8 +1,4 @@
-"""Settings and vocabularies of two checkpoints, compared by name.
-
-The one idea: a config is a tree of names and values; laid flat, two of them are compared key by key, and keys
-that speak of the software that wrote the file are left out.
-"""
+"""Settings and vocabularies of two checkpoints, compared by name."""
 
 import json
 import math
@@ -11,7 +7,7 @@ from typing import Any
 
 from provenance.analyses.results.lineage import ConfigDifference
 
-# Who wrote the file, with what, and how the model is to be run: nothing of this is part of the model.
+# Author, writing software and run-time options: not part of the model.
 NOT_OF_THE_MODEL = frozenset(
     {"transformers_version", "_name_or_path", "_model_name_or_path", "_commit_hash", "use_cache", "auto_map"}
 )
@@ -29,7 +25,7 @@ def config_differences(base: Mapping[str, Any], instruct: Mapping[str, Any]) -> 
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Every setting as JSON text, under its name with a dot for each level."""
+    """Every setting as JSON text, keyed by its dotted path; settings of the writing software are left out."""
     flat: dict[str, str] = {}
     for key, value in config.items():
         name = prefix + _OLD_NAMES.get(key, key)
@@ -43,7 +39,7 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def shared_vocabulary(base: Mapping[str, int] | None, instruct: Mapping[str, int] | None) -> float:
-    """Tokens with the same id in both, over tokens in either; NaN where a tokenizer is missing."""
+    """Tokens with the same id in both, over tokens in either; NaN if a tokenizer is missing."""
     if base is None or instruct is None:
         return math.nan
     either = len(base.keys() | instruct.keys())

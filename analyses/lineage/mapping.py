@@ -1,9 +1,4 @@
-"""Given neurons of the instruct checkpoint, looked up in the base.
-
-The one idea: a mapped neuron carries the evidence for its mapping, its cosine with its counterpart and by
-how much that is ahead of every other neuron of the layer; one without a counterpart is listed, not guessed. Nor
-is an index believed where it is not the neuron and another one is.
-"""
+"""Looks up listed neurons of the instruct checkpoint in the base, with similarity and margin as evidence."""
 
 import numpy as np
 from jaxtyping import Int
@@ -16,19 +11,11 @@ from provenance.analyses.weights.weight_source import WeightSource
 def map_neurons(
     ids: Int[np.ndarray, " k"], alignment: Alignment, base: WeightSource, instruct: WeightSource
 ) -> MappedNeurons:
-    """The counterparts of some neurons, compared with all neurons of the base's layer.
+    """The counterparts of some neurons (flat ids, layer * d_m + index), each compared with its whole layer in the base.
 
-    Args:
-        ids: Flat ids in the instruct checkpoint, layer * d_m + index.
-        alignment: Which neuron is which.
-        base: The checkpoint said to be the ancestor.
-        instruct: The other one.
-
-    Returns:
-        In the order of `ids`. A margin near 0 means that another neuron of the base fits as well, a negative one that
-        another fits better; NaN where the layer has no other neuron. A counterpart of zeros has cosine 0. Unmapped
-        as well are neurons whose counterpart by index falls short of what is taken for the same neuron (a cosine
-        of 0.5 in real models) while another neuron of that layer does not.
+    A neuron whose counterpart by index is below the similarity threshold (a cosine of 0.5 in real models) is unmapped
+    if another neuron of that layer is above it. Margins near 0: another neuron of the base fits as well; negative:
+    another fits better; NaN: the layer has no other neuron. A counterpart of zeros has cosine 0.
     """
     threshold = related_cosine(len(base.kinds), base.d, base.d_m)
     base_ids = alignment.base_ids[ids]

@@ -1,9 +1,8 @@
-"""Sampled neurons of each checkpoint, looked up among all neurons of the other.
+"""Looks up sampled neurons of each checkpoint among all neurons of the other.
 
-The one idea: tuning moves a neuron a little, while any other neuron points elsewhere. So a neuron's nearest
-neighbour in the other checkpoint is the neuron itself at its own index, or at another one when neurons were put
-in another order, or in no place when the checkpoints are strangers. Both directions are looked up, since
-a pruned checkpoint is found in its base but not the other way round.
+The one idea: tuning moves a neuron a little, while any other neuron has another direction. So the nearest neighbour in
+a related checkpoint is the neuron itself, at its own or at another index. Both directions are looked up: a pruned
+checkpoint is found in its base, but not the other way round.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,22 +26,22 @@ from provenance.analyses.weights.tensor_pairs import Pair, Step, blocks
 from provenance.analyses.weights.weight_source import WeightSource
 from provenance.weights.tensors import Rows
 
-RUN = 8  # sampled neurons lie side by side in runs: each is one request where rows come from the hub
-# Two cosines closer than this are equal as far as float32 products of unit vectors can tell.
+RUN = 8  # adjacent sampled neurons; each run is one request when rows come from the hub
+# Cosines closer than this are equal within the precision of float32 products of unit vectors.
 COSINE_TOLERANCE = 1e-5
-# Neurons that are almost copies of each other are all near; one is elsewhere when it is twice as near there.
+# Near copies of a neuron are all close to it; it counts as moved when another index is twice as near.
 NEARER = 2.0
-HALF = 0.5  # most neurons of a layer: then a layer, or a checkpoint, is said to come from another
-# Neurons of a layer that are looked for in all layers of the base: of a layer widened to four times its size,
-# 32 still hold 2 or more of the old neurons in 999 of 1,000 cases. Chance makes up none. Deep models get by
-# with fewer for each layer, since every one of them is compared with every neuron of the base.
+HALF = 0.5  # share of neurons from which on a layer, or a checkpoint, counts as derived from another
+# Neurons of a layer to search for in all layers of the base: in a layer widened fourfold, 32 include 2 or more old
+# neurons in 999 of 1,000 cases, and chance finds none. Deep models use fewer per layer, since each one is compared
+# with every neuron of the base.
 LAYER_SAMPLE = 32
 LAYER_SAMPLE_LEAST = 8
 LAYER_SAMPLES = 1024
 LAYER_HITS = 2
 
 Runs = tuple[tuple[int, int], ...]
-"""First neuron and neuron after the last one, of each run."""
+"""First neuron and end (exclusive) of each run."""
 
 
 @dataclass(frozen=True)
@@ -50,41 +49,40 @@ class LayerMatch:
     """Sampled neurons of one layer of each checkpoint."""
 
     base_layer: int
-    """Layer of the base."""
     own: Float[np.ndarray, " instruct"]
-    """Cosine of sampled neurons of the instruct checkpoint with the base's neuron of the same index, -1 if none."""
+    """Cosine of the instruct checkpoint's sampled neurons with the base's neuron of the same index; -1 if none."""
     nearest: Float[np.ndarray, " instruct"]
     """Cosine with the nearest neuron of the base's layer."""
     nearest_of_base: Float[np.ndarray, " base"]
-    """Cosine of sampled neurons of the base with the nearest neuron of the instruct checkpoint's layer."""
+    """Cosine of the base's sampled neurons with the nearest neuron of the instruct checkpoint's layer."""
     thresholds: tuple[float, float]
-    """Cosines from which on a neighbour counts as found, in the base's and in the instruct checkpoint's layer."""
+    """Lowest cosines that count as found, in the base's and in the instruct checkpoint's layer."""
 
     @property
     def at_own_index(self) -> int:
-        """Neurons whose nearest neighbour is the one of the same index."""
+        """Number of neurons whose nearest neighbour has the same index."""
         return int(((self.own >= self.nearest - COSINE_TOLERANCE) & (self.own > 0)).sum())
 
     @property
     def found(self) -> tuple[int, int]:
-        """Neurons of the instruct checkpoint found in the base, and of the base found in the instruct checkpoint."""
+        """Number of instruct neurons found in the base, and of base neurons found in the instruct checkpoint."""
         in_base, in_instruct = self.thresholds
         return int((self.nearest >= in_base).sum()), int((self.nearest_of_base >= in_instruct).sum())
 
     @property
     def elsewhere(self) -> int:
-        """Neurons of the instruct checkpoint that are found, and not at their own index."""
+        """Number of instruct neurons found at another index."""
         other = (self.own < self.thresholds[0]) | (1 - self.own > NEARER * (1 - self.nearest) + COSINE_TOLERANCE)
         return int(((self.nearest >= self.thresholds[0]) & other).sum())
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing to look up since all sampled neurons of a side are zeros."""
+        """Whether all sampled neurons of a side are zeros, so that nothing can be looked up."""
         return not (self.own.size and self.nearest_of_base.size)
 
     @property
     def held(self) -> bool:
-        """Whether the base's layer holds the neurons of the instruct checkpoint's layer; yes where nothing is known."""
+        """Whether the base's layer holds the neurons of the instruct checkpoint's layer; true if nothing is known."""
         if self.blank:
             return True
         of_instruct, of_base = self.found
@@ -93,7 +91,7 @@ class LayerMatch:
 
 
 def sample_runs(d_m: int, sample: int, rng: np.random.Generator) -> Runs:
-    """Neurons of a layer to look up: short runs at random places, in ascending order."""
+    """Neurons of a layer to look up: short runs at random places, ascending."""
     runs: list[tuple[int, int]] = []
     left = min(sample, d_m)
     for start in rng.permutation(np.arange(0, d_m, RUN)):
@@ -106,20 +104,12 @@ def sample_runs(d_m: int, sample: int, rng: np.random.Generator) -> Runs:
 
 
 def ids_of(runs: Runs) -> Int[np.ndarray, " neurons"]:
-    """The neurons of some runs."""
+    """Indices of the neurons of some runs."""
     return np.concatenate([np.arange(*run) for run in runs])
 
 
 class LayerLookup:
-    """One layer's sampled neurons, looked up while the weights of the layer pass by.
-
-    Args:
-        base_layer: Layer of the base.
-        base: The base.
-        instruct: The other checkpoint.
-        base_runs: Neurons of the base to look up.
-        instruct_runs: Neurons of the instruct checkpoint to look up.
-    """
+    """Looks up one layer's sampled neurons in both directions while the layer's weights stream past."""
 
     def __init__(
         self, base_layer: int, base: WeightSource, instruct: WeightSource,
@@ -136,10 +126,12 @@ class LayerLookup:
         self._single = SinglePrecision(), SinglePrecision()
         self._shared = min(base.d_m, instruct.d_m)
         self.alive = np.zeros(base.d_m, dtype=bool), np.zeros(instruct.d_m, dtype=bool)
-        """Neurons of the base's and of the instruct checkpoint's layer that are not all zeros, when all has passed."""
+        """Neurons of the base's and of the instruct checkpoint's layer that are not all zeros; complete after the last
+        kind.
+        """
 
     def add(self, step: Step, base: torch.Tensor | None, instruct: torch.Tensor | None, sums: PairSums) -> None:
-        """Take in a block of one side or of both, whose sums of squares are known."""
+        """Add a block of one or both sides, whose sums of squares are known."""
         if step.sample:
             for block, read in zip((base, instruct), self._read, strict=True):
                 read.extend([] if block is None else [block.to(torch.float32, copy=True)])
@@ -167,11 +159,7 @@ class LayerLookup:
         self._of_instruct.add_columns(instruct[:, self._ids[1]].float(), self._single[0](base))
 
     def end_kind(self, pair: Pair, sums: PairSums) -> None:
-        """Forget what belongs to one kind of weight, when all its blocks have passed.
-
-        Raises:
-            NonFiniteError: Weights so large that their products leave float32.
-        """
+        """Finish one kind of weight; raises NonFiniteError if products of weights leave float32."""
         for side, part, found in zip(("base", "instruct"), (pair.base, pair.instruct), self.alive, strict=True):
             found[:] = found | (check_products(sums.norms(side), f"{part.name} of the {side} checkpoint") > 0)
         if pair.base.columns:
@@ -182,7 +170,7 @@ class LayerLookup:
         self._queries = []
 
     def match(self) -> LayerMatch:
-        """What was found, when all kinds have passed; neurons of zeros are left out."""
+        """The result after all kinds; neurons of zeros are left out."""
         table = self._of_instruct.cosines()
         ids = self._ids[1]
         own = np.full(ids.size, -1.0, dtype=np.float32)
@@ -201,11 +189,7 @@ class LayerLookup:
 def look_up(
     base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
 ) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
-    """Some neurons of a layer of the instruct checkpoint in a layer of the base, which is read as a whole.
-
-    Returns:
-        Cosine with the base's neuron of the same index, -1 if there is none, and with the nearest one.
-    """
+    """Cosine of some instruct neurons with the base's neuron of the same index (-1 if none), and with the nearest."""
     own, nearest = np.full((2, ids.size), -1.0, dtype=np.float32)
     for part, table in layer_cosines(base, base_layer, instruct, layer, ids) if ids.size else ():
         there = np.flatnonzero(ids[part] < base.d_m)
@@ -218,7 +202,7 @@ def look_again(
     match: LayerMatch, base: WeightSource, instruct: WeightSource, layer: int,
     alive: tuple[Bool[np.ndarray, " base"], Bool[np.ndarray, " instruct"]], sample: int, rng: np.random.Generator,
 ) -> LayerMatch:  # fmt: skip
-    """The match of a layer whose sampled neurons were zeros, by neurons that are not, as far as there are any."""
+    """The match of a layer whose sampled neurons were zeros, with a sample of its non-zero neurons."""
     ours, theirs = (np.sort(rng.permutation(np.flatnonzero(some))[:sample]) for some in alive)
     own, nearest = look_up(base, match.base_layer, instruct, layer, theirs)
     _, of_base = look_up(instruct, layer, base, match.base_layer, ours)
@@ -228,20 +212,13 @@ def look_again(
 def find_layers(
     base: WeightSource, instruct: WeightSource, lost: Sequence[int], rng: np.random.Generator
 ) -> dict[int, int | None]:
-    """Look for layers of the instruct checkpoint in all layers of the base.
+    """Search all layers of the base for lost layers of the instruct checkpoint.
 
-    Only weights that are stored with neurons as rows take part: some of these can be read without the rest. Every
-    known family has one such kind at least; without any, no layer is found.
-
-    Args:
-        base: The checkpoint said to be the ancestor; its rows of neurons are read once, in blocks.
-        instruct: The other one.
-        lost: Layers to look for.
-        rng: Draws the neurons that are looked up.
+    Uses only weights with neurons as rows, which can be read in part; every known family has one such kind at least.
 
     Returns:
-        For each lost layer the layer of the base where most of its sampled neurons are found; None where
-        fewer than two are, or fewer than all where a layer has less than two sampled neurons that are not zeros.
+        For each lost layer, the layer of the base that holds most of its sampled neurons. None if fewer than two are
+        found, or fewer than all where fewer than two sampled neurons are not zeros.
     """
     kinds = [kind for kind in base.kinds if base.slice(kind, 0).neurons == instruct.slice(kind, 0).neurons == "rows"]
     if not kinds:
@@ -273,7 +250,7 @@ def _rows_of_layers(
 def _nearest_in_layer(
     queries: Mapping[str, Float[torch.Tensor, "queries d"]], source: WeightSource, layer: int
 ) -> Float[np.ndarray, " queries"]:
-    """Cosine of each query with its nearest neuron of a layer, all kinds together."""
+    """Cosine of each query with its nearest neuron of a layer, over all kinds."""
     pieces = [source.slice(kind, layer) for kind in queries]
     spans = list(blocks(source.d_m, source.d))
     stream = source.stream([Rows(p.name, p.start + start, p.start + stop) for start, stop in spans for p in pieces])

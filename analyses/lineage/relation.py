@@ -1,11 +1,7 @@
 """Is one checkpoint a descendant of the other, so that neuron j means the same neuron in both?
 
-The one idea: tuning moves a neuron a little, while any other neuron points elsewhere. So a
-sample of neurons is looked up in the other model: related models find each neuron at its own
-index, permuted ones find it at another index, pruned and widened ones find it one way round, and
-unrelated ones do not find it at all. Layers are judged one by one, since a part of them may be permuted.
-
-The evidence is symmetric: it says that two checkpoints are related, not which came first.
+Sampled neurons are looked up in the other model, layer by layer, since only some layers may be permuted. The evidence
+is symmetric: it does not say which checkpoint came first.
 """
 
 from collections.abc import Mapping
@@ -26,7 +22,7 @@ from provenance.weights.tensors import Rows
 
 NEURONS_PER_LAYER = 64  # 18 layers then give 1,152 neurons: a share is known to 1.5 points
 SHOWN = 6  # layers named in a reason
-MOVED = 0.05  # share of all neurons found at another index from which on a checkpoint is called permuted
+MOVED = 0.05  # a checkpoint with a larger share of neurons at other indices is called permuted
 
 
 def lineage(
@@ -40,44 +36,53 @@ def lineage(
 ) -> LineageResult:
     """Evidence that two checkpoints are related, tensor by tensor and neuron by neuron.
 
-    Every tensor that both have is read once, in blocks; the few rows of sampled neurons twice. Where layers
-    do not lie at their own place, gate and up weights of the base are read once more to look for them.
+    Reads every shared tensor once, in blocks, and the rows of sampled neurons twice. If layers are not at their own
+    place, gate and up weights of the base are read once more.
 
     Args:
-        base: The checkpoint said to be the ancestor.
-        instruct: The checkpoint said to be its descendant.
-        vocabularies: Token to id, of the base's and of the other tokenizer; None where there is none.
+        vocabularies: Token to id, of the base's and of the other tokenizer; None if there is none.
         configs: The base's config.json and the other one.
         sample: Neurons looked up per layer.
-        seed: Of the sample.
 
     Returns:
-        `same model`: every tensor in both, bit by bit. `descendant`: most sampled neurons are nearest to their own
-        index. `descendant, neurons permuted`: most are found, and more than one in 20, or most of a layer, at other
-        indices of their layer.
-        `descendant, pruned or widened`: there are other numbers of neurons or layers, or layers in other places,
-        and most of one side's neurons are found on the other. `unrelated`: none of these, or neurons
-        that cannot be compared since hidden size or kinds of weights differ.
+        `same model`: all tensors are bit-identical. `descendant`: most sampled neurons are nearest to their own index;
+        `..., neurons permuted`: most are found, and more than one in 20, or most of a layer, at other indices of their
+        layer; `..., pruned or widened`: numbers of neurons or layers differ, or layers are in other places, and most of
+        one side's neurons are found on the other. `unrelated`: none of these, or hidden size or kinds of weights
+        differ.
 
     Raises:
-        NonFiniteError: A tensor of both checkpoints holds NaN or infinity, or weights beyond the range: squares have
-            to fit float64 (1e-162 to 1e154), norms of neurons float32 arithmetic (1e18). The message names it.
+        NonFiniteError: A shared tensor, named in the message, holds NaN, infinity, or weights out of range: squares
+            must fit float64 (1e-162 to 1e154), norms of neurons float32 arithmetic (1e18).
     """
     problem = incomparable(base, instruct)
     survey = look_at_tensors(base, instruct) if problem else look(base, instruct, sample, np.random.default_rng(seed))
     shares = found_shares(survey, base.layers)
     verdict, reason = ("unrelated", problem) if problem else _verdict(base, instruct, survey, shares)
+    if verdict == "unrelated":
+        reason += _though(survey)
+    return _result((verdict, reason), survey, shares, instruct.kinds, vocabularies, configs)
+
+
+def _result(
+    judged: tuple[str, str],
+    survey: Survey,
+    shares: Shares,
+    kinds: tuple[str, ...],
+    vocabularies: tuple[Mapping[str, int] | None, Mapping[str, int] | None],
+    configs: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> LineageResult:
+    """The evidence with its verdict and reason."""
     whole = [part for part in survey.comparisons if part.pair.whole]
-    reason += _though(survey) if verdict == "unrelated" else ""
     vocabulary = shared_vocabulary(*vocabularies)
     return LineageResult(
-        verdict=verdict,
-        reason=reason,
+        verdict=judged[0],
+        reason=judged[1],
         share_identical_tensors=sum(part.identical for part in whole) / len(whole) if whole else 0.0,
         tensors_compared=len(whole),
         only_base=survey.pairing.only_base,
         only_instruct=survey.pairing.only_instruct,
-        median_cosine=_median_cosine(survey, instruct.kinds),
+        median_cosine=_median_cosine(survey, kinds),
         self_match=shares.at_own_index,
         nearest_cosine=shares.nearest_cosine,
         found_in_base=shares.in_base,
@@ -94,7 +99,7 @@ def lineage(
 
 
 def incomparable(base: WeightSource, instruct: WeightSource) -> str:
-    """Why the neurons of two checkpoints cannot be compared, in words; empty when they can."""
+    """Why the neurons of two checkpoints cannot be compared; empty if they can."""
     found = []
     if base.d != instruct.d:
         found.append(f"hidden size {base.d} against {instruct.d}")
@@ -119,7 +124,7 @@ def _verdict(base: WeightSource, instruct: WeightSource, survey: Survey, shares:
     at = f"median cosine to the nearest {shares.nearest_cosine:.4f}"
     lost = _moved_layers(survey) + _lost_layers(survey)
     found = max(shares.in_base, shares.in_instruct) >= HALF
-    # Where many neurons of the base are zeros, few of all but most of those that are found lie at their own index.
+    # If many neurons of the base are zeros, the share at their own index is taken of those that are found.
     at_home = shares.at_own_index >= HALF * ((found and shares.in_base) or 1)
     permuted = max(survey.moved) >= HALF or float(np.mean(survey.moved)) > MOVED
     related = in_place and (found or at_home)
@@ -140,19 +145,19 @@ def _recognised(base: WeightSource) -> str:
 
 
 def _lost_layers(survey: Survey) -> str:
-    """Names layers whose neurons are not in the base; empty when all are."""
+    """Names layers whose neurons are not in the base; empty if all are."""
     lost = [str(layer) for layer, at in enumerate(survey.layer_of) if at is None]
     return f"; no neurons of the base in layer {_first(lost)}" if lost else ""
 
 
 def _moved_layers(survey: Survey) -> str:
-    """Names layers with neurons that are found at other indices, and how many of them; empty when there are none."""
+    """Names layers with neurons found at other indices, with their share; empty if none."""
     moved = [f"{layer} ({share:.2g})" for layer, share in enumerate(survey.moved) if share]
     return f"; found at another index in layer (share): {_first(moved)}" if moved else ""
 
 
 def _though(survey: Survey) -> str:
-    """What two checkpoints that are said to be unrelated have in common all the same; empty when it is nothing."""
+    """What unrelated checkpoints still have in common; empty if nothing."""
     whole = [part for part in survey.comparisons if part.pair.whole]
     same = sum(part.identical for part in whole)
     words = f"; yet {same} of {len(whole)} tensors of the same shape are bit-identical" if same else ""
@@ -163,7 +168,7 @@ def _though(survey: Survey) -> str:
 
 
 def _first(names: list[str]) -> str:
-    """The first few, and how many there are besides."""
+    """The first few names, and the number of the others."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
@@ -174,7 +179,7 @@ def _median_cosine(survey: Survey, kinds: tuple[str, ...]) -> dict[str, float]:
 
 
 def _same_tensors(base: WeightSource, instruct: WeightSource, survey: Survey) -> bool:
-    """Whether all tensors are in both, bit by bit; a tied one that is stored twice on one side says nothing new."""
+    """Whether all tensors are bit-identical; a tied tensor stored twice on one side does not count."""
     if not survey.comparisons or not all(part.identical for part in survey.comparisons):
         return False
     sides = ((base, survey.pairing.only_base), (instruct, survey.pairing.only_instruct))
@@ -182,7 +187,7 @@ def _same_tensors(base: WeightSource, instruct: WeightSource, survey: Survey) ->
 
 
 def stored_twice(source: WeightSource, name: str) -> bool:
-    """Whether another tensor of the checkpoint has the same bits, as an output embedding tied to the input's has."""
+    """Whether another tensor of the checkpoint has the same bits, such as a tied output embedding."""
     alike = [
         other
         for other in source.tensor_names()

@@ -1,9 +1,7 @@
-"""One pass over both checkpoints: every tensor compared, and sampled neurons looked up, at the same time.
+"""One pass over both checkpoints that compares every tensor and looks up sampled neurons.
 
-The one idea: reading is what costs, so a block that has been read serves both questions. Where layers
-are missing or lie elsewhere, they are looked for first, or after a pass that did not find them. Every
-neuron has been compared with its own index by then, so that those that are not there are known without a
-sample, and some of them are looked up as well.
+The one idea: reading is the cost, so each block serves both questions. Missing or moved layers are searched for before
+the pass, or after one that did not find them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,47 +28,44 @@ from provenance.analyses.weights.weight_source import WeightSource
 
 @dataclass(frozen=True)
 class Samples:
-    """Which neurons to look up."""
+    """Neurons to look up."""
 
     base: list[Runs]
     """By layer of the base."""
     instruct: list[Runs]
     """By layer of the instruct checkpoint."""
     size: int
-    """How many of a layer, at most."""
+    """Largest number per layer."""
     rng: np.random.Generator
-    """Draws neurons that are looked up once the others are known."""
+    """Draws the neurons of later look-ups."""
 
 
 Alive = tuple[Bool[np.ndarray, " base"], Bool[np.ndarray, " instruct"]]
-"""Neurons of a layer of the base and of one of the instruct checkpoint that are not all zeros."""
+"""Neurons of a base layer and of an instruct layer that are not all zeros."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass found."""
+    """Results of one pass."""
 
     pairing: Pairing
-    """Which tensors were put side by side."""
+    """Which tensors were paired."""
     comparisons: tuple[PairComparison, ...]
     """Every pair that can be compared number by number."""
     matches: dict[int, LayerMatch]
-    """By layer of the instruct checkpoint: its sampled neurons; empty where neurons cannot be compared."""
+    """Sampled neurons by layer of the instruct checkpoint; empty if neurons cannot be compared."""
     layer_of: tuple[int | None, ...]
-    """For each layer of the instruct checkpoint the layer of the base that holds its neurons; None if none does."""
+    """For each layer of the instruct checkpoint, the base's layer that holds its neurons; None if none does."""
     moved: tuple[float, ...]
-    """For each layer of the instruct checkpoint the share of its neurons that are found at another index."""
+    """For each layer of the instruct checkpoint, the share of its neurons found at another index."""
 
 
 def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator) -> Survey:
-    """Compare all tensors, and look up sampled neurons layer by layer.
+    """Compare all tensors, and look up sampled neurons layer by layer; raises NonFiniteError on NaN or infinity.
 
-    Layers are taken for those of the same number where there are as many; one whose neurons are not found
-    there is looked for in the other layers of the base. With another number of layers all are looked for. Layers
-    of which only zeros were sampled, or that hold neurons unlike those of their own index, are read once more.
-
-    Raises:
-        NonFiniteError: A compared tensor holds NaN or infinity; the message names it.
+    With equal numbers of layers, each layer is compared with the same layer of the base and searched for elsewhere only
+    if its neurons are not found there; otherwise all layers are searched for. Layers with only zeros in the sample, or
+    with neurons unlike those of their own index, are read once more.
     """
     runs = [sample_runs(base.d_m, sample, rng) for _ in range(base.layers)]
     same = (base.layers, base.d_m) == (instruct.layers, instruct.d_m)
@@ -90,7 +85,7 @@ def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random
 
 
 def look_at_tensors(base: WeightSource, instruct: WeightSource) -> Survey:
-    """Compare all tensors that can be compared, where neurons cannot."""
+    """Compare all comparable tensors when neurons cannot be compared."""
     survey = _pass(base, instruct, range(min(base.layers, instruct.layers)), None)
     return Survey(survey.pairing, survey.comparisons, {}, (None,) * instruct.layers, (0.0,) * instruct.layers)
 
@@ -107,7 +102,7 @@ def _pass(
     alive: dict[int, Alive] = {}
     rows = side_by_side(base, instruct, steps)
     for layer, of_layer in groupby(rows, key=lambda item: item[0].pair.layer):
-        # Layers beyond the last one hold what only serves training, and no neurons.
+        # Layers beyond the last one hold tensors that only serve training, and no neurons.
         at = layer_of[layer] if samples and layer is not None and layer < len(layer_of) else None
         lookup = None
         if samples and layer is not None and at is not None:
@@ -135,15 +130,7 @@ def _pass(
 def _moved(
     base: WeightSource, instruct: WeightSource, layer: int, own: Float64[np.ndarray, " d_m"], samples: Samples
 ) -> float:
-    """The share of a layer's neurons that are found at another index, where no sampled one is.
-
-    Args:
-        base: The base.
-        instruct: The other checkpoint.
-        layer: Layer of both.
-        own: Cosine of each neuron with the one of the same index; NaN for neurons of zeros.
-        samples: How many to look up of those that are not the neuron of the same index.
-    """
+    """Share of a layer's neurons found at another index, if no sampled one is; `own`: cosines with the same index."""
     threshold = related_cosine(len(base.kinds), base.d, base.d_m)
     astray = np.flatnonzero(own < threshold)
     ids = np.sort(samples.rng.permutation(astray)[: samples.size])
@@ -152,7 +139,7 @@ def _moved(
 
 
 def _runs(pair: Pair, layer_of: Sequence[int | None], samples: Samples | None) -> tuple[Runs, Runs]:
-    """Sampled neurons of both sides of a pair; none where it holds no neurons."""
+    """Sampled neurons of both sides of a pair; none if the pair holds no neurons."""
     if samples is None or not pair.neurons or pair.layer is None:
         return (), ()
     at = layer_of[pair.layer]
@@ -160,7 +147,6 @@ def _runs(pair: Pair, layer_of: Sequence[int | None], samples: Samples | None) -
 
 
 def _sum_up(pair: Pair, blocks: Iterable[Blocks], lookup: LayerLookup | None) -> PairSums:
-    """All blocks of one pair."""
     sums = PairSums(pair)
     for step, base, instruct in blocks:
         if not step.sample:
@@ -174,22 +160,22 @@ def _sum_up(pair: Pair, blocks: Iterable[Blocks], lookup: LayerLookup | None) ->
 
 @dataclass(frozen=True)
 class Shares:
-    """The sampled neurons of all layers, counted together."""
+    """Sampled neurons of all layers, counted together."""
 
     sampled: int
-    """Neurons of the instruct checkpoint that were looked up, those in layers without a counterpart included."""
+    """Looked-up neurons of the instruct checkpoint, including layers without a counterpart."""
     at_own_index: float
-    """Of these, the share whose nearest neighbour in the base is the neuron of the same index."""
+    """Share of these whose nearest neighbour in the base has the same index."""
     in_base: float
-    """Of these, the share that has a neighbour in the base, at any index."""
+    """Share of these found in the base, at any index."""
     in_instruct: float
-    """Of the base's sampled neurons, the share that has a neighbour in the instruct checkpoint."""
+    """Share of the base's sampled neurons found in the instruct checkpoint."""
     nearest_cosine: float
-    """Median cosine to the nearest neighbour in the base; 0 where no layer has a counterpart."""
+    """Median cosine to the nearest neighbour in the base; 0 if no layer has a counterpart."""
 
 
 def found_shares(survey: Survey, base_layers: int) -> Shares:
-    """Count what was found; neurons of zeros are not counted, and layers without a counterpart as not found."""
+    """Count the matches; neurons of zeros are not counted, layers without a counterpart count as not found."""
     matches = survey.matches.values()
     by_base = {match.base_layer: match for match in sorted(matches, key=lambda match: match.found[1])}
     sampled = _spread([match.own.size for match in matches], len(survey.layer_of))
@@ -205,5 +191,5 @@ def found_shares(survey: Survey, base_layers: int) -> Shares:
 
 
 def _spread(counts: list[int], layers: int) -> int:
-    """Neurons of all layers, when those without a counterpart have as many as the others on average."""
+    """Neurons of all layers, if layers without a counterpart have the average number."""
     return round(sum(counts) / len(counts) * layers) if counts else 0

@@ -1,8 +1,7 @@
-"""How many neurons two searches share by chance: drawn anywhere, among like neurons, or found with shuffled labels.
+"""Neurons that two searches share by chance: drawn anywhere, from matched strata, or found with shuffled labels.
 
-The one idea: one set is kept and the other drawn anew, with as many neurons of each stratum as it has. What the two
-then share is a sum of independent hypergeometric numbers, one for each stratum, and its distribution is exact: a
-convolution. The null of shuffled labels has no formula; there the searches themselves are repeated.
+One set is kept, the other redrawn with its number of neurons per stratum, so the distribution is an exact convolution
+of hypergeometric ones. Shuffled labels have no formula: the searches are repeated.
 """
 
 from collections.abc import Sequence
@@ -26,19 +25,14 @@ def overlap_nulls(
     strata: Sequence[Strata] = (),
     shuffled: tuple[Sets, Sets] = ((), ()),
 ) -> tuple[OverlapNull, ...]:
-    """Every null of one overlap.
+    """Every null of one overlap: hypergeometric, per kind of strata, and shuffled labels; empty when a set is empty.
 
     Args:
-        base_ids: Flat ids found in the base checkpoint, in the instruct checkpoint's order of neurons, distinct.
-        instruct_ids: Flat ids found in the instruct checkpoint, distinct.
-        total: D, neurons that could have been found.
-        strata: Like neurons, as for drift.
-        shuffled: Sets that the base's and the instruct checkpoint's search found with shuffled labels, shuffle by
-            shuffle, the heaviest neurons first; empty where there was no search.
-
-    Returns:
-        The hypergeometric null, one for each kind of strata, and the one of shuffled labels where both searches have
-        one. Empty when a set is empty.
+        base_ids: Flat ids found in the base, in the instruct checkpoint's order of neurons, distinct.
+        total: D, number of candidate neurons.
+        strata: As for drift.
+        shuffled: Sets found with shuffled labels in the base and in the instruct checkpoint, shuffle by shuffle, the
+            heaviest neurons first; empty without a search.
     """
     if not base_ids.size or not instruct_ids.size:
         return ()
@@ -66,15 +60,9 @@ def hypergeometric(total: int, k_base: int, k_instruct: int) -> Float[np.ndarray
 def stratified(
     strata: Int[np.ndarray, " neurons"], base_ids: Int[np.ndarray, " base"], instruct_ids: Int[np.ndarray, " instruct"]
 ) -> Float[np.ndarray, " counts"]:
-    """P(0), P(1), ... shared neurons when one set is drawn with its own number of neurons in each stratum.
+    """P(0), P(1), ... shared neurons if one set is redrawn with its number of neurons in each stratum (-1: none).
 
-    Args:
-        strata: Stratum of every neuron; -1: none.
-        base_ids: Each in a stratum.
-        instruct_ids: Each in a stratum.
-
-    Returns:
-        Exact, by convolution over strata; strata that only one of the sets touches share none.
+    Exact, by convolution over strata; every id is in a stratum, and strata of one set only share none.
     """
     sizes = np.bincount(strata[strata >= 0])
     in_base, in_instruct = (np.bincount(strata[ids], minlength=sizes.size) for ids in (base_ids, instruct_ids))
@@ -88,7 +76,7 @@ def stratified(
 def _exact(
     kind: OverlapNullKind, pmf: Float[np.ndarray, " counts"], shared: int, sizes: tuple[int, int]
 ) -> OverlapNull:
-    """Numbers of a known distribution."""
+    """The null of a known distribution."""
     counts = np.arange(pmf.size)
     mean = float(counts @ pmf)
     at_least = np.minimum(np.cumsum(pmf[::-1])[::-1], 1.0)
@@ -99,23 +87,17 @@ def _exact(
 
 
 def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tuple[int, int]) -> OverlapNull:
-    """What two searches share when the labels of both mean nothing: those of one shuffle, in both models.
+    """Neurons shared by the searches of both models with the same shuffled labels, for true sets of given sizes.
 
         p = (1 + #{r : at least as many shared}) / (1 + R),   r = 1 ... R shuffles
 
-    Set r of the base belongs with set r of the instruct checkpoint
-    (`provenance.analyses.search.shuffled_labels.shuffled_jointly`). Sets of
-    different shuffles would share less: what one shuffle's labels go with by chance they go with in both models.
+    Sets come in the same order of shuffles (`provenance.analyses.search.shuffled_labels.shuffled_jointly`), the
+    heaviest neurons first. Sets of different shuffles would share less: chance correlates of one shuffle's labels are
+    the same in both models.
 
-    Choice: of a set that is larger than the one it stands for only the heaviest neurons are taken, as many as that one
-    has; two larger sets would share more for their size alone. A smaller set stays as it is: the search found no
-    more, and shares less for it. Where very many weak carriers make true sets much larger, this null is weak.
-
-    Args:
-        base_sets: Of the base, the heaviest neurons first.
-        instruct_sets: Of the instruct checkpoint, as many and in the same order of shuffles.
-        shared: Neurons that the true sets share.
-        sizes: Of the true sets, base first.
+    Choice: a set larger than the true one is cut to its size, keeping the heaviest neurons, since larger sets share
+    more by size alone. A smaller set stays as it is. If very many weak carriers make true sets much larger, this null
+    is weak.
 
     Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585, for the 1.
     """
@@ -130,22 +112,16 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
 
 
 def _tail(at_least: Float[np.ndarray, " counts"], shared: int) -> float:
-    """P(at least as many shared); 0 beyond what can be shared at all, which no true set is."""
+    """P(at least as many shared); 0 beyond the possible number."""
     return float(at_least[shared]) if shared < at_least.size else 0.0
 
 
 def detectable_overlap(at_least: Float[np.ndarray, " counts"], most: int) -> float | None:
     """Shared neurons that two searches must have on average, so that 80 % of such pairs reach p < 0.05.
 
-    With c the smallest number shared for which p < 0.05, and Binomial(most, m / most) shared neurons around a mean m,
-    m solves P(at least c) = 0.8, which is an incomplete beta function of m / most.
-
-    Args:
-        at_least: P(at least 0, 1, ... shared) under the null.
-        most: Neurons of the smaller set.
-
-    Returns:
-        A number of neurons; None where even `most` shared ones would not reach p < 0.05.
+    With c the smallest number shared for which p < 0.05, and Binomial(most, m / most) shared neurons around a mean m, m
+    solves P(at least c) = 0.8, an incomplete beta function of m / most. None if even `most` (the smaller set's size)
+    shared neurons would not reach p < 0.05. `at_least`: P(at least 0, 1, ... shared) under the null.
     """
     rare = np.flatnonzero(at_least < SIGNIFICANCE)
     critical = int(rare[0]) if rare.size else at_least.size

@@ -1,11 +1,4 @@
-"""Rank-biased overlap: how much two ranked lists agree, the top counting most.
-
-The one idea: agreement at depth d is the share of the first d items that both lists have, and depths are averaged with
-weights that fall by a factor p. Two lists of different lengths, neither complete, are compared by carrying on the
-agreement that they have.
-
-Source: Webber, Moffat and Zobel 2010, doi:10.1145/1852102.1852106, Eq. 32.
-"""
+"""Rank-biased overlap: agreement of two ranked lists, with most weight on the top ranks."""
 
 import numpy as np
 from jaxtyping import Int
@@ -14,21 +7,14 @@ PERSISTENCE = 0.9  # Webber et al. 2010, Sec. 3: the first ten ranks then carry 
 
 
 def rank_biased_overlap(a: Int[np.ndarray, " a"], b: Int[np.ndarray, " b"], p: float = PERSISTENCE) -> float | None:
-    """Extrapolated rank-biased overlap of two lists.
+    """Extrapolated rank-biased overlap of two lists of distinct items, best first; None if a list is empty.
 
         (1 - p) / p * (sum_{d=1}^{l} X_d / d p^d + sum_{d=s+1}^{l} X_s (d - s) / (s d) p^d)
             + ((X_l - X_s) / l + X_s / s) p^l
 
-    with s and l the lengths of the shorter and the longer list, and X_d the items that are among the first d of both.
-
-    Args:
-        a: Distinct items, the first one first.
-        b: Likewise.
-        p: Persistence, between 0 and 1 exclusive; smaller = only the top counts.
-
-    Returns:
-        Dimensionless, in [0, 1]: 0 = nothing in common, 1 = the same list, or the beginning of it. None where a list is
-        empty.
+    with s and l the lengths of the shorter and the longer list, X_d the items among the first d of both, and
+    persistence p between 0 and 1 (smaller = only the top counts). In [0, 1]: 0 = nothing in common, 1 = one list is the
+    other or its beginning.
 
     Source: Webber, Moffat and Zobel 2010, doi:10.1145/1852102.1852106, Eq. 32.
     """

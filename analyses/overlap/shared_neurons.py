@@ -1,9 +1,7 @@
-"""Do two independent searches, one in each checkpoint, end at the same neurons?
+"""Do two independent searches, one in each checkpoint, find the same neurons?
 
-The one idea: zero overlap of two small sets proves nothing, and some overlap proves little. With k and k' neurons of D,
-chance alone gives zero overlap with a probability that is close to one for the sets that sparse probes find, so that
-probability is computed first, and above one half no verdict is given. What is shared must then be more than each null
-explains: any neurons, like neurons, and what the same searches share when their labels mean nothing.
+Zero overlap of two small sets proves nothing, since chance alone makes it likely: above a probability of one half no
+verdict is given.
 """
 
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.search.shuffled_labels import heaviest_first
 from provenance.analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 
-MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance itself
+MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance
 NULL_WORDS = {
     "hypergeometric": "any neurons",
     "layer": "neurons of the same layers",
@@ -38,19 +36,15 @@ def overlap(
     features: Features | None = None,
     weights: tuple[Float[np.ndarray, " neurons"] | None, Float[np.ndarray, " neurons"] | None] = (None, None),
 ) -> OverlapResult:
-    """Shared neurons of two sets, against what they would share by chance.
+    """Shared neurons of two sets, compared with chance; not yet judged.
 
     Args:
-        base_ids: Flat ids found in the base checkpoint, in the instruct checkpoint's order of neurons, distinct.
-        instruct_ids: Flat ids found in the instruct checkpoint, distinct.
-        total: D, neurons that could have been found.
-        nulls: From `overlap_nulls` of the same sets; the hypergeometric one alone when not given.
-        ceilings: Jaccard index of two halves of the base's own questions, and of the instruct checkpoint's.
-        features: The base's training answers, over which neurons of both sets are clustered.
+        base_ids: Flat ids found in the base, in the instruct checkpoint's order of neurons, distinct.
+        total: D, number of candidate neurons.
+        nulls: From `overlap_nulls` of the same sets; by default the hypergeometric one alone.
+        ceilings: Jaccard index of two halves of each model's own questions, base first.
+        features: The base's training answers, on which the neurons of both sets are clustered.
         weights: Probe weights of all neurons, base first, by which the neurons of each set are ranked.
-
-    Returns:
-        Counts, Jaccard index in [0, 1] and one-sided P(overlap >= shared); not yet judged.
     """
     k_base, k_instruct = int(base_ids.size), int(instruct_ids.size)
     nulls = nulls or overlap_nulls(base_ids, instruct_ids, total)
@@ -77,14 +71,11 @@ def overlap(
 def cluster_jaccard(
     base_ids: Int[np.ndarray, " base"], instruct_ids: Int[np.ndarray, " instruct"], features: Features
 ) -> float | None:
-    """Jaccard index over clusters of correlated neurons in place of neurons: a stand-in for a neuron counts as it.
+    """Jaccard index over clusters of correlated neurons, in [0, 1]; None without neurons or above `MOST_CLUSTERED`.
 
-    Choice: neurons are clustered by what they do on the base's training answers. Of correlated neurons L1 picks one, so
-    the base's search may have found a neuron that did, in the base, the same as the one that the instruct checkpoint's
-    search found. Neurons that only tuning has made alike must not count as found in the base.
-
-    Returns:
-        In [0, 1]; None when both sets are empty, or too large together to be clustered (`MOST_CLUSTERED`).
+    Choice: clusters come from the base's training answers. L1 picks one of several correlated neurons, so the base's
+    search may have found a neuron equivalent, in the base, to that of the instruct search. Neurons that only tuning has
+    made alike must not count as found in the base.
     """
     union = np.union1d(base_ids, instruct_ids)
     if not 0 < union.size <= MOST_CLUSTERED:

@@ -1,4 +1,4 @@
-"""Answers as results: how many questions each stage kept, and how active every neuron is on them."""
+"""Results about answers: questions kept by each stage, and the activity of every neuron on them."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,15 @@ from provenance.records import Label, Stage
 class ActivityTable:
     """Mean CETT on answer tokens of every neuron, for one checkpoint and question set."""
 
-    stage: Stage = column("model", "text", "Which checkpoint.", key=True)
-    dataset: str = column("question set", "text", "Name of the question set.", key=True)
+    stage: Stage = column("model", "text", "Model.", key=True)
+    dataset: str = column("question set", "text", "Question set.", key=True)
     n_faithful: int = column("n (f + h)", "pair", "Faithful responses.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated responses.")
-    mean_faithful: Float[np.ndarray, " neurons"] = per_neuron("Mean CETT over faithful responses; NaN without any.")
+    mean_faithful: Float[np.ndarray, " neurons"] = per_neuron(
+        "Mean CETT over faithful responses, dimensionless; NaN without any."
+    )
     mean_hallucinated: Float[np.ndarray, " neurons"] = per_neuron(
-        "Mean CETT over hallucinated responses; NaN without any."
+        "Mean CETT over hallucinated responses, dimensionless; NaN without any."
     )
     standardised_difference: Float[np.ndarray, " neurons"] = per_neuron(
         "(hallucinated - faithful) / pooled SD; NaN where not defined."
@@ -42,17 +44,17 @@ class ActivityTable:
 )
 @dataclass(frozen=True)
 class Funnel:
-    """How many questions and responses each stage kept, for one task."""
+    """Questions and responses kept by each stage of one task."""
 
-    stage: Stage = column("model", "text", "Which checkpoint.", key=True)
-    dataset: str = column("question set", "text", "Name of the question set.", key=True)
+    stage: Stage = column("model", "text", "Model.", key=True)
+    dataset: str = column("question set", "text", "Question set.", key=True)
     split: str = column("split", "text", "`train` (validation included) or `test`.", key=True)
-    asked: int = column(
-        "asked", "count", "Questions asked; fewer than the pool has when both classes were full before its end."
+    asked: int = column("asked", "count", "Questions asked; asking ends early once both classes are full.")
+    answered: int = column("answered", "count", "Questions with at least one non-empty sample.")
+    consistent: dict[Label, int] = column("consistent", "pair", "Responses with agreeing samples, by label.")
+    span_found: dict[Label, int] = column("span found", "pair", "Consistent responses with an answer span, by label.")
+    captured: dict[Label, int] = column("captured", "pair", "Responses with captured vectors, by label.")
+    fitted: dict[Label, int] = column(
+        "fitted", "pair", "Captured responses used to fit or to score (after balancing), by label."
     )
-    answered: int = column("answered", "count", "Questions that got at least one non-empty sample.")
-    consistent: dict[Label, int] = column("consistent", "pair", "Kept, by label.")
-    span_found: dict[Label, int] = column("span found", "pair", "Of these, with an answer span.")
-    captured: dict[Label, int] = column("captured", "pair", "Of these, with captured vectors.")
-    fitted: dict[Label, int] = column("fitted", "pair", "Of these, used to fit or to score (after balancing).")
-    dropped: dict[str, int] = part("Questions dropped, by reason, with the label where there was one.")
+    dropped: dict[str, int] = part("Dropped questions by reason, and by label if known.")

@@ -1,4 +1,4 @@
-"""Claims with their conditions, and the power of each test."""
+"""Results about claims: their conditions, and the power of each test."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,41 +8,42 @@ from provenance.records import Verdict
 from provenance.words import against_words, detectable_words
 
 NOT_JUDGED: Verdict = "no power"
-"""Of numbers whose claim is not made yet."""
+"""Verdict of numbers before their claim is made."""
 
 
 Relation = Literal["<", "<=", ">", ">="]
 
 
 Role = Literal["power", "shown", "part"]
-"""Whether an effect could have been found; whether it was found; or one of several numbers that a shown condition sums
-up, which decides nothing by itself."""
+"""Whether an effect could have been found (`power`), whether it was (`shown`), or a component of a shown condition that
+decides nothing by itself (`part`).
+"""
 
 
 @table(
     "power",
     "Power",
-    row="what one test could have found",
+    row="the smallest effect one test could have found",
     query="power",
     note="The smallest value of the statistic that the test finds with 80 % power at one-sided 5 %; none: no value "
     "would be found. A verdict of “not distinguishable” says nothing about smaller effects.",
 )
 @dataclass(frozen=True)
 class Power:
-    """What one test could have found."""
+    """The smallest effect one test could have found."""
 
     claim: str = column("claim", "text", "`transfer`, `drift` or `overlap`.", key=True)
-    test: str = column("against", against_words, "The null or baseline.", key=True)
-    dataset: str = column("question set", "text", "Question set; empty where the test has none.", key=True)
-    k: int = column("k", "count", "Neurons in the set that is tested.")
-    n: int = column("n", "some", "Answers; 0 where the test has none.")
+    test: str = column("against", against_words, "Null or baseline.", key=True)
+    dataset: str = column("question set", "text", "Question set; empty if the test has none.", key=True)
+    k: int = column("k", "count", "Neurons of the tested set.")
+    n: int = column("n", "some", "Answers; 0 if the test has none.")
     sd: float = column(
-        "SD under the null", "compact", "Standard deviation of the statistic under the null, in its own unit."
+        "SD under the null", "compact", "Standard deviation of the statistic under the null, in the statistic's unit."
     )
     smallest_detectable: float | None = column(
         "smallest detectable",
         detectable_words,
-        "Value of the statistic found with 80 % power at one-sided 5 %; None where none would be, or it is not known.",
+        "Smallest value found with 80 % power at one-sided 5 %; None if no value is, or it is unknown.",
     )
     unit: str = column("unit", "text", "`AUROC`, `mean stability rank` or `shared neurons`.")
 
@@ -53,18 +54,18 @@ class Reason:
     """One condition of a claim."""
 
     code: str = column("condition", "text", "Stable name, such as `transfer.p.question_text`.")
-    dataset: str = column("question set", "text", "Question set; empty where it has none.")
-    value: float | None = column("value", "compact", "The measured value; None where it could not be measured.")
-    relation: Relation = column("", "text", "How the value has to stand to the bar.")
-    bar: float = column("bar", "compact", "The bar.")
-    holds: bool | None = column("holds", "yes", "Whether it does; None where it could not be measured.")
-    role: Role = column("role", "text", "Its part in the verdict (`provenance.analyses.claims.conditions.verdict_of`).")
+    dataset: str = column("question set", "text", "Question set; empty if it has none.")
+    value: float | None = column("value", "compact", "Measured value; None if not measured.")
+    relation: Relation = column("", "text", "Required relation of the value to the bar.")
+    bar: float = column("bar", "compact", "Threshold.")
+    holds: bool | None = column("holds", "yes", "Whether the condition holds; None if not measured.")
+    role: Role = column("role", "text", "Role in the verdict (`provenance.analyses.claims.conditions.verdict_of`).")
 
 
-@table("claim", "Claims", row="one thing that may be said of the pair, and how well it stands")
+@table("claim", "Claims", row="one claim about the pair, with its verdict")
 @dataclass(frozen=True)
 class Claim:
-    """One thing that may be said of the pair, how well it stands, and why."""
+    """One claim about the pair, with its verdict and conditions."""
 
     name: str = column(
         "claim",
@@ -72,7 +73,7 @@ class Claim:
         "`transfer`, `beyond_confidence`, `own_labels`, `drift`, `overlap`, `function_base` or `function_instruct`.",
         key=True,
     )
-    verdict: Verdict = column("verdict", "text", "How well it stands.")
-    dataset: str = column("question set", "text", "Question set it rests on; empty where it has none.")
+    verdict: Verdict = column("verdict", "text", "How well the claim stands.")
+    dataset: str = column("question set", "text", "Question set that decides; empty if there is none.")
     words: str = column("", "text", "The claim, or why it is not made.")
     reasons: tuple[Reason, ...] = part("Conditions, in order.")

@@ -1,4 +1,4 @@
-"""Weight changes as results: of every neuron, and of H-Neurons against matched ones."""
+"""Results about weight changes: of every neuron, and of H-Neurons against matched neurons."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -43,27 +43,28 @@ class NeuronDrift:
 @table("drift", "Parameter evolution", row="the paper's test of the H-Neurons' stability ranks", single=True)
 @dataclass(frozen=True)
 class DriftResult:
-    """Are the H-Neurons' weights more stable than those of comparable neurons?"""
+    """The paper's test: are the H-Neurons' weights more stable than those of all other neurons?"""
 
     k: int = column("H-Neurons, k", "count", "Number of H-Neurons.")
     p_t: float | None = column(
         "one-sided p, Welch t-test of ranks against all others (the paper’s)",
         "compact",
-        "One-sided Welch t-test of stability ranks, H-Neurons higher than all others (the paper's test).",
+        "One-sided p of a Welch t-test: stability ranks of H-Neurons are higher than those of all others (the "
+        "paper's test).",
     )
     uniform_sd: float | None = column(
         "SD of a mean rank under a uniform null", "fixed3", "1 / sqrt(12 k): SD of a mean rank under a uniform null."
     )
     share_identical: float = column(
-        "share of all neurons that are bit-identical", "fixed3", "Share of all neurons whose weights are bit-identical."
+        "share of all neurons that are bit-identical", "fixed3", "Share of all neurons with bit-identical weights."
     )
     rounding_floor: float = column(
         "1 − cos that storage rounding alone can cause",
         "compact",
-        "The 1 - cos that rounding to the coarser storage dtype alone can cause, about (eps / 2)^2 / 6.",
+        "The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6.",
     )
     verdict: Verdict = column(
-        "", "text", "Of the claim about drift (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
+        "", "text", "Verdict of the drift claim (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
 
@@ -77,7 +78,7 @@ Measure = Literal["delta", "gate", "norm", "functional"]
 
 
 Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
-"""What neurons are matched on: layer, and within it quantiles of weight norm and of mean CETT, both of the base."""
+"""Matching criteria: layer, and within it quantiles of weight norm and of mean CETT, both of the base."""
 
 
 @table(
@@ -94,11 +95,11 @@ Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
 class DriftTest:
     """One test of whether a set of neurons changed less than matched sets."""
 
-    side: ProbeSide = column("neurons", "text", "The set.", key=True, words=SIDES)
+    side: ProbeSide = column("neurons", "text", "Neuron set.", key=True, words=SIDES)
     measure: Measure = column("measure", "text", "Kind of change.", key=True, words=MEASURES)
-    matching: Matching = column("matched on", "text", "Properties that matched sets share.", key=True, words=MATCHINGS)
-    bins: int = column("", "count", "Quantile bins a layer was cut into by each of norm and activity; 1 for `layer`.")
-    k: int = column("k", "count", "Neurons of the set that have a rank.")
+    matching: Matching = column("matched on", "text", "Properties shared with matched sets.", key=True, words=MATCHINGS)
+    bins: int = column("", "count", "Quantile bins of a layer by norm, and by activity within them; 1 for `layer`.")
+    k: int = column("k", "count", "Neurons of the set with a rank.")
     mean_rank: float = column(
         "mean rank", "fixed3", "Mean stability rank by this measure, 0 = changed most, 1 = changed least."
     )
@@ -107,18 +108,20 @@ class DriftTest:
         "fixed3",
         "Exact mean over matched sets; beyond `layer`, of sets with the set's own norms and activities.",
     )
-    null_sd: float = column("SD", "fixed3", "Exact SD over the same sets.")
+    null_sd: float = column("SD", "fixed3", "Exact SD over matched sets.")
     effect: Estimate = column(
         "effect", "ci3", "mean_rank - null_mean with a 95 % interval over the neurons (Student's t)."
     )
     p_more_stable: float = column("p more", "p", "One-sided permutation p of being more stable.")
     p_less_stable: float = column("p less", "p", "One-sided permutation p of being less stable.")
     smallest_detectable: float | None = column(
-        "least", "fixed3", "Mean rank detected with 80 % power at one-sided 5 %; None where no mean rank would be."
+        "least", "fixed3", "Smallest mean rank found with 80 % power at one-sided 5 %; None if no mean rank is."
     )
     z_all: float | None = column(
         "z, all",
         "fixed2",
-        "Mean over the set of the measure's z-score over all neurons; positive = changed more.",
+        "Mean z-score of the measure over all neurons; positive = changed more.",
     )
-    z_layer: float | None = column("z, layer", "fixed2", "The same with z-scores within the neuron's layer.")
+    z_layer: float | None = column(
+        "z, layer", "fixed2", "Mean z-score within the neuron's layer; positive = changed more."
+    )

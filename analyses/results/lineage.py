@@ -1,4 +1,4 @@
-"""Lineage, and which neuron is which, as results."""
+"""Results about lineage and the mapping of neurons."""
 
 from dataclasses import dataclass
 
@@ -26,16 +26,16 @@ class TensorSimilarity:
     )
     layer: int | None = column("layer", "count", "Layer; None for tensors outside the layers.")
     rows: int = column(
-        "rows", "count", "Rows compared; neurons for `gate`, `up` and `down`; 1 for a vector.", sql="n_rows"
+        "rows", "count", "Rows compared: neurons for `gate`, `up` and `down`; 1 for a vector.", sql="n_rows"
     )
     identical_rows: int = column(
-        "identical rows", "count", "Rows that hold the same numbers in both.", sql="n_identical_rows"
+        "identical rows", "count", "Rows with the same numbers in both.", sql="n_identical_rows"
     )
     cosine_low: float = column(
         "", "fixed5", "5th percentile over rows of the cosine with the same row of the other checkpoint."
     )
-    cosine_median: float = column("cosine", "fixed5", "Median over rows.")
-    cosine_high: float = column("", "fixed5", "95th percentile over rows.")
+    cosine_median: float = column("cosine", "fixed5", "Median over rows of the cosine.")
+    cosine_high: float = column("", "fixed5", "95th percentile over rows of the cosine.")
 
 
 @table(
@@ -49,11 +49,9 @@ class TensorSimilarity:
 class ConfigDifference:
     """A setting of config.json that differs."""
 
-    key: str = column("setting", "text", "Its name, with a dot for each level.", key=True)
-    base: str | None = column("base", "text", "JSON text of the base's value; None where it has none.")
-    instruct: str | None = column(
-        "instruct", "text", "JSON text of the instruct checkpoint's value; None where it has none."
-    )
+    key: str = column("setting", "text", "Dotted path of the setting.", key=True)
+    base: str | None = column("base", "text", "JSON text of the base's value; None if absent.")
+    instruct: str | None = column("instruct", "text", "JSON text of the instruct checkpoint's value; None if absent.")
 
 
 @dataclass(frozen=True)
@@ -69,31 +67,31 @@ class LineageResult:
     tensors_compared: int
     """Tensors present in both with the same shape."""
     only_base: tuple[str, ...]
-    """Names of tensors that only the base has, or has in another shape."""
+    """Tensors that only the base has, or has in another shape."""
     only_instruct: tuple[str, ...]
-    """Names of tensors that only the instruct checkpoint has, or has in another shape."""
+    """Tensors that only the instruct checkpoint has, or has in another shape."""
     median_cosine: dict[str, float]
-    """Median over neurons of the cosine similarity, by kind (gate, up, down); empty where MLP shapes differ."""
+    """Median over neurons of the cosine, by kind (gate, up, down); empty if MLP shapes differ."""
     self_match: float
-    """Share of sampled neurons whose nearest neighbour in the other model is the neuron itself."""
+    """Share of sampled neurons whose nearest neighbour in the base has the same index."""
     nearest_cosine: float
-    """Median over sampled neurons of the cosine to the nearest neighbour, whichever neuron that is."""
+    """Median over sampled neurons of the cosine to the nearest neighbour."""
     found_in_base: float
-    """Share of sampled neurons of the instruct checkpoint that have a neighbour in the base, at any index."""
+    """Share of the instruct checkpoint's sampled neurons found in the base, at any index."""
     found_in_instruct: float
-    """Share of sampled neurons of the base that have a neighbour in the instruct checkpoint, at any index."""
+    """Share of the base's sampled neurons found in the instruct checkpoint, at any index."""
     neurons_sampled: int
-    """Neurons of each checkpoint that these shares rest on."""
+    """Sampled neurons of each checkpoint."""
     layer_of: tuple[int | None, ...]
-    """For each layer of the instruct checkpoint, the layer of the base that holds its neurons; None if none does."""
+    """For each layer of the instruct checkpoint, the base's layer that holds its neurons; None if none does."""
     moved: tuple[float, ...]
-    """For each layer of the instruct checkpoint, the share of its neurons that are found at another index."""
+    """For each layer of the instruct checkpoint, the share of its neurons found at another index."""
     same_tokenizer: bool
     """Whether both tokenizers give every token the same id."""
     vocabulary_shared: float
     """Tokens with the same id in both, over tokens in either."""
     vocabulary_sizes: tuple[int, int]
-    """Tokens of the base's and of the instruct checkpoint's tokenizer; 0 where there is none."""
+    """Tokens of the base's and of the instruct checkpoint's tokenizer; 0 if there is none."""
     config: tuple[ConfigDifference, ...]
     """Settings that differ, by name."""
     tensors: tuple[TensorSimilarity, ...]
@@ -102,23 +100,23 @@ class LineageResult:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which neuron of the base each neuron of the instruct checkpoint is."""
+    """Counterpart in the base of each neuron of the instruct checkpoint."""
 
     method: str
     """`index`: the same layer and index; `assignment`: looked up by similarity, layer by layer."""
     base_ids: Int[np.ndarray, " neurons"]
-    """Flat id in the base (layer * the base's d_m + index) of each neuron of the instruct checkpoint; -1: unmapped."""
+    """Flat id in the base (layer * base d_m + index) of each neuron of the instruct checkpoint; -1: unmapped."""
     reason: str
-    """Why ids of the base must not be trusted, in words; empty when lineage supports the method."""
+    """Why the mapping must not be trusted; empty if lineage supports it."""
 
     @property
     def unmapped(self) -> Int[np.ndarray, " unmapped"]:
-        """Flat ids in the instruct checkpoint of the neurons without a counterpart, ascending."""
+        """Flat instruct ids of the neurons without a counterpart, ascending."""
         return np.flatnonzero(self.base_ids < 0)
 
     @property
     def is_identity(self) -> bool:
-        """Whether every neuron has its own flat id in the base as well."""
+        """Whether every neuron has the same flat id in both."""
         return bool((self.base_ids == np.arange(self.base_ids.size)).all())
 
 
@@ -133,4 +131,4 @@ class MappedNeurons:
     similarity: Float[np.ndarray, " k"]
     """Cosine of gate, up and down weights, each scaled to length 1, joined; NaN where unmapped."""
     margin: Float[np.ndarray, " k"]
-    """Similarity minus that of the best other neuron of the base's layer; negative where another is nearer."""
+    """Similarity minus that of the best other neuron of the base's layer; negative if another is nearer."""

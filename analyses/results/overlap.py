@@ -1,4 +1,4 @@
-"""Overlap of two searches as results."""
+"""Results about the overlap of two searches."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,35 +18,35 @@ from provenance.words import OVERLAP_NULLS, drawn_words
 )
 @dataclass(frozen=True)
 class OverlapResult:
-    """H-Neurons found independently in the base model against those of the instruct model."""
+    """H-Neurons found independently in the base model and in the instruct model."""
 
-    k_base: int = column("H-Neurons of the base model", "count", "H-Neurons found in the base.")
-    k_instruct: int = column(
-        "H-Neurons of the instruct checkpoint", "count", "H-Neurons found in the instruct checkpoint."
-    )
+    k_base: int = column("H-Neurons of the base model", "count", "H-Neurons of the base.")
+    k_instruct: int = column("H-Neurons of the instruct checkpoint", "count", "H-Neurons of the instruct checkpoint.")
     shared: int = column("neurons in both", "count", "Neurons in both sets.")
-    jaccard: float | None = column("Jaccard index", "fixed3", "shared over the union; None when both sets are empty.")
+    jaccard: float | None = column(
+        "Jaccard index", "fixed3", "Shared neurons over the union; None if both sets are empty."
+    )
     expected: float = column(
         "expected by chance", "fixed3", "k_base * k_instruct / D: mean under the hypergeometric null.", unit="neurons"
     )
     p_hypergeometric: float | None = column(
         "p of this overlap or more (hypergeometric)",
         "compact",
-        "P(overlap >= shared) under the null; None when a set is empty.",
+        "P(overlap >= shared) under the null; None if a set is empty.",
     )
     p_zero: float | None = column(
         "probability of no overlap by chance",
         "fixed3",
-        "P(overlap = 0) under the null; a verdict is refused above 0.5.",
+        "P(overlap = 0) under the null; no verdict is given above 0.5.",
     )
     verdict: Verdict = column(
-        "", "text", "Of the claim about overlap (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
+        "", "text", "Verdict of the overlap claim (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
     ceiling_base: float | None = column(
         "Jaccard index of two halves of the questions, base model",
         "fixed3",
-        "Jaccard index of two halves of the base's own questions, mean: a reference with half the data, no bound.",
+        "Mean Jaccard index of two halves of the base's own questions: a reference with half the data, no bound.",
         default=None,
     )
     ceiling_instruct: float | None = column(
@@ -58,25 +58,25 @@ class OverlapResult:
     ratio_base: float | None = column(
         "Jaccard index over that of two halves, base model",
         "fixed3",
-        "jaccard over ceiling_base; None where that is 0 or unknown.",
+        "jaccard / ceiling_base; None if that is 0 or unknown.",
         default=None,
     )
     ratio_instruct: float | None = column(
         "Jaccard index over that of two halves, instruct model",
         "fixed3",
-        "jaccard over ceiling_instruct.",
+        "jaccard / ceiling_instruct; None if that is 0 or unknown.",
         default=None,
     )
     cluster_jaccard: float | None = column(
         "Jaccard index over clusters of correlated neurons",
         "fixed3",
-        "Jaccard index over clusters of correlated neurons in place of neurons; None when both sets are empty.",
+        "Jaccard index over clusters of correlated neurons; None if both sets are empty.",
         default=None,
     )
     rank_biased: float | None = column(
         "rank-biased overlap, heaviest weight first (0 to 1)",
         "fixed3",
-        "Rank-biased overlap of both lists, heaviest probe weight first, in [0, 1]; None when a list is empty.",
+        "Rank-biased overlap, heaviest probe weight first, in [0, 1]; None if a list is empty.",
         default=None,
     )
 
@@ -94,24 +94,24 @@ OverlapNullKind = Literal["hypergeometric", "layer", "layer_norm", "layer_norm_a
 )
 @dataclass(frozen=True)
 class OverlapNull:
-    """How many neurons two sets of these sizes share under one null."""
+    """Neurons shared by two sets of these sizes under one null."""
 
     kind: OverlapNullKind = column(
         "drawn from",
         "text",
-        "`hypergeometric`: any neurons; `layer...`: neurons matched as for drift; `shuffled_labels`: searches in both "
-        "models with shuffled labels of the training answers.",
+        "`hypergeometric`: any neurons; `layer...`: neurons matched as for drift; `shuffled_labels`: searches "
+        "in both models with shuffled training labels.",
         key=True,
         words=OVERLAP_NULLS,
     )
     expected: float = column("expected", "fixed3", "Mean number shared.", unit="neurons")
-    sd: float = column("SD", "fixed3", "SD of it.", unit="neurons")
+    sd: float = column("SD", "fixed3", "SD of the number shared.", unit="neurons")
     p_value: float = column("p", "p", "P(at least as many shared).")
     p_zero: float = column("P(none shared)", "fixed3", "P(none shared).")
     smallest_detectable: float | None = column(
         "least detectable",
         "fixed1",
-        "Shared neurons expected of two searches so that 80 % of such pairs reach p < 0.05; None: never.",
+        "Mean number shared for which 80 % of pairs reach p < 0.05; None if no number is enough.",
         unit="neurons",
     )
-    draws: int = column("pairs drawn", drawn_words, "Pairs of shuffled searches; 0 where the null is exact.")
+    draws: int = column("pairs drawn", drawn_words, "Pairs of shuffled searches; 0 if the null is exact.")

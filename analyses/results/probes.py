@@ -1,8 +1,4 @@
-"""What is found about a probe: the path it was chosen from, its neurons, and what they are worth on held-out answers.
-
-The one idea: a probe is one point of a path and one draw of its questions, so beside its own numbers stand
-those of its neighbours on the path, of its half-samples, and of simpler things that might do as well.
-"""
+"""Results about a probe: its regularisation path, its neurons, their stability, and held-out performance."""
 
 from dataclasses import dataclass
 
@@ -25,16 +21,16 @@ def _chosen(record: Record) -> str:
     row="one C that was tried, with the neurons it keeps",
     subject="probe",
     scope=("stage",),
-    note="Probes fitted on the training rows alone; k: neurons of positive weight. Gap: duality gap over the objective. "
-    "Violation: the largest of the optimality conditions over all neurons, whose bound is 1.",
+    note="Probes fitted on the training rows alone; k: neurons of positive weight. Gap: duality gap over the "
+    "objective. Violation: the largest of the optimality conditions over all neurons, whose bound is 1.",
 )
 @dataclass(frozen=True)
 class PathPoint:
-    """The probe at one C, fitted on the training rows alone: what C is chosen by."""
+    """The probe at one C, fitted on the training rows alone, for the choice of C."""
 
     C: float = column("C", _chosen, "Inverse regularisation strength.", sql="c")
     positive: int = column("k", "count", "Neurons with a positive weight.", sql="n_positive")
-    nonzero: int = column("weights", "count", "Neurons with a weight.", sql="n_nonzero")
+    nonzero: int = column("weights", "count", "Neurons with a non-zero weight.", sql="n_nonzero")
     validation_accuracy: float = column(
         "validation accuracy", "fixed3", "Balanced accuracy on the validation answers at probability 0.5."
     )
@@ -42,13 +38,13 @@ class PathPoint:
     suppressed_accuracy: float | None = column(
         "accuracy, H-Neurons suppressed",
         "fixed3",
-        "Share of validation questions answered rightly with these H-Neurons scaled by 0; None where not asked.",
+        "Share of validation questions answered rightly with these H-Neurons multiplied by 0; None if not measured.",
     )
     gap: float = column("gap", "compact", "Duality gap over the objective.")
     violation: float = column(
         "violation",
         "order",
-        "By how much the worst of all neurons misses its optimality condition, |g| <= 1; 0 at best.",
+        "Largest violation of the optimality condition |g| <= 1 over all neurons; 0 at best.",
     )
 
 
@@ -65,10 +61,10 @@ class CurvePoint:
 
     C: float = column("C", _chosen, "Inverse regularisation strength.", sql="c")
     positive: int = column("k", "count", "Neurons with a positive weight.", sql="n_positive")
-    nonzero: int = column("", "count", "Neurons with a weight.", sql="n_nonzero")
-    dataset: str = column("question set", "text", "Name of the question set.")
+    nonzero: int = column("", "count", "Neurons with a non-zero weight.", sql="n_nonzero")
+    dataset: str = column("question set", "text", "Question set.")
     accuracy: Estimate | None = column(
-        "accuracy", "ci2", "On the model's own answers at probability 0.5; None when a class is missing."
+        "accuracy", "ci2", "On the model's own answers at probability 0.5; None if a class is missing."
     )
     auroc: Estimate | None = column("AUROC", "ci2", "On the model's own answers.")
     transfer: Estimate | None = column(
@@ -89,7 +85,7 @@ class CurvePoint:
 )
 @dataclass(frozen=True)
 class Baseline:
-    """Something simpler than the probe, on the same held-out answers."""
+    """A simpler predictor than the probe, on the same held-out answers."""
 
     kind: str = column(
         "predictor",
@@ -98,12 +94,12 @@ class Baseline:
         key=True,
         words=BASELINES,
     )
-    accuracy: Estimate | None = column("", "ci2", "At probability 0.5; the mean over sets.")
-    auroc: Estimate | None = column("AUROC", "ci2", "Over answer rows; the mean over sets.")
+    accuracy: Estimate | None = column("", "ci2", "At probability 0.5; the mean over neuron sets.")
+    auroc: Estimate | None = column("AUROC", "ci2", "Over answer rows; the mean over neuron sets.")
     gain: Estimate | None = column(
-        "gain of the probe", "ci3", "The probe's AUROC minus this one's on the same answers, paired by question."
+        "gain of the probe", "ci3", "The probe's AUROC minus the baseline's, paired by question."
     )
-    draws: tuple[float, ...] = column("sets", "some", "AUROC of each neuron set; empty for the others.")
+    draws: tuple[float, ...] = column("sets", "some", "AUROC of each neuron set; empty for other baselines.")
 
 
 @table(
@@ -119,68 +115,68 @@ class Baseline:
 )
 @dataclass(frozen=True)
 class StabilityResult:
-    """How far a probe's neurons depend on which questions it was fitted on."""
+    """Dependence of a probe's neurons on the questions it was fitted on."""
 
     C: float = column(
         "C of the fits",
         "compact",
-        "Of the fits on half of the questions: the same strength per row as the probe's.",
+        "C of the half-sample fits, with the probe's penalty per row.",
         sql="c",
     )
     half_samples: int = column("half-samples", "count", "Fits, in complementary pairs.", sql="n_half_samples")
     threshold: float = column(
         "selection frequency that counts as stable",
         "fixed2",
-        "Selection frequency from which a neuron counts as stable.",
+        "Lowest selection frequency of a stable neuron.",
     )
-    frequency: Float[np.ndarray, " neurons"] = part(
-        "Share of the half-samples in which the neuron's weight is positive."
-    )
+    frequency: Float[np.ndarray, " neurons"] = part("Share of half-samples in which the neuron's weight is positive.")
     stable: Int[np.ndarray, " stable"] = column("stable neurons", "count", "Flat ids of the stable neurons, ascending.")
-    mean_selected: float = column("H-Neurons of one half-sample, mean", "fixed1", "H-Neurons of one half-sample, mean.")
+    mean_selected: float = column(
+        "H-Neurons of one half-sample, mean", "fixed1", "Mean number of H-Neurons of a half-sample."
+    )
     false_bound: float | None = column(
         "stable neurons expected by chance (selected no more often than q / D), at most",
         "compact",
-        "At most so many stable neurons are expected to be of those selected by chance (q / D); None: no bound.",
+        "Upper bound on the expected number of stable neurons selected no more often than by chance (q / D); "
+        "None: no bound.",
     )
     split_half_shared: float = column(
         "H-Neurons that two halves share, mean",
         "fixed1",
-        "H-Neurons that two complementary halves share, mean over pairs.",
+        "H-Neurons shared by two complementary halves, mean over pairs.",
     )
     split_half_jaccard: float | None = column(
         "Jaccard index of two halves, mean",
         "fixed3",
-        "Shared over union, mean over pairs: what two sets of one model share; None where no half has a neuron.",
+        "Jaccard index of two complementary halves, mean over pairs; None if no half has a neuron.",
     )
     split_half_clusters: float | None = column(
         "the same over clusters of correlated neurons",
         "fixed3",
-        "The same index over clusters of correlated neurons in place of neurons.",
+        "The same index over clusters of correlated neurons.",
     )
     cluster_correlation: float = column(
         "correlation that makes a cluster",
         "fixed2",
-        "Correlation over training answers above which neurons are of one cluster.",
+        "Correlation over training answers above which neurons share a cluster.",
     )
     clustered: Int[np.ndarray, " clustered"] = part(
-        "Flat ids of the neurons that the probe uses or half-samples selected (the most often selected), ascending."
+        "Flat ids of the probe's neurons and of those most often selected in half-samples, ascending."
     )
-    cluster: Int[np.ndarray, " clustered"] = part("Cluster of each, from 1.")
+    cluster: Int[np.ndarray, " clustered"] = part("Cluster of each of these, from 1.")
 
 
 @dataclass(frozen=True)
 class IdentificationResult:
-    """A probe on one checkpoint, and how it does on held-out questions."""
+    """A probe on one checkpoint, with its held-out performance."""
 
     stage: Stage
-    """Which checkpoint."""
     weights: Float[np.ndarray, " neurons"] | None
-    """theta of the probe over all D neurons; None when it could not be fitted."""
+    """theta of the probe over all D neurons; None if it could not be fitted."""
     intercept: float | None
     """b of the probe."""
     C: float | None
-    """Chosen inverse regularisation strength; None for neurons that were given."""
+    """Chosen inverse regularisation strength; None for listed neurons."""
     alpha_max: float | None
     """The C below which every weight is zero."""
     design: str
@@ -190,7 +186,7 @@ class IdentificationResult:
     path: tuple[PathPoint, ...]
     """Per C of the grid, ascending."""
     n_train: dict[Label, int]
-    """Responses the probe was fitted on, by label (validation included after selection)."""
+    """Fitted responses by label (validation included after selection)."""
     h_neurons: Int[np.ndarray, " h"]
     """Flat ids of the neurons with theta > 0, ascending."""
     test: tuple["HeldOut", ...]
@@ -200,17 +196,17 @@ class IdentificationResult:
     rule: str = "one-se"
     """How C was chosen: `one-se`, `paper`, `fixed`; `given` for neurons from a file."""
     gap: float | None = None
-    """Duality gap of the probe over its objective; None for neurons that were given."""
+    """Duality gap of the probe over its objective; None for listed neurons."""
     violation: float | None = None
-    """By how much the worst of all neurons misses its optimality condition, |g| <= 1; 0 at best."""
+    """Largest violation of the optimality condition |g| <= 1 over all neurons; 0 at best."""
     curve: tuple[CurvePoint, ...] = ()
     """Per C of the grid and question set, C ascending."""
     stability: StabilityResult | None = None
-    """Over half-samples of the questions; None where there is no probe to look at."""
+    """Over half-samples of the questions; None without a probe."""
     neuron_auroc: Float[np.ndarray, " neurons"] | None = None
     """AUROC of every single neuron on the training and validation answers."""
     source: str = ""
-    """The file that the neurons were taken from; empty where they were searched for."""
+    """File of the neuron list; empty if the neurons were searched for."""
 
 
 @table(
@@ -222,15 +218,15 @@ class IdentificationResult:
 )
 @dataclass(frozen=True)
 class HeldOut:
-    """A probe on held-out responses of its own model, on a balanced set."""
+    """A probe on balanced held-out responses of its own model."""
 
-    dataset: str = column("question set", "text", "Name of the question set.", key=True)
-    accuracy: Estimate | None = column("accuracy", "ci2", "At threshold 0.5; None when a class is missing.")
-    auroc: Estimate | None = column("AUROC", "ci2", "Over answer rows; None when a class is missing.")
+    dataset: str = column("question set", "text", "Question set.", key=True)
+    accuracy: Estimate | None = column("accuracy", "ci2", "At probability 0.5; None if a class is missing.")
+    auroc: Estimate | None = column("AUROC", "ci2", "Over answer rows; None if a class is missing.")
     random_accuracy: Estimate | None = column(
-        "random neurons", "ci2", "Mean accuracy of probes on as many random neurons, refitted on the same rows."
+        "random neurons", "ci2", "Mean accuracy of probes refitted on the same number of random neurons."
     )
     n_faithful: int = column("n (f + h)", "pair", "Faithful responses in the balanced set.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated responses in the balanced set.")
     baselines: tuple[Baseline, ...] = ()
-    """What the probe has to beat, random neurons first; empty when a class is missing."""
+    """Random neurons first; empty if a class is missing."""

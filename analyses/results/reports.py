@@ -1,4 +1,4 @@
-"""Whole reports: everything that one comparison, one question about weights, or one timeline found."""
+"""Reports: all results of one comparison, one weights-only run, or one timeline."""
 
 from dataclasses import dataclass, field
 
@@ -26,12 +26,12 @@ from provenance.records import Verdict
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that stands beside the main numbers of one comparison."""
+    """Controls, conditions and power behind the main numbers of one comparison."""
 
     ladder: tuple[Rung, ...] = ()
     """By question set and kind."""
     cells: tuple[TransferCell, ...] = ()
-    """Of the in-domain question set: whose activations, whose answers, whose prompt."""
+    """In-domain question set, by activations, answers and prompt."""
     agreement: tuple[LabelAgreement, ...] = ()
     """By question set."""
     scales: tuple[ScaleControl, ...] = ()
@@ -45,23 +45,22 @@ class Evidence:
     power: tuple[Power, ...] = ()
     """By claim, test and question set."""
     causal: tuple[CausalEffect, ...] = ()
-    """By model, factor, kind and outcome; empty where no model was intervened on."""
+    """By model, factor, kind and outcome; empty if no neurons were scaled."""
     claims: tuple[Claim, ...] = field(default=())
-    """What may be said, the main claims first."""
+    """The main claims first."""
 
 
 @dataclass(frozen=True)
 class OriginReport:
-    """Everything one comparison found."""
+    """All results of one comparison."""
 
     layers: int
-    """MLP layers."""
     neurons_per_layer: int
     """d_m."""
     lineage: LineageResult
-    """Is the instruct checkpoint a descendant of the base?"""
+    """Whether the instruct checkpoint descends from the base."""
     alignment: Alignment
-    """Which neuron of the base is which; every flat id of this report is one of the instruct checkpoint."""
+    """Counterparts in the base; all flat ids of this report are of the instruct checkpoint."""
     mapped: MappedNeurons
     """The instruct checkpoint's H-Neurons, looked up in the base."""
     funnel: tuple[Funnel, ...]
@@ -81,68 +80,65 @@ class OriginReport:
     activity: tuple[ActivityTable, ...]
     """Per checkpoint and question set."""
     activation_correlation: Float[np.ndarray, " neurons"] | None
-    """Per neuron, Pearson r of z between the models on the same tokens; None where the tokenizers differ."""
+    """Per neuron, Pearson r of z between the models on the same tokens; None if the tokenizers differ."""
     verdict_transfer: Verdict
-    """Over the question sets that were given."""
+    """Over all question sets."""
     verdict_drift: Verdict
-    """From DriftResult."""
     verdict_overlap: Verdict
-    """From OverlapResult."""
     overall: str
     """One sentence."""
     evidence: Evidence = field(default_factory=Evidence)
-    """What each verdict was held against, and what it could have found."""
+    """Controls, conditions and power behind each verdict."""
     control: str = ""
-    """Which negative control this comparison is; empty for a real one."""
+    """Kind of negative control; empty for a real comparison."""
 
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What a pair's weights alone say, about a list of neurons or about all of them; no forward pass was run."""
+    """Results from a pair's weights alone, for a list of neurons or for all; no forward pass was run."""
 
     layers: int
-    """MLP layers of the instruct checkpoint."""
+    """Of the instruct checkpoint."""
     neurons_per_layer: int
-    """Its d_m."""
+    """d_m of the instruct checkpoint."""
     lineage: LineageResult | None
-    """Is the instruct checkpoint a descendant of the base? None where only the MLP weights were read."""
+    """Whether the instruct checkpoint descends from the base; None if only the MLP weights were read."""
     alignment: Alignment
-    """Which neuron of the base is which."""
+    """Counterparts in the base."""
     mapped: MappedNeurons
     """The listed neurons, looked up in the base."""
     neuron_drift: NeuronDrift
     """Every neuron's weight change."""
     drift: DriftResult
-    """The listed neurons' drift against matched nulls; k is 0 without a list."""
+    """Drift of the listed neurons; k is 0 without a list."""
     h_neurons: Int[np.ndarray, " k"]
     """Flat ids of the listed neurons in the instruct checkpoint, ascending; empty without a list."""
     weights: Float[np.ndarray, " k"] | None
-    """Their probe weights, in the same order; None where the list has none."""
+    """Their probe weights, in the same order; None if the list has none."""
     source: str
-    """Where the list comes from, in words; empty without one."""
+    """Source of the list; empty without one."""
     verdict_drift: Verdict
-    """From DriftResult."""
     overall: str
     """One sentence."""
     drift_tests: tuple[DriftTest, ...] = ()
     """The listed neurons' drift by side, measure and matching."""
     claims: tuple[Claim, ...] = ()
-    """What may be said of the listed neurons: their drift; empty without a list."""
+    """Drift of the listed neurons; empty without a list."""
 
 
 @dataclass(frozen=True)
 class TraceReport:
-    """Ordered checkpoints, each seen with the probe of the last one."""
+    """A timeline of checkpoints, read with the probe of the last one."""
 
     points: tuple[TracePoint, ...]
-    """In the order of the checkpoints; the randomly initialised model, where there is one, comes first."""
+    """In the order of the checkpoints, after the randomly initialised model if there is one."""
     identification: IdentificationResult
-    """H-Neurons of the last checkpoint; their probe has scored every point."""
+    """H-Neurons of the last checkpoint, with the probe used at every point."""
     dataset: str
-    """Question set that they were found and tested on."""
+    """Question set of search and test."""
     layers: int
     """MLP layers of every checkpoint."""
     neurons_per_layer: int
-    """Neurons in a layer of every checkpoint."""
+    """d_m of every checkpoint."""
     target: str
     """The last checkpoint, as the user wrote it."""

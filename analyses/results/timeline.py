@@ -1,4 +1,4 @@
-"""One checkpoint of a timeline as a result."""
+"""Results about one checkpoint of a timeline."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,18 +32,18 @@ def _highest(name: str) -> Callable[[Record], str]:
 )
 @dataclass(frozen=True)
 class TracePoint:
-    """One checkpoint of a timeline, seen with the probe of the last one."""
+    """One checkpoint of a timeline, read with the probe of the last one."""
 
-    position: int = column("", "count", "From 0 in the order that was given; the floor is -1.", key=True)
+    position: int = column("", "count", "Place in the timeline, from 0; the floor is -1.", key=True)
     ref: str = column("checkpoint", "text", "As the user wrote it; `random initialisation` for the floor.")
     digest: str = column("", "text", "Content digest.")
     is_floor: bool = column("", "yes", "Whether it is the randomly initialised model.")
-    prompt: Stage = column("prompt", "text", "Prompt format it was asked in.")
+    prompt: Stage = column("prompt", "text", "Prompt format.")
     own: Estimate | None = column(
         "own answers",
         "ci2",
-        "AUROC of the last checkpoint's probe, weights unchanged, on this one's own answers; None where a class is "
-        "missing.",
+        "AUROC of the last checkpoint's probe, weights unchanged, on this one's own answers; None if a class "
+        "is missing.",
     )
     own_random_p95: float | None = column("sets p95", _highest("own"), _P95_RANDOM)
     own_layer_matched_p95: float | None = column("", "fixed2", _P95_MATCHED)
@@ -52,26 +52,30 @@ class TracePoint:
     forced: Estimate | None = column(
         "last’s answers",
         "ci2",
-        "AUROC on the last checkpoint's answers as this one reads them: the same texts and labels all along.",
+        "AUROC of the last checkpoint's probe while this one reads the last one's answers, the same texts and "
+        "labels for all.",
         counted=True,
     )
     forced_random_p95: float | None = column("sets p95", _highest("forced"), _P95_RANDOM)
     forced_layer_matched_p95: float | None = column("", "fixed2", _P95_MATCHED)
     mean_stability_rank: float | None = column(
-        "mean rank", "fixed3", "Of the H-Neurons' weights from here to the last checkpoint; None for the last one."
+        "mean rank",
+        "fixed3",
+        "Mean stability rank of the H-Neurons from here to the last checkpoint (0 = changed most); None for "
+        "the last one.",
     )
-    null_mean: float | None = column("null", "fixed3", "Mean over sets of neurons of the same layers.")
-    p_value: float | None = column("p", "p", "One-sided permutation p of being more stable than those.")
+    null_mean: float | None = column("null", "fixed3", "Mean rank over sets of neurons of the same layers.")
+    p_value: float | None = column("p", "p", "One-sided permutation p of being more stable than these sets.")
     change_h: float | None = column(
         "1 − cos, H",
         "compact",
-        "1 - cos of weights from here to the last checkpoint (mean of up and down), mean over the H-Neurons.",
+        "Mean over the H-Neurons of 1 - cos of the weights from here to the last checkpoint (mean of up and down).",
     )
-    change_all: float | None = column("1 − cos, all", "compact", "Mean over all neurons.")
+    change_all: float | None = column("1 − cos, all", "compact", "Mean over all neurons of the same 1 - cos.")
     correlation_h: float | None = column(
         "r, H",
         "fixed2",
-        "Correlation of activations with the last checkpoint's over the same tokens, mean over the H-Neurons.",
+        "Mean over the H-Neurons of the correlation of activations with the last checkpoint's, over the same tokens.",
     )
-    correlation_all: float | None = column("r, all", "fixed2", "Mean over all neurons.")
+    correlation_all: float | None = column("r, all", "fixed2", "Mean over all neurons of the same correlation.")
     reason: str = column("why numbers are missing", "text", _MISSING)

@@ -1,4 +1,4 @@
-"""Transfer to the base as results: the probe on every question set, and everything it stands beside."""
+"""Results about transfer to the base: the probe on every question set, its baselines and controls."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,38 +22,38 @@ from provenance.words import BASELINES, SCALES, beats_sets
 class TransferResult:
     """The instruct probe, weights unchanged, on the base model's own responses to one question set."""
 
-    dataset: str = column("question set", "text", "Name of the question set.", key=True)
-    auroc: Estimate | None = column("AUROC", "ci2", "AUROC over answer rows; None when a class is missing.")
+    dataset: str = column("question set", "text", "Question set.", key=True)
+    auroc: Estimate | None = column("AUROC", "ci2", "AUROC over answer rows; None if a class is missing.")
     n_faithful: int = column("n (f + h)", "pair", "Faithful base responses scored.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated base responses scored.")
     verdict: Verdict = column(
         "verdict",
         "verdict",
-        "Of the claim about transfer to this question set (`provenance.analyses.claims.pair_claims`).",
+        "Verdict of the transfer claim for this question set (`provenance.analyses.claims.pair_claims`).",
         default=NOT_JUDGED,
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
     p_value: float | None = column(
         "p",
         "p",
-        "The largest of the one-sided p-values against chance, neuron sets, length and texts; None without power.",
+        "Largest one-sided p against chance, neuron sets, length and texts; None without power.",
         default=None,
     )
     p_holm: float | None = column(
-        "p (Holm)", "p", "The same after Holm's correction over the question sets that have power.", default=None
+        "p (Holm)", "p", "p after Holm's correction over the question sets with power.", default=None
     )
     decided_by: str = column(
         "smallest margin over",
         "text",
-        "What it beats least clearly: `chance` or a kind of `Rung`.",
+        "Smallest margin: `chance` or a kind of `Rung`.",
         words=BASELINES,
         default="",
     )
     p_chance: float | None = column(
-        "", "p", "One-sided, by bootstrap over questions: P(AUROC <= 0.5); None without power.", default=None
+        "", "p", "One-sided p of AUROC <= 0.5, by bootstrap over questions; None without power.", default=None
     )
     questions: int | None = column(
-        "", "count", "Questions with an answer of the rarer label; None where they were not counted.", default=None
+        "", "count", "Questions with an answer of the rarer label; None if not counted.", default=None
     )
 
 
@@ -63,7 +63,7 @@ _P95_RANDOM = "95th percentile of refitted random neuron sets on the same rows."
 _P95_MATCHED = "95th percentile of refitted layer-matched neuron sets on the same rows."
 
 
-_NAMED = "Name of the question set."
+_NAMED = "Question set."
 
 
 _MISSING = "Why a number is missing; empty otherwise."
@@ -72,7 +72,7 @@ _MISSING = "Why a number is missing; empty otherwise."
 @table(
     "ladder",
     "What transfer has to beat",
-    row="one thing that transfer has to beat on one question set",
+    row="one baseline of transfer on one question set",
     query="ladder",
     note="On the base model’s own answers: AUROC of the probe, weights unchanged, and of each baseline; gain: the "
     "probe’s AUROC minus the baseline’s, paired by question. Neuron sets are refitted on the same rows and transferred "
@@ -82,30 +82,28 @@ _MISSING = "Why a number is missing; empty otherwise."
 )
 @dataclass(frozen=True)
 class Rung:
-    """One predictor that transfer has to beat on the base's own answers to one question set."""
+    """One baseline of the probe on the base's own answers to one question set."""
 
     dataset: str = column("question set", "text", _NAMED, key=True)
     kind: str = column(
         "predictor",
         "text",
-        "A kind of `provenance.analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly `lengths_and_texts`, or `all_together`, which has "
-        "the log-probability as well.",
+        "A kind of `provenance.analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly "
+        "`lengths_and_texts`, or `all_together`, with the log-probability too.",
         key=True,
         words=BASELINES,
     )
-    auroc: Estimate | None = column("AUROC", "ci2", "Of the baseline; the mean over neuron sets.", counted=True)
+    auroc: Estimate | None = column("AUROC", "ci2", "AUROC of the baseline; the mean over neuron sets.", counted=True)
     gain: Estimate | None = column(
         "gain of the probe",
         "ci3",
-        "The probe's AUROC minus the baseline's, paired by question. For joint kinds, with the probe minus without.",
+        "The probe's AUROC minus the baseline's, paired by question; for joint kinds, with the probe minus without.",
         counted=True,
     )
     p_value: float | None = column(
-        "p", "p", "One-sided, by paired bootstrap over questions (and over neuron sets): P(gain <= 0)."
+        "p", "p", "One-sided p of gain <= 0, by paired bootstrap over questions (and over neuron sets)."
     )
-    p_holm: float | None = column(
-        "p (Holm)", "p", "The same after Holm's correction over the question sets that have power."
-    )
+    p_holm: float | None = column("p (Holm)", "p", "p after Holm's correction over the question sets with power.")
     draws: int = column("sets", "some", "Neuron sets; 0 for other baselines.")
     sets_low: float | None = column("", "fixed2", "2.5th percentile of AUROC over neuron sets.", default=None)
     sets_high: float | None = column("", "fixed2", "97.5th percentile of AUROC over neuron sets.", default=None)
@@ -127,20 +125,21 @@ def _marked_auroc(record: Record) -> str:
     "Whose labels, whose text, whose prompt",
     row="the probe on one model's activations, answers and prompt",
     query="cells",
-    note="The instruct checkpoint’s probe, weights unchanged, on one model’s neurons while it reads one model’s answers "
-    "with that model’s labels, in one model’s prompt. p95: 95th percentile of refitted neuron sets on the same rows. "
-    "●: the interval lies above 0.5 and both p95. Not placed: answers that could not be put in that prompt.",
+    note="The instruct checkpoint’s probe, weights unchanged, on one model’s neurons while it reads one model’s "
+    "answers with that model’s labels, in one model’s prompt. p95: 95th percentile of refitted neuron sets on "
+    "the same rows. ●: the interval lies above 0.5 and both p95. Not placed: answers that could not be put in "
+    "that prompt.",
 )
 @dataclass(frozen=True)
 class TransferCell:
     """The instruct probe on one model's activations while it reads one model's answers in one model's prompt."""
 
     dataset: str = column("question set", "text", _NAMED, key=True)
-    activations: Stage = column("neurons", "text", "The model whose neurons are read.", key=True)
-    answers: Stage = column("answers", "text", "The model whose answers, with their labels, are read.", key=True)
-    prompt: Stage = column("prompt", "text", "The model whose prompt format they stand in.", key=True)
+    activations: Stage = column("neurons", "text", "Model whose neurons are read.", key=True)
+    answers: Stage = column("answers", "text", "Model of the answers and labels.", key=True)
+    prompt: Stage = column("prompt", "text", "Model of the prompt format.", key=True)
     auroc: Estimate | None = column(
-        "AUROC", _marked_auroc, "AUROC of the instruct probe, weights unchanged; None where a class is missing."
+        "AUROC", _marked_auroc, "AUROC of the instruct probe, weights unchanged; None if a class is missing."
     )
     n_faithful: int = column("n (f + h)", "pair", "Faithful answers scored.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated answers scored.")
@@ -161,13 +160,13 @@ class TransferCell:
 )
 @dataclass(frozen=True)
 class LabelAgreement:
-    """Whether both models are right on the same questions, and whose labels the base's neurons follow."""
+    """Agreement of both models' labels, and whose labels the base's neurons follow."""
 
     dataset: str = column("question set", "text", _NAMED, key=True)
-    n_common: int = column("", "count", "Questions on which both models' answers have a label.")
-    n_agree: int = column("same label", "of", "Of these, with the same label.", beside="n_common")
+    n_common: int = column("", "count", "Questions with a labelled answer of both models.")
+    n_agree: int = column("same label", "of", "Common questions with the same label.", beside="n_common")
     kappa: Estimate | None = column(
-        "kappa", "ci2", "Cohen's kappa; None without common questions or with one class only on either side."
+        "kappa", "ci2", "Cohen's kappa; None without common questions or with one class only in either model."
     )
     auroc_agree: Estimate | None = column(
         "AUROC, labels agree",
@@ -190,27 +189,27 @@ ScaleKind = Literal["raw", "z_score", "rank", "refit", "forward", "base_probe"]
 @table(
     "scale_control",
     "Magnitudes",
-    row="transfer with magnitudes put right in one way",
+    row="transfer with one correction of magnitudes",
     query="scales",
-    note="CETT values of a neuron differ in size between the models. AUROC on held-out answers with the weights as they "
-    "are, with values put on the instruct model’s scale, and with the weights fitted anew: an upper bound. The base’s "
-    "own probe on its own answers is the ceiling.",
+    note="CETT values of a neuron differ in size between the models. AUROC on held-out answers with the weights as "
+    "they are, with values put on the instruct model’s scale, and with the weights fitted anew: an upper bound. "
+    "The base’s own probe on its own answers is the ceiling.",
 )
 @dataclass(frozen=True)
 class ScaleControl:
-    """Transfer with magnitudes put right in one way."""
+    """Transfer with one correction of magnitudes."""
 
     dataset: str = column("question set", "text", _NAMED, key=True)
     kind: ScaleKind = column(
         "scale",
         "text",
-        "`raw` weights; `z_score` within a model; `rank`: quantiles of one model onto those of the other; `refit` of "
-        "the probe's neurons on the base's training answers; `forward`: the base's probe on the instruct model's "
-        "answers; `base_probe`: the base's own probe on its own answers, the ceiling.",
+        "`raw` weights; `z_score` within a model; `rank`: quantiles of one model mapped to the other's; "
+        "`refit` of the probe's neurons on the base's training answers; `forward`: the base's probe on the "
+        "instruct model's answers; `base_probe`: the base's own probe on its own answers, the ceiling.",
         key=True,
         words=SCALES,
     )
-    auroc: Estimate | None = column("AUROC", "ci2", "On held-out answers; None where it is not defined.", counted=True)
+    auroc: Estimate | None = column("AUROC", "ci2", "AUROC on held-out answers; None if not defined.", counted=True)
     random_p95: float | None = column("random p95", "fixed2", _P95_RANDOM)
     layer_matched_p95: float | None = column("layer-matched p95", "fixed2", _P95_MATCHED)
     reason: str = column("why there is no number", "text", _MISSING)
@@ -227,10 +226,10 @@ class ScaleControl:
 class SignAgreement:
     """Whether single neurons point the same way in both models: more active on hallucinated answers, or less."""
 
-    k: int = column("k", "count", "Neurons with a probe weight whose AUROC is not 0.5 exactly in either model.")
-    agree: int = column("agree", "count", "Of these, on the same side of 0.5 in both.")
+    k: int = column("k", "count", "Neurons with a probe weight and an AUROC other than 0.5 in both models.")
+    agree: int = column("agree", "count", "Neurons on the same side of 0.5 in both.")
     share: float | None = column("share", "fixed2", "agree / k; None without neurons.")
     expected: float | None = column("expected", "fixed2", "Mean share in sets of neurons of the same layers.")
-    p_value: float | None = column("p", "p", "One-sided, exact over such sets: P(share at least this high).")
-    n_base: int = column("n, base", "count", "Answers of the base under its AUROCs.")
-    n_instruct: int = column("n, instruct", "count", "Answers of the instruct model.")
+    p_value: float | None = column("p", "p", "One-sided p, exact over such sets: P(share at least this high).")
+    n_base: int = column("n, base", "count", "Answers of the base behind its AUROCs.")
+    n_instruct: int = column("n, instruct", "count", "Answers of the instruct model behind its AUROCs.")

@@ -1,12 +1,9 @@
-"""Cosines of neurons by all their weights together, and how high a cosine chance reaches.
-
-The one idea: gate, up and down weights of a neuron, each scaled to length 1 and joined end to end, are one
-direction of a space so wide that two neurons of different origin are nearly orthogonal in it. Products are
-built up block by block, so that no layer is ever held as a whole.
+"""Cosines of neurons over all their weights, and the threshold above chance.
 
     cos(j, k) = sum_kind cos_kind(j, k) / sqrt(n_j n_k),   n = kinds in which a neuron is not zero
 
-Choice: a zero row has no direction, so its kind is left out; a neuron of zeros has cosine 0 with every neuron.
+Joined unit gate, up and down weights of neurons of different origin are nearly orthogonal. Choice: a zero row has no
+direction, so its kind is left out; a neuron of zeros has cosine 0 with every neuron.
 """
 
 import math
@@ -19,29 +16,25 @@ from jaxtyping import Float, Float64, Int
 from provenance.analyses.weights.weight_source import WeightSource
 from provenance.errors import NonFiniteError
 
-# A neuron that kept this much of its direction is recognised. In gemma-3-270m 99 of 100 neurons have no other
-# neuron of their layer nearer than 0.4; tuning keeps the cosine above 0.99, noise of the weights' size at 0.71.
+# Lowest cosine of the same neuron. In gemma-3-270m 99 of 100 neurons have no other neuron of their layer nearer than
+# 0.4; tuning keeps the cosine above 0.99, noise of the weights' size at 0.71.
 RELATED_COSINE = 0.5
 # The best of d_m random directions reaches sqrt(2 ln d_m / (kinds d)), the best pair of d_m x d_m directions 1.41
 # times that; neurons of unrelated models of one shape, and of other layers of one model, have the same median.
 CHANCE_FACTOR = 1.5
 NEURONS_AT_ONCE = 1024  # 25 MB of float32 weights at three kinds and a width of 2,048
 LARGEST_NORM = 1e18  # products of two neurons' weights, summed up, then stay within float32
-HIGHEST = 0.95  # below a width of about 20 chance reaches anything, and only the very same direction will do
+HIGHEST = 0.95  # below a width of about 20 chance reaches any cosine, and only the very same direction counts
 
 
 def related_cosine(kinds: int, d: int, neurons: int) -> float:
-    """The cosine above which two neurons are taken for the same one, out of so many candidates.
-
-    Returns:
-        Dimensionless, 0.5 for all real models; higher where vectors are so short that chance comes near it.
-    """
+    """Lowest cosine of the same neuron among so many candidates: 0.5 for real models, higher for very short vectors."""
     chance = math.sqrt(2 * math.log(max(neurons, 2)) / (kinds * d))
     return min(max(RELATED_COSINE, CHANCE_FACTOR * chance), HIGHEST)
 
 
 def norms_of(rows: Float[torch.Tensor, "rows d"]) -> Float[torch.Tensor, " rows"]:
-    """L2 norms, in float64 so that neither large nor small weights leave the range."""
+    """L2 norms in float64, so that neither large nor small weights leave the range."""
     norms: torch.Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
     return norms
 
@@ -52,15 +45,14 @@ def scaled(rows: Float[torch.Tensor, "rows d"]) -> Float[torch.Tensor, "rows d"]
 
 
 def _inverse(norms: Float[torch.Tensor, " rows"]) -> Float[torch.Tensor, " rows"]:
-    """1 / norm in float32, 0 for a norm of 0; below 1e-38 the largest number that there is."""
+    """1 / norm in float32, 0 for a norm of 0; the largest number below 1e-38."""
     return torch.where(norms == 0, 0.0, (1 / norms).clamp(max=torch.finfo(torch.float32).max)).float()
 
 
 def check_products(norms: Float64[np.ndarray, " neurons"], name: str) -> Float64[np.ndarray, " neurons"]:
-    """The norms as they are, when products of the weights fit float32.
+    """The norms unchanged; raises NonFiniteError if products of the weights do not fit float32.
 
-    Raises:
-        NonFiniteError: They do not; no training gives such weights, so a wrong dtype or scale is the usual cause.
+    No training gives such weights; a wrong dtype or scale is the usual cause.
     """
     if norms.max(initial=0.0) > LARGEST_NORM:
         raise NonFiniteError(
@@ -72,13 +64,13 @@ def check_products(norms: Float64[np.ndarray, " neurons"], name: str) -> Float64
 
 
 class SinglePrecision:
-    """Blocks in float32, in memory that is used again: fresh memory for each block takes longer than the product."""
+    """Converts blocks to float32 in reused memory; allocating it for each block takes longer than the product."""
 
     def __init__(self) -> None:
         self._buffer = torch.empty(0)
 
     def __call__(self, block: torch.Tensor) -> torch.Tensor:
-        """The block itself where it is float32, a copy until the next call otherwise."""
+        """The block itself if it is float32, else a copy that is valid until the next call."""
         if block.dtype == torch.float32:
             return block
         if self._buffer.numel() < block.numel():
@@ -87,12 +79,7 @@ class SinglePrecision:
 
 
 class JoinedCosines:
-    """Cosines of some neurons with all neurons of a layer, while its weights pass by.
-
-    Args:
-        queries: Number of neurons that are looked up.
-        neurons: Number of neurons of the layer they are looked up in.
-    """
+    """Cosines of some neurons with all neurons of a layer, built up while its weights stream past."""
 
     def __init__(self, queries: int, neurons: int) -> None:
         self._table = torch.zeros(queries, neurons)
@@ -104,7 +91,7 @@ class JoinedCosines:
         self, query: Float[torch.Tensor, "queries d"], start: int, rows: Float[torch.Tensor, "rows d"],
         norms: Float[torch.Tensor, " rows"],
     ) -> None:  # fmt: skip
-        """Take in the layer's neurons from `start`, as rows of one kind, against the queries' unit rows."""
+        """Add the layer's neurons from `start`, as rows of one kind; `query` holds unit rows."""
         part = slice(start, start + rows.shape[0])
         self._table[:, part] += (query @ rows.T) * _inverse(norms)
         self._kinds[part] += norms != 0
@@ -114,24 +101,20 @@ class JoinedCosines:
     def add_columns(
         self, query: Float[torch.Tensor, "rows queries"], columns: Float[torch.Tensor, "rows neurons"]
     ) -> None:
-        """Take in some rows of a matrix whose columns are neurons, and the same rows of the queries' columns."""
+        """Add some rows of a matrix with neurons as columns, and the same rows of the queries' columns."""
         if self._partial.numel() == 0:
             self._partial = torch.zeros_like(self._table)
         self._partial.addmm_(query.T, columns)
 
     def end_columns(self, query_norms: Float[torch.Tensor, " queries"], norms: Float[torch.Tensor, " neurons"]) -> None:
-        """Take in the column norms when all rows have passed."""
+        """Scale by the column norms after the last row."""
         self._table += self._partial * _inverse(query_norms)[:, None] * _inverse(norms)
         self._query_kinds += query_norms != 0
         self._kinds += norms != 0
         self._partial = torch.zeros(0, 0)
 
     def cosines(self) -> Float[torch.Tensor, "queries neurons"]:
-        """The table; 0 for neurons of zeros.
-
-        Returns:
-            Dimensionless, in [-1, 1], float32 arithmetic.
-        """
+        """The cosines in [-1, 1], float32 arithmetic; 0 for neurons of zeros."""
         counts = torch.outer(self._query_kinds, self._kinds).sqrt_()
         return torch.where(counts == 0, 0.0, self._table / counts).clamp_(-1, 1)
 
@@ -143,11 +126,9 @@ class JoinedCosines:
 def layer_cosines(
     base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "block d_m"]]]:
-    """Cosines of some neurons of a layer of the instruct checkpoint with all neurons of a layer of the base.
+    """Cosines of some neurons of an instruct layer with all of a base layer: blocks of ids with their rows.
 
-    Yields:
-        Which of the ids, and their rows of the table: so many at a time that the table stays small. The weights
-        of both layers are held in their storage dtype.
+    The weights of both layers are held in their storage dtype.
     """
     ours = {kind: base.neurons(kind, base_layer) for kind in base.kinds}
     theirs = {kind: instruct.neurons(kind, layer)[torch.from_numpy(ids)] for kind in base.kinds}

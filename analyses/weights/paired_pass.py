@@ -1,9 +1,8 @@
-"""Every neuron of a pair of checkpoints compared, in one pass over both.
+"""Compares every neuron of a pair of checkpoints in one pass over both.
 
-The one idea: all blocks of all projections are planned first, then both checkpoints are streamed side
-by side and each block is summed while it is in cache; so memory holds one block of each and a few
-numbers per neuron, whatever the size, the shards and the dtypes. Only what the sums cannot tell, neurons
-that were scaled and hardly turned, is read a second time.
+The one idea: blocks are planned first, then both checkpoints are streamed side by side, so memory holds one block of
+each and a few numbers per neuron, whatever the size, shards and dtypes. Only neurons that were scaled and hardly
+turned, which sums cannot resolve, are read a second time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from provenance.architectures import NeuronSlice
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.weights.tensors import Rows
 
-BLOCK_BYTES = 2**21  # long enough to forget what a block costs by itself, short enough for the cache
+BLOCK_BYTES = 2**21  # large enough to outweigh the overhead of a block, small enough for the cache
 ROW_GROUP = 8  # blocks of columns are summed in groups of so many rows
 GATHERED = 1024  # mapped neurons whose weights are copied side by side at a time
 
@@ -33,11 +32,10 @@ class _Projection:
     kind: str
     """`gate`, `up` or `down`."""
     layer: int
-    """Layer."""
     base: NeuronSlice
-    """Where the base has it."""
+    """Place in the base."""
     instruct: NeuronSlice
-    """Where the instruct checkpoint has it."""
+    """Place in the instruct checkpoint."""
     step: int
     """Rows of a block."""
 
@@ -48,7 +46,7 @@ class _Projection:
 
     @property
     def alike(self) -> bool:
-        """Whether both sides store neurons the same way, so that rows of one are rows of the other."""
+        """Whether both sides store neurons the same way."""
         return self.base.neurons == self.instruct.neurons
 
     @property
@@ -58,7 +56,7 @@ class _Projection:
 
     @property
     def names(self) -> tuple[str, str]:
-        """How an error calls the two sides."""
+        """Names of the two sides in errors."""
         return _names(self.kind, self.layer)
 
     def blocks(self) -> list["_Block"]:
@@ -71,11 +69,10 @@ class _Block:
     """Some rows of a projection."""
 
     projection: _Projection
-    """Whose."""
     start: int
-    """First row, counted from the projection's own."""
+    """First row within the projection."""
     stop: int
-    """Row after the last one."""
+    """End row (exclusive)."""
 
     def of(self, place: NeuronSlice) -> Rows:
         """The rows as one side stores them."""
@@ -83,16 +80,12 @@ class _Block:
 
 
 def compare_neurons(base: WeightSource, instruct: WeightSource, streams: int = 1) -> dict[str, RowComparison]:
-    """Neuron j of each layer against neuron j of the same layer, streamed.
+    """Compare neuron j of each layer with neuron j of the same layer, streamed; by kind, all D neurons layer by layer.
 
     Args:
         base: The checkpoint before tuning.
         instruct: The one after; the same MLP shapes, stored in any dtype, order or number of files.
-        streams: How many pairs of streams are read at once, each by a thread of its own. More than one serves
-            local files only; the numbers do not depend on it.
-
-    Returns:
-        By kind, all D neurons layer by layer.
+        streams: Threads with a pair of streams each; more than one for local files only. Does not change the numbers.
 
     Raises:
         NonFiniteError: A weight is NaN or infinite; the message names projection and checkpoint.
@@ -103,7 +96,7 @@ def compare_neurons(base: WeightSource, instruct: WeightSource, streams: int = 1
         run.follow([part for layer in layers for part in layer])
         return run.found
     with ThreadPoolExecutor(streams) as pool:
-        list(pool.map(run.follow, layers))  # asking for the results raises what a thread raised
+        list(pool.map(run.follow, layers))  # fetching the results re-raises errors of the threads
     return run.found
 
 
@@ -123,7 +116,7 @@ def _names(kind: str, layer: int) -> tuple[str, str]:
 
 
 class _Pass:
-    """Both checkpoints and what was found so far; threads write to layers of their own."""
+    """Both checkpoints and the results so far; threads write to different layers."""
 
     def __init__(self, base: WeightSource, instruct: WeightSource) -> None:
         self.base = base
@@ -131,7 +124,7 @@ class _Pass:
         self.found = {kind: RowComparison.unknown(base.layers * base.d_m) for kind in base.kinds}
 
     def follow(self, plan: Sequence[_Projection]) -> None:
-        """Compare some projections; those that the sides store differently one by one, the others in one stream."""
+        """Compare some projections: one by one if the sides store them differently, else in one stream."""
         cancelled = {}
         for part, sums in self._summed([part for part in plan if part.alike]):
             self._table(part).put(slice(None), sums.compared())
@@ -145,11 +138,11 @@ class _Pass:
                 self._table(part).put(slice(None), compare_rows(*sides, names=part.names))
 
     def _table(self, part: _Projection) -> RowComparison:
-        """Where the numbers of a projection's neurons go."""
+        """The result rows of a projection's neurons."""
         return self.found[part.kind].rows(part.layer * self.base.d_m, (part.layer + 1) * self.base.d_m)
 
     def _summed(self, plan: Sequence[_Projection]) -> Iterator[tuple[_Projection, RowSums]]:
-        """Each projection with its sums, once its last block was added."""
+        """Each projection with its sums, after its last block."""
         sums, wide_a, wide_b = RowSums.zeros(0), Widener(), Widener()
         for block, a, b in self._side_by_side([block for part in plan for block in part.blocks()]):
             part = block.projection
@@ -166,7 +159,7 @@ class _Pass:
                 yield part, sums
 
     def _compare_again(self, cancelled: Mapping[_Projection, Int[np.ndarray, " ids"]]) -> None:
-        """The definition, for neurons whose sums lost it; of columns every block holds a piece of each."""
+        """Compare by definition the neurons that the sums could not resolve; columns need every block."""
         holding = [
             block
             for part, ids in cancelled.items()
@@ -184,7 +177,7 @@ class _Pass:
                 table.delta[here] = compare_rows(a[inside], b[inside], names=part.names).delta
 
     def _side_by_side(self, blocks: Sequence[_Block]) -> Iterator[tuple[_Block, torch.Tensor, torch.Tensor]]:
-        """Both checkpoints in the order of the blocks; tensors are valid until the next block is asked for."""
+        """Both checkpoints in the order of the blocks; tensors are valid until the next block is requested."""
         ours = self.base.stream([block.of(block.projection.base) for block in blocks])
         theirs = self.instruct.stream([block.of(block.projection.instruct) for block in blocks])
         return zip(blocks, ours, theirs, strict=True)
@@ -193,18 +186,15 @@ class _Pass:
 def compare_mapped(
     base: WeightSource, instruct: WeightSource, base_ids: Int[np.ndarray, " neurons"]
 ) -> dict[str, RowComparison]:
-    """Each neuron of the instruct checkpoint against the neuron of the base that it is, whole tensor by whole tensor.
+    """Compare each neuron of the instruct checkpoint with its counterpart, by kind; NaN and not equal without one.
+
+    Reads whole tensors. Width and kinds must agree, numbers of layers and neurons may differ.
 
     Args:
-        base: The checkpoint before tuning; other numbers of layers and of neurons per layer are fine.
-        instruct: The one after; the same width and kinds.
         base_ids: Flat id in the base of each neuron of the instruct checkpoint; -1 for none.
 
-    Returns:
-        By kind, all neurons of the instruct checkpoint; NaN and not equal where there is no counterpart.
-
     Raises:
-        NonFiniteError: A weight that is looked at is NaN or infinite.
+        NonFiniteError: A compared weight is NaN or infinite.
     """
     found = {kind: RowComparison.unknown(base_ids.size) for kind in instruct.kinds}
     for layer in range(instruct.layers):
@@ -222,7 +212,7 @@ def _compare_gathered(
     table: RowComparison,
     place: tuple[str, int],
 ) -> None:
-    """One kind of weight of one layer of the instruct checkpoint; fills in its part of the table."""
+    """Fills the table for one kind of weight of one layer of the instruct checkpoint."""
     kind, _ = place
     mapped = np.flatnonzero(ids >= 0)
     layer_of = ids[mapped] // base.d_m

@@ -1,11 +1,10 @@
-"""The two inner loops of drift, compiled: four sums for each row, or for each column, of a block.
+"""The two compiled inner loops of drift: four sums for each row, or for each column, of a block.
 
-The one idea: a pair of weights is widened, subtracted and added to all four sums while it is in a
-register, so a block is gone through once. Arithmetic is float64. What the compiler may assume is
-listed: it may reorder sums, which vector instructions need, and must keep NaN and infinity. A block is
-summed by one thread in an order that depends on its shape only.
+The one idea: a pair of weights is widened, subtracted and added to all four sums in registers, so each block is read
+once. Arithmetic is float64. The compiler may reorder sums (for vector instructions) and must keep NaN and infinity. One
+thread sums a block, in an order that depends only on its shape.
 
-This module imports numba, which takes a moment; `provenance.analyses.weights.row_sums` imports it when there is work.
+Importing numba takes a moment; `provenance.analyses.weights.row_sums` imports this module when needed.
 """
 
 from collections.abc import Callable
@@ -22,20 +21,20 @@ TOGETHER = 8  # rows per visit of the sums; eight rows of two blocks fit the loa
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as machine code, kept on disk for the next process where that is possible."""
+    """The function as machine code, cached on disk if possible."""
     try:
         return njit(fastmath=FAST_MATH, nogil=True, cache=True)(function)
-    except RuntimeError:  # neither beside this file nor in the user's cache folder may files be written
+    except RuntimeError:  # neither this folder nor the user's cache folder is writable
         return njit(fastmath=FAST_MATH, nogil=True)(function)
 
 
-# The tests' hook for shape annotations leaves alone what is marked @no_type_check; numba needs the bare functions.
+# numba needs bare functions; @no_type_check keeps the tests' hook for shape annotations away.
 
 
 @no_type_check
 def _wide_value(block, i, j):
     """One weight in float64; two-byte items are the bits of a bfloat16, the upper half of a float32."""
-    # Signed indices might be negative and count from the end; asking for that keeps loops from being vectorised.
+    # Signed indices would be checked for negative values, which keeps loops from being vectorised.
     value = block[np.uint64(i), np.uint64(j)]
     if block.itemsize == 2:
         return np.float64(np.uint32(np.uint32(value) * np.uint32(1 << 16)).view(np.float32))
@@ -61,7 +60,7 @@ def _sum_rows(a, b, first, aa, bb, dd, ds):
 
 @no_type_check
 def _sum_columns(a, b, aa, bb, dd, ds):
-    """Sums over each column of two blocks, added to what is there."""
+    """Sums over each column of two blocks, added to the totals."""
     rows, columns = a.shape
     paired = rows - rows % TOGETHER
     # One array with constant distances: the compiler sees that the four sums do not overlap.

@@ -1,9 +1,7 @@
-"""How far corresponding neurons of two weight matrices are apart: in one pass, and by definition.
+"""Distances of corresponding neurons of two weight matrices: in one pass, and by definition.
 
-The one idea: 1 - cos needs both norms first and so two passes, unless it is written in sums over the
-difference of the rows. Those can be taken block by block, for neurons that are rows and for neurons
-that are columns, and lose nothing while the rows differ in direction. `compare_rows` does it the slow
-way; it is what the sums are held against, and what serves where they do lose.
+Sums over the difference of rows can be taken block by block, and stay exact if the rows differ in direction.
+`compare_rows`, the slow definition, checks the sums and replaces them where they are not exact.
 """
 
 import math
@@ -17,7 +15,7 @@ from jaxtyping import Bool, Float, Float64, Int, Shaped
 from provenance.errors import NonFiniteError
 
 BLOCK_ELEMENTS = 2**18  # 2 MB in float64: stays in cache, whatever the size of the tensor
-CANCELLED = 1e-4  # share of |a - b|^2 below which too few digits of what turned are left
+CANCELLED = 1e-4  # share of |a - b|^2 below which too few digits of the rotation are left
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class RowComparison:
     norm_b: Float64[np.ndarray, " rows"]
     """L2 norm of the second matrix's rows."""
     equal: Bool[np.ndarray, " rows"]
-    """Every weight of the row is the same number in both."""
+    """Whether every weight of the row is the same number in both."""
 
     @classmethod
     def unknown(cls, rows: int) -> "RowComparison":
@@ -40,7 +38,7 @@ class RowComparison:
         return cls(delta, norm_a, norm_b, np.zeros(rows, dtype=bool))
 
     def rows(self, start: int, stop: int) -> "RowComparison":
-        """Some of the rows, in the same memory."""
+        """A view of some of the rows."""
         part = slice(start, stop)
         return RowComparison(self.delta[part], self.norm_a[part], self.norm_b[part], self.equal[part])
 
@@ -69,27 +67,25 @@ class RowSums:
         return cls(*np.zeros((4, neurons)))
 
     def add_rows(self, first: int, a: Shaped[np.ndarray, "block d"], b: Shaped[np.ndarray, "block d"]) -> None:
-        """Whole weights of some neurons, one a row, the first of which is neuron `first`; as `Widener` gives them."""
+        """Add whole weights, one neuron a row, starting with neuron `first`; in the form of `Widener`."""
         from provenance.analyses.weights.row_kernels import sum_rows
 
         sum_rows(a, b, first, self.aa, self.bb, self.dd, self.ds)
 
     def add_columns(self, a: Shaped[np.ndarray, "block neurons"], b: Shaped[np.ndarray, "block neurons"]) -> None:
-        """One or more weights of each neuron, one neuron a column."""
+        """Add one or more weights of each neuron, one neuron a column."""
         from provenance.analyses.weights.row_kernels import sum_columns
 
         sum_columns(a, b, self.aa, self.bb, self.dd, self.ds)
 
     def compared(self) -> RowComparison:
-        """What the sums say.
+        """The comparison from the sums.
 
             |b| - |a| = -ds / (|a| + |b|),   1 - cos = (dd - (|a| - |b|)^2) / (2 |a| |b|)
 
-        Differences of weights are formed before anything is squared, so a small angle costs no digits. What
-        does is a change of length beside which the angle is tiny: see `cancelled`. Zero rows as in `compare_rows`.
-
-        Returns:
-            Equal where dd = 0, so differences below 1e-162, whose squares are no float64, do not count.
+        Weights are subtracted before squaring, so a small angle costs no digits, except beside a far larger change of
+        length: see `cancelled`. Zero rows as in `compare_rows`. Equal where dd = 0, so differences below 1e-162, whose
+        squares are zero in float64, do not count.
         """
         norm_a, norm_b = np.sqrt(self.aa), np.sqrt(self.bb)
         gap, product = self._turned(norm_a, norm_b), norm_a * norm_b
@@ -98,7 +94,7 @@ class RowSums:
         return RowComparison(delta, norm_a, norm_b, self.dd == 0)
 
     def cancelled(self) -> Bool[np.ndarray, " neurons"]:
-        """Neurons that were scaled and hardly turned: their delta has to come from unit vectors."""
+        """Neurons that were scaled and hardly turned: their delta needs unit vectors."""
         norm_a, norm_b = np.sqrt(self.aa), np.sqrt(self.bb)
         hardly = self._turned(norm_a, norm_b) < CANCELLED * self.dd
         return np.asarray(hardly & (norm_a > 0) & (norm_b > 0))
@@ -106,7 +102,7 @@ class RowSums:
     def _turned(
         self, norm_a: Float64[np.ndarray, " neurons"], norm_b: Float64[np.ndarray, " neurons"]
     ) -> Float64[np.ndarray, " neurons"]:
-        """What is left of |a - b|^2 without the change of length."""
+        """|a - b|^2 minus the part from the change of length."""
         length = np.divide(self.ds, norm_a + norm_b, out=np.zeros_like(self.ds), where=norm_a + norm_b > 0)
         return np.asarray(np.maximum(self.dd - length**2, 0.0))
 
@@ -114,16 +110,11 @@ class RowSums:
 def check_finite(
     norms: Shaped[np.ndarray, " rows"], name: str, weights: Callable[[], Float[torch.Tensor, "..."]]
 ) -> None:
-    """Refuse a matrix of which a row's norm is not finite.
-
-    Args:
-        norms: L2 norms or their squares.
-        name: How the error calls the matrix.
-        weights: Gives the matrix, to tell infinite weights from weights whose squares are.
+    """Refuse a matrix with a non-finite row norm or square; `weights` gives the matrix, to find the cause.
 
     Raises:
-        NonFiniteError: NaN or infinity, of which diverged training or a damaged shard is the usual cause; or
-            float64 weights whose squares add up to more than float64 holds.
+        NonFiniteError: NaN or infinity, usually from diverged training or a damaged shard; or float64 weights whose
+            squares add up to more than float64 holds.
     """
     wrong = int(norms.size - np.isfinite(norms).sum())
     if wrong:
@@ -138,7 +129,7 @@ def check_finite(
 
 
 def too_large(name: str, largest: float) -> NonFiniteError:
-    """The refusal of finite weights whose squares are not, which only float64 files can hold."""
+    """The error for finite weights with infinite squares, which only float64 files can hold."""
     return NonFiniteError(
         f"weights in {name} whose squares fit float64 (up to about 1e154)",
         found=f"weights up to {largest:.3g}",
@@ -147,9 +138,9 @@ def too_large(name: str, largest: float) -> NonFiniteError:
 
 
 class Widener:
-    """Blocks as the kernels take them: float32 and float64 as they are, bfloat16 as bits, others as float32.
+    """Converts blocks for the kernels: float32 and float64 unchanged, bfloat16 as bits, others as float32.
 
-    What has to be widened, which is exact, goes into memory that is used again: the array is valid until the next.
+    Widening is exact and reuses memory: the array is valid until the next call.
     """
 
     def __init__(self) -> None:
@@ -172,7 +163,7 @@ def unit_gaps(
     norm_a: Float64[np.ndarray, " neurons"],
     norm_b: Float64[np.ndarray, " neurons"],
 ) -> Float64[np.ndarray, " neurons"]:
-    """What a block adds to 1 - cos = 0.5 * || a/|a| - b/|b| ||^2 of its columns, whose norms are known."""
+    """A block's contribution to 1 - cos = 0.5 * || a/|a| - b/|b| ||^2 of its columns, given their norms."""
     gap = a.double() / torch.from_numpy(norm_a) - b.double() / torch.from_numpy(norm_b)
     return np.asarray(0.5 * gap.square_().sum(dim=0).numpy())
 
@@ -183,25 +174,20 @@ def compare_rows(
     *,
     names: Sequence[str] = ("the first matrix", "the second matrix"),
 ) -> RowComparison:
-    """Angle, norms and equality of corresponding rows.
+    """Angle, norms and equality of corresponding rows, of any floating dtypes.
 
         1 - cos(u, v) = 0.5 * || u/|u| - v/|v| ||^2
 
-    The right side has no cancellation: at an angle phi its relative error is about 1e-16 / phi,
-    while 1 - cos itself loses everything below phi = 1e-8 in float64 and 3e-4 in float32.
-
-    Args:
-        a: Any floating dtype and strides; widened to float64 block by block.
-        b: The same shape; its dtype may differ.
-        names: How an error calls `a` and `b`.
+    The right side has no cancellation: at an angle phi its relative error is about 1e-16 / phi, while 1 - cos itself
+    loses everything below phi = 1e-8 in float64 and 3e-4 in float32.
 
     Returns:
-        Dimensionless delta in [0, 2] and norms in weight units, float64. Choice: two zero rows
-        have delta 0 (nothing changed), a zero row and a non-zero one have 1 (no direction in common).
+        Dimensionless delta in [0, 2] and norms in weight units, float64. Choice: two zero rows have delta 0 (nothing
+        changed), a zero row and a non-zero one have 1 (no direction in common).
 
     Raises:
-        NonFiniteError: A row holds NaN or infinity, or weights whose squares do not fit float64: beyond about
-            1e154. Squares of weights below 1e-162 count as zeros.
+        NonFiniteError: A row holds NaN or infinity, or weights beyond about 1e154, whose squares do not fit float64.
+            Squares of weights below 1e-162 count as zeros.
     """
     rows, d = a.shape
     step = max(1, BLOCK_ELEMENTS // max(d, 1))
@@ -221,7 +207,7 @@ def compare_rows(
 
 
 def _normalise(rows: Float[torch.Tensor, "rows d"], name: str) -> Float64[np.ndarray, " rows"]:
-    """Scale rows to unit length in place (zero rows stay zero) and return the norms they had."""
+    """Scale rows to unit length in place (zero rows stay zero); returns their former norms."""
     norms: torch.Tensor = torch.linalg.vector_norm(rows, dim=1)
     check_finite(norms.numpy(), name, lambda: rows)
     rows.div_(torch.where(norms == 0, 1.0, norms)[:, None])

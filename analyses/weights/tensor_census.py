@@ -1,7 +1,6 @@
-"""Every tensor of a pair, compared number by number: how many are the same, and how the others turned.
+"""Compares every tensor of a pair number by number: identical bits, finite values, cosine per row or neuron.
 
-The one idea: all that is asked of a tensor (same bits, finite, cosine of each row or neuron) comes out of
-one pass over the blocks of both sides, in sums that take no more memory than a number per row.
+All of it comes from one pass over the blocks of both sides, in sums that take one number per row.
 """
 
 from dataclasses import dataclass
@@ -26,16 +25,15 @@ class PairComparison:
     """A pair of parts, compared."""
 
     pair: Pair
-    """Which."""
     identical: bool
     """Same dtype and bits."""
     equal: Bool[np.ndarray, " units"]
-    """Rows, or columns where neurons are columns, that hold the same numbers in both."""
+    """Whether each row (or neuron column) holds the same numbers in both."""
     cosine: Float64[np.ndarray, " units"]
-    """Of each of them; NaN for whole numbers, which need not be weights, and for single numbers."""
+    """Of each row or neuron column; NaN for whole numbers and for single numbers."""
 
     def similarity(self) -> TensorSimilarity:
-        """Summed up; NaN percentiles for tensors of whole numbers and for empty ones."""
+        """Summary; NaN percentiles for tensors of whole numbers and for empty ones."""
         known = self.cosine.size > 0 and not np.isnan(self.cosine).any()
         low, median, high = np.percentile(self.cosine, PERCENTILES) if known else (np.nan,) * 3
         return TensorSimilarity(
@@ -50,11 +48,7 @@ class PairComparison:
 
 
 class PairSums:
-    """What remains of a pair when its blocks have passed.
-
-    Args:
-        pair: Which.
-    """
+    """Running sums of a pair over its blocks."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
@@ -71,11 +65,7 @@ class PairSums:
             self._squares = {side: sums.aa for side, sums in alone.items()}
 
     def add(self, step: Step, base: torch.Tensor | None, instruct: torch.Tensor | None) -> None:
-        """Take in a block of one side or of both.
-
-        Raises:
-            NonFiniteError: It holds NaN or infinity, or numbers whose squares are no float64 (from 1e154 on).
-        """
+        """Add a block of one or both sides; raises NonFiniteError on NaN, infinity, or numbers from 1e154 on."""
         if self.pair.comparable and base is not None and instruct is not None:
             self._compare(step, base, instruct)
             return
@@ -86,12 +76,12 @@ class PairSums:
                 self._check_finite(side, rows, block)
 
     def norms(self, side: str, rows: Rows | None = None) -> Float64[np.ndarray, " units"]:
-        """L2 norms of one side's rows or neuron columns, all of them or those of a block that has passed."""
+        """L2 norms of one side's rows or neuron columns: all, or those of a block already added."""
         squares = self._squares[side]
         return np.asarray(np.sqrt(squares if rows is None else squares[_place(self._part(side), rows)]))
 
     def comparison(self) -> PairComparison:
-        """The pair compared, when all blocks have passed."""
+        """The comparison after all blocks."""
         if not self._numeric:
             return PairComparison(self.pair, self._identical, self._equal, np.full(self._equal.size, np.nan))
         found = self._sums.compared()
@@ -119,7 +109,7 @@ class PairSums:
         if not np.isfinite(self._squares[side][_place(part, rows)]).all():
             name = f"{part.name} of the {side} checkpoint"
             check_finite(block, name)
-            # Whole numbers and a byte's floats are summed up as float32; their squares fit.
+            # Whole numbers and one-byte floats are summed as float32; their squares fit.
             raise too_large(name, block.double().abs().amax().item())
 
     def _part(self, side: str) -> Part:
@@ -127,14 +117,13 @@ class PairSums:
 
 
 def _place(part: Part, rows: Rows) -> slice:
-    """Where the sums of some rows of a part are kept."""
     if part.columns or len(part.shape) < 2:
         return slice(None)
     return slice(rows.start - part.start, rows.stop - part.start)
 
 
 def _units(part: Part, block: torch.Tensor) -> torch.Tensor:
-    """A block as a matrix: a vector, which is one unit, as a column."""
+    """A block as a matrix; a vector is one unit, a column."""
     return block.reshape(-1, 1) if len(part.shape) < 2 else block.flatten(1)
 
 
@@ -145,7 +134,6 @@ def _add(
     a: Shaped[np.ndarray, "block columns"],
     b: Shaped[np.ndarray, "block columns"],
 ) -> None:
-    """Add a block to the sums of a part's units."""
     if part.columns or len(part.shape) < 2:
         sums.add_columns(a, b)
     else:
@@ -153,7 +141,7 @@ def _add(
 
 
 def compare_bare(pair: Pair, base: WeightSource, instruct: WeightSource) -> PairComparison:
-    """A pair of single numbers or of empty tensors, which have no rows to go through."""
+    """Compare single numbers or empty tensors, which have no rows."""
     a, b = base.tensor(pair.base.name), instruct.tensor(pair.instruct.name)
     for tensor, name in ((a, f"{pair.base.name} of the base"), (b, f"{pair.instruct.name} of the instruct")):
         if tensor.numel() and tensor.dtype.is_floating_point:
@@ -163,7 +151,7 @@ def compare_bare(pair: Pair, base: WeightSource, instruct: WeightSource) -> Pair
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Same dtype, shape and bits: -0.0 differs from 0.0, and a value from itself stored in another dtype."""
+    """Same dtype, shape and bits: -0.0 differs from 0.0, and a value from itself in another dtype."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
     bits = _BITS[a.dtype.itemsize]
@@ -171,12 +159,8 @@ def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def check_finite(block: torch.Tensor, name: str) -> None:
-    """Refuse NaN and infinity.
-
-    Raises:
-        NonFiniteError: The block holds some; diverged training or a damaged file is the usual cause.
-    """
-    # One-byte floats know no reductions. NaN travels through aminmax, and infinity is an extreme.
+    """Raise NonFiniteError on NaN and infinity; diverged training or a damaged file is the usual cause."""
+    # One-byte floats have no reductions. aminmax passes NaN on, and infinity is an extreme.
     low, high = torch.aminmax(block.float() if block.dtype.itemsize == 1 else block)
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise NonFiniteError(

@@ -1,9 +1,8 @@
-"""Which tensor of one checkpoint is which of the other, and going through both side by side.
+"""Pairs the tensors of two checkpoints, and reads both side by side.
 
-The one idea: a name on disk is a place in the text decoder behind a prefix that releases of a library
-change, so names are compared without it; a neuron projection is known by its kind and layer wherever it
-lies, be it half of a fused tensor. What belongs together is then read in blocks of rows, from one stream
-per checkpoint whose order is known before it starts, so that every tensor is read once.
+The one idea: names are compared without their prefix, which changes between library releases; a neuron projection is
+identified by kind and layer, even within a fused tensor. Pairs are read in blocks of rows, from one stream per
+checkpoint in a planned order, so that every tensor is read once.
 """
 
 import re
@@ -24,20 +23,20 @@ Key = tuple[str, int | None]
 
 @dataclass(frozen=True)
 class Part:
-    """A tensor of a checkpoint, or the rows of it that hold one projection."""
+    """A tensor of a checkpoint, or its rows that hold one projection."""
 
     name: str
     """Name on disk."""
     start: int
     """First row."""
     shape: tuple[int, ...]
-    """Shape of the rows that belong to the part."""
+    """Shape of the part's rows."""
     columns: bool
-    """Whether its neurons are its columns."""
+    """Whether its neurons are columns."""
 
     @property
     def rows(self) -> int:
-        """Rows on disk; the numbers of a vector are one row each."""
+        """Rows on disk; each number of a vector is one row."""
         return self.shape[0] if self.shape else 0
 
     @property
@@ -47,7 +46,7 @@ class Part:
 
     @property
     def units(self) -> int:
-        """What is compared one by one: columns where neurons are columns, rows otherwise, 1 for a vector."""
+        """Number of compared units: neuron columns, else rows; 1 for a vector."""
         if len(self.shape) < 2:
             return 1
         return self.shape[1] if self.columns else self.shape[0]
@@ -62,13 +61,11 @@ class Pair:
     layer: int | None
     """Layer in the instruct checkpoint."""
     base: Part
-    """The base's."""
     instruct: Part
-    """The instruct checkpoint's."""
     neurons: bool
     """Whether it holds one weight of each neuron of a layer."""
     whole: bool
-    """Whether the parts have one shape; otherwise they are other numbers of neurons, or cut to common rows."""
+    """Whether the parts have one shape; else numbers of neurons differ, or the pair is cut to common rows."""
 
     @property
     def comparable(self) -> bool:
@@ -81,33 +78,32 @@ class Pairing:
     """All parts of two checkpoints."""
 
     pairs: tuple[Pair, ...]
-    """What is on both sides, layer by layer, then the rest."""
+    """Shared parts, layer by layer, then the rest."""
     only_base: tuple[str, ...]
     """Tensors that only the base has, or has in another shape."""
     only_instruct: tuple[str, ...]
-    """The same of the other side."""
+    """The same of the instruct checkpoint."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The next rows of a pair to look at; of one side only where the sides have different rows."""
+    """The next rows of a pair to read; of one side only if the sides have different rows."""
 
     pair: Pair
-    """Where they belong."""
     base: Rows | None
     """Rows of the base's tensor."""
     instruct: Rows | None
     """Rows of the instruct checkpoint's tensor."""
     sample: bool = False
-    """Whether these are sampled neurons, which are read before everything else of their part."""
+    """Whether these are sampled neurons, which are read first."""
 
 
 Blocks = tuple[Step, torch.Tensor | None, torch.Tensor | None]
-"""A step, and what it reads of the base and of the instruct checkpoint."""
+"""A step and the rows read from the base and from the instruct checkpoint."""
 
 
 def parts_of(source: WeightSource) -> dict[Key, Part]:
-    """Every tensor of a checkpoint by kind and layer, the projections of a fused tensor one by one."""
+    """Every tensor of a checkpoint by kind and layer, with the projections of fused tensors separate."""
     parts: dict[Key, Part] = {}
     for layer in range(source.layers):
         for kind in source.kinds:
@@ -122,14 +118,14 @@ def parts_of(source: WeightSource) -> dict[Key, Part]:
 
 
 def _tower(source: WeightSource) -> tuple[str, frozenset[str]]:
-    """What comes before a layer's number on disk, and the names of the modules that hold the layers."""
+    """The prefix before a layer's number on disk, and the names of the modules that hold the layers."""
     found = re.match(r"((?:.*?\.)?)0\.", source.slice(source.kinds[0], 0).name)
     stem = found[1] if found else ""
     return stem, frozenset(stem.split(".")[:-2])
 
 
 def _by_key(names: Iterable[str], stem: str, holders: frozenset[str]) -> dict[Key, str]:
-    """Names by key; where two would get the same one, both keep their whole name."""
+    """Names by key; names with the same key are all kept whole."""
     groups: dict[Key, list[str]] = {}
     for name in names:
         groups.setdefault(_key(name, stem, holders), []).append(name)
@@ -151,16 +147,10 @@ def _key(name: str, stem: str, holders: frozenset[str]) -> Key:
 
 
 def pair_parts(base: WeightSource, instruct: WeightSource, layer_of: Sequence[int | None]) -> Pairing:
-    """Put the parts of two checkpoints side by side.
+    """Pair the parts of two checkpoints; `layer_of` gives the base's layer for each layer of `instruct`, or None.
 
-    Args:
-        base: The checkpoint said to be the ancestor.
-        instruct: The other one.
-        layer_of: For each layer of `instruct` the layer of `base` to compare it with; None for none.
-
-    Returns:
-        Pairs of one shape; projections of neurons also when there are other numbers of them; tables outside the
-        layers also when one is longer (a vocabulary that grew): those are compared as far as the shorter one goes.
+    Pairs have one shape, except projections with different numbers of neurons, and tables outside the layers of which
+    one is longer (a larger vocabulary): these are compared over their common rows.
     """
     ours, theirs = parts_of(base), parts_of(instruct)
     pairs: list[Pair] = []
@@ -181,7 +171,7 @@ def pair_parts(base: WeightSource, instruct: WeightSource, layer_of: Sequence[in
 
 
 def _pair(kind: str, layer: int | None, base: Part | None, instruct: Part, *, neurons: bool) -> Pair | None:
-    """Two parts of one key as a pair, where something of them can be compared."""
+    """Two parts of one key as a pair; None if nothing can be compared."""
     if base is None or base.columns != instruct.columns:
         return None
     if base.shape == instruct.shape:
@@ -199,16 +189,10 @@ def _pair(kind: str, layer: int | None, base: Part | None, instruct: Part, *, ne
 def steps_of(
     pair: Pair, base_runs: Sequence[tuple[int, int]], instruct_runs: Sequence[tuple[int, int]]
 ) -> Iterator[Step]:
-    """A pair from its first to its last row.
+    """The steps through a pair, from its first to its last row; runs are sampled neurons (first, end exclusive).
 
-    Args:
-        pair: What to go through.
-        base_runs: First neuron and neuron after the last one of runs of sampled neurons, in the base.
-        instruct_runs: The same in the instruct checkpoint.
-
-    Yields:
-        Sampled neurons first where neurons are rows: their cosines with each block need them from the start. Of
-        columns every block holds a piece of every neuron.
+    Sampled neurons come first if neurons are rows, since they are compared with each block; with columns, every block
+    holds a piece of every neuron.
     """
     if pair.neurons and not pair.base.columns:
         for run in base_runs:
@@ -226,19 +210,18 @@ def steps_of(
 
 
 def blocks(rows: int, width: int) -> Iterator[tuple[int, int]]:
-    """First row and row after the last one of blocks that together hold all rows of a width."""
+    """First row and end (exclusive) of blocks that together hold all rows of a width."""
     step = max(1, BLOCK_ELEMENTS // max(1, width))
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
 
 
 def _rows(part: Part, start: int, stop: int) -> Rows:
-    """Rows of a part as rows of its tensor."""
     return Rows(part.name, part.start + start, part.start + stop)
 
 
 def side_by_side(base: WeightSource, instruct: WeightSource, steps: Sequence[Step]) -> Iterator[Blocks]:
-    """Both checkpoints in the order of the steps; tensors are valid until the next step is asked for."""
+    """Both checkpoints in the order of the steps; tensors are valid until the next step is requested."""
     ours = base.stream([step.base for step in steps if step.base])
     theirs = instruct.stream([step.instruct for step in steps if step.instruct])
     for step in steps:

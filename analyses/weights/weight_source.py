@@ -1,8 +1,6 @@
-"""What the weight analyses need of a checkpoint, and nothing more.
+"""The interface to checkpoints that the weight analyses need.
 
-The one idea: lineage, mapping and drift ask where a projection lies, say which rows they want, and
-go through them once; so any object that can do that serves: an opened safetensors folder, a
-range-request reader, a base with an adapter merged into it, or tensors in memory.
+It is served by safetensors folders, range-request readers, a base with a merged adapter, and tensors in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,10 +36,10 @@ class WeightSource(Protocol):
         """One weight of one layer in its storage dtype, (d_m, d): a row per neuron whatever the kind."""
 
     def slice(self, kind: str, layer: int) -> NeuronSlice:
-        """Which rows of which tensor hold that weight, and whether neurons are its rows or its columns."""
+        """Which rows of which tensor hold that weight, and whether neurons are rows or columns."""
 
     def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
-        """The wanted rows one after the other; each tensor is valid until the next one is asked for."""
+        """The wanted rows in order; each tensor is valid until the next one is requested."""
 
     def tensor_names(self) -> list[str]:
         """Names of all tensors of the checkpoint, MLP or not."""
@@ -57,11 +55,11 @@ class WeightSource(Protocol):
 
 
 def mlp_shape(source: WeightSource) -> tuple[int, int, int, tuple[str, ...]]:
-    """Layers, neurons per layer, width and kinds: what has to agree for neurons to be put side by side."""
+    """Layers, neurons per layer, width and kinds: equal for checkpoints with comparable neurons."""
     return source.layers, source.d_m, source.d, source.kinds
 
 
 def shape_words(source: WeightSource) -> str:
-    """The same in words."""
+    """`mlp_shape` in words."""
     kinds = ", ".join(source.kinds)
     return f"{source.layers} layers of {source.d_m} neurons, width {source.d}, weights {kinds}"
