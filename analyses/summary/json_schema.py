@@ -50,7 +50,11 @@ def compare_schema() -> Schema:
                 "funnel": _or_null({"type": "object", "additionalProperties": record(Funnel)}),
                 "identification": _or_null(_identification()),
                 "base_identification": _or_null(_identification()),
-                "transfer": _rows(TransferResult, ladder={"type": "object", "additionalProperties": _rung()}),
+                "transfer": _rows(
+                    TransferResult,
+                    decided_by={"type": ["string", "null"]},
+                    ladder={"type": "object", "additionalProperties": _rung()},
+                ),
                 "drift": _or_null(record(DriftResult, tests=_rows(DriftTest))),
                 "overlap": _or_null(record(OverlapResult, nulls=_rows(OverlapNull))),
                 "two_by_two": _rows(TransferCell),

@@ -26,16 +26,14 @@ from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
 from provenance.records import Estimate, Stage, Verdict
 
 AREA = Estimate(0.8, 0.7, 0.9, 40)
-NULL = NullDistribution("random", (0.5,), 0.5, 0.4, 0.6, 0.6, 0.01)
 P_VALUES: dict[Verdict, float | None] = {"supported": 0.01, "not distinguishable": 0.2, "no power": None}
 
 
 def scored(dataset: str, verdict: Verdict, questions: int = 20) -> TransferResult:
     p_holm = P_VALUES[verdict]
     return TransferResult(
-        dataset, AREA, 20, 20, {"random": NULL}, verdict, "", p_value=p_holm, p_holm=p_holm, p_chance=0.001,
-        questions=questions,
-    )  # fmt: skip
+        dataset, AREA, 20, 20, verdict, "", p_value=p_holm, p_holm=p_holm, p_chance=0.001, questions=questions
+    )
 
 
 def rungs_of(dataset: str, **p_values: float | None) -> list[Rung]:

@@ -19,12 +19,12 @@ KNOWN = {"trivia": 0.07}
 
 
 def result(n_faithful: int, n_hallucinated: int, dataset: str = "trivia") -> TransferResult:
-    return TransferResult(dataset, None, n_faithful, n_hallucinated, {}, "not distinguishable", "")
+    return TransferResult(dataset, None, n_faithful, n_hallucinated, "not distinguishable", "")
 
 
 def rung(kind: str, area: float | None, gain_sd: float | None, dataset: str = "trivia") -> Rung:
     estimate = None if area is None else Estimate(area, area - 0.05, area + 0.05, 70)
-    return Rung(dataset, kind, estimate, estimate, 0.1, 0.1, 0, gain_sd)
+    return Rung(dataset, kind, estimate, estimate, 0.1, 0.1, 0, gain_sd=gain_sd)
 
 
 def drift_test(**changes: object) -> DriftTest:

@@ -12,7 +12,6 @@ from provenance.analyses.controls.control_sets import (
     excluded_from_controls,
     layer_counts,
     neuron_sets,
-    null_distribution,
     permutation_p,
 )
 from provenance.errors import InputError, PairError
@@ -103,10 +102,3 @@ def test_a_draw_that_equals_the_observed_value_up_to_rounding_counts_as_equal() 
     forward, backward = (ranks[0] + ranks[1]) + ranks[2], ranks[0] + (ranks[1] + ranks[2])
     assert forward != backward  # the very case: one sum, two orders
     assert permutation_p(np.array([min(forward, backward)]), max(forward, backward)) == 1.0
-
-
-def test_a_null_distribution_keeps_its_draws_and_their_quantiles() -> None:
-    null = null_distribution("random", np.arange(101.0), 99.0)
-    assert (null.mean, null.low, null.high, null.p95) == (50.0, 2.5, 97.5, 95.0)
-    assert null.p_value == 3 / 102
-    assert len(null.draws) == 101

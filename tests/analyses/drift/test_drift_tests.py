@@ -9,7 +9,14 @@ from scipy.stats import kstest
 from provenance.analyses.claims.pair_claims import judged_drift
 from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.adjusted_ranks import expected_ranks
-from provenance.analyses.drift.drift_tests import changes, compared, drift_tests, mean_with_interval, norm_change
+from provenance.analyses.drift.drift_tests import (
+    changes,
+    compared,
+    drift_tests,
+    layer_test,
+    mean_with_interval,
+    norm_change,
+)
 from provenance.analyses.drift.matching import drift_strata, finest_strata, matched_means, pools_of
 from provenance.analyses.drift.stability_ranks import stability_rank, z_scores
 from provenance.analyses.drift.weight_drift import summarise_drift, welch_p
@@ -109,13 +116,12 @@ def test_the_numbers_are_those_of_the_definition() -> None:
     assert layer.z_layer != pytest.approx(layer.z_all, rel=1e-3)
 
 
-def test_the_layer_matched_test_of_delta_is_the_one_of_the_summary() -> None:
+def test_the_layer_test_alone_is_the_first_of_all() -> None:
     drift, h = drift_of(np.random.default_rng(2).random(D)), np.arange(3, D, 90)
     layer, _ = of_delta(measured(drift, h, seed=7))
-    summary = summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS, seed=7)
-    assert layer.p_more_stable == summary.p_permutation
-    assert layer.mean_rank == summary.mean_stability_rank
-    assert layer.smallest_detectable == summary.smallest_detectable
+    assert layer == layer_test(drift, h, D_M, draws=DRAWS, seed=7)
+    assert layer.mean_rank == drift.stability_rank[h].mean()
+    assert layer.k == summarise_drift(drift, h, LAYERS, D_M).k
     assert layer.p_more_stable + layer.p_less_stable == pytest.approx(1 + 1 / (DRAWS + 1), abs=1e-9)  # no draw ties
 
 
@@ -139,7 +145,7 @@ def test_planted_stability_is_found_by_every_matching_and_decides() -> None:
         delta = rng.exponential(size=D)
         delta[h] *= 0.3
         drift = drift_of(delta, up=rng.random(D))
-        summary = summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS, seed=repeat)
+        summary = summarise_drift(drift, h, LAYERS, D_M)
         result = judged(summary, measured(drift, h, rng.random(D), seed=repeat))
         supported += result.verdict == "supported"
         assert "weight norms and activities (4 x 4 bins a layer), p = " in result.reason
@@ -183,7 +189,7 @@ def test_a_trend_within_layers_fools_the_layer_matched_test_and_not_the_finest(b
         pools = pools_of(finest_strata(norm, activity, D_M).of, h)
         drawn = matched_means(drift.stability_rank, pools, 199, rng)
         in_cells += permutation_p(drawn, float(drift.stability_rank[h].mean())) < 0.05
-        summary = summarise_drift(drift, h, LAYERS, D_M, draws=199, seed=repeat)
+        summary = summarise_drift(drift, h, LAYERS, D_M)
         decided = judged(summary, tests).verdict
         assert (decided == "supported") == (max(layer.p_more_stable, finest.p_more_stable) < 0.05)
     assert fooled >= 45
@@ -195,10 +201,10 @@ def test_neurons_that_changed_more_are_said_to() -> None:
     delta = np.random.default_rng(7).exponential(size=D)
     h = np.argsort(delta)[-12:]
     drift = drift_of(delta)
-    result = judged(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), measured(drift, h))
+    result = judged(summarise_drift(drift, h, LAYERS, D_M), measured(drift, h))
     assert result.verdict == "not distinguishable"
     assert "they changed more than others: p = 0.002 against neurons of the same layers" in result.reason
-    calm = judged(summarise_drift(drift, h - 1, LAYERS, D_M, draws=DRAWS), measured(drift, np.argsort(delta)[:5]))
+    calm = judged(summarise_drift(drift, h - 1, LAYERS, D_M), measured(drift, np.argsort(delta)[:5]))
     assert "changed more than others" not in calm.reason
 
 
@@ -208,7 +214,7 @@ def test_cells_that_hold_nothing_but_ties_leave_no_power() -> None:
     delta = np.where(activity >= D_M * 0.75, 0.0, 1.0)  # the four busiest bins are exactly the stable neurons
     h = np.array([300, 310, 630, 950, 1270])
     drift = drift_of(delta)
-    summary = summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS)
+    summary = summarise_drift(drift, h, LAYERS, D_M)
     tests = measured(drift, h, activity)
     layer, finest = of_delta(tests)
     assert layer.p_more_stable < 0.05
@@ -222,15 +228,15 @@ def test_cells_that_hold_nothing_but_ties_leave_no_power() -> None:
 def test_without_tests_there_is_no_power() -> None:
     drift = drift_of(np.random.default_rng(8).random(D))
     none, some = np.empty(0, dtype=np.int64), np.arange(0, D, 99)
-    empty = judged(summarise_drift(drift, none, LAYERS, D_M, draws=20), measured(drift, none))
+    empty = judged(summarise_drift(drift, none, LAYERS, D_M), measured(drift, none))
     assert (empty.verdict, empty.k) == ("no power", 0)
-    assert judged(summarise_drift(drift, some, LAYERS, D_M, draws=20), ()).verdict == "no power"
+    assert judged(summarise_drift(drift, some, LAYERS, D_M), ()).verdict == "no power"
 
 
 def test_neurons_compared_by_position_have_no_power_and_keep_their_numbers() -> None:
     drift = drift_of(np.random.default_rng(8).random(D))
     some = np.arange(0, D, 99)
-    summary, tests = summarise_drift(drift, some, LAYERS, D_M, draws=20), measured(drift, some)
+    summary, tests = summarise_drift(drift, some, LAYERS, D_M), measured(drift, some)
     stopped, claim = judged_drift(summary, tests, "not related", 1.0)
     assert stopped.verdict == claim.verdict == "no power"
     assert stopped.reason == f"not related; by position alone: {judged(summary, tests).reason}"
@@ -312,10 +318,10 @@ def test_layers_too_narrow_for_like_neurons_have_no_power_to_support() -> None:
     ids = np.concatenate([layer * d_m + np.arange(d_m - 3, d_m) for layer in range(layers)])
     tests = drift_tests(drift, {"hallucinated": ids}, activity, None, layers, d_m, draws=500)
     assert {test.matching for test in tests} == {"layer"}
-    plain = summarise_drift(drift, ids, layers, d_m, draws=500)
-    assert plain.p_permutation is not None
-    assert plain.p_permutation < 0.05
-    decided = judged(plain, tests)
+    plain = layer_test(drift, ids, d_m, draws=500)
+    assert plain is not None
+    assert plain.p_more_stable < 0.05
+    decided = judged(summarise_drift(drift, ids, layers, d_m), tests)
     assert decided.verdict == "no power"
     assert compared(tests) == 0
     assert "(which takes layers of 100 neurons and known activities" in decided.reason
@@ -330,7 +336,7 @@ def test_half_of_the_h_neurons_are_too_few_to_speak_for_all(known: int, verdict:
     activity[h[known:]] = np.nan
     drift = drift_of(delta)
     tests = measured(drift, h, activity)
-    decided = judged(summarise_drift(drift, h, LAYERS, D_M, draws=DRAWS), tests)
+    decided = judged(summarise_drift(drift, h, LAYERS, D_M), tests)
     assert compared(tests) == known / 10
     assert decided.verdict == verdict
     assert (f"{known} of 10 H-Neurons" in decided.reason) == (0 < known < 10)

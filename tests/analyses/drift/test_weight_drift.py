@@ -11,11 +11,11 @@ import torch
 from scipy.stats import kstest, ttest_ind
 
 from provenance.analyses.claims.pair_claims import judged_drift
-from provenance.analyses.drift.drift_tests import drift_tests
+from provenance.analyses.drift.drift_tests import drift_tests, layer_test
 from provenance.analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
-from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.results.drift import DriftTest, NeuronDrift
 from provenance.analyses.weights.row_sums import compare_rows
 from provenance.errors import ArchitectureError, NonFiniteError, PairError
 
@@ -26,6 +26,13 @@ def ranked(ranks: np.ndarray) -> NeuronDrift:
     """A drift of which only the ranks matter."""
     zeros = np.zeros(ranks.size)
     return NeuronDrift(None, zeros, zeros, -ranks, ranks, zeros, zeros, zeros, zeros, np.zeros(ranks.size, bool), 1e-16)
+
+
+def by_layer(drift: NeuronDrift, ids: np.ndarray, d_m: int, draws: int, seed: int = 0) -> DriftTest:
+    """The test against neurons of the same layers."""
+    found = layer_test(drift, ids, d_m, draws=draws, seed=seed)
+    assert found is not None
+    return found
 
 
 def layer_pools(ranks: np.ndarray, ids: np.ndarray, d_m: int) -> Pools:
@@ -192,9 +199,7 @@ def test_permutation_p_is_uniform_when_h_neurons_are_like_the_others() -> None:
     p_values = []
     for repeat in range(300):
         chosen = rng.choice(240, size=12, replace=False)
-        p = summarise_drift(ranks, chosen, 4, 60, draws=199, seed=repeat).p_permutation
-        assert p is not None
-        p_values.append(p)
+        p_values.append(by_layer(ranks, chosen, 60, draws=199, seed=repeat).p_more_stable)
     assert kstest(p_values, "uniform").pvalue > 0.01
     assert 0.02 < np.mean(np.array(p_values) < 0.05) < 0.09
 
@@ -206,18 +211,17 @@ def test_a_planted_effect_is_found() -> None:
     for repeat in range(40):
         delta = rng.exponential(size=240)
         delta[h] *= 0.3
-        result = summarise_drift(ranked(stability_rank(delta)), h, 4, 60, draws=500, seed=repeat)
-        assert result.p_permutation is not None
-        supported += result.p_permutation < SIGNIFICANCE
-        assert result.effect == pytest.approx(result.mean_stability_rank - result.matched_null.mean)
+        result = by_layer(ranked(stability_rank(delta)), h, 60, draws=500, seed=repeat)
+        supported += result.p_more_stable < SIGNIFICANCE
+        assert result.effect.estimate == pytest.approx(result.mean_rank - result.null_mean)
     assert supported >= 36
 
 
 def test_h_neurons_that_changed_most_are_not_supported() -> None:
     delta = np.random.default_rng(7).exponential(size=240)
     h = np.argsort(delta)[-12:]
-    result = summarise_drift(ranked(stability_rank(delta)), h, 4, 60, draws=500)
-    assert result.p_permutation == 1.0
+    result = by_layer(ranked(stability_rank(delta)), h, 60, draws=500)
+    assert result.p_more_stable == 1.0
     assert result.smallest_detectable is not None  # stability would have been found
 
 
@@ -225,13 +229,14 @@ def test_a_layer_trend_alone_fools_the_t_test_and_not_the_matched_one() -> None:
     rng = np.random.default_rng(8)
     delta = rng.random(400) + np.repeat([3.0, 2.0, 1.0, 0.0], 100)
     h = 300 + rng.choice(100, size=15, replace=False)  # all in the layer that changed least
-    result = summarise_drift(ranked(stability_rank(delta)), h, 4, 100, draws=2000)
-    assert result.p_t is not None
-    assert result.p_t < 1e-6
-    assert result.p_permutation is not None
-    assert result.p_permutation >= SIGNIFICANCE
-    assert result.mean_stability_rank == pytest.approx(0.875, abs=0.06)
-    assert result.matched_null.mean == pytest.approx(0.876, abs=0.005)  # (300 + ... + 399) / 100 / 399
+    drift = ranked(stability_rank(delta))
+    p_t = summarise_drift(drift, h, 4, 100).p_t
+    assert p_t is not None
+    assert p_t < 1e-6
+    result = by_layer(drift, h, 100, draws=2000)
+    assert result.p_more_stable >= SIGNIFICANCE
+    assert result.mean_rank == pytest.approx(0.875, abs=0.06)
+    assert result.null_mean == pytest.approx(0.876, abs=0.005)  # (300 + ... + 399) / 100 / 399
 
 
 def test_the_t_test_is_the_one_sided_welch_test() -> None:
@@ -247,17 +252,17 @@ def test_the_t_test_is_the_one_sided_welch_test() -> None:
 def test_power_numbers_say_what_could_have_been_found() -> None:
     ranks = stability_rank(np.random.default_rng(10).random(1000))
     h = np.arange(0, 1000, 50)
-    result = summarise_drift(ranked(ranks), h, 1, 1000, draws=100)
-    assert result.uniform_sd == pytest.approx(1 / math.sqrt(12 * 20))
+    assert summarise_drift(ranked(ranks), h, 1, 1000).uniform_sd == pytest.approx(1 / math.sqrt(12 * 20))
     # Uniform ranks, drawn without replacement: SD 0.0645 * sqrt(1 - 20 / 1000), 2.486 = z(0.95) + z(0.80).
-    assert result.smallest_detectable == pytest.approx(0.5 + 2.486 * 0.0639, abs=5e-4)
+    detectable = by_layer(ranked(ranks), h, 1000, draws=100).smallest_detectable
+    assert detectable == pytest.approx(0.5 + 2.486 * 0.0639, abs=5e-4)
 
 
 def test_an_effect_of_the_smallest_detectable_size_is_found_four_times_in_five() -> None:
     rng = np.random.default_rng(11)
     ranks = stability_rank(rng.random(2000))
     h = np.arange(0, 2000, 100)
-    detectable = summarise_drift(ranked(ranks), h, 1, 2000, draws=100).smallest_detectable
+    detectable = by_layer(ranked(ranks), h, 2000, draws=100).smallest_detectable
     assert detectable is not None
     _, sd = matched_moments(ranks, layer_pools(ranks, h, 2000))
     null = matched_means(ranks, layer_pools(ranks, h, 2000), 4000, rng)
@@ -276,46 +281,49 @@ def test_an_effect_of_the_smallest_detectable_size_is_found_four_times_in_five()
 )
 def test_a_test_that_could_not_succeed_has_no_power(ranks: np.ndarray, h: list[int], why: str) -> None:
     drift, ids = ranked(ranks), np.array(h, dtype=np.int64)
-    numbers, tests = (
-        summarise_drift(drift, ids, 4, 10, draws=500),
-        drift_tests(drift, {"hallucinated": ids}, None, None, 4, 10, draws=500),
-    )
-    assert numbers.smallest_detectable is None
-    result, claim = judged_drift(numbers, tests, "", 1.0)
+    layer = layer_test(drift, ids, 10, draws=500)
+    assert layer is None or layer.smallest_detectable is None
+    assert (layer is None) == (not h)
+    tests = drift_tests(drift, {"hallucinated": ids}, None, None, 4, 10, draws=500)
+    result, claim = judged_drift(summarise_drift(drift, ids, 4, 10), tests, "", 1.0)
     assert result.verdict == claim.verdict == "no power"
     assert why in result.reason
 
 
 def unmapped(ranks: np.ndarray, lost: list[int]) -> NeuronDrift:
-    """A drift in which some neurons have no counterpart."""
-    ranks = ranks.copy()
-    ranks[lost] = np.nan
-    return ranked(ranks)
+    """A drift in which some neurons have no counterpart, and the others are ranked without them."""
+    kept = np.delete(np.arange(ranks.size), lost)
+    left = np.full(ranks.size, np.nan)
+    left[kept] = stability_rank(-ranks[kept])
+    return ranked(left)
 
 
 def test_unmapped_neurons_are_in_no_control_and_are_counted() -> None:
     """The result is that of the same layers without them, and says how many H-Neurons are missing."""
     rng = np.random.default_rng(12)
-    ranks = rng.random(40)
     lost, h = [1, 2, 3, 13, 27], np.array([2, 5, 11, 33])
-    result = summarise_drift(unmapped(ranks, lost), h, 4, 10, draws=4000)
+    drift = unmapped(rng.random(40), lost)
+    ranks = drift.stability_rank
+    result, layer = summarise_drift(drift, h, 4, 10), by_layer(drift, h, 10, draws=4000)
     assert result.reason == "1 of 4 H-Neurons have no counterpart in the base"
-    assert result.k == 3
-    assert result.mean_stability_rank == pytest.approx(ranks[[5, 11, 33]].mean())
+    assert result.k == layer.k == 3
+    assert layer.mean_rank == pytest.approx(ranks[[5, 11, 33]].mean())
     layer_means = [np.delete(ranks, lost)[start:stop].mean() for start, stop in ((0, 7), (7, 16), (25, 35))]
-    assert result.matched_null.mean == pytest.approx(np.mean(layer_means), abs=0.02)
+    assert layer.null_mean == pytest.approx(np.mean(layer_means), rel=1e-12)
     everyone = np.delete(np.arange(40), [*lost, 5, 11, 33])
     expected = ttest_ind(ranks[[5, 11, 33]], ranks[everyone], equal_var=False, alternative="greater").pvalue
     assert result.p_t == pytest.approx(expected, rel=1e-12)
-    without = unmapped(ranks, lost).stability_rank
-    mean, sd = matched_moments(without, layer_pools(without, np.array([5, 11, 33]), 10))
-    assert mean == pytest.approx(np.mean(layer_means), rel=1e-12)
-    assert sd == pytest.approx(np.std(result.matched_null.draws), rel=0.05)
+    pools = layer_pools(ranks, np.array([5, 11, 33]), 10)
+    drawn = matched_means(ranks, pools, 4000, rng)
+    assert np.mean(drawn) == pytest.approx(layer.null_mean, abs=0.02)
+    assert layer.null_sd == pytest.approx(np.std(drawn), rel=0.05)
 
 
 def test_h_neurons_that_are_all_unmapped_leave_nothing_to_test() -> None:
-    result = summarise_drift(unmapped(np.linspace(0, 1, 40), [4, 5]), np.array([4, 5]), 4, 10, draws=50)
+    drift, h = unmapped(np.linspace(0, 1, 40), [4, 5]), np.array([4, 5])
+    result = summarise_drift(drift, h, 4, 10)
     assert result.k == 0
+    assert layer_test(drift, h, 10, draws=50) is None
     judged, _ = judged_drift(result, (), "", 0.0)
     assert judged.verdict == "no power"
     assert judged.reason.startswith("there are no H-Neurons whose drift could be ranked; 2 of 2 H-Neurons have no")
@@ -323,24 +331,24 @@ def test_h_neurons_that_are_all_unmapped_leave_nothing_to_test() -> None:
 
 def test_share_identical_counts_mapped_neurons_only() -> None:
     drift = replace(unmapped(np.linspace(0, 1, 40), list(range(20))), identical=np.arange(40) >= 30)
-    assert summarise_drift(drift, np.array([25]), 4, 10, draws=50).share_identical == 0.5
+    assert summarise_drift(drift, np.array([25]), 4, 10).share_identical == 0.5
 
 
 def test_share_identical_and_floor_are_passed_on() -> None:
     base = ranked(np.linspace(0, 1, 40))
     drift = replace(base, identical=np.arange(40) < 10, rounding_floor=2.5e-6)
     for h in (np.arange(4), np.empty(0, dtype=np.int64)):
-        result = summarise_drift(drift, h, 4, 10, draws=50)
+        result = summarise_drift(drift, h, 4, 10)
         assert (result.share_identical, result.rounding_floor) == (0.25, 2.5e-6)
 
 
 def test_the_same_seed_gives_the_same_null_and_another_one_does_not() -> None:
-    drift, h = ranked(np.linspace(0, 1, 40)), np.array([1, 15, 33])
-    first, again, other = (summarise_drift(drift, h, 4, 10, draws=50, seed=s).matched_null for s in (1, 1, 2))
+    drift, h = ranked(np.random.default_rng(13).random(40)), np.array([1, 15, 33])
+    first, again, other = (by_layer(drift, h, 10, draws=50, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_neurons_outside_the_model_are_refused() -> None:
     with pytest.raises(PairError):
-        summarise_drift(ranked(np.linspace(0, 1, 40)), np.array([40]), 4, 10, draws=10)
+        summarise_drift(ranked(np.linspace(0, 1, 40)), np.array([40]), 4, 10)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from provenance.analyses.results.drift import DriftResult, NeuronDrift
+from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
 from provenance.analyses.results.lineage import (
     Alignment,
     ConfigDifference,
@@ -23,8 +23,8 @@ from provenance.analyses.results.probes import (
     PathPoint,
     StabilityResult,
 )
-from provenance.analyses.results.reports import OriginReport, WeightsReport
-from provenance.analyses.results.transfer import TransferResult
+from provenance.analyses.results.reports import Evidence, OriginReport, WeightsReport
+from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
 from provenance.analyses.summary.evidence import NOT_LOOKED_AT
 from provenance.records import Estimate
@@ -50,12 +50,17 @@ LINEAGE = LineageResult(
     config=(ConfigDifference("hidden_act", None, '"gelu"'),),
     tensors=(TensorSimilarity("lm_head", None, 1, 0, math.nan, math.nan, math.nan),),
 )
-NO_DRIFT = DriftResult(0, None, None, None, None, None, None, None, 0.0, 1e-6, "no power", "k = 0")
+NO_DRIFT = DriftResult(0, None, None, 0.0, 1e-6, "no power", "k = 0")
 ALIGNMENT = Alignment("assignment", np.array([0, 1, 2, -1, -1, 9, 10, 11]), "")
 MAPPED = MappedNeurons(
     np.array([2, 3, 5]), np.array([2, -1, 9]), np.array([0.99, np.nan, 0.97]), np.array([0.7, np.nan, 0.8])
 )
-NULL = NullDistribution("layer_matched", (0.4, 0.5, 0.6), 0.5, 0.41, 0.59, 0.59, 0.25)
+SETS = Rung(
+    "a", "layer_matched", Estimate(0.5, 0.4, 0.6, 4), None, 0.25, None, 3, 0.41, 0.59, 0.59, (0.4, 0.5, 0.6)
+)
+TEST = DriftTest(
+    "hallucinated", "delta", "layer", 1, 3, 0.6, 0.5, 0.1, Estimate(0.1, math.nan, 0.3, 3), 0.2, 0.9, None, -0.1, -0.2
+)
 
 
 def nothing_found(stage: str) -> IdentificationResult:
@@ -108,8 +113,8 @@ def make_report() -> OriginReport:
         identification=nothing_found("instruct"),
         base_identification=nothing_found("base"),
         transfer=(
-            TransferResult("a", Estimate(0.7, math.nan, math.inf, 4), 2, 2, {"random": NULL}, "no power", "few"),
-            TransferResult("b", None, 0, 4, {}, "no power", "one class"),
+            TransferResult("a", Estimate(0.7, math.nan, math.inf, 4), 2, 2, "no power", "few"),
+            TransferResult("b", None, 0, 4, "no power", "one class"),
         ),
         neuron_drift=drift,
         drift=NO_DRIFT,
@@ -120,6 +125,7 @@ def make_report() -> OriginReport:
         verdict_drift="no power",
         verdict_overlap="no power",
         overall="Nothing could be decided.",
+        evidence=Evidence(ladder=(SETS,), drift=(TEST,)),
     )
 
 
@@ -132,12 +138,13 @@ def make_weights_report() -> WeightsReport:
         alignment=ALIGNMENT,
         mapped=MAPPED,
         neuron_drift=full.neuron_drift,
-        drift=DriftResult(3, 0.6, NULL, 0.1, 0.2, 0.3, 0.1, 0.9, 0.0, 1e-6, "not distinguishable", "0.6 against 0.5"),
+        drift=DriftResult(3, 0.3, 0.1, 0.0, 1e-6, "not distinguishable", "0.6 against 0.5"),
         h_neurons=MAPPED.ids,
         weights=None,
         source="their.json",
         verdict_drift="not distinguishable",
         overall="They moved like others.",
+        drift_tests=(TEST,),
     )
 
 
@@ -146,7 +153,9 @@ def test_every_key_is_there_even_when_nothing_was_found() -> None:
     assert summary["schema"] == 1
     assert summary["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0}
     assert {"C", "accuracy", "auroc", "random_accuracy"} <= set(summary["identification"])
-    assert {"mean_stability_rank", "matched_null", "p_t", "p_permutation", "share_identical"} <= set(summary["drift"])
+    assert {"k", "p_t", "uniform_sd", "share_identical", "rounding_floor", "tests"} <= set(summary["drift"])
+    keys = {"mean_rank", "null_mean", "null_sd", "effect", "p_more_stable", "smallest_detectable"}
+    assert keys <= set(summary["drift"]["tests"][0])
     assert summary["transfer"][1]["auroc"] is None
     assert summary["verdict"] == {
         "transfer": "no power",
@@ -161,8 +170,9 @@ def test_it_is_json_without_nan() -> None:
     text = json.dumps(summarise(make_report()), allow_nan=False)
     first = json.loads(text)["transfer"][0]
     assert first["auroc"] == {"estimate": 0.7, "low": None, "high": None, "n": 4}
-    assert first["baselines"]["random"] == {
-        "kind": "layer_matched", "mean": 0.5, "low": 0.41, "high": 0.59, "p95": 0.59, "p_value": 0.25, "n_draws": 3
+    assert first["ladder"]["layer_matched"] == {
+        "auroc": {"estimate": 0.5, "low": 0.4, "high": 0.6, "n": 4}, "gain": None, "p_value": 0.25, "p_holm": None,
+        "draws": 3, "sets_low": 0.41, "sets_high": 0.59, "sets_p95": 0.59, "gain_sd": None,
     }  # fmt: skip
 
 
@@ -255,7 +265,7 @@ def test_a_weights_only_run_has_every_key_and_null_for_what_was_not_looked_at() 
     assert {key for key, value in summary.items() if value is None} == missing
     assert summary["neurons"] == {"total": 8, "h": 3, "per_mille": 375.0}
     assert summary["source"] == "their.json"
-    assert (summary["drift"]["k"], summary["drift"]["matched_null"]["n_draws"]) == (3, 3)
+    assert (summary["drift"]["k"], [test["k"] for test in summary["drift"]["tests"]]) == (3, [3])
     assert summary["verdict"] == {
         "transfer": None, "drift": "not distinguishable", "overlap": None, "overall": "They moved like others.",
         "claims": None,
