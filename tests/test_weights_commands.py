@@ -106,7 +106,7 @@ def test_tables_are_printed_without_json(family: Family, listed: Path) -> None:
     """Every number that decides is on the screen, and progress is not on stdout."""
     drift = invoke("drift", str(family.base), str(family.child), "--neurons", str(listed))
     assert drift.exit_code == 0
-    for words in ("bit-identical", "rounding floor", "stability rank", "permutation", "list.csv", "mapped"):
+    for words in ("bit-identical", "storage rounding", "Welch t-test", "matched nulls", "list.csv", "Mapping"):
         assert words in drift.stdout
     assert "drift ..." in drift.stderr
     lineage = invoke("lineage", str(family.base), str(family.child))
