@@ -23,6 +23,8 @@ from provenance.files import storing, write_whole
 
 FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
+LAYOUT_FORM = "svg"
+"""The form that lays a figure out, whichever one is asked for: every command then draws the same."""
 
 
 @dataclass(frozen=True)
@@ -136,12 +138,13 @@ def _clear(out: Path, names: set[str]) -> None:
 
 def image(figure: Drawn, form: str) -> bytes:
     """A figure as the bytes of a `pdf`, `svg` or `png` file that names its run; rendered once in each form."""
-    if form not in figure.images:
-        buffer = io.BytesIO()
-        with style.paper():
-            figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))
-        figure.figure.set_layout_engine("none")  # laid out by the first form, for all of them
-        figure.images[form] = buffer.getvalue()
+    for each in (LAYOUT_FORM, form):
+        if each not in figure.images:
+            buffer = io.BytesIO()
+            with style.paper():
+                figure.figure.savefig(buffer, format=each, metadata=_metadata(figure, each))
+            figure.figure.set_layout_engine("none")
+            figure.images[each] = buffer.getvalue()
     return figure.images[form]
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from checkpoint_factory import make_speaker, tuned_copy, write_questions
 from click.testing import Result
-from forked_cli import Done, ForkedCli, Harm
+from forked_cli import ROOT, Done, ForkedCli, Harm
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from provenance.cli import app
 
 PASSING = ("durations_ms", "peak_memory_bytes", "figures", "report")  # what two runs of one job may differ in
 FAST = ("--samples", "2", "--max-new-tokens", "4", "--batch-size", "16", "--quick")
+SCHEMA_FILE = ROOT / "provenance" / "cli" / "compare.schema.json"
 UNDRAWN = "--no-figures"
 """For commands whose figures no test looks at."""
 
@@ -101,6 +103,12 @@ def parsed(stdout: str) -> dict[str, Any]:
     return value
 
 
+def schema_errors(summary: Mapping[str, Any]) -> list[str]:
+    """Where the JSON of a comparison breaks the schema that ships with the package: path and reason of each."""
+    validator = Draft202012Validator(json.loads(SCHEMA_FILE.read_text("utf-8")))
+    return [f"{'/'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(summary)]
+
+
 def numbers(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be the same in two runs of one job."""
     return {name: value for name, value in summary.items() if name not in PASSING}
@@ -131,5 +139,6 @@ def error_lines(stderr: str) -> list[str]:
 
 
 __all__ = [
-    "UNDRAWN", "Done", "Finished", "ForkedCli", "Harm", "Pair", "error_lines", "invoke", "numbers", "parsed", "refused",
+    "SCHEMA_FILE", "UNDRAWN", "Done", "Finished", "ForkedCli", "Harm", "Pair", "error_lines", "invoke", "numbers",
+    "parsed", "refused", "schema_errors",
 ]  # fmt: skip

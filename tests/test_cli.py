@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import typer.main
-from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, refused
+from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, refused, schema_errors
 
 from provenance import __version__
 from provenance.cli import app
@@ -188,11 +188,17 @@ def test_numbers_of_the_json_have_their_intervals_and_nulls(undisturbed: Finishe
     assert summary["identification"]["C"] > 0
     assert [row["dataset"] for row in summary["transfer"]] == ["cities", "towns"]
     for row in summary["transfer"]:
-        assert {"dataset", "auroc", "n_faithful", "n_hallucinated", "baselines", "verdict"} <= set(row)
-        assert set(row["baselines"]) == {"random", "layer_matched"}
+        assert {"dataset", "auroc", "n_faithful", "n_hallucinated", "ladder", "verdict"} <= set(row)
+        for kind in ("random", "layer_matched"):
+            null = row["ladder"][kind]
+            assert null["draws"] > 0
+            assert 0 <= null["sets_low"] <= null["sets_p95"] <= null["sets_high"] <= 1
     drift = summary["drift"]
-    assert {"mean_stability_rank", "p_t", "p_permutation", "share_identical"} <= set(drift)
-    assert {"mean", "low", "high"} <= set(drift["matched_null"])
+    assert {"k", "p_t", "uniform_sd", "share_identical", "rounding_floor", "verdict", "reason"} <= set(drift)
+    first = drift["tests"][0]
+    assert (first["side"], first["measure"], first["matching"]) == ("hallucinated", "delta", "layer")
+    assert {"mean_rank", "null_mean", "null_sd", "p_more_stable", "smallest_detectable"} <= set(first)
+    assert set(first["effect"]) == {"estimate", "low", "high", "n"}
     assert summary["overlap"]
 
 
@@ -213,9 +219,10 @@ def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
     command = [arg for arg in pair.command if arg not in ("-q", "--json")]
     done = forked.run(tmp_path, *command)
     assert done.code == 0
-    shown = ("A quick look", "H-Neurons", "AUROC", "Transfer", "Funnel", "report.html")
+    shown = ("A quick look", "H-Neurons", "AUROC", "Claims", "Backward transfer", "Funnel", "report.html")
     for words in (*shown, undisturbed.summary["verdict"]["drift"]):
         assert words in done.stdout
+    assert "\n\nFunnel" not in done.stdout  # no empty table of interventions before it
     assert "drift ..." in done.stderr
     assert "transfer ..." in done.stderr
     assert " ask " not in done.stderr
@@ -231,6 +238,7 @@ def test_a_one_class_model_is_data_and_no_error(forked: ForkedCli, pair: Pair, t
     done = forked.run(tmp_path, *command, "--samples", "1", "--max-new-tokens", "3")
     assert (done.code, done.stderr) == (0, "")
     summary = json.loads(done.stdout)
+    assert schema_errors(summary) == []
     assert summary["neurons"]["h"] == 0
     assert summary["verdict"]["transfer"] == "no power"
     assert summary["transfer"][0]["auroc"] is None
@@ -378,7 +386,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0004" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_1" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

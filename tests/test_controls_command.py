@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from comparison import Finished, ForkedCli, Harm, Pair, error_lines, parsed
+from comparison import Finished, ForkedCli, Harm, Pair, error_lines, parsed, schema_errors
 
 from provenance.db.reading.queries import newest_run, run_query
 
@@ -38,6 +38,7 @@ def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_compari
     of_comparison.write_text("that of the comparison")
     said = again("--control", kind)
     folder = tmp_path / "figures-out" / f"control-{kind}"
+    assert schema_errors(said) == []
     claims = {claim["claim"]: claim["verdict"] for claim in said["verdict"]["claims"]}  # type: ignore[index]
     assert "transfer" in claims
     assert "supported" not in claims.values()
@@ -74,6 +75,7 @@ def test_the_causal_arm_adds_interventions_and_changes_nothing_else(
     again: Callable[..., dict[str, object]], undisturbed: Finished, tmp_path: Path
 ) -> None:
     said = again("--causal", "--out", str(tmp_path / "causal"))
+    assert schema_errors(said) == []
     assert said["transfer"] == undisturbed.summary["transfer"]
     assert said["drift"] == undisturbed.summary["drift"]
     claims = {claim["claim"] for claim in said["verdict"]["claims"]}  # type: ignore[index]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparison import schema_errors
 from sharing import made_once
 
 PROVENANCE = Path(sys.executable).parent / "provenance"
@@ -51,8 +52,8 @@ def test_inherited_transfers_to_its_base_above_matched_nulls(summaries: dict[str
     first = summaries["inherited"]["transfer"][0]
     assert first["dataset"] == "in-domain"
     assert first["auroc"]["estimate"] >= 0.80
-    assert first["auroc"]["low"] > first["baselines"]["layer_matched"]["p95"]
-    assert first["auroc"]["low"] > first["baselines"]["random"]["p95"]
+    assert first["auroc"]["low"] > first["ladder"]["layer_matched"]["sets_p95"]
+    assert first["auroc"]["low"] > first["ladder"]["random"]["sets_p95"]
     assert first["verdict"] == "supported"
     assert summaries["inherited"]["verdict"]["transfer"] == "supported"
 
@@ -144,6 +145,11 @@ def test_instruct_models_never_refuse(summaries: dict[str, Summary]) -> None:
 
 def test_both_are_descendants_of_their_bases(summaries: dict[str, Summary]) -> None:
     assert {s["lineage"]["verdict"] for s in summaries.values()} == {"descendant"}
+
+
+def test_the_json_of_both_is_valid_by_the_schema(summaries: dict[str, Summary]) -> None:
+    for summary in summaries.values():
+        assert schema_errors(summary) == []
 
 
 def test_h_neurons_are_few(summaries: dict[str, Summary]) -> None:

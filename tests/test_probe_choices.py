@@ -56,7 +56,7 @@ def test_the_papers_rule_takes_the_argmax_of_both_accuracies(lab: tuple[Path, di
     sums = [point["validation_accuracy"] + point["suppressed_accuracy"] for point in usable]
     assert found["C"] == usable[sums.index(max(sums))]["C"]
     stage = "base" if side.startswith("base") else "instruct"
-    kept = rows(lab[0], "SELECT c, suppressed_accuracy FROM probe_path WHERE stage = ? ORDER BY step", stage)
+    kept = rows(lab[0], "SELECT c, suppressed_accuracy FROM probe_path WHERE stage = ? ORDER BY position", stage)
     assert [(row["c"], row["suppressed_accuracy"]) for row in kept] == [
         (point["C"], point["suppressed_accuracy"]) for point in found["path"]
     ]

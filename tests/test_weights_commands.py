@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_factory import make_checkpoint, make_tokenizer, permuted_copy, tuned_copy
-from comparison import error_lines, invoke, refused
+from comparison import error_lines, invoke, refused, schema_errors
 from hub_server import Hub, Repo, hub_and_client
 from safetensors.torch import load_file, save_file
 
@@ -106,7 +106,7 @@ def test_tables_are_printed_without_json(family: Family, listed: Path) -> None:
     """Every number that decides is on the screen, and progress is not on stdout."""
     drift = invoke("drift", str(family.base), str(family.child), "--neurons", str(listed))
     assert drift.exit_code == 0
-    for words in ("bit-identical", "rounding floor", "stability rank", "permutation", "list.csv", "mapped"):
+    for words in ("bit-identical", "storage rounding", "Welch t-test", "matched nulls", "list.csv", "Mapping"):
         assert words in drift.stdout
     assert "drift ..." in drift.stderr
     lineage = invoke("lineage", str(family.base), str(family.child))
@@ -146,7 +146,8 @@ def test_a_list_follows_its_neurons_into_a_shuffled_checkpoint(family: Family, l
     listed.write_text("layer,index\n" + "".join(f"{layer},{at}\n" for layer, at in places), encoding="utf-8")
     found = done("compare", family.base, family.shuffled, "--weights-only", "--neurons", listed)
     assert found["mapping"]["method"] == "assignment"
-    assert found["drift"]["mean_stability_rank"] == pytest.approx(plain["drift"]["mean_stability_rank"], rel=1e-12)
+    ranks = [summary["drift"]["tests"][0]["mean_rank"] for summary in (found, plain)]
+    assert ranks[0] == pytest.approx(ranks[1], rel=1e-12)
     mapped = rows(
         "select base_layer, base_index from neuron where is_h_neuron and base_index != neuron_index order by 1, 2"
     )
@@ -179,6 +180,7 @@ def test_strangers_keep_their_numbers_and_have_no_verdict(family: Family, listed
     summary = done("compare", family.base, family.stranger, "--weights-only", "--neurons", listed)
     assert summary["verdict"]["drift"] == "no power"
     assert "by position alone" in summary["drift"]["reason"]
+    assert schema_errors(summary) == []
     alone = done("drift", family.base, family.stranger)
     assert alone["lineage"]["verdict"] == "unrelated"
     assert alone["verdict"]["overall"].startswith("Nothing can be said")

@@ -15,6 +15,7 @@ DATA = (
     "provenance/py.typed",
     "provenance/architectures/llama.toml",
     "provenance/checkpoints/families.toml",
+    "provenance/cli/compare.schema.json",
     "provenance/lab/families/inherited/base/model.safetensors",
     "provenance/db/migrations/script.py.mako",
     "provenance/figures/templates/report.html.j2",

@@ -1,20 +1,21 @@
 """The JSON Schema of `provenance compare --json`, made from the declarations of its results.
 
-The schema ships as a file, so that programs can check results without this package; a test keeps the two equal.
+The schema ships as `provenance/cli/compare.schema.json`, so that a program can check what it reads without running this
+package; a test keeps the two equal.
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from provenance.analyses.results.answers import Funnel
 from provenance.analyses.results.behaviour import CausalEffect
-from provenance.analyses.results.claims import Claim, Power
+from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
-from provenance.analyses.results.probes import CurvePoint, PathPoint
+from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint
 from provenance.analyses.results.transfer import (
     LabelAgreement,
     Rung,
@@ -24,58 +25,86 @@ from provenance.analyses.results.transfer import (
     TransferResult,
 )
 from provenance.analyses.summary.values import SCHEMA
-from provenance.records import Estimate
+from provenance.records import Estimate, Verdict
 
 Schema = dict[str, Any]
 _PLAIN: Mapping[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ESTIMATE = {"$ref": "#/$defs/E"}
 _NUMBER: Schema = {"type": ["number", "null"]}
+_COUNT: Schema = {"type": "integer"}
 _TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_OPEN: Schema = {"type": ["object", "null"]}
+"""Objects whose keys are left open."""
+_SOMETIMES: Mapping[str, Schema] = {
+    "figures": _TEXTS,
+    "report": _TEXT,
+    "quick": {"type": "boolean"},
+    "other": _TEXT,
+    "source": _TEXT_OR_NULL,
+    "spread": _OPEN,
+    "notes": _TEXTS,
+    "bytes_received": {"type": ["integer", "null"]},
+}
+"""Keys that only some comparisons have: with files, by answers, with a control of another model, by weights alone."""
 
 
 def compare_schema() -> Schema:
     """The schema of the whole object."""
-    about = _object({"ref": _TEXT, "digest": _TEXT})
+    content = _object(_about() | _results())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "provenance compare --json",
         "$defs": {"E": _estimate()},
-        **_object(
-            {
-                "schema": {"const": SCHEMA},
-                "base": about,
-                "instruct": about,
-                "neurons": _object({"total": {"type": "integer"}, "h": {"type": "integer"}, "per_mille": _NUMBER}),
-                "lineage": _or_null(record(LineageResult)),
-                "funnel": _or_null({"type": "object", "additionalProperties": record(Funnel)}),
-                "identification": _or_null(_identification()),
-                "base_identification": _or_null(_identification()),
-                "transfer": _rows(
-                    TransferResult,
-                    decided_by={"type": ["string", "null"]},
-                    ladder={"type": "object", "additionalProperties": _rung()},
-                ),
-                "drift": _or_null(record(DriftResult, tests=_rows(DriftTest))),
-                "overlap": _or_null(record(OverlapResult, nulls=_rows(OverlapNull))),
-                "two_by_two": _rows(TransferCell),
-                "agreement": _rows(LabelAgreement),
-                "scales": _rows(ScaleControl),
-                "signs": _or_null(record(SignAgreement)),
-                "power": _rows(Power),
-                "interventions": _rows(CausalEffect),
-                "verdict": _object({"overall": _TEXT, "claims": _claims()}),
-                "control": {"type": ["string", "null"]},
-                "run": {"type": "integer"},
-                "database": _TEXT,
-            }
-        ),
+        **content,
+        "properties": content["properties"] | dict(_SOMETIMES),
+    }
+
+
+def _about() -> dict[str, Schema]:
+    """What is said of the run."""
+    checkpoint = _object({"ref": _TEXT, "digest": _TEXT})
+    return {
+        "schema": {"const": SCHEMA},
+        "base": checkpoint,
+        "instruct": checkpoint,
+        "control": _TEXT_OR_NULL,
+        "run": _COUNT,
+        "durations_ms": _by_name({"type": "number"}),
+        "peak_memory_bytes": _COUNT,
+        "database": _TEXT,
+    }
+
+
+def _results() -> dict[str, Schema]:
+    """What was found; null under the keys of what was not looked at."""
+    return {
+        "neurons": _object({"total": _COUNT, "h": _COUNT, "per_mille": _NUMBER}),
+        "lineage": _or_null(record(LineageResult)),
+        "mapping": _mapping(),
+        "funnel": _or_null(_by_name(record(Funnel))),
+        "identification": _or_null(_identification()),
+        "base_identification": _or_null(_identification()),
+        "transfer": _rows(TransferResult, ladder=_by_name(_without(record(Rung), "dataset", "kind"))),
+        "drift": _or_null(record(DriftResult, tests=_rows(DriftTest))),
+        "overlap": _or_null(record(OverlapResult, nulls=_rows(OverlapNull))),
+        "two_by_two": _rows(TransferCell),
+        "agreement": _rows(LabelAgreement),
+        "scales": _rows(ScaleControl),
+        "signs": _or_null(record(SignAgreement)),
+        "power": _rows(Power),
+        "interventions": _rows(CausalEffect, n_draws=_COUNT),
+        "verdict": _verdict(),
     }
 
 
 def record(cls: type, **more: Schema) -> Schema:
-    """The schema of a result dataclass as `asdict` gives it, NaN as null, with `more` properties.
+    """The schema of a result dataclass as `asdict` gives it, NaN as null.
 
-    Fields with arrays or rows of other tables are left open.
+    Args:
+        cls: The dataclass; fields that hold arrays or rows of other tables are left open.
+        more: Properties beside its fields.
     """
     hints = get_type_hints(cls)
     names = [item.name for item in fields(cls)]
@@ -83,7 +112,7 @@ def record(cls: type, **more: Schema) -> Schema:
 
 
 def _of(hint: Any) -> Schema | None:
-    """Schema of a type; None if it has none of its own."""
+    """Of a field; None where it has no schema of its own."""
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     optional = len(parts) > 1
     [kind] = [part for part in parts if part is not type(None)]
@@ -109,24 +138,42 @@ def _rows(cls: type, **more: Schema) -> Schema:
 
 
 def _estimate() -> Schema:
-    return _object(dict.fromkeys(("estimate", "low", "high"), _NUMBER) | {"n": {"type": "integer"}})
+    return _object(dict.fromkeys(("estimate", "low", "high"), _NUMBER) | {"n": _COUNT})
 
 
-def _without(schema: Schema, names: Sequence[str]) -> Schema:
+def _by_name(schema: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": schema}
+
+
+def _without(schema: Schema, *names: str) -> Schema:
     return _object({name: found for name, found in schema["properties"].items() if name not in names})
 
 
-def _rung() -> Schema:
-    return _without(record(Rung), ("dataset", "kind"))
+def _mapping() -> Schema:
+    lowest = dict.fromkeys(("lowest_similarity", "lowest_margin"), _NUMBER)
+    pairs = {"type": "array", "items": {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}}
+    counts = {"mapped": _COUNT, "unmapped": pairs, "neurons_unmapped": _COUNT}
+    return _object({"method": _TEXT, **counts, **lowest, "reason": _TEXT})
+
+
+def _verdict() -> Schema:
+    kind = {"enum": [*get_args(Verdict), None]}
+    return _object({"transfer": kind, "drift": kind, "overlap": kind, "overall": _TEXT, "claims": _claims()})
 
 
 def _claims() -> Schema:
     named = record(Claim)["properties"]
-    reasons = {"type": "array", "items": {"type": "object", "required": ["code", "value", "relation", "bar", "holds"]}}
-    return _or_null({"type": "array", "items": _object({"claim": named.pop("name"), **named, "reasons": reasons})})
+    claim = _object({"claim": named.pop("name"), **named, "reasons": {"type": "array", "items": record(Reason)}})
+    return _or_null({"type": "array", "items": claim})
 
 
 def _identification() -> Schema:
-    points = {"path": _rows(PathPoint), "curve": _rows(CurvePoint)}
-    numbers = {name: _or_null(_ESTIMATE) for name in ("accuracy", "auroc", "random_accuracy")}
-    return _object({"C": _NUMBER, "rule": _TEXT, "h": {"type": "integer"}, **numbers, **points, "reason": _TEXT})
+    numbers = dict.fromkeys(("C", "alpha_max", "gap", "violation"), _NUMBER)
+    words = {"rule": _TEXT, "source": _TEXT_OR_NULL, "design": _TEXT, "reason": _TEXT}
+    counts = {"h": _COUNT, "nonzero": _COUNT, "n_train": _by_name(_COUNT)}
+    areas = {name: _or_null(_ESTIMATE) for name in ("accuracy", "auroc", "random_accuracy")}
+    baseline = _without(record(Baseline, n_draws=_COUNT), "kind")
+    held_out = _rows(HeldOut, baselines=_by_name(baseline))
+    points = {"held_out": held_out, "path": _rows(PathPoint), "curve": _rows(CurvePoint)}
+    penalised = {"intercept_penalised": {"type": "boolean"}}
+    return _object({**numbers, **words, **counts, **penalised, **areas, **points, "stability": _OPEN})

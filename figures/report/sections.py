@@ -72,9 +72,9 @@ def read_results(url: str, run: int) -> Results:
 
 
 def terminal_sections(results: Results) -> list[ReportTable]:
-    """The tables that a terminal shows."""
+    """The tables that a terminal shows, without those that only have a note."""
     found = (section(results) for section in TERMINAL[run_kind(results)])
-    return [table for table in found if table is not None]
+    return [table for table in found if table is not None and table.rows]
 
 
 def sections(results: Results) -> list[ReportTable]:

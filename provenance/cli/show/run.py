@@ -75,12 +75,12 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
         console: Where to.
     """
     from provenance.figures.report.sections import overall, read_results, terminal_sections
-    from provenance.figures.wording.run_words import control_words, first
+    from provenance.figures.wording.run_words import control_words, first, list_words
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])
     say(f"{about['base']} → {about['instruct']}", console)
-    for words in (control_words(about), overall(results)):
+    for words in (control_words(about), overall(results), list_words(results)):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
     say_quick(summary, console)

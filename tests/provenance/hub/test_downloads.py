@@ -125,7 +125,7 @@ def test_a_file_longer_than_an_answer_is_fetched_in_several(hub: Hub, monkeypatc
 def test_a_killed_fetch_goes_on_where_it_was(hub: Hub) -> None:
     """After SIGKILL in the middle of a file every byte that had come is there; another process asks for the rest."""
     code = (
-        "import os, signal; from provenance import http_ranges, downloads\n"
+        "import os, signal; from provenance.hub import downloads, http_ranges\n"
         "from provenance.hub.repositories import HubRepo, look_up\n"
         "chunks = http_ranges.RemoteFile._chunks\n"
         "def some(self, *asked):\n"
@@ -398,7 +398,7 @@ def test_what_is_there_needs_no_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
 def test_a_disk_that_fills_up_keeps_what_came(hub: Hub, tmp_path: Path) -> None:
     """The kernel refuses to let a file grow: a job error with the way out, and the next fetch goes on from there."""
     code = (
-        "import resource, signal; from provenance import downloads; from provenance.errors import StoreError\n"
+        "import resource, signal; from provenance.hub import downloads; from provenance.errors import StoreError\n"
         "from provenance.hub.repositories import HubRepo, look_up\n"
         "listing = look_up(HubRepo('org/some'))\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

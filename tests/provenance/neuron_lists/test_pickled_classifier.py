@@ -131,7 +131,7 @@ def test_a_pickle_that_tries_to_run_code_does_not_run(tmp_path: Path, how: int |
         (b"\x80\x02(cos\nsystem\nX\x04\x00\x00\x00trueo.", "os.system"),
         (b"\x80\x02cnumpy\nload\n.", "numpy.load"),
         (
-            b"\x80\x02cprovenance.neuron_pickle\npickle.loads\n.",
+            b"\x80\x02cprovenance.neuron_lists.pickled_classifier\npickle.loads\n.",
             "provenance.neuron_lists.pickled_classifier.pickle.loads",
         ),
         (b"\x80\x02X\x01\x00\x00\x00aQ.", "persistent"),
