@@ -90,16 +90,22 @@ def test_transfer_rows_carry_interval_counts_and_verdict(store: Store) -> None:
 def test_nulls_are_stored_draw_by_draw_and_summed_up(store: Store) -> None:
     report = report_of()
     stored_run(store, report)
-    null = report.transfer[0].baselines["random"]
+    null = next(rung for rung in report.evidence.ladder if (rung.dataset, rung.kind) == (SETS[0], "random"))
     drawn = rows(
         store,
         "SELECT value FROM null_draw WHERE claim = 'transfer' AND dataset = :d AND kind = 'random' ORDER BY draw",
         d=SETS[0],
     )
-    assert [r["value"] for r in drawn] == list(null.draws)
-    summary = rows(store, "SELECT * FROM null_summary WHERE dataset = :d AND kind = 'random'", d=SETS[0])
-    assert (summary[0]["mean"], summary[0]["p95"], summary[0]["draws"]) == (null.mean, null.p95, 40)
-    assert rows(store, "SELECT kind FROM null_summary WHERE claim = 'drift'") == [{"kind": "layer_matched"}]
+    assert [r["value"] for r in drawn] == list(null.set_aurocs)
+    assert len(drawn) == 40
+    summary = rows(store, "SELECT * FROM ladder WHERE dataset = :d AND kind = 'random'", d=SETS[0])
+    assert (summary[0]["auroc"], summary[0]["draws"]) == (null.auroc.estimate, 40)
+    for name in ("sets_low", "sets_high", "sets_p95"):
+        assert summary[0][name] == getattr(null, name), name
+    layer = "SELECT null_mean, null_sd FROM drift_test WHERE side = 'hallucinated' AND measure = 'delta'"
+    test = report.evidence.drift[0]
+    assert (test.side, test.measure, test.matching) == ("hallucinated", "delta", "layer")
+    assert rows(store, f"{layer} AND matching = 'layer'") == [{"null_mean": test.null_mean, "null_sd": test.null_sd}]
     random = rows(store, "SELECT value FROM null_draw WHERE claim = 'baseline' AND stage = 'base' LIMIT 3")
     assert [r["value"] for r in random] == [0.58, 0.6, 0.62]
 
@@ -122,9 +128,18 @@ def test_funnel_lineage_probe_and_verdict_rows_say_what_the_report_says(store: S
     weights = rows(store, "SELECT weight FROM probe_neuron WHERE stage = 'instruct' AND is_h_neuron")
     assert [r["weight"] for r in weights] == [1.5] * 6
     assert len(rows(store, "SELECT 1 FROM probe_path")) == 8
-    verdicts = {r["claim"]: (r["verdict"], r["words"]) for r in rows(store, "SELECT * FROM verdict")}
-    assert verdicts["overall"] == (None, report.overall)
-    assert verdicts["drift"] == (report.verdict_drift, report.drift.reason)
+    assert rows(store, "SELECT overall FROM run") == [{"overall": report.overall}]
+    for name, result in (("drift", report.drift), ("overlap", report.overlap)):
+        found = rows(store, f"SELECT verdict, reason FROM {name}")  # noqa: S608 - of the names above
+        assert found == [{"verdict": result.verdict, "reason": result.reason}], name
+    assert report.drift.verdict == report.verdict_drift
+    assert report.overlap.verdict == report.verdict_overlap
+    assert rows(store, "SELECT verdict, reason FROM transfer ORDER BY position") == [
+        {"verdict": result.verdict, "reason": result.reason} for result in report.transfer
+    ]
+    assert rows(store, "SELECT name, verdict, words FROM claim ORDER BY position") == [
+        {"name": claim.name, "verdict": claim.verdict, "words": claim.words} for claim in report.evidence.claims
+    ]
 
 
 def test_saving_again_replaces_every_derived_row(store: Store) -> None:
@@ -150,9 +165,8 @@ def test_a_report_without_probe_is_stored_with_its_reasons(store: Store) -> None
     assert rows(store, "SELECT reason, c FROM probe WHERE stage = 'base'") == [
         {"reason": "no faithful responses to fit on", "c": None}
     ]
-    assert rows(store, "SELECT k, mean_stability_rank, verdict FROM drift") == [
-        {"k": 0, "mean_stability_rank": None, "verdict": "no power"}
-    ]
+    assert rows(store, "SELECT k, p_t, verdict FROM drift") == [{"k": 0, "p_t": None, "verdict": "no power"}]
+    assert rows(store, "SELECT mean_rank FROM drift_test") == []
     assert rows(store, "SELECT auroc, n_faithful FROM transfer") == [{"auroc": None, "n_faithful": 0}]
 
 

@@ -163,14 +163,37 @@ def test_without_a_finished_run_there_is_nothing_to_default_to(url: str) -> None
 
 def test_transfer_has_both_nulls_beside_each_set_and_none_where_there_is_no_power(url: str) -> None:
     rng = np.random.default_rng(1)
-    report = report_of((transfer_of("a", 0.8, rng), no_power_of("b")))
+    report = report_of((transfer_of("a", 0.8, rng), transfer_of("b", 0.8, rng), no_power_of("c")))
     with Store.open(url) as store:
         stored_run(store, report)
-    first, second = run_query(url, "transfer").records()
-    null = report.transfer[0].baselines["layer_matched"]
-    assert (first["matched_mean"], first["matched_low"], first["matched_p95"]) == (null.mean, null.low, null.p95)
-    assert first["random_high"] == report.transfer[0].baselines["random"].high
-    assert (second["auroc"], second["random_mean"], second["verdict"]) == (None, None, "no power")
+    *read, last = run_query(url, "transfer").records()
+    rungs = {(rung.dataset, rung.kind): rung for rung in report.evidence.ladder}
+    assert [row["dataset"] for row in read] == ["a", "b"]
+    for row in read:
+        for prefix, kind in (("random", "random"), ("matched", "layer_matched")):
+            rung = rungs[row["dataset"], kind]
+            numbers = (rung.auroc.estimate, rung.sets_low, rung.sets_high, rung.sets_p95, rung.draws)
+            assert tuple(row[f"{prefix}_{part}"] for part in ("mean", "low", "high", "p95", "draws")) == numbers
+    assert (last["auroc"], last["random_mean"], last["matched_p95"], last["verdict"]) == (None, None, None, "no power")
+
+
+def test_drift_has_the_layer_matched_null_beside_it_and_none_where_there_is_no_test(url: str) -> None:
+    report = report_of()
+    with Store.open(url) as store:
+        stored_run(store, report)
+        nothing = stored_run(store, no_probe_report(), "k2")
+    row = run_query(url, "drift", {"run": 1}).records()[0]
+    test = report.evidence.drift[0]
+    assert (test.side, test.measure, test.matching) == ("hallucinated", "delta", "layer")
+    for name in ("mean_rank", "null_mean", "null_sd", "smallest_detectable"):
+        assert row[name] == getattr(test, name), name
+    effect = (test.effect.estimate, test.effect.low, test.effect.high)
+    assert (row["effect"], row["effect_low"], row["effect_high"]) == effect
+    assert (row["p_layer"], row["p_t"], row["verdict"]) == (
+        test.p_more_stable, report.drift.p_t, report.drift.verdict
+    )  # fmt: skip
+    empty = run_query(url, "drift", {"run": nothing}).records()[0]
+    assert (empty["k"], empty["mean_rank"], empty["null_mean"], empty["verdict"]) == (0, None, None, "no power")
 
 
 @pytest.mark.parametrize("bins", [1, 7, 50])
@@ -368,8 +391,8 @@ def test_reading_works_while_the_store_is_open_and_writing(url: str) -> None:
     with Store.open(url) as store:
         stored_run(store, report_of())
         with store.transaction() as connection:
-            connection.execute(text("DELETE FROM verdict"))
-            assert len(run_query(url, "verdicts").rows) == 4
+            connection.execute(text("DELETE FROM claim"))
+            assert len(run_query(url, "claims").rows) == 6
 
 
 def test_info_says_schema_size_rows_and_whether_runs_are_intact(url: str, tmp_path: Path) -> None:

@@ -111,8 +111,7 @@ def test_lineage_keeps_its_reason_shares_and_vocabularies(store: Store) -> None:
     assert (found["reason"], found["found_in_base"], found["found_in_instruct"]) == (lineage.reason, 1.0, 0.98)
     assert (found["vocabulary_base"], found["vocabulary_instruct"]) == (299, 300)
     assert found["layer_of"] == "[0, 1, 2, 3]"
-    words = rows(store, "SELECT claim, words FROM verdict")
-    assert words == [{"claim": "overall", "words": f"Descendant: {lineage.reason}"}]
+    assert rows(store, "SELECT overall FROM run") == [{"overall": f"Descendant: {lineage.reason}"}]
 
 
 def test_a_share_of_nothing_is_null(store: Store) -> None:
