@@ -1,38 +1,13 @@
 """The main command: `provenance compare BASE INSTRUCT`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from provenance.answers.prompts import INSTRUCT_PROMPT
 from provenance.cli.commands.hub import show_plan
 from provenance.cli.commands.weights import Neurons, compare_weights
-from provenance.cli.options.asking import (
-    DEFAULT_BASE_PROMPT,
-    Attention,
-    BasePrompt,
-    BatchSize,
-    CapturedDtype,
-    Device,
-    Dtype,
-    FreeIntercept,
-    InstructPrompt,
-    InstructTemplate,
-    Limit,
-    MaxNewTokens,
-    OtherRegions,
-    ProbeDesign,
-    Questions,
-    Quick,
-    Samples,
-    Select,
-    Strength,
-    TestPerClass,
-    TrainPerClass,
-    asked_job,
-    check_choice,
-)
+from provenance.cli.options.asking import asks, check_choice, job_of
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
@@ -51,36 +26,17 @@ from provenance.cli.options.common import (
 )
 from provenance.cli.run_job import run_job
 from provenance.cli.show.run import print_run
-from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 
 
+@asks
 def compare(
+    asked: dict[str, Any],
     base: Base = None,
     instruct: Instruct = None,
     family: FamilyName = None,
-    questions: Questions = None,
     db: Database = DEFAULT_DATABASE,
     out: Out = None,
-    limit: Limit = None,
-    samples: Samples = SAMPLES_PER_QUESTION,
-    train_per_class: TrainPerClass = PER_CLASS,
-    test_per_class: TestPerClass = PER_CLASS,
-    base_prompt: BasePrompt = DEFAULT_BASE_PROMPT,
-    instruct_prompt: InstructPrompt = INSTRUCT_PROMPT,
-    instruct_template: InstructTemplate = "chat",
-    max_new_tokens: MaxNewTokens = MAX_NEW_TOKENS,
-    design: ProbeDesign = "3-vs-1",
-    free_intercept: FreeIntercept = False,
-    select: Select = "one-se",
-    C: Strength = None,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    attn_implementation: Attention = None,
-    capture_dtype: CapturedDtype = "float32",
-    other_tokens: OtherRegions = "all",
-    batch_size: BatchSize = BATCH_SIZE,
-    quick: Quick = False,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
@@ -117,26 +73,25 @@ def compare(
     """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
     pair = named_pair(base, instruct, family)
     _check_weights_options(
-        neurons, asked=bool(questions) or limit is not None, weights_only=weights_only, stream=stream, causal=causal
+        neurons,
+        asked=bool(asked["questions"]) or asked["limit"] is not None,
+        weights_only=weights_only,
+        stream=stream,
+        causal=causal,
     )
-    check_choice(C, select, neurons)
+    check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
     if dry_run:
-        show_plan(pair, (train_per_class, test_per_class, len(questions or ()) or 1), dtype, device, as_json=as_json)
+        counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
+        show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
         return
     if neurons is not None and weights_only:
         compare_weights(
             pair, neurons, db, out, figures=not no_figures, stream=stream, seed=seed, as_json=as_json, quiet=quiet
         )
         return
-    job = asked_job(
-        *pair, questions=questions, limit=limit, samples=samples, train_per_class=train_per_class,
-        test_per_class=test_per_class, base_prompt=base_prompt, instruct_prompt=instruct_prompt,
-        instruct_template=instruct_template, max_new_tokens=max_new_tokens, design=design,
-        free_intercept=free_intercept, select=select, C=C, neurons=neurons, causal=causal, control=control,
-        other=other, device=device, dtype=dtype, attn_implementation=attn_implementation,
-        capture_dtype=capture_dtype, other_tokens=other_tokens, batch_size=batch_size, seed=seed, quick=quick,
-    )  # fmt: skip
+    more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
+    job = job_of(*pair, asked, **more)
     folder = None if no_figures else folder_of(out, job.command)
     summary = run_job(job, db, folder, quiet=quiet)
     print_result(summary, print_run, as_json=as_json)

@@ -4,11 +4,15 @@ The one idea: an option means the same wherever it is offered, so its words, its
 a command only names it.
 """
 
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from provenance.answers.prompts import BASE_PROMPT
+from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT
+from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.records import OtherTokens
 
@@ -85,30 +89,61 @@ def check_choice(C: float | None, select: str, neurons: object = None) -> None:
         )
 
 
-def asked_job(
-    base: str,
-    instruct: str,
-    *,
-    questions: list[str] | None,
-    base_prompt: str,
-    instruct_prompt: str,
-    instruct_template: str,
-    free_intercept: bool,
-    quick: bool,
-    **same: Any,
-) -> "Job":
-    """The job of options as they were typed; those that a job has under the same name pass through `same`."""
+def _options(
+    questions: Questions = None,
+    limit: Limit = None,
+    samples: Samples = SAMPLES_PER_QUESTION,
+    train_per_class: TrainPerClass = PER_CLASS,
+    test_per_class: TestPerClass = PER_CLASS,
+    base_prompt: BasePrompt = DEFAULT_BASE_PROMPT,
+    instruct_prompt: InstructPrompt = INSTRUCT_PROMPT,
+    instruct_template: InstructTemplate = "chat",
+    max_new_tokens: MaxNewTokens = MAX_NEW_TOKENS,
+    design: ProbeDesign = "3-vs-1",
+    free_intercept: FreeIntercept = False,
+    select: Select = "one-se",
+    C: Strength = None,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+    attn_implementation: Attention = None,
+    capture_dtype: CapturedDtype = "float32",
+    other_tokens: OtherRegions = "all",
+    batch_size: BatchSize = BATCH_SIZE,
+    quick: Quick = False,
+) -> None:
+    """Options of every command that asks models and fits a probe."""
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_options`; it gets their values by name as `asked`."""
+    own, shared = (signature(function).parameters for function in (command, _options))
+    parameters = [*(part for name, part in own.items() if name != "asked"), *shared.values()]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        asked = {name: given.pop(name) for name in shared}
+        command(**given, asked=asked)
+
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    run.__annotations__ = {part.name: part.annotation for part in parameters}
+    return run
+
+
+def job_of(base: str, instruct: str, asked: Mapping[str, Any], **more: Any) -> "Job":
+    """The job of options as they were typed; those that a job has under the same name pass through."""
     from provenance.analyses.jobs.compare_job import Job
     from provenance.analyses.jobs.effort import FULL, QUICK
 
+    same = dict(asked)
     return Job(
         base,
         instruct,
-        questions=tuple(questions or ()),
-        base_prompt=base_prompt.replace("\\n", "\n"),
-        instruct_prompt=instruct_prompt.replace("\\n", "\n"),
-        chat=instruct_template == "chat",
-        intercept_penalised=not free_intercept,
-        effort=QUICK if quick else FULL,
+        questions=tuple(same.pop("questions") or ()),
+        base_prompt=same.pop("base_prompt").replace("\\n", "\n"),
+        instruct_prompt=same.pop("instruct_prompt").replace("\\n", "\n"),
+        chat=same.pop("instruct_template") == "chat",
+        intercept_penalised=not same.pop("free_intercept"),
+        effort=QUICK if same.pop("quick") else FULL,
         **same,
+        **more,
     )
