@@ -23,32 +23,27 @@ from provenance.db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
+Report = OriginReport | WeightsReport | LineageResult | TraceReport
 Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
-def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by a comparison's, inside the caller's transaction."""
-    named = _named(connection, datasets)
-    many = neuron_rows(report, _base_per_layer(connection, run_id))
-    _replace(connection, run_id, chain([(RunDataset, named)], summary_rows(report).items(), many), report.overall)
+def write(connection: Connection, run_id: int, report: Report, datasets: Mapping[str, str]) -> None:
+    """Replaces a run's derived rows by those of a report, inside the caller's transaction."""
+    tables = _tables(report, _base_per_layer(connection, run_id))
+    named = [(RunDataset, _named(connection, datasets))]
+    _replace(connection, run_id, chain(named, tables), getattr(report, "overall", None))
 
 
-def write_weights_report(connection: Connection, run_id: int, report: WeightsReport) -> None:
-    """Replaces a run's derived rows by those of a run without a forward pass, inside the caller's transaction."""
-    many = weights_neuron_rows(report, _base_per_layer(connection, run_id))
-    _replace(connection, run_id, chain(weights_rows(report).items(), many), report.overall)
-
-
-def write_lineage(connection: Connection, run_id: int, lineage: LineageResult) -> None:
-    """Replaces a run's derived rows by those of a run about lineage alone, inside the caller's transaction."""
-    words = f"{lineage.verdict[:1].upper()}{lineage.verdict[1:]}: {lineage.reason}"
-    _replace(connection, run_id, lineage_rows(lineage).items(), words)
-
-
-def write_trace(connection: Connection, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by those of a timeline, inside the caller's transaction."""
-    tables = chain([(RunDataset, _named(connection, datasets))], trace_rows(report).items())
-    _replace(connection, run_id, tables, None)
+def _tables(report: Report, base_per_layer: int) -> Tables:
+    match report:
+        case OriginReport():
+            return chain(summary_rows(report).items(), neuron_rows(report, base_per_layer))
+        case WeightsReport():
+            return chain(weights_rows(report).items(), weights_neuron_rows(report, base_per_layer))
+        case LineageResult():
+            return lineage_rows(report).items()
+        case TraceReport():
+            return trace_rows(report).items()
 
 
 def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:

@@ -14,11 +14,9 @@ from typing import Literal, Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
-from provenance.db.save import write_lineage, write_report, write_trace, write_weights_report
+from provenance.db.save import Report, write
 from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
 from provenance.db.work_log import CaptureRows, ResponseRows, insert_row, task_id
 from provenance.errors import StoreError
@@ -188,48 +186,8 @@ class Store:
             number = task_id(connection, task)
         return CaptureRows(self.transaction, number, utc_now)
 
-    def save_report(self, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
+    def save(self, run_id: int, report: Report, datasets: Mapping[str, str] | None = None) -> None:
         """Replaces everything derived that a run had by what this report says, in one transaction.
-
-        Args:
-            run_id: From `begin_run`.
-            report: The results.
-            datasets: Digest of each question set that the report names, by name.
-
-        Raises:
-            StoreError: A question set was never added, or the database failed.
-        """
-        with self._known(run_id) as connection:
-            write_report(connection, run_id, report, datasets)
-
-    def save_weights_report(self, run_id: int, report: WeightsReport) -> None:
-        """The same for a run without a forward pass, which has no question sets.
-
-        Args:
-            run_id: From `begin_run`.
-            report: The results.
-
-        Raises:
-            StoreError: The database failed.
-        """
-        with self._known(run_id) as connection:
-            write_weights_report(connection, run_id, report)
-
-    def save_lineage(self, run_id: int, lineage: LineageResult) -> None:
-        """The same for a run about lineage alone.
-
-        Args:
-            run_id: From `begin_run`.
-            lineage: The results.
-
-        Raises:
-            StoreError: The database failed.
-        """
-        with self._known(run_id) as connection:
-            write_lineage(connection, run_id, lineage)
-
-    def save_trace(self, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
-        """The same for a run about a timeline of checkpoints.
 
         Args:
             run_id: From `begin_run`.
@@ -240,7 +198,7 @@ class Store:
             StoreError: A question set was never added, or the database failed.
         """
         with self._known(run_id) as connection:
-            write_trace(connection, run_id, report, datasets)
+            write(connection, run_id, report, datasets or {})
 
     @contextmanager
     def _known(self, run_id: int) -> Iterator[Connection]:

@@ -97,6 +97,11 @@ class LineageResult:
     tensors: tuple[TensorSimilarity, ...]
     """By kind and layer."""
 
+    @property
+    def overall(self) -> str:
+        """The verdict in one sentence."""
+        return f"{self.verdict[:1].upper()}{self.verdict[1:]}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Alignment:

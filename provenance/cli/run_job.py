@@ -17,7 +17,7 @@ from provenance.files import writable_folder
 
 if TYPE_CHECKING:
     from provenance.analyses.asking.clock import Clock
-    from provenance.analyses.jobs.opened_job import AnyJob, OpenedJob, Report
+    from provenance.analyses.jobs.opened_job import AnyJob, OpenedJob
     from provenance.db.store import Store
 
 
@@ -34,6 +34,7 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
         The summary as `--json` prints it, without files where none are written.
     """
     from provenance.analyses.asking.clock import Clock
+    from provenance.analyses.summary.comparison import summary_of
     from provenance.db.store import Store
     from provenance.db.workspace import RunWorkspace, captures_folder
 
@@ -45,7 +46,9 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
             with Store.open(db) as store:
                 run = _begun(store, opened)
                 with _finishing(store, run, clock):
-                    summary = _saved(store, run, opened, opened.run(RunWorkspace(store, run), clock))
+                    report = opened.run(RunWorkspace(store, run), clock)
+                    store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
+                    summary = summary_of(report)
             summary |= _about_run(opened, run, clock, db) | opened.about()
     if out is None:
         return summary
@@ -67,28 +70,6 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
     for questions in opened.questions:
         store.add_questions(questions.name, questions.digest, questions.source, questions.questions)
     return run
-
-
-def _saved(store: "Store", run: int, opened: "OpenedJob", report: "Report") -> dict[str, Any]:
-    """Save the results, and give them as the summary has them."""
-    from provenance.analyses.results.lineage import LineageResult
-    from provenance.analyses.results.reports import OriginReport, WeightsReport
-    from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
-    from provenance.analyses.summary.evidence import summarise_trace
-
-    datasets = {questions.name: questions.digest for questions in opened.questions}
-    if isinstance(report, OriginReport):
-        store.save_report(run, report, datasets)
-        return summarise(report)
-    if isinstance(report, WeightsReport):
-        store.save_weights_report(run, report)
-        return summarise_weights(report)
-    if isinstance(report, LineageResult):
-        store.save_lineage(run, report)
-        return summarise_lineage(report)
-    store.save_trace(run, report, datasets)
-    found = summarise_trace(report.points, report.identification, report.neurons_per_layer, report.layers)
-    return {**found, "dataset": report.dataset}
 
 
 @contextmanager

@@ -329,7 +329,7 @@ def stored_run(store: Store, report: OriginReport, key: str = "k1", *, command: 
     for name, digest in digests_of(report).items():
         store.add_questions(name, digest, f"{name}.jsonl", questions_of())
     run_id = begin(store, key, command=command)
-    store.save_report(run_id, report, digests_of(report))
+    store.save(run_id, report, digests_of(report))
     store.finish_run(run_id, "done", {"drift": 12.5, "generate": 1000.0}, 123_456_789)
     return run_id
 
@@ -339,7 +339,7 @@ def stored_weights_run(store: Store, report: WeightsReport, key: str = "w1") -> 
     base = WIDE_BASE if report.alignment.method == "assignment" else BASE
     command = "compare --weights-only" if report.source else "drift"
     run_id = begin(store, key, command=command, base=base)
-    store.save_weights_report(run_id, report)
+    store.save(run_id, report)
     store.finish_run(run_id, "done", {"drift": 12.5}, 123_456_789)
     return run_id
 
@@ -347,7 +347,7 @@ def stored_weights_run(store: Store, report: WeightsReport, key: str = "w1") -> 
 def stored_lineage_run(store: Store, lineage: LineageResult, key: str = "l1") -> int:
     """Writes a finished run about lineage alone and returns its id."""
     run_id = begin(store, key, command="lineage")
-    store.save_lineage(run_id, lineage)
+    store.save(run_id, lineage)
     store.finish_run(run_id, "done", {"lineage": 3.5}, 123_456_789)
     return run_id
 
@@ -357,7 +357,7 @@ def stored_trace_run(store: Store, report: TraceReport, key: str = "t1") -> int:
     digest = f"digest of {report.dataset}"
     store.add_questions(report.dataset, digest, f"{report.dataset}.jsonl", questions_of())
     run_id = begin(store, key, command="trace")
-    store.save_trace(run_id, report, {report.dataset: digest})
+    store.save(run_id, report, {report.dataset: digest})
     store.finish_run(run_id, "done", {"trace": 3.5}, 123_456_789)
     return run_id
 

@@ -80,7 +80,7 @@ def test_a_full_disk_is_one_clear_error_and_earlier_rows_are_intact(url: str) ->
         limited(store, 4)
         larger = report_of(layers=40, per_layer=160)
         with pytest.raises(StoreError, match="full") as caught:
-            store.save_report(run_id, larger, digests_of(larger))
+            store.save(run_id, larger, digests_of(larger))
         assert "free space" in caught.value.remedy
     with Store.open(url) as store, store.transaction() as connection:
         assert connection.execute(text("SELECT COUNT(*) FROM neuron")).scalar_one() == 64

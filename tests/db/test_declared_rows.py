@@ -195,7 +195,7 @@ def test_a_second_claim_of_the_same_name_is_refused_and_not_mixed_with_the_first
     assert len(evidence_rows(twice)[TABLES[Reason]]) == 6
     run = stored_run(store, report)
     with pytest.raises(StoreError, match="UNIQUE"):
-        store.save_report(run, replace(report, evidence=twice), digests_of(report))
+        store.save(run, replace(report, evidence=twice), digests_of(report))
     with store.transaction() as connection:
         assert verify(connection, run) is True
 
@@ -238,8 +238,8 @@ def test_a_timeline_stores_its_points_in_order_and_its_one_probe(store: Store) -
 
 def test_a_timeline_of_a_run_that_never_began_or_of_an_unknown_question_set_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="no such run"):
-        store.save_trace(12, trace_report_of(), {})
+        store.save(12, trace_report_of(), {})
     run = stored_trace_run(store, trace_report_of())
     with pytest.raises(StoreError, match="never seen"):
-        store.save_trace(run, trace_report_of(2), {"never seen": "no such digest"})
+        store.save(run, trace_report_of(2), {"never seen": "no such digest"})
     assert len(rows(store, "SELECT 1 FROM trace_point")) == 5

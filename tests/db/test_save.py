@@ -145,7 +145,7 @@ def test_funnel_lineage_probe_and_verdict_rows_say_what_the_report_says(store: S
 def test_saving_again_replaces_every_derived_row(store: Store) -> None:
     run_id = stored_run(store, report_of())
     changed = report_of((no_power_of(SETS[0]),), k=3, seed=5)
-    store.save_report(run_id, changed, digests_of(changed))
+    store.save(run_id, changed, digests_of(changed))
     assert rows(store, "SELECT dataset, verdict FROM transfer") == [{"dataset": SETS[0], "verdict": "no power"}]
     assert rows(store, "SELECT count(*) AS n FROM neuron WHERE is_h_neuron") == [{"n": 3}]
     assert rows(store, "SELECT count(*) AS n FROM activity") == [{"n": 128}]
@@ -154,7 +154,7 @@ def test_saving_again_replaces_every_derived_row(store: Store) -> None:
 def test_another_run_is_not_touched(store: Store) -> None:
     first = stored_run(store, report_of())
     second = stored_run(store, report_of(seed=3), "k2")
-    store.save_report(second, report_of(seed=4), digests_of(report_of()))
+    store.save(second, report_of(seed=4), digests_of(report_of()))
     with store.transaction() as connection:
         assert verify(connection, first) is True
     assert rows(store, "SELECT count(*) AS n FROM neuron WHERE run_id = :r", r=first) == [{"n": 64}]
@@ -182,14 +182,14 @@ def test_blocks_smaller_than_the_table_lose_no_row(store: Store, monkeypatch: py
 def test_a_report_on_an_unknown_question_set_leaves_the_earlier_rows(store: Store) -> None:
     run_id = stored_run(store, report_of())
     with pytest.raises(StoreError, match="never seen"):
-        store.save_report(run_id, report_of(seed=9), {"never seen": "no such digest"})
+        store.save(run_id, report_of(seed=9), {"never seen": "no such digest"})
     with store.transaction() as connection:
         assert verify(connection, run_id) is True
 
 
 def test_a_report_for_a_run_that_never_began_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="no such run"):
-        store.save_report(12, report_of(), {})
+        store.save(12, report_of(), {})
 
 
 def test_the_digest_sees_any_changed_row_and_not_the_run_number(store: Store) -> None:

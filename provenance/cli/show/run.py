@@ -15,6 +15,7 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from provenance.figures.tables.declared import ReportTable
 
+SHORT = 22  # characters of a cell that is not broken
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
 
 
@@ -94,16 +95,26 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
 
 def terminal_table(content: "ReportTable") -> Table:
     """A table of the report as a terminal shows it, with its title and without its note."""
+    words = content.text if len(content.header) > 2 else (0, 1)
     columns = [
         Column(
-            escape(name), overflow="fold", no_wrap=name == "verdict", justify="left" if i in content.text else "right"
+            escape(name),
+            overflow="fold",
+            no_wrap=_is_short(content, place),
+            justify="left" if place in words else "right",
         )
-        for i, name in enumerate(content.header)
+        for place, name in enumerate(content.header)
     ]
     table = Table(*columns, title=escape(content.title), title_justify="left")
     for row in content.rows:
         table.add_row(*map(escape, row))
     return table
+
+
+def _is_short(content: "ReportTable", place: int) -> bool:
+    """Whether a column of words is narrow enough to stand unbroken."""
+    longest = max((len(row[place]) for row in content.rows), default=0)
+    return place in content.text and len(content.header) > 2 and longest <= SHORT
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:

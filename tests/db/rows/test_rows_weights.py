@@ -161,11 +161,11 @@ def test_a_value_counts_with_the_name_of_its_column(store: Store) -> None:
 
 def test_saving_another_kind_of_results_leaves_nothing_of_the_earlier(store: Store) -> None:
     run = stored_run(store, report_of())
-    store.save_weights_report(run, weights_report_of())
+    store.save(run, weights_report_of())
     assert rows(store, "SELECT 1 FROM transfer UNION ALL SELECT 1 FROM funnel UNION ALL SELECT 1 FROM probe") == []
-    store.save_lineage(run, lineage_of())
+    store.save(run, lineage_of())
     assert rows(store, "SELECT 1 FROM neuron UNION ALL SELECT 1 FROM drift UNION ALL SELECT 1 FROM alignment") == []
-    store.save_report(run, report_of(), digests_of(report_of()))
+    store.save(run, report_of(), digests_of(report_of()))
     assert rows(store, "SELECT 1 FROM neuron_list") == []
     with store.transaction() as connection:
         assert verify(connection, run) is True
@@ -173,6 +173,6 @@ def test_saving_another_kind_of_results_leaves_nothing_of_the_earlier(store: Sto
 
 def test_results_for_a_run_that_never_began_are_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="no such run"):
-        store.save_weights_report(12, weights_report_of())
+        store.save(12, weights_report_of())
     with pytest.raises(StoreError, match="no such run"):
-        store.save_lineage(12, lineage_of())
+        store.save(12, lineage_of())
