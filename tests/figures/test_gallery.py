@@ -163,7 +163,7 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     test = report.evidence.drift[0]
     assert f"Mean rank {test.mean_rank:.3f}, k = 6." in drift
     assert "all 64 neurons" in drift
-    null = f"Layer-matched null {test.null_mean:.3f} (SD {test.null_sd:.3f}); one-sided permutation p = 0.02,"
+    null = f"Layer-matched null {test.null_mean:.3f} (SD {test.null_sd:.3f}); one-sided permutation p = 0.020,"
     assert f"{null} Welch t-test against all others p = 0.012." in drift
 
 
@@ -234,7 +234,8 @@ def test_a_list_of_which_nothing_is_mapped_has_no_power(stored: Any) -> None:
     report = pruned_weights_report()
     lost = replace(NO_DRIFT, k=1)
     one = report.h_neurons[:1]
-    url = stored(replace(report, h_neurons=one, weights=None, mapped=mapped_of(one, report.alignment), drift=lost))
+    mapped = mapped_of(one, report.alignment)
+    url = stored(replace(report, h_neurons=one, weights=None, mapped=mapped, drift=lost, drift_tests=()))
     words = " ".join(drawn(url)[0].caption)
     assert "No H-Neuron has a counterpart in the base, so there is no power." in words
 

@@ -103,7 +103,7 @@ def test_the_overview_has_the_probe_the_highest_baseline_and_stability(finished:
     assert lines["stability"].startswith("6 of 8 selected neurons are stable (5 in the probe), selected in 60% or more")
     assert lines["stability"].endswith("of 100 half-samples; Jaccard of two halves 0.310")
     assert lines["overlap"] == "3 of 3 (base) and 6 (instruct), Jaccard 0.500"
-    assert "detectable from 0.700 (k = 6)" in lines["stability rank"]
+    assert "detectable from 0.740 (k = 6)" in lines["stability rank"]
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -135,7 +135,7 @@ def test_without_a_probe_the_reason_stands_in_its_place(stored: Any) -> None:
 @pytest.mark.parametrize(
     ("results", "titles"),
     [
-        (weights_report_of(), ["Parameter evolution", "Mapping", "Lineage"]),
+        (weights_report_of(), ["Parameter evolution", "Drift against matched nulls", "Mapping", "Lineage"]),
         (weights_report_of(k=0), ["Parameter evolution", "Drift by layer"]),
         (lineage_of(), ["Lineage", "Weights by kind", "Configuration"]),
     ],

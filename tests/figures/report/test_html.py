@@ -117,7 +117,8 @@ def test_every_section_is_there(html: str) -> None:
 
 def test_verdicts_have_a_sign_and_words_beside_the_colour(html: str) -> None:
     assert "●</span>readable in the base model" in html
-    assert "● supported" in html
+    assert ">● supported</td>" in html
+    assert ">○ not distinguishable</td>" in html
     assert "○ not distinguishable from the null" in html
 
 
@@ -148,7 +149,12 @@ def test_names_from_outside_are_text_and_never_markup(stored: Any) -> None:
 
 
 def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:
-    html = report_html(stored(no_probe_report()))
+    claims = tuple(
+        replace(claim, verdict="no power", reasons=())
+        for claim in report_of().evidence.claims
+        if claim.name in ("transfer", "drift", "overlap")
+    )
+    html = report_html(stored(replace(no_probe_report(), evidence=Evidence(claims=claims))))
     page = parsed(html)
     text = " ".join(page.texts)
     assert "There is no probe, so nothing can be said." in text
@@ -272,14 +278,17 @@ def test_a_file_name_of_given_neurons_is_text_and_never_markup(stored: Any) -> N
 
 
 def test_lineage_evidence_settings_and_counterparts_are_cells(stored: Any) -> None:
-    html = report_html(stored(pruned_weights_report()))
+    report = pruned_weights_report()
+    html = report_html(stored(report))
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
     for cell in (
         "descendant, pruned or widened", "0.980 of 64", "299 and 300", "1: lm_head.weight", "rope_scaling.factor",
         "absent", "[1, 106]", "unmapped", "[3e-05, 0.00012]",
     ):  # fmt: skip
         assert cell in cells, cell
-    assert "47 of 64 neurons have a counterpart, 4 of 6 H-Neurons among them." in html
+    mapped, listed = (int((ids >= 0).sum()) for ids in (report.alignment.base_ids, report.mapped.base_ids))
+    assert (mapped < 64, 0 < listed < 6) == (True, True)
+    assert f"{mapped} of 64 neurons have a counterpart, {listed} of 6 H-Neurons among them." in html
     assert ">0 of 16</td>" in html
 
 
@@ -345,11 +354,12 @@ def test_a_claim_stands_with_every_condition_its_number_and_its_bar_before_any_f
     assert '<dl class="claims">' not in html
 
 
-def test_a_run_without_evidence_has_its_claims_in_words_and_no_section_on_interventions(stored: Any) -> None:
+def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_section_on_interventions(stored: Any) -> None:
     html = report_html(stored(replace(report_of(), evidence=Evidence())))
     _, titles = texts_and_titles(html)
     assert titles == ["Figures", *(title for title in TITLES if title not in TITLES[:8])]
-    assert '<dl class="claims">' in html
+    assert "The H-Neurons are readable in the base model." in html
+    assert '<dl class="claims">' not in html
     assert "graded" not in html[html.index("<body>") :]
 
 

@@ -93,11 +93,13 @@ def test_a_run_without_evidence_has_none_of_these_tables(stored: Any) -> None:
 
 def test_the_ladder_leads_with_the_probe_and_says_its_smallest_margin_over(results: dict[str, QueryResult]) -> None:
     table = ladder(results)
-    assert table.rows[0] == ("in-domain", "the probe", "0.90 [0.86, 0.94]", "–", "0.004", "0.008", "–")
+    assert table.rows[0] == ("in-domain", "the probe", "0.90 [0.86, 0.94]", "–", "0.004", "0.008", "–", "–")
     assert table.rows[7] == (
         "in-domain", "length, texts and log-probability together", "0.75 [0.71, 0.79]", "0.020 [-0.030, 0.070]",
-        "0.007", "0.014", "–",
+        "0.007", "0.014", "–", "–",
     )  # fmt: skip
+    rung = report_of().evidence.ladder[0]
+    assert column(table, "sets p95")[1] == f"{rung.sets_p95:.2f}"
     assert "in-domain: smallest margin over answer text" in table.note
 
 
@@ -209,10 +211,10 @@ def test_every_condition_that_claims_are_made_of_has_words() -> None:
 
     transfers, rungs = report_of().transfer, report_of().evidence.ladder
     made = [
-        claims.transfer_claim(transfers, rungs, "supported", "", {}),
+        claims.transfer_claim(transfers, rungs, ""),
         claims.beyond_confidence_claim(transfers, rungs),
         claims.own_labels_claim(transfers, report_of().evidence.agreement),
-        claims.drift_claim(report_of().drift, report_of().evidence.drift, "", 1.0),
+        claims.drift_claim(report_of().evidence.drift, "", 1.0),
         claims.overlap_claim(report_of().overlap, report_of().evidence.overlap, (report_of().identification,), ""),
     ]
     codes = [reason.code for claim in made for reason in claim.reasons]
