@@ -55,9 +55,7 @@ ALIGNMENT = Alignment("assignment", np.array([0, 1, 2, -1, -1, 9, 10, 11]), "")
 MAPPED = MappedNeurons(
     np.array([2, 3, 5]), np.array([2, -1, 9]), np.array([0.99, np.nan, 0.97]), np.array([0.7, np.nan, 0.8])
 )
-SETS = Rung(
-    "a", "layer_matched", Estimate(0.5, 0.4, 0.6, 4), None, 0.25, None, 3, 0.41, 0.59, 0.59, (0.4, 0.5, 0.6)
-)
+SETS = Rung("a", "layer_matched", Estimate(0.5, 0.4, 0.6, 4), None, 0.25, None, 3, 0.41, 0.59, 0.59, (0.4, 0.5, 0.6))
 TEST = DriftTest(
     "hallucinated", "delta", "layer", 1, 3, 0.6, 0.5, 0.1, Estimate(0.1, math.nan, 0.3, 3), 0.2, 0.9, None, -0.1, -0.2
 )

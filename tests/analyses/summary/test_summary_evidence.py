@@ -61,7 +61,8 @@ def test_the_ladder_stands_inside_the_transfer_of_its_question_set_by_kind() -> 
     assert list(first["ladder"]) == ["question_text", "random"]
     assert first["ladder"]["question_text"] == {
         "auroc": SHOWN, "gain": {"estimate": 0.1, "low": 0.0, "high": 0.2, "n": 40},
-        "p_value": 0.01, "p_holm": 0.02, "draws": 0, "sets_low": None, "sets_high": None, "sets_p95": None, "gain_sd": 0.05,
+        "p_value": 0.01, "p_holm": 0.02, "draws": 0, "gain_sd": 0.05,
+        "sets_low": None, "sets_high": None, "sets_p95": None,
     }  # fmt: skip
     assert first["ladder"]["random"]["draws"] == 100
     assert second["ladder"]["question_text"]["p_holm"] is None
