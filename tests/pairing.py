@@ -13,12 +13,13 @@ from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.drift.pair import measure_pair
 from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.jobs.effort import QUICK
 from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.answers.questions import load_questions
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
 
-JOB = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16)
+JOB = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK)
 
 
 class Counted(Subject):

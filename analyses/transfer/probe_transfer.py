@@ -124,10 +124,7 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
     }
     corrected = holm(np.array([max(found.values()) for found in p_values.values()], dtype=np.float64))
     after = dict(zip(p_values, corrected.tolist(), strict=True))
-    return tuple(
-        _with_p(result, p_values[place], after[place]) if place in after else result
-        for place, result in enumerate(results)
-    )
+    return tuple(_with_p(result, p_values.get(place, {}), after.get(place)) for place, result in enumerate(results))
 
 
 def highest_other(result: TransferResult, rungs: Sequence[Rung]) -> tuple[str, float] | None:
@@ -150,9 +147,10 @@ def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, f
     return {kind: found[kind] for kind in ("chance", *DECIDING_KINDS) if kind in found}
 
 
-def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float) -> TransferResult:
-    decisive = max(p_values, key=lambda kind: p_values[kind])
-    return replace(result, p_value=p_values[decisive], p_holm=p_holm, decided_by=decisive)
+def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float | None) -> TransferResult:
+    """One question set with the largest of its p-values, and what that becomes after correction; none without any."""
+    decisive = max(p_values, key=lambda kind: p_values[kind], default="")
+    return replace(result, p_value=p_values.get(decisive), p_holm=p_holm, decided_by=decisive)
 
 
 def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:

@@ -150,16 +150,16 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def checkpoint() -> Callable[..., MemoryWeights]:
     return make_checkpoint
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def changed() -> Callable[..., MemoryWeights]:
     return change_checkpoint
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def features() -> Callable[..., Features]:
     return make_features

@@ -299,7 +299,7 @@ def test_neurons_of_another_model_are_refused_and_nothing_is_kept(
 
 def test_the_number_is_that_of_the_definition(tmp_path: Path, lab: LoadedModel, lab_pool: Pool) -> None:
     """Question by question with zeroed weights and plain generation, without neurons, with a few, and with a layer."""
-    pool = suppression_questions(lab_pool, 40)
+    pool = suppression_questions(lab_pool, 16)
     neurons = lab.layout.layers * lab.layout.d_m
     few = np.random.default_rng(0).choice(neurons, 300, replace=False)
     sets = [NONE, few, np.arange(lab.layout.d_m)]
@@ -340,7 +340,7 @@ def test_factor_one_leaves_the_lab_model_alone(lab: LoadedModel, lab_pool: Pool)
 
 def test_amplified_neurons_are_those_of_doubled_columns(tmp_path: Path, lab: LoadedModel, lab_pool: Pool) -> None:
     """Question by question, not only on the whole; and twice is not the same as silent."""
-    pool = suppression_questions(lab_pool, 40)
+    pool = suppression_questions(lab_pool, 16)
     sets = [NONE, np.arange(lab.layout.d_m)]
     progress = Silent()
 
@@ -351,7 +351,7 @@ def test_amplified_neurons_are_those_of_doubled_columns(tmp_path: Path, lab: Loa
 
     found = answered(2.0)
     assert found.tolist() == [slowly(lab, pool, ids, 2.0) for ids in sets]
-    assert progress.steps[-1] == ("scale instruct in-domain", 80, 80, "set 2 of 2, 640 neurons scaled by 2")
+    assert progress.steps[-1] == ("scale instruct in-domain", 32, 32, "set 2 of 2, 640 neurons scaled by 2")
     assert found.tolist() != answered(0.0).tolist()
 
 

@@ -19,6 +19,7 @@ from provenance.analyses.baselines.cross_fit import dealt_out, without_and_with
 from provenance.analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from provenance.analyses.baselines.plain_classifiers import fit_text
 from provenance.analyses.claims.pair_claims import decided
+from provenance.analyses.controls.control_sets import CONTROL_KINDS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.errors import FitError
@@ -106,14 +107,15 @@ def test_twenty_sets_cannot_give_a_smaller_p_than_one_in_twenty_one(fitted: Fitt
 def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(fitted: FittedBaselines) -> None:
     """The base's neurons follow the length of an answer and nothing else; 0.5 and other neurons are beaten by that."""
     answers = read_length(seed=5)
-    result = transfer(fitted.probe, answers.features, "trivia", fitted.controls)
-    bars = [0.5, *(null.p95 for null in result.baselines.values())]
+    result = transfer(fitted.probe, answers.features, "trivia")
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED)
+    sets = [rung for rung in rungs if rung.kind in CONTROL_KINDS]
     assert result.auroc is not None
-    assert result.auroc.low > max(bars)  # the rule that knew only chance and neuron sets
-    assert decided([result], [])[0].verdict == "supported"
+    assert len(sets) == 2
+    assert result.auroc.low > max(0.5, *(rung.sets_p95 or 1.0 for rung in sets))
+    assert decided([result], sets)[0].verdict == "supported"  # the rule that knew only chance and neuron sets
     assert result.p_chance is not None
     assert result.p_chance < 0.05
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED)
     p_values = {rung.kind: rung.p_value or 0.0 for rung in rungs}
     assert p_values["answer_length"] > 0.05
     assert p_values[LENGTHS_AND_TEXTS] > 0.05
@@ -123,7 +125,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
 
 def only_the_joint_rung_refuses(unaware: FittedBaselines, answers: Answers, trained: Answers) -> None:
     """Transfer is supported against all the others, and not distinguishable because of it."""
-    result = transfer(unaware.probe, answers.features, "trivia", unaware.controls)
+    result = transfer(unaware.probe, answers.features, "trivia")
     rungs = ladder(unaware, {"trivia": answers}, trained)
     [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
     assert fooled.verdict == "supported"
@@ -141,7 +143,7 @@ def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
 
 def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
     answers = make_answers(400, seed=1, of="answer_length")
-    result = transfer(fitted.probe, answers.features, "trivia", fitted.controls)
+    result = transfer(fitted.probe, answers.features, "trivia")
     rungs = ladder(fitted, {"trivia": answers}, TRAINED)
     assert all(rung.p_value is not None and rung.p_value < 0.05 for rung in rungs)
     [after] = decided([result], rungs)

@@ -21,6 +21,7 @@ from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.drift.pair import measure_pair
 from provenance.analyses.jobs.compare import _decided_by, compare
 from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.jobs.effort import QUICK
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult
@@ -83,7 +84,7 @@ def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_pat
     child = tuned_copy(base, tmp_path / "child")
     shuffled = permuted_copy(base, tmp_path / "shuffled")
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
-    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16)
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK)
     reports: list[OriginReport] = [
         compare(
             side("base", folder), side("instruct", child), [questions], job.settings(),
@@ -131,7 +132,7 @@ def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_pat
 def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path) -> None:
     """Random models are never right: every claim is without power, and nothing breaks."""
     child = tuned_copy(tiny_llama, tmp_path / "child")
-    job = Job("b", "i", max_new_tokens=6, batch_size=8, samples=2)
+    job = Job("b", "i", max_new_tokens=6, batch_size=8, samples=2, effort=QUICK)
     questions = QuestionSet.of(
         "set", "test", [Question(f"q{i}", f"What is {i}?", ("unreachable words",), f"what is {i}") for i in range(40)]
     )
@@ -163,7 +164,7 @@ def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_pa
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
     report = compare(
         side("base", base), side("instruct", stranger), [questions],
-        Job("b", "i", samples=2, max_new_tokens=4, batch_size=16).settings(),
+        Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK).settings(),
         MemoryWorkspace(tmp_path / "captures"), Clock(Silent()),
     )  # fmt: skip
     assert report.lineage.verdict == "unrelated"

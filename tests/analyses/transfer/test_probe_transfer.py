@@ -1,18 +1,21 @@
 """Transfer finds planted neurons, does not find absent ones, and says when it could not know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import whole_rows
+from planted import answers_of, whole_rows
 from reference import fit_probe
 from statsmodels.stats.multitest import multipletests
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
+from provenance.analyses.baselines.answer_baselines import FittedBaselines, _set_scorer
+from provenance.analyses.baselines.ladder import ladder
 from provenance.analyses.claims.pair_claims import decided, decisive, transfer_claim
-from provenance.analyses.controls.control_probes import fit_given
+from provenance.analyses.controls.control_probes import ControlProbe, fit_given
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.search.curves import curve
 from provenance.analyses.transfer.probe_transfer import (
@@ -26,7 +29,7 @@ from provenance.analyses.transfer.probe_transfer import (
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.records import Estimate, Verdict
-from provenance.statistics.auroc import auroc
+from provenance.statistics.auroc import BOOTSTRAP_DRAWS, auroc
 from provenance.statistics.bootstrap import resampled_weights
 
 Make = Callable[..., Features]
@@ -43,29 +46,47 @@ def probe() -> Probe:
     return Probe(weights, -15.0, 1.0, "3-vs-1", True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def train(features: Make) -> Features:
     return features(LAYERS * D_M, PLANTED, strength=1.5, seed=1)
 
 
-def run(probe: Probe, train: Features, base: Features, seed: int = 0) -> TransferResult:
+Controls = Mapping[ControlSetKind, tuple[ControlProbe, ...]]
+
+
+def sets_of(
+    probe: Probe, controls: Controls, base: Features, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
+) -> list[Rung]:
+    """Rungs of the neuron sets alone."""
+    scorers = {str(kind): _set_scorer(probes) for kind, probes in controls.items() if probes}
+    answers = answers_of(base)
+    untold = replace(answers, features=answers.features.take(np.arange(0)))  # nothing to fit texts on
+    fitted = FittedBaselines(probe, controls, scorers)
+    found = ladder(fitted, {"trivia": answers}, untold, resamples=resamples, foldings=0, seed=seed)
+    return [rung for rung in found if rung.kind in CONTROL_KINDS]
+
+
+def run(probe: Probe, train: Features, base: Features, seed: int = 0) -> tuple[TransferResult, dict[str, Rung]]:
+    """Transfer against chance and neuron sets, and the rungs of these."""
     controls = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS, seed=seed)
-    return decided([transfer(probe, base, "trivia", controls, seed=seed)], [])[0]
+    rungs = sets_of(probe, controls, base, seed=seed)
+    [result] = decided([transfer(probe, base, "trivia", seed=seed)], rungs)
+    return result, {rung.kind: rung for rung in rungs}
 
 
 def test_neurons_planted_in_both_models_are_supported(probe: Probe, train: Features, features: Make) -> None:
     base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
-    result = run(probe, train, base)
+    result, sets = run(probe, train, base)
     assert result.verdict == "supported"
     assert result.auroc is not None
     assert result.auroc.estimate == auroc(probe.scores(base.answer), base.hallucinated)
     assert result.auroc.low < result.auroc.estimate < result.auroc.high
     assert (result.dataset, result.n_faithful, result.n_hallucinated) == ("trivia", 150, 150)
     for kind in ("random", "layer_matched"):
-        null = result.baselines[kind]
-        assert len(null.draws) == DRAWS
-        assert null.p_value == 1 / (1 + DRAWS)
-        assert f"{null.p95:.3f} ({kind.replace('_', '-')})" in result.reason
+        rung = sets[kind]
+        assert len(rung.set_aurocs) == rung.draws == DRAWS
+        assert rung.p_value == pytest.approx(1 / (1 + DRAWS))
+        assert f"{rung.sets_p95:.3f} ({kind.replace('_', '-')})" in result.reason
 
 
 def test_the_interval_is_that_of_the_curve_in_whatever_order_rows_stand(
@@ -74,31 +95,31 @@ def test_the_interval_is_that_of_the_curve_in_whatever_order_rows_stand(
     """One number has one interval in a report: by question, on the samples that all held-out scores share."""
     base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
     order = np.random.default_rng(0).permutation(len(base))
-    here, there = (run(probe, train, rows, seed=3).auroc for rows in (base, base.take(order)))
+    here, there = (transfer(probe, rows, "trivia", seed=3).auroc for rows in (base, base.take(order)))
     fit = Fit(probe.C, probe.nonzero, probe.weights[probe.nonzero], probe.intercept, 1.0, 0.0, 0.0, False)
     [point] = curve([(fit, probe)], {"trivia": base}, {"trivia": base}, seed=3)
     assert here == there == point.transfer
-    assert run(probe, train, base, seed=4).auroc != here  # the check can fail
+    assert transfer(probe, base, "trivia", seed=4).auroc != here  # the check can fail
 
 
 def test_a_fitted_probe_transfers_like_the_planted_one(train: Features, features: Make) -> None:
     X, y = whole_rows(train, "3-vs-1")
     fitted = fit_probe(X, y, C=30.0, design="3-vs-1")
     assert set(PLANTED) <= set(fitted.h_neurons)  # the probe found them, so the test is about transfer
-    assert run(fitted, train, features(LAYERS * D_M, PLANTED, strength=1.0, seed=2)).verdict == "supported"
+    assert run(fitted, train, features(LAYERS * D_M, PLANTED, strength=1.0, seed=2))[0].verdict == "supported"
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_base_whose_neurons_carry_nothing_is_not_distinguishable(
     probe: Probe, train: Features, features: Make, seed: int
 ) -> None:
-    result = run(probe, train, features(LAYERS * D_M, [], strength=0.0, seed=100 + seed))
+    result, _ = run(probe, train, features(LAYERS * D_M, [], strength=0.0, seed=100 + seed))
     assert result.verdict == "not distinguishable"
 
 
 def test_a_signal_in_the_wrong_direction_is_not_supported(probe: Probe, train: Features, features: Make) -> None:
     base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2)
-    result = run(probe, train, replace(base, hallucinated=~base.hallucinated))
+    result, _ = run(probe, train, replace(base, hallucinated=~base.hallucinated))
     assert result.auroc is not None
     assert result.auroc.high < 0.5
     assert result.verdict == "not distinguishable"
@@ -107,11 +128,13 @@ def test_a_signal_in_the_wrong_direction_is_not_supported(probe: Probe, train: F
 def test_a_signal_that_every_neuron_carries_is_not_credited_to_the_probe(probe: Probe, features: Make) -> None:
     everywhere = list(range(LAYERS * D_M))
     train = features(LAYERS * D_M, everywhere, strength=0.8, seed=1)
-    result = run(probe, train, features(LAYERS * D_M, everywhere, strength=0.8, seed=2))
+    result, sets = run(probe, train, features(LAYERS * D_M, everywhere, strength=0.8, seed=2))
     assert result.auroc is not None
     assert result.auroc.low > 0.7  # against 0.5 alone it would have been
     assert result.verdict == "not distinguishable"
-    assert result.baselines["random"].p95 > 0.7
+    p95 = sets["random"].sets_p95
+    assert p95 is not None
+    assert p95 > 0.7
 
 
 def test_a_signal_of_the_layer_is_caught_by_the_matched_sets_only(features: Make) -> None:
@@ -120,18 +143,18 @@ def test_a_signal_of_the_layer_is_caught_by_the_matched_sets_only(features: Make
     probe = Probe(weights, 0.0, 1.0, "3-vs-1", True)
     layer = list(range(100, 150))
     train = features(LAYERS * D_M, layer, strength=1.0, seed=1)
-    result = run(probe, train, features(LAYERS * D_M, layer, strength=1.0, seed=2))
+    result, sets = run(probe, train, features(LAYERS * D_M, layer, strength=1.0, seed=2))
     assert result.verdict == "not distinguishable"
-    assert result.baselines["layer_matched"].mean > result.baselines["random"].mean + 0.1
+    assert np.mean(sets["layer_matched"].set_aurocs) > np.mean(sets["random"].set_aurocs) + 0.1
 
 
 def test_an_estimate_above_the_bar_with_an_interval_across_it_is_not_supported(
     probe: Probe, train: Features, features: Make
 ) -> None:
     base = features(LAYERS * D_M, PLANTED, strength=0.15, faithful=20, hallucinated=20, seed=3)
-    result = run(probe, train, base)
+    result, sets = run(probe, train, base)
     assert result.auroc is not None
-    bar = max(null.p95 for null in result.baselines.values())
+    bar = max(rung.sets_p95 or 0.0 for rung in sets.values())
     assert result.auroc.low < bar < result.auroc.estimate  # the very case that is asked about
     assert result.verdict == "not distinguishable"
 
@@ -141,14 +164,15 @@ def test_one_class_has_no_power_and_no_auroc(
     probe: Probe, train: Features, features: Make, faithful: int, hallucinated: int
 ) -> None:
     base = features(LAYERS * D_M, PLANTED, strength=1.0, faithful=faithful, hallucinated=hallucinated)
-    result = run(probe, train, base)
-    assert (result.verdict, result.auroc, result.baselines) == ("no power", None, {})
+    result, sets = run(probe, train, base)
+    assert (result.verdict, result.auroc, result.p_value) == ("no power", None, None)
+    assert {(rung.auroc, rung.p_value, rung.draws) for rung in sets.values()} == {(None, None, 0)}
     assert (result.n_faithful, result.n_hallucinated) == (faithful, hallucinated)
     assert "0 with" in result.reason
 
 
 def test_nine_answers_of_a_class_are_too_few_and_ten_are_enough(probe: Probe, train: Features, features: Make) -> None:
-    few, enough = (run(probe, train, features(LAYERS * D_M, PLANTED, strength=2.0, hallucinated=n)) for n in (9, 10))
+    few, enough = (run(probe, train, features(LAYERS * D_M, PLANTED, strength=2.0, hallucinated=n))[0] for n in (9, 10))
     assert few.verdict == "no power"
     assert few.auroc is not None
     assert "9 with hallucinated" in few.reason
@@ -158,12 +182,12 @@ def test_nine_answers_of_a_class_are_too_few_and_ten_are_enough(probe: Probe, tr
 def test_many_rows_of_few_questions_have_no_power(probe: Probe, train: Features, features: Make) -> None:
     base = features(LAYERS * D_M, PLANTED, strength=2.0)
     grouped = replace(base, units=tuple(f"group {i % 5}" for i in range(len(base.units))))
-    assert run(probe, train, grouped).verdict == "no power"
+    assert run(probe, train, grouped)[0].verdict == "no power"
 
 
 def test_a_probe_without_weights_has_no_power(probe: Probe, train: Features, features: Make) -> None:
     empty = replace(probe, weights=np.zeros(LAYERS * D_M))
-    result = run(empty, train, features(LAYERS * D_M, PLANTED, strength=1.0))
+    result, _ = run(empty, train, features(LAYERS * D_M, PLANTED, strength=1.0))
     assert result.verdict == "no power"
     assert "so all get the same score" in result.reason
 
@@ -193,7 +217,7 @@ def test_neurons_without_a_counterpart_are_neither_read_nor_drawn(
     probe: Probe, train: Features, features: Make
 ) -> None:
     unmapped = np.array([12, 13, 60, 150])
-    controls = refit_controls(probe, train, LAYERS, D_M, unmapped=unmapped, draws=200)
+    controls = refit_controls(probe, train, LAYERS, D_M, unmapped=unmapped, draws=60)
     for control in (c for probes in controls.values() for c in probes):
         assert control.columns.size == len(PLANTED) - 2
         assert not np.isin(control.columns, unmapped).any()
@@ -201,7 +225,7 @@ def test_neurons_without_a_counterpart_are_neither_read_nor_drawn(
     ids[unmapped] = -1
     base = features(LAYERS * D_M, PLANTED, strength=0.8, seed=2).mapped(ids)
     left = replace(probe, weights=np.where(ids < 0, 0.0, probe.weights))
-    result = transfer(probe, base, "trivia", controls)
+    result = transfer(probe, base, "trivia")
     assert result.auroc is not None
     assert result.auroc.estimate == auroc(left.scores(base.answer), base.hallucinated)
 
@@ -211,7 +235,8 @@ def test_a_probe_whose_neurons_are_all_unmapped_has_no_power(probe: Probe, train
     ids[PLANTED] = -1
     base = features(LAYERS * D_M, PLANTED, strength=1.0).mapped(ids)
     controls = refit_controls(probe, train, LAYERS, D_M, unmapped=np.array(PLANTED))
-    [result] = decided([transfer(probe, base, "trivia", controls)], [])
+    assert controls == {"random": (), "layer_matched": ()}
+    [result] = decided([transfer(probe, base, "trivia")], sets_of(probe, controls, base))
     assert result.verdict == "no power"
     assert "no weight on a neuron that varies in these answers" in result.reason
 
@@ -219,11 +244,12 @@ def test_a_probe_whose_neurons_are_all_unmapped_has_no_power(probe: Probe, train
 def test_the_largest_p_decides_and_is_that_of_the_definition(probe: Probe, train: Features, features: Make) -> None:
     base = features(LAYERS * D_M, PLANTED, strength=0.15, faithful=40, hallucinated=40, seed=3)
     controls = refit_controls(probe, train, LAYERS, D_M, draws=DRAWS)
-    result = transfer(probe, base, "trivia", controls, resamples=200)
+    alone = transfer(probe, base, "trivia", resamples=100)
+    [result] = jointly([alone], sets_of(probe, controls, base, resamples=100))
     positive, own = base.hallucinated, probe.scores(base.answer)
-    samples = [np.repeat(np.arange(80), w.astype(int)) for w in resampled_weights(base.units, draws=200)]
+    samples = [np.repeat(np.arange(80), w.astype(int)) for w in resampled_weights(base.units, draws=100)]
     areas = [auroc(own[rows], positive[rows]) for rows in samples]
-    slow = {"chance": (1 + sum(area <= 0.5 for area in areas[1:])) / 201}
+    slow = {"chance": (1 + sum(area <= 0.5 for area in areas[1:])) / 101}
     for kind, probes in controls.items():
         scores = [control.probe.scores(base.answer.all()[:, control.columns]) for control in probes]
         reached = [
@@ -239,7 +265,8 @@ def test_the_largest_p_decides_and_is_that_of_the_definition(probe: Probe, train
 
 
 def rung(dataset: str, kind: str, p_value: float | None) -> Rung:
-    return Rung(dataset, kind, auroc=None, gain=None, p_value=p_value, p_holm=None, draws=0)
+    area = None if p_value is None else Estimate(0.6, 0.5, 0.7, 40)
+    return Rung(dataset, kind, auroc=area, gain=None, p_value=p_value, p_holm=None, draws=0)
 
 
 def rungs(dataset: str, **p_values: float | None) -> list[Rung]:
@@ -247,10 +274,22 @@ def rungs(dataset: str, **p_values: float | None) -> list[Rung]:
     return [rung(dataset, kind, p) for kind, p in given.items()]
 
 
-@pytest.fixture
-def tested(probe: Probe, train: Features, features: Make) -> TransferResult:
-    """A question set on which chance and neuron sets are beaten."""
+@pytest.fixture(scope="module")
+def beaten(probe: Probe, train: Features, features: Make) -> tuple[TransferResult, dict[str, Rung]]:
+    """A question set on which chance and neuron sets are beaten, and these sets."""
     return run(probe, train, features(LAYERS * D_M, PLANTED, strength=0.8, seed=2))
+
+
+@pytest.fixture
+def tested(beaten: tuple[TransferResult, dict[str, Rung]]) -> TransferResult:
+    """The result."""
+    return beaten[0]
+
+
+@pytest.fixture
+def sets(beaten: tuple[TransferResult, dict[str, Rung]]) -> list[Rung]:
+    """The sets."""
+    return list(beaten[1].values())
 
 
 def test_one_baseline_that_is_not_beaten_is_enough_to_refuse(tested: TransferResult) -> None:
@@ -260,7 +299,7 @@ def test_one_baseline_that_is_not_beaten_is_enough_to_refuse(tested: TransferRes
         [result] = decided([tested], rungs("trivia", **{kind: 0.06}))
         assert (result.verdict, result.p_value, result.decided_by) == ("not distinguishable", 0.06, kind)
         assert f"0.06 ({kind.replace('_', '-' if kind in ('random', 'layer_matched') else ' ')})" in result.reason
-        assert (result.auroc, result.baselines, result.p_chance) == (tested.auroc, tested.baselines, tested.p_chance)
+        assert (result.auroc, result.p_chance) == (tested.auroc, tested.p_chance)
 
 
 def test_confidence_and_all_together_do_not_decide(tested: TransferResult) -> None:
@@ -277,7 +316,9 @@ def test_verdicts_are_corrected_over_the_question_sets_with_power(tested: Transf
     sets = [replace(tested, dataset=name) for name in names] + [blind]
     p_values = [0.04, 0.012, 0.03, 0.013]
     given = [r for name, p in zip(names, p_values, strict=True) for r in rungs(name, answer_text=p)]
-    raw = [max(p, 1 / (1 + DRAWS)) for p in p_values]  # 30 sets of neurons cannot show more than 1 / 31
+    least = 1 / (1 + DRAWS)  # 30 sets of neurons cannot show more than 1 / 31
+    given = [replace(r, p_value=least) if r.kind in CONTROL_KINDS else r for r in given]
+    raw = [max(p, least) for p in p_values]
     results = decided(sets, given)
     np.testing.assert_allclose([r.p_value for r in results[:4]], raw)
     np.testing.assert_allclose([r.p_holm for r in results[:4]], multipletests(raw, method="holm")[1])
@@ -289,13 +330,13 @@ def test_verdicts_are_corrected_over_the_question_sets_with_power(tested: Transf
     assert [r.p_holm for r in jointly(results, given)] == [r.p_holm for r in results]  # nothing is corrected twice
 
 
-def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferResult) -> None:
+def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferResult, sets: list[Rung]) -> None:
     [result] = decided([tested], rungs("trivia", question_text=None))
     assert result.verdict == "supported"
     assert "not compared with question text" in result.reason
     assert "not compared" not in decided([tested], rungs("trivia"))[0].reason
     assert "not compared with answer length, question text, answer text" in tested.reason
-    [elsewhere] = decided([tested], rungs("elsewhere", question_text=0.9))
+    [elsewhere] = decided([tested], [*sets, *rungs("elsewhere", question_text=0.9)])
     assert (elsewhere.verdict, elsewhere.p_value, elsewhere.p_holm) == ("supported", tested.p_value, tested.p_holm)
     assert decided([], []) == ()
 
@@ -318,17 +359,20 @@ def test_what_is_right_on_every_pair_of_answers_leaves_no_power(tested: Transfer
     [result] = decided([tested], [*with_area("answer_text", 1.0, "elsewhere"), *rungs("trivia")])
     assert result.verdict == "supported"
     unbeaten = Rung("trivia", "answer_log_probability", Estimate(1.0, 1.0, 1.0, 40), None, None, None, 0)
-    assert decided([tested], [unbeaten])[0].verdict == "supported"  # it is not among what has to be beaten
+    assert (
+        decided([tested], [*rungs("trivia"), unbeaten])[0].verdict == "supported"
+    )  # it is not among what has to be beaten
 
 
 def test_neuron_sets_of_which_one_in_twenty_is_perfect_leave_no_power(tested: TransferResult) -> None:
     """The mean over sets is below 1, but p stays at 0.05 and more, whatever the probe does."""
-    null = replace(tested.baselines["random"], p95=1.0)
-    [result] = decided([replace(tested, baselines={**tested.baselines, "random": null})], rungs("trivia"))
+    area = Estimate(0.6, 0.5, 0.7, 40)
+    perfect = [replace(rung, auroc=area, sets_p95=1.0) if rung.kind == "random" else rung for rung in rungs("trivia")]
+    [result] = decided([tested], perfect)
     assert result.verdict == "no power"
     assert "random is right on every pair" in result.reason
     other = replace(tested, dataset="other")
-    first, second = decided([replace(tested, baselines={"random": null}), other], [*rungs("trivia"), *rungs("other")])
+    first, second = decided([tested, other], [*perfect, *rungs("other")])
     assert (first.verdict, second.verdict) == ("no power", "supported")
     assert decisive([first, second]) is second
     assert "1 question set" in second.reason  # no correction for a set that cannot be tested
@@ -338,7 +382,7 @@ def test_fewer_than_twenty_sets_can_never_support(probe: Probe, train: Features,
     """1 / 20 is not below 0.05: the verdict says which sets were too few."""
     controls = refit_controls(probe, train, LAYERS, D_M, draws=19)
     base = features(LAYERS * D_M, PLANTED, strength=2.0, seed=2)
-    [result] = decided([transfer(probe, base, "trivia", controls)], [])
+    [result] = decided([transfer(probe, base, "trivia")], sets_of(probe, controls, base))
     assert (result.verdict, result.decided_by) == ("not distinguishable", "random")
     assert result.p_value == pytest.approx(0.05)
 
@@ -348,7 +392,8 @@ def test_the_rule_is_at_its_level_where_the_base_carries_nothing(probe: Probe, t
     wrong = {"chance": 0, "all": 0}
     for seed in range(100):
         base = features(LAYERS * D_M, [], strength=0.0, faithful=30, hallucinated=30, seed=200 + seed)
-        [result] = decided([transfer(probe, base, "trivia", controls, resamples=200, seed=seed)], [])
+        found = transfer(probe, base, "trivia", resamples=200, seed=seed)
+        [result] = decided([found], sets_of(probe, controls, base, resamples=200, seed=seed))
         assert result.p_chance is not None
         wrong["chance"] += result.p_chance < 0.05
         wrong["all"] += result.verdict == "supported"
@@ -359,7 +404,7 @@ def test_scores_that_are_no_numbers_have_no_power(probe: Probe, train: Features,
     base = features(LAYERS * D_M, PLANTED, strength=1.0)
     values = base.answer.all()
     values[0, PLANTED[0]] = np.nan
-    result = run(probe, train, replace(base, answer=NeuronRows.of(values)))
+    result, _ = run(probe, train, replace(base, answer=NeuronRows.of(values)))
     assert (result.verdict, result.p_value, result.reason) == ("no power", None, "its AUROC is not a number")
 
 
@@ -382,10 +427,12 @@ def outcome(verdict: Verdict, tested: TransferResult) -> TransferResult:
 def test_the_first_question_set_with_power_decides(
     verdicts: list[Verdict], overall: Verdict, tested: TransferResult
 ) -> None:
-    assert transfer_claim([outcome(v, tested) for v in verdicts], [], "").verdict == overall
+    assert transfer_claim([outcome(v, tested) for v in verdicts], rungs("trivia"), "").verdict == overall
 
 
-def test_neurons_compared_by_position_have_no_power_and_keep_their_numbers(tested: TransferResult) -> None:
-    [stopped] = decided([tested], [], "not related")
+def test_neurons_compared_by_position_have_no_power_and_keep_their_numbers(
+    tested: TransferResult, sets: list[Rung]
+) -> None:
+    [stopped] = decided([tested], sets, "not related")
     assert stopped == replace(tested, verdict="no power", reason=f"not related; by position alone: {tested.reason}")
     assert transfer_claim([stopped], [], "not related").verdict == "no power"
