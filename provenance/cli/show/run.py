@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -86,17 +87,27 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
     say_quick(summary, console)
     console.print()
     for table in terminal_sections(results):
-        console.print(terminal_table(table))
+        console.print(terminal_table(table, console.width))
     for note in summary.get("notes", ()):
         console.print(f"note: {note}", highlight=False, markup=False)
     print_files(summary, console)
 
 
-def terminal_table(content: "ReportTable") -> Table:
-    """A table of the report as a terminal shows it, with its title and without its note."""
+def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
+    """A table of the report as a terminal shows it, with its title and without its note.
+
+    Args:
+        content: The table.
+        width: Of the terminal, in characters; only words that do not fit are broken.
+    """
+    widths = None if width is None else _widths(content, width - 3 * len(content.header) - 1)  # without lines and gaps
     columns = [
         Column(
-            escape(name), overflow="fold", no_wrap=name == "verdict", justify="left" if i in content.text else "right"
+            escape(name),
+            overflow="fold",
+            no_wrap=name == "verdict",
+            justify="left" if i in content.text else "right",
+            width=widths[i] if widths else None,
         )
         for i, name in enumerate(content.header)
     ]
@@ -104,6 +115,22 @@ def terminal_table(content: "ReportTable") -> Table:
     for row in content.rows:
         table.add_row(*map(escape, row))
     return table
+
+
+def _widths(content: "ReportTable", room: int) -> list[int] | None:
+    """Widths of columns that are too wide together: only the longest words are broken; None where rich finds them."""
+    columns = list(zip(content.header, *content.rows, strict=True))
+    whole = [max(cell_len(line) for cell in column for line in (*cell.splitlines(), "")) for column in columns]
+    words = [
+        size if column[0] == "verdict" else max(cell_len(word) for cell in column for word in (*cell.split(), ""))
+        for column, size in zip(columns, whole, strict=True)
+    ]
+    if sum(whole) <= room or room < len(columns):
+        return None
+    while sum(words) > room:
+        words[words.index(max(words))] -= 1
+    lack, spare = sum(whole) - sum(words), room - sum(words)
+    return [word + spare * (size - word) // lack for word, size in zip(words, whole, strict=True)]
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
