@@ -22,7 +22,7 @@ LAB = (
     "--json",
     "-q",
 )
-NO_MODEL = Harm("provenance.analyses.asking.models:load_model", 1, "before")
+NO_MODEL = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
 """Kills a command that loads one."""
 
 

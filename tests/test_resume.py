@@ -52,7 +52,7 @@ def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
     undisturbed.copied(tmp_path)
-    no_model = Harm("provenance.analyses.asking.models:load_model", 1, "before")
+    no_model = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
     again = forked.run(tmp_path, *pair.undrawn, harm=no_model)
     assert again.code == 0, again.stderr
     assert numbers(parsed(again.stdout)) == numbers(undisturbed.summary)
@@ -73,7 +73,7 @@ def test_what_a_setting_does_not_touch_is_not_asked_again(
 ) -> None:
     """Another design of the probe is another run on the same responses and captures."""
     undisturbed.copied(tmp_path)
-    no_model = Harm("provenance.analyses.asking.models:load_model", 1, "before")
+    no_model = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
     other = forked.run(tmp_path, *pair.undrawn, "--design", "1-vs-1", harm=no_model)
     assert other.code == 0, other.stderr
     summary = parsed(other.stdout)

@@ -116,7 +116,14 @@ def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
     traced.copied(tmp_path)
     done = forked.run(tmp_path, *(word for word in command if word not in ("--json", "-q")), "--no-floor")
     assert done.code == 0, done.stderr
-    for words in ("The ruler", "own answers", "last one's answers", "1-cos H", "report.html"):
+    for words in (
+        "Overview",
+        "held out",
+        "Readable at each point",
+        "Weights and activations",
+        "1 − cos",
+        "report.html",
+    ):
         assert words in done.stdout
     assert "random initialisation" not in done.stdout
     assert "correlation ..." in done.stderr

@@ -110,7 +110,7 @@ def test_tables_are_printed_without_json(family: Family, listed: Path) -> None:
         assert words in drift.stdout
     assert "drift ..." in drift.stderr
     lineage = invoke("lineage", str(family.base), str(family.child))
-    for words in ("descendant", "self-match", "self_attn.q_proj", "tokenizer"):
+    for words in ("descendant", "nearest neighbour is themselves", "self_attn.q_proj", "tokenizer"):
         assert words in lineage.stdout
 
 

@@ -151,7 +151,7 @@ def _without(schema: Schema, *names: str) -> Schema:
 
 def _mapping() -> Schema:
     lowest = dict.fromkeys(("lowest_similarity", "lowest_margin"), _NUMBER)
-    pairs = {"type": "array", "items": {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}}
+    pairs: Schema = {"type": "array", "items": {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}}
     counts = {"mapped": _COUNT, "unmapped": pairs, "neurons_unmapped": _COUNT}
     return _object({"method": _TEXT, **counts, **lowest, "reason": _TEXT})
 

@@ -76,6 +76,21 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(finished: str, width: int) -> N
     assert "…" not in text
 
 
+@pytest.mark.parametrize("width", [24, 33, 36, 60])
+def test_a_table_that_is_too_wide_breaks_its_longest_word_alone(width: int) -> None:
+    """At 60 nothing is broken, at 36 lines only between words."""
+    rows = [("short_name", "[0.12, 0.34]", "one two"), ("a_longer_name", "[0.12, 0.34]", "three")]
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(terminal_table(ReportTable("t", "", ("kind", "interval", "words"), rows), console.width))
+    text = captured.get()
+    assert {len(line) for line in text.splitlines()[1:]} == {width} or width == 60
+    assert ("a_longer_name" in text) == (width >= 36)
+    assert ("short_name" in text) == (width >= 33)
+    assert all(word in text for word in ("three", "0.34]"))
+    assert ("[0.12, 0.34]" in text) == (width == 60)
+
+
 def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: str) -> None:
     results = read_results(finished, 1)
     reported = {table.title: table for table in sections(results)}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,7 +16,6 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from provenance.figures.tables.declared import ReportTable
 
-SHORT = 22  # characters of a cell that is not broken
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
 
 
@@ -87,21 +87,28 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
     say_quick(summary, console)
     console.print()
     for table in terminal_sections(results):
-        console.print(terminal_table(table))
+        console.print(terminal_table(table, console.width))
     for note in summary.get("notes", ()):
         console.print(f"note: {note}", highlight=False, markup=False)
     print_files(summary, console)
 
 
-def terminal_table(content: "ReportTable") -> Table:
-    """A table of the report as a terminal shows it, with its title and without its note."""
+def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
+    """A table of the report as a terminal shows it, with its title and without its note.
+
+    Args:
+        content: The table.
+        width: Of the terminal, in characters; only words that do not fit are broken.
+    """
     words = content.text if len(content.header) > 2 else (0, 1)
+    widths = None if width is None else _widths(content, width - 3 * len(content.header) - 1)  # without lines and gaps
     columns = [
         Column(
             escape(name),
             overflow="fold",
-            no_wrap=_is_short(content, place),
-            justify="left" if place in words else "right",
+            no_wrap=name == "verdict",
+            justify="left" if i in words else "right",
+            width=widths[i] if widths else None,
         )
         for place, name in enumerate(content.header)
     ]
@@ -111,10 +118,20 @@ def terminal_table(content: "ReportTable") -> Table:
     return table
 
 
-def _is_short(content: "ReportTable", place: int) -> bool:
-    """Whether a column of words is narrow enough to stand unbroken."""
-    longest = max((len(row[place]) for row in content.rows), default=0)
-    return place in content.text and len(content.header) > 2 and longest <= SHORT
+def _widths(content: "ReportTable", room: int) -> list[int] | None:
+    """Widths of columns that are too wide together: only the longest words are broken; None where rich finds them."""
+    columns = list(zip(content.header, *content.rows, strict=True))
+    whole = [max(cell_len(line) for cell in column for line in (*cell.splitlines(), "")) for column in columns]
+    words = [
+        size if column[0] == "verdict" else max(cell_len(word) for cell in column for word in (*cell.split(), ""))
+        for column, size in zip(columns, whole, strict=True)
+    ]
+    if sum(whole) <= room or room < len(columns):
+        return None
+    while sum(words) > room:
+        words[words.index(max(words))] -= 1
+    lack, spare = sum(whole) - sum(words), room - sum(words)
+    return [word + spare * (size - word) // lack for word, size in zip(words, whole, strict=True)]
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
