@@ -107,8 +107,8 @@ def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
             escape(name),
             overflow="fold",
             no_wrap=name == "verdict",
-            justify="left" if i in words else "right",
-            width=widths[i] if widths else None,
+            justify="left" if place in words else "right",
+            width=widths[place] if widths else None,
         )
         for place, name in enumerate(content.header)
     ]
