@@ -24,9 +24,9 @@ class ProvenanceError(Exception):
     """Base of all errors of the toolkit.
 
     Args:
-        wanted: What the operation needed.
-        found: What was there instead; unknown input is echoed with `!r`.
-        remedy: What the user can do.
+        wanted: Need of the operation.
+        found: Actual state; unknown input is echoed with `!r`.
+        remedy: Action that helps.
     """
 
     exit_code = 1
@@ -39,7 +39,7 @@ class ProvenanceError(Exception):
 
 
 class InputError(ProvenanceError):
-    """What was asked for cannot be done as asked (exit code 2)."""
+    """The request cannot be carried out as given (exit code 2)."""
 
     exit_code = 2
 

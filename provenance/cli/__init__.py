@@ -1,8 +1,7 @@
-"""The command line, and the one place where all rooms meet.
+"""The command line, where all rooms meet.
 
-The one idea: a command parses, opens, calls one function of each room and prints; what it
-needs of `analyses`, `db` and `figures` is imported inside it, so `--help` is quick and the
-import direction of the rooms holds.
+A command parses, opens, calls one function of each room and prints. It imports `analyses`, `db` and `figures` inside
+its function, so that `--help` is quick and the import direction of the rooms holds.
 """
 
 import typer

@@ -1,7 +1,7 @@
 """Areas under the ROC curve, and a number with its 95 % interval.
 
-The one idea: rows of one question are not independent, so intervals come from draws of
-whole questions (`provenance.statistics.bootstrap`), never of rows.
+Rows of one question are not independent, so intervals come from draws of whole questions
+(`provenance.statistics.bootstrap`), never of rows.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Estimate:
     high: float
     """97.5th percentile of the bootstrap distribution."""
     n: int
-    """Rows that the statistic was computed on."""
+    """Number of rows."""
 
 
 def auroc(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:

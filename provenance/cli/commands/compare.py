@@ -143,7 +143,7 @@ def compare(
 def _check_weights_options(
     neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool
 ) -> None:
-    """Refuse options that only mean something together, and those that mean nothing together.
+    """Refuse options that need each other or exclude each other.
 
     Raises:
         InputError: --weights-only or --stream stands alone, or questions are asked or neurons scaled where no model is
@@ -176,11 +176,11 @@ def _check_weights_options(
 def _check_control(
     control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool
 ) -> None:
-    """Refuse a negative control of something it does not control.
+    """Refuse a negative control that does not apply.
 
     Raises:
-        InputError: --other stands without the control that uses it, or a control is asked for beside --weights-only or
-            --causal; or labels are to be shuffled that took no part in finding the neurons.
+        InputError: --other without the control that uses it, a control beside --weights-only or --causal, or shuffled
+            labels although no labels took part in finding the neurons.
     """
     if other is not None and control != "unrelated":
         raise InputError(

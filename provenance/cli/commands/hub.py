@@ -1,7 +1,6 @@
-"""Commands around the hub: which checkpoints there are, what they would take, and fetching them.
+"""Commands around the hub: known checkpoints, requirements of a comparison, downloads.
 
-The one idea: `plan` and `pull --dry-run` say everything that is in the way, and end with exit code 2 when something
-stops the job.
+`plan` and `pull --dry-run` list all obstacles, and end with exit code 2 if one stops the job.
 """
 
 import json
@@ -111,15 +110,15 @@ def show_plan(
     as_json: bool,
     compared: bool = True,
 ) -> None:
-    """Plan a job and print what came out; exit code 2 when something stops it.
+    """Plan a job and print the plan; exit code 2 if an obstacle stops it.
 
     Args:
         refs: The checkpoints, base first.
         wanted: Training and test responses of each class, and question sets.
-        dtype: Of the forward passes.
-        device: Of the forward passes.
-        as_json: Print one JSON object in place of tables.
-        compared: Whether they are to be put side by side, and not only fetched.
+        dtype: Dtype of the forward passes.
+        device: Device of the forward passes.
+        as_json: Print one JSON object instead of tables.
+        compared: Whether they are compared, not only fetched.
     """
     from provenance.plan.estimates import Workload
     from provenance.plan.job_plan import make_plan
@@ -138,7 +137,7 @@ def show_plan(
 
 
 def _parts(made: "Plan") -> Iterator[Table | str]:
-    """The plan as tables and lines that can be read."""
+    """The plan as tables and lines of text."""
     yield _sides(made)
     disk = f"{_size(made.missing_bytes)} to fetch, {_size(made.free_bytes)} free in {made.cache}"
     yield escape(f"{disk}; {'with a token' if made.has_token else 'no HF_TOKEN'}")

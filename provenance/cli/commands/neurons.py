@@ -1,4 +1,4 @@
-"""Commands that take neuron sets in and hand them out: `provenance neurons import` and `provenance neurons export`."""
+"""Commands that import and export neuron sets: `provenance neurons import` and `provenance neurons export`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -58,7 +58,7 @@ def import_neurons(
     _refuse_what_cannot_be_read(file, allow_pickle=allow_pickle)
     side = open_one(checkpoint)
     found = _read(file, side, allow_pickle=allow_pickle)
-    if out is not None:  # before the set is kept, so that a file that cannot be written leaves nothing behind
+    if out is not None:  # before the set is stored: a failed write then leaves nothing behind
         write_whole(out, written(_exported(found, side)).encode())
     with Store.open(db) as store:
         number = add_neuron_set(store, found, side.info)
@@ -90,7 +90,7 @@ def export_neurons(
 
 
 def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:
-    """Refuse a pickle before a checkpoint is looked for, or say why it had better be something else."""
+    """Refuse a pickle before a checkpoint is looked for, with the remedy."""
     from provenance.neuron_lists.pickled_classifier import WARNING, is_pickle, refused_pickle
     from provenance.neuron_lists.read_lists import file_content
 
@@ -107,7 +107,7 @@ def _read(file: Path, side: "OpenCheckpoint", *, allow_pickle: bool) -> "NeuronS
 
 
 def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
-    """What was read, in our own form."""
+    """Convert an imported set for export."""
     from provenance.neuron_lists.export import ExportedNeurons
 
     origin = f"imported from {found.source} ({found.format}, SHA-256 {found.digest})"
@@ -115,14 +115,14 @@ def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
 
 
 def _words(found: "ExportedNeurons") -> str:
-    """One line on what was written."""
+    """One line about the written file."""
     counts = f"{int(found.positive.sum())} H-Neurons, {int(found.negative.sum())} of negative weight"
     return f"{found.origin}: {counts}, of {found.checkpoint.ref}"
 
 
 def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, out: Path | None) -> dict[str, Any]:
-    """What was read, as `--json` prints it."""
-    import numpy as np  # `--help` waits for no library
+    """Summary of an imported set, as `--json` prints it."""
+    import numpy as np  # keeps `--help` quick
 
     checkpoint, layout = side.checkpoint, side.layout
     mismatch = found.mismatch(checkpoint.pinned, checkpoint.digest)
@@ -151,7 +151,7 @@ def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, o
 
 
 def _show(summary: "Mapping[str, Any]", console: Console) -> None:
-    """The same for people."""
+    """Print the summary for people."""
     neurons = summary["neurons"]
     say(f"{summary['source']} ({summary['format']}) for {summary['checkpoint']['ref']}", console)
     signs = f"{neurons['positive']} of positive and {neurons['negative']} of negative weight"

@@ -1,4 +1,4 @@
-"""Commands that read weights and run no model: lineage, drift, and a comparison of somebody's neuron list."""
+"""Commands that read weights and run no model: lineage, drift, and a comparison for a given neuron list."""
 
 from pathlib import Path
 from typing import Annotated

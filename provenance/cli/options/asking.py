@@ -1,8 +1,4 @@
-"""Options of commands that ask models and fit a probe, each written once.
-
-The one idea: an option means the same wherever it is offered, so its words, its bounds and its default are here, and
-a command only names it.
-"""
+"""Options of commands that ask models and fit a probe, with words, bounds and default written once for all commands."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -61,10 +57,10 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time."
 
 
 def check_choice(C: float | None, select: str, neurons: object = None) -> None:
-    """Refuse a C that is none, and two ways of coming by the neurons at once.
+    """Refuse an invalid C, and two ways of choosing the neurons at once.
 
     Raises:
-        InputError: C is not a positive number, or is given beside a rule or a file that leaves nothing to choose.
+        InputError: C is not a positive number, or is given beside a rule or a file that already decides.
     """
     if C is not None and not 0 < C < float("inf"):
         raise InputError("a positive number for --C", found=f"{C:g}", remedy="give for example --C 1")
@@ -88,7 +84,7 @@ def asked_job(
     quick: bool,
     **same: Any,
 ) -> "Job":
-    """The job of options as they were typed; those that a job has under the same name pass through `same`."""
+    """The job for options as typed; options with the name of a job's field pass through `same`."""
     from provenance.analyses.jobs.compare_job import Job
     from provenance.analyses.jobs.effort import FULL, QUICK
 

@@ -1,7 +1,6 @@
-"""What the commands of the command line share: options, exit codes, and how results are printed.
+"""Options, exit codes and printing that all commands share.
 
-The one idea: errors become exit codes here and nowhere else: 0 done, 1 the job failed, 2 bad usage or
-input.
+Errors become exit codes only here: 0 done, 1 the job failed, 2 bad usage or input.
 """
 
 import hashlib
@@ -61,15 +60,15 @@ RunOption = Annotated[
 
 
 def folder_of(out: Path | None, command: str) -> Path:
-    """Where files of a run go: as asked, and by default those of a comparison in `figures-out`.
+    """Output folder of a run: the requested one, or `figures-out` for a comparison.
 
-    Without a folder being asked for, those of a control, of weights alone and of a timeline go to a folder of their
-    own, since each of them would overwrite or remove the figures of the comparison that it stands beside.
+    By default a control, a weights-only run and a timeline have folders of their own, since they would otherwise
+    overwrite or remove the figures of the comparison beside them.
 
     Args:
-        out: As given on the command line, if it was.
-        command: As the database has it, such as `compare --control permuted-index`; another model of `--other` is part
-            of the folder's name.
+        out: Folder on the command line, if given.
+        command: Command as the database stores it, such as `compare --control permuted-index`; the model of `--other`
+            is part of the folder's name.
     """
     if out is not None:
         return out
@@ -120,7 +119,7 @@ def options(
 def print_result(
     summary: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None], *, as_json: bool
 ) -> None:
-    """A result on stdout: as one JSON object, or as tables."""
+    """Print a result on stdout, as one JSON object or as tables."""
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
     else:

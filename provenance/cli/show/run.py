@@ -1,4 +1,4 @@
-"""Progress on stderr, and results on stdout: the tables of the report, as a terminal shows them.
+"""Progress on stderr, and results on stdout: the report's tables for a terminal.
 
 Progress is a live bar on a terminal and plain lines otherwise, so that `--json` and pipes stay clean.
 """
@@ -23,7 +23,7 @@ class ConsoleProgress:
 
     Args:
         quiet: Show nothing.
-        console: Where to; stderr when not given.
+        console: Target; stderr by default.
     """
 
     def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
@@ -68,11 +68,11 @@ class ConsoleProgress:
 
 
 def print_run(summary: Mapping[str, Any], console: Console) -> None:
-    """The result of a stored run: the sentence over all, its main tables, and its files.
+    """Print the result of a stored run: the overall sentence, its main tables, and its files.
 
     Args:
-        summary: As `--json` prints it.
-        console: Where to.
+        summary: Summary as `--json` prints it.
+        console: Target.
     """
     from provenance.figures.report.sections import overall, read_results, terminal_sections
     from provenance.figures.words import control_words, first
@@ -93,7 +93,7 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def terminal_table(content: "ReportTable") -> Table:
-    """A table of the report as a terminal shows it, with its title and without its note."""
+    """A table of the report for a terminal, with its title and without its note."""
     columns = [
         Column(
             escape(name), overflow="fold", no_wrap=name == "verdict", justify="left" if i in content.text else "right"
@@ -107,7 +107,7 @@ def terminal_table(content: "ReportTable") -> Table:
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
-    """Where the results are, as far as they were written."""
+    """Print the paths of the written results."""
     for key in ("database", "report"):
         if summary.get(key):
             say(f"{key}: {summary[key]}", console)
@@ -116,12 +116,12 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def say_quick(summary: Mapping[str, Any], console: Console) -> None:
-    """That a run was only a first look, where it was."""
+    """Note that a run was only a first look, if it was."""
     if summary.get("quick"):
         words = "A quick look: few control sets, shuffles and half-samples. Leave --quick out for numbers to report."
         console.print(f"\n{words}", style="bold", highlight=False, markup=False)
 
 
 def say(words: str, console: Console) -> None:
-    """A line as it is, however long, so that it can be copied."""
+    """Print a line unbroken, so that it can be copied."""
     console.print(words, highlight=False, markup=False, soft_wrap=True)

@@ -1,7 +1,4 @@
-"""What a person sees of a self test: what had to come out and what did, case by case.
-
-The one idea: the same summary object that `--json` prints, so that nothing is said in one form only.
-"""
+"""Terminal output of a self test: expected and actual verdicts, case by case, from the summary that `--json` prints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +16,11 @@ UNITS = (
 
 
 def print_selftest(summary: Mapping[str, Any], console: Console) -> None:
-    """Lab cases, hit rates, false-alarm rates, and whether all is as it must be.
+    """Lab cases, hit rates, false-alarm rates, and the overall result.
 
     Args:
-        summary: As `--json` prints it.
-        console: Where to.
+        summary: Summary as `--json` prints it.
+        console: Target.
     """
     rates = summary["rates"]
     console.print(_cases(summary["cases"]))
