@@ -1,7 +1,6 @@
-"""Writes a run's results: the old rows out, the new ones in, and a digest over what is then there.
+"""Replaces a run's results and stores their digest.
 
-Bulk tables are fed in blocks, so that the rows of a 70B pair (millions) never stand in
-memory together.
+Bulk tables are written in blocks, so that the rows of a 70B pair (millions) never fill memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,26 +26,26 @@ Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
 def write_report(connection: Connection, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by a comparison's, inside the caller's transaction."""
+    """Replace a run's derived rows by a comparison's, inside the caller's transaction."""
     named = _named(connection, datasets)
     many = neuron_rows(report, _base_per_layer(connection, run_id))
     _replace(connection, run_id, chain([(RunDataset, named)], summary_rows(report).items(), many), report.overall)
 
 
 def write_weights_report(connection: Connection, run_id: int, report: WeightsReport) -> None:
-    """Replaces a run's derived rows by those of a run without a forward pass, inside the caller's transaction."""
+    """Replace a run's derived rows by those of a run without a forward pass, inside the caller's transaction."""
     many = weights_neuron_rows(report, _base_per_layer(connection, run_id))
     _replace(connection, run_id, chain(weights_rows(report).items(), many), report.overall)
 
 
 def write_lineage(connection: Connection, run_id: int, lineage: LineageResult) -> None:
-    """Replaces a run's derived rows by those of a run about lineage alone, inside the caller's transaction."""
+    """Replace a run's derived rows by those of a run about lineage alone, inside the caller's transaction."""
     words = f"{lineage.verdict[:1].upper()}{lineage.verdict[1:]}: {lineage.reason}"
     _replace(connection, run_id, lineage_rows(lineage).items(), words)
 
 
 def write_trace(connection: Connection, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by those of a timeline, inside the caller's transaction."""
+    """Replace a run's derived rows by those of a timeline, inside the caller's transaction."""
     tables = chain([(RunDataset, _named(connection, datasets))], trace_rows(report).items())
     _replace(connection, run_id, tables, None)
 
@@ -59,7 +58,7 @@ def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:
 
 
 def _base_per_layer(connection: Connection, run_id: int) -> int:
-    """Neurons in a layer of the run's base: what turns its flat ids into layer and index."""
+    """Neurons per layer of the run's base, to convert flat ids to layer and index."""
     chosen = (
         select(Checkpoint.neurons_per_layer)
         .join(Family, Family.base_id == Checkpoint.id)

@@ -1,4 +1,4 @@
-"""SQL tables and named queries of declared results: from the fields of a dataclass, nothing written twice."""
+"""SQL tables and named queries of declared results, derived from the fields of their dataclasses."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -52,7 +52,7 @@ RESULTS = (
     TensorSimilarity,
     ConfigDifference,
 )
-"""Every declared result that a run stores."""
+"""All declared results that a run stores."""
 _SQL_TYPES = {str: String, int: Integer, float: Double, bool: Boolean}
 
 ROW_PER_NEURON = (
@@ -84,17 +84,17 @@ def _column(part: Stored) -> Column[Any]:
 TABLES: dict[type, Table] = {
     cls: _table(declared(cls).name, declared(cls).row, declared(cls).stored()) for cls in RESULTS
 }
-"""The SQL table of each."""
+"""SQL table of each declared result."""
 BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared(cls).bulk}
-"""The SQL table with a row per neuron, of those that have one."""
+"""SQL table with a row per neuron, of the results that have one."""
 
 
 def declared_rows(results: Iterable[object], **scope: str) -> Rows:
     """Results as rows by table, in the order given.
 
     Args:
-        results: Of declared classes.
-        scope: Values of the scope of their tables.
+        results: Values of declared classes.
+        scope: Values of the scope columns of their tables.
     """
     by_class: dict[type, list[object]] = {}
     for result in results:

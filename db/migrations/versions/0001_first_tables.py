@@ -1,5 +1,4 @@
-"""The schema of 0.2.0. A new database is made from the tables of `db.schema.tables`; what comes after upgrades from
-here."""
+"""The schema of 0.2.0, created from the tables of `db.schema.tables`; later migrations upgrade from here."""
 
 revision = "0.2.0_1"
 down_revision = None
