@@ -1,8 +1,4 @@
-"""Captions and table cells: what a figure shows, in words, with n, k, interval and null.
-
-The one idea: a caption is computed from the same rows as the figure, so it cannot say
-anything else.
-"""
+"""Captions and tables of Figures 4a and 4b, computed from the rows that are drawn, with n, k, interval and null."""
 
 from collections.abc import Mapping
 
@@ -26,7 +22,7 @@ Parts = Mapping[str, QueryResult]
 
 
 def caption_4a(parts: Parts) -> list[str]:
-    """Caption of Figure 4a: what is drawn, then the numbers."""
+    """Caption of Figure 4a: a description, then the numbers."""
     run, rows = first(parts["run"]), parts["transfer"].records()
     probe = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
     k, weights = (probe["n_h_neurons"], probe["n_neurons"]) if probe else (0, 0)
@@ -87,7 +83,7 @@ def table_4a(parts: Parts) -> Table:
 
 
 def caption_4b(parts: Parts) -> list[str]:
-    """Caption of Figure 4b: what is drawn, then the numbers."""
+    """Caption of Figure 4b: a description, then the numbers."""
     drift, run = first(parts["drift"]), first(parts["run"])
     total = sum(row["neurons"] for row in parts["bins"].records())
     unmapped = first(parts["alignment"]).get("n_unmapped", 0)
@@ -111,7 +107,7 @@ def caption_4b(parts: Parts) -> list[str]:
 
 
 def _unranked_words(parts: Parts) -> str:
-    """H-Neurons that have no rank since the base has no such neuron."""
+    """Number of H-Neurons without a rank, since the base has no such neuron."""
     missing = sum(row["stability_rank"] is None for row in parts["ranks"].records())
     return f"{missing} of the H-Neurons have no counterpart in the base and no rank." if missing else ""
 

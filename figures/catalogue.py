@@ -1,7 +1,4 @@
-"""All figures: name, queries, drawing, caption, table.
-
-The one idea: adding a figure is adding an entry here; files, report and clean-up follow from it.
-"""
+"""All figures: name, queries, drawing, caption, table. Adding a figure is adding an entry here."""
 
 from collections.abc import Mapping
 
@@ -23,7 +20,7 @@ CURVE_BINS = 200  # a curve in a column of 3.25 in has about that many distingui
 
 
 def _floor(parts: Parts) -> float | None:
-    """What storage rounding alone can cause, where it is known."""
+    """The change that storage rounding alone can cause, if known."""
     return first(parts["drift"]).get("rounding_floor") or None
 
 
@@ -48,7 +45,7 @@ GALLERY: Mapping[str, GalleryFigure] = {
                 "bins": ("rank-bins", {"bins": CURVE_BINS}),
                 "drift": ("drift", {}),
             },
-            # Without a list of neurons there is nothing to set against all others.
+            # Without a list of neurons there is nothing to compare with all others.
             ready=lambda parts: run_kind(parts) in ("comparison", "listed"),
             context=("run", "neuron-list", "alignment", "drift", "power"),
             draw=lambda parts: figure_4b(
@@ -134,4 +131,4 @@ GALLERY: Mapping[str, GalleryFigure] = {
         ),
     )
 }
-"""Every figure by name: the paper's in its order, then ours."""
+"""All figures by name, those of the paper first, in its order."""

@@ -1,9 +1,8 @@
-"""The trajectory figure: since when can the last checkpoint's probe be read, and since when are its neurons there?
+"""The trajectory figure: AUROC of the last checkpoint's probe and similarity of its neurons, along the checkpoints.
 
-The one idea: the same texts are read by every checkpoint and by one that knows nothing, so the height of the
-floor is what the texts alone give away, and only what rises above it was learned.
-
-The one idea: a point without a number says why, and the floor is said with every number that is read against it.
+All checkpoints read the same texts, and so does a random initialisation: its AUROC is the floor that the texts alone
+give, and only values above it were learned. A point without a number has a reason, and every number is shown with the
+floor.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,18 +38,18 @@ _DOTTED = (0, (1, 1.4))
 
 @dataclass(frozen=True)
 class _Curve:
-    """One of the lines."""
+    """One line."""
 
     column: str
     """Of the query."""
     words: str
-    """In the legend."""
+    """Words in the legend."""
     colour: str
-    """Of line and marks."""
+    """Colour of line and marks."""
     marker: str
     """Shape of the marks."""
     offset: float
-    """To the right, in checkpoints, so that intervals do not hide each other."""
+    """Shift to the right, in checkpoints, so that intervals do not hide each other."""
 
 
 OTHERS = "layer-matched, or all"
@@ -69,10 +68,10 @@ CORRELATIONS = (
 
 
 def figure_trajectory(rows: Sequence[Record]) -> Figure:
-    """Draws AUROCs along the checkpoints, and below them weights and activations where they were measured.
+    """Draw AUROCs along the checkpoints, and below them weights and activations if measured.
 
     Args:
-        rows: Of the query `trace`; the floor is a band, not a place on the axis.
+        rows: Rows of the query `trace`; the floor is a band, not a place on the axis.
     """
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
@@ -107,7 +106,7 @@ def checkpoints(rows: Sequence[Record]) -> list[Record]:
 
 
 def short_names(refs: Sequence[str]) -> list[str]:
-    """Names without the path that all share, cut at their beginning where they are long."""
+    """Names without the common path, shortened at their beginning if long."""
     names = list(refs)
     if len(names) > 1:
         for mark in ("/", "@"):
@@ -141,7 +140,7 @@ def _draw_areas(axes: Axes, points: Sequence[Record], floor: Record | None) -> N
 
 
 def _draw_curve(axes: Axes, points: Sequence[Record], curve: _Curve) -> None:
-    """Marks joined by a line, bars for intervals, and ticks for what control sets reach."""
+    """Marks joined by a line, bars for intervals, and ticks for the control sets."""
     x, y = np.arange(len(points)) + curve.offset, _column(points, curve.column)
     if np.isnan(y).all():
         return
@@ -164,7 +163,7 @@ def _draw_curve(axes: Axes, points: Sequence[Record], curve: _Curve) -> None:
 
 
 def p95(points: Sequence[Record], column: str) -> np.ndarray:
-    """The higher 95th percentile of both kinds of control sets, by point; NaN where there are none."""
+    """Higher 95th percentile of both kinds of control sets, by point; NaN without them."""
     random, matched = (_column(points, f"{column}_{kind}_p95") for kind in ("random", "layer_matched"))
     higher: np.ndarray = np.fmax(random, matched)
     return higher
@@ -184,9 +183,9 @@ def _frame(panels: Sequence[Axes], points: Sequence[Record], width_in: float) ->
 
 
 def _legend(points: Sequence[Record], floor: Record | None, small: Sequence[Sequence[_Curve]]) -> list[Line2D | Patch]:
-    """What the marks mean, of those that occur."""
+    """Legend of the marks that occur."""
     found = [curve for curves in (AREAS, *small) for curve in curves if _has(points, [curve])]
-    drawn = {curve.words: curve for curve in found}.values()  # the same marks mean the same in both lower panels
+    drawn = {curve.words: curve for curve in found}.values()  # one entry for marks that both lower panels share
     handles: list[Line2D | Patch] = [
         Line2D(
             [], [], color=curve.colour, marker=curve.marker, markersize=3.6, linewidth=1.0, label=curve.words
@@ -209,7 +208,7 @@ def has_trace(parts: Parts) -> bool:
 
 
 def caption_trajectory(parts: Parts) -> list[str]:
-    """Caption of the trajectory figure: what is drawn, then the numbers."""
+    """Caption of the trajectory figure: a description, then the numbers."""
     rows = parts["trace"].records()
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
@@ -257,7 +256,7 @@ def _point_words(row: Record) -> str:
 
 
 def trace_sentence(results: Mapping[str, QueryResult]) -> str:
-    """A timeline in one sentence, which claims nothing beyond its numbers."""
+    """A timeline in one sentence, without claims beyond its numbers."""
     rows = results["trace"].records()
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
@@ -273,11 +272,11 @@ def trace_sentence(results: Mapping[str, QueryResult]) -> str:
 
 
 READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful", "reason")
-"""What can be read at one point."""
+"""Columns about reading the probe at one point."""
 KEPT = (
     "ref", "mean_stability_rank", "null_mean", "p_value", "change_h", "change_all", "correlation_h", "correlation_all",
 )  # fmt: skip
-"""How much of weights and activations the last checkpoint shares with one point."""
+"""Columns about weights and activations shared with the last checkpoint."""
 
 
 def ordered(rows: list[Record]) -> list[Record]:

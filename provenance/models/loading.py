@@ -107,7 +107,7 @@ def load_model(
 
 
 def auto_class(config: PreTrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
-    """Auto class of the model: for `transformers`, some families with a vision tower (Mistral 3) are no causal models."""
+    """Auto class of the model: `transformers` has no causal class for some families with a vision tower (Mistral 3)."""
     causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
     auto: type[AutoModelForCausalLM | AutoModelForImageTextToText]
     auto = AutoModelForCausalLM if causal else AutoModelForImageTextToText
