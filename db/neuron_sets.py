@@ -57,11 +57,6 @@ _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 def add_neuron_set(store: Store, found: NeuronSet, checkpoint: CheckpointInfo) -> int:
     """Store a neuron set of a checkpoint, unless the same file was imported for it before.
 
-    Args:
-        store: An open store.
-        found: The set as read.
-        checkpoint: Checkpoint that it was checked against.
-
     Returns:
         The set's id.
 
@@ -98,9 +93,7 @@ def _members(set_id: int, found: NeuronSet) -> list[dict[str, Any]]:
 def imported_neurons(url: str, wanted: str) -> ExportedNeurons:
     """Read an imported set for export.
 
-    Args:
-        url: Database URL.
-        wanted: Its id, or at least six digits of its digest.
+    `wanted` is its id, or at least six digits of its digest.
 
     Raises:
         InputError: There is no such set, or more than one.

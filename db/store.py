@@ -44,10 +44,6 @@ class Store:
     def open(cls, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
         """Open a database, creating it or bringing it to this release's schema.
 
-        Args:
-            url: SQLAlchemy URL.
-            busy_timeout_s: Longest wait of a transaction for another process.
-
         Raises:
             InputError: The URL cannot be read, or its driver is not installed.
             StoreError: The database is from a newer version, is something else, or cannot be written.
@@ -188,10 +184,7 @@ class Store:
     def save_report(self, run_id: int, report: OriginReport, datasets: Mapping[str, str]) -> None:
         """Replace all derived rows of a run by this report, in one transaction.
 
-        Args:
-            run_id: From `begin_run`.
-            report: The results.
-            datasets: Digest of each question set that the report names, by name.
+        `datasets` has the digest of each question set that the report names, by name.
 
         Raises:
             StoreError: A question set was never added, or the database failed.
@@ -220,10 +213,7 @@ class Store:
     def save_trace(self, run_id: int, report: TraceReport, datasets: Mapping[str, str]) -> None:
         """As `save_report`, for a run about a timeline of checkpoints.
 
-        Args:
-            run_id: From `begin_run`.
-            report: The results.
-            datasets: Digest of each question set that the run used, by name.
+        `datasets` has the digest of each question set that the run used, by name.
 
         Raises:
             StoreError: A question set was never added, or the database failed.

@@ -12,12 +12,7 @@ from provenance.records import Task
 
 
 class RunWorkspace:
-    """Implements `provenance.analyses.asking.collection.Workspace` for one run.
-
-    Args:
-        store: An open store.
-        run_id: Id of the run.
-    """
+    """Implements `provenance.analyses.asking.collection.Workspace` for one run."""
 
     def __init__(self, store: Store, run_id: int) -> None:
         self._store = store

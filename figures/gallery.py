@@ -50,10 +50,6 @@ class Drawn:
 def drawn(url: str, run: int | None = None) -> list[Drawn]:
     """Draw every figure of a run without writing anything.
 
-    Args:
-        url: Database URL.
-        run: Its id; the newest finished run by default.
-
     Raises:
         InputError: There is no such run, or it has no results.
     """
@@ -122,7 +118,6 @@ def write_figures(figures: Sequence[Drawn], out: Path, forms: Sequence[str] = FO
 
 
 def _clear(out: Path, names: set[str]) -> None:
-    """Remove another run's figures from the folder."""
     for name in sorted(names):
         parts = [name, *(f"{name}_{part}" for part in list(GALLERY[name].data)[1:])]
         with storing(f"to remove old figures from {out}"):

@@ -21,13 +21,7 @@ Every message says what was wanted, what was found, and what to do about it.
 
 
 class ProvenanceError(Exception):
-    """Base of all errors of the toolkit.
-
-    Args:
-        wanted: Need of the operation.
-        found: Actual state; unknown input is echoed with `!r`.
-        remedy: Action that helps.
-    """
+    """Base of all errors of the toolkit: wanted, found (unknown input is echoed with `!r`), remedy."""
 
     exit_code = 1
 

@@ -33,10 +33,6 @@ def fitted(result: QueryResult, width: int) -> RenderableType:
     """A table if it fits the terminal without breaking words; else each row as lines, one per column.
 
     Without rows, only the columns' names.
-
-    Args:
-        result: Result of a query.
-        width: Width of the terminal, in characters.
     """
     if not result.rows:
         return Text(f"no rows of {', '.join(result.columns)}")
@@ -47,7 +43,6 @@ def fitted(result: QueryResult, width: int) -> RenderableType:
 
 
 def _record(result: QueryResult, number: int) -> Table:
-    """One row, columns below one another."""
     place = f"row {number + 1} of {len(result.rows)}"
     table = Table(
         title=Text(place, "bold"), title_justify="left", show_header=False, box=None, pad_edge=False, padding=(0, 2)

@@ -90,12 +90,7 @@ BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared
 
 
 def declared_rows(results: Iterable[object], **scope: str) -> Rows:
-    """Results as rows by table, in the order given.
-
-    Args:
-        results: Values of declared classes.
-        scope: Values of the scope columns of their tables.
-    """
+    """Results as rows by table, in the order given."""
     by_class: dict[type, list[object]] = {}
     for result in results:
         by_class.setdefault(type(result), []).append(result)

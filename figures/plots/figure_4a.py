@@ -35,11 +35,7 @@ _MARKS = {
 
 
 def figure_4a(rows: Sequence[Record]) -> Figure:
-    """Draw one row per question set, the first at the top.
-
-    Args:
-        rows: Rows of the query `transfer`.
-    """
+    """Draw one row of the query `transfer` per question set, the first at the top."""
     legend = _legend(rows)
     height_in = FRAME_IN + ROW_IN * len(rows) + LEGEND_LINE_IN * len(legend) + 0.08
     with style.paper():
@@ -138,7 +134,6 @@ def _frame(axes: Axes, rows: Sequence[Record]) -> None:
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
-    """Legend of the marks that occur."""
     shown = [row for row in rows if has_power(row)]
     handles: list[Line2D | Patch] = [
         Line2D(

@@ -185,7 +185,6 @@ def _span(rows: Sequence[Record], column: str, low: float, high: float) -> tuple
 
 
 def _legend(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[Line2D | Patch]:
-    """Legend of the marks that occur."""
     shown: dict[str, Any] = {
         "marker": "o",
         "markersize": 3.6,

@@ -40,8 +40,6 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class _Scale:
-    """Common axis of 1 - cosine."""
-
     low: float
     """Smallest value on the logarithmic axis."""
     high: float

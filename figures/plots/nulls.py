@@ -35,11 +35,7 @@ _MARKS = (
 
 
 def figure_nulls(rows: Sequence[Record]) -> Figure:
-    """Draw one panel per side, one line per measure and matching.
-
-    Args:
-        rows: Rows of the query `drift-tests`.
-    """
+    """Draw the rows of the query `drift-tests`: one panel per side, one line per measure and matching."""
     sides = list(dict.fromkeys(row["side"] for row in rows))
     lines = list(dict.fromkeys((row["measure"], row["matching"]) for row in rows))
     heights = line_heights(lines)
@@ -139,7 +135,6 @@ def _ends(row: Record) -> list[float]:
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
-    """Legend of the marks that occur."""
     found = {outcome(row) for row in rows}
     handles: list[Line2D | Patch] = [
         Line2D(

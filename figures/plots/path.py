@@ -35,8 +35,6 @@ _DOTTED = (0, (1, 1.4))
 
 @dataclass(frozen=True)
 class _Series:
-    """One curve."""
-
     name: str
     """Column of the query."""
     words: str
@@ -228,7 +226,6 @@ def _c_words(value: float, _position: float | None = None) -> str:
 
 
 def _legend(rows: Sequence[Record], with_level: Sequence[str]) -> list[Line2D]:
-    """Legend of the marks that occur."""
     handles = [
         Line2D(
             [], [], color=series.colour, linewidth=1.2, linestyle=series.dashes, marker=series.marker, markersize=3.2,

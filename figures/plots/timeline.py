@@ -38,8 +38,6 @@ _DOTTED = (0, (1, 1.4))
 
 @dataclass(frozen=True)
 class _Curve:
-    """One line."""
-
     column: str
     """Of the query."""
     words: str
@@ -70,8 +68,7 @@ CORRELATIONS = (
 def figure_trajectory(rows: Sequence[Record]) -> Figure:
     """Draw AUROCs along the checkpoints, and below them weights and activations if measured.
 
-    Args:
-        rows: Rows of the query `trace`; the floor is a band, not a place on the axis.
+    The rows are those of the query `trace`; the floor is a band, not a place on the axis.
     """
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
@@ -183,7 +180,6 @@ def _frame(panels: Sequence[Axes], points: Sequence[Record], width_in: float) ->
 
 
 def _legend(points: Sequence[Record], floor: Record | None, small: Sequence[Sequence[_Curve]]) -> list[Line2D | Patch]:
-    """Legend of the marks that occur."""
     found = [curve for curves in (AREAS, *small) for curve in curves if _has(points, [curve])]
     drawn = {curve.words: curve for curve in found}.values()  # one entry for marks that both lower panels share
     handles: list[Line2D | Patch] = [

@@ -213,7 +213,6 @@ def _signs(cells: Sequence[Record]) -> list[Line2D]:
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D]:
-    """Legend of the marks that occur."""
     return [
         Line2D(
             [], [], color=colour, marker=marker, markersize=3.6, linewidth=1.1,

@@ -41,11 +41,7 @@ def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
 def write_report(url: str, run: int | None, out: Path, figures: Sequence[Drawn] | None = None) -> Path:
     """Write the report of a run.
 
-    Args:
-        url: Database URL.
-        run: Its id; the newest finished run by default.
-        out: Folder, made if missing; the file is `report.html`.
-        figures: Figures of this run; drawn by default.
+    The file is `report.html` in `out`; the figures are drawn if they are not given.
 
     Raises:
         InputError: There is no such run, or it has no results.

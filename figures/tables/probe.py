@@ -95,7 +95,6 @@ def _one_probe(row: Record, total: int) -> str:
 
 
 def _solved(row: Record) -> str:
-    """Accuracy of the solution."""
     if row["gap"] is None:
         return ""
     gap, violation = compact(row["gap"]), NOTHING if row["violation"] is None else f"{row['violation']:.1e}"
@@ -103,7 +102,6 @@ def _solved(row: Record) -> str:
 
 
 def _known(columns: Columns, records: Sequence[Record]) -> dict[str, list[str]]:
-    """The cells of every column that has any."""
     cells = {title: [cell(row) for row in records] for title, cell in columns.items()}
     return {title: column for title, column in cells.items() if set(column) != {NOTHING}}
 

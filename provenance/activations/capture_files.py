@@ -59,9 +59,7 @@ class CaptureFiles:
     def intact(self, starts: Mapping[tuple[str, ...], int], log: CaptureLog) -> set[tuple[str, ...]]:
         """Chunks that need not be captured again; the log forgets the others.
 
-        Args:
-            starts: First row of every wanted chunk, by its question ids.
-            log: Chunks written so far, and their digests.
+        `starts` has the first row of every wanted chunk, by its question ids.
 
         Raises:
             StoreError: A file cannot be read.
@@ -94,12 +92,6 @@ class CaptureFiles:
         question_ids: tuple[str, ...],
     ) -> CaptureChunk:
         """Write a chunk's rows to their place and sync them to disk.
-
-        Args:
-            start: Row of the first response.
-            answer: Means over answer tokens.
-            other: Means over the other tokens.
-            question_ids: Question of each response.
 
         Returns:
             Entry for the log.
@@ -166,8 +158,6 @@ class CaptureFiles:
 
 @dataclass(frozen=True)
 class _Header:
-    """Beginning of a file."""
-
     descr: str
     """Dtype, as numpy writes it."""
     rows: int
@@ -249,7 +239,6 @@ def _put(path: Path, start: int, values: Float[np.ndarray, "rows neurons"]) -> N
 
 
 def _end_at(path: Path, rows: int) -> None:
-    """Make a file hold exactly so many rows."""
     with path.open("r+b") as file:
         header = _Header.of(file)
         if header is None:

@@ -121,12 +121,7 @@ def remembered(
 ) -> np.ndarray:
     """An array computed by models from responses: read if stored, else computed and stored.
 
-    Args:
-        compute: Runs the models; not called when the array is stored.
-        responses: Input of the computation.
-        folder: Folder of the file.
-        key: Key of the task; the file's name.
-        log: Stored arrays.
+    `compute` runs the models and is not called when the array is stored; `key` is the file's name.
 
     Raises:
         StoreError: The folder cannot be written.

@@ -217,7 +217,6 @@ def neuron_major(
 
 
 def _turned(rows: NeuronRows, width: int) -> Iterator[tuple[int, Float[np.ndarray, "columns rows"]]]:
-    """Transposed blocks of neurons, in order."""
     for start in range(0, rows.shape[1], width):
         yield start, np.ascontiguousarray(rows.stored(slice(start, start + width)).T)
 

@@ -49,8 +49,6 @@ class Protocol:
 
 @dataclass
 class _Open:
-    """Question of the batch that is not decided yet."""
-
     question: Question
     split: Split
     prompt: Prompt
@@ -180,7 +178,6 @@ def _decided(loaded: LoadedModel, entry: _Open) -> Response:
 
 
 def _most_frequent(texts: list[str]) -> int:
-    """Position of the first sample whose normalised text is the most frequent."""
     normalised = [normalise(text) for text in texts]
     winner = Counter(normalised).most_common(1)[0][0]
     return normalised.index(winner)

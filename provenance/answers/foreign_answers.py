@@ -31,8 +31,7 @@ def usual_lead(responses: Iterable[Response]) -> str:
     Choice: the most frequent one among kept responses, so that another model's answer begins where the reading model's
     own answers begin; ties go to the shortest, then to the first in the alphabet. Empty without any response.
 
-    Args:
-        responses: Responses of one model in this prompt format; dropped ones do not count.
+    Dropped responses do not count.
     """
     texts = [response.text for response in responses if response.label != "dropped"]
     counts = Counter(text[: len(text) - len(text.lstrip())] for text in texts)
@@ -44,11 +43,7 @@ def forced(tokenizer: PreTrainedTokenizerBase, reading: Reading, question: str, 
 
     Choice: only the answer span is taken; later text cannot change a causal model's states on the answer's tokens.
 
-    Args:
-        tokenizer: Tokenizer of the reading model.
-        reading: Prompt format and white space before the answer.
-        question: Text of the question.
-        response: A response of any model; its label and unit stay.
+    The response keeps its label and unit.
 
     Returns:
         The same record with new text, ids and regions, without samples; None if there is no answer, or if no

@@ -49,7 +49,6 @@ def normalise(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Lower-case words with single spaces, articles included."""
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_VANISHING)
     joined = _ABBREVIATION.sub(lambda match: match.group().replace(".", ""), folded)
     marked = _DECIMAL_POINT.sub(_POINT, joined)
@@ -63,12 +62,7 @@ def _is_word_character(character: str) -> bool:
 
 
 def judge(response: str, answers: Sequence[str]) -> Judgement:
-    """Judge one response by rule.
-
-    Args:
-        response: Decoded text.
-        answers: Accepted aliases; without any, every confident answer is wrong.
-    """
+    """Judge a decoded response by rule; without accepted aliases, every confident answer is wrong."""
     said = normalise(response)
     if not said:
         return "empty"

@@ -82,7 +82,6 @@ def _check_vocabulary(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Non
 
 
 def _batch_means(loaded: LoadedModel, rows: list[list[int]], places: list[list[int]]) -> list[float]:
-    """Mean log-probability of the tokens at given places of each row, from one forward pass."""
     ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
     row = torch.tensor([r for r, positions in enumerate(places) for _ in positions], device=loaded.device)
     position = torch.tensor([t for positions in places for t in positions], device=loaded.device)

@@ -63,7 +63,6 @@ class PromptFormat:
         return Prompt(text, tuple(ids), as_regions(names))
 
     def _around(self, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-        """Text before and after the question."""
         marked = self.template.replace("{question}", _MARK)
         if self.chat:
             marked = _in_chat_template(tokenizer, marked)

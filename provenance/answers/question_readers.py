@@ -61,9 +61,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
 def make_question(where: str, row: Row) -> Question:
     """A question from a row with `id`, `question`, `answers` and perhaps `group`; other keys are ignored.
 
-    Args:
-        where: Place named in errors, such as `line 3 of questions.jsonl`.
-        row: Parsed row.
+    `where` names the place in errors, such as `line 3 of questions.jsonl`.
 
     Raises:
         QuestionError: A key is missing or of another type, or the question is empty.
@@ -163,8 +161,6 @@ def _flat(value: object) -> list[object]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Columns of a parquet file that make a question."""
-
     id: str
     """Column of the identifier; empty: the row number."""
     answers: str
@@ -244,7 +240,6 @@ def _triviaqa_answers(answer: Row, where: str) -> list[str]:
 
 
 def _string(value: object, what: str, where: str) -> str:
-    """A string that is present and encodable as UTF-8."""
     if not isinstance(value, str) or not value.strip():
         found = "an empty text" if isinstance(value, str) else repr(value)
         raise QuestionError(f"{what} on {where}", found=found, remedy=f"write {JSONL_FORM}")

@@ -150,10 +150,7 @@ def split_questions(
     Units that share a normalised question stay together as well. The outcome depends on seed and content, not on the
     order of the questions.
 
-    Args:
-        questions: Questions with distinct ids.
-        shares: Fractions of the units for train, validation, test; they add up to 1.
-        seed: Seed of the order.
+    `shares` are fractions of the units for train, validation and test.
 
     Raises:
         SplitError: The shares are not fractions that add up to 1, or there are too few units.

@@ -84,11 +84,7 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
 
 
 class PromptBatch:
-    """A batch of prompts that has passed through the model once, ready for sampling.
-
-    Args:
-        stop_ids: Tokens that end a response.
-    """
+    """A batch of prompts that has passed through the model once, ready for sampling; `stop_ids` end a response."""
 
     def __init__(
         self, loaded: LoadedModel, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]
@@ -125,10 +121,7 @@ class PromptBatch:
     def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
         """Draw samples for some of the prompts.
 
-        Args:
-            rows: Positions of the prompts in the batch.
-            samples: Number per prompt.
-            seed: Seed of this draw.
+        `rows` are positions of the prompts in the batch, `samples` is the number per prompt.
 
         Returns:
             For each row, its samples as token ids, stop tokens left out.

@@ -92,8 +92,7 @@ def family(name: str) -> KnownFamily:
 def pair_of(name: str) -> tuple[str, str]:
     """References of base and instruct checkpoint of a family, as a user would write them.
 
-    Args:
-        name: `NAME`, or `NAME:STAGE` for another stage after the base instead of the instruct checkpoint.
+    The name is `NAME`, or `NAME:STAGE` for another stage after the base instead of the instruct checkpoint.
 
     Raises:
         InputError: No such family or stage, or no stage was tuned from the base.
@@ -105,7 +104,6 @@ def pair_of(name: str) -> tuple[str, str]:
 
 
 def _tuned(known: KnownFamily, stage: str) -> CheckpointRef:
-    """A stage of a family that was tuned from its base."""
     order = list(known.stages)
     later = {each.casefold(): ref for each, ref in known.stages.items() if order.index(each) > order.index(known.base)}
     if stage.strip().casefold() in later:

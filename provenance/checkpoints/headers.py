@@ -82,11 +82,6 @@ def read_header(path: Path) -> dict[str, TensorSlot]:
 def header_length(start: bytes, file_size: int, where: str) -> int:
     """Length of the header, from the file's first eight bytes.
 
-    Args:
-        start: The first eight bytes, or all there are.
-        file_size: Bytes of the whole file.
-        where: File named in messages.
-
     Raises:
         CheckpointError: It is longer than the file or than `HEADER_LIMIT`, or this is no safetensors file.
     """
@@ -105,11 +100,7 @@ def header_length(start: bytes, file_size: int, where: str) -> int:
 def parse_header(head: bytes, header_bytes: int, file_size: int, where: str) -> dict[str, TensorSlot]:
     """Tensors that a header names, in file order, after all checks.
 
-    Args:
-        head: The header itself, after the file's first eight bytes.
-        header_bytes: Its length by those eight bytes.
-        file_size: Bytes of the whole file.
-        where: File named in messages.
+    `head` is the header itself, after the file's first eight bytes; `header_bytes` is its length by those bytes.
 
     Raises:
         CheckpointError: The header is cut, no JSON object of tensors, or names offsets that leave the file, a gap or an

@@ -93,7 +93,6 @@ class CheckpointRef:
 
 
 def _looks_like_path(text: str) -> bool:
-    """Whether the text is written as a path, or is a folder that exists."""
     written_so = text in {".", ".."} or text.startswith(("/", "./", "../", "~"))
     return written_so or (bool(text.strip()) and _is_folder(text))
 
@@ -294,7 +293,6 @@ def _indexed(index_text: str, where: str) -> list[str]:
 
 
 def _partial_downloads(folder: Path) -> str:
-    """Note on unfinished downloads in the folder, if any."""
     count = sum(1 for _ in folder.rglob("*.incomplete"))
     return f"; {count} half-downloaded" if count else ""
 

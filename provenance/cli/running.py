@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """Run a job, or resume it.
-
-    Args:
-        job: The job.
-        db: Database URL.
-        out: Folder for figures and report; None for none.
-        quiet: Show no progress.
+    """Run a job, or resume it; write figures and report to `out` unless it is None.
 
     Returns:
         The summary as `--json` prints it, without files if none are written.
@@ -70,7 +64,6 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
 
 
 def _saved(store: "Store", run: int, opened: "OpenedJob", report: "Report") -> dict[str, Any]:
-    """Save the results; returns them for the summary."""
     from provenance.analyses.results.lineage import LineageResult
     from provenance.analyses.results.reports import OriginReport, WeightsReport
     from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights

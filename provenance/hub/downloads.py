@@ -43,8 +43,6 @@ LOCK_TIMEOUT_S = 1.0  # interval between looks at the stop event
 
 
 class _NoBar(tqdm):
-    """Hidden progress bar, for small files and without a terminal."""
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
@@ -108,11 +106,7 @@ def require_room(what: str, missing: int) -> None:
 def download(listing: Listing, names: Sequence[str], *, recheck: bool = False, show_bar: bool = False) -> Path:
     """Fetch the files that the cache lacks.
 
-    Args:
-        listing: The repository.
-        names: Names of files in the repository.
-        recheck: Check the digests of files that were in the cache before, too.
-        show_bar: Show progress, on a terminal.
+    `recheck` checks the digests of files that were in the cache before, too. Progress is shown only on a terminal.
 
     Returns:
         The folder of the snapshot.
@@ -204,7 +198,6 @@ def _locked(lock: Path, stopped: threading.Event) -> Iterator[None]:
 
 
 def _append(remote: RemoteFile, partial: Path, bar: type[tqdm], stopped: threading.Event) -> None:
-    """Append the missing bytes to a partial file as they arrive."""
     if partial.is_file() and partial.stat().st_size > remote.size:
         partial.unlink()
     with partial.open("ab", buffering=0) as growing:

@@ -70,9 +70,7 @@ class Fetched:
 def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetched]:
     """Fetch the relevant files of several checkpoints, after all of them were checked and fit on the disk.
 
-    Args:
-        repos: The repositories.
-        recheck: Check the digests of files that were in the cache before, too.
+    `recheck` checks the digests of files that were in the cache before, too.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
@@ -151,7 +149,6 @@ def _small_files(listing: Listing) -> Iterator[str]:
 
 
 def _weights(listing: Listing, folder: Path) -> list[str]:
-    """Names of the weight files, by the index if there is one."""
     index = folder / WEIGHT_INDEX
     index_text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else None
     weights = weight_names(listing.files, index_text, str(listing.repo))
@@ -200,10 +197,7 @@ def _from_cache(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Fet
 def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Path:
     """Complete snapshot of a checkpoint in the cache.
 
-    Args:
-        repo: Requested repository.
-        reason: Why the hub is not asked.
-        snapshot: Its folder; by default found by name.
+    `reason` says why the hub is not asked. The snapshot is by default found by name.
 
     Raises:
         CheckpointError: It is missing or incomplete.
@@ -222,7 +216,6 @@ def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Pat
 
 
 def _cached_folder(repo: HubRepo, reason: str, pattern: str) -> Path:
-    """Cached snapshot that contains the matching files."""
     try:
         folder = snapshot_download(
             repo.id,

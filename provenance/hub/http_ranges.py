@@ -60,8 +60,6 @@ class RangesIgnoredError(CheckpointError):
 
 
 class _TransientError(Exception):
-    """A failed request that may succeed on another try."""
-
     def __init__(self, what: str, after_s: float | None = None, *, refused: bool = False) -> None:
         super().__init__(what)
         self.after_s = after_s
@@ -72,8 +70,6 @@ class _TransientError(Exception):
 
 @dataclass
 class _Place:
-    """Address of a file's bytes, from the hub."""
-
     url: str
     """Address, often on another host and signed for a limited time."""
     headers: dict[str, str] = field(repr=False)
@@ -88,13 +84,9 @@ class _Place:
 
 
 class RemoteFile:
-    """One file of a repository at one commit, read by byte ranges from any number of threads.
+    """One file of a repository at one commit sha, read by byte ranges from any number of threads.
 
-    Args:
-        repo: The repository, with a commit sha as revision.
-        listed: The hub's entry of the file; its size and digest are checked against the answers.
-        received: Counter of received bytes.
-        patience: Number and delays of tries.
+    The size and digest in the hub's entry (`listed`) are checked against the answers.
     """
 
     def __init__(self, repo: HubRepo, listed: HubFile, received: Received, patience: Patience) -> None:
@@ -129,11 +121,8 @@ class RemoteFile:
     def receive(self, start: int, stop: int, take: Callable[[bytes], object], stopped: threading.Event) -> None:
         """Hand on the bytes from `start` to `stop`, in order, each once, as soon as they arrive.
 
-        Args:
-            start: First byte.
-            stop: Byte after the last one.
-            take: Gets each received chunk.
-            stopped: Ends the reading, and any wait in it, when set.
+        `stop` is the byte after the last one; `take` gets each received chunk; `stopped`, when set, ends the reading
+        and any wait in it.
 
         Raises:
             GatedError: The hub requires a licence to be accepted, or a token.
@@ -284,7 +273,6 @@ class RemoteFile:
         return CheckpointError(self.where, found=found, remedy="check HF_ENDPOINT and proxies")
 
     def _forget(self, place: _Place) -> None:
-        """Drop an address, so that the hub is asked again."""
         with self._lock:
             if self._place is place:
                 self._place, self._last_place = None, place

@@ -26,8 +26,7 @@ class Pulled:
 def pull(refs: Sequence[str]) -> list[Pulled]:
     """Fetch the relevant files of some checkpoints, after checking all of them.
 
-    Args:
-        refs: References as a user writes them; local ones are only checked.
+    Local checkpoints are only checked.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
@@ -48,7 +47,6 @@ def pull(refs: Sequence[str]) -> list[Pulled]:
 
 
 def _local(ref: CheckpointRef) -> Pulled:
-    """Check a checkpoint of this machine."""
     folder = local_folder(ref)
     if is_adapter(folder):
         adapter_files([path.name for path in folder.iterdir()], str(folder))

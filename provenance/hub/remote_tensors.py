@@ -76,10 +76,7 @@ class _Batch:
 class RemoteShards:
     """Read access to all tensors of safetensors files on the hub.
 
-    Args:
-        files: The weight files of one checkpoint.
-        received: Counter of the bytes sent for these files.
-        where: Checkpoint named in messages.
+    `received` counts the bytes sent for these files.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
@@ -145,7 +142,6 @@ class RemoteShards:
         return self._slot_of[name]
 
     def _batches(self, wanted: Sequence[Rows]) -> Iterator[_Batch]:
-        """The wanted rows in order, neighbours together."""
         batch: _Batch | None = None
         for rows in wanted:
             file, slot = self._find(rows.name)
@@ -165,10 +161,6 @@ def open_remote(ref: CheckpointRef, patience: Patience | None = None) -> RemoteC
     """Check a checkpoint on the hub, pin its commit, and make its weights readable over the network.
 
     Config, index and tokenizer are fetched into the cache; of the weights only the headers are read.
-
-    Args:
-        ref: A reference to the hub.
-        patience: Number and delays of tries.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
@@ -220,9 +212,7 @@ def _read_headers(files: Sequence[RemoteFile]) -> list[dict[str, TensorSlot]]:
 def read_header(file: RemoteFile, stopped: threading.Event | None = None) -> dict[str, TensorSlot]:
     """Tensors of a remote file: one request for a header of usual length, else two.
 
-    Args:
-        file: The file.
-        stopped: Ends the reading when set; not needed in the main thread, which Ctrl-C reaches.
+    `stopped` ends the reading when set; it is not needed in the main thread, which Ctrl-C reaches.
     """
     stopped = stopped or threading.Event()
     guess = max(LENGTH_BYTES, min(MOST_GUESSED, file.size // GUESSED_SHARE))

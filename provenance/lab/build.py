@@ -37,11 +37,7 @@ def build(
 
     Other families under `out_dir` stay as they are.
 
-    Args:
-        out_dir: Folder of families, made when missing.
-        families: Names of the recipes to build.
-        report: Takes lines of progress.
-        recipes: Recipes by name; the recorded ones by default.
+    The recipes are by default the recorded ones.
 
     Raises:
         InputError: A family without a recipe was requested, or the folder cannot be written.
@@ -143,7 +139,6 @@ def _write_manifest(out_dir: Path, scratch: Path, built: dict[str, Any]) -> Path
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Sets the number of torch threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -58,11 +58,7 @@ def families(root: Path = SHIPPED) -> dict[str, tuple[str, ...]]:
 def locate(family: str, stage: str, revision: str | None = None, root: Path = SHIPPED) -> Path:
     """Folder of a lab checkpoint, after checking its files against the manifest.
 
-    Args:
-        family: `inherited` or `acquired`.
-        stage: `base` or `instruct`.
-        revision: A pre-training snapshot such as `step-0350`; None for the finished stage.
-        root: Folder of families that `build` wrote; the shipped ones by default.
+    A revision is a pre-training snapshot such as `step-0350`; None is the finished stage.
 
     Raises:
         CheckpointError: There is no such family, stage or revision, or a file is missing or altered.

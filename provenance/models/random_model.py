@@ -70,10 +70,7 @@ def random_for_now(like: Checkpoint, seed: int, folder: Path) -> Iterator[Path]:
     The folder's name identifies the model, so that remains of a killed run are replaced, and removed, by the run that
     resumes.
 
-    Args:
-        like: A whole checkpoint; its weights are not read.
-        seed: Seed of the weights.
-        folder: Parent of the model's folder, on a disk with room for it.
+    The weights of `like` are not read; `folder` becomes the parent of the model's folder, on a disk with room for it.
 
     Raises:
         CheckpointError, StoreError: See `random_checkpoint`; or the folder cannot be made or removed.
@@ -114,6 +111,5 @@ def _initialised(source: Path, seed: int) -> PreTrainedModel:
 
 
 def _small_files(source: Path) -> list[Path]:
-    """Tokenizer files, chat templates and generation config of a checkpoint."""
     named = [source / name for name in SMALL_FILES if name not in OWN_FILES]
     return [path for path in [*named, *source.glob("additional_chat_templates/*.jinja")] if path.is_file()]

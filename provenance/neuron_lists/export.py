@@ -206,7 +206,6 @@ def _auto_class(model_type: str) -> str:
 
 
 def _loading(checkpoint: CheckpointInfo, auto: str) -> tuple[str, str, str]:
-    """Imports, definitions and arguments to load the checkpoint from the hub, a folder or the lab."""
     from provenance.checkpoints.names import CheckpointRef  # brings torch, which JSON and CSV do without
 
     ref = CheckpointRef.parse(checkpoint.ref)
@@ -222,7 +221,6 @@ def _loading(checkpoint: CheckpointInfo, auto: str) -> tuple[str, str, str]:
 
 
 def _by_layer(found: ExportedNeurons, chosen: Bool[np.ndarray, " neurons"]) -> str:
-    """Python dictionary of indices by layer, a line for each layer."""
     layers = found.layers[chosen]
     lines = [f"    {layer}: {found.index[chosen][layers == layer].tolist()},\n" for layer in np.unique(layers).tolist()]
     return "{\n" + "".join(lines) + "}" if lines else "{}"

@@ -141,12 +141,7 @@ def refused_pickle(where: str) -> InputError:
 
 
 def read_pickle(data: bytes, where: str, sizes: Sizes) -> Listed:
-    """Neurons with a weight in a pickled LogisticRegression.
-
-    Args:
-        data: Content of the file.
-        where: Name of the file.
-        sizes: Sizes of the checkpoint that it was fitted on.
+    """Neurons with a weight in a pickled LogisticRegression, fitted on a checkpoint of these sizes.
 
     Raises:
         InputError: It is malformed, cut short, holds or calls anything but a LogisticRegression of two classes, or has
@@ -238,12 +233,7 @@ def _numpy_dtype(dtype: object) -> np.dtype[Any]:
 
 
 class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can be held back at every step, as joblib does
-    """Runs a pickle among stand-ins.
-
-    Args:
-        data: The pickle.
-        where: Name in messages.
-    """
+    """Runs a pickle among stand-ins."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
     stack: list[Any]

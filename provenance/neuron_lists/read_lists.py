@@ -63,12 +63,7 @@ class NeuronSet:
         return self.ids[:0] if self.weights is None else self.ids[self.weights < 0]
 
     def mismatch(self, ref: str, digest: str) -> str:
-        """Warning if the file names another checkpoint; empty otherwise.
-
-        Args:
-            ref: Reference of the checkpoint in use, pinned if possible.
-            digest: Its digest; decides alone if the file names one.
-        """
+        """Warning if the file names another checkpoint; empty otherwise. A digest in the file decides alone."""
         named, its_digest = self.checkpoint.get("ref"), self.checkpoint.get("digest")
         if its_digest is not None:
             differs = its_digest.strip().casefold() != digest.casefold()
@@ -90,12 +85,8 @@ def _may_be_same(named: str, ref: str) -> bool:
 def read_neurons(path: Path, layers: int, d_m: int, *, allow_pickle: bool = False) -> NeuronSet:
     """Read a neuron list.
 
-    Args:
-        path: The file.
-        layers: Layers of the checkpoint.
-        d_m: Neurons per layer of the checkpoint.
-        allow_pickle: Also read a pickled classifier; nothing in it is run, see
-            `provenance.neuron_lists.pickled_classifier`.
+    `layers` and `d_m` are those of the checkpoint. With `allow_pickle` a pickled classifier is read as well; nothing
+    in it is run, see `provenance.neuron_lists.pickled_classifier`.
 
     Raises:
         InputError: The file is missing, not UTF-8, malformed (with the place), empty, compressed, a pickle that was not
@@ -182,7 +173,6 @@ def _flat_id(named: Named, sizes: Sizes) -> int:
 
 
 def _position(value: object, what: str, size: int, where: str) -> int:
-    """A layer or an index that the checkpoint has."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size:
         raise InputError(
             f"{what} as a whole number from 0 to {size - 1} on {where}",

@@ -111,11 +111,7 @@ class Seen:
 
 
 def see(text: str) -> Seen:
-    """Check a checkpoint; its problems are in its plan.
-
-    Args:
-        text: A reference as a user writes it.
-    """
+    """Check a checkpoint; its problems are in its plan."""
     side = SidePlan(text, gate="unknown")
     try:
         ref = CheckpointRef.parse(text)

@@ -111,14 +111,7 @@ class JobEstimate:
 
 
 def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
-    """Memory and time of a job on some checkpoints.
-
-    Args:
-        sizes: Sizes of the checkpoints.
-        traffic: Bytes to fetch or hash for all of them.
-        workload: Amount of work.
-        machine: Measured speeds.
-    """
+    """Memory and time of a job on some checkpoints; the traffic is that of all of them."""
     parameters = sum(size.parameters for size in sizes)
     captured = sum(captured_bytes(size.neurons, workload.responses) for size in sizes)
     drift_bytes = sum(size.drift_bytes for size in sizes)

@@ -51,14 +51,9 @@ class Plan:
 
 
 def make_plan(refs: Sequence[str], workload: Workload, machine: Machine, *, compared: bool = True) -> Plan:
-    """Find the requirements of a job on some checkpoints, and its obstacles.
+    """Find the requirements of a job on some checkpoints, base first, and its obstacles.
 
-    Args:
-        refs: References as a user writes them, base first.
-        workload: Amount of work of the comparison.
-        machine: Measured speeds and memory.
-        compared: Whether they are compared; if not, they are only fetched, and need neither fit each other nor have a
-            known layout.
+    Checkpoints that are not `compared` are only fetched, and need neither fit each other nor have a known layout.
     """
     seen = [see(ref) for ref in dict.fromkeys(refs)]
     sides = tuple(each.plan for each in seen)
@@ -110,7 +105,6 @@ def _traffic(sides: Sequence[SidePlan]) -> Traffic:
 
 
 def _pair_problems(seen: Sequence[Seen]) -> list[Obstacle]:
-    """Obstacles between the first checkpoint and each of the others."""
     base, *others = seen
     if base.plan.is_adapter:
         remedy = "give its base as BASE and the adapter as INSTRUCT, or merge it into its base first"

@@ -92,7 +92,6 @@ def _hash_bytes_per_s() -> float:
 
 
 def _fastest(work: Callable[[], float]) -> float:
-    """Seconds of the fastest of a few runs, after a warm-up."""
     work()
     seconds = []
     for _ in range(REPEATS):
@@ -146,7 +145,6 @@ def _memory_cgroups() -> Iterator[tuple[Path, str, str, str]]:
 
 
 def _text(path: Path) -> str:
-    """Content of a system file; empty if it does not exist."""
     try:
         return path.read_text("utf-8").strip()
     except OSError:

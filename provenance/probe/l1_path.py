@@ -72,8 +72,6 @@ class Fit:
 
 @dataclass
 class _State:
-    """State of a problem along the path."""
-
     problem: Problem
     sums: tuple[Float32[np.ndarray, " neurons"], Float32[np.ndarray, " neurons"]]
     steepness: Float32[np.ndarray, " neurons"]  # |g_j| / C at the last solution

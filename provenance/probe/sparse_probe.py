@@ -63,10 +63,6 @@ def design_rows(features: Features, design: Design | str) -> tuple[tuple[NeuronR
     `3-vs-1`: True only for `answer` of hallucinated responses; False for `answer` of faithful ones and for `other` of
     all. `1-vs-1` drops `other`.
 
-    Args:
-        features: Features of training responses.
-        design: `3-vs-1` or `1-vs-1`.
-
     Returns:
         The answers of all responses, then (3-vs-1) the others of all, in the same order of responses.
 

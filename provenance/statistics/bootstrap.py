@@ -19,10 +19,7 @@ def resampled_weights(
 ) -> Float[np.ndarray, "samples rows"]:
     """How often each row is in each bootstrap sample of whole units.
 
-    Args:
-        units: Question, or group of questions, of each row.
-        draws: Number of bootstrap samples.
-        seed: Seed of the generator.
+    A unit is a question, or a group of questions.
 
     Returns:
         Whole numbers, `draws` + 1 samples: the first is the original rows, all ones. The weights of a unit depend on

@@ -65,10 +65,7 @@ class Changes:
 def changes_of(settings: LoraSettings, slots: Mapping[str, TensorSlot], base: TensorReader) -> Changes:
     """Map the adapter's tensors to changes of the base's tensors.
 
-    Args:
-        settings: The adapter's settings.
-        slots: The tensors of the adapter's file.
-        base: Gives names, shapes and dtypes; no tensor is read.
+    `slots` are the tensors of the adapter's file. No tensor is read.
 
     Raises:
         CheckpointError: The adapter contradicts itself (one half without the other, another rank than its
@@ -96,7 +93,6 @@ def changes_of(settings: LoraSettings, slots: Mapping[str, TensorSlot], base: Te
 
 
 def _sorted_out(slots: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Names of A and B by module, and the names of all other tensors."""
     halves: dict[str, dict[str, str]] = {}
     others: list[str] = []
     for name in slots:
@@ -145,9 +141,6 @@ class BaseNames:
     Files and models name the parts around the text decoder differently (`language_model.model.`,
     `model.language_model.`, GPT-2 with and without `transformer.`), so such leading parts are ignored; all others,
     for instance those of a vision tower, count.
-
-    Args:
-        settings: Named in errors.
     """
 
     def __init__(self, base: TensorReader, settings: LoraSettings) -> None:

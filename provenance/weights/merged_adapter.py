@@ -58,10 +58,6 @@ def lists_adapter(names: Collection[str]) -> bool:
 def adapter_files(names: Collection[str], where: str) -> list[str]:
     """Relevant files of an adapter, in name order: the ones to fetch and to take the digest of.
 
-    Args:
-        names: All files there are.
-        where: Folder or repository named in messages.
-
     Raises:
         CheckpointError: There is no adapter, or its weights are pickled or missing.
     """
@@ -113,12 +109,7 @@ def adapted(
 ) -> Adapted:
     """Put an adapter on its base.
 
-    Args:
-        base: The base, already checked.
-        reader: The base's tensors, from its folder or the hub.
-        ref: Reference of the adapter.
-        folder: Folder of the adapter's files.
-        commit: The adapter's commit on the hub.
+    `folder` and `commit` are those of the adapter.
 
     Raises:
         CheckpointError: The adapter is damaged, of an unsupported kind, or for another base.
@@ -146,7 +137,6 @@ def adapted(
 
 
 def _assumed(ref: CheckpointRef, named: str | None, base: CheckpointRef) -> str:
-    """Note for an adapter on a base that it does not name."""
     says = "does not say which base it belongs to" if named is None else f"says that it belongs to {named!r}"
     return (
         f"{ref} {says}, and was merged into {base}: shapes fit, but that {ref} descends from {base} was assumed "
@@ -164,9 +154,7 @@ class MergedShards:
     modules_to_save and trained biases replace the base's tensors, in the base's dtype; embeddings may have more words,
     and an output embedding that the base ties is one tensor more.
 
-    Args:
-        base: The base's tensors.
-        folder: Folder saved by `peft`: adapter_config.json and adapter_model.safetensors.
+    `folder` is the one saved by `peft`, with adapter_config.json and adapter_model.safetensors.
 
     Raises:
         CheckpointError: The adapter is damaged, of an unsupported kind, or for another base.
@@ -243,7 +231,6 @@ class MergedShards:
         return self._held[1:]
 
     def _values(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Rows of a tensor of the adapter, as saved."""
         try:
             with safe_open(self._path, framework="pt") as file:
                 values: torch.Tensor = file.get_slice(name)[start:stop]

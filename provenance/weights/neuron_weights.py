@@ -22,9 +22,6 @@ FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 class MlpWeights:
     """All tensors of one checkpoint, and its neurons by kind and layer.
 
-    Args:
-        layout: Location of its MLPs.
-
     Raises:
         ArchitectureError: A projection's shape does not fit the sizes in config.json, or its numbers are quantised.
     """

@@ -37,8 +37,7 @@ class _Stamp:
 class Shards:
     """Read access to all tensors of a folder of safetensors files.
 
-    Args:
-        folder: Folder of the files. With an index file, only the shards it names are used.
+    With an index file, only the shards it names are used.
 
     Raises:
         CheckpointError: There are no safetensors, a shard of the index is missing, a file is truncated or has a wrong

@@ -143,12 +143,7 @@ def compare(
 def _check_weights_options(
     neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool
 ) -> None:
-    """Refuse options that need each other or exclude each other.
-
-    Raises:
-        InputError: --weights-only or --stream stands alone, or questions are asked or neurons scaled where no model is
-            run.
-    """
+    """Refuse options that need each other or exclude each other."""
     if weights_only and neurons is None:
         raise InputError(
             "--neurons FILE with --weights-only",
@@ -176,12 +171,7 @@ def _check_weights_options(
 def _check_control(
     control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool
 ) -> None:
-    """Refuse a negative control that does not apply.
-
-    Raises:
-        InputError: --other without the control that uses it, a control beside --weights-only or --causal, or shuffled
-            labels although no labels took part in finding the neurons.
-    """
+    """Refuse a negative control that does not apply."""
     if other is not None and control != "unrelated":
         raise InputError(
             "--other REF with --control unrelated",

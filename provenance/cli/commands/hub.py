@@ -88,11 +88,7 @@ def pull(
 
 
 def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
-    """The references of a command: those written, or those of a family.
-
-    Raises:
-        InputError: There are none, both ways are used, or there is no such family.
-    """
+    """The references of a command, written or a family's; InputError for neither, both, or an unknown one."""
     from provenance.checkpoints.families import pair_of
 
     if bool(refs) == (family is not None):
@@ -112,13 +108,8 @@ def show_plan(
 ) -> None:
     """Plan a job and print the plan; exit code 2 if an obstacle stops it.
 
-    Args:
-        refs: The checkpoints, base first.
-        wanted: Training and test responses of each class, and question sets.
-        dtype: Dtype of the forward passes.
-        device: Device of the forward passes.
-        as_json: Print one JSON object instead of tables.
-        compared: Whether they are compared, not only fetched.
+    `wanted` has the training and test responses of each class, and the number of question sets. Checkpoints that are
+    not `compared` are only fetched.
     """
     from provenance.plan.estimates import Workload
     from provenance.plan.job_plan import make_plan
@@ -137,7 +128,6 @@ def show_plan(
 
 
 def _parts(made: "Plan") -> Iterator[Table | str]:
-    """The plan as tables and lines of text."""
     yield _sides(made)
     disk = f"{_size(made.missing_bytes)} to fetch, {_size(made.free_bytes)} free in {made.cache}"
     yield escape(f"{disk}; {'with a token' if made.has_token else 'no HF_TOKEN'}")

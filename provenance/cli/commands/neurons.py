@@ -107,7 +107,6 @@ def _read(file: Path, side: "OpenCheckpoint", *, allow_pickle: bool) -> "NeuronS
 
 
 def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
-    """Convert an imported set for export."""
     from provenance.neuron_lists.export import ExportedNeurons
 
     origin = f"imported from {found.source} ({found.format}, SHA-256 {found.digest})"
@@ -115,13 +114,11 @@ def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
 
 
 def _words(found: "ExportedNeurons") -> str:
-    """One line about the written file."""
     counts = f"{int(found.positive.sum())} H-Neurons, {int(found.negative.sum())} of negative weight"
     return f"{found.origin}: {counts}, of {found.checkpoint.ref}"
 
 
 def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, out: Path | None) -> dict[str, Any]:
-    """Summary of an imported set, as `--json` prints it."""
     import numpy as np  # keeps `--help` quick
 
     checkpoint, layout = side.checkpoint, side.layout
@@ -151,7 +148,6 @@ def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, o
 
 
 def _show(summary: "Mapping[str, Any]", console: Console) -> None:
-    """Print the summary for people."""
     neurons = summary["neurons"]
     say(f"{summary['source']} ({summary['format']}) for {summary['checkpoint']['ref']}", console)
     signs = f"{neurons['positive']} of positive and {neurons['negative']} of negative weight"

@@ -68,7 +68,6 @@ def selftest(
 
 @contextmanager
 def _database(url: str | None) -> Iterator[str]:
-    """The named database, or a temporary one."""
     if url is not None:
         yield url
         return
@@ -114,7 +113,6 @@ def _calibrated(draws: int, seed: int, *, quiet: bool) -> "tuple[Rate, ...]":
 
 
 def _rate(rate: "Rate") -> Mapping[str, Any]:
-    """A rate as a JSON object."""
     return {
         "claim": rate.condition.claim,
         "world": rate.condition.world,

@@ -65,10 +65,8 @@ def folder_of(out: Path | None, command: str) -> Path:
     By default a control, a weights-only run and a timeline have folders of their own, since they would otherwise
     overwrite or remove the figures of the comparison beside them.
 
-    Args:
-        out: Folder on the command line, if given.
-        command: Command as the database stores it, such as `compare --control permuted-index`; the model of `--other`
-            is part of the folder's name.
+    `command` is stored in the database, such as `compare --control permuted-index`; the model of `--other` is part of
+    the folder's name.
     """
     if out is not None:
         return out

@@ -19,12 +19,7 @@ LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far ap
 
 
 class ConsoleProgress:
-    """Progress of a long job on stderr.
-
-    Args:
-        quiet: Show nothing.
-        console: Target; stderr by default.
-    """
+    """Progress of a long job on stderr, or on `console`."""
 
     def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, quiet=quiet)
@@ -68,12 +63,7 @@ class ConsoleProgress:
 
 
 def print_run(summary: Mapping[str, Any], console: Console) -> None:
-    """Print the result of a stored run: the overall sentence, its main tables, and its files.
-
-    Args:
-        summary: Summary as `--json` prints it.
-        console: Target.
-    """
+    """Print the result of a stored run: the overall sentence, its main tables, and its files."""
     from provenance.figures.report.sections import overall, read_results, terminal_sections
     from provenance.figures.words import control_words, first
 

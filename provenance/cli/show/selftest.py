@@ -16,12 +16,7 @@ UNITS = (
 
 
 def print_selftest(summary: Mapping[str, Any], console: Console) -> None:
-    """Lab cases, hit rates, false-alarm rates, and the overall result.
-
-    Args:
-        summary: Summary as `--json` prints it.
-        console: Target.
-    """
+    """Lab cases, hit rates, false-alarm rates, and the overall result."""
     rates = summary["rates"]
     console.print(_cases(summary["cases"]))
     nulls, planted = ([row for row in rates if row["is_null"] == wanted] for wanted in (True, False))
