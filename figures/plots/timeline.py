@@ -214,11 +214,11 @@ def caption_trajectory(parts: Parts) -> list[str]:
         "reads in its own prompt (circles: the same texts and labels all along), and on its own answers with its own",
         "labels (triangles); bars: 95 % bootstrap interval by question; short ticks: the higher 95th percentile of",
         "random and layer-matched neuron sets, refitted on the last checkpoint and scored the same way.",
-        "Dotted, grey: the same texts read by a randomly initialised model, which is what they alone give away."
+        "Dotted, grey: the same texts read by a randomly initialised model, the AUROC that texts alone give."
         if floor is not None and floor["forced"] is not None
         else "No randomly initialised model was measured."
         if floor is None
-        else "What the same texts alone give away to a randomly initialised model could not be measured.",
+        else "The AUROC of a randomly initialised model on the same texts could not be measured.",
         "Below: mean stability rank from each checkpoint to the last one (0 = changed most) of the H-Neurons (blue) "
         "and of neurons of the same layers (grey)."
         if any(row["mean_stability_rank"] is not None for row in points)

@@ -258,7 +258,7 @@ def _matrix_words(cells: list[Record]) -> str:
     if not cells:
         return ""
     return (
-        f"Top: AUROC on held-out answers to {in_domain(cells)[0]['dataset']}, with the labels of whoever answered, "
+        f"Top: AUROC on held-out answers to {in_domain(cells)[0]['dataset']}, labelled by the answering model, "
         "95 % interval by question, n faithful + hallucinated answers, and the 95th percentile of refitted random and "
         f"layer-matched neuron sets on the same rows. {MARKS['supported']}: the interval lies above 0.5 and above "
         f"both; {MARKS['not distinguishable']}: it does not. Grey: own answers in the own prompt."

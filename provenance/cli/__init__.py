@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Were these neurons already there before alignment? Compares a base and an instruction-tuned checkpoint.",
 )
 lab_app = typer.Typer(no_args_is_help=True, help="The miniature families that ship with the package.")
-neurons_app = typer.Typer(no_args_is_help=True, help="Neuron sets of others, in and out.")
+neurons_app = typer.Typer(no_args_is_help=True, help="Import and export neuron sets.")
 db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 
 app.callback()(common.options)

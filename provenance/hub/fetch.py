@@ -182,7 +182,7 @@ def _completed(needed: Needed, *, recheck: bool) -> Fetched:
             raise CheckpointError(
                 f"all of {listing.repo} from the hub",
                 found=f"{reason}; {len(missing_names)} files are missing, such as {missing_names[0]}",
-                remedy="check the connection and run the same command again; what was fetched is kept",
+                remedy="check the connection and run the same command again; fetched files are kept",
             ) from reason
         return _from_cache(listing.repo, str(reason), listing.snapshot)
     remember(listing)
@@ -210,7 +210,7 @@ def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Pat
         raise CheckpointError(
             f"{repo} from the hub, or a whole copy of it in the cache",
             found=f"{reason}; in the cache: {error.found}",
-            remedy="run the same command with a connection; what was fetched is kept",
+            remedy="run the same command with a connection; fetched files are kept",
         ) from error
     return folder
 

@@ -169,7 +169,7 @@ class RemoteFile:
             found=f"{fault} ({self._patience.tries} tries in a row)",
             remedy="check that no proxy or firewall keeps this machine from that server; run the same command again"
             if fault.refused
-            else "check the connection and run the same command again; `pull` keeps what came and goes on from there",
+            else "check the connection and run the same command again; `pull` keeps the received bytes and resumes",
         ) from fault
 
     def _chunks(self, start: int, stop: int, stopped: threading.Event) -> Generator[bytes, None, None]:
@@ -291,7 +291,7 @@ class RemoteFile:
         raise CheckpointError(
             f"{self.where} to stay the same while it is read",
             found=f"the file changed while it was being read: {found}",
-            remedy="run the same command again; if it comes back, tell whoever runs the server",
+            remedy="run the same command again; if the error returns, tell the server's operator",
         )
 
 

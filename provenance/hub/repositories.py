@@ -297,7 +297,7 @@ def _not_written(repo: HubRepo, error: OSError) -> StoreError | CheckpointError:
         return StoreError(
             f"room for {repo} in {cache_folder()}",
             found=error.strerror or str(error),
-            remedy="free some space, or set HF_HUB_CACHE to a folder on another disk; what was fetched is kept",
+            remedy="free some space, or set HF_HUB_CACHE to a folder on another disk; fetched files are kept",
         )
     if error.errno in NO_FOLDER_ERRORS:
         return StoreError(
@@ -308,5 +308,5 @@ def _not_written(repo: HubRepo, error: OSError) -> StoreError | CheckpointError:
     return CheckpointError(
         f"all of {repo} from {endpoint()}",
         found=_first_line(error),
-        remedy="run the same command again; what was fetched is kept",
+        remedy="run the same command again; fetched files are kept",
     )

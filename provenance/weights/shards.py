@@ -168,5 +168,5 @@ class Shards:
 
 def _not_whole(path: Path, found: str) -> CheckpointError:
     return CheckpointError(
-        f"a whole safetensors file at {path} that nobody changes meanwhile", found=found, remedy="fetch the file again"
+        f"a whole safetensors file at {path} that stays unchanged", found=found, remedy="fetch the file again"
     )

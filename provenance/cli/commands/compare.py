@@ -107,7 +107,7 @@ def compare(
     ] = None,
     stream: Stream = False,
     no_figures: NoFigures = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, as `plan` does.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the requirements, as `plan` does.")] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -181,7 +181,7 @@ def _check_control(
     if control == "permuted-labels" and neurons is not None:
         raise InputError(
             "a search for the control permuted-labels, whose labels it shuffles",
-            found="--neurons, which somebody found with true labels",
+            found="--neurons, a list found with true labels",
             remedy="leave --neurons out, or take another control",
         )
     beside = {"--weights-only": weights_only, "--causal": causal}

@@ -17,7 +17,7 @@ def query(
     db: Database = DEFAULT_DATABASE,
     run: RunOption = None,
     output: Annotated[
-        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to print.")
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
 ) -> None:
     """Query the neuron database, read-only."""
@@ -72,7 +72,7 @@ def _chosen(db: str, run: int | None) -> dict[str, Any]:
 
 
 def info(db: Database = DEFAULT_DATABASE) -> None:
-    """Show what a database holds."""
+    """Show the contents of a database."""
     from provenance.db.reading import queries
 
     held = queries.info(db)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from provenance.plan.job_plan import Plan
 
 STOPPED = 2
-Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the forward passes.")]
-Device = Annotated[str, typer.Option("--device", help="Of the forward passes, as torch names it.")]
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Dtype of forward passes.")]
+Device = Annotated[str, typer.Option("--device", help="Device of the forward passes, as torch names it.")]
 GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gated, closed", "unknown": "–"}
 
 
@@ -51,14 +51,14 @@ def plan(
     base: Base = None,
     instruct: Instruct = None,
     family: FamilyName = None,
-    sets: Annotated[int, typer.Option("--sets", min=1, help="Question sets that would be tested on.")] = 1,
+    sets: Annotated[int, typer.Option("--sets", min=1, help="Number of test question sets.")] = 1,
     train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     device: Device = "cpu",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Say what a comparison needs and what is in its way, before anything is fetched. Exit code 2: it cannot run."""
+    """Show a comparison's requirements and all obstacles, before anything is fetched. Exit code 2: it cannot run."""
     pair = named_pair(base, instruct, family)
     show_plan(pair, (train_per_class, test_per_class, sets), dtype, device, as_json=as_json)
 
@@ -67,11 +67,11 @@ def pull(
     refs: Annotated[list[str] | None, typer.Argument(metavar="REF...", help="Checkpoints to fetch.")] = None,
     family: FamilyName = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be fetched; exit code 2 if it cannot be.")
+        bool, typer.Option("--dry-run", help="Only list the files to fetch; exit code 2 if one cannot be fetched.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch checkpoints into the hub's cache: what is needed of them, pinned and with digests verified. Resumes."""
+    """Fetch the needed files of checkpoints into the hub's cache, pinned and with digests verified. Resumes."""
     from provenance.hub.pull import pull as fetch
 
     named = _named(refs or [], family)

@@ -28,7 +28,7 @@ For = Annotated[
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read a pickled scikit-learn classifier; nothing in it is run.")
 ]
-OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the set.")]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File for the set.")]
 RunWithProbe = Annotated[
     int | None, typer.Option("--run", metavar="ID", help="Run to take the neurons of; the newest one with a probe.")
 ]
@@ -37,7 +37,7 @@ SetOption = Annotated[
     str | None, typer.Option("--set", metavar="ID|DIGEST", help="An imported set, in place of a run's probe.")
 ]
 Format = Annotated[
-    Literal["json", "csv", "transformers"], typer.Option("--format", help="What to write; transformers: Python code.")
+    Literal["json", "csv", "transformers"], typer.Option("--format", help="Format; transformers: Python code.")
 ]
 
 
@@ -49,7 +49,7 @@ def import_neurons(
     db: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
 ) -> None:
-    """Read a neuron list of others, hold it against a checkpoint, and keep it in the database."""
+    """Read a neuron list, check it against a checkpoint, and store it in the database."""
     from provenance.analyses.asking.opening import open_one
     from provenance.db.neuron_sets import add_neuron_set
     from provenance.db.store import Store
@@ -74,7 +74,7 @@ def export_neurons(
     out: OutFile = None,
     db: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Write the neurons of a run's probe, or an imported set, for others to use."""
+    """Write the neurons of a run's probe, or an imported set, for other tools."""
     from provenance.db.neuron_sets import imported_neurons, run_neurons
     from provenance.neuron_lists.export import as_csv, as_json, as_transformers
 

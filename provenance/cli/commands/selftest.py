@@ -42,9 +42,9 @@ def selftest(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do the verdicts come out as they must? Lab families, negative controls, and hit and false-alarm rates.
+    """Check the verdicts on lab families and negative controls, and the hit and false-alarm rates.
 
-    Ends with exit code 1 where one does not.
+    Exit code 1 if a verdict is wrong.
     """
     start = time.perf_counter()
     with _database(db) as url:

@@ -35,15 +35,15 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        show_default=f"{DEFAULT_OUT}, or a folder in it for what is no comparison",
+        show_default=f"{DEFAULT_OUT}, or a folder in it for other runs",
         help="Folder for figures and report.",
     ),
 ]
 NoFigures = Annotated[
-    bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` do later.")
+    bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` write them later.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of splits, orders, samples, nulls and bootstraps.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of splits, orders, samples, nulls and bootstraps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Stream = Annotated[
     bool, typer.Option("--stream", help="Read checkpoints of the hub by range requests, and keep no file.")
@@ -51,7 +51,7 @@ Stream = Annotated[
 FamilyName = Annotated[
     str | None,
     typer.Option(
-        "--family", metavar="NAME[:STAGE]", help="A known pair, or another stage of it, in place of BASE and INSTRUCT."
+        "--family", metavar="NAME[:STAGE]", help="A known pair, or another stage of it, instead of BASE and INSTRUCT."
     ),
 ]
 RunOption = Annotated[
