@@ -1,11 +1,8 @@
 """Samples responses from a model: all samples of a question share one pass over its prompt.
 
-Keys and values of a batch of prompts are computed once; each further round copies the rows of the questions still
-open. Random numbers depend only on seed, batch and round, so a resumed run draws the same samples.
-
-Decoding is that of `transformers`, except for two steps that a vocabulary of 262,144 makes slow: the token is drawn
-among the top k by a processor of this module (the distribution of the library's warpers, without sorting the
-vocabulary), and finished rows leave the batch after a few tokens, since most answers are short.
+Random numbers depend only on seed, batch and round, so a resumed run draws the same samples. Decoding is that of
+`transformers`, except for two steps that a vocabulary of 262,144 makes slow: the token is drawn among the top k (the
+distribution of the library's warpers, without sorting the vocabulary), and finished rows leave the batch early.
 """
 
 import copy

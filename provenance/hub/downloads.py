@@ -1,10 +1,8 @@
 """Downloads of a repository's files into the library's cache: resumed, checked, and refused if the disk is too small.
 
 A file gets its name in the cache only after its digest has matched the hub's. Large files are written to
-`blobs/<sha256>.incomplete`, which another process can continue after a kill, a full disk or a lost connection (the
-library itself would start again from the first byte). Small files, links and the layout of the cache are left to the
-library, which finds the large files there. The files it links are checked against the digests too, since the hub may
-have changed meanwhile.
+`blobs/<sha256>.incomplete`, which another process can continue (the library itself would start again); small files,
+links and the cache's layout are left to the library. The files it links are checked too: the hub may have changed.
 """
 
 import hashlib

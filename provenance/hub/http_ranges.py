@@ -1,9 +1,8 @@
 """Byte ranges of a file on the hub, resumed after a break.
 
-A read either returns the right bytes or raises an error. After a lost connection, a busy server or an unfitting
-answer, the missing bytes are requested again after a wait; every byte that arrives is handed on at once. An answer
-about another file than at the start (ETag, size), or with the whole file instead of the range, ends the reading. The
-hub is asked once for a file's address; the pieces come from there, without the token, until the signature expires.
+A read returns the right bytes or raises an error: missing bytes are requested again after a wait, and an answer about
+another file (ETag, size), or with the whole file instead of the range, ends the reading. The hub is asked once for a
+file's address; the pieces come from there, without the token, until the signature expires.
 """
 
 import re

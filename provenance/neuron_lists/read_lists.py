@@ -3,8 +3,6 @@
 The format is recognised by content. A neuron outside the checkpoint, or named twice, is an error with its place in the
 file, since a list for another model looks just like one for this.
 
-    from provenance.neuron_lists.read_lists import read_neurons
-
     found = read_neurons(Path("list.json"), layers=34, d_m=10240)
     found.h_ids, found.negative_ids, found.weights
 
