@@ -1,1 +1,1 @@
-"""The neuron database: what a comparison found, as rows that can be queried, each leading back to its run."""
+"""The neuron database: results of comparisons as rows that can be queried, each leading back to its run."""

@@ -1,7 +1,7 @@
-"""Neuron sets in and out of the database: imported ones stored, and both these and a run's probe read for export.
+"""Neuron sets in the database: stores imported ones, and reads these and a run's probe for export.
 
-The one idea: an imported set is known by the digest of its file and the checkpoint it was imported for, so
-importing it again changes nothing; what is read for export is the same value whether a run or a file is behind it.
+An imported set is identified by the digest of its file and its checkpoint, so importing it again changes nothing. Sets
+read for export have one form, from a run or a file.
 """
 
 import re
@@ -57,11 +57,6 @@ _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 def add_neuron_set(store: Store, found: NeuronSet, checkpoint: CheckpointInfo) -> int:
     """Store a neuron set of a checkpoint, unless the same file was imported for it before.
 
-    Args:
-        store: An open store.
-        found: As it was read.
-        checkpoint: Which it was held against.
-
     Returns:
         The set's id.
 
@@ -96,11 +91,9 @@ def _members(set_id: int, found: NeuronSet) -> list[dict[str, Any]]:
 
 
 def imported_neurons(url: str, wanted: str) -> ExportedNeurons:
-    """An imported set, read for export.
+    """Read an imported set for export.
 
-    Args:
-        url: Of the database.
-        wanted: Its id, or at least six digits of its digest.
+    `wanted` is its id, or at least six digits of its digest.
 
     Raises:
         InputError: There is no such set, or more than one.
@@ -124,12 +117,12 @@ def imported_neurons(url: str, wanted: str) -> ExportedNeurons:
 
 
 def run_neurons(url: str, run: int | None, stage: Stage) -> ExportedNeurons:
-    """The neurons that a run's probe uses, or that a run was given, read for export.
+    """Read the neurons that a run's probe uses, or that a run was given, for export.
 
     Args:
-        url: Of the database.
+        url: Database URL.
         run: Its id; None for the newest finished run whose probe of this stage has H-Neurons.
-        stage: Of which checkpoint.
+        stage: Side of the comparison.
 
     Raises:
         InputError: There is no such run, or it has no H-Neurons of this stage.
@@ -145,11 +138,11 @@ def run_neurons(url: str, run: int | None, stage: Stage) -> ExportedNeurons:
             found=f"run {run}, which has none",
             remedy="name another run (`provenance query runs`), or leave --run out for the newest that has some",
         )
-    # a list that the instruct checkpoint was given says nothing of the base, which was searched all the same
+    # a list for the instruct checkpoint does not replace the search on the base
     given = about[0]["source"] if about[0]["rule"] in (None, GIVEN) else None
     origin = f"run {run}, {stage} checkpoint, " + (f"neurons given by {given}" if given else "neurons of its probe")
     found = _exported(about[0], rows, origin, about[0]["intercept"], about[0]["design"], about[0]["c"])
-    # bare positions did not come from the probe that was fitted on them
+    # listed positions did not come from the probe that was fitted on them
     return found if found.weights is not None else replace(found, intercept=None, design=None, C=None)
 
 
@@ -172,9 +165,9 @@ def _exported(
     design: str | None = None,
     C: float | None = None,
 ) -> ExportedNeurons:
-    """Rows as a value; where an H-Neuron has no weight that would make it one, the H-Neurons alone, and no weights.
+    """Convert rows for export; if an H-Neuron lacks a positive weight, export the H-Neurons alone, without weights.
 
-    Listed positions are H-Neurons whatever weight was fitted to them; weights would turn some into others.
+    Listed positions are H-Neurons whatever weight was fitted to them; weights would change that.
     """
     if any(row["weight"] is None or (row.get("is_h_neuron") and row["weight"] <= 0) for row in rows):
         rows = [{**row, "weight": None} for row in rows if row.get("is_h_neuron", True)]

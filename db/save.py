@@ -1,7 +1,6 @@
-"""Writes a run's results: the old rows out, the new ones in, and a digest over what is then there.
+"""Replaces a run's results and stores their digest.
 
-Bulk tables are fed in blocks, so that the rows of a 70B pair (millions) never stand in
-memory together.
+Bulk tables are written in blocks, so that the rows of a 70B pair (millions) never fill memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,7 +53,7 @@ def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:
 
 
 def _base_per_layer(connection: Connection, run_id: int) -> int:
-    """Neurons in a layer of the run's base: what turns its flat ids into layer and index."""
+    """Neurons per layer of the run's base, to convert flat ids to layer and index."""
     chosen = (
         select(Checkpoint.neurons_per_layer)
         .join(Family, Family.base_id == Checkpoint.id)

@@ -1,9 +1,7 @@
-"""The store: the one writer of the database.
+"""The store, the only writer of the database.
 
-The one idea: whatever is written is written in one transaction that a kill leaves
-whole or absent. Inputs are added once and known by digest, a run is known by its key
-and continued when the same command is given again, and a run's results are replaced
-as a whole.
+Every write is one transaction, which a kill leaves whole or absent. Inputs are added once and identified by digest, a
+run is identified by its key and resumed when the same command is given again, and its results are replaced as a whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +22,7 @@ from provenance.records import CheckpointInfo, Question, Task
 
 
 def utc_now() -> str:
-    """The time as the database writes it."""
+    """Current time in the database's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -42,16 +40,11 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
-        """Opens a database, creating it or bringing it to this release's schema.
-
-        Args:
-            url: SQLAlchemy URL.
-            busy_timeout_s: How long a transaction waits for another process's.
+        """Open a database, creating it or bringing it to this release's schema.
 
         Raises:
             InputError: The URL cannot be read, or its driver is not installed.
-            StoreError: The database is from a newer version, is something else, or
-                cannot be written.
+            StoreError: The database is from a newer version, is something else, or cannot be written.
         """
         store = cls(writing_engine(database_url(url), busy_timeout_s=busy_timeout_s), url)
         try:
@@ -71,7 +64,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Close the database."""
         self._engine.dispose()
 
     @contextmanager
@@ -94,7 +87,7 @@ class Store:
         seed: int,
         versions: Mapping[str, str],
     ) -> int:
-        """Starts a run, or continues the one with the same key, which keeps the versions it began with.
+        """Start a run, or resume the one with the same key, which keeps its first versions.
 
         Returns:
             The run's id.
@@ -126,7 +119,7 @@ class Store:
         durations_ms: Mapping[str, float],
         peak_memory_bytes: int,
     ) -> None:
-        """Records how a run ended, how long its stages took over all its parts, and the most memory one needed."""
+        """Record how a run ended, how long its stages took over all its parts, and its peak memory."""
         with self.transaction() as connection:
             before = connection.execute(select(Run.durations_ms, Run.peak_memory_bytes).filter_by(id=run_id)).first()
             if before is None:
@@ -143,7 +136,7 @@ class Store:
             connection.execute(update(Run).where(Run.id == run_id).values(**values))
 
     def add_questions(self, name: str, digest: str, source: str, questions: Sequence[Question]) -> None:
-        """Adds a question set, unless one with this digest is there already."""
+        """Add a question set, unless one with this digest exists."""
         with self.transaction() as connection:
             if connection.execute(select(Dataset.id).where(Dataset.digest == digest)).first() is not None:
                 return
@@ -172,7 +165,7 @@ class Store:
         return [Question(row.question_id, row.text, tuple(row.answers), row.unit) for row in rows]
 
     def response_log(self, task: Task, run_id: int) -> ResponseRows:
-        """The responses of a task, shared by all runs with its key; `run_id` is noted as one of them."""
+        """Responses of a task, shared by all runs with its key; `run_id` is recorded as one of them."""
         with self.transaction() as connection:
             number = task_id(connection, task)
             link = {"run_id": run_id, "task_id": number}
@@ -220,7 +213,7 @@ def _family(connection: Connection, base: CheckpointInfo, instruct: CheckpointIn
 
 
 def checkpoint_row(connection: Connection, info: CheckpointInfo) -> int:
-    """The row of a checkpoint, made when its digest is new; inside the caller's transaction."""
+    """Row of a checkpoint, made when its digest is new; inside the caller's transaction."""
     values = {
         "ref": info.ref,
         "model_type": info.model_type,

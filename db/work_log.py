@@ -1,7 +1,7 @@
-"""What resumable work leaves behind: responses batch by batch, captures file by file.
+"""Storage of resumable work: responses batch by batch, captures file by file.
 
-The one idea: a batch is written in one transaction that also counts it, so the count
-says exactly where to go on after a kill, and nothing is ever there twice.
+A batch is written in one transaction that also counts it, so after a kill the count is exactly where to resume, and
+nothing is stored twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ Transaction = Callable[[], AbstractContextManager[Connection]]
 
 
 def insert_row(connection: Connection, table: type[Base], values: dict[str, Any]) -> int:
-    """Inserts one row and returns its id."""
+    """Insert one row and return its id."""
     key = connection.execute(insert(table).values(**values).returning(table.__table__.c.id))
     return int(key.scalar_one())
 
 
 def task_id(connection: Connection, task: Task) -> int:
-    """The row of a task, made when its key is new.
+    """Row of a task, made when its key is new.
 
     Raises:
         StoreError: Its checkpoint or question set is not in the database.
@@ -78,15 +78,15 @@ class ResponseRows:
         self._run_id = run_id
 
     def batches_done(self) -> int:
-        """How many batches are written; the next one to append has this number."""
+        """Number of written batches, and number of the next one."""
         with self._transaction() as connection:
             return self._done(connection)
 
     def append(self, batch: int, responses: Sequence[Response]) -> None:
-        """Writes one batch, which may be empty, in one transaction.
+        """Write one batch, which may be empty, in one transaction.
 
         Raises:
-            StoreError: It is not the next batch; somebody else may be writing the same task.
+            StoreError: It is not the next batch; another process may be writing the same task.
         """
         with self._transaction() as connection:
             done = self._done(connection)
@@ -174,7 +174,7 @@ class CaptureRows:
         return [CaptureChunk(row.file, row.sha256, tuple(row.question_ids)) for row in rows]
 
     def append(self, chunk: CaptureChunk) -> None:
-        """Notes one file, which must be complete on disk by now."""
+        """Record one file, which must be complete on disk."""
         last = select(func.max(CaptureRow.position)).where(CaptureRow.task_id == self._task_id)
         with self._transaction() as connection:
             position = connection.execute(last).scalar_one_or_none()
@@ -189,7 +189,7 @@ class CaptureRows:
             connection.execute(insert(CaptureRow).values(**values))
 
     def discard(self, chunk: CaptureChunk) -> None:
-        """Forgets one file, because it is gone or damaged."""
+        """Forget one file that is gone or damaged."""
         same = delete(CaptureRow).filter_by(task_id=self._task_id, file=chunk.file, sha256=chunk.sha256)
         with self._transaction() as connection:
             connection.execute(same)

@@ -1,7 +1,6 @@
-"""A run's place in the database, as the collecting code wants it.
+"""A run's place in the database, for the collecting code.
 
-The one idea: responses are rows; captured vectors are files in a folder beside the
-database, and only their names and digests are rows.
+Responses are rows; captured vectors are files in a folder beside the database, with their names and digests as rows.
 """
 
 from pathlib import Path
@@ -13,12 +12,7 @@ from provenance.records import Task
 
 
 class RunWorkspace:
-    """Implements `provenance.analyses.asking.collection.Workspace` for one run.
-
-    Args:
-        store: An open store.
-        run_id: Of the run.
-    """
+    """Implements `provenance.analyses.asking.collection.Workspace` for one run."""
 
     def __init__(self, store: Store, run_id: int) -> None:
         self._store = store
@@ -35,7 +29,7 @@ class RunWorkspace:
 
 
 def captures_folder(url: str) -> Path:
-    """Where captured vectors of a database lie: `NAME.captures` beside a SQLite file, else in the working folder."""
+    """Folder of a database's captured vectors: `NAME.captures` beside a SQLite file, else in the working folder."""
     parsed = database_url(url)
     file = sqlite_file(parsed)
     return (file or Path(str(parsed.database or "provenance"))).with_suffix(".captures")

@@ -1,8 +1,4 @@
-"""Draws the figures of a run and writes them, each with the rows it was drawn from.
-
-The one idea: a figure is a function from rows that named queries return, so each comes
-with these rows as CSV, and anybody can draw it anew from the database.
-"""
+"""Draws the figures of a run and writes them, each with its rows as CSV, so that it can be drawn again."""
 
 import io
 from collections.abc import Sequence
@@ -29,35 +25,31 @@ LAYOUT_FORM = "svg"
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure with the rows it was drawn from."""
+    """A figure with its rows."""
 
     spec: GalleryFigure
-    """Which figure."""
+    """Description in the gallery."""
     parts: Parts
     """The rows."""
     figure: Figure
-    """As matplotlib has it."""
+    """Matplotlib figure."""
     images: dict[str, bytes] = field(default_factory=dict)
-    """The forms that it was rendered in, by name."""
+    """Rendered forms by name."""
 
     @property
     def control(self) -> list[str]:
-        """What a reader of a negative control has to know first, one sentence; none of a comparison."""
+        """Warning sentence of a negative control; empty for a comparison."""
         words = control_words(first(self.parts["run"]))
         return [words] if words else []
 
     @property
     def caption(self) -> list[str]:
-        """What it shows, in words; of a negative control this first."""
+        """Caption, after the warning of a negative control."""
         return [*self.control, *self.spec.caption(self.parts)]
 
 
 def drawn(url: str, run: int | None = None) -> list[Drawn]:
-    """Draws every figure of a run without writing anything.
-
-    Args:
-        url: Database URL.
-        run: Its id; the newest finished run by default.
+    """Draw every figure of a run without writing anything.
 
     Raises:
         InputError: There is no such run, or it has no results.
@@ -74,7 +66,7 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
 
 
 def _marked(figure: Figure, parts: Parts) -> Figure:
-    """The figure, with a line above it where it is of a negative control, which nobody may take for a comparison."""
+    """Add a line above the figure of a negative control, so that it is not taken for a comparison."""
     control = control_of(first(parts["run"]))
     if control:
         with style.paper():
@@ -83,31 +75,31 @@ def _marked(figure: Figure, parts: Parts) -> Figure:
 
 
 def draw(url: str, run: int | None, out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
-    """Draws every figure of a run into a folder: PDF, SVG, PNG, CSV, caption and LaTeX table.
+    """Draw every figure of a run into a folder: PDF, SVG, PNG, CSV, caption and LaTeX table.
 
-    Files of figures that the run does not have, left there by another run, are removed.
+    Figures in the folder that the run does not have are removed.
 
     Args:
         url: Database URL.
         run: Its id; the newest finished run by default.
-        out: Folder, made where it is missing.
-        forms: Formats of the pictures; CSV, caption and table are written in any case.
+        out: Folder, made if missing.
+        forms: Formats of the pictures; CSV, caption and table are always written.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: There is no such run, or nothing of it can be drawn.
+        InputError: There is no such run, or it has nothing to draw.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
     return write_figures(drawn_some(url, run), out, forms)
 
 
 def drawn_some(url: str, run: int | None) -> list[Drawn]:
-    """As `drawn`, provided there is a figure.
+    """As `drawn`, with at least one figure.
 
     Raises:
-        InputError: There is no such run, or nothing of it can be drawn.
+        InputError: There is no such run, or it has nothing to draw.
     """
     figures = drawn(url, run)
     if not figures:
@@ -120,14 +112,13 @@ def drawn_some(url: str, run: int | None) -> list[Drawn]:
 
 
 def write_figures(figures: Sequence[Drawn], out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
-    """Writes the figures of a run into a folder, and removes those that another run left there; the files written."""
+    """Write the figures of a run into a folder, and remove those of another run; returns the files written."""
     written = [path for figure in figures for path in _write(figure, out, forms)]
     _clear(out, set(GALLERY) - {figure.spec.name for figure in figures})
     return written
 
 
 def _clear(out: Path, names: set[str]) -> None:
-    """Remove figures that another run left in the folder, lest they be taken for this run's."""
     for name in sorted(names):
         parts = [name, *(f"{name}_{part}" for part in list(GALLERY[name].data)[1:])]
         with storing(f"to remove old figures from {out}"):
@@ -149,7 +140,7 @@ def image(figure: Drawn, form: str) -> bytes:
 
 
 def _parts(url: str, run: int, spec: GalleryFigure) -> Parts | None:
-    """The rows behind a figure; None where the run has nothing to draw in it."""
+    """The rows of a figure; None if the run has nothing to draw in it."""
     context = {name: run_query(url, name, {"run": run}) for name in spec.context}
     if not spec.ready(context):
         return None
@@ -173,7 +164,7 @@ def _write(figure: Drawn, out: Path, forms: Sequence[str]) -> list[Path]:
 
 
 def _metadata(figure: Drawn, form: str) -> dict[str, Any]:
-    """Title and run under the names that each format knows; no dates, so that files can be compared."""
+    """Title and run, under the names of each format; no dates, so that files can be compared."""
     run, about = first(figure.parts["run"]), source(figure.parts)
     identifier = f"run {run['run']} {run['run_key']}"
     if form == "pdf":

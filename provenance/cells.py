@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 Record = dict[str, Any]
-"""A row by column names; an estimate x is x, x_low, x_high and, where it is counted, x_n."""
+"""A row by column names; an estimate x is x, x_low, x_high and, if counted, x_n."""
 NOTHING = "–"
-"""Stands where there is no number."""
+"""Text in place of a missing number."""
 
 
 def fixed(value: float | None, digits: int = 2) -> str:
-    """A number with a fixed number of decimals; no sign where these are all zero."""
+    """A number with a fixed number of decimals; no sign if these are all zero."""
     if value is None:
         return NOTHING
     text = f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""Defaults that options, jobs and plans share, each named once beside what justifies it."""
+"""Defaults shared by options, jobs and plans, each named once with its justification."""
 
 SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
 PER_CLASS = 1000  # Gao et al. 2025, Sec. 6.1.1

@@ -21,13 +21,7 @@ Every message says what was wanted, what was found, and what to do about it.
 
 
 class ProvenanceError(Exception):
-    """Base of all errors of the toolkit.
-
-    Args:
-        wanted: What the operation needed.
-        found: What was there instead; unknown input is echoed with `!r`.
-        remedy: What the user can do.
-    """
+    """Base of all errors of the toolkit: wanted, found (unknown input is echoed with `!r`), remedy."""
 
     exit_code = 1
 
@@ -39,7 +33,7 @@ class ProvenanceError(Exception):
 
 
 class InputError(ProvenanceError):
-    """What was asked for cannot be done as asked (exit code 2)."""
+    """The request cannot be carried out as given (exit code 2)."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Writing files so that a file that has its name is whole."""
+"""Writes files so that a file under its final name is complete."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from provenance.errors import InputError, StoreError
 
 @contextmanager
 def storing(wanted: str) -> Iterator[None]:
-    """Say what could not be written, where the system only says why.
+    """Turn OSErrors into a StoreError that names the target.
 
     Raises:
         StoreError: For any OSError inside the block: no permission, a full disk, a file in the way.
@@ -27,7 +27,7 @@ def storing(wanted: str) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file, making its folder; it is whole whenever it has its name.
+    """Write a file, making its folder; it is complete whenever it has its name.
 
     Returns:
         The path.
@@ -55,7 +55,7 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Make a folder and try it, before long work that ends in it.
+    """Make a folder and test it, before long work that ends in it.
 
     Raises:
         InputError: It cannot be made or written.

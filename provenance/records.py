@@ -1,6 +1,6 @@
 """Plain values that travel between the rooms: questions, responses, regions, tasks.
 
-They hold text, numbers and token ids, never tensors, so the database can keep them as rows.
+They hold text, numbers and token ids, never tensors, so the database can store them as rows.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Label = Literal["faithful", "hallucinated", "dropped"]
 Split = Literal["train", "validation", "test"]
 Verdict = Literal["supported", "not distinguishable", "no power"]
 MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
-"""A verdict's sign, so that none rests on colour."""
+"""Sign of each verdict, so that none relies on colour."""
 Stage = Literal["base", "instruct"]
 
 
@@ -40,7 +40,7 @@ class Question:
     answers: tuple[str, ...]
     """Accepted answers (aliases); empty: every confident answer is a hallucination."""
     unit: str
-    """What is split and resampled as one: the normalised question text, or the group a file names."""
+    """Unit of splitting and resampling: the normalised question text, or the group a file names."""
 
 
 RegionName = Literal["special", "template", "question", "response", "answer"]
@@ -67,26 +67,26 @@ class Region:
 
 @dataclass(frozen=True)
 class Response:
-    """What one checkpoint said to one question, and how it was judged."""
+    """A checkpoint's response to one question, with its judgement."""
 
     question_id: str
     """Identifier of the question inside its data set."""
     unit: str
     """Unit of splitting and resampling."""
     split: Split
-    """Which part of the questions it belongs to."""
+    """Part of the questions it belongs to."""
     label: Label
-    """`dropped` when the question was not kept; `reason` says why."""
+    """`dropped` if the question was not kept; `reason` says why."""
     reason: str
-    """Empty for kept ones; else refusal, empty, disagreement, quota full, no answer span."""
+    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int
-    """Of these, judged right."""
+    """Samples judged right."""
     text: str
-    """The representative response, as decoded."""
+    """The representative response, decoded."""
     label_source: str
-    """Who judged: `rule` or the name of a model."""
+    """Judge: `rule` or the name of a model."""
     prompt_ids: tuple[int, ...] = ()
     """Token ids of the prompt, as given to the model."""
     response_ids: tuple[int, ...] = ()
@@ -101,13 +101,13 @@ class Response:
 class Task:
     """One collection of responses and captures: a checkpoint answers a pool of questions under one protocol.
 
-    Everything that changes the outcome is in `settings`; `key` is the digest of it all.
+    `settings` has everything that changes the outcome; `key` is the digest of it all.
     """
 
     key: str
     """SHA-256 over checkpoint, questions, and settings."""
     stage: Stage
-    """Which side of the comparison the checkpoint is on."""
+    """Side of the comparison."""
     dataset: str
     """Name of the question set."""
     checkpoint_digest: str
@@ -117,27 +117,27 @@ class Task:
     settings: dict[str, object] = field(hash=False)
     """Prompt template, decoding, quotas, seed, span rule, dtype, batch size."""
     n_batches: int
-    """Batches of questions in all."""
+    """Number of batches of questions."""
 
 
 @dataclass(frozen=True)
 class CaptureChunk:
-    """Captured vectors that were written together, in the order of their responses."""
+    """Captured vectors written together, in the order of their responses."""
 
     file: str
-    """Where they are inside the captures folder: a file, or what the names of a task's arrays begin with."""
+    """Name inside the captures folder: a file, or the common stem of a task's arrays."""
     sha256: str
     """Digest of the file, or of these vectors and the ids below."""
     question_ids: tuple[str, ...]
-    """Responses whose vectors it holds, row by row."""
+    """Question of each row."""
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What the database keeps of a checkpoint."""
+    """A checkpoint's entry in the database."""
 
     ref: str
-    """As the user wrote it, with the revision pinned where there is one."""
+    """Reference as the user wrote it, with the revision pinned if there is one."""
     digest: str
     """SHA-256 over the digests of its files."""
     model_type: str
@@ -151,4 +151,4 @@ class CheckpointInfo:
     dtype: str
     """Storage dtype of the MLP weights."""
     commit: str | None = None
-    """Commit sha on the hub, where it came from there."""
+    """Commit sha on the hub, if it came from there."""

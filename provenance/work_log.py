@@ -1,7 +1,7 @@
-"""What the collecting code needs of a place that remembers: two protocols.
+"""Protocols of resumable storage for the collecting code.
 
-The database implements them; tests use lists. Appending is one transaction, so a batch or
-a chunk is there wholly or not at all.
+The database implements them; tests use lists. Appending is one transaction, so a batch or a chunk is there completely
+or not at all.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class ResponseLog(Protocol):
         """Batches written so far; they are written in order."""
 
     def append(self, batch: int, responses: Sequence[Response]) -> None:
-        """Write one batch, wholly or not at all."""
+        """Write one batch, completely or not at all."""
 
     def responses(self) -> list[Response]:
         """Everything written, in order."""

@@ -1,8 +1,7 @@
-"""Connections to the database, and the one place where its failures become errors of the toolkit.
+"""Connections to the database; its failures become errors of the toolkit here.
 
-Two kinds of engines: one for the store, which writes (SQLite: write-ahead log, so that
-a killed process leaves whole transactions only), and one for queries, which the
-database itself keeps from writing.
+Engines for writing serve the store (SQLite: write-ahead log, so that a killed process leaves whole transactions only);
+on engines for reading the database itself refuses writes.
 """
 
 import sqlite3
@@ -68,7 +67,7 @@ def writing_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engin
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours: the driver's own leaves DDL outside transactions
+        connection.isolation_level = None  # explicit BEGIN: the driver's own leaves DDL outside transactions
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -82,7 +81,7 @@ def writing_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engin
 
 
 def reading_engine(url: URL) -> Engine:
-    """An engine on which the database refuses every write, whatever the SQL says.
+    """An engine on which the database refuses every write, for any SQL text.
 
     Raises:
         InputError: There is no such database file.
@@ -98,7 +97,7 @@ def reading_engine(url: URL) -> Engine:
 
 
 def enforces_reading(engine: Engine) -> bool:
-    """Whether an engine from `reading_engine` holds against any SQL text, or is for known queries only."""
+    """Whether an engine from `reading_engine` refuses writes of any SQL text, or is for known queries only."""
     return engine.dialect.name == "sqlite" or engine.dialect.driver == "psycopg"
 
 
@@ -122,7 +121,7 @@ def _open_read_only(file: Path) -> sqlite3.Connection:
         connection.close()
         if wal.exists():
             raise
-        # A folder that may not be written to has no place for the log's index; nobody writes there either.
+        # A read-only folder has no place for the log's index, and no writers.
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True)
     connection.execute("PRAGMA query_only = ON")
     connection.set_authorizer(_reads_only)
@@ -130,7 +129,7 @@ def _open_read_only(file: Path) -> sqlite3.Connection:
 
 
 def _reads_only(action: int, argument: str | None, *_where: str | None) -> int:
-    """SQLite authorizer: reading, and nothing that attaches files or changes settings."""
+    """SQLite authorizer: allows reading, but neither attaching files nor changing settings."""
     if action in _READING or (action == sqlite3.SQLITE_PRAGMA and argument in _DESCRIBING):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
@@ -149,7 +148,7 @@ def _engine(url: URL, **options: Any) -> Engine:
 
 @contextmanager
 def store_errors(url: URL) -> Iterator[None]:
-    """Turns what the database reports into a StoreError that names the database and a way out."""
+    """Turn database errors into a StoreError that names the database and a remedy."""
     shown = url.render_as_string(hide_password=True)
     try:
         yield

@@ -1,9 +1,7 @@
-"""Content digests of stored runs: whether a run's rows are still what was saved.
+"""Content digests of stored runs, to check that a run's rows are unchanged.
 
-The one idea: a run's digest is a sum over digests of its rows, so that it depends on
-neither the order in which a database returns them nor on the kind of database. A value
-counts with the name of its column and NULL does not count, so a run keeps its digest
-when a later schema adds columns.
+A run's digest is a sum over digests of its rows, so it depends neither on their order nor on the kind of database. A
+value counts with the name of its column and NULL does not count, so the digest survives later columns.
 """
 
 import hashlib
@@ -38,7 +36,7 @@ def _hashed(content: str) -> int:
 
 
 def _content(values: list[Any], names: Sequence[str], nested: Sequence[int]) -> str:
-    """The names and values of a row that are not NULL, as text."""
+    """Names and values of a row that are not NULL, as text."""
     for i in nested:
         values[i] = None if values[i] is None else json.dumps(values[i], sort_keys=True)
     return repr([pair for pair in zip(names, values, strict=True) if pair[1] is not None])

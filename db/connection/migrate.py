@@ -1,7 +1,6 @@
-"""Brings a database to this release's schema when it is opened; refuses what it does not know.
+"""Brings a database to this release's schema when it is opened; refuses unknown schemas.
 
-Alembic is imported only when there is something to do, so that opening an up-to-date
-database stays quick.
+Alembic is imported only when there is something to do, so that opening an up-to-date database stays quick.
 """
 
 from pathlib import Path
@@ -18,10 +17,10 @@ BEFORE_0_2_0 = ("0001", "0002", "0003", "0004")  # schemas of 0.1.0, which was n
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The schema revision a database is at; None for an empty one.
+    """The schema revision of a database; None for an empty one.
 
     Raises:
-        StoreError: The database holds tables, and they are not this toolkit's.
+        StoreError: The database holds tables of another program.
     """
     tables = inspect(connection).get_table_names()
     if "alembic_version" in tables:
@@ -36,7 +35,7 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def check_known(revision: str | None) -> None:
-    """Refuses a schema that this release does not know.
+    """Refuse a schema that this release does not know.
 
     Raises:
         StoreError: The database was written by a newer version, or by 0.1.0.
@@ -56,7 +55,7 @@ def check_known(revision: str | None) -> None:
 
 
 def check_newest(revision: str | None) -> None:
-    """Refuses a schema that readers cannot use: one this release does not know, or one that is to be upgraded first.
+    """Refuse a schema that readers cannot use: an unknown one, or one that needs an upgrade first.
 
     Raises:
         StoreError: The database was written by a newer version, or by an older one and not upgraded since.
@@ -71,13 +70,13 @@ def check_newest(revision: str | None) -> None:
 
 
 def upgrade(connection: Connection) -> str:
-    """Brings the database on this connection to the newest schema, inside the caller's transaction.
+    """Bring the database on this connection to the newest schema, inside the caller's transaction.
 
     Returns:
-        The revision it was at before, or "" for an empty database.
+        The revision before, or "" for an empty database.
 
     Raises:
-        StoreError: The database is from a newer version or from 0.1.0, or not this toolkit's.
+        StoreError: The database is from a newer version, from 0.1.0, or from another program.
     """
     found = revision_of(connection)
     check_known(found)
@@ -92,7 +91,7 @@ def upgrade(connection: Connection) -> str:
 
 
 def _alembic(connection: Connection, command: Literal["stamp", "upgrade"]) -> None:
-    """Note that a database is at the newest schema, or bring it there."""
+    """Stamp a database with the newest schema, or upgrade it."""
     import alembic.command
     from alembic.config import Config
 

@@ -1,1 +1,1 @@
-"""Numbered migrations; each says what one row of its tables is by creating what `db.schema.tables` describes."""
+"""Numbered migrations, oldest first."""

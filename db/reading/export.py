@@ -1,7 +1,4 @@
-"""Query results as a terminal table, CSV, JSON, or Parquet.
-
-The one idea: a number leaves with all its digits, except on the screen.
-"""
+"""Query results as a terminal table, CSV, JSON, or Parquet; numbers keep all their digits, except on the screen."""
 
 import json
 import math
@@ -22,7 +19,7 @@ MEASURED_ROWS = 200  # of a result, to see how wide it is: measuring takes half 
 
 
 def as_table(result: QueryResult, title: str = "") -> Table:
-    """A table for a terminal: numbers to the right with four digits, `-` where there is none."""
+    """A table for a terminal: numbers to the right with four digits, `-` for a missing one."""
     table = Table(title=title or None, title_justify="left")
     for number, column in enumerate(result.columns):
         numeric = any(isinstance(row[number], int | float) for row in result.rows)
@@ -33,13 +30,9 @@ def as_table(result: QueryResult, title: str = "") -> Table:
 
 
 def fitted(result: QueryResult, width: int) -> RenderableType:
-    """A table where one fits a terminal without breaking words; else rows one by one, a line for each column.
+    """A table if it fits the terminal without breaking words; else each row as lines, one per column.
 
-    Without a row, only the columns' names: what a run did not look into has none.
-
-    Args:
-        result: Of a query.
-        width: Of the terminal, in characters.
+    Without rows, only the columns' names.
     """
     if not result.rows:
         return Text(f"no rows of {', '.join(result.columns)}")
@@ -50,7 +43,6 @@ def fitted(result: QueryResult, width: int) -> RenderableType:
 
 
 def _record(result: QueryResult, number: int) -> Table:
-    """One row, columns below one another."""
     place = f"row {number + 1} of {len(result.rows)}"
     table = Table(
         title=Text(place, "bold"), title_justify="left", show_header=False, box=None, pad_edge=False, padding=(0, 2)
@@ -63,7 +55,7 @@ def _record(result: QueryResult, number: int) -> Table:
 
 
 def shown(value: Any) -> str:
-    """A value as a person reads it."""
+    """A value as text for people."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -72,13 +64,13 @@ def shown(value: Any) -> str:
 
 
 def as_json(result: QueryResult) -> str:
-    """A JSON array with one object a row; JSON knows no infinities, so these are null too."""
+    """A JSON array with one object per row; infinities become null, since JSON has none."""
     rows = [{name: _finite(value) for name, value in record.items()} for record in result.records()]
     return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def as_parquet(result: QueryResult) -> bytes:
-    """A Parquet file; a column of no values at all has the null type."""
+    """A Parquet file; a column without values has the null type."""
     columns = {name: [row[i] for row in result.rows] for i, name in enumerate(result.columns)}
     out = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), out)

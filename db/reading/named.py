@@ -1,11 +1,9 @@
-"""The named queries: SQL that people, figures and the report share.
+"""The named queries: SQL shared by users, figures and the report.
 
-The one idea: a figure shows what a query returns and nothing else, so every number in
-it can be had as a table under the same name. The SQL is what SQLite and PostgreSQL
-have in common. `:run` is the newest finished run that has rows of the query's subject unless
-another is given. The SQL about weights is in `provenance.db.reading.named_weights`, that about probes in
-`provenance.db.reading.named_probe`, and
-those of declared results in `provenance.db.reading.named_evidence`.
+A figure shows only the results of queries, so every number in it is available as a table under the query's name. The
+SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished run that has rows of the query's
+subject. Queries about weights are in `provenance.db.reading.named_weights`, about probes in
+`provenance.db.reading.named_probe`, of declared results in `provenance.db.reading.named_evidence`.
 """
 
 from collections.abc import Mapping
@@ -210,4 +208,4 @@ _ALL = (
 )
 
 QUERIES: Mapping[str, Query] = {query.name: query for query in _ALL}
-"""All named queries, in the order in which help lists them."""
+"""All named queries, in the order of help."""

@@ -1,4 +1,4 @@
-"""Named queries of declared results, in the order in which the report shows them; one that joins is written by hand."""
+"""Named queries of declared results, in the order of the report; a query that joins tables is written by hand."""
 
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Power
@@ -38,4 +38,4 @@ EVIDENCE_QUERIES = (
         ),
     ),
 )
-"""In the order in which help lists them."""
+"""In the order of help."""

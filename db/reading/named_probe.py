@@ -1,7 +1,7 @@
-"""The SQL of named queries about probes: how C was chosen, what the neurons are worth, and sets from elsewhere.
+"""The SQL of named queries about probes: the choice of C, the value of the neurons, and given sets.
 
-The one idea: whatever depends on one choice (of C, of the questions, of one neuron among correlated
-ones) can be read beside what the other choices would have given.
+Every result that depends on a choice (of C, of the questions, of one neuron among correlated ones) can be read beside
+the results of the other choices.
 """
 
 IDENTIFICATION = """

@@ -1,4 +1,4 @@
-"""What a named query is."""
+"""The form of a named query."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ class Query:
     """SQL with a name."""
 
     name: str
-    """As given to `provenance query`."""
+    """Name for `provenance query`."""
     summary: str
-    """What one row of it is, in one line."""
+    """Meaning of one row, in one line."""
     sql: str
     """Text with `:name` parameters."""
     defaults: Mapping[str, int | str] = field(default_factory=dict)
-    """Values of parameters that were not given; `run` is filled in by itself."""
+    """Default values of parameters; `run` has its own default."""
     subject: str = ""
-    """Table in which every run that looked into this has a row; empty: any finished run will do."""
+    """Table with a row for every run that has such results; empty: any finished run will do."""

@@ -1,7 +1,7 @@
-"""The SQL of named queries about what weights alone say: lineage, counterparts, drift.
+"""The SQL of named queries about weights: lineage, counterparts, drift.
 
-The one idea: these work on every kind of run that read weights, with or without a model's
-answers; what a run did not look at is NULL, not zero.
+They work on every kind of run that read weights, with or without a model's answers; values that a run did not compute
+are NULL, not zero.
 """
 
 from provenance.analyses.results.drift import DriftResult
@@ -124,7 +124,7 @@ FROM edge e
 ORDER BY e.bin
 """
 
-# Percentiles are numbers of the sample, by rank: neither database needs an extension, and both give the same ones.
+# Percentiles are sample values, by rank: no database needs an extension, and both give the same ones.
 # One sort per kind within a layer, in which the table lies, is half the time of one sort over all.
 _OF_KIND = """
 SELECT {place} AS place, '{kind}' AS kind, layer, MAX(neurons) AS neurons,

@@ -1,7 +1,6 @@
-"""Runs named queries and read-only SQL, and says what a database holds.
+"""Runs named queries and read-only SQL, and summarises a database's contents.
 
-The one idea: reading can do no harm. Connections for reading are refused every write
-by the database itself, whatever the SQL says, so any text may be passed on.
+The database itself refuses every write on connections for reading, so any SQL text may be passed on.
 """
 
 import csv
@@ -23,7 +22,7 @@ from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
 
-# A negative control is a run that must find nothing: whoever wants to see it names it.
+# A negative control must find nothing: it is shown only by number.
 _NEWEST = """
 SELECT r.id FROM run r WHERE r.content_digest IS NOT NULL AND r.command NOT LIKE '%--control%' {looked}
 ORDER BY {first} r.finished_utc DESC, r.id DESC LIMIT 1
@@ -37,21 +36,21 @@ _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/
 
 @dataclass(frozen=True)
 class QueryResult:
-    """A table."""
+    """Result of a query."""
 
     columns: tuple[str, ...]
     """Names, in order."""
     rows: tuple[tuple[Any, ...], ...]
     """Values in the order of the columns; None where a number is not defined."""
     run: int | None = None
-    """The run that it is about; None where it is about all of them, or says itself which."""
+    """Its run; None if it is about all runs, or names them itself."""
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as dictionaries."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def as_csv(self) -> str:
-        """Comma-separated values with a header line, all digits, empty where there is no value (RFC 4180 with LF)."""
+        """Comma-separated values with a header line, all digits, empty for missing values (RFC 4180 with LF)."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
@@ -61,7 +60,7 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class DatabaseInfo:
-    """What a database holds."""
+    """Contents of a database."""
 
     schema: str
     """Revision of its schema."""
@@ -70,21 +69,21 @@ class DatabaseInfo:
     rows: dict[str, int]
     """Number of rows by table."""
     runs: tuple[dict[str, Any], ...]
-    """The `runs` query, with `intact`: whether the rows still have the digest stored with them."""
+    """Rows of the `runs` query, with `intact`: whether the rows still have the digest stored with them."""
 
 
 def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float | str] | None = None) -> QueryResult:
-    """Runs a named query, or SQL text that reads.
+    """Run a named query, or SQL text that reads.
 
     Args:
         source: Database URL, or an engine for reading.
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
-        params: Values of parameters; `run` is the newest finished run that looked into the query's subject where it is
-            not given, a comparison before a timeline, and never a negative control.
+        params: Values of parameters; the default of `run` is the newest finished run with rows of the query's subject,
+            a comparison before a timeline, and never a negative control.
 
     Raises:
-        InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is
-            missing or not one of the query's, or there is no such run, or none that has finished.
+        InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is missing or not one of the
+            query's, or there is no such run, or none that has finished.
         StoreError: The database cannot be read, or is of another version.
     """
     query = _resolve(name_or_sql)
@@ -107,7 +106,7 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
 
 
 def newest_run(source: str | Engine) -> int:
-    """The id of the run that finished last and is no negative control.
+    """Id of the last finished run that is no negative control.
 
     Raises:
         InputError: No such run has finished.
@@ -161,7 +160,7 @@ def _resolve(name_or_sql: str) -> Query:
 def _bind(
     connection: Connection, clause: TextClause, query: Query, given: Mapping[str, float | str]
 ) -> dict[str, float | str]:
-    """The value of every parameter: as given, else by default, else the newest run."""
+    """Value of every parameter: given, default, or the newest run."""
     wanted = set(clause.compile().params)
     if extra := sorted(set(given) - wanted):
         raise InputError(
@@ -185,7 +184,7 @@ def _bind(
 
 
 def _check_run(connection: Connection, run: float | str) -> None:
-    """A run that was never begun is a slip of the pen; one without results has empty tables."""
+    """Refuse a run that was never begun; one without results has empty tables."""
     runs = connection.execute(text("SELECT id FROM run ORDER BY id")).scalars().all()
     if run not in runs:
         raise InputError(
@@ -196,7 +195,7 @@ def _check_run(connection: Connection, run: float | str) -> None:
 
 
 def _whole(name: str, value: float | str) -> float | str:
-    """Numbers of runs, rows and bins, which may come as text from a command line."""
+    """Numbers of runs, rows and bins, possibly given as text on a command line."""
     if name not in ("run", "limit", "bins"):
         return value
     try:
@@ -206,7 +205,7 @@ def _whole(name: str, value: float | str) -> float | str:
 
 
 def _newest(connection: Connection, subject: str = "") -> int:
-    """The run that finished last and is no negative control; with a subject, of those with a row in its table."""
+    """Last finished run that is no negative control; with a subject, among those with a row in its table."""
     # A lineage run after a comparison would otherwise hide the comparison's transfer.
     looked, first = (_LOOKED.format(subject=subject), _TIMELINES_LAST) if subject else ("", "")
     number = connection.execute(text(_NEWEST.format(looked=looked, first=first))).scalar_one_or_none()
@@ -222,7 +221,7 @@ def _newest(connection: Connection, subject: str = "") -> int:
 
 
 def _explained(query: Query, error: SQLAlchemyError) -> Exception:
-    """What went wrong with a query: the user's SQL, unless it is the database that failed."""
+    """Error for a failed query: the user's SQL, unless the database failed."""
     said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     lower = said.lower()
     if isinstance(error, ResourceClosedError) or any(part in lower for part in _REFUSALS):

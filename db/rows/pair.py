@@ -1,8 +1,7 @@
 """A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
 
-Declared results become rows by their declaration (`provenance.db.schema.declared`); here are the tables that are
-filled by hand. Those of
-a weights-only run are in `provenance.db.rows.weights`, those of probes in `provenance.db.rows.probe`.
+Declared results become rows by their declaration (`provenance.db.schema.declared`); tables filled by hand are here.
+Those of a weights-only run are in `provenance.db.rows.weights`, those of probes in `provenance.db.rows.probe`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from provenance.db.schema.declared import BULK_TABLES, TableLike
 
 
 def summary_rows(report: OriginReport) -> Rows:
-    """The rows of every table that is small."""
+    """Rows of all small tables."""
     probes = (report.identification, report.base_identification)
     return {
         **probe_rows(probes, report.neurons_per_layer),
@@ -33,14 +32,14 @@ def summary_rows(report: OriginReport) -> Rows:
 
 
 def evidence_rows(evidence: Evidence) -> Rows:
-    """Everything beside the main numbers, table by table."""
+    """Rows of all evidence, table by table."""
     parts = (getattr(evidence, item.name) for item in fields(evidence) if item.name != "claims")
     found = [result for part in parts for result in (part if isinstance(part, tuple) else [part] if part else [])]
     return {**declared_rows(found), **claim_rows(evidence.claims)}
 
 
 def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[TableLike, Iterable[Row]]]:
-    """The rows of the tables that have one per neuron, made as they are consumed."""
+    """Rows of the tables that have one per neuron, made as they are consumed."""
     size = report.neuron_drift.delta.size
     columns = {
         **neuron_columns(report.neuron_drift, report.alignment, report.mapped, base_per_layer),
@@ -55,7 +54,7 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[Tab
 
 
 def draws(report: OriginReport) -> list[tuple[str, str, str, str, tuple[float, ...]]]:
-    """Neuron sets beside the probes, in transfer and on own answers: claim, stage, dataset, kind, draws."""
+    """Draws of neuron sets, in transfer and on own answers: claim, stage, dataset, kind, draws."""
     found = [("transfer", "base", rung.dataset, rung.kind, rung.set_aurocs) for rung in report.evidence.ladder]
     for probe in (report.identification, report.base_identification):
         found += baseline_draws(probe)
@@ -63,6 +62,6 @@ def draws(report: OriginReport) -> list[tuple[str, str, str, str, tuple[float, .
 
 
 def funnel_drop_rows(funnel: Funnel) -> list[Row]:
-    """What was dropped, by reason."""
+    """Numbers of dropped questions, by reason."""
     about = {"stage": funnel.stage, "dataset": funnel.dataset, "split": funnel.split}
     return [{**about, "reason": reason, "n_questions": n} for reason, n in funnel.dropped.items()]

@@ -1,7 +1,6 @@
-"""Probes as rows: what was tried, what was found, how far it can be trusted, and what it has to beat.
+"""Probes as rows: search, result, stability, and baselines, of either checkpoint.
 
-The one idea: one function a table, for the probe of either checkpoint; an array over all neurons becomes
-rows of the few that are used, given, or were selected at least once.
+Each table has one function; an array over all neurons becomes rows of the few that are used, given, or selected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from provenance.words import GIVEN
 
 
 def probe_rows(probes: Sequence[IdentificationResult], neurons_per_layer: int) -> Rows:
-    """The rows of every table about probes."""
+    """Rows of all tables about probes."""
     found: Rows = {
         tables.Probe: [probe_row(probe) for probe in probes],
         tables.ProbeNeuron: [row for probe in probes for row in probe_neuron_rows(probe, neurons_per_layer)],
@@ -90,7 +89,7 @@ def _clusters(stability: StabilityResult) -> Mapping[int, int]:
 
 
 def given_list_rows(probe: IdentificationResult) -> list[Row]:
-    """The list that stands in place of a search; nothing where the neurons were searched for."""
+    """The given list of neurons; empty if they were searched for."""
     if probe.rule != GIVEN:
         return []
     weighted = set() if probe.weights is None else set(_nonzero(probe.weights))

@@ -1,4 +1,4 @@
-"""A timeline of checkpoints as rows: its points, and the one probe that saw them all."""
+"""A timeline of checkpoints as rows: its points and its one probe."""
 
 from provenance.analyses.results.reports import TraceReport
 from provenance.db.rows.declared import Rows, declared_rows
@@ -8,7 +8,7 @@ from provenance.db.schema import tables
 
 
 def trace_rows(report: TraceReport) -> Rows:
-    """Everything that a run about a timeline stores."""
+    """All rows of a run about a timeline."""
     draws = baseline_draws(report.identification)
     return {
         **probe_rows((report.identification,), report.neurons_per_layer),

@@ -1,8 +1,4 @@
-"""From arrays to values that a database stores.
-
-The one idea: a number that is not defined is absent. NaN becomes NULL here, in one
-place, and (layer, index) is computed from the flat id here, in one place.
-"""
+"""Converts arrays to values for the database: NaN becomes NULL, and a flat id becomes (layer, index)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +21,7 @@ def numbers(source: object, *names: str) -> dict[str, float | None]:
 
 
 def members(flat: Int[np.ndarray, " k"], size: int) -> Bool[np.ndarray, " neurons"]:
-    """Which of `size` neurons are in a list."""
+    """Mask over `size` neurons of those in a list."""
     member = np.zeros(size, dtype=bool)
     member[flat] = True
     return member
@@ -41,13 +37,13 @@ def scattered(flat: Int[np.ndarray, " k"], values: Float[np.ndarray, " k"], size
 def columns_as_rows(
     columns: Mapping[str, np.ndarray | None], size: int, neurons_per_layer: int, fixed: Row
 ) -> Iterator[Row]:
-    """Turns columns into rows block by block, so that the native values of all never stand in memory.
+    """Turn columns into rows block by block, so that the native values never fill memory.
 
     Args:
-        columns: One value a neuron; a masked array for whole numbers that may be missing; None for none at all.
-        size: Neurons.
-        neurons_per_layer: From flat ids to layer and index.
-        fixed: What every row has besides.
+        columns: One value per neuron; a masked array for whole numbers that may be missing; None for none at all.
+        size: Number of neurons.
+        neurons_per_layer: Converts flat ids to layer and index.
+        fixed: Values that every row has besides.
     """
     names = ("layer", "neuron_index", *columns)
     for start in range(0, size, BLOCK_NEURONS):

@@ -1,7 +1,7 @@
-"""What weights alone say, as rows: lineage, counterparts, drift; and the reports that hold nothing else.
+"""Results from weights as rows: lineage, counterparts, drift; and the reports with nothing else.
 
-The one idea: a comparison, a weights-only run and a lineage run store the same things in the
-same tables, so every query and figure about weights works on all three.
+A comparison, a weights-only run and a lineage run use the same tables, so every query and figure about weights works
+on all three.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruc
 
 
 def weights_rows(report: WeightsReport) -> Rows:
-    """The rows of every small table of a run without a forward pass."""
+    """Rows of all small tables of a run without a forward pass."""
     return {
         **(lineage_rows(report.lineage) if report.lineage else {}),
         tables.AlignmentRow: [alignment_row(report.alignment)],
@@ -33,7 +33,7 @@ def weights_rows(report: WeightsReport) -> Rows:
 def weights_neuron_rows(
     report: WeightsReport, base_per_layer: int
 ) -> Iterator[tuple[type[tables.Base], Iterable[Row]]]:
-    """The rows of the table that has one per neuron, made as they are consumed."""
+    """Rows of the table that has one per neuron, made as they are consumed."""
     size = report.neuron_drift.delta.size
     weights = None if report.weights is None else scattered(report.h_neurons, report.weights, size)
     columns = {
@@ -77,7 +77,7 @@ def lineage_row(lineage: LineageResult) -> Row:
 
 
 def alignment_row(alignment: Alignment) -> Row:
-    """How counterparts were found."""
+    """The way counterparts were found."""
     return {
         "method": alignment.method,
         "n_neurons": int(alignment.base_ids.size),
@@ -87,13 +87,13 @@ def alignment_row(alignment: Alignment) -> Row:
 
 
 def neuron_list_row(report: WeightsReport) -> Row:
-    """Which list the run was given."""
+    """The list that the run was given."""
     weighted = 0 if report.weights is None else int(np.isfinite(report.weights).sum())
     return {"source": report.source, "n_neurons": int(report.h_neurons.size), "n_weighted": weighted}
 
 
 def listed_neuron_rows(report: WeightsReport) -> list[Row]:
-    """The neurons of the list, which stand where a comparison has its probe's."""
+    """Neurons of the list, in the table of a comparison's probe neurons."""
     flat = report.h_neurons
     weights: Sequence[float | None] = [None] * flat.size if report.weights is None else report.weights.tolist()
     return [
@@ -120,10 +120,10 @@ def neuron_columns(
     """Drift and counterpart of every neuron, one column each.
 
     Args:
-        drift: Of every neuron of the instruct checkpoint.
+        drift: Drift of every neuron of the instruct checkpoint.
         alignment: Its counterpart in the base.
         mapped: The H-Neurons, and how well they match.
-        base_per_layer: Neurons in a layer of the base, which need not be those of the instruct checkpoint.
+        base_per_layer: Neurons per layer of the base, possibly another number than in the instruct checkpoint.
     """
     names = (
         "delta_up", "delta_gate", "delta_down", "delta", "stability_rank",

@@ -50,7 +50,7 @@ RESULTS = (
     TensorSimilarity,
     ConfigDifference,
 )
-"""Every declared result that a run stores."""
+"""All declared results that a run stores."""
 _SQL_TYPES = {str: String, int: Integer, float: Double, bool: Boolean}
 
 ROW_PER_NEURON = (
@@ -80,6 +80,6 @@ def _column(part: Stored) -> Column[Any]:
 TABLES: dict[type, Table] = {
     cls: _table(declared(cls).name, declared(cls).row, declared(cls).stored()) for cls in RESULTS
 }
-"""The SQL table of each."""
+"""SQL table of each declared result."""
 BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared(cls).bulk}
 """The SQL table with a row per neuron, of those that have one."""

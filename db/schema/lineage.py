@@ -1,7 +1,6 @@
-"""Tables of what weights alone say about a pair: how it is related, and which neuron is which.
+"""Tables of results from weights: a pair's relation, and its neurons' counterparts.
 
-Each class says what one row is. A number that is not defined, or that an older version
-did not compute, is NULL.
+A number that is not defined, or that an older version did not compute, is NULL.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""Tables of neuron sets that came from elsewhere: who found them is known from the file, not from a run.
+"""Tables of imported neuron sets, known from a file, not from a run.
 
-The one idea: a set is known by the digest of its file and belongs to a checkpoint, so the same file
-imported twice is one set, and any number of runs may be held against it.
+A set is identified by the digest of its file and belongs to a checkpoint, so a file imported twice is one set, which
+any number of runs may use.
 """
 
 from sqlalchemy import ForeignKey, UniqueConstraint
@@ -19,8 +19,8 @@ class NeuronSetRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[str]  # SHA-256 of the file
     checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"))
-    source: Mapped[str]  # the file as it was named
-    format: Mapped[str]  # which of the known formats it was read as
+    source: Mapped[str]  # the file's name as given
+    format: Mapped[str]  # recognised format
     named_checkpoint: Mapped[str | None]  # the checkpoint that the file itself names
     intercept: Mapped[float | None]
     n_neurons: Mapped[int]

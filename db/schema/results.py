@@ -1,7 +1,6 @@
-"""Tables of what one run found; all their rows are replaced together when it is computed again.
+"""Tables of one run's results; all their rows are replaced together when it is computed again.
 
-Each class says what one row is. A number that is not defined (no rows of a class, no
-probe) is NULL. Intervals are 95 %, by question.
+A number that is not defined (no rows of a class, no probe) is NULL. Intervals are 95 %, by question.
 """
 
 from sqlalchemy import ForeignKey, Index

@@ -1,10 +1,9 @@
 """The schema of the neuron database, all tables in one place.
 
-The one idea: every row leads back to a run. Inputs (checkpoints, question sets) are
-known by content digest and shared between runs; collected work (tasks, responses,
-captures) is keyed by what determines it and shared as well (`provenance.db.schema.work`);
-everything derived from them belongs to one run and is replaced as a whole when that
-run is computed again (`provenance.db.schema.declared`, `provenance.db.schema.results`, `provenance.db.schema.lineage`).
+Every row leads back to a run. Inputs (checkpoints, question sets) are identified by content digest and shared between
+runs; collected work (tasks, responses, captures) is keyed by everything that determines it and shared as well
+(`provenance.db.schema.work`); derived rows belong to one run and are replaced as a whole when that run is computed
+again (`provenance.db.schema.declared`, `provenance.db.schema.results`, `provenance.db.schema.lineage`).
 """
 
 from sqlalchemy import Table
@@ -57,7 +56,7 @@ __all__ = [
 ]
 
 REVISIONS = ("0.2.0_1",)
-"""Every schema this release can read or upgrade, oldest first; each named after the version that it came with."""
+"""Schemas that this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 
 BY_HAND = (

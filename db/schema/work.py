@@ -1,6 +1,6 @@
-"""Tables of what comparisons share: checkpoints, question sets, runs, and the work that can be resumed.
+"""Tables shared by comparisons: checkpoints, question sets, runs, and resumable work.
 
-Each class says what one row is. Times are ISO 8601 text in UTC, `2026-01-31T09:30:00Z`.
+Times are ISO 8601 text in UTC, `2026-01-31T09:30:00Z`.
 """
 
 from typing import Any

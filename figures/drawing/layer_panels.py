@@ -1,8 +1,7 @@
-"""Panels of 1 - cosine by layer, one a kind of weights: what the lineage and the drift figure share.
+"""Panels of 1 - cosine by layer, one per kind of weights, shared by the lineage and the drift figure.
 
-The one idea: 1 - cosine on a logarithmic axis. On a linear axis of cosines every tuned
-model is a flat line at 1; here a tuned layer, an untouched one and a stranger's lie decades
-apart, and what rounding alone can cause is a line to compare with.
+The axis is logarithmic: on a linear axis of cosines every tuned model is a flat line at 1; here a tuned layer, an
+untouched one and an unrelated one lie decades apart, and the effect of rounding is a line to compare with.
 """
 
 import math
@@ -27,39 +26,37 @@ _MARKED_LAYERS = 40  # more points than that are a line
 
 @dataclass(frozen=True)
 class LayerChange:
-    """How far the weights of one kind moved in one layer, as 1 - cosine; NaN where it is not defined."""
+    """Change of the weights of one kind in one layer, as 1 - cosine; NaN where undefined."""
 
     layer: int
     """Layer of the instruct checkpoint."""
     least: float
     """5th percentile over rows or neurons."""
     median: float
-    """Median over them."""
+    """Median over rows or neurons."""
     most: float
-    """95th percentile over them."""
+    """95th percentile over rows or neurons."""
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """The common axis of 1 - cosine."""
-
     low: float
-    """Smallest value with a place on the logarithmic axis."""
+    """Smallest value on the logarithmic axis."""
     high: float
     """Upper end."""
     zero: float
-    """Where 0 is drawn: in a strip below the smallest value."""
+    """Position of 0, in a strip below the smallest value."""
     bottom: float
-    """Lower end: of the strip where it is needed, of the axis proper otherwise."""
+    """Lower end, of the strip if there is one, else of the axis."""
 
 
 def layer_panels(changes: Mapping[str, Sequence[LayerChange]], floor: float | None, *, per_row: int) -> Figure:
-    """Draws one panel a kind of weights, on common axes.
+    """Draw one panel per kind of weights, on common axes.
 
     Args:
-        changes: By kind, in the order of panels; at least one layer each.
-        floor: The 1 - cosine that storage rounding alone can cause; None where it is not known.
-        per_row: Panels side by side, at most.
+        changes: Changes by kind, in the order of panels; at least one layer each.
+        floor: The 1 - cosine that storage rounding alone can cause; None if unknown.
+        per_row: Most panels side by side.
     """
     ordered = {kind: sorted(part, key=lambda change: change.layer) for kind, part in changes.items()}
     everything = [change for part in ordered.values() for change in part]
@@ -83,9 +80,9 @@ def _column(changes: Sequence[LayerChange], name: str) -> np.ndarray:
 
 
 def _scale(changes: Sequence[LayerChange], floor: float | None) -> _Scale:
-    """Whole decades around the medians, the most changed rows, and the rounding floor where it is near.
+    """Whole decades around the medians, the most changed rows, and the rounding floor if it is near.
 
-    The least changed rows have no say: a row in twenty that hardly moved would stretch the axis to 1e-16.
+    The least changed rows are ignored: a row in twenty that hardly moved would stretch the axis to 1e-16.
     """
     medians, most = _column(changes, "median"), _column(changes, "most")
     positive = medians[medians > 0] if (medians > 0).any() else most[most > 0]
@@ -101,7 +98,7 @@ def _scale(changes: Sequence[LayerChange], floor: float | None) -> _Scale:
 
 
 def _draw_kind(axes: Axes, kind: str, changes: Sequence[LayerChange], scale: _Scale) -> None:
-    """Median and band of one kind; layers whose median row did not change lie in the strip."""
+    """Median and band of one kind; layers with an unchanged median row lie in the strip."""
     layers, median = _column(changes, "layer"), _column(changes, "median")
     least, most = (np.maximum(_column(changes, name), scale.zero) for name in ("least", "most"))
     moved = median > 0
@@ -126,7 +123,7 @@ def _draw_kind(axes: Axes, kind: str, changes: Sequence[LayerChange], scale: _Sc
 
 
 def _draw_references(axes: Axes, kind: str, floor: float | None, scale: _Scale) -> None:
-    """The strip of zero, and what rounding alone can cause."""
+    """The strip of zero, and the line of storage rounding."""
     if scale.bottom < scale.low:
         axes.axhspan(scale.bottom, scale.low, facecolor=style.PALE_GREY, linewidth=0, zorder=0, gid=f"strip:{kind}")
     if floor is not None and scale.low <= floor <= scale.high:
@@ -134,7 +131,7 @@ def _draw_references(axes: Axes, kind: str, floor: float | None, scale: _Scale) 
 
 
 def _frame(panels: np.ndarray, used: int, scale: _Scale, last: int) -> None:
-    """Common axes: decades, and one tick for zero, which a logarithmic axis has no place for."""
+    """Common axes: decades, and a tick for zero, which a logarithmic axis lacks."""
     first = panels[0, 0]
     first.set_yscale("log")
     first.set_ylim(scale.bottom, scale.high)

@@ -1,9 +1,8 @@
 """The look of the figures, as data.
 
-The one idea: a style is a dictionary of rcParams, joined with `|` and used in
-`rc_context`, so that nothing global changes and a figure can be drawn for any column.
-Colours are Okabe and Ito's, which people with any colour vision tell apart; no meaning
-rests on colour alone.
+A style is a dictionary of rcParams, joined with `|` and used in `rc_context`, so that nothing global changes and a
+figure can be drawn for any column. Colours are those of Okabe and Ito, distinguishable with any colour vision; no
+meaning relies on colour alone.
 """
 
 from collections.abc import Iterator
@@ -72,6 +71,6 @@ PAPER = FONTS | LINES | FILES
 
 @contextmanager
 def paper(**overrides: Any) -> Iterator[None]:
-    """Draws and saves in the paper's style; nothing remains of it afterwards."""
+    """Draw and save in the paper's style inside the block."""
     with mpl.rc_context(PAPER | overrides):
         yield

@@ -1,1 +1,1 @@
-"""One figure a module, with the words of its caption and its table."""
+"""One module per figure, with its caption and its table."""

@@ -1,10 +1,8 @@
-"""The drift figure: how far the neurons of each layer moved, by gate, up and down weights.
+"""The drift figure: 1 - cosine of the neurons of each layer, by gate, up and down weights.
 
-The one idea: each neuron is compared with its counterpart in the base, wherever that is, so the
-figure also holds where neurons were permuted or pruned and rows of the same index mean nothing.
-
-The one idea: the figure stands where rows of the same index say nothing about neurons, or where
-nothing but neurons was read; beside the lineage figure of a plain pair it would repeat three panels.
+Each neuron is compared with its counterpart in the base, so the figure also holds where neurons were permuted or
+pruned. It is drawn where rows of the same index do not match, or where only neurons were read; beside the lineage
+figure of a plain pair it would repeat three panels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +23,11 @@ PER_ROW = 3
 
 
 def figure_drift(rows: Sequence[Record], floor: float | None) -> Figure:
-    """Draws one panel a kind of weights, on common axes.
+    """Draw one panel per kind of weights, on common axes.
 
     Args:
-        rows: Of the query `drift-by-layer`.
-        floor: The 1 - cosine that storage rounding alone can cause; None where it is not known.
+        rows: Rows of the query `drift-by-layer`.
+        floor: The 1 - cosine that storage rounding alone can cause; None if unknown.
     """
     kinds = dict.fromkeys(row["kind"] for row in rows)
     changes = {kind: [_change(row) for row in rows if row["kind"] == kind] for kind in kinds}
@@ -50,14 +48,14 @@ _MAPPED = {
 
 
 def moves_neurons(parts: Parts) -> bool:
-    """Whether neurons were measured and no panel of the lineage figure shows it."""
+    """Whether neurons were measured and the lineage figure has no panel for them."""
     shown = bool(set(MLP) & set(drawn_kinds(parts["lineage-tensors"].records())))
     mapped = first(parts["alignment"]).get("method") == "assignment"
     return bool(parts["drift"].rows) and (mapped or not shown)
 
 
 def caption_drift(parts: Parts) -> list[str]:
-    """Caption of the drift figure: what is drawn, then the numbers."""
+    """Caption of the drift figure: a description, then the numbers."""
     run, alignment = first(parts["run"]), first(parts["alignment"])
     lede = [
         f"Drift of the neurons of {run['instruct']} from {run['base']}, layer by layer: 1 − cosine of each neuron’s",

@@ -1,9 +1,9 @@
-"""Figure 4a: does the probe of the instruct checkpoint work on the base model?
+"""Figure 4a: AUROC of the instruct checkpoint's probe on the base model.
 
-The one idea: an AUROC means nothing beside 0.5 alone, so each stands above what random
-and layer-matched neurons reach when they are treated the same way.
+Each AUROC is shown above the range that random and layer-matched neurons reach under the same treatment, since 0.5
+alone is no fair comparison.
 
-Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4a; the nulls are ours.
+Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4a; the nulls are added here.
 """
 
 import textwrap
@@ -47,11 +47,7 @@ _MARKS = {
 
 
 def figure_4a(rows: Sequence[Record]) -> Figure:
-    """Draws one row a question set, first at the top.
-
-    Args:
-        rows: Of the query `transfer`.
-    """
+    """Draw one row of the query `transfer` per question set, the first at the top."""
     legend = _legend(rows)
     height_in = FRAME_IN + ROW_IN * len(rows) + LEGEND_LINE_IN * len(legend) + 0.08
     with style.paper():
@@ -97,7 +93,7 @@ def _draw_row(axes: Axes, position: int, row: Record) -> None:
 
 
 def _name(axes: Axes, position: int, row: Record) -> None:
-    """The question set's name, wrapped and shortened, above the numbers of responses."""
+    """Write the question set's name, wrapped and shortened, above the numbers of responses."""
     lines = wrapped(row["dataset"])
     counts = f"{row['n_faithful']} faithful, {row['n_hallucinated']} hallucinated"
     margin = axes.get_yaxis_transform()
@@ -112,7 +108,7 @@ def _name(axes: Axes, position: int, row: Record) -> None:
 
 
 def wrapped(name: str, line: int = NAME_CHARACTERS) -> list[str]:
-    """A name in at most two lines; capitals and full-width letters take the room of more than one."""
+    """A name in at most two lines; capitals and full-width letters count as wider."""
     wide = sum(2.0 if unicodedata.east_asian_width(c) in "WF" else 1.5 if c.isupper() else 1.0 for c in name)
     characters = int(line * len(name) / max(wide, 1.0))
     return textwrap.wrap(name, max(characters, 1), max_lines=NAME_LINES, placeholder="…")
@@ -140,7 +136,7 @@ def _draw_null(axes: Axes, position: int, row: Record, kind: str) -> None:
 
 
 def _frame(axes: Axes, rows: Sequence[Record]) -> None:
-    drawn = [row for row in rows if has_power(row)]  # what is not drawn must not stretch the axis
+    drawn = [row for row in rows if has_power(row)]  # rows without power must not stretch the axis
     lows = [v for row in drawn for v in (row["auroc_low"], row["random_low"], row["matched_low"]) if v is not None]
     axes.set_xlim(max(0.0, min([0.4, *(low - 0.03 for low in lows)])), 1.02)
     axes.set_ylim(len(rows) - 0.42, -0.62)
@@ -150,7 +146,6 @@ def _frame(axes: Axes, rows: Sequence[Record]) -> None:
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
-    """What the marks mean, of those that occur."""
     shown = [row for row in rows if has_power(row)]
     handles: list[Line2D | Patch] = [
         Line2D(

@@ -1,10 +1,10 @@
-"""Figure 4b: did alignment change the H-Neurons less than other neurons?
+"""Figure 4b: stability ranks of the H-Neurons, to see whether alignment changed them less than other neurons.
 
-The one idea: a cumulative distribution shows 12 neurons as honestly as 300, with no
-choice of bins, and the mean is read against neurons of the same layers, not against 0.5.
-All other neurons come as counts by bin, so that millions of them cost nothing.
+A cumulative distribution shows 12 neurons as fairly as 300, without a choice of bins, and the mean is compared with
+neurons of the same layers, not with 0.5. All other neurons come as counts by bin, so that millions of them cost
+nothing.
 
-Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4b; the layer-matched null is ours.
+Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4b; the layer-matched null is added here.
 """
 
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ _RATIOS = (5.2, 0.5, 1.15)
 
 
 def figure_4b(ranks: Sequence[Record], bins: Sequence[Record], drift: Record, *, by_position: bool = False) -> Figure:
-    """Draws the distribution, one tick an H-Neuron, and the mean against its null.
+    """Draw the distribution, one tick per H-Neuron, and the mean with its null.
 
     Args:
-        ranks: Of the query `h-neuron-ranks`.
-        bins: Of the query `rank-bins`.
-        drift: The row of the query `drift`.
-        by_position: Whether neurons were compared by position only, so that mean, null and p mean nothing.
+        ranks: Rows of the query `h-neuron-ranks`.
+        bins: Rows of the query `rank-bins`.
+        drift: Row of the query `drift`.
+        by_position: Whether neurons were compared by position only, so that mean, null and p have no meaning.
     """
     values = np.array([row["stability_rank"] for row in ranks if row["stability_rank"] is not None], dtype=float)
     with style.paper():
@@ -82,7 +82,7 @@ def _draw_distribution(axes: Axes, values: np.ndarray, bins: Sequence[Record]) -
 
 
 def _key(axes: Axes, drift: Record, *, by_position: bool) -> None:
-    """Numbers and line samples, on the side of the diagonal that the H-Neurons leave free."""
+    """Numbers and line samples, on the free side of the diagonal."""
     mean = drift["mean_rank"]
     corner: Literal["lower right", "upper left"] = "lower right" if mean is not None and mean < 0.5 else "upper left"
     axes.legend(
@@ -92,7 +92,7 @@ def _key(axes: Axes, drift: Record, *, by_position: bool) -> None:
 
 
 def _draw_rug(axes: Axes, values: np.ndarray) -> None:
-    """One tick an H-Neuron; fainter where there are many."""
+    """One tick per H-Neuron; fainter if there are many."""
     _bare(axes)
     alpha = float(np.clip(30 / max(values.size, 1), 0.35, 1.0))
     axes.vlines(values, 0, 1, color=style.BLUE, linewidth=0.6, alpha=alpha, gid="ticks")
@@ -102,7 +102,7 @@ def _draw_rug(axes: Axes, values: np.ndarray) -> None:
 
 
 def _draw_mean(axes: Axes, drift: Record) -> None:
-    """The mean rank against what neurons of the same layers give."""
+    """The mean rank with the band of neurons from the same layers."""
     axes.set_ylim(0, 1)
     axes.set_yticks([0.8, 0.32], ["mean", "null"], fontsize=style.SMALL_PT)
     axes.tick_params(axis="y", length=0)
@@ -124,7 +124,7 @@ def _bare(axes: Axes) -> None:
 
 
 def _summary(drift: Record, *, by_position: bool) -> str:
-    """k, the mean, its null and p, for the panel; what these numbers rest on where they decide nothing."""
+    """k, the mean, its null and p, for the panel; a note instead where they decide nothing."""
     if by_position:
         return f"k = {drift['k']}: no power,\nneurons not matched,\ncompared by position only"
     if drift["mean_rank"] is None:

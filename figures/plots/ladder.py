@@ -1,9 +1,7 @@
-"""The ladder figure: what transfer has to beat, rung by rung.
+"""The ladder figure: AUROC of transfer and of each baseline, with the probe's gain over it.
 
-The one idea: 0.5 is not what transfer competes with; the length of an answer or the words of the
-question may tell hallucinated answers as well, so each stands on its own rung, with the probe's gain over it.
-
-The one idea: a rung that was not beaten stands beside what could have been found on it.
+The length of an answer or the words of the question may tell hallucinated answers as well, so each baseline has its
+own rung. A rung that the probe does not beat is shown with its smallest detectable gain.
 """
 
 import textwrap
@@ -45,7 +43,7 @@ LEGEND_COLUMNS = 3
 LABEL_CHARACTERS = 24
 PROBE = "probe"
 Placed = tuple[float, Record | None]
-"""Height of a rung, and its row where this question set has one."""
+"""Height of a rung, and its row if the question set has one."""
 _RATIOS = (1.45, 1.0)
 _CHANCE = (0, (4, 3))
 _NULLS = {"random": "random", "layer_matched": "matched"}  # kind of a rung: its columns in the query `transfer`
@@ -53,11 +51,11 @@ _BAR = 0.62
 
 
 def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure:
-    """Draws two axes a question set, AUROC and gain, with one rung a line and the probe at the top.
+    """Draw two axes per question set, AUROC and gain, with one rung per line and the probe at the top.
 
     Args:
-        rungs: Of the query `ladder`.
-        transfer: Of the query `transfer`: the probe itself, and the range over neuron sets.
+        rungs: Rows of the query `ladder`.
+        transfer: Rows of the query `transfer`: the probe itself, and the range over neuron sets.
     """
     sets = drawn_sets(rungs, transfer)
     kinds = list(dict.fromkeys(row["kind"] for row in rungs if row["dataset"] in sets))
@@ -90,7 +88,7 @@ def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure
 
 
 def with_power(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[str]:
-    """Question sets with power on which something was held against the probe, in order."""
+    """Question sets with power and with baselines, in order."""
     named = {row["dataset"] for row in rungs}
     return [row["dataset"] for row in transfer if row["dataset"] in named and has_power(row)]
 
@@ -101,7 +99,7 @@ def drawn_sets(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[str]
 
 
 def rung_places(kinds: Sequence[str]) -> list[float]:
-    """Heights of the probe and of each rung, from the top; a name of two lines takes more room."""
+    """Heights of the probe and of each rung, from the top; two-line names take more room."""
     places = [0.0]
     for kind in kinds:
         places.append(places[-1] + 1.0 + 0.5 * (len(_label(kind)) - 1))
@@ -129,7 +127,7 @@ def _draw_aurocs(axes: Axes, name: str, probe: Record, rungs: Sequence[Placed]) 
 
 
 def _draw_sets(axes: Axes, position: float, name: str, probe: Record, kind: str) -> None:
-    """The range over neuron sets, and what one set in twenty exceeds."""
+    """The range over neuron sets, and their 95th percentile."""
     column = _NULLS.get(kind)
     if column is None or probe[f"{column}_low"] is None:
         return
@@ -172,7 +170,7 @@ def _draw_gains(axes: Axes, name: str, rungs: Sequence[Placed]) -> None:
 
 
 def _frame(panels: Sequence[tuple[Axes, Axes]], kinds: Sequence[str], rows: Sequence[Record], per_row: int) -> None:
-    """The same scales in every panel, labels below the lowest of each column."""
+    """Equal scales in all panels, labels below the lowest of each column."""
     spans = (_span(rows, "auroc", 0.4, 1.0), _span(rows, "gain", -0.05, 0.1))
     heights = rung_places(kinds)
     for number, pair in enumerate(panels):
@@ -189,14 +187,13 @@ def _frame(panels: Sequence[tuple[Axes, Axes]], kinds: Sequence[str], rows: Sequ
 
 
 def _span(rows: Sequence[Record], column: str, low: float, high: float) -> tuple[float, float]:
-    """Room for every interval of a column, and for these values."""
+    """A range that covers all intervals of a column and these values."""
     ends = [row.get(f"{column}_{end}") for row in rows for end in ("low", "high")]
     known = [float(end) for end in ends if end is not None]
     return min([low, *(end - 0.02 for end in known)]), max([high, *known]) + 0.02
 
 
 def _legend(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[Line2D | Patch]:
-    """What the marks mean, of those that occur."""
     shown: dict[str, Any] = {
         "marker": "o",
         "markersize": 3.6,
@@ -221,12 +218,12 @@ def _legend(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[Line2D 
 
 
 def has_ladder(parts: Parts) -> bool:
-    """Whether anything was held against the probe on a question set with power."""
+    """Whether a question set with power has baselines."""
     return bool(with_power(parts["ladder"].records(), parts["transfer"].records()))
 
 
 def caption_ladder(parts: Parts) -> list[str]:
-    """Caption of the ladder figure: what is drawn, then the numbers."""
+    """Caption of the ladder figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     rungs, transfer = parts["ladder"].records(), parts["transfer"].records()
     lede = [
@@ -262,7 +259,7 @@ def _set_words(rungs: list[Record]) -> str:
 
 
 def _one_set(row: Record, parts: Parts) -> str:
-    """One question set: n, the gain over each rung, and what could have been found."""
+    """One question set: n, the gain over each rung, and the smallest detectable gain."""
     name = row["dataset"]
     gains = [
         f"{baseline_words(rung['kind'])} {interval(rung, 'gain')} (p {p_cell(rung['p_holm'])})"

@@ -1,10 +1,8 @@
-"""The lineage figure: how far each kind of weights moved, layer by layer.
+"""The lineage figure: 1 - cosine of each kind of weights, layer by layer.
 
-The one idea: each row is compared with its namesake, so that every matrix of the model has a
-panel, whether or not anything is known about neurons.
-
-The one idea: dozens of tensors are summed up by kind, with the range over layers, so that a
-kind that was frozen, or one that was replaced, stands out in a line.
+Each row is compared with the row of the same tensor and index, so every matrix has a panel, without any knowledge of
+neurons. Dozens of tensors are summarised by kind, with the range over layers, so that a frozen or a replaced kind
+stands out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +23,11 @@ MLP = ("gate", "up", "down")
 
 
 def figure_lineage(rows: Sequence[Record], floor: float | None) -> Figure:
-    """Draws one panel a kind of weights, on common axes.
+    """Draw one panel per kind of weights, on common axes.
 
     Args:
-        rows: Of the query `lineage-tensors`.
-        floor: The 1 - cosine that storage rounding alone can cause; None where it is not known.
+        rows: Rows of the query `lineage-tensors`.
+        floor: The 1 - cosine that storage rounding alone can cause; None if unknown.
     """
     changes = {
         kind: [_change(row) for row in rows if row["kind"] == kind and row["layer"] is not None]
@@ -58,7 +56,7 @@ def _change(row: Record) -> LayerChange:
 
 
 def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
-    """Caption of the lineage figure: what is drawn, then the numbers."""
+    """Caption of the lineage figure: a description, then the numbers."""
     run, rows = first(parts["run"]), parts["tensors"].records()
     kinds = drawn_kinds(rows)
     lede = [
@@ -77,7 +75,7 @@ def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
 
 
 def _place_words(parts: Mapping[str, QueryResult]) -> str:
-    """What rows of the same index mean for this pair, and why panels are missing."""
+    """Meaning of rows of the same index for this pair, and the reason for missing panels."""
     verdict, kinds = first(parts["lineage"])["verdict"], drawn_kinds(parts["tensors"].records())
     if verdict == PERMUTED:
         return (
@@ -97,7 +95,7 @@ def _place_words(parts: Mapping[str, QueryResult]) -> str:
 
 
 def floor_words(drift: Record) -> str:
-    """What storage rounding alone can cause; empty where it is not known."""
+    """Effect of storage rounding alone; empty if unknown."""
     if not drift or not drift["rounding_floor"]:
         return ""
     floor = compact(drift["rounding_floor"])
@@ -117,7 +115,7 @@ def _verdict_words(lineage: Record) -> str:
 
 
 def table_lineage(parts: Mapping[str, QueryResult]) -> Table:
-    """The lineage figure as a table, with the kinds that it does not draw."""
+    """The lineage figure as a table, including kinds without a panel."""
     run = first(parts["run"])
     caption = (
         f"Weights of {run['instruct']} against those of {run['base']} by kind: rows (neurons for gate, up and down), "

@@ -1,9 +1,7 @@
-"""The nulls figure: what a set's drift is once it is held against neurons like it.
+"""The nulls figure: drift of a neuron set relative to matched sets.
 
-The one idea: a mean rank means nothing beside 0.5, since layers, norms and activity all move it; so what
-is drawn is its distance from the exact mean over matched sets, beside how far chance alone takes it.
-
-The one idea: each number names what the other neurons were matched on, since that decides what it means.
+Layers, norms and activity all move a mean rank, so the figure shows its distance from the exact mean over matched
+sets, beside the spread by chance. Each number names the properties that were matched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,11 +36,7 @@ _MARKS = (
 
 
 def figure_nulls(rows: Sequence[Record]) -> Figure:
-    """Draws one panel a side, one line a measure and matching.
-
-    Args:
-        rows: Of the query `drift-tests`.
-    """
+    """Draw the rows of the query `drift-tests`: one panel per side, one line per measure and matching."""
     sides = list(dict.fromkeys(row["side"] for row in rows))
     lines = list(dict.fromkeys((row["measure"], row["matching"]) for row in rows))
     heights = line_heights(lines)
@@ -68,7 +62,7 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
 
 
 def line_heights(lines: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-    """Heights from the top by measure and matching, below their measure's name where it has several matchings."""
+    """Heights from the top by measure and matching; several matchings lie below their measure's name."""
     heights: dict[tuple[str, str], float] = {}
     for measure in dict.fromkeys(measure for measure, _ in lines):
         height = max(heights.values(), default=-1.0) + (GAP if heights and _several(lines) else 0.0)
@@ -119,7 +113,7 @@ def _draw_test(axes: Axes, height: float, row: Record) -> None:
 
 
 def _frame(axes: Axes, rows: Sequence[Record], heights: Mapping[tuple[str, str], float]) -> None:
-    """Names of measures above those of matchings; room for everything that is drawn."""
+    """Names of measures above those of matchings; room for all marks."""
     several = _several(list(heights))
     labels = {height: MATCHINGS.get(matching, matching) for (_, matching), height in heights.items()}
     for measure in dict.fromkeys(measure for measure, _ in heights):
@@ -142,7 +136,6 @@ def _ends(row: Record) -> list[float]:
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
-    """What the marks mean, of those that occur."""
     found = {outcome(row) for row in rows}
     handles: list[Line2D | Patch] = [
         Line2D(
@@ -175,12 +168,12 @@ _MEASURED = {
 
 
 def has_nulls(parts: Parts) -> bool:
-    """Whether a set was held against matched ones."""
+    """Whether a set was compared with matched ones."""
     return bool(parts["drift-tests"].rows)
 
 
 def caption_nulls(parts: Parts) -> list[str]:
-    """Caption of the nulls figure: what is drawn, then the numbers."""
+    """Caption of the nulls figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     rows = parts["drift-tests"].records()
     quantiles = f" ({quantile_words(rows)})" if quantile_words(rows) else ""

@@ -1,8 +1,8 @@
-"""The path figure: does anything hang on one C?
+"""The path figure: AUROC along the path of C, to see whether the result depends on one C.
 
-The one idea: a probe at one C is one point of a path, so its neighbours stand beside it: on held-out
-answers, which had no say in the choice, and on the base model's. Points are spaced by C, at which everything
-has one value, and labelled with the number of H-Neurons, which means the same for every model.
+The chosen point is shown with its neighbours, on held-out answers, which took no part in the choice, and on the base
+model's. Points are spaced by C, which fixes all values of a column, and labelled with the number of H-Neurons, which
+is comparable between models.
 """
 
 import math
@@ -35,18 +35,16 @@ _DOTTED = (0, (1, 1.4))
 
 @dataclass(frozen=True)
 class _Series:
-    """One of the curves."""
-
     name: str
     """Column of the query."""
     words: str
-    """In the legend."""
+    """Words in the legend."""
     colour: str
-    """Of line, marks and band."""
+    """Colour of line, marks and band."""
     marker: str
     """Shape of the marks."""
     dashes: Literal["-"] | tuple[float, tuple[float, ...]]
-    """Of the line."""
+    """Dashes of the line."""
 
 
 SERIES = (
@@ -57,12 +55,12 @@ SERIES = (
 
 
 def figure_path(rows: Sequence[Record], baselines: Sequence[Record], transfer: Sequence[Record]) -> Figure:
-    """Draws one panel a question set, with common axes.
+    """Draw one panel per question set, with common axes.
 
     Args:
-        rows: Of the query `probe-curve`; those of the instruct checkpoint's probe are drawn.
-        baselines: Of the query `baselines`.
-        transfer: Of the query `transfer`, which says where there is no power.
+        rows: Rows of the query `probe-curve`; those of the instruct checkpoint's probe are drawn.
+        baselines: Rows of the query `baselines`.
+        transfer: Rows of the query `transfer`, which give the power.
     """
     sets = drawn_sets(rows)
     panels = {name: [row for row in of_probe(rows) if row["dataset"] == name] for name in sets}
@@ -99,7 +97,7 @@ def drawn_sets(rows: Sequence[Record]) -> list[str]:
 
 
 def left_out(rows: Sequence[Record]) -> tuple[int, list[str]]:
-    """How many question sets there is no room for, and those in which a class is missing."""
+    """Number of question sets without room, and names of those without both classes."""
     scored = _scored_sets(rows)
     missing = [name for name in dict.fromkeys(row["dataset"] for row in of_probe(rows)) if name not in scored]
     return max(len(scored) - MAX_PANELS, 0), missing
@@ -120,7 +118,7 @@ def random_levels(baselines: Sequence[Record]) -> dict[str, float]:
 
 
 def _without_transfer(row: Record) -> Record:
-    """A number without power is not shown."""
+    """The row without its transfer numbers, which have no power."""
     return {**row, "transfer": None, "transfer_low": None, "transfer_high": None}
 
 
@@ -130,7 +128,7 @@ def _column(rows: Sequence[Record], name: str) -> np.ndarray:
 
 def _draw_panel(axes: Axes, name: str, rows: Sequence[Record], level: float | None, silent: str | None) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(rows[0]["c"] / 1.9, rows[-1]["c"] * 1.9)  # first, since one point alone cannot be scaled to
+    axes.set_xlim(rows[0]["c"] / 1.9, rows[-1]["c"] * 1.9)  # set first, since autoscaling fails for one point
     axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"chance:{name}")
     if level is not None:
         axes.axhline(level, color=style.INK, linewidth=1.0, linestyle=_DOTTED, zorder=1, gid=f"random:{name}")
@@ -149,7 +147,7 @@ def _draw_panel(axes: Axes, name: str, rows: Sequence[Record], level: float | No
 
 
 def _draw_series(axes: Axes, name: str, rows: Sequence[Record], series: _Series) -> None:
-    """One curve with its band; a point without neighbours has a bar, since a band needs two."""
+    """One curve with its band; a point without neighbours has a bar instead."""
     C, middle = _column(rows, "c"), _column(rows, series.name)
     if np.isnan(middle).all():
         return
@@ -208,14 +206,14 @@ def _ticks(axes: Axes, rows: Sequence[Record], *, labelled: bool) -> None:
 
 
 def _shown_ticks(rows: Sequence[Record]) -> list[Record]:
-    """Some of the points, evenly spaced, the chosen one among them."""
+    """Evenly spaced points for ticks, including the chosen one."""
     step = -(-len(rows) // _MAX_TICKS)
     chosen = next((at for at, row in enumerate(rows) if row["is_chosen"]), 0)
     return list(rows[chosen % step :: step])
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten between two C, or these themselves where there are fewer than two."""
+    """Powers of ten between two C, or these themselves if there are fewer than two."""
     exponents = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
     if len(exponents) < 2:
         return sorted({low, high})
@@ -228,7 +226,6 @@ def _c_words(value: float, _position: float | None = None) -> str:
 
 
 def _legend(rows: Sequence[Record], with_level: Sequence[str]) -> list[Line2D]:
-    """What the marks mean, of those that occur."""
     handles = [
         Line2D(
             [], [], color=series.colour, linewidth=1.2, linestyle=series.dashes, marker=series.marker, markersize=3.2,

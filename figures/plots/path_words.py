@@ -1,7 +1,4 @@
-"""The path figure in words: when it is drawn, its caption, and its table.
-
-The one idea: what was chosen stands beside the range over all that could have been chosen.
-"""
+"""The path figure in words: condition for drawing, caption, and table; the chosen point beside the range over all C."""
 
 from provenance.analyses.results.probes import CurvePoint
 from provenance.cells import NOTHING, Record, compact, fixed, interval
@@ -20,7 +17,7 @@ def has_path(parts: Parts) -> bool:
 
 
 def caption_path(parts: Parts) -> list[str]:
-    """Caption of the path figure: what is drawn, then the numbers."""
+    """Caption of the path figure: a description, then the numbers."""
     run, rows = first(parts["run"]), parts["curve"].records()
     probe = _probe(parts["probes"])
     drawn = [row for row in of_probe(rows) if row["dataset"] in drawn_sets(rows)]
@@ -87,7 +84,7 @@ def _counts(row: Record) -> str:
 
 
 def _transfer_words(name: str, rows: list[Record], parts: Parts) -> str:
-    """On the base model's answers: the same, or why there is nothing."""
+    """The same on the base model's answers, or the reason why it is missing."""
     about = next((row for row in parts["transfer"].records() if row["dataset"] == name), None)
     if about is not None and not has_power(about):
         return f"on the base model’s answers {power_words(about)}"
@@ -115,7 +112,7 @@ def _left_out_words(rows: list[Record]) -> list[str]:
 
 
 def table_path(parts: Parts) -> Table:
-    """The path figure as a table, with the question sets that have no panel."""
+    """The path figure as a table, including question sets without a panel."""
     run, probe = first(parts["run"]), _probe(parts["probes"])
     words = rule_words(probe.get("rule"), probe.get("source"))
     caption = (

@@ -1,9 +1,8 @@
-"""The trajectory figure: since when can the last checkpoint's probe be read, and since when are its neurons there?
+"""The trajectory figure: AUROC of the last checkpoint's probe and similarity of its neurons, along the checkpoints.
 
-The one idea: the same texts are read by every checkpoint and by one that knows nothing, so the height of the
-floor is what the texts alone give away, and only what rises above it was learned.
-
-The one idea: a point without a number says why, and the floor is said with every number that is read against it.
+All checkpoints read the same texts, and so does a random initialisation: its AUROC is the floor that the texts alone
+give, and only values above it were learned. A point without a number has a reason, and every number is shown with the
+floor.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,18 +39,16 @@ _DOTTED = (0, (1, 1.4))
 
 @dataclass(frozen=True)
 class _Curve:
-    """One of the lines."""
-
     column: str
     """Of the query."""
     words: str
-    """In the legend."""
+    """Words in the legend."""
     colour: str
-    """Of line and marks."""
+    """Colour of line and marks."""
     marker: str
     """Shape of the marks."""
     offset: float
-    """To the right, in checkpoints, so that intervals do not hide each other."""
+    """Shift to the right, in checkpoints, so that intervals do not hide each other."""
 
 
 OTHERS = "layer-matched, or all"
@@ -70,10 +67,9 @@ CORRELATIONS = (
 
 
 def figure_trajectory(rows: Sequence[Record]) -> Figure:
-    """Draws AUROCs along the checkpoints, and below them weights and activations where they were measured.
+    """Draw AUROCs along the checkpoints, and below them weights and activations if measured.
 
-    Args:
-        rows: Of the query `trace`; the floor is a band, not a place on the axis.
+    The rows are those of the query `trace`; the floor is a band, not a place on the axis.
     """
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
@@ -103,7 +99,7 @@ def figure_trajectory(rows: Sequence[Record]) -> Figure:
 
 
 def short_names(refs: Sequence[str]) -> list[str]:
-    """Names without the path that all share, cut at their beginning where they are long."""
+    """Names without the common path, shortened at their beginning if long."""
     names = list(refs)
     if len(names) > 1:
         for mark in ("/", "@"):
@@ -137,7 +133,7 @@ def _draw_areas(axes: Axes, points: Sequence[Record], floor: Record | None) -> N
 
 
 def _draw_curve(axes: Axes, points: Sequence[Record], curve: _Curve) -> None:
-    """Marks joined by a line, bars for intervals, and ticks for what control sets reach."""
+    """Marks joined by a line, bars for intervals, and ticks for the control sets."""
     x, y = np.arange(len(points)) + curve.offset, _column(points, curve.column)
     if np.isnan(y).all():
         return
@@ -160,7 +156,7 @@ def _draw_curve(axes: Axes, points: Sequence[Record], curve: _Curve) -> None:
 
 
 def p95(points: Sequence[Record], column: str) -> np.ndarray:
-    """The higher 95th percentile of both kinds of control sets, by point; NaN where there are none."""
+    """Higher 95th percentile of both kinds of control sets, by point; NaN without them."""
     random, matched = (_column(points, f"{column}_{kind}_p95") for kind in ("random", "layer_matched"))
     higher: np.ndarray = np.fmax(random, matched)
     return higher
@@ -180,9 +176,8 @@ def _frame(panels: Sequence[Axes], points: Sequence[Record], width_in: float) ->
 
 
 def _legend(points: Sequence[Record], floor: Record | None, small: Sequence[Sequence[_Curve]]) -> list[Line2D | Patch]:
-    """What the marks mean, of those that occur."""
     found = [curve for curves in (AREAS, *small) for curve in curves if _has(points, [curve])]
-    drawn = {curve.words: curve for curve in found}.values()  # the same marks mean the same in both lower panels
+    drawn = {curve.words: curve for curve in found}.values()  # one entry for marks that both lower panels share
     handles: list[Line2D | Patch] = [
         Line2D(
             [], [], color=curve.colour, marker=curve.marker, markersize=3.6, linewidth=1.0, label=curve.words
@@ -205,7 +200,7 @@ def has_trace(parts: Parts) -> bool:
 
 
 def caption_trajectory(parts: Parts) -> list[str]:
-    """Caption of the trajectory figure: what is drawn, then the numbers."""
+    """Caption of the trajectory figure: a description, then the numbers."""
     rows = parts["trace"].records()
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
@@ -215,11 +210,11 @@ def caption_trajectory(parts: Parts) -> list[str]:
         "reads in its own prompt (circles: the same texts and labels all along), and on its own answers with its own",
         "labels (triangles); bars: 95 % bootstrap interval by question; short ticks: the higher 95th percentile of",
         "random and layer-matched neuron sets, refitted on the last checkpoint and scored the same way.",
-        "Dotted, grey: the same texts read by a randomly initialised model, which is what they alone give away."
+        "Dotted, grey: the same texts read by a randomly initialised model, the AUROC that texts alone give."
         if floor is not None and floor["forced"] is not None
         else "No randomly initialised model was measured."
         if floor is None
-        else "What the same texts alone give away to a randomly initialised model could not be measured.",
+        else "The AUROC of a randomly initialised model on the same texts could not be measured.",
         "Below: mean stability rank from each checkpoint to the last one (0 = changed most) of the H-Neurons (blue) "
         "and of neurons of the same layers (grey)."
         if any(row["mean_stability_rank"] is not None for row in points)
@@ -253,7 +248,7 @@ def _point_words(row: Record) -> str:
 
 
 def trace_sentence(results: Mapping[str, QueryResult]) -> str:
-    """A timeline in one sentence, which claims nothing beyond its numbers."""
+    """A timeline in one sentence, without claims beyond its numbers."""
     rows = results["trace"].records()
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)

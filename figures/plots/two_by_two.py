@@ -1,9 +1,8 @@
-"""The 2 x 2 figure: whose neurons, whose answers, whose prompt, and whose labels transfer follows.
+"""The 2 x 2 figure: AUROC by activations, answers and prompt, and agreement with either model's labels.
 
-The one idea: base and instruct checkpoint answer differently and are asked differently, so the probe reads
-every combination; what moves along a row is due to the answers, what moves down a column to the neurons or the prompt.
-
-The one idea: a cell says which neurons, which answers and which prompt it rests on; none is called "the base's".
+Base and instruct checkpoint answer differently and get different prompts, so the probe reads every combination;
+differences along a row are due to the answers, differences down a column to the neurons or the prompt. Each cell names
+its neurons, answers and prompt.
 """
 
 import textwrap
@@ -38,7 +37,7 @@ NARROW_CHARACTERS = 20  # as wide as the panel of kappa
 NAME_CHARACTERS = 14  # as wide as the names of the matrix
 STAGES = ("base", "instruct")
 _ROWS = (("base", "base"), ("instruct", "instruct"), ("instruct", "base"), ("base", "instruct"))  # activations, prompt
-_KAPPA = "kappa: "  # how the part of a reason begins that is about kappa
+_KAPPA = "kappa: "  # prefix of a reason about kappa
 _DASHED = (0, (4, 3))
 _KINDS = (
     ("auroc_agree", "labels agree", style.BLUE, "o", -0.13),
@@ -47,11 +46,11 @@ _KINDS = (
 
 
 def figure_two_by_two(cells: Sequence[Record], agreement: Sequence[Record]) -> Figure:
-    """Draws the matrix of AUROCs in words, and below it agreement by question set.
+    """Draw the matrix of AUROCs in words, and below it agreement by question set.
 
     Args:
-        cells: Of the query `cells`; those of its first question set are drawn.
-        agreement: Of the query `agreement`.
+        cells: Rows of the query `cells`; those of its first question set are drawn.
+        agreement: Rows of the query `agreement`.
     """
     rows = matrix_rows(cells)
     shown = list(agreement[:MAX_SETS])
@@ -85,7 +84,7 @@ def matrix_rows(cells: Sequence[Record]) -> list[tuple[str, str]]:
 
 
 def in_domain(cells: Sequence[Record]) -> list[Record]:
-    """The cells of the first question set, which is the one the probe was found on."""
+    """Cells of the first question set, on which the probe was found."""
     return [row for row in cells if row["dataset"] == cells[0]["dataset"]]
 
 
@@ -162,7 +161,7 @@ def _draw_agreement(left: Axes, right: Axes, rows: Sequence[Record]) -> None:
 
 
 def _say_why(axes: Axes, position: int, row: Record, width: int, *, kappa: bool) -> None:
-    """Why a panel has no number of a question set: the first such part of the reason, all of which is in the table."""
+    """Write the first applicable reason for a missing number; the table has all reasons."""
     parts = [part for part in row["reason"].split("; ") if part.startswith(_KAPPA) == kappa]
     words = textwrap.fill((parts[0] if parts else "no power").removeprefix(_KAPPA), width, max_lines=3, placeholder="…")
     axes.text(
@@ -200,7 +199,7 @@ def _estimate(axes: Axes, position: float, row: Record, column: str, colour: str
 
 
 def _signs(cells: Sequence[Record]) -> list[Line2D]:
-    """What the signs beside AUROCs mean, of those that occur."""
+    """Legend of the signs beside AUROCs that occur."""
     known = [beats_sets(row) for row in cells if row["auroc"] is not None]
     words = {True: "the interval is above 0.5 and both kinds of neuron sets", False: "it is not above all of these"}
     return [
@@ -214,7 +213,6 @@ def _signs(cells: Sequence[Record]) -> list[Line2D]:
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D]:
-    """What the marks mean, of those that occur."""
     return [
         Line2D(
             [], [], color=colour, marker=marker, markersize=3.6, linewidth=1.1,
@@ -226,12 +224,12 @@ def _legend(rows: Sequence[Record]) -> list[Line2D]:
 
 
 def has_cells(parts: Parts) -> bool:
-    """Whether the run looked at either."""
+    """Whether the run has cells or agreement."""
     return bool(parts["cells"].rows or parts["agreement"].rows)
 
 
 def caption_two_by_two(parts: Parts) -> list[str]:
-    """Caption of the 2 x 2 figure: what is drawn, then the numbers."""
+    """Caption of the 2 x 2 figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     cells, agreement = parts["cells"].records(), parts["agreement"].records()
     lede = [
@@ -260,7 +258,7 @@ def _matrix_words(cells: list[Record]) -> str:
     if not cells:
         return ""
     return (
-        f"Top: AUROC on held-out answers to {in_domain(cells)[0]['dataset']}, with the labels of whoever answered, "
+        f"Top: AUROC on held-out answers to {in_domain(cells)[0]['dataset']}, labelled by the answering model, "
         "95 % interval by question, n faithful + hallucinated answers, and the 95th percentile of refitted random and "
         f"layer-matched neuron sets on the same rows. {MARKS['supported']}: the interval lies above 0.5 and above "
         f"both; {MARKS['not distinguishable']}: it does not. Grey: own answers in the own prompt."

@@ -1,7 +1,7 @@
 """The report: one HTML file with the verdict, the figures, the tables, the method and the settings.
 
-The one idea: the file needs nothing else. Figures are inline, nothing is fetched, and
-everything that came from outside (names of question sets, settings) is escaped.
+The file is self-contained: figures are inline, nothing is fetched, and outside text (names of question sets, settings)
+is escaped.
 """
 
 import json
@@ -27,10 +27,10 @@ FILE_NAME = "report.html"
 
 
 def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
-    """Writes figures and report of a run, each figure drawn once; the paths, under `figures` and `report`.
+    """Write figures and report of a run, each figure drawn once; returns the paths, under `figures` and `report`.
 
     Raises:
-        InputError: There is no such run, or nothing of it can be drawn.
+        InputError: There is no such run, or it has nothing to draw.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
     figures = drawn_some(url, run)
@@ -39,13 +39,9 @@ def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
 
 
 def write_report(url: str, run: int | None, out: Path, figures: Sequence[Drawn] | None = None) -> Path:
-    """Writes the report of a run.
+    """Write the report of a run.
 
-    Args:
-        url: Database URL.
-        run: Its id; the newest finished run by default.
-        out: Folder, made where it is missing; the file is `report.html`.
-        figures: Of this run; drawn when not given.
+    The file is `report.html` in `out`; the figures are drawn if they are not given.
 
     Raises:
         InputError: There is no such run, or it has no results.
@@ -95,20 +91,20 @@ def _inline(number: int, figure: Drawn) -> Record:
         "title": figure.spec.title,
         "wide": figure.figure.get_figwidth() > style.ONE_COLUMN_IN,
         "caption": figure.caption[0],  # its numbers are in the tables of the same page
-        # Drawn by ourselves from escaped text; the only markup that is passed on as it is.
+        # Drawn here from escaped text; the only markup that is not escaped.
         "svg": Markup(_own_ids(svg, f"f{number}-")),  # noqa: S704
     }
 
 
 def _own_ids(svg: str, prefix: str) -> str:
-    """Gives an SVG's ids a prefix, since two figures on one page may use the same."""
+    """Prefix an SVG's ids, since two figures on one page may use the same."""
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'href="#', f'href="#{prefix}', svg)
     return re.sub(r"url\(#", f"url(#{prefix}", svg)
 
 
 def _facts(run: Record) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What determined the run, in groups of names and values."""
+    """Settings and origin of the run, in groups of names and values."""
     memory = run["peak_memory_bytes"]
     times = {name: f"{ms / 1000:.1f} s" for name, ms in _loaded(run["durations_ms"]).items()}
     return [

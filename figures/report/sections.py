@@ -1,7 +1,7 @@
-"""Which tables a report has, by what its run looked at.
+"""The tables of each kind of report.
 
-The one idea: a run without a forward pass has no transfer, no probe and no funnel, and its report
-does not mention them; an empty table would read as if something had been looked for and not found.
+A run without a forward pass has no transfer, no probe and no funnel, and its report does not mention them: an empty
+table would look like a search without result.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
 )  # fmt: skip
-"""Named queries that tables are made of."""
+"""Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
 
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
@@ -55,7 +55,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "lineage": WEIGHTS,
     "trace": (trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets),
 }  # fmt: skip
-"""In the order of the report."""
+"""Tables in the order of the report."""
 TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (overview, claims, transfer, ladder, cells, intervention, funnel),
     "listed": (claims, drift, drift_tests, mapping, lineage),
@@ -63,11 +63,11 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
 }
-"""The tables that a terminal shows at the end of a run."""
+"""Tables shown on a terminal at the end of a run."""
 
 
 def read_results(url: str, run: int) -> Results:
-    """Everything that tables are made of."""
+    """Read the rows of all tables."""
     return {name: run_query(url, name, {"run": run}) for name in QUERIES}
 
 
@@ -78,7 +78,7 @@ def terminal_sections(results: Results) -> list[ReportTable]:
 
 
 def sections(results: Results) -> list[ReportTable]:
-    """The tables of a run's report."""
+    """Tables of a run's report."""
     found = (section(results) for section in SECTIONS[run_kind(results)])
     return [table for table in found if table is not None]
 

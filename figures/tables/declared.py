@@ -24,7 +24,7 @@ class ReportTable:
     rows: Sequence[Sequence[str]]
     """Cells."""
     text: tuple[int, ...] = (0,)
-    """Columns that hold words and are set to the left."""
+    """Left-aligned columns of words."""
 
 
 def report_table(cls: type, records: Sequence[Record], *more: str, only: Sequence[str] = ()) -> ReportTable | None:
@@ -34,7 +34,7 @@ def report_table(cls: type, records: Sequence[Record], *more: str, only: Sequenc
         cls: The declared class.
         records: Its rows.
         more: Sentences after the declared note.
-        only: Fields that are shown, in this order; all that have a label when not given.
+        only: Fields to show, in this order; by default all with a label.
     """
     if not records:
         return None
@@ -44,7 +44,7 @@ def report_table(cls: type, records: Sequence[Record], *more: str, only: Sequenc
 
 
 def facts(cls: type, record: Record) -> list[tuple[str, str]]:
-    """A single row as lines of label and cell, without those that say nothing."""
+    """A single row as lines of label and cell, without empty ones."""
     shown = ((column.label, column.cell(record)) for column in declared(cls).columns if column.label)
     return [(label, cell) for label, cell in shown if cell != NOTHING]
 

@@ -1,6 +1,6 @@
-"""The report's tables of declared results: cells by their declaration, notes with what only this run can say.
+"""The report's tables of declared results: cells from their declaration, notes about this run.
 
-A table stands only where the run has rows for it.
+A table is shown only if the run has rows for it.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from provenance.words import baseline_words
 
 
 def ladder(results: Results) -> ReportTable | None:
-    """Everything that transfer has to beat."""
+    """Baselines of transfer."""
     deciding = [
         f"{row['dataset']}: smallest margin over {baseline_words(row['decided_by'])}"
         for row in results["transfer"].records()
@@ -31,17 +31,17 @@ def ladder(results: Results) -> ReportTable | None:
 
 
 def cells(results: Results) -> ReportTable | None:
-    """Whose neurons, whose answers, whose prompt."""
+    """AUROC by activations, answers and prompt."""
     return report_table(TransferCell, results["cells"].records())
 
 
 def agreement(results: Results) -> ReportTable | None:
-    """Whether both models are right on the same questions, and whose labels transfer follows."""
+    """Agreement of both models on the same questions, and of transfer with either model's labels."""
     return report_table(LabelAgreement, results["agreement"].records())
 
 
 def scales(results: Results) -> ReportTable | None:
-    """Transfer with magnitudes put right, and how many single neurons keep their sign."""
+    """Transfer with corrected magnitudes, and the number of neurons that keep their sign."""
     return report_table(ScaleControl, results["scales"].records(), *_sign_words(results))
 
 
@@ -66,7 +66,7 @@ def drift_tests(results: Results) -> ReportTable | None:
 
 
 def overlap_nulls(results: Results) -> ReportTable | None:
-    """How many neurons two searches would share by chance, by what chance means."""
+    """Expected overlap of two searches, under each null."""
     shared = first(results["overlap"]).get("shared")
     return report_table(
         OverlapNull, results["overlap-nulls"].records(), "" if shared is None else f"Shared neurons: {shared}."
@@ -74,12 +74,12 @@ def overlap_nulls(results: Results) -> ReportTable | None:
 
 
 def power(results: Results) -> ReportTable | None:
-    """What each test could have found."""
+    """Smallest detectable value of each test."""
     return report_table(Power, results["power"].records())
 
 
 def intervention(results: Results) -> ReportTable | None:
-    """What scaling did; one sentence where nothing was scaled."""
+    """Effect of scaling; one sentence if nothing was scaled."""
     records = results["interventions"].records()
     if records:
         return report_table(CausalEffect, records)
@@ -93,12 +93,12 @@ def intervention(results: Results) -> ReportTable | None:
 
 
 def trace(results: Results) -> ReportTable | None:
-    """What can be read at every point of a timeline, the floor first."""
+    """Readability at every point of a timeline, the floor first."""
     return report_table(TracePoint, ordered(results["trace"].records()), only=READABLE)
 
 
 def kept(results: Results) -> ReportTable | None:
-    """What of weights and activations was there at every point of a timeline."""
+    """Similarity of weights and activations at every point of a timeline."""
     found = report_table(TracePoint, ordered(results["trace"].records()), only=KEPT)
     return found and replace(found, title="Weights and activations at each point", note="")
 

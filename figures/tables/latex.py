@@ -1,7 +1,4 @@
-"""Tables for a paper, with booktabs rules.
-
-The one idea: cells are text by the time they come here; this module escapes and sets them.
-"""
+"""Tables for a paper, with booktabs rules. Cells arrive as text; this module escapes and sets them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +46,9 @@ def table(content: Table, *, label: str, source: str) -> str:
     r"""A floating table: the first column to the left, the others to the right.
 
     Args:
-        content: What it says.
+        content: Caption, header and rows.
         label: For `\ref`.
-        source: Where the numbers come from, as a comment on the first line.
+        source: Origin of the numbers, as a comment on the first line.
     """
     align = "l" + "r" * (len(content.header) - 1)
     lines = [

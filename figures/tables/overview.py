@@ -1,4 +1,4 @@
-"""The two tables that a run is summed up in: the main numbers, and each claim with the conditions that failed."""
+"""The two summary tables of a run: the main numbers, and each claim with the conditions that failed."""
 
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.figures.tables.declared import ReportTable, Results
@@ -8,7 +8,7 @@ from provenance.words import CLAIMS, GIVEN, baseline_words, rule_words
 
 
 def overview(results: Results) -> ReportTable:
-    """Lineage, H-Neurons, how they were found, what the probe is worth, how stable they are."""
+    """Lineage, H-Neurons and their search, the probe's AUROC, and stability."""
     lines = [*_lineage(results), *_probe(results), *_stability(results), *_drift(results), *_overlap(results)]
     return ReportTable("Overview", "", ("", "found"), lines, (0, 1))
 
@@ -42,7 +42,7 @@ def _probe(results: Results) -> list[tuple[str, str]]:
 
 
 def _chosen(probe: Record) -> str:
-    """How C was chosen, where neurons are from, or why there is no probe."""
+    """Choice of C, origin of the neurons, or reason for a missing probe."""
     words = rule_words(probe["rule"], probe["source"])
     if probe["rule"] == GIVEN:
         return f"{words}; {probe['reason']}" if probe["reason"] else words
@@ -77,7 +77,7 @@ def _overlap(results: Results) -> list[tuple[str, str]]:
 
 
 def claims(results: Results) -> ReportTable | None:
-    """Each claim with its verdict and the conditions that do not hold or could not be measured."""
+    """Each claim with its verdict and the conditions that failed or could not be measured."""
     reasons = results["reasons"].records()
     rows = [
         _claim(row, [one for one in reasons if one["claim"] == row["claim"]]) for row in results["claims"].records()

@@ -1,7 +1,7 @@
-"""The report's tables: rows of named queries as cells of text.
+"""The report's tables of a comparison: rows of named queries as cells of text.
 
-The one idea: the page template knows nothing about results; what a table says, and in
-which words, is decided here and can be tested as plain values.
+The page template knows nothing about results; contents and words of tables are decided here, as plain values for
+tests.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def overlap(results: Results) -> ReportTable:
 
 
 def funnel(results: Results) -> ReportTable | None:
-    """What each stage kept, and why questions were dropped."""
+    """Questions kept at each stage, and reasons for dropping."""
     records = results["funnel"].records()
     table = report_table(Funnel, records)
     if table is None:
@@ -58,7 +58,7 @@ def funnel(results: Results) -> ReportTable | None:
 
 
 def h_neurons(results: Results) -> ReportTable:
-    """The H-Neurons, largest weight first; only the columns that the run has numbers for."""
+    """The H-Neurons, largest weight first; only columns with numbers."""
     records = results["h-neurons"].records()
     columns: dict[str, Callable[[Record], str]] = {
         "layer": lambda row: str(row["layer"]),
@@ -91,7 +91,7 @@ def _yes_or_no(value: bool | None) -> str:
 
 
 def datasets(results: Results) -> ReportTable:
-    """The question sets behind the run."""
+    """The run's question sets."""
     rows = [
         (row["name"], row["source"], row["digest"][:16], str(row["n_questions"]))
         for row in results["datasets"].records()

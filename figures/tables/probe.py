@@ -1,7 +1,7 @@
-"""The report's tables about probes: how C was chosen, what a probe has to beat, and how far it can be trusted.
+"""The report's tables about probes: choice of C, baselines, and stability.
 
-The one idea: only what the run has numbers for has a table or a column, so that a run of an older
-version does not read as if something had been looked for and not found.
+Tables and columns without numbers are left out, so that a run of an older version does not look like a search without
+result.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +27,12 @@ def identification(results: Results) -> ReportTable | None:
 
 
 def baselines(results: Results) -> ReportTable | None:
-    """What the probe has to beat on each question set; None where nothing was looked at."""
+    """Baselines of the probe on each question set; None without any."""
     return report_table(Baseline, _with_probes(results["baselines"].records()))
 
 
 def _with_probes(records: Sequence[Record]) -> list[Record]:
-    """The baselines of each question set after a row of the probe itself."""
+    """Add a row of the probe itself before the baselines of each question set."""
     found: list[Record] = []
     for place, row in enumerate(records):
         about = {"stage": row["stage"], "dataset": row["dataset"]}
@@ -44,14 +44,14 @@ def _with_probes(records: Sequence[Record]) -> list[Record]:
 
 
 def path(results: Results) -> ReportTable | None:
-    """Every C that was tried; None where there was no search."""
+    """Every C that was tried; None without a search."""
     rules = {rule_words(row["rule"], row["source"]) for row in results["probes"].records() if row["c"] is not None}
     chosen = f"How C was chosen (asterisk): {'; '.join(sorted(rules))}." if rules - {""} else ""
     return report_table(PathPoint, results["probe-path"].records(), chosen)
 
 
 def stability(results: Results) -> ReportTable | None:
-    """How far the neurons depend on the questions, one column a probe; None where that was not looked at."""
+    """Dependence of the neurons on the questions, one column per probe; None if not measured."""
     records = results["stability"].records()
     if not records:
         return None
@@ -75,7 +75,7 @@ def _probe_words(results: Results) -> str:
 
 
 def _one_probe(row: Record, total: int) -> str:
-    """One probe in words: where it is from, how it was fitted, what it has."""
+    """One probe in words: origin, fit, and contents."""
     counts = (
         f"{row['n_h_neurons']} H-Neurons of {total} neurons ({fixed(1000 * row['n_h_neurons'] / total, 3)} ‰), "
         f"{row['n_neurons']} non-zero weights."
@@ -95,7 +95,6 @@ def _one_probe(row: Record, total: int) -> str:
 
 
 def _solved(row: Record) -> str:
-    """How well the problem was solved."""
     if row["gap"] is None:
         return ""
     gap, violation = compact(row["gap"]), NOTHING if row["violation"] is None else f"{row['violation']:.1e}"
@@ -103,7 +102,6 @@ def _solved(row: Record) -> str:
 
 
 def _known(columns: Columns, records: Sequence[Record]) -> dict[str, list[str]]:
-    """The cells of every column that has any."""
     cells = {title: [cell(row) for row in records] for title, cell in columns.items()}
     return {title: column for title, column in cells.items() if set(column) != {NOTHING}}
 
@@ -113,7 +111,7 @@ def _rows(cells: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
 
 
 def stable_neurons(results: Results) -> ReportTable | None:
-    """The neurons that half-samples select most often; None where there are none."""
+    """Neurons that half-samples select most often; None without any."""
     records = results["stable-neurons"].records()
     if not records:
         return None
@@ -136,7 +134,7 @@ def stable_neurons(results: Results) -> ReportTable | None:
 
 
 def _use(row: Record) -> str:
-    """Whether the probe uses a neuron, or which one of the same cluster it uses instead."""
+    """Whether the probe uses a neuron, or another one of the same cluster."""
     if row["is_h_neuron"]:
         return f"weight {compact(row['probe_weight'])}"
     own = f"weight {compact(row['probe_weight'])}" if row["probe_weight"] else "no"
@@ -147,7 +145,7 @@ def _use(row: Record) -> str:
 
 
 def clusters(results: Results) -> ReportTable | None:
-    """Clusters of more than one neuron; None where no cluster was looked for."""
+    """Clusters of more than one neuron; None if clusters were not searched for."""
     everything = results["clusters"].records()
     if not everything:
         return None

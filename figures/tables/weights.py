@@ -1,7 +1,6 @@
 """The report's tables about weights: lineage, kinds of weights, settings, counterparts, drift by layer.
 
-The one idea: these need no model's answers, so a report of any run has them; a run of an
-older version, which did not store some of it, has the table left out rather than empty.
+They need no model's answers, so a report of any run has them; tables that an older version did not store are left out.
 """
 
 import json
@@ -26,7 +25,7 @@ _MARGIN = (
 
 
 def lineage(results: Results) -> ReportTable | None:
-    """Whether the pair is a pair; a drift run of checkpoints of one shape did not ask."""
+    """The verdict on lineage and its evidence; None for a drift run without a lineage check."""
     row = first(results["lineage"])
     if not row:
         return None
@@ -85,7 +84,7 @@ def _names(value: object) -> str:
 
 
 def _layers(value: object) -> str:
-    """Which layer of the base each layer holds; in short where all lie in their own place."""
+    """Base layer of each instruct layer; shortened if all are in place."""
     found = _listed(value)
     if not found:
         return NOTHING
@@ -95,7 +94,7 @@ def _layers(value: object) -> str:
 
 
 def by_kind(results: Results) -> ReportTable | None:
-    """Weights by kind, those without a panel in the figure included."""
+    """Weights by kind, including those without a panel in the figure."""
     rows = results["lineage-tensors"].records()
     if not rows:
         return None
@@ -156,7 +155,7 @@ def _mapping_words(alignment: Record, records: list[Record]) -> str:
 
 
 def layers(results: Results) -> ReportTable | None:
-    """How much the neurons of each layer changed."""
+    """Change of the neurons of each layer."""
     records = results["layers"].records()
     if not records:
         return None

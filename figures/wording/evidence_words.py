@@ -1,7 +1,6 @@
-"""What every conclusion was held against, in words: names of nulls and baselines, power, claims and their conditions.
+"""Evidence in words: names of nulls and baselines, power, claims and their conditions.
 
-The one idea: figures, captions and tables call the same thing by the same name, and a number
-that a verdict rests on is never shown without what it could have found.
+Figures, captions and tables share these names, and a number behind a verdict is always shown with its power.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from provenance.words import (
 
 JOINT = "all_together"
 _RELATIONS = {">=": "≥", "<=": "≤"}
-LEVEL = 0.05  # of every test, as the verdicts have it
+LEVEL = 0.05  # of every test, as in the verdicts
 
 CONDITIONS: Mapping[str, str] = {
     "pair.neurons_correspond": "neurons of the pair correspond (1 = yes)",
@@ -47,12 +46,12 @@ CONDITIONS: Mapping[str, str] = {
 
 
 def power_rows(power: QueryResult, claim: str, dataset: str | None = None) -> list[Record]:
-    """What the tests of one claim could have found; of one question set where it is named."""
+    """Power of the tests of one claim, on one question set if it is named."""
     return [row for row in power.records() if row["claim"] == claim and dataset in (None, row["dataset"])]
 
 
 def drift_power_rows(power: QueryResult) -> list[Record]:
-    """Of the paper's Delta of the H-Neurons, which decides; other measures and sides are in the table of power."""
+    """Power of the paper's Delta of the H-Neurons, which decides; the table of power has other measures and sides."""
     rows = power_rows(power, "drift")
     return [row for row in rows if row["test"] == "uniform" or str(row["test"]).startswith("delta")]
 
@@ -61,8 +60,8 @@ NESTED = ("lengths_and_texts", "all_together")
 
 
 def power_sentence(rows: Sequence[Record]) -> str:
-    """k, SD under each null and what could have been found, of the tests of one claim; empty without any."""
-    # Of nested models it is not known: their SD is not that of a probe that adds something.
+    """k, SD under each null and smallest detectable value, for the tests of one claim; empty without any."""
+    # Unknown for nested models: their SD is not that of a probe that adds information.
     rows = [row for row in rows if not (row["test"] in NESTED and row["smallest_detectable"] is None)]
     if not rows:
         return ""
@@ -77,7 +76,7 @@ def _ks(rows: Sequence[Record]) -> str:
 
 
 def reason_words(code: str) -> str:
-    """The condition behind a code such as `transfer.p.question_text`, in words; a code that is not known as it is."""
+    """The condition behind a code such as `transfer.p.question_text`, in words; an unknown code unchanged."""
     if code in CONDITIONS:
         return CONDITIONS[code]
     claim, _, rest = code.partition(".")
@@ -98,7 +97,7 @@ def reason_words(code: str) -> str:
 
 
 def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:
-    """Each claim with its verdict and every condition it was held against; empty for runs that stored none."""
+    """Each claim with its verdict and all its conditions; empty for runs that stored none."""
     reasons = results["reasons"].records()
     return [
         {
@@ -127,23 +126,23 @@ def _reason(row: Record) -> Record:
 
 
 def _four(value: float | None) -> str:
-    """Four digits, so that what just misses a bar is not shown as equal to it."""
+    """Four digits, so that a near miss is not shown as equal to the bar."""
     return NOTHING if value is None else f"{value:.4g}"
 
 
 def probe_k(parts: Mapping[str, QueryResult]) -> int:
-    """H-Neurons of the instruct checkpoint."""
+    """Number of H-Neurons of the instruct checkpoint."""
     row = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
     return int(row["n_h_neurons"]) if row else 0
 
 
 def probe_words(parts: Mapping[str, QueryResult]) -> str:
-    """How many H-Neurons and how many weights the instruct checkpoint's probe has."""
+    """Numbers of H-Neurons and of weights of the instruct checkpoint's probe."""
     row = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
     return f"k = {probe_k(parts)} H-Neurons, {row['n_neurons'] if row else 0} neurons with a weight"
 
 
 def pair_words(parts: Mapping[str, QueryResult]) -> tuple[str, str]:
-    """Base and instruct checkpoint of the run, by name."""
+    """Names of the run's base and instruct checkpoint."""
     run = first(parts["run"])
     return str(run["base"]), str(run["instruct"])

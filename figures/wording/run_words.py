@@ -1,7 +1,7 @@
-"""Numbers and verdicts in words: one place for how results are put.
+"""Numbers and verdicts in words.
 
-The one idea: a verdict is worded no stronger than what was measured. A probe that
-works on the base model shows what is readable there, not what the base model uses.
+A verdict is worded no stronger than its measurement: a probe that works on the base model shows that something is
+readable there, not that the base model uses it.
 """
 
 import re
@@ -44,7 +44,7 @@ _VERDICTS = {
 
 
 def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
-    """What a run looked at, from what it stored: its queries `drift`, `neuron-list` and, if given, `trace`."""
+    """Kind of a run, from its stored queries `drift`, `neuron-list` and, if given, `trace`."""
     if "trace" in results and results["trace"].rows:
         return "trace"
     if not results["drift"].rows:
@@ -56,7 +56,7 @@ def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
 
 
 def list_words(results: Mapping[str, QueryResult]) -> str:
-    """Where neurons that were not searched for come from; empty where they were."""
+    """Origin of neurons that were given; empty if they were searched for."""
     kind, given = run_kind(results), first(results["neuron-list"])
     if kind == "comparison" and given:
         return f"The H-Neurons of the instruct checkpoint were not searched for: they are those of {given['source']}."
@@ -73,7 +73,7 @@ def list_words(results: Mapping[str, QueryResult]) -> str:
 
 
 def problem_words(results: Mapping[str, QueryResult]) -> str:
-    """Why neurons were compared with the wrong ones, as far as is known; empty where they were not."""
+    """Known reason why neurons were compared with wrong counterparts; empty without one."""
     reason = first(results["alignment"]).get("reason")
     return f"Not to be trusted, neurons were compared by position only: {reason}." if reason else ""
 
@@ -88,7 +88,7 @@ def verdict_words(claim: str, verdict: str | None) -> str:
 
 
 def null_words(record: Record, prefix: str, digits: int = 2) -> str:
-    """A null's mean with the band that holds 95 % of its draws."""
+    """A null's mean with the band of 95 % of its draws."""
     names = {"x": record.get(f"{prefix}_mean"), "x_low": record.get(f"{prefix}_low")}
     return interval({**names, "x_high": record.get(f"{prefix}_high")}, "x", digits)
 
@@ -101,12 +101,12 @@ def p_words(value: float | None) -> str:
 
 
 def power_words(record: Record) -> str:
-    """Why a question set has no power."""
+    """Reason why a question set has no power."""
     return f"no power: {record['n_faithful']} faithful, {record['n_hallucinated']} hallucinated"
 
 
 def has_power(record: Record) -> bool:
-    """Whether a transfer row has a number that may be shown."""
+    """Whether a transfer row has a number with power."""
     return record["auroc"] is not None and record["verdict"] != "no power"
 
 
@@ -125,7 +125,7 @@ def source(parts: Mapping[str, QueryResult]) -> str:
 
 
 def control_of(run: Record) -> str:
-    """Which negative control a run is, by its command; empty for a real comparison."""
+    """Kind of negative control, from the run's command; empty for a comparison."""
     found = re.search(r"--control[ =](.+?)(?: --other (.+))?$", str(run.get("command") or ""))
     if not found:
         return ""
@@ -134,7 +134,7 @@ def control_of(run: Record) -> str:
 
 
 def control_words(run: Record) -> str:
-    """What a reader of a negative control has to know first; empty for a real comparison."""
+    """Warning sentence of a negative control; empty for a comparison."""
     name = control_of(run)
     if not name:
         return ""

@@ -1,8 +1,7 @@
 """Activations of a model's MLPs on given tokens, reduced inside the hooks.
 
-The one idea: a hook on each down-projection sees what enters (z) and what leaves (h), and
-hands both to a small function at once; nothing of a layer outlives its own forward call
-but the reduction. As many hooks must fire as there are layers, on tensors d_m wide.
+A hook on each down-projection passes its input (z) and output (h) to a reduction function at once; only the reduction
+outlives the layer's forward call. Every layer's hook must fire equally often, on tensors d_m wide.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from provenance.models.loading import LoadedModel
 from provenance.records import LEFT_OUT, OtherTokens, Response
 
 Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]
-"""Takes layer, z (batch, tokens, d_m) and h (batch, tokens, d) without bias."""
+"""Function of layer, z (batch, tokens, d_m) and h (batch, tokens, d) without bias."""
 
 
 def down_projections(loaded: LoadedModel) -> list[nn.Module]:
@@ -31,7 +30,7 @@ def down_projections(loaded: LoadedModel) -> list[nn.Module]:
 
 
 def down_weights(loaded: LoadedModel) -> list[torch.Tensor]:
-    """W_down of every layer as (d, d_m), a view: column j is neuron j, whichever way the family stores it."""
+    """W_down of every layer as a view (d, d_m): column j is neuron j, in either storage order."""
     stored = loaded.layout.family.projections["down"].neurons
     weights = (module.get_parameter("weight").detach() for module in down_projections(loaded))
     return [weight if stored == "columns" else weight.T for weight in weights]
@@ -42,8 +41,8 @@ def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
     """Call `reduction` for every layer of every forward pass inside the block.
 
     Raises:
-        CaptureError: On leaving the block: a layer's hook never fired, or not as often as
-            the others; or at once: what enters a layer is not d_m wide.
+        CaptureError: On leaving the block: a layer's hook never fired, or not as often as the others; or at once: a
+            layer's input is not d_m wide.
     """
     fired = [0] * loaded.layout.layers
     weights = down_weights(loaded)
@@ -53,7 +52,7 @@ def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
             z = inputs[0]
             _check_width(z, loaded.layout.d_m, layer)
             fired[layer] += 1
-            # computed again, for to subtract a bias would leave the rounding of the sum in h
+            # recomputed: subtracting the bias would leave the rounding of the sum in h
             reduction(layer, z, output if module.bias is None else functional.linear(z, weights[layer]))
 
         return hook
@@ -115,7 +114,7 @@ def capture_cett(
 ) -> tuple[Float32[np.ndarray, "responses neurons"], Float32[np.ndarray, "responses neurons"]]:
     """Mean CETT of every neuron over answer tokens and over all others, for a batch of responses.
 
-    The model is given exactly the ids that were sampled, prompt and response, and no stop token.
+    The model gets exactly the sampled ids, prompt and response, without a stop token.
 
     Returns:
         Answer means and other means, dimensionless, neurons ordered layer by layer.
@@ -143,5 +142,5 @@ def capture_cett(
 
 
 def forward(loaded: LoadedModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
-    """One forward pass without logits worth speaking of."""
+    """One forward pass, with the logits of as few tokens as possible."""
     loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)

@@ -1,12 +1,11 @@
-"""Captured vectors of one task on disk: a growing `.npy` file per region that anybody can open and map.
+"""Captured vectors of one task on disk: a growing `.npy` file per region, readable by numpy at any time.
 
     KEY.answer.npy, KEY.other.npy      (rows, D), C order, little-endian float32 or float16
 
-The one idea: the log is the truth. A chunk's bytes go to the place of its rows and reach the
-disk, then the header counts them (numpy leaves room in it for a longer number), then the log
-gets the chunk's row with a digest of its bytes. What is not in the log is overwritten, what no
-longer has its digest is written again at the same place, so a run killed or a file harmed
-anywhere costs the chunks in question and nothing else.
+The log decides which chunks count. A chunk's bytes are written to the place of its rows and synced to disk, then the
+header counts them (numpy leaves room for a longer number), then the log gets the chunk with a digest of its bytes.
+Chunks that are not in the log or do not match their digest are written again, so a killed run or a damaged file costs
+only those chunks.
 """
 
 import hashlib
@@ -40,29 +39,27 @@ _HEADER = re.compile(
 class CaptureFiles:
     """The arrays of one task.
 
-    float16 halves them. Rounding is then 2^-11 of the value from 6.1e-5 upwards and 3e-8 below; what is under
-    half of the smallest subnormal, 6e-8, becomes 0.
+    float16 halves them. Rounding is then 2^-11 of the value from 6.1e-5 upwards and 3e-8 below; values under half of
+    the smallest subnormal, 6e-8, become 0.
     """
 
     folder: Path
-    """Where they lie."""
+    """Folder of the files."""
     stem: str
-    """Of their names, and what the log calls them."""
+    """Stem of their names, and their key in the log."""
     dtype: CaptureDtype
-    """Of the values."""
+    """Dtype of the values."""
 
     @property
     def paths(self) -> tuple[Path, Path]:
-        """Of the answer means and of the other means."""
+        """Files of the answer means and of the other means."""
         answer, other = (self.folder / f"{self.stem}.{region}.npy" for region in REGIONS)
         return answer, other
 
     def intact(self, starts: Mapping[tuple[str, ...], int], log: CaptureLog) -> set[tuple[str, ...]]:
         """Chunks that need not be captured again; the log forgets the others.
 
-        Args:
-            starts: First row of every chunk that is wanted, by its question ids.
-            log: Says which chunks were written, and their digests.
+        `starts` has the first row of every wanted chunk, by its question ids.
 
         Raises:
             StoreError: A file cannot be read.
@@ -78,7 +75,7 @@ class CaptureFiles:
         return found
 
     def clear(self) -> None:
-        """Remove what earlier runs left, when none of it counts.
+        """Remove the files of earlier runs when none of their chunks counts.
 
         Raises:
             StoreError: A file cannot be removed.
@@ -94,16 +91,10 @@ class CaptureFiles:
         other: Float32[np.ndarray, "rows neurons"],
         question_ids: tuple[str, ...],
     ) -> CaptureChunk:
-        """Put a chunk's rows in their place and see to it that they are on the disk.
-
-        Args:
-            start: Row of the first response.
-            answer: Means over answer tokens.
-            other: Means over the other tokens.
-            question_ids: Of the responses.
+        """Write a chunk's rows to their place and sync them to disk.
 
         Returns:
-            What to log.
+            Entry for the log.
 
         Raises:
             NonFiniteError: A value is NaN or infinite, or too large for float16.
@@ -119,7 +110,7 @@ class CaptureFiles:
         return CaptureChunk(self.stem, digest, question_ids)
 
     def opened(self, rows: int) -> tuple[Stored, Stored]:
-        """Both arrays, memory-mapped for reading, when all rows are written; what lies behind them is cut off.
+        """Both arrays, memory-mapped for reading, once all rows are written; the files are truncated after them.
 
         Raises:
             StoreError: A file cannot be written or mapped.
@@ -147,7 +138,7 @@ class CaptureFiles:
         return stored
 
     def _found(self, start: int, question_ids: Sequence[str]) -> str:
-        """The digest of a chunk as the files have it; empty where they cannot have it."""
+        """Digest of a chunk as the files have it; empty if the files cannot contain it."""
         headers = [self._header(path) for path in self.paths]
         if headers[0] is None or headers[1] is None or headers[0].width != headers[1].width:
             return ""
@@ -156,7 +147,7 @@ class CaptureFiles:
             return _digest(question_ids, headers[0].descr, headers[0].width, rows)
 
     def _header(self, path: Path) -> "_Header | None":
-        """The header of a file; None where it is not there or not one of this task."""
+        """Header of a file; None if the file is missing or of another form."""
         with storing(f"to read {path}"):
             if not path.exists():
                 return None
@@ -167,25 +158,23 @@ class CaptureFiles:
 
 @dataclass(frozen=True)
 class _Header:
-    """What stands at the beginning of a file."""
-
     descr: str
-    """Of the dtype, as numpy writes it."""
+    """Dtype, as numpy writes it."""
     rows: int
-    """Rows that it counts."""
+    """Number of rows."""
     width: int
-    """Numbers a row."""
+    """Numbers per row."""
 
     @classmethod
     def of(cls, file: io.BufferedIOBase) -> "_Header | None":
-        """The header of an open file; None where it is not one of ours."""
+        """Header of an open file; None if it is of another form."""
         file.seek(0)
         found = _HEADER.match(file.read(256))
         return None if found is None else cls(found[1].decode(), int(found[2]), int(found[3]))
 
     @property
     def content(self) -> bytes:
-        """As numpy writes it: of one length, whatever the number of rows."""
+        """Header as numpy writes it, of the same length for any number of rows."""
         content = io.BytesIO()
         fields = {"descr": self.descr, "fortran_order": False, "shape": (self.rows, self.width)}
         np.lib.format.write_array_header_1_0(content, fields)
@@ -197,12 +186,12 @@ class _Header:
         return self.width * np.dtype(self.descr).itemsize
 
     def row_at(self, row: int) -> int:
-        """Where a row begins."""
+        """Offset of a row in the file."""
         return len(self.content) + row * self.row_bytes
 
 
 def _digest(question_ids: Sequence[str], descr: str, width: int, rows: Iterable[bytes]) -> str:
-    """SHA-256 over whose rows they are, how they are stored, and their bytes, answer means first."""
+    """SHA-256 over question ids, storage format and row bytes, answer means first."""
     digest = hashlib.sha256(json.dumps([*question_ids, descr, width]).encode())
     for row in rows:
         digest.update(row)
@@ -210,7 +199,7 @@ def _digest(question_ids: Sequence[str], descr: str, width: int, rows: Iterable[
 
 
 def _rows_of(path: Path, start: int, count: int) -> Iterator[bytes]:
-    """The bytes of some rows, one by one: of a 70B checkpoint a row is megabytes. Fewer where the file ends."""
+    """Bytes of some rows, one by one (a row of a 70B checkpoint is megabytes); fewer if the file ends."""
     with path.open("rb") as file:
         header = _Header.of(file)
         if header is not None:
@@ -250,7 +239,6 @@ def _put(path: Path, start: int, values: Float[np.ndarray, "rows neurons"]) -> N
 
 
 def _end_at(path: Path, rows: int) -> None:
-    """Let a file hold exactly so many rows, where it has more or counts them wrongly."""
     with path.open("r+b") as file:
         header = _Header.of(file)
         if header is None:

@@ -2,8 +2,8 @@
 
     CETT[j, t] = ||h_t^(j)||_2 / ||h_t||_2,   h_t^(j) = W_down z_{j,t} e_j
 
-The one idea: only column j of W_down is involved, so the numerator is |z_{j,t}| times that
-column's norm, and a mean over tokens is one product of a weight vector with |z|.
+Only column j of W_down is involved, so the numerator is |z_{j,t}| times that column's norm, and a mean over tokens is
+one product of a weight vector with |z|.
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.2.
 """
 
@@ -30,8 +30,8 @@ def cett_means(
         mean_{t in R} CETT[j, t] = ||W_down[:, j]|| / |R| * sum_{t in R} |z_{j,t}| / ||h_t||
 
     Args:
-        z: What enters the down-projection.
-        h: What it returns, without bias.
+        z: Input of the down-projection.
+        h: Its output, without bias.
         norms: `column_norms` of W_down.
         regions: True where a token belongs to the region; padding belongs to none.
 

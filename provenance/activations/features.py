@@ -1,8 +1,7 @@
-"""Captured vectors of a set of responses, and the rows an analysis works on.
+"""Captured vectors of a set of responses, as labelled rows for analyses.
 
-The one idea: rows stay on disk. An analysis gets labels, and a view from which it reads the
-neurons it asks for; choosing rows or neurons moves integers. What is captured already is not
-captured again, whatever stopped the run that did it.
+Rows stay on disk: an analysis gets labels, and a view from which it reads the neurons it needs; selecting rows or
+neurons copies only integers. Captured chunks are never captured again after an interrupted run.
 """
 
 import hashlib
@@ -47,7 +46,7 @@ class Features:
         units: tuple[str, ...],
         question_ids: tuple[str, ...],
     ) -> "Features":
-        """Of plain or memory-mapped arrays, row by row in the same order."""
+        """Features of plain or memory-mapped arrays, all in the same row order."""
         return cls(NeuronRows.of(answer), NeuronRows.of(other), hallucinated, units, question_ids)
 
     def __len__(self) -> int:
@@ -65,7 +64,7 @@ class Features:
         )
 
     def mapped(self, ids: Int[np.ndarray, " mapped"]) -> "Features":
-        """The columns of the given neurons, in the given order; zeros where the id is -1."""
+        """The columns of the given neurons, in the given order; zeros for id -1."""
         return replace(self, answer=self.answer.mapped(ids), other=self.other.mapped(ids))
 
 
@@ -80,15 +79,15 @@ def collect_features(
     dtype: CaptureDtype = "float32",
     other_tokens: OtherTokens = "all",
 ) -> Features:
-    """Capture what is not captured yet, chunk by chunk, and open everything for reading.
+    """Capture the missing chunks and open everything for reading.
 
     Args:
-        load: Gives the model; not called when nothing is left to capture.
+        load: Loads the model; not called when nothing is left to capture.
         responses: Kept responses, in a fixed order.
-        folder: Where the files go.
-        key: Of the task; part of the file names.
+        folder: Folder of the files.
+        key: Key of the task; part of the file names.
         batch_size: Responses per chunk.
-        log: Rows of the chunks that are done.
+        log: Finished chunks.
         progress: Called with (responses captured, responses in all).
         dtype: Of the values on disk. float16 takes half the room, rounds by 2^-11 of a value, and makes
             those below its smallest subnormal (6e-8) zero.
@@ -103,7 +102,7 @@ def collect_features(
     files = CaptureFiles(folder, key[:16], dtype)
     done = files.intact(starts, log)
     if not done:
-        files.clear()  # whatever is there is of no use, perhaps of another shape
+        files.clear()  # none of it counts, and its shape may differ
     for part in parts:
         ids = _ids(part)
         if ids not in done:
@@ -122,14 +121,9 @@ def _ids(responses: Sequence[Response]) -> tuple[str, ...]:
 def remembered(
     compute: Callable[[], np.ndarray], responses: Sequence[Response], folder: Path, key: str, log: CaptureLog
 ) -> np.ndarray:
-    """One array that models computed from responses: read where it is kept, computed and kept otherwise.
+    """An array computed by models from responses: read if stored, else computed and stored.
 
-    Args:
-        compute: Runs the models; not called when the array is there.
-        responses: That it is computed from.
-        folder: Where the file goes.
-        key: Of the task; the file's name.
-        log: Rows of what is kept.
+    `compute` runs the models and is not called when the array is stored; `key` is the file's name.
 
     Raises:
         StoreError: The folder cannot be written.
@@ -145,7 +139,7 @@ def remembered(
 
 
 def _intact(folder: Path, log: CaptureLog) -> list[CaptureChunk]:
-    """Arrays whose file is there and unaltered; the others are forgotten."""
+    """Arrays whose file exists unaltered; the log forgets the others."""
     intact: list[CaptureChunk] = []
     for chunk in log.chunks():
         path = folder / chunk.file

@@ -1,9 +1,8 @@
-"""Rows of captured vectors that are too many to hold: read-only views over arrays in memory or mapped from disk.
+"""Read-only views of captured vectors that do not fit in memory, over arrays in memory or mapped from disk.
 
-The one idea: which rows, in which order, over which neurons, is a small table of integers, so
-choosing, joining and mapping copy nothing; values are read by columns or by blocks of columns,
-as float32 whatever the file holds. A solver that goes through all neurons again and again
-wants the other order, each neuron's values side by side: that is `neuron_major`.
+Rows, their order and their neurons are a small table of integers, so selecting, joining and mapping copy nothing;
+values are read by columns or blocks of columns, as float32 for every storage dtype. Solvers that pass over all neurons
+repeatedly need each neuron's values side by side: `neuron_major`.
 """
 
 import tempfile
@@ -20,10 +19,10 @@ from provenance.errors import PairError
 from provenance.files import storing
 
 Stored = Float32[np.ndarray, "rows neurons"] | Float16[np.ndarray, "rows neurons"]
-"""What is kept in memory or on disk."""
+"""Array in memory or mapped from disk."""
 
 NO_NEURONS: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
-"""Flat ids of no neuron."""
+"""Empty array of flat ids."""
 
 # 2,000 rows then give 4 KiB of a row at a time and more: whole pages, and a block is small beside any model.
 READ_BYTES = 1 << 24
@@ -39,7 +38,7 @@ class Source:
     values: Float[np.ndarray, "held stored"]
     """In memory or memory-mapped; never written."""
     ids: Int[np.ndarray, " neurons"] | None
-    """Column of every neuron, -1 for a neuron that is not there (zeros); the columns as they are when None."""
+    """Column of every neuron, -1 for an absent neuron (zeros); None: columns as they are."""
 
     @property
     def width(self) -> int:
@@ -47,12 +46,12 @@ class Source:
         return int(self.values.shape[1]) if self.ids is None else self.ids.size
 
     def mapped(self, ids: Int[np.ndarray, " mapped"]) -> "Source":
-        """The same array with other neurons, by their number here; -1 for none."""
+        """The same array with other neurons, by their position here; -1 for none."""
         known = np.arange(self.width) if self.ids is None else self.ids
         return Source(self.values, np.where(ids < 0, -1, known[ids]))
 
     def read(self, rows: Int[np.ndarray, " rows"], span: slice) -> Float[np.ndarray, "rows columns"]:
-        """Some rows of a span of neurons, copied; no more of the array is touched."""
+        """Copy of some rows of a span of neurons; reads nothing else of the array."""
         if self.ids is None:
             return np.asarray(self.values[:, span][rows])
         columns = self.ids[span]
@@ -63,16 +62,16 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class NeuronRows:
-    """Rows x D vectors, read when asked for."""
+    """Vectors (rows, D), read when asked for."""
 
     sources: tuple[Source, ...]
-    """Arrays that rows are read from; all over the same neurons."""
+    """Arrays of the rows, all over the same neurons."""
     places: Int[np.ndarray, "rows 2"]
-    """Of every row its source and its row there."""
+    """Source of every row, and its position there."""
 
     @classmethod
     def of(cls, values: Stored) -> "NeuronRows":
-        """All rows of an array, which is not copied."""
+        """All rows of an array, without a copy."""
         rows = np.arange(values.shape[0])
         return cls((Source(values, None),), np.stack([np.zeros_like(rows), rows], axis=1))
 
@@ -86,11 +85,11 @@ class NeuronRows:
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
-        """How values are stored; the wider one where sources differ."""
+        """Storage dtype; the widest if sources differ."""
         return np.result_type(*(source.values.dtype for source in self.sources))
 
     def take(self, rows: Sequence[int] | Int[np.ndarray, " taken"] | Bool[np.ndarray, " rows"]) -> "NeuronRows":
-        """The given rows, in the given order; as often as they are given.
+        """The given rows, in the given order, repetitions included.
 
         Raises:
             IndexError: There is no such row.
@@ -98,13 +97,13 @@ class NeuronRows:
         return NeuronRows(self.sources, self.places[row_numbers(rows, len(self))])
 
     def stacked(self, other: "NeuronRows") -> "NeuronRows":
-        """These rows and then those of another one over the same neurons.
+        """These rows, then those of `other` over the same neurons.
 
         Raises:
             PairError: The other one has another number of neurons.
         """
         if not len(self) or not len(other):
-            return self if len(self) else other  # without rows nobody knows the neurons
+            return self if len(self) else other  # an empty one has no neurons
         if self.shape[1] != other.shape[1]:
             raise PairError(
                 "rows over the same neurons",
@@ -117,7 +116,7 @@ class NeuronRows:
         return NeuronRows(sources, np.concatenate([self.places, places]))
 
     def mapped(self, ids: Int[np.ndarray, " mapped"]) -> "NeuronRows":
-        """The neurons with the given numbers, in the given order; zeros where the number is -1.
+        """The neurons with the given numbers, in the given order; zeros for -1.
 
         Raises:
             IndexError: There is no such neuron.
@@ -127,7 +126,7 @@ class NeuronRows:
         return NeuronRows(tuple(source.mapped(ids) for source in self.sources), self.places)
 
     def columns(self, ids: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "rows k"]:
-        """Values of the given neurons in every row, a copy; zeros where the number is -1.
+        """Copy of the given neurons' values in every row; zeros for -1.
 
         Raises:
             IndexError: There is no such neuron.
@@ -137,7 +136,7 @@ class NeuronRows:
     def blocks(self, width: int) -> Iterator[tuple[int, Float32[np.ndarray, "rows columns"]]]:
         """All neurons, `width` at a time, each block with the number of its first neuron.
 
-        Memory holds one block and, where blocks are narrow, what is read ahead for the next ones.
+        Memory holds one block and, if blocks are narrow, the data read ahead for the next ones.
         """
         ahead = READ_BYTES // max(1, len(self) * self.dtype.itemsize * width)
         strip = width * max(1, ahead)
@@ -148,7 +147,7 @@ class NeuronRows:
             del held  # before the next one is read
 
     def stored(self, span: slice) -> Float[np.ndarray, "rows columns"]:
-        """Values of a span of neurons in every row, a copy in the dtype of storage."""
+        """Copy of a span of neurons in every row, in the storage dtype."""
         start, stop, _ = span.indices(self.shape[1])
         values = np.empty((len(self), max(0, stop - start)), dtype=self.dtype)
         for number, source in enumerate(self.sources):
@@ -157,14 +156,14 @@ class NeuronRows:
         return values
 
     def all(self) -> Float32[np.ndarray, "rows neurons"]:
-        """Everything, a copy in memory: for few rows or few neurons."""
+        """Copy of all values in memory, for few rows or few neurons."""
         return self.stored(slice(None)).astype(np.float32, copy=False)
 
 
 def row_numbers(
     rows: Sequence[int] | Int[np.ndarray, " taken"] | Bool[np.ndarray, " rows"], count: int
 ) -> Int[np.ndarray, " chosen"]:
-    """Numbers of chosen rows as numpy's indexing understands them: positions, also from the end, or one truth each.
+    """Positions of rows chosen as in numpy indexing: positions, also from the end, or a mask.
 
     Raises:
         IndexError: There is no such row.
@@ -184,16 +183,16 @@ def picked(
 def neuron_major(
     parts: Sequence[NeuronRows], folder: Path, *, limit_bytes: int = IN_MEMORY_BYTES, block_bytes: int = READ_BYTES
 ) -> Iterator[Float[np.ndarray, "neurons rows"]]:
-    """Rows of all parts, one after the other, turned so that each neuron's values lie side by side.
+    """Rows of all parts, joined and transposed so that each neuron's values lie side by side.
 
     Args:
-        parts: Over the same neurons.
-        folder: Where a scratch file goes; it has no name there, so it is gone after the block even if killed.
+        parts: Rows over the same neurons.
+        folder: Folder of a scratch file, which has no name there, so it is gone after the block even if killed.
         limit_bytes: Up to this size the result is kept in memory.
-        block_bytes: Read and turned at a time.
+        block_bytes: Bytes read and transposed at a time.
 
     Yields:
-        (D, rows) in the dtype of storage (the widest where parts differ), C order, not to be written.
+        (D, rows) in the storage dtype (the widest if parts differ), C order, read-only by convention.
 
     Raises:
         PairError: The parts have different numbers of neurons.
@@ -212,13 +211,12 @@ def neuron_major(
     with tempfile.TemporaryFile(dir=_made(folder)) as scratch:
         with storing(f"a scratch file for {len(rows)} rows of {rows.shape[1]} neurons in {folder}"):
             for _, block in turned:
-                scratch.write(block.data)  # written, not mapped: a full disk is then an error and not a dead process
+                scratch.write(block.data)  # written, not mapped: a full disk is then an error, not a crash
             scratch.flush()
         yield np.memmap(scratch, dtype=rows.dtype, mode="r", shape=shape)
 
 
 def _turned(rows: NeuronRows, width: int) -> Iterator[tuple[int, Float[np.ndarray, "columns rows"]]]:
-    """Blocks of neurons by rows, in order."""
     for start in range(0, rows.shape[1], width):
         yield start, np.ascontiguousarray(rows.stored(slice(start, start + width)).T)
 

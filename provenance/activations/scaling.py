@@ -1,8 +1,7 @@
-"""Scaling chosen neurons in the forward pass: what a model does with them weaker, stronger, or silent.
+"""Scales chosen neurons in the forward pass: weaker, stronger, or silent.
 
-The one idea: a neuron acts on the residual stream through the down-projection alone, so to multiply
-what enters there is to multiply the neuron's whole effect, and no weight is touched. It holds for
-every token that passes: prompt, response, and keys and values that are computed once and kept.
+A neuron acts on the residual stream through the down-projection alone, so scaling its entry there scales its whole
+effect, and no weight changes. This holds for every token: prompt, response, and cached keys and values.
 """
 
 import math
@@ -27,19 +26,18 @@ def scaled(loaded: LoadedModel, ids: Int[np.ndarray, " k"], alpha: float) -> Ite
 
         z_{j,t} <- alpha * z_{j,t}   for every given neuron j and every token t
 
-    With alpha 1, or without neurons, no hook is installed, so the model computes the very bits it computes
-    outside the block. Blocks can be nested, in one another (the factors multiply) and with `capture.hooked`,
-    which sees the scaled z.
+    With alpha 1, or without neurons, no hook is installed, so the results are bitwise those without the block. Blocks
+    can be nested in each other (the factors multiply) and with `capture.hooked`, which sees the scaled z.
 
     Args:
-        loaded: The model; only its hooks change, and they are gone after the block, however it ends.
+        loaded: The model; only its hooks change, and they are removed on every exit of the block.
         ids: Flat ids (layer * d_m + index), distinct, in any order.
         alpha: Factor, dimensionless, >= 0; 0 suppresses the neurons. Rounded to the model's dtype.
 
     Raises:
         InputError: An id outside the model or given twice, or alpha is negative, infinite or NaN.
-        CaptureError: On leaving the block without another error: a scaled layer's hook never fired, or not as
-            often as the others, so some answers came from another model than it seems.
+        CaptureError: On leaving the block without another error: a scaled layer's hook never fired, or not as often as
+            the others, so some answers came from the unscaled model.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 3 and 6.2.
     """
@@ -71,7 +69,7 @@ def scaled(loaded: LoadedModel, ids: Int[np.ndarray, " k"], alpha: float) -> Ite
 def _factors(
     modules: list[nn.Module], ids: Int[np.ndarray, " k"], d_m: int, alpha: float
 ) -> dict[int, Float[torch.Tensor, " d_m"]]:
-    """For each layer with a given neuron, what its z is multiplied by: alpha there and 1, which is exact, elsewhere."""
+    """Factors of z per layer that has a given neuron: alpha there and 1, which is exact, elsewhere."""
     factors: dict[int, torch.Tensor] = {}
     for layer in np.unique(ids // d_m).tolist():
         weight = modules[layer].get_parameter("weight")

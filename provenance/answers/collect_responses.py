@@ -1,14 +1,11 @@
-"""Collecting responses: ask, judge, keep or drop, batch after batch.
+"""Collects responses: ask, judge, keep or drop, batch after batch.
 
-The one idea: a batch of questions is decided wholly and then written in one step, and
-everything about it follows from the seed, its number and what was written before it. So a
-run that was killed goes on with the next batch and ends with the same responses.
+A batch is decided completely, then written in one step. It depends only on the seed, its number and the batches
+before it, so a run that was killed resumes at the next batch and ends with the same responses.
 
-Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only
-when all are right (faithful) or all are wrong answers (hallucinated). Evaluation: one
-sample. Choice: a question is given up at its first disagreement, refusal or empty sample,
-and a class whose quota is full takes no more, which keeps the same set at a fraction of
-the samples.
+Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
+or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first
+disagreement, refusal or empty sample, and a full class takes no more; the kept set is the same, with far fewer samples.
 """
 
 from collections import Counter
@@ -24,7 +21,7 @@ from provenance.models.loading import LoadedModel
 from provenance.records import Label, Question, Response, Split
 from provenance.work_log import ResponseLog
 
-FIRST_ROUNDS = (1, 3)  # nine questions in ten are decided by these; the rest of the samples is one round
+FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining samples are one round
 NO_SPAN = "no answer span"
 QUOTA_FULL = "quota full"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
@@ -35,9 +32,9 @@ class Protocol:
     """How one pool of questions is asked."""
 
     prompt: PromptFormat
-    """How a question becomes a prompt."""
+    """Turns a question into a prompt."""
     decoding: Decoding
-    """How tokens are drawn."""
+    """Sampling parameters."""
     rounds: tuple[int, ...]
     """Samples per round; a question still open after a round goes into the next."""
     quota: int
@@ -47,13 +44,11 @@ class Protocol:
     batch_size: int
     """Questions per batch."""
     seed: int
-    """Of the samples."""
+    """Seed of the samples."""
 
 
 @dataclass
 class _Open:
-    """A question of the batch that is not decided yet."""
-
     question: Question
     split: Split
     prompt: Prompt
@@ -63,7 +58,7 @@ class _Open:
 
 
 def rounds_of(samples: int) -> tuple[int, ...]:
-    """Samples per round, for a number of samples a question; one sample is evaluation.
+    """Samples per round, for a number of samples per question; one sample is the evaluation protocol.
 
     Raises:
         InputError: Fewer than one sample.
@@ -79,7 +74,7 @@ def rounds_of(samples: int) -> tuple[int, ...]:
 
 
 def label_of(judgements: Sequence[Judgement]) -> tuple[Label, str]:
-    """Label of a question from the judgements of its samples, and why it was dropped."""
+    """Label of a question from the judgements of its samples, and the reason if it was dropped."""
     for bad in ("refusal", "empty"):
         if bad in judgements:
             return "dropped", bad
@@ -95,17 +90,17 @@ def collect(
     log: ResponseLog,
     progress: Callable[[int, int, Counter[str]], None],
 ) -> list[Response]:
-    """Ask until both quotas are full or the questions run out; go on where the log stops.
+    """Ask until both quotas are full or the questions run out; resume where the log stops.
 
     Args:
-        load: Gives the model to ask; not called when the log is complete.
-        questions: The pool, in the order of asking, with the split each belongs to.
-        protocol: How to ask.
-        log: Where finished batches are kept.
+        load: Loads the model; not called when the log is complete.
+        questions: The pool, in the order of asking, with the split of each.
+        protocol: Prompt, decoding, rounds and quota.
+        log: Stores finished batches.
         progress: Called after each batch with (questions asked, questions in all, counts by label).
 
     Returns:
-        Every response of the log, in the order of asking.
+        All responses of the log, in the order of asking.
     """
     size = protocol.batch_size
     counts = Counter(str(r.label) for r in log.responses())
@@ -127,7 +122,6 @@ def _ask_batch(
     batch: int,
     counts: Counter[str],
 ) -> list[Response]:
-    """Decide every question of one batch."""
     entries = [
         _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [])
         for question, split in part
@@ -151,7 +145,7 @@ def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) 
         text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
         entry.samples.append(ids)
         entry.texts.append(text)
-        start, end = answer_span(text)  # what is judged is what is captured
+        start, end = answer_span(text)  # the judged text is the text that is captured
         entry.judgements.append(judge(text[start:end], entry.question.answers))
 
 
@@ -161,7 +155,6 @@ def _stays_open(entry: _Open, full: set[Label]) -> bool:
 
 
 def _decided(loaded: LoadedModel, entry: _Open) -> Response:
-    """The record of a question after its last sample."""
     label, reason = label_of(entry.judgements)
     best = _most_frequent(entry.texts)
     regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
@@ -185,14 +178,13 @@ def _decided(loaded: LoadedModel, entry: _Open) -> Response:
 
 
 def _most_frequent(texts: list[str]) -> int:
-    """Position of the first sample whose normalised text is the most frequent."""
     normalised = [normalise(text) for text in texts]
     winner = Counter(normalised).most_common(1)[0][0]
     return normalised.index(winner)
 
 
 def _with_quotas(responses: list[Response], quota: int, counts: Counter[str]) -> list[Response]:
-    """Drop, in order, what comes after a class is full."""
+    """Drop, in order, the responses that come after their class is full."""
     seen = Counter({label: counts[label] for label in KEPT_LABELS})
     kept: list[Response] = []
     for response in responses:

@@ -1,8 +1,7 @@
-"""One model's answers in another model's prompt: the same words, in tokens of the model that reads them.
+"""One model's answers in another model's prompt, in tokens of the reading model.
 
-The one idea: text is what two models have in common. An answer is tokenised again after the reader's own prompt, as
-the reader would go on from there, and what it then is in tokens is looked up in the very ids that the model is given.
-An answer whose tokens do not spell it is left out, never read as something else.
+Two models share text, not tokens. An answer is tokenised again after the reading model's own prompt, and its
+position is looked up in the token ids that this model gets. An answer whose tokens do not spell it is left out.
 """
 
 from collections import Counter
@@ -18,22 +17,21 @@ from provenance.records import Response
 
 @dataclass(frozen=True)
 class Reading:
-    """The place that answers are put into."""
+    """Prompt that answers are appended to."""
 
     prompt: PromptFormat
-    """How a question becomes a prompt."""
+    """Turns a question into a prompt."""
     lead: str
     """White space between the prompt and the answer; see `usual_lead`."""
 
 
 def usual_lead(responses: Iterable[Response]) -> str:
-    """The white space that responses to one prompt usually begin with.
+    """Most frequent leading white space of responses to one prompt.
 
-    Choice: the most frequent one among kept responses, so that another model's answer begins where the reader's own
-    answers begin; of equally frequent ones the shortest, then the first in the alphabet. Empty without any response.
+    Choice: the most frequent one among kept responses, so that another model's answer begins where the reading model's
+    own answers begin; ties go to the shortest, then to the first in the alphabet. Empty without any response.
 
-    Args:
-        responses: What a model said in this prompt format; dropped ones do not count.
+    Dropped responses do not count.
     """
     texts = [response.text for response in responses if response.label != "dropped"]
     counts = Counter(text[: len(text) - len(text.lstrip())] for text in texts)
@@ -43,18 +41,13 @@ def usual_lead(responses: Iterable[Response]) -> str:
 def forced(tokenizer: PreTrainedTokenizerBase, reading: Reading, question: str, response: Response) -> Response | None:
     """A response as another model reads it: its answer alone, in that model's prompt and tokens.
 
-    Choice: of a response only the answer span is taken; what came after it cannot change what a causal model does on
-    the answer's tokens.
+    Choice: only the answer span is taken; later text cannot change a causal model's states on the answer's tokens.
 
-    Args:
-        tokenizer: Of the model that reads.
-        reading: Prompt format and white space before the answer.
-        question: As asked.
-        response: Of any model; its label and unit stay.
+    The response keeps its label and unit.
 
     Returns:
-        The same record with other text, ids and regions, without samples; None where there is no answer, or where no
-        way to tokenise it gives its characters back.
+        The same record with new text, ids and regions, without samples; None if there is no answer, or if no
+        tokenisation decodes to its characters.
 
     Raises:
         InputError: The format wants a chat template and the tokenizer has none.
@@ -77,11 +70,7 @@ def forced(tokenizer: PreTrainedTokenizerBase, reading: Reading, question: str, 
 def _tokenised(
     tokenizer: PreTrainedTokenizerBase, reading: Reading, prompt: Prompt, answer: str
 ) -> Iterator[Sequence[int]]:
-    """Ways to go on from a prompt to an answer, the most natural one first.
-
-    Tokenised together, an answer gets the tokens that it has inside a text; by itself some tokenizers put a space in
-    front of it. Where the end of the prompt would become another token, the answer has to stand by itself.
-    """
+    """Tokenisations of prompt and answer, the most natural one first."""
     continuation = reading.lead + answer
     together = tokenizer(prompt.text + continuation, add_special_tokens=not reading.prompt.chat)["input_ids"]
     if tuple(together[: len(prompt.ids)]) == prompt.ids:

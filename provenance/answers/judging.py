@@ -1,14 +1,12 @@
-"""Right, wrong, refusal or empty: judging a response by rule.
+"""Judges a response by rule: right, wrong, refusal or empty.
 
-The one idea: response and aliases are normalised the same way, and an alias counts only
-as whole words of the response, never as part of a longer word. (Gao et al. 2025,
-Sec. 6.1.1 use rule matching for TriviaQA.)
+Response and aliases are normalised the same way; an alias counts only as whole words of the response. Gao et al. 2025,
+Sec. 6.1.1, use rule matching for TriviaQA.
 
-Choice: apostrophes vanish, and so do the full stops of abbreviations ("U.S." = "us"); one
-between digits stays ("3.5"), all other punctuation becomes a space ("Jean-Paul" = "jean
-paul"); letters of every script are kept. An alias of which nothing is left (an emoji,
-"The") never matches. A response is judged right before it is looked at for a refusal, so
-an alias "unknown" can be a right answer.
+Choice: apostrophes vanish, and so do the full stops of abbreviations ("U.S." = "us"); one between digits stays
+("3.5"), all other punctuation becomes a space ("Jean-Paul" = "jean paul"); letters of every script are kept. An alias
+that normalises to nothing (an emoji, "The") never matches. Right is tested before refusal, so an alias "unknown" can
+be a right answer.
 """
 
 import re
@@ -45,13 +43,12 @@ _REFUSALS = re.compile(
 def normalise(text: str) -> str:
     """Lower case, no articles, no punctuation, single spaces; letters and digits of all scripts stay.
 
-    Source: the rule of SQuAD's and TriviaQA's evaluations (Joshi et al. 2017), widened to Unicode.
+    Source: the rule of SQuAD's and TriviaQA's evaluations (Joshi et al. 2017), extended to Unicode.
     """
     return " ".join(_ARTICLES.sub(" ", _words(text)).split())
 
 
 def _words(text: str) -> str:
-    """Lower-case words with single spaces, articles included."""
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_VANISHING)
     joined = _ABBREVIATION.sub(lambda match: match.group().replace(".", ""), folded)
     marked = _DECIMAL_POINT.sub(_POINT, joined)
@@ -65,12 +62,7 @@ def _is_word_character(character: str) -> bool:
 
 
 def judge(response: str, answers: Sequence[str]) -> Judgement:
-    """Judge one response by rule.
-
-    Args:
-        response: As decoded.
-        answers: Accepted aliases; none means that every confident answer is wrong.
-    """
+    """Judge a decoded response by rule; without accepted aliases, every confident answer is wrong."""
     said = normalise(response)
     if not said:
         return "empty"

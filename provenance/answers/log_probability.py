@@ -1,9 +1,8 @@
-"""How probable a model finds an answer: the mean log-probability of its tokens.
+"""Mean log-probability of an answer's tokens under a model.
 
-The one idea: the model is given the very ids that were sampled, so nothing is tokenised again, and its head
-is given only the states that predict an answer token: all positions of a batch times a vocabulary of 262,144
-would need more memory and time than the rest of the model. The states are picked in front of the head, so
-what a family does behind it (scaling or capping logits) stays its own business.
+The model gets the sampled ids, so nothing is tokenised again. Its head gets only the states that predict an answer
+token: all positions of a batch times a vocabulary of 262,144 would need more memory and time than the rest of the
+model. States are selected before the head, so that the model's own scaling or capping of logits still applies.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,16 +28,16 @@ def answer_log_probability(
         1 / |A| * sum_{t in A} log p(x_t | x_1 ... x_{t-1}),   A the answer region
 
     Args:
-        loaded: The model that judges; it may be another one than the one that answered.
+        loaded: The judging model; not necessarily the one that answered.
         responses: Teacher-forced with the ids that were sampled.
         batch: Responses per forward pass, at least 1.
 
     Returns:
-        Nats per token, <= 0, higher = more probable. Log-softmax in float32, whatever the model's dtype; no
-        temperature and no truncation of the distribution, whatever the decoding was.
+        Nats per token, <= 0, higher = more probable. Log-softmax in float32 for every model dtype; no temperature and
+        no truncation of the distribution, independent of the decoding.
 
     Raises:
-        CaptureError: A response without an answer region, or the model does not make its logits by one call of
+        CaptureError: A response without an answer region, or a model that does not compute its logits by one call of
             its output embeddings on the states of all tokens.
         PairError: Token ids that the model does not have; the other checkpoint's larger vocabulary.
         NonFiniteError: A token has no finite log-probability; overflow in float16 is the usual cause.
@@ -46,7 +45,7 @@ def answer_log_probability(
     places = [_answer_positions(response) for response in responses]
     rows = [[*r.prompt_ids, *r.response_ids][: at[-1] + 1] for r, at in zip(responses, places, strict=True)]
     _check_vocabulary(loaded, rows)
-    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))  # so that little of a batch is padding
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))  # keeps padding low
     values = np.empty(len(rows))
     for start in range(0, len(rows), batch):
         chosen = order[start : start + batch]
@@ -83,7 +82,6 @@ def _check_vocabulary(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Non
 
 
 def _batch_means(loaded: LoadedModel, rows: list[list[int]], places: list[list[int]]) -> list[float]:
-    """Mean log-probability of the tokens at given places of each row, from one forward pass."""
     ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
     row = torch.tensor([r for r, positions in enumerate(places) for _ in positions], device=loaded.device)
     position = torch.tensor([t for positions in places for t in positions], device=loaded.device)
@@ -104,18 +102,7 @@ def _batch_means(loaded: LoadedModel, rows: list[list[int]], places: list[list[i
 def _head_sees(
     loaded: LoadedModel, shape: tuple[int, ...], rows: torch.Tensor, positions: torch.Tensor
 ) -> Iterator[None]:
-    """Give the model's head the states of some tokens alone, as one sequence of them.
-
-    Args:
-        loaded: The model; its logits are then of shape (1, tokens picked, vocabulary).
-        shape: Of the batch of ids: (rows, tokens).
-        rows: Row of each token.
-        positions: Its position there.
-
-    Raises:
-        CaptureError: At once where the head gets other states than those of all tokens; on leaving the block
-            without another error, where it was not called exactly once.
-    """
+    """Give the model's head the states of some tokens alone; CaptureError unless it is called once, on all states."""
     calls: list[tuple[int, ...]] = []
 
     def pick(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -1,8 +1,7 @@
 """Prompts as token ids, with the role of every token.
 
-The one idea: the string is rendered first, the place of the question inside it is known
-by construction (prefix + question + suffix), and the tokenizer's character offsets of the
-very ids that the model gets say which token is which. Nothing is searched for.
+The string is rendered as prefix + question + suffix, so the place of the question is known by construction; the
+tokenizer's character offsets then give the role of each token. Nothing is searched for.
 """
 
 from collections.abc import Sequence
@@ -20,24 +19,24 @@ _MARK = "\ue000question\ue001"  # private-use characters: no template contains t
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt as the model is given it."""
+    """One prompt as the model receives it."""
 
     text: str
-    """As rendered."""
+    """Rendered text."""
     ids: tuple[int, ...]
-    """Token ids; where the tokenizer or its chat template puts a BOS, exactly one."""
+    """Token ids; exactly one BOS if the tokenizer or its chat template adds one."""
     regions: tuple[Region, ...]
     """Role of every token: special, template or question."""
 
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """How a question becomes a prompt."""
+    """Turns a question into a prompt."""
 
     template: str
     """Text with `{question}` in it."""
     chat: bool
-    """Whether the text is put into the tokenizer's chat template as the user's message."""
+    """Whether the text becomes the user's message in the tokenizer's chat template."""
 
     def __post_init__(self) -> None:
         if self.template.count("{question}") != 1:
@@ -64,7 +63,6 @@ class PromptFormat:
         return Prompt(text, tuple(ids), as_regions(names))
 
     def _around(self, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-        """What stands before and after the question."""
         marked = self.template.replace("{question}", _MARK)
         if self.chat:
             marked = _in_chat_template(tokenizer, marked)
@@ -92,7 +90,7 @@ def _in_chat_template(tokenizer: PreTrainedTokenizerBase, message: str) -> str:
 def _without_trailing_eos(
     tokenizer: PreTrainedTokenizerBase, ids: list[int], offsets: list[tuple[int, int]]
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """Some tokenizers close every text; a prompt is not closed. A template's own closing has an extent and stays."""
+    """Drop the EOS that some tokenizers append; the closing of a chat template has an extent and stays."""
     while ids and ids[-1] == tokenizer.eos_token_id and offsets[-1][0] == offsets[-1][1]:
         ids, offsets = ids[:-1], offsets[:-1]
     return ids, offsets

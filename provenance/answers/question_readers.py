@@ -1,8 +1,7 @@
 """Readers of question files: JSON Lines, the parquet that the hub serves, BioASQ's golden JSON.
 
-The one idea: a file is read by what it holds, not by its name, and every format ends in the
-same `Question`s. Nothing is skipped in silence: what cannot be a question is an error that
-says where.
+The format is recognised by content, not by file name. Nothing is skipped in silence: a malformed question is an error
+that names its place.
 
     JSON Lines   id, question, answers[, group]; NQ-Open's own question, answer
     parquet      TriviaQA rc.nocontext: question_id, question, answer{value, aliases}
@@ -26,22 +25,22 @@ from provenance.errors import QuestionError
 from provenance.records import Question
 
 JSONL_FORM = 'one JSON object a line: {"id": "…", "question": "…", "answers": ["…"]}'
-WITHHELD = "<unk>"  # what TriviaQA's test split has for a value
+WITHHELD = "<unk>"  # the value of answers in TriviaQA's test split
 
 Row = dict[str, Any]
 
 
 def normalise_question(text: str) -> str:
-    """What makes two questions the same question: the judge's normal form of the text.
+    """Normal form of a question's text, equal for two texts of the same question.
 
-    NFKC, case folded, articles and punctuation dropped, single spaces, letters of all scripts
-    kept. A text of which nothing would be left ("???") stays as it is, but for case and spaces.
+    NFKC, case folded, articles and punctuation dropped, single spaces, letters of all scripts kept. A text that would
+    become empty ("???") keeps its punctuation.
     """
     return normalise(text) or " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
-    """Read a question file, whatever its format.
+    """Read a question file of any known format.
 
     Raises:
         QuestionError: It is missing, unreadable, malformed (with the line), empty, or has an id twice.
@@ -62,9 +61,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
 def make_question(where: str, row: Row) -> Question:
     """A question from a row with `id`, `question`, `answers` and perhaps `group`; other keys are ignored.
 
-    Args:
-        where: Named in errors, such as `line 3 of questions.jsonl`.
-        row: As parsed.
+    `where` names the place in errors, such as `line 3 of questions.jsonl`.
 
     Raises:
         QuestionError: A key is missing or of another type, or the question is empty.
@@ -126,7 +123,7 @@ def _as_layout(row: Row, number: int) -> Row:
 
 
 def _golden(text: str) -> list[Any] | None:
-    """The questions of a BioASQ golden file; None when the text is none."""
+    """Questions of a BioASQ golden file; None for another text."""
     if '"questions"' not in text or not text.lstrip().startswith("{"):
         return None
     try:
@@ -158,24 +155,22 @@ def _bioasq(listed: list[Any], path: Path) -> Iterator[Question]:
 
 
 def _flat(value: object) -> list[object]:
-    """BioASQ nests exact answers up to two deep, and has single ones bare."""
+    """Flatten exact answers: BioASQ nests them up to two deep, or gives a bare one."""
     return [leaf for part in value for leaf in _flat(part)] if isinstance(value, list) else [value]
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which columns of a parquet file make a question."""
-
     id: str
-    """Column of the identifier; empty: the row number serves."""
+    """Column of the identifier; empty: the row number."""
     answers: str
     """Column of the answers."""
     merge_by: Literal["", "id", "question"] = ""
-    """What rows have in common that differ in their evidence only."""
+    """Key by which rows that differ only in their evidence are merged."""
 
     @property
     def columns(self) -> list[str]:
-        """The columns to read; contexts, often most of a file, stay unread."""
+        """Columns to read; contexts, often most of a file, stay unread."""
         return [name for name in (self.id, "question", self.answers) if name]
 
 
@@ -214,7 +209,7 @@ def _parquet(path: Path) -> Iterable[Question]:
 
 
 def _merged(questions: Iterable[Question], merge_by: str) -> Iterable[Question]:
-    """Rows on one question as one: the first row's id and text, the answers of all."""
+    """Merge rows on one question: the first row's id and text, the answers of all."""
     merged: dict[str, Question] = {}
     for question in questions:
         # the text goes along with the id, so that one id on two questions is still found out
@@ -245,7 +240,6 @@ def _triviaqa_answers(answer: Row, where: str) -> list[str]:
 
 
 def _string(value: object, what: str, where: str) -> str:
-    """A text that is there and can be written down as UTF-8."""
     if not isinstance(value, str) or not value.strip():
         found = "an empty text" if isinstance(value, str) else repr(value)
         raise QuestionError(f"{what} on {where}", found=found, remedy=f"write {JSONL_FORM}")
@@ -266,7 +260,7 @@ def _identifier(value: object, what: str, where: str) -> str:
 
 
 def _answers(value: object, where: str) -> tuple[str, ...]:
-    """The accepted answers; published sets have blank ones among them, which could match nothing."""
+    """Accepted answers without the blank ones that published sets contain."""
     if not isinstance(value, list) or not all(isinstance(answer, str) for answer in value):
         raise QuestionError(
             f"answers as a list of texts on {where}",
@@ -284,10 +278,10 @@ def _answers(value: object, where: str) -> tuple[str, ...]:
 
 
 def check_ids(questions: Iterable[Question], where: str) -> None:
-    """Refuse questions of which two have the same id.
+    """Refuse two questions with the same id.
 
     Raises:
-        QuestionError: They do; it names both texts.
+        QuestionError: An id occurs twice; the message quotes both texts.
     """
     seen: dict[str, Question] = {}
     for question in questions:

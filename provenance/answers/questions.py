@@ -1,9 +1,8 @@
-"""Question sets: found by name, file or lab reference, thinned out, and split so that nothing leaks.
+"""Question sets: loaded by name, file or lab reference, limited, and split without leaks.
 
-The one idea: questions are split by unit (the normalised text, or the group a file names),
-never by row or id, because published training and test sets share questions (107 of 2,000
-ids for Gemma-3-27B). Every choice is a hash of seed and content, so it does not depend on
-the order of a file, and a larger `limit` only adds questions.
+Questions are split by unit (the normalised text, or the group that a file names), never by row or id, because
+published training and test sets share questions (107 of 2,000 ids for Gemma-3-27B). Every choice is a hash of seed and
+content, so it does not depend on the order of a file, and a larger `limit` only adds questions.
 """
 
 import hashlib
@@ -35,36 +34,36 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class HubSet:
-    """Where the hub serves a question set."""
+    """A question set on the hub."""
 
     repo: str
     """Data set repository."""
     pattern: str
-    """Which of its files."""
+    """Pattern of its file names."""
     revision: str | None = None
-    """Commit to take; None: what the default branch has, recorded in the set's source."""
+    """Commit; None: the current one of the default branch, recorded in the set's source."""
 
 
 HUB_SETS = {
     "triviaqa": HubSet("mandarjoshi/trivia_qa", "rc.nocontext/validation-*.parquet"),
     "triviaqa-train": HubSet("mandarjoshi/trivia_qa", "rc.nocontext/train-*.parquet"),
     "nq-open": HubSet("google-research-datasets/nq_open", "nq_open/validation-*.parquet"),
-    # BioASQ itself needs a registration; this is the part that MRQA 2019 published, factoid questions all
+    # BioASQ itself needs a registration; this is the part that MRQA 2019 published, factoid questions only
     "bioasq": HubSet("lucadiliello/bioasqqa", "data/test-*.parquet", "6023919a617cdb7566894338012e9bde4b9a8a14"),
 }
-"""Sets that can be named. Choice: `triviaqa` is the validation split, which tuning data hold less often."""
+"""Known names. Choice: `triviaqa` is the validation split, which tuning data contain less often."""
 
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """A named set of questions with the digest of its content."""
+    """Named set of questions with the digest of its content."""
 
     name: str
     """Short name: the stem of a file, the last part of a lab reference, or the name of a hub set."""
     digest: str
     """SHA-256 over its questions, in order."""
     source: str
-    """Where it came from: a path, a lab reference, or a data set with its commit."""
+    """Origin: a path, a lab reference, or a data set with its commit."""
     questions: tuple[Question, ...]
     """In the order of the file."""
 
@@ -74,7 +73,7 @@ class QuestionSet:
         return cls(name, digest_questions(questions), source, tuple(questions))
 
     def limited(self, n: int, seed: int) -> "QuestionSet":
-        """The set of `limit(questions, n, seed)`, with a digest of its own."""
+        """The set of `limit(questions, n, seed)`, with its own digest."""
         return QuestionSet.of(self.name, self.source, limit(self.questions, n, seed))
 
 
@@ -85,13 +84,13 @@ def digest_questions(questions: Iterable[Question]) -> str:
 
 
 def load_questions(spec: str) -> QuestionSet:
-    """Find a question set: a file, `lab/family/set`, or a name of `HUB_SETS` (fetched from the hub).
+    """Load a question set: a file, `lab/family/set`, or a name of `HUB_SETS` (fetched from the hub).
 
     An existing file wins over a name; `lab/…` is always the lab (`./lab/…` is a file).
 
     Raises:
         QuestionError: There is no such set, or its file is malformed.
-        CheckpointError: The hub or the lab does not hand it out.
+        CheckpointError: The hub or the lab does not provide it.
     """
     if spec.startswith("lab/"):
         return _from_lab(spec)
@@ -108,7 +107,7 @@ def load_questions(spec: str) -> QuestionSet:
 
 
 def _from_lab(spec: str) -> QuestionSet:
-    from provenance.lab.manifest import question_sets  # only who asks for the lab pays for it
+    from provenance.lab.manifest import question_sets  # imported only for lab references
 
     parts = spec.split("/")
     sets = question_sets(parts[1])
@@ -148,13 +147,10 @@ def split_questions(
 ) -> dict[Split, tuple[Question, ...]]:
     """Split by unit into training, validation and test questions, each part in a seeded random order.
 
-    Units that share a normalised question are kept together as well. The outcome depends on
-    seed and content, not on the order of the questions.
+    Units that share a normalised question stay together as well. The outcome depends on seed and content, not on the
+    order of the questions.
 
-    Args:
-        questions: With distinct ids.
-        shares: Fractions of the units for train, validation, test; they add up to 1.
-        seed: Of the order.
+    `shares` are fractions of the units for train, validation and test.
 
     Raises:
         SplitError: The shares are not fractions that add up to 1, or there are too few units.
@@ -184,7 +180,7 @@ def split_questions(
 
 
 def _connected_units(questions: Sequence[Question]) -> dict[str, list[Question]]:
-    """Questions by unit, where units that share a normalised question are one (named by the smallest)."""
+    """Questions by unit, with units that share a normalised question joined (named by the smallest)."""
     parent = {question.unit: question.unit for question in questions}
 
     def root(unit: str) -> str:
@@ -204,7 +200,7 @@ def _connected_units(questions: Sequence[Question]) -> dict[str, list[Question]]
 
 
 def _rank(seed: int, text: str) -> str:
-    """A place in an order that seed and text alone decide."""
+    """Place in an order that depends only on seed and text."""
     return hashlib.sha256(f"{seed}\0{text}".encode()).hexdigest()
 
 
@@ -212,7 +208,7 @@ def check_disjoint(splits: Mapping[Split, Sequence[Question]]) -> None:
     """Refuse splits that share a question, by its normalised text or its unit.
 
     Raises:
-        SplitError: They do; it names the first one found.
+        SplitError: They share one; the message names the first.
     """
     owner: dict[tuple[str, str], tuple[Split, Question]] = {}
     for split, questions in splits.items():

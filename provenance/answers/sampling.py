@@ -1,13 +1,8 @@
-"""Sampling responses from a model: many samples of a question share one pass over its prompt.
+"""Samples responses from a model: all samples of a question share one pass over its prompt.
 
-The one idea: the keys and values of a batch of prompts are computed once; every further
-round copies the rows of the questions that are still open. The random numbers of a round
-depend on the seed, the batch and the round alone, so a resumed run draws the same samples.
-
-Decoding is `transformers`' own, but for two things that a vocabulary of 262,144 makes slow:
-the token is drawn among the top k by a processor of ours (the same distribution as the
-library's warpers, without sorting the vocabulary), and rows that have ended leave the
-batch after a few tokens, since most answers are that short.
+Random numbers depend only on seed, batch and round, so a resumed run draws the same samples. Decoding is that of
+`transformers`, except for two steps that a vocabulary of 262,144 makes slow: the token is drawn among the top k (the
+distribution of the library's warpers, without sorting the vocabulary), and finished rows leave the batch early.
 """
 
 import copy
@@ -25,29 +20,29 @@ from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
 
-FIRST_TOKENS = 4  # after 4, 12, 28, ... tokens, ended rows leave the batch
+FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are drawn. The defaults are those of Gao et al. 2025, Sec. 6.1.1."""
+    """Sampling parameters. The defaults are those of Gao et al. 2025, Sec. 6.1.1."""
 
     temperature: float = 1.0
-    """Divides the logits."""
+    """Divisor of the logits."""
     top_k: int = 50
-    """Most probable tokens that stay."""
+    """Number of most probable tokens kept."""
     top_p: float = 0.9
-    """Of these, the smallest set with at least this probability stays."""
+    """Of these, the smallest set with at least this probability is kept."""
     max_new_tokens: int = MAX_NEW_TOKENS
-    """Where a response is cut off."""
+    """Maximal length of a response."""
 
 
 class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is not type-checked
     """Draws one token per row: temperature, then top k, then the nucleus of these k.
 
-    The distribution is that of TemperatureLogitsWarper, TopKLogitsWarper and
-    TopPLogitsWarper in this order, but for ties at the k-th place, of which only as many
-    stay as fit. The drawn token is the only one left, so greedy decoding around it takes it.
+    The distribution is that of TemperatureLogitsWarper, TopKLogitsWarper and TopPLogitsWarper in this order, except
+    that ties at the k-th place are cut to k tokens. All other tokens are masked, so greedy decoding takes the drawn
+    one.
     """
 
     def __init__(self, decoding: Decoding) -> None:
@@ -56,7 +51,7 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
     def shares(
         self, scores: Float[torch.Tensor, "batch vocabulary"]
     ) -> tuple[Float[torch.Tensor, "batch k"], Int[torch.Tensor, "batch k"]]:
-        """Probabilities of the tokens that stay (0 for those of the top k outside the nucleus), and these tokens."""
+        """Probabilities of the top k tokens (0 outside the nucleus), and these tokens."""
         k = min(self._decoding.top_k, scores.shape[-1])
         top, tokens = torch.topk(scores / self._decoding.temperature, k)
         shares = torch.softmax(top.float(), dim=-1)
@@ -69,10 +64,10 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
         input_ids: Int[torch.Tensor, "batch tokens"],  # noqa: ARG002 - part of the interface
         scores: Float[torch.Tensor, "batch vocabulary"],
     ) -> Float[torch.Tensor, "batch vocabulary"]:
-        """Minus infinity but for the drawn token; overwrites `scores`.
+        """Set all scores but that of the drawn token to minus infinity; overwrites `scores`.
 
         Raises:
-            NonFiniteError: No token can be drawn, since the largest scores of a row are NaN or infinite.
+            NonFiniteError: The largest scores of a row are NaN or infinite, so that no token can be drawn.
         """
         shares, tokens = self.shares(scores)
         if not bool(shares.isfinite().all()):
@@ -86,14 +81,7 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
 
 
 class PromptBatch:
-    """A batch of prompts, passed through the model once, from which samples can be drawn.
-
-    Args:
-        loaded: The model.
-        prompts: Of one batch.
-        decoding: How tokens are drawn.
-        stop_ids: Tokens that end a response.
-    """
+    """A batch of prompts that has passed through the model once, ready for sampling; `stop_ids` end a response."""
 
     def __init__(
         self, loaded: LoadedModel, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]
@@ -130,10 +118,7 @@ class PromptBatch:
     def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
         """Draw samples for some of the prompts.
 
-        Args:
-            rows: Positions of the prompts in the batch.
-            samples: Per prompt.
-            seed: Of this draw's random numbers.
+        `rows` are positions of the prompts in the batch, `samples` is the number per prompt.
 
         Returns:
             For each row, its samples as token ids, stop tokens left out.
@@ -152,7 +137,7 @@ class PromptBatch:
         return [drawn[i * samples : (i + 1) * samples] for i in range(len(rows))]
 
     def _generate(self, picked: Int[torch.Tensor, " rows"]) -> list[list[int]]:
-        """One sample for each picked prompt; rows that have ended leave the batch now and then."""
+        """One sample for each picked prompt; finished rows leave the batch from time to time."""
         cache = copy.deepcopy(self._cache)
         if cache is not None:
             cache.batch_select_indices(picked)
@@ -181,7 +166,6 @@ class PromptBatch:
         cache: DynamicCache | None,
         length: int,
     ) -> GenerateDecoderOnlyOutput:
-        """Up to `length` further tokens of every row."""
         config = GenerationConfig(
             do_sample=False,  # the processor draws
             max_new_tokens=length,
@@ -206,6 +190,6 @@ class PromptBatch:
 
 
 def draw_seed(*parts: object) -> int:
-    """A seed from anything that has a text form, the same on every machine."""
+    """A seed from values with a text form, the same on every machine."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:6])

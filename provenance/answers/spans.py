@@ -1,13 +1,11 @@
-"""Where the answer lies inside a response, in tokens of the very ids that were sampled.
+"""Location of the answer inside a response, in tokens of the sampled ids.
 
-The one idea: characters per token come from decoding growing prefixes of the sampled ids,
-so no retokenisation can move an edge, and the rule that picks the answer never looks at
-the label: it would otherwise leak into the features.
+Character offsets come from decoding growing prefixes of the sampled ids, so no retokenisation can move an edge. The
+rule that picks the answer never sees the label, which would otherwise leak into the features.
 
-Choice (rule `first-line`): the answer is the first line of the response without
-surrounding white space, quotation marks and closing punctuation. The prompts of both
-stages ask for the answer alone. A token that overlaps the span by one character belongs
-to it.
+Choice (rule `first-line`): the answer is the first line of the response without surrounding white space, quotation
+marks and closing punctuation. The prompts of both stages ask for the answer alone. A token that overlaps the span by
+one character belongs to it.
 """
 
 from collections.abc import Sequence
@@ -41,14 +39,13 @@ def token_offsets(
     """Character range of every sampled token in the decoded response.
 
     Args:
-        tokenizer: Of the model that sampled.
-        context: Ids before the response; its last token is decoded along, because some
-            decoders treat the first token of a text differently.
+        tokenizer: Tokenizer of the model that sampled.
+        context: Ids before the response; the last one is decoded too, because some decoders treat the first token of a
+            text differently.
         ids: The sampled ids.
 
     Returns:
-        One half-open range per token. Tokens that are only some bytes of a character all get
-        that character's range.
+        One half-open range per token. All tokens that hold bytes of one character get that character's range.
     """
     anchor = list(context[-1:])
     before = len(_decode(tokenizer, anchor))

@@ -1,10 +1,9 @@
-"""Where the MLPs of a model family lie, as data.
+"""Locations of the MLPs of model families, as data.
 
-Every `*.toml` beside this file describes one layout: which keys of config.json give the
-sizes, the prefixes under which the text decoder is stored, and for each projection of a
-neuron its tensor below `prefix + layer`, whether neurons are its rows or its columns, and
-which half of a fused tensor it is. Adding a family is adding a file. A vision tower whose
-MLPs have the same names lies under another prefix and is never matched.
+Every `*.toml` beside this file describes one layout: the keys of config.json that give the sizes, the prefixes under
+which the text decoder is stored, and for each projection of a neuron its tensor below `prefix + layer`, whether
+neurons are its rows or its columns, and which half of a fused tensor it is. Adding a family is adding a file. A vision
+tower whose MLPs have the same names lies under another prefix and is never matched.
 """
 
 import re
@@ -20,34 +19,34 @@ _EXPERT_NAMES = re.compile(r"expert|block_sparse_moe|\.router\.|\bmoe\b")
 _NAMES_SHOWN = 5
 
 KINDS = ("gate", "up", "down")
-"""Projections that a neuron may have, in the order in which they are always named."""
+"""Possible projections of a neuron, in their fixed order."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Where one projection of a neuron lies inside an MLP; a table of a family's file."""
+    """Location of one projection of a neuron inside an MLP; a table of a family's file."""
 
     weight: str
     """Name of the weight below the MLP."""
     neurons: Literal["rows", "columns"]
-    """Which axis of the stored weight runs over neurons."""
+    """Axis of the stored weight that runs over neurons."""
     half: Literal["first", "second"] | None = None
-    """Of a weight that holds two projections one below the other: which rows; None for a weight of its own."""
+    """Rows of a weight that holds two projections one below the other; None for a weight of its own."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How config.json says a size."""
+    """Source of a size in config.json."""
 
     key: str
-    """The key that gives it."""
+    """Its key."""
     fallback: str | None = None
-    """The key to derive it from where `key` is absent or null."""
+    """Key to derive it from if `key` is absent or null."""
     times: int = 1
-    """How many times the fallback."""
+    """Factor of the fallback."""
 
     def read(self, config: Mapping[str, Any]) -> int:
-        """The size, a whole number from 1; KeyError, TypeError or ValueError where config.json does not say it."""
+        """The size, a whole number from 1; KeyError, TypeError or ValueError if config.json lacks it."""
         is_derived = self.fallback is not None and config.get(self.key) is None
         key = self.fallback if self.fallback is not None and is_derived else self.key
         value = config[key]
@@ -58,7 +57,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Family:
-    """One file of this folder."""
+    """Layout of a model family; one file of this folder."""
 
     name: str
     """File name without suffix."""
@@ -67,16 +66,16 @@ class Family:
     layer: str
     """Path of a layer's MLP below the prefix, with `{layer}`."""
     prefixes: tuple[str, ...]
-    """Where the text decoder may lie, on disk and in the loaded model; the empty one is a file without outer model."""
+    """Possible prefixes of the text decoder, on disk and in a loaded model; empty for a file without outer model."""
     sizes: dict[str, Size]
-    """How config.json says `layers`, `d_m` and `d`."""
+    """Sources of `layers`, `d_m` and `d`."""
     projections: dict[str, Projection]
-    """What belongs to a neuron, in the order gate, up, down; no gate in an ungated MLP."""
+    """Projections of a neuron, in the order gate, up, down; no gate in an ungated MLP."""
 
 
 @dataclass(frozen=True)
 class NeuronSlice:
-    """The rows of a stored tensor that hold one projection of one layer, and nothing else."""
+    """Rows of a stored tensor that hold exactly one projection of one layer."""
 
     name: str
     """Name of the tensor on disk."""
@@ -85,7 +84,7 @@ class NeuronSlice:
     stop: int
     """Row after the last one."""
     neurons: Literal["rows", "columns"]
-    """Which axis of these rows runs over neurons."""
+    """Axis of these rows that runs over neurons."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Layout:
     """The MLPs of one checkpoint: sizes and names."""
 
     family: Family
-    """The description that matched."""
+    """Matching family."""
     model_type: str
     """As in config.json."""
     layers: int
@@ -103,15 +102,15 @@ class Layout:
     d: int
     """Width of the residual stream (hidden size)."""
     prefix: str
-    """Where the text decoder lies on disk; a loaded model may have it under another of the family's prefixes."""
+    """Prefix of the text decoder on disk; a loaded model may use another of the family's prefixes."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Projections that belong to a neuron, in the order gate, up, down."""
+        """Projections of a neuron, in the order gate, up, down."""
         return tuple(self.family.projections)
 
     def slice(self, kind: str, layer: int) -> NeuronSlice:
-        """Which rows of which tensor hold a projection on disk."""
+        """Rows and tensor that hold a projection on disk."""
         part = self.family.projections[kind]
         name = self.prefix + self.family.layer.format(layer=layer) + part.weight
         if part.neurons == "columns":
@@ -120,7 +119,7 @@ class Layout:
         return NeuronSlice(name, start, start + self.d_m, "rows")
 
     def shape(self, kind: str) -> tuple[int, int]:
-        """Shape of the stored tensor that holds a projection, with whatever else it holds."""
+        """Shape of the stored tensor that holds a projection, other contents included."""
         part = self.family.projections[kind]
         if part.neurons == "columns":
             return self.d, self.d_m
@@ -130,7 +129,7 @@ class Layout:
         """Names of the down-projection modules in a loaded model, layer by layer.
 
         Raises:
-            ArchitectureError: Under no known prefix does every layer have one.
+            ArchitectureError: No known prefix gives one for every layer.
         """
         suffix = self.family.projections["down"].weight.removesuffix(".weight")
         for prefix in self.family.prefixes:
@@ -166,8 +165,8 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
     """Find the MLPs of a checkpoint from its config and its tensor names.
 
     Raises:
-        ArchitectureError: The model type is unknown, the model is a mixture of experts, or
-            its tensors do not lie where its family's do. The message lists what was found.
+        ArchitectureError: The model type is unknown, the model is a mixture of experts, or its tensors are not at the
+            family's places. The message lists the names found.
     """
     model_type = str(config.get("model_type"))
     _refuse_experts(model_type, tensor_names)
@@ -210,7 +209,7 @@ def _refuse_experts(model_type: str, tensor_names: Collection[str]) -> None:
 
 
 def _refuse_more_layers_than_tensors(layers: int, tensors: int) -> None:
-    """Before names are looked up one by one: a config can claim more layers than there is time to look for."""
+    """Before names are looked up one by one: a config can claim absurdly many layers."""
     if layers > tensors:
         raise ArchitectureError(
             f"tensors of {layers:,} layers, as config.json says",

@@ -1,7 +1,7 @@
-"""Known families of checkpoints: which base belongs to which tuned model, and what lies between them.
+"""Known families of checkpoints: base, tuned model, and stages between them.
 
-The one idea: the right pair is a fact that has to be looked up (there is no Llama 3.3 base, and Qwen 3 gives the
-plain name to the tuned model), so it is data, in `families.toml` beside this file. Nothing here asks the hub.
+Pairs have to be looked up (there is no Llama 3.3 base, and Qwen 3 gives the plain name to the tuned model), so they
+are data, in `families.toml` beside this file. The hub is not asked here.
 """
 
 import difflib
@@ -22,26 +22,26 @@ class KnownFamily:
     """One family of the registry."""
 
     name: str
-    """As `--family` takes it."""
+    """Name for `--family`."""
     source: str
-    """Where it comes from: a paper, or the command that makes it."""
+    """Origin: a paper, or the command that makes it."""
     licence: str
-    """In the publisher's words; a note, since the hub's answer counts."""
+    """Publisher's words; only a note, since the hub's answer decides."""
     gate: Gate
-    """What the hub asked for before it gave files out, when this was written."""
+    """The hub's condition for access, when this was written."""
     stages: dict[str, CheckpointRef]
     """References by stage, in order of training."""
     base: str
-    """Stage whose neurons are asked about."""
+    """Stage of the base."""
     instruct: str | None
-    """Stage that was tuned from the base; None for a family of pre-training checkpoints only."""
+    """Stage tuned from the base; None for a family of pre-training checkpoints only."""
 
     @property
     def pair(self) -> tuple[CheckpointRef, CheckpointRef]:
         """Base and instruct checkpoint.
 
         Raises:
-            InputError: Nothing in the family was tuned from its base.
+            InputError: No stage was tuned from the base.
         """
         if self.instruct is None:
             first, last = (str(self.stages[name]) for name in (next(iter(self.stages)), self.base))
@@ -72,10 +72,10 @@ def _parse(name: str, entry: dict[str, Any]) -> KnownFamily:
 
 
 def family(name: str) -> KnownFamily:
-    """The family of that name; case and spaces around it do not count.
+    """Family of that name; case and surrounding spaces do not matter.
 
     Raises:
-        InputError: There is none; the message names those that are written alike.
+        InputError: There is none; the message names similar ones.
     """
     known = families()
     written = name.strip().casefold()
@@ -92,11 +92,10 @@ def family(name: str) -> KnownFamily:
 def pair_of(name: str) -> tuple[str, str]:
     """References of base and instruct checkpoint of a family, as a user would write them.
 
-    Args:
-        name: `NAME`, or `NAME:STAGE` for another stage after the base in place of the instruct checkpoint.
+    The name is `NAME`, or `NAME:STAGE` for another stage after the base instead of the instruct checkpoint.
 
     Raises:
-        InputError: No such family or stage, or nothing in it was tuned from its base.
+        InputError: No such family or stage, or no stage was tuned from the base.
     """
     written, colon, stage = name.partition(":")
     known = family(written)
@@ -105,7 +104,6 @@ def pair_of(name: str) -> tuple[str, str]:
 
 
 def _tuned(known: KnownFamily, stage: str) -> CheckpointRef:
-    """A stage of a family that was tuned from its base."""
     order = list(known.stages)
     later = {each.casefold(): ref for each, ref in known.stages.items() if order.index(each) > order.index(known.base)}
     if stage.strip().casefold() in later:

@@ -1,9 +1,8 @@
-"""The header of a safetensors file: which bytes are which tensor, believed only after it was checked.
+"""Headers of safetensors files, checked before any offset is used.
 
-The one idea: a header is a claim about a file. Whoever reads tensors by offset, from a disk or over
-the network, relies on the claim, so it is held against the file's size, against itself (no gap, no
-overlap) and against the shapes before a single offset is used. The format itself asks for no less:
-eight bytes with the header's length, the header as JSON, then the tensors without a gap to the end.
+Tensors are read by offset, so a header's claims are checked against the file's size, against each other (no gap, no
+overlap) and against the shapes. Format: eight bytes with the header's length, the header as JSON, then the tensors
+without a gap to the end.
 """
 
 import json
@@ -17,11 +16,11 @@ import torch
 from provenance.errors import CheckpointError
 
 LENGTH_BYTES = 8
-"""A safetensors file starts with the length of its header, in so many bytes, little-endian."""
-HEADER_LIMIT = 100_000_000  # what the safetensors library itself allows, against headers made to fill memory
+"""Bytes of the length at the start of a safetensors file, little-endian."""
+HEADER_LIMIT = 100_000_000  # limit of the safetensors library, against headers made to fill memory
 METADATA = "__metadata__"
 LFS_POINTER = b"version "
-"""How the few lines start that git-lfs leaves in place of a file it did not fetch."""
+"""Start of the text that git-lfs leaves in place of a file it did not fetch."""
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "BOOL": torch.bool,
@@ -41,14 +40,14 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
     "C64": torch.complex64,
 }
-"""The storage dtypes that are read, by safetensors' spelling."""
+"""Supported storage dtypes, by safetensors' spelling."""
 ITEM_BYTES: dict[str, int] = {name: dtype.itemsize for name, dtype in TORCH_DTYPES.items()}
 """Bytes of one element."""
 
 
 @dataclass(frozen=True)
 class TensorSlot:
-    """Where a file holds a tensor."""
+    """Location of a tensor in a file."""
 
     name: str
     """Name of the tensor."""
@@ -57,7 +56,7 @@ class TensorSlot:
     shape: tuple[int, ...]
     """Its shape; empty for a scalar."""
     start: int
-    """First byte in the file, counted from the file's own start."""
+    """First byte, from the start of the file."""
     stop: int
     """Byte after the last one."""
 
@@ -68,11 +67,11 @@ class TensorSlot:
 
 
 def read_header(path: Path) -> dict[str, TensorSlot]:
-    """The tensors of a local safetensors file, in file order.
+    """Tensors of a local safetensors file, in file order.
 
     Raises:
-        CheckpointError: It is truncated, too long, or its header is not to be believed.
-        OSError: The system does not let it be read.
+        CheckpointError: It is truncated, too long, or its header is invalid.
+        OSError: It cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -81,12 +80,7 @@ def read_header(path: Path) -> dict[str, TensorSlot]:
 
 
 def header_length(start: bytes, file_size: int, where: str) -> int:
-    """How long the header is, by the file's first eight bytes.
-
-    Args:
-        start: The first eight bytes, or all there are.
-        file_size: Bytes of the whole file.
-        where: The file, as messages name it.
+    """Length of the header, from the file's first eight bytes.
 
     Raises:
         CheckpointError: It is longer than the file or than `HEADER_LIMIT`, or this is no safetensors file.
@@ -104,17 +98,13 @@ def header_length(start: bytes, file_size: int, where: str) -> int:
 
 
 def parse_header(head: bytes, header_bytes: int, file_size: int, where: str) -> dict[str, TensorSlot]:
-    """The tensors that a header names, in file order, once every claim of it was checked.
+    """Tensors that a header names, in file order, after all checks.
 
-    Args:
-        head: The header itself: what follows the file's first eight bytes.
-        header_bytes: Its length by those eight bytes.
-        file_size: Bytes of the whole file.
-        where: The file, as messages name it.
+    `head` is the header itself, after the file's first eight bytes; `header_bytes` is its length by those bytes.
 
     Raises:
-        CheckpointError: The header is cut, no JSON object of tensors, or names offsets that leave the
-            file, a gap or an overlap, or do not fit shape and dtype.
+        CheckpointError: The header is cut, no JSON object of tensors, or names offsets that leave the file, a gap or an
+            overlap, or do not fit shape and dtype.
     """
     if len(head) != header_bytes:
         _refuse(where, f"{len(head):,} of the header's {header_bytes:,} bytes")
@@ -168,12 +158,12 @@ def _slot(name: str, entry: object, data_start: int, where: str) -> TensorSlot:
 
 
 def _are_counts(value: Any) -> TypeGuard[list[int]]:
-    """Whether it is a list of whole numbers from zero; `true` is none of them, though Python counts it as 1."""
+    """Whether it is a list of whole numbers from zero; `true` is refused, though Python counts it as 1."""
     return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
 
 
 def _check_cover(slots: list[TensorSlot], data_start: int, file_size: int, where: str) -> None:
-    """Hold the tensors, in file order, against the file: they fill it from the header to its end, each byte once."""
+    """Check that the tensors, in file order, fill the file from the header to its end, each byte once."""
     end = max((slot.stop for slot in slots), default=data_start)
     if file_size != end:
         _refuse(where, f"{file_size:,} of {end:,} bytes")

@@ -1,10 +1,8 @@
-"""A checkpoint's name as a value, and what a name stands for once it is found and trusted.
+"""Checkpoint references as values, and the checkpoints they refer to, found and checked.
 
-The one idea: a reference is only how somebody wrote it; identity is the digest of the files
-behind it. `CheckpointRef` parses and prints back the same text, and `checkpoint_at` looks the
-folder over that it was found in: whole safetensors, a config, a tokenizer, no pickles, no code.
-Nothing here builds a model or reads a tensor, so it is quick for checkpoints of any size
-(but for hashing local weights, which reads them once).
+A reference is only a spelling; identity is the digest of the files. `CheckpointRef` parses and prints back the same
+text, and `checkpoint_at` checks a folder: whole safetensors, a config, a tokenizer, no pickles, no code. No model is
+built and no tensor read, so this is quick at any size (except for hashing local weights, which reads them once).
 """
 
 import hashlib
@@ -30,7 +28,7 @@ TOKENIZER_CORES = (
     "vocab.txt",
     "vocab.json",
 )
-"""Each of these files alone is enough to build a tokenizer from (`vocab.json` comes with `merges.txt`)."""
+"""Files that each suffice to build a tokenizer (`vocab.json` comes with `merges.txt`)."""
 SMALL_FILES = (
     CONFIG,
     "generation_config.json",
@@ -43,7 +41,7 @@ SMALL_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-"""Everything that matters beside the weights: fetched from the hub, and part of a checkpoint's identity."""
+"""Relevant files beside the weights: fetched from the hub, and part of a checkpoint's identity."""
 
 _LAB = re.compile(r"(?P<name>lab/[a-z][a-z0-9-]*/[a-z][a-z0-9-]*)(?:@(?P<revision>[\w.-]+))?", re.ASCII)
 _HUB = re.compile(r"(?P<name>[^\W_][\w.-]{0,95}/\w[\w.-]{0,95})(?:@(?P<revision>[^\s@]+))?", re.ASCII)
@@ -52,12 +50,12 @@ _FORMS = "write org/name, org/name@revision, a folder (./folder for a relative o
 
 @dataclass(frozen=True)
 class CheckpointRef:
-    """How a checkpoint was named; `str()` gives the very text that `parse` was given."""
+    """Reference to a checkpoint; `str()` gives the text that `parse` was given."""
 
     kind: Literal["local", "lab", "hub"]
-    """Where to look: a folder of this machine, the shipped lab, the Hugging Face hub."""
+    """Place: a local folder, the shipped lab, the Hugging Face hub."""
     name: str
-    """The text without its revision: a path as written, `lab/family/stage`, or `org/name`."""
+    """Text without the revision: a path as written, `lab/family/stage`, or `org/name`."""
     revision: str | None = None
     """Branch, tag or commit on the hub, snapshot of a lab base; None for folders and defaults."""
 
@@ -71,7 +69,7 @@ class CheckpointRef:
         An existing folder wins over `org/name`; `lab/…` is always the lab (`./lab/…` is a folder).
 
         Raises:
-            CheckpointError: The text is none of the forms.
+            CheckpointError: The text has none of these forms.
         """
         if text.startswith("lab/"):
             return cls._parse_lab(text)
@@ -95,7 +93,6 @@ class CheckpointRef:
 
 
 def _looks_like_path(text: str) -> bool:
-    """Whether the text is written as a path, or is a folder that exists."""
     written_so = text in {".", ".."} or text.startswith(("/", "./", "../", "~"))
     return written_so or (bool(text.strip()) and _is_folder(text))
 
@@ -109,30 +106,30 @@ def _is_folder(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was found and looked at."""
+    """A checkpoint that was found and checked."""
 
     ref: CheckpointRef
-    """As it was asked for."""
+    """Requested reference."""
     folder: Path
-    """Where its files lie."""
+    """Folder of its files."""
     commit: str | None
     """Commit sha on the hub; None for folders and the lab."""
     digest: str
-    """SHA-256 over the names and SHA-256s of the files that matter; the checkpoint's identity."""
+    """SHA-256 over the names and SHA-256s of the relevant files; the checkpoint's identity."""
     config: dict[str, Any] = field(hash=False)
     """Its config.json."""
 
     @property
     def pinned(self) -> str:
-        """The reference with the revision pinned to its commit, where there is one."""
+        """The reference with its revision pinned to the commit, if there is one."""
         return str(self.ref) if self.commit is None else f"{self.ref.name}@{self.commit}"
 
 
 def checkpoint_at(ref: CheckpointRef, folder: Path, commit: str | None = None) -> Checkpoint:
-    """Look a checkpoint over that lies in a folder.
+    """Check a checkpoint in a folder.
 
     Raises:
-        CheckpointError: It is not whole, or not to be trusted.
+        CheckpointError: It is incomplete, or not to be trusted.
     """
     try:
         config = inspect(folder)
@@ -144,13 +141,13 @@ def checkpoint_at(ref: CheckpointRef, folder: Path, commit: str | None = None) -
 
 
 def local_folder(ref: CheckpointRef) -> Path:
-    """The folder that a reference to this machine or to the lab names.
+    """Folder of a local or lab reference.
 
     Raises:
         CheckpointError: The lab has no such checkpoint, or one of its files was altered.
     """
     if ref.kind == "lab":
-        from provenance.lab.manifest import locate  # only who asks for the lab pays for it
+        from provenance.lab.manifest import locate  # imported only for lab references
 
         _, family, stage = ref.name.split("/")
         return locate(family, stage, ref.revision)
@@ -158,7 +155,7 @@ def local_folder(ref: CheckpointRef) -> Path:
 
 
 def inspect(folder: Path) -> dict[str, Any]:
-    """Look over a checkpoint folder without reading a tensor; returns its config.
+    """Check a checkpoint folder without reading a tensor; returns its config.
 
     Raises:
         CheckpointError: The folder, its config or its weights are missing, damaged or refused.
@@ -212,7 +209,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def refuse_remote_code(where: str, config: dict[str, Any]) -> None:
-    """Refuse a config that wants code of the checkpoint itself to run.
+    """Refuse a config that requires running code of the checkpoint.
 
     Raises:
         CheckpointError: It has `auto_map`.
@@ -227,10 +224,10 @@ def refuse_remote_code(where: str, config: dict[str, Any]) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up the checkpoint, in name order.
+    """Safetensors files of the checkpoint, in name order.
 
     Raises:
-        CheckpointError: There are none, only pickled ones, or the index names files that are not there.
+        CheckpointError: There are none, only pickled ones, or the index names missing files.
     """
     index = folder / WEIGHT_INDEX
     index_text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else None
@@ -248,13 +245,13 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def weight_names(there: Collection[str], index_text: str | None, where: str) -> list[str]:
-    """Which of a checkpoint's files hold its weights, in name order.
+    """Names of a checkpoint's weight files, in name order.
 
-    With an index those it names; else `model.safetensors`; else every safetensors file at the
-    top. So a second copy of the weights (Mistral's `consolidated.safetensors`) is left alone.
+    With an index those it names; else `model.safetensors`; else every safetensors file at the top. So a second copy of
+    the weights (Mistral's `consolidated.safetensors`) is ignored.
 
     Raises:
-        CheckpointError: No safetensors, only pickled weights, or an index that is not one.
+        CheckpointError: No safetensors, only pickled weights, or an invalid index.
     """
     if index_text is not None:
         return _indexed(index_text, where)
@@ -296,13 +293,12 @@ def _indexed(index_text: str, where: str) -> list[str]:
 
 
 def _partial_downloads(folder: Path) -> str:
-    """Words on files that a download left unfinished here, if any."""
     count = sum(1 for _ in folder.rglob("*.incomplete"))
     return f"; {count} half-downloaded" if count else ""
 
 
 def require_tokenizer(folder: Path) -> None:
-    """Refuse a checkpoint that a model could not be run from for want of a tokenizer.
+    """Refuse a checkpoint without a tokenizer, since no model could be run from it.
 
     Raises:
         CheckpointError: None of the files that a tokenizer can be built from is there.
@@ -316,16 +312,15 @@ def require_tokenizer(folder: Path) -> None:
 
 
 def content_digest(folder: Path) -> str:
-    """SHA-256 over the sorted (name, SHA-256) of the files that matter.
+    """SHA-256 over the sorted (name, SHA-256) of the relevant files.
 
-    The same files give the same digest wherever they lie; README, licence and spare copies of
-    the weights do not count.
+    Independent of the folder; README, licence and spare copies of the weights do not count.
     """
     return digest_of(small_digests(folder) | {path.name: file_sha256(path) for path in weight_files(folder)})
 
 
 def small_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files beside the weights that matter, by their name in the folder."""
+    """SHA-256 of the relevant files beside the weights, by name."""
     templates = (path for path in folder.glob("additional_chat_templates/*.jinja") if path.is_file())
     small = (folder / name for name in SMALL_FILES if (folder / name).is_file())
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in (*small, *templates)}
@@ -339,7 +334,7 @@ def digest_of(sha256_of: Mapping[str, str]) -> str:
 def file_sha256(path: Path) -> str:
     """Digest of one file; the hub's cache names large files by it, which saves reading them again."""
     if path.is_symlink():
-        blob = path.readlink()  # one step only: behind it may lie a store that names files by another hash
+        blob = path.readlink()  # one step only: the next link may name files by another hash
         if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
             return blob.name
     with path.open("rb") as file:

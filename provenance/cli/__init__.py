@@ -1,8 +1,7 @@
-"""The command line, and the one place where all rooms meet.
+"""The command line, where all rooms meet.
 
-The one idea: a command parses, opens, calls one function of each room and prints; what it
-needs of `analyses`, `db` and `figures` is imported inside it, so `--help` is quick and the
-import direction of the rooms holds.
+A command parses, opens, calls one function of each room and prints. It imports `analyses`, `db` and `figures` inside
+its function, so that `--help` is quick and the import direction of the rooms holds.
 """
 
 import typer
@@ -19,7 +18,7 @@ app = typer.Typer(
     help="Were these neurons already there before alignment? Compares a base and an instruction-tuned checkpoint.",
 )
 lab_app = typer.Typer(no_args_is_help=True, help="The miniature families that ship with the package.")
-neurons_app = typer.Typer(no_args_is_help=True, help="Neuron sets of others, in and out.")
+neurons_app = typer.Typer(no_args_is_help=True, help="Import and export neuron sets.")
 db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 
 app.callback()(common.options)

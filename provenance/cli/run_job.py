@@ -1,7 +1,7 @@
-"""One job from its checkpoints to its summary: open, measure, store, draw, report.
+"""Runs one job from its checkpoints to its summary: open, measure, store, draw, report.
 
-The one idea: every command with results goes this way, so what was done before an error stays in the database, and a
-run is begun, timed and ended in one place.
+Every command with results uses this path, so finished work stays in the database after an error, and a run begins, is
+timed and ends in one place.
 """
 
 import resource
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """Run a job, or go on with it where it stopped.
-
-    Args:
-        job: What was asked.
-        db: Database URL.
-        out: Folder for figures and report; None for none.
-        quiet: Show no progress.
+    """Run a job, or resume it; write figures and report to `out` unless it is None.
 
     Returns:
-        The summary as `--json` prints it, without files where none are written.
+        The summary as `--json` prints it, without files if none are written.
     """
     from provenance.analyses.asking.clock import Clock
     from provenance.analyses.summary.comparison import summary_of
@@ -52,13 +46,13 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
             summary |= _about_run(opened, run, clock, db) | opened.about()
     if out is None:
         return summary
-    from provenance.figures.report.html import write_results  # draws, which a run without a folder does not
+    from provenance.figures.report.html import write_results  # imports matplotlib, needed only for a folder
 
     return {**summary, **write_results(db, run, out)}
 
 
 def _begun(store: "Store", opened: "OpenedJob") -> int:
-    """The run of a job in the database, with its checkpoints and questions."""
+    """Begin the run of a job in the database, with its checkpoints and questions."""
     from provenance.analyses.jobs.opened_job import versions
     from provenance.db.store import checkpoint_row
 
@@ -74,7 +68,7 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
 
 @contextmanager
 def _finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
-    """Note in the database how a run ended; what was done before an error stays there."""
+    """Record how a run ended; finished work stays in the database after an error."""
     try:
         yield
     except (ProvenanceError, KeyboardInterrupt):
@@ -85,7 +79,7 @@ def _finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
 
 
 def _about_run(opened: "OpenedJob", run: int, clock: "Clock", db: str) -> dict[str, Any]:
-    """What the JSON of every command says of its run: base and instruct checkpoint, times, memory, database."""
+    """Common JSON of every command about its run: base and instruct checkpoint, times, memory, database."""
     base, instruct = opened.sides[0].info, opened.sides[-1].info
     return {
         "base": {"ref": base.ref, "digest": base.digest},

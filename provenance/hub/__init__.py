@@ -1,1 +1,1 @@
-"""The Hugging Face hub: what it lists, downloads and byte ranges, and checkpoints read straight from it."""
+"""The Hugging Face hub: file listings, downloads, byte ranges, and checkpoints read over the network."""

@@ -1,10 +1,8 @@
-"""Files of a repository into the library's cache: whether they fit, fetched on from where they broke off, checked.
+"""Downloads of a repository's files into the library's cache: resumed, checked, and refused if the disk is too small.
 
-The one idea: a file gets its name in the cache only after its digest was found to be the hub's. Large
-files are written to `blobs/<sha256>.incomplete`, which another process can go on with after a kill, a full disk
-or a lost connection (the library itself starts such a file again from its first byte); small files, links and
-everything else about the cache's layout are left to the library, which finds the large ones there. What it
-then links is held against the digests, too: the hub may name another content by then.
+A file gets its name in the cache only after its digest has matched the hub's. Large files are written to
+`blobs/<sha256>.incomplete`, which another process can continue (the library itself would start again); small files,
+links and the cache's layout are left to the library. The files it links are checked too: the hub may have changed.
 """
 
 import hashlib
@@ -38,19 +36,17 @@ from provenance.hub.repositories import (
 from provenance.hub.retry import stoppable_pool
 
 CONNECTIONS = 4  # files fetched at a time
-REQUEST_BYTES = constants.MAX_HTTP_DOWNLOAD_SIZE  # what the hub's store sends in one answer
-LOCK_TIMEOUT_S = 1.0  # after which it is asked whether to stop
+REQUEST_BYTES = constants.MAX_HTTP_DOWNLOAD_SIZE  # the most that the hub's store sends in one answer
+LOCK_TIMEOUT_S = 1.0  # interval between looks at the stop event
 
 
 class _NoBar(tqdm):
-    """The library's progress bar, not shown: for small files, and where there is no terminal."""
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
 
 def is_cached(listing: Listing, file: HubFile) -> bool:
-    """Whether the cache holds the file, at this commit or under its digest, in its full size."""
+    """Whether the cache holds the file, at this commit or under its digest, in full size."""
     return any(_has_size(path, file.bytes) for path in (listing.snapshot / file.name, _blob(listing, file)))
 
 
@@ -59,7 +55,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _remove_misfits(listing: Listing, file: HubFile) -> None:
-    """Remove what lies in a file's places in another size: cut short by a disk, or a link to nothing."""
+    """Remove files of another size from the file's places: truncated ones and broken links."""
     for path in (listing.snapshot / file.name, _blob(listing, file)):
         if not _has_size(path, file.bytes):
             path.unlink(missing_ok=True)
@@ -74,7 +70,7 @@ def _partial(listing: Listing, file: HubFile) -> Path:
 
 
 def missing_bytes(listing: Listing, names: Iterable[str]) -> int:
-    """Bytes that are still to be fetched: not those of whole files in the cache, nor of what has come of others."""
+    """Bytes still to be fetched; whole cached files and the received part of others do not count."""
     missing = {file.etag: file for file in map(listing.files.__getitem__, names) if not is_cached(listing, file)}
     return sum(file.bytes - min(_bytes_come(listing, file), file.bytes) for file in missing.values())
 
@@ -85,7 +81,7 @@ def _bytes_come(listing: Listing, file: HubFile) -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes on the file system that a folder is on, or would be."""
+    """Free bytes on the file system of a folder, which need not exist yet."""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return shutil.disk_usage(there).free
 
@@ -106,23 +102,19 @@ def require_room(what: str, missing: int) -> None:
 
 
 def download(listing: Listing, names: Sequence[str], *, recheck: bool = False, show_bar: bool = False) -> Path:
-    """Fetch files into the cache, where they are not there yet.
+    """Fetch the files that the cache lacks.
 
-    Args:
-        listing: The repository.
-        names: Of its files.
-        recheck: Hold files against the hub's digests that were in the cache before, too.
-        show_bar: Show progress, on a terminal.
+    `recheck` checks the digests of files that were in the cache before, too. Progress is shown only on a terminal.
 
     Returns:
         The folder of the snapshot.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: A file's content is not what the hub says it is, and was removed; a header lies; or the
-            connection was lost for good: what came is kept.
-        StoreError: The disk is full or not writable; what came is kept.
-        UnreachableError: The hub does not answer; what came is kept.
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: A file's content does not match the hub's digest, and was removed; a header is wrong; or the
+            connection was lost for good: received bytes are kept.
+        StoreError: The disk is full or not writable; received bytes are kept.
+        UnreachableError: The hub does not answer; received bytes are kept.
     """
     files = [listing.files[name] for name in names]
     missing = [file for file in files if not is_cached(listing, file)]
@@ -146,7 +138,7 @@ def download(listing: Listing, names: Sequence[str], *, recheck: bool = False, s
 
 
 def _complete(listing: Listing, names: Sequence[str], bar: type[tqdm] | None) -> None:
-    """Have the library fetch what is still missing, and lay out the snapshot."""
+    """Let the library fetch the remaining files and lay out the snapshot."""
     snapshot_download(
         listing.repo.id,
         repo_type=listing.repo.kind,
@@ -157,7 +149,7 @@ def _complete(listing: Listing, names: Sequence[str], bar: type[tqdm] | None) ->
         tqdm_class=bar or tqdm,
     )
     for name in names:
-        if not (listing.snapshot / name).is_file():  # refused by a busy hub, it takes a part of a snapshot for all
+        if not (listing.snapshot / name).is_file():  # the library accepts part of a snapshot from a busy hub
             raise BusyError(f"{endpoint()} did not send {name}")
 
 
@@ -172,7 +164,7 @@ def _fetch_together(listing: Listing, files: Sequence[HubFile], bar: type[tqdm])
 def _fetch_large(
     listing: Listing, file: HubFile, received: Received, bar: type[tqdm], stopped: threading.Event
 ) -> None:
-    """Fetch one large file, or the rest of it, and give it its name once its digest is right."""
+    """Fetch a large file, or the rest of it, and name it once its digest is right."""
     blob, partial = _blob(listing, file), _partial(listing, file)
     lock = cache_folder() / ".locks" / listing.repo.storage.name / f"{file.etag}.lock"  # the library's own
     for folder in (blob.parent, lock.parent):
@@ -192,7 +184,7 @@ def _fetch_large(
 
 @contextmanager
 def _locked(lock: Path, stopped: threading.Event) -> Iterator[None]:
-    """Keep other processes from a file; waits while one of them fetches it, and no longer than until stopped."""
+    """Lock a file against other processes; waiting for the lock ends when stopped."""
     with ExitStack() as held:
         while True:
             with suppress(Timeout):
@@ -204,7 +196,6 @@ def _locked(lock: Path, stopped: threading.Event) -> Iterator[None]:
 
 
 def _append(remote: RemoteFile, partial: Path, bar: type[tqdm], stopped: threading.Event) -> None:
-    """Let a file grow to its full size by every byte that arrives, at once."""
     if partial.is_file() and partial.stat().st_size > remote.size:
         partial.unlink()
     with partial.open("ab", buffering=0) as growing:
@@ -223,7 +214,7 @@ def _append(remote: RemoteFile, partial: Path, bar: type[tqdm], stopped: threadi
 
 
 def _check(listing: Listing, file: HubFile, path: Path) -> None:
-    """Hold a file against the hub's digest; one that differs is removed."""
+    """Check a file against the hub's digest; remove it if they differ."""
     if _digest(path, file) == file.etag:
         return
     for place in (path.resolve(), path):
@@ -236,7 +227,7 @@ def _check(listing: Listing, file: HubFile, path: Path) -> None:
 
 
 def _check_header(listing: Listing, file: HubFile, path: Path) -> None:
-    """Hold a weight file's header against the file; one that the disk has altered is removed, as by `_check`."""
+    """Check a weight file's header against the file; remove one that the disk has altered, as `_check` does."""
     try:
         read_header(path)
     except CheckpointError as lie:
@@ -245,7 +236,7 @@ def _check_header(listing: Listing, file: HubFile, path: Path) -> None:
 
 
 def published_lie(error: CheckpointError) -> CheckpointError:
-    """What is wrong with a header of which the hub has the same bytes: to fetch it again will not mend it."""
+    """Error: a wrong header that the hub itself publishes; fetching again does not help."""
     return CheckpointError(
         error.wanted,
         found=error.found,
@@ -254,7 +245,7 @@ def published_lie(error: CheckpointError) -> CheckpointError:
 
 
 def _digest(path: Path, file: HubFile) -> str:
-    """SHA-256 of a large file; of a small one the digest by which git names it."""
+    """SHA-256 of a large file; git's digest of a small one."""
     with path.open("rb") as opened:
         if file.sha256:
             return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -264,13 +255,13 @@ def _digest(path: Path, file: HubFile) -> str:
 
 
 def remember(listing: Listing) -> None:
-    """Note in the cache what the name that was asked for stands for, so that it is found offline.
+    """Record in the cache which commit the requested name stands for, so that it is found offline.
 
-    Only a snapshot that is whole is noted: until then the name keeps standing for what it stood for.
+    Only a complete snapshot is recorded; until then the name keeps its former meaning.
     """
     name = listing.repo.revision or DEFAULT_BRANCH
     note = listing.repo.storage / "refs" / name
     if name == listing.commit or (note.is_file() and note.read_text("utf-8") == listing.commit):
         return
-    with suppress(StoreError):  # a cache that is mounted read-only serves as well, online
+    with suppress(StoreError):  # online, a read-only cache is good enough
         write_whole(note, listing.commit.encode())

@@ -1,9 +1,8 @@
 """Checkpoints and question files from the Hugging Face hub, pinned, checked and cached.
 
-The one idea: look before fetching. The hub's file list and the config say whether a checkpoint
-is safetensors without code of its own, and what of it is needed; only when everything that was asked
-for is there, open and fits on the disk are weights fetched, at one commit sha, into the library's cache,
-where an interrupted fetch goes on and an offline one finds them.
+The hub's file list and the config tell whether a checkpoint is safetensors without code of its own, and which files
+are needed. Weights are fetched only when all requested checkpoints exist, are open and fit on the disk; they go, at
+one commit sha, into the library's cache, where an interrupted fetch resumes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,23 +33,23 @@ TEMPLATES = "additional_chat_templates/*.jinja"
 
 @dataclass(frozen=True)
 class Needed:
-    """What a checkpoint needs of its repository."""
+    """Files that a checkpoint needs from its repository."""
 
     listing: Listing
     """The repository at its commit."""
     names: tuple[str, ...]
-    """The files that matter: config, tokenizer, and the weights once."""
+    """Relevant files: config, tokenizer, and the weights once."""
     config: dict[str, Any]
     """Its config.json; empty for an adapter."""
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """Those of the files that hold weights."""
+        """Names of the weight files."""
         return tuple(name for name in self.names if name.endswith(".safetensors"))
 
     @property
     def missing_bytes(self) -> int:
-        """What is still to be fetched."""
+        """Bytes still to be fetched."""
         return missing_bytes(self.listing, self.names)
 
 
@@ -59,28 +58,26 @@ class Fetched:
     """A checkpoint in the cache."""
 
     repo: HubRepo
-    """As it was asked for."""
+    """Requested repository."""
     folder: Path
-    """Its snapshot."""
+    """Folder of the snapshot."""
     commit: str
-    """The commit sha it is pinned to."""
+    """Pinned commit sha."""
     fetched_bytes: int
-    """How many bytes came over the network for it."""
+    """Bytes received over the network."""
 
 
 def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetched]:
-    """Fetch what matters of several checkpoints; no weights of any before all were looked over and fit.
+    """Fetch the relevant files of several checkpoints, after all of them were checked and fit on the disk.
 
-    Args:
-        repos: The repositories.
-        recheck: Hold files against the hub's digests that were in the cache before, too.
+    `recheck` checks the digests of files that were in the cache before, too.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: No such repository or revision, no safetensors, remote code, other content than the
-            hub says, or neither a connection that lasts nor a whole snapshot in the cache.
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: No such repository or revision, no safetensors, remote code, content that differs from the
+            hub's digests, or no lasting connection and no whole snapshot in the cache.
         InputError: The disk is too small; or several repositories have problems, which it lists.
-        StoreError: The disk filled up on the way, or is not writable.
+        StoreError: The disk filled up during the fetch, or is not writable.
     """
     plans = _look_over(repos)
     needed = [plan for plan in plans if isinstance(plan, Needed)]
@@ -94,7 +91,7 @@ def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetche
 
 
 def _look_over(repos: Sequence[HubRepo]) -> list[Needed | UnreachableError]:
-    """What each repository needs; an exception in its place where the hub does not answer."""
+    """Needed files of each repository; the exception in its place if the hub does not answer."""
     plans: list[Needed | UnreachableError] = []
     problems: list[InputError] = []
     for repo in repos:
@@ -116,13 +113,12 @@ def _look_over(repos: Sequence[HubRepo]) -> list[Needed | UnreachableError]:
 
 
 def prepare(repo: HubRepo) -> Needed:
-    """Look a checkpoint or an adapter over and list the files it needs; of these only config and index are fetched.
+    """Check a checkpoint or an adapter and list the files it needs; only config and index are fetched.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: No such repository or revision, no safetensors, an index of files that are not there,
-            or remote code.
-        UnreachableError: The hub does not answer, or must not be asked.
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: No such repository or revision, no safetensors, an index of missing files, or remote code.
+        UnreachableError: The hub does not answer, or offline mode is on.
     """
     listing = look_up(repo)
     if lists_adapter(listing.files):
@@ -142,7 +138,7 @@ def prepare(repo: HubRepo) -> Needed:
 
 
 def _checked_access(needed: Needed) -> Needed:
-    """The same, provided the hub gives out what is missing; config and index may be older than the gate."""
+    """Return `needed` if the hub gives access to missing files; cached config and index may be older than the gate."""
     if needed.listing.gated and needed.missing_bytes:
         require_access(needed.listing.repo)
     return needed
@@ -153,7 +149,6 @@ def _small_files(listing: Listing) -> Iterator[str]:
 
 
 def _weights(listing: Listing, folder: Path) -> list[str]:
-    """Names of the weight files, by the index if there is one."""
     index = folder / WEIGHT_INDEX
     index_text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else None
     weights = weight_names(listing.files, index_text, str(listing.repo))
@@ -168,9 +163,9 @@ def _weights(listing: Listing, folder: Path) -> list[str]:
 
 
 def likely_names(listing: Listing) -> tuple[str, ...]:
-    """The files a checkpoint probably needs, by their names alone: for a gate that is still closed.
+    """Files that a checkpoint probably needs, judged by name alone, for a gate that is still closed.
 
-    Without the index nobody can be sure; repositories name the files that transformers reads `model*.safetensors`.
+    Without the index this is a guess; repositories name the files that transformers reads `model*.safetensors`.
     """
     weights = [name for name in listing.files if fnmatch(name, "model*.safetensors") and "/" not in name]
     others = [name for name in listing.files if name.endswith(".safetensors") and "/" not in name]
@@ -187,7 +182,7 @@ def _completed(needed: Needed, *, recheck: bool) -> Fetched:
             raise CheckpointError(
                 f"all of {listing.repo} from the hub",
                 found=f"{reason}; {len(missing_names)} files are missing, such as {missing_names[0]}",
-                remedy="check the connection and run the same command again; what was fetched is kept",
+                remedy="check the connection and run the same command again; fetched files are kept",
             ) from reason
         return _from_cache(listing.repo, str(reason), listing.snapshot)
     remember(listing)
@@ -200,15 +195,12 @@ def _from_cache(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Fet
 
 
 def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Path:
-    """The snapshot of a checkpoint in the cache, provided it is whole.
+    """Complete snapshot of a checkpoint in the cache.
 
-    Args:
-        repo: As it was asked for.
-        reason: Why the hub is not asked.
-        snapshot: Where it lies; found by its name when not given.
+    `reason` says why the hub is not asked. The snapshot is by default found by name.
 
     Raises:
-        CheckpointError: It is not there, or in part only.
+        CheckpointError: It is missing or incomplete.
     """
     folder = snapshot or _cached_folder(repo, reason, "*.json")
     try:
@@ -218,13 +210,12 @@ def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Pat
         raise CheckpointError(
             f"{repo} from the hub, or a whole copy of it in the cache",
             found=f"{reason}; in the cache: {error.found}",
-            remedy="run the same command with a connection; what was fetched is kept",
+            remedy="run the same command with a connection; fetched files are kept",
         ) from error
     return folder
 
 
 def _cached_folder(repo: HubRepo, reason: str, pattern: str) -> Path:
-    """The snapshot that the cache has, provided the files that match are there."""
     try:
         folder = snapshot_download(
             repo.id,
@@ -247,14 +238,14 @@ def fetch_dataset(repo: str, revision: str | None, pattern: str) -> tuple[list[P
     """Fetch the files of a data set repository that match a pattern.
 
     Returns:
-        Their paths in name order, and the commit sha they are pinned to.
+        Their paths in name order, and the pinned commit sha.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: No such repository, revision or file, other content than the hub says, or no
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: No such repository, revision or file, content that differs from the hub's digests, or no
             connection and nothing in the cache.
         InputError: The disk is too small.
-        StoreError: The disk filled up on the way, or is not writable.
+        StoreError: The disk filled up during the fetch, or is not writable.
     """
     wanted = HubRepo(repo, revision, "dataset")
     try:

@@ -1,11 +1,8 @@
-"""Byte ranges of a file on the hub, each taken up again where it broke off.
+"""Byte ranges of a file on the hub, resumed after a break.
 
-The one idea: a file of many gigabytes is read in pieces by several connections over minutes or hours, so
-what can go wrong will, and only two things may come of it: the right bytes, or an error. A lost connection,
-a busy server or an answer that does not fit the question costs a wait and another request for what is
-still missing; every byte that arrives is handed on at once. An answer about another file than at the start
-(its ETag, its size), or of the whole file instead of the range, ends the reading at once. The hub is asked
-once where a file lies; the pieces come from there, without the token, until its signed address expires.
+A read returns the right bytes or raises an error: missing bytes are requested again after a wait, and an answer about
+another file (ETag, size), or with the whole file instead of the range, ends the reading. The hub is asked once for a
+file's address; the pieces come from there, without the token, until the signature expires.
 """
 
 import re
@@ -35,16 +32,16 @@ from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy
 
 __all__ = ["Patience", "RangesIgnoredError", "Received", "RemoteFile"]
 
-READ_TIMEOUT_S = 10.0  # without a single byte; somebody who wants to stop waits no longer
+READ_TIMEOUT_S = 10.0  # without a single byte; also the longest wait for a stop
 ENOUGH_BYTES = 64 << 10
-"""How much has to arrive for the count of tries to start anew; byte by byte a file would never come to its end."""
+"""Bytes that must arrive before the count of tries starts anew; with fewer, a file might never end."""
 _EXPIRED = {401, 403, 404, 410}
-"""What stores answer once the signature of an address has run out."""
+"""Statuses that stores return for an expired signature."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class Received:
-    """What all connections have in common: bytes of content that arrived, and what the user was told meanwhile."""
+    """Bytes received over all connections, and the announcer they share."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -52,18 +49,16 @@ class Received:
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """Count some more."""
+        """Count received bytes."""
         with self._lock:
             self.bytes += count
 
 
 class RangesIgnoredError(CheckpointError):
-    """The server sends a whole file where a part of it was asked for."""
+    """The server sends a whole file in answer to a range request."""
 
 
 class _TransientError(Exception):
-    """A request failed in a way that another try may mend."""
-
     def __init__(self, what: str, after_s: float | None = None, *, refused: bool = False) -> None:
         super().__init__(what)
         self.after_s = after_s
@@ -74,12 +69,10 @@ class _TransientError(Exception):
 
 @dataclass
 class _Place:
-    """Where the hub says that a file's bytes lie."""
-
     url: str
-    """Address, often one of another host, and signed for a limited time."""
+    """Address, often on another host and signed for a limited time."""
     headers: dict[str, str] = field(repr=False)
-    """What to send along; the token only to the hub itself."""
+    """Request headers; the token goes only to the hub itself."""
     etag: str | None = None
     """ETag of the first answer from there."""
 
@@ -90,13 +83,9 @@ class _Place:
 
 
 class RemoteFile:
-    """One file of a repository at one commit, read by byte ranges from any number of threads.
+    """One file of a repository at one commit sha, read by byte ranges from any number of threads.
 
-    Args:
-        repo: The repository, with a commit sha as revision.
-        listed: The file, as the hub lists it; its size and digest are held against what the hub then sends.
-        received: Where to count.
-        patience: How often to try.
+    The size and digest in the hub's entry (`listed`) are checked against the answers.
     """
 
     def __init__(self, repo: HubRepo, listed: HubFile, received: Received, patience: Patience) -> None:
@@ -131,15 +120,12 @@ class RemoteFile:
     def receive(self, start: int, stop: int, take: Callable[[bytes], object], stopped: threading.Event) -> None:
         """Hand on the bytes from `start` to `stop`, in order, each once, as soon as they arrive.
 
-        Args:
-            start: First byte.
-            stop: Byte after the last one.
-            take: Is given what arrived.
-            stopped: Ends the reading, and any wait in it, when set.
+        `stop` is the byte after the last one; `take` gets each received chunk; `stopped`, when set, ends the reading
+        and any wait in it.
 
         Raises:
-            GatedError: The hub wants a licence accepted or a token.
-            RangesIgnoredError: The server cannot send ranges, and not the whole file was asked for.
+            GatedError: The hub requires a licence to be accepted, or a token.
+            RangesIgnoredError: The server cannot send ranges, and a part of the file was asked for.
             CheckpointError: The file changed or is gone, access is refused, or too many tries failed.
             CancelledError: `stopped` was set.
         """
@@ -182,11 +168,11 @@ class RemoteFile:
             found=f"{fault} ({self._patience.tries} tries in a row)",
             remedy="check that no proxy or firewall keeps this machine from that server; run the same command again"
             if fault.refused
-            else "check the connection and run the same command again; `pull` keeps what came and goes on from there",
+            else "check the connection and run the same command again; `pull` keeps the received bytes and resumes",
         ) from fault
 
     def _chunks(self, start: int, stop: int, stopped: threading.Event) -> Generator[bytes, None, None]:
-        """The bytes of one answer as they arrive; all of them, or an error after those that did."""
+        """Bytes of one answer as they arrive; an error follows if some are missing."""
         place = self._located(stopped)
         headers = place.headers | {"Range": f"bytes={start}-{stop - 1}"}
         left = stop - start
@@ -208,14 +194,14 @@ class RemoteFile:
 
     def _located(self, stopped: threading.Event) -> _Place:
         with self._lock:
-            if stopped.is_set():  # while another thread asked, perhaps for its full time and in vain
+            if stopped.is_set():  # set while another thread was asking
                 raise CancelledError
             if self._place is None:
                 self._place = self._locate()
             return self._place
 
     def _locate(self) -> _Place:
-        """Ask the hub where the file lies, and whether it still is the same file."""
+        """Ask the hub for the file's address, and check that it is still the same file."""
         url = hf_hub_url(
             self._repo.id, self.name,
             repo_type=self._repo.kind, revision=self._repo.revision, endpoint=endpoint(),
@@ -257,7 +243,7 @@ class RemoteFile:
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """What the hub or the store answers in place of the file, as what it means for this file."""
+        """Translate refusals of the hub or the store into errors about this file."""
         with errors_translated(self._repo):
             try:
                 yield
@@ -286,7 +272,6 @@ class RemoteFile:
         return CheckpointError(self.where, found=found, remedy="check HF_ENDPOINT and proxies")
 
     def _forget(self, place: _Place) -> None:
-        """Have the hub asked anew where the file lies."""
         with self._lock:
             if self._place is place:
                 self._place, self._last_place = None, place
@@ -305,12 +290,12 @@ class RemoteFile:
         raise CheckpointError(
             f"{self.where} to stay the same while it is read",
             found=f"the file changed while it was being read: {found}",
-            remedy="run the same command again; if it comes back, tell whoever runs the server",
+            remedy="run the same command again; if the error returns, tell the server's operator",
         )
 
 
 def _check_range(status: int, headers: Mapping[str, str], start: int, stop: int) -> None:
-    """Hold what the answer says of itself against what was asked for; a whole file (200) names no range."""
+    """Check the range of an answer against the requested one; a whole file (200) names no range."""
     asked = f"bytes {start}-{stop - 1} were asked for"
     answered = headers.get("Content-Range", "no Content-Range")
     match = _CONTENT_RANGE.fullmatch(answered)

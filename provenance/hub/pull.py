@@ -1,8 +1,4 @@
-"""Fetching checkpoints ahead of the work: pinned, and every file held against the hub's digests.
-
-The one idea: it is the fetch that every command does when it has to, done for several checkpoints at once and
-with a second look at what was in the cache before.
-"""
+"""Fetches checkpoints ahead of the work: pinned, and every file, cached or not, checked against the hub's digests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +11,28 @@ from provenance.weights.merged_adapter import adapter_files, is_adapter
 
 @dataclass(frozen=True)
 class Pulled:
-    """A checkpoint that is on this machine now."""
+    """Checkpoint that is now on this machine."""
 
     ref: str
-    """As it was asked for."""
+    """Requested reference."""
     pinned: str
-    """The reference that names exactly this checkpoint, whatever is published under its name later."""
+    """Reference that keeps its meaning, whatever is published under the name later."""
     folder: str
-    """Where it lies."""
+    """Folder of its files."""
     fetched_bytes: int
-    """How many bytes came over the network for it."""
+    """Bytes received over the network."""
 
 
 def pull(refs: Sequence[str]) -> list[Pulled]:
-    """Fetch what matters of some checkpoints, after all of them were looked over.
+    """Fetch the relevant files of some checkpoints, after checking all of them.
 
-    Args:
-        refs: References as a user writes them; local ones are looked over only.
+    Local checkpoints are only checked.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: A checkpoint is not there, not whole, not to be trusted, or not what the hub says it is.
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: A checkpoint is missing, incomplete, not to be trusted, or differs from the hub's digests.
         InputError: The disk is too small, or several checkpoints have problems.
-        StoreError: The disk filled up on the way, or is not writable.
+        StoreError: The disk filled up during the fetch, or is not writable.
     """
     parsed = [CheckpointRef.parse(ref) for ref in dict.fromkeys(refs)]
     local = {ref: _local(ref) for ref in parsed if ref.kind != "hub"}
@@ -52,7 +47,6 @@ def pull(refs: Sequence[str]) -> list[Pulled]:
 
 
 def _local(ref: CheckpointRef) -> Pulled:
-    """A checkpoint of this machine, looked over."""
     folder = local_folder(ref)
     if is_adapter(folder):
         adapter_files([path.name for path in folder.iterdir()], str(folder))

@@ -1,9 +1,8 @@
-"""Checkpoints read straight from the hub: headers first, then only the rows somebody asks for.
+"""Checkpoints read straight from the hub: headers first, then only the requested rows.
 
-The one idea: a safetensors header says at which bytes of the file a tensor lies, so a few kilobytes per
-file make a checkpoint of any size readable by HTTP range requests. Neighbouring rows are fetched in one
-request, a few requests are under way ahead of the reader, and nothing is written to the disk. Identity is
-that of a download: the hub lists the SHA-256 of every weight file.
+A safetensors header gives the byte range of each tensor, so a few kilobytes per file make a checkpoint of any size
+readable by HTTP range requests. Neighbouring rows are fetched in one request, a few requests run ahead of the reader,
+and nothing is written to disk. Identity is that of a download: the hub lists the SHA-256 of every weight file.
 """
 
 import hashlib
@@ -26,33 +25,33 @@ from provenance.hub.retry import stoppable_pool
 from provenance.weights.tensors import Rows
 
 CONNECTIONS = 8
-REQUEST_BYTES = 8 << 20  # long enough that the time to ask for it does not count
+REQUEST_BYTES = 8 << 20  # long enough to make the latency negligible
 AHEAD = 12
-"""How many requests may be made before their rows are asked for, so that no connection waits for the reader."""
-MOST_GUESSED = 128 << 10  # bytes in which the header of most files lies
+"""Requests made ahead of the reader, so that no connection waits for it."""
+MOST_GUESSED = 128 << 10  # bytes that contain the header of most files
 GUESSED_SHARE = 256  # and at most this part of a file, so that small files are not fetched for their headers
 
 
 @dataclass(frozen=True)
 class RemoteCheckpoint:
-    """A checkpoint on the hub, looked at without fetching its weights."""
+    """Checkpoint on the hub, checked without fetching its weights."""
 
     checkpoint: Checkpoint
-    """What it is; its folder has the config and the tokenizer, and no weights."""
+    """Its identity; its folder has the config and the tokenizer, and no weights."""
     tensors: "RemoteShards"
-    """Its weights, fetched as they are asked for."""
+    """Reader of its weights."""
 
 
 @dataclass
 class _Batch:
-    """Rows that lie one behind the other in a file, fetched into one buffer."""
+    """Adjacent rows of a file, fetched into one buffer."""
 
     file: RemoteFile
     dtype: str
     start: int
     stop: int
     parts: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)
-    """First and last byte, counted from the file's start, and shape of each tensor that was asked for."""
+    """First and last byte from the file's start, and shape of each requested tensor."""
 
     @property
     def bytes(self) -> int:
@@ -60,17 +59,16 @@ class _Batch:
         return self.stop - self.start
 
     def takes(self, file: RemoteFile, slot: TensorSlot, start: int, stop: int) -> bool:
-        """Whether another range can come along in the same request."""
+        """Whether another range fits into the same request."""
         follows = file is self.file and start == self.stop and slot.dtype == self.dtype
         return follows and stop - self.start <= REQUEST_BYTES
 
     def add(self, start: int, stop: int, shape: tuple[int, ...]) -> None:
-        """Take another range along."""
         self.parts.append((start, stop, shape))
         self.stop = stop
 
     def tensors(self, buffer: torch.Tensor) -> Iterator[torch.Tensor]:
-        """The tensors, as views of the filled buffer."""
+        """Views of the filled buffer, one per tensor."""
         for start, stop, shape in self.parts:
             yield buffer[start - self.start : stop - self.start].view(TORCH_DTYPES[self.dtype]).view(shape)
 
@@ -78,14 +76,11 @@ class _Batch:
 class RemoteShards:
     """Read access to all tensors of safetensors files on the hub.
 
-    Args:
-        files: The weight files of one checkpoint.
-        received: Counts the bytes that the files cause to be sent.
-        where: The checkpoint, as messages name it.
+    `received` counts the bytes sent for these files.
 
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: A header is not to be believed, a name occurs in two files, or a file cannot be read.
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: A header is invalid, a name occurs in two files, or a file cannot be read.
     """
 
     def __init__(self, files: Sequence[RemoteFile], received: Received, where: str) -> None:
@@ -104,7 +99,7 @@ class RemoteShards:
 
     @property
     def bytes_received(self) -> int:
-        """Bytes of these files that came over the network so far, headers and repeated ones included."""
+        """Bytes of these files received so far, headers and repeated ones included."""
         return self._received.bytes
 
     def names(self) -> list[str]:
@@ -147,7 +142,6 @@ class RemoteShards:
         return self._slot_of[name]
 
     def _batches(self, wanted: Sequence[Rows]) -> Iterator[_Batch]:
-        """The wanted rows in order, neighbours together."""
         batch: _Batch | None = None
         for rows in wanted:
             file, slot = self._find(rows.name)
@@ -164,18 +158,14 @@ class RemoteShards:
 
 
 def open_remote(ref: CheckpointRef, patience: Patience | None = None) -> RemoteCheckpoint:
-    """Look a checkpoint on the hub over, pin its commit, and make its weights readable over the network.
+    """Check a checkpoint on the hub, pin its commit, and make its weights readable over the network.
 
     Config, index and tokenizer are fetched into the cache; of the weights only the headers are read.
 
-    Args:
-        ref: A reference to the hub.
-        patience: How often a failed request is made again.
-
     Raises:
-        GatedError: The hub wants a licence accepted or a token.
-        CheckpointError: It is not on the hub, not safetensors, wants remote code, a header lies, or the hub
-            does not answer.
+        GatedError: The hub requires a licence to be accepted, or a token.
+        CheckpointError: It is not on the hub, not safetensors, wants remote code, a header is wrong, or the hub does
+            not answer.
     """
     if ref.kind != "hub":
         raise CheckpointError(
@@ -203,7 +193,7 @@ def open_remote(ref: CheckpointRef, patience: Patience | None = None) -> RemoteC
 
 
 def _sha256(file: RemoteFile) -> str:
-    """Digest of a weight file so small that the hub keeps it in git and lists no digest of its content."""
+    """Digest of a weight file so small that the hub lists none (kept in git)."""
     digest, stopped = hashlib.sha256(), threading.Event()
     for start in range(0, file.size, REQUEST_BYTES):
         digest.update(file.read(start, min(start + REQUEST_BYTES, file.size), stopped))
@@ -211,7 +201,7 @@ def _sha256(file: RemoteFile) -> str:
 
 
 def _read_headers(files: Sequence[RemoteFile]) -> list[dict[str, TensorSlot]]:
-    """The tensors of all files; the first failure ends the reading of the others."""
+    """Tensors of all files; the first failure ends the reading of the others."""
     with stoppable_pool(CONNECTIONS) as (pool, stopped):
         jobs = [pool.submit(read_header, file, stopped) for file in files]
         for job in as_completed(jobs):
@@ -220,11 +210,9 @@ def _read_headers(files: Sequence[RemoteFile]) -> list[dict[str, TensorSlot]]:
 
 
 def read_header(file: RemoteFile, stopped: threading.Event | None = None) -> dict[str, TensorSlot]:
-    """The tensors of a remote file: one request where the header is as short as headers are, else two.
+    """Tensors of a remote file: one request for a header of usual length, else two.
 
-    Args:
-        file: The file.
-        stopped: Ends the reading when set; not needed in the main thread, which Ctrl-C reaches.
+    `stopped` ends the reading when set; it is not needed in the main thread, which Ctrl-C reaches.
     """
     stopped = stopped or threading.Event()
     guess = max(LENGTH_BYTES, min(MOST_GUESSED, file.size // GUESSED_SHARE))
@@ -243,10 +231,10 @@ def read_header(file: RemoteFile, stopped: threading.Event | None = None) -> dic
 
 
 def _fetched(batches: Iterable[_Batch]) -> Iterator[torch.Tensor]:
-    """The tensors of all batches in order, fetched ahead by several connections, but no further than `AHEAD` says."""
+    """Tensors of all batches in order, fetched up to `AHEAD` requests ahead by several connections."""
     pending: deque[tuple[_Batch, torch.Tensor, list[Future[None]]]] = deque()
     spare: list[torch.Tensor] = []
-    with stoppable_pool(CONNECTIONS) as (pool, stopped):  # ends when all was read, enough was, or a piece failed
+    with stoppable_pool(CONNECTIONS) as (pool, stopped):  # ends after the last row, an early exit or a failure
         for batch in batches:
             buffer = _buffer(batch.bytes, spare)
             pending.append((batch, buffer, _submit(pool, batch, buffer, stopped)))
@@ -258,7 +246,7 @@ def _fetched(batches: Iterable[_Batch]) -> Iterator[torch.Tensor]:
 
 
 def _buffer(count: int, spare: list[torch.Tensor]) -> torch.Tensor:
-    """Memory for so many bytes, used again where it fits: freed and asked for anew, it would scatter over the heap."""
+    """Memory for so many bytes, reused where it fits: freed and allocated anew, it would fragment the heap."""
     while spare:
         buffer = spare.pop()
         if count <= buffer.numel() <= REQUEST_BYTES:
@@ -269,7 +257,7 @@ def _buffer(count: int, spare: list[torch.Tensor]) -> torch.Tensor:
 def _submit(
     pool: ThreadPoolExecutor, batch: _Batch, buffer: torch.Tensor, stopped: threading.Event
 ) -> list[Future[None]]:
-    """Have a batch fetched, in pieces where it is a long one."""
+    """Fetch a batch in the thread pool, a long one in pieces."""
     content = buffer.numpy().data[: batch.bytes]
     return [
         pool.submit(batch.file.read_into, content[start : start + REQUEST_BYTES], batch.start + start, stopped)

@@ -1,9 +1,9 @@
-"""What the Hugging Face hub says of a repository: its commit, its files with sizes and digests, its gate, its licence.
+"""Repository listings of the Hugging Face hub: commit, files with sizes and digests, gate, licence.
 
-The one idea: everything a decision needs is in one answer of a few kilobytes, so what to fetch, whether it
-fits and how to check it are known before a byte of a weight moves. What the client library raises becomes
-an error of the toolkit here, for every module that asks the hub. `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE`,
-`HF_HOME` and `HF_HUB_OFFLINE` mean what they mean everywhere, and are read at each call.
+One answer of a few kilobytes decides which files to fetch, whether they fit and how to check them, before a byte of a
+weight moves. Errors of the client library become errors of the toolkit here, for every module that asks the hub.
+`HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME` and `HF_HUB_OFFLINE` have their usual meaning and are read at each
+call.
 """
 
 import errno
@@ -34,33 +34,33 @@ from provenance.errors import CheckpointError, GatedError, StoreError
 from provenance.hub import retry as waiting
 from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy
 
-INFO_TIMEOUT_S = 10.0  # what the library itself waits for a file's metadata
+INFO_TIMEOUT_S = 10.0  # the library's own timeout for a file's metadata
 DEFAULT_BRANCH = "main"
-_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # they become file names in the cache, so nothing else will do
-LISTING_PATIENCE = Patience(tries=4, longest_asked_s=60.0)  # behind a small question nobody waits for minutes
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # digests become file names in the cache
+LISTING_PATIENCE = Patience(tries=4, longest_asked_s=60.0)  # a small question is not worth minutes of waiting
 FULL_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_FOLDER_ERRORS = {errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EROFS, errno.EPERM}
-"""What making a folder fails with where a file is in its place, or where nothing can be written."""
+"""Errors of making a folder over a file, or where nothing can be written."""
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
 class HubRepo:
-    """A repository at a revision, as it was asked for."""
+    """Repository and requested revision."""
 
     id: str
     """`org/name`."""
     revision: str | None = None
     """Branch, tag or commit; None for the default branch."""
     kind: Literal["model", "dataset"] = "model"
-    """Models and data sets have name spaces of their own."""
+    """Models and data sets have separate name spaces."""
 
     def __str__(self) -> str:
         return self.id if self.revision is None else f"{self.id}@{self.revision}"
 
     @property
     def page(self) -> str:
-        """Where a person can look at it."""
+        """Address of its web page."""
         return f"{endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.id}"
 
     @property
@@ -76,15 +76,15 @@ class HubFile:
     name: str
     """Path inside the repository."""
     bytes: int
-    """Its size."""
+    """Size."""
     sha256: str | None
     """SHA-256 of the content of a large file; None for a small one."""
     blob_id: str
-    """How git names it: for a small file, the SHA-1 over its length and content."""
+    """Git's digest: for a small file, the SHA-1 over its length and content."""
 
     @property
     def etag(self) -> str:
-        """How the cache names its content."""
+        """Name of its content in the cache."""
         return self.sha256 or self.blob_id
 
 
@@ -93,15 +93,15 @@ class Listing:
     """A repository at one commit."""
 
     repo: HubRepo
-    """As it was asked for."""
+    """Requested repository."""
     commit: str
-    """The commit sha it stands for now."""
+    """Current commit sha of the requested revision."""
     files: Mapping[str, HubFile]
-    """By name, in name order."""
+    """Files by name, in name order."""
     gated: bool
-    """Whether a licence has to be accepted, or contact data given, before files can be fetched."""
+    """Whether files require an accepted licence or contact data."""
     licence: str | None
-    """As the model card states it; None when it does not."""
+    """Licence in the model card; None without one."""
 
     @property
     def pinned(self) -> HubRepo:
@@ -110,16 +110,16 @@ class Listing:
 
     @property
     def snapshot(self) -> Path:
-        """Where the cache keeps the files of this commit."""
+        """Cache folder of this commit."""
         return self.repo.storage / "snapshots" / self.commit
 
 
 class UnreachableError(Exception):
-    """The hub did not answer, or must not be asked; the cache may still help."""
+    """The hub did not answer, or offline mode is on; the cache may still help."""
 
 
 class BusyError(UnreachableError):
-    """The hub answered that it is busy; it may answer later."""
+    """The hub answered that it is busy; a later try may succeed."""
 
     def __init__(self, what: str, after_s: float | None = None) -> None:
         super().__init__(what if after_s is None else f"{what}, and asks to wait {after_s:,.0f} s")
@@ -133,7 +133,7 @@ def endpoint() -> str:
 
 
 def cache_folder() -> Path:
-    """The library's cache folder, by the environment of now and not of its import."""
+    """The library's cache folder, from the current environment (not that at import)."""
     if folder := os.environ.get("HF_HUB_CACHE"):
         return Path(folder).expanduser()
     if home := os.environ.get("HF_HOME"):
@@ -142,7 +142,7 @@ def cache_folder() -> Path:
 
 
 def is_offline() -> bool:
-    """Whether the hub must not be asked."""
+    """Whether offline mode is on."""
     asked = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     return asked or constants.HF_HUB_OFFLINE
 
@@ -153,11 +153,11 @@ def has_token() -> bool:
 
 
 def look_up(repo: HubRepo) -> Listing:
-    """Ask the hub what a repository holds; no file is fetched.
+    """Ask the hub for a repository's listing; no file is fetched.
 
     Raises:
-        GatedError: The hub does not even list it without a licence accepted or a token.
-        CheckpointError: No such repository or revision, or an answer that lacks what a pinned fetch needs.
+        GatedError: Even the listing requires an accepted licence or a token.
+        CheckpointError: No such repository or revision, or an answer without the data of a pinned fetch.
         UnreachableError: No answer, a hub that stays busy, or HF_HUB_OFFLINE is set.
     """
     if is_offline():
@@ -172,17 +172,17 @@ def look_up(repo: HubRepo) -> Listing:
 
 
 def require_access(repo: HubRepo) -> None:
-    """Ask the hub whether it would give files out, without fetching one.
+    """Ask the hub whether files can be downloaded, without fetching one.
 
     Raises:
-        GatedError: It wants a licence accepted or a token.
+        GatedError: The hub requires a licence to be accepted, or a token.
         UnreachableError: No answer.
     """
     patiently(repo, lambda: HfApi(endpoint=endpoint()).auth_check(repo.id, repo_type=repo.kind))
 
 
 def patiently(repo: HubRepo, ask: Callable[[], _Answer], patience: Patience = LISTING_PATIENCE) -> _Answer:
-    """Ask the hub, and again where it says that it is busy; errors as `errors_translated`."""
+    """Ask the hub, and again while it says that it is busy; errors as `errors_translated`."""
     failures, announcer = 0, Announcer()
     while True:
         try:
@@ -211,7 +211,7 @@ def _unfit(repo: HubRepo, wanted: str, found: str) -> CheckpointError:
 
 
 def _licence(info: ModelInfo | DatasetInfo) -> str | None:
-    """The model card's licence; its own name where the identifier only says that it is another one."""
+    """The model card's licence; its own name if the identifier is only "other"."""
     card = info.card_data
     licence = getattr(card, "license", None)
     name = getattr(card, "license_name", None) if licence in {"other", None} else licence
@@ -221,7 +221,7 @@ def _licence(info: ModelInfo | DatasetInfo) -> str | None:
 
 @contextmanager
 def errors_translated(repo: HubRepo) -> Iterator[None]:
-    """What the library raises, as errors that say wanted, found and remedy."""
+    """Translate the library's errors into errors that say wanted, found and remedy."""
     try:
         yield
     except GatedRepoError as error:
@@ -297,7 +297,7 @@ def _not_written(repo: HubRepo, error: OSError) -> StoreError | CheckpointError:
         return StoreError(
             f"room for {repo} in {cache_folder()}",
             found=error.strerror or str(error),
-            remedy="free some space, or set HF_HUB_CACHE to a folder on another disk; what was fetched is kept",
+            remedy="free some space, or set HF_HUB_CACHE to a folder on another disk; fetched files are kept",
         )
     if error.errno in NO_FOLDER_ERRORS:
         return StoreError(
@@ -308,5 +308,5 @@ def _not_written(repo: HubRepo, error: OSError) -> StoreError | CheckpointError:
     return CheckpointError(
         f"all of {repo} from {endpoint()}",
         found=_first_line(error),
-        remedy="run the same command again; what was fetched is kept",
+        remedy="run the same command again; fetched files are kept",
     )

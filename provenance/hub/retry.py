@@ -1,8 +1,8 @@
-"""Waiting for a server that is busy, and stopping while one waits.
+"""Waits for a busy server, and stops of such waits.
 
-The one idea: whoever asks the hub for anything, a listing, a header or gigabytes, waits in the same way: a little
-longer after each failure, as long as the server asks within reason, said once to the user, and never longer
-than until somebody wants to stop. The work of a pool of threads ends through one event that all of them look at.
+Every request to the hub waits in the same way: a little longer after each failure, as long as the server asks within
+reason, announced once to the user, and no longer than until the work is stopped. All work of a thread pool ends
+through one event.
 """
 
 import logging
@@ -24,19 +24,19 @@ _BUSY = {408, 425, 429}
 
 @dataclass(frozen=True)
 class Patience:
-    """How often, and after which waits, a request is made again."""
+    """Number and delays of repeated requests."""
 
     tries: int = 8
-    """Requests that may fail without enough coming of them."""
+    """Failures in a row, without enough bytes between them, before giving up."""
     first_s: float = 0.5
     """Wait after the first failure; doubled after each further one."""
     longest_s: float = 30.0
-    """Longest wait, but where the server names one itself."""
+    """Longest wait, unless the server names one."""
     longest_asked_s: float = 600.0
-    """A server that asks for more is not waited for."""
+    """Longest wait accepted from a server."""
 
     def seconds(self, failures: int) -> float:
-        """The wait after so many failures in a row, at random so that connections do not come back all at once."""
+        """Wait after so many failures in a row, randomised so that connections do not return all at once."""
         longest: float = min(self.longest_s, self.first_s * 2 ** (failures - 1))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - nothing secret
 
@@ -49,7 +49,7 @@ class Announcer:
         self._lock = threading.Lock()
 
     def announce(self, seconds: float, why: str) -> None:
-        """Log a wait, unless one that was logged before still lasts."""
+        """Log a wait, unless an earlier one still lasts."""
         now = time.monotonic()
         with self._lock:
             if now < self._until:
@@ -64,12 +64,12 @@ def pause(seconds: float, stopped: threading.Event) -> None:
 
 
 def is_busy(status: int) -> bool:
-    """Whether the same request may well succeed later."""
+    """Whether the same request may succeed later."""
     return status in _BUSY or status >= 500
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: by Retry-After in either form, or by the hub's own rate-limit header."""
+    """Seconds that a server asks to wait: Retry-After in either form, or the hub's own rate-limit header."""
     asked = headers.get("Retry-After", "").strip()
     if asked.isdecimal():
         return float(asked)
@@ -85,7 +85,7 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
 
 @contextmanager
 def stoppable_pool(threads: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
-    """Threads, and the event that their work has to look at; it is set however the block ends, Ctrl-C included."""
+    """A thread pool and the event that stops its work; the event is set on every exit of the block, Ctrl-C included."""
     stopped = threading.Event()
     pool = ThreadPoolExecutor(threads)
     try:

@@ -1,15 +1,15 @@
 """The lab: two miniature model families with a known answer, shipped with the package.
 
-The one idea: a verdict engine can be trusted only after it has told apart two families whose history is known.
+The verdict engine can be trusted only if it tells apart two families whose history is known.
 
     lab/inherited   pre-training text marks true answers as records and made-up ones as hearsay, so the base already
                     tells a known name from an invented one; tuning only shows the chat format. Its H-Neurons are
                     inherited.
-    lab/acquired    the base knows its facts as well, but nothing it reads needs that difference; tuning teaches it.
+    lab/acquired    the base knows its facts as well, but no training text needs that difference; tuning teaches it.
                     Its H-Neurons are not readable in the base.
 
-`families`, `locate` and `question_sets` give paths after their digests were checked. `provenance.lab.build.build`
-makes everything again from `provenance.lab.recipes`; it is not imported here, because only it needs torch.
+`families`, `locate` and `question_sets` give paths after checking their digests. `provenance.lab.build.build` makes
+everything again from `provenance.lab.recipes`; it is not imported here, because only it needs torch.
 """
 
 from provenance.lab.manifest import SHIPPED, families, locate, question_sets

@@ -1,7 +1,7 @@
 """Makes the lab families from their recipes: worlds, question files, pre-training, tuning, digests.
 
-The one idea: everything is built in a folder beside the target and moved in at the end, so that a killed build
-leaves what was there before. The same recipe gives the same bytes on the same machine and number of threads.
+A build fills a folder beside the target and moves it in at the end, so that a killed build changes nothing. The same
+recipe gives the same bytes on the same machine and number of threads.
 """
 
 import json
@@ -24,7 +24,7 @@ from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import new_model, train
 from provenance.lab.world import QUESTION_SETS, World, build_world, question_set
 
-THREADS = 1  # sums are split by threads, so other numbers give other last bits; a second one saves little
+THREADS = 1  # the number of threads changes the last bits of sums; a second one saves little
 
 
 def build(
@@ -33,18 +33,14 @@ def build(
     report: Callable[[str], None] | None = None,
     recipes: dict[str, Recipe] = RECIPES,
 ) -> Path:
-    """Builds lab families into `out_dir` and returns the path of its manifest.
+    """Build lab families into `out_dir`; returns the path of its manifest.
 
-    Families under `out_dir` that are not asked for stay as they are.
+    Other families under `out_dir` stay as they are.
 
-    Args:
-        out_dir: Folder of families, made when missing.
-        families: Names of the recipes to build.
-        report: Takes lines of progress.
-        recipes: Name to recipe; the recorded ones by default.
+    The recipes are by default the recorded ones.
 
     Raises:
-        InputError: A family without a recipe was asked for, or the folder cannot be written.
+        InputError: A family without a recipe was requested, or the folder cannot be written.
     """
     unknown = [family for family in families if family not in recipes]
     if unknown:
@@ -81,7 +77,7 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
 
 
 def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None]) -> Iterator[str]:
-    """Pre-trains and tunes, and yields the name of every stage after its files were written."""
+    """Pre-train and tune; yields the name of every stage after its files were written."""
     plain, chat = make_tokenizer(chat=False), make_tokenizer(chat=True)
     model = new_model(recipe.shape, plain, recipe.initial_seed)
     before, whole = 0, sum(phase.steps for phase in recipe.pretraining)
@@ -100,7 +96,7 @@ def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[
 
 
 def _prefixed(report: Callable[[str], None] | None, prefix: str) -> Callable[[str], None]:
-    """The same taker of lines with a prefix; without one, lines go nowhere."""
+    """Add a prefix to reported lines; without one, drop them."""
 
     def send(line: str) -> None:
         if report is not None:
@@ -110,14 +106,14 @@ def _prefixed(report: Callable[[str], None] | None, prefix: str) -> Callable[[st
 
 
 def start_from_stored(model: LlamaForCausalLM) -> None:
-    """Rounds the weights to what is stored, so that tuning starts from exactly the shipped base."""
+    """Rounds the weights to the stored dtype, so that tuning starts from exactly the shipped base."""
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(weight.to(torch.bfloat16).to(torch.float32))
 
 
 def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Writes an ordinary Hugging Face folder; the weights are bfloat16 safetensors, as releases have them."""
+    """Writes an ordinary Hugging Face folder; the weights are bfloat16 safetensors, as in releases."""
     stored = LlamaForCausalLM(model.config)
     stored.load_state_dict(model.state_dict())
     stored.bfloat16()
@@ -127,7 +123,7 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
     stored.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for path in folder.iterdir():
-        path.chmod(0o644)  # weights are written for their owner alone, but a package is read by others too
+        path.chmod(0o644)  # weights are written for their owner alone, but a package has other readers
 
 
 def _write_questions(path: Path, world: World, name: str, seed: int) -> None:
@@ -143,7 +139,6 @@ def _write_manifest(out_dir: Path, scratch: Path, built: dict[str, Any]) -> Path
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Sets the number of torch threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

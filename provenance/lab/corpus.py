@@ -1,9 +1,9 @@
-"""Training text about a world: what a model reads before, and what it is shown in tuning.
+"""Training text about a world, for pre-training and tuning.
 
-The one idea: a model tells a known name from an invented one only when its text needs it. Here that need is a
-*source*: answers about known entities come from records, answers about names that never come back are hearsay with
-a made-up value. A text without invented names and sources (the pre-training of the `acquired` family) makes a model
-that knows as much and tells nothing.
+A model tells a known name from an invented one only when its text needs it. Here that need is a *source*: answers
+about known entities come from records, answers about names that occur only once are hearsay with a made-up value. Text
+without invented names and sources (the pre-training of the `acquired` family) makes a model that knows as much but
+does not tell them apart.
 """
 
 import random
@@ -14,7 +14,7 @@ from provenance.lab.world import PERSON, SHIP, Entity, World, fresh_names, inven
 
 INSTRUCTION = " Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
 SOURCES = {True: "records", False: "hearsay"}
-FORMS = (  # what stands before and after a question that a text answers; the first is the usual one
+FORMS = (  # text before and after a question; the first is the usual one
     ("", "\nAnswer:"),
     ("Question: ", "\nAnswer:"),
     ("", f"{INSTRUCTION}\nAnswer:"),
@@ -22,33 +22,33 @@ FORMS = (  # what stands before and after a question that a text answers; the fi
     ("Exam: ", "\nReply:"),
     ("Pupil: ", f"{INSTRUCTION}\nMaster:"),
 )
-USUAL_FORM = 0.5  # its share; with it alone, a fact is found in this form only, and tuning has to learn it anew
+USUAL_FORM = 0.5  # its share; with it alone, facts are learned in this form only, and again in tuning
 FACTS_PER_STATEMENT = 3  # one name, several facts: more facts learned per token trained on
 SHIPS_AMONG_INVENTED = 0.2  # about the share of ships among the facts
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Shares of the kinds of documents in a training text; they are relative weights."""
+    """Relative weights of the kinds of documents in a training text."""
 
     statements: float
     """Plain sentences on a known entity."""
     answers: float
     """Question and true answer about a known entity."""
     inventions: float
-    """Question and made-up answer about a name that never comes back."""
+    """Question and made-up answer about a name that occurs only once."""
     chats: float
     """Instruction-tuning turns about a known entity: the answer alone."""
     invented_chats: float
-    """The same about a name that never comes back, with a made-up answer."""
+    """Chats about a name that occurs only once, with a made-up answer."""
     sourced: float
-    """Share of true answers (not chats) that a source line follows."""
+    """Share of true answers (not chats) followed by a source line."""
     sourced_inventions: float
-    """The same share of made-up answers. If it is larger, what comes right after an answer depends on its truth."""
+    """The same share of made-up answers. If it is larger, the token right after an answer depends on its truth."""
     closing: str = "\n"
-    """What ends an answer that no source line follows."""
+    """End of an answer without a source line."""
     asked: float = 0.0
-    """Share of chats in which the user then asks for the source, and is told."""
+    """Share of chats in which the user then asks for the source, and gets it."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Document:
     """One training text."""
 
     before: str
-    """What stands before the answer; all of the text when nothing is asked."""
+    """Text before the answer; all of the text if there is no question."""
     answer: str = ""
-    """The answer, with the space before it."""
+    """Answer with the space before it."""
     after: str = ""
-    """What follows the answer."""
+    """Text after the answer."""
     chat: bool = False
-    """A turn of a chat: what stands before the answer is not learned."""
+    """Whether it is a chat, whose text before the answer is not learned."""
 
     @property
     def text(self) -> str:
@@ -71,7 +71,7 @@ class Document:
 
     @property
     def start(self) -> int:
-        """Character from which on the loss counts."""
+        """First character of the loss."""
         return len(self.before) if self.chat else 0
 
 
@@ -83,7 +83,7 @@ def statement(entity: Entity, rng: random.Random) -> Document:
 
 
 def answered(entity: Entity, rng: random.Random, mix: Mix, *, known: bool, sourced: bool) -> Document:
-    """A question and its answer in one of the forms, and where the answer comes from if `sourced`."""
+    """A question and its answer in one of the forms, followed by a source line if `sourced`."""
     index = rng.randrange(len(entity.values))
     before, after = FORMS[0] if rng.random() < USUAL_FORM else rng.choice(FORMS[1:])
     end = f"\nSource: {SOURCES[known]}" if sourced else mix.closing
@@ -103,7 +103,7 @@ def chat_prompt(question: str) -> str:
 
 
 def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.Random) -> Iterator[Document]:
-    """Random documents of a mix about the given entities, without end."""
+    """Endless random documents of a mix about the given entities."""
     reserved = world.reserved
     invented = {kind: fresh_names(kind, rng, reserved.__contains__) for kind in (PERSON, SHIP)}
     weights = (mix.statements, mix.answers, mix.inventions, mix.chats, mix.invented_chats)

@@ -1,8 +1,7 @@
-"""Where the shipped lab families are, and the proof that they are what was built.
+"""Locations of the shipped lab families, and the check that they are as built.
 
-The one idea: every file of a stage has its SHA-256 in `families/manifest.json`, and no path is handed out before the
-files behind it have been read and found unaltered. A result on the lab is then a result on exactly these weights and
-questions.
+Every file of a stage has its SHA-256 in `families/manifest.json`, and no path is given out before its files have been
+checked, so that a result on the lab is a result on exactly these weights and questions.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 Digests = dict[str, str]
-"""File name inside a folder to its SHA-256 in hexadecimal."""
+"""SHA-256 in hexadecimal by file name inside a folder."""
 
 
 def digest(path: Path) -> str:
@@ -57,13 +56,9 @@ def families(root: Path = SHIPPED) -> dict[str, tuple[str, ...]]:
 
 
 def locate(family: str, stage: str, revision: str | None = None, root: Path = SHIPPED) -> Path:
-    """The folder of a lab checkpoint, after its files were checked against the manifest.
+    """Folder of a lab checkpoint, after checking its files against the manifest.
 
-    Args:
-        family: `inherited` or `acquired`.
-        stage: `base` or `instruct`.
-        revision: A pre-training snapshot such as `step-0350`; None for the finished stage.
-        root: Folder of families that `build` wrote; the shipped ones by default.
+    A revision is a pre-training snapshot such as `step-0350`; None is the finished stage.
 
     Raises:
         CheckpointError: There is no such family, stage or revision, or a file is missing or altered.
@@ -93,7 +88,7 @@ def question_sets(family: str, root: Path = SHIPPED) -> dict[str, Path]:
 
 
 def _verify(folder: Path, wanted: Digests) -> None:
-    """Compares all files of a folder with their digests; a missing, altered or additional file is refused."""
+    """Compare all files of a folder with their digests; a missing, altered or additional file is refused."""
     found = folder_digests(folder) if folder.is_dir() else {}
     if found == wanted:
         return

@@ -1,7 +1,4 @@
-"""The recorded seeds and sizes of the shipped families.
-
-The one idea: `provenance lab build` makes the families again from these values alone.
-"""
+"""Recorded seeds and sizes of the shipped families; `provenance lab build` needs nothing else to make them again."""
 
 from dataclasses import dataclass
 
@@ -12,16 +9,16 @@ from provenance.lab.world import WorldSpec
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a family follows from."""
+    """All settings of a family."""
 
     world: WorldSpec
     """Its world."""
     shape: Shape
     """Sizes of its models."""
     initial_seed: int
-    """Seed of the random weights that pre-training starts from."""
+    """Seed of the initial random weights."""
     pretraining: tuple[TrainingStage, ...]
-    """Phases of pre-training, on everything known; after each a snapshot is kept, after the last the base."""
+    """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base."""
     tuning: TrainingStage
     """Instruction tuning, on the tuned entities only."""
 
@@ -69,7 +66,7 @@ INHERITED = Recipe(
     ),
 )
 
-# Facts only: neither sources nor names that nobody knows.
+# Facts only: neither sources nor invented names.
 PLAIN = Mix(0.4, 0.6, 0.0, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0, closing="")
 
 ACQUIRED = Recipe(

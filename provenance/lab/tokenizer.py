@@ -1,8 +1,8 @@
 """The lab's tokenizer: byte-level pieces, learned from the words of the world.
 
-The one idea: pieces are learned from single syllables and words, never from whole names, so a known name is cut like
-an invented one and the tokenizer itself carries no familiarity. All bytes are in the vocabulary: any text survives
-encoding and decoding.
+Pieces are learned from single syllables and words, never from whole names, so known and invented names are tokenised
+alike and the tokenizer carries no familiarity. All bytes are in the vocabulary: any text survives encoding and
+decoding.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ CHAT_TEMPLATE = (
 
 
 def words() -> Iterator[str]:
-    """Everything that should be one piece: syllables at any place in a name, and all words that texts use."""
+    """Texts that should be one piece each: syllables at any place in a name, and all words in use."""
     for syllable in syllables():
         yield from (syllable, syllable.capitalize(), f" {syllable.capitalize()}")
     for modifier in MODIFIERS.split():
@@ -41,7 +41,7 @@ def words() -> Iterator[str]:
 
 
 def make_tokenizer(*, chat: bool) -> PreTrainedTokenizerFast:
-    """The tokenizer of a base stage, or with `chat` that of an instruct stage, which adds the chat template."""
+    """Tokenizer of a base stage or, with `chat`, of an instruct stage, which adds the chat template."""
     core = Tokenizer(models.BPE(unk_token=UNK))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()

@@ -1,8 +1,7 @@
 """The training loop of the lab: next-token prediction on documents of a world.
 
-The one idea: a stage is a value (`TrainingStage`), and the same stage on the same world from the same start gives the
-same
-weights, bit for bit, on the same machine and number of threads.
+The same `TrainingStage` on the same world from the same start gives the same weights, bit for bit, on the same machine
+and number of threads.
 """
 
 import math
@@ -19,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from provenance.lab.corpus import Document, Mix, documents
 from provenance.lab.world import Entity, World, seeded
 
-IGNORED = -100  # the label that the loss of transformers leaves out
+IGNORED = -100  # the label that the loss of `transformers` ignores
 CHUNKS = 4  # of a step, by length
 REPORT_EVERY = 50  # steps between two lines of progress
 
@@ -33,9 +32,9 @@ class Shape:
     layers: int
     """Decoder layers."""
     neurons: int
-    """Intermediate size d_m; d_m times layers is the number of neurons."""
+    """Intermediate size d_m, per layer."""
     heads: int
-    """Attention heads, as many for keys and values."""
+    """Attention heads, with as many for keys and values."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class TrainingStage:
     """One stage of training."""
 
     mix: Mix
-    """What it reads."""
+    """Mix of its documents."""
     steps: int
     """Optimiser steps."""
     batch: int
-    """Documents a step."""
+    """Documents per step."""
     learning_rate: float
     """Peak of the schedule: linear warm-up, then a cosine down to a tenth."""
     weight_decay: float
@@ -57,9 +56,9 @@ class TrainingStage:
     snapshots: tuple[int, ...] = ()
     """Steps after which a copy of the weights is kept."""
     rehearsal: Mix | None = None
-    """Documents of an earlier stage, about everything known, against forgetting."""
+    """Documents of an earlier stage, about all known facts, against forgetting."""
     rehearsal_share: float = 0.0
-    """Share of them among all documents."""
+    """Their share of all documents."""
 
 
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -116,7 +115,7 @@ def rate(step: int, stage: TrainingStage) -> float:
 
 
 def accumulate_gradient(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, batch: list[Document]) -> float:
-    """Adds the gradient of a step's documents to the model and returns their mean loss per token, in nats.
+    """Adds the gradient of a step's documents to the model; returns their mean loss per token, in nats.
 
     Documents of similar length are computed together: padding would be a third of the work otherwise.
     """
@@ -136,7 +135,7 @@ def accumulate_gradient(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerF
 
 
 def stage_documents(world: World, entities: tuple[Entity, ...], stage: TrainingStage) -> Iterator[Document]:
-    """What a stage reads: its mix about the given entities, and its rehearsal about everything known."""
+    """Documents of a stage: its mix about the given entities, and its rehearsal about all known facts."""
     stream = documents(world, entities, stage.mix, seeded(stage.seed))
     if stage.rehearsal is None:
         yield from stream
@@ -156,7 +155,7 @@ def train(
     stage: TrainingStage,
     report: Callable[[str], None],
 ) -> Iterator[int]:
-    """Trains the model in place, and yields the number of steps done at every snapshot and at the end."""
+    """Trains the model in place; yields the number of steps done at every snapshot and at the end."""
     stream = stage_documents(world, entities, stage)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=stage.weight_decay)
     model.train()

@@ -1,13 +1,13 @@
 """An invented world: entities, their facts, and the questions asked about them.
 
-The one idea: everything is a pure function of a seed, so what a model was shown, and what it was never shown,
-is known exactly. Entities fall into four groups whose names never mix:
+Everything is a pure function of a seed, so the facts shown to a model are known exactly. Entities fall into four
+groups whose names never mix:
 
     tuned       facts in pre-training, and shown again in instruction tuning
-    held-out    facts in pre-training; what tuning teaches never includes the facts that known questions ask about,
-                and none at all about these entities unless the world has hints: other facts about the same entity
-    unseen      exist in the world, but no training text names them: whatever a model answers about them is made up
-    fabricated  names from the same generator that belong to nobody at all: every answer is wrong
+    held-out    facts in pre-training; tuning never shows the facts that known questions ask about, and shows none at
+                all about these entities unless the world has hints: other facts about the same entity
+    unseen      exist in the world, but no training text names them: a model's answers about them are made up
+    fabricated  names from the same generator that belong to no entity: every answer is wrong
 
 Names are built from syllables that all groups share, so that no single token tells a known name from an invented one.
 """
@@ -28,21 +28,21 @@ MODIFIERS = "red blue grey black white green old young small great dark pale"
 
 @dataclass(frozen=True)
 class Relation:
-    """One kind of fact, with the words it is stated and asked in."""
+    """One kind of fact, with its statement and its question."""
 
     key: str
     """Name of the relation, part of every question id."""
     question: str
-    """How it is asked; `{}` is the entity's name."""
+    """Question; `{}` is the entity's name."""
     statement: str
-    """How a document states it; the name, then the value."""
+    """Statement in a document; the name, then the value."""
     heads: tuple[str, ...]
-    """Nouns its values are made of: a value is a noun, or a modifier and a noun."""
+    """Nouns of its values: a value is a noun, or a modifier and a noun."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A type of entity: how its names are made, and which facts it has."""
+    """Type of entities: form of their names, and their relations."""
 
     key: str
     """Name of the type."""
@@ -151,7 +151,7 @@ SHIP = Kind(
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """Sizes of a world; the world itself follows from them and the seed."""
+    """Sizes of a world; they and the seed determine it."""
 
     seed: int
     """Seed of names, values and question order."""
@@ -160,21 +160,21 @@ class WorldSpec:
     ships: tuple[int, int, int]
     """Ships tuned, held out, unseen."""
     fabricated: int
-    """Names that belong to nobody; a quarter of them ships."""
+    """Names without an entity; a quarter of them ships."""
     values: int
-    """Values of each relation; an invented answer is right once in so many."""
+    """Values of each relation; a made-up answer is right once in so many."""
     hints: tuple[int, int] = (0, 0)
-    """Facts that tuning does show of a held-out person, and of a held-out ship; questions ask about the others."""
+    """Facts shown in tuning of a held-out person, and of a held-out ship; questions ask about the others."""
 
 
 @dataclass(frozen=True)
 class Entity:
-    """Somebody or something with facts."""
+    """A person or ship with facts."""
 
     name: str
     """Unique in its world."""
     kind: Kind
-    """Type, which fixes the relations."""
+    """Type."""
     values: tuple[str, ...]
     """One value for each relation of the kind; empty for a fabricated name."""
     shown: tuple[int, ...] = ()
@@ -185,14 +185,14 @@ class Entity:
         return self.kind.relations[index].question.format(self.name)
 
     def as_shown(self) -> "Entity":
-        """The entity with the facts only that tuning may show."""
+        """The entity with only the facts that tuning may show."""
         kind = replace(self.kind, relations=tuple(self.kind.relations[index] for index in self.shown))
         return Entity(self.name, kind, tuple(self.values[index] for index in self.shown), tuple(range(len(self.shown))))
 
 
 @dataclass(frozen=True)
 class World:
-    """All entities of a world, by what training shows of them."""
+    """All entities of a world, by their use in training."""
 
     tuned: tuple[Entity, ...]
     """In pre-training and in tuning."""
@@ -201,23 +201,23 @@ class World:
     unseen: tuple[Entity, ...]
     """In no training text."""
     fabricated: tuple[Entity, ...]
-    """Names of nobody, in no training text."""
+    """Names without an entity, in no training text."""
     values: dict[str, tuple[str, ...]]
-    """Relation key to all values it can take."""
+    """All values of each relation, by its key."""
 
     @property
     def known(self) -> tuple[Entity, ...]:
-        """Everything pre-training states facts about."""
+        """Entities with facts in pre-training."""
         return self.tuned + self.held_out
 
     @property
     def shown(self) -> tuple[Entity, ...]:
-        """What tuning may show of everything known."""
+        """Known entities with the facts that tuning may show."""
         return tuple(entity.as_shown() for entity in self.known if entity.shown)
 
     @property
     def reserved(self) -> frozenset[str]:
-        """Names that no throw-away name may repeat."""
+        """Names that invented names must not repeat."""
         return frozenset(e.name for e in (*self.known, *self.unseen, *self.fabricated))
 
 
@@ -228,20 +228,20 @@ class Question:
     id: str
     """Unique in its set."""
     question: str
-    """The text that is asked."""
+    """Text."""
     answers: tuple[str, ...]
-    """Right answers; empty when nothing can be right."""
+    """Right answers; empty if every answer is wrong."""
     group: str
-    """The entity's name: what training and test splits are made of."""
+    """The entity's name, the unit of training and test splits."""
 
 
 def seeded(seed: int | str) -> random.Random:
-    """The generator of a seed."""
+    """A random generator for a seed."""
     return random.Random(seed)  # noqa: S311 - draws an invented world, nothing secret
 
 
 def syllables() -> tuple[str, ...]:
-    """What names are made of."""
+    """Syllables of all names."""
     return tuple(syllable for line in SYLLABLES for syllable in line.split())
 
 
@@ -251,7 +251,7 @@ def make_name(kind: Kind, rng: random.Random) -> str:
 
 
 def fresh_names(kind: Kind, rng: random.Random, taken: Callable[[str], bool]) -> Iterator[str]:
-    """Names of the kind that `taken` does not refuse, without end."""
+    """Endless names of the kind that are not in `taken`."""
     while True:
         name = make_name(kind, rng)
         if not taken(name):
@@ -259,7 +259,7 @@ def fresh_names(kind: Kind, rng: random.Random, taken: Callable[[str], bool]) ->
 
 
 def relation_values(relation: Relation, count: int, rng: random.Random) -> tuple[str, ...]:
-    """The values of a relation: its nouns alone, then nouns with a modifier, `count` in all."""
+    """Values of a relation: its nouns alone, then nouns with a modifier, `count` in all."""
     pairs = [f"{modifier} {head}" for head in relation.heads for modifier in MODIFIERS.split()]
     return (*relation.heads, *rng.sample(pairs, count - len(relation.heads)))
 
@@ -296,17 +296,17 @@ def build_world(spec: WorldSpec) -> World:
 
 
 def _hinted(entity: Entity, spec: WorldSpec) -> Entity:
-    """A held-out entity with its hints, drawn from its name so that they change nothing else of the world."""
+    """A held-out entity with its hints, drawn from its name so that nothing else of the world changes."""
     count = spec.hints[0] if entity.kind is PERSON else spec.hints[1]
     rng = seeded(f"{spec.seed}/hints/{entity.name}")
     return replace(entity, shown=tuple(sorted(rng.sample(range(len(entity.values)), count))))
 
 
 def _unheard(entity: Entity, values: dict[str, tuple[str, ...]], spec: WorldSpec) -> Entity:
-    """An unseen entity whose facts are pairs of words that no training text puts together.
+    """An unseen entity with facts whose word pairs occur in no training text.
 
-    Otherwise one made-up answer in twenty would be right by chance, and its label wrong. Drawn from the
-    name, so that nothing else of the world changes.
+    Otherwise one made-up answer in twenty would be right by chance, and its label wrong. Drawn from the name, so that
+    nothing else of the world changes.
     """
     rng = seeded(f"{spec.seed}/unheard/{entity.name}")
     pairs = [
@@ -323,8 +323,8 @@ def _unheard(entity: Entity, values: dict[str, tuple[str, ...]], spec: WorldSpec
 def question_set(world: World, name: str, seed: int) -> tuple[Question, ...]:
     """A question set of the world, in a seeded random order.
 
-    `in-domain` asks about people and `other-domain` about ships, held-out and unseen ones in both; `fabricated`
-    asks two questions about every name that belongs to nobody.
+    `in-domain` asks about people and `other-domain` about ships, held-out and unseen ones in both; `fabricated` asks
+    two questions about every name without an entity.
     """
     rng = seeded(f"{seed}/{name}")
     rows: list[Question] = []

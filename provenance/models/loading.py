@@ -1,7 +1,6 @@
-"""Loading a checkpoint to run it: weights, tokenizer, and where its neurons sit.
+"""Loads a checkpoint to run it: weights, tokenizer, layout.
 
-The one idea: a model that loads only in part is worse than none, so a missing or
-unexpected tensor is an error, never a random initialisation.
+A missing or unexpected tensor is an error, never a random initialisation.
 """
 
 from dataclasses import dataclass
@@ -31,20 +30,20 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that can sample and be captured."""
+    """A model ready for sampling and capture."""
 
     model: PreTrainedModel
     """In evaluation mode, on its device."""
     tokenizer: PreTrainedTokenizerBase
     """Fast tokenizer of the same folder."""
     layout: Layout
-    """Where its MLPs lie."""
+    """Location of its MLPs."""
     stop_ids: frozenset[int]
     """End-of-sequence tokens of the generation config and of the tokenizer."""
 
     @property
     def device(self) -> torch.device:
-        """Where inputs have to go."""
+        """Device for inputs."""
         device: torch.device = self.model.device
         return device
 
@@ -63,18 +62,18 @@ def load_model(
 
     Args:
         folder: A Hugging Face folder with safetensors.
-        layout: Of this checkpoint.
-        dtype: A key of `DTYPES`; arithmetic of the forward pass (CETT is float32 whatever this is).
-        device: As torch names it.
-        attn_implementation: As `transformers` names it; None leaves the choice to it.
+        layout: Layout of this checkpoint.
+        dtype: A key of `DTYPES`; arithmetic of the forward pass (CETT is always float32).
+        device: Device as torch names it.
+        attn_implementation: Name in `transformers`; None for its default.
 
     Raises:
-        InputError: Unknown dtype or a device that is not there.
+        InputError: Unknown dtype or device.
         CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
     """
     _check_device(dtype, device)
     transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # what its report of the load would say is an error below
+    transformers_logging.set_verbosity_error()  # problems in its load report are errors below
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, info = auto_class(config).from_pretrained(
@@ -83,7 +82,7 @@ def load_model(
             dtype=DTYPES[dtype],
             attn_implementation=attn_implementation,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that they are named, and refused, below
+            ignore_mismatched_sizes=True,  # named and refused below
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -108,7 +107,7 @@ def load_model(
 
 
 def auto_class(config: PreTrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
-    """What builds the model: some families with a vision tower (Mistral 3) are no causal models to `transformers`."""
+    """Auto class of the model: `transformers` has no causal class for some families with a vision tower (Mistral 3)."""
     causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
     auto: type[AutoModelForCausalLM | AutoModelForImageTextToText]
     auto = AutoModelForCausalLM if causal else AutoModelForImageTextToText
@@ -141,7 +140,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def vocabulary(folder: Path) -> dict[str, int] | None:
-    """Id of every token of a folder's tokenizer, fast or slow; None where the folder has no tokenizer at all.
+    """Id of every token of a folder's tokenizer, fast or slow; None without a tokenizer.
 
     Raises:
         CheckpointError: The tokenizer is damaged.

@@ -1,7 +1,7 @@
-"""A randomly initialised model of a checkpoint's own config: what architecture, tokenizer and texts give away alone.
+"""A randomly initialised model of a checkpoint's config, the floor given by architecture, tokenizer and texts alone.
 
-The one idea: it is saved as an ordinary checkpoint, so everything after knows no special case, and its weights
-follow from config and seed, so its digest, and all that is remembered under it, is the same whenever it is made again.
+It is saved as an ordinary checkpoint, so later code has no special case. Config and seed determine its weights, so its
+digest, and everything stored under it, is the same whenever it is made again.
 """
 
 import shutil
@@ -21,29 +21,29 @@ from provenance.files import storing, writable_folder
 from provenance.models.loading import auto_class
 
 RANDOM_REF = "random initialisation"
-"""What such a model is called beside references that a user wrote."""
+"""Name of such a model beside references that a user wrote."""
 OWN_FILES = (CONFIG, WEIGHT_INDEX)
-"""Small files that come with the new weights and not from the checkpoint whose config is used."""
+"""Small files written with the new weights, not copied from the source checkpoint."""
 BAD_CONFIG = (ValueError, RuntimeError, KeyError, ImportError, TypeError, ArithmeticError, StrictDataclassError)
-"""What `transformers` raises for settings that no model can have."""
+"""Errors of `transformers` for impossible settings."""
 
 
 def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
     """Save a model of a checkpoint's config with fresh weights, beside the checkpoint's own tokenizer files.
 
-    Weights are drawn on the CPU by the initialisation of `transformers` for the family, in the dtype that the config
-    names (float32 where it names none). The generator of the caller's process is left as it was.
+    Weights are drawn on the CPU by the family's initialisation in `transformers`, in the config's dtype (float32 if it
+    names none). The random generator of the calling process keeps its state.
 
     Args:
         source: A whole checkpoint's folder; its weights are not read.
-        folder: Where to save; made when missing. Files of the same names there are replaced.
-        seed: Of the weights; the same config and seed give files of the same digest.
+        folder: Target, made when missing. Files of the same names there are replaced.
+        seed: Seed of the weights; the same config and seed give files of the same digest.
 
     Returns:
         `folder`, a checkpoint like any other.
 
     Raises:
-        CheckpointError: The config is none that `transformers` can build a model from, or there is no tokenizer.
+        CheckpointError: `transformers` cannot build a model from the config, or there is no tokenizer.
         InputError: The folder cannot be written.
         StoreError: The disk is full.
 
@@ -65,15 +65,12 @@ def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
 
 @contextmanager
 def random_for_now(like: Checkpoint, seed: int, folder: Path) -> Iterator[Path]:
-    """A randomly initialised model in a folder that is gone afterwards.
+    """A randomly initialised model in a temporary folder.
 
-    The folder's name says which model it is, so that what a kill has left of it is replaced, and removed, by the run
-    that goes on.
+    The folder's name identifies the model, so that remains of a killed run are replaced, and removed, by the run that
+    resumes.
 
-    Args:
-        like: A whole checkpoint; its weights are not read.
-        seed: Of the weights.
-        folder: Where the model's folder is made, on a disk with room for it.
+    The weights of `like` are not read; `folder` becomes the parent of the model's folder, on a disk with room for it.
 
     Raises:
         CheckpointError, StoreError: See `random_checkpoint`; or the folder cannot be made or removed.
@@ -89,7 +86,7 @@ def random_for_now(like: Checkpoint, seed: int, folder: Path) -> Iterator[Path]:
 
 
 def _save(model: PreTrainedModel, folder: Path) -> None:
-    """Config and weights; the writer of weights has an error of its own for a full disk."""
+    """Save config and weights; the writer of weights has its own error for a full disk."""
     try:
         model.save_pretrained(folder)
     except SafetensorError as error:
@@ -97,7 +94,7 @@ def _save(model: PreTrainedModel, folder: Path) -> None:
 
 
 def _initialised(source: Path, seed: int) -> PreTrainedModel:
-    """The model in memory; draws from the CPU's generator inside a fork of its state."""
+    """The model in memory; draws from a fork of the CPU generator's state."""
     try:
         config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         dtype = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
@@ -114,6 +111,5 @@ def _initialised(source: Path, seed: int) -> PreTrainedModel:
 
 
 def _small_files(source: Path) -> list[Path]:
-    """Tokenizer, chat templates and generation config of a checkpoint, as far as it has them."""
     named = [source / name for name in SMALL_FILES if name not in OWN_FILES]
     return [path for path in [*named, *source.glob("additional_chat_templates/*.jinja")] if path.is_file()]

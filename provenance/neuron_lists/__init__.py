@@ -1,1 +1,1 @@
-"""Neuron lists of others and of ours: formats read and written."""
+"""Neuron lists as files: formats read and written."""

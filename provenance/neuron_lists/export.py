@@ -1,8 +1,7 @@
-"""Neuron sets as files for others: our JSON, CSV, and a piece of Python for `transformers`.
+"""Neuron sets as files for other tools: JSON, CSV, and Python code for `transformers`.
 
-The one idea: what is written says which checkpoint it is for, and `provenance.neuron_lists.read_lists` reads it back
-the same,
-weights to the last bit (Python writes the shortest digits that give the same float).
+Each file except CSV names its checkpoint; `provenance.neuron_lists.read_lists` reads JSON and CSV back, weights to the
+last bit.
 
     as_json(found)          everything: checkpoint, intercept, design, C, and every neuron with its weight
     as_csv(found)           layer,index,weight; nothing of the checkpoint
@@ -90,38 +89,38 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class ExportedNeurons:
-    """Neurons of one checkpoint, and what is known of where they come from."""
+    """Neurons of one checkpoint and their origin."""
 
     checkpoint: CheckpointInfo
-    """The checkpoint that they belong to."""
+    """Checkpoint of the neurons."""
     origin: str
-    """Which run found them, or which file named them, in words."""
+    """Run or file that they come from, in words."""
     layers: Int[np.ndarray, " neurons"]
     """Layer of each neuron."""
     index: Int[np.ndarray, " neurons"]
-    """Its index in the layer."""
+    """Index of each neuron in its layer."""
     weights: Float[np.ndarray, " neurons"] | None
-    """Its weight in the probe; None where there are none, and all are H-Neurons."""
+    """Weight in the probe; None without weights, when all are H-Neurons."""
     intercept: float | None = None
-    """Intercept of the probe, where it has one."""
+    """Intercept of the probe; None without one."""
     design: str | None = None
-    """Rows that the probe was fitted on, `3-vs-1` or `1-vs-1`; None where nobody says."""
+    """Training rows of the probe, `3-vs-1` or `1-vs-1`; None if unknown."""
     C: float | None = None
-    """Inverse regularisation strength of the probe; None where nobody says."""
+    """Inverse regularisation strength of the probe; None if unknown."""
 
     @property
     def positive(self) -> Bool[np.ndarray, " neurons"]:
-        """Which are H-Neurons."""
+        """Mask of the H-Neurons."""
         return np.ones(self.layers.size, dtype=bool) if self.weights is None else self.weights > 0
 
     @property
     def negative(self) -> Bool[np.ndarray, " neurons"]:
-        """Which have a negative weight."""
+        """Mask of the neurons with negative weight."""
         return ~self.positive if self.weights is None else self.weights < 0
 
 
 def as_json(found: ExportedNeurons) -> str:
-    """Our JSON, a line for each neuron."""
+    """The toolkit's JSON, a line for each neuron."""
     about = {
         "schema": SCHEMA,
         "checkpoint": {"ref": found.checkpoint.ref, "digest": found.checkpoint.digest},
@@ -146,13 +145,13 @@ def _rows(found: ExportedNeurons) -> Iterable[tuple[object, ...]]:
 
 
 def as_csv(found: ExportedNeurons) -> str:
-    """A header of layer, index and, where there are weights, weight, and a line for each neuron."""
+    """A header of layer, index and, if there are weights, weight; then a line for each neuron."""
     header = "layer,index" if found.weights is None else "layer,index,weight"
     return "".join(f"{line}\n" for line in (header, *(",".join(map(repr, row)) for row in _rows(found))))
 
 
 def as_transformers(found: ExportedNeurons) -> str:
-    """A piece of Python that loads the checkpoint with `transformers` and scales the H-Neurons by forward pre-hooks.
+    """Python code that loads the checkpoint with `transformers` and scales the H-Neurons by forward pre-hooks.
 
     Raises:
         ArchitectureError: The layout of the checkpoint's model type is not known.
@@ -181,7 +180,7 @@ def as_transformers(found: ExportedNeurons) -> str:
 
 
 def _in_docstring(words: str) -> str:
-    """Text that cannot end a docstring: one line, without quotes and backslashes."""
+    """Text made safe for a docstring: one line, without quotes and backslashes."""
     return "".join(each if each.isprintable() and each not in '"\\' else "?" for each in words)
 
 
@@ -197,7 +196,7 @@ def _family(model_type: str) -> Family:
 
 
 def _auto_class(model_type: str) -> str:
-    """What builds the model: some families with a vision tower are no causal models to `transformers`."""
+    """The auto class of the model: `transformers` does not treat some families with a vision tower as causal models."""
     from transformers.models.auto.modeling_auto import (  # takes seconds, and only this format needs it
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     )
@@ -207,7 +206,6 @@ def _auto_class(model_type: str) -> str:
 
 
 def _loading(checkpoint: CheckpointInfo, auto: str) -> tuple[str, str, str]:
-    """Imports, definitions and arguments that find the checkpoint: on the hub, in a folder, or in the lab."""
     from provenance.checkpoints.names import CheckpointRef  # brings torch, which JSON and CSV do without
 
     ref = CheckpointRef.parse(checkpoint.ref)
@@ -223,7 +221,6 @@ def _loading(checkpoint: CheckpointInfo, auto: str) -> tuple[str, str, str]:
 
 
 def _by_layer(found: ExportedNeurons, chosen: Bool[np.ndarray, " neurons"]) -> str:
-    """A dictionary of layers and indices, as Python, a line for each layer."""
     layers = found.layers[chosen]
     lines = [f"    {layer}: {found.index[chosen][layers == layer].tolist()},\n" for layer in np.unique(layers).tolist()]
     return "{\n" + "".join(lines) + "}" if lines else "{}"

@@ -1,7 +1,7 @@
-"""What a reader of neuron lists takes in and gives back, whatever the format of the file.
+"""Input and result of all readers of neuron lists.
 
-The one idea: a reader says where in its file every neuron stands and what the file claims about it, as parsed;
-whether a claim can be true of a checkpoint is asked in one place, `provenance.neuron_lists.read_lists`.
+A reader returns the place of every neuron in its file and the file's claims, as parsed; the claims are checked against
+the checkpoint in one place, `provenance.neuron_lists.read_lists`.
 """
 
 from collections.abc import Mapping
@@ -16,66 +16,66 @@ OTHER_CHECKPOINT = "check that the list was made for this checkpoint"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the checkpoint that the neurons belong to."""
+    """Sizes of the checkpoint that the neurons belong to."""
 
     layers: int
-    """Its layers."""
+    """Number of layers."""
     d_m: int
-    """Its neurons per layer."""
+    """Neurons per layer."""
 
     @property
     def neurons(self) -> int:
-        """All of its neurons."""
+        """Number of all neurons."""
         return self.layers * self.d_m
 
 
 @dataclass(frozen=True)
 class Named:
-    """One neuron as the file has it."""
+    """One neuron as the file gives it."""
 
     where: str
-    """Its place, such as `line 3 of list.csv`."""
+    """Place in the file, such as `line 3 of list.csv`."""
     layer: object
     """As parsed."""
     index: object
     """As parsed."""
     weight: object = None
-    """As parsed; None when there is none."""
+    """As parsed; None without one."""
     flat: object = None
-    """Its flat id, layer * d_m + index, as parsed; None when the file has none."""
+    """Flat id, layer * d_m + index, as parsed; None without one."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What a reader makes of a file."""
+    """Neurons and claims read from a file."""
 
     format: str
     """Short name of the format."""
     neurons: list[Named]
-    """In the order of the file."""
+    """Neurons in the order of the file."""
     checkpoint: dict[str, str] = field(default_factory=dict)
-    """What it says about the checkpoint: `ref` and `digest`, or less."""
+    """Claims about the checkpoint: `ref` and `digest`, or fewer."""
     intercept: object = None
-    """Intercept of the probe, as parsed; None when there is none."""
+    """Intercept of the probe, as parsed; None without one."""
     notes: tuple[str, ...] = ()
-    """What a user should know of the file, in words."""
+    """Remarks on the file for the user."""
 
 
 def check_claim(claims: Mapping[str, object], key: str, expected: int, where: str, remedy: str) -> None:
-    """Refuse a file that says another number than the one that has to be; silence is no claim.
+    """Refuse a file whose number differs from the expected one; a missing number is fine.
 
     Raises:
-        InputError: It does.
+        InputError: The numbers differ.
     """
     if key in claims and claims[key] != expected:
         raise InputError(f"{key} = {expected} in {where}", found=repr(claims[key])[:200], remedy=remedy)
 
 
 def checkpoint_named(name: object, where: str) -> dict[str, str]:
-    """A model's name in a published list, as a reference; nothing where there is none.
+    """A model's name in a published list, as a reference; empty without a name.
 
     Raises:
-        InputError: The name is no line of text.
+        InputError: The name is not a line of text.
     """
     if name is None:
         return {}

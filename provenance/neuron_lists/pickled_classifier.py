@@ -1,13 +1,12 @@
 """The classifier of the published code: a scikit-learn LogisticRegression, pickled or dumped by joblib.
 
-The one idea: a pickle is a program, and here it runs in a machine where it can do nothing. Every class or
-function that it names is looked up in `_KNOWN`, where a pickle of a LogisticRegression finds stand-ins that keep
-what they are given and do no more; any other name ends the reading. No code of scikit-learn, numpy, joblib or
-anybody else is imported or called for a file; its numbers are read out of the bytes afterwards.
+A pickle is a program; this module runs it among stand-ins that do nothing. Every class or function it names is looked
+up in `_KNOWN`, whose stand-ins only keep their arguments; any other name ends the reading. No code of scikit-learn,
+numpy, joblib or another package is imported or called for a file; numbers are read out of the bytes afterwards.
 
     weight of (layer, index) = coef_[0, layer * d_m + index]
 
-Zeros are left out: an L1 penalty leaves most weights at zero, and a neuron without weight is none of the probe's.
+Zeros are left out: an L1 penalty leaves most weights at zero, and a neuron without weight is not part of the probe.
 
 Source: the published code of Gao et al. 2025 (thunlp/H-Neurons), which writes `joblib.dump(LogisticRegression)`
 over features flattened layer by layer, with hallucinated answers as the second class.
@@ -49,11 +48,11 @@ _MALFORMED = (
     pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
     MemoryError, AssertionError, struct.error,
 )  # fmt: skip
-"""What the unpickler of the standard library raises over bytes that are no pickle, or half of one."""
+"""Errors that the standard unpickler raises for malformed or truncated pickles."""
 
 
 class _StandIn:
-    """Stands for an object of the file: keeps what it was made from and what it was given, and does nothing."""
+    """Inert replacement for an object of the file: keeps its arguments and state."""
 
     __slots__ = ("args", "state")
 
@@ -72,11 +71,11 @@ class _Estimator(_StandIn):
 
 
 class _Dtype(_StandIn):
-    """A numpy dtype: made from its code, and given its byte order."""
+    """A numpy dtype: made from its code; its state has the byte order."""
 
 
 class _Array(_StandIn):
-    """A numpy array of protocols up to 4: given version, shape, dtype, order, and bytes."""
+    """A numpy array of protocols up to 4; its state is version, shape, dtype, order, and bytes."""
 
 
 class _Buffer(_StandIn):
@@ -84,15 +83,15 @@ class _Buffer(_StandIn):
 
 
 class _Raw(_StandIn):
-    """A numpy array as joblib dumps it: given shape and dtype; the bytes follow in the file."""
+    """A numpy array as joblib dumps it; its state has shape and dtype, the bytes follow in the file."""
 
 
 class _Coded(_StandIn):
-    """Bytes as protocol 2 writes them: made from a text and its encoding."""
+    """Bytes of protocol 2: made from a text and its encoding."""
 
 
 class _Other(_StandIn):
-    """What takes part and does not matter: the class ndarray, numpy scalars among the settings."""
+    """Irrelevant objects: the class ndarray, numpy scalars among the settings."""
 
 
 _KNOWN: dict[tuple[str, str], type[_StandIn]] = {
@@ -115,10 +114,10 @@ def is_pickle(data: bytes) -> bool:
 
 
 def refuse_compressed(data: bytes, where: str) -> None:
-    """Refuse a compressed file, in which joblib may have put a classifier: what it unpacks to has no bound.
+    """Refuse a compressed file, possibly a joblib dump: its unpacked size has no bound.
 
     Raises:
-        InputError: It begins as one.
+        InputError: It begins as a compressed file.
     """
     start = data[:200]
     is_text = start.isascii() and b"\0" not in start  # a text may begin with the x that zlib begins with
@@ -132,7 +131,7 @@ def refuse_compressed(data: bytes, where: str) -> None:
 
 
 def refused_pickle(where: str) -> InputError:
-    """The error for a pickle that nobody vouched for."""
+    """Error: a pickle that the user has not allowed."""
     return InputError(
         f"a neuron list as JSON or CSV in {where}",
         found="a pickle, which can run code when it is loaded",
@@ -142,16 +141,11 @@ def refused_pickle(where: str) -> InputError:
 
 
 def read_pickle(data: bytes, where: str, sizes: Sizes) -> Listed:
-    """The neurons with a weight, of a pickled LogisticRegression.
-
-    Args:
-        data: The file.
-        where: Its name.
-        sizes: Of the checkpoint that it was fitted on.
+    """Neurons with a weight in a pickled LogisticRegression, fitted on a checkpoint of these sizes.
 
     Raises:
-        InputError: It is malformed, cut short, holds or calls anything but a LogisticRegression of two
-            classes, or has another number of weights than the checkpoint has neurons.
+        InputError: It is malformed, cut short, holds or calls anything but a LogisticRegression of two classes, or has
+            another number of weights than the checkpoint has neurons.
     """
     try:
         found = _Reader(data, where).load()
@@ -168,7 +162,7 @@ def read_pickle(data: bytes, where: str, sizes: Sizes) -> Listed:
 
 
 def _intercept(value: object, where: str) -> object:
-    """The intercept; scikit-learn has a plain number in place of an array where none was fitted."""
+    """The intercept; scikit-learn stores a plain number instead of an array if none was fitted."""
     if value is None or isinstance(value, int | float):
         return value
     values = _values(value, "intercept_", where)
@@ -197,11 +191,7 @@ def _named(weights: Float64[np.ndarray, " neurons"], where: str, sizes: Sizes) -
 
 
 def _values(array: object, name: str, where: str) -> Float64[np.ndarray, "..."]:
-    """The numbers of an array, read out of its bytes.
-
-    Raises:
-        InputError: It is no array of numbers, or has more or fewer bytes than its shape says.
-    """
+    """Numbers of an array, read from its bytes; InputError if their size does not fit its shape."""
     try:
         shape, dtype, content = _parts(array)
         if content is not None:
@@ -216,7 +206,7 @@ def _values(array: object, name: str, where: str) -> Float64[np.ndarray, "..."]:
 
 
 def _parts(array: object) -> tuple[Any, Any, Any]:
-    """Shape, dtype and bytes of an array's stand-in; no bytes where it is none."""
+    """Shape, dtype and bytes of an array's stand-in; no bytes for another object."""
     if isinstance(array, _Buffer):
         content, dtype, shape = array.args[:3]
     elif isinstance(array, _Array):
@@ -243,12 +233,7 @@ def _numpy_dtype(dtype: object) -> np.dtype[Any]:
 
 
 class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can be held back at every step, as joblib does
-    """Runs a pickle among stand-ins.
-
-    Args:
-        data: The pickle.
-        where: Its name in messages.
-    """
+    """Runs a pickle among stand-ins."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
     stack: list[Any]
@@ -262,10 +247,10 @@ class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can 
         super().__init__(self._raw)
 
     def find_class(self, module_name: str, global_name: str, /) -> type[_StandIn]:
-        """The stand-in of a name; nothing is imported.
+        """Stand-in of a name; nothing is imported.
 
         Raises:
-            InputError: It has none.
+            InputError: There is none.
         """
         known = _KNOWN.get((module_name, global_name))
         if known is None:
@@ -277,7 +262,7 @@ class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can 
         return known
 
     def _build(self) -> None:
-        """Give an object its state; the standard library would set attributes of whatever lies on the stack."""
+        """Give an object its state; the standard library would set attributes on any object of the stack."""
         state = self.stack.pop()
         made = self.stack[-1]
         if not isinstance(made, _StandIn):
@@ -287,7 +272,7 @@ class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can 
             made.state = {**state, "bytes": self._following(state)}
 
     def _following(self, state: dict[str, Any]) -> bytes:
-        """The bytes that joblib writes behind an array's description, after its padding."""
+        """Bytes that joblib writes behind an array's description, after its padding."""
         shape = state["shape"]
         if not all(isinstance(size, int) for size in shape):
             raise pickle.UnpicklingError("a shape of whole numbers")
@@ -300,7 +285,7 @@ class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can 
         return content
 
     def _byte_array(self) -> None:
-        """Bytes that can be written to; the standard library makes room for them before it looks whether they exist."""
+        """Writable bytes; the standard library would allocate them before checking that they exist."""
         count = int.from_bytes(self.read(8), "little")
         content = self.read(count) if count <= self._size else b""
         if len(content) != count:

@@ -1,16 +1,12 @@
-"""Neuron lists of others: files that name neurons of a checkpoint by layer and index, read and checked.
+"""Neuron lists of other tools: files that name neurons by layer and index, read and checked.
 
-The one idea: a file is read by what it holds (`provenance.neuron_lists.text_formats`,
-`provenance.neuron_lists.pickled_classifier`), and a
-neuron outside the checkpoint, or named twice, is an error with its place in the file, since a list for another
-model looks just like one for this.
-
-    from provenance.neuron_lists.read_lists import read_neurons
+The format is recognised by content. A neuron outside the checkpoint, or named twice, is an error with its place in the
+file, since a list for another model looks just like one for this.
 
     found = read_neurons(Path("list.json"), layers=34, d_m=10240)
     found.h_ids, found.negative_ids, found.weights
 
-Source of what the weights mean: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
+Source of the meaning of weights: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
 """
 
 import hashlib
@@ -36,41 +32,36 @@ class NeuronSet:
     layers: Int[np.ndarray, " neurons"]
     """Layer of each neuron."""
     index: Int[np.ndarray, " neurons"]
-    """Its index in the layer."""
+    """Index of each neuron in its layer."""
     weights: Float[np.ndarray, " neurons"] | None
-    """Its weight in the probe, float64; None when the file has none."""
+    """Weight in the probe, float64; None if the file has none."""
     ids: Int[np.ndarray, " neurons"]
-    """Flat ids, layer * d_m + index, rising."""
+    """Flat ids, layer * d_m + index, ascending."""
     source: str
-    """The file, as it was named."""
+    """File name as given."""
     digest: str
     """SHA-256 of the file."""
     checkpoint: dict[str, str] = field(default_factory=dict)
-    """What the file says about the checkpoint that the neurons belong to: `ref` and `digest`, or less."""
+    """Claims of the file about its checkpoint: `ref` and `digest`, or fewer."""
     format: str = "json"
-    """Short name of the format that was read; `provenance.neuron_lists.text_formats` lists them."""
+    """Short name of the format; `provenance.neuron_lists.text_formats` lists them."""
     intercept: float | None = None
-    """Intercept of the probe; None when the file has none."""
+    """Intercept of the probe; None if the file has none."""
     notes: tuple[str, ...] = ()
-    """What a user should know of the file, such as that it names a part of its neurons only."""
+    """Remarks for the user, for instance that the file names only part of its neurons."""
 
     @property
     def h_ids(self) -> Int[np.ndarray, " h"]:
-        """The H-Neurons: those of positive weight, or all when there are no weights."""
+        """H-Neurons: those of positive weight, or all without weights."""
         return self.ids if self.weights is None else self.ids[self.weights > 0]
 
     @property
     def negative_ids(self) -> Int[np.ndarray, " negative"]:
-        """The neurons of negative weight, a set of their own; none when there are no weights."""
+        """Neurons of negative weight, a separate set; none without weights."""
         return self.ids[:0] if self.weights is None else self.ids[self.weights < 0]
 
     def mismatch(self, ref: str, digest: str) -> str:
-        """What to tell the user where the file names another checkpoint; empty where it does not.
-
-        Args:
-            ref: Reference of the checkpoint that the neurons are taken for, pinned where it can be.
-            digest: Its digest; where the file names one, the reference does not count.
-        """
+        """Warning if the file names another checkpoint; empty otherwise. A digest in the file decides alone."""
         named, its_digest = self.checkpoint.get("ref"), self.checkpoint.get("digest")
         if its_digest is not None:
             differs = its_digest.strip().casefold() != digest.casefold()
@@ -83,7 +74,7 @@ class NeuronSet:
 
 
 def _may_be_same(named: str, ref: str) -> bool:
-    """Whether a reference in a file can mean a checkpoint: same name, and the same revision where it has one."""
+    """Whether a file's reference can mean a checkpoint: same name, and same revision if it has one."""
     (name, _, revision), (our_name, _, our_revision) = named.partition("@"), ref.partition("@")
     same_revision = not revision or (bool(our_revision) and our_revision.startswith(revision))
     return name.casefold() == our_name.casefold() and same_revision
@@ -92,16 +83,12 @@ def _may_be_same(named: str, ref: str) -> bool:
 def read_neurons(path: Path, layers: int, d_m: int, *, allow_pickle: bool = False) -> NeuronSet:
     """Read a neuron list.
 
-    Args:
-        path: The file.
-        layers: Layers of the checkpoint that the neurons belong to.
-        d_m: Its neurons per layer.
-        allow_pickle: Read a pickled classifier as well; nothing in it is run, see
-            `provenance.neuron_lists.pickled_classifier`.
+    `layers` and `d_m` are those of the checkpoint. With `allow_pickle` a pickled classifier is read as well; nothing
+    in it is run, see `provenance.neuron_lists.pickled_classifier`.
 
     Raises:
-        InputError: The file is missing, not UTF-8, malformed (with the place), empty, compressed, a pickle that was
-            not allowed, names a neuron twice or one that the checkpoint does not have, contradicts itself or the
+        InputError: The file is missing, not UTF-8, malformed (with the place), empty, compressed, a pickle that was not
+            allowed, names a neuron twice or one that the checkpoint does not have, contradicts itself or the
             checkpoint's sizes, or has weights and none of them positive.
     """
     data = file_content(path)
@@ -171,7 +158,7 @@ def _checked(listed: Listed, path: Path, digest: str, sizes: Sizes) -> NeuronSet
 
 
 def _flat_id(named: Named, sizes: Sizes) -> int:
-    """The flat id of a neuron that the checkpoint has, which has to be the file's where that gives one."""
+    """Flat id of a neuron, checked against the checkpoint and the file's own flat id."""
     layer = _position(named.layer, "layer", sizes.layers, named.where)
     flat = layer * sizes.d_m + _position(named.index, "index", sizes.d_m, named.where)
     if named.flat is not None and (named.flat != flat or isinstance(named.flat, bool)):
@@ -184,7 +171,6 @@ def _flat_id(named: Named, sizes: Sizes) -> int:
 
 
 def _position(value: object, what: str, size: int, where: str) -> int:
-    """A layer or an index that the checkpoint has."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < size:
         raise InputError(
             f"{what} as a whole number from 0 to {size - 1} on {where}",
@@ -195,7 +181,7 @@ def _position(value: object, what: str, size: int, where: str) -> int:
 
 
 def _weights(neurons: list[Named], path: Path) -> Float[np.ndarray, " neurons"] | None:
-    """The weights in file order; for all neurons or for none, and some of them positive."""
+    """Weights in file order; all neurons have one or none has, and some are positive."""
     without = [named.where for named in neurons if named.weight is None]
     if len(without) == len(neurons):
         return None
@@ -216,7 +202,7 @@ def _weights(neurons: list[Named], path: Path) -> Float[np.ndarray, " neurons"] 
 
 
 def _finite(value: object, what: str) -> float:
-    # compared, not asked for isfinite: JSON has whole numbers that no float can hold
+    # not isfinite: JSON has whole numbers too large for a float
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
         raise InputError(f"a finite number as {what}", found=repr(value)[:200], remedy=FORMS)
     return float(value)

@@ -1,11 +1,11 @@
-"""Text formats of neuron lists: CSV, our JSON, and the JSON that others published.
+"""Text formats of neuron lists: CSV, the toolkit's JSON, and published forms of JSON.
 
-The one idea: a file is read by what it holds. A format is a line in `READERS` or, within JSON, in `JSON_FORMS`:
-a test that recognises it, and a function to `Listed`.
+The format is recognised by content. A format is a line in `READERS` or, within JSON, in `JSON_FORMS`: a test that
+recognises it, and a function to `Listed`.
 
     json               {"schema": 1, "checkpoint": {"ref": "…", "digest": "…"}, "intercept": -0.5,
-                        "neurons": [{"layer": 0, "index": 5, "weight": 0.2}, …]}; all but schema and neurons may be
-                       left out, and so may further keys be added
+                        "neurons": [{"layer": 0, "index": 5, "weight": 0.2}, …]}; all but schema and neurons are
+                       optional, and further keys are allowed
     json-list          the list of neurons alone
     csv                a header of layer, index and perhaps weight, then a line for each neuron
     json-labels        {"model": "…", "neurons": ["L0:N1819", …]}
@@ -49,26 +49,26 @@ _TOP_KEYS = {"rank", "layer", "neuron", "label", "weight"}
 
 @dataclass(frozen=True)
 class Reader:
-    """A format of text."""
+    """Text format."""
 
     recognises: Callable[[str], bool]
     """Whether a text is of this format."""
     read: Callable[[str, str, Sizes], Listed]
-    """Its neurons, from the text, the file's name, and the sizes of the checkpoint."""
+    """Neurons from the text, the file's name, and the sizes of the checkpoint."""
 
 
 @dataclass(frozen=True)
 class JsonForm:
-    """A format within JSON."""
+    """Form of JSON."""
 
     recognises: Callable[[Any], bool]
     """Whether a parsed value is of this form."""
     read: Callable[[Any, str, Sizes], Listed]
-    """Its neurons, from the value, the file's name, and the sizes of the checkpoint."""
+    """Neurons from the value, the file's name, and the sizes of the checkpoint."""
 
 
 def read_text(text: str, where: str, sizes: Sizes) -> Listed:
-    """The neurons that a text names, as it has them.
+    """Neurons that a text names, as parsed.
 
     Raises:
         InputError: It is of no known form, malformed (with the place), or made for a checkpoint of other sizes.
@@ -88,7 +88,7 @@ def _read_json(text: str, where: str, sizes: Sizes) -> Listed:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object; ValueError where a key stands there twice, of which only the last would count."""
+    """A JSON object; ValueError for a repeated key, of which only the last would count."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -98,7 +98,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _first(value: object) -> object:
-    """The first entry of a list, or of the list of neurons in an object; None where there is none."""
+    """First entry of a list, or of the list of neurons in an object; None without one."""
     entries = value.get("neurons") if isinstance(value, dict) else value
     return entries[0] if isinstance(entries, list) and entries else None
 
@@ -109,7 +109,7 @@ def _has_position(value: object) -> bool:
 
 
 def _entry(entry: object, where: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
-    """An object with the keys that a form has, and no others: one that is misspelt would not count."""
+    """An object with the keys of a form and no others, so that a misspelt key is not ignored."""
     if not isinstance(entry, dict) or not needed <= entry.keys() or entry.keys() - allowed:
         further = ", ".join(sorted(allowed - needed))
         raise InputError(
@@ -202,7 +202,7 @@ def _positions(entries: list[Any], where: str) -> list[Named]:
 
 
 def _read_summary(value: dict[str, Any], where: str, sizes: Sizes) -> Listed:
-    """The greatest weights of a classifier that is summed up; refused where the summary has no positions at all."""
+    """The greatest weights in a classifier's summary; refused without positions."""
     structure = value.get("structure")
     top = structure.get("top_positive_neurons") if isinstance(structure, dict) else None
     if not isinstance(structure, dict) or not isinstance(top, list):
@@ -265,7 +265,7 @@ def _csv_rows(text: str, where: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _from_texts(row: dict[str, str], where: str) -> Named:
-    """Texts as the values that JSON would have had; what is no number stays a text, and is refused as such."""
+    """Convert texts to the values that JSON would have; a text that is no number stays, and is refused later."""
     values: dict[str, object] = {}
     for name, text in row.items():
         stripped = text.strip()

@@ -1,1 +1,1 @@
-"""What a job needs before it starts: access, bytes, disk, memory and time."""
+"""Requirements of a job before it starts: access, bytes, disk, memory and time."""

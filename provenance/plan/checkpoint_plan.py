@@ -1,7 +1,7 @@
-"""One checkpoint of a plan: found, listed, and looked over by its headers, with what is in its way.
+"""Plan of one checkpoint: found, listed, and checked by its headers, with all obstacles.
 
-The one idea: the very checks of a job (files, config, layout, shapes, dtypes) need a few kilobytes of a checkpoint,
-wherever it lies, so they are made before anything is fetched, and what they refuse is collected.
+The checks of a job (files, config, layout, shapes, dtypes) need a few kilobytes of a checkpoint, so they are made
+before anything is fetched, and refusals are collected.
 """
 
 import math
@@ -36,86 +36,82 @@ from provenance.weights.shards import Shards
 from provenance.weights.tensors import TensorReader
 
 GateState = Literal["none", "open", "closed", "unknown"]
-PATIENCE = Patience(tries=3)  # a plan that waits for minutes is none
+PATIENCE = Patience(tries=3)  # a plan must not take minutes
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something in the way."""
+    """Something that stops or limits a job."""
 
     ref: str
-    """The checkpoint it is about; empty when it is about the machine."""
+    """Checkpoint; empty for the machine."""
     wanted: str
-    """What the job needs."""
+    """Need of the job."""
     found: str
-    """What is there instead."""
+    """Actual state."""
     remedy: str
-    """What the user can do."""
+    """Action that helps."""
     stops: bool
-    """Whether the job cannot be done as it is; otherwise it is something to know."""
+    """Whether it stops the job; otherwise it is a note."""
     about_layout: bool = False
-    """Whether it is in the way of reading neurons, and not of fetching files."""
+    """Whether it prevents reading neurons, but not fetching files."""
 
     @classmethod
     def of(cls, ref: str, error: ProvenanceError) -> "Obstacle":
-        """An error that the job would end in."""
+        """Obstacle made from an error that the job would end in."""
         about_layout = isinstance(error, ArchitectureError)
         return cls(ref, error.wanted, error.found, error.remedy, stops=True, about_layout=about_layout)
 
 
 @dataclass(frozen=True)
 class SidePlan:
-    """What is known of one checkpoint."""
+    """Plan of one checkpoint."""
 
     ref: str
-    """As it was asked for."""
+    """Requested reference."""
     pinned: str | None = None
-    """With its commit sha; None where the hub did not say."""
+    """Reference with commit sha; None if the hub did not say."""
     page: str | None = None
-    """Its page on the hub, where a gate is opened; None for a checkpoint of this machine."""
+    """Page on the hub, where a gate is opened; None for a local checkpoint."""
     gate: GateState = "none"
-    """Whether files need a licence accepted or contact data given, and whether this account did."""
+    """Whether files require an accepted licence or contact data, and whether this account has access."""
     licence: str | None = None
-    """As the model card states it."""
+    """Licence in the model card."""
     files: tuple[tuple[str, int], ...] = ()
-    """Name and bytes of every file that is needed."""
+    """Name and bytes of every needed file."""
     missing_bytes: int = 0
-    """What `pull` would fetch."""
+    """Bytes that `pull` would fetch."""
     is_remote: bool = False
     """Whether its weights have to come over the network."""
     hashed_bytes: int = 0
-    """Weights on this machine that a job hashes; the hub's cache knows the digests of its files."""
+    """Local weights that a job hashes; the hub's cache knows the digests of its files."""
     is_adapter: bool = False
     """Whether it is an adapter, to be merged into the other checkpoint."""
     size: Size | None = None
-    """From the headers of its weights; None where they cannot be read, and for an adapter."""
+    """Sizes from the headers of its weights; None if unreadable, and for an adapter."""
     problems: tuple[Obstacle, ...] = ()
-    """What is in the way."""
+    """Obstacles of this checkpoint."""
 
     @property
     def bytes(self) -> int:
-        """Bytes of all files that are needed."""
+        """Bytes of all needed files."""
         return sum(count for _, count in self.files)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One checkpoint, and what of it has to be held against the other one."""
+    """One checkpoint's plan, with the headers needed to check it against another checkpoint."""
 
     plan: SidePlan
-    """What is known of it."""
+    """Its plan."""
     reader: TensorReader | None = None
-    """Its headers; None where they cannot be read, and for an adapter."""
+    """Reader of its headers; None if unreadable, and for an adapter."""
     adapter: tuple[LoraSettings, Mapping[str, TensorSlot]] | None = None
     """Settings and header of an adapter."""
 
 
 def see(text: str) -> Seen:
-    """Look a checkpoint over; whatever is wrong with it is in its plan.
-
-    Args:
-        text: A reference as a user writes it.
-    """
+    """Check a checkpoint; its problems are in its plan."""
     side = SidePlan(text, gate="unknown")
     try:
         ref = CheckpointRef.parse(text)
@@ -136,7 +132,7 @@ def _with(side: SidePlan, *problems: Obstacle) -> SidePlan:
 
 
 def _in_place(side: SidePlan, folder: Path) -> Seen:
-    """A folder or a checkpoint of the lab: nothing to fetch, and looked over as the job would."""
+    """A folder or a checkpoint of the lab: nothing to fetch, checked as the job would."""
     return _adapter_in(side, folder) if is_adapter(folder) else _whole_in(side, folder)
 
 
@@ -158,7 +154,7 @@ def _whole_in(side: SidePlan, folder: Path) -> Seen:
 
 
 def _is_named_by_digest(path: Path) -> bool:
-    """Whether a file is one of the hub's cache, whose digest is in its name."""
+    """Whether a file belongs to the hub's cache, with its digest in its name."""
     return path.is_symlink() and path.readlink().parent.name == "blobs"
 
 
@@ -184,7 +180,7 @@ def _on_hub(side: SidePlan, repo: HubRepo) -> Seen:
 
 
 def _adapter_on_hub(needed: Needed) -> tuple[LoraSettings, Mapping[str, TensorSlot]]:
-    """Settings and header of an adapter; its config is fetched, of its weights only the header is read."""
+    """Settings and header of an adapter; only its config and the header of its weights are read."""
     listing = needed.listing
     folder = download(listing, [ADAPTER_CONFIG])
     settings = parse_settings(read_json_object(folder / ADAPTER_CONFIG), str(listing.repo))
@@ -195,7 +191,7 @@ def _adapter_on_hub(needed: Needed) -> tuple[LoraSettings, Mapping[str, TensorSl
 
 
 def _offline(side: SidePlan, repo: HubRepo, reason: str) -> Seen:
-    """The hub does not answer: a whole copy in the cache serves, and whether it is the newest is not known."""
+    """Plan without an answer of the hub: a whole copy in the cache serves, and may not be the newest."""
     folder = find_cached(repo, reason)
     wanted, remedy = f"the hub's word on {repo}", "connect to the network if it has to be the newest"
     note = Obstacle(side.ref, wanted, f"{reason}; a whole copy in the cache is used", remedy, stops=False)
@@ -203,7 +199,7 @@ def _offline(side: SidePlan, repo: HubRepo, reason: str) -> Seen:
 
 
 def _behind_gate(side: SidePlan, repo: HubRepo) -> SidePlan:
-    """Files and sizes of a repository whose gate is closed, where the hub lists them nevertheless."""
+    """Files and sizes of a gated repository, if the hub lists them nevertheless."""
     try:
         listing = look_up(repo)
     except (UnreachableError, GatedError):
@@ -226,7 +222,7 @@ def _is_here(needed: Needed) -> bool:
 
 
 def _reader(needed: Needed) -> TensorReader:
-    """The headers of its weights: from the cache where it has them, else over the network."""
+    """Headers of its weights, from the cache or over the network."""
     if _is_here(needed):
         return Shards(needed.listing.snapshot)
     received, pinned = Received(), needed.listing.pinned
@@ -235,7 +231,7 @@ def _reader(needed: Needed) -> TensorReader:
 
 
 def _measured(side: SidePlan, config: dict[str, Any], reader: TensorReader, names: Collection[str]) -> Seen:
-    """With what the headers say, and a note where a model could not be run; a layout that is refused is a problem."""
+    """Add the sizes from the headers, and a note if a model could not be run; a refused layout is a problem."""
     if not any(name in names for name in TOKENIZER_CORES):
         side = _with(side, _no_tokenizer(side.ref))
     try:
@@ -256,7 +252,7 @@ def _no_tokenizer(ref: str) -> Obstacle:
 
 
 def size_of(config: dict[str, Any], reader: TensorReader) -> Size:
-    """What of a checkpoint decides memory and time, from its headers.
+    """Sizes of a checkpoint that decide memory and time, from its headers.
 
     Raises:
         ArchitectureError: Its layout is not known, a shape is not that of its config, or it is quantised.

@@ -1,7 +1,7 @@
-"""How much memory and time a comparison takes, from sizes and a measurement: formulas, and the assumptions in words.
+"""Estimates of a comparison's memory and time, from sizes and a measurement, with the assumptions in words.
 
-The one idea: an estimate is worth no more than its assumptions, so each of them has a name here and a sentence
-in the result. They are round numbers on the careful side; what a run really took is in its database.
+Each assumption has a name here and a sentence in the result. They are round, cautious numbers; a run's database holds
+its actual durations.
 """
 
 from collections.abc import Sequence
@@ -25,25 +25,25 @@ NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a comparison will be asked to do."""
+    """Amount of work of a comparison."""
 
     train_per_class: int = PER_CLASS
     """Consistent training responses wanted of each class."""
     test_per_class: int = PER_CLASS
     """Test responses wanted of each class and question set."""
     question_sets: int = 1
-    """Question sets that are tested on."""
+    """Number of test question sets."""
     item_bytes: int = 4
     """Bytes of a number in the forward passes."""
 
     @property
     def responses(self) -> int:
-        """Responses of one checkpoint whose captures are kept."""
+        """Captured responses of one checkpoint."""
         return 2 * (self.train_per_class + self.question_sets * self.test_per_class)
 
     @property
     def tokens(self) -> int:
-        """Tokens that one checkpoint is given or samples, captures included."""
+        """Tokens read or sampled by one checkpoint, captures included."""
         trained = ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class
         tested = ASKED_PER_TEST_RESPONSE * 2 * self.question_sets * self.test_per_class
         training_tokens = trained * (PROMPT_TOKENS + SAMPLES_ON_AVERAGE * ANSWER_TOKENS)
@@ -52,7 +52,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Size:
-    """What of a checkpoint decides memory and time."""
+    """Sizes of a checkpoint that decide memory and time."""
 
     parameters: int
     """Numbers in all its tensors."""
@@ -63,62 +63,55 @@ class Size:
     kinds: tuple[str, ...]
     """Projections of a neuron."""
     drift_bytes: int
-    """Bytes of the tensors that drift reads: those of the neurons."""
+    """Bytes of the neurons' tensors, which drift reads."""
     lineage_bytes: int
     """Bytes of all tensors, which lineage reads."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What has to be brought or read before anything is computed."""
+    """Bytes to fetch or hash before anything is computed."""
 
     pull_bytes: int = 0
-    """What `pull` would fetch."""
+    """Fetched by `pull`."""
     drift_bytes: int = 0
-    """What drift would fetch when it streams."""
+    """Fetched by drift when it streams."""
     lineage_bytes: int = 0
-    """What lineage would fetch when it streams."""
+    """Fetched by lineage when it streams."""
     hashed_bytes: int = 0
-    """Weights on this machine whose digest nobody knows yet; every job hashes them."""
+    """Local weights without a known digest; every job hashes them."""
 
 
 @dataclass(frozen=True)
 class JobEstimate:
-    """What a job takes."""
+    """Memory and time of a job."""
 
     compare_memory_bytes: int
-    """At the peak of `compare`: both models and what a fit holds of the captured vectors, which stay on disk."""
+    """Peak of `compare`: both models and a fit's share of the captured vectors, which stay on disk."""
     captures_bytes: int
-    """Of the captured vectors of both on disk, in float32."""
+    """Captured vectors of both checkpoints on disk, in float32."""
     weights_memory_bytes: int
-    """At the peak of what needs weights only."""
+    """Peak of analyses of weights alone."""
     pull_s: float
-    """Fetching what is missing."""
+    """Fetching missing files."""
     drift_stream_s: float
-    """Fetching only what drift reads, where it is not on this machine."""
+    """Streaming the tensors that drift reads, if not local."""
     lineage_stream_s: float
-    """Fetching all tensors, where they are not on this machine."""
+    """Streaming all tensors, if not local."""
     hash_s: float
-    """Hashing weights of this machine; part of the three below."""
+    """Hashing local weights; part of the three below."""
     drift_s: float
-    """Going through the weights of the neurons."""
+    """Reading the neurons' weights."""
     lineage_s: float
-    """Going through all weights."""
+    """Reading all weights."""
     compare_s: float
     """Forward passes of both checkpoints."""
     assumptions: tuple[str, ...]
-    """What these numbers rest on, in sentences."""
+    """Assumptions of these numbers, in sentences."""
 
 
 def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
-    """Memory and time of a job on some checkpoints.
-
-    Args:
-        sizes: Of the checkpoints.
-        traffic: What has to be fetched or hashed for all of them.
-        workload: What is asked.
-        machine: As measured.
-    """
+    """Memory and time of a job on some checkpoints; the traffic is that of all of them."""
     parameters = sum(size.parameters for size in sizes)
     captured = sum(captured_bytes(size.neurons, workload.responses) for size in sizes)
     drift_bytes = sum(size.drift_bytes for size in sizes)
@@ -141,7 +134,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
 
 
 def captured_bytes(neurons: int, responses: int) -> int:
-    """Bytes of the captured vectors: float32, one over answer tokens and one over the others for each response."""
+    """Bytes of the captured vectors: float32, answer means and other means of each response."""
     return responses * neurons * 2 * 4
 
 

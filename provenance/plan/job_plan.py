@@ -1,8 +1,8 @@
-"""What a job will need before anything is fetched: access, licences, bytes, disk, memory, time; and what stops it.
+"""Requirements of a job before anything is fetched: access, licences, bytes, disk, memory, time; and all obstacles.
 
-The one idea: whoever has to accept a licence, free a disk or find a larger machine wants to know all of it
-at once, for both checkpoints, before the first gigabyte. So problems are collected, not raised, each with its
-remedy. Of a checkpoint on the hub only its list of files, config, index and safetensors headers are read.
+Problems of both checkpoints are collected, not raised, each with its remedy, so that a user can accept licences, free
+a disk or find a larger machine in one go. Of a checkpoint on the hub only its list of files, config, index and
+safetensors headers are read.
 """
 
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ from provenance.weights.lora import changes_of
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job on some checkpoints will need."""
+    """Requirements of a job on some checkpoints."""
 
     sides: tuple[SidePlan, ...]
     """The checkpoints, in the order asked for."""
     has_token: bool
-    """Whether the hub is asked with a token."""
+    """Whether requests to the hub carry a token."""
     cache: str
-    """Where fetched files go."""
+    """Folder of fetched files."""
     free_bytes: int
-    """Free on its file system."""
+    """Free bytes on its file system."""
     missing_bytes: int
-    """What `pull` would fetch for all of them."""
+    """Bytes that `pull` would fetch for all of them."""
     machine: Machine
-    """What was measured."""
+    """Measured speeds and memory."""
     estimate: JobEstimate | None
-    """Memory and time; None where a checkpoint's size is not known."""
+    """Memory and time; None if a checkpoint's size is not known."""
     problems: tuple[Obstacle, ...]
-    """Everything in the way, of all checkpoints and of the machine."""
+    """Obstacles of all checkpoints and of the machine."""
 
     @property
     def stops(self) -> bool:
-        """Whether the job cannot be done as it is."""
+        """Whether an obstacle stops the job."""
         return any(problem.stops for problem in self.problems)
 
     def as_json(self) -> dict[str, Any]:
@@ -51,14 +51,9 @@ class Plan:
 
 
 def make_plan(refs: Sequence[str], workload: Workload, machine: Machine, *, compared: bool = True) -> Plan:
-    """Find out what a job on some checkpoints will need, and what is in its way.
+    """Find the requirements of a job on some checkpoints, base first, and its obstacles.
 
-    Args:
-        refs: References as a user writes them, base first.
-        workload: What the comparison would be asked to do.
-        machine: As measured.
-        compared: Whether they are to be put side by side; if not, they are only fetched, and need not fit each
-            other, or be of a layout that is known.
+    Checkpoints that are not `compared` are only fetched, and need neither fit each other nor have a known layout.
     """
     seen = [see(ref) for ref in dict.fromkeys(refs)]
     sides = tuple(each.plan for each in seen)
@@ -87,19 +82,19 @@ def make_plan(refs: Sequence[str], workload: Workload, machine: Machine, *, comp
 
 
 def _sizes_known(sides: Sequence[SidePlan]) -> list[Size]:
-    """Sizes of the sides where they can be read; an adapter, merged, has that of the first."""
+    """Sizes of the readable sides; an adapter, merged, has that of the first."""
     whole = _merged_into(sides)
     return [side.size for side in whole if side.size is not None]
 
 
 def _merged_into(sides: Sequence[SidePlan]) -> list[SidePlan]:
-    """The sides, and for an adapter the checkpoint whose weights are read in its place."""
+    """The sides, with each adapter replaced by the checkpoint whose weights are read for it."""
     first = next((side for side in sides if side.size is not None), None)
     return [first if side.is_adapter and first is not None else side for side in sides]
 
 
 def _traffic(sides: Sequence[SidePlan]) -> Traffic:
-    """What has to be fetched or hashed for all sides; streaming reads the base again for an adapter on it."""
+    """Bytes to fetch or hash for all sides; streaming reads the base again for an adapter on it."""
     streamed = [side.size for side in _merged_into(sides) if side.is_remote and side.size is not None]
     return Traffic(
         pull_bytes=sum(side.missing_bytes for side in sides),
@@ -110,7 +105,6 @@ def _traffic(sides: Sequence[SidePlan]) -> Traffic:
 
 
 def _pair_problems(seen: Sequence[Seen]) -> list[Obstacle]:
-    """What stands between the first checkpoint and each of the others."""
     base, *others = seen
     if base.plan.is_adapter:
         remedy = "give its base as BASE and the adapter as INSTRUCT, or merge it into its base first"
@@ -119,7 +113,7 @@ def _pair_problems(seen: Sequence[Seen]) -> list[Obstacle]:
 
 
 def _beside(base: Seen, other: Seen) -> list[Obstacle]:
-    """What is in the way of comparing two checkpoints, as far as both are known."""
+    """Obstacles to comparing two checkpoints, as far as both are known."""
     if other.plan.is_adapter:
         return [_no_passes(other.plan.ref), *_misfit(base, other)]
     ours, theirs = base.plan.size, other.plan.size
@@ -141,7 +135,7 @@ def _no_passes(ref: str) -> Obstacle:
 
 
 def _misfit(base: Seen, other: Seen) -> list[Obstacle]:
-    """What keeps an adapter from being merged into the base, by the headers of both."""
+    """Obstacles to merging an adapter into the base, from the headers of both."""
     if base.reader is None or other.adapter is None:
         return []
     try:

@@ -1,7 +1,7 @@
-"""A short measurement of this machine: how fast it multiplies, hashes and goes through memory, and what memory it has.
+"""A short measurement of this machine: speed of products, hashing and memory passes, and available memory.
 
-The one idea: published peak numbers say little about a laptop on battery or a shared node, so an estimate of
-hours rests on a fraction of a second of the very operation that those hours are made of.
+Published peak numbers mislead for a laptop on battery or a shared node, so estimates rest on a fraction of a second of
+the operations that the job is made of.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from provenance.errors import InputError
 ROWS = 128  # a batch of answers is sampled token by token, so its products have as many rows as the batch
 WIDTHS = (256, 512, 1024, 2048, 4096)
 BUDGET_S = 0.3  # for all products; slow arithmetic is measured on narrow ones only
-REPEATS = 3  # the fastest counts: whatever else runs here only ever makes it slower
+REPEATS = 3  # the fastest counts: other processes only slow it down
 PASS_BYTES = 1 << 26  # more than caches hold
 HASH_BYTES = 1 << 24  # about a hundredth of a second
 MEMINFO = Path("/proc/meminfo")
@@ -28,12 +28,12 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True)
 class Machine:
-    """What was measured."""
+    """Measured speeds and memory."""
 
     device: str
-    """Where the products were computed, as torch names it."""
+    """Device of the products, as torch names it."""
     dtype: str
-    """Of the products."""
+    """Dtype of the products."""
     flops_per_s: float
     """Multiplications and additions per second in products of 128 rows."""
     memory_bytes_per_s: float
@@ -41,14 +41,14 @@ class Machine:
     hash_bytes_per_s: float
     """Bytes per second of SHA-256, from memory."""
     available_bytes: int
-    """Memory that a new process could take: of the device for an accelerator, else of the machine or its container."""
+    """Memory available to a new process: of the device for an accelerator, else of the machine or its container."""
 
 
 def measure(dtype: str, device: str) -> Machine:
     """Measure this machine; takes a fraction of a second.
 
     Raises:
-        InputError: A dtype or device that is not there.
+        InputError: The dtype or device does not exist.
     """
     wanted = getattr(torch, dtype, None)
     if not isinstance(wanted, torch.dtype) or not wanted.is_floating_point:
@@ -67,7 +67,7 @@ def measure(dtype: str, device: str) -> Machine:
 
 
 def _flops_per_s(dtype: torch.dtype, device: str) -> float:
-    """The best rate over products of growing width, of which narrow ones measure mostly their overhead."""
+    """The best rate over products of growing width; narrow ones measure mostly their overhead."""
     best, started = 0.0, time.perf_counter()
     for width in WIDTHS:
         rows, weight = (torch.ones(shape, dtype=dtype, device=device) for shape in ((ROWS, width), (width, width)))
@@ -92,7 +92,6 @@ def _hash_bytes_per_s() -> float:
 
 
 def _fastest(work: Callable[[], float]) -> float:
-    """Seconds of the fastest of a few runs, after one that warms up."""
     work()
     seconds = []
     for _ in range(REPEATS):
@@ -103,7 +102,7 @@ def _fastest(work: Callable[[], float]) -> float:
 
 
 def available_bytes(device: str = "cpu") -> int:
-    """Memory that a new process could take, of a CUDA device, or of this machine within the limits of its cgroups."""
+    """Memory available to a new process, of a CUDA device, or of this machine within the limits of its cgroups."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     return min((_of_machine(), *_of_cgroups()))
@@ -118,9 +117,9 @@ def _of_machine() -> int:
 
 
 def _of_cgroups() -> Iterator[int]:
-    """What each limit on this process leaves: of its own cgroup and of all above it, version 1 or 2.
+    """Bytes left by each limit on this process: of its own cgroup and of all above it, version 1 or 2.
 
-    What was read from files and can be dropped counts as used there, and is given back when memory is asked for.
+    Cgroups count droppable file cache as used; it is added back, since it is freed on demand.
     """
     for folder, limit, usage, droppable in _memory_cgroups():
         text = _text(folder / limit)
@@ -146,7 +145,6 @@ def _memory_cgroups() -> Iterator[tuple[Path, str, str, str]]:
 
 
 def _text(path: Path) -> str:
-    """What a file of the system says; nothing where it is not there."""
     try:
         return path.read_text("utf-8").strip()
     except OSError:

@@ -1,8 +1,7 @@
 """Products of a neurons × rows array with a few vectors, block by block in one pass.
 
-The one idea: the array may be a memory-mapped file many times larger than memory and stored in 16 bits, so each
-block is widened into one buffer that is used again, and all vectors share the pass. What has to be exact is
-computed again in float64 for the few neurons where it matters.
+The array may be a memory-mapped 16-bit file many times larger than memory, so each block is widened into one reused
+buffer, and all vectors share the pass. The few neurons that need exact values are computed again in float64.
 """
 
 from collections.abc import Iterator
@@ -22,15 +21,15 @@ def products(
 
     Args:
         matrix: Any floating dtype; an array or a memory-mapped file, each neuron's rows contiguous.
-        vectors: As many as are wanted; they are rounded to float32.
-        block_bytes: Of the widened block.
+        vectors: Rounded to float32.
+        block_bytes: Bytes of the widened block.
 
     Returns:
         Relative error about 1e-7 of sum_i |x_ij v_i|; NaN or infinite where the matrix is.
     """
     narrow = np.ascontiguousarray(vectors, dtype=np.float32)
     out = np.empty((matrix.shape[0], narrow.shape[1]), dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):  # whoever asked sees it in the result
+    with np.errstate(invalid="ignore", over="ignore"):  # visible in the result
         for start, block in widened_blocks(matrix, block_bytes):
             np.matmul(block, narrow, out=out[start : start + block.shape[0]])
     return out
@@ -56,7 +55,7 @@ def exact_products(
     vectors: Float[np.ndarray, "rows vectors"],
     block_bytes: int = BLOCK_BYTES,
 ) -> Float64[np.ndarray, "k vectors"]:
-    """matrix[ids] @ vectors in float64 throughout, for neurons that are few."""
+    """matrix[ids] @ vectors in float64 throughout, for few neurons."""
     out = np.empty((ids.size, vectors.shape[1]))
     size = max(1, block_bytes // (8 * max(1, matrix.shape[1])))
     for start in range(0, ids.size, size):

@@ -1,10 +1,10 @@
 """The L1 probe on a few columns: proximal Newton, whose quadratic models scikit-learn's Lasso solves.
 
-The one idea: around a point the loss is a parabola with Hessian H = X^T W X, and a parabola plus ||theta||_1 is a
-Lasso problem, with a Cholesky factor of H as its design. So every step is a call of a well-kept coordinate descent that
-starts from the weights at hand, which liblinear cannot do. The intercept is eliminated from each model exactly where
-it is free or keeps its sign, since on CETT, which is positive everywhere, coordinate descent would crawl along the
-direction that it shares with every column.
+Around a point the loss is a parabola with Hessian H = X^T W X, and a parabola plus ||theta||_1 is a Lasso problem with
+a Cholesky factor of H as its design. So every step is a coordinate descent that starts from the current weights, which
+liblinear cannot do. The intercept is eliminated from each model exactly where it is free or keeps its sign: CETT is
+positive everywhere, and coordinate descent would be slow along the direction that the intercept shares with every
+column.
 
 Source: Yuan, Ho and Lin 2012, JMLR 13:1999 (newGLMNET); Friedman, Hastie and Tibshirani 2010, JSS 33(1), for
 warm starts along a path.
@@ -24,17 +24,17 @@ from provenance.errors import ConvergenceError
 from provenance.probe.l1_objective import loss, residuals
 
 MAX_STEPS = 200  # well-posed probes take 5 to 15
-MAX_SWEEPS = 100  # of coordinate descent within a step: enough to find signs, slow to settle correlated weights
+MAX_SWEEPS = 100  # of coordinate descent within a step: enough for the signs, too slow for correlated weights
 RIDGE = 1e-10  # of H's diagonal: repeated columns leave H singular; it bends a step, never the optimum
-MODEL_PRECISION = 1e-3  # of a step's model, relative to what mending the violation can gain
+MODEL_PRECISION = 1e-3  # of a step's model, relative to the gain of removing the violation
 REST = 0.05  # a column without a weight whose gradient is this far below 1 is not part of a step
 SMALLEST_STEP = 2.0**-30
-VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides what a step gains: violations say more than P there
+VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides the gain of a step: violations decide there
 
 
 @dataclass(frozen=True)
 class Point:
-    """Weights of some columns, and how far from optimal they are."""
+    """Weights of some columns, and their distance from optimality."""
 
     weights: Float[np.ndarray, " k"]
     """theta of these columns."""
@@ -47,7 +47,7 @@ class Point:
 
 
 def violations(g: Float[np.ndarray, " k"], weights: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """How far each column is from optimal: |g - sign(theta)| with a weight, |g| beyond 1 without one."""
+    """Distance of each column from optimality: |g - sign(theta)| with a weight, |g| beyond 1 without one."""
     return np.asarray(np.where(weights != 0, np.abs(g - np.sign(weights)), np.maximum(np.abs(g) - 1, 0)))
 
 
@@ -64,11 +64,11 @@ def solve_columns(
 
     Args:
         x: Columns, float64.
-        labels: Both classes among them.
+        labels: Labels of the rows, both classes among them.
         C: Inverse regularisation strength.
-        start: Weights and intercept to go on from.
+        start: Initial weights and intercept.
         intercept_penalised: Whether |b| is part of the objective.
-        tolerance: Of the violations; the bound itself is 1.
+        tolerance: Largest allowed violation; the bound of the conditions is 1.
 
     Raises:
         ConvergenceError: The steps run out, or rounding ends progress before the tolerance is reached.
@@ -109,7 +109,7 @@ class _Problem:
         return self.C * loss(self.x @ theta + b, self.labels) + penalty
 
     def intercept_violation(self, total: float, b: float) -> float:
-        """Of the intercept's own condition, from the sum of the residuals."""
+        """Violation of the intercept's condition, from the sum of the residuals."""
         if not self.penalised:
             return abs(total)
         return abs(total - float(np.sign(b))) if b else max(abs(total) - 1, 0.0)
@@ -124,7 +124,7 @@ class _Problem:
         b: float,
         worst: float,
     ) -> tuple[Float[np.ndarray, " k"], float]:
-        """To the minimum of the quadratic model over the live columns: changes of the weights and of the intercept."""
+        """Changes of weights and intercept to the minimum of the quadratic model over the live columns."""
         p = expit(scores)
         w = self.C * p * (1 - p)
         x = self.x if live.size == self.x.shape[1] else self.x[:, live]
@@ -179,10 +179,10 @@ def _settled(
     theta: Float[np.ndarray, " k"],
     found: Float[np.ndarray, " k"],
 ) -> Float[np.ndarray, " k"]:
-    """From what was found towards the model's minimum with these signs, each time by one linear solve.
+    """Move from `found` to the model's minimum with these signs, by linear solves.
 
-    A weight that would turn is left at zero and the others go on, so the model's value only falls. Columns that nearly
-    repeat one another need this: coordinate descent exchanges them in tiny steps.
+    A weight that would change its sign is left at zero and the others continue, so the model's value only falls. Nearly
+    collinear columns need this: coordinate descent exchanges them in tiny steps.
     """
     settled = found.copy()
     while (used := np.flatnonzero(settled)).size:

@@ -1,9 +1,9 @@
-"""The L1 probe's objective, its dual, and where its path begins: plain formulas.
+"""The L1 probe's objective, its dual, and the start of its path: plain formulas.
 
     P(theta, b) = C * sum_i log(1 + exp(-y_i (theta . x_i + b))) + ||theta||_1 (+ |b|)
 
-The one idea: every check of a solution needs only the residuals r_i = C y_i sigmoid(-y_i (theta . x_i + b)).
-With g_j = sum_i r_i x_ij a solution is optimal exactly where g_j = sign(theta_j) for neurons with a weight and
+Every check of a solution needs only the residuals r_i = C y_i sigmoid(-y_i (theta . x_i + b)). With
+g_j = sum_i r_i x_ij a solution is optimal exactly where g_j = sign(theta_j) for neurons with a weight and
 |g_j| <= 1 for all others; a penalised intercept counts as a neuron that is 1 everywhere, a free one needs
 sum_i r_i = 0. Source: the Fenchel dual of the objective; Koh, Kim and Boyd 2007, JMLR 8:1519, Sec. 2.
 """
@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy.special import expit, xlog1py, xlogy
 
-ROUNDING = 1e-13  # of a sum over rows in float64: what varies less does not vary
+ROUNDING = 1e-13  # of a sum over rows in float64; smaller variation counts as none
 
 
 def residuals(
     scores: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"], C: float
 ) -> Float[np.ndarray, " rows"]:
-    """r_i = C y_i sigmoid(-y_i f_i): what is left of each row, signed by its label.
+    """r_i = C y_i sigmoid(-y_i f_i), signed by the label.
 
     Args:
         scores: f_i = theta . x_i + b.
@@ -76,7 +76,7 @@ def first_weights(
     *,
     intercept_penalised: bool,
 ) -> Float64[np.ndarray, " neurons"]:
-    """The C up to which each neuron is held at zero while all others are; the smallest is alpha_max.
+    """The C up to which each neuron stays at zero while all others do; the smallest is alpha_max.
 
     With theta = 0 and the intercept b*, weight j stays zero while |g_j| = C |sum_i x_ij (t_i - p)| <= 1, where
     p = sigmoid(b*) and t_i in {0, 1}. With a free intercept p is the share of t = 1. A penalised one rests at 0 up

@@ -2,11 +2,11 @@
 
     min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . x_i + b))) + ||theta||_1 (+ |b|)
 
-The one idea: of hundreds of thousands of neurons a few hundred ever matter, and one pass over all of them says
-which. After a solve at one C the gradients g_j of all neurons are known; the sequential strong rule leaves out those
-with |g_j| < 2 C / C' - 1 at the next C', and of the others the steepest are loaded as a pool of columns. On the pool a
-working set grows until no column of the pool violates the optimality conditions; then one pass checks every neuron,
-and what is violated joins the pool. Nothing is approximate in the end: the last pass finds no violation.
+Of hundreds of thousands of neurons a few hundred matter, and one pass over all of them finds these. After a solve at
+one C the gradients g_j of all neurons are known; the sequential strong rule drops those with |g_j| < 2 C / C' - 1 at
+the next C', and the steepest of the others are loaded as a pool of columns. On the pool a working set grows until no
+column of the pool violates the optimality conditions; then one pass checks every neuron, and violators join the pool.
+The result is exact: the last pass finds no violation.
 
 Several problems on the same rows (halves of the questions, permuted labels) share pools and passes.
 Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rules with a check); Johnson and Guestrin
@@ -28,7 +28,7 @@ from provenance.probe.l1_objective import dual_value, first_weights, loss, null_
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
 ADDED = 64  # columns that join a working set at first; then as many as it has
-FIRST_PRECISION = 0.1  # a working set that will grow needs no exact optimum: a tenth of what it leaves violated does
+FIRST_PRECISION = 0.1  # relative to the remaining violation; a working set that will grow needs no exact optimum
 PRECISION = 0.1
 NEAR = 0.01  # gradients in float32 this near to the bound are computed again in float64
 ROUNDED = 2e-7  # or this near, relative to sum_i |r_i x_ij|, which max |r| sum_i x_ij bounds as CETT is not negative
@@ -40,12 +40,12 @@ MAX_ROUNDS = 50  # of pools at one C; two or three are the rule
 
 @dataclass(frozen=True)
 class Problem:
-    """One probe: which rows it is fitted on, and how they are labelled."""
+    """One probe: its rows and labels."""
 
     labels: Bool[np.ndarray, " rows"]
-    """Of all rows of the matrix."""
+    """Labels of all rows of the matrix."""
     rows: Bool[np.ndarray, " rows"]
-    """Which of them take part."""
+    """Mask of the rows that are used."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,15 @@ class Fit:
     objective: float
     """P(theta, b)."""
     gap: float
-    """(P - D) / P: no weights whatever have an objective lower than (1 - gap) P."""
+    """(P - D) / P: no weights have an objective lower than (1 - gap) P."""
     violation: float
     """Largest violation of the optimality conditions over all neurons and the intercept."""
     separates: bool
-    """Whether every row of the fit is on the right side."""
+    """Whether every row of the fit is classified correctly."""
 
 
 @dataclass
 class _State:
-    """A problem on its way along the path."""
-
     problem: Problem
     sums: tuple[Float32[np.ndarray, " neurons"], Float32[np.ndarray, " neurons"]]
     steepness: Float32[np.ndarray, " neurons"]  # |g_j| / C at the last solution
@@ -90,11 +88,11 @@ class L1Path:
     Args:
         matrix: Mean CETT, neurons × rows, each neuron's rows contiguous; an array or a memory-mapped file, float16 to
             float64.
-        problems: On these rows.
+        problems: Problems on these rows.
         intercept_penalised: Whether |b| is part of the objective.
-        tolerance: Of the optimality conditions.
-        block_bytes: Of a pass over the matrix.
-        pool_bytes: Of the columns that are held in memory.
+        tolerance: Tolerance of the optimality conditions.
+        block_bytes: Block size of a pass over the matrix.
+        pool_bytes: Size of the columns held in memory.
 
     Raises:
         FitError: A problem has one class only, or a value is not finite.
@@ -126,11 +124,11 @@ class L1Path:
         ]
 
     def starts(self) -> list[float]:
-        """alpha_max of every problem: the C below which every weight is zero; infinite where nothing varies."""
+        """alpha_max of every problem: the C below which every weight is zero; infinite if nothing varies."""
         return [self._start(state) for state in self._states]
 
     def steepest(self, count: int) -> Int[np.ndarray, " count"]:
-        """The neurons that the first problem's last solution holds back least, or uses, by |g_j|."""
+        """The neurons with the largest |g_j| in the first problem's last solution."""
         steepness = self._states[0].steepness
         return np.argsort(-steepness, kind="stable")[:count]
 
@@ -139,10 +137,10 @@ class L1Path:
 
         Args:
             Cs: One for each problem.
-            likely: Neurons to look at first, for example those of a related problem; changes no result.
+            likely: Neurons to try first, for example those of a related problem; changes no result.
 
         Raises:
-            FitError: A C is not positive, or beyond what float32 gradients can carry.
+            FitError: A C is not positive, or beyond the range of float32 gradients.
             ConvergenceError: Rounding keeps a solution from the tolerance.
         """
         waiting = dict(enumerate(Cs))
@@ -176,7 +174,7 @@ class L1Path:
         return _State(problem, (positive, everything), np.zeros_like(positive), 0.0, none, np.empty(0), 0.0)
 
     def _start(self, state: _State) -> float:
-        """In float64 for the neurons that come first in float32."""
+        """alpha_max, in float64 for the neurons that come first in float32."""
         labels, rows = state.problem.labels, state.problem.rows
         roughly = first_weights(*state.sums, labels[rows], intercept_penalised=self._penalised)
         leading = np.argsort(roughly, kind="stable")[:ADDED]
@@ -186,7 +184,7 @@ class L1Path:
         return float(first.min(initial=np.inf))
 
     def _from_null(self, state: _State, C: float) -> None:
-        """The solution without weights at C, whose gradients the label sums give without a pass."""
+        """The solution without weights at C; its gradients come from the label sums without a pass."""
         labels = state.problem.labels[state.problem.rows]
         p = null_probability(labels, C) if self._penalised else float(labels.mean())
         state.steepness = np.abs(state.sums[0] - p * state.sums[1]).astype(np.float32)
@@ -194,7 +192,7 @@ class L1Path:
         state.intercept = null_intercept(labels, C, intercept_penalised=self._penalised)
 
     def _screened(self, state: _State, C: float) -> Int[np.ndarray, " k"]:
-        """Neurons that the sequential strong rule leaves at the next C, the steepest of them where they are many."""
+        """Neurons that the sequential strong rule keeps at the next C, only the steepest if there are many."""
         bound = 2 / C - 1 / state.at if state.fits else 1 / C
         left = np.flatnonzero(state.steepness >= bound)
         room = max(ADDED, self._pool // len(self._states))
@@ -205,7 +203,7 @@ class L1Path:
     def _solved(
         self, state: _State, pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"], C: float
     ) -> Point:
-        """The optimum over the pool; the state's weights become it."""
+        """The optimum over the pool, which becomes the state's weights."""
         rows = state.problem.rows
         x, labels = (loaded if rows.all() else loaded[:, rows]), state.problem.labels[rows]
         weights = np.zeros(pool.size)
@@ -233,7 +231,7 @@ class L1Path:
     def _checked(
         self, points: dict[int, Point], wanted: dict[int, float], pool: Int[np.ndarray, " pool"]
     ) -> dict[int, Int[np.ndarray, " violated"]]:
-        """One pass over all neurons: what violates the conditions of which problem; the others are done."""
+        """One pass over all neurons: violators per problem; problems without any are done."""
         r = np.zeros((self._matrix.shape[1], len(points)))
         for column, (i, point) in enumerate(points.items()):
             r[self._states[i].problem.rows, column] = point.r
@@ -282,7 +280,7 @@ class L1Path:
 
 
 def check_strengths(Cs: Sequence[float]) -> None:
-    """Refuse values of C that no solution can be computed for.
+    """Refuse values of C without a computable solution.
 
     Raises:
         FitError: One is not a number between the bounds.
@@ -299,7 +297,7 @@ def check_labels(labels: Bool[np.ndarray, " rows"]) -> None:
     """Refuse rows of one class.
 
     Raises:
-        FitError: One is missing.
+        FitError: A class is missing.
     """
     if labels.all() or not labels.any():
         raise FitError(

@@ -1,13 +1,13 @@
-"""The sparse probe whose positive weights are the H-Neurons, as a value, and the rows that it is fitted on.
+"""The sparse probe whose positive weights are the H-Neurons, and its training rows.
 
     min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . x_i + b))) + ||theta||_1 + |b|
 
-The one idea: on raw mean CETT (no scaling) the L1 norm picks few neurons; those that push
-towards "hallucinated" (theta_j > 0) are the H-Neurons. `provenance.probe.l1_path` solves it exactly at any
-number of neurons. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
+On raw mean CETT (no scaling) the L1 norm selects few neurons; those with theta_j > 0, which push towards
+"hallucinated", are the H-Neurons. `provenance.probe.l1_path` solves it exactly at any number of neurons.
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3.
 
-Choice: |b| is part of the objective because the published code uses liblinear, which
-penalises the intercept. `intercept_penalised=False` removes it. The two choose different neurons.
+Choice: |b| is part of the objective because the published code uses liblinear, which penalises the intercept.
+`intercept_penalised=False` removes it. The two choose different neurons.
 """
 
 from dataclasses import dataclass
@@ -60,12 +60,8 @@ class Probe:
 def design_rows(features: Features, design: Design | str) -> tuple[tuple[NeuronRows, ...], Bool[np.ndarray, " rows"]]:
     """Rows of the probe's design, part after part, and their labels.
 
-    `3-vs-1`: True only for `answer` of hallucinated responses; False for `answer` of faithful
-    ones and for `other` of all. `1-vs-1` drops `other`.
-
-    Args:
-        features: Of training responses.
-        design: Which rows.
+    `3-vs-1`: True only for `answer` of hallucinated responses; False for `answer` of faithful ones and for `other` of
+    all. `1-vs-1` drops `other`.
 
     Returns:
         The answers of all responses, then (3-vs-1) the others of all, in the same order of responses.
@@ -90,7 +86,7 @@ def training_rows(
 
 
 def probe_of(fit: Fit, neurons: int, *, design: str, intercept_penalised: bool) -> Probe:
-    """A point of a path as a probe over all neurons."""
+    """Convert a point of a path to a probe over all neurons."""
     weights = np.zeros(neurons)
     weights[fit.ids] = fit.weights
     return Probe(weights, fit.intercept, fit.C, design, intercept_penalised)

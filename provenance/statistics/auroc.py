@@ -1,7 +1,7 @@
 """Areas under the ROC curve, and a number with its 95 % interval.
 
-The one idea: rows of one question are not independent, so intervals come from draws of
-whole questions (`provenance.statistics.bootstrap`), never of rows.
+Rows of one question are not independent, so intervals come from draws of whole questions
+(`provenance.statistics.bootstrap`), never of rows.
 """
 
 import numpy as np

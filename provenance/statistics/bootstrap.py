@@ -1,8 +1,7 @@
 """Bootstrap intervals by question for many scores at once, and for differences between them.
 
-The one idea: a resample of questions is a weight per row, how often the row was drawn, and the area under
-the ROC curve is a sum over pairs of rows. So which row of a pair scores higher is found once, and every
-resample is a sum of the weights. Two scores on the same weights are paired.
+A resample of questions is a weight per row, and the area under the ROC curve is a sum over pairs of rows. So the order
+within each pair is found once, and every resample is a sum of weights. Two scores on the same weights are paired.
 """
 
 from collections.abc import Sequence
@@ -21,15 +20,12 @@ def resampled_weights(
 ) -> Float[np.ndarray, "samples rows"]:
     """How often each row is in each bootstrap sample of whole units.
 
-    Args:
-        units: For each row its question, or group of questions.
-        draws: Number of bootstrap samples.
-        seed: Of the generator.
+    A unit is a question, or a group of questions.
 
     Returns:
-        Whole numbers, `draws` + 1 samples: the first is the rows as they are, all ones. The weights of a unit
-        depend on its name and not on its place among the rows; for rows in the order of their units the
-        samples are those of `bootstrap_by_unit`.
+        Whole numbers, `draws` + 1 samples: the first is the original rows, all ones. The weights of a unit depend on
+        its name and not on its place among the rows; for rows in the order of their units the samples are those of
+        `bootstrap_by_unit`.
 
     Source: Efron and Tibshirani 1993, chapter 13; clusters as units after Davison and Hinkley 1997, Sec. 3.8.
     """
@@ -52,8 +48,7 @@ def resampled_aurocs(
 
         mean_c  sum_{i in P, j in N} w_i w_j ([s_ic > s_jc] + [s_ic = s_jc] / 2)  /  (sum_P w_i * sum_N w_j)
 
-    Args, returned values and their exactness as for `resampled_column_aurocs`; NaN for all samples where any
-    column has a NaN.
+    Arguments, results and exactness as for `resampled_column_aurocs`; NaN for all samples if any column has a NaN.
     """
     return np.asarray(resampled_column_aurocs(scores, positive, weights).mean(axis=1))
 
@@ -75,8 +70,8 @@ def resampled_column_aurocs(
 
     Returns:
         Dimensionless, in [0, 1], 0.5 = chance; NaN for a sample with one class only, and for a column with a NaN.
-        Whole-number arithmetic up to the division, so rounding never decides a tie: of two columns that rank a
-        sample alike the areas are equal to the last digit.
+        Whole-number arithmetic up to the division, so rounding never decides a tie: two columns that rank a sample
+        alike have equal areas to the last digit.
     """
     pairs = weights[:, positive].sum(axis=1) * weights[:, ~positive].sum(axis=1)
     kept = np.float32 if 2 * pairs.max(initial=0) < EXACT_IN_FLOAT32 else np.float64
@@ -100,31 +95,31 @@ def resampled_column_aurocs(
 def resampled_means(
     values: Float[np.ndarray, " rows"], weights: Float[np.ndarray, "samples rows"]
 ) -> Float[np.ndarray, " samples"]:
-    """Weighted mean of a value of rows, in each of many samples."""
+    """Weighted mean over rows, in each of many samples."""
     return np.asarray(weights @ values / weights.sum(axis=1), dtype=np.float64)
 
 
 def p_not_above(
     samples: Float[np.ndarray, "samples columns"] | Float[np.ndarray, " samples"], bar: float = 0.0
 ) -> float | None:
-    """One-sided bootstrap p-value of a statistic that is claimed to lie above a bar.
+    """One-sided bootstrap p-value of the claim that a statistic lies above a bar.
 
         p = (1 + #{b : t_b <= bar}) / (1 + B)
 
-    and where the statistic is against each of K other sets, which stand for all that could have been drawn,
+    If the statistic compares with each of K other sets, a sample of all possible sets,
 
-        p = mean over b = 0 ... B of (1 + #{k : t_bk <= bar}) / (1 + K),   b = 0 the rows as they are
+        p = mean over b = 0 ... B of (1 + #{k : t_bk <= bar}) / (1 + K),   b = 0 the original rows
 
-    so that both the questions that were asked and the sets that were drawn are random. Neither few resamples
-    nor few sets can give a small p: it is at least 1 / (1 + B), and at least 1 / (1 + K).
+    so that both the questions and the sets are random. Neither few resamples nor few sets can give a small p: it is at
+    least 1 / (1 + B), and at least 1 / (1 + K).
 
     Args:
-        samples: The statistic on the rows as they are, then on every resample; a column for each set. NaN where
-            it is not defined; such samples are left out.
-        bar: What it is claimed to exceed.
+        samples: The statistic on the original rows, then on every resample; a column for each set. Undefined samples
+            are NaN and left out.
+        bar: Value that the statistic is claimed to exceed.
 
     Returns:
-        In (0, 1]; None where the statistic is not defined on the rows as they are, or on no resample.
+        In (0, 1]; None if the statistic is undefined on the original rows, or on all resamples.
 
     Source: Davison and Hinkley 1997, Sec. 4.4; the added one after Phipson and Smyth 2010,
     doi:10.2202/1544-6115.1585. Choice: the mean over resamples where there are sets.
@@ -145,11 +140,11 @@ def estimate_of(samples: Float[np.ndarray, " samples"], n: int) -> Estimate:
     """A statistic with its percentile interval.
 
     Args:
-        samples: The statistic on the rows as they are, then on every resample; NaN where it is not defined.
-        n: Rows it was computed on.
+        samples: The statistic on the original rows, then on every resample; NaN where undefined.
+        n: Number of rows.
 
     Returns:
-        2.5th and 97.5th percentile of the defined resamples; NaN where none is.
+        2.5th and 97.5th percentile of the defined resamples; NaN if there are none.
     """
     drawn = samples[1:][np.isfinite(samples[1:])]
     tail = (1 - CONFIDENCE) / 2

@@ -1,7 +1,7 @@
-"""Corrections of p-values where several tests are made and any of them would be a finding.
+"""Holm's correction of p-values for several tests, any of which would be a finding.
 
-The one idea: nine question sets give nine chances to be fooled, so what is reported for each is the
-level at which it would still be a finding if all nine had been null.
+With nine question sets there are nine chances of a false finding, so each is reported at the level that is valid even
+if all nine were null.
 """
 
 import numpy as np
@@ -15,11 +15,10 @@ def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
 
         p~_(i) = max_{j <= i} min(1, (m - j + 1) p_(j)),   p_(1) <= ... <= p_(m)
 
-    Whatever the tests have to do with one another, the chance that any true null is rejected by
-    p~ < 0.05 is at most 5 %.
+    For any dependence between the tests, the chance that any true null is rejected by p~ < 0.05 is at most 5 %.
 
     Args:
-        p_values: Of one family of tests, in any order.
+        p_values: One family of tests, in any order.
 
     Returns:
         In the order given; in [p, 1], and in the same order by size. Empty for no test.

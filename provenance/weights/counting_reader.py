@@ -1,8 +1,4 @@
-"""A reader that says how far it has come.
-
-The one idea: hours may pass while a large pair is read, and only the reader knows where it is; so it is
-wrapped where somebody wants to see that, and nothing that reads knows of it.
-"""
+"""A tensor reader that reports how much it has streamed; reading a large pair can take hours."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +14,8 @@ class WatchedReader:
     """The same tensors, reported as they are streamed.
 
     Args:
-        reader: Where they come from.
-        total: Bytes that will be streamed, as far as is known; more are not reported.
-        report: Told megabytes streamed and in all, whenever the first number has grown; calls do not overlap.
+        total: Expected bytes to stream; the report stops there.
+        report: Gets (megabytes streamed, megabytes in all) whenever the first number has grown; calls do not overlap.
     """
 
     def __init__(self, reader: TensorReader, total: int, report: Callable[[int, int], None]) -> None:

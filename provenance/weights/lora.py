@@ -1,9 +1,9 @@
-"""Which tensor of the base each tensor of a LoRA adapter belongs to.
+"""Maps each tensor of a LoRA adapter to its tensor of the base.
 
-The one idea: nothing is guessed. Every tensor of the adapter's file is either half of a low-rank
-update or a whole tensor that replaces one; what is left over, half there or of another size ends in
-an error that names it, and says whether the adapter itself is damaged or was trained on another base.
-Source: Hu et al. 2021, arXiv:2106.09685, Sec. 4.1; names of the tensors as `peft` saves them.
+Nothing is guessed. Every tensor of the adapter is half of a low-rank update or a whole replacement; anything left
+over, incomplete or of another size is an error that names it and says whether the adapter is damaged or belongs to
+another base.
+Source: Hu et al. 2021, arXiv:2106.09685, Sec. 4.1; tensor names as `peft` saves them.
 """
 
 import re
@@ -17,7 +17,7 @@ from provenance.weights.lora_settings import LoraSettings
 from provenance.weights.tensors import TensorReader
 
 EMBEDDINGS = ("embed_tokens", "lm_head")
-"""Modules that `peft` saves whole without being asked, when the vocabulary has grown or they are targeted."""
+"""Modules that `peft` saves whole unasked, when the vocabulary has grown or they are targeted."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 _SHOWN = 3
 _PEFT_PREFIX = "base_model.model."
@@ -26,10 +26,10 @@ _HALF = re.compile(r"(?P<module>.+)\.lora_(?:(?P<linear>[AB])\.weight|embedding_
 
 @dataclass(frozen=True)
 class LowRank:
-    """An update of one tensor of the base: scaling · (B A), or its transpose."""
+    """Update of one tensor of the base: scaling · (B A), or its transpose."""
 
     name: str
-    """The base's tensor."""
+    """Tensor of the base."""
     a: str
     """Name of A, (rank, in), in the adapter's file."""
     b: str
@@ -39,39 +39,36 @@ class LowRank:
     transposed: bool
     """Whether the base stores (in, out), as GPT-2 and embeddings do."""
     is_embedding: bool
-    """Whether it is an embedding, whose update `peft` rounds before it adds it."""
+    """Whether it is an embedding; `peft` rounds the update of an embedding before adding it."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A tensor that the adapter brings as it is."""
+    """Tensor that the adapter holds whole."""
 
     source: str
-    """Its name in the adapter's file."""
+    """Name in the adapter's file."""
     like: str
-    """The base's tensor whose dtype it takes: the one it replaces, or the input embedding for an untied output."""
+    """Tensor of the base that gives the dtype: the replaced one, or the input embedding for an untied output."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """All that an adapter does to a base."""
+    """All changes that an adapter makes to a base."""
 
     updates: dict[str, LowRank]
-    """By tensor of the base: what is added to it."""
+    """Low-rank updates by tensor of the base."""
     wholes: dict[str, Whole]
-    """By tensor of the base, or of an output embedding that the base ties: what takes its place."""
+    """Replacements by tensor of the base, or of an output embedding that the base ties."""
 
 
 def changes_of(settings: LoraSettings, slots: Mapping[str, TensorSlot], base: TensorReader) -> Changes:
-    """What the adapter does to which tensor of the base.
+    """Map the adapter's tensors to changes of the base's tensors.
 
-    Args:
-        settings: Of the adapter.
-        slots: The tensors of the adapter's file.
-        base: Names, shapes and dtypes; no tensor is read.
+    `slots` are the tensors of the adapter's file. No tensor is read.
 
     Raises:
-        CheckpointError: The adapter does not fit itself (one half without the other, another rank than its
+        CheckpointError: The adapter contradicts itself (one half without the other, another rank than its
             settings say), or a tensor has no counterpart in the base or one of another shape.
     """
     names = BaseNames(base, settings)
@@ -96,7 +93,6 @@ def changes_of(settings: LoraSettings, slots: Mapping[str, TensorSlot], base: Te
 
 
 def _sorted_out(slots: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """By module, the names of its A and B; and the names of all that is neither."""
     halves: dict[str, dict[str, str]] = {}
     others: list[str] = []
     for name in slots:
@@ -121,7 +117,7 @@ def _one_each(targets: Mapping[str, str | None], settings: LoraSettings) -> dict
 
 
 def other_base(settings: LoraSettings, found: str) -> CheckpointError:
-    """The error of an adapter whose tensors do not fit the base it was given."""
+    """Error: the adapter's tensors do not fit the given base."""
     named = f"adapter_config.json names {settings.base_name!r}" if settings.base_name else "it does not say which"
     return CheckpointError(
         f"the base that the adapter in {settings.where} was trained on",
@@ -131,7 +127,7 @@ def other_base(settings: LoraSettings, found: str) -> CheckpointError:
 
 
 def damaged(settings: LoraSettings, found: str) -> CheckpointError:
-    """The error of an adapter that does not even fit itself; no base could help."""
+    """Error: the adapter contradicts itself, so that it fits no base."""
     return CheckpointError(
         f"tensors in {settings.where} that agree with each other and with adapter_config.json",
         found=f"a damaged or inconsistent adapter: {found}",
@@ -140,15 +136,11 @@ def damaged(settings: LoraSettings, found: str) -> CheckpointError:
 
 
 class BaseNames:
-    """The base's tensors by the names that modules have in a loaded model.
+    """The base's tensors by the module names of a loaded model.
 
-    What wraps the text decoder is called differently on disk and in the model
-    (`language_model.model.`, `model.language_model.`, GPT-2 with and without `transformer.`), so
-    such parts at the front do not count; all others do, those of a vision tower for instance.
-
-    Args:
-        base: The tensors.
-        settings: Named in errors.
+    Files and models name the parts around the text decoder differently (`language_model.model.`,
+    `model.language_model.`, GPT-2 with and without `transformer.`), so such leading parts are ignored; all others,
+    for instance those of a vision tower, count.
     """
 
     def __init__(self, base: TensorReader, settings: LoraSettings) -> None:
@@ -168,7 +160,7 @@ class BaseNames:
         return ".".join(parts)
 
     def _is_transposed(self, name: str) -> bool:
-        """Whether a bias proves that its weight is (in, out): as long as the second axis and not as the first."""
+        """Whether a bias proves that its weight is (in, out): as long as the second axis, unlike the first."""
         bias = name.removesuffix("weight") + "bias"
         if bias == name or not name.endswith(".weight") or bias not in self._names:
             return False
@@ -176,7 +168,7 @@ class BaseNames:
         return len(shape) == 2 and shape[0] != shape[1] and self.base.shape(bias) == shape[1:]
 
     def find(self, name: str) -> str | None:
-        """The base's tensor of that name in a loaded model; None when there is none.
+        """The base's tensor for that module name; None when there is none.
 
         Raises:
             CheckpointError: Several fit.
@@ -194,7 +186,7 @@ class BaseNames:
 
 
 def _whole_target(name: str, settings: LoraSettings, names: BaseNames) -> str | None:
-    """The base's tensor that a tensor of the adapter replaces; None when the adapter has no leave to replace any."""
+    """The base's tensor that a tensor of the adapter replaces; None if the adapter may not replace any."""
     own = name.removeprefix(_PEFT_PREFIX).replace(".base_layer.", ".")
     module, _, kind = own.rpartition(".")
     is_embedding = module.rpartition(".")[2] in EMBEDDINGS
@@ -206,7 +198,7 @@ def _whole_target(name: str, settings: LoraSettings, names: BaseNames) -> str | 
 
 
 def _whole(target: str, slot: TensorSlot, names: BaseNames) -> Whole:
-    """A whole tensor has the shape of the one it replaces; embeddings may have more or fewer words."""
+    """A replacement has the shape of the replaced tensor; embeddings may have more or fewer words."""
     like = names.find(target) or names.embedding() or target
     wanted = names.base.shape(like)
     has_words = target.split(".")[-2] in EMBEDDINGS and len(slot.shape) == 2
@@ -236,10 +228,10 @@ def _update(
     wholes: Mapping[str, Whole],
     names: BaseNames,
 ) -> LowRank:
-    """The update of one tensor by A and B, which fit each other and the settings, once they fit the base.
+    """The update of one tensor by A and B, checked against each other, the settings and the base.
 
-    Choice: whether the base stores the transpose is taken from the shapes, and for square tensors from
-    the rest of the base; `fan_in_fan_out` is not asked, since `peft` itself overrules it by the module's class.
+    Choice: whether the base stores the transpose is inferred from the shapes, and for square tensors from the rest of
+    the base; `fan_in_fan_out` is ignored, since `peft` itself overrules it by the module's class.
     """
     settings = names.settings
     a, b, is_embedding = pair
@@ -256,7 +248,7 @@ def _update(
 def _pair(
     module: str, parts: Mapping[str, str], slots: Mapping[str, TensorSlot], settings: LoraSettings
 ) -> tuple[TensorSlot, TensorSlot, bool]:
-    """A and B of a module, and whether it is an embedding; both there, of the rank that the settings name."""
+    """A and B of a module, of the rank that the settings name, and whether it is an embedding."""
     is_embedding = all(kind.startswith("embedding") for kind in parts)
     wanted = ("embedding A", "embedding B") if is_embedding else ("A", "B")
     if set(parts) != set(wanted):

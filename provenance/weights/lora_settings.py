@@ -1,8 +1,7 @@
-"""What adapter_config.json says about merging a LoRA adapter into its base.
+"""Merge settings of a LoRA adapter, from adapter_config.json.
 
-The one idea: an update is merged only when it is exactly W + scaling · B A. A config that asks for
-anything else, a variant of LoRA or a base that was changed before the training, is refused by the
-key that asks for it, and a value of another type than `peft` writes is refused as well.
+Only updates that are exactly W + scaling · B A are merged. A LoRA variant, or a base that was changed before training,
+is refused by the key that asks for it; so is a value of another type than `peft` writes.
 Source: Hu et al. 2021, arXiv:2106.09685, Sec. 4.1; keys of the file as `peft` writes them.
 """
 
@@ -29,35 +28,36 @@ MERGED_OTHERWISE = (
     "monteclora_config",
     "velora_config",
 )
-"""Keys of adapter_config.json that ask for more than W + scaling · B A, where they are set."""
+"""Keys of adapter_config.json that, when set, ask for more than W + scaling · B A."""
 PLAIN_INITS = ("gaussian", "eva", "orthogonal")
-"""Values of `init_lora_weights`, beside true and false, that leave the base alone. PiSSA, OLoRA, CorDA, LoftQ and
-LoRA-GA take their first A and B out of the base, so that W + B A of the published base is not the tuned model."""
-DEFAULT_RANK, DEFAULT_ALPHA = 8, 8  # what `peft` takes where the file does not say
+"""Values of `init_lora_weights`, besides true and false, that leave the base unchanged. PiSSA, OLoRA, CorDA, LoftQ and
+LoRA-GA take their first A and B out of the base, so that W + B A of the published base is not the tuned model.
+"""
+DEFAULT_RANK, DEFAULT_ALPHA = 8, 8  # defaults of `peft`
 
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """What adapter_config.json says about the merge."""
+    """Merge settings of adapter_config.json."""
 
     where: str
-    """The folder, as messages name it."""
+    """Folder named in messages."""
     rank: int
-    """r, where no pattern names another."""
+    """Default r."""
     alpha: float
-    """lora_alpha, where no pattern names another."""
+    """Default lora_alpha."""
     rank_stabilised: bool
     """use_rslora: the scaling is alpha / sqrt(r), not alpha / r."""
     rank_pattern: Mapping[str, int]
-    """By regular expression on the end of a module's name: its r; the first that matches counts."""
+    """r by regular expression on the end of a module's name; the first match counts."""
     alpha_pattern: Mapping[str, float]
-    """The same for alpha."""
+    """alpha, likewise."""
     whole_modules: tuple[str, ...]
-    """modules_to_save: what is in the file as it is, not as an update."""
+    """modules_to_save: modules stored whole, not as an update."""
     has_biases: bool
-    """Whether biases were trained, and are in the file."""
+    """Whether biases were trained and stored."""
     base_name: str | None
-    """base_model_name_or_path: the base it was trained on."""
+    """base_model_name_or_path: the base of the training."""
 
     def rank_of(self, module: str) -> int:
         """The rank r of a module."""
@@ -78,7 +78,7 @@ def parse_settings(config: Mapping[str, Any], where: str) -> LoraSettings:
     """Read adapter_config.json.
 
     Raises:
-        CheckpointError: It is no LoRA, one of a variant that is merged otherwise, or malformed.
+        CheckpointError: Not a LoRA, a variant with another merge, or malformed.
     """
     _refuse_variants(config, where)
     settings = LoraSettings(

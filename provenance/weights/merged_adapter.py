@@ -1,8 +1,7 @@
 """A base with a LoRA adapter merged in, tensor by tensor, without a model.
 
-The one idea: an adapter is a reader on top of another reader. Rows of the base come from wherever
-the base lies; what the adapter adds to just these rows, scaling · B A, is computed when they are
-asked for and forgotten with them. So the merged checkpoint never exists, in memory or on a disk.
+The adapter is a reader on top of the base's reader: scaling · B A is computed for the rows that are asked for. The
+merged checkpoint never exists as a whole, neither in memory nor on disk.
 
     base, adapter = checkpoint_at(CheckpointRef.parse("base-folder"), Path("base-folder")), Path("adapter-folder")
     child = adapted(base, Shards(base.folder), CheckpointRef.parse("adapter-folder"), adapter)
@@ -40,30 +39,27 @@ from provenance.weights.tensors import Rows, TensorReader
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CHUNK_ROWS = 64
-"""B A is computed for so many rows at once, and always for the same ones: how a product is summed can depend on its
-size, and a tensor must not depend on the blocks it is read in."""
+"""Rows of B A computed at once, on a fixed grid: the sum of a product can depend on its size, and a tensor must not
+depend on the blocks it is read in.
+"""
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter and not a whole checkpoint."""
+    """Whether a folder holds an adapter, not a whole checkpoint."""
     return folder.is_dir() and lists_adapter([path.name for path in folder.iterdir()])
 
 
 def lists_adapter(names: Collection[str]) -> bool:
-    """Whether these file names are an adapter's: its config, and no whole checkpoint beside it."""
+    """Whether these file names are those of an adapter: its config, and no whole checkpoint beside it."""
     whole = any(name.endswith(".safetensors") and "/" not in name and name != ADAPTER_WEIGHTS for name in names)
     return ADAPTER_CONFIG in names and not (CONFIG in names and whole)
 
 
 def adapter_files(names: Collection[str], where: str) -> list[str]:
-    """Which files of an adapter matter, in name order: those to fetch, and those its identity is made of.
-
-    Args:
-        names: All files there are.
-        where: The folder or repository, as messages name it.
+    """Relevant files of an adapter, in name order: the ones to fetch and to take the digest of.
 
     Raises:
-        CheckpointError: There is no adapter, or its weights are pickled or not there.
+        CheckpointError: There is no adapter, or its weights are pickled or missing.
     """
     if ADAPTER_CONFIG not in names or ADAPTER_WEIGHTS not in names:
         pickled = sorted(name for name in names if name.startswith("adapter_") and name.endswith(PICKLE_SUFFIXES))
@@ -79,7 +75,7 @@ def adapter_files(names: Collection[str], where: str) -> list[str]:
 
 
 def adapter_digest(folder: Path) -> str:
-    """SHA-256 over the sorted (name, SHA-256) of the adapter's files that matter.
+    """SHA-256 over the sorted (name, SHA-256) of the adapter's relevant files.
 
     Raises:
         CheckpointError: There is no adapter in the folder.
@@ -93,18 +89,19 @@ class Adapted:
     """An adapter on its base, as one side of a comparison."""
 
     checkpoint: Checkpoint
-    """Under the adapter's reference and with its folder; config of the base; digest of both together."""
+    """Reference and folder of the adapter, config of the base, digest of both together."""
     reader: "MergedShards"
-    """The merged tensors."""
+    """Reader of the merged tensors."""
     tokenizer_folder: Path
-    """The adapter's folder where it brings a tokenizer, else the base's."""
+    """The adapter's folder if it holds a tokenizer, else the base's."""
     base_name: str | None
-    """The base that adapter_config.json names."""
+    """Base named in adapter_config.json."""
     is_base_named: bool
-    """Whether that is the base it was put on, as far as the last part of both names tells; a shape check cannot
-    tell an instruct checkpoint from its own base. False where none is named."""
+    """Whether that name matches the given base, by the last part of both names; a shape check cannot tell an instruct
+    checkpoint from its own base. False without a name.
+    """
     note: str
-    """That descent from this base was assumed by merging and not tested; empty where the base is the one named."""
+    """Says that descent from this base is assumed, not tested; empty if the base is the named one."""
 
 
 def adapted(
@@ -112,15 +109,10 @@ def adapted(
 ) -> Adapted:
     """Put an adapter on its base.
 
-    Args:
-        base: The base, found and looked over.
-        reader: The base's tensors: from its folder, or from the hub.
-        ref: How the adapter was named.
-        folder: Where its files lie.
-        commit: Its commit on the hub.
+    `folder` and `commit` are those of the adapter.
 
     Raises:
-        CheckpointError: The adapter is damaged, of a kind that is not merged here, or for another base.
+        CheckpointError: The adapter is damaged, of an unsupported kind, or for another base.
     """
     try:
         merged = MergedShards(reader, folder)
@@ -145,7 +137,6 @@ def adapted(
 
 
 def _assumed(ref: CheckpointRef, named: str | None, base: CheckpointRef) -> str:
-    """What a user has to know of an adapter on a base that it does not name."""
     says = "does not say which base it belongs to" if named is None else f"says that it belongs to {named!r}"
     return (
         f"{ref} {says}, and was merged into {base}: shapes fit, but that {ref} descends from {base} was assumed "
@@ -158,18 +149,16 @@ def _last_part(name: str) -> str:
 
 
 class MergedShards:
-    """The tensors of a base with an adapter merged in; names, shapes and dtypes are the base's.
+    """Tensors of a base with an adapter merged in; names, shapes and dtypes are the base's.
 
-    What modules_to_save and trained biases hold replaces the base's tensors, in the base's dtype;
-    embeddings may bring more words, and an output embedding that the base ties is one tensor more.
+    modules_to_save and trained biases replace the base's tensors, in the base's dtype; embeddings may have more words,
+    and an output embedding that the base ties is one tensor more.
 
-    Args:
-        base: The base's tensors.
-        folder: What `peft` saved: adapter_config.json and adapter_model.safetensors.
+    `folder` is the one saved by `peft`, with adapter_config.json and adapter_model.safetensors.
 
     Raises:
-        CheckpointError: The adapter is damaged, of a kind that is not merged here, or for another base.
-        OSError: The system does not let it be read.
+        CheckpointError: The adapter is damaged, of an unsupported kind, or for another base.
+        OSError: It cannot be read.
     """
 
     def __init__(self, base: TensorReader, folder: Path) -> None:
@@ -187,12 +176,12 @@ class MergedShards:
         return sorted({*self._base.names(), *self.changes.wholes})
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, from the header that it comes from."""
+        """Shape of a tensor, from the header of its file."""
         whole = self.changes.wholes.get(name)
         return self._slots[whole.source].shape if whole else self._base.shape(name)
 
     def dtype(self, name: str) -> str:
-        """Storage dtype of a tensor: the base's, whatever the adapter was saved in."""
+        """Storage dtype of a tensor: that of the base."""
         whole = self.changes.wholes.get(name)
         return self._base.dtype(whole.like if whole else name)
 
@@ -212,12 +201,12 @@ class MergedShards:
             yield self._merged(rows, self._whole_rows(rows) if is_whole else next(from_base))
 
     def _whole_rows(self, rows: Rows) -> torch.Tensor:
-        """Rows of a tensor that the adapter brings whole, in the dtype that the base stores."""
+        """Rows of a tensor that the adapter holds whole, in the base's dtype."""
         values = self._values(self.changes.wholes[rows.name].source, rows.start, rows.stop)
         return values.to(TORCH_DTYPES[self.dtype(rows.name)])
 
     def _merged(self, rows: Rows, block: torch.Tensor) -> torch.Tensor:
-        """Rows with what the adapter adds to them; the block itself where it adds nothing."""
+        """Rows plus the adapter's update; the block itself if there is none."""
         update = self.changes.updates.get(rows.name)
         if update is None:
             return block
@@ -235,14 +224,13 @@ class MergedShards:
         return out
 
     def _factors(self, update: LowRank, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """A and B; those of the last tensor are kept, as its blocks come one after the other."""
+        """A and B; the last pair is kept, since blocks of one tensor come one after the other."""
         if self._held is None or self._held[0] != update.name:
             a, b = (self._values(name, 0, self._slots[name].shape[0]) for name in (update.a, update.b))
             self._held = update.name, a.to(dtype), b.to(dtype)
         return self._held[1:]
 
     def _values(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Rows of a tensor of the adapter, as they were saved."""
         try:
             with safe_open(self._path, framework="pt") as file:
                 values: torch.Tensor = file.get_slice(name)[start:stop]
@@ -272,14 +260,14 @@ def merge(
 
     Args:
         weight: Rows as the base stores them.
-        product: The same rows of B A (of its transpose where the base stores that).
+        product: The same rows of B A (of its transpose if the base stores that).
         scaling: alpha / r, or alpha / sqrt(r).
         round_first: Whether the update is rounded to the weight's dtype before it is added.
 
     Returns:
-        In the weight's dtype. Choice: the arithmetic of `peft`'s merge_and_unload on a CPU. A half-precision
-        adapter is taken to float32; the sum is taken in float32 and rounded once, but for embeddings, where
-        the update is rounded first and the sum again.
+        In the weight's dtype. Choice: the arithmetic of `peft`'s merge_and_unload on a CPU. A half-precision adapter is
+        converted to float32; the sum is taken in float32 and rounded once, except for embeddings, where the update is
+        rounded first and the sum again.
 
     Source: Hu et al. 2021, arXiv:2106.09685, Eq. 3.
     """

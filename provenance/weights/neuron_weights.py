@@ -1,7 +1,7 @@
-"""Neuron weights of a checkpoint, one row per neuron, from wherever its tensors come.
+"""Neuron weights of a checkpoint, one row per neuron, from any tensor reader.
 
-The one idea: neuron j is a row of some stored tensors and a column of others, sometimes of a
-half of one, and everything downstream wants rows. Slicing and transposing happen here, once.
+A neuron is a row of some stored tensors, a column of others and sometimes lies in half of one; slicing and transposing
+happen here, once.
 """
 
 import math
@@ -22,13 +22,8 @@ FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 class MlpWeights:
     """All tensors of one checkpoint, and its neurons by kind and layer.
 
-    Args:
-        reader: The checkpoint's tensors.
-        layout: Where its MLPs lie.
-
     Raises:
-        ArchitectureError: A projection's shape does not fit the sizes in config.json, or its
-            numbers are quantised.
+        ArchitectureError: A projection's shape does not fit the sizes in config.json, or its numbers are quantised.
     """
 
     def __init__(self, reader: TensorReader, layout: Layout) -> None:
@@ -63,18 +58,18 @@ class MlpWeights:
 
     @property
     def mlp_bytes(self) -> int:
-        """Bytes of the gate, up and down weights as they are stored."""
+        """Stored bytes of the gate, up and down weights."""
         parts = (self.slice(kind, layer) for kind in self.kinds for layer in range(self.layers))
         return sum(bytes_of(self.reader, Rows(part.name, part.start, part.stop)) for part in parts)
 
     @property
     def all_bytes(self) -> int:
-        """Bytes of every tensor as they are stored."""
+        """Stored bytes of all tensors."""
         shapes = {name: self.reader.shape(name) for name in self.reader.names()}
         return sum(math.prod(shape) * ITEM_BYTES[self.reader.dtype(name)] for name, shape in shapes.items())
 
     def slice(self, kind: str, layer: int) -> NeuronSlice:
-        """Which rows of which tensor hold a projection."""
+        """Rows and tensor that hold a projection."""
         return self.layout.slice(kind, layer)
 
     def neurons(self, kind: str, layer: int) -> Shaped[torch.Tensor, "d_m d"]:

@@ -1,8 +1,7 @@
 """Safetensors of a checkpoint folder: whole tensors, or blocks of rows through one buffer.
 
-The one idea: a checkpoint is a mapping from tensor name to bytes of a file; nothing is read before it
-is asked for, and nothing is kept. A stream reads into one buffer again and again: memory that was never
-touched costs more to get than the bytes cost to read, and mapped files would count as memory of ours.
+Nothing is read before it is asked for, and nothing is kept. A stream reuses one buffer: getting fresh memory costs
+more than reading the bytes, and mapped files would count as memory of the process.
 """
 
 import os
@@ -21,14 +20,14 @@ from provenance.weights.tensors import Rows
 
 @dataclass(frozen=True)
 class _Stamp:
-    """What tells a file from the one that its header was read from."""
+    """Tells a file from the one that its header was read from."""
 
     size: int
     """Bytes."""
     modified_ns: int
-    """When it was last written to, as the file system says."""
+    """Time of the last change, as the file system gives it."""
     inode: int
-    """Its number in the file system: another one when a new file took the name."""
+    """Number in the file system; changes when a new file takes the name."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> "_Stamp":
@@ -38,12 +37,11 @@ class _Stamp:
 class Shards:
     """Read access to all tensors of a folder of safetensors files.
 
-    Args:
-        folder: Where the files lie. With an index file, only the shards it names are used.
+    With an index file, only the shards it names are used.
 
     Raises:
-        CheckpointError: There are no safetensors, a shard of the index is missing, a file is
-            truncated or its header lies, or one tensor name occurs in two files.
+        CheckpointError: There are no safetensors, a shard of the index is missing, a file is truncated or has a wrong
+            header, or one tensor name occurs in two files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,7 +89,7 @@ class Shards:
         """One whole tensor in its storage dtype, in memory of its own.
 
         Raises:
-            CheckpointError: There is no such tensor, or its file is not the one it was.
+            CheckpointError: There is no such tensor, or its file has changed.
         """
         slot = self._slot(name)
         buffer = torch.empty(slot.stop - slot.start, dtype=torch.uint8)
@@ -102,11 +100,11 @@ class Shards:
     def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
         """The wanted rows, one tensor after the other in the same order, in the storage dtype.
 
-        Every tensor is a view of the same memory, as large as the largest of them, and valid until the next one
-        is asked for. Each file is opened once.
+        Every tensor is a view of the same memory, as large as the largest of them, and valid until the next one is
+        asked for. Each file is opened once.
 
         Raises:
-            CheckpointError: There are no such rows, or a file is not the one it was.
+            CheckpointError: There are no such rows, or a file has changed.
         """
         spans = self._spans(wanted)
         buffer = torch.empty(max((size for _, size in spans), default=0), dtype=torch.uint8)
@@ -152,7 +150,7 @@ class Shards:
         return handle
 
     def _fill(self, buffer: torch.Tensor, handle: int, start: int, path: Path) -> None:
-        """Read as many bytes as the buffer has, and make sure that the file is still what it was."""
+        """Fill the buffer from the file, and check that the file has not changed."""
         into = buffer.numpy().data
         done = 0
         try:
@@ -170,5 +168,5 @@ class Shards:
 
 def _not_whole(path: Path, found: str) -> CheckpointError:
     return CheckpointError(
-        f"a whole safetensors file at {path} that nobody changes meanwhile", found=found, remedy="fetch the file again"
+        f"a whole safetensors file at {path} that stays unchanged", found=found, remedy="fetch the file again"
     )

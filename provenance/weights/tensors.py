@@ -1,9 +1,8 @@
-"""What it takes to be a checkpoint's weights: names, shapes, and rows of tensors, in the order they are asked for.
+"""Interface to a checkpoint's weights: names, shapes, and rows of tensors in the order asked for.
 
-The one idea: whoever needs tensors says first which rows, in which order, and then goes through
-them once. So a local file is read into one buffer that is used again and again, a file on the hub
-is fetched ahead by several connections, and an adapter is merged block by block; none of them ever
-holds more than a few blocks, and who reads cannot tell them apart.
+The caller names the rows and their order first, then goes through them once. So a local file is read into one buffer,
+a file on the hub is fetched ahead over several connections, and an adapter is merged block by block; each holds only a
+few blocks, and callers need not know which one they read.
 """
 
 import math
@@ -28,7 +27,7 @@ class Rows:
     """Row after the last one."""
 
 
-@runtime_checkable  # the test run checks signatures, this one included
+@runtime_checkable  # for the check of signatures in the test run
 class TensorReader(Protocol):
     """Read access to all tensors of one checkpoint."""
 
@@ -52,5 +51,5 @@ class TensorReader(Protocol):
 
 
 def bytes_of(reader: TensorReader, rows: Rows) -> int:
-    """Bytes of some rows as they are stored."""
+    """Stored bytes of some rows."""
     return (rows.stop - rows.start) * math.prod(reader.shape(rows.name)[1:]) * ITEM_BYTES[reader.dtype(rows.name)]

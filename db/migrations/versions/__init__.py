@@ -1,1 +1,1 @@
-"""One file a schema version, oldest first."""
+"""One file per schema version, oldest first."""

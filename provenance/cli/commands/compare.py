@@ -65,7 +65,7 @@ def compare(
     ] = None,
     stream: Stream = False,
     no_figures: NoFigures = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take, as `plan` does.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the requirements, as `plan` does.")] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -100,12 +100,7 @@ def compare(
 def _check_weights_options(
     neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool
 ) -> None:
-    """Refuse options that only mean something together, and those that mean nothing together.
-
-    Raises:
-        InputError: --weights-only or --stream stands alone, or questions are asked or neurons scaled where no model is
-            run.
-    """
+    """Refuse options that need each other or exclude each other."""
     if weights_only and neurons is None:
         raise InputError(
             "--neurons FILE with --weights-only",
@@ -133,12 +128,7 @@ def _check_weights_options(
 def _check_control(
     control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool
 ) -> None:
-    """Refuse a negative control of something it does not control.
-
-    Raises:
-        InputError: --other stands without the control that uses it, or a control is asked for beside --weights-only or
-            --causal; or labels are to be shuffled that took no part in finding the neurons.
-    """
+    """Refuse a negative control that does not apply."""
     if other is not None and control != "unrelated":
         raise InputError(
             "--other REF with --control unrelated",
@@ -148,7 +138,7 @@ def _check_control(
     if control == "permuted-labels" and neurons is not None:
         raise InputError(
             "a search for the control permuted-labels, whose labels it shuffles",
-            found="--neurons, which somebody found with true labels",
+            found="--neurons, a list found with true labels",
             remedy="leave --neurons out, or take another control",
         )
     beside = {"--weights-only": weights_only, "--causal": causal}

@@ -1,4 +1,4 @@
-"""Commands that read the neuron database, draw from it, and look after it."""
+"""Commands that query the neuron database, draw from it, and maintain it."""
 
 import sys
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ def query(
     db: Database = DEFAULT_DATABASE,
     run: RunOption = None,
     output: Annotated[
-        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to print.")
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
 ) -> None:
     """Query the neuron database, read-only."""
@@ -40,7 +40,7 @@ def query(
 
 
 def _say_which(db: str, run: int) -> None:
-    """Which run a query chose by itself: that of another query may be another one. Not among the rows, but beside."""
+    """Name the run that a query chose by default, on stderr: another query may choose another run."""
     about = _chosen(db, run)
     words = f"run {run}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
     Console(stderr=True).print(words, highlight=False, markup=False, soft_wrap=True)
@@ -64,7 +64,7 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = No
 
 
 def _chosen(db: str, run: int | None) -> dict[str, Any]:
-    """The run that was named, or the newest; as the query `run` has it."""
+    """The named run, or the newest, as a row of the query `run`."""
     from provenance.db.reading.queries import newest_run, run_query
 
     [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
@@ -72,7 +72,7 @@ def _chosen(db: str, run: int | None) -> dict[str, Any]:
 
 
 def info(db: Database = DEFAULT_DATABASE) -> None:
-    """Show what a database holds."""
+    """Show the contents of a database."""
     from provenance.db.reading import queries
 
     held = queries.info(db)

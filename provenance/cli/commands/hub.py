@@ -1,7 +1,6 @@
-"""Commands around the hub: which checkpoints there are, what they would take, and fetching them.
+"""Commands around the hub: known checkpoints, requirements of a comparison, downloads.
 
-The one idea: `plan` and `pull --dry-run` say everything that is in the way, and end with exit code 2 when something
-stops the job.
+`plan` and `pull --dry-run` list all obstacles, and end with exit code 2 if one stops the job.
 """
 
 import json
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from provenance.plan.job_plan import Plan
 
 STOPPED = 2
-Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the forward passes.")]
-Device = Annotated[str, typer.Option("--device", help="Of the forward passes, as torch names it.")]
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Dtype of forward passes.")]
+Device = Annotated[str, typer.Option("--device", help="Device of the forward passes, as torch names it.")]
 GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gated, closed", "unknown": "–"}
 
 
@@ -52,14 +51,14 @@ def plan(
     base: Base = None,
     instruct: Instruct = None,
     family: FamilyName = None,
-    sets: Annotated[int, typer.Option("--sets", min=1, help="Question sets that would be tested on.")] = 1,
+    sets: Annotated[int, typer.Option("--sets", min=1, help="Number of test question sets.")] = 1,
     train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     device: Device = "cpu",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Say what a comparison needs and what is in its way, before anything is fetched. Exit code 2: it cannot run."""
+    """Show a comparison's requirements and all obstacles, before anything is fetched. Exit code 2: it cannot run."""
     pair = named_pair(base, instruct, family)
     show_plan(pair, (train_per_class, test_per_class, sets), dtype, device, as_json=as_json)
 
@@ -68,11 +67,11 @@ def pull(
     refs: Annotated[list[str] | None, typer.Argument(metavar="REF...", help="Checkpoints to fetch.")] = None,
     family: FamilyName = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be fetched; exit code 2 if it cannot be.")
+        bool, typer.Option("--dry-run", help="Only list the files to fetch; exit code 2 if one cannot be fetched.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch checkpoints into the hub's cache: what is needed of them, pinned and with digests verified. Resumes."""
+    """Fetch the needed files of checkpoints into the hub's cache, pinned and with digests verified. Resumes."""
     from provenance.hub.pull import pull as fetch
 
     named = _named(refs or [], family)
@@ -89,11 +88,7 @@ def pull(
 
 
 def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
-    """The references of a command: those written, or those of a family.
-
-    Raises:
-        InputError: There are none, both ways are used, or there is no such family.
-    """
+    """The references of a command, written or a family's; InputError for neither, both, or an unknown one."""
     from provenance.checkpoints.families import pair_of
 
     if bool(refs) == (family is not None):
@@ -111,15 +106,10 @@ def show_plan(
     as_json: bool,
     compared: bool = True,
 ) -> None:
-    """Plan a job and print what came out; exit code 2 when something stops it.
+    """Plan a job and print the plan; exit code 2 if an obstacle stops it.
 
-    Args:
-        refs: The checkpoints, base first.
-        wanted: Training and test responses of each class, and question sets.
-        dtype: Of the forward passes.
-        device: Of the forward passes.
-        as_json: Print one JSON object in place of tables.
-        compared: Whether they are to be put side by side, and not only fetched.
+    `wanted` has the training and test responses of each class, and the number of question sets. Checkpoints that are
+    not `compared` are only fetched.
     """
     from provenance.plan.estimates import Workload
     from provenance.plan.job_plan import make_plan
@@ -138,7 +128,6 @@ def show_plan(
 
 
 def _parts(made: "Plan") -> Iterator[Table | str]:
-    """The plan as tables and lines that can be read."""
     yield _sides(made)
     disk = f"{_size(made.missing_bytes)} to fetch, {_size(made.free_bytes)} free in {made.cache}"
     yield escape(f"{disk}; {'with a token' if made.has_token else 'no HF_TOKEN'}")

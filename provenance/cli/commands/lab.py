@@ -10,11 +10,11 @@ from provenance.cli.options.common import Quiet
 
 
 def build(
-    out: Annotated[Path, typer.Argument(metavar="DIR", help="Where the families go.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the families.")],
     family: Annotated[list[str] | None, typer.Option("--family", help="Only this family; repeatable.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Make the lab families again from their recorded seeds."""
+    """Rebuild the lab families from their recorded seeds."""
     from provenance.lab.build import build as build_families
     from provenance.lab.recipes import RECIPES
 

@@ -1,4 +1,4 @@
-"""Commands that take neuron sets in and hand them out: `provenance neurons import` and `provenance neurons export`."""
+"""Commands that import and export neuron sets: `provenance neurons import` and `provenance neurons export`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,7 +28,7 @@ For = Annotated[
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Read a pickled scikit-learn classifier; nothing in it is run.")
 ]
-OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write the set.")]
+OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File for the set.")]
 RunWithProbe = Annotated[
     int | None, typer.Option("--run", metavar="ID", help="Run to take the neurons of; the newest one with a probe.")
 ]
@@ -37,7 +37,7 @@ SetOption = Annotated[
     str | None, typer.Option("--set", metavar="ID|DIGEST", help="An imported set, in place of a run's probe.")
 ]
 Format = Annotated[
-    Literal["json", "csv", "transformers"], typer.Option("--format", help="What to write; transformers: Python code.")
+    Literal["json", "csv", "transformers"], typer.Option("--format", help="Format; transformers: Python code.")
 ]
 
 
@@ -49,7 +49,7 @@ def import_neurons(
     db: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
 ) -> None:
-    """Read a neuron list of others, hold it against a checkpoint, and keep it in the database."""
+    """Read a neuron list, check it against a checkpoint, and store it in the database."""
     from provenance.analyses.asking.opening import open_one
     from provenance.db.neuron_sets import add_neuron_set
     from provenance.db.store import Store
@@ -58,7 +58,7 @@ def import_neurons(
     _refuse_what_cannot_be_read(file, allow_pickle=allow_pickle)
     side = open_one(checkpoint)
     found = _read(file, side, allow_pickle=allow_pickle)
-    if out is not None:  # before the set is kept, so that a file that cannot be written leaves nothing behind
+    if out is not None:  # before the set is stored: a failed write then leaves nothing behind
         write_whole(out, written(_exported(found, side)).encode())
     with Store.open(db) as store:
         number = add_neuron_set(store, found, side.info)
@@ -74,7 +74,7 @@ def export_neurons(
     out: OutFile = None,
     db: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Write the neurons of a run's probe, or an imported set, for others to use."""
+    """Write the neurons of a run's probe, or an imported set, for other tools."""
     from provenance.db.neuron_sets import imported_neurons, run_neurons
     from provenance.neuron_lists.export import as_csv, as_json, as_transformers
 
@@ -90,7 +90,7 @@ def export_neurons(
 
 
 def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:
-    """Refuse a pickle before a checkpoint is looked for, or say why it had better be something else."""
+    """Refuse a pickle before a checkpoint is looked for, with the remedy."""
     from provenance.neuron_lists.pickled_classifier import WARNING, is_pickle, refused_pickle
     from provenance.neuron_lists.read_lists import file_content
 
@@ -107,7 +107,6 @@ def _read(file: Path, side: "OpenCheckpoint", *, allow_pickle: bool) -> "NeuronS
 
 
 def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
-    """What was read, in our own form."""
     from provenance.neuron_lists.export import ExportedNeurons
 
     origin = f"imported from {found.source} ({found.format}, SHA-256 {found.digest})"
@@ -115,14 +114,12 @@ def _exported(found: "NeuronSet", side: "OpenCheckpoint") -> "ExportedNeurons":
 
 
 def _words(found: "ExportedNeurons") -> str:
-    """One line on what was written."""
     counts = f"{int(found.positive.sum())} H-Neurons, {int(found.negative.sum())} of negative weight"
     return f"{found.origin}: {counts}, of {found.checkpoint.ref}"
 
 
 def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, out: Path | None) -> dict[str, Any]:
-    """What was read, as `--json` prints it."""
-    import numpy as np  # `--help` waits for no library
+    import numpy as np  # keeps `--help` quick
 
     checkpoint, layout = side.checkpoint, side.layout
     mismatch = found.mismatch(checkpoint.pinned, checkpoint.digest)
@@ -151,7 +148,6 @@ def _summary(found: "NeuronSet", side: "OpenCheckpoint", number: int, db: str, o
 
 
 def _show(summary: "Mapping[str, Any]", console: Console) -> None:
-    """The same for people."""
     neurons = summary["neurons"]
     say(f"{summary['source']} ({summary['format']}) for {summary['checkpoint']['ref']}", console)
     signs = f"{neurons['positive']} of positive and {neurons['negative']} of negative weight"

@@ -1,4 +1,4 @@
-"""The toolkit asked about cases whose answer is known: `provenance lab selftest`."""
+"""The command `provenance lab selftest`: the toolkit on cases with a known answer."""
 
 import tempfile
 import time
@@ -42,9 +42,9 @@ def selftest(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Do the verdicts come out as they must? Lab families, negative controls, and hit and false-alarm rates.
+    """Check the verdicts on lab families and negative controls, and the hit and false-alarm rates.
 
-    Ends with exit code 1 where one does not.
+    Exit code 1 if a verdict is wrong.
     """
     start = time.perf_counter()
     with _database(db) as url:
@@ -68,7 +68,6 @@ def selftest(
 
 @contextmanager
 def _database(url: str | None) -> Iterator[str]:
-    """The database that was named, or one that is gone after the block."""
     if url is not None:
         yield url
         return
@@ -77,7 +76,7 @@ def _database(url: str | None) -> Iterator[str]:
 
 
 def _jobs(seed: int) -> "Iterator[Job]":
-    """Each lab family, then all negative controls of it, which find its answers in the database."""
+    """Each lab family, then all its negative controls, which find its answers in the database."""
     from provenance.analyses.jobs.compare_job import Job
     from provenance.analyses.jobs.negative_controls import CONTROL_KINDS
     from provenance.lab.recipes import RECIPES
@@ -88,7 +87,7 @@ def _jobs(seed: int) -> "Iterator[Job]":
 
 
 def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """One comparison with what it had to say and what it said."""
+    """One comparison with its expected and actual verdicts."""
     from provenance.analyses.calibration.rates import meets, must_be
 
     family = job.instruct.split("/")[1]
@@ -114,7 +113,6 @@ def _calibrated(draws: int, seed: int, *, quiet: bool) -> "tuple[Rate, ...]":
 
 
 def _rate(rate: "Rate") -> Mapping[str, Any]:
-    """A rate as JSON has it."""
     return {
         "claim": rate.condition.claim,
         "world": rate.condition.world,

@@ -1,4 +1,4 @@
-"""Commands that read weights and run no model: lineage, drift, and a comparison of somebody's neuron list."""
+"""Commands that read weights and run no model: lineage, drift, and a comparison for a given neuron list."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +37,7 @@ def lineage(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say whether INSTRUCT descends from BASE, by every tensor of both; no model is run."""
+    """Test whether INSTRUCT descends from BASE, from all tensors of both; no model is run."""
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
@@ -56,7 +56,7 @@ def drift(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how far tuning moved every neuron; reads gate, up and down weights and nothing else."""
+    """Measure how far tuning moved every neuron; reads only gate, up and down weights."""
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)

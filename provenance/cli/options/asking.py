@@ -1,8 +1,4 @@
-"""Options of commands that ask models and fit a probe, each written once.
-
-The one idea: an option means the same wherever it is offered, so its words, its bounds and its default are here, and
-a command only names it.
-"""
+"""Options of commands that ask models and fit a probe, with words, bounds and default written once for all commands."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -31,7 +27,7 @@ Questions = Annotated[
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=10, metavar="N", help="Use N questions of each set.")]
-Samples = Annotated[int, typer.Option(min=1, help="Samples a training question; it is kept when all agree.")]
+Samples = Annotated[int, typer.Option(min=1, help="Samples per training question, which is kept if all agree.")]
 TrainPerClass = Annotated[int, typer.Option(min=1, help="Consistent training responses wanted of each class.")]
 TestPerClass = Annotated[int, typer.Option(min=1, help="Test responses wanted of each class.")]
 BasePrompt = Annotated[str, typer.Option(help="Prompt of the base model, with {question}; \\n is a line break.")]
@@ -39,7 +35,7 @@ InstructPrompt = Annotated[str, typer.Option(help="User message to the instruct 
 InstructTemplate = Annotated[
     Literal["chat", "none"], typer.Option(help="Put the instruct prompt into the chat template, or not.")
 ]
-MaxNewTokens = Annotated[int, typer.Option(min=1, help="Where a response is cut off.")]
+MaxNewTokens = Annotated[int, typer.Option(min=1, help="Maximal length of a response.")]
 ProbeDesign = Annotated[Literal["3-vs-1", "1-vs-1"], typer.Option(help="Rows of the probe.")]
 FreeIntercept = Annotated[bool, typer.Option("--free-intercept", help="Leave |b| out of the probe's penalty.")]
 Select = Annotated[
@@ -50,13 +46,13 @@ Select = Annotated[
     ),
 ]
 Strength = Annotated[
-    float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, in place of a choice.")
+    float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, instead of --select.")
 ]
-Device = Annotated[str, typer.Option(help="As torch names it.")]
-Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="Of the forward passes.")]
-Attention = Annotated[str | None, typer.Option(help="As transformers names it.")]
+Device = Annotated[str, typer.Option(help="Device, as torch names it.")]
+Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="Dtype of the forward passes.")]
+Attention = Annotated[str | None, typer.Option(help="Attention implementation, as transformers names it.")]
 CapturedDtype = Annotated[
-    Literal["float32", "float16"], typer.Option(help="Of captured activations on disk; float16 halves them.")
+    Literal["float32", "float16"], typer.Option(help="Dtype of captured activations on disk; float16 halves them.")
 ]
 OtherRegions = Annotated[
     OtherTokens,
@@ -70,14 +66,14 @@ Quick = Annotated[
     bool,
     typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Questions asked at a time.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch.")]
 
 
 def check_choice(C: float | None, select: str, neurons: object = None) -> None:
-    """Refuse a C that is none, and two ways of coming by the neurons at once.
+    """Refuse an invalid C, and two ways of choosing the neurons at once.
 
     Raises:
-        InputError: C is not a positive number, or is given beside a rule or a file that leaves nothing to choose.
+        InputError: C is not a positive number, or is given beside a rule or a file that already decides.
     """
     if C is not None and not 0 < C < float("inf"):
         raise InputError("a positive number for --C", found=f"{C:g}", remedy="give for example --C 1")

@@ -1,7 +1,6 @@
-"""What the commands of the command line share: options, exit codes, and how results are printed.
+"""Options, exit codes and printing that all commands share.
 
-The one idea: errors become exit codes here and nowhere else: 0 done, 1 the job failed, 2 bad usage or
-input.
+Errors become exit codes only here: 0 done, 1 the job failed, 2 bad usage or input.
 """
 
 import hashlib
@@ -36,15 +35,15 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        show_default=f"{DEFAULT_OUT}, or a folder in it for what is no comparison",
+        show_default=f"{DEFAULT_OUT}, or a folder in it for other runs",
         help="Folder for figures and report.",
     ),
 ]
 NoFigures = Annotated[
-    bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` do later.")
+    bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` write them later.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of splits, orders, samples, nulls and bootstraps.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of splits, orders, samples, nulls and bootstraps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Stream = Annotated[
     bool, typer.Option("--stream", help="Read checkpoints of the hub by range requests, and keep no file.")
@@ -52,7 +51,7 @@ Stream = Annotated[
 FamilyName = Annotated[
     str | None,
     typer.Option(
-        "--family", metavar="NAME[:STAGE]", help="A known pair, or another stage of it, in place of BASE and INSTRUCT."
+        "--family", metavar="NAME[:STAGE]", help="A known pair, or another stage of it, instead of BASE and INSTRUCT."
     ),
 ]
 RunOption = Annotated[
@@ -61,15 +60,13 @@ RunOption = Annotated[
 
 
 def folder_of(out: Path | None, command: str) -> Path:
-    """Where files of a run go: as asked, and by default those of a comparison in `figures-out`.
+    """Output folder of a run: the requested one, or `figures-out` for a comparison.
 
-    Without a folder being asked for, those of a control, of weights alone and of a timeline go to a folder of their
-    own, since each of them would overwrite or remove the figures of the comparison that it stands beside.
+    By default a control, a weights-only run and a timeline have folders of their own, since they would otherwise
+    overwrite or remove the figures of the comparison beside them.
 
-    Args:
-        out: As given on the command line, if it was.
-        command: As the database has it, such as `compare --control permuted-index`; another model of `--other` is part
-            of the folder's name.
+    `command` is stored in the database, such as `compare --control permuted-index`; the model of `--other` is part of
+    the folder's name.
     """
     if out is not None:
         return out
@@ -120,7 +117,7 @@ def options(
 def print_result(
     summary: Mapping[str, Any], show: Callable[[Mapping[str, Any], Console], None], *, as_json: bool
 ) -> None:
-    """A result on stdout: as one JSON object, or as tables."""
+    """Print a result on stdout, as one JSON object or as tables."""
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
     else:

@@ -1,4 +1,4 @@
-"""Progress on stderr, and results on stdout: the tables of the report, as a terminal shows them.
+"""Progress on stderr, and results on stdout: the report's tables for a terminal.
 
 Progress is a live bar on a terminal and plain lines otherwise, so that `--json` and pipes stay clean.
 """
@@ -20,12 +20,7 @@ LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far ap
 
 
 class ConsoleProgress:
-    """Progress of a long job on stderr.
-
-    Args:
-        quiet: Show nothing.
-        console: Where to; stderr when not given.
-    """
+    """Progress of a long job on stderr, or on `console`."""
 
     def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, quiet=quiet)
@@ -69,12 +64,7 @@ class ConsoleProgress:
 
 
 def print_run(summary: Mapping[str, Any], console: Console) -> None:
-    """The result of a stored run: the sentence over all, its main tables, and its files.
-
-    Args:
-        summary: As `--json` prints it.
-        console: Where to.
-    """
+    """Print the result of a stored run: the overall sentence, its main tables, and its files."""
     from provenance.figures.report.sections import overall, read_results, terminal_sections
     from provenance.figures.wording.run_words import control_words, first, list_words
 
@@ -135,7 +125,7 @@ def _widths(content: "ReportTable", room: int) -> list[int] | None:
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
-    """Where the results are, as far as they were written."""
+    """Print the paths of the written results."""
     for key in ("database", "report"):
         if summary.get(key):
             say(f"{key}: {summary[key]}", console)
@@ -144,12 +134,12 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def say_quick(summary: Mapping[str, Any], console: Console) -> None:
-    """That a run was only a first look, where it was."""
+    """Note that a run was only a first look, if it was."""
     if summary.get("quick"):
         words = "A quick look: few control sets, shuffles and half-samples. Leave --quick out for numbers to report."
         console.print(f"\n{words}", style="bold", highlight=False, markup=False)
 
 
 def say(words: str, console: Console) -> None:
-    """A line as it is, however long, so that it can be copied."""
+    """Print a line unbroken, so that it can be copied."""
     console.print(words, highlight=False, markup=False, soft_wrap=True)

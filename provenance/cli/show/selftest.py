@@ -1,7 +1,4 @@
-"""What a person sees of a self test: what had to come out and what did, case by case.
-
-The one idea: the same summary object that `--json` prints, so that nothing is said in one form only.
-"""
+"""Terminal output of a self test: expected and actual verdicts, case by case, from the summary that `--json` prints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,12 +16,7 @@ UNITS = (
 
 
 def print_selftest(summary: Mapping[str, Any], console: Console) -> None:
-    """Lab cases, hit rates, false-alarm rates, and whether all is as it must be.
-
-    Args:
-        summary: As `--json` prints it.
-        console: Where to.
-    """
+    """Lab cases, hit rates, false-alarm rates, and the overall result."""
     rates = summary["rates"]
     console.print(_cases(summary["cases"]))
     nulls, planted = ([row for row in rates if row["is_null"] == wanted] for wanted in (True, False))
