@@ -28,6 +28,27 @@ from provenance.cli.run_job import run_job
 from provenance.cli.show.run import print_run
 from provenance.errors import InputError
 
+Causal = Annotated[
+    bool,
+    typer.Option(
+        "--causal",
+        help="Also scale the H-Neurons of both models by 0 and by 2, beside other neurons, and see what "
+        "becomes of the answers. Takes many forward passes.",
+    ),
+]
+ControlName = Annotated[
+    Literal["permuted-index", "permuted-labels", "unrelated"] | None,
+    typer.Option(
+        "--control",
+        help="Run a negative control instead, in which nothing may come out as supported: base neurons under "
+        "wrong numbers, shuffled training labels, or another model that reads the base's answers.",
+    ),
+]
+OtherModel = Annotated[
+    str | None,
+    typer.Option("--other", metavar="REF", help="The model of --control unrelated; randomly initialised if not given."),
+]
+
 
 @asks
 def compare(
@@ -41,28 +62,9 @@ def compare(
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
     neurons: Neurons = None,
-    causal: Annotated[
-        bool,
-        typer.Option(
-            "--causal",
-            help="Also scale the H-Neurons of both models by 0 and by 2, beside other neurons, and see what "
-            "becomes of the answers. Takes many forward passes.",
-        ),
-    ] = False,
-    control: Annotated[
-        Literal["permuted-index", "permuted-labels", "unrelated"] | None,
-        typer.Option(
-            "--control",
-            help="Run a negative control instead, in which nothing may come out as supported: base neurons under "
-            "wrong numbers, shuffled training labels, or another model that reads the base's answers.",
-        ),
-    ] = None,
-    other: Annotated[
-        str | None,
-        typer.Option(
-            "--other", metavar="REF", help="The model of --control unrelated; randomly initialised if not given."
-        ),
-    ] = None,
+    causal: Causal = False,
+    control: ControlName = None,
+    other: OtherModel = None,
     stream: Stream = False,
     no_figures: NoFigures = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the requirements, as `plan` does.")] = False,
