@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
+from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
 from provenance.db.connection.digests import run_digest
 from provenance.db.rows.pair import neuron_rows, summary_rows
-from provenance.db.rows.timeline import trace_rows
+from provenance.db.rows.timeline import timeline_rows
 from provenance.db.rows.values import Row
 from provenance.db.rows.weights import lineage_rows, weights_neuron_rows, weights_rows
 from provenance.db.schema.declared import TableLike
@@ -22,7 +22,7 @@ from provenance.db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
-Report = OriginReport | WeightsReport | LineageResult | TraceReport
+Report = OriginReport | WeightsReport | LineageResult | TimelineReport
 Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
@@ -41,8 +41,8 @@ def _tables(report: Report, base_per_layer: int) -> Tables:
             return chain(weights_rows(report).items(), weights_neuron_rows(report, base_per_layer))
         case LineageResult():
             return lineage_rows(report).items()
-        case TraceReport():
-            return trace_rows(report).items()
+        case TimelineReport():
+            return timeline_rows(report).items()
 
 
 def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:

@@ -17,11 +17,11 @@ from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Workspace
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
+from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
 from provenance.answers.questions import QuestionSet
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
-Report = OriginReport | TraceReport | WeightsReport | LineageResult
+Report = OriginReport | TimelineReport | WeightsReport | LineageResult
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrif
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     LabelAgreement,
     Rung,
@@ -127,10 +127,10 @@ class WeightsReport:
 
 
 @dataclass(frozen=True)
-class TraceReport:
+class TimelineReport:
     """A timeline of checkpoints, read with the probe of the last one."""
 
-    points: tuple[TracePoint, ...]
+    points: tuple[TimelinePoint, ...]
     """In the order of the checkpoints, after the randomly initialised model if there is one."""
     identification: IdentificationResult
     """H-Neurons of the last checkpoint, with the probe used at every point."""

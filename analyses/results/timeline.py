@@ -31,7 +31,7 @@ def _highest(name: str) -> Callable[[Record], str]:
     "down weights; mean correlation r of activations over the same tokens. H: H-Neurons.",
 )
 @dataclass(frozen=True)
-class TracePoint:
+class TimelinePoint:
     """One checkpoint of a timeline, read with the probe of the last one."""
 
     position: int = column("", "count", "Place in the timeline, from 0; the floor is -1.", key=True)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
-from provenance.analyses.results.reports import Evidence, OriginReport, TraceReport, WeightsReport
+from provenance.analyses.results.reports import Evidence, OriginReport, TimelineReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.analyses.summary.evidence import (
     NOT_LOOKED_AT,
@@ -23,7 +23,7 @@ from provenance.analyses.summary.evidence import (
     evidence,
     ladder,
     overlap_nulls,
-    summarise_trace,
+    summarise_timeline,
 )
 from provenance.analyses.summary.probe import identification
 from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
@@ -31,7 +31,7 @@ from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
 SPREAD = (0.05, 0.5, 0.95)
 
 
-def summary_of(report: OriginReport | WeightsReport | LineageResult | TraceReport) -> dict[str, Any]:
+def summary_of(report: OriginReport | WeightsReport | LineageResult | TimelineReport) -> dict[str, Any]:
     """A report as JSON has it, without checkpoints, database and files."""
     match report:
         case OriginReport():
@@ -40,8 +40,8 @@ def summary_of(report: OriginReport | WeightsReport | LineageResult | TraceRepor
             return summarise_weights(report)
         case LineageResult():
             return summarise_lineage(report)
-        case TraceReport():
-            found = summarise_trace(report.points, report.identification, report.neurons_per_layer, report.layers)
+        case TimelineReport():
+            found = summarise_timeline(report.points, report.identification, report.neurons_per_layer, report.layers)
             return {**found, "dataset": report.dataset}
 
 

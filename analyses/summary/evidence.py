@@ -10,7 +10,7 @@ from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.results.reports import Evidence
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import Rung
 from provenance.analyses.summary.probe import identification
 from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
@@ -62,8 +62,8 @@ def claims(found: Sequence[Claim]) -> list[dict[str, Any]]:
     ]
 
 
-def summarise_trace(
-    points: Sequence[TracePoint], found: IdentificationResult, neurons_per_layer: int, layers: int
+def summarise_timeline(
+    points: Sequence[TimelinePoint], found: IdentificationResult, neurons_per_layer: int, layers: int
 ) -> dict[str, Any]:
     """A timeline: its points in reading order, and the last checkpoint's probe, or why there is none."""
     content: dict[str, Any] = {

@@ -34,8 +34,8 @@ from provenance.analyses.drift.pair import measured_with
 from provenance.analyses.jobs.compare import OriginSettings
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment
-from provenance.analyses.results.reports import TraceReport
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.reports import TimelineReport
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.search.identification import Identified, identify, material_of
 from provenance.analyses.timeline.points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from provenance.answers.foreign_answers import Reading, usual_lead
@@ -107,7 +107,7 @@ def trace(
     settings: OriginSettings,
     workspace: Workspace,
     clock: Clock,
-) -> TraceReport:
+) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
     Args:
@@ -131,7 +131,7 @@ def trace(
     tracing = Tracing(stops[0], ruler, drifts, settings)
     points = [*(tracing.point(stop) for stop in others), tracing.last()]
     layout = ruler.stop.side.layout
-    return TraceReport(
+    return TimelineReport(
         points=tuple(sorted(points, key=lambda point: point.position)),
         identification=ruler.found.result,
         dataset=questions.name,
@@ -171,7 +171,7 @@ class Tracing:
     """Weight change from each other checkpoint to the last, by position."""
     settings: OriginSettings
 
-    def point(self, stop: Stop) -> TracePoint:
+    def point(self, stop: Stop) -> TimelinePoint:
         """All numbers of one checkpoint; its model is dropped afterwards."""
         subject = self._subject(stop)
         timed = subject.clock.timed
@@ -183,7 +183,7 @@ class Tracing:
         similar = timed(f"{stop.ref} correlation", partial(self._alike, subject))
         return _point(stop, own, forced, self._moved(stop), similar)
 
-    def last(self) -> TracePoint:
+    def last(self) -> TimelinePoint:
         """The last checkpoint itself, whose own answers all others read."""
         own = self._scored(self.ruler.test.features)
         return _point(self.ruler.stop, own, own, LAST, ITSELF)
@@ -233,14 +233,14 @@ class Tracing:
         return moved(self.drifts[stop.position], h_neurons, layout, draws=draws, seed=seed)
 
 
-def _point(stop: Stop, own: Scored, forced: Scored, change: Moved, similar: Alike) -> TracePoint:
+def _point(stop: Stop, own: Scored, forced: Scored, change: Moved, similar: Alike) -> TimelinePoint:
     reasons = {
         "own answers": own.reason,
         "the last one's answers": forced.reason,
         "weights": change.reason,
         "activations": similar.reason,
     }
-    return TracePoint(
+    return TimelinePoint(
         position=stop.position,
         ref=stop.ref,
         digest=stop.side.checkpoint.digest,

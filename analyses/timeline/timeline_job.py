@@ -18,7 +18,7 @@ from provenance.analyses.asking.opening import open_each
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL
 from provenance.analyses.jobs.opened_job import OpenedJob
-from provenance.analyses.results.reports import TraceReport
+from provenance.analyses.results.reports import TimelineReport
 from provenance.analyses.timeline.timeline import FLOOR_POSITION, Stop, trace
 from provenance.analyses.weights.weight_source import mlp_shape, shape_words
 from provenance.answers.questions import QuestionSet
@@ -31,7 +31,7 @@ FORMAT = 1  # version of the results; raised whenever the same job would give ot
 
 
 @dataclass(frozen=True)
-class TraceJob:
+class TimelineJob:
     """One requested timeline."""
 
     refs: tuple[str, ...]
@@ -107,7 +107,7 @@ class TraceJob:
         digests = [stop.side.checkpoint.digest for stop in stops]
         return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded()])
 
-    def run(self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock) -> TraceReport:
+    def run(self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock) -> TimelineReport:
         """Measures every checkpoint, and the floor if requested."""
         with ExitStack() as made:
             floor = None

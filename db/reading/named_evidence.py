@@ -4,7 +4,7 @@ from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Power
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from provenance.db.reading.declared_queries import query_of
 from provenance.db.reading.named_query import Query
@@ -34,7 +34,7 @@ EVIDENCE_QUERIES = (
             OverlapNull,
             Power,
             CausalEffect,
-            TracePoint,
+            TimelinePoint,
         ),
     ),
 )

@@ -1,13 +1,13 @@
 """A timeline of checkpoints as rows: its points and its one probe."""
 
-from provenance.analyses.results.reports import TraceReport
+from provenance.analyses.results.reports import TimelineReport
 from provenance.db.rows.declared import Rows, declared_rows
 from provenance.db.rows.probe import baseline_draws, probe_rows
 from provenance.db.rows.weights import null_draw_rows
 from provenance.db.schema import tables
 
 
-def trace_rows(report: TraceReport) -> Rows:
+def timeline_rows(report: TimelineReport) -> Rows:
     """All rows of a run about a timeline."""
     draws = baseline_draws(report.identification)
     return {

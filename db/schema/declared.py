@@ -12,7 +12,7 @@ from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     LabelAgreement,
     Rung,
@@ -44,7 +44,7 @@ RESULTS = (
     CausalEffect,
     Claim,
     Reason,
-    TracePoint,
+    TimelinePoint,
     Funnel,
     ActivityTable,
     TensorSimilarity,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.cells import Record, fixed, interval, p_cell
 from provenance.db.reading.queries import QueryResult
 from provenance.figures.drawing import style
@@ -66,7 +66,7 @@ CORRELATIONS = (
 )
 
 
-def figure_trajectory(rows: Sequence[Record]) -> Figure:
+def figure_timeline(rows: Sequence[Record]) -> Figure:
     """Draw AUROCs along the checkpoints, and below them weights and activations if measured.
 
     The rows are those of the query `trace`; the floor is a band, not a place on the axis.
@@ -194,12 +194,12 @@ def _legend(points: Sequence[Record], floor: Record | None, small: Sequence[Sequ
     return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=_DASHED, label="chance (0.5)")]
 
 
-def has_trace(parts: Parts) -> bool:
+def has_timeline(parts: Parts) -> bool:
     """Whether the run is a timeline."""
     return bool(parts["trace"].rows)
 
 
-def caption_trajectory(parts: Parts) -> list[str]:
+def caption_timeline(parts: Parts) -> list[str]:
     """Caption of the trajectory figure: a description, then the numbers."""
     rows = parts["trace"].records()
     points = checkpoints(rows)
@@ -247,7 +247,7 @@ def _point_words(row: Record) -> str:
     return "; ".join(words) + "."
 
 
-def trace_sentence(results: Mapping[str, QueryResult]) -> str:
+def timeline_sentence(results: Mapping[str, QueryResult]) -> str:
     """A timeline in one sentence, without claims beyond its numbers."""
     rows = results["trace"].records()
     points = checkpoints(rows)
@@ -263,7 +263,7 @@ def trace_sentence(results: Mapping[str, QueryResult]) -> str:
     )
 
 
-def table_trajectory(parts: Parts) -> Table:
+def table_timeline(parts: Parts) -> Table:
     """The timeline as a table, the floor first."""
     caption = (
         f"Checkpoints in order, seen with the probe of {first(parts['run'])['instruct']} (k = {probe_k(parts)}, "
@@ -272,7 +272,7 @@ def table_trajectory(parts: Parts) -> Table:
         "from each to the last."
     )
     columns = (*READABLE[:-1], *KEPT[1:])
-    return latex_table(TracePoint, ordered(parts["trace"].records()), caption, columns)
+    return latex_table(TimelinePoint, ordered(parts["trace"].records()), caption, columns)
 
 
 FIGURE = GalleryFigure(
@@ -280,9 +280,9 @@ FIGURE = GalleryFigure(
     name="figure_trajectory",
     title="Since when can the probe be read?",
     data={"trace": ("trace", {})},
-    ready=has_trace,
+    ready=has_timeline,
     context=("run", "probes", "trace"),
-    draw=lambda parts: figure_trajectory(parts["trace"].records()),
-    caption=caption_trajectory,
-    table=table_trajectory,
+    draw=lambda parts: figure_timeline(parts["trace"].records()),
+    caption=caption_timeline,
+    table=table_timeline,
 )

@@ -7,7 +7,7 @@ table would look like a search without result.
 from collections.abc import Callable, Mapping, Sequence
 
 from provenance.db.reading.queries import run_query
-from provenance.figures.plots.timeline import trace_sentence
+from provenance.figures.plots.timeline import timeline_sentence
 from provenance.figures.tables.declared import ReportTable, Results
 from provenance.figures.tables.evidence import (
     agreement,
@@ -85,4 +85,4 @@ def sections(results: Results) -> list[ReportTable]:
 
 def overall(results: Results) -> str:
     """A run in one sentence."""
-    return first(results["run"])["overall"] or (trace_sentence(results) if results["trace"].rows else "")
+    return first(results["run"])["overall"] or (timeline_sentence(results) if results["trace"].rows else "")

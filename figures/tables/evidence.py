@@ -10,7 +10,7 @@ from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Power
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
 from provenance.cells import Record, fixed, p_cell
 from provenance.figures.tables.declared import ReportTable, Results, report_table
@@ -94,12 +94,12 @@ def intervention(results: Results) -> ReportTable | None:
 
 def trace(results: Results) -> ReportTable | None:
     """Readability at every point of a timeline, the floor first."""
-    return report_table(TracePoint, ordered(results["trace"].records()), only=READABLE)
+    return report_table(TimelinePoint, ordered(results["trace"].records()), only=READABLE)
 
 
 def kept(results: Results) -> ReportTable | None:
     """Similarity of weights and activations at every point of a timeline."""
-    found = report_table(TracePoint, ordered(results["trace"].records()), only=KEPT)
+    found = report_table(TimelinePoint, ordered(results["trace"].records()), only=KEPT)
     return found and replace(found, title="Weights and activations at each point", note="")
 
 

@@ -18,7 +18,7 @@ from provenance.analyses.results.lineage import (
 )
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import HeldOut
-from provenance.analyses.results.reports import Evidence, OriginReport, TraceReport, WeightsReport
+from provenance.analyses.results.reports import Evidence, OriginReport, TimelineReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
 from provenance.db.store import Store
@@ -352,7 +352,7 @@ def stored_lineage_run(store: Store, lineage: LineageResult, key: str = "l1") ->
     return run_id
 
 
-def stored_trace_run(store: Store, report: TraceReport, key: str = "t1") -> int:
+def stored_timeline_run(store: Store, report: TimelineReport, key: str = "t1") -> int:
     """Writes a finished run about a timeline and returns its id."""
     digest = f"digest of {report.dataset}"
     store.add_questions(report.dataset, digest, f"{report.dataset}.jsonl", questions_of())

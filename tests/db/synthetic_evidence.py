@@ -7,8 +7,8 @@ from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
-from provenance.analyses.results.reports import Evidence, TraceReport
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.reports import Evidence, TimelineReport
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 
 RUNGS = (*BASELINES, "all_together")
@@ -195,9 +195,9 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
     )
 
 
-def trace_points_of(n: int = 4) -> tuple[TracePoint, ...]:
+def timeline_points_of(n: int = 4) -> tuple[TimelinePoint, ...]:
     """A floor, checkpoints that come to know, and the last one; the first has one class only."""
-    floor = TracePoint(
+    floor = TimelinePoint(
         -1, "random initialisation", "f" * 64, True, "base", None, None, None, 0, 40, around(0.51, n=380), 0.6, 0.61,
         0.5, 0.5, 0.52, 0.99, 1.0, MISSING, None, "its own answers are all wrong; other vocabulary",
     )  # fmt: skip
@@ -205,7 +205,7 @@ def trace_points_of(n: int = 4) -> tuple[TracePoint, ...]:
     for i in range(n):
         last, height = i == n - 1, 0.6 + 0.3 * i / max(n - 1, 1)
         points.append(
-            TracePoint(
+            TimelinePoint(
                 i, f"org/model@step-{350 * (i + 1):04d}", f"{i}" * 64, False, "instruct" if last else "base",
                 around(height, n=300) if i else None, 0.62 if i else None, 0.65 if i else None,
                 150 if i else 0, 150, around(height - 0.02, 0.02, 380), 0.61, 0.63,
@@ -217,10 +217,12 @@ def trace_points_of(n: int = 4) -> tuple[TracePoint, ...]:
     return tuple(points)
 
 
-def trace_report_of(n: int = 4, *, layers: int = 4, per_layer: int = 16, dataset: str = "in-domain") -> TraceReport:
+def timeline_report_of(
+    n: int = 4, *, layers: int = 4, per_layer: int = 16, dataset: str = "in-domain"
+) -> TimelineReport:
     """A timeline of n checkpoints and a floor, with the probe of the last."""
     size = layers * per_layer
     h_neurons = np.arange(size // 8, size, size // 4)
     probe = identification_of("instruct", h_neurons, size, (dataset,))
-    points = trace_points_of(n)
-    return TraceReport((*points[1:], points[0]), probe, dataset, layers, per_layer, points[-1].ref)
+    points = timeline_points_of(n)
+    return TimelineReport((*points[1:], points[0]), probe, dataset, layers, per_layer, points[-1].ref)

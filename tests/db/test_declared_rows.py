@@ -14,11 +14,11 @@ from synthetic import (
     report_of,
     rows,
     stored_run,
-    stored_trace_run,
+    stored_timeline_run,
     stored_weights_run,
     weights_report_of,
 )
-from synthetic_evidence import MISSING, evidence_of, trace_report_of
+from synthetic_evidence import MISSING, evidence_of, timeline_report_of
 
 from provenance.analyses.results.answers import ActivityTable, Funnel
 from provenance.analyses.results.behaviour import CausalEffect
@@ -27,7 +27,7 @@ from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from provenance.analyses.results.reports import Evidence
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     LabelAgreement,
     Rung,
@@ -112,7 +112,7 @@ def expected_rows() -> dict[type, list[dict[str, object]]]:
             keep(part, stage=probe.stage)
         for held in probe.test:
             keep(held.baselines, stage=probe.stage, dataset=held.dataset)
-    keep(tuple(sorted(trace_report_of().points, key=lambda point: point.position)))
+    keep(tuple(sorted(timeline_report_of().points, key=lambda point: point.position)))
     return found
 
 
@@ -132,16 +132,16 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('both') / 'provenance.db'}"
     with Store.open(url) as store:
         stored_run(store, report_of())
-        stored_trace_run(store, trace_report_of())
+        stored_timeline_run(store, timeline_report_of())
     return url
 
 
 @pytest.mark.parametrize("cls", RESULTS)
 def test_every_field_of_every_result_is_found_again_in_its_table_and_its_query(both: str, cls: type) -> None:
     """In the order of the report; a field that a result gains and no column keeps fails here."""
-    run, said, expected = 1 + (cls is TracePoint), declared(cls), expected_rows()[cls]
+    run, said, expected = 1 + (cls is TimelinePoint), declared(cls), expected_rows()[cls]
     assert expected
-    order = "position" if cls is TracePoint else "rowid"
+    order = "position" if cls is TimelinePoint else "rowid"
     stored = run_query(both, f"SELECT * FROM {said.name} WHERE run_id = {run} ORDER BY {order}").records()  # noqa: S608
     assert [{name: value for name, value in row.items() if name != "run_id"} for row in stored] == expected
     if cls is ActivityTable:  # its numbers are shown with those of each neuron
@@ -150,7 +150,7 @@ def test_every_field_of_every_result_is_found_again_in_its_table_and_its_query(b
     listed = run_query(both, said.query or BY_HAND[cls], {"run": run}).records()
     hidden = {"position", *(column.sql for column in said.columns if cls is StabilityResult and not column.label)}
     for row, full in zip(listed, expected, strict=True):
-        for name in full.keys() - (hidden if cls is not TracePoint else set()):
+        for name in full.keys() - (hidden if cls is not TimelinePoint else set()):
             assert row[names.get(name, name)] == full[name], name
 
 
@@ -165,7 +165,7 @@ def test_a_condition_that_could_not_be_measured_is_null_and_not_false(both: str)
 
 def test_without_evidence_there_is_no_row_that_could_be_read_as_a_result(store: Store) -> None:
     stored_run(store, no_probe_report())
-    for table in (TABLES[cls].name for cls in (*EVIDENCE, TracePoint)):
+    for table in (TABLES[cls].name for cls in (*EVIDENCE, TimelinePoint)):
         assert rows(store, f"SELECT 1 FROM {table}") == [], table  # noqa: S608 - of declared names
     assert evidence_rows(Evidence()) == {}
 
@@ -224,8 +224,8 @@ def test_drift_tests_of_a_run_without_a_forward_pass_are_stored(store: Store) ->
 
 
 def test_a_timeline_stores_its_points_in_order_and_its_one_probe(store: Store) -> None:
-    report = trace_report_of()
-    run = stored_trace_run(store, report)
+    report = timeline_report_of()
+    run = stored_timeline_run(store, report)
     found = rows(store, "SELECT is_floor FROM trace_point ORDER BY position")
     assert [row["is_floor"] for row in found] == [1, 0, 0, 0, 0]
     assert rows(store, "SELECT stage, n_h_neurons FROM probe") == [{"stage": "instruct", "n_h_neurons": 4}]
@@ -238,8 +238,8 @@ def test_a_timeline_stores_its_points_in_order_and_its_one_probe(store: Store) -
 
 def test_a_timeline_of_a_run_that_never_began_or_of_an_unknown_question_set_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="no such run"):
-        store.save(12, trace_report_of(), {})
-    run = stored_trace_run(store, trace_report_of())
+        store.save(12, timeline_report_of(), {})
+    run = stored_timeline_run(store, timeline_report_of())
     with pytest.raises(StoreError, match="never seen"):
-        store.save(run, trace_report_of(2), {"never seen": "no such digest"})
+        store.save(run, timeline_report_of(2), {"never seen": "no such digest"})
     assert len(rows(store, "SELECT 1 FROM trace_point")) == 5

@@ -12,11 +12,11 @@ from synthetic import (
     pruned_weights_report,
     report_of,
     stored_run,
-    stored_trace_run,
+    stored_timeline_run,
     stored_weights_run,
     task_of,
 )
-from synthetic_evidence import trace_report_of
+from synthetic_evidence import timeline_report_of
 
 from provenance.db.reading.queries import QUERIES, info, run_query
 from provenance.db.schema.base import Base
@@ -98,7 +98,7 @@ def test_sql_that_writes_is_refused_and_changes_nothing(server: str, sql: str) -
 def test_a_timeline_and_a_negative_control_are_the_same_runs_there(server: str, url: str) -> None:
     for address in (server, url):
         with Store.open(address) as store:
-            stored_trace_run(store, trace_report_of())
+            stored_timeline_run(store, timeline_report_of())
             stored_run(store, report_of(seed=5), "c1", command="compare --control permuted-index")
     ours, theirs = run_query(server, "trace"), run_query(url, "trace")
     assert [list(row) for row in ours.rows] == [list(row) for row in theirs.rows]

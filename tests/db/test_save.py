@@ -15,11 +15,11 @@ from synthetic import (
     report_of,
     rows,
     stored_run,
-    stored_trace_run,
+    stored_timeline_run,
     stored_weights_run,
     weights_report_of,
 )
-from synthetic_evidence import trace_report_of
+from synthetic_evidence import timeline_report_of
 
 from provenance.db import save
 from provenance.db.connection.digests import verify
@@ -211,6 +211,6 @@ def test_a_run_without_results_has_no_digest_to_verify(store: Store) -> None:
 def test_every_derived_table_holds_rows_of_a_full_report_a_weights_report_or_a_timeline(store: Store) -> None:
     stored_run(store, report_of())
     stored_weights_run(store, weights_report_of())
-    stored_trace_run(store, trace_report_of())
+    stored_timeline_run(store, timeline_report_of())
     empty = [table.name for table in DERIVED if not rows(store, f"SELECT 1 FROM {table.name} LIMIT 1")]  # noqa: S608
     assert empty == []

@@ -10,14 +10,14 @@ import pytest
 # The synthetic reports belong to the database's tests, which are no package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "db"))
 
-from synthetic import report_of, stored_lineage_run, stored_run, stored_trace_run, stored_weights_run
-from synthetic_evidence import trace_report_of
+from synthetic import report_of, stored_lineage_run, stored_run, stored_timeline_run, stored_weights_run
+from synthetic_evidence import timeline_report_of
 
 from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TraceReport, WeightsReport
+from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
 from provenance.db.store import Store
 
-Results = OriginReport | WeightsReport | LineageResult | TraceReport
+Results = OriginReport | WeightsReport | LineageResult | TimelineReport
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def stored(tmp_path: Path, migrated: Path) -> Callable[[Results], str]:
                     stored_weights_run(opened, results)
                 case LineageResult():
                     stored_lineage_run(opened, results)
-                case TraceReport():
-                    stored_trace_run(opened, results)
+                case TimelineReport():
+                    stored_timeline_run(opened, results)
         return url
 
     return store
@@ -47,7 +47,7 @@ def timeline(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of a database with one finished timeline of four checkpoints and a floor; for reading only."""
     url = f"sqlite:///{tmp_path_factory.mktemp('timeline') / 'provenance.db'}"
     with Store.open(url) as opened:
-        stored_trace_run(opened, trace_report_of())
+        stored_timeline_run(opened, timeline_report_of())
     return url
 
 

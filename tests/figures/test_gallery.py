@@ -25,7 +25,7 @@ from synthetic import (
     transfer_of,
     weights_report_of,
 )
-from synthetic_evidence import trace_report_of
+from synthetic_evidence import timeline_report_of
 
 from provenance import figures
 from provenance.analyses.results.reports import Evidence
@@ -188,7 +188,7 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
         (report_of(), ["figure_4a", "figure_4b", *EVIDENCE, "figure_path", "figure_lineage"]),
         (given_report(), ["figure_4a", "figure_4b", *EVIDENCE, "figure_lineage"]),
         (replace(report_of(), evidence=Evidence()), ["figure_4a", "figure_4b", "figure_path", "figure_lineage"]),
-        (trace_report_of(), ["figure_trajectory", "figure_path"]),
+        (timeline_report_of(), ["figure_trajectory", "figure_path"]),
         (weights_report_of(), ["figure_4b", "figure_nulls", "figure_lineage"]),
         (weights_report_of(k=0), ["figure_lineage"]),
         (lineage_of(), ["figure_lineage"]),

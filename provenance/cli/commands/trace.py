@@ -49,9 +49,9 @@ def trace(
 ) -> None:
     """Follow the last checkpoint's H-Neurons back through earlier ones, to a random initialisation."""
     check_choice(asked["C"], asked["select"])
-    from provenance.analyses.timeline.timeline_job import TraceJob
+    from provenance.analyses.timeline.timeline_job import TimelineJob
 
     how = job_of(refs[0], refs[-1], asked, seed=seed)
-    job = TraceJob(tuple(refs), how, tuned, floor=not no_floor)
+    job = TimelineJob(tuple(refs), how, tuned, floor=not no_floor)
     summary = run_job(job, db, None if no_figures else folder_of(out, "trace"), quiet=quiet)
     print_result(summary, print_run, as_json=as_json)

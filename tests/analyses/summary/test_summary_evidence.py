@@ -12,10 +12,10 @@ from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.reports import Evidence
-from provenance.analyses.results.timeline import TracePoint
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 from provenance.analyses.summary.comparison import summarise, summarise_weights
-from provenance.analyses.summary.evidence import summarise_trace
+from provenance.analyses.summary.evidence import summarise_timeline
 from provenance.records import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)
@@ -44,7 +44,7 @@ EVIDENCE = Evidence(
         Claim("overlap", "no power", "", "Nothing.", (Reason("overlap.p_zero", "", None, "<", 0.5, None, "power"),)),
     ),
 )
-POINT = TracePoint(
+POINT = TimelinePoint(
     0, "m@1", "d" * 64, False, "base", None, None, None, 0, 3, E, 0.6, 0.61, 0.5, 0.5, 0.4, 0.1, 0.2, math.nan, 0.3,
     "one class",
 )  # fmt: skip
@@ -158,17 +158,17 @@ def test_a_weights_only_run_has_its_drift_tests_and_null_for_the_rest() -> None:
 
 def test_a_timeline_lists_its_points_as_they_come_beside_the_one_probe() -> None:
     floor = replace(POINT, position=-1, is_floor=True)
-    found = json.loads(json.dumps(summarise_trace((POINT, floor), something_found(), 4, 2), allow_nan=False))
+    found = json.loads(json.dumps(summarise_timeline((POINT, floor), something_found(), 4, 2), allow_nan=False))
     assert list(found) == ["schema", "neurons", "identification", "points"]
     assert (found["schema"], found["neurons"]) == (1, {"total": 8, "h": 2, "per_mille": 250.0})
     assert [point["is_floor"] for point in found["points"]] == [False, True]
     point = found["points"][0]
-    assert list(point) == [field.name for field in fields(TracePoint)]
+    assert list(point) == [field.name for field in fields(TimelinePoint)]
     assert (point["own"], point["forced"], point["correlation_h"]) == (None, SHOWN, None)
     assert found["identification"]["C"] == 0.1
 
 
 def test_a_timeline_without_a_probe_still_counts_all_neurons() -> None:
-    found = summarise_trace((), nothing_found("instruct"), 4, 2)
+    found = summarise_timeline((), nothing_found("instruct"), 4, 2)
     assert found["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0}
     assert found["identification"]["reason"] == "one class"

@@ -16,10 +16,10 @@ from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import make_task
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.jobs.compare_job import Job
-from provenance.analyses.results.reports import TraceReport
+from provenance.analyses.results.reports import TimelineReport
 from provenance.analyses.search.identification import Identified, identify
 from provenance.analyses.timeline import timeline as module
-from provenance.analyses.timeline.timeline_job import TraceJob, floor_stop
+from provenance.analyses.timeline.timeline_job import TimelineJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
@@ -47,18 +47,18 @@ class Line:
         self.found.append(identify(*args))  # type: ignore[arg-type]
         return self.found[-1]
 
-    def run_again(self, workspace: MemoryWorkspace | None = None, **changes: bool) -> TraceReport:
+    def run_again(self, workspace: MemoryWorkspace | None = None, **changes: bool) -> TimelineReport:
         """Everything but the search once more."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "identify", lambda *_: self.found[0])
             return self.run(workspace, **changes)
 
-    def job(self, *, tuned: int = 2, floor: bool = True, refs: tuple[str, ...] = ()) -> TraceJob:
+    def job(self, *, tuned: int = 2, floor: bool = True, refs: tuple[str, ...] = ()) -> TimelineJob:
         refs = refs or self.refs
         how = Job(refs[0], refs[-1], (str(self.cities),), samples=2, max_new_tokens=4, batch_size=16)
-        return TraceJob(refs, how, tuned, floor=floor)
+        return TimelineJob(refs, how, tuned, floor=floor)
 
-    def run(self, workspace: MemoryWorkspace | None = None, **changes: bool) -> TraceReport:
+    def run(self, workspace: MemoryWorkspace | None = None, **changes: bool) -> TimelineReport:
         job = self.job(**changes)
         return job.run(job.open(), job.questions(), workspace or self.workspace, Clock(Silent()))
 
@@ -187,7 +187,7 @@ def test_without_a_probe_the_rest_of_the_timeline_is_still_there(tmp_path: Path,
     """All answers are wrong, so no neuron is found; weights and activations are compared all the same."""
     questions = write_questions(tmp_path / "inventions.jsonl", known=0, unknown=60)
     how = Job(line.refs[0], line.refs[-1], (str(questions),), samples=1, max_new_tokens=3)
-    job = TraceJob((line.refs[0], line.refs[-1]), how)
+    job = TimelineJob((line.refs[0], line.refs[-1]), how)
     report = job.run(job.open(), job.questions(), MemoryWorkspace(tmp_path / "captures"), Clock(Silent()))
     for point in report.points:
         assert (point.own, point.forced, point.change_h, point.mean_stability_rank) == (None,) * 4
@@ -233,7 +233,7 @@ def test_two_jobs_are_one_run_only_when_nothing_that_counts_differs(line: Line) 
 def test_what_is_no_timeline_is_refused(line: Line, count: int, tuned: int, wanted: str) -> None:
     how = Job("a", "b", (str(line.cities),))
     with pytest.raises(InputError, match=wanted):
-        TraceJob(line.refs[:count], how, tuned).open()
+        TimelineJob(line.refs[:count], how, tuned).open()
 
 
 def test_a_checkpoint_twice_by_name_or_by_content_is_refused(line: Line, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_base_among_the_tuned_ones_is_refused_before_anything_is_asked(line: L
 def test_a_checkpoint_that_is_not_there_and_several_question_sets_are_refused(line: Line, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         line.job(refs=(str(tmp_path / "nowhere"), line.refs[-1])).open()
-    job = TraceJob(line.refs, Job("a", "b", (str(line.cities), str(line.cities))))
+    job = TimelineJob(line.refs, Job("a", "b", (str(line.cities), str(line.cities))))
     with pytest.raises(InputError, match="one question set"):
         job.questions()
 

@@ -7,11 +7,11 @@ from synthetic import (
     report_of,
     stored_lineage_run,
     stored_run,
-    stored_trace_run,
+    stored_timeline_run,
     stored_weights_run,
     weights_report_of,
 )
-from synthetic_evidence import CLAIMS, RUNGS, trace_report_of
+from synthetic_evidence import CLAIMS, RUNGS, timeline_report_of
 
 from provenance.db.reading.queries import QUERIES, info, newest_run, run_query
 from provenance.db.store import Store
@@ -67,7 +67,7 @@ def test_runs_and_info_tell_controls_and_timelines_apart_by_their_command(url: s
     with Store.open(url) as store:
         stored_run(store, report_of())
         stored_run(store, report_of(), "c1", command=CONTROL)
-        stored_trace_run(store, trace_report_of())
+        stored_timeline_run(store, timeline_report_of())
     found = [(row["command"], row["h_neurons"]) for row in run_query(url, "runs").records()]
     assert found == [("compare", 6), (CONTROL, 6), ("trace", 4)]
     assert [(run["command"], run["intact"]) for run in info(url).runs] == [
@@ -79,7 +79,7 @@ def test_a_later_timeline_hides_nothing_of_a_comparison(url: str) -> None:
     """It has a probe and question sets too; a comparison that comes later still is the newest."""
     with Store.open(url) as store:
         full = stored_run(store, report_of())
-        trace = stored_trace_run(store, trace_report_of())
+        trace = stored_timeline_run(store, timeline_report_of())
     for query in QUERIES.values():
         if query.subject and query.name != "trace":
             assert run_query(url, query.name).rows == run_query(url, query.name, {"run": full}).rows, query.name
@@ -91,14 +91,14 @@ def test_a_later_timeline_hides_nothing_of_a_comparison(url: str) -> None:
 
 def test_where_there_is_a_timeline_alone_its_probe_is_read(url: str) -> None:
     with Store.open(url) as store:
-        stored_trace_run(store, trace_report_of())
+        stored_timeline_run(store, timeline_report_of())
         stored_lineage_run(store, lineage_of())
     assert [row["stage"] for row in run_query(url, "probes").records()] == ["instruct"]
 
 
 def test_the_floor_of_a_timeline_comes_first(url: str) -> None:
     with Store.open(url) as store:
-        stored_trace_run(store, trace_report_of(3))
+        stored_timeline_run(store, timeline_report_of(3))
     found = run_query(url, "trace").records()
     assert [(row["position"], bool(row["is_floor"])) for row in found] == [
         (-1, True),

@@ -25,12 +25,12 @@ from synthetic import (
     store_neuron_set,
     stored_lineage_run,
     stored_run,
-    stored_trace_run,
+    stored_timeline_run,
     stored_weights_run,
     transfer_of,
     weights_report_of,
 )
-from synthetic_evidence import trace_report_of
+from synthetic_evidence import timeline_report_of
 
 from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
@@ -66,7 +66,7 @@ def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url
             stored_weights_run(store, pruned_weights_report()),
             stored_weights_run(store, weights_report_of(k=0), "w2"),
             stored_lineage_run(store, lineage_of()),
-            stored_trace_run(store, trace_report_of()),
+            stored_timeline_run(store, timeline_report_of()),
         ]
         store_neuron_set(store)
     for name, query in QUERIES.items():

@@ -8,7 +8,7 @@ from evidence_rows import point
 from provenance.db.reading.queries import run_query
 from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
-from provenance.figures.plots.timeline import MANY, figure_trajectory, p95, short_names
+from provenance.figures.plots.timeline import MANY, figure_timeline, p95, short_names
 from provenance.figures.tables.evidence import checkpoints
 
 FLOOR = point(-1, "random initialisation", 0.52, None)
@@ -25,7 +25,7 @@ def y_of(found: dict[str, object], name: str) -> np.ndarray:
 
 def test_points_bars_and_levels_are_those_of_the_query(timeline: str) -> None:
     rows = run_query(timeline, "trace").records()
-    found = named(figure_trajectory(rows))
+    found = named(figure_timeline(rows))
     points = checkpoints(rows)
     for column in ("forced", "own", "mean_stability_rank", "null_mean", "correlation_h", "correlation_all"):
         expected = np.array([np.nan if row[column] is None else row[column] for row in points], dtype=float)
@@ -46,19 +46,19 @@ def test_points_bars_and_levels_are_those_of_the_query(timeline: str) -> None:
 def test_checkpoints_stand_in_the_order_that_was_given_whatever_the_order_of_rows() -> None:
     rows = [FLOOR, *line()]
     assert [row["ref"] for row in checkpoints(rows[::-1])] == [row["ref"] for row in line()]
-    first, second = (named(figure_trajectory(part)) for part in (rows, rows[::-1]))
+    first, second = (named(figure_timeline(part)) for part in (rows, rows[::-1]))
     np.testing.assert_array_equal(y_of(first, "forced"), y_of(second, "forced"))
     assert y_of(first, "forced").tolist() == [0.6, 0.65, 0.7]
 
 
 def test_the_floor_is_a_level_and_no_point() -> None:
-    figure = figure_trajectory([FLOOR, *line()])
+    figure = figure_timeline([FLOOR, *line()])
     assert len(y_of(named(figure), "forced")) == 3
     assert "random initialisation" in legend_of(figure)
-    without = figure_trajectory(line())
+    without = figure_timeline(line())
     assert "floor" not in named(without)
     assert "random initialisation" not in legend_of(without)
-    assert "floor" not in named(figure_trajectory([{**FLOOR, "forced": None}, *line()]))
+    assert "floor" not in named(figure_timeline([{**FLOOR, "forced": None}, *line()]))
 
 
 def test_control_sets_are_shown_by_the_higher_of_both_percentiles() -> None:
@@ -66,21 +66,21 @@ def test_control_sets_are_shown_by_the_higher_of_both_percentiles() -> None:
     rows[0] |= {"own_random_p95": 0.66, "own_layer_matched_p95": 0.62}
     rows[1] |= {"own_random_p95": None, "own_layer_matched_p95": None}
     np.testing.assert_array_equal(p95(rows, "own"), [0.66, np.nan])
-    np.testing.assert_array_equal(y_of(named(figure_trajectory(rows)), "own p95"), [0.66, np.nan])
+    np.testing.assert_array_equal(y_of(named(figure_timeline(rows)), "own p95"), [0.66, np.nan])
 
 
 def test_a_point_without_number_is_a_gap() -> None:
     rows = [point(0, "a", 0.6, None), *line()[1:]]
-    found = named(figure_trajectory(rows))
+    found = named(figure_timeline(rows))
     assert np.isnan(y_of(found, "own")[0])
     assert len(found["own bars"].get_segments()) == 2
 
 
 def test_panels_that_nothing_was_measured_for_are_left_out() -> None:
-    assert len(figure_trajectory(line()).axes) == 3
-    assert len(figure_trajectory([row | LAST for row in line()]).axes) == 1
+    assert len(figure_timeline(line()).axes) == 3
+    assert len(figure_timeline([row | LAST for row in line()]).axes) == 1
     some = [row | {"correlation_h": None, "correlation_all": None} for row in line()]
-    assert [axes.get_ylabel() for axes in figure_trajectory(some).axes] == ["AUROC", "mean rank"]
+    assert [axes.get_ylabel() for axes in figure_timeline(some).axes] == ["AUROC", "mean rank"]
 
 
 def test_names_lose_the_path_and_the_repository_that_all_share() -> None:
@@ -95,19 +95,19 @@ def test_names_lose_the_path_and_the_repository_that_all_share() -> None:
 def test_nothing_is_cut_off_with_any_number_of_checkpoints_or_long_names(n: int) -> None:
     for name in ("step-{}", "a-rather-long-organisation/with_$a^{{model$ and a long name-{}"):
         rows = [point(i, name.format(i), 0.6, 0.65) for i in range(n)]
-        figure = figure_trajectory([FLOOR, *rows])
+        figure = figure_timeline([FLOOR, *rows])
         assert_inside(figure)
         assert figure.get_figwidth() == (style.TWO_COLUMNS_IN if n >= MANY else style.ONE_COLUMN_IN)
 
 
 def test_names_are_turned_only_where_they_would_run_into_each_other() -> None:
-    assert figure_trajectory(line()).axes[-1].get_xticklabels()[0].get_rotation() == 0
+    assert figure_timeline(line()).axes[-1].get_xticklabels()[0].get_rotation() == 0
     long = [point(i, f"org{i}/a-model-of-long-name", 0.6, 0.6) for i in range(6)]
-    assert figure_trajectory(long).axes[-1].get_xticklabels()[0].get_rotation() == 35
+    assert figure_timeline(long).axes[-1].get_xticklabels()[0].get_rotation() == 35
 
 
 def test_the_axis_holds_intervals_below_chance() -> None:
-    assert figure_trajectory([point(0, "a", 0.2, None)]).axes[0].get_ylim()[0] < 0.16
+    assert figure_timeline([point(0, "a", 0.2, None)]).axes[0].get_ylim()[0] < 0.16
 
 
 def test_caption_and_table_have_every_point_the_floor_first_and_why_numbers_are_missing(timeline: str) -> None:
