@@ -49,7 +49,7 @@ def test_neuron_rows_are_the_used_the_given_and_the_selected() -> None:
 
 
 def test_a_neuron_that_is_used_and_was_never_selected_has_frequency_zero_and_not_null() -> None:
-    probe = report_of().identification
+    probe = report_of(seed=1).identification
     never = [row for row in probe_neuron_rows(probe, PER_LAYER) if row["weight"] < 0]
     assert [row["selection_frequency"] for row in never] == [0.0]
 

@@ -6,7 +6,8 @@ from evidence_rows import drift_test
 
 from provenance.db.reading.queries import run_query
 from provenance.figures.gallery import drawn
-from provenance.figures.plots.nulls import NORMAL_95, figure_nulls, line_heights, outcome
+from provenance.figures.drawing import style
+from provenance.figures.plots.nulls import figure_nulls, line_heights, outcome
 
 
 def test_effects_intervals_bands_and_detectable_effects_are_those_of_the_query(finished: str) -> None:
@@ -18,8 +19,8 @@ def test_effects_intervals_bands_and_detectable_effects_are_those_of_the_query(f
         assert found[f"effect:{name}"].get_xdata()[0] == row["effect"]
         assert list(found[f"interval:{name}"].get_xdata()) == [row["effect_low"], row["effect_high"]]
         band = found[f"band:{name}"]
-        assert band.get_x() == pytest.approx(-NORMAL_95 * row["null_sd"])
-        assert band.get_width() == pytest.approx(2 * NORMAL_95 * row["null_sd"])
+        assert band.get_x() == pytest.approx(-style.NORMAL_95 * row["null_sd"])
+        assert band.get_width() == pytest.approx(2 * style.NORMAL_95 * row["null_sd"])
         if row["smallest_detectable"] is None:
             assert f"detectable:{name}" not in found
         else:
