@@ -62,9 +62,8 @@ def answers_of(
 ) -> Answers:
     """Texts and token counts of the captured answers; extra questions are ignored.
 
-    Args:
-        responses: As for `captured_responses`.
-        log_probability: In the order of the features' rows; nats per token.
+    `responses` are as for `captured_responses`; `log_probability` is in the order of the features' rows, nats per
+    token.
 
     Raises:
         InputError: A row without its response or its question, or another number of log-probabilities.

@@ -1,7 +1,4 @@
-"""A model under study: it answers questions, reads answers, and is captured meanwhile.
-
-It holds everything needed to ask, capture or scale a model; finished work is kept in its workspace for later analyses.
-"""
+"""A model under study: it answers questions, reads answers, is captured or scaled, and keeps its work."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,9 +1,8 @@
 """Origin of the H-Neurons' signal over training: ordered checkpoints, each measured with the last one's probe.
 
-The last checkpoint's probe scores each checkpoint's own answers, and each checkpoint's activations while
-it reads the last one's answers. These texts and labels are the same throughout, so their points are comparable. A
-randomly initialised model as the floor shows what texts and architecture alone give away.
-
+It scores each checkpoint's own answers, and its activations while it reads the last one's answers, whose texts and
+labels are the same throughout. A randomly initialised model as the floor shows what texts and architecture alone give
+away.
 One model is in memory at a time, beside the last checkpoint's; neurons are compared by position.
 """
 
@@ -114,7 +113,6 @@ def trace(
         stops: Earliest first, all of one shape; the last is the tuned checkpoint.
         floor: A randomly initialised model of that shape; None leaves it out.
         questions: Split into training, validation and test questions, as `compare` splits its first set.
-        workspace: Cache of finished work, shared with `compare`.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -142,7 +140,6 @@ def trace(
 
 
 def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
-    """Change of every neuron to the same position in the last checkpoint."""
     return measured_with(stop.side, last.side, _by_position(last.side), clock).drift
 
 
@@ -151,7 +148,6 @@ def _by_position(side: OpenCheckpoint) -> Alignment:
 
 
 def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
-    """Asks and captures the last checkpoint, and finds its H-Neurons."""
     stage, clock, alignment = stop.prompt, subject.clock, _by_position(stop.side)
     collected = tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in subject.pools)
     gathered = gather({stage: subject}, {stage: collected}, alignment)
@@ -189,7 +185,6 @@ class Tracing:
         return _point(self.ruler.stop, own, own, LAST, ITSELF)
 
     def _subject(self, stop: Stop) -> Subject:
-        """The model of a checkpoint, not loaded yet."""
         return replace(self.ruler.subject, side=stop.side, settings=self.settings.collection[stop.prompt])
 
     def _forced(self, stop: Stop, subject: Subject) -> Scored:
@@ -213,7 +208,6 @@ class Tracing:
         return score(found.probe, found.baselines.controls, features, seed=self.settings.seed, note=note)
 
     def _alike(self, subject: Subject) -> Alike:
-        """Correlation of activations with the last checkpoint's, over the same tokens of its answers."""
         ruler = self.ruler
         if vocabulary(subject.side.tokenizer_folder) != ruler.words:
             return Alike(None, None, OTHER_TOKENS)
