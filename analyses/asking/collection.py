@@ -96,9 +96,7 @@ class CollectionSettings:
     seed: int
     """Of order and samples."""
     dtype: str
-    """Of the forward pass."""
     device: str
-    """Of the forward pass."""
     attn_implementation: str | None
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"

@@ -22,9 +22,7 @@ class OpenPair:
     """Two checkpoints, opened."""
 
     base: OpenCheckpoint
-    """The presumed ancestor."""
     instruct: OpenCheckpoint
-    """The tuned checkpoint."""
     notes: tuple[str, ...] = ()
     """Unchecked facts that a user should know."""
 
@@ -45,8 +43,7 @@ class OpenPair:
 def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
     """Find both checkpoints and read their headers; no weights are fetched before both were checked.
 
-    `base` is a whole checkpoint, `instruct` one too or a LoRA adapter on the base; `stream` reads the hub by range
-    requests.
+    `base` is a whole checkpoint, `instruct` one or a LoRA adapter on the base; `stream` uses range requests on the hub.
 
     Raises:
         GatedError: The hub requires an accepted licence or a token.

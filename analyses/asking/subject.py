@@ -40,9 +40,7 @@ class Subject:
     pools: tuple[Pool, ...]
     """The training pool, then one test pool per question set."""
     workspace: Workspace
-    """Stores finished work."""
     clock: Clock
-    """Measures the stages, and shows progress."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)

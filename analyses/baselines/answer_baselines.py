@@ -43,7 +43,6 @@ class FittedBaselines:
     """A probe and its baselines, fitted on the same training answers."""
 
     probe: Probe
-    """The probe to compare with."""
     controls: Mapping[ControlSetKind, tuple[ControlProbe, ...]]
     """Its refitted neuron sets by kind, also used by the transfer test."""
     scorers: Mapping[str, Scorer]

@@ -1,8 +1,7 @@
 """Effects of a set of neurons on a model's answers, measured with the neurons silenced and amplified.
 
-Every effect is compared with that of control sets of equal size on the same data. These are not matched on activity,
-and quiet neurons change little, so a larger effect is evidence only if it differs between hallucinated and faithful
-answers (`selectivity`).
+Effects are compared with those of control sets of equal size on the same data. These are not matched on activity, and
+quiet neurons change little, so a larger effect is evidence only if it differs between labels (`selectivity`).
 
 The claim rests on the log-probability of the model's own held-out answers, teacher-forced. Greedy answers to validation
 questions, on which no neuron was fitted, are reported without a verdict: the paper's rule for C uses them, which
@@ -117,8 +116,7 @@ def causal_effects(
 ) -> tuple[CausalEffect, ...]:
     """Effects on a model's answers of scaling H-Neurons, and control sets, by 0 and by 2.
 
-    By factor, outcome and kind, with the same control sets for both factors. Outcomes without answers are left out;
-    empty without neurons.
+    By factor, outcome and kind, same control sets for both factors; no outcomes without answers, empty without neurons.
 
     Args:
         ids: Flat ids (layer * d_m + index) of the H-Neurons in the model's own order, distinct.

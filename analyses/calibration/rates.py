@@ -109,7 +109,6 @@ class CalibrationSettings:
     alike_carriers: int = 10
     """Neurons that carry the label in these draws: few, so that many neurons are found by chance."""
     drift_layers: int = 4
-    """Layers of a draw for drift."""
     drift_d_m: int = 512
     """Neurons per layer of a draw for drift: enough for 5 x 5 bins of norm and activity."""
     drift_k: int = 24
@@ -281,8 +280,7 @@ def calibrate(
 ) -> tuple[Rate, ...]:
     """Judges every draw of every condition, in the order of conditions; independent of the number of workers.
 
-    `only` limits the conditions, `judges` give the verdicts; `workers` are processes, by default one per core (1 starts
-    none).
+    `only` limits the conditions; `workers` are processes, by default one per core (1 starts none).
 
     Raises:
         InputError: Fewer than one draw, or too few control sets or shuffles for any `supported`.

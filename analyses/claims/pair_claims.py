@@ -59,8 +59,8 @@ def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
     Choice: the order is fixed beforehand, with the in-domain set (on which the probe was identified) first, and power
     depends on label counts and baselines, not on the probe's success (a probe with equal scores for all answers of a
     set says nothing on it). So one test decides, still corrected for the others, since each is reported with its own
-    verdict. Taking any supported set would report where transfer is seen, not where it was tested; a majority would let
-    sets of 20 answers outvote one of 1,000.
+    verdict. Any supported set would report where transfer is seen, not where it was tested; a majority lets sets of 20
+    answers outvote one of 1,000.
     """
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 
@@ -124,8 +124,7 @@ def own_labels_claim(
     """If the two models' labels differ, the probe on the base's neurons follows the base's own labels.
 
     Choice: requires transfer to be shown. On these few questions the score is compared with 0.5 only, which a length or
-    a word that goes with the base's labels would also beat. Uncorrected, since tested on the deciding question set
-    only.
+    a word that goes with the base's labels would also beat. Uncorrected: only the deciding question set is tested.
     """
     result = decisive(transfers)
     name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)

@@ -1,7 +1,6 @@
 """Probes on given neurons, fitted as well as the rows allow: the null of neuron sets.
 
-A null must not be weak for reasons other than its neurons: L1 would shrink such probes, an unpenalised fit follows
-noise.
+Only its neurons may make a null weak: L1 would shrink such probes, an unpenalised fit follows noise; so ridge.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -143,8 +142,8 @@ def fit_given(
         min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2,
         u_i = (x_i - mean) / SD
 
-    Labels are true for hallucinated answers. Weights and intercept are for unstandardised rows, float64; 0 for columns
-    that do not vary.
+    Labels are true for hallucinated answers. Weights and intercept are for unstandardised rows, float64; 0 for constant
+    columns.
 
     Raises:
         FitError: One class only, or values that are not finite.

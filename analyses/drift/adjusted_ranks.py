@@ -26,8 +26,7 @@ def expected_ranks(
         E[rank_j] = sum_{a + b <= P} c_{l, a, b} s_j^a t_j^b,   and so on for more covariates
 
     The scores s and t come from `normal_scores` within layers. P is the highest power, up to 5, with ten neurons of the
-    layer per term; with too few for one power it is 0, the mean of the layer. In [0, 1], float64; NaN where a rank or a
-    score is.
+    layer per term; with too few for one power it is 0, the mean of the layer. In [0, 1], float64; NaN as in the inputs.
     """
     known = np.flatnonzero(~np.isnan(np.stack([ranks, *scores])).any(axis=0))
     expected = np.full(ranks.size, np.nan)

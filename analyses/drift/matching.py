@@ -26,7 +26,6 @@ class Strata:
     """Groups of similar neurons."""
 
     matching: Matching
-    """Matching criteria."""
     of: Int[np.ndarray, " neurons"]
     """Stratum number of each neuron; -1: none."""
     bins: int
@@ -65,8 +64,7 @@ def finest_strata(
     """Layers cut into quantiles of weight norm, and these into quantiles of activity if known.
 
     Choice: activity is cut within each norm bin, so that cells are about equally large. Crossing two quantiles of a
-    layer leaves near-empty cells if norm and activity are correlated, and a neuron alone in its cell is compared with
-    itself.
+    layer leaves near-empty cells if the two are correlated, and a neuron alone in its cell is compared with itself.
 
     Args:
         norm: Of the base, NaN for a neuron without a counterpart (in no stratum).

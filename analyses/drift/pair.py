@@ -29,7 +29,6 @@ class MeasuredPair:
     """The neurons of two checkpoints, compared by their weights."""
 
     alignment: Alignment
-    """Which neuron is which."""
     drift: NeuronDrift
     """Weight change of each neuron of the instruct checkpoint."""
 
@@ -74,8 +73,7 @@ def measure_drift_only(
 ) -> tuple[LineageResult | None, MeasuredPair]:
     """Drift by position, reading the MLP weights once and nothing else.
 
-    If shapes or neurons at the same position differ, lineage and alignment are computed too, with `measure_pair`'s
-    errors.
+    If shapes or neurons of a position differ, lineage and alignment are computed too, with `measure_pair`'s errors.
     """
     if mlp_shape(base.weights) != mlp_shape(instruct.weights):
         return measure_pair(base, instruct, seed, clock)

@@ -28,8 +28,7 @@ def combined_delta(
 
         Delta = (z(Delta_up) + z(Delta_down)) / 2
 
-    Mean 0 over all neurons, larger = changed more. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2.
-    Dimensionless.
+    Dimensionless, mean 0, larger = changed more. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2.
     """
     return np.asarray((z_scores(delta_up) + z_scores(delta_down)) / 2)
 

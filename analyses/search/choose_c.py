@@ -29,10 +29,9 @@ def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Labe
 
         SE = sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4),   p the accuracy in both classes
 
-    A few hundred validation answers cannot distinguish such probes; the plain maximum would select ten times as many
-    neurons for no gain. Points have H-Neurons, C ascending. Source: the one-standard-error rule of Breiman et al. 1984,
-    Sec. 3.4.3. Choice: answers count as independent, also within a group of questions; the rule needs a scale, not an
-    interval.
+    A few hundred validation answers cannot distinguish such probes; the maximum would select ten times as many neurons.
+    Points have H-Neurons, C ascending. Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice:
+    answers count as independent, also within a group of questions; the rule needs a scale, not an interval.
     """
     best = max(point.validation_accuracy for point in path)
     spread = sum(1 / n for n in n_validation.values()) / 4

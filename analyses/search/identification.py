@@ -43,7 +43,6 @@ class ProbeSettings:
     """Settings of the probe fits."""
 
     design: Design = "3-vs-1"
-    """Rows of the fit."""
     intercept_penalised: bool = True
     """Whether |b| is part of the objective."""
     steps: tuple[float, ...] = C_STEPS
@@ -76,7 +75,6 @@ class Material:
     """The base's own answers to held-out questions; empty if the checkpoint is the base."""
     layers: int
     d_m: int
-    """Neurons per layer."""
     unmapped: Int[np.ndarray, " u"]
     """Flat ids of neurons that the other checkpoint lacks, excluded from control sets."""
     folder: Path
@@ -116,7 +114,6 @@ class Identified:
     """Result of an identification, with the probe if there is one."""
 
     result: IdentificationResult
-    """Reported and stored values."""
     probe: Probe | None
     """Fitted on training and validation rows; None if `result.reason` says why."""
     baselines: FittedBaselines | None

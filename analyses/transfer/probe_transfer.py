@@ -76,8 +76,8 @@ def transfer(
 ) -> TransferResult:
     """Scores the base model's own answers, balanced by its own labels, with the instruct probe; not yet judged.
 
-    A reason in place of p with fewer than 10 questions of a class, or if all answers get the same score. Source: Gao et
-    al. 2025, arXiv:2512.01797, Sec. 6.3.1.
+    A reason in place of p with under 10 questions of a class, or equal scores. Source: Gao et al. 2025,
+    arXiv:2512.01797, Sec. 6.3.1.
     """
     positive = base.hallucinated
     scores = probe.scores(base.answer)
@@ -101,9 +101,8 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
     An intersection-union test: the probe beats all of them at 5 % if it beats each at 5 %. Holm's correction over the
     question sets with power bounds the chance of any false "supported" by 5 %. `answer_log_probability` and
-    `all_together` are a separate claim and not tested here. Baselines that could not be computed do not count;
-    `p_value`, `p_holm` and `decided_by` are None if a baseline already ranks every pair of answers correctly, since no
-    probe can beat it.
+    `all_together` are a separate claim and not tested here. Baselines without a number do not count; `p_value`,
+    `p_holm` and `decided_by` are None if a baseline ranks every pair of answers correctly, since no probe can beat it.
 
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
