@@ -71,9 +71,8 @@ def ladder(
 
     Returns:
         By question set, every kind present, in the order of `RUNG_KINDS`. No number if a class is missing, a baseline
-        could not be fitted or lacks its input, or questions are too few for folds. Intervals are by question, 95 %, on
-        the samples of `provenance.analyses.transfer.probe_transfer.transfer` with the same seed. `p_holm` is left to
-        `corrected`.
+        could not be fitted or lacks its input, or questions are too few for folds. Intervals: 95 %, by question, on the
+        samples of `provenance.analyses.transfer.probe_transfer.transfer` with this seed. `corrected` adds `p_holm`.
 
     Raises:
         FitError: A log-probability that is not finite.

@@ -32,7 +32,6 @@ def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     each p-value against both kinds of control sets is below 0.05, and so is the largest of them after Holm's correction
     over the models. `no power`: no intervention, too few answers of a class, or too few control sets for a small p.
     `effects` are those of all models that were intervened on; others than `stage` count only for Holm's correction.
-
     Source: Berger 1982, doi:10.1080/00401706.1982.10487790 (largest p-value of an intersection-union test);
     Holm 1979, Scandinavian Journal of Statistics 6, 65.
     """

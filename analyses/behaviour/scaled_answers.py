@@ -2,11 +2,9 @@
 
 Effects are compared with those of control sets of equal size on the same data. These are not matched on activity, and
 quiet neurons change little, so a larger effect is evidence only if it differs between labels (`selectivity`).
-
 The claim rests on the log-probability of the model's own held-out answers, teacher-forced. Greedy answers to validation
 questions, on which no neuron was fitted, are reported without a verdict: the paper's rule for C uses them, which
 favours sets that do no harm when silenced. Results are stored set by set, so a killed run loses one set at most.
-
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.2 (scaling) and 6.3 (the models' own answers). Choice: factors,
 outcomes and control sets, since the paper intervenes on no base model.
 """

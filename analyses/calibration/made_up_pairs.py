@@ -173,8 +173,7 @@ def drift_draw(
     """Weight changes (up, down) of a pair in which `k` neurons changed less, or are of a kind that changes less.
 
     The logarithms of up and down changes are normal and correlate 0.5. `effect` lowers the neurons' change, in SD of
-    the log change within a layer; `nuisance` has a trend of change over all neurons and makes membership of the set
-    more likely.
+    the log change within a layer; `nuisance` has a trend of change over all neurons and makes membership likelier.
     """
     neurons = layers * d_m
     layer = np.repeat(np.linspace(0, 1, layers), d_m)

@@ -57,10 +57,9 @@ def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
     """The question set that decides transfer: the first with power, else the first; None without any.
 
     Choice: the order is fixed beforehand, with the in-domain set (on which the probe was identified) first, and power
-    depends on label counts and baselines, not on the probe's success (a probe with equal scores for all answers of a
-    set says nothing on it). So one test decides, still corrected for the others, since each is reported with its own
-    verdict. Any supported set would report where transfer is seen, not where it was tested; a majority lets sets of 20
-    answers outvote one of 1,000.
+    depends on label counts and baselines, not on the probe's success (equal scores for all answers say nothing). So one
+    test decides, corrected for the others, which have their own verdicts. Any supported set would report where transfer
+    is seen, not where it was tested; a majority lets sets of 20 answers outvote one of 1,000.
     """
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 

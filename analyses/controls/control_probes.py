@@ -142,8 +142,7 @@ def fit_given(
         min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2,
         u_i = (x_i - mean) / SD
 
-    Labels are true for hallucinated answers. Weights and intercept are for unstandardised rows, float64; 0 for constant
-    columns.
+    True labels: hallucinated. Weights and intercept are for unstandardised rows, float64; 0 for constant columns.
 
     Raises:
         FitError: One class only, or values that are not finite.

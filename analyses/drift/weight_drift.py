@@ -28,9 +28,8 @@ def rounding_floor(*dtypes: torch.dtype) -> float:
 
         floor = u^2 / 6,   u = eps / 2 (unit roundoff)
 
-    Relative rounding errors spread evenly within u have variance u^2 / 3, and 1 - cos is half the relative variance.
-    Mantissas above 1 make the real value up to four times smaller. 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for
-    float32.
+    Relative errors spread evenly within u have variance u^2 / 3, and 1 - cos is half of that. Mantissas above 1 make
+    the real value up to four times smaller. 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for float32.
     """
     coarsest = max(torch.finfo(dtype).eps for dtype in dtypes)
     return (coarsest / 2) ** 2 / 6
@@ -53,13 +52,12 @@ def measure_drift(
     *,
     streams: int = 1,
 ) -> NeuronDrift:
-    """Weight change of every neuron of the instruct checkpoint, streamed from the files without loading a model.
+    """Weight change of every instruct neuron, streamed from files of any dtype, shards and storage; loads no model.
 
     Args:
         base_ids: Counterpart of each neuron in the base (flat ids, -1: none), which reads whole tensors, one per
             checkpoint at a time; None: the same layer and index.
-        streams: Threads, each reading a pair of streams; more than one for local files only. Dtypes, shards and storage
-            of projections of the two checkpoints may differ.
+        streams: Threads, each reading a pair of streams; more than one for local files only.
 
     Returns:
         Float64, over all D = layers * d_m neurons, layer by layer. Neurons without a counterpart are NaN and not

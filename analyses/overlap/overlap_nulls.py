@@ -88,7 +88,6 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
 
     Sets are in the same order of shuffles (`provenance.analyses.search.shuffled_labels.shuffled_jointly`), the heaviest
     neurons first: sets of different shuffles would share less, since chance correlates are the same in both models.
-
     Choice: a set larger than the true one is cut to its size, keeping the heaviest neurons, since larger sets share
     more by size alone. A smaller set stays as it is. If very many weak carriers make true sets much larger, this null
     is weak. Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585, for the 1.

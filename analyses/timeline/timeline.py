@@ -1,9 +1,8 @@
 """Origin of the H-Neurons' signal over training: ordered checkpoints, each measured with the last one's probe.
 
-It scores each checkpoint's own answers, and its activations while it reads the last one's answers, whose texts and
-labels are the same throughout. A randomly initialised model as the floor shows what texts and architecture alone give
-away.
-One model is in memory at a time, beside the last checkpoint's; neurons are compared by position.
+It scores each checkpoint's own answers, and its activations over the last one's answers, the same texts and labels
+throughout. A randomly initialised model as the floor shows what texts and architecture alone give away. One model is in
+memory at a time, beside the last checkpoint's; neurons are compared by position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -188,7 +187,6 @@ class Tracing:
         return replace(self.ruler.subject, side=stop.side, settings=self.settings.collection[stop.prompt])
 
     def _forced(self, stop: Stop, subject: Subject) -> Scored:
-        """The probe on a checkpoint's activations over the last one's answers, in its own prompt format."""
         reading = Reading(subject.settings.prompt, self._lead(self.first if stop.is_floor else stop))
         said, questions = self.ruler.gathered.used(self.ruler.stop.prompt), subject.held_out.questions.questions
         features, read = read_answers(subject, self.ruler.task, said, questions, reading, f"{stop.ref} reads")

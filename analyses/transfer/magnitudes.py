@@ -1,9 +1,8 @@
 """Transfer with each base neuron rescaled to the instruct model's magnitudes, and sign agreement of single neurons.
 
-Rescaling reveals a signal that exists at another scale than the probe's; it uses no labels, and controls are rescaled
-too.
-Choice: moments and quantiles come from each model's training answers (`answer`, both classes). A neuron that is
-constant there is set to the instruct model's mean or median.
+Rescaling only reveals a signal that exists at another scale; it uses no labels, and controls are rescaled too. Choice:
+moments and quantiles come from each model's training answers (`answer`, both classes). A neuron that is constant there
+is set to the instruct model's mean or median.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -203,9 +202,8 @@ def sign_agreement(
     neurons of their layers, not how many pieces of evidence there are.
 
     Returns:
-        Counts for non-zero weights; `base_train` is in the order of the instruct checkpoint's neurons. The null covers
-        all neurons of a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0
-        and the rest is None.
+        Counts for non-zero weights; `base_train` is in the instruct checkpoint's order. The null covers all neurons of
+        a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0, the rest None.
     """
     areas = [neuron_aurocs(train) for train in (instruct_train, base_train)]
     sides = [np.sign(area - 0.5) if area.size else np.full(layers * d_m, np.nan) for area in areas]

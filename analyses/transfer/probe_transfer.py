@@ -103,7 +103,6 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
     question sets with power bounds the chance of any false "supported" by 5 %. `answer_log_probability` and
     `all_together` are a separate claim and not tested here. Baselines without a number do not count; `p_value`,
     `p_holm` and `decided_by` are None if a baseline ranks every pair of answers correctly, since no probe can beat it.
-
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
     highests = [highest_other(result, rungs) for result in results]

@@ -138,7 +138,6 @@ def label_agreement(
     `base`: its own balanced answers, neurons in the instruct checkpoint's order. AUROC is None, with the reason, with
     fewer than 10 questions of a class; kappa if a model has one label only. Choice: answers left out because their
     class was full count as well, or the common questions would be those of either model's scarcer class.
-
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
     ours, theirs = _judged(base_responses), _judged(instruct_responses)
@@ -194,7 +193,6 @@ def resampled_kappas(
         kappa = (p_o - p_e) / (1 - p_e),   p_e = p_a p_b + (1 - p_a)(1 - p_b)
 
     Dimensionless, at most 1, 0 = chance agreement; NaN if both labellings have the same single label.
-
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
     observed, p_a, p_b = (resampled_means(values.astype(np.float64), weights) for values in (a == b, a, b))

@@ -183,8 +183,7 @@ def compare_mapped(
 ) -> dict[str, RowComparison]:
     """Compare each neuron of the instruct checkpoint with its counterpart, by kind; NaN and not equal without one.
 
-    Reads whole tensors; width and kinds must agree, layers and neurons may differ. `base_ids`: flat ids in the base,
-    -1: none.
+    Reads whole tensors; width and kinds must agree, layers and neurons may differ. `base_ids`: flat base ids, -1: none.
 
     Raises:
         NonFiniteError: A compared weight is NaN or infinite.
