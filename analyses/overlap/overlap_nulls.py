@@ -30,6 +30,7 @@ def overlap_nulls(
     Args:
         base_ids: Flat ids found in the base, in the instruct checkpoint's order of neurons, distinct.
         total: D, number of candidate neurons.
+        strata: As for drift.
         shuffled: Sets found with shuffled labels in the base and in the instruct checkpoint, shuffle by shuffle, the
             heaviest neurons first; empty without a search.
     """

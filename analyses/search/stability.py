@@ -124,7 +124,7 @@ def false_bound(mean_selected: float, threshold: float, neurons: int) -> float |
 def clusters(features: Features, ids: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
     """Cluster numbers of neurons that all correlate pairwise above `CLUSTER_CORRELATION` over training answers.
 
-    Complete linkage on 1 - r (signed: negatively correlated neurons are no substitutes); numbers from 1, by first one.
+    Complete linkage on 1 - r (signed: negatively correlated neurons are no substitutes); from 1, by first neuron.
     """
     if ids.size < 2:
         return np.ones(ids.size, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Numbers of one point of a timeline, measured with the last checkpoint's probe and H-Neurons; None has its reason."""
+"""Numbers of a point of a timeline, by the last checkpoint's probe and H-Neurons; None comes with a reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The instruct probe on every combination of labels, text and prompt, and agreement of both models' labels.
 
-Transfer to the base's own answers changes all of them at once; one at a time shows which of them the probe follows, and
-questions on which the models' labels differ show whose labels.
+Transfer to the base's own answers changes these and the model at once; one at a time shows which the probe follows,
+and questions on which the models' labels differ show whose labels.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Distances of corresponding neurons of two weight matrices: in one pass, and by definition.
 
-Sums over differences are taken block by block; `compare_rows`, the slow definition, replaces them where not exact.
+Sums of differences go block by block, exact where rows differ in direction; elsewhere `compare_rows`, slow, decides.
 """
 
 import math
