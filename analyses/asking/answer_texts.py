@@ -19,7 +19,6 @@ class Answers:
     features: Features
     """Mean CETT, label, unit and question of each."""
     questions: tuple[str, ...]
-    """The questions as asked."""
     answers: tuple[str, ...]
     """The characters of the answer span."""
     tokens: Int[np.ndarray, " rows"]
@@ -62,9 +61,7 @@ def answers_of(
 ) -> Answers:
     """Texts and token counts of the captured answers; extra questions are ignored.
 
-    Args:
-        responses: As for `captured_responses`.
-        log_probability: In the order of the features' rows; nats per token.
+    `responses` as for `captured_responses`; `log_probability` in the order of the features' rows, nats per token.
 
     Raises:
         InputError: A row without its response or its question, or another number of log-probabilities.

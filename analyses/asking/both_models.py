@@ -1,7 +1,6 @@
 """Answers, captured vectors and derived arrays of both models.
 
-The one idea: everything that needs a model happens here, one model after the other, and is kept in the workspace, so
-that analyses are pure functions and nothing is asked or captured twice.
+Models run only here, one after the other; results stay in the workspace, so analyses are pure and nothing runs twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,7 +76,6 @@ def gather(
 
 
 def _answers(subject: Subject, pool: Pool, found: Collected, alignment: Alignment) -> Answers:
-    """Texts, log-probabilities, and features in the instruct checkpoint's order."""
     features = in_order(subject.stage, found.features, alignment)
     used = captured_responses(features, found.responses)
     task = paired_task(subject.task(pool), subject.checkpoint, "answer log-probability")
@@ -136,9 +134,7 @@ def question_pools(
 ) -> tuple[Pool, ...]:
     """The training pool and one test pool per question set; the first set is split, the others are only tested on.
 
-    Args:
-        shares: Of the first set: training, validation, test.
-        seed: Of split and order.
+    `shares` of the first set are for training, validation and test; `seed` is of split and order.
 
     Raises:
         SplitError: Later question sets overlap with the training questions.

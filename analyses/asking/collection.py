@@ -1,7 +1,7 @@
 """Question pools, collection settings, and the identity under which work is kept.
 
-The one idea: everything that changes the outcome of a pool is in its task's settings, and the digest of the task names
-its responses and captures. So nothing is asked twice, and a changed setting never gets old answers.
+Everything that changes the outcome of a pool is in its task's settings, whose digest names its responses and captures:
+nothing is asked twice, and a changed setting never gets old answers.
 """
 
 import hashlib
@@ -96,9 +96,7 @@ class CollectionSettings:
     seed: int
     """Of order and samples."""
     dtype: str
-    """Of the forward pass."""
     device: str
-    """Of the forward pass."""
     attn_implementation: str | None
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
@@ -191,10 +189,7 @@ def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
 
 
 def balanced(responses: Sequence[Response]) -> list[Response]:
-    """The first responses of each class, as many as the smaller class has, in order.
-
-    With one class only, all of them: they are still described, though nothing is tested.
-    """
+    """The first responses of each class, as many as the smaller class has, in order; with one class, all."""
     size = min(sum(r.label == label for r in responses) for label in KEPT_LABELS)
     if size == 0:
         return list(responses)
@@ -230,7 +225,6 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
 
 
 def _drop_reason(response: Response) -> str:
-    """Why a question was dropped, with its label if it had one."""
     if response.reason in (NO_SPAN, QUOTA_FULL):
         return f"{response.reason} ({_judged_label(response)})"
     return response.reason

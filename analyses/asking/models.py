@@ -25,11 +25,8 @@ class OpenCheckpoint:
 
     stage: Stage
     checkpoint: Checkpoint
-    """Its files and identity."""
     layout: Layout
-    """Places of its MLPs."""
     weights: MlpWeights
-    """Its tensors, read on demand."""
     tokenizer_folder: Path
 
     @classmethod

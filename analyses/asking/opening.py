@@ -22,9 +22,7 @@ class OpenPair:
     """Two checkpoints, opened."""
 
     base: OpenCheckpoint
-    """The presumed ancestor."""
     instruct: OpenCheckpoint
-    """The tuned checkpoint."""
     notes: tuple[str, ...] = ()
     """Unchecked facts that a user should know."""
 
@@ -45,10 +43,7 @@ class OpenPair:
 def open_pair(base: str, instruct: str, *, stream: bool = False) -> OpenPair:
     """Find both checkpoints and read their headers; no weights are fetched before both were checked.
 
-    Args:
-        base: Reference of a whole checkpoint.
-        instruct: Reference of a whole checkpoint, or of a LoRA adapter on the base.
-        stream: Read checkpoints of the hub by range requests instead of fetching them.
+    `base` is a whole checkpoint, `instruct` one or a LoRA adapter on the base; `stream` uses range requests on the hub.
 
     Raises:
         GatedError: The hub requires an accepted licence or a token.
@@ -108,7 +103,6 @@ def _is_whole(ref: CheckpointRef) -> bool:
 
 
 def _fetched(refs: Sequence[CheckpointRef]) -> dict[CheckpointRef, Place]:
-    """Folder and commit of checkpoints of the hub that are read from the cache."""
     wanted = list(dict.fromkeys(refs))
     found = fetch_all([HubRepo(ref.name, ref.revision) for ref in wanted])
     return {ref: (each.folder, each.commit) for ref, each in zip(wanted, found, strict=True)}
@@ -119,7 +113,6 @@ def _local(ref: CheckpointRef) -> Place:
 
 
 def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place]) -> OpenCheckpoint:
-    """One whole checkpoint: fetched, local, or over the network."""
     folder, commit = places.get(ref) or _local(ref)
     if folder is not None:
         return OpenCheckpoint.open(stage, checkpoint_at(ref, folder, commit))
@@ -128,7 +121,6 @@ def _open(stage: Stage, ref: CheckpointRef, places: Mapping[CheckpointRef, Place
 
 
 def _with_adapter(base: OpenCheckpoint, ref: CheckpointRef, folder: Path, commit: str | None) -> OpenPair:
-    """The base, and the base with a merged adapter."""
     child = adapted(base.checkpoint, base.weights.reader, ref, folder, commit)
     instruct = OpenCheckpoint.open("instruct", child.checkpoint, child.reader, tokenizer_folder=child.tokenizer_folder)
     return OpenPair(base, instruct, (child.note,) if child.note else ())

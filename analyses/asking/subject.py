@@ -1,7 +1,4 @@
-"""A model under study: it answers questions, reads answers, and is captured meanwhile.
-
-It holds everything needed to ask, capture or scale a model; finished work is kept in its workspace for later analyses.
-"""
+"""A model under study: it answers questions, reads answers, is captured or scaled, and keeps its work."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -43,9 +40,7 @@ class Subject:
     pools: tuple[Pool, ...]
     """The training pool, then one test pool per question set."""
     workspace: Workspace
-    """Stores finished work."""
     clock: Clock
-    """Measures the stages, and shows progress."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)

@@ -105,7 +105,6 @@ def _answered_right(
     alpha: float,
     asked: Callable[[int], None],
 ) -> Bool[np.ndarray, " questions"]:
-    """Which questions of a pool a model answers right, one answer each, with some neurons scaled."""
     loaded, protocol = subject.model(), protocol_of(pool, greedy)
     with scaled(loaded, ids, alpha):
         answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
@@ -147,7 +146,6 @@ def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str)
 
 
 def _check_questions(pool: Pool) -> None:
-    """Refuse training or test questions, and empty pools; errors as for `right_answers`."""
     if not pool.entries:
         raise QuestionError(
             f"validation questions of {pool.questions.name}",

@@ -1,8 +1,7 @@
 """Baselines on the probe's own answers: other neurons, lengths, words, and the model's own confidence.
 
-0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is
-fitted and scored on the probe's rows and compared with it on the same resampled questions. Training and test rows may
-come from one checkpoint (identification) or from two (transfer).
+0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is fitted and
+scored on the probe's rows (of one checkpoint, or of two for transfer) and compared on the same resampled questions.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +43,6 @@ class FittedBaselines:
     """A probe and its baselines, fitted on the same training answers."""
 
     probe: Probe
-    """The probe to compare with."""
     controls: Mapping[ControlSetKind, tuple[ControlProbe, ...]]
     """Its refitted neuron sets by kind, also used by the transfer test."""
     scorers: Mapping[str, Scorer]
@@ -63,14 +61,13 @@ def fit_baselines(
 ) -> FittedBaselines:
     """Fits all baselines of a probe; they can then score any number of question sets.
 
+    Without a class there are no scorers; none for neuron sets without a weight on a mapped neuron, none for the
+    log-probability if `train` has none.
+
     Args:
         probe: Neuron sets have as many neurons as it has non-zero weights.
         train: All rows that the probe was fitted on: training and validation answers.
         unmapped: Flat ids of neurons that the scored checkpoint lacks, excluded from neuron sets.
-
-    Returns:
-        No scorers if a class is missing; none for neuron sets if the probe has no weight on a mapped neuron; none for
-        the log-probability if `train` has none.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
     """
@@ -87,9 +84,8 @@ def fit_baselines(
 def score_baselines(fitted: FittedBaselines, test: Answers, *, seed: int = 0) -> tuple[Baseline, ...]:
     """Accuracy and AUROC of each baseline on balanced held-out answers, and the probe's gain over it.
 
-    Returns:
-        In the order of `BASELINE_KINDS`; empty if a class is missing. Intervals are by question, 95 %, from shared
-        samples; for neuron sets they are those of the mean over sets.
+    In the order of `BASELINE_KINDS`; empty if a class is missing. Intervals are by question, 95 %, from shared samples;
+    for neuron sets they are those of the mean over sets.
     """
     if not test.both_classes:
         return ()

@@ -1,8 +1,8 @@
 """Whether a score adds to other scores, tested on answers that had no part in the fit of the weights.
 
-Scores look too good on the answers that their classifiers were fitted on, and weights fitted there would trust them
-too much. So weights are fitted on the scored answers, in folds by question. Word classifiers are cross-fitted once
-more within the other folds: no label of a scored fold reaches anything that its weights were fitted on.
+Weights fitted on answers that the classifiers were fitted on would trust them too much. So weights are fitted on the
+scored answers, in folds by question, and word classifiers cross-fitted once more within the other folds: no label of a
+scored fold reaches anything that its weights were fitted on.
 """
 
 from collections.abc import Sequence
@@ -42,10 +42,8 @@ def dealt_out(
     """Partitions answers into folds several times and scores each fold's texts with classifiers of the others.
 
     One fit per pair of folds leaves both out: it scores the rows of one where the other is the scored fold. `texts` has
-    every row's text for each kind; `units` are questions, or groups of questions.
-
-    Returns:
-        Independent of the order of the rows; empty with too few questions for folds.
+    every row's text for each kind; `units` are questions, or groups of questions. Independent of the order of the rows;
+    empty with too few questions for folds.
     """
     # Sorted, because sums of the same rows in another order differ in the last digits.
     order = np.lexsort((*(np.asarray(text, dtype=str) for text in texts), positive, np.asarray(units, dtype=str)))
@@ -111,7 +109,6 @@ def _folded(
     units: Sequence[str],
     folding: Folding,
 ) -> Float[np.ndarray, "2 rows"]:
-    """Values without and with the score, for one partition."""
     without, joined = np.empty(positive.size), np.empty(positive.size)
     for fold, words in enumerate(folding.words):
         test = folding.part == fold

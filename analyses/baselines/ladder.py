@@ -1,8 +1,6 @@
-"""The probe compared with every baseline, and with all of them together, on the base's own answers.
+"""The probe compared with every baseline, and with all together, on the base's own answers and resampled questions.
 
-A probe better than chance may only have found long answers or hard questions. Baselines are fitted on
-the same rows and compared on the same resampled questions; all together may explain what no single one does.
-
+A probe better than chance may only have found long answers or hard questions. Baselines are fitted on the same rows.
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
 """
 
@@ -73,9 +71,8 @@ def ladder(
 
     Returns:
         By question set, every kind present, in the order of `RUNG_KINDS`. No number if a class is missing, a baseline
-        could not be fitted or lacks its input, or questions are too few for folds. Intervals are by question, 95 %, on
-        the samples of `provenance.analyses.transfer.probe_transfer.transfer` with the same seed. `p_holm` is left to
-        `corrected`.
+        could not be fitted or lacks its input, or questions are too few for folds. Intervals: 95 %, by question, on the
+        samples of `provenance.analyses.transfer.probe_transfer.transfer` with this seed. `corrected` adds `p_holm`.
 
     Raises:
         FitError: A log-probability that is not finite.
@@ -117,7 +114,6 @@ def _own(fitted: FittedBaselines, answers: Answers) -> Float[np.ndarray, " rows"
 def _plain(
     fitted: FittedBaselines, name: str, answers: Answers, weights: Float[np.ndarray, "samples rows"]
 ) -> Iterator[Rung]:
-    """Each single baseline on one question set, uncorrected."""
     positive = answers.features.hallucinated
     own = resampled_aurocs(_own(fitted, answers)[:, None], positive, weights)
     for kind in BASELINE_KINDS:
@@ -137,7 +133,6 @@ def _nested(
     weights: Float[np.ndarray, "samples rows"],
     dealt: Sequence[Folding],
 ) -> Iterator[Rung]:
-    """All baselines together on one question set, uncorrected."""
     positive, units = answers.features.hallucinated, answers.features.units
     for kind in NESTED_KINDS:
         others = _others(fitted, again, answers, confidence=kind == ALL_TOGETHER)
@@ -156,7 +151,6 @@ def _rung(
     areas: Float[np.ndarray, "samples columns"],
     n: int,
 ) -> Rung:
-    """One baseline, a column per classifier, and the probe's AUROC on the same samples."""
     gains = own[:, None] - areas
     sets = areas.shape[1] if kind in CONTROL_KINDS else 0
     spread = gains[1:][np.isfinite(gains[1:])]
@@ -174,7 +168,6 @@ def _rung(
 
 
 def _over_sets(aurocs: Float[np.ndarray, " sets"]) -> dict[str, Any]:
-    """AUROCs of neuron sets, with their middle 95 % and 95th percentile."""
     low, high, p95 = np.quantile(aurocs, [0.025, 0.975, 0.95]).tolist()
     return {"sets_low": low, "sets_high": high, "sets_p95": p95, "set_aurocs": tuple(aurocs.tolist())}
 
@@ -186,7 +179,6 @@ def _unknown(name: str, kind: str) -> Rung:
 def _others(
     fitted: FittedBaselines, again: Mapping[str, Scorer], answers: Answers, *, confidence: bool
 ) -> Float[np.ndarray, "rows columns"] | None:
-    """Columns of text scores, with `confidence` of log-probability too; None if some are missing."""
     if not set(TEXT_KINDS) <= set(fitted.scorers):
         return None
     texts = [scorers[kind](answers) for scorers in (fitted.scorers, again) for kind in TEXT_KINDS if kind in scorers]

@@ -1,8 +1,7 @@
 """Verdict on whether H-Neurons have a part in a model's hallucinations, from the effects of scaling them.
 
-Silencing them must lower hallucinated answers relative to faithful ones and amplifying must raise them,
-both more than control sets do. All conditions must hold, so the largest p-value decides without correction within a
-model; Holm's correction is over the models that were intervened on.
+Silencing must lower hallucinated answers relative to faithful ones and amplifying raise them, more than control sets
+do. All conditions must hold, so the largest p decides without correction within a model; Holm's is over the models.
 """
 
 from collections.abc import Sequence
@@ -29,17 +28,10 @@ _Selectivity = dict[tuple[float, CausalKind], CausalEffect]
 def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     """Claim that the H-Neurons have a part in one model's hallucinations.
 
-    Args:
-        effects: From `provenance.analyses.behaviour.scaled_answers`, of all models that were intervened on; effects of
-            other models count only for Holm's correction.
-        stage: The model that the claim is about.
-
-    Returns:
-        `supported`: `selectivity` changes as expected with silenced and with amplified neurons, each interval excludes
-        0, each p-value against both kinds of control sets is below 0.05, and so is the largest of them after Holm's
-        correction over the models. `no power`: no intervention, too few answers of a class, or too few control sets for
-        a small p.
-
+    `supported`: `selectivity` changes as expected with silenced and with amplified neurons, each interval excludes 0,
+    each p-value against both kinds of control sets is below 0.05, and so is the largest of them after Holm's correction
+    over the models. `no power`: no intervention, too few answers of a class, or too few control sets for a small p.
+    `effects` are those of all models that were intervened on; others than `stage` count only for Holm's correction.
     Source: Berger 1982, doi:10.1080/00401706.1982.10487790 (largest p-value of an intersection-union test);
     Holm 1979, Scandinavian Journal of Statistics 6, 65.
     """
@@ -67,7 +59,6 @@ def _selectivities(effects: Sequence[CausalEffect], stage: str) -> _Selectivity:
 
 
 def _conditions(own: _Selectivity, alpha: float) -> list[Reason]:
-    """The nearer end of the interval on the expected side of 0, and p-values against both kinds of control sets."""
     code, found = f"{PREFIX}.alpha_{alpha:g}", own.get((alpha, "h_neurons"))
     if direction("selectivity", alpha) < 0:
         interval = condition(code, None if found is None else found.effect.high, "<", 0.0)
@@ -79,7 +70,6 @@ def _conditions(own: _Selectivity, alpha: float) -> list[Reason]:
 
 
 def _largest_p(own: _Selectivity) -> float | None:
-    """The largest p over factors and kinds of control sets; None if one is missing."""
     found = [own.get((alpha, kind)) for alpha in ALPHAS for kind in CONTROL_KINDS]
     p_values = [effect.p_value for effect in found if effect is not None and effect.p_value is not None]
     return max(p_values) if len(p_values) == len(found) else None

@@ -1,14 +1,10 @@
 """Effects of a set of neurons on a model's answers, measured with the neurons silenced and amplified.
 
-A probe shows that neurons are readable; only scaling them shows whether they are functional. Any
-intervention changes something, so every effect is compared with that of control sets of equal size on the same data.
-These are not matched on activity, and quiet neurons change little, so a larger effect is evidence only if it differs
-between hallucinated and faithful answers (`selectivity`).
-
+Effects are compared with those of control sets of equal size on the same data. These are not matched on activity, and
+quiet neurons change little, so a larger effect is evidence only if it differs between labels (`selectivity`).
 The claim rests on the log-probability of the model's own held-out answers, teacher-forced. Greedy answers to validation
 questions, on which no neuron was fitted, are reported without a verdict: the paper's rule for C uses them, which
 favours sets that do no harm when silenced. Results are stored set by set, so a killed run loses one set at most.
-
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.2 (scaling) and 6.3 (the models' own answers). Choice: factors,
 outcomes and control sets, since the paper intervenes on no base model.
 """
@@ -48,8 +44,8 @@ EXPECTED_SILENT: dict[Outcome, int] = {
 }
 """Sign of the change expected of silenced H-Neurons; amplified ones should do the reverse.
 
-If they cause guesses, then without them hallucinated answers become less probable, also relative to faithful ones;
-faithful answers become more probable, and right ones more frequent, if they change at all.
+If they cause guesses, silencing makes hallucinated answers less probable, also relative to faithful ones; faithful
+answers become more probable, and right ones more frequent, if they change at all.
 """
 
 
@@ -118,14 +114,12 @@ def causal_effects(
 ) -> tuple[CausalEffect, ...]:
     """Effects on a model's answers of scaling H-Neurons, and control sets, by 0 and by 2.
 
+    By factor, outcome and kind, same control sets for both factors; no outcomes without answers, empty without neurons.
+
     Args:
         ids: Flat ids (layer * d_m + index) of the H-Neurons in the model's own order, distinct.
         apart: Neurons excluded from control sets, beside the H-Neurons if the model has room for that.
         sets_asked: Sets of each kind that also answer questions; at most `sets`.
-
-    Returns:
-        By factor, outcome and kind, with the same control sets for both factors. Outcomes without answers are left out;
-        empty without neurons.
 
     Raises:
         InputError: Too few neurons are left to draw control sets from.
@@ -186,9 +180,7 @@ def contrasts(
 
         w_i / sum_C w   for a row of class C;   selectivity = hallucinated - faithful
 
-    Returns:
-        By outcome, without those of empty classes; NaN throughout a sample that lacks a class. w are the multiplicities
-        of `resampled_weights`.
+    Empty classes have no outcome; a sample that lacks a class is NaN. w are the multiplicities of `resampled_weights`.
     """
     found: dict[Outcome, np.ndarray] = {}
     classes: dict[Outcome, np.ndarray] = {
@@ -219,11 +211,9 @@ def changes_of(
 def scaled_log_probabilities(
     subject: Subject, chosen: Sequence[Response], alpha: float, sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, "sets answers"]:
-    """Mean log-probability of each chosen answer with all neurons of a set multiplied by alpha >= 0, set by set.
+    """Mean log-probability (nats per token, <= 0) of each chosen answer with a set's neurons multiplied by alpha >= 0.
 
-    Returns:
-        Nats per token, <= 0; see `provenance.answers.log_probability.answer_log_probability`. Sets are flat ids,
-        ascending; the empty set gives the unchanged model.
+    See `provenance.answers.log_probability.answer_log_probability`. Flat ids ascend; the empty set changes nothing.
 
     Raises:
         InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
@@ -251,7 +241,6 @@ def _log_probability(
 
 
 def _right(trial: Trial, alpha: float, sets: Sequence[Int[np.ndarray, " _"]]) -> Float64[np.ndarray, "sets questions"]:
-    """1 for a right answer, else 0."""
     return right_answers(trial.subject, trial.questions, sets, alpha).astype(np.float64)
 
 
@@ -263,7 +252,6 @@ def _effects(
     units: Sequence[str],
     changes: Mapping[CausalKind, Float64[np.ndarray, "_ rows"]],
 ) -> list[CausalEffect]:
-    """Rows for one factor: each outcome for the H-Neurons, then for each kind of control sets."""
     effects: list[CausalEffect] = []
     for outcome, counted in outcomes.items():
         questions = {units[row] for row in np.flatnonzero(counted[0]).tolist()}
@@ -279,7 +267,6 @@ def _effects(
 
 
 def _over_sets(draws: Float64[np.ndarray, " draws"]) -> Estimate:
-    """Mean over control sets, with the 2.5th and 97.5th percentile of single sets."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(float(draws.mean()), float(low), float(high), draws.size)

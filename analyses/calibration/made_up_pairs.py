@@ -1,9 +1,7 @@
 """Simulated pairs with a known truth, small enough to draw by the hundred, to calibrate the verdicts.
 
-A draw has the form of real data (answers with vectors, labels, texts and units, or weight changes of
-every neuron), so the functions that judge real pairs judge it. Beside planted effects there are nuisances: nulls in
-which the reported number moves for another reason.
-
+Draws have the form of real data (answers with vectors, labels, texts and units, or weight changes), so the functions
+that judge real pairs judge them. Nuisances are nulls in which the reported number moves for another reason.
 Source: none in Gao et al. 2025; Morris, White and Crowther 2019, doi:10.1002/sim.8086, for simulation as a check.
 """
 
@@ -147,10 +145,10 @@ def overlap_draw(
     """A pair in which both models carry the label, on neurons of which a given share is the same.
 
     Args:
-        share: Share of the instruct model's carriers that are carriers in the base too. The base's other carriers are
-            drawn from all neurons, so 0 gives chance overlap.
-        answer_neurons: Neurons, the same in both, that are more active on answer tokens than on others for any label.
-            A 3-vs-1 probe finds them in either model.
+        share: Of the instruct model's carriers that are carriers in the base too. The base's other carriers are drawn
+            from all neurons, so 0 gives chance overlap.
+        answer_neurons: Neurons, the same in both, that are more active on answer tokens than on others for any label: a
+            3-vs-1 probe finds them in either model.
         alike: Above 0, both models answer the same questions with the same labels, and the rest of their activity has
             this correlation, so both searches find the same chance associations with the labels.
     """
@@ -172,15 +170,10 @@ def overlap_draw(
 def drift_draw(
     layers: int, d_m: int, k: int, effect: float, nuisance: DriftNuisance, rng: np.random.Generator
 ) -> DriftDraw:
-    """Weight changes of a pair in which some neurons changed less, or are of a kind that changes less.
+    """Weight changes (up, down) of a pair in which `k` neurons changed less, or are of a kind that changes less.
 
-    Args:
-        k: Neurons of the set.
-        effect: Reduction of their change, in SD of the logarithm of a change within a layer.
-        nuisance: Variable with a trend of change over all neurons, which makes membership of the set more likely.
-
-    Returns:
-        Changes of up and down whose logarithms are normal and correlate 0.5.
+    The logarithms of up and down changes are normal and correlate 0.5. `effect` lowers the neurons' change, in SD of
+    the log change within a layer; `nuisance` has a trend of change over all neurons and makes membership likelier.
     """
     neurons = layers * d_m
     layer = np.repeat(np.linspace(0, 1, layers), d_m)
@@ -208,7 +201,6 @@ def _scales(neurons: int, rng: np.random.Generator) -> Float[np.ndarray, " neuro
 
 
 def _shift(neurons: int, rng: np.random.Generator) -> Float[np.ndarray, " neurons"]:
-    """Random shift of magnitudes between models, by a tenth or two."""
     return np.asarray(np.exp(0.15 * rng.normal(size=neurons)))
 
 
@@ -256,7 +248,6 @@ def _answers(
     rng: np.random.Generator,
     common: tuple[float, np.random.Generator],
 ) -> Answers:
-    """Answers of one model: labels of units, correlated features, texts, and vectors that respond to them."""
     units = 2 * per_class // shape.per_unit
     unit = np.repeat(np.arange(units), shape.per_unit)
     hallucinated = (np.arange(units) % 2 == 0)[unit]

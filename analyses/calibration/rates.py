@@ -1,8 +1,6 @@
 """Hit rates and false alarms of the verdicts over simulated pairs with a known truth.
 
-The functions that judge real pairs (fit, refitted controls, ladder, Holm, matched permutations, overlap
-nulls) judge hundreds of draws with a planted effect, with none, and with only a nuisance; the verdicts are counted.
-
+The functions that judge real pairs judge hundreds of draws with a planted effect, with none, and with only a nuisance.
 Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404, for the intervals.
 """
 
@@ -111,7 +109,6 @@ class CalibrationSettings:
     alike_carriers: int = 10
     """Neurons that carry the label in these draws: few, so that many neurons are found by chance."""
     drift_layers: int = 4
-    """Layers of a draw for drift."""
     drift_d_m: int = 512
     """Neurons per layer of a draw for drift: enough for 5 x 5 bins of norm and activity."""
     drift_k: int = 24
@@ -283,10 +280,7 @@ def calibrate(
 ) -> tuple[Rate, ...]:
     """Judges every draw of every condition, in the order of conditions; independent of the number of workers.
 
-    Args:
-        only: Conditions; by default all.
-        judges: Functions that give the verdicts; by default `JUDGES`.
-        workers: Processes; by default one per core. 1 starts none.
+    `only` limits the conditions; `workers` are processes, by default one per core (1 starts none).
 
     Raises:
         InputError: Fewer than one draw, or too few control sets or shuffles for any `supported`.
@@ -309,8 +303,7 @@ def calibrate(
 def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
     """Required verdict of each claim about a lab family, or about a negative control of it.
 
-    In the family `inherited` the H-Neurons precede tuning, in others they do not. Drift and overlap of a pair itself
-    are not required.
+    Only in the family `inherited` do H-Neurons precede tuning. Drift and overlap of a pair itself are not required.
     """
     if control is not None:
         return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
@@ -336,13 +329,11 @@ def rate_of(condition: Condition, verdicts: Sequence[Verdict]) -> Rate:
 
 
 def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
-    """Exact 95 % interval of a share.
+    """Exact 95 % interval of a share, which covers at least 95 % for any share.
 
         low = B(tail; hits, n - hits + 1),   high = B(1 - tail; hits + 1, n - hits)
 
-    with B the quantile function of the beta distribution. Covers at least 95 %, for any share.
-
-    Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
+    B is the quantile function of the beta distribution. Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404.
     """
     tail = (1 - CONFIDENCE) / 2
     low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0

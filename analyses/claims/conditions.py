@@ -1,7 +1,6 @@
-"""Conditions of a claim, and the verdict that follows from them.
+"""Conditions of a claim, and the verdict, which depends on them alone.
 
-The one idea: a verdict depends on its conditions only. Power conditions say whether an effect could have been found,
-shown ones whether it was, and parts list the components of a shown condition.
+Power conditions: could an effect have been found; shown ones: was it; parts: the components of a shown condition.
 """
 
 import math
@@ -35,10 +34,9 @@ def corresponding(problem: str) -> Reason:
 
 
 def verdict_of(conditions: Sequence[Reason]) -> Verdict:
-    """The verdict that follows from conditions in any order.
+    """`no power` if a power condition does not hold or was not measured, or a shown one was not measured or is absent.
 
-    `no power` if a power condition does not hold or was not measured, or a shown condition was not measured or is
-    absent; `supported` if all shown conditions hold; else `not distinguishable`.
+    `supported` if all shown conditions hold; else `not distinguishable`. Conditions may be in any order.
     """
     shown = [each.holds for each in conditions if each.role == "shown"]
     powered = all(each.holds for each in conditions if each.role == "power")

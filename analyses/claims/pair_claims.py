@@ -1,8 +1,4 @@
-"""The claims about a pair, each as the list of conditions that make its verdict.
-
-A new condition is one more line of a list here. Results of transfer, drift and overlap hold numbers; `judged` alone
-adds verdict and sentence.
-"""
+"""The claims about a pair, each as the list of conditions that make its verdict; `judged` adds it to the results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -48,10 +44,7 @@ def judged(result: Result, claim: Claim, reason: str, problem: str) -> Result:
 
 
 def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "") -> tuple[TransferResult, ...]:
-    """Transfer to all question sets together, judged; ladder rungs and results must be of the same answers.
-
-    `problem`: why neurons have no known counterparts, or empty.
-    """
+    """Transfer to all question sets, judged; rungs and results are of the same answers, `problem` as for `judged`."""
     joined = jointly(results, rungs)
     tests = sum(result.p_holm is not None for result in joined)
     judgements = [(result, dataset_claim(result, rungs, problem)) for result in joined]
@@ -64,10 +57,9 @@ def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
     """The question set that decides transfer: the first with power, else the first; None without any.
 
     Choice: the order is fixed beforehand, with the in-domain set (on which the probe was identified) first, and power
-    depends on label counts and baselines, not on the probe's success (a probe with equal scores for all answers of a
-    set says nothing on it). So one test decides, still corrected for the others, since each is reported with its own
-    verdict. Taking any supported set would report where transfer is seen, not where it was tested; a majority would let
-    sets of 20 answers outvote one of 1,000.
+    depends on label counts and baselines, not on the probe's success (equal scores for all answers say nothing). So one
+    test decides, corrected for the others, which have their own verdicts. Any supported set would report where transfer
+    is seen, not where it was tested; a majority lets sets of 20 answers outvote one of 1,000.
     """
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 
@@ -83,8 +75,7 @@ def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], p
 def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str) -> Claim:
     """The probe beats chance, neuron sets, length and texts on the base's own answers to one question set.
 
-    A baseline that could not be computed does not decide; if one is right on every pair of answers, no probe can be
-    better.
+    A baseline that could not be computed does not decide; one that is right on every pair of answers cannot be beaten.
     """
     name, highest = result.dataset, highest_other(result, rungs)
     p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
@@ -132,8 +123,7 @@ def own_labels_claim(
     """If the two models' labels differ, the probe on the base's neurons follows the base's own labels.
 
     Choice: requires transfer to be shown. On these few questions the score is compared with 0.5 only, which a length or
-    a word that goes with the base's labels would also beat. Tested on the deciding question set only, so without
-    correction.
+    a word that goes with the base's labels would also beat. Uncorrected: only the deciding question set is tested.
     """
     result = decisive(transfers)
     name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
@@ -149,8 +139,7 @@ def own_labels_claim(
 def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
     """Tuning changed the H-Neurons' weights less than those of matched neurons; the tests of their Delta decide.
 
-    `recognised` is the share of H-Neurons that still match their base neuron
-    (`provenance.analyses.drift.pair.recognised`); if most no longer do, drift is not supported.
+    If most H-Neurons no longer match their base neuron (`recognised`, a share), drift is not supported.
     """
     own = of_delta(tests)
     conditions = [
@@ -182,19 +171,13 @@ def pair_drift(
     activity: Float[np.ndarray, " neurons"] | None = None,
     correlation: Float[np.ndarray, " neurons"] | None = None,
 ) -> tuple[DriftResult, tuple[DriftTest, ...], Claim]:
-    """The H-Neurons' drift against neurons like them, judged.
+    """The H-Neurons' drift, every set by every measure against every kind of matched neurons, and the claim.
 
     Args:
-        measured: The pair.
-        instruct: Its instruct checkpoint.
         sides: Flat ids in the instruct checkpoint; the H-Neurons are those of `hallucinated`.
-        seed: Of the permutations.
-        draws: Permutations.
+        draws: Permutations, which `seed` makes repeatable.
         activity: Mean CETT of every neuron in the base, where answers were captured.
         correlation: Of every neuron's activations in both models, where both were run.
-
-    Returns:
-        The main result, every set by every measure against every kind of matched neurons, and the claim.
     """
     layers, d_m = instruct.layout.layers, instruct.layout.d_m
     drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m)
@@ -236,7 +219,6 @@ def judged_overlap(
 
 
 def _hardest(nulls: Sequence[OverlapNull]) -> float | None:
-    """Shared neurons needed under the strictest null; None if no number is enough."""
     needed = [null.smallest_detectable for null in nulls]
     known = [number for number in needed if number is not None]
     return max(known, default=None) if len(known) == len(needed) else None

@@ -1,9 +1,8 @@
-"""The smallest effect that each test of a comparison could have found, so that "not distinguishable" has a meaning.
+"""The smallest effect that each test of a comparison could have found, with 80 % power at one-sided 5 %.
 
-    smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD
+    smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD   (normal approximation)
 
-found with 80 % power at one-sided 5 %, in the normal approximation; for overlap by its binomial, for drift in matched
-cells the larger of two comparisons. Correction for several question sets needs more.
+For overlap by its binomial, for drift in matched cells the larger of two comparisons. Several question sets need more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,5 +101,4 @@ def overlap_power(nulls: Sequence[OverlapNull], k_base: int, k_instruct: int) ->
 
 
 def _below(value: float, most: float) -> float | None:
-    """The value if it is below the largest possible one, else None."""
     return value if value < most else None

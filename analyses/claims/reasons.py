@@ -37,7 +37,6 @@ def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim,
 
 
 def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) -> list[str]:
-    """The p-values, the largest of them, and the missing ones."""
     missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in p_values)
     found = ", ".join(f"{p:.3g} ({_kind_words(kind)})" for kind, p in p_values.items())
     sets = f"{tests} question set{'' if tests == 1 else 's'}"
@@ -49,7 +48,6 @@ def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) 
 
 
 def _transfer_numbers(result: TransferResult, rungs: Sequence[Rung]) -> str:
-    """AUROC with its interval, and that of control sets."""
     area = result.auroc
     bars = ", ".join(
         f"{rung.sets_p95:.3f} ({_kind_words(rung.kind)})"
@@ -82,7 +80,6 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
 
 
 def _compared_words(own: Sequence[DriftTest]) -> list[str]:
-    """The comparison with the most similar neurons, and the matchings by which they changed more."""
     parts: list[str] = []
     if own and own[-1].matching != "layer":
         finest = own[-1]
@@ -97,7 +94,6 @@ def _compared_words(own: Sequence[DriftTest]) -> list[str]:
 
 
 def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> list[str]:
-    """The condition that decided, if the numbers alone do not show it."""
     own, fails = of_delta(tests), failed(claim) - {CORRESPOND}
     if not own:
         return []
@@ -111,12 +107,10 @@ def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float |
 
 
 def _counted(own: Sequence[DriftTest]) -> str:
-    """How many H-Neurons the finest matching covers."""
     return f"{own[-1].k} of {own[0].k} H-Neurons"
 
 
 def _matched_words(test: DriftTest) -> str:
-    """The matching in words."""
     cut = {"layer": "", "layer_norm": f" ({test.bins} bins a layer)"}
     return MATCHED_WORDS[test.matching] + cut.get(test.matching, f" ({test.bins} x {test.bins} bins a layer)")
 

@@ -1,7 +1,6 @@
 """The verdicts of one comparison as one sentence.
 
-Transfer, drift and overlap do not show what the neurons do, so without an intervention the strongest words are
-"readable in the base model".
+They do not show what neurons do: without an intervention the strongest words are "readable in the base model".
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,10 +66,7 @@ def drift_words(verdict: Verdict, matching: str) -> str:
 
 
 def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] = ()) -> str:
-    """The effect of scaling the H-Neurons of one model, in words.
-
-    `reversed_at`: factors with an equally clear effect in the direction opposite to the claim's.
-    """
+    """Effect of scaling a model's H-Neurons, in words; `reversed_at`: factors with an equally clear opposite effect."""
     words = FUNCTION_WORDS[verdict].format(model=MODEL_WORDS[stage])
     if not reversed_at:
         return words
@@ -116,13 +112,9 @@ def overall_sentence(
 
 
 def drift_sentence(relation: str | None, problem: str, k: int, drift: Verdict, matching: str = "layer_norm") -> str:
-    """The findings from the weights alone, in one sentence.
+    """The findings from the weights alone, in one sentence, about `k` listed neurons.
 
-    Args:
-        relation: Lineage verdict; None if it was not computed.
-        problem: Why neurons have no known counterparts, or empty.
-        k: Number of listed neurons.
-        matching: The finest matching of drift, a `Matching`.
+    `relation` is None if lineage was not computed; `problem` and `matching` are as in `overall_sentence`.
     """
     if problem:
         return f"Nothing can be said about how far the neurons moved: {problem}."

@@ -1,7 +1,6 @@
 """Probes on given neurons, fitted as well as the rows allow: the null of neuron sets.
 
-A null must not be weak for reasons other than its neurons. An L1 penalty would shrink probes on given neurons, and with
-few rows per neuron an unpenalised fit follows noise, so controls get a ridge penalty.
+Only its neurons may make a null weak: L1 would shrink such probes, an unpenalised fit follows noise; so ridge.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,9 +63,8 @@ def chosen_penalty(train: Features, sets: Sequence[Int[np.ndarray, " _"]], desig
     """The C of `fit_given` with the highest AUROC of held-out training questions, over the first few sets.
 
     One of `CANDIDATES_C`, by mean AUROC of answers over sets and folds of questions; the weakest penalty among equals,
-    and the weakest of all with at least `PLENTY_OF_ROWS` rows per neuron, or too few questions for folds.
-
-    Choice: one penalty for all sets, since the null as a whole must be as strong as possible, not each set.
+    and the weakest of all with at least `PLENTY_OF_ROWS` rows per neuron, or too few questions for folds. Choice: one
+    penalty for all sets, since the null as a whole must be as strong as possible, not each set.
     """
     rows = len(design_rows(train, design)[1])
     if rows >= PLENTY_OF_ROWS * max(map(np.size, sets), default=0):
@@ -85,7 +83,6 @@ def _held_out(
     design: str,
     C: float,
 ) -> float:
-    """Mean over folds of the AUROC of answers by probes fitted on other questions."""
     of_row = np.tile(part, labels.size // part.size)  # the answers, then the design's other rows of each response
     areas: list[float] = []
     for fold in range(FOLDS):
@@ -133,7 +130,6 @@ def control_scores(
 def _together(
     sets: Sequence[Int[np.ndarray, " _"]],
 ) -> tuple[Int[np.ndarray, " union"], list[Int[np.ndarray, " _"]]]:
-    """The union of all sets, ascending, and the positions of each set's neurons in it."""
     union = np.unique(np.concatenate(sets)) if sets else NO_NEURONS
     return union, [np.searchsorted(union, ids) for ids in sets]
 
@@ -146,8 +142,7 @@ def fit_given(
         min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2,
         u_i = (x_i - mean) / SD
 
-    Labels are true for hallucinated answers. Weights and intercept are for unstandardised rows, float64; 0 for columns
-    that do not vary.
+    True labels: hallucinated. Weights and intercept are for unstandardised rows, float64; 0 for constant columns.
 
     Raises:
         FitError: One class only, or values that are not finite.

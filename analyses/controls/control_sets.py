@@ -42,7 +42,7 @@ def layer_counts(flat_ids: Int[np.ndarray, " k"], layers: int, d_m: int) -> Int[
 
 
 def distinct_draws(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draws k"]:
-    """Many independent uniform samples of k distinct numbers below n, one per row; order in a row has no meaning.
+    """Many uniform samples of k distinct numbers below n, one per row; order in a row has no meaning.
 
     Source: Floyd, in Bentley and Floyd 1987, doi:10.1145/30401.315746, for few picks; random keys for many.
     """
@@ -58,7 +58,6 @@ def distinct_draws(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[
 
 
 def _draws_by_keys(n: int, k: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draws k"]:
-    """`distinct_draws` as the k smallest of n random keys, in blocks of rows."""
     if k == n:
         return np.tile(np.arange(n), (draws, 1))
     picked = np.empty((draws, k), dtype=np.int64)
@@ -82,8 +81,7 @@ def neuron_sets(
 ) -> Int[np.ndarray, "K k"]:
     """K control sets of the size of a reference set: flat ids, one set per row, distinct and ascending within a row.
 
-    `random` draws from all neurons, `layer_matched` as many from each layer as the reference has; neurons in
-    `excluded`, often the reference itself, are in no set.
+    `random` draws from all neurons, `layer_matched` as many per layer as the reference has, never those in `excluded`.
 
     Raises:
         InputError: Fewer neurons are left to draw from than a set needs.
@@ -119,12 +117,11 @@ def excluded_from_controls(
 
 
 def permutation_p(draws: Float[np.ndarray, " draws"], observed: float) -> float:
-    """One-sided p-value of an observed statistic, high values extreme.
+    """One-sided p-value of an observed statistic, high values extreme; in (0, 1].
 
         p = (1 + #{draws >= observed}) / (1 + #draws)
 
-    In (0, 1]; never 0, since the observed set is itself a possible draw. Source: Phipson and Smyth 2010,
-    doi:10.2202/1544-6115.1585.
+    Never 0, since the observed set is a possible draw. Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585.
     """
     at_least = int((draws >= observed - TIE_TOLERANCE).sum())
     return (1 + at_least) / (1 + draws.size)

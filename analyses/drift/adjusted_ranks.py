@@ -1,9 +1,8 @@
 """Expected stability ranks, given weight norm and activity within a layer.
 
-H-Neurons are often at the end of their layer's range, so a trend within the outermost cell of matched neurons looks
-like an effect; residuals of a fit over the whole layer are compared too. Measured on sets of twelve at the end of a
-log-normal norm, at one-sided 5 %: cells alone reject in 6 to 95 of 100 cases, without the trend in 0 to 8.
-
+H-Neurons are often at the end of their layer's range, so a trend within the outermost cell looks like an effect;
+residuals of a fit over the whole layer are compared too. Measured on sets of twelve at the end of a log-normal norm, at
+one-sided 5 %: cells alone reject in 6 to 95 of 100 cases, without the trend in 0 to 8.
 Source: Freedman and Lane 1983, doi:10.1080/07350015.1983.10509354 (permuting residuals). Choice: the fitted terms.
 """
 
@@ -27,8 +26,7 @@ def expected_ranks(
         E[rank_j] = sum_{a + b <= P} c_{l, a, b} s_j^a t_j^b,   and so on for more covariates
 
     The scores s and t come from `normal_scores` within layers. P is the highest power, up to 5, with ten neurons of the
-    layer per term; with too few for one power it is 0, the mean of the layer. In [0, 1], float64; NaN where a rank or a
-    score is.
+    layer per term; with too few for one power it is 0, the mean of the layer. In [0, 1], float64; NaN as in the inputs.
     """
     known = np.flatnonzero(~np.isnan(np.stack([ranks, *scores])).any(axis=0))
     expected = np.full(ranks.size, np.nan)
@@ -43,10 +41,7 @@ def expected_ranks(
 def normal_scores(
     values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
 ) -> Float[np.ndarray, " neurons"]:
-    """Normal score of each value within its group: Phi^-1((midrank - 1/2) / n).
-
-    Groups are numbered from 0; a value in group -1 (none) is NaN.
-    """
+    """Normal score Phi^-1((midrank - 1/2) / n) within each group (numbered from 0); NaN in group -1 (none)."""
     scores, inside = np.full(values.size, np.nan), np.flatnonzero(groups >= 0)
     if inside.size:
         own = groups[inside]
@@ -55,7 +50,6 @@ def normal_scores(
 
 
 def _powers(scores: Sequence[Float[np.ndarray, " k"]]) -> Float[np.ndarray, "k terms"]:
-    """All products of powers up to the highest total power that has enough neurons."""
     candidates = (_exponents(len(scores), most) for most in range(MOST_POWERS, 0, -1))
     enough = (found for found in candidates if len(found) * PER_TERM <= scores[0].size)
     exponents = next(enough, _exponents(len(scores), 0))
@@ -68,7 +62,6 @@ def _powers(scores: Sequence[Float[np.ndarray, " k"]]) -> Float[np.ndarray, "k t
 
 
 def _exponents(count: int, most: int) -> list[tuple[int, ...]]:
-    """All tuples of powers with a total of at most `most`."""
     if count == 0:
         return [()]
     return [(e, *rest) for e in range(most + 1) for rest in _exponents(count - 1, most - e)]

@@ -1,10 +1,9 @@
 """Did a set of neurons change less than similar neurons? Several measures, several matchings.
 
-The one idea: tuning moves layers, large neurons and busy neurons by different amounts, so a set in a stable place looks
-stable. It is compared with neurons of the same layers, and of the same cells of layer, weight norm and activity. In
-cells, ranks are compared as they are and without the trend fitted by `provenance.analyses.drift.adjusted_ranks`; the
-larger p-value is reported, since cells miss a steep trend and a fit misses a step as wide as a cell.
-
+Tuning moves layers, large neurons and busy neurons by different amounts, so a set is compared with neurons of the same
+layers, and of the same cells of layer, weight norm and activity. In cells, ranks are compared as they are and without
+the trend fitted by `provenance.analyses.drift.adjusted_ranks`; the larger p-value is reported, since cells miss a steep
+trend and a fit misses a step as wide as a cell.
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, for Delta. Choice: the other measures, the matching.
 """
 
@@ -47,8 +46,7 @@ def drift_tests(
 ) -> tuple[DriftTest, ...]:
     """Test every set by every measure against every kind of matched neurons, in this order.
 
-    Neurons without a value of the measure or of a matching criterion are excluded; a side without remaining neurons has
-    no test.
+    Excludes neurons without a value of the measure or of a matching criterion; a side without neurons left has no test.
 
     Args:
         drift: NaN for a neuron without a counterpart in the base.
@@ -75,10 +73,7 @@ def drift_tests(
 def layer_test(
     drift: NeuronDrift, ids: Int[np.ndarray, " k"], d_m: int, *, draws: int = PERMUTATIONS, seed: int = 0
 ) -> DriftTest | None:
-    """One set's Delta against neurons of the same layers; None if none of its neurons has a rank.
-
-    With the seed of `drift_tests` the results are the same.
-    """
+    """Delta of one set against neurons of the same layers, as in `drift_tests` with this seed; None without a rank."""
     by_layer = drift_strata(drift, None, d_m)[:1]
     return _test("hallucinated", _Ranked.of("delta", drift.delta, by_layer, d_m), 0, ids, draws, seed)
 
@@ -97,8 +92,7 @@ def finest_matching(tests: Sequence[DriftTest]) -> Matching:
 def compared(tests: Sequence[DriftTest]) -> float | None:
     """Fraction of ranked H-Neurons that have matched controls beyond those of their layers; None without H-Neurons.
 
-    0 in layers too narrow for matching, and if activity was requested and none is known. If no activity was requested,
-    matching is on norms, and the claim says so.
+    0 in layers too narrow for matching, and if activity was requested and none is known; if not requested, norms match.
     """
     own = of_delta(tests)
     if not own:
@@ -124,8 +118,7 @@ def norm_change(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
 
         |log(||up'|| / ||up||)| + |log(||down'|| / ||down||)|
 
-    Dimensionless, >= 0; infinite where only one of the two vectors is zero, 0 where both are, NaN without a
-    counterpart.
+    Dimensionless, >= 0; infinite if only one of the two vectors is zero, 0 if both are, NaN without a counterpart.
     """
     pairs = ((drift.norm_up_base, drift.norm_up_instruct), (drift.norm_down_base, drift.norm_down_instruct))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -190,7 +183,6 @@ class _Compared:
 def _test(
     side: ProbeSide, ranked: _Ranked, number: int, ids: Int[np.ndarray, " k"], draws: int, seed: int
 ) -> DriftTest | None:
-    """One set, measure and matching; None without a neuron to test."""
     matched, expected = ranked.matched[number], ranked.expected[number]
     strata = np.where(np.isnan(ranked.ranks), -1, matched.of)
     inside = ids[strata[ids] >= 0]
@@ -212,7 +204,6 @@ def _test(
 
 
 def _reachable(*detectable: float | None) -> float | None:
-    """The largest of some mean ranks; None if one is missing or above 1."""
     found = [value for value in detectable if value is not None and value <= 1]
     return max(found) if len(found) == len(detectable) else None
 
@@ -224,10 +215,7 @@ def finite_mean(values: Float[np.ndarray, " k"]) -> float | None:
 
 
 def mean_with_interval(values: Float[np.ndarray, " k"]) -> Estimate:
-    """Mean of a sample with its 95 % interval by Student's t; NaN bounds for a single value.
-
-    A bootstrap of a handful of values covers far less: 55 % of two, 83 % of five.
-    """
+    """Mean with its 95 % Student's t interval (a bootstrap covers 55 % of two, 83 % of five); NaN bounds for one."""
     mean = float(values.mean())
     if values.size < 2:
         return Estimate(mean, float("nan"), float("nan"), int(values.size))

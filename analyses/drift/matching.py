@@ -1,6 +1,4 @@
-"""Strata of similar neurons, and the mean of random sets drawn from a set's own strata.
-
-A stratum is a layer, or the neurons of a layer with similar weight norm and activity.
+"""Strata of similar neurons (a layer, or its neurons of similar norm and activity), and means of random sets from them.
 
 Source: Cochran 1977, Sampling Techniques, Sec. 5.3. Choice: which quantiles, see `quantile_bins`.
 """
@@ -28,7 +26,6 @@ class Strata:
     """Groups of similar neurons."""
 
     matching: Matching
-    """Matching criteria."""
     of: Int[np.ndarray, " neurons"]
     """Stratum number of each neuron; -1: none."""
     bins: int
@@ -67,15 +64,12 @@ def finest_strata(
     """Layers cut into quantiles of weight norm, and these into quantiles of activity if known.
 
     Choice: activity is cut within each norm bin, so that cells are about equally large. Crossing two quantiles of a
-    layer leaves near-empty cells if norm and activity are correlated, and a neuron alone in its cell is compared with
-    itself.
+    layer leaves near-empty cells if the two are correlated, and a neuron alone in its cell is compared with itself.
 
     Args:
         norm: Of the base, NaN for a neuron without a counterpart (in no stratum).
-        activity: Mean CETT in the base, in the instruct checkpoint's order of neurons; NaN where not known (in no
-            stratum).
-        balance: Share of up in the norm; a covariate only, since a third criterion would leave two or three bins of
-            each.
+        activity: Mean CETT in the base, in the instruct checkpoint's order; NaN where not known (in no stratum).
+        balance: Share of up in the norm; a covariate only: a third criterion would leave two or three bins of each.
     """
     bins = quantile_bins(d_m)
     known = ~np.isnan(norm) if activity is None else ~(np.isnan(norm) | np.isnan(activity))
@@ -145,7 +139,7 @@ def matched_means(
 ) -> Float[np.ndarray, " draws"]:
     """Mean value of random sets with as many neurons of each stratum as the set has; NaN for an empty set.
 
-    Neurons are drawn without replacement from the whole stratum, the set's own included, as in a permutation test.
+    Drawn without replacement from the whole stratum, the set's own neurons included, as in a permutation test.
     """
     total = np.zeros(draws)
     for members, count in zip(pools.members, pools.counts.tolist(), strict=True):
@@ -159,9 +153,8 @@ def matched_moments(values: Float[np.ndarray, " neurons"], pools: Pools) -> tupl
 
         mean = sum_s k_s m_s / k,   var = sum_s k_s v_s (1 - k_s / n_s) / k^2
 
-    with n_s neurons in stratum s, whose values have mean m_s and variance v_s, and k_s of the set among them.
-
-    Source: Cochran 1977, Sampling Techniques, Sec. 5.3.
+    with n_s neurons in stratum s, whose values have mean m_s and variance v_s, and k_s of the set among them. Source:
+    Cochran 1977, Sampling Techniques, Sec. 5.3.
     """
     total = variance = 0.0
     for members, count in zip(pools.members, pools.counts.tolist(), strict=True):

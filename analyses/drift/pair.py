@@ -1,7 +1,6 @@
 """Lineage, alignment and drift of a pair, from the weights alone.
 
-They need no model and no question, and run in this order: drift between neurons that are not counterparts means
-nothing.
+They run in this order, since drift between neurons that are not counterparts means nothing.
 """
 
 import os
@@ -30,7 +29,6 @@ class MeasuredPair:
     """The neurons of two checkpoints, compared by their weights."""
 
     alignment: Alignment
-    """Which neuron is which."""
     drift: NeuronDrift
     """Weight change of each neuron of the instruct checkpoint."""
 
@@ -75,8 +73,7 @@ def measure_drift_only(
 ) -> tuple[LineageResult | None, MeasuredPair]:
     """Drift by position, reading the MLP weights once and nothing else.
 
-    If shapes differ, or neurons at the same position are not counterparts, lineage and alignment are computed after
-    all, with the errors of `measure_pair`.
+    If shapes or neurons of a position differ, lineage and alignment are computed too, with `measure_pair`'s errors.
     """
     if mlp_shape(base.weights) != mlp_shape(instruct.weights):
         return measure_pair(base, instruct, seed, clock)

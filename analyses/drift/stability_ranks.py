@@ -1,7 +1,6 @@
 """Z-scores and stability ranks of raw weight changes.
 
-The one idea: the direction of ranks is fixed here once: 0 = changed most, 1 = changed least. Ties share their mean
-rank, so bit-identical neurons get no arbitrary order.
+Ranks have one direction: 0 = changed most, 1 = changed least; ties share their mean rank, so have no arbitrary order.
 """
 
 import numpy as np
@@ -29,22 +28,18 @@ def combined_delta(
 
         Delta = (z(Delta_up) + z(Delta_down)) / 2
 
-    Dimensionless, mean 0 over all neurons, larger = changed more. Source: Gao et al. 2025, arXiv:2512.01797, Sec.
-    6.3.2.
+    Dimensionless, mean 0, larger = changed more. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2.
     """
     return np.asarray((z_scores(delta_up) + z_scores(delta_down)) / 2)
 
 
 def stability_rank(delta: Float[np.ndarray, " neurons"]) -> Float[np.ndarray, " neurons"]:
-    """Normalised midrank of -delta.
+    """Normalised midrank of -delta, in [0, 1], mean 0.5: 0 = changed most (largest delta), 1 = changed least.
 
         rank = (midrank(-delta) - 1) / (D - 1)
 
-    Returns:
-        In [0, 1], mean 0.5: 0 = changed most (largest delta), 1 = changed least. All tied, or a single neuron, gives
-        0.5.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4b, for the direction. Choice: midranks for ties.
+    0.5 if all are tied, or for a single neuron. Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4b, for the direction.
+    Choice: midranks for ties.
     """
     if delta.size < 2:
         return np.full(delta.size, 0.5)

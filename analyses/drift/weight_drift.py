@@ -1,7 +1,4 @@
-"""Weight change of each neuron, and the paper's test that H-Neurons changed less.
-
-Neurons without a counterpart in the base have no drift and are in no comparison.
-"""
+"""Weight change of each neuron that has a counterpart in the base, and the paper's test that H-Neurons changed less."""
 
 import itertools
 import math
@@ -31,9 +28,8 @@ def rounding_floor(*dtypes: torch.dtype) -> float:
 
         floor = u^2 / 6,   u = eps / 2 (unit roundoff)
 
-    Relative rounding errors spread evenly within u have variance u^2 / 3, and 1 - cos is half the relative variance.
-    Mantissas above 1 make the real value up to four times smaller. 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for
-    float32.
+    Relative errors spread evenly within u have variance u^2 / 3, and 1 - cos is half of that. Mantissas above 1 make
+    the real value up to four times smaller. 2.5e-6 for bfloat16, 4.0e-8 for float16, 5.9e-16 for float32.
     """
     coarsest = max(torch.finfo(dtype).eps for dtype in dtypes)
     return (coarsest / 2) ** 2 / 6
@@ -56,11 +52,9 @@ def measure_drift(
     *,
     streams: int = 1,
 ) -> NeuronDrift:
-    """Weight change of every neuron of the instruct checkpoint, streamed from the files without loading a model.
+    """Weight change of every instruct neuron, streamed from files of any dtype, shards and storage; loads no model.
 
     Args:
-        base: The checkpoint before tuning.
-        instruct: The one after; dtypes, shards and storage of projections may differ.
         base_ids: Counterpart of each neuron in the base (flat ids, -1: none), which reads whole tensors, one per
             checkpoint at a time; None: the same layer and index.
         streams: Threads, each reading a pair of streams; more than one for local files only.
@@ -72,8 +66,7 @@ def measure_drift(
     Raises:
         PairError: The shapes differ, or `base_ids` does not fit them.
         ArchitectureError: Weights are stored as integers (a quantised checkpoint).
-        NonFiniteError: A weight or its square (from 1e154 on, in float64 files) is NaN or infinite; the message names
-            it.
+        NonFiniteError: A named weight or its square (from 1e154 on, in float64 files) is NaN or infinite.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2. Choice: the gate is measured too, outside Delta.
     """
@@ -104,7 +97,6 @@ def measure_drift(
 
 
 def _check_mapping(base: WeightSource, instruct: WeightSource, base_ids: Int[np.ndarray, " neurons"]) -> None:
-    """Refuse a mapping between models with other kinds of weights, or with ids out of range."""
     if (base.d, base.kinds) != (instruct.d, instruct.kinds):
         raise PairError(
             f"neurons with the base's weights: {shape_words(base)}",
@@ -121,7 +113,6 @@ def _check_mapping(base: WeightSource, instruct: WeightSource, base_ids: Int[np.
 
 
 def _float_dtypes(source: WeightSource, name: str) -> set[torch.dtype]:
-    """Storage dtypes of all projections; raises ArchitectureError if one is no floating-point dtype."""
     found = set()
     for kind, layer in itertools.product(source.kinds, range(source.layers)):
         dtype = TORCH_DTYPES[source.dtype_of(source.slice(kind, layer).name)]
@@ -161,7 +152,6 @@ def summarise_drift(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layers
 
 
 def _share_identical(drift: NeuronDrift) -> float:
-    """Share of bit-identical neurons among those with a counterpart."""
     known = np.isfinite(drift.stability_rank)
     return float(drift.identical[known].mean()) if known.any() else 0.0
 
@@ -187,9 +177,8 @@ def _ranked(ranks: Float[np.ndarray, " some"]) -> Float[np.ndarray, " ranked"]:
 def welch_p(ranks: Float[np.ndarray, " neurons"], h_neurons: Int[np.ndarray, " h"]) -> float | None:
     """One-sided p of a Welch t-test: do H-Neurons have higher stability ranks than all other neurons?
 
-    None if undefined (fewer than two neurons on a side, or no spread).
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2; Welch 1947, doi:10.1093/biomet/34.1-2.28.
+    None if undefined (fewer than two neurons on a side, or no spread). Source: Gao et al. 2025, arXiv:2512.01797, Sec.
+    6.3.2; Welch 1947, doi:10.1093/biomet/34.1-2.28.
     """
     others, inside = _ranked(np.delete(ranks, h_neurons)), ranks[h_neurons]
     if inside.size < 2 or others.size < 2 or np.ptp(inside) == 0 or np.ptp(others) == 0:

@@ -50,10 +50,7 @@ def overlap_nulls(
 
 
 def hypergeometric(total: int, k_base: int, k_instruct: int) -> Float[np.ndarray, " counts"]:
-    """P(0), P(1), ... shared neurons of a fixed and a random set among `total`.
-
-    P(overlap = s) = C(k', s) C(D - k', k - s) / C(D, k)
-    """
+    """P(s) = C(k', s) C(D - k', k - s) / C(D, k) for s = 0, 1, ... neurons shared by a fixed and a random set."""
     return np.asarray(hypergeom(total, k_base, k_instruct).pmf(np.arange(min(k_base, k_instruct) + 1)))
 
 
@@ -76,7 +73,6 @@ def stratified(
 def _exact(
     kind: OverlapNullKind, pmf: Float[np.ndarray, " counts"], shared: int, sizes: tuple[int, int]
 ) -> OverlapNull:
-    """The null of a known distribution."""
     counts = np.arange(pmf.size)
     mean = float(counts @ pmf)
     at_least = np.minimum(np.cumsum(pmf[::-1])[::-1], 1.0)
@@ -91,15 +87,11 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
 
         p = (1 + #{r : at least as many shared}) / (1 + R),   r = 1 ... R shuffles
 
-    Sets come in the same order of shuffles (`provenance.analyses.search.shuffled_labels.shuffled_jointly`), the
-    heaviest neurons first. Sets of different shuffles would share less: chance correlates of one shuffle's labels are
-    the same in both models.
-
+    Sets are in the same order of shuffles (`provenance.analyses.search.shuffled_labels.shuffled_jointly`), the heaviest
+    neurons first: sets of different shuffles would share less, since chance correlates are the same in both models.
     Choice: a set larger than the true one is cut to its size, keeping the heaviest neurons, since larger sets share
     more by size alone. A smaller set stays as it is. If very many weak carriers make true sets much larger, this null
-    is weak.
-
-    Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585, for the 1.
+    is weak. Source: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585, for the 1.
     """
     k_base, k_instruct = sizes
     pairs = zip(base_sets, instruct_sets, strict=True)
@@ -112,7 +104,6 @@ def shuffled_null(base_sets: Sets, instruct_sets: Sets, shared: int, sizes: tupl
 
 
 def _tail(at_least: Float[np.ndarray, " counts"], shared: int) -> float:
-    """P(at least as many shared); 0 beyond the possible number."""
     return float(at_least[shared]) if shared < at_least.size else 0.0
 
 

@@ -14,9 +14,7 @@ def rank_biased_overlap(a: Int[np.ndarray, " a"], b: Int[np.ndarray, " b"], p: f
 
     with s and l the lengths of the shorter and the longer list, X_d the items among the first d of both, and
     persistence p between 0 and 1 (smaller = only the top counts). In [0, 1]: 0 = nothing in common, 1 = one list is the
-    other or its beginning.
-
-    Source: Webber, Moffat and Zobel 2010, doi:10.1145/1852102.1852106, Eq. 32.
+    other or its beginning. Source: Webber, Moffat and Zobel 2010, doi:10.1145/1852102.1852106, Eq. 32.
     """
     short, long = sorted((a.size, b.size))
     if short == 0:

@@ -1,7 +1,6 @@
 """Do two independent searches, one in each checkpoint, find the same neurons?
 
-Zero overlap of two small sets proves nothing, since chance alone makes it likely: above a probability of one half no
-verdict is given.
+Zero overlap of two small sets proves nothing: if chance makes it likely, above one half, no verdict is given.
 """
 
 from collections.abc import Sequence
@@ -44,7 +43,7 @@ def overlap(
         nulls: From `overlap_nulls` of the same sets; by default the hypergeometric one alone.
         ceilings: Jaccard index of two halves of each model's own questions, base first.
         features: The base's training answers, on which the neurons of both sets are clustered.
-        weights: Probe weights of all neurons, base first, by which the neurons of each set are ranked.
+        weights: Probe weights of all neurons, base first, for ranking each set.
     """
     k_base, k_instruct = int(base_ids.size), int(instruct_ids.size)
     nulls = nulls or overlap_nulls(base_ids, instruct_ids, total)
@@ -74,8 +73,7 @@ def cluster_jaccard(
     """Jaccard index over clusters of correlated neurons, in [0, 1]; None without neurons or above `MOST_CLUSTERED`.
 
     Choice: clusters come from the base's training answers. L1 picks one of several correlated neurons, so the base's
-    search may have found a neuron equivalent, in the base, to that of the instruct search. Neurons that only tuning has
-    made alike must not count as found in the base.
+    search may have found an equivalent; neurons that only tuning has made alike must not count as found in the base.
     """
     union = np.union1d(base_ids, instruct_ids)
     if not 0 < union.size <= MOST_CLUSTERED:

@@ -15,11 +15,7 @@ Rule = Literal["one-se", "paper", "fixed"]
 def choose_c(
     rule: Rule, path: Sequence[PathPoint], n_validation: Mapping[Label, int], fixed: float | None
 ) -> float | None:
-    """The C that a rule chooses from the points of a path, C ascending.
-
-    Returns:
-        None if no point of the path has a positive weight, unless C is fixed.
-    """
+    """C chosen from path points, C ascending; None if no point has a positive weight, unless C is fixed."""
     if rule == "fixed":
         return fixed
     usable = [point for point in path if point.positive > 0]
@@ -33,11 +29,9 @@ def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Labe
 
         SE = sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4),   p the accuracy in both classes
 
-    A few hundred validation answers cannot distinguish such probes, and the plain maximum would select ten times as
-    many neurons for no gain. Points have H-Neurons, C ascending.
-
-    Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice: answers count as independent, also
-    within a group of questions; the rule needs a scale, not an interval.
+    A few hundred validation answers cannot distinguish such probes; the maximum would select ten times as many neurons.
+    Points have H-Neurons, C ascending. Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice:
+    answers count as independent, also within a group of questions; the rule needs a scale, not an interval.
     """
     best = max(point.validation_accuracy for point in path)
     spread = sum(1 / n for n in n_validation.values()) / 4
@@ -48,9 +42,8 @@ def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Labe
 def best_by_paper(path: Sequence[PathPoint]) -> float:
     """The C with the largest sum of validation accuracy and model accuracy with these H-Neurons suppressed.
 
-    Points have H-Neurons and suppressed accuracies, C ascending; the smallest C wins ties.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3. Choice: both on validation questions.
+    Points have H-Neurons and suppressed accuracies, C ascending; the smallest C wins ties. Source: Gao et al. 2025,
+    arXiv:2512.01797, Sec. 6.1.3. Choice: both on validation questions.
     """
 
     def score(point: PathPoint) -> float:

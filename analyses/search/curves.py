@@ -1,7 +1,4 @@
-"""A probe's accuracy, AUROC and transfer at every C of the path, so that no conclusion depends on one C.
-
-At each C the probe is fitted on all training rows and scored on the same held-out answers. No choice is made here.
-"""
+"""A probe's accuracy, AUROC and transfer at every C of the path, so that no conclusion depends on one C."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,10 +19,8 @@ def curve(
 ) -> tuple[CurvePoint, ...]:
     """Accuracy, AUROC and base transfer of every probe of a path on every question set, with shared bootstrap samples.
 
-    Args:
-        probes: Fits on all training rows, C ascending.
-        tests: Balanced held-out answers of the model itself.
-        transfers: The base's own answers; empty for the base's own probe.
+    `probes` were fitted on all training rows, C ascending; `tests` are balanced held-out answers of the model itself,
+    `transfers` the base's own answers (empty for the base's own probe).
     """
     found: list[CurvePoint] = []
     own = {name: _scored(probes, features, seed) for name, features in tests.items()}
@@ -42,7 +37,6 @@ def curve(
 def _scored(
     probes: Sequence[tuple[Fit, Probe]], features: Features, seed: int
 ) -> list[tuple[Estimate | None, Estimate | None]]:
-    """Accuracy and AUROC of each probe; None if a class is missing."""
     positive = features.hallucinated
     if not positive.any() or positive.all():
         return [(None, None)] * len(probes)

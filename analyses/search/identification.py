@@ -1,9 +1,8 @@
 """Finds the H-Neurons of one checkpoint: choice of C on validation questions, refit, scores on held-out questions.
 
-Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default C has the best balanced accuracy
-on validation answers alone, with the one-standard-error rule (`provenance.analyses.search.choose_c`); the paper's rule
-adds the accuracy under suppression. The refit on training and validation rows keeps the chosen C, as the published
-recipe does, so its penalty per row is a little weaker than on the path.
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default C has the best balanced validation
+accuracy, with the one-standard-error rule; the paper's rule adds the accuracy under suppression. The refit on training
+and validation rows keeps the chosen C, as in the published recipe, so its penalty per row is a little weaker.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +43,6 @@ class ProbeSettings:
     """Settings of the probe fits."""
 
     design: Design = "3-vs-1"
-    """Rows of the fit."""
     intercept_penalised: bool = True
     """Whether |b| is part of the objective."""
     steps: tuple[float, ...] = C_STEPS
@@ -77,7 +75,6 @@ class Material:
     """The base's own answers to held-out questions; empty if the checkpoint is the base."""
     layers: int
     d_m: int
-    """Neurons per layer."""
     unmapped: Int[np.ndarray, " u"]
     """Flat ids of neurons that the other checkpoint lacks, excluded from control sets."""
     folder: Path
@@ -117,7 +114,6 @@ class Identified:
     """Result of an identification, with the probe if there is one."""
 
     result: IdentificationResult
-    """Reported and stored values."""
     probe: Probe | None
     """Fitted on training and validation rows; None if `result.reason` says why."""
     baselines: FittedBaselines | None
@@ -127,13 +123,9 @@ class Identified:
 
 
 def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed | None = None) -> Identified:
-    """Chooses C, fits the probe, and scores held-out questions.
+    """Chooses C, fits the probe, and scores held-out questions; `suppressed` is needed by the paper's rule only.
 
-    Args:
-        suppressed: Needed by the paper's rule only.
-
-    Returns:
-        A result without a probe if a class is missing or no C of the grid gives a positive weight.
+    The result has no probe if a class is missing or no C of the grid gives a positive weight.
 
     Raises:
         SplitError: Test answers are among those that C is chosen on.
@@ -154,7 +146,6 @@ def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed
 def _searched(
     material: Material, settings: ProbeSettings, suppressed: Suppressed | None, rows: ProbeRows, validation: Features
 ) -> Identified:
-    """Path, choice, refit, and everything that needs the design matrix."""
     refits = rows.path([rows.problem(np.ones(len(material.splits), dtype=bool))])
     lowest = refits.starts()[0]
     if not np.isfinite(lowest):
@@ -189,9 +180,7 @@ def _searched(
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
-    """Scores held-out questions with H-Neurons from a file, without a search.
-
-    Listed weights are used as they are; without weights a probe is fitted on just these neurons.
+    """Scores held-out questions with listed H-Neurons and weights, without a search; a probe is fitted if weights lack.
 
     Raises:
         SplitError: Test answers are among the training answers.
@@ -249,7 +238,6 @@ def _grid(lowest: float, steps: Sequence[float], fixed: float | None) -> list[fl
 def _refitted(
     rows: ProbeRows, path: L1Path, Cs: Sequence[float], chosen: float | None
 ) -> tuple[list[tuple[Fit, Probe]], Int[np.ndarray, " likely"]]:
-    """The path on all training and validation rows, ended by rounding only past the chosen C, and likely neurons."""
     along: list[tuple[Fit, Probe]] = []
     likely = NO_NEURONS
     for C in Cs:
@@ -266,7 +254,6 @@ def _refitted(
 
 
 def _obstacle(features: Features, name: str) -> str:
-    """Why no probe can be fitted or chosen; empty if it can."""
     counts = counts_of(features)
     if all(counts.values()):
         return ""
@@ -286,7 +273,6 @@ def _held_out(material: Material, fitted: FittedBaselines, seed: int) -> tuple[H
 
 
 def _held_out_set(name: str, fitted: FittedBaselines, test: Answers, seed: int) -> HeldOut:
-    """Accuracy and AUROC of the probe and of its baselines on one balanced set."""
     counts = counts_of(test.features)
     if not test.both_classes:
         return HeldOut(name, None, None, None, counts["faithful"], counts["hallucinated"])

@@ -1,7 +1,4 @@
-"""A probe from listed neurons.
-
-Weights of the file are kept; missing parts are fitted on this checkpoint's training rows.
-"""
+"""A probe from listed neurons with the file's weights; missing parts are fitted on this checkpoint's training rows."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,10 +14,10 @@ REACH = 50.0  # log-odds beyond the range of the scores, where e^-50 leaves no r
 
 
 def given_probe(given: NeuronSet, train: Features, design: str, neurons: int) -> Probe:
-    """The probe of a given neuron set; C is NaN, because there was no search.
+    """The probe of a given neuron set (`neurons` is D); C is NaN, because there was no search.
 
-    The file's weights and intercept are kept; a missing intercept minimises the loss at these weights, and missing
-    weights come from `provenance.analyses.controls.control_probes.fit_controls`. `neurons` is D.
+    A missing intercept minimises the loss at the file's weights; missing weights come from
+    `provenance.analyses.controls.control_probes.fit_controls`.
     """
     if given.weights is None:
         [fitted] = fit_controls(train, [given.ids], design)

@@ -1,7 +1,6 @@
 """A probe's design matrix and its fits: the path that C is chosen from, and the path on all training rows.
 
-The matrix is built once, neuron by neuron, and a mask selects the rows of each fit. Choice of C, refit,
-half-samples and shuffled labels share the matrix and the passes over it.
+The matrix is built once, neuron by neuron, and masked by row for path, refit, half-samples and shuffled labels alike.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -110,8 +109,7 @@ def path_points(
 ) -> tuple[PathPoint, ...]:
     """Values that C is chosen by, for each point of the path on the training rows.
 
-    `suppressed` gives model accuracy with neurons silenced, for points with H-Neurons; None if the rule does not need
-    it.
+    `suppressed`: model accuracy with neurons silenced, for points with H-Neurons; None if the rule does not need it.
     """
     silent: list[float | None] = [None] * len(probes)
     if suppressed is not None and probes:

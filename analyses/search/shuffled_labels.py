@@ -1,8 +1,7 @@
 """Null of the overlap: the same search with labels shuffled over questions.
 
-The one idea: a 3-vs-1 probe also separates answers from other tokens, by neurons that fire on any answer, which two
-checkpoints of one family share. So the chance overlap is that of two searches with meaningless labels, not that of two
-random sets of neurons.
+A 3-vs-1 probe also finds neurons that fire on any answer, which checkpoints of one family share. So the chance overlap
+is that of two searches with meaningless labels, not that of two random sets of neurons.
 """
 
 from collections.abc import Sequence
@@ -25,9 +24,7 @@ def shuffled_sets(
 ) -> tuple[Int[np.ndarray, " _"], ...]:
     """H-Neurons of the same search with shuffled labels, at the C of the probe under test.
 
-    Returns:
-        Flat ids of neurons with a positive weight, one array per labelling, largest weight first. `likely` neurons are
-        tried first, which changes no result.
+    Flat ids of positive weights per labelling, largest first; trying `likely` neurons first changes no result.
 
     Raises:
         ConvergenceError: Rounding keeps a fit from its tolerance.
@@ -42,11 +39,11 @@ def shuffled_jointly(
 ) -> tuple[tuple[Bool[np.ndarray, " rows"], ...], ...]:
     """Labels of several models' answers, shuffled over questions in the same way for all models.
 
-    Models that answer the same question do so alike and are mostly right on the same questions, so chance associations
-    with the labels occur in both and both searches find them. Separate shuffles would lose that. So the questions (or
-    groups of questions) that all models answered are put into one random order, and their labels laid end to end over
-    the rows; likewise, among themselves, questions that only some models answered. For a single model this shuffles
-    labels by whole questions or groups. Each model has one answer per question.
+    Models that answer the same question are mostly right on the same ones, so chance associations with the labels occur
+    in both and both searches find them; separate shuffles would lose that. So the questions (or groups of questions)
+    that all models answered are put into one random order, and their labels laid end to end over the rows; likewise,
+    among themselves, questions that only some models answered. For a single model this shuffles labels by whole
+    questions or groups. Each model has one answer per question.
 
     Returns:
         Labels by model in the order of its rows, one array per shuffle, with as many of each label as before. Agreement

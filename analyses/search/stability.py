@@ -1,9 +1,8 @@
 """Dependence of a probe's neurons on the questions of its fit: half-samples, split halves, clusters.
 
-The one idea: an L1 weight is not importance, since L1 picks one of several correlated neurons. Fits on complementary
-halves of the questions give each neuron's selection frequency; the overlap of two halves is a reference for agreement
-within one model (at half of the data, so no bound); neurons that can replace one another form clusters.
-
+An L1 weight is not importance, since L1 picks one of several correlated neurons. Fits on complementary halves of the
+questions give each neuron's selection frequency; the overlap of two halves is a reference for agreement within one
+model (at half of the data, so no bound); neurons that can replace one another form clusters.
 Source: Meinshausen and Buehlmann 2010, doi:10.1111/j.1467-9868.2010.00740.x; Shah and Samworth 2013,
 doi:10.1111/j.1467-9868.2011.01034.x (complementary pairs, 50 of them, and the bound).
 """
@@ -41,7 +40,6 @@ def stability(
 
     Halves use twice the probe's C, so that their loss over half as many rows has the same weight against the penalty.
     Neurons are stable from the selection frequency `threshold`; `likely` ones are tried first, which changes no result.
-
     Source: see the module. Choice: selected means a positive weight, an H-Neuron of that half.
     """
     halves = complementary_halves(features, pairs, seed)
@@ -81,8 +79,7 @@ def stability(
 def complementary_halves(features: Features, pairs: int, seed: int) -> list[Bool[np.ndarray, " responses"]] | None:
     """Masks of responses: a random half of the questions, its complement, the next half, ...
 
-    Whole questions (or groups) go to one side, those of each label in equal parts, so every half has both classes. None
-    if a class has fewer than two questions.
+    Questions (or groups) stay whole and are split per label, so a half has both classes; None with fewer than 2 of one.
     """
     names, unit = np.unique(np.asarray(features.units, dtype=str), return_inverse=True)
     # a group of questions with both labels counts by its more frequent one
@@ -118,10 +115,8 @@ def false_bound(mean_selected: float, threshold: float, neurons: int) -> float |
 
         q^2 / ((2 tau - 1) D),   q neurons selected in one half-sample, tau the threshold, D neurons in all
 
-    Returns:
-        A number of neurons; None for a threshold of at most one half, where there is no bound.
-
-    Source: Shah and Samworth 2013, Theorem 1, for neurons selected by a half-sample with probability at most q / D.
+    None for a threshold of at most one half, where there is no bound. Source: Shah and Samworth 2013, Theorem 1, for
+    neurons selected by a half-sample with probability at most q / D.
     """
     return mean_selected**2 / ((2 * threshold - 1) * neurons) if threshold > 0.5 else None
 
@@ -129,8 +124,7 @@ def false_bound(mean_selected: float, threshold: float, neurons: int) -> float |
 def clusters(features: Features, ids: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
     """Cluster numbers of neurons that all correlate pairwise above `CLUSTER_CORRELATION` over training answers.
 
-    Complete linkage on 1 - r (signed: negatively correlated neurons cannot replace each other). Numbers start at 1, in
-    the order of first neurons.
+    Complete linkage on 1 - r (signed: negatively correlated neurons are no substitutes); from 1, by first neuron.
     """
     if ids.size < 2:
         return np.ones(ids.size, dtype=np.int64)

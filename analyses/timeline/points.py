@@ -1,7 +1,4 @@
-"""Numbers of one point of a timeline, measured with the last checkpoint's probe and H-Neurons.
-
-A missing number is None with a reason in words, so a gap in a curve is never a zero.
-"""
+"""Numbers of a point of a timeline, by the last checkpoint's probe and H-Neurons; None comes with a reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,11 +84,8 @@ def score(
 ) -> Scored:
     """AUROC of the last checkpoint's probe, weights unchanged, and of its refitted control sets.
 
-    Returns:
-        No number with fewer than 10 questions of a class, as in `provenance.analyses.transfer.probe_transfer`, or if
-        all answers get the same score. The reason includes `note`.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
+    No number (the reason includes `note`) with fewer than 10 questions of a class, or if all answers get the same
+    score. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1 (AUROC, since magnitudes shift).
     """
     estimate, obstacle = score_of_enough(probe, features, seed)
     if estimate is None:
@@ -104,8 +98,7 @@ def score(
 def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:
     """Weight change from one checkpoint to the last, by position; `h_neurons` are flat ids in the last one.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of
-        `provenance.analyses.drift.drift_tests`.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `drift_tests`.
     """
     test = layer_test(drift, h_neurons, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2
@@ -121,7 +114,6 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
 
 
 def _strangers(drift: NeuronDrift, layout: Layout) -> str:
-    """Warning if neurons at the same position are not alike."""
     bar = related_cosine(len(layout.kinds), layout.d, layout.d_m)
     share = float((position_similarity(drift) < bar).mean())
     if share <= STRANGERS:

@@ -1,10 +1,8 @@
 """Origin of the H-Neurons' signal over training: ordered checkpoints, each measured with the last one's probe.
 
-The last checkpoint's probe scores each checkpoint's own answers, and each checkpoint's activations while
-it reads the last one's answers. These texts and labels are the same throughout, so their points are comparable. A
-randomly initialised model as the floor shows what texts and architecture alone give away.
-
-One model is in memory at a time, beside the last checkpoint's; neurons are compared by position.
+It scores each checkpoint's own answers, and its activations over the last one's answers, the same texts and labels
+throughout. A randomly initialised model as the floor shows what texts and architecture alone give away. One model is in
+memory at a time, beside the last checkpoint's; neurons are compared by position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -114,7 +112,6 @@ def trace(
         stops: Earliest first, all of one shape; the last is the tuned checkpoint.
         floor: A randomly initialised model of that shape; None leaves it out.
         questions: Split into training, validation and test questions, as `compare` splits its first set.
-        workspace: Cache of finished work, shared with `compare`.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -142,7 +139,6 @@ def trace(
 
 
 def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
-    """Change of every neuron to the same position in the last checkpoint."""
     return measured_with(stop.side, last.side, _by_position(last.side), clock).drift
 
 
@@ -151,7 +147,6 @@ def _by_position(side: OpenCheckpoint) -> Alignment:
 
 
 def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
-    """Asks and captures the last checkpoint, and finds its H-Neurons."""
     stage, clock, alignment = stop.prompt, subject.clock, _by_position(stop.side)
     collected = tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in subject.pools)
     gathered = gather({stage: subject}, {stage: collected}, alignment)
@@ -189,11 +184,9 @@ class Tracing:
         return _point(self.ruler.stop, own, own, LAST, ITSELF)
 
     def _subject(self, stop: Stop) -> Subject:
-        """The model of a checkpoint, not loaded yet."""
         return replace(self.ruler.subject, side=stop.side, settings=self.settings.collection[stop.prompt])
 
     def _forced(self, stop: Stop, subject: Subject) -> Scored:
-        """The probe on a checkpoint's activations over the last one's answers, in its own prompt format."""
         reading = Reading(subject.settings.prompt, self._lead(self.first if stop.is_floor else stop))
         said, questions = self.ruler.gathered.used(self.ruler.stop.prompt), subject.held_out.questions.questions
         features, read = read_answers(subject, self.ruler.task, said, questions, reading, f"{stop.ref} reads")
@@ -213,7 +206,6 @@ class Tracing:
         return score(found.probe, found.baselines.controls, features, seed=self.settings.seed, note=note)
 
     def _alike(self, subject: Subject) -> Alike:
-        """Correlation of activations with the last checkpoint's, over the same tokens of its answers."""
         ruler = self.ruler
         if vocabulary(subject.side.tokenizer_folder) != ruler.words:
             return Alike(None, None, OTHER_TOKENS)

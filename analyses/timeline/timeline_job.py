@@ -1,7 +1,4 @@
-"""The request for a timeline, as a value: two commands with the same job are the same run.
-
-Each checkpoint is asked exactly as by `compare`, so both share collected answers.
-"""
+"""The request for a timeline, as a value: equal jobs are the same run, and share collected answers with `compare`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -119,9 +116,7 @@ class TimelineJob:
 
 @contextmanager
 def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]:
-    """A randomly initialised model shaped like `first`, in a sub-folder that is removed afterwards.
-
-    The same seed gives the same digest, so that cached captures match.
+    """A random model shaped like `first`, in a temporary sub-folder; a seed gives one digest, so cached captures match.
 
     Raises:
         CheckpointError, StoreError: See `provenance.models.random_model.random_for_now`.
@@ -132,7 +127,6 @@ def floor_stop(first: OpenCheckpoint, seed: int, folder: Path) -> Iterator[Stop]
 
 
 def _check_refs(refs: Sequence[str], tuned: int) -> None:
-    """Refuses an impossible timeline before any checkpoint is opened."""
     if len(refs) < 2:
         raise InputError(
             "two or more checkpoints, earliest first",
@@ -151,7 +145,6 @@ def _check_refs(refs: Sequence[str], tuned: int) -> None:
 
 
 def _check_contents(stops: Sequence[Stop]) -> None:
-    """Refuses checkpoints of another shape than the last, and one checkpoint under two names."""
     last, seen = stops[-1], dict[str, str]()
     for stop in stops:
         digest = stop.side.checkpoint.digest

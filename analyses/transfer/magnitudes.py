@@ -1,10 +1,8 @@
 """Transfer with each base neuron rescaled to the instruct model's magnitudes, and sign agreement of single neurons.
 
-A probe's weights fit the magnitudes of its own model: rescaling reveals a signal that exists at another scale, and
-none otherwise. Labels are not used, and control sets are rescaled in the same way.
-
-Choice: moments and quantiles come from each model's training answers (`answer`, both classes). A neuron that is
-constant there is set to the instruct model's mean or median.
+Rescaling only reveals a signal that exists at another scale; it uses no labels, and controls are rescaled too. Choice:
+moments and quantiles come from each model's training answers (`answer`, both classes). A neuron that is constant there
+is set to the instruct model's mean or median.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,8 +47,7 @@ def z_scored(values: Columns, base: BaseColumns, instruct: InstructColumns) -> C
 
         (x - mean_base) / SD_base * SD_instruct + mean_instruct
 
-    Returns:
-        Float64; the instruct mean for a neuron that is constant in `base`.
+    Float64; the instruct mean for a neuron that is constant in `base`.
     """
     centre, spread = base.mean(axis=0), base.std(axis=0)
     varies = np.ptp(base, axis=0) > 0
@@ -59,16 +56,13 @@ def z_scored(values: Columns, base: BaseColumns, instruct: InstructColumns) -> C
 
 
 def quantile_mapped(values: Columns, base: BaseColumns, instruct: InstructColumns) -> Columns:
-    """Maps each neuron's base quantile to the same quantile of the instruct model.
+    """Maps each neuron's base quantile to the same quantile of the instruct model; float64.
 
         Q_instruct(F_base(x)),   F at the i-th smallest of n training values (i - 1/2) / n, Q its inverse
 
-    Choice: linear between training values, which keeps order; equal training values share the middle of their
-    quantiles. Values outside the base's range map to the instruct extremes, because ranks do not tell how far outside
-    they are.
-
-    Returns:
-        Float64; the instruct median for a neuron that is constant in `base`.
+    The instruct median for a neuron that is constant in `base`. Choice: linear between training values, which keeps
+    order; equal training values share the middle of their quantiles. Values outside the base's range map to the
+    instruct extremes, because ranks do not tell how far outside they are.
     """
     moved = np.empty(values.shape)
     places = (np.arange(len(instruct)) + 0.5) / len(instruct)
@@ -107,10 +101,9 @@ def scales(
     *,
     seed: int = 0,
 ) -> tuple[ScaleControl, ...]:
-    """Transfer at six scales, by question set in the order of `ScaleKind`.
+    """Transfer at six scales, by question set in the order of `ScaleKind`; neurons are in the instruct model's order.
 
-    All features are in the order of the instruct checkpoint's neurons. Control sets were refitted on the training
-    answers of their own model, and are rescaled or refitted as the probe is.
+    Controls were refitted on their own model's training answers, and are rescaled or refitted as the probe is.
     """
     given = Scaled(instruct_train, base_train, base_tests)
     rows: dict[ScaleKind, dict[str, ScaleControl]] = {"raw": _plain("raw", probe, base_tests, controls, seed)}
@@ -160,7 +153,6 @@ def _refitted(probe: Probe | None, given: Scaled, controls: Controls, seed: int)
 def _moved(
     kind: ScaleKind, probe: Probe | None, given: Scaled, controls: Controls, seed: int
 ) -> dict[str, ScaleControl]:
-    """The probe and its controls, weights unchanged, on rescaled base answers."""
     trained = len(given.base_train) and len(given.instruct_train)
     reason = NO_PROBE if probe is None else "" if trained else "one of the models has no training answers"
     if probe is None or reason:
@@ -205,15 +197,13 @@ def sign_agreement(
 
     A neuron points towards hallucinated answers if its AUROC on the model's training answers is above 0.5. Of n neurons
     of a layer of which a agree, any k are equally likely under the null, so the number that agree is a sum of
-    independent hypergeometric variables, one per layer. Its distribution is computed exactly.
-
-    The null treats neurons as independent. Probe neurons are correlated, because they were chosen for one signal: a
-    small p says that they differ from other neurons of their layers, not how many pieces of evidence there are.
+    independent hypergeometric variables, one per layer, with an exact distribution. Probe neurons are correlated,
+    because they were chosen for one signal, but independent in the null: a small p says that they differ from other
+    neurons of their layers, not how many pieces of evidence there are.
 
     Returns:
-        Counts for non-zero weights; `base_train` is in the order of the instruct checkpoint's neurons. The null covers
-        all neurons of a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0
-        and the rest is None.
+        Counts for non-zero weights; `base_train` is in the instruct checkpoint's order. The null covers all neurons of
+        a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0, the rest None.
     """
     areas = [neuron_aurocs(train) for train in (instruct_train, base_train)]
     sides = [np.sign(area - 0.5) if area.size else np.full(layers * d_m, np.nan) for area in areas]
@@ -242,7 +232,6 @@ def _at_least(
     agree: Int[np.ndarray, " layers"],
     picked: Int[np.ndarray, " layers"],
 ) -> float:
-    """P(at least `observed` of the picked neurons agree), for picks at random within the same layers."""
     chances = np.ones(1)
     for n, a, k in zip(counted, agree, picked, strict=True):
         if k:

@@ -1,9 +1,7 @@
 """Tests whether the instruct model's probe, weights unchanged, reads the base model's own answers.
 
-The one idea: 0.5 is the wrong null, because almost any neurons, and the words themselves, tell something about an
-answer. The probe must beat other neurons and text classifiers that were fitted on the same instruct rows, each of
-them, after correction for the number of question sets.
-
+0.5 is the wrong null, because almost any neurons, and words, tell something about an answer. The probe must beat each
+of the other neurons and text classifiers fitted on the same instruct rows, corrected for the number of question sets.
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 4.1 and 6.3.1 (transfer by AUROC, since magnitudes shift).
 """
 
@@ -50,18 +48,16 @@ def refit_controls(
     draws: int = CONTROL_DRAWS,
     seed: int = 0,
 ) -> dict[ControlSetKind, tuple[ControlProbe, ...]]:
-    """Probes on random and on layer-matched neuron sets, shared by all question sets.
+    """Probes on random and on layer-matched neuron sets by kind, for all question sets; empty without a mapped weight.
+
+    The penalty cannot weaken a null (`provenance.analyses.controls.control_probes`). Sets exclude the probe's own
+    neurons, unless these fill more than half of a layer: in a small model, chance would put some into every tenth set,
+    and the null would measure the probe.
 
     Args:
         probe: The instruct probe; sets have as many neurons as it has non-zero weights on mapped neurons.
         train: Its training rows.
         unmapped: Flat ids of neurons without a counterpart in the base, excluded from control sets.
-
-    Returns:
-        Probes by kind; empty without a weight on a mapped neuron. The penalty cannot weaken a null
-        (`provenance.analyses.controls.control_probes`). Sets exclude the probe's own neurons, unless these fill more
-        than half of a layer: in a small model, chance would put some into every tenth set, and the null would measure
-        the probe.
     """
     rng = np.random.default_rng(seed)
     own = np.setdiff1d(probe.nonzero, unmapped)
@@ -78,13 +74,10 @@ def refit_controls(
 def transfer(
     probe: Probe, base: Features, dataset: str, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
 ) -> TransferResult:
-    """Scores the base model's own answers, balanced by its own labels, with the instruct probe.
+    """Scores the base model's own answers, balanced by its own labels, with the instruct probe; not yet judged.
 
-    Returns:
-        Result of this question set alone, not yet judged. A reason in place of p with fewer than 10 questions of a
-        class, or if all answers get the same score.
-
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1.
+    A reason in place of p with under 10 questions of a class, or equal scores. Source: Gao et al. 2025,
+    arXiv:2512.01797, Sec. 6.3.1.
     """
     positive = base.hallucinated
     scores = probe.scores(base.answer)
@@ -108,12 +101,8 @@ def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[T
 
     An intersection-union test: the probe beats all of them at 5 % if it beats each at 5 %. Holm's correction over the
     question sets with power bounds the chance of any false "supported" by 5 %. `answer_log_probability` and
-    `all_together` are a separate claim and not tested here.
-
-    Returns:
-        The results with `p_value`, `p_holm` and `decided_by`; baselines that could not be computed do not count. All
-        three are None if a baseline already ranks every pair of answers correctly, since no probe can beat it.
-
+    `all_together` are a separate claim and not tested here. Baselines without a number do not count; `p_value`,
+    `p_holm` and `decided_by` are None if a baseline ranks every pair of answers correctly, since no probe can beat it.
     Source: Berger 1982, Technometrics 24, 295-300, for the largest of several p-values; Holm 1979.
     """
     highests = [highest_other(result, rungs) for result in results]
@@ -148,7 +137,6 @@ def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, f
 
 
 def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float | None) -> TransferResult:
-    """One question set with the largest of its p-values, and what that becomes after correction; none without any."""
     decisive = max(p_values, key=lambda kind: p_values[kind], default="")
     return replace(result, p_value=p_values.get(decisive), p_holm=p_holm, decided_by=decisive)
 
@@ -175,7 +163,6 @@ def questions_per_class(answers: Features) -> dict[Label, int]:
 
 
 def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
-    """Why the scores allow no conclusion; empty if they do."""
     questions = questions_per_class(base)
     if min(questions.values()) < MIN_PER_CLASS:
         counts = " and ".join(f"{n} with {label}" for label, n in questions.items())

@@ -1,7 +1,7 @@
 """The instruct probe on every combination of labels, text and prompt, and agreement of both models' labels.
 
-Transfer to the base's own answers changes model, text, labels and prompt at once. Changing one at a time shows
-which of them the probe follows; questions on which the models' labels differ show whose labels it follows.
+Transfer to the base's own answers changes these and the model at once; one at a time shows which the probe follows,
+and questions on which the models' labels differ show whose labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,8 +42,8 @@ def cells(
 ) -> tuple[TransferCell, ...]:
     """The instruct probe on every combination of activations, answers and prompt.
 
-    In the order of `CELLS`: the 2 x 2, then the prompt control. Labels are those of the answering model; neurons are in
-    the order of the instruct checkpoint. Without a probe, rows have no numbers.
+    In the order of `CELLS`: the 2 x 2, then the prompt control. Labels are those of the answering model, neurons in the
+    instruct checkpoint's order. Without a probe, rows have no numbers.
     """
     rows = {name: (own[name[0]], 0) for name in OWN_CELLS}
     rows |= {name: (read.features, read.n_dropped) for name, read in forced.cells.items()}
@@ -135,14 +135,9 @@ def label_agreement(
 ) -> LabelAgreement:
     """Whether both models are right on the same questions, and whose labels the base's neurons follow.
 
-    `base` holds the base's own balanced answers, with neurons in the order of the instruct checkpoint.
-
-    Choice: answers left out only because their class was full count as well. Without them the common questions would be
-    those of either model's scarcer class.
-
-    Returns:
-        AUROC is None, with the reason, with fewer than 10 questions of a class; kappa if a model has one label only.
-
+    `base`: its own balanced answers, neurons in the instruct checkpoint's order. AUROC is None, with the reason, with
+    fewer than 10 questions of a class; kappa if a model has one label only. Choice: answers left out because their
+    class was full count as well, or the common questions would be those of either model's scarcer class.
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
     ours, theirs = _judged(base_responses), _judged(instruct_responses)
@@ -172,7 +167,6 @@ def label_agreement(
 
 
 def _judged(responses: Sequence[Response]) -> Labels:
-    """Label and unit of every answer that was judged."""
     judged = [r for r in responses if r.label != "dropped" or r.reason == QUOTA_FULL]
     return {
         r.question_id: (r.n_right == 0 if r.label == "dropped" else r.label == "hallucinated", r.unit) for r in judged
@@ -182,7 +176,6 @@ def _judged(responses: Sequence[Response]) -> Labels:
 def _kappa(
     a: Bool[np.ndarray, " questions"], b: Bool[np.ndarray, " questions"], units: Sequence[str], seed: int
 ) -> tuple[Estimate | None, str]:
-    """Cohen's kappa with its interval by question, or the reason why there is none."""
     if not a.size:
         return None, "no question with an answer of both models, so no power"
     if any(side.all() or not side.any() for side in (a, b)):
@@ -199,9 +192,7 @@ def resampled_kappas(
 
         kappa = (p_o - p_e) / (1 - p_e),   p_e = p_a p_b + (1 - p_a)(1 - p_b)
 
-    Returns:
-        Dimensionless, at most 1, 0 = chance agreement; NaN if both labellings have the same single label.
-
+    Dimensionless, at most 1, 0 = chance agreement; NaN if both labellings have the same single label.
     Source: Cohen 1960, doi:10.1177/001316446002000104.
     """
     observed, p_a, p_b = (resampled_means(values.astype(np.float64), weights) for values in (a == b, a, b))

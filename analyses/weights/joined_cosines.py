@@ -2,8 +2,8 @@
 
     cos(j, k) = sum_kind cos_kind(j, k) / sqrt(n_j n_k),   n = kinds in which a neuron is not zero
 
-Joined unit gate, up and down weights of neurons of different origin are nearly orthogonal. Choice: a zero row has no
-direction, so its kind is left out; a neuron of zeros has cosine 0 with every neuron.
+Neurons of different origin are nearly orthogonal. Choice: a zero row has no direction, so its kind is left out; a
+neuron of zeros has cosine 0 with every neuron.
 """
 
 import math
@@ -50,10 +50,7 @@ def _inverse(norms: Float[torch.Tensor, " rows"]) -> Float[torch.Tensor, " rows"
 
 
 def check_products(norms: Float64[np.ndarray, " neurons"], name: str) -> Float64[np.ndarray, " neurons"]:
-    """The norms unchanged; raises NonFiniteError if products of the weights do not fit float32.
-
-    No training gives such weights; a wrong dtype or scale is the usual cause.
-    """
+    """The norms unchanged; raises NonFiniteError if products of weights do not fit float32 (a wrong dtype or scale)."""
     if norms.max(initial=0.0) > LARGEST_NORM:
         raise NonFiniteError(
             f"neurons in {name} with norms up to {LARGEST_NORM:g}, so that products of weights fit float32",
@@ -126,10 +123,7 @@ class JoinedCosines:
 def layer_cosines(
     base: WeightSource, base_layer: int, instruct: WeightSource, layer: int, ids: Int[np.ndarray, " some"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "block d_m"]]]:
-    """Cosines of some neurons of an instruct layer with all of a base layer: blocks of ids with their rows.
-
-    The weights of both layers are held in their storage dtype.
-    """
+    """Cosines of some neurons of an instruct layer with all of a base layer, in blocks of ids; both held as stored."""
     ours = {kind: base.neurons(kind, base_layer) for kind in base.kinds}
     theirs = {kind: instruct.neurons(kind, layer)[torch.from_numpy(ids)] for kind in base.kinds}
     starts, wide = range(0, base.d_m, NEURONS_AT_ONCE), SinglePrecision()

@@ -1,8 +1,7 @@
 """Compares every neuron of a pair of checkpoints in one pass over both.
 
-The one idea: blocks are planned first, then both checkpoints are streamed side by side, so memory holds one block of
-each and a few numbers per neuron, whatever the size, shards and dtypes. Only neurons that were scaled and hardly
-turned, which sums cannot resolve, are read a second time.
+Both are streamed side by side in planned blocks, so memory holds one block of each and a few numbers per neuron. Only
+neurons that were scaled and hardly turned, which sums cannot resolve, are read a second time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,10 +81,8 @@ class _Block:
 def compare_neurons(base: WeightSource, instruct: WeightSource, streams: int = 1) -> dict[str, RowComparison]:
     """Compare neuron j of each layer with neuron j of the same layer, streamed; by kind, all D neurons layer by layer.
 
-    Args:
-        base: The checkpoint before tuning.
-        instruct: The one after; the same MLP shapes, stored in any dtype, order or number of files.
-        streams: Threads with a pair of streams each; more than one for local files only. Does not change the numbers.
+    Shapes must agree; dtype, order and number of files may differ. `streams`: threads with a pair of streams each, more
+    than one for local files only, without effect on the numbers.
 
     Raises:
         NonFiniteError: A weight is NaN or infinite; the message names projection and checkpoint.
@@ -138,11 +135,9 @@ class _Pass:
                 self._table(part).put(slice(None), compare_rows(*sides, names=part.names))
 
     def _table(self, part: _Projection) -> RowComparison:
-        """The result rows of a projection's neurons."""
         return self.found[part.kind].rows(part.layer * self.base.d_m, (part.layer + 1) * self.base.d_m)
 
     def _summed(self, plan: Sequence[_Projection]) -> Iterator[tuple[_Projection, RowSums]]:
-        """Each projection with its sums, after its last block."""
         sums, wide_a, wide_b = RowSums.zeros(0), Widener(), Widener()
         for block, a, b in self._side_by_side([block for part in plan for block in part.blocks()]):
             part = block.projection
@@ -188,10 +183,7 @@ def compare_mapped(
 ) -> dict[str, RowComparison]:
     """Compare each neuron of the instruct checkpoint with its counterpart, by kind; NaN and not equal without one.
 
-    Reads whole tensors. Width and kinds must agree, numbers of layers and neurons may differ.
-
-    Args:
-        base_ids: Flat id in the base of each neuron of the instruct checkpoint; -1 for none.
+    Reads whole tensors; width and kinds must agree, layers and neurons may differ. `base_ids`: flat base ids, -1: none.
 
     Raises:
         NonFiniteError: A compared weight is NaN or infinite.
@@ -212,7 +204,6 @@ def _compare_gathered(
     table: RowComparison,
     place: tuple[str, int],
 ) -> None:
-    """Fills the table for one kind of weight of one layer of the instruct checkpoint."""
     kind, _ = place
     mapped = np.flatnonzero(ids >= 0)
     layer_of = ids[mapped] // base.d_m

@@ -1,10 +1,7 @@
-"""The two compiled inner loops of drift: four sums for each row, or for each column, of a block.
+"""The two compiled inner loops of drift: four float64 sums for each row, or for each column, of a block, read once.
 
-The one idea: a pair of weights is widened, subtracted and added to all four sums in registers, so each block is read
-once. Arithmetic is float64. The compiler may reorder sums (for vector instructions) and must keep NaN and infinity. One
-thread sums a block, in an order that depends only on its shape.
-
-Importing numba takes a moment; `provenance.analyses.weights.row_sums` imports this module when needed.
+The compiler may reorder sums (for vector instructions) and must keep NaN and infinity. One thread sums a block, in an
+order that depends only on its shape. Importing numba takes a moment, so `row_sums` imports this module when needed.
 """
 
 from collections.abc import Callable
@@ -21,7 +18,6 @@ TOGETHER = 8  # rows per visit of the sums; eight rows of two blocks fit the loa
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as machine code, cached on disk if possible."""
     try:
         return njit(fastmath=FAST_MATH, nogil=True, cache=True)(function)
     except RuntimeError:  # neither this folder nor the user's cache folder is writable

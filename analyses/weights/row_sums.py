@@ -1,7 +1,6 @@
 """Distances of corresponding neurons of two weight matrices: in one pass, and by definition.
 
-Sums over the difference of rows can be taken block by block, and stay exact if the rows differ in direction.
-`compare_rows`, the slow definition, checks the sums and replaces them where they are not exact.
+Sums of differences go block by block, exact where rows differ in direction; elsewhere `compare_rows`, slow, decides.
 """
 
 import math
@@ -113,8 +112,7 @@ def check_finite(
     """Refuse a matrix with a non-finite row norm or square; `weights` gives the matrix, to find the cause.
 
     Raises:
-        NonFiniteError: NaN or infinity, usually from diverged training or a damaged shard; or float64 weights whose
-            squares add up to more than float64 holds.
+        NonFiniteError: NaN or infinity (diverged training, a damaged shard); or float64 squares too large to add up.
     """
     wrong = int(norms.size - np.isfinite(norms).sum())
     if wrong:
@@ -138,9 +136,9 @@ def too_large(name: str, largest: float) -> NonFiniteError:
 
 
 class Widener:
-    """Converts blocks for the kernels: float32 and float64 unchanged, bfloat16 as bits, others as float32.
+    """Converts blocks for the kernels, exactly: float32 and float64 unchanged, bfloat16 as bits, others as float32.
 
-    Widening is exact and reuses memory: the array is valid until the next call.
+    Memory is reused: the array is valid until the next call.
     """
 
     def __init__(self) -> None:
@@ -179,11 +177,9 @@ def compare_rows(
         1 - cos(u, v) = 0.5 * || u/|u| - v/|v| ||^2
 
     The right side has no cancellation: at an angle phi its relative error is about 1e-16 / phi, while 1 - cos itself
-    loses everything below phi = 1e-8 in float64 and 3e-4 in float32.
-
-    Returns:
-        Dimensionless delta in [0, 2] and norms in weight units, float64. Choice: two zero rows have delta 0 (nothing
-        changed), a zero row and a non-zero one have 1 (no direction in common).
+    loses everything below phi = 1e-8 in float64 and 3e-4 in float32. Delta is dimensionless, in [0, 2], norms are in
+    weight units, all float64. Choice: two zero rows have delta 0 (nothing changed), a zero row and a non-zero one have
+    1 (no direction in common).
 
     Raises:
         NonFiniteError: A row holds NaN or infinity, or weights beyond about 1e154, whose squares do not fit float64.

@@ -1,7 +1,4 @@
-"""Compares every tensor of a pair number by number: identical bits, finite values, cosine per row or neuron.
-
-All of it comes from one pass over the blocks of both sides, in sums that take one number per row.
-"""
+"""Compares every tensor of a pair in one pass over blocks: identical bits, finite values, cosine per row or neuron."""
 
 from dataclasses import dataclass
 

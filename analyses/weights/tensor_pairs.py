@@ -1,8 +1,7 @@
-"""Pairs the tensors of two checkpoints, and reads both side by side.
+"""Pairs the tensors of two checkpoints, and reads both side by side, every tensor once, in planned blocks of rows.
 
-The one idea: names are compared without their prefix, which changes between library releases; a neuron projection is
-identified by kind and layer, even within a fused tensor. Pairs are read in blocks of rows, from one stream per
-checkpoint in a planned order, so that every tensor is read once.
+Names are compared without their prefix, which changes between library releases; a neuron projection is identified by
+kind and layer, even within a fused tensor.
 """
 
 import re
@@ -136,7 +135,6 @@ def _by_key(names: Iterable[str], stem: str, holders: frozenset[str]) -> dict[Ke
 
 
 def _key(name: str, stem: str, holders: frozenset[str]) -> Key:
-    """Kind and layer of a tensor that is no projection."""
     numbered = re.match(r"(\d+)\.(.+)", name[len(stem) :]) if name.startswith(stem) else None
     if numbered:
         return numbered[2].removesuffix(".weight"), int(numbered[1])
@@ -171,7 +169,6 @@ def pair_parts(base: WeightSource, instruct: WeightSource, layer_of: Sequence[in
 
 
 def _pair(kind: str, layer: int | None, base: Part | None, instruct: Part, *, neurons: bool) -> Pair | None:
-    """Two parts of one key as a pair; None if nothing can be compared."""
     if base is None or base.columns != instruct.columns:
         return None
     if base.shape == instruct.shape:
@@ -191,8 +188,7 @@ def steps_of(
 ) -> Iterator[Step]:
     """The steps through a pair, from its first to its last row; runs are sampled neurons (first, end exclusive).
 
-    Sampled neurons come first if neurons are rows, since they are compared with each block; with columns, every block
-    holds a piece of every neuron.
+    Sampled neurons come first if they are rows, to compare with each block; as columns, each block has a piece of each.
     """
     if pair.neurons and not pair.base.columns:
         for run in base_runs:

@@ -1,7 +1,4 @@
-"""The interface to checkpoints that the weight analyses need.
-
-It is served by safetensors folders, range-request readers, a base with a merged adapter, and tensors in memory.
-"""
+"""Interface of weight analyses to checkpoints: safetensors folders, range requests, a merged adapter, or memory."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
