@@ -222,7 +222,6 @@ def _parts(array: object) -> tuple[Any, Any, Any]:
 
 
 def _numpy_dtype(dtype: object) -> np.dtype[Any]:
-    """A dtype of numbers; ValueError for any other."""
     code = dtype.args[0] if isinstance(dtype, _Dtype) and dtype.args else None
     if not isinstance(dtype, _Dtype) or not isinstance(code, str) or _NUMBERS.fullmatch(code) is None:
         raise ValueError(f"values of dtype {code if isinstance(code, str) else '?'}")

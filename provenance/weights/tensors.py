@@ -1,8 +1,7 @@
 """Interface to a checkpoint's weights: names, shapes, and rows of tensors in the order asked for.
 
-The caller names the rows and their order first, then goes through them once. So a local file is read into one buffer,
-a file on the hub is fetched ahead over several connections, and an adapter is merged block by block; each holds only a
-few blocks, and callers need not know which one they read.
+The caller names the rows and their order first, then goes through them once: so a local file is read into one buffer,
+the hub is asked ahead over several connections, an adapter is merged block by block, and callers need not know which.
 """
 
 import math
@@ -20,9 +19,7 @@ class Rows:
     """Rows of a tensor along its first axis."""
 
     name: str
-    """Name of the tensor."""
     start: int
-    """First row."""
     stop: int
     """Row after the last one."""
 
@@ -44,10 +41,7 @@ class TensorReader(Protocol):
         """One whole tensor in its storage dtype, in memory of its own."""
 
     def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
-        """The wanted rows, one tensor after the other in the same order, in the storage dtype.
-
-        A tensor is valid until the next one is asked for: its memory may be used again.
-        """
+        """The wanted rows, in order, in the storage dtype; a tensor is valid until the next, which may reuse memory."""
 
 
 def bytes_of(reader: TensorReader, rows: Rows) -> int:
