@@ -41,7 +41,6 @@ class Protocol:
     stop_at_newline: bool
     """Whether a line break ends a response (base models)."""
     batch_size: int
-    """Questions per batch."""
     seed: int
 
 

@@ -1,6 +1,7 @@
 """One model's answers in another model's prompt, in tokens of the reading model.
 
-An answer is tokenised again after the reading model's prompt and found in its ids; if tokens do not spell it, left out.
+Two models share text, not tokens. An answer is tokenised again after the reading model's own prompt, and its
+position is looked up in the token ids that this model gets. An answer whose tokens do not spell it is left out.
 """
 
 from collections import Counter

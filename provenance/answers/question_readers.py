@@ -33,7 +33,8 @@ Row = dict[str, Any]
 def normalise_question(text: str) -> str:
     """Normal form of a question's text, equal for two texts of the same question.
 
-    NFKC, case folded, no articles and punctuation (unless empty then: "???"), single spaces, letters of all scripts.
+    NFKC, case folded, articles and punctuation dropped, single spaces, letters of all scripts kept. A text that would
+    become empty ("???") keeps its punctuation.
     """
     return normalise(text) or " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
@@ -58,7 +59,9 @@ def read_questions(path: Path) -> tuple[Question, ...]:
 
 
 def make_question(where: str, row: Row) -> Question:
-    """A question from a row's `id`, `question`, `answers` and perhaps `group`; `where` is its place for errors.
+    """A question from a row with `id`, `question`, `answers` and perhaps `group`; other keys are ignored.
+
+    `where` names the place in errors, such as `line 3 of questions.jsonl`.
 
     Raises:
         QuestionError: A key is missing or of another type, or the question is empty.

@@ -245,7 +245,7 @@ def _digest(path: Path, file: HubFile) -> str:
 
 
 def remember(listing: Listing) -> None:
-    """Record which commit a name stands for, for offline use; the name keeps its old one until a snapshot is whole."""
+    """Record, of a complete snapshot only, which commit its name stands for, so that it is found offline."""
     name = listing.repo.revision or DEFAULT_BRANCH
     note = listing.repo.storage / "refs" / name
     if name == listing.commit or (note.is_file() and note.read_text("utf-8") == listing.commit):

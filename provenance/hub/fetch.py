@@ -57,7 +57,6 @@ class Fetched:
     """A checkpoint in the cache."""
 
     repo: HubRepo
-    """Requested repository."""
     folder: Path
     """Folder of the snapshot."""
     commit: str

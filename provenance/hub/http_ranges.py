@@ -1,7 +1,8 @@
 """Byte ranges of a file on the hub, resumed after a break.
 
-Missing bytes are requested again after a wait; an answer about another file (ETag, size), or with the whole file, ends
-the reading. The hub is asked once for the file's signed address, which is used without the token until it expires.
+A read returns the right bytes or raises an error: missing bytes are requested again after a wait, and an answer about
+another file (ETag, size), or with the whole file instead of the range, ends the reading. The hub is asked once for a
+file's address; the pieces come from there, without the token, until the signature expires.
 """
 
 import re

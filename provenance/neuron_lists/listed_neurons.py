@@ -46,7 +46,6 @@ class Listed:
     """Neurons and claims read from a file."""
 
     format: str
-    """Short name of the format."""
     neurons: list[Named]
     """Neurons in the order of the file."""
     checkpoint: dict[str, str] = field(default_factory=dict)

@@ -206,7 +206,6 @@ def _values(array: object, name: str, where: str) -> Float64[np.ndarray, "..."]:
 
 
 def _parts(array: object) -> tuple[Any, Any, Any]:
-    """Shape, dtype and bytes of an array's stand-in; no bytes for another object."""
     if isinstance(array, _Buffer):
         content, dtype, shape = array.args[:3]
     elif isinstance(array, _Array):
@@ -232,8 +231,6 @@ def _numpy_dtype(dtype: object) -> np.dtype[Any]:
 
 
 class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can be held back at every step, as joblib does
-    """Runs a pickle among stand-ins."""
-
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
     stack: list[Any]
     read: Callable[[int], bytes]

@@ -93,7 +93,9 @@ class Adapted:
     base_name: str | None
     """Base named in adapter_config.json."""
     is_base_named: bool
-    """Whether it ends as the base's name, which shapes cannot tell for an instruct checkpoint; False without one."""
+    """Whether that name matches the given base, by the last part of both names; a shape check cannot tell an instruct
+    checkpoint from its own base. False without a name.
+    """
     note: str
     """Says that descent from this base is assumed, not tested; empty if the base is the named one."""
 

@@ -1,7 +1,8 @@
 """Interface to a checkpoint's weights: names, shapes, and rows of tensors in the order asked for.
 
-The caller names the rows and their order first, then goes through them once: so a local file is read into one buffer,
-the hub is asked ahead over several connections, an adapter is merged block by block, and callers need not know which.
+The caller names the rows and their order first, then goes through them once. So a local file is read into one buffer,
+a file on the hub is fetched ahead over several connections, and an adapter is merged block by block; each holds only a
+few blocks, and callers need not know which one they read.
 """
 
 import math
