@@ -36,7 +36,6 @@ class Stored:
     """One column of the SQL table."""
 
     name: str
-    """Its name."""
     kind: type
     """`str`, `int`, `float`, `bool` or `list` (JSON)."""
     nullable: bool
@@ -54,7 +53,6 @@ class Column:
     """One field of a declared table."""
 
     name: str
-    """Of the field."""
     sql: str
     """Of its SQL column, or what the names of several begin with; the field's name unless it says otherwise."""
     label: str
@@ -127,7 +125,6 @@ class Table:
     name: str
     """Of the SQL table."""
     title: str
-    """Heading."""
     row: str
     """What one row is."""
     query: str
@@ -173,12 +170,7 @@ class Table:
         return f"SELECT {', '.join(names)} FROM {self.name} WHERE run_id = :run{ordered}"  # noqa: S608 - declared names
 
     def cells(self, records: Sequence[Record], only: Sequence[str] = ()) -> "Cells":
-        """The rows as text, without columns that say nothing anywhere.
-
-        Args:
-            records: Rows by column names.
-            only: Fields that are shown, in this order; all that have a label when not given.
-        """
+        """The rows as text: fields `only`, in order (default: all labelled), no columns that say nothing anywhere."""
         everything = [*map(_scope, self.scope), *self.columns]
         named = {column.name: column for column in everything}
         chosen = [named[name] for name in only] if only else [column for column in everything if column.label]
@@ -196,9 +188,7 @@ class Cells:
     """A table as text."""
 
     header: tuple[str, ...]
-    """Headings."""
     rows: tuple[tuple[str, ...], ...]
-    """Cells."""
     text: tuple[int, ...]
     """Places of the columns that hold words and are set to the left."""
 
@@ -273,7 +263,6 @@ def _column(item: Field[Any], hint: Any) -> Column:
 
 
 def _scope(name: str) -> Column:
-    """A text column that says what a row belongs to."""
     return Column(name, name, SCOPES[name], "text", "", "", key=True, counted=False, words={}, beside="", kind=str,
                   optional=False)  # fmt: skip
 
@@ -291,12 +280,7 @@ def _number(value: float | None) -> float | None:
 
 
 def row_of(value: object, **scope: str) -> Record:
-    """A result as its row.
-
-    Args:
-        value: Of a declared class.
-        scope: Values of the columns in the table's scope.
-    """
+    """A result of a declared class as its row; `scope` gives the values of the columns in the table's scope."""
     row: Record = dict(scope)
     for item in declared(type(value)).columns:
         names = (part.name for part in item.stored())

@@ -27,10 +27,7 @@ def storing(wanted: str) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file, making its folder; it is complete whenever it has its name.
-
-    Returns:
-        The path.
+    """Write a file, making its folder, and return its path; it is complete whenever it has its name.
 
     Raises:
         StoreError: The folder cannot be written or the disk is full; the old file stays, no part of the new one does.

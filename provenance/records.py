@@ -117,7 +117,6 @@ class Task:
     settings: dict[str, object] = field(hash=False)
     """Prompt template, decoding, quotas, seed, span rule, dtype, batch size."""
     n_batches: int
-    """Number of batches of questions."""
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,7 @@ CLAIMS: Mapping[str, str] = {
 
 
 def rule_words(rule: str | None, source: str | None) -> str:
-    """How C was chosen, or where neurons that were not searched for come from.
-
-    Args:
-        rule: Its name.
-        source: The file of neurons that were given, in words.
-    """
+    """How C was chosen, by the name of the rule, or the file (`source`, in words) that the neurons come from."""
     if rule == GIVEN:
         return f"no search: neurons from {source or 'a file'}"
     return "" if rule is None else RULES.get(rule, rule)

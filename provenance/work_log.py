@@ -1,7 +1,6 @@
-"""Protocols of resumable storage for the collecting code.
+"""Protocols of resumable storage for the collecting code, which the database implements.
 
-The database implements them; tests use lists. Appending is one transaction, so a batch or a chunk is there completely
-or not at all.
+Appending is one transaction, so a batch or a chunk is there completely or not at all.
 """
 
 from collections.abc import Sequence

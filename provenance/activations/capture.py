@@ -112,12 +112,9 @@ def region_masks(
 def capture_cett(
     loaded: LoadedModel, responses: Sequence[Response], other: OtherTokens = "all"
 ) -> tuple[Float32[np.ndarray, "responses neurons"], Float32[np.ndarray, "responses neurons"]]:
-    """Mean CETT of every neuron over answer tokens and over all others, for a batch of responses.
+    """Mean CETT (dimensionless) of every neuron, layer by layer, over answer tokens and over all others.
 
     The model gets exactly the sampled ids, prompt and response, without a stop token.
-
-    Returns:
-        Answer means and other means, dimensionless, neurons ordered layer by layer.
 
     Raises:
         CaptureError: Hooks did not fire as they should.

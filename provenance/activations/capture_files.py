@@ -44,11 +44,9 @@ class CaptureFiles:
     """
 
     folder: Path
-    """Folder of the files."""
     stem: str
     """Stem of their names, and their key in the log."""
     dtype: CaptureDtype
-    """Dtype of the values."""
 
     @property
     def paths(self) -> tuple[Path, Path]:
@@ -91,10 +89,7 @@ class CaptureFiles:
         other: Float32[np.ndarray, "rows neurons"],
         question_ids: tuple[str, ...],
     ) -> CaptureChunk:
-        """Write a chunk's rows to their place and sync them to disk.
-
-        Returns:
-            Entry for the log.
+        """Write a chunk's rows to their place and sync them to disk; returns its entry for the log.
 
         Raises:
             NonFiniteError: A value is NaN or infinite, or too large for float16.
@@ -147,7 +142,6 @@ class CaptureFiles:
             return _digest(question_ids, headers[0].descr, headers[0].width, rows)
 
     def _header(self, path: Path) -> "_Header | None":
-        """Header of a file; None if the file is missing or of another form."""
         with storing(f"to read {path}"):
             if not path.exists():
                 return None
@@ -161,7 +155,6 @@ class _Header:
     descr: str
     """Dtype, as numpy writes it."""
     rows: int
-    """Number of rows."""
     width: int
     """Numbers per row."""
 

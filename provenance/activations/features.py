@@ -1,7 +1,6 @@
 """Captured vectors of a set of responses, as labelled rows for analyses.
 
-Rows stay on disk: an analysis gets labels, and a view from which it reads the neurons it needs; selecting rows or
-neurons copies only integers. Captured chunks are never captured again after an interrupted run.
+Rows stay on disk behind a view; selecting rows or neurons copies only integers. No finished chunk is captured again.
 """
 
 import hashlib
@@ -35,7 +34,6 @@ class Features:
     units: tuple[str, ...]
     """Unit of splitting and resampling of each row."""
     question_ids: tuple[str, ...]
-    """Question of each row."""
 
     @classmethod
     def of(
@@ -84,10 +82,8 @@ def collect_features(
     Args:
         load: Loads the model; not called when nothing is left to capture.
         responses: Kept responses, in a fixed order.
-        folder: Folder of the files.
         key: Key of the task; part of the file names.
         batch_size: Responses per chunk.
-        log: Finished chunks.
         progress: Called with (responses captured, responses in all).
         dtype: Of the values on disk. float16 takes half the room, rounds by 2^-11 of a value, and makes
             those below its smallest subnormal (6e-8) zero.
@@ -121,9 +117,7 @@ def _ids(responses: Sequence[Response]) -> tuple[str, ...]:
 def remembered(
     compute: Callable[[], np.ndarray], responses: Sequence[Response], folder: Path, key: str, log: CaptureLog
 ) -> np.ndarray:
-    """An array computed by models from responses: read if stored, else computed and stored.
-
-    `compute` runs the models and is not called when the array is stored; `key` is the file's name.
+    """An array under the name `key`: read if stored, else computed by `compute`, which runs models, and stored.
 
     Raises:
         StoreError: The folder cannot be written.

@@ -1,8 +1,7 @@
 """Read-only views of captured vectors that do not fit in memory, over arrays in memory or mapped from disk.
 
-Rows, their order and their neurons are a small table of integers, so selecting, joining and mapping copy nothing;
-values are read by columns or blocks of columns, as float32 for every storage dtype. Solvers that pass over all neurons
-repeatedly need each neuron's values side by side: `neuron_major`.
+Rows and neurons are small tables of integers, so selecting, joining and mapping copy nothing; values are read by
+columns, as float32 for every storage dtype. Solvers that need each neuron's values side by side use `neuron_major`.
 """
 
 import tempfile
@@ -189,7 +188,6 @@ def neuron_major(
         parts: Rows over the same neurons.
         folder: Folder of a scratch file, which has no name there, so it is gone after the block even if killed.
         limit_bytes: Up to this size the result is kept in memory.
-        block_bytes: Bytes read and transposed at a time.
 
     Yields:
         (D, rows) in the storage dtype (the widest if parts differ), C order, read-only by convention.

@@ -34,7 +34,6 @@ class Protocol:
     prompt: PromptFormat
     """Turns a question into a prompt."""
     decoding: Decoding
-    """Sampling parameters."""
     rounds: tuple[int, ...]
     """Samples per round; a question still open after a round goes into the next."""
     quota: int
@@ -42,9 +41,7 @@ class Protocol:
     stop_at_newline: bool
     """Whether a line break ends a response (base models)."""
     batch_size: int
-    """Questions per batch."""
     seed: int
-    """Seed of the samples."""
 
 
 @dataclass
@@ -90,7 +87,7 @@ def collect(
     log: ResponseLog,
     progress: Callable[[int, int, Counter[str]], None],
 ) -> list[Response]:
-    """Ask until both quotas are full or the questions run out; resume where the log stops.
+    """Ask, from where the log stops, until quotas are full or questions run out; all responses in the order of asking.
 
     Args:
         load: Loads the model; not called when the log is complete.
@@ -98,9 +95,6 @@ def collect(
         protocol: Prompt, decoding, rounds and quota.
         log: Stores finished batches.
         progress: Called after each batch with (questions asked, questions in all, counts by label).
-
-    Returns:
-        All responses of the log, in the order of asking.
     """
     size = protocol.batch_size
     counts = Counter(str(r.label) for r in log.responses())
@@ -184,7 +178,6 @@ def _most_frequent(texts: list[str]) -> int:
 
 
 def _with_quotas(responses: list[Response], quota: int, counts: Counter[str]) -> list[Response]:
-    """Drop, in order, the responses that come after their class is full."""
     seen = Counter({label: counts[label] for label in KEPT_LABELS})
     kept: list[Response] = []
     for response in responses:

@@ -20,7 +20,6 @@ class Reading:
     """Prompt that answers are appended to."""
 
     prompt: PromptFormat
-    """Turns a question into a prompt."""
     lead: str
     """White space between the prompt and the answer; see `usual_lead`."""
 
@@ -28,10 +27,8 @@ class Reading:
 def usual_lead(responses: Iterable[Response]) -> str:
     """Most frequent leading white space of responses to one prompt.
 
-    Choice: the most frequent one among kept responses, so that another model's answer begins where the reading model's
-    own answers begin; ties go to the shortest, then to the first in the alphabet. Empty without any response.
-
-    Dropped responses do not count.
+    Choice: the most frequent among kept responses, so another model's answer begins where the reading model's own do;
+    ties go to the shortest, then to the first in the alphabet. Empty without a kept response.
     """
     texts = [response.text for response in responses if response.label != "dropped"]
     counts = Counter(text[: len(text) - len(text.lstrip())] for text in texts)
@@ -43,11 +40,9 @@ def forced(tokenizer: PreTrainedTokenizerBase, reading: Reading, question: str, 
 
     Choice: only the answer span is taken; later text cannot change a causal model's states on the answer's tokens.
 
-    The response keeps its label and unit.
-
     Returns:
-        The same record with new text, ids and regions, without samples; None if there is no answer, or if no
-        tokenisation decodes to its characters.
+        The same record (label and unit too) with new text, ids and regions, without samples; None if there is no
+        answer, or if no tokenisation decodes to its characters.
 
     Raises:
         InputError: The format wants a chat template and the tokenizer has none.

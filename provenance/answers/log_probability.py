@@ -1,8 +1,7 @@
 """Mean log-probability of an answer's tokens under a model.
 
 The model gets the sampled ids, so nothing is tokenised again. Its head gets only the states that predict an answer
-token: all positions of a batch times a vocabulary of 262,144 would need more memory and time than the rest of the
-model. States are selected before the head, so that the model's own scaling or capping of logits still applies.
+token (262,144 logits at all positions would cost too much); the model's scaling or capping of logits still applies.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,6 @@
 """Prompts as token ids, with the role of every token.
 
-The string is rendered as prefix + question + suffix, so the place of the question is known by construction; the
-tokenizer's character offsets then give the role of each token. Nothing is searched for.
+The question's place is known from rendering prefix + question + suffix; character offsets give each token's role.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ class Prompt:
     """One prompt as the model receives it."""
 
     text: str
-    """Rendered text."""
     ids: tuple[int, ...]
     """Token ids; exactly one BOS if the tokenizer or its chat template adds one."""
     regions: tuple[Region, ...]

@@ -123,7 +123,6 @@ def _as_layout(row: Row, number: int) -> Row:
 
 
 def _golden(text: str) -> list[Any] | None:
-    """Questions of a BioASQ golden file; None for another text."""
     if '"questions"' not in text or not text.lstrip().startswith("{"):
         return None
     try:

@@ -1,8 +1,7 @@
 """Question sets: loaded by name, file or lab reference, limited, and split without leaks.
 
-Questions are split by unit (the normalised text, or the group that a file names), never by row or id, because
-published training and test sets share questions (107 of 2,000 ids for Gemma-3-27B). Every choice is a hash of seed and
-content, so it does not depend on the order of a file, and a larger `limit` only adds questions.
+Questions are split by unit (the normalised text, or a file's group), never by row or id: published training and test
+sets share questions (107 of 2,000 ids for Gemma-3-27B). Choices hash seed and content, so the order does not matter.
 """
 
 import hashlib
@@ -37,7 +36,6 @@ class HubSet:
     """A question set on the hub."""
 
     repo: str
-    """Data set repository."""
     pattern: str
     """Pattern of its file names."""
     revision: str | None = None
@@ -148,9 +146,7 @@ def split_questions(
     """Split by unit into training, validation and test questions, each part in a seeded random order.
 
     Units that share a normalised question stay together as well. The outcome depends on seed and content, not on the
-    order of the questions.
-
-    `shares` are fractions of the units for train, validation and test.
+    order of the questions. `shares` are fractions of the units for train, validation and test.
 
     Raises:
         SplitError: The shares are not fractions that add up to 1, or there are too few units.
@@ -200,7 +196,6 @@ def _connected_units(questions: Sequence[Question]) -> dict[str, list[Question]]
 
 
 def _rank(seed: int, text: str) -> str:
-    """Place in an order that depends only on seed and text."""
     return hashlib.sha256(f"{seed}\0{text}".encode()).hexdigest()
 
 

@@ -1,8 +1,7 @@
 """Samples responses from a model: all samples of a question share one pass over its prompt.
 
-Random numbers depend only on seed, batch and round, so a resumed run draws the same samples. Decoding is that of
-`transformers`, except for two steps that a vocabulary of 262,144 makes slow: the token is drawn among the top k (the
-distribution of the library's warpers, without sorting the vocabulary), and finished rows leave the batch early.
+Random numbers depend only on seed, batch and round, so a resumed run repeats them. Decoding is that of `transformers`,
+but draws among the top k (same distribution, no sort of 262,144 words), and finished rows leave the batch early.
 """
 
 import copy
@@ -40,9 +39,8 @@ class Decoding:
 class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is not type-checked
     """Draws one token per row: temperature, then top k, then the nucleus of these k.
 
-    The distribution is that of TemperatureLogitsWarper, TopKLogitsWarper and TopPLogitsWarper in this order, except
-    that ties at the k-th place are cut to k tokens. All other tokens are masked, so greedy decoding takes the drawn
-    one.
+    The distribution is that of TemperatureLogitsWarper, TopKLogitsWarper and TopPLogitsWarper in this order, but ties
+    at the k-th place are cut to k tokens. All other tokens are masked, so greedy decoding takes the drawn one.
     """
 
     def __init__(self, decoding: Decoding) -> None:
@@ -116,12 +114,9 @@ class PromptBatch:
 
     @torch.inference_mode()
     def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
-        """Draw samples for some of the prompts.
+        """Draw samples for some of the prompts: for each row, its samples as token ids, stop tokens left out.
 
         `rows` are positions of the prompts in the batch, `samples` is the number per prompt.
-
-        Returns:
-            For each row, its samples as token ids, stop tokens left out.
 
         Raises:
             NonFiniteError: See `NucleusSampler`.
@@ -137,7 +132,6 @@ class PromptBatch:
         return [drawn[i * samples : (i + 1) * samples] for i in range(len(rows))]
 
     def _generate(self, picked: Int[torch.Tensor, " rows"]) -> list[list[int]]:
-        """One sample for each picked prompt; finished rows leave the batch from time to time."""
         cache = copy.deepcopy(self._cache)
         if cache is not None:
             cache.batch_select_indices(picked)

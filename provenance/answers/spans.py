@@ -38,11 +38,7 @@ def token_offsets(
 ) -> list[tuple[int, int]]:
     """Character range of every sampled token in the decoded response.
 
-    Args:
-        tokenizer: Tokenizer of the model that sampled.
-        context: Ids before the response; the last one is decoded too, because some decoders treat the first token of a
-            text differently.
-        ids: The sampled ids.
+    `context` are the ids before it; the last is decoded too, as some decoders treat a text's first token differently.
 
     Returns:
         One half-open range per token. All tokens that hold bytes of one character get that character's range.

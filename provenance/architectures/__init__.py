@@ -1,8 +1,7 @@
-"""Locations of the MLPs of model families, as data.
+"""Locations of the MLPs of model families, as data: adding a family is adding a `*.toml` beside this file.
 
-Every `*.toml` beside this file describes one layout: the keys of config.json that give the sizes, the prefixes under
-which the text decoder is stored, and for each projection of a neuron its tensor below `prefix + layer`, whether
-neurons are its rows or its columns, and which half of a fused tensor it is. Adding a family is adding a file. A vision
+It has the keys of config.json that give the sizes, the prefixes of the text decoder, and for each projection of a
+neuron its tensor below `prefix + layer`, whether neurons are rows or columns, and its half of a fused tensor. A vision
 tower whose MLPs have the same names lies under another prefix and is never matched.
 """
 
@@ -39,7 +38,6 @@ class Size:
     """Source of a size in config.json."""
 
     key: str
-    """Its key."""
     fallback: str | None = None
     """Key to derive it from if `key` is absent or null."""
     times: int = 1
@@ -92,7 +90,6 @@ class Layout:
     """The MLPs of one checkpoint: sizes and names."""
 
     family: Family
-    """Matching family."""
     model_type: str
     """As in config.json."""
     layers: int
@@ -250,7 +247,6 @@ def _prefix_on_disk(family: Family, layers: int, tensor_names: Collection[str]) 
 
 
 def _sample(names: Collection[str]) -> str:
-    """A few of many names, and how many there are."""
     if not names:
         return "no MLP tensors"
     shown = ", ".join(repr(name) for name in sorted(names)[:_NAMES_SHOWN])

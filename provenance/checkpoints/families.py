@@ -1,7 +1,6 @@
-"""Known families of checkpoints: base, tuned model, and stages between them.
+"""Known families of checkpoints: base, tuned model, and stages between them; the hub is not asked here.
 
-Pairs have to be looked up (there is no Llama 3.3 base, and Qwen 3 gives the plain name to the tuned model), so they
-are data, in `families.toml` beside this file. The hub is not asked here.
+Pairs are data (`families.toml`): there is no Llama 3.3 base, and Qwen 3 gives the plain name to the tuned model.
 """
 
 import difflib
@@ -32,7 +31,6 @@ class KnownFamily:
     stages: dict[str, CheckpointRef]
     """References by stage, in order of training."""
     base: str
-    """Stage of the base."""
     instruct: str | None
     """Stage tuned from the base; None for a family of pre-training checkpoints only."""
 
@@ -90,9 +88,7 @@ def family(name: str) -> KnownFamily:
 
 
 def pair_of(name: str) -> tuple[str, str]:
-    """References of base and instruct checkpoint of a family, as a user would write them.
-
-    The name is `NAME`, or `NAME:STAGE` for another stage after the base instead of the instruct checkpoint.
+    """References of a family's base and instruct checkpoint (or another stage, by `NAME:STAGE`), as a user writes them.
 
     Raises:
         InputError: No such family or stage, or no stage was tuned from the base.

@@ -50,7 +50,6 @@ class TensorSlot:
     """Location of a tensor in a file."""
 
     name: str
-    """Name of the tensor."""
     dtype: str
     """Storage dtype by safetensors' spelling, such as `BF16`."""
     shape: tuple[int, ...]
@@ -163,7 +162,6 @@ def _are_counts(value: Any) -> TypeGuard[list[int]]:
 
 
 def _check_cover(slots: list[TensorSlot], data_start: int, file_size: int, where: str) -> None:
-    """Check that the tensors, in file order, fill the file from the header to its end, each byte once."""
     end = max((slot.stop for slot in slots), default=data_start)
     if file_size != end:
         _refuse(where, f"{file_size:,} of {end:,} bytes")

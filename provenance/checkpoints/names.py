@@ -64,9 +64,7 @@ class CheckpointRef:
 
     @classmethod
     def parse(cls, text: str) -> "CheckpointRef":
-        """Read a reference as a user writes it.
-
-        An existing folder wins over `org/name`; `lab/…` is always the lab (`./lab/…` is a folder).
+        """Read a reference: an existing folder wins over `org/name`; `lab/…` is always the lab (`./lab/…` is a folder).
 
         Raises:
             CheckpointError: The text has none of these forms.
@@ -109,7 +107,6 @@ class Checkpoint:
     """A checkpoint that was found and checked."""
 
     ref: CheckpointRef
-    """Requested reference."""
     folder: Path
     """Folder of its files."""
     commit: str | None
@@ -117,7 +114,6 @@ class Checkpoint:
     digest: str
     """SHA-256 over the names and SHA-256s of the relevant files; the checkpoint's identity."""
     config: dict[str, Any] = field(hash=False)
-    """Its config.json."""
 
     @property
     def pinned(self) -> str:
@@ -312,10 +308,7 @@ def require_tokenizer(folder: Path) -> None:
 
 
 def content_digest(folder: Path) -> str:
-    """SHA-256 over the sorted (name, SHA-256) of the relevant files.
-
-    Independent of the folder; README, licence and spare copies of the weights do not count.
-    """
+    """SHA-256 over the sorted (name, SHA-256) of relevant files (not README, licence, spare weights), in any folder."""
     return digest_of(small_digests(folder) | {path.name: file_sha256(path) for path in weight_files(folder)})
 
 

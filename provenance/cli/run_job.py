@@ -1,7 +1,6 @@
 """Runs one job from its checkpoints to its summary: open, measure, store, draw, report.
 
-Every command with results uses this path, so finished work stays in the database after an error, and a run begins, is
-timed and ends in one place.
+Every command with results uses it: a run begins, is timed and ends here, and finished work survives an error.
 """
 
 import resource
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """Run a job, or resume it; write figures and report to `out` unless it is None.
+    """Run a job, or resume it; returns the summary as `--json` prints it.
 
-    Returns:
-        The summary as `--json` prints it, without files if none are written.
+    Figures and report are written to `out`; if it is None, none are, and the summary names no files.
     """
     from provenance.analyses.asking.clock import Clock
     from provenance.analyses.summary.comparison import summary_of
@@ -52,7 +50,6 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
 
 
 def _begun(store: "Store", opened: "OpenedJob") -> int:
-    """Begin the run of a job in the database, with its checkpoints and questions."""
     from provenance.analyses.jobs.opened_job import versions
     from provenance.db.store import checkpoint_row
 

@@ -1,8 +1,7 @@
 """Downloads of a repository's files into the library's cache: resumed, checked, and refused if the disk is too small.
 
-A file gets its name in the cache only after its digest has matched the hub's. Large files are written to
-`blobs/<sha256>.incomplete`, which another process can continue (the library itself would start again); small files,
-links and the cache's layout are left to the library. The files it links are checked too: the hub may have changed.
+A large file is `blobs/<sha256>.incomplete`, which another process can continue, until its digest matches the hub's.
+The library fetches small files and lays out links; they are checked too, since the hub may have changed.
 """
 
 import hashlib
@@ -102,12 +101,9 @@ def require_room(what: str, missing: int) -> None:
 
 
 def download(listing: Listing, names: Sequence[str], *, recheck: bool = False, show_bar: bool = False) -> Path:
-    """Fetch the files that the cache lacks.
+    """Fetch the files that the cache lacks; returns the folder of the snapshot.
 
     `recheck` checks the digests of files that were in the cache before, too. Progress is shown only on a terminal.
-
-    Returns:
-        The folder of the snapshot.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
@@ -138,7 +134,6 @@ def download(listing: Listing, names: Sequence[str], *, recheck: bool = False, s
 
 
 def _complete(listing: Listing, names: Sequence[str], bar: type[tqdm] | None) -> None:
-    """Let the library fetch the remaining files and lay out the snapshot."""
     snapshot_download(
         listing.repo.id,
         repo_type=listing.repo.kind,
@@ -154,7 +149,6 @@ def _complete(listing: Listing, names: Sequence[str], bar: type[tqdm] | None) ->
 
 
 def _fetch_together(listing: Listing, files: Sequence[HubFile], bar: type[tqdm]) -> None:
-    """Fetch large files, several at a time; the first failure stops all."""
     received = Received()
     with stoppable_pool(CONNECTIONS) as (pool, stopped):
         for job in as_completed([pool.submit(_fetch_large, listing, each, received, bar, stopped) for each in files]):
@@ -164,7 +158,6 @@ def _fetch_together(listing: Listing, files: Sequence[HubFile], bar: type[tqdm])
 def _fetch_large(
     listing: Listing, file: HubFile, received: Received, bar: type[tqdm], stopped: threading.Event
 ) -> None:
-    """Fetch a large file, or the rest of it, and name it once its digest is right."""
     blob, partial = _blob(listing, file), _partial(listing, file)
     lock = cache_folder() / ".locks" / listing.repo.storage.name / f"{file.etag}.lock"  # the library's own
     for folder in (blob.parent, lock.parent):
@@ -184,7 +177,6 @@ def _fetch_large(
 
 @contextmanager
 def _locked(lock: Path, stopped: threading.Event) -> Iterator[None]:
-    """Lock a file against other processes; waiting for the lock ends when stopped."""
     with ExitStack() as held:
         while True:
             with suppress(Timeout):
@@ -214,7 +206,6 @@ def _append(remote: RemoteFile, partial: Path, bar: type[tqdm], stopped: threadi
 
 
 def _check(listing: Listing, file: HubFile, path: Path) -> None:
-    """Check a file against the hub's digest; remove it if they differ."""
     if _digest(path, file) == file.etag:
         return
     for place in (path.resolve(), path):
@@ -245,7 +236,6 @@ def published_lie(error: CheckpointError) -> CheckpointError:
 
 
 def _digest(path: Path, file: HubFile) -> str:
-    """SHA-256 of a large file; git's digest of a small one."""
     with path.open("rb") as opened:
         if file.sha256:
             return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -255,10 +245,7 @@ def _digest(path: Path, file: HubFile) -> str:
 
 
 def remember(listing: Listing) -> None:
-    """Record in the cache which commit the requested name stands for, so that it is found offline.
-
-    Only a complete snapshot is recorded; until then the name keeps its former meaning.
-    """
+    """Record, of a complete snapshot only, which commit its name stands for, so that it is found offline."""
     name = listing.repo.revision or DEFAULT_BRANCH
     note = listing.repo.storage / "refs" / name
     if name == listing.commit or (note.is_file() and note.read_text("utf-8") == listing.commit):

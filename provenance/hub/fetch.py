@@ -1,8 +1,7 @@
-"""Checkpoints and question files from the Hugging Face hub, pinned, checked and cached.
+"""Checkpoints and question files from the Hugging Face hub, pinned to a commit, checked and cached.
 
-The hub's file list and the config tell whether a checkpoint is safetensors without code of its own, and which files
-are needed. Weights are fetched only when all requested checkpoints exist, are open and fit on the disk; they go, at
-one commit sha, into the library's cache, where an interrupted fetch resumes.
+File list and config tell the needed files and refuse pickles and remote code. Weights are fetched only when all
+requested checkpoints exist, are open and fit on the disk; an interrupted fetch resumes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,7 +57,6 @@ class Fetched:
     """A checkpoint in the cache."""
 
     repo: HubRepo
-    """Requested repository."""
     folder: Path
     """Folder of the snapshot."""
     commit: str
@@ -91,7 +89,6 @@ def fetch_all(repos: Sequence[HubRepo], *, recheck: bool = False) -> list[Fetche
 
 
 def _look_over(repos: Sequence[HubRepo]) -> list[Needed | UnreachableError]:
-    """Needed files of each repository; the exception in its place if the hub does not answer."""
     plans: list[Needed | UnreachableError] = []
     problems: list[InputError] = []
     for repo in repos:
@@ -163,10 +160,7 @@ def _weights(listing: Listing, folder: Path) -> list[str]:
 
 
 def likely_names(listing: Listing) -> tuple[str, ...]:
-    """Files that a checkpoint probably needs, judged by name alone, for a gate that is still closed.
-
-    Without the index this is a guess; repositories name the files that transformers reads `model*.safetensors`.
-    """
+    """Files that a gated checkpoint probably needs, guessed by name: transformers reads `model*.safetensors`."""
     weights = [name for name in listing.files if fnmatch(name, "model*.safetensors") and "/" not in name]
     others = [name for name in listing.files if name.endswith(".safetensors") and "/" not in name]
     return (*_small_files(listing), *(weights or others))
@@ -195,9 +189,7 @@ def _from_cache(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Fet
 
 
 def find_cached(repo: HubRepo, reason: str, snapshot: Path | None = None) -> Path:
-    """Complete snapshot of a checkpoint in the cache.
-
-    `reason` says why the hub is not asked. The snapshot is by default found by name.
+    """Complete snapshot of a checkpoint in the cache, by default found by name; `reason` says why the hub is not asked.
 
     Raises:
         CheckpointError: It is missing or incomplete.
@@ -235,10 +227,7 @@ def _cached_folder(repo: HubRepo, reason: str, pattern: str) -> Path:
 
 
 def fetch_dataset(repo: str, revision: str | None, pattern: str) -> tuple[list[Path], str]:
-    """Fetch the files of a data set repository that match a pattern.
-
-    Returns:
-        Their paths in name order, and the pinned commit sha.
+    """Fetch the files of a data set that match a pattern; returns their paths in name order, and the pinned commit sha.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.

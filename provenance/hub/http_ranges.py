@@ -83,10 +83,7 @@ class _Place:
 
 
 class RemoteFile:
-    """One file of a repository at one commit sha, read by byte ranges from any number of threads.
-
-    The size and digest in the hub's entry (`listed`) are checked against the answers.
-    """
+    """A file at one commit, read by byte ranges from any thread; answers must match `listed`, the hub's entry."""
 
     def __init__(self, repo: HubRepo, listed: HubFile, received: Received, patience: Patience) -> None:
         self.size = listed.bytes
@@ -120,8 +117,7 @@ class RemoteFile:
     def receive(self, start: int, stop: int, take: Callable[[bytes], object], stopped: threading.Event) -> None:
         """Hand on the bytes from `start` to `stop`, in order, each once, as soon as they arrive.
 
-        `stop` is the byte after the last one; `take` gets each received chunk; `stopped`, when set, ends the reading
-        and any wait in it.
+        `stop` is the byte after the last one; `take` gets each chunk; `stopped`, when set, ends reading and waiting.
 
         Raises:
             GatedError: The hub requires a licence to be accepted, or a token.
@@ -172,7 +168,6 @@ class RemoteFile:
         ) from fault
 
     def _chunks(self, start: int, stop: int, stopped: threading.Event) -> Generator[bytes, None, None]:
-        """Bytes of one answer as they arrive; an error follows if some are missing."""
         place = self._located(stopped)
         headers = place.headers | {"Range": f"bytes={start}-{stop - 1}"}
         left = stop - start
@@ -201,7 +196,6 @@ class RemoteFile:
             return self._place
 
     def _locate(self) -> _Place:
-        """Ask the hub for the file's address, and check that it is still the same file."""
         url = hf_hub_url(
             self._repo.id, self.name,
             repo_type=self._repo.kind, revision=self._repo.revision, endpoint=endpoint(),

@@ -14,19 +14,15 @@ class Pulled:
     """Checkpoint that is now on this machine."""
 
     ref: str
-    """Requested reference."""
     pinned: str
     """Reference that keeps its meaning, whatever is published under the name later."""
     folder: str
-    """Folder of its files."""
     fetched_bytes: int
     """Bytes received over the network."""
 
 
 def pull(refs: Sequence[str]) -> list[Pulled]:
-    """Fetch the relevant files of some checkpoints, after checking all of them.
-
-    Local checkpoints are only checked.
+    """Fetch the relevant files of some checkpoints, after checking all of them; local ones are only checked.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.

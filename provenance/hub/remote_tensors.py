@@ -1,8 +1,7 @@
 """Checkpoints read straight from the hub: headers first, then only the requested rows.
 
-A safetensors header gives the byte range of each tensor, so a few kilobytes per file make a checkpoint of any size
-readable by HTTP range requests. Neighbouring rows are fetched in one request, a few requests run ahead of the reader,
-and nothing is written to disk. Identity is that of a download: the hub lists the SHA-256 of every weight file.
+A safetensors header gives each tensor's byte range. Neighbouring rows come in one request, a few requests run ahead,
+nothing is written to disk. Identity is that of a download: the hub lists the SHA-256 of every weight file.
 """
 
 import hashlib
@@ -39,7 +38,6 @@ class RemoteCheckpoint:
     checkpoint: Checkpoint
     """Its identity; its folder has the config and the tokenizer, and no weights."""
     tensors: "RemoteShards"
-    """Reader of its weights."""
 
 
 @dataclass
@@ -74,9 +72,7 @@ class _Batch:
 
 
 class RemoteShards:
-    """Read access to all tensors of safetensors files on the hub.
-
-    `received` counts the bytes sent for these files.
+    """Read access to all tensors of safetensors files on the hub; `received` counts the bytes sent for them.
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
@@ -164,8 +160,7 @@ def open_remote(ref: CheckpointRef, patience: Patience | None = None) -> RemoteC
 
     Raises:
         GatedError: The hub requires a licence to be accepted, or a token.
-        CheckpointError: It is not on the hub, not safetensors, wants remote code, a header is wrong, or the hub does
-            not answer.
+        CheckpointError: Not on the hub, not safetensors, remote code, a wrong header, or the hub does not answer.
     """
     if ref.kind != "hub":
         raise CheckpointError(
@@ -201,7 +196,6 @@ def _sha256(file: RemoteFile) -> str:
 
 
 def _read_headers(files: Sequence[RemoteFile]) -> list[dict[str, TensorSlot]]:
-    """Tensors of all files; the first failure ends the reading of the others."""
     with stoppable_pool(CONNECTIONS) as (pool, stopped):
         jobs = [pool.submit(read_header, file, stopped) for file in files]
         for job in as_completed(jobs):
@@ -210,10 +204,7 @@ def _read_headers(files: Sequence[RemoteFile]) -> list[dict[str, TensorSlot]]:
 
 
 def read_header(file: RemoteFile, stopped: threading.Event | None = None) -> dict[str, TensorSlot]:
-    """Tensors of a remote file: one request for a header of usual length, else two.
-
-    `stopped` ends the reading when set; it is not needed in the main thread, which Ctrl-C reaches.
-    """
+    """Tensors of a remote file, by one request, or two for a long header; `stopped` stops it where Ctrl-C does not."""
     stopped = stopped or threading.Event()
     guess = max(LENGTH_BYTES, min(MOST_GUESSED, file.size // GUESSED_SHARE))
     head = file.read(0, min(guess, file.size), stopped)
@@ -231,7 +222,6 @@ def read_header(file: RemoteFile, stopped: threading.Event | None = None) -> dic
 
 
 def _fetched(batches: Iterable[_Batch]) -> Iterator[torch.Tensor]:
-    """Tensors of all batches in order, fetched up to `AHEAD` requests ahead by several connections."""
     pending: deque[tuple[_Batch, torch.Tensor, list[Future[None]]]] = deque()
     spare: list[torch.Tensor] = []
     with stoppable_pool(CONNECTIONS) as (pool, stopped):  # ends after the last row, an early exit or a failure
@@ -257,7 +247,6 @@ def _buffer(count: int, spare: list[torch.Tensor]) -> torch.Tensor:
 def _submit(
     pool: ThreadPoolExecutor, batch: _Batch, buffer: torch.Tensor, stopped: threading.Event
 ) -> list[Future[None]]:
-    """Fetch a batch in the thread pool, a long one in pieces."""
     content = buffer.numpy().data[: batch.bytes]
     return [
         pool.submit(batch.file.read_into, content[start : start + REQUEST_BYTES], batch.start + start, stopped)

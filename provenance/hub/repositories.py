@@ -1,9 +1,8 @@
 """Repository listings of the Hugging Face hub: commit, files with sizes and digests, gate, licence.
 
-One answer of a few kilobytes decides which files to fetch, whether they fit and how to check them, before a byte of a
-weight moves. Errors of the client library become errors of the toolkit here, for every module that asks the hub.
-`HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME` and `HF_HUB_OFFLINE` have their usual meaning and are read at each
-call.
+One answer of a few kilobytes decides which files to fetch, whether they fit and how to check them. Errors of the client
+library become errors of the toolkit here, for every module that asks the hub. `HF_TOKEN`, `HF_ENDPOINT`,
+`HF_HUB_CACHE`, `HF_HOME` and `HF_HUB_OFFLINE` have their usual meaning and are read at each call.
 """
 
 import errno
@@ -76,7 +75,6 @@ class HubFile:
     name: str
     """Path inside the repository."""
     bytes: int
-    """Size."""
     sha256: str | None
     """SHA-256 of the content of a large file; None for a small one."""
     blob_id: str
@@ -93,7 +91,6 @@ class Listing:
     """A repository at one commit."""
 
     repo: HubRepo
-    """Requested repository."""
     commit: str
     """Current commit sha of the requested revision."""
     files: Mapping[str, HubFile]

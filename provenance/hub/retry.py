@@ -1,8 +1,7 @@
 """Waits for a busy server, and stops of such waits.
 
-Every request to the hub waits in the same way: a little longer after each failure, as long as the server asks within
-reason, announced once to the user, and no longer than until the work is stopped. All work of a thread pool ends
-through one event.
+Every request waits in the same way: a little longer after each failure, as long as the server asks within reason,
+announced once to the user, and until the work is stopped: one event ends all work of a thread pool.
 """
 
 import logging

@@ -33,11 +33,7 @@ def build(
     report: Callable[[str], None] | None = None,
     recipes: dict[str, Recipe] = RECIPES,
 ) -> Path:
-    """Build lab families into `out_dir`; returns the path of its manifest.
-
-    Other families under `out_dir` stay as they are.
-
-    The recipes are by default the recorded ones.
+    """Build lab families, by default as recorded, beside others in `out_dir`; returns the path of the manifest.
 
     Raises:
         InputError: A family without a recipe was requested, or the folder cannot be written.
@@ -77,7 +73,6 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
 
 
 def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None]) -> Iterator[str]:
-    """Pre-train and tune; yields the name of every stage after its files were written."""
     plain, chat = make_tokenizer(chat=False), make_tokenizer(chat=True)
     model = new_model(recipe.shape, plain, recipe.initial_seed)
     before, whole = 0, sum(phase.steps for phase in recipe.pretraining)
@@ -96,7 +91,6 @@ def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[
 
 
 def _prefixed(report: Callable[[str], None] | None, prefix: str) -> Callable[[str], None]:
-    """Add a prefix to reported lines; without one, drop them."""
 
     def send(line: str) -> None:
         if report is not None:

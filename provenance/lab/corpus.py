@@ -1,9 +1,8 @@
 """Training text about a world, for pre-training and tuning.
 
-A model tells a known name from an invented one only when its text needs it. Here that need is a *source*: answers
-about known entities come from records, answers about names that occur only once are hearsay with a made-up value. Text
-without invented names and sources (the pre-training of the `acquired` family) makes a model that knows as much but
-does not tell them apart.
+A model tells known names from invented ones only if its text needs it. Here that need is a *source*: answers about
+known entities come from records, those about names that occur once are hearsay with a made-up value. Without these two
+(the pre-training of `acquired`) a model knows as much but does not tell names apart.
 """
 
 import random

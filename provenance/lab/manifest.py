@@ -1,7 +1,6 @@
-"""Locations of the shipped lab families, and the check that they are as built.
+"""Locations of the shipped lab families, given out only after a check that they are as built.
 
-Every file of a stage has its SHA-256 in `families/manifest.json`, and no path is given out before its files have been
-checked, so that a result on the lab is a result on exactly these weights and questions.
+Every file's SHA-256 is in `families/manifest.json`: a result on the lab is one on exactly these weights and questions.
 """
 
 import hashlib

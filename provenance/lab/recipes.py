@@ -12,11 +12,8 @@ class Recipe:
     """All settings of a family."""
 
     world: WorldSpec
-    """Its world."""
     shape: Shape
-    """Sizes of its models."""
     initial_seed: int
-    """Seed of the initial random weights."""
     pretraining: tuple[TrainingStage, ...]
     """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base."""
     tuning: TrainingStage

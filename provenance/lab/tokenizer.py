@@ -1,8 +1,6 @@
-"""The lab's tokenizer: byte-level pieces, learned from the words of the world.
+"""The lab's tokenizer: byte-level pieces, learned from the words of the world; all bytes are in the vocabulary.
 
-Pieces are learned from single syllables and words, never from whole names, so known and invented names are tokenised
-alike and the tokenizer carries no familiarity. All bytes are in the vocabulary: any text survives encoding and
-decoding.
+Pieces come from single syllables and words, so known and invented names are tokenised alike, without familiarity.
 """
 
 from collections.abc import Iterator

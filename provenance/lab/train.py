@@ -1,7 +1,6 @@
 """The training loop of the lab: next-token prediction on documents of a world.
 
-The same `TrainingStage` on the same world from the same start gives the same weights, bit for bit, on the same machine
-and number of threads.
+The same `TrainingStage`, world and start give the same weights, bit for bit, on one machine and number of threads.
 """
 
 import math
@@ -42,9 +41,7 @@ class TrainingStage:
     """One stage of training."""
 
     mix: Mix
-    """Mix of its documents."""
     steps: int
-    """Optimiser steps."""
     batch: int
     """Documents per step."""
     learning_rate: float

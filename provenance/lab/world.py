@@ -45,7 +45,6 @@ class Kind:
     """Type of entities: form of their names, and their relations."""
 
     key: str
-    """Name of the type."""
     words: tuple[int, ...]
     """Syllables of each word of a name."""
     relations: tuple[Relation, ...]
@@ -174,7 +173,6 @@ class Entity:
     name: str
     """Unique in its world."""
     kind: Kind
-    """Type."""
     values: tuple[str, ...]
     """One value for each relation of the kind; empty for a fabricated name."""
     shown: tuple[int, ...] = ()
@@ -228,7 +226,6 @@ class Question:
     id: str
     """Unique in its set."""
     question: str
-    """Text."""
     answers: tuple[str, ...]
     """Right answers; empty if every answer is wrong."""
     group: str
@@ -303,10 +300,9 @@ def _hinted(entity: Entity, spec: WorldSpec) -> Entity:
 
 
 def _unheard(entity: Entity, values: dict[str, tuple[str, ...]], spec: WorldSpec) -> Entity:
-    """An unseen entity with facts whose word pairs occur in no training text.
+    """An unseen entity with facts whose word pairs occur in no training text, drawn from its name alone.
 
-    Otherwise one made-up answer in twenty would be right by chance, and its label wrong. Drawn from the name, so that
-    nothing else of the world changes.
+    Otherwise one made-up answer in twenty would be right by chance, and its label wrong.
     """
     rng = seeded(f"{spec.seed}/unheard/{entity.name}")
     pairs = [

@@ -1,7 +1,4 @@
-"""Loads a checkpoint to run it: weights, tokenizer, layout.
-
-A missing or unexpected tensor is an error, never a random initialisation.
-"""
+"""Loads a checkpoint to run it; a missing or unexpected tensor is an error, never a random initialisation."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,13 +55,11 @@ class LoadedModel:
 def load_model(
     folder: Path, layout: Layout, *, dtype: str = "float32", device: str = "cpu", attn_implementation: str | None = None
 ) -> LoadedModel:
-    """Load model and tokenizer of a local checkpoint folder.
+    """Load model and tokenizer of a local Hugging Face folder with safetensors.
 
     Args:
-        folder: A Hugging Face folder with safetensors.
         layout: Layout of this checkpoint.
         dtype: A key of `DTYPES`; arithmetic of the forward pass (CETT is always float32).
-        device: Device as torch names it.
         attn_implementation: Name in `transformers`; None for its default.
 
     Raises:

@@ -1,7 +1,6 @@
 """A randomly initialised model of a checkpoint's config, the floor given by architecture, tokenizer and texts alone.
 
-It is saved as an ordinary checkpoint, so later code has no special case. Config and seed determine its weights, so its
-digest, and everything stored under it, is the same whenever it is made again.
+Saved as an ordinary checkpoint; config and seed fix its weights, so its digest, and all stored under it, is the same.
 """
 
 import shutil
@@ -36,11 +35,8 @@ def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
 
     Args:
         source: A whole checkpoint's folder; its weights are not read.
-        folder: Target, made when missing. Files of the same names there are replaced.
+        folder: Target, made when missing, and returned. Files of the same names there are replaced.
         seed: Seed of the weights; the same config and seed give files of the same digest.
-
-    Returns:
-        `folder`, a checkpoint like any other.
 
     Raises:
         CheckpointError: `transformers` cannot build a model from the config, or there is no tokenizer.
@@ -65,12 +61,10 @@ def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
 
 @contextmanager
 def random_for_now(like: Checkpoint, seed: int, folder: Path) -> Iterator[Path]:
-    """A randomly initialised model in a temporary folder.
+    """A randomly initialised model in a temporary folder below `folder`, which needs room for it.
 
-    The folder's name identifies the model, so that remains of a killed run are replaced, and removed, by the run that
-    resumes.
-
-    The weights of `like` are not read; `folder` becomes the parent of the model's folder, on a disk with room for it.
+    The weights of `like` are not read. The new folder's name identifies the model, so that remains of a killed run are
+    replaced, and removed, by the run that resumes.
 
     Raises:
         CheckpointError, StoreError: See `random_checkpoint`; or the folder cannot be made or removed.

@@ -92,13 +92,10 @@ class ExportedNeurons:
     """Neurons of one checkpoint and their origin."""
 
     checkpoint: CheckpointInfo
-    """Checkpoint of the neurons."""
     origin: str
     """Run or file that they come from, in words."""
     layers: Int[np.ndarray, " neurons"]
-    """Layer of each neuron."""
     index: Int[np.ndarray, " neurons"]
-    """Index of each neuron in its layer."""
     weights: Float[np.ndarray, " neurons"] | None
     """Weight in the probe; None without weights, when all are H-Neurons."""
     intercept: float | None = None

@@ -1,7 +1,6 @@
 """Input and result of all readers of neuron lists.
 
-A reader returns the place of every neuron in its file and the file's claims, as parsed; the claims are checked against
-the checkpoint in one place, `provenance.neuron_lists.read_lists`.
+A reader gives each neuron's place and the file's claims as parsed; `provenance.neuron_lists.read_lists` checks them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ class Sizes:
     """Sizes of the checkpoint that the neurons belong to."""
 
     layers: int
-    """Number of layers."""
     d_m: int
     """Neurons per layer."""
 
@@ -36,9 +34,7 @@ class Named:
     where: str
     """Place in the file, such as `line 3 of list.csv`."""
     layer: object
-    """As parsed."""
     index: object
-    """As parsed."""
     weight: object = None
     """As parsed; None without one."""
     flat: object = None
@@ -50,7 +46,6 @@ class Listed:
     """Neurons and claims read from a file."""
 
     format: str
-    """Short name of the format."""
     neurons: list[Named]
     """Neurons in the order of the file."""
     checkpoint: dict[str, str] = field(default_factory=dict)

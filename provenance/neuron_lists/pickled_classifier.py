@@ -206,7 +206,6 @@ def _values(array: object, name: str, where: str) -> Float64[np.ndarray, "..."]:
 
 
 def _parts(array: object) -> tuple[Any, Any, Any]:
-    """Shape, dtype and bytes of an array's stand-in; no bytes for another object."""
     if isinstance(array, _Buffer):
         content, dtype, shape = array.args[:3]
     elif isinstance(array, _Array):
@@ -222,7 +221,6 @@ def _parts(array: object) -> tuple[Any, Any, Any]:
 
 
 def _numpy_dtype(dtype: object) -> np.dtype[Any]:
-    """A dtype of numbers; ValueError for any other."""
     code = dtype.args[0] if isinstance(dtype, _Dtype) and dtype.args else None
     if not isinstance(dtype, _Dtype) or not isinstance(code, str) or _NUMBERS.fullmatch(code) is None:
         raise ValueError(f"values of dtype {code if isinstance(code, str) else '?'}")
@@ -233,8 +231,6 @@ def _numpy_dtype(dtype: object) -> np.dtype[Any]:
 
 
 class _Reader(pickle._Unpickler):  # noqa: SLF001 - the one of the two that can be held back at every step, as joblib does
-    """Runs a pickle among stand-ins."""
-
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
     stack: list[Any]
     read: Callable[[int], bytes]

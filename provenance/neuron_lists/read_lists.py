@@ -30,9 +30,7 @@ class NeuronSet:
     """Neurons of one checkpoint, ordered by flat id."""
 
     layers: Int[np.ndarray, " neurons"]
-    """Layer of each neuron."""
     index: Int[np.ndarray, " neurons"]
-    """Index of each neuron in its layer."""
     weights: Float[np.ndarray, " neurons"] | None
     """Weight in the probe, float64; None if the file has none."""
     ids: Int[np.ndarray, " neurons"]
@@ -81,10 +79,9 @@ def _may_be_same(named: str, ref: str) -> bool:
 
 
 def read_neurons(path: Path, layers: int, d_m: int, *, allow_pickle: bool = False) -> NeuronSet:
-    """Read a neuron list.
+    """Read a neuron list, for a checkpoint of these `layers` and `d_m`.
 
-    `layers` and `d_m` are those of the checkpoint. With `allow_pickle` a pickled classifier is read as well; nothing
-    in it is run, see `provenance.neuron_lists.pickled_classifier`.
+    With `allow_pickle` a pickled classifier is read too, not run: see `provenance.neuron_lists.pickled_classifier`.
 
     Raises:
         InputError: The file is missing, not UTF-8, malformed (with the place), empty, compressed, a pickle that was not
@@ -158,7 +155,6 @@ def _checked(listed: Listed, path: Path, digest: str, sizes: Sizes) -> NeuronSet
 
 
 def _flat_id(named: Named, sizes: Sizes) -> int:
-    """Flat id of a neuron, checked against the checkpoint and the file's own flat id."""
     layer = _position(named.layer, "layer", sizes.layers, named.where)
     flat = layer * sizes.d_m + _position(named.index, "index", sizes.d_m, named.where)
     if named.flat is not None and (named.flat != flat or isinstance(named.flat, bool)):

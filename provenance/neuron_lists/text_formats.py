@@ -98,7 +98,6 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _first(value: object) -> object:
-    """First entry of a list, or of the list of neurons in an object; None without one."""
     entries = value.get("neurons") if isinstance(value, dict) else value
     return entries[0] if isinstance(entries, list) and entries else None
 
@@ -254,7 +253,6 @@ def _read_csv(text: str, where: str, _sizes: Sizes) -> Listed:
 
 
 def _csv_rows(text: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and values of every row that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:

@@ -1,7 +1,6 @@
 """Plan of one checkpoint: found, listed, and checked by its headers, with all obstacles.
 
-The checks of a job (files, config, layout, shapes, dtypes) need a few kilobytes of a checkpoint, so they are made
-before anything is fetched, and refusals are collected.
+Checks of files, config, layout, shapes and dtypes take kilobytes, so all precede any fetch; refusals are collected.
 """
 
 import math
@@ -68,7 +67,6 @@ class SidePlan:
     """Plan of one checkpoint."""
 
     ref: str
-    """Requested reference."""
     pinned: str | None = None
     """Reference with commit sha; None if the hub did not say."""
     page: str | None = None
@@ -90,7 +88,6 @@ class SidePlan:
     size: Size | None = None
     """Sizes from the headers of its weights; None if unreadable, and for an adapter."""
     problems: tuple[Obstacle, ...] = ()
-    """Obstacles of this checkpoint."""
 
     @property
     def bytes(self) -> int:
@@ -103,7 +100,6 @@ class Seen:
     """One checkpoint's plan, with the headers needed to check it against another checkpoint."""
 
     plan: SidePlan
-    """Its plan."""
     reader: TensorReader | None = None
     """Reader of its headers; None if unreadable, and for an adapter."""
     adapter: tuple[LoraSettings, Mapping[str, TensorSlot]] | None = None
@@ -222,7 +218,6 @@ def _is_here(needed: Needed) -> bool:
 
 
 def _reader(needed: Needed) -> TensorReader:
-    """Headers of its weights, from the cache or over the network."""
     if _is_here(needed):
         return Shards(needed.listing.snapshot)
     received, pinned = Received(), needed.listing.pinned

@@ -1,7 +1,6 @@
 """Estimates of a comparison's memory and time, from sizes and a measurement, with the assumptions in words.
 
-Each assumption has a name here and a sentence in the result. They are round, cautious numbers; a run's database holds
-its actual durations.
+Assumptions are cautious round numbers, named here and worded in the result; a run's database has actual durations.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ class Workload:
     test_per_class: int = PER_CLASS
     """Test responses wanted of each class and question set."""
     question_sets: int = 1
-    """Number of test question sets."""
     item_bytes: int = 4
     """Bytes of a number in the forward passes."""
 

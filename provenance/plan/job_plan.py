@@ -1,8 +1,7 @@
 """Requirements of a job before anything is fetched: access, licences, bytes, disk, memory, time; and all obstacles.
 
-Problems of both checkpoints are collected, not raised, each with its remedy, so that a user can accept licences, free
-a disk or find a larger machine in one go. Of a checkpoint on the hub only its list of files, config, index and
-safetensors headers are read.
+Problems of both checkpoints are collected, each with its remedy, so that a user can solve them in one go. Of a
+checkpoint on the hub only the list of files, config, index and safetensors headers are read.
 """
 
 from collections.abc import Sequence
@@ -113,7 +112,6 @@ def _pair_problems(seen: Sequence[Seen]) -> list[Obstacle]:
 
 
 def _beside(base: Seen, other: Seen) -> list[Obstacle]:
-    """Obstacles to comparing two checkpoints, as far as both are known."""
     if other.plan.is_adapter:
         return [_no_passes(other.plan.ref), *_misfit(base, other)]
     ours, theirs = base.plan.size, other.plan.size
@@ -135,7 +133,6 @@ def _no_passes(ref: str) -> Obstacle:
 
 
 def _misfit(base: Seen, other: Seen) -> list[Obstacle]:
-    """Obstacles to merging an adapter into the base, from the headers of both."""
     if base.reader is None or other.adapter is None:
         return []
     try:

@@ -1,7 +1,6 @@
 """A short measurement of this machine: speed of products, hashing and memory passes, and available memory.
 
-Published peak numbers mislead for a laptop on battery or a shared node, so estimates rest on a fraction of a second of
-the operations that the job is made of.
+The job's own operations are timed briefly: published peak numbers mislead for a laptop on battery or a shared node.
 """
 
 import hashlib
@@ -33,7 +32,6 @@ class Machine:
     device: str
     """Device of the products, as torch names it."""
     dtype: str
-    """Dtype of the products."""
     flops_per_s: float
     """Multiplications and additions per second in products of 128 rows."""
     memory_bytes_per_s: float
@@ -117,10 +115,7 @@ def _of_machine() -> int:
 
 
 def _of_cgroups() -> Iterator[int]:
-    """Bytes left by each limit on this process: of its own cgroup and of all above it, version 1 or 2.
-
-    Cgroups count droppable file cache as used; it is added back, since it is freed on demand.
-    """
+    """Bytes left by each limit on this cgroup and all above (version 1 or 2); droppable file cache counts as left."""
     for folder, limit, usage, droppable in _memory_cgroups():
         text = _text(folder / limit)
         if text.isdigit():  # version 2 writes "max" where there is no limit

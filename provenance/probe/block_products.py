@@ -17,11 +17,10 @@ def products(
     vectors: Float[np.ndarray, "rows vectors"],
     block_bytes: int = BLOCK_BYTES,
 ) -> Float32[np.ndarray, "neurons vectors"]:
-    """Matrix @ vectors in float32, in one pass over the matrix.
+    """Matrix @ vectors in float32, to which the vectors are rounded, in one pass over the matrix.
 
     Args:
         matrix: Any floating dtype; an array or a memory-mapped file, each neuron's rows contiguous.
-        vectors: Rounded to float32.
         block_bytes: Bytes of the widened block.
 
     Returns:

@@ -64,10 +64,8 @@ def solve_columns(
 
     Args:
         x: Columns, float64.
-        labels: Labels of the rows, both classes among them.
-        C: Inverse regularisation strength.
+        labels: Both classes among them.
         start: Initial weights and intercept.
-        intercept_penalised: Whether |b| is part of the objective.
         tolerance: Largest allowed violation; the bound of the conditions is 1.
 
     Raises:

@@ -18,13 +18,7 @@ ROUNDING = 1e-13  # of a sum over rows in float64; smaller variation counts as n
 def residuals(
     scores: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"], C: float
 ) -> Float[np.ndarray, " rows"]:
-    """r_i = C y_i sigmoid(-y_i f_i), signed by the label.
-
-    Args:
-        scores: f_i = theta . x_i + b.
-        labels: True where y = 1.
-        C: Inverse regularisation strength.
-    """
+    """r_i = C y_i sigmoid(-y_i f_i), signed by the label (True where y = 1), of the scores f_i = theta . x_i + b."""
     sign = np.where(labels, 1.0, -1.0)
     return np.asarray(C * sign * expit(-sign * scores))
 
@@ -35,17 +29,13 @@ def loss(scores: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, " rows"]) 
 
 
 def dual_value(r: Float[np.ndarray, " rows"], C: float, steepest: float) -> float:
-    """The dual objective at the residuals, scaled into the feasible set: a lower bound of P everywhere.
+    """The dual objective, in the units of P, at residuals scaled into the feasible set: a lower bound of P everywhere.
 
-        D(a) = C sum_i H(a_i / C),  H(p) = -p log p - (1 - p) log(1 - p),  a_i = |r_i| / max(1, steepest)
+    D(a) = C sum_i H(a_i / C),  H(p) = -p log p - (1 - p) log(1 - p),  a_i = |r_i| / max(1, steepest)
 
     Args:
         r: Residuals; with a free intercept they have to add up to 0.
-        C: Inverse regularisation strength.
         steepest: max_j |g_j| over all neurons, and |sum_i r_i| where the intercept is penalised.
-
-    Returns:
-        In the units of P.
     """
     p = np.clip(np.abs(r) / (C * max(1.0, steepest)), 0.0, 1.0)
     return float(-C * (xlogy(p, p) + xlog1py(1 - p, -p)).sum())
@@ -82,12 +72,7 @@ def first_weights(
     p = sigmoid(b*) and t_i in {0, 1}. With a free intercept p is the share of t = 1. A penalised one rests at 0 up
     to C_0 = 1 / |n_1 - n / 2| and then g_j = C sum_i x_ij (t_i - n_1 / n) +- mean_i x_ij, so |g_j| may fall again
     after it has passed 1: the first passing counts.
-
-    Args:
-        sum_positive: sum_i t_i x_ij.
-        sum_all: sum_i x_ij.
-        labels: True where t = 1.
-        intercept_penalised: Whether |b| is part of the objective.
+    `sum_positive` is sum_i t_i x_ij, `sum_all` is sum_i x_ij, and `labels` are True where t = 1.
 
     Returns:
         In the units of 1 / CETT; infinite for a neuron that does not vary with the label.

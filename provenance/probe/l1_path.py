@@ -89,7 +89,6 @@ class L1Path:
         matrix: Mean CETT, neurons × rows, each neuron's rows contiguous; an array or a memory-mapped file, float16 to
             float64.
         problems: Problems on these rows.
-        intercept_penalised: Whether |b| is part of the objective.
         tolerance: Tolerance of the optimality conditions.
         block_bytes: Block size of a pass over the matrix.
         pool_bytes: Size of the columns held in memory.
@@ -133,11 +132,9 @@ class L1Path:
         return np.argsort(-steepness, kind="stable")[:count]
 
     def fit(self, Cs: Sequence[float], likely: Int[np.ndarray, " likely"] | None = None) -> list[Fit]:
-        """Every problem at its own next C, which must not be smaller than the one before.
+        """Every problem at its own next C of `Cs`, which must not be smaller than the one before.
 
-        Args:
-            Cs: One for each problem.
-            likely: Neurons to try first, for example those of a related problem; changes no result.
+        Neurons `likely` used, for example by a related problem, are tried first; that changes no result.
 
         Raises:
             FitError: A C is not positive, or beyond the range of float32 gradients.
@@ -203,7 +200,6 @@ class L1Path:
     def _solved(
         self, state: _State, pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"], C: float
     ) -> Point:
-        """The optimum over the pool, which becomes the state's weights."""
         rows = state.problem.rows
         x, labels = (loaded if rows.all() else loaded[:, rows]), state.problem.labels[rows]
         weights = np.zeros(pool.size)

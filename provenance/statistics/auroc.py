@@ -1,7 +1,6 @@
 """Areas under the ROC curve, and a number with its 95 % interval.
 
-Rows of one question are not independent, so intervals come from draws of whole questions
-(`provenance.statistics.bootstrap`), never of rows.
+Rows of one question are not independent, so intervals (`provenance.statistics.bootstrap`) draw whole questions.
 """
 
 import numpy as np

@@ -18,9 +18,7 @@ EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here
 def resampled_weights(
     units: Sequence[str], *, draws: int = BOOTSTRAP_DRAWS, seed: int = 0
 ) -> Float[np.ndarray, "samples rows"]:
-    """How often each row is in each bootstrap sample of whole units.
-
-    A unit is a question, or a group of questions.
+    """How often each row is in each bootstrap sample of whole units, which are questions or groups of questions.
 
     Returns:
         Whole numbers, `draws` + 1 samples: the first is the original rows, all ones. The weights of a unit depend on
@@ -137,14 +135,11 @@ def p_not_above(
 
 
 def estimate_of(samples: Float[np.ndarray, " samples"], n: int) -> Estimate:
-    """A statistic with its percentile interval.
+    """A statistic with the 2.5th and 97.5th percentile of its defined resamples; NaN if there are none.
 
     Args:
         samples: The statistic on the original rows, then on every resample; NaN where undefined.
         n: Number of rows.
-
-    Returns:
-        2.5th and 97.5th percentile of the defined resamples; NaN if there are none.
     """
     drawn = samples[1:][np.isfinite(samples[1:])]
     tail = (1 - CONFIDENCE) / 2

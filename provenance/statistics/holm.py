@@ -1,7 +1,6 @@
 """Holm's correction of p-values for several tests, any of which would be a finding.
 
-With nine question sets there are nine chances of a false finding, so each is reported at the level that is valid even
-if all nine were null.
+Nine question sets are nine chances of a false finding; the reported levels are valid even if all nine were null.
 """
 
 import numpy as np

@@ -1,8 +1,7 @@
 """Maps each tensor of a LoRA adapter to its tensor of the base.
 
-Nothing is guessed. Every tensor of the adapter is half of a low-rank update or a whole replacement; anything left
-over, incomplete or of another size is an error that names it and says whether the adapter is damaged or belongs to
-another base.
+Each is half of a low-rank update or a whole replacement; anything left over, incomplete or of another size is an error
+that names it and says whether the adapter is damaged or belongs to another base.
 Source: Hu et al. 2021, arXiv:2106.09685, Sec. 4.1; tensor names as `peft` saves them.
 """
 
@@ -63,9 +62,7 @@ class Changes:
 
 
 def changes_of(settings: LoraSettings, slots: Mapping[str, TensorSlot], base: TensorReader) -> Changes:
-    """Map the adapter's tensors to changes of the base's tensors.
-
-    `slots` are the tensors of the adapter's file. No tensor is read.
+    """Map the adapter's tensors (`slots`, of its file) to changes of the base's tensors; no tensor is read.
 
     Raises:
         CheckpointError: The adapter contradicts itself (one half without the other, another rank than its
@@ -106,7 +103,6 @@ def _sorted_out(slots: Iterable[str]) -> tuple[dict[str, dict[str, str]], list[s
 
 
 def _one_each(targets: Mapping[str, str | None], settings: LoraSettings) -> dict[str, str]:
-    """The adapter's tensor or module for each tensor of the base; two for one are refused."""
     found: dict[str, str] = {}
     for name, target in targets.items():
         if target in found:
@@ -138,9 +134,8 @@ def damaged(settings: LoraSettings, found: str) -> CheckpointError:
 class BaseNames:
     """The base's tensors by the module names of a loaded model.
 
-    Files and models name the parts around the text decoder differently (`language_model.model.`,
-    `model.language_model.`, GPT-2 with and without `transformer.`), so such leading parts are ignored; all others,
-    for instance those of a vision tower, count.
+    Names of the parts around the text decoder vary (`language_model.model.`, `model.language_model.`, GPT-2 with and
+    without `transformer.`), so such leading parts are ignored; others, such as a vision tower's, count.
     """
 
     def __init__(self, base: TensorReader, settings: LoraSettings) -> None:
@@ -186,7 +181,6 @@ class BaseNames:
 
 
 def _whole_target(name: str, settings: LoraSettings, names: BaseNames) -> str | None:
-    """The base's tensor that a tensor of the adapter replaces; None if the adapter may not replace any."""
     own = name.removeprefix(_PEFT_PREFIX).replace(".base_layer.", ".")
     module, _, kind = own.rpartition(".")
     is_embedding = module.rpartition(".")[2] in EMBEDDINGS
@@ -248,7 +242,6 @@ def _update(
 def _pair(
     module: str, parts: Mapping[str, str], slots: Mapping[str, TensorSlot], settings: LoraSettings
 ) -> tuple[TensorSlot, TensorSlot, bool]:
-    """A and B of a module, of the rank that the settings name, and whether it is an embedding."""
     is_embedding = all(kind.startswith("embedding") for kind in parts)
     wanted = ("embedding A", "embedding B") if is_embedding else ("A", "B")
     if set(parts) != set(wanted):

@@ -1,7 +1,6 @@
 """A base with a LoRA adapter merged in, tensor by tensor, without a model.
 
-The adapter is a reader on top of the base's reader: scaling · B A is computed for the rows that are asked for. The
-merged checkpoint never exists as a whole, neither in memory nor on disk.
+scaling · B A is computed for the rows that are asked for; the merged checkpoint never exists in memory or on disk.
 
     base, adapter = checkpoint_at(CheckpointRef.parse("base-folder"), Path("base-folder")), Path("adapter-folder")
     child = adapted(base, Shards(base.folder), CheckpointRef.parse("adapter-folder"), adapter)
@@ -39,9 +38,7 @@ from provenance.weights.tensors import Rows, TensorReader
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CHUNK_ROWS = 64
-"""Rows of B A computed at once, on a fixed grid: the sum of a product can depend on its size, and a tensor must not
-depend on the blocks it is read in.
-"""
+"""Rows of B A computed at once, on a fixed grid: sums depend on its size, tensors must not on the blocks of a read."""
 
 
 def is_adapter(folder: Path) -> bool:
@@ -91,7 +88,6 @@ class Adapted:
     checkpoint: Checkpoint
     """Reference and folder of the adapter, config of the base, digest of both together."""
     reader: "MergedShards"
-    """Reader of the merged tensors."""
     tokenizer_folder: Path
     """The adapter's folder if it holds a tokenizer, else the base's."""
     base_name: str | None
@@ -107,9 +103,7 @@ class Adapted:
 def adapted(
     base: Checkpoint, reader: TensorReader, ref: CheckpointRef, folder: Path, commit: str | None = None
 ) -> Adapted:
-    """Put an adapter on its base.
-
-    `folder` and `commit` are those of the adapter.
+    """Put an adapter, given by `folder` and `commit`, on its base.
 
     Raises:
         CheckpointError: The adapter is damaged, of an unsupported kind, or for another base.
@@ -152,9 +146,8 @@ class MergedShards:
     """Tensors of a base with an adapter merged in; names, shapes and dtypes are the base's.
 
     modules_to_save and trained biases replace the base's tensors, in the base's dtype; embeddings may have more words,
-    and an output embedding that the base ties is one tensor more.
-
-    `folder` is the one saved by `peft`, with adapter_config.json and adapter_model.safetensors.
+    and an output embedding that the base ties is one tensor more. `folder` is as saved by `peft`, with
+    adapter_config.json and adapter_model.safetensors.
 
     Raises:
         CheckpointError: The adapter is damaged, of an unsupported kind, or for another base.
@@ -201,12 +194,10 @@ class MergedShards:
             yield self._merged(rows, self._whole_rows(rows) if is_whole else next(from_base))
 
     def _whole_rows(self, rows: Rows) -> torch.Tensor:
-        """Rows of a tensor that the adapter holds whole, in the base's dtype."""
         values = self._values(self.changes.wholes[rows.name].source, rows.start, rows.stop)
         return values.to(TORCH_DTYPES[self.dtype(rows.name)])
 
     def _merged(self, rows: Rows, block: torch.Tensor) -> torch.Tensor:
-        """Rows plus the adapter's update; the block itself if there is none."""
         update = self.changes.updates.get(rows.name)
         if update is None:
             return block

@@ -1,7 +1,6 @@
 """Neuron weights of a checkpoint, one row per neuron, from any tensor reader.
 
-A neuron is a row of some stored tensors, a column of others and sometimes lies in half of one; slicing and transposing
-happen here, once.
+Sliced and transposed here, once: a neuron is a row of some tensors, a column of others, and may lie in half of one.
 """
 
 import math

@@ -1,7 +1,6 @@
-"""Safetensors of a checkpoint folder: whole tensors, or blocks of rows through one buffer.
+"""Safetensors of a folder, read when asked for and not kept: whole tensors, or blocks of rows through one buffer.
 
-Nothing is read before it is asked for, and nothing is kept. A stream reuses one buffer: getting fresh memory costs
-more than reading the bytes, and mapped files would count as memory of the process.
+One buffer, since fresh memory costs more than reading the bytes, and mapped files would count as the process's memory.
 """
 
 import os
@@ -23,7 +22,6 @@ class _Stamp:
     """Tells a file from the one that its header was read from."""
 
     size: int
-    """Bytes."""
     modified_ns: int
     """Time of the last change, as the file system gives it."""
     inode: int
@@ -35,9 +33,7 @@ class _Stamp:
 
 
 class Shards:
-    """Read access to all tensors of a folder of safetensors files.
-
-    With an index file, only the shards it names are used.
+    """Read access to all tensors of a folder of safetensors files; with an index file, only of the shards it names.
 
     Raises:
         CheckpointError: There are no safetensors, a shard of the index is missing, a file is truncated or has a wrong
@@ -100,8 +96,7 @@ class Shards:
     def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
         """The wanted rows, one tensor after the other in the same order, in the storage dtype.
 
-        Every tensor is a view of the same memory, as large as the largest of them, and valid until the next one is
-        asked for. Each file is opened once.
+        All are views of one memory, as large as the largest, each valid until the next; each file is opened once.
 
         Raises:
             CheckpointError: There are no such rows, or a file has changed.
@@ -150,7 +145,6 @@ class Shards:
         return handle
 
     def _fill(self, buffer: torch.Tensor, handle: int, start: int, path: Path) -> None:
-        """Fill the buffer from the file, and check that the file has not changed."""
         into = buffer.numpy().data
         done = 0
         try:

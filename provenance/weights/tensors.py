@@ -20,9 +20,7 @@ class Rows:
     """Rows of a tensor along its first axis."""
 
     name: str
-    """Name of the tensor."""
     start: int
-    """First row."""
     stop: int
     """Row after the last one."""
 
@@ -44,10 +42,7 @@ class TensorReader(Protocol):
         """One whole tensor in its storage dtype, in memory of its own."""
 
     def stream(self, wanted: Sequence[Rows]) -> Iterator[torch.Tensor]:
-        """The wanted rows, one tensor after the other in the same order, in the storage dtype.
-
-        A tensor is valid until the next one is asked for: its memory may be used again.
-        """
+        """The wanted rows, in order, in the storage dtype; a tensor is valid until the next, which may reuse memory."""
 
 
 def bytes_of(reader: TensorReader, rows: Rows) -> int:

@@ -63,10 +63,8 @@ def folder_of(out: Path | None, command: str) -> Path:
     """Output folder of a run: the requested one, or `figures-out` for a comparison.
 
     By default a control, a weights-only run and a timeline have folders of their own, since they would otherwise
-    overwrite or remove the figures of the comparison beside them.
-
-    `command` is stored in the database, such as `compare --control permuted-index`; the model of `--other` is part of
-    the folder's name.
+    overwrite or remove the figures of the comparison. `command` is as stored in the database, such as
+    `compare --control permuted-index`; the model of `--other` is part of the folder's name.
     """
     if out is not None:
         return out

@@ -84,12 +84,7 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
-    """A table of the report as a terminal shows it, with its title and without its note.
-
-    Args:
-        content: The table.
-        width: Of the terminal, in characters; only words that do not fit are broken.
-    """
+    """A report table for `width` characters, with title, without note; only words that do not fit are broken."""
     words = content.text if len(content.header) > 2 else (0, 1)
     widths = None if width is None else _widths(content, width - 3 * len(content.header) - 1)  # without lines and gaps
     columns = [
