@@ -39,10 +39,11 @@ def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim,
 def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) -> list[str]:
     missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in p_values)
     found = ", ".join(f"{p:.3g} ({_kind_words(kind)})" for kind, p in p_values.items())
+    hardest = _kind_words(result.decided_by or "")
     sets = f"{tests} question set{'' if tests == 1 else 's'}"
     return [
         f"one-sided p: {found}",
-        f"the largest, against {_kind_words(result.decided_by)}, is {result.p_holm:.3g} after correction for {sets}",
+        f"the largest, against {hardest}, is {result.p_holm:.3g} after correction for {sets}",
         *([f"not compared with {missing}"] if missing else []),
     ]
 

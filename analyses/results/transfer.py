@@ -42,12 +42,12 @@ class TransferResult:
     p_holm: float | None = column(
         "p (Holm)", "p", "p after Holm's correction over the question sets with power.", default=None
     )
-    decided_by: str = column(
+    decided_by: str | None = column(
         "smallest margin over",
         "text",
         "Smallest margin: `chance` or a kind of `Rung`.",
         words=BASELINES,
-        default="",
+        default=None,
     )
     p_chance: float | None = column(
         "", "p", "One-sided p of AUROC <= 0.5, by bootstrap over questions; None without power.", default=None

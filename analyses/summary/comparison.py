@@ -132,7 +132,7 @@ def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
 
 
 def _transfer(row: TransferResult, found: Evidence) -> dict[str, Any]:
-    return asdict(row) | {"decided_by": row.decided_by or None, "ladder": ladder(found.ladder, row.dataset)}
+    return asdict(row) | {"ladder": ladder(found.ladder, row.dataset)}
 
 
 def _drift(drift: DriftResult, tests: Sequence[DriftTest]) -> dict[str, Any]:

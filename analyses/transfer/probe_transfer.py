@@ -137,8 +137,9 @@ def known_p_values(result: TransferResult, rungs: Sequence[Rung]) -> dict[str, f
 
 
 def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float | None) -> TransferResult:
-    decisive = max(p_values, key=lambda kind: p_values[kind], default="")
-    return replace(result, p_value=p_values.get(decisive), p_holm=p_holm, decided_by=decisive)
+    decisive = max(p_values, key=lambda kind: p_values[kind], default=None)
+    p_value = None if decisive is None else p_values[decisive]
+    return replace(result, p_value=p_value, p_holm=p_holm, decided_by=decisive)
 
 
 def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:

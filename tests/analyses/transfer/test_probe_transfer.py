@@ -351,7 +351,7 @@ def test_what_is_right_on_every_pair_of_answers_leaves_no_power(tested: Transfer
     """Whatever came out: nothing could have been shown to be better, so that it is not says nothing."""
     for kind in DECIDING_KINDS[2:]:
         [result] = decided([tested], with_area(kind, 1.0))
-        assert (result.verdict, result.p_value, result.p_holm, result.decided_by) == ("no power", None, None, "")
+        assert (result.verdict, result.p_value, result.p_holm, result.decided_by) == ("no power", None, None, None)
         assert f"{kind.replace('_', ' ')} is right on every pair" in result.reason
         assert highest_other(tested, with_area(kind, 1.0)) == (kind, 1.0)
     [result] = decided([tested], with_area("question_text", 0.99))
