@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from provenance.db.reading.queries import newest_run, run_query
@@ -19,8 +20,6 @@ from provenance.files import storing, write_whole
 
 FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
-LAYOUT_FORM = "svg"
-"""The form that lays a figure out, whichever one is asked for: every command then draws the same."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +127,19 @@ def _clear(out: Path, names: set[str]) -> None:
 
 
 def image(figure: Drawn, form: str) -> bytes:
-    """A figure as the bytes of a `pdf`, `svg` or `png` file that names its run; rendered once in each form."""
-    for each in (LAYOUT_FORM, form):
-        if each not in figure.images:
-            buffer = io.BytesIO()
-            with style.paper():
-                figure.figure.savefig(buffer, format=each, metadata=_metadata(figure, each))
+    """A figure as the bytes of a `pdf`, `svg` or `png` file that names its run; rendered once in each form.
+
+    It is laid out once, with the letters of the PNG, which are the widest: every command then draws the same.
+    """
+    with style.paper():
+        if not figure.images:
+            figure.figure.set_dpi(rcParams["savefig.dpi"])
+            figure.figure.draw_without_rendering()
             figure.figure.set_layout_engine("none")
-            figure.images[each] = buffer.getvalue()
+        if form not in figure.images:
+            buffer = io.BytesIO()
+            figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))
+            figure.images[form] = buffer.getvalue()
     return figure.images[form]
 
 
