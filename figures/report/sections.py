@@ -5,10 +5,13 @@ table would look like a search without result.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
 from provenance.db.reading.queries import run_query
 from provenance.figures.plots.timeline import timeline_sentence
-from provenance.figures.tables.declared import ReportTable, Results
+from provenance.figures.tables.declared import ReportTable, Results, report_table
 from provenance.figures.tables.evidence import (
     agreement,
     cells,
@@ -16,6 +19,7 @@ from provenance.figures.tables.evidence import (
     intervention,
     kept,
     ladder,
+    ladder_records,
     overlap_nulls,
     power,
     scales,
@@ -56,8 +60,33 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "trace": (trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets),
 }  # fmt: skip
 """Tables in the order of the report."""
+
+
+def _deciding_ladder(results: Results) -> ReportTable | None:
+    """The ladder of the question set that transfer rests on."""
+    name = next((row["dataset"] for row in results["claims"].records() if row["claim"] == "transfer"), "")
+    parts = ([row for row in results[query].records() if row["dataset"] == name] for query in ("ladder", "transfer"))
+    rungs, transfers = parts
+    only = ("kind", "auroc", "gain", "p_value", "p_holm", "sets_p95")
+    found = report_table(Rung, ladder_records(rungs, transfers) if rungs else [], only=only)
+    return found and replace(found, title=f"{found.title} on {name}")
+
+
+def _brief(cls: type, query: str, *only: str) -> Section:
+    """A table with its main columns."""
+    return lambda results: report_table(cls, results[query].records(), only=only)
+
+
 TERMINAL: Mapping[RunKind, Sequence[Section]] = {
-    "comparison": (overview, claims, transfer, ladder, cells, intervention, funnel),
+    "comparison": (
+        overview,
+        claims,
+        _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm", "decided_by"),
+        _deciding_ladder,
+        _brief(TransferCell, "cells", "activations", "answers", "prompt", "auroc", "n_faithful"),
+        intervention,
+        _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
+    ),
     "listed": (claims, drift, drift_tests, mapping, lineage),
     "drift": (drift, layers),
     "lineage": WEIGHTS,
