@@ -15,7 +15,7 @@ KILLS = {
     "captured vectors are written and not counted": Harm("os:fsync", 1, "before"),
     "captured vectors are counted and have no row": Harm("provenance.db.work_log:CaptureRows.append", 1, "before"),
     "one of two chunks of a pool is captured": Harm("provenance.db.work_log:CaptureRows.append", 4, "after"),
-    "all results are written and not committed": Harm("provenance.db.store:write_report", 1, "after"),
+    "all results are written and not committed": Harm("provenance.db.store:write", 1, "after"),
     "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),
 }
 """One after the other, each in the run that goes on after the one before."""

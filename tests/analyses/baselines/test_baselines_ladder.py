@@ -232,7 +232,7 @@ def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedB
     few = take(make_answers(seed=9), range(20))
     found = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES, foldings=2)
     assert {rung.p_holm for rung in found} == {None}
-    results = [TransferResult(name, None, 60, 60, {}, p_holm=None if name == "few" else 0.2) for name in (*weak, "few")]
+    results = [TransferResult(name, None, 60, 60, p_holm=None if name == "few" else 0.2) for name in (*weak, "few")]
     rungs = corrected(found, results)
     assert [replace(rung, p_holm=None) for rung in rungs] == list(found)
     for kind in RUNG_KINDS:

@@ -13,7 +13,7 @@ from provenance.activations.features import Features, collect_features
 from provenance.errors import NonFiniteError, StoreError
 from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
-from provenance.records import CaptureChunk, Response
+from provenance.records import CaptureChunk, OtherTokens, Response
 
 ANSWERS = [" Paris", " New York", " a", " France is", " of", " b c"]
 
@@ -84,9 +84,9 @@ def test_damaged_files_are_captured_again(
         log.written.pop(1)  # killed between the file and its row
     captured: list[list[str]] = []
 
-    def capturing(loaded: LoadedModel, part: list[Response]) -> object:
+    def capturing(loaded: LoadedModel, part: list[Response], other: OtherTokens) -> object:
         captured.append([response.question_id for response in part])
-        return capture_cett(loaded, part)
+        return capture_cett(loaded, part, other)
 
     monkeypatch.setattr("provenance.activations.features.capture_cett", capturing)
     again = gather(loaded_llama, answers, tmp_path, log)
@@ -116,8 +116,8 @@ def test_activations_that_are_not_finite_are_neither_kept_nor_logged(
     """The chunk before stays; after the cause is gone the run goes on behind it."""
     log = MemoryCaptures()
 
-    def overflowing(loaded: LoadedModel, part: list[Response]) -> object:
-        answer, other = capture_cett(loaded, part)
+    def overflowing(loaded: LoadedModel, part: list[Response], tokens: OtherTokens) -> object:
+        answer, other = capture_cett(loaded, part, tokens)
         if part[0] is answers[2]:
             answer[1, 4] = 70_000
         return answer, other
