@@ -95,12 +95,13 @@ def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: s
     results = read_results(finished, 1)
     reported = {table.title: table for table in sections(results)}
     shared = [table for table in terminal_sections(results) if table.title in reported]
-    assert len(shared) == 5
+    assert len(shared) == 4
     for table in shared:
-        assert table == reported[table.title]
+        whole = reported[table.title]
+        columns = dict(zip(whole.header, zip(*whole.rows, strict=True), strict=True))
         shown = terminal_table(table)
         assert [column.header for column in shown.columns] == list(table.header)
-        assert list(zip(*(column.cells for column in shown.columns), strict=True)) == list(table.rows)
+        assert all(tuple(column.cells) == columns[str(column.header)] for column in shown.columns)
     console = Console(width=80)
     with console.capture() as captured:
         console.print(terminal_table(ReportTable("[b]t[/b]", "", ("[b]h[/b]", "verdict"), [("[b]c[/b]", "x")])))
