@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
 from provenance.db.reading.queries import run_query
 from provenance.figures.plots.timeline import timeline_sentence
@@ -87,7 +88,13 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         intervention,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
     ),
-    "listed": (claims, drift, drift_tests, mapping, lineage),
+    "listed": (
+        claims,
+        drift,
+        _brief(DriftTest, "drift-tests", "side", "measure", "matching", "mean_rank", "null_mean", "p_more_stable"),
+        mapping,
+        lineage,
+    ),
     "drift": (drift, layers),
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
