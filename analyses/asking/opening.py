@@ -11,7 +11,7 @@ from provenance.hub.fetch import fetch_all
 from provenance.hub.remote_tensors import RemoteShards, open_remote
 from provenance.hub.repositories import HubRepo, UnreachableError, look_up
 from provenance.records import Stage
-from provenance.weights.merged_adapter import adapted, is_adapter, lists_adapter
+from provenance.weights.lora_merge import adapted, is_adapter, lists_adapter
 
 Place = tuple[Path | None, str | None]
 """Folder and commit of a checkpoint; no folder if it is read over the network."""

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 
 from provenance.analyses.behaviour.scaled_answers import ALPHAS, direction
-from provenance.analyses.claims.conditions import claim_of, condition
 from provenance.analyses.claims.sentences import function_words
+from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind

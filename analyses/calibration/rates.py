@@ -36,7 +36,7 @@ from provenance.analyses.calibration.made_up_pairs import (
     overlap_draw,
     transfer_draw,
 )
-from provenance.analyses.claims.pair_claims import (
+from provenance.analyses.claims.claim_conditions import (
     beyond_confidence_claim,
     decided,
     drift_claim,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from provenance.analyses.claims.conditions import CORRESPOND, failed
+from provenance.analyses.claims.verdict import CORRESPOND, failed
 from provenance.analyses.controls.control_sets import CONTROL_KINDS
 from provenance.analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
 from provenance.analyses.drift.matching import NARROWEST

@@ -20,7 +20,7 @@ from provenance.analyses.asking.cross_reading import gather_forced
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.scaled_answers import intervened
-from provenance.analyses.claims.pair_claims import decisive, pair_drift
+from provenance.analyses.claims.claim_conditions import decisive, pair_drift
 from provenance.analyses.claims.sentences import overall_sentence
 from provenance.analyses.drift.drift_tests import finest_matching
 from provenance.analyses.drift.pair import MeasuredPair

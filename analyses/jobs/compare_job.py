@@ -28,7 +28,7 @@ from provenance.models.loading import load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
-from provenance.weights.merged_adapter import MergedShards
+from provenance.weights.lora_merge import MergedShards
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.cross_reading import Forced
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.function_verdict import function_claim
-from provenance.analyses.claims.pair_claims import (
+from provenance.analyses.claims.claim_conditions import (
     beyond_confidence_claim,
     decided,
     judged_overlap,

@@ -18,7 +18,7 @@ from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import OpenPair, open_pair
-from provenance.analyses.claims.pair_claims import pair_drift
+from provenance.analyses.claims.claim_conditions import pair_drift
 from provenance.analyses.claims.sentences import drift_sentence
 from provenance.analyses.drift.drift_tests import finest_matching
 from provenance.analyses.drift.pair import (

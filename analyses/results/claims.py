@@ -59,7 +59,7 @@ class Reason:
     relation: Relation = column("", "text", "Required relation of the value to the bar.")
     bar: float = column("bar", "compact", "Threshold.")
     holds: bool | None = column("holds", "yes", "Whether the condition holds; None if not measured.")
-    role: Role = column("role", "text", "Role in the verdict (`provenance.analyses.claims.conditions.verdict_of`).")
+    role: Role = column("role", "text", "Role in the verdict (`provenance.analyses.claims.verdict.verdict_of`).")
 
 
 @table("claim", "Claims", row="one claim about the pair, with its verdict")

@@ -40,7 +40,7 @@ class OverlapResult:
         "P(overlap = 0) under the null; no verdict is given above 0.5.",
     )
     verdict: Verdict = column(
-        "", "text", "Verdict of the overlap claim (`provenance.analyses.claims.pair_claims`).", default=NOT_JUDGED
+        "", "text", "Verdict of the overlap claim (`provenance.analyses.claims.claim_conditions`).", default=NOT_JUDGED
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
     ceiling_base: float | None = column(

@@ -29,7 +29,7 @@ class TransferResult:
     verdict: Verdict = column(
         "verdict",
         "verdict",
-        "Verdict of the transfer claim for this question set (`provenance.analyses.claims.pair_claims`).",
+        "Verdict of the transfer claim for this question set (`provenance.analyses.claims.claim_conditions`).",
         default=NOT_JUDGED,
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")

@@ -12,7 +12,7 @@ from provenance.db.schema.base import Base
 from provenance.db.schema.data_dictionary import DataDictionary
 from provenance.db.schema.declared import BULK_TABLES, TABLES
 from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
-from provenance.db.schema.neurons import NeuronSetMember, NeuronSetRow
+from provenance.db.schema.neuron_sets import NeuronSetMember, NeuronSetRow
 from provenance.db.schema.results import FunnelDrop, Neuron, NullDraw, Probe, ProbeNeuron
 from provenance.db.schema.work import (
     CaptureRow,

@@ -25,7 +25,7 @@ from provenance.checkpoints.names import (
 from provenance.errors import CheckpointError, InputError
 from provenance.hub.downloads import download, missing_bytes, remember, require_room
 from provenance.hub.repositories import HubRepo, Listing, UnreachableError, cache_folder, look_up, require_access
-from provenance.weights.merged_adapter import adapter_files, is_adapter, lists_adapter
+from provenance.weights.lora_merge import adapter_files, is_adapter, lists_adapter
 
 TEMPLATES = "additional_chat_templates/*.jinja"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from provenance.checkpoints.names import CheckpointRef, inspect, local_folder
 from provenance.hub.fetch import fetch_all
 from provenance.hub.repositories import HubRepo
-from provenance.weights.merged_adapter import adapter_files, is_adapter
+from provenance.weights.lora_merge import adapter_files, is_adapter
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from provenance.hub.remote_tensors import RemoteShards
 from provenance.hub.remote_tensors import read_header as read_remote_header
 from provenance.hub.repositories import HubRepo, Listing, UnreachableError, look_up
 from provenance.plan.estimates import Size
+from provenance.weights.lora_merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
 from provenance.weights.lora_settings import LoraSettings, parse_settings
-from provenance.weights.merged_adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards
 from provenance.weights.tensors import TensorReader

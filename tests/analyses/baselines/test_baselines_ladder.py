@@ -18,7 +18,7 @@ from provenance.analyses.baselines.answer_baselines import (
 from provenance.analyses.baselines.cross_fit import dealt_out, without_and_with
 from provenance.analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from provenance.analyses.baselines.plain_classifiers import fit_text
-from provenance.analyses.claims.pair_claims import decided
+from provenance.analyses.claims.claim_conditions import decided
 from provenance.analyses.controls.control_sets import CONTROL_KINDS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer

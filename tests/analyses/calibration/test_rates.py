@@ -34,7 +34,7 @@ from provenance.analyses.calibration.rates import (
     rate_of,
     searched,
 )
-from provenance.analyses.claims.pair_claims import drift_claim, overlap_claim, transfer_claim
+from provenance.analyses.claims.claim_conditions import drift_claim, overlap_claim, transfer_claim
 from provenance.analyses.drift.drift_tests import drift_tests
 from provenance.analyses.drift.weight_drift import welch_p
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls

@@ -6,8 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from provenance.analyses.claims.conditions import condition, verdict_of
-from provenance.analyses.claims.pair_claims import (
+from provenance.analyses.claims.claim_conditions import (
     beyond_confidence_claim,
     decided,
     decisive,
@@ -17,6 +16,7 @@ from provenance.analyses.claims.pair_claims import (
     own_labels_claim,
     transfer_claim,
 )
+from provenance.analyses.claims.verdict import condition, verdict_of
 from provenance.analyses.results.claims import Reason, Role
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult

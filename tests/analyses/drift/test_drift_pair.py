@@ -7,7 +7,7 @@ import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint, tuned_copy
 
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.analyses.claims.pair_claims import pair_drift
+from provenance.analyses.claims.claim_conditions import pair_drift
 from provenance.analyses.drift.pair import MeasuredPair, recognised
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from provenance.analyses.claims.pair_claims import judged_drift
+from provenance.analyses.claims.claim_conditions import judged_drift
 from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.adjusted_ranks import expected_ranks
 from provenance.analyses.drift.drift_tests import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import kstest, ttest_ind
 
-from provenance.analyses.claims.pair_claims import judged_drift
+from provenance.analyses.claims.claim_conditions import judged_drift
 from provenance.analyses.drift.drift_tests import drift_tests, layer_test
 from provenance.analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank

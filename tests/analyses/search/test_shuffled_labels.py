@@ -9,7 +9,7 @@ from planted import D_M, LAYERS, PLANTED, planted, whole_rows
 from reference import fit_probe
 
 from provenance.activations.features import Features
-from provenance.analyses.claims.pair_claims import judged_overlap
+from provenance.analyses.claims.claim_conditions import judged_overlap
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
 from provenance.analyses.search.probe_fit import probe_rows

@@ -13,7 +13,7 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.baselines.answer_baselines import FittedBaselines, _set_scorer
 from provenance.analyses.baselines.ladder import ladder
-from provenance.analyses.claims.pair_claims import decided, decisive, transfer_claim
+from provenance.analyses.claims.claim_conditions import decided, decisive, transfer_claim
 from provenance.analyses.controls.control_probes import ControlProbe, fit_given
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
 from provenance.analyses.results.transfer import Rung, TransferResult

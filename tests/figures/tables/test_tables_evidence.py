@@ -206,7 +206,7 @@ def test_a_condition_is_named_in_words_and_one_that_is_not_known_by_its_code(cod
 
 def test_every_condition_that_claims_are_made_of_has_words() -> None:
     """A code that is shown as it is would be one that was forgotten here."""
-    from provenance.analyses.claims import pair_claims as claims
+    from provenance.analyses.claims import claim_conditions as claims
     from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
 
     transfers, rungs = report_of().transfer, report_of().evidence.ladder

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.baselines.ladder import ALL_TOGETHER
-from provenance.analyses.claims.conditions import claim_of, condition, corresponding, reachable
 from provenance.analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
 from provenance.analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
+from provenance.analyses.claims.verdict import claim_of, condition, corresponding, reachable
 from provenance.analyses.drift.drift_tests import (
     MOST_COMPARED,
     MOST_RECOGNISED,

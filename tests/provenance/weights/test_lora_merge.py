@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM, GPT2Config
 
 from provenance.checkpoints.names import CheckpointRef
 from provenance.errors import CheckpointError, NonFiniteError
-from provenance.weights import merged_adapter
-from provenance.weights.merged_adapter import (
+from provenance.weights import lora_merge
+from provenance.weights.lora_merge import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     MergedShards,
@@ -187,9 +187,7 @@ def test_an_embedding_is_rounded_as_peft_rounds_it(
     tiny_llama: Path, tmp_path: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its update is rounded before it is added; the base's own embedding, saved beside A and B, changes nothing."""
-    monkeypatch.setattr(
-        merged_adapter, "CHUNK_ROWS", 1024
-    )  # more words than the vocabulary has: the product is peft's own
+    monkeypatch.setattr(lora_merge, "CHUNK_ROWS", 1024)  # more words than the vocabulary has: the product is peft's own
     base = in_dtype(tiny_llama, tmp_path / "base", dtype)
     adapter = tuned_by_peft(base, tmp_path / "adapter", r=2, target_modules=["embed_tokens"])
     assert any(name.endswith("embed_tokens.base_layer.weight") for name in load_file(adapter / ADAPTER_WEIGHTS))
@@ -307,7 +305,7 @@ def test_large_blocks_are_merged_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
         sizes.append(len(weight))
         return merge(weight, *args, **kwargs)
 
-    monkeypatch.setattr(merged_adapter, "merge", watched)
+    monkeypatch.setattr(lora_merge, "merge", watched)
     reader.read(f"{UP}.weight")
     assert sizes == [64, 64, 22]
 
