@@ -34,6 +34,24 @@ MATCHINGS: Mapping[str, str] = {
     "layer_norm_activity": "layer, norm, CETT",
     "uniform": "any neurons",
 }
+MATCHED_WORDS: Mapping[str, str] = {
+    "layer": "of the same layers",
+    "layer_norm": "of the same layers and weight norms",
+    "layer_norm_activity": "of the same layers, weight norms and activities",
+}
+"""Neurons of each matching, after their number."""
+LIKE_WORDS: Mapping[str, str] = {
+    "layer": "layers",
+    "layer_norm": "layers and weight norms (their activity is not known)",
+    "layer_norm_activity": "layers, norms and activity",
+}
+"""What neurons of each matching share, after "neurons of the same"."""
+NULL_WORDS: Mapping[str, str] = {
+    "hypergeometric": "any neurons",
+    **{matching: f"neurons {words}" for matching, words in MATCHED_WORDS.items()},
+    "shuffled_labels": "the same searches with shuffled labels",
+}
+"""What two sets are drawn from under each null of overlap, in a sentence."""
 OVERLAP_NULLS: Mapping[str, str] = {
     "hypergeometric": "any neurons",
     "layer": "neurons of the same layers",

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from provenance.analyses.claims.verdict import CORRESPOND, failed
 from provenance.analyses.controls.control_sets import CONTROL_KINDS
-from provenance.analyses.drift.drift_tests import MATCHED_WORDS, compared, of_delta
+from provenance.analyses.drift.drift_tests import compared, of_delta
 from provenance.analyses.drift.matching import NARROWEST
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.overlap.shared_neurons import NULL_WORDS
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, known_p_values
+from provenance.words import MATCHED_WORDS, NULL_WORDS
 
 NOT_COMPARED = (
     "none could be compared with like neurons of its layer "

@@ -6,6 +6,7 @@ They do not show what neurons do: without an intervention the strongest words ar
 from collections.abc import Mapping, Sequence
 
 from provenance.records import Stage, Verdict
+from provenance.words import LIKE_WORDS
 
 TRANSFER_WORDS: dict[Verdict, str] = {
     "supported": "the H-Neurons are readable in the base model (the instruct probe, weights unchanged, beats chance, "
@@ -45,11 +46,6 @@ FUNCTION_WORDS: dict[Verdict, str] = {
     "not distinguishable": "in {model} scaling them is not shown to change how probable hallucinated answers are "
     "beside faithful ones, in the expected direction and more than scaling random or layer-matched neurons does",
     "no power": "what they do in {model} could not be tested",
-}
-LIKE_WORDS = {
-    "layer": "layers",
-    "layer_norm": "layers and weight norms (their activity is not known)",
-    "layer_norm_activity": "layers, norms and activity",
 }
 MODEL_WORDS: dict[Stage, str] = {"base": "the base", "instruct": "the instruct model"}
 # Where indices name different neurons, the H-Neurons themselves were never looked at in the base.

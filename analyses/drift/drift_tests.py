@@ -26,11 +26,6 @@ from provenance.statistics.auroc import CONFIDENCE
 
 MOST_COMPARED = 0.5  # share of the H-Neurons that must have matched controls
 MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still match their base neuron
-MATCHED_WORDS = {
-    "layer": "of the same layers",
-    "layer_norm": "of the same layers and weight norms",
-    "layer_norm_activity": "of the same layers, weight norms and activities",
-}
 
 
 def drift_tests(

@@ -16,13 +16,6 @@ from provenance.analyses.search.shuffled_labels import heaviest_first
 from provenance.analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 
 MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance
-NULL_WORDS = {
-    "hypergeometric": "any neurons",
-    "layer": "neurons of the same layers",
-    "layer_norm": "neurons of the same layers and weight norms",
-    "layer_norm_activity": "neurons of the same layers, weight norms and activities",
-    "shuffled_labels": "the same searches with shuffled labels",
-}
 
 
 def overlap(

@@ -43,10 +43,10 @@ def report_table(cls: type, records: Sequence[Record], *more: str, only: Sequenc
     return ReportTable(said.title, " ".join(filter(None, (said.note, *more))), cells.header, cells.rows, cells.text)
 
 
-def facts(cls: type, record: Record) -> list[tuple[str, str]]:
-    """A single row as lines of label and cell, without empty ones."""
-    shown = ((column.label, column.cell(record)) for column in declared(cls).columns if column.label)
-    return [(label, cell) for label, cell in shown if cell != NOTHING]
+def facts(cls: type, record: Record, only: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """A single row as lines of label and cell, without empty ones; `only` as for `report_table`."""
+    cells = declared(cls).cells([record], only)
+    return [(label, cell) for label, cell in zip(cells.header, cells.rows[0], strict=True) if cell != NOTHING]
 
 
 def latex_table(cls: type, records: Sequence[Record], caption: str, only: Sequence[str] = ()) -> latex.Table:

@@ -12,7 +12,7 @@ from provenance.analyses.results.answers import Funnel
 from provenance.analyses.results.drift import DriftResult
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.transfer import TransferResult
-from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.cells import NOTHING, Record, compact, fixed, yes_or_no
 from provenance.figures.tables.declared import ReportTable, Results, facts, report_table
 from provenance.figures.wording.evidence_words import drift_power_rows, power_rows, power_sentence
 from provenance.figures.wording.run_words import first, list_words, run_kind
@@ -28,11 +28,12 @@ def transfer(results: Results) -> ReportTable | None:
 def drift(results: Results) -> ReportTable:
     """The H-Neurons' mean stability rank."""
     row = first(results["drift"])
-    cells, header = facts(DriftResult, row), ("quantity", "value")
+    header = ("quantity", "value")
     if run_kind(results) == "drift":
-        return ReportTable("Parameter evolution", list_words(results), header, cells[-2:])
+        cells = facts(DriftResult, row, only=("share_identical", "rounding_floor"))
+        return ReportTable("Parameter evolution", list_words(results), header, cells)
     note = f"{_sentence(row['reason'])} {power_sentence(drift_power_rows(results['power']))}".strip()
-    return ReportTable("Parameter evolution", note, header, cells)
+    return ReportTable("Parameter evolution", note, header, facts(DriftResult, row))
 
 
 def overlap(results: Results) -> ReportTable:
@@ -69,7 +70,7 @@ def h_neurons(results: Results) -> ReportTable:
         "Δ gate": lambda row: compact(row["delta_gate"]),
         "Δ down": lambda row: compact(row["delta_down"]),
         "r base–instruct": lambda row: fixed(row["activation_correlation"], 3),
-        "also in base": lambda row: _yes_or_no(row["is_base_h_neuron"]),
+        "also in base": lambda row: yes_or_no(row["is_base_h_neuron"]),
         "frequency": lambda row: fixed(row["selection_frequency"]),
         "own AUROC": lambda row: fixed(row["auroc"]),
         "cluster": lambda row: NOTHING if row["cluster"] is None else str(row["cluster"]),
@@ -84,10 +85,6 @@ def h_neurons(results: Results) -> ReportTable:
     note += " Frequency: share of half-samples that select the neuron." if "frequency" in cells else ""
     note += " Own AUROC: of its values alone, on training and validation answers." if "own AUROC" in cells else ""
     return ReportTable("H-Neurons", note, tuple(cells), list(zip(*cells.values(), strict=True)), ())
-
-
-def _yes_or_no(value: bool | None) -> str:
-    return NOTHING if value is None else "yes" if value else "no"
 
 
 def datasets(results: Results) -> ReportTable:

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provenance.cli.show.run import ConsoleProgress
+from provenance.cli.options.common import print_result
+from provenance.cli.show.run import ConsoleProgress, print_run
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from provenance.analyses.asking.clock import Clock
     from provenance.analyses.jobs.opened_job import AnyJob, OpenedJob
     from provenance.db.store import Store
+
+
+def run_and_print(job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool) -> None:
+    """Run a job as `run_job` does, and print its summary on stdout."""
+    print_result(run_job(job, db, out, quiet=quiet), print_run, as_json=as_json)
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:

@@ -22,10 +22,8 @@ from provenance.cli.options.common import (
     Stream,
     folder_of,
     named_pair,
-    print_result,
 )
-from provenance.cli.run_job import run_job
-from provenance.cli.show.run import print_run
+from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
 
 Causal = Annotated[
@@ -95,8 +93,7 @@ def compare(
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     job = job_of(*pair, asked, **more)
     folder = None if no_figures else folder_of(out, job.command)
-    summary = run_job(job, db, folder, quiet=quiet)
-    print_result(summary, print_run, as_json=as_json)
+    run_and_print(job, db, folder, as_json=as_json, quiet=quiet)
 
 
 def _check_weights_options(

@@ -14,10 +14,8 @@ from provenance.cli.options.common import (
     Quiet,
     Seed,
     folder_of,
-    print_result,
 )
-from provenance.cli.run_job import run_job
-from provenance.cli.show.run import print_run
+from provenance.cli.run_job import run_and_print
 
 Checkpoints = Annotated[
     list[str],
@@ -53,5 +51,4 @@ def trace(
 
     how = job_of(refs[0], refs[-1], asked, seed=seed)
     job = TimelineJob(tuple(refs), how, tuned, floor=not no_floor)
-    summary = run_job(job, db, None if no_figures else folder_of(out, "trace"), quiet=quiet)
-    print_result(summary, print_run, as_json=as_json)
+    run_and_print(job, db, None if no_figures else folder_of(out, "trace"), as_json=as_json, quiet=quiet)

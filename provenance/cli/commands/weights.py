@@ -17,10 +17,8 @@ from provenance.cli.options.common import (
     Stream,
     folder_of,
     named_pair,
-    print_result,
 )
-from provenance.cli.run_job import run_job
-from provenance.cli.show.run import print_run
+from provenance.cli.run_job import run_and_print
 
 Neurons = Annotated[
     Path | None, typer.Option("--neurons", metavar="FILE", help="Neuron list of INSTRUCT: JSON, or CSV of layer,index.")
@@ -41,8 +39,7 @@ def lineage(
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
-    summary = run_job(job, db, None, quiet=quiet)
-    print_result(summary, print_run, as_json=as_json)
+    run_and_print(job, db, None, as_json=as_json, quiet=quiet)
 
 
 def drift(
@@ -60,8 +57,7 @@ def drift(
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
-    summary = run_job(job, db, None, quiet=quiet)
-    print_result(summary, print_run, as_json=as_json)
+    run_and_print(job, db, None, as_json=as_json, quiet=quiet)
 
 
 def compare_weights(
@@ -80,5 +76,4 @@ def compare_weights(
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
-    summary = run_job(job, db, folder_of(out, job.command) if figures else None, quiet=quiet)
-    print_result(summary, print_run, as_json=as_json)
+    run_and_print(job, db, folder_of(out, job.command) if figures else None, as_json=as_json, quiet=quiet)
