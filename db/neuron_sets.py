@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert, select
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
 from provenance.db.store import Store, checkpoint_row, utc_now
 from provenance.db.work_log import insert_row

@@ -12,37 +12,43 @@ from sqlalchemy import Connection, delete, insert, select, update
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
 from provenance.db.connection.digests import run_digest
-from provenance.db.rows.pair import neuron_rows, summary_rows
+from provenance.db.rows.comparison import neuron_rows, summary_rows
+from provenance.db.rows.result_rows import run_rows
 from provenance.db.rows.timeline import timeline_rows
 from provenance.db.rows.values import Row
-from provenance.db.rows.weights import lineage_rows, weights_neuron_rows, weights_rows
-from provenance.db.schema.declared import TableLike
-from provenance.db.schema.tables import DERIVED, Checkpoint, Family, Run, RunDataset
+from provenance.db.rows.weights import lineage_row, weights_neuron_rows, weights_rows
+from provenance.db.schema.result_tables import TableLike
+from provenance.db.schema.tables import DERIVED, Checkpoint, Family, Lineage, Run, RunDataset
 from provenance.db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
 
-Report = OriginReport | WeightsReport | LineageResult | TimelineReport
 Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
-def write(connection: Connection, run_id: int, report: Report, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by those of a report, inside the caller's transaction."""
-    tables = _tables(report, _base_per_layer(connection, run_id))
+def write(connection: Connection, run_id: int, report: object, datasets: Mapping[str, str]) -> None:
+    """Replaces a run's derived rows by those of a report, inside the caller's transaction.
+
+    A report is a frozen dataclass; declared results in it are stored as they are declared.
+    """
     named = [(RunDataset, _named(connection, datasets))]
-    _replace(connection, run_id, chain(named, tables), getattr(report, "overall", None))
+    by_hand = _by_hand(report, _base_per_layer(connection, run_id))
+    _replace(connection, run_id, chain(named, run_rows(report).items(), by_hand), getattr(report, "overall", None))
 
 
-def _tables(report: Report, base_per_layer: int) -> Tables:
+def _by_hand(report: object, base_per_layer: int) -> Tables:
+    """Tables beside those of declared results."""
     match report:
         case OriginReport():
             return chain(summary_rows(report).items(), neuron_rows(report, base_per_layer))
         case WeightsReport():
             return chain(weights_rows(report).items(), weights_neuron_rows(report, base_per_layer))
         case LineageResult():
-            return lineage_rows(report).items()
+            return [(Lineage, [lineage_row(report)])]
         case TimelineReport():
             return timeline_rows(report).items()
+        case _:
+            return ()
 
 
 def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
-from provenance.db.save import Report, write
+from provenance.db.save import write
 from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
 from provenance.db.work_log import CaptureRows, ResponseRows, insert_row, task_id
 from provenance.errors import StoreError
@@ -179,12 +179,12 @@ class Store:
             number = task_id(connection, task)
         return CaptureRows(self.transaction, number, utc_now)
 
-    def save(self, run_id: int, report: Report, datasets: Mapping[str, str] | None = None) -> None:
+    def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> None:
         """Replaces everything derived that a run had by what this report says, in one transaction.
 
         Args:
             run_id: From `begin_run`.
-            report: The results.
+            report: The results, a frozen dataclass; declared results in it are stored as they are declared.
             datasets: Digest of each question set that the run used, by name.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
-from provenance.db.reading.queries import newest_run, run_query
+from provenance.db.reading.run_query import newest_run, run_query
 from provenance.errors import InputError
 from provenance.figures.catalogue import GALLERY
 from provenance.figures.drawing import style

@@ -8,10 +8,19 @@ import pytest
 from checkpoint_factory import load, make_checkpoint
 from comparison import Finished, Pair
 from forked_cli import ForkedCli
+from jaxtyping import config as shapes
 from sharing import made_once
 
 from provenance.db.store import Store
 from provenance.models.loading import LoadedModel
+
+
+@pytest.fixture(scope="module")
+def shapes_unchecked() -> Iterator[None]:
+    """No checks of shapes, which take a third of the time of many draws; the same functions are checked elsewhere."""
+    shapes.update("jaxtyping_disable", True)
+    yield
+    shapes.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

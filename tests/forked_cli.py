@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PRELOADED = (
     "provenance.cli",
     "provenance.analyses.jobs.compare_job",
-    "provenance.analyses.jobs.compare",
+    "provenance.analyses.jobs.run_comparison",
     "provenance.db.store",
     "provenance.db.workspace",
     "provenance.figures.gallery",

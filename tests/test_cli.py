@@ -17,7 +17,7 @@ from provenance import __version__
 from provenance.cli import app
 from provenance.cli.options.common import DEFAULT_OUT, folder_of
 from provenance.db.connection.connect import database_url, sqlite_file
-from provenance.db.reading.named import QUERIES
+from provenance.db.reading.named_queries import QUERIES
 
 COMMANDS = {
     (): {

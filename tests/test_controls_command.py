@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from comparison import Finished, ForkedCli, Harm, Pair, error_lines, parsed, schema_errors
 
-from provenance.db.reading.queries import newest_run, run_query
+from provenance.db.reading.run_query import newest_run, run_query
 
 
 @pytest.fixture

@@ -148,8 +148,8 @@ def test_figures_know_the_queries_only() -> None:
     allowed = {
         "provenance",
         "provenance.cells",
-        "provenance.db.reading.queries",
-        "provenance.declared",
+        "provenance.db.reading.run_query",
+        "provenance.table_declaration",
         "provenance.errors",
         "provenance.files",
         "provenance.records",
@@ -160,14 +160,14 @@ def test_figures_know_the_queries_only() -> None:
 
 
 def test_the_database_needs_no_torch() -> None:
-    names = ("db.store", "db.reading.queries", "figures.gallery", "figures.report.html")
+    names = ("db.store", "db.reading.run_query", "figures.gallery", "figures.report.html")
     code = f"import sys, {', '.join(f'provenance.{name}' for name in names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_importing_the_rooms_has_no_side_effects() -> None:
     """No files, no output, no warnings at import."""
-    names = ("cli", "analyses.jobs.compare", "db.store", "figures.report.html")
+    names = ("cli", "analyses.jobs.run_comparison", "db.store", "figures.report.html")
     code = f"import {', '.join(f'provenance.{name}' for name in names)}"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")

@@ -8,8 +8,8 @@ from checkpoint_factory import make_checkpoint, permuted_copy, tuned_copy
 from comparison import invoke, refused
 from safetensors.torch import load_file, save_file
 
-from provenance.db.reading.named import QUERIES
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.named_queries import QUERIES
+from provenance.db.reading.run_query import run_query
 
 WIDE = {"hidden_size": 32, "intermediate_size": 96, "head_dim": 16}
 URL = "sqlite:///provenance.db"
@@ -84,7 +84,7 @@ def test_every_relation_has_a_report_of_every_command(
 ) -> None:
     """But for neurons that cannot be compared, which `drift` refuses."""
     (here / "list.csv").write_text("layer,index,weight\n0,3,0.5\n1,40,0.2\n1,50,-0.4\n", encoding="utf-8")
-    call = {"listed": ("compare", "--weights-only", "--neurons", "list.csv")}.get(command, (command,))
+    call = {"listed": ("compare", "--weights-only", "--no-figures", "--neurons", "list.csv")}.get(command, (command,))
     if relation == "incomparable" and command != "lineage":
         assert "hidden size" in " ".join(refused(*call, *pairs[relation], "-q", code=2))
         return

@@ -43,8 +43,8 @@ from provenance.analyses.claims.claim_conditions import (
     overlap_claim,
     transfer_claim,
 )
+from provenance.analyses.drift.drift_nulls import finest_strata, layer_strata
 from provenance.analyses.drift.drift_tests import drift_tests
-from provenance.analyses.drift.matching import finest_strata, layer_strata
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap

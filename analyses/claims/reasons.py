@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from provenance.analyses.claims.verdict import CORRESPOND, failed
 from provenance.analyses.controls.control_sets import CONTROL_KINDS
+from provenance.analyses.drift.drift_nulls import NARROWEST
 from provenance.analyses.drift.drift_tests import compared, of_delta
-from provenance.analyses.drift.matching import NARROWEST
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftResult, DriftTest

@@ -7,6 +7,7 @@ Source: Freedman and Lane 1983, doi:10.1080/07350015.1983.10509354 (permuting re
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -62,6 +63,4 @@ def _powers(scores: Sequence[Float[np.ndarray, " k"]]) -> Float[np.ndarray, "k t
 
 
 def _exponents(count: int, most: int) -> list[tuple[int, ...]]:
-    if count == 0:
-        return [()]
-    return [(e, *rest) for e in range(most + 1) for rest in _exponents(count - 1, most - e)]
+    return [powers for powers in product(range(most + 1), repeat=count) if sum(powers) <= most]

@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from provenance.analyses.controls.control_sets import layer_counts, permutation_p
 from provenance.analyses.drift.adjusted_ranks import expected_ranks
-from provenance.analyses.drift.matching import Strata, drift_strata, matched_means, matched_moments, pools_of
+from provenance.analyses.drift.drift_nulls import Strata, drift_strata, matched_means, matched_moments, pools_of
 from provenance.analyses.drift.stability_ranks import grouped_z_scores, unknown_unranked
 from provenance.analyses.drift.weight_drift import PERMUTATIONS, detectable_mean
 from provenance.analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from scipy.stats import norm, ttest_ind
 
 from provenance.analyses.controls.control_sets import layer_counts, permutation_p
-from provenance.analyses.drift.matching import Pools, highest_mean, matched_moments
+from provenance.analyses.drift.drift_nulls import Pools, highest_mean, matched_moments
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.results.drift import DriftResult, NeuronDrift
 from provenance.analyses.weights.paired_pass import compare_mapped, compare_neurons

@@ -12,10 +12,10 @@ from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, identity_digest
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
-from provenance.analyses.jobs.compare import OriginSettings, compare
 from provenance.analyses.jobs.effort import FULL, Effort
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
+from provenance.analyses.jobs.run_comparison import OriginSettings, compare
 from provenance.analyses.search.identification import ProbeSettings
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions

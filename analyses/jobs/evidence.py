@@ -23,7 +23,7 @@ from provenance.analyses.claims.claim_conditions import (
     transfer_claim,
 )
 from provenance.analyses.claims.power import chance_sd, drift_power, overlap_power, transfer_power
-from provenance.analyses.drift.matching import drift_strata
+from provenance.analyses.drift.drift_nulls import drift_strata
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap

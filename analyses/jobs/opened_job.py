@@ -16,12 +16,9 @@ from provenance import __version__
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Workspace
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
 from provenance.answers.questions import QuestionSet
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
-Report = OriginReport | TimelineReport | WeightsReport | LineageResult
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ class OpenedJob:
     """Seed of everything random."""
     sides: tuple[OpenCheckpoint, ...]
     """The checkpoints, the base first, the tuned one last."""
-    run: Callable[[Workspace, Clock], Report]
+    run: Callable[[Workspace, Clock], object]
+    """The work; its report is a frozen dataclass with declared results in it."""
     questions: tuple[QuestionSet, ...] = ()
     about: Callable[[], dict[str, Any]] = dict
     """Summary entries beside the results, once the run is over."""

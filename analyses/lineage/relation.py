@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from provenance.analyses.lineage.config_differences import config_differences, shared_vocabulary
-from provenance.analyses.lineage.neuron_match import HALF
+from provenance.analyses.lineage.sampled_neurons import HALF
 from provenance.analyses.lineage.survey import Shares, Survey, found_shares, look, look_at_tensors
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.weights.joined_cosines import related_cosine

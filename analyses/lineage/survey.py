@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from provenance.analyses.lineage.neuron_match import (
+from provenance.analyses.lineage.sampled_neurons import (
     LayerLookup,
     LayerMatch,
     Runs,

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from scipy.special import betaincinv
 from scipy.stats import hypergeom
 
-from provenance.analyses.drift.matching import Strata
+from provenance.analyses.drift.drift_nulls import Strata
 from provenance.analyses.drift.weight_drift import POWER, SIGNIFICANCE
 from provenance.analyses.results.overlap import OverlapNull, OverlapNullKind
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from provenance.declared import column, part, per_neuron, table
 from provenance.records import Label, Stage
+from provenance.table_declaration import column, part, per_neuron, table
 
 
 @table(

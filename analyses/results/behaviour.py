@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from provenance.declared import column, table
 from provenance.records import Estimate, Stage
+from provenance.table_declaration import column, table
 from provenance.words import OUTCOMES, SETS
 
 CausalKind = Literal["h_neurons", "random", "layer_matched"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from provenance.declared import column, part, table
 from provenance.records import Verdict
+from provenance.table_declaration import column, part, table
 from provenance.words import against_words, detectable_words
 
 NOT_JUDGED: Verdict = "no power"

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from provenance.analyses.results.claims import NOT_JUDGED
-from provenance.declared import column, table
 from provenance.records import Estimate, Verdict
+from provenance.table_declaration import column, table
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 

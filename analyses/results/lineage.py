@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from provenance.declared import column, table
+from provenance.table_declaration import column, table
 
 
 @table(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provenance.analyses.results.claims import NOT_JUDGED
-from provenance.declared import column, table
 from provenance.records import Verdict
+from provenance.table_declaration import column, table
 from provenance.words import OVERLAP_NULLS, drawn_words
 
 

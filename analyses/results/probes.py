@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.cells import Record, compact
-from provenance.declared import column, part, table
 from provenance.records import Estimate, Label, Stage
+from provenance.table_declaration import column, part, table
 from provenance.words import BASELINES
 
 

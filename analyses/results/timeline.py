@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from provenance.analyses.results.transfer import _MISSING, _P95_MATCHED, _P95_RANDOM
 from provenance.cells import Record, fixed
-from provenance.declared import column, table
 from provenance.records import Estimate, Stage
+from provenance.table_declaration import column, table
 
 
 def _highest(name: str) -> Callable[[Record], str]:

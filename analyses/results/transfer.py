@@ -5,8 +5,8 @@ from typing import Literal
 
 from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.cells import NOTHING, Record, interval
-from provenance.declared import column, part, table
 from provenance.records import MARKS, Estimate, Stage, Verdict
+from provenance.table_declaration import column, part, table
 from provenance.words import BASELINES, SCALES, beats_sets
 
 

@@ -21,7 +21,7 @@ from provenance.analyses.baselines.answer_baselines import FittedBaselines, fit_
 from provenance.analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint
 from provenance.analyses.search.choose_c import Rule, choose_c, refuse_test_answers
 from provenance.analyses.search.curves import curve
-from provenance.analyses.search.listed_neurons import given_probe
+from provenance.analyses.search.given_probe import given_probe
 from provenance.analyses.search.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
 from provenance.analyses.search.shuffled_labels import shuffled_sets
 from provenance.analyses.search.stability import LIKELY, PAIRS, THRESHOLD, stability

@@ -29,7 +29,7 @@ from provenance.analyses.asking.cross_reading import read_answers
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.drift.pair import measured_with
-from provenance.analyses.jobs.compare import OriginSettings
+from provenance.analyses.jobs.run_comparison import OriginSettings
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment
 from provenance.analyses.results.reports import TimelineReport

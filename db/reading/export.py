@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from provenance.db.reading.queries import QueryResult
+from provenance.db.reading.run_query import QueryResult
 from provenance.errors import InputError
 
 UNLIMITED = 1_000_000  # characters in a line

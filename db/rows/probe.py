@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from provenance.analyses.results.probes import IdentificationResult, StabilityResult
-from provenance.db.rows.declared import Rows, add, declared_rows
+from provenance.db.rows.result_rows import Rows, add, declared_rows
 from provenance.db.rows.values import Row, number, numbers
 from provenance.db.schema import tables
 from provenance.words import GIVEN

@@ -11,7 +11,7 @@ import numpy as np
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import WeightsReport
-from provenance.db.rows.declared import Rows, claim_rows, declared_rows
+from provenance.db.rows.result_rows import Rows
 from provenance.db.rows.values import Row, columns_as_rows, members, number, numbers, scattered
 from provenance.db.schema import tables
 
@@ -19,14 +19,12 @@ _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruc
 
 
 def weights_rows(report: WeightsReport) -> Rows:
-    """Rows of all small tables of a run without a forward pass."""
+    """Rows of the small tables of a run without a forward pass that are filled by hand."""
     return {
-        **(lineage_rows(report.lineage) if report.lineage else {}),
+        **({tables.Lineage: [lineage_row(report.lineage)]} if report.lineage else {}),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NeuronList: [neuron_list_row(report)],
         tables.ProbeNeuron: listed_neuron_rows(report),
-        **declared_rows([report.drift, *report.drift_tests]),
-        **claim_rows(report.claims),
     }
 
 
@@ -42,14 +40,6 @@ def weights_neuron_rows(
         "probe_weight": weights,
     }
     yield tables.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
-
-
-def lineage_rows(lineage: LineageResult) -> Rows:
-    """The verdict on lineage and its evidence."""
-    return {
-        tables.Lineage: [lineage_row(lineage)],
-        **declared_rows([*lineage.tensors, *lineage.config]),
-    }
 
 
 def lineage_row(lineage: LineageResult) -> Row:

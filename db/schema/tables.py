@@ -3,17 +3,17 @@
 Every row leads back to a run. Inputs (checkpoints, question sets) are identified by content digest and shared between
 runs; collected work (tasks, responses, captures) is keyed by everything that determines it and shared as well
 (`provenance.db.schema.work`); derived rows belong to one run and are replaced as a whole when that run is computed
-again (`provenance.db.schema.declared`, `provenance.db.schema.results`, `provenance.db.schema.lineage`).
+again (`provenance.db.schema.result_tables`, `provenance.db.schema.results`, `provenance.db.schema.lineage`).
 """
 
 from sqlalchemy import Table
 
 from provenance.db.schema.base import Base
 from provenance.db.schema.data_dictionary import DataDictionary
-from provenance.db.schema.declared import BULK_TABLES, TABLES
 from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
-from provenance.db.schema.neuron_sets import NeuronSetMember, NeuronSetRow
-from provenance.db.schema.results import FunnelDrop, Neuron, NullDraw, Probe, ProbeNeuron
+from provenance.db.schema.neurons import Neuron, NeuronSetMember, NeuronSetRow, ProbeNeuron
+from provenance.db.schema.result_tables import BULK_TABLES, TABLES
+from provenance.db.schema.results import FunnelDrop, NullDraw, Probe
 from provenance.db.schema.work import (
     CaptureRow,
     Checkpoint,

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from provenance.cells import Record, compact
-from provenance.db.reading.queries import QueryResult
+from provenance.db.reading.run_query import QueryResult
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.drawing.layer_panels import LayerChange, layer_panels
 from provenance.figures.plots.lineage import MLP, drawn_kinds, floor_words

@@ -20,9 +20,9 @@ from provenance.cells import Record, interval, p_cell
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.plots.figure_4a import wrapped
-from provenance.figures.tables.declared import latex_table
 from provenance.figures.tables.evidence import ladder_records
 from provenance.figures.tables.latex import Table
+from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import (
     JOINT,
     LEVEL,

@@ -15,9 +15,9 @@ from provenance.analyses.results.drift import DriftTest
 from provenance.cells import Record, fixed, interval, p_cell
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.tables.declared import latex_table
 from provenance.figures.tables.evidence import quantile_words
 from provenance.figures.tables.latex import Table
+from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import LEVEL, pair_words
 from provenance.figures.wording.run_words import Parts, list_words, problem_words, source
 from provenance.words import MATCHINGS, MEASURES, SIDES

@@ -1,244 +1,148 @@
-"""The path figure: AUROC along the path of C, to see whether the result depends on one C.
+"""The path figure in words: condition for drawing, caption, and table; the chosen point beside the range over all C."""
 
-The chosen point is shown with its neighbours, on held-out answers, which took no part in the choice, and on the base
-model's. Points are spaced by C, which fixes all values of a column, and labelled with the number of H-Neurons, which
-is comparable between models.
-"""
-
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
-from provenance.cells import Record, compact
-from provenance.figures.drawing import style
-from provenance.figures.plots.figure_4a import wrapped
-from provenance.figures.wording.run_words import has_power, power_words
-
-MAX_PANELS = 3
-STAGE = "instruct"
-PANEL_IN = 1.6
-FRAME_IN = 0.68  # both axes and their labels
-TITLE_LINE_IN = 0.13
-LEGEND_LINE_IN = 0.145
-_MAX_TICKS = 5  # numbers of H-Neurons below a panel of two inches
-_MAX_DECADES = 4
-_CHANCE = (0, (4, 3))
-_DOTTED = (0, (1, 1.4))
-
-
-@dataclass(frozen=True)
-class _Series:
-    name: str
-    """Column of the query."""
-    words: str
-    """Words in the legend."""
-    colour: str
-    """Colour of line, marks and band."""
-    marker: str
-    """Shape of the marks."""
-    dashes: Literal["-"] | tuple[float, tuple[float, ...]]
-    """Dashes of the line."""
-
-
-SERIES = (
-    _Series("auroc", "AUROC, own held-out answers", style.BLUE, "o", "-"),
-    _Series("accuracy", "accuracy, own held-out answers", style.GREY, "s", (0, (3, 1.2))),
-    _Series("transfer", "AUROC, base model’s answers", style.ORANGE, "^", (0, (6, 1.5, 1.2, 1.5))),
+from provenance.analyses.results.probes import CurvePoint
+from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.db.reading.run_query import QueryResult
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.plots.path_panels import (
+    MAX_PANELS,
+    STAGE,
+    drawn_sets,
+    figure_path,
+    left_out,
+    of_probe,
+    random_levels,
 )
+from provenance.figures.tables.latex import Table
+from provenance.figures.tables.result_tables import latex_table
+from provenance.figures.wording.run_words import Parts, first, has_power, power_words, source
+from provenance.words import rule_words
 
 
-def figure_path(rows: Sequence[Record], baselines: Sequence[Record], transfer: Sequence[Record]) -> Figure:
-    """Draw one panel per question set, with common axes.
-
-    Args:
-        rows: Rows of the query `probe-curve`; those of the instruct checkpoint's probe are drawn.
-        baselines: Rows of the query `baselines`.
-        transfer: Rows of the query `transfer`, which give the power.
-    """
-    sets = drawn_sets(rows)
-    panels = {name: [row for row in of_probe(rows) if row["dataset"] == name] for name in sets}
-    silent = {row["dataset"]: power_words(row) for row in transfer if not has_power(row)}
-    shown = {name: [_without_transfer(row) if name in silent else row for row in part] for name, part in panels.items()}
-    levels = random_levels(baselines)
-    legend = _legend([row for part in shown.values() for row in part], [name for name in sets if name in levels])
-    columns = 1 if len(sets) == 1 else 3
-    lines = max(len(wrapped(name)) for name in sets)
-    height_in = FRAME_IN + TITLE_LINE_IN * lines + PANEL_IN + LEGEND_LINE_IN * -(-len(legend) // columns)
-    with style.paper():
-        width_in = style.ONE_COLUMN_IN if len(sets) == 1 else style.TWO_COLUMNS_IN
-        figure = Figure(figsize=(width_in, height_in), layout="constrained")
-        for axes, (name, part) in zip(
-            figure.subplots(1, len(sets), sharey=True, squeeze=False)[0], shown.items(), strict=True
-        ):
-            _draw_panel(axes, name, part, levels.get(name), silent.get(name))
-        _frame(figure, shown, levels)
-        figure.legend(
-            handles=legend, loc="outside lower left", ncols=columns, borderaxespad=0.1, handlelength=2.6,
-            labelspacing=0.25, columnspacing=1.4,
-        )  # fmt: skip
-    return figure
+def has_path(parts: Parts) -> bool:
+    """Whether the run has a curve on a question set with both classes."""
+    return bool(drawn_sets(parts["probe-curve"].records()))
 
 
-def of_probe(rows: Sequence[Record]) -> list[Record]:
-    """The rows of the probe that is drawn."""
-    return [row for row in rows if row["stage"] == STAGE]
+def caption_path(parts: Parts) -> list[str]:
+    """Caption of the path figure: a description, then the numbers."""
+    run, rows = first(parts["run"]), parts["curve"].records()
+    probe = _probe(parts["probes"])
+    drawn = [row for row in of_probe(rows) if row["dataset"] in drawn_sets(rows)]
+    lede = [
+        f"The probe of {run['instruct']} at every C of its path, fitted on training and validation rows.",
+        "Below: the number k of H-Neurons at that C; above: C. Circles and squares: AUROC, and accuracy at",
+        "probability 0.5, on its own held-out answers.",
+        f"Triangles: AUROC of the same weights on the answers of {run['base']}."
+        if any(row["transfer"] is not None for row in drawn)
+        else "",
+        "Bands: 95 % bootstrap interval by question.",
+        "The path ends where a probe separates all its training rows.",
+        _chosen_words(drawn, probe),
+        _level_words(parts, probe),
+    ]
+    return [
+        " ".join(part for part in lede if part),
+        *(_set_words(name, parts) for name in drawn_sets(rows)),
+        *_left_out_words(rows),
+        f"Drawn from {source(parts)}.",
+    ]
 
 
-def drawn_sets(rows: Sequence[Record]) -> list[str]:
-    """Question sets that have a panel: those with both classes, in order."""
-    return _scored_sets(rows)[:MAX_PANELS]
+def _probe(probes: QueryResult) -> Record:
+    return next((row for row in probes.records() if row["stage"] == STAGE), {})
 
 
-def left_out(rows: Sequence[Record]) -> tuple[int, list[str]]:
-    """Number of question sets without room, and names of those without both classes."""
-    scored = _scored_sets(rows)
-    missing = [name for name in dict.fromkeys(row["dataset"] for row in of_probe(rows)) if name not in scored]
-    return max(len(scored) - MAX_PANELS, 0), missing
+def _chosen_words(drawn: list[Record], probe: Record) -> str:
+    if not any(row["is_chosen"] for row in drawn):
+        return ""
+    words = rule_words(probe.get("rule"), probe.get("source"))
+    return f"Vertical line: the C that was chosen: {words}." if words else "Vertical line: the C that was chosen."
 
 
-def _scored_sets(rows: Sequence[Record]) -> list[str]:
-    named = (row["dataset"] for row in of_probe(rows) if row["auroc"] is not None or row["accuracy"] is not None)
-    return list(dict.fromkeys(named))
+def _level_words(parts: Parts, probe: Record) -> str:
+    rows = parts["baselines"].records()
+    if not set(random_levels(rows)) & set(drawn_sets(parts["curve"].records())):
+        return ""
+    draws = max(row["n_draws"] for row in of_probe(rows) if row["kind"] == "random")
+    return (
+        f"Dotted: mean AUROC of {draws} probes on as many random neurons as the chosen probe has weights "
+        f"({probe.get('n_neurons', 0)}), on its own held-out answers."
+    )
 
 
-def random_levels(baselines: Sequence[Record]) -> dict[str, float]:
-    """Mean AUROC of probes on random neurons, by question set."""
-    return {
-        row["dataset"]: row["auroc"]
-        for row in of_probe(baselines)
-        if row["kind"] == "random" and row["auroc"] is not None
-    }
-
-
-def _without_transfer(row: Record) -> Record:
-    """The row without its transfer numbers, which have no power."""
-    return {**row, "transfer": None, "transfer_low": None, "transfer_high": None}
-
-
-def _column(rows: Sequence[Record], name: str) -> np.ndarray:
-    return np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=float)
-
-
-def _draw_panel(axes: Axes, name: str, rows: Sequence[Record], level: float | None, silent: str | None) -> None:
-    axes.set_xscale("log")
-    axes.set_xlim(rows[0]["c"] / 1.9, rows[-1]["c"] * 1.9)  # set first, since autoscaling fails for one point
-    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"chance:{name}")
-    if level is not None:
-        axes.axhline(level, color=style.INK, linewidth=1.0, linestyle=_DOTTED, zorder=1, gid=f"random:{name}")
+def _set_words(name: str, parts: Parts) -> str:
+    """One question set: n, the chosen point, and the range over the path."""
+    rows = [row for row in of_probe(parts["curve"].records()) if row["dataset"] == name]
+    held = next((row for row in of_probe(parts["identification"].records()) if row["dataset"] == name), None)
+    words = [name + (f": n = {_counts(held)}" if held else "")]
     for row in rows:
         if row["is_chosen"]:
-            axes.axvline(row["c"], color=style.GREY, linewidth=0.7, zorder=1, gid=f"chosen:{name}")
-    for series in reversed(SERIES):
-        _draw_series(axes, name, rows, series)
-    if silent is not None:
-        axes.text(
-            0.03, 0.03, f"base model’s answers:\n{silent}", transform=axes.transAxes, fontsize=style.TINY_PT,
-            style="italic", color=style.GREY, va="bottom", linespacing=1.1, gid=f"no power:{name}",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        )  # fmt: skip
-    axes.set_title("\n".join(wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}")
+            words.append(
+                f"at the chosen C = {compact(row['c'])}, k = {row['n_positive']}: AUROC {interval(row, 'auroc')}"
+            )
+            words.append(f"accuracy {interval(row, 'accuracy')}")
+    words.append(f"over {len(rows)} C, k from {_range([row['n_positive'] for row in rows], 0)}: AUROC "
+                 f"{_range([row['auroc'] for row in rows])}")  # fmt: skip
+    return "; ".join([*words, _transfer_words(name, rows, parts)]) + "."
 
 
-def _draw_series(axes: Axes, name: str, rows: Sequence[Record], series: _Series) -> None:
-    """One curve with its band; a point without neighbours has a bar instead."""
-    C, middle = _column(rows, "c"), _column(rows, series.name)
-    if np.isnan(middle).all():
-        return
-    low, high = (_column(rows, f"{series.name}_{part}") for part in ("low", "high"))
-    axes.fill_between(C, low, high, color=series.colour, alpha=0.16, linewidth=0, gid=f"{series.name} band:{name}")
-    known = ~np.isnan(low)
-    beside = np.concatenate([[False], known, [False]])
-    lonely = known & ~(beside[:-2] | beside[2:])
-    axes.vlines(
-        C[lonely],
-        low[lonely],
-        high[lonely],
-        color=series.colour,
-        alpha=0.4,
-        linewidth=4.0,
-        gid=f"{series.name} bars:{name}",
+def _counts(row: Record) -> str:
+    return f"{row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
+
+
+def _transfer_words(name: str, rows: list[Record], parts: Parts) -> str:
+    """The same on the base model's answers, or the reason why it is missing."""
+    about = next((row for row in parts["transfer"].records() if row["dataset"] == name), None)
+    if about is not None and not has_power(about):
+        return f"on the base model’s answers {power_words(about)}"
+    if all(row["transfer"] is None for row in rows):
+        return "on the base model’s answers nothing was computed"
+    chosen = next((f"{interval(row, 'transfer')}, " for row in rows if row["is_chosen"]), "")
+    n = f"n = {_counts(about)}, " if about else ""
+    return f"on the base model’s answers {n}AUROC {chosen}over all C {_range([row['transfer'] for row in rows])}"
+
+
+def _range(values: list[float | None], digits: int = 2) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fixed(float(min(known)), digits)} to {fixed(float(max(known)), digits)}" if known else NOTHING
+
+
+def _left_out_words(rows: list[Record]) -> list[str]:
+    more, missing = left_out(rows)
+    words = []
+    if more:
+        sets = "set has" if more == 1 else "sets have"
+        words.append(f"{more} more question {sets} no panel (at most {MAX_PANELS}); see the table.")
+    if missing:
+        words.append(f"Left out, since a class is missing: {', '.join(missing)}.")
+    return words
+
+
+def table_path(parts: Parts) -> Table:
+    """The path figure as a table, including question sets without a panel."""
+    run, probe = first(parts["run"]), _probe(parts["probes"])
+    words = rule_words(probe.get("rule"), probe.get("source"))
+    caption = (
+        f"The probe of {run['instruct']} at every C of its path, fitted on all training rows: H-Neurons (k), accuracy "
+        f"and AUROC on its own held-out answers, and AUROC of the same weights on the answers of {run['base']}, each "
+        f"with its 95 % interval by question.{f' An asterisk marks the chosen C: {words}.' if words else ''}"
     )
-    axes.plot(
-        C, middle, color=series.colour, linewidth=1.2, linestyle=series.dashes, marker=series.marker, markersize=3.2,
-        markerfacecolor="white" if series.name == "transfer" else series.colour, markeredgewidth=0.8, zorder=3,
-        gid=f"{series.name}:{name}",
-    )  # fmt: skip
+    silent = {row["dataset"] for row in parts["transfer"].records() if not has_power(row)}
+    rows = [
+        row | ({"transfer": None} if row["dataset"] in silent else {}) for row in of_probe(parts["curve"].records())
+    ]
+    return latex_table(CurvePoint, rows, caption, ("dataset", "C", "positive", "accuracy", "auroc", "transfer"))
 
 
-def _frame(figure: Figure, panels: dict[str, list[Record]], levels: dict[str, float]) -> None:
-    """Common height, numbers of H-Neurons below and C above each panel."""
-    drawn = [row for part in panels.values() for row in part]
-    lows = [row[f"{series.name}_low"] for row in drawn for series in SERIES] + [levels.get(name) for name in panels]
-    bottom = max(0.0, min([0.4, *(low - 0.03 for low in lows if low is not None)]))
-    for number, (axes, part) in enumerate(zip(figure.axes, panels.values(), strict=True)):
-        axes.set_ylim(bottom, 1.02)
-        axes.tick_params(axis="y", labelsize=style.SMALL_PT)
-        axes.set_xlabel("H-Neurons, k", labelpad=1.5)
-        _ticks(axes, part, labelled=number == 0)
-    figure.axes[0].set_ylabel("accuracy or AUROC")
-
-
-def _ticks(axes: Axes, rows: Sequence[Record], *, labelled: bool) -> None:
-    shown = _shown_ticks(rows)
-    axes.xaxis.set_major_locator(FixedLocator([row["c"] for row in shown]))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(row["n_positive"]) for row in shown]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    for label, row in zip(axes.get_xticklabels(), shown, strict=True):
-        label.set_fontweight("bold" if row["is_chosen"] else "normal")
-    above = axes.secondary_xaxis("top")
-    decades = _decades(rows[0]["c"], rows[-1]["c"])
-    above.xaxis.set_major_locator(FixedLocator(decades))
-    above.xaxis.set_major_formatter(_c_words)
-    above.xaxis.set_minor_locator(NullLocator())
-    above.tick_params(axis="x", labelsize=style.TINY_PT, pad=1, length=2)
-    if labelled:
-        axes.annotate(
-            "C", (0, 1), xycoords="axes fraction", xytext=(-4, 4), textcoords="offset points", ha="right",
-            fontsize=style.TINY_PT,
-        )  # fmt: skip
-
-
-def _shown_ticks(rows: Sequence[Record]) -> list[Record]:
-    """Evenly spaced points for ticks, including the chosen one."""
-    step = -(-len(rows) // _MAX_TICKS)
-    chosen = next((at for at, row in enumerate(rows) if row["is_chosen"]), 0)
-    return list(rows[chosen % step :: step])
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten between two C, or these themselves if there are fewer than two."""
-    exponents = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
-    if len(exponents) < 2:
-        return sorted({low, high})
-    return [10.0**exponent for exponent in exponents[:: -(-len(exponents) // _MAX_DECADES)]]
-
-
-def _c_words(value: float, _position: float | None = None) -> str:
-    exponent = round(math.log10(value))
-    return f"$10^{{{exponent}}}$" if math.isclose(value, 10.0**exponent) else compact(value)
-
-
-def _legend(rows: Sequence[Record], with_level: Sequence[str]) -> list[Line2D]:
-    handles = [
-        Line2D(
-            [], [], color=series.colour, linewidth=1.2, linestyle=series.dashes, marker=series.marker, markersize=3.2,
-            markerfacecolor="white" if series.name == "transfer" else series.colour, markeredgewidth=0.8,
-            label=series.words,
-        )
-        for series in SERIES
-        if any(row[series.name] is not None for row in rows)
-    ]  # fmt: skip
-    if any(row["is_chosen"] for row in rows):
-        handles.append(Line2D([], [], color=style.GREY, linewidth=0.7, label="chosen C (k in bold)"))
-    if with_level:
-        handles.append(
-            Line2D([], [], color=style.INK, linewidth=1.0, linestyle=_DOTTED, label="AUROC, random neurons, mean")
-        )
-    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=_CHANCE, label="chance (0.5)")]
+FIGURE = GalleryFigure(
+    order=7,
+    name="figure_path",
+    title="Does anything hang on one C?",
+    data={"curve": ("probe-curve", {}), "baselines": ("baselines", {})},
+    ready=has_path,
+    context=("run", "probes", "identification", "transfer", "probe-curve"),
+    draw=lambda parts: figure_path(parts["curve"].records(), parts["baselines"].records(), parts["transfer"].records()),
+    caption=caption_path,
+    table=table_path,
+)

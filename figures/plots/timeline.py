@@ -17,12 +17,12 @@ from matplotlib.patches import Patch
 
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.cells import Record, fixed, interval, p_cell
-from provenance.db.reading.queries import QueryResult
+from provenance.db.reading.run_query import QueryResult
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.tables.declared import latex_table
 from provenance.figures.tables.evidence import KEPT, READABLE, checkpoints, ordered
 from provenance.figures.tables.latex import Table
+from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import probe_k
 from provenance.figures.wording.run_words import Parts, first, source
 

@@ -19,8 +19,8 @@ from provenance.cells import Record, fixed, interval
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.plots.figure_4a import wrapped
-from provenance.figures.tables.declared import latex_table
 from provenance.figures.tables.latex import Table
+from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import pair_words, probe_k
 from provenance.figures.wording.run_words import Parts, list_words, source
 from provenance.records import MARKS

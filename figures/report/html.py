@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from provenance.cells import Record
-from provenance.db.reading.queries import newest_run
+from provenance.db.reading.run_query import newest_run
 from provenance.figures.drawing import style
 from provenance.figures.gallery import Drawn, drawn, drawn_some, image, write_figures
 from provenance.figures.report.sections import overall, read_results, sections

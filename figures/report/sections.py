@@ -10,9 +10,16 @@ from dataclasses import replace
 from provenance.analyses.results.answers import Funnel
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.timeline import timeline_sentence
-from provenance.figures.tables.declared import ReportTable, Results, report_table
+from provenance.figures.tables.comparison import (
+    datasets,
+    drift,
+    funnel,
+    h_neurons,
+    overlap,
+    transfer,
+)
 from provenance.figures.tables.evidence import (
     agreement,
     cells,
@@ -27,15 +34,8 @@ from provenance.figures.tables.evidence import (
     trace,
 )
 from provenance.figures.tables.overview import claims, overview
-from provenance.figures.tables.pair import (
-    datasets,
-    drift,
-    funnel,
-    h_neurons,
-    overlap,
-    transfer,
-)
 from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
+from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
 from provenance.figures.wording.run_words import RunKind, first, run_kind
 

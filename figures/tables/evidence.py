@@ -13,7 +13,7 @@ from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
 from provenance.cells import Record, fixed, p_cell
-from provenance.figures.tables.declared import ReportTable, Results, report_table
+from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.wording.run_words import first, has_power
 from provenance.words import baseline_words
 

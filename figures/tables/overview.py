@@ -1,7 +1,7 @@
 """The two summary tables of a run: the main numbers, and each claim with the conditions that failed."""
 
 from provenance.cells import NOTHING, Record, compact, fixed, interval
-from provenance.figures.tables.declared import ReportTable, Results
+from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.figures.wording.run_words import first
 from provenance.records import MARKS
 from provenance.words import CLAIMS, GIVEN, baseline_words, rule_words

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from provenance.analyses.results.probes import Baseline, HeldOut, PathPoint, StabilityResult
 from provenance.cells import NOTHING, Record, compact, fixed
-from provenance.declared import declared
-from provenance.figures.tables.declared import ReportTable, Results, report_table
+from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.wording.run_words import first
+from provenance.table_declaration import declared
 from provenance.words import GIVEN, rule_words
 
 Columns = Mapping[str, Callable[[Record], str]]

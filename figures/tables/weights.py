@@ -6,8 +6,8 @@ They need no model's answers, so a report of any run has them; tables that an ol
 import json
 
 from provenance.cells import NOTHING, Record, compact, fixed
-from provenance.figures.tables.declared import ReportTable, Results
 from provenance.figures.tables.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
+from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.figures.wording.run_words import first, run_kind
 
 MAPPED_SHOWN = 100

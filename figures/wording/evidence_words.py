@@ -6,7 +6,7 @@ Figures, captions and tables share these names, and a number behind a verdict is
 from collections.abc import Mapping, Sequence
 
 from provenance.cells import NOTHING, Record, compact
-from provenance.db.reading.queries import QueryResult
+from provenance.db.reading.run_query import QueryResult
 from provenance.figures.wording.run_words import CLAIMS, first, verdict_words
 from provenance.records import MARKS
 from provenance.words import (

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from provenance.cells import NOTHING, Record, interval
-from provenance.db.reading.queries import QueryResult
+from provenance.db.reading.run_query import QueryResult
 
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace"]
 """With a forward pass; weights only, about a list of neurons or about all; lineage alone; a timeline."""

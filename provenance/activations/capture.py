@@ -31,7 +31,7 @@ def down_projections(loaded: LoadedModel) -> list[nn.Module]:
 
 def down_weights(loaded: LoadedModel) -> list[torch.Tensor]:
     """W_down of every layer as a view (d, d_m): column j is neuron j, in either storage order."""
-    stored = loaded.layout.family.projections["down"].neurons
+    stored = loaded.layout.architecture.projections["down"].neurons
     weights = (module.get_parameter("weight").detach() for module in down_projections(loaded))
     return [weight if stored == "columns" else weight.T for weight in weights]
 

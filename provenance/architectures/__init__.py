@@ -54,8 +54,8 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Family:
-    """Layout of a model family; one file of this folder."""
+class Architecture:
+    """Layout of a model architecture; one file of this folder."""
 
     name: str
     """File name without suffix."""
@@ -89,7 +89,7 @@ class NeuronSlice:
 class Layout:
     """The MLPs of one checkpoint: sizes and names."""
 
-    family: Family
+    architecture: Architecture
     model_type: str
     """As in config.json."""
     layers: int
@@ -104,12 +104,12 @@ class Layout:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Projections of a neuron, in the order gate, up, down."""
-        return tuple(self.family.projections)
+        return tuple(self.architecture.projections)
 
     def slice(self, kind: str, layer: int) -> NeuronSlice:
         """Rows and tensor that hold a projection on disk."""
-        part = self.family.projections[kind]
-        name = self.prefix + self.family.layer.format(layer=layer) + part.weight
+        part = self.architecture.projections[kind]
+        name = self.prefix + self.architecture.layer.format(layer=layer) + part.weight
         if part.neurons == "columns":
             return NeuronSlice(name, 0, self.d, "columns")
         start = self.d_m if part.half == "second" else 0
@@ -117,7 +117,7 @@ class Layout:
 
     def shape(self, kind: str) -> tuple[int, int]:
         """Shape of the stored tensor that holds a projection, other contents included."""
-        part = self.family.projections[kind]
+        part = self.architecture.projections[kind]
         if part.neurons == "columns":
             return self.d, self.d_m
         return (self.d_m if part.half is None else 2 * self.d_m), self.d
@@ -128,9 +128,9 @@ class Layout:
         Raises:
             ArchitectureError: No known prefix gives one for every layer.
         """
-        suffix = self.family.projections["down"].weight.removesuffix(".weight")
-        for prefix in self.family.prefixes:
-            names = [prefix + self.family.layer.format(layer=layer) + suffix for layer in range(self.layers)]
+        suffix = self.architecture.projections["down"].weight.removesuffix(".weight")
+        for prefix in self.architecture.prefixes:
+            names = [prefix + self.architecture.layer.format(layer=layer) + suffix for layer in range(self.layers)]
             if all(name in module_names for name in names):
                 return names
         raise ArchitectureError(
@@ -140,15 +140,15 @@ class Layout:
         )
 
 
-def families() -> list[Family]:
+def architectures() -> list[Architecture]:
     """All layouts that ship with the package."""
     files = [f for f in resources.files(__name__).iterdir() if f.name.endswith(".toml")]
     return [_parse(f.name.removesuffix(".toml"), f.read_text("utf-8")) for f in sorted(files, key=lambda f: f.name)]
 
 
-def _parse(name: str, text: str) -> Family:
+def _parse(name: str, text: str) -> Architecture:
     data = tomllib.loads(text)
-    return Family(
+    return Architecture(
         name,
         tuple(data["model_types"]),
         data["layer"],
@@ -167,26 +167,26 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
     """
     model_type = str(config.get("model_type"))
     _refuse_experts(model_type, tensor_names)
-    known = {kind: family for family in families() for kind in family.model_types}
+    known = {kind: architecture for architecture in architectures() for kind in architecture.model_types}
     if model_type not in known:
         raise ArchitectureError(
             f"a model_type out of {', '.join(sorted(known))}",
             found=f"model_type {model_type!r} with {_sample([n for n in tensor_names if 'mlp' in n])}",
             remedy="describe its layout in a file under provenance/architectures",
         )
-    family = known[model_type]
-    layers, d_m, d = _sizes(family, config.get("text_config") or config)
+    architecture = known[model_type]
+    layers, d_m, d = _sizes(architecture, config.get("text_config") or config)
     _refuse_more_layers_than_tensors(layers, len(tensor_names))
-    prefix = _prefix_on_disk(family, layers, tensor_names)
-    _refuse_further_layers(prefix + family.layer.format(layer=layers), layers, tensor_names)
-    return Layout(family, model_type, layers, d_m, d, prefix)
+    prefix = _prefix_on_disk(architecture, layers, tensor_names)
+    _refuse_further_layers(prefix + architecture.layer.format(layer=layers), layers, tensor_names)
+    return Layout(architecture, model_type, layers, d_m, d, prefix)
 
 
-def _sizes(family: Family, config: Mapping[str, Any]) -> tuple[int, int, int]:
+def _sizes(architecture: Architecture, config: Mapping[str, Any]) -> tuple[int, int, int]:
     try:
-        layers, d_m, d = (family.sizes[size].read(config) for size in ("layers", "d_m", "d"))
+        layers, d_m, d = (architecture.sizes[size].read(config) for size in ("layers", "d_m", "d"))
     except (KeyError, TypeError, ValueError) as error:
-        keys = [size.key for size in family.sizes.values()]
+        keys = [size.key for size in architecture.sizes.values()]
         raise ArchitectureError(
             f"{', '.join(keys[:-1])} and {keys[-1]} as whole numbers from 1 in config.json",
             found=f"{type(error).__name__}: {error}",
@@ -225,14 +225,14 @@ def _refuse_further_layers(next_layer: str, layers: int, tensor_names: Collectio
         )
 
 
-def _prefix_on_disk(family: Family, layers: int, tensor_names: Collection[str]) -> str:
+def _prefix_on_disk(architecture: Architecture, layers: int, tensor_names: Collection[str]) -> str:
     present = set(tensor_names)
     missing: list[str] = []
-    for prefix in family.prefixes:
+    for prefix in architecture.prefixes:
         wanted = [
-            prefix + family.layer.format(layer=layer) + part.weight
+            prefix + architecture.layer.format(layer=layer) + part.weight
             for layer in range(layers)
-            for part in family.projections.values()
+            for part in architecture.projections.values()
         ]
         absent = [name for name in wanted if name not in present]
         if not absent:
@@ -240,7 +240,7 @@ def _prefix_on_disk(family: Family, layers: int, tensor_names: Collection[str]) 
         if not missing or len(absent) < len(missing):
             missing = absent
     raise ArchitectureError(
-        f"{layers} layers laid out as {family.name!r}",
+        f"{layers} layers laid out as {architecture.name!r}",
         found=f"no tensor {_sample(missing)}; the checkpoint has {_sample([n for n in tensor_names if 'mlp' in n])}",
         remedy="check that config.json belongs to these weights",
     )

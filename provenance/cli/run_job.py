@@ -32,7 +32,7 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
     Figures and report are written to `out`; if it is None, none are, and the summary names no files.
     """
     from provenance.analyses.asking.clock import Clock
-    from provenance.analyses.summary.comparison import summary_of
+    from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
     from provenance.db.workspace import RunWorkspace, captures_folder
 

@@ -18,7 +18,7 @@ from string import Template
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from provenance.architectures import Family, families
+from provenance.architectures import Architecture, architectures
 from provenance.errors import ArchitectureError
 from provenance.neuron_lists.text_formats import SCHEMA
 from provenance.records import CheckpointInfo
@@ -153,8 +153,8 @@ def as_transformers(found: ExportedNeurons) -> str:
     Raises:
         ArchitectureError: The layout of the checkpoint's model type is not known.
     """
-    family = _family(found.checkpoint.model_type)
-    down = family.projections["down"]
+    architecture = _architecture(found.checkpoint.model_type)
+    down = architecture.projections["down"]
     auto = _auto_class(found.checkpoint.model_type)
     imports, checkpoint, arguments = _loading(found.checkpoint, auto)
     negative = _by_layer(found, found.negative)
@@ -170,7 +170,9 @@ def as_transformers(found: ExportedNeurons) -> str:
         negative=f"# Neurons of negative weight, which speak for a faithful answer.\nNEGATIVE_NEURONS = {negative}\n"
         if negative != "{}"
         else "",
-        modules=[f"{prefix}{family.layer}{down.weight.removesuffix('.weight')}" for prefix in family.prefixes],
+        modules=[
+            f"{prefix}{architecture.layer}{down.weight.removesuffix('.weight')}" for prefix in architecture.prefixes
+        ],
         auto=auto,
         arguments=arguments,
     )
@@ -181,8 +183,8 @@ def _in_docstring(words: str) -> str:
     return "".join(each if each.isprintable() and each not in '"\\' else "?" for each in words)
 
 
-def _family(model_type: str) -> Family:
-    known = {kind: family for family in families() for kind in family.model_types}
+def _architecture(model_type: str) -> Architecture:
+    known = {kind: architecture for architecture in architectures() for kind in architecture.model_types}
     if model_type not in known:
         raise ArchitectureError(
             f"a model_type out of {', '.join(sorted(known))}",

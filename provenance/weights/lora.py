@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from provenance.architectures import families
+from provenance.architectures import architectures
 from provenance.checkpoints.headers import TensorSlot
 from provenance.errors import CheckpointError
 from provenance.weights.lora_settings import LoraSettings
@@ -141,7 +141,9 @@ class BaseNames:
     def __init__(self, base: TensorReader, settings: LoraSettings) -> None:
         self.base = base
         self.settings = settings
-        self._wrappers = {part for family in families() for prefix in family.prefixes for part in prefix.split(".")}
+        self._wrappers = {
+            part for architecture in architectures() for prefix in architecture.prefixes for part in prefix.split(".")
+        }
         self._names = set(base.names())
         self._by_core: dict[str, list[str]] = {}
         for name in sorted(self._names):

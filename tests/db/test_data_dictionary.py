@@ -1,9 +1,9 @@
 """The database explains its own tables and columns."""
 
-from provenance.db.reading.queries import run_query
-from provenance.db.schema.declared import RESULTS
+from provenance.db.reading.run_query import run_query
+from provenance.db.schema.result_tables import RESULTS
 from provenance.db.schema.tables import Base
-from provenance.declared import declared
+from provenance.table_declaration import declared
 
 
 def test_columns_query_names_every_table_and_every_declared_column_with_its_meaning(url: str) -> None:

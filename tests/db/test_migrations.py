@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from provenance.db.connection import migrate
 from provenance.db.connection.migrate import MIGRATIONS
-from provenance.db.reading.queries import info, run_query
+from provenance.db.reading.run_query import info, run_query
 from provenance.db.schema import tables
 from provenance.db.schema.base import Base
 from provenance.db.store import Store

@@ -18,7 +18,7 @@ from synthetic import (
 )
 from synthetic_evidence import timeline_report_of
 
-from provenance.db.reading.queries import QUERIES, info, run_query
+from provenance.db.reading.run_query import QUERIES, info, run_query
 from provenance.db.schema.base import Base
 from provenance.db.store import Store
 from provenance.errors import InputError

@@ -228,7 +228,7 @@ def program_exit(program: str, *arguments: str) -> int:
 def test_the_database_needs_no_torch() -> None:
     assert (
         program_exit(
-            "import sys, provenance.db.store, provenance.db.reading.queries, provenance.db.reading.export; "
+            "import sys, provenance.db.store, provenance.db.reading.run_query, provenance.db.reading.export; "
             "sys.exit('torch' in sys.modules)"
         )
         == 0

@@ -10,11 +10,11 @@ from rich.console import Console
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
 
 from provenance.cli.show.run import print_run, terminal_table
-from provenance.db.reading.queries import QueryResult
+from provenance.db.reading.run_query import QueryResult
 from provenance.db.store import Store
 from provenance.figures.report.sections import read_results, sections, terminal_sections
-from provenance.figures.tables.declared import ReportTable
 from provenance.figures.tables.overview import claims, overview
+from provenance.figures.tables.result_tables import ReportTable
 from provenance.words import RULES
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 import provenance.architectures as module
-from provenance.architectures import KINDS, Layout, families, layout_of
+from provenance.architectures import KINDS, Layout, architectures, layout_of
 from provenance.checkpoints.names import inspect
 from provenance.errors import ArchitectureError
 from provenance.models.loading import LoadedModel
@@ -210,17 +210,17 @@ def test_a_size_that_nothing_gives_is_named() -> None:
 
 def test_every_family_file_says_where_each_projection_lies() -> None:
     """Adding a family is adding a file, and no model type is in two of them."""
-    found = families()
-    assert {family.name for family in found} == {path.stem for path in Path(module.__file__).parent.glob("*.toml")}
-    for family in found:
-        assert set(family.projections) >= {"up", "down"}
-        assert set(family.sizes) == {"layers", "d_m", "d"}
-        assert "{layer}" in family.layer
-        assert family.prefixes
-        fused = [part for part in family.projections.values() if part.half]
+    found = architectures()
+    assert {each.name for each in found} == {path.stem for path in Path(module.__file__).parent.glob("*.toml")}
+    for architecture in found:
+        assert set(architecture.projections) >= {"up", "down"}
+        assert set(architecture.sizes) == {"layers", "d_m", "d"}
+        assert "{layer}" in architecture.layer
+        assert architecture.prefixes
+        fused = [part for part in architecture.projections.values() if part.half]
         assert all(part.neurons == "rows" for part in fused)  # a half of columns would not be a range of rows
         assert sorted(str(part.half) for part in fused) in ([], ["first", "second"])
-    types = [kind for family in found for kind in family.model_types]
+    types = [kind for architecture in found for kind in architecture.model_types]
     assert len(types) == len(set(types))
     assert set(types) == set(DENSE)
 

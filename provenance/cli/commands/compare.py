@@ -7,7 +7,6 @@ import typer
 
 from provenance.cli.commands.hub import show_plan
 from provenance.cli.commands.weights import Neurons, compare_weights
-from provenance.cli.options.asking import asks, check_choice, job_of
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
@@ -23,6 +22,7 @@ from provenance.cli.options.common import (
     folder_of,
     named_pair,
 )
+from provenance.cli.options.run_options import asks, check_choice, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
 

@@ -22,8 +22,8 @@ def query(
 ) -> None:
     """Query the neuron database, read-only."""
     from provenance.db.reading.export import encoded, fitted
-    from provenance.db.reading.named import QUERIES
-    from provenance.db.reading.queries import run_query
+    from provenance.db.reading.named_queries import QUERIES
+    from provenance.db.reading.run_query import run_query
 
     if what is None:
         for name, named in QUERIES.items():
@@ -65,7 +65,7 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = No
 
 def _chosen(db: str, run: int | None) -> dict[str, Any]:
     """The named run, or the newest, as a row of the query `run`."""
-    from provenance.db.reading.queries import newest_run, run_query
+    from provenance.db.reading.run_query import newest_run, run_query
 
     [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
     return about
@@ -73,7 +73,7 @@ def _chosen(db: str, run: int | None) -> dict[str, Any]:
 
 def info(db: Database = DEFAULT_DATABASE) -> None:
     """Show the contents of a database."""
-    from provenance.db.reading import queries
+    from provenance.db.reading import run_query as queries
 
     held = queries.info(db)
     size = "" if held.file_bytes is None else f", {held.file_bytes / 1e6:.1f} MB"

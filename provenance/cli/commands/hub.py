@@ -30,13 +30,13 @@ GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gate
 
 def families(as_json: AsJson = False) -> None:
     """List the known families of checkpoints, for `--family`."""
-    from provenance.checkpoints.families import families as known
+    from provenance.checkpoints.known_families import known_families
 
     if as_json:
-        listed = [asdict(each) | {"stages": _written(each.stages)} for each in known().values()]
+        listed = [asdict(each) | {"stages": _written(each.stages)} for each in known_families().values()]
         typer.echo(json.dumps({"schema": 1, "families": listed}, ensure_ascii=False, indent=2))
         return
-    for each in known().values():
+    for each in known_families().values():
         gate = "" if each.gate == "none" else f"; gated: {each.gate}"
         typer.echo(f"{each.name}  ({each.licence}{gate}; {each.source})")
         for stage, ref in _written(each.stages).items():
@@ -89,7 +89,7 @@ def pull(
 
 def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
     """The references of a command, written or a family's; InputError for neither, both, or an unknown one."""
-    from provenance.checkpoints.families import pair_of
+    from provenance.checkpoints.known_families import pair_of
 
     if bool(refs) == (family is not None):
         found = f"{' '.join(refs)} and --family {family}" if refs else "neither"

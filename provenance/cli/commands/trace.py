@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from provenance.cli.options.asking import asks, check_choice, job_of
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
@@ -15,6 +14,7 @@ from provenance.cli.options.common import (
     Seed,
     folder_of,
 )
+from provenance.cli.options.run_options import asks, check_choice, job_of
 from provenance.cli.run_job import run_and_print
 
 Checkpoints = Annotated[

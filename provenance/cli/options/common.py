@@ -130,7 +130,7 @@ def named_pair(base: str | None, instruct: str | None, family: str | None) -> tu
     """
     written = " ".join(ref for ref in (base, instruct) if ref is not None)
     if family is not None and not written:
-        from provenance.checkpoints.families import pair_of
+        from provenance.checkpoints.known_families import pair_of
 
         return pair_of(family)
     if family is not None or base is None or instruct is None:

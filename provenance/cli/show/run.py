@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from provenance.figures.tables.declared import ReportTable
+    from provenance.figures.tables.result_tables import ReportTable
 
 LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
 

@@ -47,7 +47,8 @@ from provenance.errors import InputError, JobError
 from provenance.records import Verdict
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights
 
-FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, permutations=400, shuffles=20)
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, foldings=1, permutations=400, shuffles=20)
 
 
 @pytest.fixture(scope="module", autouse=True)

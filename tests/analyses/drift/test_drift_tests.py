@@ -9,6 +9,7 @@ from scipy.stats import kstest
 from provenance.analyses.claims.claim_conditions import judged_drift
 from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.adjusted_ranks import expected_ranks
+from provenance.analyses.drift.drift_nulls import drift_strata, finest_strata, matched_means, pools_of
 from provenance.analyses.drift.drift_tests import (
     changes,
     compared,
@@ -17,7 +18,6 @@ from provenance.analyses.drift.drift_tests import (
     mean_with_interval,
     norm_change,
 )
-from provenance.analyses.drift.matching import drift_strata, finest_strata, matched_means, pools_of
 from provenance.analyses.drift.stability_ranks import stability_rank, z_scores
 from provenance.analyses.drift.weight_drift import summarise_drift, welch_p
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift, ProbeSide

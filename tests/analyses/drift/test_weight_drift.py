@@ -11,8 +11,8 @@ import torch
 from scipy.stats import kstest, ttest_ind
 
 from provenance.analyses.claims.claim_conditions import judged_drift
+from provenance.analyses.drift.drift_nulls import Pools, layer_strata, matched_means, matched_moments, pools_of
 from provenance.analyses.drift.drift_tests import drift_tests, layer_test
-from provenance.analyses.drift.matching import Pools, layer_strata, matched_means, matched_moments, pools_of
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
 from provenance.analyses.results.drift import DriftTest, NeuronDrift

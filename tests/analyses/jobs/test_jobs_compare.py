@@ -19,9 +19,9 @@ from provenance.analyses.asking.both_models import question_pools
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.drift.pair import measure_pair
-from provenance.analyses.jobs.compare import _decided_by, compare
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import QUICK
+from provenance.analyses.jobs.run_comparison import _decided_by, compare
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from provenance.analyses.drift.matching import Strata
+from provenance.analyses.drift.drift_nulls import Strata
 from provenance.analyses.overlap.overlap_nulls import (
     detectable_overlap,
     hypergeometric,

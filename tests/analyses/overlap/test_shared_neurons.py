@@ -7,7 +7,7 @@ import pytest
 
 from provenance.activations.features import Features
 from provenance.analyses.claims.claim_conditions import judged_overlap
-from provenance.analyses.drift.matching import Strata
+from provenance.analyses.drift.drift_nulls import Strata
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import cluster_jaccard, heaviest_first, overlap
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult

@@ -25,8 +25,8 @@ from provenance.analyses.results.probes import (
 )
 from provenance.analyses.results.reports import Evidence, OriginReport, WeightsReport
 from provenance.analyses.results.transfer import Rung, TransferResult
-from provenance.analyses.summary.comparison import summarise, summarise_lineage, summarise_weights
 from provenance.analyses.summary.evidence import NOT_LOOKED_AT
+from provenance.analyses.summary.report import summarise, summarise_lineage, summarise_weights
 from provenance.records import Estimate
 
 LINEAGE = LineageResult(

@@ -14,8 +14,8 @@ from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
-from provenance.analyses.summary.comparison import summarise, summarise_weights
 from provenance.analyses.summary.evidence import summarise_timeline
+from provenance.analyses.summary.report import summarise, summarise_weights
 from provenance.records import Estimate
 
 E = Estimate(0.7, 0.6, math.nan, 40)

@@ -8,9 +8,9 @@ from synthetic import GIVEN_FILE, PER_LAYER, SETS, given_report, no_probe_report
 from synthetic_probe import CURVE
 
 from provenance.analyses.results.probes import Baseline, CurvePoint, PathPoint, StabilityResult
-from provenance.db.rows.pair import summary_rows
+from provenance.db.rows.comparison import summary_rows
 from provenance.db.rows.probe import probe_neuron_rows, probe_row, probe_rows
-from provenance.db.schema.declared import TABLES
+from provenance.db.schema.result_tables import TABLES
 from provenance.db.schema.tables import ProbeNeuron
 from provenance.db.store import Store
 

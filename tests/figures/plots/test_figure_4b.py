@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import no_probe_report, report_of
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.plots.figure_4b import figure_4b
 

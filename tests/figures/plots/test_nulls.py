@@ -4,7 +4,7 @@ import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from evidence_rows import drift_test
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.nulls import figure_nulls, line_heights, outcome

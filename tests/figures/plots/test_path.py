@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from synthetic import SETS, no_power_of, report_of, transfer_of
 from synthetic_probe import CURVE
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
-from provenance.figures.plots.path import MAX_PANELS, drawn_sets, figure_path, left_out
+from provenance.figures.plots.path_panels import MAX_PANELS, drawn_sets, figure_path, left_out
 
 CS = (0.01, 0.1, 1.0, 10.0, 100.0)
 KS = (0, 2, 9, 9, 40)

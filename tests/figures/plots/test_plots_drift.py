@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import PER_LAYER, pruned_weights_report, weights_report_of
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.drift import figure_drift
 
 

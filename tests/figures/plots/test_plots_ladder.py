@@ -8,7 +8,7 @@ from evidence_rows import KINDS, power, rung, rungs, transfer
 from matplotlib.figure import Figure
 from synthetic import SETS
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.ladder import MAX_PANELS, drawn_sets, figure_ladder, rung_places
@@ -122,7 +122,7 @@ def test_a_name_of_two_lines_takes_more_room() -> None:
 
 
 def caption_of(rows: list[dict[str, Any]], sets: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]:
-    from provenance.db.reading.queries import QueryResult
+    from provenance.db.reading.run_query import QueryResult
     from provenance.figures.plots.ladder import caption_ladder
 
     def result(records: list[dict[str, Any]]) -> QueryResult:

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import lineage_of
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.plots.lineage import drawn_kinds, figure_lineage
 from provenance.figures.tables.lineage import by_kind

@@ -5,7 +5,7 @@ import pytest
 from artists import assert_inside, legend_of, named
 from evidence_rows import point
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.timeline import MANY, figure_timeline, p95, short_names

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from synthetic import SETS
 
 from provenance.cells import interval
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.two_by_two import MAX_SETS, beats_sets, figure_two_by_two, matrix_rows
 

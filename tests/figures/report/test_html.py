@@ -26,7 +26,7 @@ from provenance.analyses.results.reports import Evidence
 from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.figures.report.html import report_html, write_report, write_results
-from provenance.figures.tables.pair import H_NEURONS_SHOWN
+from provenance.figures.tables.comparison import H_NEURONS_SHOWN
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 TITLES = (

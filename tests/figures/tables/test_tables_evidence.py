@@ -15,11 +15,11 @@ from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.transfer import ScaleControl, SignAgreement
 from provenance.cells import fixed
-from provenance.db.reading.queries import QueryResult, run_query
-from provenance.db.schema.declared import RESULTS
-from provenance.declared import declared
+from provenance.db.reading.run_query import QueryResult, run_query
+from provenance.db.schema.result_tables import RESULTS
 from provenance.figures.report.html import report_html
 from provenance.figures.report.sections import QUERIES, sections
+from provenance.figures.tables.comparison import drift, overlap, transfer
 from provenance.figures.tables.evidence import (
     agreement,
     cells,
@@ -32,9 +32,9 @@ from provenance.figures.tables.evidence import (
     trace,
 )
 from provenance.figures.tables.evidence import power as power_table
-from provenance.figures.tables.pair import drift, overlap, transfer
 from provenance.figures.wording.evidence_words import claim_table, power_sentence, reason_words
 from provenance.figures.wording.run_words import control_words
+from provenance.table_declaration import declared
 from provenance.words import against_words, detectable_words
 
 TABLES = (ladder, cells, agreement, scales, drift_tests, overlap_nulls, power_table, intervention)

@@ -7,9 +7,9 @@ import pytest
 from synthetic import given_report, no_probe_report, report_of
 from synthetic_probe import BASELINES
 
-from provenance.db.reading.queries import QueryResult, run_query
+from provenance.db.reading.run_query import QueryResult, run_query
 from provenance.figures.report.sections import QUERIES
-from provenance.figures.tables.pair import h_neurons, overlap
+from provenance.figures.tables.comparison import h_neurons, overlap
 from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.words import RULES, rule_words
 

@@ -29,8 +29,8 @@ def opened(folder: Path) -> MlpWeights:
 
 def with_projection(layout: Layout, kind: str, **changes: str | None) -> Layout:
     """A layout that says something else about one projection."""
-    part: Projection = dataclasses.replace(layout.family.projections[kind], **changes)  # type: ignore[arg-type]
-    family = dataclasses.replace(layout.family, projections=layout.family.projections | {kind: part})
+    part: Projection = dataclasses.replace(layout.architecture.projections[kind], **changes)  # type: ignore[arg-type]
+    family = dataclasses.replace(layout.architecture, projections=layout.architecture.projections | {kind: part})
     return dataclasses.replace(layout, family=family)
 
 

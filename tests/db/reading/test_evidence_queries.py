@@ -13,7 +13,7 @@ from synthetic import (
 )
 from synthetic_evidence import CLAIMS, RUNGS, timeline_report_of
 
-from provenance.db.reading.queries import QUERIES, info, newest_run, run_query
+from provenance.db.reading.run_query import QUERIES, info, newest_run, run_query
 from provenance.db.store import Store
 from provenance.errors import InputError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from provenance.analyses.drift.matching import (
+from provenance.analyses.drift.drift_nulls import (
     drift_strata,
     finest_strata,
     highest_mean,

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from provenance.cells import NOTHING, Record
-from provenance.db.reading.queries import QueryResult
-from provenance.declared import declared
+from provenance.db.reading.run_query import QueryResult
 from provenance.figures.tables import latex
+from provenance.table_declaration import declared
 
 Results = Mapping[str, QueryResult]
 

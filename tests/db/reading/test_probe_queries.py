@@ -17,7 +17,7 @@ from synthetic import (
 )
 from synthetic_probe import BASELINES, CURVE
 
-from provenance.db.reading.queries import run_query
+from provenance.db.reading.run_query import run_query
 from provenance.db.store import Store
 
 

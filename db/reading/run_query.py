@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
 from provenance.db.connection.digests import verify
-from provenance.db.reading.named import QUERIES
-from provenance.db.reading.named_query import Query
+from provenance.db.reading.named_queries import QUERIES
+from provenance.db.reading.query import Query
 from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from comparison import invoke
 
-from provenance.checkpoints.families import Gate, families, family, pair_of
+from provenance.checkpoints.known_families import Gate, family, known_families, pair_of
 from provenance.checkpoints.names import CheckpointRef
 from provenance.errors import InputError
 from provenance.lab.manifest import families as lab_families
@@ -25,10 +25,10 @@ PAPER = {
 """The six pairs of Gao et al. 2025, as its Figure 4 compares them."""
 
 
-@pytest.mark.parametrize("name", families())
+@pytest.mark.parametrize("name", known_families())
 def test_every_family_is_well_formed(name: str) -> None:
     """References parse and print back the same, base and instruct are stages in this order, the gate is a known one."""
-    known = families()[name]
+    known = known_families()[name]
     assert known.gate in get_args(Gate)
     assert known.licence
     assert known.source
@@ -43,7 +43,7 @@ def test_every_family_is_well_formed(name: str) -> None:
 
 def test_no_checkpoint_is_the_base_of_two_families() -> None:
     """Each pair is listed once."""
-    bases = [str(known.stages[known.base]) for known in families().values()]
+    bases = [str(known.stages[known.base]) for known in known_families().values()]
     assert len(set(bases)) == len(bases)
 
 
@@ -51,7 +51,7 @@ def test_no_checkpoint_is_the_base_of_two_families() -> None:
 def test_the_papers_pairs(name: str) -> None:
     """The six pairs of the paper, the 70B one with the base of another version."""
     assert pair_of(name) == PAPER[name]
-    assert families()[name].gate != "none"
+    assert known_families()[name].gate != "none"
 
 
 def test_lab_families_name_what_ships() -> None:
@@ -77,7 +77,7 @@ def test_a_name_like_no_other_gets_the_list() -> None:
     """Where nothing is near, all names are given."""
     with pytest.raises(InputError) as caught:
         pair_of("zzz")
-    assert all(name in caught.value.remedy for name in families())
+    assert all(name in caught.value.remedy for name in known_families())
 
 
 def test_a_timeline_has_no_pair() -> None:
@@ -127,7 +127,7 @@ def test_the_command_lists_them() -> None:
     """`families` names every reference; `--json` is one object with the same."""
     shown = invoke("families").stdout
     listed = json.loads(invoke("families", "--json").stdout)["families"]
-    assert [entry["name"] for entry in listed] == list(families())
+    assert [entry["name"] for entry in listed] == list(known_families())
     for entry in listed:
-        assert entry["stages"] == {name: str(ref) for name, ref in families()[entry["name"]].stages.items()}
+        assert entry["stages"] == {name: str(ref) for name, ref in known_families()[entry["name"]].stages.items()}
         assert all(f" {ref}\n" in shown for ref in entry["stages"].values())

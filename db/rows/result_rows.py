@@ -1,12 +1,13 @@
 """Declared results as rows, nothing written twice."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from provenance.analyses.results.claims import Claim
 from provenance.db.rows.values import Row, columns_as_rows
-from provenance.db.schema.declared import TABLES, TableLike
-from provenance.declared import declared, row_of, rows_of
+from provenance.db.schema.result_tables import TABLES, TableLike
+from provenance.table_declaration import declared, row_of, rows_of
 
 Rows = dict[TableLike, list[Row]]
 
@@ -25,6 +26,27 @@ def declared_rows(results: Iterable[object], **scope: str) -> Rows:
     for cls, found in by_class.items():
         rows[TABLES[cls]] = [row_of(found[0], **scope)] if declared(cls).single else list(rows_of(found, **scope))
     return rows
+
+
+def run_rows(report: object) -> Rows:
+    """Rows of all declared results that a report holds, however deep, and that belong to the run alone.
+
+    Results within the scope of another (a probe's, a claim's conditions) are stored with it.
+    """
+    held = list(_held(report))
+    return {**declared_rows(held), **claim_rows([result for result in held if isinstance(result, Claim)])}
+
+
+def _held(value: object) -> Iterator[object]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _held(item)
+    elif type(value) in TABLES:
+        if not declared(type(value)).scope:
+            yield value
+    elif is_dataclass(value):
+        for item in fields(value):
+            yield from _held(getattr(value, item.name))
 
 
 def add(found: Rows, more: Rows) -> None:

@@ -6,7 +6,7 @@ from planted import D_M, LAYERS, PLANTED, planted
 from scipy.optimize import minimize_scalar
 
 from provenance.analyses.controls.control_probes import fit_given
-from provenance.analyses.search.listed_neurons import best_intercept, given_probe
+from provenance.analyses.search.given_probe import best_intercept, given_probe
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.sparse_probe import training_rows
 

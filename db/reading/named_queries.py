@@ -2,22 +2,20 @@
 
 A figure shows only the results of queries, so every number in it is available as a table under the query's name. The
 SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished run that has rows of the query's
-subject. Queries about weights are in `provenance.db.reading.named_weights`, about probes in
-`provenance.db.reading.named_probe`, of declared results in `provenance.db.reading.named_evidence`.
+subject. Queries about weights are in `provenance.db.reading.weights_queries`, about probes in
+`provenance.db.reading.probe_queries`; a declared result that names a query has one without SQL of its own.
 """
 
 from collections.abc import Mapping
 
-from provenance.analyses.results.answers import ActivityTable, Funnel
-from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
-from provenance.analyses.results.overlap import OverlapResult
+from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.transfer import TransferResult
-from provenance.db.reading import named_probe as probe_sql
-from provenance.db.reading import named_weights as sql
-from provenance.db.reading.declared_queries import columns_of, query_of
-from provenance.db.reading.named_evidence import EVIDENCE_QUERIES
-from provenance.db.reading.named_query import Query
-from provenance.declared import declared
+from provenance.db.reading import probe_queries as probe_sql
+from provenance.db.reading import weights_queries as sql
+from provenance.db.reading.query import Query
+from provenance.db.reading.result_queries import columns_of, query_of
+from provenance.db.schema.result_tables import RESULTS
+from provenance.table_declaration import declared
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
@@ -102,14 +100,22 @@ ORDER BY t.id, p.position
 LIMIT :limit
 """
 
+_CLAIMS = """
+SELECT name AS claim, verdict, dataset, words FROM claim WHERE run_id = :run ORDER BY position
+"""
+
+_REASONS = """
+SELECT r.claim, r.code, r.dataset, r.value, r.relation, r.bar, r.holds, r.role
+FROM claim_reason r JOIN claim c ON c.run_id = r.run_id AND c.name = r.claim
+WHERE r.run_id = :run ORDER BY c.position, r.position
+"""
+
 _ALL = (
     Query("runs", "one run with its pair, status and overall verdict", _RUNS),
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
     Query("columns", "one table or column: its unit and meaning", _COLUMNS),
     Query("datasets", "one question set of the run", _DATASETS, subject="run_dataset"),
     Query("lineage", "whether the instruct checkpoint descends from the base", sql.LINEAGE, subject="lineage"),
-    query_of(TensorSimilarity),
-    query_of(ConfigDifference),
     Query(
         "alignment", "how neurons were matched with the base's, and how many were", sql.ALIGNMENT, subject="alignment"
     ),
@@ -182,8 +188,6 @@ _ALL = (
         sql.DRIFT_BY_LAYER,
         subject="drift",
     ),
-    query_of(OverlapResult),
-    query_of(Funnel),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
     Query("null-draws", "one draw of one null", _NULL_DRAWS, subject="drift"),
@@ -202,7 +206,9 @@ _ALL = (
         {"limit": 50},
         subject="run_task",
     ),
-    *EVIDENCE_QUERIES,
+    Query("claims", "one thing that may be said of the pair, and how well it stands", _CLAIMS, subject="claim"),
+    Query("reasons", "one condition of a claim: value, bar, and whether it holds", _REASONS, subject="claim"),
+    *(query_of(cls) for cls in RESULTS if declared(cls).query),
     Query("neuron-sets", "one imported neuron set", probe_sql.NEURON_SETS),
     Query("neuron-set-members", "one neuron of an imported set, largest weight first", probe_sql.NEURON_SET_MEMBERS),
 )

@@ -1,7 +1,7 @@
 """Declared results as rows: every field is found again in its table and its query, NaN is NULL, and order is kept."""
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from math import isnan
 from typing import get_type_hints
 
@@ -36,14 +36,15 @@ from provenance.analyses.results.transfer import (
     TransferCell,
     TransferResult,
 )
+from provenance.analyses.summary.report import summary_of
 from provenance.db.connection.digests import run_digest, verify
-from provenance.db.reading.queries import run_query
-from provenance.db.rows.pair import evidence_rows
-from provenance.db.schema.declared import RESULTS, TABLES
+from provenance.db.reading.run_query import run_query
+from provenance.db.rows.result_rows import run_rows
+from provenance.db.schema.result_tables import RESULTS, TABLES
 from provenance.db.store import Store
-from provenance.declared import declared, row_of
 from provenance.errors import StoreError
 from provenance.records import Estimate
+from provenance.table_declaration import declared, row_of
 
 BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",
@@ -155,7 +156,7 @@ def test_every_field_of_every_result_is_found_again_in_its_table_and_its_query(b
 
 
 def test_without_a_probe_no_row_tells_of_signs() -> None:
-    assert TABLES[SignAgreement] not in evidence_rows(replace(report_of().evidence, signs=None))
+    assert TABLES[SignAgreement] not in run_rows(replace(report_of().evidence, signs=None))
 
 
 def test_a_condition_that_could_not_be_measured_is_null_and_not_false(both: str) -> None:
@@ -167,7 +168,7 @@ def test_without_evidence_there_is_no_row_that_could_be_read_as_a_result(store: 
     stored_run(store, no_probe_report())
     for table in (TABLES[cls].name for cls in (*EVIDENCE, TimelinePoint)):
         assert rows(store, f"SELECT 1 FROM {table}") == [], table  # noqa: S608 - of declared names
-    assert evidence_rows(Evidence()) == {}
+    assert run_rows(Evidence()) == {}
 
 
 def test_nan_is_null_and_an_interval_that_is_missing_is_null_altogether() -> None:
@@ -177,6 +178,28 @@ def test_nan_is_null_and_an_interval_that_is_missing_is_null_altogether() -> Non
 
     assert auroc(None) == [None] * 4
     assert auroc(Estimate(MISSING, MISSING, 1.0, 3)) == [None, None, 1.0, 3]
+
+
+@dataclass(frozen=True)
+class OtherReport:
+    """The report of a command that the database has never heard of."""
+
+    title: str
+    found: tuple[Rung, ...]
+    inner: Evidence
+
+
+def test_a_report_of_a_new_command_is_stored_and_summarised_without_code_of_its_own(store: Store) -> None:
+    evidence = report_of().evidence
+    report = OtherReport("one", evidence.ladder[:2], Evidence(claims=evidence.claims))
+    run = stored_run(store, report_of())
+    store.save(run, report)
+    filled = {cls for cls in RESULTS if rows(store, f"SELECT 1 FROM {declared(cls).name}")}  # noqa: S608
+    assert filled == {Rung, Claim, Reason}
+    assert {row["kind"] for row in rows(store, "SELECT kind FROM ladder")} == {rung.kind for rung in report.found}
+    said = summary_of(report)
+    assert said["title"] == "one"
+    assert [rung["kind"] for rung in said["found"]] == [rung.kind for rung in report.found]
 
 
 def test_one_question_set_and_five_are_told_apart(store: Store) -> None:
@@ -192,7 +215,7 @@ def test_a_second_claim_of_the_same_name_is_refused_and_not_mixed_with_the_first
     """Their conditions would otherwise be read as those of one."""
     report = report_of()
     twice = replace(report.evidence, claims=report.evidence.claims[:1] * 2)
-    assert len(evidence_rows(twice)[TABLES[Reason]]) == 6
+    assert len(run_rows(twice)[TABLES[Reason]]) == 6
     run = stored_run(store, report)
     with pytest.raises(StoreError, match="UNIQUE"):
         store.save(run, replace(report, evidence=twice), digests_of(report))

@@ -31,8 +31,8 @@ from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
 SPREAD = (0.05, 0.5, 0.95)
 
 
-def summary_of(report: OriginReport | WeightsReport | LineageResult | TimelineReport) -> dict[str, Any]:
-    """A report as JSON has it, without checkpoints, database and files."""
+def summary_of(report: Any) -> dict[str, Any]:
+    """A report as JSON has it, without checkpoints, database and files: its fields, unless it has a form of its own."""
     match report:
         case OriginReport():
             return summarise(report)
@@ -43,6 +43,8 @@ def summary_of(report: OriginReport | WeightsReport | LineageResult | TimelineRe
         case TimelineReport():
             found = summarise_timeline(report.points, report.identification, report.neurons_per_layer, report.layers)
             return {**found, "dataset": report.dataset}
+        case _:
+            return as_json({"schema": SCHEMA, **asdict(report)})
 
 
 def summarise(report: OriginReport) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from provenance.analyses.results.drift import DriftResult
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.transfer import TransferResult
 from provenance.cells import NOTHING, Record, compact, fixed, yes_or_no
-from provenance.figures.tables.declared import ReportTable, Results, facts, report_table
+from provenance.figures.tables.result_tables import ReportTable, Results, facts, report_table
 from provenance.figures.wording.evidence_words import drift_power_rows, power_rows, power_sentence
 from provenance.figures.wording.run_words import first, list_words, run_kind
 

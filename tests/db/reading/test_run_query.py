@@ -34,7 +34,7 @@ from synthetic_evidence import timeline_report_of
 
 from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
-from provenance.db.reading.queries import QUERIES, QueryResult, info, newest_run, run_query
+from provenance.db.reading.run_query import QUERIES, QueryResult, info, newest_run, run_query
 from provenance.db.schema.base import Base
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store

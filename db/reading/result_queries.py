@@ -1,7 +1,7 @@
 """Named queries of declared results: from the fields of a dataclass."""
 
-from provenance.db.reading.named_query import Query
-from provenance.declared import declared
+from provenance.db.reading.query import Query
+from provenance.table_declaration import declared
 
 
 def query_of(cls: type) -> Query:

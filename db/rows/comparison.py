@@ -1,41 +1,31 @@
-"""A comparison's report as rows: plain functions from result dataclasses to dictionaries of native values.
+"""Tables of a comparison that are filled by hand: plain functions from results to dictionaries of native values.
 
-Declared results become rows by their declaration (`provenance.db.schema.declared`); tables filled by hand are here.
+Declared results become rows by their declaration (`provenance.db.rows.result_rows`); tables filled by hand are here.
 Those of a weights-only run are in `provenance.db.rows.weights`, those of probes in `provenance.db.rows.probe`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 
 from provenance.analyses.results.answers import Funnel
-from provenance.analyses.results.reports import Evidence, OriginReport
-from provenance.db.rows.declared import Rows, bulk_rows, claim_rows, declared_rows
+from provenance.analyses.results.reports import OriginReport
 from provenance.db.rows.probe import baseline_draws, probe_rows
+from provenance.db.rows.result_rows import Rows, bulk_rows
 from provenance.db.rows.values import Row, columns_as_rows, members
-from provenance.db.rows.weights import alignment_row, lineage_rows, neuron_columns, null_draw_rows
+from provenance.db.rows.weights import alignment_row, lineage_row, neuron_columns, null_draw_rows
 from provenance.db.schema import tables
-from provenance.db.schema.declared import BULK_TABLES, TableLike
+from provenance.db.schema.result_tables import BULK_TABLES, TableLike
 
 
 def summary_rows(report: OriginReport) -> Rows:
-    """Rows of all small tables."""
+    """Rows of the small tables that are filled by hand."""
     probes = (report.identification, report.base_identification)
     return {
         **probe_rows(probes, report.neurons_per_layer),
-        **lineage_rows(report.lineage),
+        tables.Lineage: [lineage_row(report.lineage)],
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
         tables.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
-        **declared_rows([*report.transfer, report.drift, report.overlap, *report.funnel, *report.activity]),
-        **evidence_rows(report.evidence),
     }
-
-
-def evidence_rows(evidence: Evidence) -> Rows:
-    """Rows of all evidence, table by table."""
-    parts = (getattr(evidence, item.name) for item in fields(evidence) if item.name != "claims")
-    found = [result for part in parts for result in (part if isinstance(part, tuple) else [part] if part else [])]
-    return {**declared_rows(found), **claim_rows(evidence.claims)}
 
 
 def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[TableLike, Iterable[Row]]]:

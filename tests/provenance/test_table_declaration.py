@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import create_engine, insert, text
 
 from provenance.cells import NOTHING
-from provenance.db.reading.declared_queries import query_of
-from provenance.db.reading.queries import QueryResult
-from provenance.db.schema import declared as sql
+from provenance.db.reading.result_queries import query_of
+from provenance.db.reading.run_query import QueryResult
+from provenance.db.schema import result_tables as sql
 from provenance.db.schema.base import Base
-from provenance.declared import column, declared, part, per_neuron, row_of, rows_of, table
 from provenance.figures.tables import latex
-from provenance.figures.tables.declared import facts, latex_table, report_table
+from provenance.figures.tables.result_tables import facts, latex_table, report_table
 from provenance.records import Estimate, Label
+from provenance.table_declaration import column, declared, part, per_neuron, row_of, rows_of, table
 
 ESTIMATE = Estimate(0.9, 0.85, 0.95, 40)
 Shown = tuple[Any, Any, Any]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lineage_factory import MemoryReader, Model, make_model, noised, permuted, pruned, widened, with_layers
 
-from provenance.analyses.lineage.neuron_match import LayerMatch, find_layers, ids_of, sample_runs
+from provenance.analyses.lineage.sampled_neurons import LayerMatch, find_layers, ids_of, sample_runs
 from provenance.analyses.weights import tensor_pairs
 
 

@@ -22,7 +22,7 @@ from provenance.analyses.results.transfer import (
     TransferResult,
 )
 from provenance.db.schema.base import BULK, Base
-from provenance.declared import Stored, declared
+from provenance.table_declaration import Stored, declared
 
 RESULTS = (
     PathPoint,

@@ -5,7 +5,7 @@ are NULL, not zero.
 """
 
 from provenance.analyses.results.drift import DriftResult
-from provenance.db.reading.declared_queries import columns_of
+from provenance.db.reading.result_queries import columns_of
 
 LINEAGE = """
 SELECT verdict, reason, share_identical_tensors, tensors_compared, median_cosine_gate, median_cosine_up,

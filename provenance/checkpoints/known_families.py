@@ -51,7 +51,7 @@ class KnownFamily:
         return self.stages[self.base], self.stages[self.instruct]
 
 
-def families() -> dict[str, KnownFamily]:
+def known_families() -> dict[str, KnownFamily]:
     """All known families by name, in the order of the file."""
     text = resources.files("provenance.checkpoints").joinpath(DATA).read_text("utf-8")
     return {name: _parse(name, entry) for name, entry in tomllib.loads(text).items()}
@@ -75,7 +75,7 @@ def family(name: str) -> KnownFamily:
     Raises:
         InputError: There is none; the message names similar ones.
     """
-    known = families()
+    known = known_families()
     written = name.strip().casefold()
     if written in known:
         return known[written]
