@@ -84,8 +84,8 @@ def test_contributions_add_up_to_the_output_on_real_weights() -> None:
 
 @pytest.mark.skipif(not QUESTIONS.is_file(), reason="PROVENANCE_DATA_DIR has no triviaqa-dev.jsonl")
 def test_a_small_comparison_runs_to_the_end(tmp_path: Path) -> None:
-    """96 questions: too few for a verdict, enough for every stage to run on real weights."""
-    few = ["--limit", "96", "--samples", "2", "--test-per-class", "12", "--train-per-class", "12"]
+    """64 questions: too few for a verdict, enough for every stage to run on real weights."""
+    few = ["--limit", "64", "--samples", "2", "--test-per-class", "8", "--train-per-class", "8"]
     quick = [
         "--dtype",
         "bfloat16",

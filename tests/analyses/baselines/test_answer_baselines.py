@@ -22,6 +22,8 @@ from provenance.analyses.results.probes import Baseline
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 DRAWS = 20
 
 

@@ -26,6 +26,8 @@ from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 from provenance.statistics.bootstrap import resampled_weights
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 DRAWS, RESAMPLES = 20, 300
 JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
 TRAINED = make_answers(200, seed=77)
@@ -230,7 +232,7 @@ def test_a_reversed_probe_gains_nothing(fitted: FittedBaselines) -> None:
 def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedBaselines) -> None:
     weak = {f"set {seed}": make_answers(120, seed=seed, strength=0.001 * seed) for seed in range(1, 5)}
     few = take(make_answers(seed=9), range(20))
-    found = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES, foldings=2)
+    found = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES, foldings=1)
     assert {rung.p_holm for rung in found} == {None}
     results = [TransferResult(name, None, 60, 60, p_holm=None if name == "few" else 0.2) for name in (*weak, "few")]
     rungs = corrected(found, results)
@@ -281,7 +283,7 @@ def test_a_log_probability_that_is_no_number_is_refused(fitted: FittedBaselines)
     assert answers.log_probability is not None
     spoilt = np.where(np.arange(200) == 3, np.nan, answers.log_probability)
     with pytest.raises(FitError):
-        ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)}, TRAINED)
+        ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)}, TRAINED, foldings=1)
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides(fitted: FittedBaselines) -> None:

@@ -15,6 +15,8 @@ from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 ROWS = 240
 UNITS = tuple(f"q{row // 2:03d}" for row in range(ROWS))
 POSITIVE = np.arange(ROWS) % 6 < 2  # a third of the questions

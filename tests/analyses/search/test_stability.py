@@ -16,6 +16,8 @@ from provenance.analyses.search.identification import ProbeSettings, identify
 from provenance.analyses.search.probe_fit import probe_rows
 from provenance.analyses.search.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 PAIRS = 6
 C = 2.0
 BUSY = 4.0  # a C at which halves select neurons that carry nothing, each half others

@@ -24,6 +24,8 @@ from provenance.errors import CheckpointError, InputError, PairError, StoreError
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 
 class Line:
     """Four speaking checkpoints on the way to a tuned one, and what was found along it."""
