@@ -199,8 +199,8 @@ def test_numbers_of_the_json_have_their_intervals_and_nulls(undisturbed: Finishe
     assert {"k", "p_t", "uniform_sd", "share_identical", "rounding_floor", "verdict", "reason"} <= set(drift)
     first = drift["tests"][0]
     assert (first["side"], first["measure"], first["matching"]) == ("hallucinated", "delta", "layer")
-    assert {"mean_rank", "null_mean", "null_sd", "p_more_stable", "smallest_detectable"} <= set(first)
-    assert set(first["effect"]) == {"estimate", "low", "high", "n"}
+    assert {"mean_rank", "ratio", "sd", "p_more_stable", "smallest_detectable"} <= set(first)
+    assert set(first["ratio"]) == {"estimate", "low", "high", "n"}
     assert summary["overlap"]
 
 

@@ -2,7 +2,7 @@
 
     smallest = null mean + (z_0.95 + z_0.80) SD = null mean + 2.486 SD   (normal approximation)
 
-For overlap by its binomial, for drift in matched cells the larger of two comparisons. Several question sets need more.
+For overlap by its binomial, for drift on a logarithmic scale downwards. Several question sets need more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from provenance.analyses.transfer.probe_transfer import CHANCE
 from provenance.statistics.auroc import auroc
 
 LABEL_SHUFFLES = 400  # an SD is then known to within 4 %
-AREA, RANK, SHARED = "AUROC", "mean stability rank", "shared neurons"
+AREA, RANK, FACTOR, SHARED = "AUROC", "mean stability rank", "factor of change", "shared neurons"
 
 
 def chance_sd(
@@ -72,26 +72,24 @@ def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int, sd: fl
 
 
 def drift_power(tests: Sequence[DriftTest]) -> tuple[Power, ...]:
-    """Smallest detectable mean stability rank, per test; tests without neurons have no row.
+    """Largest detectable factor of change beside like neurons, per test; SD is that of its logarithm.
 
     Named `delta/layer` and so on for the H-Neurons, `faithful/delta/layer` for the others. The tests of each side
-    follow `uniform` (`faithful/uniform`): SD = 1 / sqrt(12 k), of k independent ranks.
+    follow `uniform` (`faithful/uniform`), the smallest detectable mean rank: SD = 1 / sqrt(12 k), of k independent
+    ranks.
     """
     rows: list[Power] = []
     for side, prefix in (("hallucinated", ""), ("faithful", "faithful/")):
-        mine = [test for test in tests if test.side == side and test.k > 0]
+        mine = [test for test in tests if test.side == side]
         if mine:
             k = max(test.k for test in mine)
             sd = 1 / sqrt(12 * k)
-            rows.append(_drift_row(f"{prefix}uniform", k, sd, _below(0.5 + DETECTABLE_SDS * sd, 1.0)))
+            least = _below(0.5 + DETECTABLE_SDS * sd, 1.0)
+            rows.append(Power("drift", f"{prefix}uniform", "", k, 0, sd, least, RANK))
         for test in mine:
             name = f"{prefix}{test.measure}/{test.matching}"
-            rows.append(_drift_row(name, test.k, test.null_sd, test.smallest_detectable))
+            rows.append(Power("drift", name, "", test.k, 0, test.sd, test.smallest_detectable, FACTOR))
     return tuple(rows)
-
-
-def _drift_row(test: str, k: int, sd: float, smallest: float | None) -> Power:
-    return Power("drift", test, "", k, 0, sd, smallest, RANK)
 
 
 def overlap_power(nulls: Sequence[OverlapNull], k_base: int, k_instruct: int) -> tuple[Power, ...]:

@@ -71,12 +71,9 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
     if not own:
         return f"there are no H-Neurons whose drift could be ranked{left_out}"
     layer = own[0]
-    numbers = (
-        f"mean stability rank {layer.mean_rank:.3f} of {layer.k} H-Neurons against {layer.null_mean:.3f} for random "
-        f"neurons of the same layers, p = {layer.p_more_stable:.2g}"
-    )
+    numbers = f"the {layer.k} H-Neurons changed {_ratio_words(layer)}"
     if layer.smallest_detectable is None:
-        numbers += f"; no mean rank that is possible there {IMPOSSIBLE}"
+        numbers += f"; no difference from those {IMPOSSIBLE}"
     return "; ".join([numbers + left_out, *_compared_words(own), *_drift_failure(tests, claim, recognised)])
 
 
@@ -84,12 +81,11 @@ def _compared_words(own: Sequence[DriftTest]) -> list[str]:
     parts: list[str] = []
     if own and own[-1].matching != "layer":
         finest = own[-1]
-        which = "those" if compared(own) == 1 else f"those {_counted(own)} whose activity is known, and others"
-        numbers = f"against {finest.null_mean:.3f} for {which} {_matched_words(finest)}"
-        parts.append(f"{numbers}, p = {finest.p_more_stable:.2g}")
+        which = "" if compared(own) == 1 else f"the {_counted(own)} whose activity is known: "
+        parts.append(f"{which}{_ratio_words(finest)}")
     opposite = [test for test in own if test.p_less_stable < SIGNIFICANCE]
     if opposite:
-        values = [f"p = {test.p_less_stable:.2g} against neurons {_matched_words(test)}" for test in opposite]
+        values = [f"p = {test.p_less_stable:.2g} against neurons {MATCHED_WORDS[test.matching]}" for test in opposite]
         parts.append(f"they changed more than others: {' and '.join(values)}")
     return parts
 
@@ -101,7 +97,7 @@ def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float |
     if "drift.compared" in fails:
         return [f"only {_counted(own)} could be compared with neurons like them" if compared(own) else NOT_COMPARED]
     if "drift.detectable.layer" not in fails and f"drift.detectable.{own[-1].matching}" in fails:
-        return [f"no mean rank possible among those {IMPOSSIBLE}"]
+        return [f"no difference from the latter {IMPOSSIBLE}"]
     if fails == {"drift.recognised"} and recognised is not None:
         return [f"but only {recognised:.0%} of them are recognised in the base at all"]
     return []
@@ -111,9 +107,9 @@ def _counted(own: Sequence[DriftTest]) -> str:
     return f"{own[-1].k} of {own[0].k} H-Neurons"
 
 
-def _matched_words(test: DriftTest) -> str:
-    cut = {"layer": "", "layer_norm": f" ({test.bins} bins a layer)"}
-    return MATCHED_WORDS[test.matching] + cut.get(test.matching, f" ({test.bins} x {test.bins} bins a layer)")
+def _ratio_words(test: DriftTest) -> str:
+    beside = MATCHED_WORDS[test.matching]
+    return f"{test.ratio.estimate:.2f} times as much as neurons {beside}, p = {test.p_more_stable:.2g}"
 
 
 def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: Claim) -> str:

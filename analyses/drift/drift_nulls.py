@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import ndtri
 
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.controls.control_sets import distinct_draws
-from provenance.analyses.drift.adjusted_ranks import normal_scores
 from provenance.analyses.drift.stability_ranks import grouped_midranks
 from provenance.analyses.results.drift import Matching, NeuronDrift
 from provenance.errors import PairError
@@ -28,8 +28,6 @@ class Strata:
     matching: Matching
     of: Int[np.ndarray, " neurons"]
     """Stratum number of each neuron; -1: none."""
-    bins: int
-    """Quantile bins of a layer by norm, and of each of these by activity; 1 for `layer`."""
     covariates: tuple[Float[np.ndarray, " neurons"], ...] = ()
     """The matching criteria and the balance of norms, as normal scores within the layer; NaN outside strata."""
 
@@ -51,7 +49,7 @@ class Pools:
 
 def layer_strata(known: Bool[np.ndarray, " neurons"], d_m: int) -> Strata:
     """Layers as strata; neurons without a counterpart are in none."""
-    return Strata("layer", np.where(known, np.arange(known.size) // d_m, -1), 1)
+    return Strata("layer", np.where(known, np.arange(known.size) // d_m, -1))
 
 
 def finest_strata(
@@ -77,8 +75,8 @@ def finest_strata(
     cells = _cut(norm, layer, bins)
     scores = tuple(normal_scores(values, layer) for values in (norm, balance, activity) if values is not None)
     if activity is None:
-        return Strata("layer_norm", cells, bins, scores)
-    return Strata("layer_norm_activity", _cut(activity, cells, bins), bins, scores)
+        return Strata("layer_norm", cells, scores)
+    return Strata("layer_norm_activity", _cut(activity, cells, bins), scores)
 
 
 def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | None, d_m: int) -> tuple[Strata, ...]:
@@ -91,6 +89,17 @@ def drift_strata(drift: NeuronDrift, activity: Float[np.ndarray, " neurons"] | N
     balance = np.divide(drift.norm_up_base, total, out=np.full(total.size, 0.5), where=total > 0)
     by_layer = layer_strata(~np.isnan(drift.delta), d_m)
     return (by_layer,) if d_m < NARROWEST else (by_layer, finest_strata(norm, activity, d_m, balance=balance))
+
+
+def normal_scores(
+    values: Float[np.ndarray, " neurons"], groups: Int[np.ndarray, " neurons"]
+) -> Float[np.ndarray, " neurons"]:
+    """Normal score Phi^-1((midrank - 1/2) / n) within each group (numbered from 0); NaN in group -1 (none)."""
+    scores, inside = np.full(values.size, np.nan), np.flatnonzero(groups >= 0)
+    if inside.size:
+        own = groups[inside]
+        scores[inside] = ndtri((grouped_midranks(values[inside], own) - 0.5) / np.bincount(own)[own])
+    return scores
 
 
 def quantile_bins(d_m: int) -> int:
@@ -163,10 +172,3 @@ def matched_moments(values: Float[np.ndarray, " neurons"], pools: Pools) -> tupl
         if inside.size > 1:
             variance += count * float(inside.var(ddof=1)) * (1 - count / inside.size)
     return (total / pools.k, math.sqrt(variance) / pools.k) if pools.k else (math.nan, math.nan)
-
-
-def highest_mean(values: Float[np.ndarray, " neurons"], pools: Pools) -> float:
-    """Highest possible mean of a set with as many neurons of each stratum."""
-    pairs = zip(pools.members, pools.counts.tolist(), strict=True)
-    total = sum(float(np.sort(values[members])[-count:].sum()) for members, count in pairs)
-    return total / pools.k if pools.k else math.nan

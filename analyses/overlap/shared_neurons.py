@@ -1,7 +1,4 @@
-"""Do two independent searches, one in each checkpoint, find the same neurons?
-
-Zero overlap of two small sets proves nothing: if chance makes it likely, above one half, no verdict is given.
-"""
+"""Do two independent searches, one in each checkpoint, find the same neurons?"""
 
 from collections.abc import Sequence
 
@@ -15,7 +12,7 @@ from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.search.shuffled_labels import heaviest_first
 from provenance.analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 
-MAX_P_ZERO = 0.5  # above it "nothing shared" is the likeliest outcome of chance
+MAX_P_ZERO = 0.5  # above it, sharing nothing is the likeliest outcome of chance, and proves nothing
 
 
 def overlap(

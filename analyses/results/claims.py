@@ -25,8 +25,9 @@ decides nothing by itself (`part`).
     "Power",
     row="the smallest effect one test could have found",
     query="power",
-    note="The smallest value of the statistic that the test finds with 80 % power at one-sided 5 %; none: no value "
-    "would be found. A verdict of “not distinguishable” says nothing about smaller effects.",
+    note="The smallest value of the statistic (of a factor of change: the largest) that the test finds with 80 % power "
+    "at one-sided 5 %; none: no value would be found. A verdict of “not distinguishable” says nothing about smaller "
+    "effects.",
 )
 @dataclass(frozen=True)
 class Power:
@@ -45,7 +46,7 @@ class Power:
         detectable_words,
         "Smallest value found with 80 % power at one-sided 5 %; None if no value is, or it is unknown.",
     )
-    unit: str = column("unit", "text", "`AUROC`, `mean stability rank` or `shared neurons`.")
+    unit: str = column("unit", "text", "`AUROC`, `mean stability rank`, `factor of change` or `shared neurons`.")
 
 
 @table("claim_reason", "Conditions", row="one condition of a claim: value, bar, and whether it holds", scope=("claim",))

@@ -40,17 +40,42 @@ class NeuronDrift:
     """The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6; 0 = not known."""
 
 
-@table("drift", "Parameter evolution", row="the paper's test of the H-Neurons' stability ranks", single=True)
+@table(
+    "drift",
+    "Parameter evolution",
+    row="the paper's tests of the H-Neurons' similarity and stability ranks",
+    single=True,
+)
 @dataclass(frozen=True)
 class DriftResult:
-    """The paper's test: are the H-Neurons' weights more stable than those of all other neurons?"""
+    """The paper's tests: are the H-Neurons' weights more stable than those of all other neurons?"""
 
     k: int = column("H-Neurons, k", "count", "Number of H-Neurons.")
-    p_t: float | None = column(
-        "one-sided p, Welch t-test of ranks against all others (the paper’s)",
+    mean_rank: float | None = column(
+        "mean stability rank", "fixed3", "Mean stability rank of the H-Neurons: 0 = changed most, 1 = changed least."
+    )
+    null_mean: float | None = column(
+        "mean rank of as many neurons of the same layers", "fixed3", "Exact mean over such sets."
+    )
+    null_sd: float | None = column("SD of their mean rank", "fixed3", "Exact SD over such sets.")
+    effect: Estimate | None = column(
+        "mean rank minus that of their layers", "ci3", "With a 95 % interval over the neurons (Student's t)."
+    )
+    p_rank: float | None = column(
+        "one-sided p, permutation of ranks within layers",
         "compact",
-        "One-sided p of a Welch t-test: stability ranks of H-Neurons are higher than those of all others (the "
-        "paper's test).",
+        "One-sided permutation p: stability ranks of H-Neurons are higher than those of their layers.",
+    )
+    p_t_similarity: float | None = column(
+        "one-sided p, Welch t-test of cosine similarities against all others (the paper’s)",
+        "compact",
+        "One-sided p of a Welch t-test: the mean cosine similarity of up row and down column is higher for H-Neurons "
+        "than for all others (the paper's test).",
+    )
+    p_t: float | None = column(
+        "one-sided p, Welch t-test of stability ranks against all others",
+        "compact",
+        "One-sided p of a Welch t-test: stability ranks of H-Neurons are higher than those of all others.",
     )
     uniform_sd: float | None = column(
         "SD of a mean rank under a uniform null", "fixed3", "1 / sqrt(12 k): SD of a mean rank under a uniform null."
@@ -78,7 +103,7 @@ Measure = Literal["delta", "gate", "norm", "functional"]
 
 
 Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
-"""Matching criteria: layer, and within it quantiles of weight norm and of mean CETT, both of the base."""
+"""Properties that like neurons share: layer, and within it weight norms and mean CETT, both of the base."""
 
 
 @table(
@@ -86,36 +111,35 @@ Matching = Literal["layer", "layer_norm", "layer_norm_activity"]
     "Drift against matched nulls",
     row="one drift measure of one side against one matched null",
     query="drift-tests",
-    note="Mean stability rank (0 = changed most, 1 = changed least) by each measure; null and SD: exact, over sets of "
-    "as many neurons of the same cells; effect: mean rank minus null, with Student's t interval over neurons; p: "
-    "one-sided permutation, of being more stable and of being less; least: the smallest mean rank found with 80 % "
-    "power; z: mean z-score of the measure over all neurons and within the layer, positive = changed more.",
+    note="Change beside that of like neurons: geometric mean over the set of the neuron's change over the change that "
+    "its layer, and then weight norms and activity as well, lead one to expect; below 1 = changed less; 95 % interval "
+    "over the neurons (Student's t). SD: of its logarithm over permutations within layers. p: one-sided permutation, "
+    "of having changed less and of having changed more. Found from: the largest factor found with 80 % power. Mean "
+    "rank: stability rank by this measure, 0 = changed most, 1 = changed least. z: mean z-score of the measure over "
+    "all neurons and within the layer, positive = changed more.",
 )
 @dataclass(frozen=True)
 class DriftTest:
-    """One test of whether a set of neurons changed less than matched sets."""
+    """One test of whether a set of neurons changed less than like neurons."""
 
     side: ProbeSide = column("neurons", "text", "Neuron set.", key=True, words=SIDES)
     measure: Measure = column("measure", "text", "Kind of change.", key=True, words=MEASURES)
-    matching: Matching = column("matched on", "text", "Properties shared with matched sets.", key=True, words=MATCHINGS)
-    bins: int = column("", "count", "Quantile bins of a layer by norm, and by activity within them; 1 for `layer`.")
-    k: int = column("k", "count", "Neurons of the set with a rank.")
+    matching: Matching = column("matched on", "text", "Properties accounted for.", key=True, words=MATCHINGS)
+    k: int = column("k", "count", "Neurons of the set with a change and these properties.")
+    ratio: Estimate = column(
+        "× like neurons",
+        "ci2",
+        "Geometric mean of the set's change over the change expected from the properties; below 1 = changed less; with "
+        "a 95 % interval over the neurons (Student's t).",
+    )
+    p_more_stable: float = column("p less", "p", "One-sided permutation p of having changed less.")
+    p_less_stable: float = column("p more", "p", "One-sided permutation p of having changed more.")
+    smallest_detectable: float | None = column(
+        "found from", "fixed2", "Largest ratio found with 80 % power at one-sided 5 %; None if none is."
+    )
+    sd: float = column("SD of log", "fixed3", "SD of the logarithm of the ratio over permutations within layers.")
     mean_rank: float = column(
         "mean rank", "fixed3", "Mean stability rank by this measure, 0 = changed most, 1 = changed least."
-    )
-    null_mean: float = column(
-        "null",
-        "fixed3",
-        "Exact mean over matched sets; beyond `layer`, of sets with the set's own norms and activities.",
-    )
-    null_sd: float = column("SD", "fixed3", "Exact SD over matched sets.")
-    effect: Estimate = column(
-        "effect", "ci3", "mean_rank - null_mean with a 95 % interval over the neurons (Student's t)."
-    )
-    p_more_stable: float = column("p more", "p", "One-sided permutation p of being more stable.")
-    p_less_stable: float = column("p less", "p", "One-sided permutation p of being less stable.")
-    smallest_detectable: float | None = column(
-        "least", "fixed3", "Smallest mean rank found with 80 % power at one-sided 5 %; None if no mean rank is."
     )
     z_all: float | None = column(
         "z, all",

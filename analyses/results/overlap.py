@@ -37,7 +37,7 @@ class OverlapResult:
     p_zero: float | None = column(
         "probability of no overlap by chance",
         "fixed3",
-        "P(overlap = 0) under the null; no verdict is given above 0.5.",
+        "P(overlap = 0) under the null; above 0.5, an overlap of zero has no verdict.",
     )
     verdict: Verdict = column(
         "", "text", "Verdict of the overlap claim (`provenance.analyses.claims.claim_conditions`).", default=NOT_JUDGED

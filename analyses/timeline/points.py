@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from provenance.activations.features import Features
 from provenance.analyses.controls.control_probes import ControlProbe
 from provenance.analyses.controls.control_sets import ControlSetKind
-from provenance.analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean, layer_test
+from provenance.analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean
 from provenance.analyses.drift.pair import STRANGERS, position_similarity, recognised
+from provenance.analyses.drift.weight_drift import rank_test
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.transfer.two_by_two import control_bars, score_of_enough
 from provenance.analyses.weights.joined_cosines import related_cosine
@@ -98,9 +99,9 @@ def score(
 def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, *, draws: int, seed: int) -> Moved:
     """Weight change from one checkpoint to the last, by position; `h_neurons` are flat ids in the last one.
 
-    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `drift_tests`.
+    Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.2, with the layer-matched null of `rank_test`.
     """
-    test = layer_test(drift, h_neurons, layout.d_m, draws=draws, seed=seed)
+    test = rank_test(drift.stability_rank, h_neurons, layout.d_m, draws=draws, seed=seed)
     change = (drift.delta_up + drift.delta_down) / 2
     kept = recognised(drift, layout, h_neurons)
     return Moved(

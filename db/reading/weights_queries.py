@@ -80,11 +80,13 @@ LIMIT :limit
 """
 
 DRIFT = f"""
-SELECT {columns_of(DriftResult, "d")}, n.mean_rank, n.null_mean, n.null_sd, n.effect, n.effect_low, n.effect_high,
-       n.p_more_stable AS p_layer, n.smallest_detectable
+SELECT {columns_of(DriftResult, "d")}, n.matching AS decided_by, n.ratio, n.ratio_low, n.ratio_high,
+       n.p_more_stable AS p_decides, n.smallest_detectable
 FROM drift d
-LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.side = 'hallucinated' AND n.measure = 'delta'
-     AND n.matching = 'layer'
+LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
+     SELECT m.position FROM drift_test m
+     WHERE m.run_id = d.run_id AND m.side = 'hallucinated' AND m.measure = 'delta'
+     ORDER BY m.p_more_stable DESC, m.position DESC LIMIT 1)
 WHERE d.run_id = :run
 """  # noqa: S608 - of declared names
 

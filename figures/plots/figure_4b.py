@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from provenance.cells import Record, compact, fixed, interval
+from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
@@ -29,8 +29,10 @@ from provenance.figures.wording.run_words import (
     source,
     verdict_words,
 )
+from provenance.words import MATCHED_WORDS, MATCHINGS
 
 HEIGHT_IN = 2.75
+SHORT = {"layer": "layers", "layer_norm": "layers and norms", "layer_norm_activity": "layers, norms, activity"}
 _RATIOS = (5.2, 0.5, 1.15)
 
 
@@ -129,10 +131,16 @@ def _summary(drift: Record, *, by_position: bool) -> str:
         return f"k = {drift['k']}: no power,\nneurons not matched,\ncompared by position only"
     if drift["mean_rank"] is None:
         return f"k = {drift['k']}: no power"
-    lines = [f"k = {drift['k']}, mean rank {fixed(drift['mean_rank'])}"]
-    if drift["null_mean"] is not None:
-        lines += [f"layer-matched null {fixed(drift['null_mean'])}", p_words(drift["p_layer"])]
-    return "\n".join(lines)
+    ranks = f"mean rank {fixed(drift['mean_rank'])}, of their layers {fixed(drift['null_mean'])}"
+    if drift["ratio"] is None:
+        return f"k = {drift['k']}: no power\n{ranks}"
+    return "\n".join(
+        [
+            f"k = {drift['k']}: {fixed(drift['ratio'])} × the change of neurons",
+            f"of the same {SHORT[drift['decided_by']]}, {p_words(drift['p_decides'])}",
+            ranks,
+        ]
+    )
 
 
 def caption_4b(parts: Parts) -> list[str]:
@@ -170,16 +178,19 @@ def _drift_words(drift: Record) -> str:
         return "There are no H-Neurons, so there is no power."
     if drift["mean_rank"] is None:
         return "No H-Neuron has a counterpart in the base, so there is no power."
-    words = [f"Mean rank {fixed(drift['mean_rank'], 3)}, k = {drift['k']}."]
-    if drift["null_mean"] is not None:
+    words = [f"Verdict: {verdict_words('drift', drift['verdict'])}."]
+    if drift["ratio"] is not None:
         words += [
-            f"Layer-matched null {fixed(drift['null_mean'], 3)} (SD {fixed(drift['null_sd'], 3)}); one-sided",
-            f"permutation {p_words(drift['p_layer'])}, Welch t-test against all others {p_words(drift['p_t'])}.",
+            f"It rests on the harder test: the k = {drift['k']} H-Neurons changed {interval(drift, 'ratio')} times as",
+            f"much as neurons {MATCHED_WORDS[drift['decided_by']]} lead one to expect, one-sided",
+            f"permutation {p_words(drift['p_decides'])}.",
         ]
     words += [
-        f"Uniform null’s SD {fixed(drift['uniform_sd'], 3)};",
-        f"smallest mean rank detectable with 80 % power {fixed(drift['smallest_detectable'], 3)}.",
-        f"Verdict: {verdict_words('drift', drift['verdict'])}.",
+        f"Mean rank {fixed(drift['mean_rank'], 3)}; of as many neurons of the same layers",
+        f"{fixed(drift['null_mean'], 3)} (SD {fixed(drift['null_sd'], 3)}), one-sided permutation of ranks",
+        f"{p_words(drift['p_rank'])}. Welch t-tests against all others: of cosine similarities (the paper’s)",
+        f"{p_words(drift['p_t_similarity'])}, of ranks {p_words(drift['p_t'])}.",
+        f"SD of a mean rank under a uniform null {fixed(drift['uniform_sd'], 3)}.",
     ]
     return " ".join(words)
 
@@ -188,20 +199,26 @@ def table_4b(parts: Parts) -> Table:
     """Figure 4b as a table."""
     drift, run = first(parts["drift"]), first(parts["run"])
     caption = (
-        f"Stability of the k = {drift['k']} H-Neurons from {run['base']} to {run['instruct']}: mean stability rank "
-        "(0 = changed most, 1 = changed least) against as many neurons of the same layers."
+        f"Stability of the k = {drift['k']} H-Neurons from {run['base']} to {run['instruct']}: their change beside "
+        "that of like neurons, with the p that decides, and their mean stability rank (0 = changed most, 1 = changed "
+        "least) beside that of their layers."
     )
     caption = " ".join(part for part in (caption, list_words(parts), problem_words(parts)) if part)
-    header = ("k", "mean rank", "layer-matched null", "effect", "p (permutation)", "p (t)", "identical", "verdict")
+    header = (
+        "k", "× like neurons", "matched on", "p", "verdict", "mean rank", "of their layers", "p (ranks)",
+        "p (t, similarity)", "p (t, ranks)",
+    )  # fmt: skip
     row = (
         str(drift["k"]),
+        interval(drift, "ratio"),
+        MATCHINGS.get(drift["decided_by"], NOTHING),
+        compact(drift["p_decides"]),
+        drift["verdict"],
         fixed(drift["mean_rank"], 3),
         fixed(drift["null_mean"], 3),
-        interval(drift, "effect", 3),
-        compact(drift["p_layer"]),
+        compact(drift["p_rank"]),
+        compact(drift["p_t_similarity"]),
         compact(drift["p_t"]),
-        fixed(drift["share_identical"], 3),
-        drift["verdict"],
     )
     return Table(caption, header, [row])
 

@@ -1,21 +1,22 @@
-"""The nulls figure: drift of a neuron set relative to matched sets.
+"""The nulls figure: change of a neuron set beside that of like neurons.
 
-Layers, norms and activity all move a mean rank, so the figure shows its distance from the exact mean over matched
-sets, beside the spread by chance. Each number names the properties that were matched.
+Layers, norms and activity all move a mean, so the figure shows the set's change over the change that these lead one to
+expect, beside the spread by chance. Each number names the properties that were accounted for.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from provenance.analyses.results.drift import DriftTest
 from provenance.cells import Record, fixed, interval, p_cell
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.tables.evidence import quantile_words
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import LEVEL, pair_words
@@ -28,10 +29,11 @@ FRAME_IN = 0.58
 LEGEND_LINE_IN = 0.145
 _DASHED = (0, (4, 3))
 _BAR = 0.66
+WIDEST = (1e-3, 1e3)  # an interval over two neurons may span many decades
 _MARKS = (
-    ("more", "more stable than matched neurons, p < 0.05", style.BLUE, style.BLUE, "o"),
+    ("less", "changed less than like neurons, p < 0.05", style.BLUE, style.BLUE, "o"),
     ("neither", "not distinguishable from them", "white", style.BLUE, "o"),
-    ("less", "less stable than matched neurons, p < 0.05", style.ORANGE, style.ORANGE, "D"),
+    ("more", "changed more than like neurons, p < 0.05", style.ORANGE, style.ORANGE, "D"),
 )
 
 
@@ -46,7 +48,7 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
         figure = Figure(figsize=(style.ONE_COLUMN_IN, height_in), layout="constrained")
         panels = figure.subplots(1, len(sides), sharey=True, sharex=True, squeeze=False)[0]
         for axes, side in zip(panels, sides, strict=True):
-            axes.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=2, gid=f"null:{side}")
+            axes.axvline(1.0, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=2, gid=f"null:{side}")
             own = [row for row in rows if row["side"] == side]
             for row in own:
                 _draw_test(axes, heights[row["measure"], row["matching"]], row)
@@ -56,7 +58,7 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
         for axes in panels:
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-            axes.set_xlabel("mean rank − null", fontsize=style.SMALL_PT, labelpad=2)
+            axes.set_xlabel("change ÷ like neurons’", fontsize=style.SMALL_PT, labelpad=2)
         figure.legend(handles=legend, loc="outside lower left", borderaxespad=0.1, handlelength=1.8, labelspacing=0.25)
     return figure
 
@@ -80,34 +82,33 @@ def _several(lines: Sequence[tuple[str, str]]) -> bool:
 
 
 def outcome(row: Record) -> str:
-    """Whether a set is `more` stable than matched ones, `less`, or `neither`, each at one-sided 5 %."""
+    """Whether a set changed `less` than like neurons, `more`, or `neither`, each at one-sided 5 %."""
     if row["p_more_stable"] < LEVEL:
-        return "more"
-    return "less" if row["p_less_stable"] < LEVEL else "neither"
+        return "less"
+    return "more" if row["p_less_stable"] < LEVEL else "neither"
 
 
 def _draw_test(axes: Axes, height: float, row: Record) -> None:
     name = ":".join((row["side"], row["measure"], row["matching"]))
-    half = style.NORMAL_95 * row["null_sd"]
+    low, high = _band(row)
     bar = Rectangle(
-        (-half, height - _BAR / 2), 2 * half, _BAR, facecolor=style.LIGHT_GREY, edgecolor="none", zorder=1,
+        (low, height - _BAR / 2), high - low, _BAR, facecolor=style.LIGHT_GREY, edgecolor="none", zorder=1,
         gid=f"band:{name}",
     )  # fmt: skip
     axes.add_patch(bar)
     if row["smallest_detectable"] is not None:
-        least = row["smallest_detectable"] - row["null_mean"]
         axes.plot(
-            [least, least], [height - _BAR / 2, height + _BAR / 2], color=style.INK, linewidth=1.0, zorder=3,
-            gid=f"detectable:{name}",
+            [row["smallest_detectable"]] * 2, [height - _BAR / 2, height + _BAR / 2], color=style.INK, linewidth=1.0,
+            zorder=3, gid=f"detectable:{name}",
         )  # fmt: skip
     _, _, face, edge, marker = next(mark for mark in _MARKS if mark[0] == outcome(row))
-    if row["effect_low"] is not None:
+    if row["ratio_low"] is not None:
         axes.plot(
-            [row["effect_low"], row["effect_high"]], [height] * 2, color=edge, linewidth=1.1, solid_capstyle="butt",
+            [row["ratio_low"], row["ratio_high"]], [height] * 2, color=edge, linewidth=1.1, solid_capstyle="butt",
             zorder=4, gid=f"interval:{name}",
         )  # fmt: skip
     axes.plot(
-        row["effect"], height, marker, markersize=3.8, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=0.9,
+        row["ratio"], height, marker, markersize=3.8, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=0.9,
         zorder=5, gid=f"effect:{name}", clip_on=False,
     )  # fmt: skip
 
@@ -124,15 +125,22 @@ def _frame(axes: Axes, rows: Sequence[Record], heights: Mapping[tuple[str, str],
         label.set_color(style.GREY if several and height in heights.values() else style.INK)
     axes.set_ylim(max(labels) + 0.7, -0.7)
     ends = [value for row in rows for value in _ends(row)]
-    axes.set_xlim(min([-0.1, *(end - 0.04 for end in ends)]), max([0.1, *(end + 0.04 for end in ends)]))
-    axes.locator_params(axis="x", nbins=4)
+    axes.set_xscale("log")
+    axes.set_xlim(max(min(0.9, *ends) / 1.1, WIDEST[0]), min(max(1.1, *ends) * 1.1, WIDEST[1]))
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _ends(row: Record) -> list[float]:
-    half = style.NORMAL_95 * row["null_sd"]
-    least = None if row["smallest_detectable"] is None else row["smallest_detectable"] - row["null_mean"]
-    found = (-half, half, row["effect"], row["effect_low"], row["effect_high"], least)
+    found = (*_band(row), row["ratio"], row["ratio_low"], row["ratio_high"], row["smallest_detectable"])
     return [value for value in found if value is not None]
+
+
+def _band(row: Record) -> tuple[float, float]:
+    """1.96 SD of permuted sets, as factors."""
+    half = style.NORMAL_95 * row["sd"]
+    return math.exp(-half), math.exp(half)
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
@@ -144,7 +152,7 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
         for name, words, face, edge, marker in _MARKS
         if name in found
     ]  # fmt: skip
-    handles.append(Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="± 1.96 SD of matched sets"))
+    handles.append(Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="± 1.96 SD of permuted sets"))
     if any(row["smallest_detectable"] is not None for row in rows):
         tick = Line2D(
             [],
@@ -153,7 +161,7 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
             marker="|",
             linestyle="none",
             markersize=6,
-            label="smallest effect found with 80 % power",
+            label="found with 80 % power from here on",
         )
         handles.append(tick)
     return handles
@@ -176,16 +184,13 @@ def caption_nulls(parts: Parts) -> list[str]:
     """Caption of the nulls figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     rows = parts["drift-tests"].records()
-    quantiles = f" ({quantile_words(rows)})" if quantile_words(rows) else ""
     measures = [words for name, words in _MEASURED.items() if any(row["measure"] == name for row in rows)]
     lede = [
-        f"Drift from {base} to {instruct} against matched nulls. Mean stability rank (0 = changed most, 1 = changed",
-        "least) of a set of neurons by each measure, minus its exact mean over sets of as many neurons that have in",
-        f"common with it what is named on the left{quantiles}; among like neurons of ranks as they are or without the",
-        "trend that norms and activity explain, whichever is harder to pass; 95 % interval over the neurons. Grey:",
-        "1.96 SD",
-        f"of matched sets around their mean. Measures: {'; '.join(measures)}.",
-        "Tick: the smallest effect found with 80 % power at one-sided 5 %."
+        f"Drift from {base} to {instruct} beside like neurons. Geometric mean, over a set of neurons, of each one’s",
+        "change over the change that the properties named on the left lead one to expect; 1 = no difference, below 1 =",
+        "changed less; 95 % interval over the neurons. Grey: 1.96 SD of permuted sets.",
+        f"Measures: {'; '.join(measures)}.",
+        "Tick: the largest factor found with 80 % power at one-sided 5 %."
         if any(row["smallest_detectable"] is not None for row in rows)
         else "",
         list_words(parts),
@@ -199,12 +204,11 @@ def caption_nulls(parts: Parts) -> list[str]:
 
 
 def _one_test(row: Record) -> str:
-    least = fixed(row["smallest_detectable"], 3) if row["smallest_detectable"] is not None else "none"
+    least = fixed(row["smallest_detectable"]) if row["smallest_detectable"] is not None else "none"
     return (
-        f"{drift_name(row)}: mean rank {fixed(row['mean_rank'], 3)}, null {fixed(row['null_mean'], 3)} (SD "
-        f"{fixed(row['null_sd'], 3)}), effect {interval(row, 'effect', 3)}, k = {row['k']}, one-sided p "
-        f"{p_cell(row['p_more_stable'])} for more stable, {p_cell(row['p_less_stable'])} for less; smallest detectable "
-        f"mean rank {least}."
+        f"{drift_name(row)}: {interval(row, 'ratio')} times the change of like neurons (SD of the logarithm "
+        f"{fixed(row['sd'], 3)}), k = {row['k']}, one-sided p {p_cell(row['p_more_stable'])} for less, "
+        f"{p_cell(row['p_less_stable'])} for more; largest detectable factor {least}."
     )
 
 
@@ -218,9 +222,9 @@ def table_nulls(parts: Parts) -> Table:
     """The tests as a table."""
     base, instruct = pair_words(parts)
     caption = (
-        f"Drift from {base} to {instruct} against matched nulls: mean stability rank of each set by each measure, "
-        "exact mean and SD over matched sets, effect with its 95 % interval over neurons, and one-sided p of being "
-        "more and of being less stable."
+        f"Drift from {base} to {instruct} beside like neurons: change of each set by each measure over the change "
+        "that the properties it is matched on lead one to expect, with its 95 % interval over neurons, and one-sided "
+        "p of having changed less and more."
     )
     caption = " ".join(part for part in (caption, list_words(parts), problem_words(parts)) if part)
     return latex_table(DriftTest, parts["drift-tests"].records(), caption)

@@ -91,7 +91,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "listed": (
         claims,
         drift,
-        _brief(DriftTest, "drift-tests", "side", "measure", "matching", "mean_rank", "null_mean", "p_more_stable"),
+        _brief(DriftTest, "drift-tests", "side", "measure", "matching", "ratio", "p_more_stable", "mean_rank"),
         mapping,
         lineage,
     ),

@@ -60,9 +60,7 @@ def _sign_words(results: Results) -> list[str]:
 
 def drift_tests(results: Results) -> ReportTable | None:
     """Every measure of drift against every matching."""
-    records = results["drift-tests"].records()
-    finer = quantile_words(records) if records else ""
-    return report_table(DriftTest, records, f"Matched on {finer}." if finer else "")
+    return report_table(DriftTest, results["drift-tests"].records())
 
 
 def overlap_nulls(results: Results) -> ReportTable | None:
@@ -117,15 +115,6 @@ def ladder_records(rungs: list[Record], transfer: list[Record]) -> list[Record]:
         found.append({**_NO_RUNG, **own, "kind": "probe"})
         found += [rung for rung in rungs if rung["dataset"] == row["dataset"]]
     return found
-
-
-def quantile_words(rows: list[Record]) -> str:
-    """How finely neurons were matched within a layer; empty where they were not."""
-    bins = max(row["bins"] for row in rows)
-    if bins < 2:
-        return ""
-    what = "norm and mean CETT" if any("activity" in row["matching"] for row in rows) else "norm"
-    return f"{what}: {bins} quantiles within the layer, in the base"
 
 
 READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful", "reason")

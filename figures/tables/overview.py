@@ -2,9 +2,9 @@
 
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.figures.tables.result_tables import ReportTable, Results
-from provenance.figures.wording.run_words import first
+from provenance.figures.wording.run_words import first, p_words
 from provenance.records import MARKS
-from provenance.words import CLAIMS, GIVEN, baseline_words, rule_words
+from provenance.words import CLAIMS, GIVEN, MATCHED_WORDS, baseline_words, rule_words
 
 
 def overview(results: Results) -> ReportTable:
@@ -64,8 +64,14 @@ def _drift(results: Results) -> list[tuple[str, str]]:
     row = first(results["drift"])
     if not row or not row["k"]:
         return []
-    least = fixed(row["smallest_detectable"], 3)
-    return [("stability rank", f"{fixed(row['mean_rank'], 3)}; detectable from {least} (k = {row['k']})")]
+    if row["ratio"] is None:
+        return [("weights", f"k = {row['k']}, no neurons to compare them with")]
+    least = "no factor" if row["smallest_detectable"] is None else fixed(row["smallest_detectable"])
+    beside = f"changed {interval(row, 'ratio')} times as much as neurons {MATCHED_WORDS[row['decided_by']]}"
+    return [
+        ("weights", f"{beside}, {p_words(row['p_decides'])}; detectable from {least} on (k = {row['k']})"),
+        ("", f"mean stability rank {fixed(row['mean_rank'], 3)}, of their layers {fixed(row['null_mean'], 3)}"),
+    ]
 
 
 def _overlap(results: Results) -> list[tuple[str, str]]:

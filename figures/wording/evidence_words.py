@@ -51,9 +51,8 @@ def power_rows(power: QueryResult, claim: str, dataset: str | None = None) -> li
 
 
 def drift_power_rows(power: QueryResult) -> list[Record]:
-    """Power of the paper's Delta of the H-Neurons, which decides; the table of power has other measures and sides."""
-    rows = power_rows(power, "drift")
-    return [row for row in rows if row["test"] == "uniform" or str(row["test"]).startswith("delta")]
+    """Power of the tests of the H-Neurons' Delta, which decide; the table of power has other measures and sides."""
+    return [row for row in power_rows(power, "drift") if str(row["test"]).startswith("delta")]
 
 
 NESTED = ("lengths_and_texts", "all_together")
@@ -67,7 +66,9 @@ def power_sentence(rows: Sequence[Record]) -> str:
         return ""
     n = f", n = {rows[0]['n']}" if rows[0]["n"] else ""
     each = (f"{detectable_words(row)} against {against_words(row)} (SD {compact(row['sd'])})" for row in rows)
-    return f"Smallest {rows[0]['unit']} found with 80 % power (k = {_ks(rows)}{n}): {', '.join(each)}."
+    unit = rows[0]["unit"]
+    end = "Largest" if unit == "factor of change" else "Smallest"
+    return f"{end} {unit} found with 80 % power (k = {_ks(rows)}{n}): {', '.join(each)}."
 
 
 def _ks(rows: Sequence[Record]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import insert, text
 from synthetic_evidence import drift_tests_of, evidence_of
-from synthetic_probe import identification_of
+from synthetic_probe import around, identification_of
 
 from provenance.analyses.results.answers import ActivityTable, Funnel
 from provenance.analyses.results.drift import DriftResult, NeuronDrift
@@ -129,7 +129,10 @@ def mapped_of(h_neurons: np.ndarray, alignment: Alignment) -> MappedNeurons:
 def drift_result_of(ranks: np.ndarray, h_neurons: np.ndarray) -> DriftResult:
     k, mean = int(h_neurons.size), float(ranks[h_neurons].mean())
     verdict = "supported" if mean > 0.8 else "not distinguishable"
-    return DriftResult(k, 0.012, float(1 / np.sqrt(12 * k)), 0.1, 1e-6, verdict, f"mean rank {mean:.3f}")
+    return DriftResult(
+        k, mean, 0.52, 0.3 / k**0.5, around(mean - 0.52, 0.12, k), 0.02, 0.03, 0.012, float(1 / np.sqrt(12 * k)), 0.1,
+        1e-6, verdict, f"mean rank {mean:.3f}",
+    )  # fmt: skip
 
 
 def funnel_of(stage: str, dataset: str, split: str) -> Funnel:
@@ -199,7 +202,7 @@ def report_of(
     )
 
 
-NO_DRIFT = DriftResult(0, None, None, 0.1, 1e-6, "no power", "no H-Neurons")
+NO_DRIFT = DriftResult(0, *[None] * 8, 0.1, 1e-6, "no power", "no H-Neurons")
 
 
 def weights_report_of(

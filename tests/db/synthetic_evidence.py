@@ -93,16 +93,15 @@ def scales_of(sets: tuple[str, ...]) -> tuple[ScaleControl, ...]:
 
 def drift_tests_of(k: int) -> tuple[DriftTest, ...]:
     """Both sides, all measures and matchings; three faithful-side neurons of which no effect could be found."""
-    matchings = {"layer": 1, "layer_norm": 10, "layer_norm_activity": 5}
     return tuple(
         DriftTest(
-            side, measure, matching, bins, n, 0.7 - step / 50, 0.52 + step / 100, 0.3 / n**0.5,
-            around(0.18 - 3 * step / 100, 0.12, n), 0.02 + step / 20, 0.98 - step / 20,
-            None if side == "faithful" else 0.74, -0.4, MISSING if measure == "functional" else -0.3,
+            side, measure, matching, n, around(0.7 + step / 20, 0.2, n), 0.02 + step / 20 + place / 100,
+            0.98 - step / 20 - place / 100, None if side == "faithful" else 0.54, 0.5 / n**0.5, 0.7 - step / 50, -0.4,
+            MISSING if measure == "functional" else -0.3,
         )
         for side, n in (("hallucinated", k), ("faithful", 3))
         for step, measure in enumerate(("delta", "gate", "norm", "functional"))
-        for matching, bins in matchings.items()
+        for place, matching in enumerate(("layer", "layer_norm", "layer_norm_activity"))
     )  # fmt: skip
 
 

@@ -102,10 +102,10 @@ def test_nulls_are_stored_draw_by_draw_and_summed_up(store: Store) -> None:
     assert (summary[0]["auroc"], summary[0]["draws"]) == (null.auroc.estimate, 40)
     for name in ("sets_low", "sets_high", "sets_p95"):
         assert summary[0][name] == getattr(null, name), name
-    layer = "SELECT null_mean, null_sd FROM drift_test WHERE side = 'hallucinated' AND measure = 'delta'"
+    layer = "SELECT ratio, sd FROM drift_test WHERE side = 'hallucinated' AND measure = 'delta'"
     test = report.evidence.drift[0]
     assert (test.side, test.measure, test.matching) == ("hallucinated", "delta", "layer")
-    assert rows(store, f"{layer} AND matching = 'layer'") == [{"null_mean": test.null_mean, "null_sd": test.null_sd}]
+    assert rows(store, f"{layer} AND matching = 'layer'") == [{"ratio": test.ratio.estimate, "sd": test.sd}]
     random = rows(store, "SELECT value FROM null_draw WHERE claim = 'baseline' AND stage = 'base' LIMIT 3")
     assert [r["value"] for r in random] == [0.58, 0.6, 0.62]
 

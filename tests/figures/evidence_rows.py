@@ -47,10 +47,9 @@ def agreement(dataset: str = "set", **changes: Any) -> Row:
 
 
 def drift_test(side: str = "hallucinated", measure: str = "delta", matching: str = "layer", **changes: Any) -> Row:
-    about = {"side": side, "measure": measure, "matching": matching, "bins": 1, "k": 9}
-    null = {"mean_rank": 0.7, "null_mean": 0.52, "null_sd": 0.1, **around("effect", 0.18, 0.1)}
-    p = {"p_more_stable": 0.03, "p_less_stable": 0.97, "smallest_detectable": 0.78, "z_all": -0.4, "z_layer": -0.3}
-    return {**about, **null, **p, **changes}
+    about = {"side": side, "measure": measure, "matching": matching, "k": 9, **around("ratio", 0.7, 0.2)}
+    p = {"p_more_stable": 0.03, "p_less_stable": 0.97, "smallest_detectable": 0.78, "sd": 0.1}
+    return {**about, **p, "mean_rank": 0.7, "z_all": -0.4, "z_layer": -0.3, **changes}
 
 
 def point(position: int, ref: str, forced: float | None, own: float | None, **changes: Any) -> Row:
@@ -63,6 +62,6 @@ def point(position: int, ref: str, forced: float | None, own: float | None, **ch
 
 
 def power(test: str, claim: str = "transfer", dataset: str = "set", **changes: Any) -> Row:
-    units = {"transfer": "AUROC", "drift": "mean stability rank", "overlap": "shared neurons"}
+    units = {"transfer": "AUROC", "drift": "factor of change", "overlap": "shared neurons"}
     about = {"claim": claim, "test": test, "dataset": dataset if claim == "transfer" else "", "k": 9, "n": 380}
     return {**about, "sd": 0.03, "smallest_detectable": 0.57, "unit": units[claim], **changes}

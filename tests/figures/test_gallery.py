@@ -160,11 +160,13 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     assert "readable in the base model" in words
     assert "b: no power: 0 faithful, 37 hallucinated." in words
     drift = " ".join(second.caption)
-    test = report.evidence.drift[0]
-    assert f"Mean rank {test.mean_rank:.3f}, k = 6." in drift
+    assert "the k = 6 H-Neurons changed 0.70 [0.50, 0.90] times as much as neurons of the same layers, weight" in drift
+    assert "one-sided permutation p = 0.040." in drift
+    result = report.drift
     assert "all 64 neurons" in drift
-    null = f"Layer-matched null {test.null_mean:.3f} (SD {test.null_sd:.3f}); one-sided permutation p = 0.020,"
-    assert f"{null} Welch t-test against all others p = 0.012." in drift
+    ranks = f"Mean rank {result.mean_rank:.3f}; of as many neurons of the same layers 0.520 (SD {result.null_sd:.3f})"
+    assert f"{ranks}, one-sided permutation of ranks p = 0.020." in drift
+    assert "of cosine similarities (the paper’s) p = 0.030, of ranks p = 0.012." in drift
 
 
 def test_the_caption_of_given_neurons_says_that_they_were_not_searched_for(stored: Any) -> None:

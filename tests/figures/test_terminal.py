@@ -119,7 +119,8 @@ def test_the_overview_has_the_probe_the_highest_baseline_and_stability(finished:
     assert lines["stability"].startswith("6 of 8 selected neurons are stable (5 in the probe), selected in 60% or more")
     assert lines["stability"].endswith("of 100 half-samples; Jaccard of two halves 0.310")
     assert lines["overlap"] == "3 of 3 (base) and 6 (instruct), Jaccard 0.500"
-    assert "detectable from 0.740 (k = 6)" in lines["stability rank"]
+    assert lines["weights"].startswith("changed 0.70 [0.50, 0.90] times as much as neurons of the same layers, weight")
+    assert "p = 0.040; detectable from 0.54 on (k = 6)" in lines["weights"]
 
 
 @pytest.mark.parametrize("known", [False, True])

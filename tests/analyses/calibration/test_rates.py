@@ -115,11 +115,17 @@ def whatever_it_adds(condition: Condition, rng: np.random.Generator, settings: C
     return transfer_claim(*rates.carried_over(condition, rng, settings), "").verdict
 
 
-def by_norms_alone(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
-    """A broken engine of drift: like neurons are those of one product of norms, however it is divided."""
+def of_sums(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
+    """A broken engine of drift: changes of up and down are added, and like neurons have one product of norms.
+
+    The larger change rules a sum, so neurons whose norms are alike in both seem to change less.
+    """
     draw = drift_draw(4, 512, settings.drift_k, condition.effect, condition.world, rng)  # type: ignore[arg-type]
     drift = draw.drift
-    same = replace(drift, norm_up_base=drift.norm_up_base * drift.norm_down_base, norm_down_base=np.ones(4 * 512))
+    total, product_of_norms = drift.delta_up + drift.delta_down, drift.norm_up_base * drift.norm_down_base
+    same = replace(
+        drift, delta_up=total, delta_down=total, norm_up_base=product_of_norms, norm_down_base=np.ones(4 * 512)
+    )
     sides: dict[ProbeSide, np.ndarray] = {"hallucinated": draw.h_neurons}
     tests = drift_tests(same, sides, draw.activity, None, 4, 512, draws=settings.permutations)
     return drift_claim(tests, "", 1.0).verdict
@@ -219,7 +225,7 @@ def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: ClaimNa
 
 @pytest.mark.parametrize(
     ("claim", "world", "broken", "draws"),
-    [("drift", "balance", by_norms_alone, 100), ("overlap", SAME_QUESTIONS, shuffled_apart, 20)],
+    [("drift", "balance", of_sums, 100), ("overlap", SAME_QUESTIONS, shuffled_apart, 20)],
 )
 def test_an_engine_that_is_fooled_now_and_then_is_caught_by_more_draws(
     claim: ClaimName, world: str, broken: Judge, draws: int

@@ -193,7 +193,7 @@ def test_a_null_that_nothing_could_beat_is_a_condition_that_was_not_met() -> Non
 
 
 def drift_row(matching: str, p: float) -> DriftTest:
-    return DriftTest("hallucinated", "delta", matching, 1, 5, 0.9, 0.5, 0.1, AREA, p, 1 - p, 0.8, None, None)
+    return DriftTest("hallucinated", "delta", matching, 5, AREA, p, 1 - p, 0.8, 0.1, 0.9, None, None)
 
 
 def test_the_drift_claim_names_the_matching_that_decided() -> None:
@@ -224,7 +224,9 @@ def test_the_overlap_claim_lists_its_nulls_and_whether_both_probes_read() -> Non
     reasons = by_code(claim.reasons)
     assert reasons["overlap.reads.instruct"].holds
     assert reasons["overlap.reads.base"].holds is None
-    assert reasons["overlap.p_zero"].holds
+    assert "overlap.p_zero" not in reasons
+    apart = overlap_claim(replace(result, shared=0), nulls, [], "")
+    assert by_code(apart.reasons)["overlap.p_zero"].holds
     assert reasons["overlap.p.hypergeometric"].holds
     assert reasons["overlap.p.shuffled_labels"].holds is False
 

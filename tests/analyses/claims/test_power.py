@@ -29,7 +29,7 @@ def rung(kind: str, area: float | None, gain_sd: float | None, dataset: str = "t
 
 def drift_test(**changes: object) -> DriftTest:
     plain = DriftTest(
-        "hallucinated", "delta", "layer", 1, 5, 0.6, 0.5, 0.12, Estimate(0.1, 0.0, 0.2, 5), 0.2, 0.8, 0.8, None, None
+        "hallucinated", "delta", "layer", 5, Estimate(0.8, 0.6, 1.1, 5), 0.2, 0.8, 0.74, 0.12, 0.6, None, None
     )
     return replace(plain, **changes)
 
@@ -113,7 +113,7 @@ def test_what_cannot_vary_has_no_sd() -> None:
 def test_drift_has_a_row_for_each_test_and_one_for_ranks_without_layers() -> None:
     tests = [
         drift_test(),
-        drift_test(matching="layer_norm", null_sd=0.1, smallest_detectable=None),
+        drift_test(matching="layer_norm", sd=0.1, smallest_detectable=None),
         drift_test(side="faithful", measure="gate", k=3),
     ]
     rows = drift_power(tests)
@@ -124,12 +124,12 @@ def test_drift_has_a_row_for_each_test_and_one_for_ranks_without_layers() -> Non
     ranks = np.random.default_rng(0).random((20_000, 5)).mean(axis=1)
     assert rows[0].sd == pytest.approx(ranks.std(), rel=0.03)
     assert rows[0].smallest_detectable == pytest.approx(0.5 + 2.4865 / np.sqrt(60), abs=1e-4)
-    assert [(row.sd, row.smallest_detectable) for row in rows[1:3]] == [(0.12, 0.8), (0.1, None)]
-    assert {row.unit for row in rows} == {"mean stability rank"}
+    assert [(row.sd, row.smallest_detectable) for row in rows[1:3]] == [(0.12, 0.74), (0.1, None)]
+    assert [row.unit == "mean stability rank" for row in rows] == [row.test.endswith("uniform") for row in rows]
+    assert {row.unit for row in rows} == {"mean stability rank", "factor of change"}
 
 
 def test_no_neuron_has_no_power_row_and_one_neuron_detects_nothing() -> None:
-    assert drift_power([drift_test(k=0, null_sd=float("nan"))]) == ()
     assert drift_power([]) == ()
     assert drift_power([drift_test(k=1)])[0].smallest_detectable is None  # 1.22
 

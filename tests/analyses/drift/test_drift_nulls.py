@@ -5,15 +5,15 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import norm, rankdata, spearmanr
 
 from provenance.analyses.drift.drift_nulls import (
     drift_strata,
     finest_strata,
-    highest_mean,
     layer_strata,
     matched_means,
     matched_moments,
+    normal_scores,
     pools_of,
     quantile_bins,
 )
@@ -42,7 +42,6 @@ def test_draws_mean_and_deviation_equal_all_possible_sets() -> None:
     assert sd == pytest.approx(np.std(every), rel=1e-12)
     assert drawn.mean() == pytest.approx(mean, abs=5 * sd / math.sqrt(40_000))
     assert np.unique(drawn.round(9)).size == np.unique(np.round(every, 9)).size
-    assert highest_mean(values, pools) == pytest.approx(max(every), rel=1e-12)
     unmatched = pools_of(np.zeros(14, dtype=np.int64), ids)
     assert matched_moments(values, unmatched)[0] != pytest.approx(mean, rel=1e-3)  # the check can fail
 
@@ -58,7 +57,6 @@ def test_a_set_without_neurons_has_no_mean() -> None:
     pools = pools_of(np.zeros(4, dtype=np.int64), np.empty(0, dtype=np.int64))
     assert pools.k == 0
     assert np.isnan(matched_means(np.ones(4), pools, 3, np.random.default_rng(0))).all()
-    assert math.isnan(highest_mean(np.ones(4), pools))
     assert all(math.isnan(value) for value in matched_moments(np.ones(4), pools))
 
 
@@ -98,7 +96,7 @@ def test_cells_are_quantiles_of_activity_within_quantiles_of_norm_within_layers(
     norm, activity = rng.random(960), rng.random(960).round(2)  # activities tie
     norm[[3, 500]], activity[[4, 900]] = np.nan, np.nan
     found = finest_strata(norm, activity, 320)
-    assert (found.matching, found.bins) == ("layer_norm_activity", 4)
+    assert found.matching == "layer_norm_activity"
     np.testing.assert_array_equal(found.of, slow_cells(norm, activity, 320, 4))
     assert np.flatnonzero(found.of < 0).tolist() == [3, 4, 500, 900]
     sizes = np.bincount(found.of[found.of >= 0])
@@ -110,7 +108,7 @@ def test_cells_are_quantiles_of_activity_within_quantiles_of_norm_within_layers(
 
 def test_without_activity_neurons_are_matched_on_norm() -> None:
     found = finest_strata(np.arange(160.0), None, 80)
-    assert (found.matching, found.bins) == ("layer_norm", 2)
+    assert found.matching == "layer_norm"
     np.testing.assert_array_equal(found.of, np.repeat([0, 1, 2, 3], 40))
 
 
@@ -159,4 +157,14 @@ def test_a_layer_whose_neurons_are_all_alike_or_all_unknown_does_not_disturb_the
 
 def test_layers_are_strata_of_the_neurons_that_have_a_counterpart() -> None:
     found = layer_strata(np.array([True, False, True, True]), 2)
-    assert (found.matching, found.bins, found.of.tolist()) == ("layer", 1, [0, -1, 1, 1])
+    assert (found.matching, found.of.tolist()) == ("layer", [0, -1, 1, 1])
+
+
+def test_normal_scores_are_those_of_each_group_and_share_ties() -> None:
+    values, groups = np.array([3.0, 1.0, 1.0, 9.0, 5.0, np.nan]), np.array([0, 0, 0, 2, 2, -1])
+    found = normal_scores(values, groups)
+    np.testing.assert_allclose(found[:3], norm.ppf((rankdata(values[:3]) - 0.5) / 3))
+    np.testing.assert_allclose(found[3:5], norm.ppf([0.75, 0.25]))
+    assert found[1] == found[2]
+    assert np.isnan(found[5])
+    assert np.isnan(normal_scores(np.ones(2), np.array([-1, -1]))).all()

@@ -11,11 +11,19 @@ import torch
 from scipy.stats import kstest, ttest_ind
 
 from provenance.analyses.claims.claim_conditions import judged_drift
-from provenance.analyses.drift.drift_nulls import Pools, layer_strata, matched_means, matched_moments, pools_of
-from provenance.analyses.drift.drift_tests import drift_tests, layer_test
+from provenance.analyses.drift.drift_nulls import Pools, layer_strata, matched_means, pools_of
+from provenance.analyses.drift.drift_tests import drift_tests
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
-from provenance.analyses.drift.weight_drift import SIGNIFICANCE, measure_drift, rounding_floor, summarise_drift, welch_p
-from provenance.analyses.results.drift import DriftTest, NeuronDrift
+from provenance.analyses.drift.weight_drift import (
+    SIGNIFICANCE,
+    RankTest,
+    measure_drift,
+    rank_test,
+    rounding_floor,
+    summarise_drift,
+    welch_p,
+)
+from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.weights.row_sums import compare_rows
 from provenance.errors import ArchitectureError, NonFiniteError, PairError
 
@@ -28,9 +36,9 @@ def ranked(ranks: np.ndarray) -> NeuronDrift:
     return NeuronDrift(None, zeros, zeros, -ranks, ranks, zeros, zeros, zeros, zeros, np.zeros(ranks.size, bool), 1e-16)
 
 
-def by_layer(drift: NeuronDrift, ids: np.ndarray, d_m: int, draws: int, seed: int = 0) -> DriftTest:
-    """The test against neurons of the same layers."""
-    found = layer_test(drift, ids, d_m, draws=draws, seed=seed)
+def by_layer(drift: NeuronDrift, ids: np.ndarray, d_m: int, draws: int, seed: int = 0) -> RankTest:
+    """The test of ranks against neurons of the same layers."""
+    found = rank_test(drift.stability_rank, ids, d_m, draws=draws, seed=seed)
     assert found is not None
     return found
 
@@ -222,7 +230,6 @@ def test_h_neurons_that_changed_most_are_not_supported() -> None:
     h = np.argsort(delta)[-12:]
     result = by_layer(ranked(stability_rank(delta)), h, 60, draws=500)
     assert result.p_more_stable == 1.0
-    assert result.smallest_detectable is not None  # stability would have been found
 
 
 def test_a_layer_trend_alone_fools_the_t_test_and_not_the_matched_one() -> None:
@@ -249,42 +256,43 @@ def test_the_t_test_is_the_one_sided_welch_test() -> None:
     assert welch_p(np.full(50, 0.5), h) is None
 
 
-def test_power_numbers_say_what_could_have_been_found() -> None:
+def test_the_papers_test_is_of_similarities_and_the_one_of_ranks_stands_beside_it() -> None:
+    rng = np.random.default_rng(14)
+    up, down = rng.exponential(size=(2, 400)) / 100
+    h = np.array([3, 90, 200, 333])
+    drift = replace(changed_by(up), delta_up=up, delta_down=down)
+    similarity = 1 - (up + down) / 2
+    result = summarise_drift(drift, h, 4, 100, draws=50)
+    for found, values in ((result.p_t_similarity, similarity), (result.p_t, drift.stability_rank)):
+        expected = ttest_ind(values[h], np.delete(values, h), equal_var=False, alternative="greater").pvalue
+        assert found == pytest.approx(expected, rel=1e-12)
+    assert result.p_t != pytest.approx(result.p_t_similarity, rel=1e-3)
+
+
+def test_the_uniform_sd_is_that_of_a_mean_of_k_ranks() -> None:
     ranks = stability_rank(np.random.default_rng(10).random(1000))
     h = np.arange(0, 1000, 50)
     assert summarise_drift(ranked(ranks), h, 1, 1000).uniform_sd == pytest.approx(1 / math.sqrt(12 * 20))
-    # Uniform ranks, drawn without replacement: SD 0.0645 * sqrt(1 - 20 / 1000), 2.486 = z(0.95) + z(0.80).
-    detectable = by_layer(ranked(ranks), h, 1000, draws=100).smallest_detectable
-    assert detectable == pytest.approx(0.5 + 2.486 * 0.0639, abs=5e-4)
 
 
-def test_an_effect_of_the_smallest_detectable_size_is_found_four_times_in_five() -> None:
-    rng = np.random.default_rng(11)
-    ranks = stability_rank(rng.random(2000))
-    h = np.arange(0, 2000, 100)
-    detectable = by_layer(ranked(ranks), h, 2000, draws=100).smallest_detectable
-    assert detectable is not None
-    _, sd = matched_moments(ranks, layer_pools(ranks, h, 2000))
-    null = matched_means(ranks, layer_pools(ranks, h, 2000), 4000, rng)
-    shifted = rng.normal(detectable, sd, size=4000)
-    assert np.mean(shifted > np.quantile(null, 0.95)) == pytest.approx(0.8, abs=0.04)
+def changed_by(delta: np.ndarray) -> NeuronDrift:
+    """A drift in which up and down changed by as much."""
+    return replace(ranked(stability_rank(delta)), delta_up=delta, delta_down=delta, delta=delta)
 
 
 @pytest.mark.parametrize(
-    ("ranks", "h", "why"),
+    ("delta", "h", "why"),
     [
-        (np.linspace(0, 1, 40), [], "no H-Neurons"),
-        (np.full(40, 0.5), [0, 1, 2], "no mean rank that is possible"),
-        (np.linspace(0, 1, 40), list(range(10)), "no mean rank that is possible"),  # they are their whole layer
-        (np.linspace(0, 1, 40), [3], "no mean rank that is possible"),  # one of ten cannot be rarer than 1 in 10
+        (np.linspace(1, 2, 40), [], "no H-Neurons"),
+        (np.full(40, 0.5), [0, 1, 2], "no difference from those would be detected"),
+        (np.linspace(1, 2, 40), list(range(10)), "no H-Neurons"),  # they are their whole layer
+        (np.linspace(1, 2, 40), [3], "no difference from those would be detected"),  # one of ten is no rarer than 0.1
     ],
 )
-def test_a_test_that_could_not_succeed_has_no_power(ranks: np.ndarray, h: list[int], why: str) -> None:
-    drift, ids = ranked(ranks), np.array(h, dtype=np.int64)
-    layer = layer_test(drift, ids, 10, draws=500)
-    assert layer is None or layer.smallest_detectable is None
-    assert (layer is None) == (not h)
+def test_a_test_that_could_not_succeed_has_no_power(delta: np.ndarray, h: list[int], why: str) -> None:
+    drift, ids = changed_by(delta), np.array(h, dtype=np.int64)
     tests = drift_tests(drift, {"hallucinated": ids}, None, None, 4, 10, draws=500)
+    assert all(test.smallest_detectable is None for test in tests if test.measure == "delta")
     result, claim = judged_drift(summarise_drift(drift, ids, 4, 10), tests, "", 1.0)
     assert result.verdict == claim.verdict == "no power"
     assert why in result.reason
@@ -306,7 +314,8 @@ def test_unmapped_neurons_are_in_no_control_and_are_counted() -> None:
     ranks = drift.stability_rank
     result, layer = summarise_drift(drift, h, 4, 10), by_layer(drift, h, 10, draws=4000)
     assert result.reason == "1 of 4 H-Neurons have no counterpart in the base"
-    assert result.k == layer.k == 3
+    assert result.k == 3
+    assert (result.mean_rank, result.null_mean) == (layer.mean_rank, layer.null_mean)
     assert layer.mean_rank == pytest.approx(ranks[[5, 11, 33]].mean())
     layer_means = [np.delete(ranks, lost)[start:stop].mean() for start, stop in ((0, 7), (7, 16), (25, 35))]
     assert layer.null_mean == pytest.approx(np.mean(layer_means), rel=1e-12)
@@ -323,7 +332,7 @@ def test_h_neurons_that_are_all_unmapped_leave_nothing_to_test() -> None:
     drift, h = unmapped(np.linspace(0, 1, 40), [4, 5]), np.array([4, 5])
     result = summarise_drift(drift, h, 4, 10)
     assert result.k == 0
-    assert layer_test(drift, h, 10, draws=50) is None
+    assert rank_test(drift.stability_rank, h, 10, draws=50) is None
     judged, _ = judged_drift(result, (), "", 0.0)
     assert judged.verdict == "no power"
     assert judged.reason.startswith("there are no H-Neurons whose drift could be ranked; 2 of 2 H-Neurons have no")

@@ -43,7 +43,7 @@ def test_the_convolution_counts_every_set_with_the_same_numbers_in_each_stratum(
 
 def test_every_null_has_the_numbers_of_its_distribution() -> None:
     base, instruct = ids(0, 1, 4, 5, 6, 9), ids(1, 2, 6, 7, 11)
-    anywhere, layer = overlap_nulls(base, instruct, 13, [Strata("layer", STRATA, 1)])
+    anywhere, layer = overlap_nulls(base, instruct, 13, [Strata("layer", STRATA)])
     assert (anywhere.kind, layer.kind, layer.draws) == ("hypergeometric", "layer", 0)
     for null, every in (
         (anywhere, np.array(every_overlap(np.zeros(13, dtype=np.int64), base, instruct))),
@@ -57,7 +57,7 @@ def test_every_null_has_the_numbers_of_its_distribution() -> None:
 
 def test_neurons_that_cannot_be_matched_are_not_counted_as_shared() -> None:
     """Neuron 12 has no stratum: the matched null is that of the sets without it."""
-    strata = [Strata("layer_norm", STRATA, 2)]
+    strata = [Strata("layer_norm", STRATA)]
     _, with_it = overlap_nulls(ids(0, 4, 12), ids(0, 5, 12), 13, strata)
     _, without = overlap_nulls(ids(0, 4), ids(0, 5), 13, strata)
     assert with_it == without
@@ -69,7 +69,7 @@ def test_sets_in_the_same_few_cells_share_more_by_chance_than_anywhere() -> None
     strata, fooled, refused = np.repeat(np.arange(20), 100), 0, 0
     for _ in range(40):
         base, instruct = (1900 + rng.choice(100, 20, replace=False) for _ in range(2))
-        anywhere, layer = overlap_nulls(base, instruct, 2000, [Strata("layer", strata, 1)])
+        anywhere, layer = overlap_nulls(base, instruct, 2000, [Strata("layer", strata)])
         fooled += anywhere.p_value < 0.05
         refused += layer.p_value >= 0.05
         assert layer.expected == pytest.approx(4.0)
@@ -81,7 +81,7 @@ def test_planted_shared_neurons_are_found_under_the_layers_too() -> None:
     rng, strata = np.random.default_rng(1), np.repeat(np.arange(20), 100)
     common = rng.choice(2000, 8, replace=False)
     sets = [np.union1d(common, rng.choice(2000, 20, replace=False)) for _ in range(2)]
-    assert all(null.p_value < 1e-4 for null in overlap_nulls(sets[0], sets[1], 2000, [Strata("layer", strata, 1)]))
+    assert all(null.p_value < 1e-4 for null in overlap_nulls(sets[0], sets[1], 2000, [Strata("layer", strata)]))
 
 
 def test_the_detectable_overlap_is_found_in_four_pairs_of_five() -> None:

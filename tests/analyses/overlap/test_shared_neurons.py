@@ -1,4 +1,4 @@
-"""Overlap against the hypergeometric null, and no verdict where chance alone gives zero."""
+"""Overlap against its nulls: identical sets are supported, and small sets that share nothing prove nothing."""
 
 from itertools import combinations
 
@@ -50,6 +50,42 @@ def test_zero_overlap_of_small_sets_proves_nothing() -> None:
     assert "chance alone shares none" in result.reason
 
 
+PUBLISHED = {
+    "Mistral-7B-v0.3": (458_752, 0.35),
+    "Mistral-Small-3.1-24B": (1_310_720, 0.01),
+    "Gemma-3-4B": (348_160, 0.10),
+    "Gemma-3-27B": (1_333_248, 0.18),
+    "Llama-3.1-8B": (458_752, 0.02),
+    "Llama-3.3-70B": (2_293_760, 0.01),
+}
+"""D, and H-Neurons per thousand: Gao et al. 2025, arXiv:2512.01797, Table 1."""
+
+
+@pytest.mark.parametrize("model", PUBLISHED)
+def test_at_published_sizes_identical_sets_are_supported_and_disjoint_ones_have_no_power(model: str) -> None:
+    """Chance shares none with probability 0.9 or more in all of them, which says nothing about sets that share."""
+    total, per_mille = PUBLISHED[model]
+    k = round(total * per_mille / 1000)
+    layers = np.arange(total) // (total // 32)
+    h_neurons = np.sort(np.random.default_rng(k).choice(total, k, replace=False))
+    strata = (Strata("layer", layers),)
+    same = judged(h_neurons, h_neurons, total, overlap_nulls(h_neurons, h_neurons, total, strata))
+    assert same.p_zero is not None
+    assert same.p_zero > 0.9
+    assert same.verdict == "supported"
+    assert "chance alone" not in same.reason
+    apart = judged(h_neurons, (h_neurons + 1) % total, total)
+    assert (apart.shared, apart.verdict) == (0, "no power")
+
+
+def test_large_sets_that_share_nothing_are_not_distinguishable_and_not_without_power() -> None:
+    """Chance would share six of them; that they share none is a result."""
+    result = judged(np.arange(100), np.arange(100, 200), 1600)
+    assert result.p_zero is not None
+    assert result.p_zero < 0.05
+    assert result.verdict == "not distinguishable"
+
+
 @pytest.mark.parametrize(
     ("base", "instruct", "named"), [(0, 5, "the base"), (5, 0, "the instruct"), (0, 0, "the base")]
 )
@@ -89,7 +125,7 @@ def test_what_shuffled_labels_share_as_well_is_not_supported() -> None:
 
 def test_the_reason_names_the_null_that_is_beaten_least() -> None:
     """Both sets in one layer: 20 of 100 anywhere is far from chance, and within the layer it is chance."""
-    strata = [Strata("layer", np.repeat(np.arange(10), 100), 1)]
+    strata = [Strata("layer", np.repeat(np.arange(10), 100))]
     base, instruct = np.arange(50), np.arange(30, 80)
     result = judged(base, instruct, 1000, overlap_nulls(base, instruct, 1000, strata))
     assert result.verdict == "not distinguishable"

@@ -50,14 +50,14 @@ LINEAGE = LineageResult(
     config=(ConfigDifference("hidden_act", None, '"gelu"'),),
     tensors=(TensorSimilarity("lm_head", None, 1, 0, math.nan, math.nan, math.nan),),
 )
-NO_DRIFT = DriftResult(0, None, None, 0.0, 1e-6, "no power", "k = 0")
+NO_DRIFT = DriftResult(0, *[None] * 8, 0.0, 1e-6, "no power", "k = 0")
 ALIGNMENT = Alignment("assignment", np.array([0, 1, 2, -1, -1, 9, 10, 11]), "")
 MAPPED = MappedNeurons(
     np.array([2, 3, 5]), np.array([2, -1, 9]), np.array([0.99, np.nan, 0.97]), np.array([0.7, np.nan, 0.8])
 )
 SETS = Rung("a", "layer_matched", Estimate(0.5, 0.4, 0.6, 4), None, 0.25, None, 3, 0.41, 0.59, 0.59, (0.4, 0.5, 0.6))
 TEST = DriftTest(
-    "hallucinated", "delta", "layer", 1, 3, 0.6, 0.5, 0.1, Estimate(0.1, math.nan, 0.3, 3), 0.2, 0.9, None, -0.1, -0.2
+    "hallucinated", "delta", "layer", 3, Estimate(0.7, math.nan, 0.9, 3), 0.2, 0.9, None, 0.1, 0.6, -0.1, -0.2
 )
 
 
@@ -136,7 +136,9 @@ def make_weights_report() -> WeightsReport:
         alignment=ALIGNMENT,
         mapped=MAPPED,
         neuron_drift=full.neuron_drift,
-        drift=DriftResult(3, 0.3, 0.1, 0.0, 1e-6, "not distinguishable", "0.6 against 0.5"),
+        drift=DriftResult(
+            3, 0.6, 0.5, 0.1, None, 0.2, 0.2, 0.3, 0.1, 0.0, 1e-6, "not distinguishable", "0.6 against 0.5"
+        ),
         h_neurons=MAPPED.ids,
         weights=None,
         source="their.json",
@@ -152,7 +154,8 @@ def test_every_key_is_there_even_when_nothing_was_found() -> None:
     assert summary["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0}
     assert {"C", "accuracy", "auroc", "random_accuracy"} <= set(summary["identification"])
     assert {"k", "p_t", "uniform_sd", "share_identical", "rounding_floor", "tests"} <= set(summary["drift"])
-    keys = {"mean_rank", "null_mean", "null_sd", "effect", "p_more_stable", "smallest_detectable"}
+    assert {"mean_rank", "null_mean", "null_sd", "effect", "p_rank", "p_t_similarity"} <= set(summary["drift"])
+    keys = {"mean_rank", "ratio", "sd", "p_more_stable", "smallest_detectable"}
     assert keys <= set(summary["drift"]["tests"][0])
     assert summary["transfer"][1]["auroc"] is None
     assert summary["verdict"] == {

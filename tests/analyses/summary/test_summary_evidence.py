@@ -21,7 +21,7 @@ from provenance.records import Estimate
 E = Estimate(0.7, 0.6, math.nan, 40)
 SHOWN = {"estimate": 0.7, "low": 0.6, "high": None, "n": 40}
 DRIFT = DriftTest(
-    "faithful", "functional", "layer_norm", 10, 3, 0.6, 0.5, 0.1, E, 0.2, 0.8, None, math.nan, -0.1
+    "faithful", "functional", "layer_norm", 3, E, 0.2, 0.8, None, 0.1, 0.6, math.nan, -0.1
 )  # fmt: skip
 EVIDENCE = Evidence(
     ladder=(
@@ -103,7 +103,7 @@ def test_signs_are_one_object() -> None:
 
 def test_drift_tests_and_overlap_nulls_stand_beside_what_they_test() -> None:
     found = shown()
-    assert found["drift"]["tests"] == [asdict(DRIFT) | {"effect": SHOWN, "z_all": None}]
+    assert found["drift"]["tests"] == [asdict(DRIFT) | {"ratio": SHOWN, "z_all": None}]
     assert found["overlap"]["nulls"] == [asdict(EVIDENCE.overlap[0])]
     assert found["drift"]["k"] == 0
 

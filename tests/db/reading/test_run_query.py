@@ -177,21 +177,21 @@ def test_transfer_has_both_nulls_beside_each_set_and_none_where_there_is_no_powe
     assert (last["auroc"], last["random_mean"], last["matched_p95"], last["verdict"]) == (None, None, None, "no power")
 
 
-def test_drift_has_the_layer_matched_null_beside_it_and_none_where_there_is_no_test(url: str) -> None:
+def test_drift_has_the_test_that_decides_beside_it_and_none_where_there_is_no_test(url: str) -> None:
     report = report_of()
     with Store.open(url) as store:
         stored_run(store, report)
         nothing = stored_run(store, no_probe_report(), "k2")
     row = run_query(url, "drift", {"run": 1}).records()[0]
-    test = report.evidence.drift[0]
-    assert (test.side, test.measure, test.matching) == ("hallucinated", "delta", "layer")
-    for name in ("mean_rank", "null_mean", "null_sd", "smallest_detectable"):
-        assert row[name] == getattr(test, name), name
-    effect = (test.effect.estimate, test.effect.low, test.effect.high)
-    assert (row["effect"], row["effect_low"], row["effect_high"]) == effect
-    assert (row["p_layer"], row["p_t"], row["verdict"]) == (
-        test.p_more_stable, report.drift.p_t, report.drift.verdict
+    own = [test for test in report.evidence.drift if (test.side, test.measure) == ("hallucinated", "delta")]
+    test = max(own, key=lambda test: test.p_more_stable)
+    assert test.matching == row["decided_by"] == "layer_norm_activity"
+    assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == (
+        test.ratio.estimate, test.ratio.low, test.ratio.high
     )  # fmt: skip
+    assert (row["p_decides"], row["smallest_detectable"]) == (test.p_more_stable, test.smallest_detectable)
+    for name in ("mean_rank", "null_mean", "null_sd", "p_rank", "p_t", "p_t_similarity", "verdict"):
+        assert row[name] == getattr(report.drift, name), name
     empty = run_query(url, "drift", {"run": nothing}).records()[0]
     assert (empty["k"], empty["mean_rank"], empty["null_mean"], empty["verdict"]) == (0, None, None, "no power")
 

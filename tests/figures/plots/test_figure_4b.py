@@ -15,7 +15,7 @@ from provenance.figures.plots.figure_4b import figure_4b
 def rows_of(ranks: list[float], *, neurons: int = 1000, **drift: Any) -> tuple[list[Any], list[Any], dict[str, Any]]:
     bins = [{"bin": i, "low": i / 10, "high": (i + 1) / 10, "neurons": neurons // 10} for i in range(10)]
     mean = float(np.mean(ranks)) if ranks else None
-    null = {"null_mean": 0.52, "null_sd": 0.06, "p_layer": 0.012}
+    null = {"null_mean": 0.52, "null_sd": 0.06, "ratio": 0.61, "decided_by": "layer_norm", "p_decides": 0.012}
     values = {"k": len(ranks), "mean_rank": mean, **null, **drift}
     return [{"stability_rank": rank} for rank in ranks], bins, values
 
@@ -56,11 +56,14 @@ def test_mean_and_null_are_drawn_where_the_rows_put_them() -> None:
     assert (box.x0, box.x1) == pytest.approx((0.52 - style.NORMAL_95 * 0.06, 0.52 + style.NORMAL_95 * 0.06))
 
 
-def test_the_panel_says_k_mean_null_and_p() -> None:
+def test_the_panel_says_first_what_decides_and_then_the_mean_rank() -> None:
     figure = figure_4b(*rows_of([0.6, 0.8]))
     said = figure.axes[0].get_legend().get_title().get_text()
-    assert said == "k = 2, mean rank 0.70\nlayer-matched null 0.52\np = 0.012"
-    tiny = figure_4b(*rows_of([0.6, 0.8], p_layer=0.0001))
+    assert said == (
+        "k = 2: 0.61 × the change of neurons\nof the same layers and norms, p = 0.012\n"
+        "mean rank 0.70, of their layers 0.52"
+    )
+    tiny = figure_4b(*rows_of([0.6, 0.8], p_decides=0.0001))
     assert "p < 0.001" in tiny.axes[0].get_legend().get_title().get_text()
 
 
@@ -95,7 +98,7 @@ def test_the_figure_agrees_with_the_stored_report(stored: Any) -> None:
     rows = run_query(url, "h-neuron-ranks").records()
     drift = run_query(url, "drift").records()[0]
     drawn = artists(figure_4b(rows, run_query(url, "rank-bins").records(), drift))
-    assert drawn["mean"].get_xdata()[0] == report.evidence.drift[0].mean_rank
+    assert drawn["mean"].get_xdata()[0] == report.drift.mean_rank
     expected = sorted(report.neuron_drift.stability_rank[report.identification.h_neurons])
     assert list(drawn["H-Neurons"].get_xdata()[1:-1]) == expected
 

@@ -1,5 +1,6 @@
 """The nulls figure: each effect stands at its row's number, beside what chance alone gives."""
 
+import numpy as np
 import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from evidence_rows import drift_test
@@ -16,27 +17,26 @@ def test_effects_intervals_bands_and_detectable_effects_are_those_of_the_query(f
     assert len(rows) == 24
     for row in rows:
         name = f"{row['side']}:{row['measure']}:{row['matching']}"
-        assert found[f"effect:{name}"].get_xdata()[0] == row["effect"]
-        assert list(found[f"interval:{name}"].get_xdata()) == [row["effect_low"], row["effect_high"]]
+        assert found[f"effect:{name}"].get_xdata()[0] == row["ratio"]
+        assert list(found[f"interval:{name}"].get_xdata()) == [row["ratio_low"], row["ratio_high"]]
         band = found[f"band:{name}"]
-        assert band.get_x() == pytest.approx(-style.NORMAL_95 * row["null_sd"])
-        assert band.get_width() == pytest.approx(2 * style.NORMAL_95 * row["null_sd"])
+        ends = np.exp([-style.NORMAL_95 * row["sd"], style.NORMAL_95 * row["sd"]])
+        assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx(tuple(ends))
         if row["smallest_detectable"] is None:
             assert f"detectable:{name}" not in found
         else:
-            least = row["smallest_detectable"] - row["null_mean"]
-            assert found[f"detectable:{name}"].get_xdata()[0] == pytest.approx(least)
+            assert found[f"detectable:{name}"].get_xdata()[0] == row["smallest_detectable"]
 
 
 @pytest.mark.parametrize(
-    ("more", "less", "said"), [(0.04, 0.96, "more"), (0.96, 0.04, "less"), (0.05, 0.95, "neither")]
+    ("stable", "unstable", "said"), [(0.04, 0.96, "less"), (0.96, 0.04, "more"), (0.05, 0.95, "neither")]
 )
-def test_the_mark_says_whether_a_set_is_more_or_less_stable_than_matched_ones(
-    more: float, less: float, said: str
+def test_the_mark_says_whether_a_set_changed_less_or_more_than_like_neurons(
+    stable: float, unstable: float, said: str
 ) -> None:
-    row = drift_test(p_more_stable=more, p_less_stable=less)
+    row = drift_test(p_more_stable=stable, p_less_stable=unstable)
     assert outcome(row) == said
-    words = {"more": "more stable", "less": "less stable", "neither": "not distinguishable"}
+    words = {"more": "changed more", "less": "changed less", "neither": "not distinguishable"}
     shown = legend_of(figure_nulls([row]))
     assert [name for name, part in words.items() if any(part in line for line in shown)] == [said]
 
@@ -67,26 +67,25 @@ def test_a_measure_that_one_side_lacks_leaves_its_place_free() -> None:
 
 
 def test_an_effect_without_interval_has_a_point_alone() -> None:
-    found = named(figure_nulls([drift_test(effect_low=None, effect_high=None)]))
+    found = named(figure_nulls([drift_test(ratio_low=None, ratio_high=None)]))
     assert "effect:hallucinated:delta:layer" in found
     assert "interval:hallucinated:delta:layer" not in found
 
 
 def test_nothing_is_cut_off(finished: str) -> None:
     assert_inside(figure_nulls(run_query(finished, "drift-tests").records()))
-    assert_inside(figure_nulls([drift_test(effect=-0.45, effect_low=-0.5, effect_high=-0.4)]))
+    assert_inside(figure_nulls([drift_test(ratio=0.02, ratio_low=0.01, ratio_high=3.0)]))
 
 
 def test_the_caption_names_what_was_matched_on_and_only_measures_that_there_are(finished: str) -> None:
     figure = next(figure for figure in drawn(finished) if figure.spec.name == "figure_nulls")
     words = figure.caption
-    assert "norm and mean CETT: 10 quantiles within the layer, in the base" in words[0]
     assert "correlation of activations" in words[0]
     assert words[1] == (
-        "H-Neurons, Δ up and down, matched on layer: mean rank 0.700, null 0.520 (SD 0.122), effect 0.180 [0.060, "
-        "0.300], k = 6, one-sided p 0.020 for more stable, 0.980 for less; smallest detectable mean rank 0.740."
+        "H-Neurons, Δ up and down, matched on layer: 0.70 [0.50, 0.90] times the change of like neurons (SD of the "
+        "logarithm 0.204), k = 6, one-sided p 0.020 for less, 0.980 for more; largest detectable factor 0.54."
     )
-    assert any(line.endswith("smallest detectable mean rank none.") for line in words)
+    assert any(line.endswith("largest detectable factor none.") for line in words)
 
 
 def test_the_caption_of_weights_alone_mentions_no_activations(stored: object) -> None:
@@ -99,5 +98,4 @@ def test_the_caption_of_weights_alone_mentions_no_activations(stored: object) ->
     figure = drawn(stored(replace(report, drift_tests=weighed)))[1]
     assert figure.spec.name == "figure_nulls"
     assert "activations" not in figure.caption[0]
-    assert "quantiles" not in figure.caption[0]
     assert "No forward pass was run" in figure.caption[0]

@@ -151,11 +151,13 @@ def test_interventions_stand_beside_their_control_sets(results: dict[str, QueryR
 def test_power_is_in_the_words_of_drift_overlap_and_its_own_table(stored: Any) -> None:
     report = report_of()
     evidence = report.evidence
-    drift_row = replace(evidence.power[-2], test="delta/layer", sd=0.11, smallest_detectable=0.79)
+    drift_row = replace(
+        evidence.power[-2], test="delta/layer", sd=0.11, smallest_detectable=0.79, unit="factor of change"
+    )
     faithful = replace(drift_row, test="faithful/delta/layer", k=3)
     changed = replace(evidence, power=(drift_row, faithful, evidence.power[-1]))
     found = results_of(stored(replace(report, evidence=changed)))
-    words = "Smallest mean stability rank found with 80 % power (k = 6): 0.79 against Δ up and down; layer (SD 0.11)."
+    words = "Largest factor of change found with 80 % power (k = 6): 0.79 against Δ up and down; layer (SD 0.11)."
     assert drift(found).note.endswith(words)
     assert overlap(found).note.endswith(
         "Smallest shared neurons found with 80 % power (k = 6): none against the same searches on shuffled labels "

@@ -31,7 +31,7 @@ def with_projection(layout: Layout, kind: str, **changes: str | None) -> Layout:
     """A layout that says something else about one projection."""
     part: Projection = dataclasses.replace(layout.architecture.projections[kind], **changes)  # type: ignore[arg-type]
     family = dataclasses.replace(layout.architecture, projections=layout.architecture.projections | {kind: part})
-    return dataclasses.replace(layout, family=family)
+    return dataclasses.replace(layout, architecture=family)
 
 
 def differing(weights: MlpWeights, loaded: LoadedModel) -> list[tuple[str, int]]:
