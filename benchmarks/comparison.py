@@ -48,8 +48,8 @@ def capture_table() -> None:
     line("the same with CETT reduced in the hooks", best_of(lambda: capture_cett(loaded, responses)), yardstick)
     batch = PromptBatch(loaded, prompts, Decoding(), loaded.stop_ids)
     rows = list(range(128))
-    line("one sample for each of 128 prompts", best_of(lambda: batch.draw(rows, 1, 0)), yardstick)
-    line("ten more from the same prompt pass", best_of(lambda: batch.draw(rows, 10, 0), 2), yardstick)
+    line("one sample for each of 128 prompts", best_of(lambda: batch.draw(rows, range(1), 0)), yardstick)
+    line("ten more from the same prompt pass", best_of(lambda: batch.draw(rows, range(1, 11), 0), 2), yardstick)
 
 
 def demo_table() -> None:

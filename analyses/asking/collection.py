@@ -21,7 +21,7 @@ from provenance.answers.collect_responses import KEPT_LABELS, NO_SPAN, QUOTA_FUL
 from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
-from provenance.answers.sampling import Decoding
+from provenance.answers.sampling import NOISE, Decoding
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
@@ -144,6 +144,7 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "rounds": list(_rounds(pool, settings)),
         "span_rule": SPAN_RULE,
         "judge": JUDGE_NAME,
+        "noise": NOISE,
         "split": pool.split,
         "capture_batch": CAPTURE_BATCH,
         "questions_sha256": identity_digest([[question.id, split] for question, split in pool.entries]),

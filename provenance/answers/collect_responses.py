@@ -1,7 +1,7 @@
 """Collects responses: ask, judge, keep or drop, batch after batch.
 
-A batch is decided completely, then written in one step. It depends only on the seed, its number and the batches
-before it, so a run that was killed resumes at the next batch and ends with the same responses.
+A batch is decided completely, then written in one step, so a run that was killed resumes at the next batch. A response
+depends on seed, question and number of the sample alone, not on the batch that it was drawn in.
 
 Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
 or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from provenance.answers.judging import JUDGE_NAME, Judgement, judge, normalise
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.sampling import Decoding, PromptBatch, draw_seed
+from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.answers.spans import answer_span, decode_response, response_regions
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
@@ -102,7 +102,7 @@ def collect(
         if all(counts[label] >= protocol.quota for label in KEPT_LABELS):
             break
         part = questions[batch * size : (batch + 1) * size]
-        responses = _ask_batch(load(), part, protocol, batch, counts)
+        responses = _ask_batch(load(), part, protocol, counts)
         log.append(batch, responses)
         counts.update(str(r.label) for r in responses)
         progress(min(len(questions), (batch + 1) * size), len(questions), counts)
@@ -113,7 +113,6 @@ def _ask_batch(
     loaded: LoadedModel,
     part: Sequence[tuple[Question, Split]],
     protocol: Protocol,
-    batch: int,
     counts: Counter[str],
 ) -> list[Response]:
     entries = [
@@ -124,10 +123,12 @@ def _ask_batch(
     prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, stop_ids)
     full = {label for label in KEPT_LABELS if counts[label] >= protocol.quota}
     rows = list(range(len(entries)))
-    for number, samples in enumerate(protocol.rounds):
+    first = 0
+    for size in protocol.rounds:
         if not rows:
             break
-        drawn = prompts.draw(rows, samples, draw_seed(protocol.seed, batch, number))
+        drawn = prompts.draw(rows, range(first, first + size), protocol.seed)
+        first += size
         for row, ids in zip(rows, drawn, strict=True):
             _judge_samples(loaded, entries[row], ids)
         rows = [row for row in rows if _stays_open(entries[row], full)]

@@ -1,7 +1,9 @@
 """Samples responses from a model: all samples of a question share one pass over its prompt.
 
-Random numbers depend only on seed, batch and round, so a resumed run repeats them. Decoding is that of `transformers`,
-but draws among the top k (same distribution, no sort of 262,144 words), and finished rows leave the batch early.
+Random numbers belong to a prompt and not to a batch: a token's noise depends on seed, prompt, sample, position and
+token alone, so a response does not depend on which others are asked beside it, and hardly on the dtype. Decoding is
+that of `transformers`, but draws among the top k (same distribution, no sort of 262,144 words), and finished rows leave
+the batch early.
 """
 
 import copy
@@ -20,6 +22,10 @@ from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
 
 FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
+NOISE = "gumbel splitmix64"
+"""Names the noise in the identity of kept responses."""
+_GAMMA, _MIX_1, _MIX_2 = (number - (1 << 64) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+"""Constants of SplitMix64, as integers with a sign, which torch multiplies modulo 2^64."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,46 @@ class Decoding:
     """Maximal length of a response."""
 
 
+def gumbel_noise(
+    keys: Int[torch.Tensor, " rows"], position: int, tokens: Int[torch.Tensor, "rows k"]
+) -> Float[torch.Tensor, "rows k"]:
+    """Standard Gumbel noise of each token at a position of a response, float64, from the row's 64-bit key.
+
+        g = -log(-log u),   u = ((SplitMix64(key, position * 2^32 + token) >> 12) + 1/2) / 2^52
+
+    Source: Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195, for SplitMix64, of which the n-th number from a
+    key is known without those before it.
+    """
+    z = keys[:, None] + (tokens + (position << 32) + 1) * _GAMMA
+    z = (z ^ _shifted(z, 30)) * _MIX_1
+    z = (z ^ _shifted(z, 27)) * _MIX_2
+    z = _shifted(z ^ _shifted(z, 31), 12)
+    return -torch.log(-torch.log((z.double() + 0.5) / 2**52))
+
+
+def _shifted(values: Int[torch.Tensor, "rows k"], bits: int) -> Int[torch.Tensor, "rows k"]:
+    """Shift to the right that fills with zeros."""
+    return (values >> bits) & ((1 << (64 - bits)) - 1)
+
+
 class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is not type-checked
     """Draws one token per row: temperature, then top k, then the nucleus of these k.
 
+        token = argmax over the nucleus of log share + Gumbel noise
+
     The distribution is that of TemperatureLogitsWarper, TopKLogitsWarper and TopPLogitsWarper in this order, but ties
     at the k-th place are cut to k tokens. All other tokens are masked, so greedy decoding takes the drawn one.
+
+    Args:
+        decoding: Sampling parameters.
+        keys: From `noise_key`, one per row.
+        prompt_length: Tokens before the response, padding included.
     """
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(self, decoding: Decoding, keys: Int[torch.Tensor, " rows"], prompt_length: int) -> None:
         self._decoding = decoding
+        self._keys = keys
+        self._prompt_length = prompt_length
 
     def shares(
         self, scores: Float[torch.Tensor, "batch vocabulary"]
@@ -59,7 +96,7 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
 
     def __call__(
         self,
-        input_ids: Int[torch.Tensor, "batch tokens"],  # noqa: ARG002 - part of the interface
+        input_ids: Int[torch.Tensor, "batch tokens"],
         scores: Float[torch.Tensor, "batch vocabulary"],
     ) -> Float[torch.Tensor, "batch vocabulary"]:
         """Set all scores but that of the drawn token to minus infinity; overwrites `scores`.
@@ -74,7 +111,9 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
                 found="NaN or infinity",
                 remedy="try --dtype float32 or bfloat16; if it stays, a weight of the checkpoint is not a number",
             )
-        drawn = tokens.gather(1, torch.multinomial(shares, 1))
+        noise = gumbel_noise(self._keys, input_ids.shape[1] - self._prompt_length, tokens)
+        best = (shares.double().log() + noise).argmax(dim=-1, keepdim=True)
+        drawn = tokens.gather(1, best)
         return scores.fill_(-torch.inf).scatter_(1, drawn, 0.0)
 
 
@@ -87,6 +126,7 @@ class PromptBatch:
         self._loaded = loaded
         self._decoding = decoding
         self._stop_ids = stop_ids
+        self._prompts = tuple(prompt.ids for prompt in prompts)
         pad = loaded.tokenizer.pad_token_id
         longest = max(len(p.ids) for p in prompts)
         rows = [[pad] * (longest - len(p.ids)) + list(p.ids) for p in prompts]
@@ -113,25 +153,23 @@ class PromptBatch:
         return cache
 
     @torch.inference_mode()
-    def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
+    def draw(self, rows: Sequence[int], samples: range, seed: int) -> list[list[list[int]]]:
         """Draw samples for some of the prompts: for each row, its samples as token ids, stop tokens left out.
 
-        `rows` are positions of the prompts in the batch, `samples` is the number per prompt.
+        `rows` are positions of the prompts in the batch, `samples` the numbers of the samples of each.
 
         Raises:
             NonFiniteError: See `NucleusSampler`.
         """
-        wanted = [row for row in rows for _ in range(samples)]
+        wanted = [(row, noise_key(seed, self._prompts[row], sample)) for row in rows for sample in samples]
         size = len(self._ids)  # never more rows at a time than there are prompts
-        devices = [self._ids.device] if self._ids.device.type == "cuda" else []
         drawn: list[list[int]] = []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            for start in range(0, len(wanted), size):
-                drawn += self._generate(torch.tensor(wanted[start : start + size], device=self._ids.device))
-        return [drawn[i * samples : (i + 1) * samples] for i in range(len(rows))]
+        for start in range(0, len(wanted), size):
+            picked, keys = torch.tensor(wanted[start : start + size], device=self._ids.device).T
+            drawn += self._generate(picked, keys)
+        return [drawn[i * len(samples) : (i + 1) * len(samples)] for i in range(len(rows))]
 
-    def _generate(self, picked: Int[torch.Tensor, " rows"]) -> list[list[int]]:
+    def _generate(self, picked: Int[torch.Tensor, " rows"], keys: Int[torch.Tensor, " rows"]) -> list[list[int]]:
         cache = copy.deepcopy(self._cache)
         if cache is not None:
             cache.batch_select_indices(picked)
@@ -141,12 +179,13 @@ class PromptBatch:
         stops = torch.tensor(sorted(self._stop_ids), device=ids.device)
         left, length = self._decoding.max_new_tokens, FIRST_TOKENS
         while still and left > 0:
-            out = self._continue(ids, mask, cache, min(length, left))
+            out = self._continue(ids, mask, cache, keys, min(length, left))
             for row, sampled in zip(still, out.sequences[:, self._ids.shape[1] :].tolist(), strict=True):
                 done[row] = self._until_stop(sampled)
             new = out.sequences[:, ids.shape[1] :]
             rest = (~torch.isin(new, stops).any(dim=1)).nonzero()[:, 0]
             still = [still[row] for row in rest.tolist()]
+            keys = keys[rest]
             ids, mask = out.sequences[rest], torch.nn.functional.pad(mask[rest], (0, new.shape[1]), value=1)
             cache = out.past_key_values
             cache.batch_select_indices(rest)
@@ -158,6 +197,7 @@ class PromptBatch:
         ids: Int[torch.Tensor, "rows tokens"],
         mask: Int[torch.Tensor, "rows tokens"],
         cache: DynamicCache | None,
+        keys: Int[torch.Tensor, " rows"],
         length: int,
     ) -> GenerateDecoderOnlyOutput:
         config = GenerationConfig(
@@ -172,7 +212,7 @@ class PromptBatch:
             attention_mask=mask,
             past_key_values=cache,
             generation_config=config,
-            logits_processor=LogitsProcessorList([NucleusSampler(self._decoding)]),
+            logits_processor=LogitsProcessorList([NucleusSampler(self._decoding, keys, self._ids.shape[1])]),
         )
         return output
 
@@ -183,7 +223,11 @@ class PromptBatch:
         return ids
 
 
-def draw_seed(*parts: object) -> int:
-    """A seed from values with a text form, the same on every machine."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:6])
+def noise_key(seed: int, prompt_ids: Sequence[int], sample: int) -> int:
+    """Key of one sample's noise, 64 bits with a sign: the same on every machine, and in every batch.
+
+    Of the prompt and not of the question: the two models of a pair, which are asked in different prompts, have
+    independent noise, as two people who answer have.
+    """
+    text = f"{seed} {sample} {','.join(map(str, prompt_ids))}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)

@@ -47,7 +47,7 @@ def with_columns_scaled(loaded: LoadedModel, ids: np.ndarray, alpha: float) -> L
 
 def samples(loaded: LoadedModel, decoding: Decoding) -> list[list[list[int]]]:
     prompts = [FORMAT.render(loaded.tokenizer, question) for question in QUESTIONS]
-    return PromptBatch(loaded, prompts, decoding, loaded.stop_ids).draw([0, 1, 2], 2, seed=3)
+    return PromptBatch(loaded, prompts, decoding, loaded.stop_ids).draw([0, 1, 2], range(2), seed=3)
 
 
 def has_hooks(loaded: LoadedModel) -> bool:

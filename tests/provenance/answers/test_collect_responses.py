@@ -48,12 +48,12 @@ class Scripted:
         self.prompts = prompts
         return self
 
-    def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
+    def draw(self, rows: Sequence[int], samples: range, seed: int) -> list[list[list[int]]]:
         out = []
         for row in rows:
             name = self.prompts[row].text.split("?")[0]
-            texts = [self.script[name][self.drawn[name] + i] for i in range(samples)]
-            self.drawn[name] += samples
+            texts = [self.script[name][sample] for sample in samples]
+            self.drawn[name] += len(samples)
             out.append([self.loaded.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts])
         return out
 
