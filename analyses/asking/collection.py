@@ -190,16 +190,19 @@ def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
 
 
 def balanced(responses: Sequence[Response]) -> list[Response]:
-    """The first responses of each class, as many as the smaller class has, in order; with one class, all."""
-    size = min(sum(r.label == label for r in responses) for label in KEPT_LABELS)
-    if size == 0:
-        return list(responses)
-    taken: Counter[str] = Counter()
+    """The first responses of each class, as many of a split as its smaller class has, in order; with one class, all.
+
+    Training is balanced too. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.1.
+    """
+    counts = Counter((response.split, response.label) for response in responses)
+    taken: Counter[tuple[Split, str]] = Counter()
     chosen: list[Response] = []
     for response in responses:
-        if taken[response.label] < size:
+        place = (response.split, response.label)
+        least = min(counts[response.split, label] for label in KEPT_LABELS)
+        if least == 0 or taken[place] < least:
             chosen.append(response)
-            taken[response.label] += 1
+            taken[place] += 1
     return chosen
 
 

@@ -111,7 +111,7 @@ class Subject:
         protocol = protocol_of(pool, self.settings)
         responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked)
         kept = [response for response in responses if response.label != "dropped"]
-        used = kept if pool.training else balanced(kept)
+        used = balanced(kept)
         features = self.captured(task, used, f"capture {label}")
         splits = tuple(response.split for response in used)
         return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used))

@@ -1,5 +1,6 @@
 """Collections: identity of a task, order of a pool, balance, funnel."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "4f7179957344a6f2d75904117753f6e40ca7791269e0ac71acaf2f24d0cf6ddb"  # new only with FORMAT
+KEY_BEFORE = "8620212cff76905e8b5dbed9ed760696d0e5228456ce23970f6a769565fc5734"  # new only with FORMAT or NOISE
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
@@ -89,6 +90,20 @@ def test_balance_takes_the_first_of_each_class() -> None:
 
 def test_one_class_is_kept_as_it_is() -> None:
     assert len(balanced([response("hallucinated")] * 3)) == 3
+
+
+def test_training_and_validation_are_balanced_each_by_itself() -> None:
+    rows = [
+        replace(response(label), split=split, question_id=f"{split} {label} {number}")
+        for split, sizes in {"train": (5, 2), "validation": (1, 3), "test": (0, 4)}.items()
+        for label, size in zip(("faithful", "hallucinated"), sizes, strict=True)
+        for number in range(size)
+    ]
+    kept = Counter((row.split, row.label) for row in balanced(rows))
+    assert kept == {
+        ("train", "faithful"): 2, ("train", "hallucinated"): 2, ("validation", "faithful"): 1,
+        ("validation", "hallucinated"): 1, ("test", "hallucinated"): 4,
+    }  # fmt: skip
 
 
 def test_the_funnel_counts_every_stage_by_label() -> None:
