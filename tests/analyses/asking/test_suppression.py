@@ -138,8 +138,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Decoding]:
             self.loaded, self.prompts = loaded, prompts
             seen.append(decoding)
 
-        def draw(self, rows: Sequence[int], samples: int, seed: int) -> list[list[list[int]]]:
-            assert samples == 1
+        def draw(self, rows: Sequence[int], samples: range, seed: int) -> list[list[list[int]]]:
+            assert samples == range(1)
             texts = [SCRIPT[int(self.prompts[row].text.split("validation ")[1].split("?")[0])] for row in rows]
             return [[self.loaded.tokenizer(text, add_special_tokens=False)["input_ids"]] for text in texts]
 
