@@ -10,7 +10,7 @@ from provenance.activations.features import Features
 from provenance.probe.l1_path import L1Path, Problem
 from provenance.probe.sparse_probe import Probe, probe_of
 from provenance.records import Estimate
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE
+from provenance.statistics.bootstrap import BOOTSTRAP_DRAWS, CONFIDENCE
 
 
 def cett(

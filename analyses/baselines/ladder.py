@@ -25,8 +25,8 @@ from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out
 from provenance.analyses.controls.control_sets import CONTROL_KINDS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS
 from provenance.statistics.bootstrap import (
+    BOOTSTRAP_DRAWS,
     estimate_of,
     p_not_above,
     resampled_aurocs,

@@ -27,8 +27,7 @@ from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outc
 from provenance.answers.collect_responses import KEPT_LABELS
 from provenance.answers.log_probability import answer_log_probability
 from provenance.records import Estimate, Response, Stage
-from provenance.statistics.auroc import CONFIDENCE
-from provenance.statistics.bootstrap import estimate_of, resampled_weights
+from provenance.statistics.bootstrap import CONFIDENCE, estimate_of, resampled_weights
 
 ALPHAS = (0.0, 2.0)  # silenced, and equally far from 1 on the other side
 SETS = 40  # per kind; the smallest p is 1/41, still below 0.05 when doubled by Holm for two models

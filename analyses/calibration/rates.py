@@ -56,7 +56,7 @@ from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Estimate, Verdict
-from provenance.statistics.auroc import CONFIDENCE
+from provenance.statistics.bootstrap import CONFIDENCE
 
 ClaimName = Literal["transfer", "beyond_confidence", "drift", "overlap"]
 Required = Literal["supported", "not supported", "not distinguishable", "anything"]

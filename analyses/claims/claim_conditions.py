@@ -13,8 +13,8 @@ from provenance.analyses.claims.reasons import drift_reason, overlap_reason, tra
 from provenance.analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.analyses.claims.verdict import claim_of, condition, corresponding, reachable
 from provenance.analyses.drift.drift_tests import (
-    MOST_COMPARED,
-    MOST_RECOGNISED,
+    LEAST_COMPARED,
+    LEAST_RECOGNISED,
     compared,
     drift_tests,
     finest_matching,
@@ -144,8 +144,8 @@ def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | No
     own = of_delta(tests)
     conditions = [
         corresponding(problem),
-        condition("drift.recognised", recognised, ">", MOST_RECOGNISED),
-        condition("drift.compared", compared(own), ">", MOST_COMPARED, role="power"),
+        condition("drift.recognised", recognised, ">", LEAST_RECOGNISED),
+        condition("drift.compared", compared(own), ">", LEAST_COMPARED, role="power"),
         *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
         *(
             condition(f"drift.detectable.{test.matching}", test.smallest_detectable or 0.0, ">", 0.0, role="power")

@@ -21,10 +21,10 @@ from provenance.analyses.drift.stability_ranks import grouped_z_scores, unknown_
 from provenance.analyses.drift.weight_drift import DETECTABLE_SDS, PERMUTATIONS, SIGNIFICANCE
 from provenance.analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from provenance.records import Estimate
-from provenance.statistics.auroc import CONFIDENCE
+from provenance.statistics.bootstrap import CONFIDENCE
 
-MOST_COMPARED = 0.5  # share of the H-Neurons that must have matched controls
-MOST_RECOGNISED = 0.5  # share of the H-Neurons that must still match their base neuron
+LEAST_COMPARED = 0.5  # share of the H-Neurons that must have matched controls
+LEAST_RECOGNISED = 0.5  # share of the H-Neurons that must still match their base neuron
 
 
 def drift_tests(

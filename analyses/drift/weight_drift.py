@@ -19,7 +19,7 @@ from provenance.analyses.weights.weight_source import WeightSource, mlp_shape, s
 from provenance.checkpoints.headers import TORCH_DTYPES
 from provenance.errors import ArchitectureError, PairError
 from provenance.records import Estimate
-from provenance.statistics.auroc import CONFIDENCE
+from provenance.statistics.bootstrap import CONFIDENCE
 
 PERMUTATIONS = 10_000  # standard error of a p near 0.05 is then 0.002
 SIGNIFICANCE = 0.05

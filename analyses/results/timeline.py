@@ -78,4 +78,4 @@ class TimelinePoint:
         "Mean over the H-Neurons of the correlation of activations with the last checkpoint's, over the same tokens.",
     )
     correlation_all: float | None = column("r, all", "fixed2", "Mean over all neurons of the same correlation.")
-    reason: str = column("why numbers are missing", "text", _MISSING)
+    reason: str = column("", "text", _MISSING)

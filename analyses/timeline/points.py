@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from provenance.activations.features import Features
 from provenance.analyses.controls.control_probes import ControlProbe
 from provenance.analyses.controls.control_sets import ControlSetKind
-from provenance.analyses.drift.drift_tests import MOST_RECOGNISED, finite_mean
+from provenance.analyses.drift.drift_tests import LEAST_RECOGNISED, finite_mean
 from provenance.analyses.drift.pair import STRANGERS, position_similarity, recognised
 from provenance.analyses.drift.weight_drift import rank_test
 from provenance.analyses.results.drift import NeuronDrift
@@ -107,7 +107,7 @@ def moved(drift: NeuronDrift, h_neurons: Int[np.ndarray, " h"], layout: Layout, 
     return Moved(
         mean_stability_rank=test.mean_rank if test else None,
         null_mean=test.null_mean if test else None,
-        p_value=test.p_more_stable if test and kept is not None and kept > MOST_RECOGNISED else None,
+        p_value=test.p_more_stable if test and kept is not None and kept > LEAST_RECOGNISED else None,
         change_h=finite_mean(change[h_neurons]),
         change_all=finite_mean(change),
         reason=_strangers(drift, layout),

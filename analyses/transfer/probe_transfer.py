@@ -18,8 +18,8 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetK
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Estimate, Label
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS
 from provenance.statistics.bootstrap import (
+    BOOTSTRAP_DRAWS,
     estimate_of,
     p_not_above,
     resampled_aurocs,

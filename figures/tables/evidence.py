@@ -91,8 +91,10 @@ def intervention(results: Results) -> ReportTable | None:
 
 
 def trace(results: Results) -> ReportTable | None:
-    """Readability at every point of a timeline, the floor first."""
-    return report_table(TimelinePoint, ordered(results["trace"].records()), only=READABLE)
+    """Readability at every point of a timeline, the floor first; the note says why numbers are missing."""
+    rows = ordered(results["trace"].records())
+    missing = [f"{row['ref']}: {row['reason']}." for row in rows if row["reason"]]
+    return report_table(TimelinePoint, rows, *missing, only=READABLE)
 
 
 def kept(results: Results) -> ReportTable | None:
@@ -117,7 +119,7 @@ def ladder_records(rungs: list[Record], transfer: list[Record]) -> list[Record]:
     return found
 
 
-READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful", "reason")
+READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p95", "n_faithful")
 """What can be read at one point."""
 
 

@@ -7,9 +7,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
-BOOTSTRAP_DRAWS = 1000  # the 2.5 % tail then rests on 25 draws
-CONFIDENCE = 0.95
-
 
 def auroc(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:
     """Probability that a random positive row scores higher than a random negative one.

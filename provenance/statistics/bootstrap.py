@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from provenance.records import Estimate
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS, CONFIDENCE
 
+BOOTSTRAP_DRAWS = 1000  # the 2.5 % tail then rests on 25 draws
+CONFIDENCE = 0.95
 EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here
 
 
@@ -22,8 +23,7 @@ def resampled_weights(
 
     Returns:
         Whole numbers, `draws` + 1 samples: the first is the original rows, all ones. The weights of a unit depend on
-        its name and not on its place among the rows; for rows in the order of their units the samples are those of
-        `bootstrap_by_unit`.
+        its name and not on its place among the rows.
 
     Source: Efron and Tibshirani 1993, chapter 13; clusters as units after Davison and Hinkley 1997, Sec. 3.8.
     """

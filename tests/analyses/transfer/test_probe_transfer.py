@@ -29,8 +29,8 @@ from provenance.analyses.transfer.probe_transfer import (
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.records import Estimate, Verdict
-from provenance.statistics.auroc import BOOTSTRAP_DRAWS, auroc
-from provenance.statistics.bootstrap import resampled_weights
+from provenance.statistics.auroc import auroc
+from provenance.statistics.bootstrap import BOOTSTRAP_DRAWS, resampled_weights
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50

@@ -256,7 +256,7 @@ def test_a_timeline_has_the_floor_first_and_says_why_numbers_are_missing(timelin
     found = results_of(timeline)
     table = trace(found)
     assert column(table, "checkpoint")[:2] == ["random initialisation", "org/model@step-0350"]
-    assert column(table, "why numbers are missing")[1] == "no faithful answers of its own"
+    assert ": no faithful answers of its own." in table.note
     assert column(table, "own answers")[1] == "–"
     assert column(kept(found), "mean rank")[-1] == "–"
     assert column(kept(found), "r, all")[-1] == "0.85"
