@@ -182,8 +182,8 @@ def _drift_words(drift: Record) -> str:
     if drift["ratio"] is not None:
         words += [
             f"It rests on the harder test: the k = {drift['k']} H-Neurons changed {interval(drift, 'ratio')} times as",
-            f"much as neurons {MATCHED_WORDS[drift['decided_by']]} lead one to expect, one-sided",
-            f"permutation {p_words(drift['p_decides'])}.",
+            f"much as neurons {MATCHED_WORDS[drift['decided_by']]}, one-sided permutation",
+            f"{p_words(drift['p_decides'])}.",
         ]
     words += [
         f"Mean rank {fixed(drift['mean_rank'], 3)}; of as many neurons of the same layers",

@@ -29,6 +29,7 @@ FRAME_IN = 0.58
 LEGEND_LINE_IN = 0.145
 _DASHED = (0, (4, 3))
 _BAR = 0.66
+ROOM_FOR_THIRDS = 30  # an axis over more than that has room for decades alone
 WIDEST = (1e-3, 1e3)  # an interval over two neurons may span many decades
 _MARKS = (
     ("less", "changed less than like neurons, p < 0.05", style.BLUE, style.BLUE, "o"),
@@ -126,8 +127,10 @@ def _frame(axes: Axes, rows: Sequence[Record], heights: Mapping[tuple[str, str],
     axes.set_ylim(max(labels) + 0.7, -0.7)
     ends = [value for row in rows for value in _ends(row)]
     axes.set_xscale("log")
-    axes.set_xlim(max(min(0.9, *ends) / 1.1, WIDEST[0]), min(max(1.1, *ends) * 1.1, WIDEST[1]))
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=5))
+    low, high = max(min(0.9, *ends) / 1.1, WIDEST[0]), min(max(1.1, *ends) * 1.1, WIDEST[1])
+    axes.set_xlim(low, high)
+    subs = (1.0, 2.0, 5.0) if high / low < ROOM_FOR_THIRDS else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
