@@ -230,3 +230,13 @@ class HeldOut:
     n_hallucinated: int = column("", "count", "Hallucinated responses in the balanced set.")
     baselines: tuple[Baseline, ...] = ()
     """Random neurons first; empty if a class is missing."""
+    detection: Estimate | None = column(
+        "detected",
+        "ci2",
+        "Share of the hallucinated responses with a probability above 0.5: what a set with one class has (the paper's "
+        "NonExist column).",
+        default=None,
+    )
+    random_detection: Estimate | None = column(
+        "detected by random neurons", "ci2", "The same, mean over probes refitted on random neurons.", default=None
+    )

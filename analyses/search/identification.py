@@ -6,7 +6,7 @@ and validation rows keeps the chosen C, as in the published recipe, so its penal
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from provenance.analyses.activity.by_label import neuron_aurocs
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.baselines.answer_baselines import FittedBaselines, fit_baselines, score_baselines
+from provenance.analyses.controls.control_probes import control_scores
 from provenance.analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint
 from provenance.analyses.search.choose_c import Rule, choose_c, refuse_test_answers
 from provenance.analyses.search.curves import curve
@@ -30,8 +31,8 @@ from provenance.errors import ConvergenceError, InputError
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
 from provenance.probe.sparse_probe import C_STEPS, Design, Probe
-from provenance.records import Label, Split, Stage
-from provenance.statistics.bootstrap import accuracy_and_auroc, resampled_weights
+from provenance.records import Estimate, Label, Split, Stage
+from provenance.statistics.bootstrap import accuracy_and_auroc, estimate_of, resampled_means, resampled_weights
 
 LARGEST_STEP = 1e6  # multiple of alpha_max; the grid ends at 6e4, where every probe seen so far separates its rows
 Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
@@ -273,21 +274,31 @@ def _held_out(material: Material, fitted: FittedBaselines, seed: int) -> tuple[H
 
 
 def _held_out_set(name: str, fitted: FittedBaselines, test: Answers, seed: int) -> HeldOut:
-    counts = counts_of(test.features)
+    counts, positive = counts_of(test.features), test.features.hallucinated
+    scores, random = fitted.probe.scores(test.features.answer), fitted.controls.get("random", ())
+    held = HeldOut(
+        name, None, None, None, counts["faithful"], counts["hallucinated"],
+        detection=_detection(scores[:, None], test.features, seed),
+        random_detection=_detection(control_scores(random, test.features.answer), test.features, seed)
+        if random
+        else None,
+    )  # fmt: skip
     if not test.both_classes:
-        return HeldOut(name, None, None, None, counts["faithful"], counts["hallucinated"])
-    positive, scores = test.features.hallucinated, fitted.probe.scores(test.features.answer)
+        return held
     weights = resampled_weights(test.features.units, seed=seed)
-    own = accuracy_and_auroc(scores, positive, weights)
+    accuracy, area = accuracy_and_auroc(scores, positive, weights)
     baselines = score_baselines(fitted, test, seed=seed)
-    return HeldOut(
-        name,
-        *own,
-        next((baseline.accuracy for baseline in baselines if baseline.kind == "random"), None),
-        counts["faithful"],
-        counts["hallucinated"],
-        baselines,
-    )
+    of_random = next((baseline.accuracy for baseline in baselines if baseline.kind == "random"), None)
+    return replace(held, accuracy=accuracy, auroc=area, random_accuracy=of_random, baselines=baselines)
+
+
+def _detection(scores: Float[np.ndarray, "rows probes"], features: Features, seed: int) -> Estimate | None:
+    """Share of the hallucinated answers that probes call so, mean over probes; None without such answers."""
+    rows = np.flatnonzero(features.hallucinated)
+    if not rows.size:
+        return None
+    weights = resampled_weights([features.units[row] for row in rows.tolist()], seed=seed)
+    return estimate_of(resampled_means((scores[rows] > 0).mean(axis=1), weights), rows.size)
 
 
 def _curve(material: Material, along: Sequence[tuple[Fit, Probe]], seed: int) -> tuple[CurvePoint, ...]:

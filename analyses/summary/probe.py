@@ -47,6 +47,8 @@ def _held_out(row: HeldOut) -> dict[str, Any]:
         "accuracy": estimate(row.accuracy),
         "auroc": estimate(row.auroc),
         "random_accuracy": estimate(row.random_accuracy),
+        "detection": estimate(row.detection),
+        "random_detection": estimate(row.random_detection),
         "n_faithful": row.n_faithful,
         "n_hallucinated": row.n_hallucinated,
         "baselines": {baseline.kind: _baseline(baseline) for baseline in row.baselines},

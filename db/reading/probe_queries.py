@@ -8,7 +8,8 @@ IDENTIFICATION = """
 SELECT h.stage, h.dataset, p.c, p.alpha_max, p.design, p.intercept_penalised, p.n_train_faithful,
        p.n_train_hallucinated, p.n_h_neurons, p.n_neurons, h.accuracy, h.accuracy_low, h.accuracy_high,
        h.random_accuracy, h.random_accuracy_low, h.random_accuracy_high, h.auroc, h.auroc_low, h.auroc_high,
-       h.n_faithful, h.n_hallucinated, p.reason
+       h.n_faithful, h.n_hallucinated, h.detection, h.detection_low, h.detection_high, h.random_detection,
+       h.random_detection_low, h.random_detection_high, p.reason
 FROM probe p LEFT JOIN held_out h ON h.run_id = p.run_id AND h.stage = p.stage
 WHERE p.run_id = :run
 ORDER BY p.stage DESC, h.position

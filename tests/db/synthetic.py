@@ -262,7 +262,7 @@ def no_probe_report() -> OriginReport:
         alpha_max=None,
         path=(),
         h_neurons=np.array([], dtype=np.int64),
-        test=(HeldOut(SETS[0], None, None, None, 0, 37),),
+        test=(HeldOut(SETS[0], None, None, None, 0, 37, detection=Estimate(0.9, 0.8, 1.0, 37)),),
         reason="no faithful responses to fit on",
         gap=None,
         violation=None,

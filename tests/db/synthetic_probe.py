@@ -104,6 +104,8 @@ def identification_of(stage: str, h_neurons: np.ndarray, size: int, sets: tuple[
             200,
             200,
             baselines_of(),
+            Estimate(0.85, 0.8, 0.9, 200),
+            Estimate(0.55, 0.5, 0.6, 200),
         )
         for name in sets
     )

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from provenance.activations.features import Features
 from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.controls.control_probes import control_scores
 from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.search.identification import Material, ProbeSettings, identify, take_given
 from provenance.analyses.search.probe_fit import ProbeRows, balanced_accuracy, fit_grid, probe_rows
@@ -57,6 +58,30 @@ def test_planted_neurons_are_found_and_beat_random_ones(material: Material) -> N
     assert len(held.baselines[0].draws) == len(found.baselines.controls["random"]) == SETTINGS.draws
     assert result.stability is not None
     assert result.stability.half_samples == 2 * SETTINGS.pairs
+
+
+def test_a_set_of_one_class_has_a_rate_of_detection_and_no_accuracy(tmp_path: Path) -> None:
+    """As invented entities have, of which every answer is hallucinated: the share that the probe calls so."""
+    both = planted(80, 5, WEAK)
+    rows = np.flatnonzero(both.hallucinated)
+    parts = planted(100, 0, WEAK), planted(60, 1, WEAK)
+    tests = {"both": both, "fabricated": both.take(rows)}
+    found = identify(material_of(tmp_path, *parts, tests), SETTINGS)
+    assert found.probe is not None
+    assert found.baselines is not None
+    whole, part = found.result.test
+    expected = float((found.probe.scores(both.answer)[rows] > 0).mean())
+    assert 0.6 < expected < 1.0
+    for held in (whole, part):
+        assert held.detection is not None
+        assert held.random_detection is not None
+        assert held.detection.estimate == pytest.approx(expected, rel=1e-12)
+        assert held.detection.low < expected < held.detection.high
+        assert held.detection.n == rows.size
+        sets = control_scores(found.baselines.controls["random"], both.answer)[rows] > 0
+        assert held.random_detection.estimate == pytest.approx(sets.mean(), rel=1e-12)
+    assert (part.accuracy, part.auroc, part.random_accuracy, part.baselines) == (None, None, None, ())
+    assert whole.accuracy is not None
 
 
 def test_the_search_is_repeated_under_shuffled_labels_and_their_failure_is_not_the_probes(
