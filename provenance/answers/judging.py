@@ -2,10 +2,10 @@
 
 Response and aliases are normalised the same way; an alias counts only as whole words of the response.
 
-Choice: all of it, since Gao et al. 2025 do not say how answers to TriviaQA were judged. Apostrophes vanish, and so do the full stops of abbreviations ("U.S." = "us"); one between digits stays
-("3.5"), all other punctuation becomes a space ("Jean-Paul" = "jean paul"); letters of every script are kept. An alias
-that normalises to nothing (an emoji, "The") never matches. Right is tested before refusal, so an alias "unknown" can
-be a right answer.
+Choice: all of it, since Gao et al. 2025 do not say how answers to TriviaQA were judged. Apostrophes vanish, and so do
+the full stops of abbreviations ("U.S." = "us"); one between digits stays ("3.5"), all other punctuation becomes a space
+("Jean-Paul" = "jean paul"); letters of every script are kept. An alias that normalises to nothing (an emoji, "The")
+never matches. Right is tested before refusal, so an alias "unknown" can be a right answer.
 """
 
 import re

@@ -30,7 +30,7 @@ _GAMMA, _MIX_1, _MIX_2 = (number - (1 << 64) for number in (0x9E3779B97F4A7C15, 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Sampling parameters. Choice: the defaults; Gao et al. 2025 name none for the answers that are judged."""
+    """Sampling parameters. Choice: the defaults."""
 
     temperature: float = 1.0
     """Divisor of the logits."""
