@@ -204,7 +204,7 @@ def judge_drift(condition: Condition, rng: np.random.Generator, settings: Calibr
         draw.drift, {"hallucinated": draw.h_neurons}, draw.activity, None, layers, d_m, draws=settings.permutations,
         seed=seed,
     )  # fmt: skip
-    return drift_claim(tests, "", 1.0).verdict
+    return drift_claim(tests, "", 1.0, settings.drift_k).verdict
 
 
 def judge_overlap(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:

@@ -136,16 +136,16 @@ def own_labels_claim(
     return claim_of("own_labels", LABEL_WORDS, conditions, name)
 
 
-def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None) -> Claim:
+def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None, k: int) -> Claim:
     """Tuning changed the H-Neurons' weights less than those of matched neurons; the tests of their Delta decide.
 
-    If most H-Neurons no longer match their base neuron (`recognised`, a share), drift is not supported.
+    If most of the `k` H-Neurons no longer match their base neuron (`recognised`, a share), drift is not supported.
     """
     own = of_delta(tests)
     conditions = [
         corresponding(problem),
         condition("drift.recognised", recognised, ">", LEAST_RECOGNISED),
-        condition("drift.compared", compared(own), ">", LEAST_COMPARED, role="power"),
+        condition("drift.compared", compared(own, k), ">", LEAST_COMPARED, role="power"),
         *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
         *(
             condition(f"drift.detectable.{test.matching}", test.smallest_detectable or 0.0, ">", 0.0, role="power")
@@ -160,7 +160,7 @@ def judged_drift(
     result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None
 ) -> tuple[DriftResult, Claim]:
     """Drift (from `summarise_drift`) with its verdict, and the claim; arguments as for `drift_claim`."""
-    claim = drift_claim(tests, problem, recognised)
+    claim = drift_claim(tests, problem, recognised, result.k)
     return judged(result, claim, drift_reason(result, tests, claim, recognised), problem), claim
 
 

@@ -69,19 +69,22 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
     left_out = f"; {result.reason}" if result.reason else ""
     own = of_delta(tests)
     if not own:
-        return f"there are no H-Neurons whose drift could be ranked{left_out}"
+        nothing = "no H-Neuron has others of its layer beside it" if result.k else "there are no H-Neurons to compare"
+        return nothing + left_out
     layer = own[0]
     numbers = f"the {layer.k} H-Neurons changed {_ratio_words(layer)}"
     if layer.smallest_detectable is None:
         numbers += f"; no difference from those {IMPOSSIBLE}"
-    return "; ".join([numbers + left_out, *_compared_words(own), *_drift_failure(tests, claim, recognised)])
+    return "; ".join(
+        [numbers + left_out, *_compared_words(own, result.k), *_drift_failure(own, result.k, claim, recognised)]
+    )
 
 
-def _compared_words(own: Sequence[DriftTest]) -> list[str]:
+def _compared_words(own: Sequence[DriftTest], k: int) -> list[str]:
     parts: list[str] = []
     if own and own[-1].matching != "layer":
         finest = own[-1]
-        which = "" if compared(own) == 1 else f"the {_counted(own)} whose activity is known: "
+        which = "" if finest.k == own[0].k else f"the {_counted(own, k)} that can be compared so: "
         parts.append(f"{which}{_ratio_words(finest)}")
     opposite = [test for test in own if test.p_less_stable < SIGNIFICANCE]
     if opposite:
@@ -90,12 +93,11 @@ def _compared_words(own: Sequence[DriftTest]) -> list[str]:
     return parts
 
 
-def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float | None) -> list[str]:
-    own, fails = of_delta(tests), failed(claim) - {CORRESPOND}
-    if not own:
-        return []
+def _drift_failure(own: Sequence[DriftTest], k: int, claim: Claim, recognised: float | None) -> list[str]:
+    fails = failed(claim) - {CORRESPOND}
     if "drift.compared" in fails:
-        return [f"only {_counted(own)} could be compared with neurons like them" if compared(own) else NOT_COMPARED]
+        some = f"only {_counted(own, k)} could be compared with neurons like them"
+        return [some if compared(own, k) else NOT_COMPARED]
     if "drift.detectable.layer" not in fails and f"drift.detectable.{own[-1].matching}" in fails:
         return [f"no difference from the latter {IMPOSSIBLE}"]
     if fails == {"drift.recognised"} and recognised is not None:
@@ -103,8 +105,8 @@ def _drift_failure(tests: Sequence[DriftTest], claim: Claim, recognised: float |
     return []
 
 
-def _counted(own: Sequence[DriftTest]) -> str:
-    return f"{own[-1].k} of {own[0].k} H-Neurons"
+def _counted(own: Sequence[DriftTest], k: int) -> str:
+    return f"{own[-1].k} of {k} H-Neurons"
 
 
 def _ratio_words(test: DriftTest) -> str:

@@ -23,6 +23,7 @@ from provenance.analyses.results.drift import DriftTest, Matching, Measure, Neur
 from provenance.records import Estimate
 from provenance.statistics.bootstrap import CONFIDENCE
 
+LARGEST_LOG = 70.0
 LEAST_COMPARED = 0.5  # share of the H-Neurons that must have matched controls
 LEAST_RECOGNISED = 0.5  # share of the H-Neurons that must still match their base neuron
 
@@ -75,15 +76,15 @@ def finest_matching(tests: Sequence[DriftTest]) -> Matching:
     return own[-1].matching if own else "layer"
 
 
-def compared(tests: Sequence[DriftTest]) -> float | None:
-    """Fraction of ranked H-Neurons that have matched controls beyond those of their layers; None without H-Neurons.
+def compared(tests: Sequence[DriftTest], k: int) -> float | None:
+    """Fraction of the `k` H-Neurons that have matched controls beyond those of their layers; None without a test.
 
     0 in layers too narrow for matching, and if activity was requested and none is known; if not requested, norms match.
     """
     own = of_delta(tests)
     if not own:
         return None
-    return own[-1].k / own[0].k if own[-1].matching != "layer" else 0.0
+    return own[-1].k / k if own[-1].matching != "layer" else 0.0
 
 
 def changes(
@@ -93,13 +94,12 @@ def changes(
 
     The logarithm of Delta, which is below 0 for half of the neurons, is the mean of those of its two parts.
     """
-    floor = drift.rounding_floor
-    both = (log_change(drift.delta_up, floor) + log_change(drift.delta_down, floor)) / 2
+    both = (log_change(drift.delta_up) + log_change(drift.delta_down)) / 2
     found: dict[Measure, tuple[Float[np.ndarray, " neurons"], Float[np.ndarray, " neurons"]]] = {
         "delta": (drift.delta, both)
     }
     if drift.delta_gate is not None:
-        found["gate"] = drift.delta_gate, log_change(drift.delta_gate, floor)
+        found["gate"] = drift.delta_gate, log_change(drift.delta_gate)
     norms = norm_change(drift)
     found["norm"] = norms, log_change(norms)
     if correlation is not None:
@@ -171,19 +171,25 @@ def _ratio(found: RelativeChange) -> Estimate:
     """Factor by which the set changed, beside like neurons, with its 95 % interval (NaN bounds for one neuron)."""
     mean, k = float(found.effects.mean()), found.ids.size
     if k < 2:
-        return Estimate(math.exp(mean), math.nan, math.nan, k)
+        return Estimate(_factor(mean), math.nan, math.nan, k)
     spread = math.sqrt(float(found.effects.var(ddof=1)) / k + found.fit_sd**2)
     half = float(student.ppf((1 + CONFIDENCE) / 2, k - 1)) * spread
-    return Estimate(math.exp(mean), math.exp(mean - half), math.exp(mean + half), k)
+    return Estimate(_factor(mean), _factor(mean - half), _factor(mean + half), k)
+
+
+def _factor(logarithm: float) -> float:
+    """exp, within 1e-30 to 1e30: two neurons that differ by many decades have an interval beyond all numbers."""
+    return math.exp(min(max(logarithm, -LARGEST_LOG), LARGEST_LOG))
 
 
 def _detectable(found: RelativeChange) -> float | None:
     """The largest factor that is found with 80 % power at one-sided 5 %: exp(-2.486 SD).
 
-    None where nothing varies, and where permutations are so few that even the lowest set has no p < 0.05.
+    None where nothing varies, and where even the neurons that changed least have no p < 0.05: where there are few
+    sets, or many neurons at the lower end.
     """
-    smallest_p = (1 + found.drawn.size * found.rarest) / (1 + found.drawn.size)
-    return math.exp(-DETECTABLE_SDS * found.sd) if found.sd > 0 and smallest_p < SIGNIFICANCE else None
+    smallest_p = permutation_p(-found.drawn, -found.lowest)
+    return _factor(-DETECTABLE_SDS * found.sd) if found.sd > 0 and smallest_p < SIGNIFICANCE else None
 
 
 def finite_mean(values: Float[np.ndarray, " k"]) -> float | None:

@@ -80,7 +80,7 @@ LIMIT :limit
 """
 
 DRIFT = f"""
-SELECT {columns_of(DriftResult, "d")}, n.matching AS decided_by, n.ratio, n.ratio_low, n.ratio_high,
+SELECT {columns_of(DriftResult, "d")}, n.matching AS decided_by, n.k AS k_compared, n.ratio, n.ratio_low, n.ratio_high,
        n.p_more_stable AS p_decides, n.smallest_detectable
 FROM drift d
 LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (

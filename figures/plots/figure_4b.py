@@ -136,7 +136,7 @@ def _summary(drift: Record, *, by_position: bool) -> str:
         return f"k = {drift['k']}: no power\n{ranks}"
     return "\n".join(
         [
-            f"k = {drift['k']}: {fixed(drift['ratio'])} × the change of neurons",
+            f"k = {drift['k_compared']}: {fixed(drift['ratio'])} × the change of neurons",
             f"of the same {SHORT[drift['decided_by']]}, {p_words(drift['p_decides'])}",
             ranks,
         ]
@@ -181,8 +181,9 @@ def _drift_words(drift: Record) -> str:
     words = [f"Verdict: {verdict_words('drift', drift['verdict'])}."]
     if drift["ratio"] is not None:
         words += [
-            f"It rests on the harder test: the k = {drift['k']} H-Neurons changed {interval(drift, 'ratio')} times as",
-            f"much as neurons {MATCHED_WORDS[drift['decided_by']]}, one-sided permutation",
+            f"It rests on the harder test: the k = {drift['k_compared']} H-Neurons changed",
+            f"{interval(drift, 'ratio')} times as much as neurons {MATCHED_WORDS[drift['decided_by']]}, one-sided",
+            "permutation",
             f"{p_words(drift['p_decides'])}.",
         ]
     words += [

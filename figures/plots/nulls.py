@@ -30,7 +30,7 @@ LEGEND_LINE_IN = 0.145
 _DASHED = (0, (4, 3))
 _BAR = 0.66
 ROOM_FOR_THIRDS = 30  # an axis over more than that has room for decades alone
-WIDEST = (1e-3, 1e3)  # an interval over two neurons may span many decades
+WIDEST = (1e-3, 1e3)  # an interval over two neurons may span many decades; a mark beyond stands at the edge
 _MARKS = (
     ("less", "changed less than like neurons, p < 0.05", style.BLUE, style.BLUE, "o"),
     ("neither", "not distinguishable from them", "white", style.BLUE, "o"),
@@ -109,8 +109,8 @@ def _draw_test(axes: Axes, height: float, row: Record) -> None:
             zorder=4, gid=f"interval:{name}",
         )  # fmt: skip
     axes.plot(
-        row["ratio"], height, marker, markersize=3.8, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=0.9,
-        zorder=5, gid=f"effect:{name}", clip_on=False,
+        min(max(row["ratio"], WIDEST[0]), WIDEST[1]), height, marker, markersize=3.8, markerfacecolor=face,
+        markeredgecolor=edge, markeredgewidth=0.9, zorder=5, gid=f"effect:{name}", clip_on=False,
     )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _ends(row: Record) -> list[float]:
 def _band(row: Record) -> tuple[float, float]:
     """1.96 SD of permuted sets, as factors."""
     half = style.NORMAL_95 * row["sd"]
-    return math.exp(-half), math.exp(half)
+    return max(math.exp(-half), WIDEST[0]), min(math.exp(min(half, 50.0)), WIDEST[1])
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
@@ -171,7 +171,7 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
 
 
 _MEASURED = {
-    "delta": "the paper’s Δ of up and down weights",
+    "delta": "1 − cosine of up and down weights (mean of both logarithms)",
     "gate": "1 − cosine of the gate row",
     "norm": "change of norms",
     "functional": "1 − correlation of activations over the same tokens",

@@ -69,7 +69,7 @@ def _drift(results: Results) -> list[tuple[str, str]]:
     least = "no factor" if row["smallest_detectable"] is None else fixed(row["smallest_detectable"])
     beside = f"changed {interval(row, 'ratio')} times as much as neurons {MATCHED_WORDS[row['decided_by']]}"
     return [
-        ("weights", f"{beside}, {p_words(row['p_decides'])}; detectable from {least} on (k = {row['k']})"),
+        ("weights", f"{beside}, {p_words(row['p_decides'])}; detectable from {least} on (k = {row['k_compared']})"),
         ("", f"mean stability rank {fixed(row['mean_rank'], 3)}, of their layers {fixed(row['null_mean'], 3)}"),
     ]
 

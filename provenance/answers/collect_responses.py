@@ -1,7 +1,7 @@
 """Collects responses: ask, judge, keep or drop, batch after batch.
 
 A batch is decided completely, then written in one step, so a run that was killed resumes at the next batch. A response
-depends on seed, question and number of the sample alone, not on the batch that it was drawn in.
+depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in.
 
 Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
 or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first

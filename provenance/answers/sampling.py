@@ -226,8 +226,8 @@ class PromptBatch:
 def noise_key(seed: int, prompt_ids: Sequence[int], sample: int) -> int:
     """Key of one sample's noise, 64 bits with a sign: the same on every machine, and in every batch.
 
-    Of the prompt and not of the question: the two models of a pair, which are asked in different prompts, have
-    independent noise, as two people who answer have.
+    Choice: of the prompt and not of the question. The two models of a pair, which are asked in different prompts, then
+    have independent noise; checkpoints asked in one prompt share it.
     """
     text = f"{seed} {sample} {','.join(map(str, prompt_ids))}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)

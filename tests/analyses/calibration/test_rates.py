@@ -128,7 +128,7 @@ def of_sums(condition: Condition, rng: np.random.Generator, settings: Calibratio
     )
     sides: dict[ProbeSide, np.ndarray] = {"hallucinated": draw.h_neurons}
     tests = drift_tests(same, sides, draw.activity, None, 4, 512, draws=settings.permutations)
-    return drift_claim(tests, "", 1.0).verdict
+    return drift_claim(tests, "", 1.0, settings.drift_k).verdict
 
 
 def shuffled_apart(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:

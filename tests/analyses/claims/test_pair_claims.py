@@ -188,8 +188,8 @@ def test_a_null_that_nothing_could_beat_is_a_condition_that_was_not_met() -> Non
     beyond = [*nulls, replace(nulls[0], kind="layer", smallest_detectable=None)]
     assert by_code(overlap_claim(result, beyond, [], "").reasons)["overlap.detectable"].holds is False
     test = replace(drift_row("layer", 0.01), smallest_detectable=None)
-    assert by_code(drift_claim([test], "", 1.0).reasons)["drift.detectable.layer"].holds is False
-    assert not [reason for reason in drift_claim([], "", 1.0).reasons if "detectable" in reason.code]
+    assert by_code(drift_claim([test], "", 1.0, 5).reasons)["drift.detectable.layer"].holds is False
+    assert not [reason for reason in drift_claim([], "", 1.0, 5).reasons if "detectable" in reason.code]
 
 
 def drift_row(matching: str, p: float) -> DriftTest:
@@ -198,7 +198,7 @@ def drift_row(matching: str, p: float) -> DriftTest:
 
 def test_the_drift_claim_names_the_matching_that_decided() -> None:
     other = replace(drift_row("layer", 0.9), side="faithful")
-    claim = drift_claim([drift_row("layer", 0.01), drift_row("layer_norm_activity", 0.3), other], "", 0.25)
+    claim = drift_claim([drift_row("layer", 0.01), drift_row("layer_norm_activity", 0.3), other], "", 0.25, 5)
     reasons = by_code(claim.reasons)
     assert claim.verdict == "not distinguishable"
     assert reasons["drift.p.layer"].holds
@@ -276,7 +276,7 @@ def test_claims_about_neurons_by_position_have_no_power() -> None:
         transfer_claim(results, rungs, "strangers"),
         beyond_confidence_claim(results, rungs, "strangers"),
         own_labels_claim(results, [row], "strangers"),
-        drift_claim([drift_row("layer", 0.01), drift_row("layer_norm", 0.01)], "strangers", 1.0),
+        drift_claim([drift_row("layer", 0.01), drift_row("layer_norm", 0.01)], "strangers", 1.0, 5),
         overlap_claim(OverlapResult(5, 5, 3, 0.4, 0.1, 0.001, 0.4), NULLS, (), "strangers"),
     ):
         assert claim.verdict == "no power"

@@ -310,7 +310,7 @@ def test_layers_too_narrow_for_like_neurons_have_no_power_to_support() -> None:
     assert tests[0].p_more_stable < 0.05
     decided = judged(summarise_drift(drift, ids, layers, d_m), tests)
     assert decided.verdict == "no power"
-    assert compared(tests) == 0
+    assert compared(tests, ids.size) == 0
     assert "(which takes layers of 100 neurons and known activities" in decided.reason
 
 
@@ -324,7 +324,7 @@ def test_half_of_the_h_neurons_are_too_few_to_speak_for_all(known: int, verdict:
     drift = drift_of(delta)
     tests = measured(drift, h, activity)
     decided = judged(summarise_drift(drift, h, LAYERS, D_M), tests)
-    assert compared(tests) == known / 10
+    assert compared(tests, 10) == known / 10
     assert decided.verdict == verdict
     assert (f"{known} of 10 H-Neurons" in decided.reason) == (0 < known < 10)
 
@@ -333,3 +333,23 @@ def test_z_scores_within_one_layer_are_the_plain_ones() -> None:
     delta = np.random.default_rng(13).random(40)
     found = drift_tests(drift_of(delta), {"faithful": np.array([2, 30])}, None, None, 1, 40, draws=20)[0]
     assert found.z_all == found.z_layer == pytest.approx(z_scores(delta)[[2, 30]].mean(), rel=1e-12)
+
+
+def test_a_set_of_which_most_is_a_whole_layer_is_not_judged_by_the_rest() -> None:
+    """No neuron of the layer has another beside it; three stable neurons elsewhere do not speak for 323."""
+    rng = np.random.default_rng(15)
+    delta, activity = rng.exponential(size=D), rng.random(D)
+    h = np.concatenate([np.arange(D_M), [400, 500, 600]])
+    delta[h[-3:]] *= 0.01
+    drift = drift_of(delta)
+    decided = judged(summarise_drift(drift, h, LAYERS, D_M, draws=9), measured(drift, h, activity))
+    assert decided.verdict == "no power"
+    assert "only 3 of 323 H-Neurons" in decided.reason
+    alone = judged(summarise_drift(drift, h[:D_M], LAYERS, D_M, draws=9), measured(drift, h[:D_M], activity))
+    assert "no H-Neuron has others of its layer beside it" in alone.reason
+
+
+def test_changes_that_differ_by_many_decades_have_an_interval_within_numbers() -> None:
+    delta = np.where(np.arange(D) % 2 == 0, 1e-300, 1.0)
+    found = measured(drift_of(delta), np.array([0, 1]))[0]
+    assert np.isfinite([found.ratio.estimate, found.ratio.low, found.ratio.high]).all()

@@ -285,7 +285,7 @@ def changed_by(delta: np.ndarray) -> NeuronDrift:
     [
         (np.linspace(1, 2, 40), [], "no H-Neurons"),
         (np.full(40, 0.5), [0, 1, 2], "no difference from those would be detected"),
-        (np.linspace(1, 2, 40), list(range(10)), "no H-Neurons"),  # they are their whole layer
+        (np.linspace(1, 2, 40), list(range(10)), "no H-Neuron has others of its layer"),  # they are their whole layer
         (np.linspace(1, 2, 40), [3], "no difference from those would be detected"),  # one of ten is no rarer than 0.1
     ],
 )
@@ -335,7 +335,7 @@ def test_h_neurons_that_are_all_unmapped_leave_nothing_to_test() -> None:
     assert rank_test(drift.stability_rank, h, 10, draws=50) is None
     judged, _ = judged_drift(result, (), "", 0.0)
     assert judged.verdict == "no power"
-    assert judged.reason.startswith("there are no H-Neurons whose drift could be ranked; 2 of 2 H-Neurons have no")
+    assert judged.reason.startswith("there are no H-Neurons to compare; 2 of 2 H-Neurons have no")
 
 
 def test_share_identical_counts_mapped_neurons_only() -> None:

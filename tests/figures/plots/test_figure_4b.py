@@ -15,7 +15,14 @@ from provenance.figures.plots.figure_4b import figure_4b
 def rows_of(ranks: list[float], *, neurons: int = 1000, **drift: Any) -> tuple[list[Any], list[Any], dict[str, Any]]:
     bins = [{"bin": i, "low": i / 10, "high": (i + 1) / 10, "neurons": neurons // 10} for i in range(10)]
     mean = float(np.mean(ranks)) if ranks else None
-    null = {"null_mean": 0.52, "null_sd": 0.06, "ratio": 0.61, "decided_by": "layer_norm", "p_decides": 0.012}
+    null = {
+        "null_mean": 0.52,
+        "null_sd": 0.06,
+        "ratio": 0.61,
+        "decided_by": "layer_norm",
+        "p_decides": 0.012,
+        "k_compared": len(ranks),
+    }
     values = {"k": len(ranks), "mean_rank": mean, **null, **drift}
     return [{"stability_rank": rank} for rank in ranks], bins, values
 
