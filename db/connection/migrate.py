@@ -13,7 +13,7 @@ from provenance.db.schema.tables import HEAD, REVISIONS, Base
 from provenance.errors import StoreError
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-BEFORE_0_2_0 = ("0001", "0002", "0003", "0004")  # schemas of 0.1.0, which was never released
+UNRELEASED = ("0001", "0002", "0003", "0004", "0.2.0_1")  # of 0.1.0, and of 0.2.0 while it was made
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -38,12 +38,12 @@ def check_known(revision: str | None) -> None:
     """Refuse a schema that this release does not know.
 
     Raises:
-        StoreError: The database was written by a newer version, or by 0.1.0.
+        StoreError: The database was written by a newer version, or by one that was never released.
     """
-    if revision in BEFORE_0_2_0:
+    if revision in UNRELEASED:
         raise StoreError(
-            "a database of version 0.2.0 or later",
-            found=f"schema {revision}, from version 0.1.0",
+            f"a database with schema {HEAD} or later",
+            found=f"schema {revision}, from a version that was never released",
             remedy="run the comparison again into a new database file with --db URL; this one was left as it is",
         )
     if revision is not None and revision not in REVISIONS:
@@ -76,7 +76,7 @@ def upgrade(connection: Connection) -> str:
         The revision before, or "" for an empty database.
 
     Raises:
-        StoreError: The database is from a newer version, from 0.1.0, or from another program.
+        StoreError: The database is from a newer version, from a version that was never released, or from another program.
     """
     found = revision_of(connection)
     check_known(found)
