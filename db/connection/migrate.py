@@ -76,7 +76,7 @@ def upgrade(connection: Connection) -> str:
         The revision before, or "" for an empty database.
 
     Raises:
-        StoreError: The database is from a newer version, from a version that was never released, or from another program.
+        StoreError: The database is from a newer version, from one that was never released, or from another program.
     """
     found = revision_of(connection)
     check_known(found)
