@@ -46,6 +46,12 @@ LIKE_WORDS: Mapping[str, str] = {
     "layer_norm_activity": "layers, norms and activity",
 }
 """What neurons of each matching share, after "neurons of the same"."""
+SHORT_LIKE_WORDS: Mapping[str, str] = {
+    "layer": "layers",
+    "layer_norm": "layers and norms",
+    "layer_norm_activity": "layers, norms, activity",
+}
+"""The same where a figure has little room."""
 NULL_WORDS: Mapping[str, str] = {
     "hypergeometric": "any neurons",
     **{matching: f"neurons {words}" for matching, words in MATCHED_WORDS.items()},

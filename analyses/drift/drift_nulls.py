@@ -4,6 +4,7 @@ Source: Cochran 1977, Sampling Techniques, Sec. 5.3. Choice: which quantiles, se
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,6 +170,17 @@ def matched_moments(values: Float[np.ndarray, " neurons"], pools: Pools) -> tupl
     for members, count in zip(pools.members, pools.counts.tolist(), strict=True):
         inside = values[members]
         total += count * float(inside.mean())
-        if inside.size > 1:
-            variance += count * float(inside.var(ddof=1)) * (1 - count / inside.size)
+        variance += sum_variance(inside, count, inside.size)
     return (total / pools.k, math.sqrt(variance) / pools.k) if pools.k else (math.nan, math.nan)
+
+
+def sum_variance(values: Float[np.ndarray, " n"], count: int, size: int) -> float:
+    """Variance of the sum of `count` neurons picked of the `size` of a stratum, whose values vary as these do."""
+    return count * float(values.var(ddof=1)) * (1 - count / size) if values.size > 1 else 0.0
+
+
+def of_stratum(
+    per_stratum: Sequence[float], strata: Int[np.ndarray, " neurons"], ids: Int[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
+    """For each neuron of a set, the number of its stratum; numbers are in the order of `pools_of` the set."""
+    return np.asarray(np.asarray(per_stratum)[np.searchsorted(np.unique(strata[ids]), strata[ids])])

@@ -12,18 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import t as student
 
 from provenance.analyses.controls.control_sets import layer_counts, permutation_p
 from provenance.analyses.drift.drift_nulls import Strata, drift_strata
 from provenance.analyses.drift.relative_change import RelativeChange, log_change, relative_change
 from provenance.analyses.drift.stability_ranks import grouped_z_scores, unknown_unranked
-from provenance.analyses.drift.weight_drift import DETECTABLE_SDS, PERMUTATIONS, SIGNIFICANCE
+from provenance.analyses.drift.weight_drift import DETECTABLE_SDS, PERMUTATIONS, SIGNIFICANCE, mean_with_interval
 from provenance.analyses.results.drift import DriftTest, Matching, Measure, NeuronDrift, ProbeSide
 from provenance.records import Estimate
-from provenance.statistics.bootstrap import CONFIDENCE
 
-LARGEST_LOG = 70.0
+LARGEST_LOG = 70.0  # of a factor that is reported
 LEAST_COMPARED = 0.5  # share of the H-Neurons that must have matched controls
 LEAST_RECOGNISED = 0.5  # share of the H-Neurons that must still match their base neuron
 
@@ -169,16 +167,12 @@ def _test(
 
 def _ratio(found: RelativeChange) -> Estimate:
     """Factor by which the set changed, beside like neurons, with its 95 % interval (NaN bounds for one neuron)."""
-    mean, k = float(found.effects.mean()), found.ids.size
-    if k < 2:
-        return Estimate(_factor(mean), math.nan, math.nan, k)
-    spread = math.sqrt(float(found.effects.var(ddof=1)) / k + found.fit_sd**2)
-    half = float(student.ppf((1 + CONFIDENCE) / 2, k - 1)) * spread
-    return Estimate(_factor(mean), _factor(mean - half), _factor(mean + half), k)
+    logs = mean_with_interval(found.effects, found.fit_sd)
+    return Estimate(_factor(logs.estimate), _factor(logs.low), _factor(logs.high), logs.n)
 
 
 def _factor(logarithm: float) -> float:
-    """exp, within 1e-30 to 1e30: two neurons that differ by many decades have an interval beyond all numbers."""
+    """Within 1e-30 to 1e30, NaN of NaN: an interval of two neurons that differ by many decades exceeds all numbers."""
     return math.exp(min(max(logarithm, -LARGEST_LOG), LARGEST_LOG))
 
 

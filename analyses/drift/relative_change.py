@@ -22,7 +22,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from provenance.analyses.drift.drift_nulls import Strata, matched_means, pools_of
+from provenance.analyses.drift.drift_nulls import Strata, matched_means, of_stratum, pools_of, sum_variance
 
 MOST_POWERS = 3  # fifth powers know nothing beyond the other neurons, and find nine stable neurons less often
 PER_TERM = 10  # neurons of a layer for each fitted number
@@ -80,32 +80,25 @@ def relative_change(
     ids = np.sort(ids[_have_others(of, ids, d_m)])
     if not ids.size:
         return None
-    residuals, variance = _residuals(logs, of, strata.covariates, ids, d_m)
+    inside = np.zeros(of.size, dtype=bool)
+    inside[ids] = True
+    residuals, variance = _residuals(logs, of, strata.covariates, ids, inside, d_m)
     pools, rng = pools_of(np.where(np.isnan(residuals), -1, of), ids), np.random.default_rng(seed)
-    inside = np.isin(np.arange(of.size), ids)
-    others = [residuals[members[~inside[members]]] for members in pools.members]
-    shares = zip(pools.members, pools.counts.tolist(), others, strict=True)
-    spread = sum(k * _variance(left) * (1 - k / members.size) for members, k, left in shares)
-    fit_sd = math.sqrt(variance) / ids.size
-    means = np.array([left.mean() for left in others])
-    place = np.searchsorted(np.unique(of[ids]), of[ids])
-    lowest = sum(
-        float(np.sort(residuals[members])[:k].sum())
-        for members, k in zip(pools.members, pools.counts.tolist(), strict=True)
-    )
+    fit_sd, means, spread, lowest = math.sqrt(variance) / ids.size, [], 0.0, 0.0
+    for members, count in zip(pools.members, pools.counts.tolist(), strict=True):
+        others = residuals[members[~inside[members]]]
+        means.append(others.mean())
+        spread += sum_variance(others, count, members.size)
+        lowest += float(np.sort(residuals[members])[:count].sum())
     return RelativeChange(
         ids,
-        residuals[ids] - means[place],
+        residuals[ids] - of_stratum(means, of, ids),
         float(residuals[ids].mean()),
         matched_means(residuals, pools, draws, rng) + fit_sd * rng.normal(size=draws),
         lowest / ids.size,
         math.hypot(math.sqrt(spread) / ids.size, fit_sd),
         fit_sd,
     )
-
-
-def _variance(values: Float[np.ndarray, " n"]) -> float:
-    return float(values.var(ddof=1)) if values.size > 1 else 0.0
 
 
 def _have_others(of: Int[np.ndarray, " neurons"], ids: Int[np.ndarray, " k"], d_m: int) -> Bool[np.ndarray, " k"]:
@@ -122,15 +115,15 @@ def _residuals(
     of: Int[np.ndarray, " neurons"],
     covariates: Sequence[Float[np.ndarray, " neurons"]],
     ids: Int[np.ndarray, " k"],
+    inside: Bool[np.ndarray, " neurons"],
     d_m: int,
 ) -> tuple[Float[np.ndarray, " neurons"], float]:
-    """Y - E[y] in the layers of the set (NaN elsewhere), and the fit's part of the variance of their sum over the set.
+    """Residuals y - E[y] in the layers of the set (NaN elsewhere), and the fit's part of the variance of their sum.
 
     The fit's error reaches T - mean T of random sets by sum_s k_s (1 - k_s / n_s) (x_set,s - x_others,s), x being mean
     terms of a stratum.
     """
     residuals, variance = np.full(logs.size, np.nan), 0.0
-    inside = np.isin(np.arange(logs.size), ids)
     for layer in np.unique(ids // d_m).tolist():
         members = layer * d_m + np.flatnonzero(of[layer * d_m : (layer + 1) * d_m] >= 0)
         own, others = members[inside[members]], members[~inside[members]]

@@ -11,7 +11,7 @@ from scipy.stats import norm, ttest_ind
 from scipy.stats import t as student
 
 from provenance.analyses.controls.control_sets import layer_counts, permutation_p
-from provenance.analyses.drift.drift_nulls import layer_strata, matched_means, matched_moments, pools_of
+from provenance.analyses.drift.drift_nulls import layer_strata, matched_means, matched_moments, of_stratum, pools_of
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.results.drift import DriftResult, NeuronDrift
 from provenance.analyses.weights.paired_pass import compare_mapped, compare_neurons
@@ -160,17 +160,21 @@ def rank_test(
         return None
     pools, observed = pools_of(strata, known), float(ranks[known].mean())
     drawn = matched_means(ranks, pools, draws, np.random.default_rng(seed))
-    means = np.array([ranks[members].mean() for members in pools.members])
-    effect = mean_with_interval(ranks[known] - means[np.searchsorted(np.unique(strata[known]), strata[known])])
+    means = [ranks[members].mean() for members in pools.members]
+    effect = mean_with_interval(ranks[known] - of_stratum(means, strata, known))
     return RankTest(observed, *matched_moments(ranks, pools), effect, permutation_p(drawn, observed))
 
 
-def mean_with_interval(values: Float[np.ndarray, " k"]) -> Estimate:
-    """Mean with its 95 % Student's t interval (a bootstrap covers 55 % of two, 83 % of five); NaN bounds for one."""
+def mean_with_interval(values: Float[np.ndarray, " k"], beside: float = 0.0) -> Estimate:
+    """Mean with its 95 % Student's t interval (a bootstrap covers 55 % of two, 83 % of five); NaN bounds for one.
+
+    `beside`: SD of an error that all values share.
+    """
     mean = float(values.mean())
     if values.size < 2:
         return Estimate(mean, float("nan"), float("nan"), int(values.size))
-    half = float(student.ppf((1 + CONFIDENCE) / 2, values.size - 1) * values.std(ddof=1) / math.sqrt(values.size))
+    spread = math.hypot(float(values.std(ddof=1)) / math.sqrt(values.size), beside)
+    half = float(student.ppf((1 + CONFIDENCE) / 2, values.size - 1)) * spread
     return Estimate(mean, mean - half, mean + half, int(values.size))
 
 

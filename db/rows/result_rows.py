@@ -1,6 +1,6 @@
 """Declared results as rows, nothing written twice."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -34,7 +34,10 @@ def run_rows(report: object) -> Rows:
     Results within the scope of another (a probe's, a claim's conditions) are stored with it.
     """
     held = list(_held(report))
-    return {**declared_rows(held), **claim_rows([result for result in held if isinstance(result, Claim)])}
+    found = declared_rows(held)
+    for claim in (result for result in held if isinstance(result, Claim)):
+        add(found, declared_rows(claim.reasons, claim=claim.name))
+    return found
 
 
 def _held(value: object) -> Iterator[object]:
@@ -53,14 +56,6 @@ def add(found: Rows, more: Rows) -> None:
     """Append rows to those of the same tables."""
     for table, rows in more.items():
         found.setdefault(table, []).extend(rows)
-
-
-def claim_rows(claims: Sequence[Claim]) -> Rows:
-    """Claims, and the conditions of each."""
-    found = declared_rows(claims)
-    for claim in claims:
-        add(found, declared_rows(claim.reasons, claim=claim.name))
-    return found
 
 
 def bulk_rows(result: object, neurons_per_layer: int) -> Iterator[Row]:

@@ -29,10 +29,9 @@ from provenance.figures.wording.run_words import (
     source,
     verdict_words,
 )
-from provenance.words import MATCHED_WORDS, MATCHINGS
+from provenance.words import MATCHED_WORDS, MATCHINGS, SHORT_LIKE_WORDS
 
 HEIGHT_IN = 2.75
-SHORT = {"layer": "layers", "layer_norm": "layers and norms", "layer_norm_activity": "layers, norms, activity"}
 _RATIOS = (5.2, 0.5, 1.15)
 
 
@@ -137,7 +136,7 @@ def _summary(drift: Record, *, by_position: bool) -> str:
     return "\n".join(
         [
             f"k = {drift['k_compared']}: {fixed(drift['ratio'])} × the change of neurons",
-            f"of the same {SHORT[drift['decided_by']]}, {p_words(drift['p_decides'])}",
+            f"of the same {SHORT_LIKE_WORDS[drift['decided_by']]}, {p_words(drift['p_decides'])}",
             ranks,
         ]
     )

@@ -109,7 +109,7 @@ def _draw_test(axes: Axes, height: float, row: Record) -> None:
             zorder=4, gid=f"interval:{name}",
         )  # fmt: skip
     axes.plot(
-        min(max(row["ratio"], WIDEST[0]), WIDEST[1]), height, marker, markersize=3.8, markerfacecolor=face,
+        _shown(row["ratio"]), height, marker, markersize=3.8, markerfacecolor=face,
         markeredgecolor=edge, markeredgewidth=0.9, zorder=5, gid=f"effect:{name}", clip_on=False,
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def _frame(axes: Axes, rows: Sequence[Record], heights: Mapping[tuple[str, str],
     axes.set_ylim(max(labels) + 0.7, -0.7)
     ends = [value for row in rows for value in _ends(row)]
     axes.set_xscale("log")
-    low, high = max(min(0.9, *ends) / 1.1, WIDEST[0]), min(max(1.1, *ends) * 1.1, WIDEST[1])
+    low, high = _shown(min(0.9, *ends) / 1.1), _shown(max(1.1, *ends) * 1.1)
     axes.set_xlim(low, high)
     subs = (1.0, 2.0, 5.0) if high / low < ROOM_FOR_THIRDS else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=6))
@@ -143,7 +143,12 @@ def _ends(row: Record) -> list[float]:
 def _band(row: Record) -> tuple[float, float]:
     """1.96 SD of permuted sets, as factors."""
     half = style.NORMAL_95 * row["sd"]
-    return max(math.exp(-half), WIDEST[0]), min(math.exp(min(half, 50.0)), WIDEST[1])
+    return _shown(math.exp(-half)), _shown(math.exp(min(half, 50.0)))
+
+
+def _shown(factor: float) -> float:
+    """A factor, or the end of the widest axis."""
+    return min(max(factor, WIDEST[0]), WIDEST[1])
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
