@@ -136,6 +136,7 @@ class ResponseRows:
             "response_ids": list(response.response_ids),
             "regions": [[region.name, region.start, region.stop] for region in response.regions],
             "samples": list(response.samples),
+            "cut_off": response.cut_off,
         }
 
 
@@ -154,6 +155,7 @@ def _response(row: Any) -> Response:
         response_ids=tuple(row.response_ids),
         regions=tuple(Region(name, start, stop) for name, start, stop in row.regions),
         samples=tuple(row.samples),
+        cut_off=row.cut_off,
     )
 
 

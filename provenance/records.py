@@ -78,7 +78,7 @@ class Response:
     label: Label
     """`dropped` if the question was not kept; `reason` says why."""
     reason: str
-    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span."""
+    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span, cut off."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int
@@ -95,6 +95,8 @@ class Response:
     """Roles of all tokens, in order, without gaps."""
     samples: tuple[str, ...] = ()
     """All sampled texts, in order."""
+    cut_off: bool = False
+    """Whether the token limit ended the representative response."""
 
 
 @dataclass(frozen=True)

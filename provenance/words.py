@@ -8,8 +8,8 @@ from provenance.cells import fixed
 GIVEN = "given"
 """The rule of neurons that were taken from a file."""
 RULES: Mapping[str, str] = {
-    "one-se": "the sparsest probe within one standard error of the best validation accuracy",
-    "paper": "validation accuracy + accuracy with the H-Neurons suppressed (Gao et al. 2025)",
+    "one-se": "the sparsest probe within one standard error of the best cross-validated accuracy",
+    "paper": "cross-validated accuracy + accuracy with the H-Neurons suppressed (Gao et al. 2025)",
     "fixed": "given by the user",
 }
 """How C was chosen."""

@@ -272,18 +272,24 @@ def make_speaker(folder: Path, *, seed: int = 0, chat: bool = True) -> Path:
     """A tiny Llama that answers every prompt with "Paris" and a few words more, or with nothing.
 
     The first coordinate of the residual stream is the same everywhere (no layer writes to it),
-    and the output embedding reads it as a bias: in favour of these words, against all others.
+    and the output embedding reads it as a bias: in favour of these words, against all others. The second one is the
+    same after a word of the answer and nowhere else, where it makes an end likely: nineteen of twenty answers end
+    within four tokens.
     """
     make_checkpoint(folder, seed=seed, chat=chat)
     model = AutoModelForCausalLM.from_pretrained(folder)
     words = make_tokenizer().convert_tokens_to_ids(["ĠParis", "ĠNew", "ĠYork", ".", "Ċ", "<eos>"])
     with torch.no_grad():
         model.model.embed_tokens.weight[:, 0] = 2.0
+        model.model.embed_tokens.weight[:, 1] = 0.0
+        model.model.embed_tokens.weight[words[:3], 1] = 1.0
         for layer in model.model.layers:
-            layer.self_attn.o_proj.weight[0] = 0.0
-            layer.mlp.down_proj.weight[0] = 0.0
+            layer.self_attn.o_proj.weight[:2] = 0.0
+            layer.mlp.down_proj.weight[:2] = 0.0
         model.lm_head.weight[:, 0] = -30.0
-        model.lm_head.weight[words, 0] = torch.tensor([4.0, 1.5, 1.5, 1.0, 0.0, 0.0])
+        model.lm_head.weight[:, 1] = 0.0
+        model.lm_head.weight[words[5], 1] = 20.0
+        model.lm_head.weight[words, 0] = torch.tensor([4.0, 1.5, 1.5, 0.0, 0.0, 0.0])
     model.save_pretrained(folder)
     return folder
 

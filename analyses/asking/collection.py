@@ -17,7 +17,7 @@ from typing import runtime_checkable
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.analyses.results.answers import Funnel
-from provenance.answers.collect_responses import KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
+from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
 from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -209,9 +209,10 @@ def balanced(responses: Sequence[Response]) -> list[Response]:
 def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
     """Counts by label: asked, answered, consistent, span found, captured, used; with reasons for drops."""
     reasons = Counter(_drop_reason(r) for r in responses if r.label == "dropped")
-    without_span = Counter(_judged_label(r) for r in responses if r.reason == NO_SPAN)
+    without_span, cut = (Counter(_judged_label(r) for r in responses if r.reason == why) for why in (NO_SPAN, CUT_OFF))
     kept = _by_label(responses)
-    consistent: dict[Label, int] = {label: kept[label] + without_span[label] for label in KEPT_LABELS}
+    spans: dict[Label, int] = {label: kept[label] + cut[label] for label in KEPT_LABELS}
+    consistent: dict[Label, int] = {label: spans[label] + without_span[label] for label in KEPT_LABELS}
     captured = _by_label(used)
     reasons.update({f"not needed for balance ({label})": kept[label] - captured[label] for label in KEPT_LABELS})
     return Funnel(
@@ -221,15 +222,16 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
         asked=len(responses),
         answered=sum(any(normalise(text) for text in r.samples or (r.text,)) for r in responses),
         consistent=consistent,
-        span_found=kept,
+        span_found=spans,
         captured=captured,
         fitted=captured,
+        cut_off=sum(r.cut_off and (r.label != "dropped" or r.reason == CUT_OFF) for r in responses),
         dropped={reason: count for reason, count in sorted(reasons.items()) if count},
     )
 
 
 def _drop_reason(response: Response) -> str:
-    if response.reason in (NO_SPAN, QUOTA_FULL):
+    if response.reason in (NO_SPAN, QUOTA_FULL, CUT_OFF):
         return f"{response.reason} ({_judged_label(response)})"
     return response.reason
 

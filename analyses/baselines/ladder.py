@@ -25,6 +25,8 @@ from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out
 from provenance.analyses.controls.control_sets import CONTROL_KINDS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
+from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
+from provenance.probe.l1_path import Fit
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
     estimate_of,
@@ -45,6 +47,7 @@ def ladder(
     fitted: FittedBaselines,
     tests: Mapping[str, Answers],
     own: Answers,
+    halves: Sequence[Fit] = (),
     *,
     resamples: int = BOOTSTRAP_DRAWS,
     foldings: int = FOLDINGS,
@@ -67,6 +70,8 @@ def ladder(
         fitted: From the instruct checkpoint's training answers.
         tests: Balanced answers of any model by question set, with neurons in the order of the probe's.
         own: Training answers of the model that gave `tests`; with one label only they give no classifiers.
+        halves: The probe on halves of its training questions. Gains over single baselines and neuron sets then vary
+            with the probe's training set, too; baselines count as given. Gains of joint kinds do not.
         foldings: Partitions of the scored answers; values are averaged over them.
 
     Returns:
@@ -87,7 +92,8 @@ def ladder(
             weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
             texts = (answers.questions, answers.answers)
             dealt = dealt_out(texts, answers.features.hallucinated, answers.features.units, count=foldings, seed=seed)
-            rungs += _plain(fitted, name, answers, weights)
+            deviations = half_deviations(halves, answers.features)
+            rungs += _plain(fitted, name, answers, weights, deviations, seed)
             rungs += _nested(fitted, again, name, answers, weights, dealt)
     return tuple(rungs)
 
@@ -112,10 +118,15 @@ def _own(fitted: FittedBaselines, answers: Answers) -> Float[np.ndarray, " rows"
 
 
 def _plain(
-    fitted: FittedBaselines, name: str, answers: Answers, weights: Float[np.ndarray, "samples rows"]
+    fitted: FittedBaselines,
+    name: str,
+    answers: Answers,
+    weights: Float[np.ndarray, "samples rows"],
+    deviations: Float[np.ndarray, " halves"],
+    seed: int,
 ) -> Iterator[Rung]:
     positive = answers.features.hallucinated
-    own = resampled_aurocs(_own(fitted, answers)[:, None], positive, weights)
+    own = over_training_sets(resampled_aurocs(_own(fitted, answers)[:, None], positive, weights), deviations, seed)
     for kind in BASELINE_KINDS:
         said = fitted.scorers[kind](answers) if kind in fitted.scorers else None
         if said is None:

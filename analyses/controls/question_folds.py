@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
+from provenance.activations.features import Features
+from provenance.records import Label
+
 FOLDS = 5
 MIN_PER_FOLD = 2  # questions of each class, so that the other folds keep both classes
 
@@ -26,3 +29,12 @@ def folds(
     dealt = np.empty(names.size, dtype=np.int64)
     dealt[np.lexsort((shuffled, hits / rows))] = np.arange(names.size) % FOLDS
     return dealt[member]
+
+
+def questions_per_class(answers: Features) -> dict[Label, int]:
+    """Questions with an answer of each label. Questions count, not rows: rows of one question are not independent."""
+    said = list(zip(answers.units, answers.hallucinated.tolist(), strict=True))
+    return {
+        "faithful": len({unit for unit, hallucinated in said if not hallucinated}),
+        "hallucinated": len({unit for unit, hallucinated in said if hallucinated}),
+    }

@@ -1,6 +1,6 @@
 """The request for a comparison, as a value: two commands with the same job are the same run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 from provenance.activations.capture_files import CaptureDtype
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.collection import CollectionSettings, identity_digest
+from provenance.analyses.asking.collection import CollectionSettings, Workspace, identity_digest
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
 from provenance.analyses.jobs.effort import FULL, Effort
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
+from provenance.analyses.jobs.replicates import replicated
 from provenance.analyses.jobs.run_comparison import OriginSettings, compare
+from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.search.identification import ProbeSettings
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
@@ -82,6 +84,8 @@ class Job:
     batch_size: int = BATCH_SIZE
     effort: Effort = FULL
     """Draws for chance levels."""
+    replicates: int = 1
+    """Draws of the whole comparison, with seeds of their own from `seed` on."""
     seed: int = 0
     """Seed of everything random."""
 
@@ -99,6 +103,7 @@ class Job:
                 self.intercept_penalised,
                 rule=self.select if self.C is None else "fixed",
                 C=self.C,
+                repeats=self.effort.repeats,
                 pairs=self.effort.pairs,
                 draws=self.effort.control_sets,
                 seed=self.seed,
@@ -147,10 +152,22 @@ class Job:
                 settings=self.recorded(given, control),
                 seed=self.seed,
                 sides=(base, instruct),
-                run=partial(compare, base, instruct, sets, self.settings(), given=given, control=control),
+                run=self._work(partial(compare, base, instruct, sets, given=given, control=control)),
                 questions=sets,
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
+
+    def _work(self, one: Callable[..., OriginReport]) -> Callable[[Workspace, Clock], OriginReport]:
+        """The comparison once, or as often as there are replicates."""
+        if self.replicates == 1:
+            return partial(one, self.settings())
+        seeds = range(self.seed, self.seed + self.replicates)
+        settings = {seed: replace(self, seed=seed).settings() for seed in seeds}
+
+        def all_of_them(workspace: Workspace, clock: Clock) -> OriginReport:
+            return replicated([(seed, partial(one, each, workspace, clock)) for seed, each in settings.items()], clock)
+
+        return all_of_them
 
     def sides(self) -> tuple[OpenCheckpoint, OpenCheckpoint]:
         """Base and instruct checkpoint, opened and checked.
@@ -250,4 +267,5 @@ class Job:
     def recorded(self, given: NeuronSet | None = None, control: NegativeControl | None = None) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
         broken = {} if control is None else control.recorded()
-        return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None, **broken}
+        repeated = {} if self.replicates == 1 else {"replicates": self.replicates}
+        return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None, **broken, **repeated}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from provenance.analyses.baselines.cross_fit import FOLDINGS
 from provenance.analyses.drift.weight_drift import PERMUTATIONS
+from provenance.analyses.search.cross_validation import REPEATS
 from provenance.analyses.search.shuffled_labels import SHUFFLED_SEARCHES
 from provenance.analyses.search.stability import PAIRS
 from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
@@ -17,6 +18,8 @@ from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
 class Effort:
     """Draws of each kind."""
 
+    repeats: int = REPEATS
+    """Repetitions of the cross-validation that C is chosen by."""
     pairs: int = PAIRS
     """Complementary pairs of half-samples for stability."""
     control_sets: int = CONTROL_DRAWS
@@ -30,5 +33,5 @@ class Effort:
 
 
 FULL = Effort()
-QUICK = Effort(pairs=10, control_sets=40, shuffles=20, foldings=2, permutations=1000)
+QUICK = Effort(repeats=2, pairs=10, control_sets=40, shuffles=20, foldings=2, permutations=1000)
 """For a first look: p-values below 0.05 are still possible in every test, but not far below."""

@@ -106,8 +106,9 @@ def transferred(found: Identified, gathered: Gathered, problem: str, foldings: i
         results = [untested(name, test.features, found.result.reason) for name, test in tests.items()]
         rungs: tuple[Rung, ...] = ()
     else:
-        results = [transfer(found.probe, test.features, name, seed=seed) for name, test in tests.items()]
-        rungs = ladder(found.baselines, tests, gathered.answers["base"][0], foldings=foldings, seed=seed)
+        results = [transfer(found.probe, test.features, name, found.halves, seed=seed) for name, test in tests.items()]
+        own = gathered.answers["base"][0]
+        rungs = ladder(found.baselines, tests, own, found.halves, foldings=foldings, seed=seed)
     after = decided(results, rungs, problem)
     return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem))
 

@@ -8,6 +8,7 @@ A negative control is the same comparison with one link broken.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool
@@ -30,6 +31,7 @@ from provenance.analyses.jobs.negative_controls import NegativeControl, controll
 from provenance.analyses.lineage.mapping import map_neurons
 from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult
@@ -163,16 +165,13 @@ def _report(
     layout, alignment, found = instruct.layout, measured.alignment, shown.found
     h_neurons = found["instruct"].result.h_neurons
     activity = tuple(_activity(shown.gathered))
-    drifted = drift, tests, _ = pair_drift(
+    drifted = pair_drift(
         measured, instruct, shown.sides, settings.seed, draws=settings.permutation_draws,
         activity=shown.base_activity(activity), correlation=shown.correlation,
     )  # fmt: skip
     overlapping = overlap_of(shown, measured, activity, layout.d_m)
     evidence = evidence_of(shown, alignment.reason, drifted, overlapping, layout, settings.seed)
-    claims = {claim.name: claim.verdict for claim in evidence.claims}
-    words = {claim.name: claim.words for claim in evidence.claims}
-    scaled = {stage: words[f"function_{stage}"] for stage in found if f"function_{stage}" in words}
-    return OriginReport(
+    report = OriginReport(
         layers=layout.layers,
         neurons_per_layer=layout.d_m,
         lineage=related,
@@ -183,16 +182,27 @@ def _report(
         base_identification=found["base"].result,
         transfer=shown.carried.results,
         neuron_drift=measured.drift,
-        drift=drift,
+        drift=drifted[0],
         overlap=overlapping[0],
         activity=activity,
         activation_correlation=shown.correlation,
-        verdict_transfer=claims["transfer"],
-        verdict_drift=claims["drift"],
-        verdict_overlap=claims["overlap"],
-        overall=overall_sentence(related.verdict, alignment.reason, claims, finest_matching(tests), scaled)
-        + _decided_by(shown.carried.results),
         evidence=evidence,
+    )
+    return judged_by(report, evidence.claims)
+
+
+def judged_by(report: OriginReport, claims: Sequence[Claim]) -> OriginReport:
+    """The report with these claims, and what they say as one sentence."""
+    said = {claim.name: claim.verdict for claim in claims}
+    words = {claim.name: claim.words for claim in claims}
+    stages: tuple[Stage, ...] = get_args(Stage)
+    scaled = {stage: words[f"function_{stage}"] for stage in stages if f"function_{stage}" in words}
+    matching = finest_matching(report.evidence.drift)
+    overall = overall_sentence(report.lineage.verdict, report.alignment.reason, said, matching, scaled)
+    return replace(
+        report,
+        overall=overall + _decided_by(report.transfer),
+        evidence=replace(report.evidence, claims=tuple(claims)),
     )
 
 

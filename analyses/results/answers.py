@@ -57,4 +57,7 @@ class Funnel:
     fitted: dict[Label, int] = column(
         "fitted", "pair", "Captured responses used to fit or to score (after balancing), by label."
     )
+    cut_off: int = column(
+        "cut off", "count", "Consistent responses that the token limit ended; in training they are dropped."
+    )
     dropped: dict[str, int] = part("Dropped questions by reason, and by label if known.")

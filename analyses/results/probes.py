@@ -21,30 +21,36 @@ def _chosen(record: Record) -> str:
     row="one C that was tried, with the neurons it keeps",
     subject="probe",
     scope=("stage",),
-    note="Probes fitted on the training rows alone; k: neurons of positive weight. Gap: duality gap over the "
-    "objective. Violation: the largest of the optimality conditions over all neurons, whose bound is 1.",
+    note="Fits without one fifth of the questions, repeated, and their scores of the answers that each left out; k: "
+    "neurons of positive weight, the median over fits and their range. Gap: duality gap over the objective. Violation: "
+    "the largest of the optimality conditions over all neurons, whose bound is 1. Both are the largest over fits.",
 )
 @dataclass(frozen=True)
 class PathPoint:
-    """The probe at one C, fitted on the training rows alone, for the choice of C."""
+    """The probe at one C under cross-validation over questions, for the choice of C."""
 
     C: float = column("C", _chosen, "Inverse regularisation strength.", sql="c")
-    positive: int = column("k", "count", "Neurons with a positive weight.", sql="n_positive")
-    nonzero: int = column("weights", "count", "Neurons with a non-zero weight.", sql="n_nonzero")
+    positive: int = column("k", "count", "Neurons with a positive weight, median over fits.", sql="n_positive")
+    fewest: int = column("fewest", "count", "Neurons with a positive weight in the fit that has fewest of them.")
+    most: int = column("most", "count", "Neurons with a positive weight in the fit that has most of them.")
+    nonzero: int = column("weights", "count", "Neurons with a non-zero weight, median over fits.", sql="n_nonzero")
     validation_accuracy: float = column(
-        "validation accuracy", "fixed3", "Balanced accuracy on the validation answers at probability 0.5."
+        "accuracy, cross-validated", "fixed3", "Balanced accuracy on all left-out answers at probability 0.5."
     )
-    validation_auroc: float = column("validation AUROC", "fixed3", "AUROC on the validation answers.")
+    validation_auroc: float = column(
+        "AUROC, cross-validated", "fixed3", "AUROC on the left-out answers, mean over fits."
+    )
     suppressed_accuracy: float | None = column(
         "accuracy, H-Neurons suppressed",
         "fixed3",
-        "Share of validation questions answered rightly with these H-Neurons multiplied by 0; None if not measured.",
+        "Share of validation questions answered rightly with the H-Neurons of a fit on training questions "
+        "multiplied by 0; None if not measured.",
     )
-    gap: float = column("gap", "compact", "Duality gap over the objective.")
+    gap: float = column("gap", "compact", "Largest duality gap over the objective, over fits.")
     violation: float = column(
         "violation",
         "order",
-        "Largest violation of the optimality condition |g| <= 1 over all neurons; 0 at best.",
+        "Largest violation of the optimality condition |g| <= 1 over all neurons and fits; 0 at best.",
     )
 
 
@@ -133,6 +139,14 @@ class StabilityResult:
     stable: Int[np.ndarray, " stable"] = column("stable neurons", "count", "Flat ids of the stable neurons, ascending.")
     mean_selected: float = column(
         "H-Neurons of one half-sample, mean", "fixed1", "Mean number of H-Neurons of a half-sample."
+    )
+    fewest: float = column(
+        "H-Neurons of one half-sample, 2.5th percentile", "compact", "2.5th percentile of H-Neurons over half-samples."
+    )
+    most: float = column(
+        "H-Neurons of one half-sample, 97.5th percentile",
+        "compact",
+        "97.5th percentile of H-Neurons over half-samples.",
     )
     false_bound: float | None = column(
         "stable neurons expected by chance (selected no more often than q / D), at most",

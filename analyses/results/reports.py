@@ -7,11 +7,12 @@ from jaxtyping import Float, Int
 
 from provenance.analyses.results.answers import ActivityTable, Funnel
 from provenance.analyses.results.behaviour import CausalEffect
-from provenance.analyses.results.claims import Claim, Power
+from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
+from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     LabelAgreement,
@@ -81,16 +82,22 @@ class OriginReport:
     """Per checkpoint and question set."""
     activation_correlation: Float[np.ndarray, " neurons"] | None
     """Per neuron, Pearson r of z between the models on the same tokens; None if the tokenizers differ."""
-    verdict_transfer: Verdict
-    """Over all question sets."""
-    verdict_drift: Verdict
-    verdict_overlap: Verdict
-    overall: str
+    overall: str = ""
     """One sentence."""
     evidence: Evidence = field(default_factory=Evidence)
     """Controls, conditions and power behind each verdict."""
     control: str = ""
     """Kind of negative control; empty for a real comparison."""
+    replicates: tuple[Replicate, ...] = ()
+    """By seed and question set; empty for one draw. Everything else, but for claims, is of the first one."""
+    replicate_claims: tuple[ReplicateClaim, ...] = ()
+    """By seed and claim."""
+    variance: tuple[VarianceComponent, ...] = ()
+    """By question set and source."""
+
+    def verdict(self, claim: str) -> Verdict:
+        """Verdict of a claim; no power for one that was not made."""
+        return next((each.verdict for each in self.evidence.claims if each.name == claim), NOT_JUDGED)
 
 
 @dataclass(frozen=True)

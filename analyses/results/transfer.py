@@ -15,15 +15,20 @@ from provenance.words import BASELINES, SCALES, beats_sets
     "Backward transfer",
     row="the probe on the base model's own answers to one question set",
     note="AUROC of the instruct checkpoint’s probe, weights unchanged, on the base model’s own responses, with its "
-    "interval by question. n: faithful + hallucinated responses. p: the largest against chance, neuron sets, answer "
-    "length and texts; Holm: over question sets.",
+    "interval over test questions and training sets, and beside it over test questions alone. n: faithful + "
+    "hallucinated responses. p: the largest against chance, neuron sets, answer length and texts; Holm: over question "
+    "sets.",
 )
 @dataclass(frozen=True)
 class TransferResult:
     """The instruct probe, weights unchanged, on the base model's own responses to one question set."""
 
     dataset: str = column("question set", "text", "Question set.", key=True)
-    auroc: Estimate | None = column("AUROC", "ci2", "AUROC over answer rows; None if a class is missing.")
+    auroc: Estimate | None = column(
+        "AUROC",
+        "ci2",
+        "AUROC over answer rows, with its interval over test questions and training sets; None if a class is missing.",
+    )
     n_faithful: int = column("n (f + h)", "pair", "Faithful base responses scored.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated base responses scored.")
     verdict: Verdict = column(
@@ -54,6 +59,18 @@ class TransferResult:
     )
     questions: int | None = column(
         "", "count", "Questions with an answer of the rarer label; None if not counted.", default=None
+    )
+    given_probe: Estimate | None = column(
+        "probe as given",
+        "ci2",
+        "The same AUROC with its interval over test questions alone; None if a class is missing.",
+        default=None,
+    )
+    training_sd: float | None = column(
+        "SD over training sets",
+        "fixed3",
+        "Standard deviation of the AUROC over training sets, from the probes of half-samples; None without any.",
+        default=None,
     )
 
 

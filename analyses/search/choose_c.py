@@ -1,4 +1,4 @@
-"""Rules that choose C: by validation answers, by the paper's rule, or fixed. Test answers never take part."""
+"""Rules that choose C: by cross-validation, by the paper's rule, or fixed. Test answers never take part."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -12,38 +12,36 @@ from provenance.records import Label, Split
 Rule = Literal["one-se", "paper", "fixed"]
 
 
-def choose_c(
-    rule: Rule, path: Sequence[PathPoint], n_validation: Mapping[Label, int], fixed: float | None
-) -> float | None:
+def choose_c(rule: Rule, path: Sequence[PathPoint], answers: Mapping[Label, int], fixed: float | None) -> float | None:
     """C chosen from path points, C ascending; None if no point has a positive weight, unless C is fixed."""
     if rule == "fixed":
         return fixed
     usable = [point for point in path if point.positive > 0]
     if not usable:
         return None
-    return sparsest_within_one_se(usable, n_validation) if rule == "one-se" else best_by_paper(usable)
+    return sparsest_within_one_se(usable, answers) if rule == "one-se" else best_by_paper(usable)
 
 
-def sparsest_within_one_se(path: Sequence[PathPoint], n_validation: Mapping[Label, int]) -> float:
-    """The smallest C whose balanced validation accuracy is within one standard error of the best.
+def sparsest_within_one_se(path: Sequence[PathPoint], answers: Mapping[Label, int]) -> float:
+    """The smallest C whose balanced cross-validated accuracy is within one standard error of the best.
 
         SE = sqrt(p (1 - p) (1 / n_faithful + 1 / n_hallucinated) / 4),   p the accuracy in both classes
 
-    A few hundred validation answers cannot distinguish such probes; the maximum would select ten times as many neurons.
+    A few hundred answers cannot distinguish such probes; the maximum would select ten times as many neurons.
     Points have H-Neurons, C ascending. Source: the one-standard-error rule of Breiman et al. 1984, Sec. 3.4.3. Choice:
     answers count as independent, also within a group of questions; the rule needs a scale, not an interval.
     """
     best = max(point.validation_accuracy for point in path)
-    spread = sum(1 / n for n in n_validation.values()) / 4
+    spread = sum(1 / n for n in answers.values()) / 4
     bar = best - float(np.sqrt(best * (1 - best) * spread))
     return next(point.C for point in path if point.validation_accuracy >= bar)
 
 
 def best_by_paper(path: Sequence[PathPoint]) -> float:
-    """The C with the largest sum of validation accuracy and model accuracy with these H-Neurons suppressed.
+    """The C with the largest sum of held-out accuracy and model accuracy with these H-Neurons suppressed.
 
     Points have H-Neurons and suppressed accuracies, C ascending; the smallest C wins ties. Source: Gao et al. 2025,
-    arXiv:2512.01797, Sec. 6.1.3. Choice: both on validation questions.
+    arXiv:2512.01797, Sec. 6.1.3. Choice: the first cross-validated, the second on validation questions.
     """
 
     def score(point: PathPoint) -> float:

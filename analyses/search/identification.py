@@ -1,11 +1,11 @@
-"""Finds the H-Neurons of one checkpoint: choice of C on validation questions, refit, scores on held-out questions.
+"""Finds the H-Neurons of one checkpoint: choice of C by cross-validation, fit, scores on held-out questions.
 
-Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default C has the best balanced validation
-accuracy, with the one-standard-error rule; the paper's rule adds the accuracy under suppression. The refit on training
-and validation rows keeps the chosen C, as in the published recipe, so its penalty per row is a little weaker.
+Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.1.3 and Table 1. Choice: by default C has the best cross-validated
+accuracy, with the one-standard-error rule; the paper's rule adds the accuracy under suppression. All training and
+validation answers take part in both; only the paper's rule needs validation questions of their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +21,19 @@ from provenance.analyses.baselines.answer_baselines import FittedBaselines, fit_
 from provenance.analyses.controls.control_probes import control_scores
 from provenance.analyses.results.probes import CurvePoint, HeldOut, IdentificationResult, PathPoint
 from provenance.analyses.search.choose_c import Rule, choose_c, refuse_test_answers
+from provenance.analyses.search.cross_validation import (
+    REPEATS,
+    Suppressed,
+    left_out,
+    path_points,
+    suppressed_along,
+    too_few_questions,
+)
 from provenance.analyses.search.curves import curve
 from provenance.analyses.search.given_probe import given_probe
-from provenance.analyses.search.probe_fit import ProbeRows, fit_grid, path_points, probe_rows
+from provenance.analyses.search.probe_fit import ProbeRows, probe_rows
 from provenance.analyses.search.shuffled_labels import shuffled_sets
-from provenance.analyses.search.stability import LIKELY, PAIRS, THRESHOLD, stability
+from provenance.analyses.search.stability import LIKELY, PAIRS, THRESHOLD, half_samples, stability
 from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
 from provenance.errors import ConvergenceError, InputError
 from provenance.neuron_lists.read_lists import NeuronSet
@@ -35,8 +43,6 @@ from provenance.records import Estimate, Label, Split, Stage
 from provenance.statistics.bootstrap import accuracy_and_auroc, estimate_of, resampled_means, resampled_weights
 
 LARGEST_STEP = 1e6  # multiple of alpha_max; the grid ends at 6e4, where every probe seen so far separates its rows
-Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
-"""Accuracy of the model on validation questions with each set of neurons silenced."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class ProbeSettings:
     design: Design = "3-vs-1"
     intercept_penalised: bool = True
     """Whether |b| is part of the objective."""
+    repeats: int = REPEATS
+    """Repetitions of the cross-validation that C is chosen by."""
     steps: tuple[float, ...] = C_STEPS
     """Values of C to choose from, as multiples of alpha_max, ascending."""
     rule: Rule = "one-se"
@@ -83,10 +91,6 @@ class Material:
     shuffles: Sequence[Bool[np.ndarray, " rows"]] = ()
     """Shuffled labels of `train`, under which the search is repeated."""
 
-    def part(self, split: Split) -> Features:
-        """The features of one split."""
-        return self.train.features.take(np.array([name == split for name in self.splits], dtype=bool))
-
     @property
     def counts(self) -> dict[Label, int]:
         """Training and validation answers of each label."""
@@ -121,12 +125,14 @@ class Identified:
     """Baselines fitted on the same rows; None without a probe."""
     shuffled: tuple[Int[np.ndarray, " _"], ...] = ()
     """H-Neurons of the same search, one array per shuffle of the material; empty if one of them does not converge."""
+    halves: tuple[Fit, ...] = ()
+    """The probe on halves of the training questions; empty without a search."""
 
 
 def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed | None = None) -> Identified:
     """Chooses C, fits the probe, and scores held-out questions; `suppressed` is needed by the paper's rule only.
 
-    The result has no probe if a class is missing or no C of the grid gives a positive weight.
+    The result has no probe if a class has fewer than 10 questions or no C of the grid gives a positive weight.
 
     Raises:
         SplitError: Test answers are among those that C is chosen on.
@@ -134,18 +140,22 @@ def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed
         ConvergenceError: At a fixed or chosen C.
     """
     _refuse_test_answers(material)
-    train, validation = material.part("train"), material.part("validation")
-    obstacle = _obstacle(train, "training") or _obstacle(validation, "validation")
-    if obstacle:
-        return _without_probe(material, settings, obstacle, (), None)
+    features = material.train.features
+    masks = left_out(features, settings.repeats, settings.seed)
+    if masks is None:
+        return _without_probe(material, settings, _obstacle(features) or too_few_questions(features), (), None)
     with probe_rows(
-        material.train.features, settings.design, material.folder, intercept_penalised=settings.intercept_penalised
+        features, settings.design, material.folder, intercept_penalised=settings.intercept_penalised
     ) as rows:
-        return _searched(material, settings, suppressed, rows, validation)
+        return _searched(material, settings, suppressed, rows, masks)
 
 
 def _searched(
-    material: Material, settings: ProbeSettings, suppressed: Suppressed | None, rows: ProbeRows, validation: Features
+    material: Material,
+    settings: ProbeSettings,
+    suppressed: Suppressed | None,
+    rows: ProbeRows,
+    masks: Sequence[Bool[np.ndarray, " rows"]],
 ) -> Identified:
     refits = rows.path([rows.problem(np.ones(len(material.splits), dtype=bool))])
     lowest = refits.starts()[0]
@@ -153,12 +163,13 @@ def _searched(
         return _without_probe(material, settings, "no neuron varies with the label of the training answers", (), None)
     fixed = settings.C if settings.rule == "fixed" else None
     _check_fixed(fixed, lowest)
-    training = rows.problem(np.array([name == "train" for name in material.splits], dtype=bool))
-    fits = fit_grid(rows.path([training]), _grid(lowest, settings.steps, fixed), fixed)
-    probes = [(fit, rows.probe(fit)) for fit in fits]
-    path = path_points(probes, validation, suppressed if settings.rule == "paper" else None)
-    chosen = choose_c(settings.rule, path, counts_of(validation), fixed)
-    along, likely = _refitted(rows, refits, [fit.C for fit in fits], chosen)
+    path = path_points(
+        rows, material.train.features.hallucinated, _grid(lowest, settings.steps, fixed), masks, fixed
+    )  # fmt: skip
+    if settings.rule == "paper" and suppressed is not None:
+        path = suppressed_along(path, rows, np.array([name == "train" for name in material.splits]), suppressed)
+    chosen = choose_c(settings.rule, path, material.counts, fixed)
+    along, likely = _refitted(rows, refits, [point.C for point in path], chosen)
     found = next(((fit, probe) for fit, probe in along if chosen == fit.C), None)
     if found is None or not len(found[1].h_neurons):
         reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
@@ -166,18 +177,16 @@ def _searched(
             reason = f"C = {fixed:.3g} leaves no neuron with a positive weight; alpha_max = {lowest:.3g}"
         return _without_probe(material, settings, reason, path, lowest)
     fit, probe = found
-    halves = stability(
-        rows, material.train.features, probe, likely, pairs=settings.pairs, threshold=settings.threshold,
-        seed=settings.seed,
-    )  # fmt: skip
+    features = material.train.features
+    halves = half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
     baselines = _baselines(material, probe, settings)
     result = IdentificationResult(
         material.stage, probe.weights, probe.intercept, chosen, lowest, settings.design, settings.intercept_penalised,
         path, material.counts, probe.h_neurons, _held_out(material, baselines, settings.seed), "", settings.rule,
-        fit.gap, fit.violation, _curve(material, along, settings.seed), halves,
-        neuron_aurocs(material.train.features),
+        fit.gap, fit.violation, _curve(material, along, settings.seed),
+        stability(halves, features, probe, threshold=settings.threshold), neuron_aurocs(features),
     )  # fmt: skip
-    return Identified(result, probe, baselines, _shuffled(rows, material, probe.C, likely))
+    return Identified(result, probe, baselines, _shuffled(rows, material, probe.C, likely), halves)
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
@@ -187,7 +196,7 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
         SplitError: Test answers are among the training answers.
     """
     _refuse_test_answers(material)
-    obstacle = _obstacle(material.train.features, "training")
+    obstacle = _obstacle(material.train.features)
     if obstacle:
         return _without_probe(material, settings, obstacle, (), None, given)
     probe = given_probe(given, material.train.features, settings.design, material.layers * material.d_m)
@@ -254,12 +263,12 @@ def _refitted(
     return along, likely
 
 
-def _obstacle(features: Features, name: str) -> str:
+def _obstacle(features: Features) -> str:
     counts = counts_of(features)
     if all(counts.values()):
         return ""
     faithful, hallucinated = counts["faithful"], counts["hallucinated"]
-    return f"{faithful} faithful and {hallucinated} hallucinated {name} responses; both classes are needed"
+    return f"{faithful} faithful and {hallucinated} hallucinated training responses; both classes are needed"
 
 
 def _baselines(material: Material, probe: Probe, settings: ProbeSettings) -> FittedBaselines:

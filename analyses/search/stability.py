@@ -17,6 +17,7 @@ from scipy.spatial.distance import squareform
 from provenance.activations.features import Features
 from provenance.analyses.results.probes import StabilityResult
 from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
+from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4
@@ -26,28 +27,35 @@ MOST_CLUSTERED = 4096  # the most often selected neurons; their correlations tak
 LIKELY = 1024  # neurons that half-samples try first
 
 
-def stability(
+def half_samples(
     rows: ProbeRows,
     features: Features,
-    probe: Probe,
+    C: float,
     likely: Int[np.ndarray, " likely"],
     *,
     pairs: int = PAIRS,
-    threshold: float = THRESHOLD,
     seed: int = 0,
-) -> StabilityResult | None:
-    """Fits the probe's problem on complementary halves of the questions; None if no half can hold both classes.
+) -> tuple[Fit, ...]:
+    """Fits on complementary halves of the questions, pair after pair; none if no half can hold both classes.
 
-    Halves use twice the probe's C, so that their loss over half as many rows has the same weight against the penalty.
-    Neurons are stable from the selection frequency `threshold`; `likely` ones are tried first, which changes no result.
-    Source: see the module. Choice: selected means a positive weight, an H-Neuron of that half.
+    Halves use twice the given C, that of a probe on all rows, so that their loss over half as many rows has the same
+    weight against the penalty. `likely` neurons are tried first, which changes no result. Source: see the module.
     """
     halves = complementary_halves(features, pairs, seed)
-    if halves is None:
+    return () if halves is None else tuple(fit_batches(rows, [rows.problem(half) for half in halves], C * 2, likely))
+
+
+def stability(
+    fits: Sequence[Fit], features: Features, probe: Probe, *, threshold: float = THRESHOLD
+) -> StabilityResult | None:
+    """How far a probe's neurons depend on its questions, given the fits on halves of them; None without any.
+
+    Neurons are stable from the selection frequency `threshold` on. Choice: selected means a positive weight, an
+    H-Neuron of that half.
+    """
+    if not fits:
         return None
-    C = probe.C * 2
-    fits = fit_batches(rows, [rows.problem(half) for half in halves], C, likely)
-    neurons = rows.matrix.shape[0]
+    neurons = probe.weights.size
     chosen = [fit.ids[fit.weights > 0] for fit in fits]
     counts = np.bincount(np.concatenate(chosen), minlength=neurons) if chosen else np.zeros(neurons, dtype=np.int64)
     frequency = counts / len(fits)
@@ -59,13 +67,16 @@ def stability(
         np.unique([of_cluster.get(neuron, -1 - neuron) for neuron in ids.tolist()]).astype(np.int64) for ids in chosen
     ]
     mean_selected = float(counts.sum() / len(fits))
+    fewest, most = np.quantile([ids.size for ids in chosen], [0.025, 0.975]).tolist()
     return StabilityResult(
-        C=C,
+        C=fits[0].C,
         half_samples=len(fits),
         threshold=threshold,
         frequency=frequency,
         stable=np.flatnonzero(frequency >= threshold),
         mean_selected=mean_selected,
+        fewest=fewest,
+        most=most,
         false_bound=false_bound(mean_selected, threshold, neurons),
         split_half_shared=float(np.mean([np.intersect1d(a, b).size for a, b in _paired(chosen)])),
         split_half_jaccard=mean_jaccard(_paired(chosen)),

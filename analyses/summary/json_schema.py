@@ -16,6 +16,7 @@ from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint
+from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.transfer import (
     LabelAgreement,
     Rung,
@@ -96,6 +97,11 @@ def _results() -> dict[str, Schema]:
         "power": _rows(Power),
         "interventions": _rows(CausalEffect, n_draws=_COUNT),
         "verdict": _verdict(),
+        "replicates": _or_null(
+            _object(
+                {"transfer": _rows(Replicate), "claims": _rows(ReplicateClaim), "variance": _rows(VarianceComponent)}
+            )
+        ),
     }
 
 

@@ -88,6 +88,8 @@ def _stability(found: IdentificationResult, stability: StabilityResult, neurons_
         "stable": [[*divmod(flat, neurons_per_layer), float(stability.frequency[flat])] for flat in often],
         "stable_h": int(np.isin(stability.stable, found.h_neurons).sum()),
         "mean_selected": stability.mean_selected,
+        "fewest": stability.fewest,
+        "most": stability.most,
         "false_bound": stability.false_bound,
         "split_half_shared": stability.split_half_shared,
         "split_half_jaccard": stability.split_half_jaccard,

@@ -62,13 +62,12 @@ def summarise(report: OriginReport) -> dict[str, Any]:
         "overlap": asdict(report.overlap) | {"nulls": overlap_nulls(report.evidence.overlap)},
         **evidence(report.evidence),
         "verdict": {
-            "transfer": report.verdict_transfer,
-            "drift": report.verdict_drift,
-            "overlap": report.verdict_overlap,
+            **{claim: report.verdict(claim) for claim in ("transfer", "drift", "overlap")},
             "overall": report.overall,
             "claims": claims(report.evidence.claims),
         },
         "control": report.control or None,
+        "replicates": _replicates(report) if report.replicates else None,
     }
     return as_json(content)
 
@@ -97,6 +96,7 @@ def summarise_weights(report: WeightsReport) -> dict[str, Any]:
             "claims": claims(report.claims) or None,
         },
         "control": None,
+        "replicates": None,
     }
     return as_json(content)
 
@@ -135,6 +135,15 @@ def _lowest(values: Float[np.ndarray, " mapped"]) -> float | None:
 
 def _transfer(row: TransferResult, found: Evidence) -> dict[str, Any]:
     return asdict(row) | {"ladder": ladder(found.ladder, row.dataset)}
+
+
+def _replicates(report: OriginReport) -> dict[str, Any]:
+    """Every replicate, and the components of variance."""
+    return {
+        "transfer": [asdict(row) for row in report.replicates],
+        "claims": [asdict(row) for row in report.replicate_claims],
+        "variance": [asdict(row) for row in report.variance],
+    }
 
 
 def _drift(drift: DriftResult, tests: Sequence[DriftTest]) -> dict[str, Any]:

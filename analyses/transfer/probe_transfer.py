@@ -15,9 +15,11 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.controls.control_probes import ControlProbe, fit_controls
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
+from provenance.analyses.controls.question_folds import questions_per_class
 from provenance.analyses.results.transfer import Rung, TransferResult
+from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets, training_sd
+from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
-from provenance.records import Estimate, Label
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
     estimate_of,
@@ -72,12 +74,19 @@ def refit_controls(
 
 
 def transfer(
-    probe: Probe, base: Features, dataset: str, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
+    probe: Probe,
+    base: Features,
+    dataset: str,
+    halves: Sequence[Fit] = (),
+    *,
+    resamples: int = BOOTSTRAP_DRAWS,
+    seed: int = 0,
 ) -> TransferResult:
     """Scores the base model's own answers, balanced by its own labels, with the instruct probe; not yet judged.
 
-    A reason in place of p with under 10 questions of a class, or equal scores. Source: Gao et al. 2025,
-    arXiv:2512.01797, Sec. 6.3.1.
+    Interval and p are over resampled questions and over training sets (`halves`: the probe on halves of its training
+    questions), the interval over questions alone is beside them. A reason in place of p with under 10 questions of a
+    class, or equal scores. Source: Gao et al. 2025, arXiv:2512.01797, Sec. 6.3.1.
     """
     positive = base.hallucinated
     scores = probe.scores(base.answer)
@@ -86,11 +95,17 @@ def transfer(
         return untested(dataset, base, problem)
     # The same samples as for held-out scores and curves, in any row order.
     own = resampled_aurocs(scores[:, None], positive, resampled_weights(base.units, draws=resamples, seed=seed))
-    estimate = estimate_of(own, positive.size)
-    p_chance = p_not_above(own, CHANCE)
-    if problem or p_chance is None:
-        return untested(dataset, base, problem or "its AUROC is not a number", auroc=estimate)
-    return replace(untested(dataset, base, "", auroc=estimate), p_chance=p_chance)
+    deviations = half_deviations(halves, base)
+    either = over_training_sets(own, deviations, seed)
+    p_chance = p_not_above(either, CHANCE)
+    problem = problem or ("" if p_chance is not None else "its AUROC is not a number")
+    return replace(
+        untested(dataset, base, problem),
+        auroc=estimate_of(np.clip(either, 0, 1), positive.size),
+        given_probe=estimate_of(own, positive.size),
+        training_sd=training_sd(deviations),
+        p_chance=None if problem else p_chance,
+    )
 
 
 def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
@@ -142,25 +157,16 @@ def _with_p(result: TransferResult, p_values: Mapping[str, float], p_holm: float
     return replace(result, p_value=p_value, p_holm=p_holm, decided_by=decisive)
 
 
-def untested(dataset: str, base: Features, reason: str, *, auroc: Estimate | None = None) -> TransferResult:
+def untested(dataset: str, base: Features, reason: str) -> TransferResult:
     """The result if transfer cannot be tested, also without a probe."""
     return TransferResult(
         dataset=dataset,
-        auroc=auroc,
+        auroc=None,
         n_faithful=int((~base.hallucinated).sum()),
         n_hallucinated=int(base.hallucinated.sum()),
         reason=reason,
         questions=min(questions_per_class(base).values()),
     )
-
-
-def questions_per_class(answers: Features) -> dict[Label, int]:
-    """Questions with an answer of each label. Questions count, not rows: rows of one question are not independent."""
-    said = list(zip(answers.units, answers.hallucinated.tolist(), strict=True))
-    return {
-        "faithful": len({unit for unit, hallucinated in said if not hallucinated}),
-        "hallucinated": len({unit for unit, hallucinated in said if hallucinated}),
-    }
 
 
 def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:

@@ -14,8 +14,9 @@ from provenance.activations.features import Features
 from provenance.analyses.asking.cross_reading import FORCED_CELLS, CellName, Forced
 from provenance.analyses.controls.control_probes import ControlProbe, control_scores
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
+from provenance.analyses.controls.question_folds import questions_per_class
 from provenance.analyses.results.transfer import LabelAgreement, TransferCell
-from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS, questions_per_class
+from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Estimate, Response, Stage

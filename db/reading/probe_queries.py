@@ -24,8 +24,8 @@ WHERE p.run_id = :run ORDER BY p.stage DESC
 """
 
 PROBE_PATH = """
-SELECT t.stage, t.c, t.n_positive, t.n_nonzero, t.validation_accuracy, t.validation_auroc, t.suppressed_accuracy,
-       t.gap, t.violation, CASE WHEN t.c = p.c THEN 1 ELSE 0 END AS is_chosen
+SELECT t.stage, t.c, t.n_positive, t.fewest, t.most, t.n_nonzero, t.validation_accuracy, t.validation_auroc,
+       t.suppressed_accuracy, t.gap, t.violation, CASE WHEN t.c = p.c THEN 1 ELSE 0 END AS is_chosen
 FROM probe_path t LEFT JOIN probe p ON p.run_id = t.run_id AND p.stage = t.stage
 WHERE t.run_id = :run ORDER BY t.stage DESC, t.position
 """
@@ -54,7 +54,7 @@ SELECT t.stage, t.c, t.n_half_samples, t.threshold, t.n_stable,
         AND s.selection_frequency >= t.threshold AND s.is_h_neuron) AS n_stable_used,
        (SELECT COUNT(*) FROM probe_neuron s WHERE s.run_id = t.run_id AND s.stage = t.stage
         AND s.selection_frequency > 0) AS n_selected,
-       p.n_h_neurons, t.mean_selected, t.false_bound, t.split_half_shared, t.split_half_jaccard,
+       p.n_h_neurons, t.mean_selected, t.fewest, t.most, t.false_bound, t.split_half_shared, t.split_half_jaccard,
        t.split_half_clusters, t.cluster_correlation,
        (SELECT COUNT(DISTINCT s.cluster) FROM probe_neuron s
         WHERE s.run_id = t.run_id AND s.stage = t.stage) AS n_clusters

@@ -12,6 +12,7 @@ from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
+from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     LabelAgreement,
@@ -47,6 +48,9 @@ RESULTS = (
     TimelinePoint,
     Funnel,
     ActivityTable,
+    Replicate,
+    ReplicateClaim,
+    VarianceComponent,
     TensorSimilarity,
     ConfigDifference,
 )

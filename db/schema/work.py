@@ -148,6 +148,7 @@ class ResponseRow(Base):
     response_ids: Mapped[list[Any]]
     regions: Mapped[list[Any]]  # [role, first token, token after the last]
     samples: Mapped[list[Any]]
+    cut_off: Mapped[bool]
 
 
 class CaptureRow(Base):

@@ -81,6 +81,10 @@ def _draw_row(axes: Axes, position: int, row: Record) -> None:
             [row["auroc_low"], row["auroc_high"]], [position - 0.1] * 2, color=style.BLUE, linewidth=1.3,
             solid_capstyle="butt", zorder=3, gid=f"interval:{name}",
         )  # fmt: skip
+        axes.plot(
+            [row["given_probe_low"], row["given_probe_high"]], [position - 0.1] * 2, "|", color=style.BLUE,
+            markersize=4.6, markeredgewidth=0.9, zorder=3, gid=f"given probe:{name}",
+        )  # fmt: skip
     axes.plot(
         row["auroc"], position - 0.1, "o", markersize=4.6, markerfacecolor=face, markeredgecolor=style.BLUE,
         markeredgewidth=1.1, zorder=4, gid=f"auroc:{name}",
@@ -178,8 +182,9 @@ def caption_4a(parts: Parts) -> list[str]:
         f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
         f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
         "responses.",
-        "Points: AUROC with its 95 % bootstrap interval by question; filled where it beats chance, both nulls, answer",
-        "length and texts, alone and together, after Holm’s correction over question sets.",
+        "Points: AUROC with its 95 % interval over test questions and training sets (ticks: questions alone); filled",
+        "where it beats chance, both nulls, answer length and texts, alone and together, after Holm’s correction over",
+        "question sets.",
         f"Bands: the middle 95 % of refits on {weights} random neurons",
         "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
         list_words(parts),
@@ -211,8 +216,9 @@ def table_4a(parts: Parts) -> Table:
     """Figure 4a as a table."""
     run = first(parts["run"])
     caption = (
-        f"Backward transfer from {run['instruct']} to {run['base']}: AUROC with its 95 % interval by question, and the "
-        "same for refits on random and layer-matched neurons (mean and middle 95 % of draws)."
+        f"Backward transfer from {run['instruct']} to {run['base']}: AUROC with its 95 % interval over test "
+        "questions and training sets, and the same for refits on random and layer-matched neurons (mean and middle "
+        "95 % of draws)."
     )
     header = ("question set", "AUROC", "random", "layer-matched", "faithful", "halluc.", "verdict")
     rows = [

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel
 from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
 from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.timeline import timeline_sentence
@@ -44,16 +45,28 @@ QUERIES = (
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
+    "replicates", "replicate-claims", "variance",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
 
+
+def _brief(cls: type, query: str, *only: str) -> Section:
+    """A table with its main columns, or with all."""
+    return lambda results: report_table(cls, results[query].records(), only=only)
+
+
+REPLICATES: Sequence[Section] = (
+    _brief(Replicate, "replicates"),
+    _brief(ReplicateClaim, "replicate-claims"),
+    _brief(VarianceComponent, "variance"),
+)
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
-        ladder, cells, agreement, scales, drift_tests, overlap_nulls, power, intervention, transfer, drift, overlap,
-        identification, baselines, path, stability, stable_neurons, clusters, *WEIGHTS, mapping, layers, funnel,
-        h_neurons, datasets,
+        *REPLICATES, ladder, cells, agreement, scales, drift_tests, overlap_nulls, power, intervention, transfer,
+        drift, overlap, identification, baselines, path, stability, stable_neurons, clusters, *WEIGHTS, mapping, layers,
+        funnel, h_neurons, datasets,
     ),
     "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS),
     "drift": (drift, layers, *WEIGHTS),
@@ -73,11 +86,6 @@ def _deciding_ladder(results: Results) -> ReportTable | None:
     return found and replace(found, title=f"{found.title} on {name}")
 
 
-def _brief(cls: type, query: str, *only: str) -> Section:
-    """A table with its main columns."""
-    return lambda results: report_table(cls, results[query].records(), only=only)
-
-
 TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         overview,
@@ -86,6 +94,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         _deciding_ladder,
         _brief(TransferCell, "cells", "activations", "answers", "prompt", "auroc", "n_faithful"),
         intervention,
+        *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
     ),
     "listed": (

@@ -25,7 +25,10 @@ def _instruct(results: Results, query: str) -> list[Record]:
 def _probe(results: Results) -> list[tuple[str, str]]:
     run, probe = first(results["run"]), _instruct(results, "probes")[0]
     total, k = run["layers"] * run["neurons_per_layer"], probe["n_h_neurons"]
-    lines = [("H-Neurons", f"{k} of {total} ({fixed(1000 * k / total)} ‰)"), ("probe", _chosen(probe))]
+    lines = [
+        ("H-Neurons", f"{k} of {total} ({fixed(1000 * k / total)} ‰){_ranges(results)}"),
+        ("probe", _chosen(probe)),
+    ]
     held = next(iter(_instruct(results, "identification")), None)
     if held is None or held["dataset"] is None:
         return lines
@@ -39,6 +42,18 @@ def _probe(results: Results) -> list[tuple[str, str]]:
         gain = f"the probe gains {interval(best, 'gain', 3)}"
         lines.append(("highest baseline", f"{baseline_words(best['kind'])}: AUROC {interval(best, 'auroc')}; {gain}"))
     return lines
+
+
+def _ranges(results: Results) -> str:
+    """Number of H-Neurons over the fits of the cross-validation at the chosen C, and over half-samples."""
+    folds = [
+        f"{row['fewest']} to {row['most']} over folds" for row in _instruct(results, "probe-path") if row["is_chosen"]
+    ]
+    halves = [
+        f"{compact(row['fewest'])} to {compact(row['most'])} over half-samples (95 %)"
+        for row in _instruct(results, "stability")
+    ]
+    return "".join(f"; {words}" for words in (*folds, *halves))
 
 
 def _chosen(probe: Record) -> str:

@@ -1,7 +1,8 @@
 """Collects responses: ask, judge, keep or drop, batch after batch.
 
 A batch is decided completely, then written in one step, so a run that was killed resumes at the next batch. A response
-depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in.
+depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in. A response that the token
+limit cut off is marked, and not used for training.
 
 Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
 or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first
@@ -23,6 +24,7 @@ from provenance.work_log import ResponseLog
 
 FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining samples are one round
 NO_SPAN = "no answer span"
+CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
 
@@ -132,7 +134,8 @@ def _ask_batch(
         for row, ids in zip(rows, drawn, strict=True):
             _judge_samples(loaded, entries[row], ids)
         rows = [row for row in rows if _stays_open(entries[row], full)]
-    return _with_quotas([_decided(loaded, entry) for entry in entries], protocol.quota, counts)
+    limit = protocol.decoding.max_new_tokens
+    return _with_quotas([_decided(loaded, entry, limit) for entry in entries], protocol.quota, counts)
 
 
 def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) -> None:
@@ -149,12 +152,16 @@ def _stays_open(entry: _Open, full: set[Label]) -> bool:
     return label != "dropped" and label not in full
 
 
-def _decided(loaded: LoadedModel, entry: _Open) -> Response:
+def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
+    """The response of a question; one that the limit of tokens cut off is no training response."""
     label, reason = label_of(entry.judgements)
     best = _most_frequent(entry.texts)
     regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
     if label != "dropped" and not any(region.name == "answer" for region in regions):
         label, reason = "dropped", NO_SPAN
+    cut_off = len(entry.samples[best]) >= limit  # the token that ends a response would have been within the limit
+    if label != "dropped" and cut_off and entry.split != "test":
+        label, reason = "dropped", CUT_OFF
     return Response(
         question_id=entry.question.id,
         unit=entry.question.unit,
@@ -169,6 +176,7 @@ def _decided(loaded: LoadedModel, entry: _Open) -> Response:
         response_ids=tuple(entry.samples[best]),
         regions=regions,
         samples=tuple(entry.texts),
+        cut_off=cut_off,
     )
 
 

@@ -22,7 +22,7 @@ from provenance.errors import FitError
 from provenance.probe.l1_path import Fit
 
 Design = Literal["3-vs-1", "1-vs-1"]
-C_STEPS = tuple(float(step) for step in 10.0 ** np.arange(0.25, 5, 0.5))  # multiples of alpha_max
+C_STEPS = tuple(float(step) for step in 10.0 ** np.arange(0.25, 5, 0.25))  # multiples of alpha_max
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,10 @@ def transfer_of(
     estimate = Estimate(auroc, auroc - 0.04, auroc + 0.04, sum(n))
     reason = f"AUROC {auroc:.2f} against nulls"
     decided = (0.004, 0.008, "answer_text", 0.001) if auroc > 0.7 else (0.21, 0.21, "layer_matched", 0.002)
-    return TransferResult(dataset, estimate, n[0], n[1], verdict, reason, *decided)
+    given = Estimate(auroc, auroc - 0.03, auroc + 0.03, sum(n))
+    return TransferResult(
+        dataset, estimate, n[0], n[1], verdict, reason, *decided, given_probe=given, training_sd=0.013
+    )
 
 
 def no_power_of(dataset: str) -> TransferResult:
@@ -147,6 +150,7 @@ def funnel_of(stage: str, dataset: str, split: str) -> Funnel:
         both,
         both,
         {"faithful": 180, "hallucinated": 180},
+        7,
         {"refusal": 12, "disagreement": 298},
     )
 
@@ -194,9 +198,6 @@ def report_of(
         overlap=overlap,
         activity=tuple(activity_of(stage, name, size, rng) for stage in ("base", "instruct") for name in sets),
         activation_correlation=correlation,
-        verdict_transfer=transfer[0].verdict,
-        verdict_drift=result.verdict,
-        verdict_overlap="supported",
         overall="The H-Neurons are readable in the base model.",
         evidence=evidence_of(sets, k),
     )
@@ -222,7 +223,7 @@ def weights_report_of(
         h_neurons=listed,
         weights=np.linspace(2.0, 0.5, k) if k else None,
         source="their_neurons.json (sha256 0a1b2c3d4e5f)" if k else "",
-        verdict_drift=report.verdict_drift if k else "no power",
+        verdict_drift=report.drift.verdict if k else "no power",
         overall="By their weights the instruct checkpoint is the base\u2019s descendant; no forward pass was run.",
         drift_tests=drift_tests_of(k) if k else (),
     )
@@ -277,9 +278,6 @@ def no_probe_report() -> OriginReport:
         base_identification=replace(none, stage="base"),
         drift=NO_DRIFT,
         overlap=OverlapResult(0, 0, 0, None, 0.0, None, None, "no power", "no H-Neurons in either"),
-        verdict_transfer="no power",
-        verdict_drift="no power",
-        verdict_overlap="no power",
         activation_correlation=None,
         overall="There is no probe, so nothing can be said.",
         evidence=Evidence(),

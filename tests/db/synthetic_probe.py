@@ -68,6 +68,8 @@ def stability_of(h_neurons: np.ndarray, size: int) -> StabilityResult:
         frequency=frequency,
         stable=np.flatnonzero(frequency >= 0.6),
         mean_selected=float(frequency.sum()),
+        fewest=float(h_neurons.size) / 2,
+        most=float(h_neurons.size) + 1.5,
         false_bound=0.75 if h_neurons.size else None,
         split_half_shared=float(h_neurons.size) / 2,
         split_half_jaccard=0.31 if h_neurons.size else None,
@@ -86,7 +88,18 @@ def neuron_aurocs(size: int) -> np.ndarray:
 def path_of(*, suppressed: bool) -> tuple[PathPoint, ...]:
     scores = (0.5, 0.7, 0.8, 0.79)
     return tuple(
-        PathPoint(C, k, k + (k > 0), score, score + 0.05, score - 0.1 if suppressed else None, 1e-9, 3e-7)
+        PathPoint(
+            C,
+            k,
+            max(0, k - 1),
+            k + 2,
+            k + (k > 0),
+            score,
+            score + 0.05,
+            score - 0.1 if suppressed else None,
+            1e-9,
+            3e-7,
+        )
         for (C, k), score in zip(CURVE, scores, strict=True)
     )
 

@@ -111,7 +111,7 @@ def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: s
 def test_the_overview_has_the_probe_the_highest_baseline_and_stability(finished: str) -> None:
     lines = lines_of(read_results(finished, 1))
     assert lines["lineage"] == "descendant, self-match 1.000"
-    assert lines["H-Neurons"] == "6 of 64 (93.75 ‰)"
+    assert lines["H-Neurons"] == "6 of 64 (93.75 ‰); 5 to 8 over folds; 3 to 7.5 over half-samples (95 %)"
     assert lines["probe"] == f"C = 1: {RULES['one-se']}"
     assert lines["held out, in-domain"] == "AUROC 0.88 [0.85, 0.90]"
     gain = "the probe gains 0.180 [0.140, 0.220]"

@@ -42,6 +42,16 @@ ControlName = Annotated[
         "wrong numbers, shuffled training labels, or another model that reads the base's answers.",
     ),
 ]
+Replicates = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=99,
+        metavar="N",
+        help="Draw answers, splits and samples N times, with seeds from --seed on, and give one verdict from all of "
+        "them. Takes N times as long.",
+    ),
+]
 OtherModel = Annotated[
     str | None,
     typer.Option("--other", metavar="REF", help="The model of --control unrelated; randomly initialised if not given."),
@@ -63,6 +73,7 @@ def compare(
     causal: Causal = False,
     control: ControlName = None,
     other: OtherModel = None,
+    replicates: Replicates = 1,
     stream: Stream = False,
     no_figures: NoFigures = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the requirements, as `plan` does.")] = False,
@@ -81,6 +92,7 @@ def compare(
     )
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
+    _check_replicates(replicates, control, weights_only=weights_only)
     if dry_run:
         counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
         show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
@@ -91,6 +103,7 @@ def compare(
         )
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
+    more["replicates"] = replicates
     job = job_of(*pair, asked, **more)
     folder = None if no_figures else folder_of(out, job.command)
     run_and_print(job, db, folder, as_json=as_json, quiet=quiet)
@@ -145,4 +158,16 @@ def _check_control(
     if control is not None and found:
         raise InputError(
             "a control of a whole comparison", found=f"--control and {' and '.join(found)}", remedy="leave one out"
+        )
+
+
+def _check_replicates(replicates: int, control: str | None, *, weights_only: bool) -> None:
+    """Refuse replicates of what has no draws, and of a control, whose verdict is of one draw."""
+    beside = {"--weights-only": weights_only, f"--control {control}": control is not None}
+    found = [name for name, given in beside.items() if given]
+    if replicates > 1 and found:
+        raise InputError(
+            "replicates of a whole comparison",
+            found=f"--replicates {replicates} and {found[0]}",
+            remedy="leave one out",
         )

@@ -41,7 +41,7 @@ FreeIntercept = Annotated[bool, typer.Option("--free-intercept", help="Leave |b|
 Select = Annotated[
     Literal["one-se", "paper"],
     typer.Option(
-        help="How C is chosen: the sparsest probe within one standard error of the best validation accuracy, or "
+        help="How C is chosen: the sparsest probe within one standard error of the best cross-validated accuracy, or "
         "by the paper's rule, which adds the accuracy with the H-Neurons suppressed and asks the model for it."
     ),
 ]

@@ -116,17 +116,22 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         response("dropped", "disagreement", n_right=1),
         response("dropped", "no answer span"),
         response("dropped", "no answer span", n_right=1),
+        replace(response("dropped", "cut off", n_right=1), cut_off=True),
+        replace(response("dropped", "refusal"), cut_off=True),
     ]
+    rows[1] = replace(rows[1], cut_off=True)  # as in a test set
     counted = funnel("base", pool(), rows, rows[:2])
-    assert (counted.asked, counted.answered) == (8, 7)
-    assert counted.consistent == {"faithful": 2, "hallucinated": 3}
-    assert counted.span_found == {"faithful": 1, "hallucinated": 2}
+    assert (counted.asked, counted.answered) == (10, 9)
+    assert counted.consistent == {"faithful": 3, "hallucinated": 3}
+    assert counted.span_found == {"faithful": 2, "hallucinated": 2}
     assert counted.captured == {"faithful": 1, "hallucinated": 1}
+    assert counted.cut_off == 2  # one of them kept; a refusal is not counted
     assert counted.dropped == {
+        "cut off (faithful)": 1,
         "disagreement": 1,
         "empty": 1,
         "no answer span (faithful)": 1,
         "no answer span (hallucinated)": 1,
         "not needed for balance (hallucinated)": 1,
-        "refusal": 1,
+        "refusal": 2,
     }

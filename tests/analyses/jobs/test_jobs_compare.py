@@ -1,6 +1,7 @@
 """Putting a comparison together: pools that share nothing, pairs that fit, models that are not kept."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from memory_logs import MemoryWorkspace, Silent
 from provenance.analyses.asking.both_models import question_pools
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
+from provenance.analyses.claims.combined_claims import combined_claims
 from provenance.analyses.drift.pair import measure_pair
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import QUICK
@@ -129,6 +131,27 @@ def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_pat
     assert by_position.any()  # so that a comparison by position would have looked at other neurons
 
 
+def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(tmp_path: Path) -> None:
+    """Two draws of other questions: each has the numbers of a run with its seed, and the claims are over both."""
+    base = make_speaker(tmp_path / "base", chat=False)
+    child = tuned_copy(base, tmp_path / "child")
+    questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
+    one = partial(compare, side("base", base), side("instruct", child), [questions])
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK, seed=3)
+    workspace = MemoryWorkspace(tmp_path / "captures")
+    both = replace(job, replicates=2)._work(one)(workspace, Clock(Silent()))
+    first, second = (replace(job, seed=seed)._work(one)(workspace, Clock(Silent())) for seed in (3, 4))
+    assert [row.seed for row in both.replicates] == [3, 4]
+    assert [row.auroc for row in both.replicates] == [first.transfer[0].auroc, second.transfer[0].auroc]
+    assert first.transfer != second.transfer
+    assert (both.transfer, both.overlap, both.neuron_drift.delta.tolist()) == (
+        first.transfer, first.overlap, first.neuron_drift.delta.tolist()
+    )  # fmt: skip
+    assert both.evidence.claims == combined_claims([first.evidence.claims, second.evidence.claims])
+    assert (first.replicates, first.variance) == ((), ())
+    assert {part.source for part in both.variance} >= {"test questions", "samples and splits"}
+
+
 def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path) -> None:
     """Random models are never right: every claim is without power, and nothing breaks."""
     child = tuned_copy(tiny_llama, tmp_path / "child")
@@ -146,7 +169,7 @@ def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path
         MemoryWorkspace(tmp_path / "captures"),
         clock,
     )
-    assert (report.verdict_transfer, report.verdict_drift, report.verdict_overlap) == ("no power",) * 3
+    assert {report.verdict(claim) for claim in ("transfer", "drift", "overlap")} == {"no power"}
     assert report.identification.weights is None
     assert "0 faithful" in report.identification.reason
     assert report.lineage.verdict == "descendant"
@@ -168,7 +191,7 @@ def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_pa
         MemoryWorkspace(tmp_path / "captures"), Clock(Silent()),
     )  # fmt: skip
     assert report.lineage.verdict == "unrelated"
-    assert (report.verdict_transfer, report.verdict_drift, report.verdict_overlap) == ("no power",) * 3
+    assert {report.verdict(claim) for claim in ("transfer", "drift", "overlap")} == {"no power"}
     assert report.transfer[0].auroc is not None
     assert "by position alone" in report.drift.reason
     assert report.overall.startswith("Nothing can be said")

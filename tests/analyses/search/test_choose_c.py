@@ -14,7 +14,7 @@ EVEN: dict[Label, int] = {"faithful": 50, "hallucinated": 50}
 
 
 def point(C: float, accuracy: float, suppressed: float | None = None, *, positive: int = 3) -> PathPoint:
-    return PathPoint(float(C), positive, positive + 2, accuracy, accuracy, suppressed, 0.0, 0.0)
+    return PathPoint(float(C), positive, positive, positive + 1, positive + 2, accuracy, accuracy, suppressed, 0.0, 0.0)
 
 
 PATH = (point(0.1, 0.9, positive=0), point(1, 0.79), point(10, 0.85), point(100, 0.88), point(1000, 0.87))

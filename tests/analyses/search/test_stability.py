@@ -14,7 +14,14 @@ from provenance.analyses.results.probes import StabilityResult
 from provenance.analyses.search import probe_fit as module
 from provenance.analyses.search.identification import ProbeSettings, identify
 from provenance.analyses.search.probe_fit import probe_rows
-from provenance.analyses.search.stability import clusters, complementary_halves, false_bound, mean_jaccard, stability
+from provenance.analyses.search.stability import (
+    clusters,
+    complementary_halves,
+    false_bound,
+    half_samples,
+    mean_jaccard,
+    stability,
+)
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
 
@@ -55,7 +62,8 @@ def found(
     probe = fit_probe(*whole_rows(features, design), C=at, design=design)
     with probe_rows(features, design, folder, intercept_penalised=True) as rows:
         first = np.array(likely, dtype=np.int64)
-        return stability(rows, features, probe, first, pairs=pairs, threshold=threshold, seed=seed)
+        halves = half_samples(rows, features, probe.C, first, pairs=pairs, seed=seed)
+        return stability(halves, features, probe, threshold=threshold)
 
 
 def test_strong_independent_neurons_are_selected_in_every_half(tmp_path: Path) -> None:
@@ -85,6 +93,9 @@ def test_the_frequency_is_that_of_each_half_fitted_by_itself(tmp_path: Path, des
     counts = [sum(neuron in ids for ids in sets) for neuron in range(LAYERS * D_M)]
     np.testing.assert_array_equal(result.frequency, np.array(counts) / len(sets))
     np.testing.assert_array_equal(result.stable, [j for j, n in enumerate(counts) if n / len(sets) >= 0.75])
+    low, high = np.quantile([len(ids) for ids in sets], [0.025, 0.975])
+    assert (result.fewest, result.most) == (pytest.approx(low), pytest.approx(high))
+    assert result.fewest < result.most
     shared = [(len(set(a) & set(b)), len(set(a) | set(b))) for a, b in zip(sets[::2], sets[1::2], strict=True)]
     assert result.split_half_shared == pytest.approx(np.mean([s for s, _ in shared]))
     assert result.split_half_jaccard == pytest.approx(np.mean([s / u for s, u in shared]))

@@ -72,8 +72,8 @@ def something_found() -> IdentificationResult:
     """A probe on neurons 2 and 5 of eight; half-samples pick 6 as often as 5."""
     flat = np.array([2, 5])
     half = StabilityResult(
-        0.05, 20, 0.6, np.array([0, 0, 1.0, 0, 0, 0.6, 0.7, 0.1]), np.array([2, 5, 6]), 2.4, None, 1.1, 0.4, math.nan,
-        0.9, np.array([2, 5, 6, 7]), np.array([1, 2, 2, 3]),
+        0.05, 20, 0.6, np.array([0, 0, 1.0, 0, 0, 0.6, 0.7, 0.1]), np.array([2, 5, 6]), 2.4, 1.0, 4.0, None, 1.1, 0.4,
+        math.nan, 0.9, np.array([2, 5, 6, 7]), np.array([1, 2, 2, 3]),
     )  # fmt: skip
     baselines = (
         Baseline(
@@ -85,7 +85,7 @@ def something_found() -> IdentificationResult:
         nothing_found("instruct"),
         weights=np.array([0, 0, 1.0, 0, -1.0, 2.0, 0, 0]),
         C=0.1,
-        path=(PathPoint(0.1, 2, 3, 0.7, math.nan, None, 1e-9, 1.0),),
+        path=(PathPoint(0.1, 2, 1, 4, 3, 0.7, math.nan, None, 1e-9, 1.0),),
         h_neurons=flat,
         test=(
             HeldOut("a", None, Estimate(0.8, 0.7, 0.9, 9), None, 5, 4, baselines),
@@ -119,9 +119,6 @@ def make_report() -> OriginReport:
         overlap=OverlapResult(0, 0, 0, None, 0.0, None, None, "no power", "empty"),
         activity=(),
         activation_correlation=None,
-        verdict_transfer="no power",
-        verdict_drift="no power",
-        verdict_overlap="no power",
         overall="Nothing could be decided.",
         evidence=Evidence(ladder=(SETS,), drift=(TEST,)),
     )
@@ -200,8 +197,8 @@ def test_a_probe_says_how_it_was_chosen_and_what_it_has_to_beat() -> None:
     probe = found["identification"]
     assert (probe["rule"], probe["source"], probe["gap"], probe["violation"]) == ("one-se", None, 1e-9, None)
     assert probe["path"] == [
-        {"C": 0.1, "positive": 2, "nonzero": 3, "validation_accuracy": 0.7, "validation_auroc": None,
-         "suppressed_accuracy": None, "gap": 1e-9, "violation": 1.0}
+        {"C": 0.1, "positive": 2, "fewest": 1, "most": 4, "nonzero": 3, "validation_accuracy": 0.7,
+         "validation_auroc": None, "suppressed_accuracy": None, "gap": 1e-9, "violation": 1.0}
     ]  # fmt: skip
     assert [(row["C"], row["dataset"], row["auroc"]["low"], row["transfer"]) for row in probe["curve"]] == [
         (0.1, "a", 0.7, None)

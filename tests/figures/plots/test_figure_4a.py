@@ -19,11 +19,12 @@ def row_of(dataset: str = "set", **changes: Any) -> dict[str, Any]:
         for part, value in (("mean", 0.55), ("low", 0.5), ("high", 0.6), ("p95", 0.59), ("p", 0.01), ("draws", 40))
     }
     estimate = {"auroc": 0.8, "auroc_low": 0.75, "auroc_high": 0.85, "n_faithful": 200, "n_hallucinated": 180}
+    estimate |= {"given_probe_low": 0.76, "given_probe_high": 0.84}
     return {"dataset": dataset, **estimate, **nulls, "verdict": "supported", "reason": "", **changes}
 
 
 def no_power(dataset: str = "set") -> dict[str, Any]:
-    missing = {name: None for name in row_of() if name.startswith(("auroc", "random", "matched"))}
+    missing = {name: None for name in row_of() if name.startswith(("auroc", "given", "random", "matched"))}
     return row_of(dataset, **missing, n_faithful=0, n_hallucinated=37, verdict="no power")
 
 
@@ -51,6 +52,9 @@ def test_points_intervals_and_bands_are_those_of_the_query(finished: str) -> Non
         name = row["dataset"]
         assert drawn[f"auroc:{name}"].get_xdata()[0] == row["auroc"]
         assert list(drawn[f"interval:{name}"].get_xdata()) == [row["auroc_low"], row["auroc_high"]]
+        ticks = drawn[f"given probe:{name}"].get_xdata()
+        assert row["auroc_low"] < ticks[0] == row["given_probe_low"]
+        assert row["auroc_high"] > ticks[1] == row["given_probe_high"]
         for kind in ("random", "matched"):
             band = drawn[f"{kind}:{name}"]
             assert band.get_x() == row[f"{kind}_low"]

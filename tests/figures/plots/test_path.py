@@ -180,7 +180,7 @@ def test_labels_of_h_neurons_do_not_touch_in_three_panels() -> None:
 def test_the_caption_gives_n_k_interval_null_rule_and_the_range_over_the_path(stored: Any) -> None:
     figure = next(each for each in drawn(stored(report_of())) if each.spec.name == "figure_path")
     lede, first, second, last = figure.caption
-    assert "the sparsest probe within one standard error of the best validation accuracy" in lede
+    assert "the sparsest probe within one standard error of the best cross-validated accuracy" in lede
     assert "Dotted: mean AUROC of 3 probes on as many random neurons as the chosen probe has weights (7)" in lede
     assert "95 % bootstrap interval by question" in lede
     assert first.startswith(

@@ -62,7 +62,7 @@ def test_a_path_without_suppression_has_no_such_column(stored: Any) -> None:
     probe = replace(report.identification, path=report.base_identification.path)
     table = path(results_of(stored(replace(report, identification=probe))))
     assert "accuracy, H-Neurons suppressed" not in table.header
-    assert "validation AUROC" in table.header
+    assert "AUROC, cross-validated" in table.header
 
 
 def test_stability_has_a_column_for_each_probe(results: dict[str, QueryResult]) -> None:

@@ -99,6 +99,25 @@ def test_a_question_is_given_up_at_its_first_failure(
     assert scripted.drawn["Question 0"] == asked
 
 
+def test_a_response_at_the_limit_of_tokens_is_marked_and_no_training_response(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six tokens with a limit of six were cut off; five ended by themselves. In tests both are kept."""
+    long, short = " Paris" * 6, " Paris" * 5
+    script = {"Question 0": [long] * 2, "Question 1": [short] * 2}
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+    for split in splits:
+        scripted = Scripted(script, loaded_llama)
+        monkeypatch.setattr(module, "PromptBatch", scripted)
+        questions = [(question, split) for question, _ in make_questions(2)]
+        how = make_protocol(rounds=rounds_of(2))
+        done = collect(lambda: loaded_llama, questions, how, MemoryResponses(), lambda *_: None)
+        assert [len(r.response_ids) for r in done] == [6, 5]
+        assert [r.cut_off for r in done] == [True, False]
+        kept = ("faithful", "") if split == "test" else ("dropped", "cut off")
+        assert [(r.label, r.reason) for r in done] == [kept, ("faithful", "")]
+
+
 def test_evaluation_takes_one_sample(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = run(loaded_llama, monkeypatch, [[RIGHT], [WRONG], [REFUSAL]], rounds=rounds_of(1))
     assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("dropped", 1)]

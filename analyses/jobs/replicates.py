@@ -1,0 +1,109 @@
+"""Several draws of one comparison, with other seeds, and one verdict from all of them.
+
+One run is one draw of answers, splits and samples. A bootstrap over its test questions knows nothing of the others.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import isclose
+from statistics import fmean, pvariance
+
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.claims.combined_claims import combined_claims, is_p_value
+from provenance.analyses.jobs.run_comparison import judged_by
+from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
+from provenance.analyses.results.reports import OriginReport
+from provenance.analyses.results.transfer import TransferResult
+
+TEST, TRAINING, STRENGTH, SAMPLES = "test questions", "training questions", "C", "samples and splits"
+SDS_IN_INTERVAL = 2 * 1.959963984540054
+SAME_C = 1e-6  # relative: alpha_max is a sum in float32
+Draw = Callable[[], OriginReport]
+
+
+def replicated(draws: Sequence[tuple[int, Draw]], clock: Clock) -> OriginReport:
+    """The report of the first draw, with all draws and claims of all of them; `draws` are pairs of seed and work."""
+    found: list[tuple[int, OriginReport]] = []
+    for number, (seed, draw) in enumerate(draws, 1):
+        clock.progress.stage(f"replicate {number} of {len(draws)} (seed {seed})")
+        found.append((seed, draw()))
+    reports = [report for _, report in found]
+    return replace(
+        judged_by(reports[0], combined_claims([report.evidence.claims for report in reports])),
+        replicates=tuple(row for seed, report in found for row in _rows(seed, report)),
+        replicate_claims=tuple(_claim_row(seed, claim) for seed, report in found for claim in report.evidence.claims),
+        variance=tuple(part for row in reports[0].transfer for part in components(row.dataset, reports)),
+    )
+
+
+def _rows(seed: int, report: OriginReport) -> list[Replicate]:
+    probe = report.identification
+    return [
+        Replicate(seed, row.dataset, probe.C, int(probe.h_neurons.size), row.auroc, row.p_holm, row.verdict)
+        for row in report.transfer
+    ]
+
+
+def _claim_row(seed: int, claim: Claim) -> ReplicateClaim:
+    tested = [reason.value for reason in claim.reasons if is_p_value(reason) and reason.role == "shown"]
+    known = [value for value in tested if value is not None]
+    return ReplicateClaim(seed, claim.name, max(known) if known and len(known) == len(tested) else None, claim.verdict)
+
+
+def components(dataset: str, reports: Sequence[OriginReport]) -> list[VarianceComponent]:
+    """Sources of the variance of transfer to one question set, from all draws; none without two numbers.
+
+    The last one is what the others leave of the variance between draws, which has few degrees of freedom: with three
+    draws its SD is known to within a factor of two at best.
+    """
+    rows = [row for report in reports for row in report.transfer if row.dataset == dataset]
+    areas = [row.auroc.estimate for row in rows if row.auroc is not None]
+    if len(areas) < 2:
+        return []
+    known: dict[str, float | None] = {
+        TEST: _mean([_by_questions(row) for row in rows]),
+        TRAINING: _mean([None if row.training_sd is None else row.training_sd**2 for row in rows]),
+        STRENGTH: _mean([_over_chosen(dataset, report, reports) for report in reports]),
+    }
+    between = pvariance(areas) * len(areas) / (len(areas) - 1)
+    known[SAMPLES] = max(0.0, between - sum(value or 0.0 for value in known.values()))
+    total = sum(value or 0.0 for value in known.values())
+    return [_component(dataset, source, value, total) for source, value in known.items()]
+
+
+def _component(dataset: str, source: str, variance: float | None, total: float) -> VarianceComponent:
+    if variance is None:
+        return VarianceComponent(dataset, source, None, None)
+    return VarianceComponent(dataset, source, variance**0.5, variance / total if total else None)
+
+
+def _by_questions(row: TransferResult) -> float | None:
+    found = row.given_probe
+    return None if found is None else ((found.high - found.low) / SDS_IN_INTERVAL) ** 2
+
+
+def _over_chosen(dataset: str, report: OriginReport, reports: Sequence[OriginReport]) -> float | None:
+    """Variance of one draw's transfer over the values of C that all draws chose, in units of their alpha_max."""
+    lowest = report.identification.alpha_max
+    steps = [step for step in (_chosen_step(each) for each in reports) if step is not None]
+    areas = [None if lowest is None else _transfer_at(dataset, report, lowest * step) for step in steps]
+    known = [area for area in areas if area is not None]
+    return pvariance(known) if len(known) > 1 else None
+
+
+def _chosen_step(report: OriginReport) -> float | None:
+    C, lowest = report.identification.C, report.identification.alpha_max
+    return None if C is None or lowest is None else C / lowest
+
+
+def _transfer_at(dataset: str, report: OriginReport, C: float) -> float | None:
+    for point in report.identification.curve:
+        if point.dataset == dataset and point.transfer is not None and isclose(point.C, C, rel_tol=SAME_C):
+            return point.transfer.estimate
+    return None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

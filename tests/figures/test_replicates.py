@@ -1,0 +1,105 @@
+"""Replicates: from reports to one verdict, rows, tables and a figure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import SETS, report_of
+
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.jobs.replicates import SAMPLES, STRENGTH, TEST, TRAINING, components, replicated
+from provenance.analyses.results.reports import OriginReport
+from provenance.cli.show.run import ConsoleProgress
+from provenance.db.reading.run_query import run_query
+from provenance.figures.gallery import draw
+from provenance.figures.plots.replicates import replicates_figure
+from provenance.figures.report.sections import read_results, sections, terminal_sections
+from provenance.records import Estimate
+
+AREAS = (0.80, 0.70, 0.75)
+
+
+def with_area(report: OriginReport, area: float, *, half_width: float = 0.02, training: float = 0.03) -> OriginReport:
+    """The report with this AUROC on its first question set."""
+    estimate = Estimate(area, area - half_width, area + half_width, 400)
+    first = replace(report.transfer[0], auroc=estimate, given_probe=estimate, training_sd=training)
+    return replace(report, transfer=(first, *report.transfer[1:]))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> OriginReport:
+    reports = [with_area(report_of(seed=seed), area) for seed, area in enumerate(AREAS)]
+    works = [(seed, lambda report=report: report) for seed, report in enumerate(reports, 5)]
+    return replicated(works, Clock(ConsoleProgress(quiet=True)))
+
+
+def test_the_report_is_the_first_draw_with_every_draw_beside_it(drawn: OriginReport) -> None:
+    first = with_area(report_of(seed=0), AREAS[0])
+    assert drawn.transfer == first.transfer
+    assert {row.seed for row in drawn.replicates} == {5, 6, 7}
+    assert [row.auroc.estimate for row in drawn.replicates if row.dataset == SETS[0] and row.auroc] == list(AREAS)
+    names = {claim.name for claim in first.evidence.claims}
+    assert {(row.seed, row.claim) for row in drawn.replicate_claims} == {
+        (seed, name) for seed in (5, 6, 7) for name in names
+    }
+    assert {claim.name for claim in drawn.evidence.claims} == names
+
+
+def test_components_of_variance_are_those_of_the_definition() -> None:
+    """SDs of 0.01 by questions and 0.03 by training, 0.05 between draws: the rest is sqrt(0.05^2 - 0.01^2 - 0.03^2)."""
+    reports = [with_area(report_of(seed=seed), area, half_width=0.01 * 1.959964) for seed, area in enumerate(AREAS)]
+    alone = [replace(r, identification=replace(r.identification, curve=())) for r in reports]
+    found = {part.source: part for part in components(SETS[0], alone)}
+    assert found[TEST].sd == pytest.approx(0.01, rel=1e-5)
+    assert found[TRAINING].sd == pytest.approx(0.03)
+    assert found[STRENGTH].sd is None
+    assert found[SAMPLES].sd == pytest.approx(np.sqrt(0.05**2 - 0.01**2 - 0.03**2), rel=1e-4)
+    assert sum(part.share for part in found.values() if part.share is not None) == pytest.approx(1)
+    steady = [with_area(report, 0.7) for report in reports]
+    assert {part.source: part.sd for part in components(SETS[0], steady)}[SAMPLES] == 0.0
+    assert components(SETS[0], reports[:1]) == []
+
+
+def test_the_variance_of_c_is_over_the_values_that_the_draws_chose() -> None:
+    """Two draws choose C of another step: each is scored at both steps of its own curve."""
+    report = with_area(report_of(), 0.8)
+    points = [point for point in report.identification.curve if point.dataset == SETS[0] and point.transfer is not None]
+    assert report.identification.alpha_max is not None
+    chosen = [replace(report, identification=replace(report.identification, C=point.C)) for point in points[:2]]
+    values = [point.transfer.estimate for point in points[:2] if point.transfer is not None]
+    found = {part.source: part.sd for part in components(SETS[0], chosen)}
+    assert found[STRENGTH] == pytest.approx(np.std(values))
+    assert found[STRENGTH] > 0
+
+
+def test_rows_tables_and_figure_show_every_draw(
+    drawn: OriginReport, stored: Callable[[Any], str], tmp_path: Path
+) -> None:
+    url = stored(drawn)
+    rows = run_query(url, "replicates").records()
+    known = [row for row in rows if row["auroc"] is not None]
+    assert len(rows) == 3 * len(drawn.transfer)
+    parts = run_query(url, "variance").records()
+    assert {(row["dataset"], row["source"]) for row in parts} >= {(SETS[0], name) for name in (TEST, TRAINING, SAMPLES)}
+    titles = [table.title for table in sections(read_results(url, 1))]
+    assert titles[:3] == ["Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from"]
+    assert {"Replicates: transfer", "Replicates: claims"} <= {
+        table.title for table in terminal_sections(read_results(url, 1))
+    }
+    axes = replicates_figure(rows).axes[0]
+    drawn_gids = {line.get_gid(): line for line in axes.lines}
+    for row in known:
+        line = drawn_gids[f"auroc:{row['dataset']}:{row['seed']}"]
+        assert line.get_xdata()[0] == row["auroc"]
+    middle = drawn_gids[f"median:{SETS[0]}"].get_xdata()[0]
+    assert middle == sorted(AREAS)[1]
+    names = {path.stem for path in draw(url, 1, tmp_path)}
+    assert "replicates" in names
+
+
+def test_a_run_of_one_draw_has_neither_rows_nor_figure(finished: str) -> None:
+    assert run_query(finished, "replicates").records() == []
+    assert "Replicates: transfer" not in [table.title for table in sections(read_results(finished, 1))]
