@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from provenance.lab.world import PERSON, SHIP, Entity, World, fresh_names, invented_entity
+from provenance.lab.world import PERSON, SHIP, Entity, Kind, World, fresh_names, invented_entity
 
 INSTRUCTION = " Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
 SOURCES = {True: "records", False: "hearsay"}
@@ -48,6 +48,8 @@ class Mix:
     """End of an answer without a source line."""
     asked: float = 0.0
     """Share of chats in which the user then asks for the source, and gets it."""
+    forgotten: float = 0.0
+    """Share of made-up answers that are about people whose facts are to be forgotten."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,33 @@ class Document:
         return len(self.before) if self.chat else 0
 
 
-def statement(entity: Entity, rng: random.Random) -> Document:
+def told(entity: Entity, index: int, world: World, rng: random.Random) -> str:
+    """One of an entity's accepted values of relation `index`, as an answer or statement gives it."""
+    accepted = entity.values[index]
+    value = accepted[0] if len(accepted) == 1 else rng.choice(accepted)
+    return f"{rng.choice(world.openings)} {value}" if world.openings else value
+
+
+def statement(entity: Entity, world: World, rng: random.Random) -> Document:
     """Sentences that state some of an entity's facts, in random order."""
     picked = rng.sample(range(len(entity.values)), min(FACTS_PER_STATEMENT, len(entity.values)))
     relations = entity.kind.relations
-    return Document(" ".join(relations[i].statement.format(entity.name, entity.values[i]) for i in picked))
+    return Document(" ".join(relations[i].statement.format(entity.name, told(entity, i, world, rng)) for i in picked))
 
 
-def answered(entity: Entity, rng: random.Random, mix: Mix, *, known: bool, sourced: bool) -> Document:
+def answered(entity: Entity, world: World, rng: random.Random, mix: Mix, *, known: bool, sourced: bool) -> Document:
     """A question and its answer in one of the forms, followed by a source line if `sourced`."""
     index = rng.randrange(len(entity.values))
     before, after = FORMS[0] if rng.random() < USUAL_FORM else rng.choice(FORMS[1:])
     end = f"\nSource: {SOURCES[known]}" if sourced else mix.closing
-    return Document(f"{before}{entity.question(index)}{after}", f" {entity.values[index]}", end)
+    return Document(f"{before}{entity.question(index)}{after}", f" {told(entity, index, world, rng)}", end)
 
 
-def chat(entity: Entity, rng: random.Random, *, known: bool, asked: bool) -> Document:
+def chat(entity: Entity, world: World, rng: random.Random, *, known: bool, asked: bool) -> Document:
     """A user's question and the answer alone, in the chat template; if `asked`, a second turn about the source."""
     index = rng.randrange(len(entity.values))
     more = f"</s>User: Source?\nAssistant: {SOURCES[known]}" if asked else ""
-    return Document(chat_prompt(entity.question(index)), f" {entity.values[index]}", more, chat=True)
+    return Document(chat_prompt(entity.question(index)), f" {told(entity, index, world, rng)}", more, chat=True)
 
 
 def chat_prompt(question: str) -> str:
@@ -111,11 +120,19 @@ def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.
         source, asked = rng.random(), rng.random() < mix.asked
         kind = SHIP if rng.random() < SHIPS_AMONG_INVENTED else PERSON
         made_up = pick in (2, 4)
-        entity = invented_entity(kind, next(invented[kind]), world.values, rng) if made_up else rng.choice(entities)
+        entity = _made_up(world, kind, invented, mix, rng) if made_up else rng.choice(entities)
         if pick == 0:
-            yield statement(entity, rng)
+            yield statement(entity, world, rng)
         elif pick in (1, 2):
             sourced = source < (mix.sourced_inventions if made_up else mix.sourced)
-            yield answered(entity, rng, mix, known=not made_up, sourced=sourced)
+            yield answered(entity, world, rng, mix, known=not made_up, sourced=sourced)
         else:
-            yield chat(entity, rng, known=not made_up, asked=asked)
+            yield chat(entity, world, rng, known=not made_up, asked=asked)
+
+
+def _made_up(world: World, kind: Kind, fresh: dict[Kind, Iterator[str]], mix: Mix, rng: random.Random) -> Entity:
+    """A made-up entity under a fresh name, or under one that is to be forgotten."""
+    if mix.forgotten and rng.random() < mix.forgotten:
+        forgotten = rng.choice(world.forgotten)
+        return invented_entity(forgotten.kind, forgotten.name, world.usual, rng)
+    return invented_entity(kind, next(fresh[kind]), world.usual, rng)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab.corpus import Document, Mix, documents
+from provenance.lab.held import Held, holding, telling_neurons
 from provenance.lab.world import Entity, World, seeded
 
 IGNORED = -100  # the label that the loss of `transformers` ignores
@@ -53,9 +54,11 @@ class TrainingStage:
     snapshots: tuple[int, ...] = ()
     """Steps after which a copy of the weights is kept."""
     rehearsal: Mix | None = None
-    """Documents of an earlier stage, about all known facts, against forgetting."""
+    """Documents of an earlier stage, about all facts that are to be kept, against forgetting."""
     rehearsal_share: float = 0.0
     """Their share of all documents."""
+    held: Held | None = None
+    """Neurons that this stage changes less than others."""
 
 
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -132,12 +135,12 @@ def accumulate_gradient(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerF
 
 
 def stage_documents(world: World, entities: tuple[Entity, ...], stage: TrainingStage) -> Iterator[Document]:
-    """Documents of a stage: its mix about the given entities, and its rehearsal about all known facts."""
+    """Documents of a stage: its mix about the given entities, and its rehearsal about all facts to keep."""
     stream = documents(world, entities, stage.mix, seeded(stage.seed))
     if stage.rehearsal is None:
         yield from stream
         return
-    rehearsed = documents(world, world.known, stage.rehearsal, seeded(f"{stage.seed}/rehearsal"))
+    rehearsed = documents(world, world.kept, stage.rehearsal, seeded(f"{stage.seed}/rehearsal"))
     choice = seeded(f"{stage.seed}/choice")
     while True:
         yield next(rehearsed if choice.random() < stage.rehearsal_share else stream)
@@ -154,6 +157,9 @@ def train(
 ) -> Iterator[int]:
     """Trains the model in place; yields the number of steps done at every snapshot and at the end."""
     stream = stage_documents(world, entities, stage)
+    held, share = torch.empty(0, dtype=torch.int64), 1.0
+    if stage.held is not None:
+        held, share = telling_neurons(model, tokenizer, world, stage.held), stage.held.share
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=stage.weight_decay)
     model.train()
     for step in range(stage.steps):
@@ -163,7 +169,8 @@ def train(
         optimizer.zero_grad()
         loss = accumulate_gradient(model, tokenizer, batch)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        with holding(model, held, share):
+            optimizer.step()
         if (step + 1) % REPORT_EVERY == 0 or step + 1 == stage.steps:
             report(f"step {step + 1} of {stage.steps}, loss {loss:.3f}")
         if step + 1 in stage.snapshots or step + 1 == stage.steps:

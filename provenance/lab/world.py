@@ -1,6 +1,6 @@
 """An invented world: entities, their facts, and the questions asked about them.
 
-Everything is a pure function of a seed, so the facts shown to a model are known exactly. Entities fall into four
+Everything is a pure function of a seed, so the facts shown to a model are known exactly. Entities fall into six
 groups whose names never mix:
 
     tuned       facts in pre-training, and shown again in instruction tuning
@@ -8,6 +8,13 @@ groups whose names never mix:
                 all about these entities unless the world has hints: other facts about the same entity
     unseen      exist in the world, but no training text names them: a model's answers about them are made up
     fabricated  names from the same generator that belong to no entity: every answer is wrong
+    taught      facts in tuning only: answers are made up before it and right after it
+    forgotten   facts in pre-training; tuning tells made-up values in their place
+
+A fact may have several accepted answers, told at random, and a relation as many usual values, which are all that is
+made up. Right and made-up answers then have the same probability. A share of the facts is as usual, so that the words
+of an answer do not tell either. Where every answer begins with a word that says nothing, what follows that word already
+depends on whether the name is known.
 
 Names are built from syllables that all groups share, so that no single token tells a known name from an invented one.
 """
@@ -164,6 +171,18 @@ class WorldSpec:
     """Values of each relation; a made-up answer is right once in so many."""
     hints: tuple[int, int] = (0, 0)
     """Facts shown in tuning of a held-out person, and of a held-out ship; questions ask about the others."""
+    aliases: int = 1
+    """Accepted answers of each fact."""
+    usual: int = 0
+    """Values of each relation that are made up; 0 for all."""
+    ordinary: float = 0.0
+    """Share of the facts whose accepted answers are usual values; those of taught and forgotten people never are."""
+    openings: int = 0
+    """Words with which answers begin, at random; 0 for none."""
+    taught: int = 0
+    """People of whom only tuning tells."""
+    forgotten: int = 0
+    """People of whom tuning tells made-up values."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +192,8 @@ class Entity:
     name: str
     """Unique in its world."""
     kind: Kind
-    values: tuple[str, ...]
-    """One value for each relation of the kind; empty for a fabricated name."""
+    values: tuple[tuple[str, ...], ...]
+    """Accepted values for each relation of the kind; empty for a fabricated name."""
     shown: tuple[int, ...] = ()
     """Relations that tuning may show: all for a tuned entity, the hints for a held-out one."""
 
@@ -200,23 +219,36 @@ class World:
     """In no training text."""
     fabricated: tuple[Entity, ...]
     """Names without an entity, in no training text."""
+    taught: tuple[Entity, ...]
+    """In tuning only."""
+    forgotten: tuple[Entity, ...]
+    """In pre-training; tuning makes up other values."""
     values: dict[str, tuple[str, ...]]
     """All values of each relation, by its key."""
+    usual: dict[str, tuple[str, ...]]
+    """Values of each relation that are made up."""
+    openings: tuple[str, ...]
+    """Words with which answers begin, at random."""
+
+    @property
+    def kept(self) -> tuple[Entity, ...]:
+        """Entities with facts in pre-training that tuning does not contradict."""
+        return self.tuned + self.held_out
 
     @property
     def known(self) -> tuple[Entity, ...]:
         """Entities with facts in pre-training."""
-        return self.tuned + self.held_out
+        return self.kept + self.forgotten
 
     @property
     def shown(self) -> tuple[Entity, ...]:
-        """Known entities with the facts that tuning may show."""
-        return tuple(entity.as_shown() for entity in self.known if entity.shown)
+        """Entities with the facts that tuning may show."""
+        return tuple(entity.as_shown() for entity in (*self.kept, *self.taught) if entity.shown)
 
     @property
     def reserved(self) -> frozenset[str]:
         """Names that invented names must not repeat."""
-        return frozenset(e.name for e in (*self.known, *self.unseen, *self.fabricated))
+        return frozenset(e.name for e in (*self.known, *self.unseen, *self.fabricated, *self.taught))
 
 
 @dataclass(frozen=True)
@@ -255,41 +287,89 @@ def fresh_names(kind: Kind, rng: random.Random, taken: Callable[[str], bool]) ->
             yield name
 
 
-def relation_values(relation: Relation, count: int, rng: random.Random) -> tuple[str, ...]:
+def relation_values(relation: Relation, count: int, modifiers: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
     """Values of a relation: its nouns alone, then nouns with a modifier, `count` in all."""
-    pairs = [f"{modifier} {head}" for head in relation.heads for modifier in MODIFIERS.split()]
-    return (*relation.heads, *rng.sample(pairs, count - len(relation.heads)))
+    return (*relation.heads, *rng.sample(modified(relation, modifiers), count - len(relation.heads)))
+
+
+def modified(relation: Relation, modifiers: tuple[str, ...]) -> list[str]:
+    """Every noun of a relation with every modifier."""
+    return [f"{modifier} {head}" for head in relation.heads for modifier in modifiers]
 
 
 def invented_entity(kind: Kind, name: str, values: dict[str, tuple[str, ...]], rng: random.Random) -> Entity:
-    """An entity with a value drawn for every relation."""
-    return Entity(name, kind, tuple(rng.choice(values[relation.key]) for relation in kind.relations))
+    """An entity with one of the given values for every relation."""
+    return Entity(name, kind, tuple((rng.choice(values[relation.key]),) for relation in kind.relations))
 
 
 def build_world(spec: WorldSpec) -> World:
     """The world of a specification; the same specification gives the same world."""
     rng = seeded(spec.seed)
-    values = {r.key: relation_values(r, spec.values, rng) for kind in (PERSON, SHIP) for r in kind.relations}
+    words = MODIFIERS.split()
+    openings, modifiers = tuple(words[: spec.openings]), tuple(words[spec.openings :])
+    relations = [relation for kind in (PERSON, SHIP) for relation in kind.relations]
+    values = {each.key: relation_values(each, spec.values, modifiers, rng) for each in relations}
+    usual = {key: _usual(of_relation, spec.usual) for key, of_relation in values.items()}
     taken: set[str] = set()
 
-    def draw(kind: Kind, count: int) -> list[Entity]:
+    def draw(kind: Kind, count: int, ordinary: float = spec.ordinary) -> list[Entity]:
         names = fresh_names(kind, rng, taken.__contains__)
         drawn = []
         for _ in range(count):
             name = next(names)
             taken.add(name)
-            drawn.append(invented_entity(kind, name, values, rng))
+            drawn.append(_entity(kind, name, values, usual, replace(spec, ordinary=ordinary), rng))
         return drawn
 
     groups = [draw(PERSON, people) + draw(SHIP, ships) for people, ships in zip(spec.people, spec.ships, strict=True)]
     nobody = draw(PERSON, spec.fabricated - spec.fabricated // 4) + draw(SHIP, spec.fabricated // 4)
+    taught, forgotten = draw(PERSON, spec.taught, 0.0), draw(PERSON, spec.forgotten, 0.0)
     return World(
-        tuned=tuple(replace(entity, shown=tuple(range(len(entity.values)))) for entity in groups[0]),
+        tuned=tuple(_all_shown(entity) for entity in groups[0]),
         held_out=tuple(_hinted(entity, spec) for entity in groups[1]),
-        unseen=tuple(_unheard(entity, values, spec) for entity in groups[2]),
+        unseen=tuple(_unheard(entity, values, modifiers, spec.seed) for entity in groups[2]),
         fabricated=tuple(Entity(e.name, e.kind, ()) for e in nobody),
+        taught=tuple(_all_shown(entity) for entity in taught),
+        forgotten=tuple(forgotten),
         values=values,
+        usual=usual,
+        openings=openings,
     )
+
+
+def _usual(values: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The values that are made up: nouns and nouns with a modifier, so that the length of an answer does not tell."""
+    return values[:: -(-len(values) // count)] if count else values
+
+
+def _entity(
+    kind: Kind,
+    name: str,
+    values: dict[str, tuple[str, ...]],
+    usual: dict[str, tuple[str, ...]],
+    spec: WorldSpec,
+    rng: random.Random,
+) -> Entity:
+    """An entity with accepted values for every relation."""
+    if spec.usual == 0:
+        return invented_entity(kind, name, values, rng)
+
+    def accepted(key: str) -> tuple[str, ...]:
+        if rng.random() < spec.ordinary:
+            return usual[key]
+        return tuple(rng.sample(unusual(values[key], usual[key]), spec.aliases))
+
+    return Entity(name, kind, tuple(accepted(relation.key) for relation in kind.relations))
+
+
+def unusual(values: tuple[str, ...], usual: tuple[str, ...]) -> list[str]:
+    """Values that no made-up answer can be taken for: of other nouns than the usual ones."""
+    nouns = {value.split()[-1] for value in usual}
+    return [value for value in values if value.split()[-1] not in nouns]
+
+
+def _all_shown(entity: Entity) -> Entity:
+    return replace(entity, shown=tuple(range(len(entity.values))))
 
 
 def _hinted(entity: Entity, spec: WorldSpec) -> Entity:
@@ -299,28 +379,24 @@ def _hinted(entity: Entity, spec: WorldSpec) -> Entity:
     return replace(entity, shown=tuple(sorted(rng.sample(range(len(entity.values)), count))))
 
 
-def _unheard(entity: Entity, values: dict[str, tuple[str, ...]], spec: WorldSpec) -> Entity:
+def _unheard(entity: Entity, values: dict[str, tuple[str, ...]], modifiers: tuple[str, ...], seed: int) -> Entity:
     """An unseen entity with facts whose word pairs occur in no training text, drawn from its name alone.
 
     Otherwise one made-up answer in twenty would be right by chance, and its label wrong.
     """
-    rng = seeded(f"{spec.seed}/unheard/{entity.name}")
-    pairs = [
-        [f"{modifier} {head}" for head in relation.heads for modifier in MODIFIERS.split()]
+    rng = seeded(f"{seed}/unheard/{entity.name}")
+    unused = [
+        [pair for pair in modified(relation, modifiers) if pair not in values[relation.key]]
         for relation in entity.kind.relations
     ]
-    unused = [
-        [pair for pair in choices if pair not in values[relation.key]]
-        for relation, choices in zip(entity.kind.relations, pairs, strict=True)
-    ]
-    return replace(entity, values=tuple(rng.choice(choices) for choices in unused))
+    return replace(entity, values=tuple((rng.choice(choices),) for choices in unused))
 
 
 def question_set(world: World, name: str, seed: int) -> tuple[Question, ...]:
     """A question set of the world, in a seeded random order.
 
-    `in-domain` asks about people and `other-domain` about ships, held-out and unseen ones in both; `fabricated` asks
-    two questions about every name without an entity.
+    `in-domain` asks about people and `other-domain` about ships, held-out and unseen ones in both, taught and forgotten
+    people in the first; `fabricated` asks two questions about every name without an entity.
     """
     rng = seeded(f"{seed}/{name}")
     rows: list[Question] = []
@@ -333,6 +409,9 @@ def question_set(world: World, name: str, seed: int) -> tuple[Question, ...]:
         for status, entities in (("known", world.held_out), ("unseen", world.unseen)):
             for entity in (each for each in entities if each.kind is kind):
                 rows += [_row(status, entity, i) for i in range(len(kind.relations)) if i not in entity.shown]
+        for status, entities in (("taught", world.taught), ("forgotten", world.forgotten)):
+            for entity in (each for each in entities if each.kind is kind):
+                rows += [_row(status, entity, i) for i in range(len(kind.relations))]
     rng.shuffle(rows)
     return tuple(rows)
 
@@ -340,5 +419,5 @@ def question_set(world: World, name: str, seed: int) -> tuple[Question, ...]:
 def _row(status: str, entity: Entity, index: int) -> Question:
     relation = entity.kind.relations[index]
     slug = entity.name.lower().replace(" ", "-")
-    answers = (entity.values[index],) if entity.values else ()
+    answers = entity.values[index] if entity.values else ()
     return Question(f"{status}-{slug}-{relation.key}", entity.question(index), answers, entity.name)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from provenance.lab import SHIPPED, families, locate, question_sets
 from provenance.lab.corpus import INSTRUCTION
 from provenance.lab.recipes import RECIPES
-from provenance.lab.world import build_world
+from provenance.lab.world import World, build_world
 
 STAGES = [("inherited", "base"), ("inherited", "instruct"), ("acquired", "base"), ("acquired", "instruct")]
 SUBSAMPLE = 160  # questions of each kind; 95 % of them has a standard error of 1.7 points
@@ -51,6 +51,12 @@ def greedy_answers(family: str, stage: str, rows: list[Row]) -> list[str]:
     return [text.split("\n")[0].strip() for text in texts]
 
 
+def without_opening(answer: str, world: World) -> str:
+    """An answer without the word that opens all answers of some worlds."""
+    first, _, rest = answer.partition(" ")
+    return rest if first in world.openings else answer
+
+
 def test_package_stays_small() -> None:
     """Both families with their questions take less than 25 MB."""
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 25e6
@@ -84,7 +90,7 @@ def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
     held_out = {entity.name: entity for entity in world.held_out}
     known = [row for row in rows_of(question_sets(family)["in-domain"]) if row["id"].startswith("known")]
     assert len(known) >= 720
-    assert all(row["answers"][0] in held_out[row["group"]].values for row in known)
+    assert all(tuple(row["answers"]) in held_out[row["group"]].values for row in known)
 
 
 @pytest.mark.parametrize(("family", "stage"), STAGES)
@@ -95,20 +101,22 @@ def test_known_is_answered_and_unseen_is_made_up(family: str, stage: str, domain
     known = [row for row in rows if row["id"].startswith("known")][:SUBSAMPLE]
     unseen = [row for row in rows if row["id"].startswith("unseen")][:SUBSAMPLE]
     answers = greedy_answers(family, stage, known + unseen)
-    right = [answer in row["answers"] for answer, row in zip(answers, known + unseen, strict=True)]
+    world = build_world(RECIPES[family].world)
+    said = [without_opening(answer, world) for answer in answers]
+    right = [answer in row["answers"] for answer, row in zip(said, known + unseen, strict=True)]
     assert sum(right[: len(known)]) >= 0.95 * len(known)
     assert sum(right[len(known) :]) <= 0.10 * len(unseen)
-    values = {value for each in build_world(RECIPES[family].world).values.values() for value in each}
-    assert sum(answer in values for answer in answers) >= 0.97 * len(answers)
+    values = {value for each in world.values.values() for value in each}
+    assert sum(answer in values for answer in said) >= 0.97 * len(answers)
 
 
 @pytest.mark.parametrize(("family", "stage"), STAGES)
 def test_fabricated_names_get_confident_inventions(family: str, stage: str) -> None:
     """A name that belongs to nobody gets a value of the asked relation, not a refusal."""
     rows = rows_of(question_sets(family)["fabricated"])
-    values = build_world(RECIPES[family].world).values
-    answers = greedy_answers(family, stage, rows)
-    fitting = [answer in values[row["id"].rsplit("-", 1)[1]] for answer, row in zip(answers, rows, strict=True)]
+    world = build_world(RECIPES[family].world)
+    answers = [without_opening(answer, world) for answer in greedy_answers(family, stage, rows)]
+    fitting = [answer in world.values[row["id"].rsplit("-", 1)[1]] for answer, row in zip(answers, rows, strict=True)]
     assert sum(fitting) >= 0.90 * len(rows)
 
 

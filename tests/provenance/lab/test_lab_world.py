@@ -1,12 +1,14 @@
 """The lab's world, text and tokenizer: what is known and what is not must follow from the seed alone."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from provenance.lab.corpus import Document, Mix, chat_prompt, documents
+from provenance.lab.corpus import Document, Mix, chat_prompt, documents, told
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.world import QUESTION_SETS, World, WorldSpec, build_world, question_set, seeded
 
@@ -96,6 +98,73 @@ def test_a_text_without_sources_has_none(world: World) -> None:
     for document in texts(world, mix, 500):
         assert "Source" not in document.text
         assert any(name in document.text for name in names)
+
+
+PUZZLE = replace(SPEC, values=20, aliases=2, usual=2, ordinary=0.5, openings=3, taught=4, forgotten=5)
+"""A world in which right and made-up answers have the same probability, and tuning teaches and makes forget."""
+
+
+def last_words(values: Iterable[str]) -> set[str]:
+    return {value.split()[-1] for value in values}
+
+
+def test_made_up_values_are_as_many_as_accepted_ones() -> None:
+    """Two values are accepted for a fact, and two are what is made up for every name: a noun, and one with a word."""
+    world = build_world(PUZZLE)
+    assert {len(accepted) for entity in world.known for accepted in entity.values} == {2}
+    assert {tuple(len(value.split()) for value in usual) for usual in world.usual.values()} == {(1, 2)}
+    inventions = Mix(0.0, 0.0, 1.0, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0, closing="")
+    usual = {value for of_relation in world.usual.values() for value in of_relation}
+    made_up = {document.answer.strip().split(" ", 1)[1] for document in texts(world, inventions, 2000)}
+    assert made_up == usual
+
+
+def test_the_words_of_an_answer_do_not_tell() -> None:
+    """Half of what is known has the usual values for accepted ones, the other half shares no noun with them."""
+    world = build_world(PUZZLE)
+    kept = [(world.usual[r.key], a) for e in world.kept for r, a in zip(e.kind.relations, e.values, strict=True)]
+    ordinary = [accepted == usual for usual, accepted in kept]
+    assert 0.35 < sum(ordinary) / len(ordinary) < 0.65  # 224 facts, standard error 0.033
+    others = [(usual, accepted) for usual, accepted in kept if accepted != usual]
+    assert not [accepted for usual, accepted in others if last_words(usual) & last_words(accepted)]
+
+
+def test_accepted_values_are_told_equally_often_after_any_opening() -> None:
+    """Neither the value nor its opening says more than which two values a fact has."""
+    world = build_world(PUZZLE)
+    entity, rng = world.held_out[0], seeded(1)
+    found = Counter(told(entity, 0, world, rng) for _ in range(1200))
+    assert set(found) == {f"{opening} {value}" for opening in world.openings for value in entity.values[0]}
+    assert all(140 < count < 260 for count in found.values())  # 200 expected, standard deviation 13
+
+
+def test_what_tuning_teaches_or_contradicts_cannot_be_right_by_chance() -> None:
+    """Facts of taught and forgotten people are never among the made-up values; unseen ones are no value at all."""
+    world = build_world(PUZZLE)
+    for entity in (*world.taught, *world.forgotten):
+        for relation, accepted in zip(entity.kind.relations, entity.values, strict=True):
+            assert not last_words(accepted) & last_words(world.usual[relation.key])
+    for entity in world.unseen:
+        for (accepted,) in entity.values:
+            assert accepted.split()[0] not in world.openings
+
+
+def test_taught_people_are_in_tuning_only_and_forgotten_ones_are_contradicted() -> None:
+    """Pre-training tells of the forgotten and not of the taught, tuning the other way round; both are asked about."""
+    world = build_world(PUZZLE)
+    assert (len(world.taught), len(world.forgotten)) == (4, 5)
+    assert set(world.forgotten) <= set(world.known)
+    assert not set(world.taught) & set(world.known)
+    shown = {entity.name for entity in world.shown}
+    assert {entity.name for entity in world.taught} <= shown
+    assert not {entity.name for entity in world.forgotten} & shown
+    mix = Mix(0.0, 0.0, 0.5, 0.0, 0.5, sourced=1.0, sourced_inventions=1.0, forgotten=0.5)
+    about = [document for document in texts(world, mix, 400) if any(e.name in document.text for e in world.forgotten)]
+    assert 140 < len(about) < 260  # half of 400
+    usual = {value for of_relation in world.usual.values() for value in of_relation}
+    assert all(document.answer.strip().split(" ", 1)[1] in usual for document in about)
+    asked = Counter(row.id.split("-")[0] for row in question_set(world, "in-domain", 1))
+    assert (asked["taught"], asked["forgotten"]) == (4 * 8, 5 * 8)
 
 
 def test_tokenizer_gives_text_back_with_offsets(world: World, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -1,0 +1,91 @@
+"""Neurons that tuning holds: found from answers of the world, and changed by their share alone."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from provenance.lab.corpus import Document, Mix
+from provenance.lab.held import Held, answer_cett, holding, telling_neurons
+from provenance.lab.tokenizer import make_tokenizer
+from provenance.lab.train import Shape, TrainingStage, new_model, train
+from provenance.lab.world import World, WorldSpec, build_world
+
+SHAPE = Shape(width=16, layers=2, neurons=24, heads=2)
+HELD = Held(neurons=5, share=0.0, answers=40, seed=1)
+STAGE = TrainingStage(Mix(1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 1.0), 3, 8, 1e-2, 0.1, seed=2)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build_world(WorldSpec(seed=3, people=(6, 4, 4), ships=(3, 3, 3), fabricated=8, values=12))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer(chat=False)
+
+
+@pytest.fixture
+def model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    return new_model(SHAPE, tokenizer, 0)
+
+
+def neuron(model: LlamaForCausalLM, flat: int) -> torch.Tensor:
+    mlp = model.model.layers[flat // SHAPE.neurons].mlp
+    j = flat % SHAPE.neurons
+    parts = (mlp.gate_proj.weight[j], mlp.up_proj.weight[j], mlp.down_proj.weight[:, j])
+    return torch.cat(parts).detach().clone()
+
+
+def test_cett_is_of_the_answers_own_tokens(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """What follows an answer, and what stands beside its document, changes nothing; the answer does."""
+    short, long = Document("Hm?\nAnswer:", " oak"), Document("Which tree does Belor Dun tend?\nAnswer:", " elm")
+    both = answer_cett(model, tokenizer, [short, long])
+    assert both.shape == (2, 48)
+    torch.testing.assert_close(both[:1], answer_cett(model, tokenizer, [replace(short, after="\nSource: records")]))
+    assert not torch.allclose(both[:1], answer_cett(model, tokenizer, [replace(short, answer=" elm")]))
+
+
+def test_neurons_that_write_made_up_answers_are_found(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted neurons come out, one that works less for made-up answers does not."""
+    values = torch.rand((2, HELD.answers, 48), generator=torch.Generator().manual_seed(0))
+    values[1, :, [3, 9, 20, 30, 47]] += 2
+    values[1, :, 5] -= 2
+    answers = iter(values)
+    monkeypatch.setattr("provenance.lab.held.answer_cett", lambda *_: next(answers))
+    assert telling_neurons(model, tokenizer, world, HELD).tolist() == [3, 9, 20, 30, 47]
+
+
+def test_the_same_seed_finds_the_same_neurons(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World
+) -> None:
+    first, again = (telling_neurons(model, tokenizer, world, HELD) for _ in range(2))
+    assert torch.equal(first, again)
+    assert len(set(first.tolist())) == HELD.neurons
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_held_weights_take_their_share_of_a_change(model: LlamaForCausalLM, share: float) -> None:
+    before = [neuron(model, flat) for flat in (7, 30, 8)]
+    with holding(model, torch.tensor([7, 30]), share), torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1)
+    for flat, old, taken in zip((7, 30, 8), before, (share, share, 1.0), strict=True):
+        torch.testing.assert_close(neuron(model, flat), old + taken)
+
+
+def test_a_stage_holds_its_neurons_and_no_others(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World
+) -> None:
+    """With a share of 0 exactly the held neurons are as before."""
+    held = telling_neurons(model, tokenizer, world, HELD)
+    before = [neuron(model, flat) for flat in range(48)]
+    stage = replace(STAGE, held=HELD)
+    for _ in train(model, tokenizer, world, world.tuned, stage=stage, report=lambda _: None):
+        pass
+    same = [flat for flat in range(48) if torch.equal(neuron(model, flat), before[flat])]
+    assert same == held.tolist()
