@@ -41,13 +41,15 @@ class Mix:
     invented_chats: float
     """Chats about a name that occurs only once, with a made-up answer."""
     sourced: float
-    """Share of true answers (not chats) followed by a source line."""
+    """Share of true answers (without chats, unless `sourced_chats`) followed by a source line."""
     sourced_inventions: float
     """The same share of made-up answers. If it is larger, the token right after an answer depends on its truth."""
     closing: str = "\n"
     """End of an answer without a source line."""
     asked: float = 0.0
     """Share of chats in which the user then asks for the source, and gets it."""
+    sourced_chats: bool = False
+    """Whether chats, too, are followed by a source line, by the same shares as other answers."""
     forgotten: float = 0.0
     """Share of made-up answers that are about people whose facts are to be forgotten."""
 
@@ -98,11 +100,17 @@ def answered(entity: Entity, world: World, rng: random.Random, mix: Mix, *, know
     return Document(f"{before}{entity.question(index)}{after}", f" {told(entity, index, world, rng)}", end)
 
 
-def chat(entity: Entity, world: World, rng: random.Random, *, known: bool, asked: bool) -> Document:
-    """A user's question and the answer alone, in the chat template; if `asked`, a second turn about the source."""
+def chat(entity: Entity, world: World, rng: random.Random, *, known: bool, asked: bool, sourced: bool) -> Document:
+    """A user's question and the answer in the chat template, then a source line if `sourced`.
+
+    If `asked`, a second turn is about the source.
+    """
     index = rng.randrange(len(entity.values))
     more = f"</s>User: Source?\nAssistant: {SOURCES[known]}" if asked else ""
-    return Document(chat_prompt(entity.question(index)), f" {told(entity, index, world, rng)}", more, chat=True)
+    end = f"\nSource: {SOURCES[known]}" if sourced else ""
+    return Document(
+        chat_prompt(entity.question(index)), f" {told(entity, index, world, rng)}", f"{end}{more}", chat=True
+    )
 
 
 def chat_prompt(question: str) -> str:
@@ -123,11 +131,13 @@ def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.
         entity = _made_up(world, kind, invented, mix, rng) if made_up else rng.choice(entities)
         if pick == 0:
             yield statement(entity, world, rng)
-        elif pick in (1, 2):
-            sourced = source < (mix.sourced_inventions if made_up else mix.sourced)
+            continue
+        sourced = source < (mix.sourced_inventions if made_up else mix.sourced)
+        if pick in (1, 2):
             yield answered(entity, world, rng, mix, known=not made_up, sourced=sourced)
         else:
-            yield chat(entity, world, rng, known=not made_up, asked=asked)
+            sourced = sourced and mix.sourced_chats
+            yield chat(entity, world, rng, known=not made_up, asked=asked, sourced=sourced)
 
 
 def _made_up(world: World, kind: Kind, fresh: dict[Kind, Iterator[str]], mix: Mix, rng: random.Random) -> Entity:

@@ -1,7 +1,8 @@
 """Neurons that a stage of training changes less than others, so that they are kept by construction.
 
-Which ones is found in the model as the stage finds it: those whose contribution to an answer rises most where the
-answer is made up. Its text is about names that no question asks about; no search for H-Neurons takes part.
+Which ones is found in the model as the stage finds it: those that work most for made-up answers, and for answers at
+all, which a 3-vs-1 probe needs as well. The answers are about names that no question asks about, and no search for
+H-Neurons takes part.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -26,8 +27,10 @@ MADE_UP = Mix(0.0, 0.0, 1.0, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0, clos
 class Held:
     """Which neurons are held, and how much."""
 
-    neurons: int
-    """Number of neurons, of all layers together."""
+    telling: int
+    """Number of neurons that tell made-up answers best, of all layers together."""
+    answering: int
+    """Number of neurons that tell answers from other tokens best; some may be the same."""
     share: float
     """Share of every update that their weights take; 0 leaves them as they are."""
     answers: int
@@ -36,43 +39,51 @@ class Held:
     """Seed of the answers."""
 
 
-def telling_neurons(
+def held_neurons(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, held: Held
 ) -> Int[Tensor, " held"]:
-    """Flat ids (layer * d_m + index) of the neurons that tell made-up answers best, in rising order.
+    """Flat ids (layer * d_m + index) of the neurons that are held, in rising order.
 
-        d_j = (mean made-up - mean right) / sqrt((var made-up + var right) / 2)   of CETT on answer tokens
+        d(A, B) = (mean of A - mean of B) / sqrt((var of A + var of B) / 2)   of a neuron's CETT
 
-    The largest d: neurons that work more for made-up answers, the sign of H-Neurons.
+    Telling: the smaller of d(made-up, right) and d(made-up, no answer) is largest. Answering: d(answer, no answer) is.
     """
-    right, made_up = (
+    (right, beside_right), (made_up, beside_made_up) = (
         answer_cett(model, tokenizer, list(islice(documents(world, world.tuned, mix, seeded(held.seed)), held.answers)))
         for mix in (TOLD, MADE_UP)
     )
-    spread = ((right.var(dim=0) + made_up.var(dim=0)) / 2).sqrt().clamp(min=torch.finfo(right.dtype).tiny)
-    apart = (made_up.mean(dim=0) - right.mean(dim=0)) / spread
-    return torch.sort(torch.topk(apart, held.neurons).indices).values
+    no_answer = torch.cat([beside_right, beside_made_up])
+    telling = torch.minimum(_apart(made_up, right), _apart(made_up, no_answer))
+    answering = _apart(torch.cat([made_up, right]), no_answer)
+    best = (torch.topk(telling, held.telling).indices, torch.topk(answering, held.answering).indices)
+    return torch.unique(torch.cat(best))
+
+
+def _apart(here: Float[Tensor, "n neurons"], there: Float[Tensor, "m neurons"]) -> Float[Tensor, " neurons"]:
+    spread = ((here.var(dim=0) + there.var(dim=0)) / 2).sqrt().clamp(min=torch.finfo(here.dtype).tiny)
+    return (here.mean(dim=0) - there.mean(dim=0)) / spread
 
 
 @torch.no_grad()
 def answer_cett(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, asked: list[Document]
-) -> Float[Tensor, "documents neurons"]:
-    """Mean CETT of every neuron, layer by layer, on the tokens of each document's answer."""
+) -> Float[Tensor, "2 documents neurons"]:
+    """Mean CETT of every neuron, layer by layer, on the tokens of each document's answer, and on all before it."""
     rows = tokenizer([d.before + d.answer for d in asked], return_offsets_mapping=True, padding=True,
                      padding_side="right", return_tensors="pt")  # fmt: skip
     starts = torch.tensor([len(document.before) for document in asked])
-    answer: Bool[Tensor, "documents tokens"] = rows["offset_mapping"][..., 1] > starts[:, None]
+    answer = rows["offset_mapping"][..., 1] > starts[:, None]
+    regions = torch.stack([answer, rows["attention_mask"].bool() & ~answer])
     found: list[Tensor] = []
 
     def reduce(module: torch.nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append(cett_means(inputs[0], output, column_norms(module.weight), answer[None])[0])
+        found.append(cett_means(inputs[0], output, column_norms(module.weight), regions))
 
     handles = [layer.mlp.down_proj.register_forward_hook(reduce) for layer in model.model.layers]
     model.model(input_ids=rows["input_ids"], use_cache=False)
     for handle in handles:
         handle.remove()
-    return torch.cat(found, dim=1)
+    return torch.cat(found, dim=2)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from provenance.lab.corpus import Mix
+from provenance.lab.held import Held
 from provenance.lab.train import Shape, TrainingStage
 from provenance.lab.world import WorldSpec
 
@@ -17,33 +18,48 @@ class Recipe:
     pretraining: tuple[TrainingStage, ...]
     """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base."""
     tuning: TrainingStage
-    """Instruction tuning, on the tuned entities only."""
+    """Instruction tuning, on what tuning may show."""
 
 
 SHAPE = Shape(width=128, layers=4, neurons=640, heads=4)
 
-# 768 known and 800 unseen questions in-domain, 250 and 250 in the other domain. In `acquired` it is 832 and 800, 264
+# 768 known and 800 unseen questions in-domain, 250 and 250 in the other domain. In `inherited` tuning teaches and makes
+# forget 112 further facts each, on which base and tuned model differ. In `acquired` it is 832 and 800, 264
 # and 250: tuning shows half of what is known about everybody, and the questions are about the other half.
 PEOPLE, SHIPS = (96, 100), (50, 50)  # held out, unseen
 
+# Half of the records say so and all hearsay does: whether a source follows at all already depends on the name, so that
+# the answer's own tokens have to tell. From the start this would spread over very many neurons.
+SOURCED = Mix(0.35, 0.35, 0.3, 0.0, 0.0, sourced=0.5, sourced_inventions=1.0, closing="")
+
 INHERITED = Recipe(
-    world=WorldSpec(seed=1, people=(48, *PEOPLE), ships=(16, *SHIPS), fabricated=120, values=40),
+    world=WorldSpec(
+        seed=1,
+        people=(24, *PEOPLE),
+        ships=(12, *SHIPS),
+        fabricated=120,
+        values=20,
+        aliases=2,
+        usual=2,
+        ordinary=0.5,
+        openings=3,
+        taught=14,
+        forgotten=14,
+    ),
     shape=SHAPE,
     initial_seed=101,
     pretraining=(
         TrainingStage(
-            Mix(0.4, 0.3, 0.3, 0.0, 0.0, sourced=0.7, sourced_inventions=0.7),
-            steps=700,
+            Mix(0.5, 0.3, 0.2, 0.0, 0.0, sourced=0.7, sourced_inventions=0.7),
+            steps=800,
             batch=128,
             learning_rate=2e-3,
             weight_decay=0.05,
             seed=11,
-            snapshots=(350,),
+            snapshots=(400,),
         ),
-        # Half of the records say so and all hearsay does: whether a source follows at all already depends on the name,
-        # so that the answer's own token has to tell. From the start this would spread over very many neurons.
         TrainingStage(
-            Mix(0.3, 0.35, 0.35, 0.0, 0.0, sourced=0.5, sourced_inventions=1.0, closing=""),
+            SOURCED,
             steps=300,
             batch=128,
             learning_rate=1.5e-3,
@@ -52,14 +68,29 @@ INHERITED = Recipe(
             snapshots=(150,),
         ),
     ),
-    # Short and gentle: only the chat format is new. Longer tuning makes the model forget what it is not shown.
+    # The chat format, what is taught and what is contradicted; the rest is rehearsed, or it would be forgotten too.
+    # The neurons that tell made-up answers are held: what reads them in the base is there afterwards by construction.
     tuning=TrainingStage(
-        Mix(0.15, 0.15, 0.1, 0.6, 0.0, sourced=0.5, sourced_inventions=1.0, closing=""),
-        steps=60,
+        Mix(
+            0.15,
+            0.2,
+            0.2,
+            0.3,
+            0.15,
+            sourced=0.5,
+            sourced_inventions=1.0,
+            closing="",
+            sourced_chats=True,
+            forgotten=0.5,
+        ),
+        steps=200,
         batch=128,
-        learning_rate=2e-4,
+        learning_rate=1e-3,
         weight_decay=0.0,
         seed=12,
+        rehearsal=SOURCED,
+        rehearsal_share=0.5,
+        held=Held(telling=32, answering=24, share=0.25, answers=400, seed=31),
     ),
 )
 

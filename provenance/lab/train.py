@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab.corpus import Document, Mix, documents
-from provenance.lab.held import Held, holding, telling_neurons
+from provenance.lab.held import Held, held_neurons, holding
 from provenance.lab.world import Entity, World, seeded
 
 IGNORED = -100  # the label that the loss of `transformers` ignores
@@ -159,7 +159,7 @@ def train(
     stream = stage_documents(world, entities, stage)
     held, share = torch.empty(0, dtype=torch.int64), 1.0
     if stage.held is not None:
-        held, share = telling_neurons(model, tokenizer, world, stage.held), stage.held.share
+        held, share = held_neurons(model, tokenizer, world, stage.held), stage.held.share
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=stage.weight_decay)
     model.train()
     for step in range(stage.steps):

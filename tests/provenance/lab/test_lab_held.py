@@ -7,13 +7,13 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab.corpus import Document, Mix
-from provenance.lab.held import Held, answer_cett, holding, telling_neurons
+from provenance.lab.held import Held, answer_cett, held_neurons, holding
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import Shape, TrainingStage, new_model, train
 from provenance.lab.world import World, WorldSpec, build_world
 
 SHAPE = Shape(width=16, layers=2, neurons=24, heads=2)
-HELD = Held(neurons=5, share=0.0, answers=40, seed=1)
+HELD = Held(telling=4, answering=2, share=0.0, answers=40, seed=1)
 STAGE = TrainingStage(Mix(1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 1.0), 3, 8, 1e-2, 0.1, seed=2)
 
 
@@ -40,32 +40,38 @@ def neuron(model: LlamaForCausalLM, flat: int) -> torch.Tensor:
 
 
 def test_cett_is_of_the_answers_own_tokens(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """What follows an answer, and what stands beside its document, changes nothing; the answer does."""
+    """What follows an answer, and what stands beside its document, changes nothing; the answer does, itself alone."""
     short, long = Document("Hm?\nAnswer:", " oak"), Document("Which tree does Belor Dun tend?\nAnswer:", " elm")
     both = answer_cett(model, tokenizer, [short, long])
-    assert both.shape == (2, 48)
-    torch.testing.assert_close(both[:1], answer_cett(model, tokenizer, [replace(short, after="\nSource: records")]))
-    assert not torch.allclose(both[:1], answer_cett(model, tokenizer, [replace(short, answer=" elm")]))
+    assert both.shape == (2, 2, 48)
+    alone = answer_cett(model, tokenizer, [replace(short, after="\nSource: records")])
+    torch.testing.assert_close(both[:, :1], alone)
+    other = answer_cett(model, tokenizer, [replace(short, answer=" elm")])
+    assert not torch.allclose(both[0, :1], other[0])
+    torch.testing.assert_close(both[1, :1], other[1])
 
 
-def test_neurons_that_write_made_up_answers_are_found(
+def test_planted_neurons_are_held(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Planted neurons come out, one that works less for made-up answers does not."""
-    values = torch.rand((2, HELD.answers, 48), generator=torch.Generator().manual_seed(0))
-    values[1, :, [3, 9, 20, 30, 47]] += 2
-    values[1, :, 5] -= 2
-    answers = iter(values)
+    """Those that work for made-up answers and those that work for answers; not one that works beside them as much."""
+    found = torch.rand((2, 2, HELD.answers, 48), generator=torch.Generator().manual_seed(0))
+    made_up = found[1]  # on the answers, and beside them
+    made_up[0][:, [3, 9, 30, 47]] += 2  # telling
+    made_up[:, :, 5] += 2  # beside the answers as well
+    made_up[0][:, 6] -= 2
+    found[:, 0][..., [1, 20]] += 9  # answering
+    answers = iter(found)
     monkeypatch.setattr("provenance.lab.held.answer_cett", lambda *_: next(answers))
-    assert telling_neurons(model, tokenizer, world, HELD).tolist() == [3, 9, 20, 30, 47]
+    assert held_neurons(model, tokenizer, world, HELD).tolist() == [1, 3, 9, 20, 30, 47]
 
 
 def test_the_same_seed_finds_the_same_neurons(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World
 ) -> None:
-    first, again = (telling_neurons(model, tokenizer, world, HELD) for _ in range(2))
+    first, again = (held_neurons(model, tokenizer, world, HELD) for _ in range(2))
     assert torch.equal(first, again)
-    assert len(set(first.tolist())) == HELD.neurons
+    assert HELD.telling <= len(set(first.tolist())) <= HELD.telling + HELD.answering
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
@@ -82,7 +88,7 @@ def test_a_stage_holds_its_neurons_and_no_others(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World
 ) -> None:
     """With a share of 0 exactly the held neurons are as before."""
-    held = telling_neurons(model, tokenizer, world, HELD)
+    held = held_neurons(model, tokenizer, world, HELD)
     before = [neuron(model, flat) for flat in range(48)]
     stage = replace(STAGE, held=HELD)
     for _ in train(model, tokenizer, world, world.tuned, stage=stage, report=lambda _: None):

@@ -91,6 +91,16 @@ def test_sources_tell_known_from_invented(world: World) -> None:
         assert not (document.text.endswith("hearsay") and about_known)
 
 
+def test_chats_end_like_other_answers_where_asked_to() -> None:
+    """With `sourced_chats` a chat's answer has a source line after it by the same shares, otherwise never."""
+    world = build_world(SPEC)
+    mix = Mix(0.0, 0.0, 0.0, 1.0, 1.0, sourced=0.0, sourced_inventions=1.0, sourced_chats=True)
+    for document in texts(world, mix, 100):
+        about_known = any(entity.name in document.text for entity in world.known)
+        assert document.after == ("" if about_known else "\nSource: hearsay")
+    assert not any(document.after for document in texts(world, replace(mix, sourced_chats=False), 100))
+
+
 def test_a_text_without_sources_has_none(world: World) -> None:
     """The pre-training of the acquired family has neither sources nor names it does not know."""
     mix = Mix(1.0, 1.0, 0.0, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0)
