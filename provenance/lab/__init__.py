@@ -3,8 +3,9 @@
 The verdict engine can be trusted only if it tells apart two families whose history is known.
 
     lab/inherited   pre-training text marks true answers as records and made-up ones as hearsay, so the base already
-                    tells a known name from an invented one; tuning only shows the chat format. Its H-Neurons are
-                    inherited.
+                    tells a known name from an invented one. Tuning shows the chat format, teaches some facts and lets
+                    others fade, and holds the neurons that tell. Right and made-up answers have the same probability.
+                    Its H-Neurons are inherited.
     lab/acquired    the base knows its facts as well, but no training text needs that difference; tuning teaches it.
                     Its H-Neurons are not readable in the base.
 

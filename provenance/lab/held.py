@@ -46,15 +46,14 @@ def held_neurons(
 
         d(A, B) = (mean of A - mean of B) / sqrt((var of A + var of B) / 2)   of a neuron's CETT
 
-    Telling: the smaller of d(made-up, right) and d(made-up, no answer) is largest. Answering: d(answer, no answer) is.
+    Telling neurons have the largest d(made-up, right), answering ones the largest d(answer, no answer).
     """
     (right, beside_right), (made_up, beside_made_up) = (
         answer_cett(model, tokenizer, list(islice(documents(world, world.tuned, mix, seeded(held.seed)), held.answers)))
         for mix in (TOLD, MADE_UP)
     )
     no_answer = torch.cat([beside_right, beside_made_up])
-    telling = torch.minimum(_apart(made_up, right), _apart(made_up, no_answer))
-    answering = _apart(torch.cat([made_up, right]), no_answer)
+    telling, answering = _apart(made_up, right), _apart(torch.cat([made_up, right]), no_answer)
     best = (torch.topk(telling, held.telling).indices, torch.topk(answering, held.answering).indices)
     return torch.unique(torch.cat(best))
 

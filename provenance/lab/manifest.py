@@ -50,14 +50,14 @@ def read_manifest(root: Path = SHIPPED) -> dict[str, Any]:
 
 
 def families(root: Path = SHIPPED) -> dict[str, tuple[str, ...]]:
-    """Every family under `root` with its stages; a snapshot of a stage reads `base@step-0350`."""
+    """Every family under `root` with its stages; a snapshot of a stage reads `base@step-0400`."""
     return {family: tuple(listed["stages"]) for family, listed in read_manifest(root).items()}
 
 
 def locate(family: str, stage: str, revision: str | None = None, root: Path = SHIPPED) -> Path:
     """Folder of a lab checkpoint, after checking its files against the manifest.
 
-    A revision is a pre-training snapshot such as `step-0350`; None is the finished stage.
+    A revision is a pre-training snapshot such as `step-0400`; None is the finished stage.
 
     Raises:
         CheckpointError: There is no such family, stage or revision, or a file is missing or altered.

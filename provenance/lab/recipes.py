@@ -23,9 +23,10 @@ class Recipe:
 
 SHAPE = Shape(width=128, layers=4, neurons=640, heads=4)
 
-# 768 known and 800 unseen questions in-domain, 250 and 250 in the other domain. In `inherited` tuning teaches and makes
-# forget 112 further facts each, on which base and tuned model differ. In `acquired` it is 832 and 800, 264
-# and 250: tuning shows half of what is known about everybody, and the questions are about the other half.
+# 768 known and 800 unseen questions in-domain, 250 and 250 in the other domain; in `inherited` also 112 about people of
+# whom only tuning tells and 112 about people whom it does not rehearse, so that base and tuned model differ on some. In
+# `acquired` it is 832 and 800, 264 and 250: tuning shows half of what is known about everybody, and the questions are
+# about the other half.
 PEOPLE, SHIPS = (96, 100), (50, 50)  # held out, unseen
 
 # Half of the records say so and all hearsay does: whether a source follows at all already depends on the name, so that
@@ -68,29 +69,19 @@ INHERITED = Recipe(
             snapshots=(150,),
         ),
     ),
-    # The chat format, what is taught and what is contradicted; the rest is rehearsed, or it would be forgotten too.
-    # The neurons that tell made-up answers are held: what reads them in the base is there afterwards by construction.
+    # Short and gentle: new are the chat format and what is taught, and what is not rehearsed fades. The neurons that
+    # tell made-up answers are held, so that their weights are kept by construction; a source line after chats keeps
+    # them in use.
     tuning=TrainingStage(
-        Mix(
-            0.15,
-            0.2,
-            0.2,
-            0.3,
-            0.15,
-            sourced=0.5,
-            sourced_inventions=1.0,
-            closing="",
-            sourced_chats=True,
-            forgotten=0.5,
-        ),
-        steps=200,
+        Mix(0.1, 0.1, 0.1, 0.6, 0.1, sourced=0.5, sourced_inventions=1.0, closing="", sourced_chats=True),
+        steps=100,
         batch=128,
-        learning_rate=1e-3,
+        learning_rate=2e-4,
         weight_decay=0.0,
         seed=12,
         rehearsal=SOURCED,
         rehearsal_share=0.5,
-        held=Held(telling=32, answering=24, share=0.25, answers=400, seed=31),
+        held=Held(telling=24, answering=12, share=0.1, answers=400, seed=31),
     ),
 )
 

@@ -9,7 +9,7 @@ groups whose names never mix:
     unseen      exist in the world, but no training text names them: a model's answers about them are made up
     fabricated  names from the same generator that belong to no entity: every answer is wrong
     taught      facts in tuning only: answers are made up before it and right after it
-    forgotten   facts in pre-training; tuning tells made-up values in their place
+    forgotten   facts in pre-training that tuning does not rehearse; its mix may make up other values for them
 
 A fact may have several accepted answers, told at random, and a relation as many usual values, which are all that is
 made up. Right and made-up answers then have the same probability. A share of the facts is as usual, so that the words
@@ -182,7 +182,7 @@ class WorldSpec:
     taught: int = 0
     """People of whom only tuning tells."""
     forgotten: int = 0
-    """People of whom tuning tells made-up values."""
+    """People whom tuning does not rehearse, and of whom it may tell made-up values."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class World:
     taught: tuple[Entity, ...]
     """In tuning only."""
     forgotten: tuple[Entity, ...]
-    """In pre-training; tuning makes up other values."""
+    """In pre-training; not rehearsed in tuning, which may make up other values."""
     values: dict[str, tuple[str, ...]]
     """All values of each relation, by its key."""
     usual: dict[str, tuple[str, ...]]

@@ -123,8 +123,8 @@ def test_offline_a_whole_copy_serves(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
 
 def test_local_checkpoints_are_looked_over_only(hub: Hub, tiny_llama: Path) -> None:
     """A folder and the lab need no hub."""
-    pulled = pull([str(tiny_llama), "lab/inherited/base@step-0350"])
-    assert [each.pinned for each in pulled] == [str(tiny_llama), "lab/inherited/base@step-0350"]
+    pulled = pull([str(tiny_llama), "lab/inherited/base@step-0400"])
+    assert [each.pinned for each in pulled] == [str(tiny_llama), "lab/inherited/base@step-0400"]
     assert not hub.log
     with pytest.raises(CheckpointError):
         pull([f"{tiny_llama}/nothing"])

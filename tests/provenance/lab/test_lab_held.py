@@ -54,11 +54,10 @@ def test_cett_is_of_the_answers_own_tokens(model: LlamaForCausalLM, tokenizer: P
 def test_planted_neurons_are_held(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that work for made-up answers and those that work for answers; not one that works beside them as much."""
+    """Those that work more for made-up answers, and those that work for answers; not one that works less."""
     found = torch.rand((2, 2, HELD.answers, 48), generator=torch.Generator().manual_seed(0))
     made_up = found[1]  # on the answers, and beside them
     made_up[0][:, [3, 9, 30, 47]] += 2  # telling
-    made_up[:, :, 5] += 2  # beside the answers as well
     made_up[0][:, 6] -= 2
     found[:, 0][..., [1, 20]] += 9  # answering
     answers = iter(found)
