@@ -79,12 +79,23 @@ def test_every_condition_of_transfer_holds_in_inherited_and_most_fail_in_acquire
     assert acquired["reasons"]["transfer.questions_per_class"]["holds"]  # it had the power
 
 
-def test_nulls_that_know_layers_activity_and_labels_stop_what_weaker_ones_let_by(summaries: dict[str, Summary]) -> None:
-    """By layer alone the drift of inherited, and by any neurons the overlap of acquired, would look like findings."""
-    drift = graded(summaries["inherited"], "drift")
-    assert drift["reasons"]["drift.p.layer"]["holds"]
-    assert not drift["reasons"]["drift.p.layer_norm_activity"]["holds"]
-    assert drift["verdict"] != "supported"
+def test_what_is_true_of_inherited_by_construction_is_supported(summaries: dict[str, Summary]) -> None:
+    """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won."""
+    for claim in ("transfer", "beyond_confidence", "own_labels", "drift"):
+        assert summaries["inherited"]["verdict"][claim] == "supported", claim
+        assert all(reason["holds"] for reason in graded(summaries["inherited"], claim)["reasons"].values()), claim
+        assert summaries["acquired"]["verdict"][claim] != "supported", claim
+
+
+def test_log_probability_says_little_in_inherited(summaries: dict[str, Summary]) -> None:
+    """Where as many values are made up as accepted, length, words and log-probability are often wrong."""
+    together = summaries["inherited"]["transfer"][0]["ladder"]["all_together"]
+    assert together["auroc"]["estimate"] < 0.9
+    assert together["gain"]["low"] > 0.05
+
+
+def test_shuffled_labels_stop_an_overlap_that_weaker_nulls_let_by(summaries: dict[str, Summary]) -> None:
+    """By any neurons the overlap of acquired would look like a finding."""
     overlap = graded(summaries["acquired"], "overlap")
     assert overlap["reasons"]["overlap.p.hypergeometric"]["holds"]
     assert not overlap["reasons"]["overlap.p.shuffled_labels"]["holds"]
@@ -101,7 +112,7 @@ def test_tuning_and_not_the_text_makes_acquired_readable(summaries: dict[str, Su
                 assert area["low"] < 0.5 + 0.05
                 assert area["estimate"] < 0.6
             else:
-                assert area["low"] > 0.9
+                assert area["low"] > 0.8
 
 
 def test_acquired_is_readable_after_tuning_and_not_before(summaries: dict[str, Summary]) -> None:
