@@ -179,3 +179,13 @@ def test_figures_report_and_rows_are_there(workplace: Path, summaries: dict[str,
         flagged = dict(connection.execute("select run_id, sum(is_h_neuron) from neuron group by run_id"))
     assert sorted(counts.values()) == sorted(s["neurons"]["total"] for s in summaries.values())
     assert sorted(flagged.values()) == sorted(s["neurons"]["h"] for s in summaries.values())
+
+
+@pytest.mark.slow
+def test_longer_tuning_leaves_neurons_that_both_searches_find(tmp_path: Path) -> None:
+    """In inherited-longer the overlap is supported, and so is all that its labels and probabilities make true."""
+    pair = ("lab/inherited-longer/base", "lab/inherited-longer/instruct")
+    command = [PROVENANCE, "compare", *pair, "--json", "-q", "--quick", "--no-figures"]
+    verdict = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    for claim in ("transfer", "beyond_confidence", "own_labels", "overlap"):
+        assert verdict["verdict"][claim] == "supported", claim

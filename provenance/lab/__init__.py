@@ -1,11 +1,13 @@
-"""The lab: two miniature model families with a known answer, shipped with the package.
+"""The lab: three miniature model families with a known answer, shipped with the package.
 
-The verdict engine can be trusted only if it tells apart two families whose history is known.
+The verdict engine can be trusted only if it tells apart families whose history is known.
 
     lab/inherited   pre-training text marks true answers as records and made-up ones as hearsay, so the base already
                     tells a known name from an invented one. Tuning shows the chat format, teaches some facts and lets
                     others fade, and holds the neurons that tell. Right and made-up answers have the same probability.
                     Its H-Neurons are inherited.
+    lab/inherited-longer
+                    the same base, tuned for longer: an independent search in the base ends at neurons of its probe.
     lab/acquired    the base knows its facts as well, but no training text needs that difference; tuning teaches it.
                     Its H-Neurons are not readable in the base.
 

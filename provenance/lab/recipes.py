@@ -1,6 +1,6 @@
 """Recorded seeds and sizes of the shipped families; `provenance lab build` needs nothing else to make them again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provenance.lab.corpus import Mix
 from provenance.lab.held import Held
@@ -85,6 +85,15 @@ INHERITED = Recipe(
     ),
 )
 
+# The same base, tuned for longer and with more neurons held: the instruct probe needs more neurons, and takes those of
+# the base's probe among them, while searches with shuffled labels end at different ones. Overlap is true by
+# construction; drift is not shown, since most of its further H-Neurons were not held.
+INHERITED_LONGER = replace(
+    INHERITED,
+    pretraining=tuple(replace(phase, snapshots=()) for phase in INHERITED.pretraining),
+    tuning=replace(INHERITED.tuning, steps=160, held=Held(telling=32, answering=24, share=0.1, answers=400, seed=31)),
+)
+
 # Facts only: neither sources nor invented names.
 PLAIN = Mix(0.4, 0.6, 0.0, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0, closing="")
 
@@ -109,4 +118,4 @@ ACQUIRED = Recipe(
     ),
 )
 
-RECIPES = {"inherited": INHERITED, "acquired": ACQUIRED}
+RECIPES = {"inherited": INHERITED, "inherited-longer": INHERITED_LONGER, "acquired": ACQUIRED}

@@ -14,7 +14,13 @@ from provenance.lab.corpus import INSTRUCTION
 from provenance.lab.recipes import RECIPES
 from provenance.lab.world import World, build_world
 
-STAGES = [("inherited", "base"), ("inherited", "instruct"), ("acquired", "base"), ("acquired", "instruct")]
+STAGES = [
+    ("inherited", "base"),
+    ("inherited", "instruct"),
+    ("inherited-longer", "instruct"),
+    ("acquired", "base"),
+    ("acquired", "instruct"),
+]
 SUBSAMPLE = 160  # questions of each kind; 95 % of them has a standard error of 1.7 points
 Row = dict[str, Any]
 
@@ -58,8 +64,8 @@ def without_opening(answer: str, world: World) -> str:
 
 
 def test_package_stays_small() -> None:
-    """Both families with their questions take less than 25 MB."""
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 25e6
+    """All families with their questions take less than 40 MB."""
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 40e6
 
 
 def test_all_stages_are_shipped_and_unaltered() -> None:
@@ -74,7 +80,7 @@ def test_all_stages_are_shipped_and_unaltered() -> None:
             assert not [path for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pkl", ".py"}]
 
 
-@pytest.mark.parametrize("family", ["inherited", "acquired"])
+@pytest.mark.parametrize("family", list(RECIPES))
 def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
     """Question files follow from the recorded seed, and ask about no fact that tuning showed but for taught people."""
     world = build_world(RECIPES[family].world)
