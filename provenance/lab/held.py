@@ -55,7 +55,8 @@ def held_neurons(
     no_answer = torch.cat([beside_right, beside_made_up])
     telling, answering = _apart(made_up, right), _apart(torch.cat([made_up, right]), no_answer)
     best = (torch.topk(telling, held.telling).indices, torch.topk(answering, held.answering).indices)
-    return torch.unique(torch.cat(best))
+    found: Tensor = torch.unique(torch.cat(best))
+    return found
 
 
 def _apart(here: Float[Tensor, "n neurons"], there: Float[Tensor, "m neurons"]) -> Float[Tensor, " neurons"]:
