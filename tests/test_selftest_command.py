@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from comparison import invoke, parsed
 
-from provenance.analyses.calibration.rates import CalibrationSettings, Rate, conditions, rate_of
+from provenance.analyses.calibration.rates import SUPPORTED_IN, CalibrationSettings, Rate, conditions, rate_of
 from provenance.cli.commands import selftest
+from provenance.lab.recipes import RECIPES
 from provenance.records import Verdict
 
 Verdicts = dict[str, Verdict]
@@ -26,8 +27,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str | None], Verdic
         assert quiet
         assert out is None
         urls.add(db)
-        transfer = verdicts.get((job.instruct.split("/")[1], job.control), "not distinguishable")
-        verdicts_of = {"transfer": transfer, "own_labels": "no power", "drift": "not distinguishable"}
+        family = job.instruct.split("/")[1]
+        verdicts_of: Verdicts = {"own_labels": "no power", "drift": "not distinguishable"}
+        verdicts_of |= dict.fromkeys(() if job.control else SUPPORTED_IN[family], "supported")
+        otherwise = verdicts_of.get("transfer", "not distinguishable")
+        verdicts_of["transfer"] = verdicts.get((family, job.control), otherwise)
         claims = [{"claim": claim, "verdict": verdict} for claim, verdict in verdicts_of.items()]
         return {"verdict": {"claims": claims}, "run": 1}
 
@@ -58,7 +62,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_all_cases_and_rates_are_in_the_json_and_the_exit_code_is_0(
     said: dict[tuple[str, str | None], Verdict],
 ) -> None:
-    """Both families, as they are and under each control, and every kind of draw with its exact interval."""
+    """All families, as they are and under each control, and every kind of draw with its exact interval."""
     result = invoke("lab", "selftest", "--json", "-q")
     assert result.exit_code == 0, result.output
     summary = parsed(result.stdout)
@@ -66,7 +70,7 @@ def test_all_cases_and_rates_are_in_the_json_and_the_exit_code_is_0(
     assert (summary["draws"], summary["seed"], summary["database"]) == (200, 0, None)
     found = {(case["family"], case["control"]): case for case in summary["cases"]}
     controls = (None, "permuted-index", "permuted-labels", "unrelated")
-    assert set(found) == {(family, control) for family in ("inherited", "acquired") for control in controls}
+    assert set(found) == {(family, control) for family in RECIPES for control in controls}
     assert found["inherited", None]["verdict"]["transfer"] == said["inherited", None]
     assert found["acquired", None]["expected"] == {
         "transfer": "not supported", "own_labels": "not supported", "drift": "anything"
@@ -125,7 +129,8 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     def compared(job: Any, db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
         asked.append((db, out))
-        verdict = RIGHT.get((job.instruct.split("/")[1], job.control), "not distinguishable")
+        made_for = SUPPORTED_IN[job.instruct.split("/")[1]] if job.control is None else ()
+        verdict = "supported" if "transfer" in made_for else "not distinguishable"
         return {"verdict": {"claims": [{"claim": "transfer", "verdict": verdict}]}, "run": len(asked)}
 
     monkeypatch.setattr(selftest, "run_job", compared)
@@ -134,8 +139,8 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["database"] == url
     assert {db for db, _ in asked} == {url}
-    assert len({out for _, out in asked}) == len(asked) == 8
-    assert asked[0][1] == tmp_path / "figures" / "inherited-pair"
+    assert len({out for _, out in asked}) == len(asked) == 12
+    assert asked[0][1] == tmp_path / "figures" / "inherited-longer-pair"
     asked.clear()
     invoke("lab", "selftest", "--out", tmp_path / "figures", "--json", "-q")
     assert not Path(asked[0][0].removeprefix("sqlite:///")).parent.exists()

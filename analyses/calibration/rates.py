@@ -300,16 +300,22 @@ def calibrate(
     return tuple(rates)
 
 
-def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
-    """Required verdict of each claim about a lab family, or about a negative control of it.
+SUPPORTED_IN: Mapping[str, tuple[str, ...]] = {
+    "inherited": ("transfer", "beyond_confidence", "own_labels", "drift"),
+    "inherited-longer": ("transfer", "beyond_confidence", "own_labels", "overlap"),
+    "acquired": (),
+}
+"""Claims that each lab family is made for (`provenance.lab.recipes`)."""
+FALSE_IN: Mapping[str, tuple[str, ...]] = {"acquired": ("transfer", "beyond_confidence", "own_labels")}
+"""Claims that are false in a family; of all others it says nothing."""
 
-    Only in the family `inherited` do H-Neurons precede tuning. Drift and overlap of a pair itself are not required.
-    """
+
+def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
+    """Required verdict of each claim about a lab family, or about a negative control of it."""
     if control is not None:
         return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
-    inherited: dict[str, Required] = {"transfer": "supported"}
-    acquired: dict[str, Required] = dict.fromkeys(("transfer", "beyond_confidence", "own_labels"), "not supported")
-    required = inherited if family == "inherited" else acquired
+    required: dict[str, Required] = dict.fromkeys(FALSE_IN.get(family, ()), "not supported")
+    required |= dict.fromkeys(SUPPORTED_IN[family], "supported")
     return {claim: required.get(claim, "anything") for claim in claims}
 
 

@@ -94,7 +94,7 @@ def table_replicates(parts: Parts) -> Table:
 
 FIGURE = GalleryFigure(
     order=2,
-    name="replicates",
+    name="figure_replicates",
     title="How much does one draw say?",
     data={"replicates": ("replicates", {})},
     ready=lambda parts: any(row["auroc"] is not None for row in parts["replicates"].records()),

@@ -18,6 +18,7 @@ from provenance.analyses.results.lineage import (
 )
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import HeldOut
+from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.reports import Evidence, OriginReport, TimelineReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
@@ -200,7 +201,24 @@ def report_of(
         activation_correlation=correlation,
         overall="The H-Neurons are readable in the base model.",
         evidence=evidence_of(sets, k),
+        replicates=tuple(replicate_of(row, draw) for draw in range(3) for row in transfer),
+        replicate_claims=tuple(
+            ReplicateClaim(draw, claim.name, 0.01 * (draw + 1), claim.verdict)
+            for draw in range(3)
+            for claim in evidence_of(sets, k).claims
+        ),
+        variance=tuple(VarianceComponent(name, *part) for name in sets for part in VARIANCE),
     )
+
+
+VARIANCE = (("test questions", 0.015, 0.6), ("training questions", None, None), ("C", 0.012, 0.4))
+
+
+def replicate_of(row: TransferResult, draw: int) -> Replicate:
+    area = row.auroc
+    if area is not None:
+        area = Estimate(area.estimate - 0.01 * draw, area.low - 0.01 * draw, area.high, area.n)
+    return Replicate(draw, row.dataset, 1.0 + draw, 6 + draw, area, row.p_holm, row.verdict)
 
 
 NO_DRIFT = DriftResult(0, *[None] * 8, 0.1, 1e-6, "no power", "no H-Neurons")

@@ -31,7 +31,8 @@ def print_selftest(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _cases(cases: Sequence[Mapping[str, Any]]) -> Table:
-    heads = [Column(name, overflow="fold") for name in ("family", "control", "claim", "expected", "verdict")]
+    whole = [Column(name, no_wrap=True) for name in ("family", "control")]
+    heads = [*whole, *(Column(name, overflow="fold") for name in ("claim", "expected", "verdict"))]
     table = Table(*heads, title="Lab families and negative controls", title_justify="left")
     for row in cases:
         names = [escape(row["family"]), row["control"] or "–"]

@@ -20,6 +20,7 @@ from provenance.analyses.calibration.rates import (
     JUDGES,
     PLANTED,
     SAME_QUESTIONS,
+    SUPPORTED_IN,
     CalibrationSettings,
     ClaimName,
     Condition,
@@ -44,6 +45,7 @@ from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
 from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS, LENGTHS_AND_TEXTS
 from provenance.errors import InputError, JobError
+from provenance.lab.recipes import RECIPES
 from provenance.records import Verdict
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights
 
@@ -268,14 +270,17 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
 
 
 def test_what_lab_cases_must_be() -> None:
-    """Only inherited may be supported in transfer; a control in nothing, and its transfer has to be decided."""
+    """A family must be supported in what it is made for; a control in nothing, and its transfer has to be decided."""
 
     def right(family: str, control: str | None, transfer: Verdict, drift: Verdict = "not distinguishable") -> bool:
         required = must_be(family, control, ["transfer", "drift", "own_labels"])
         return meets(transfer, required["transfer"]) and meets(drift, required["drift"])
 
-    assert right("inherited", None, "supported")
-    assert not right("inherited", None, "no power")
+    assert right("inherited", None, "supported", "supported")
+    assert not right("inherited", None, "no power", "supported")
+    assert not right("inherited", None, "supported")
+    assert right("inherited-longer", None, "supported")
+    assert not meets("no power", must_be("inherited-longer", None, ["overlap"])["overlap"])
     assert right("acquired", None, "no power", "supported")
     assert not right("acquired", None, "supported")
     assert right("inherited", "unrelated", "not distinguishable", "no power")
@@ -284,6 +289,7 @@ def test_what_lab_cases_must_be() -> None:
     assert not meets("supported", must_be("inherited", "unrelated", ["function_base"])["function_base"])
     assert not meets("supported", must_be("acquired", None, ["beyond_confidence"])["beyond_confidence"])
     assert meets("supported", must_be("inherited", None, ["beyond_confidence"])["beyond_confidence"])
+    assert set(SUPPORTED_IN) == set(RECIPES)
 
 
 def killed(*_: object) -> Verdict:

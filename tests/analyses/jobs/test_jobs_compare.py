@@ -1,8 +1,8 @@
 """Putting a comparison together: pools that share nothing, pairs that fit, models that are not kept."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,20 +136,23 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
     base = make_speaker(tmp_path / "base", chat=False)
     child = tuned_copy(base, tmp_path / "child")
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
-    one = partial(compare, side("base", base), side("instruct", child), [questions])
-    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK, seed=3)
-    workspace = MemoryWorkspace(tmp_path / "captures")
-    both = replace(job, replicates=2)._work(one)(workspace, Clock(Silent()))
-    first, second = (replace(job, seed=seed)._work(one)(workspace, Clock(Silent())) for seed in (3, 4))
+    found: list[OriginReport] = []
+
+    def one(*given: Any) -> OriginReport:
+        found.append(compare(side("base", base), side("instruct", child), [questions], *given))
+        return found[-1]
+
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK, seed=3, replicates=2)
+    both = job._work(one)(MemoryWorkspace(tmp_path / "captures"), Clock(Silent()))
+    first, second = found
     assert [row.seed for row in both.replicates] == [3, 4]
     assert [row.auroc for row in both.replicates] == [first.transfer[0].auroc, second.transfer[0].auroc]
-    assert first.transfer != second.transfer
-    assert (both.transfer, both.overlap, both.neuron_drift.delta.tolist()) == (
-        first.transfer, first.overlap, first.neuron_drift.delta.tolist()
-    )  # fmt: skip
+    assert first.transfer[0].auroc != second.transfer[0].auroc
+    assert (both.transfer, both.overlap) == (first.transfer, first.overlap)
     assert both.evidence.claims == combined_claims([first.evidence.claims, second.evidence.claims])
     assert (first.replicates, first.variance) == ((), ())
-    assert {part.source for part in both.variance} >= {"test questions", "samples and splits"}
+    sources = {"test questions", "training questions", "C", "samples and splits"}
+    assert {part.source for part in both.variance} == sources
 
 
 def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path) -> None:
@@ -183,7 +186,7 @@ def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path
 def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_path: Path) -> None:
     """By position something may be readable, but other neurons sit there."""
     base = make_speaker(tmp_path / "base", chat=False)
-    stranger = make_speaker(tmp_path / "stranger", seed=3)
+    stranger = make_speaker(tmp_path / "stranger", seed=4)
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
     report = compare(
         side("base", base), side("instruct", stranger), [questions],

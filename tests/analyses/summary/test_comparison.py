@@ -259,7 +259,8 @@ def test_the_mapping_counts_what_was_found_and_lists_what_was_not() -> None:
 def test_a_weights_only_run_has_every_key_and_null_for_what_was_not_looked_at() -> None:
     summary = json.loads(json.dumps(summarise_weights(make_weights_report()), allow_nan=False))
     assert set(summarise(make_report())) <= set(summary)
-    missing = {"funnel", "identification", "base_identification", "transfer", "overlap", "control", *NOT_LOOKED_AT}
+    missing = {"funnel", "identification", "base_identification", "transfer", "overlap", "control", "replicates"}
+    missing |= set(NOT_LOOKED_AT)
     assert {key for key, value in summary.items() if value is None} == missing
     assert summary["neurons"] == {"total": 8, "h": 3, "per_mille": 375.0}
     assert summary["source"] == "their.json"

@@ -131,7 +131,7 @@ def test_claims_carry_their_conditions_in_order_with_null_for_what_was_not_measu
         ],
     }  # fmt: skip
     assert verdict["claims"][1]["reasons"][0]["holds"] is None
-    assert verdict["transfer"] == "no power"
+    assert (verdict["transfer"], verdict["overlap"], verdict["drift"]) == ("supported", "no power", "no power")
 
 
 def test_a_control_says_which_and_a_real_comparison_says_null() -> None:

@@ -88,7 +88,7 @@ def test_a_run_without_evidence_has_none_of_these_tables(stored: Any) -> None:
     assert [table(without) for table in TABLES] == [None] * len(TABLES)
     assert (trace(without), kept(without)) == (None, None)
     assert claim_table(without) == []
-    assert transfer(without).header[-1] == "smallest margin over"  # from the transfer rows, not from evidence
+    assert transfer(without).header[-1] == "SD over training sets"  # from the transfer rows, not from evidence
 
 
 def test_the_ladder_leads_with_the_probe_and_says_its_smallest_margin_over(results: dict[str, QueryResult]) -> None:
