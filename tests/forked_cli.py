@@ -5,6 +5,8 @@ does not, so one server process imports everything once and forks for every comm
 `Harm` wraps one function of the child: at its n-th call the process kills itself with
 SIGKILL, or from then on may write no file longer than a few bytes (RLIMIT_FSIZE, which the
 kernel enforces).
+
+`--quick` has fewer draws of every kind here than elsewhere, since these tests look at commands and not at levels.
 """
 
 import importlib
@@ -32,6 +34,7 @@ PRELOADED = (
     "alembic.command",
 )
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+FEW_DRAWS = {"repeats": 1, "pairs": 3, "control_sets": 20, "shuffles": 20, "foldings": 1, "permutations": 100}
 SMALL_FILE_BYTES = 2048  # less than any file that the toolkit writes in these tests
 
 
@@ -96,6 +99,8 @@ class ForkedCli:
 def _serve() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
+    effort: Any = importlib.import_module("provenance.analyses.jobs.effort")
+    effort.QUICK = effort.Effort(**FEW_DRAWS)
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         job = json.loads(line)

@@ -23,7 +23,7 @@ from provenance.analyses.drift.drift_tests import (
 from provenance.analyses.drift.pair import MeasuredPair, recognised
 from provenance.analyses.drift.weight_drift import PERMUTATIONS, SIGNIFICANCE, summarise_drift
 from provenance.analyses.overlap.shared_neurons import MAX_P_ZERO
-from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.claims import Claim, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
@@ -136,14 +136,22 @@ def own_labels_claim(
     return claim_of("own_labels", LABEL_WORDS, conditions, name)
 
 
-def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | None, k: int) -> Claim:
+def drift_claim(
+    tests: Sequence[DriftTest],
+    problem: str,
+    recognised: float | None,
+    k: int,
+    probes: Sequence[IdentificationResult] = (),
+) -> Claim:
     """Tuning changed the H-Neurons' weights less than those of matched neurons; the tests of their Delta decide.
 
-    If most of the `k` H-Neurons no longer match their base neuron (`recognised`, a share), drift is not supported.
+    If most of the `k` H-Neurons no longer match their base neuron (`recognised`, a share), drift is not supported. A
+    probe that does not read its own model's held-out answers found no H-Neurons; `probes` is empty for a list.
     """
     own = of_delta(tests)
     conditions = [
         corresponding(problem),
+        *_reading("drift", probes),
         condition("drift.recognised", recognised, ">", LEAST_RECOGNISED),
         condition("drift.compared", compared(own, k), ">", LEAST_COMPARED, role="power"),
         *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
@@ -156,11 +164,20 @@ def drift_claim(tests: Sequence[DriftTest], problem: str, recognised: float | No
     return claim_of("drift", words, conditions)
 
 
+def _reading(name: str, probes: Sequence[IdentificationResult]) -> list[Reason]:
+    """Whether each probe reads its own model's held-out answers."""
+    return [condition(f"{name}.reads.{each.stage}", own_auroc_low(each), ">", CHANCE, role="power") for each in probes]
+
+
 def judged_drift(
-    result: DriftResult, tests: Sequence[DriftTest], problem: str, recognised: float | None
+    result: DriftResult,
+    tests: Sequence[DriftTest],
+    problem: str,
+    recognised: float | None,
+    probes: Sequence[IdentificationResult] = (),
 ) -> tuple[DriftResult, Claim]:
     """Drift (from `summarise_drift`) with its verdict, and the claim; arguments as for `drift_claim`."""
-    claim = drift_claim(tests, problem, recognised, result.k)
+    claim = drift_claim(tests, problem, recognised, result.k, probes)
     return judged(result, claim, drift_reason(result, tests, claim, recognised), problem), claim
 
 
@@ -170,6 +187,7 @@ def pair_drift(
     sides: Mapping[ProbeSide, Int[np.ndarray, " _"]],
     seed: int,
     *,
+    probes: Sequence[IdentificationResult] = (),
     draws: int = PERMUTATIONS,
     activity: Float[np.ndarray, " neurons"] | None = None,
     correlation: Float[np.ndarray, " neurons"] | None = None,
@@ -178,6 +196,7 @@ def pair_drift(
 
     Args:
         sides: Flat ids in the instruct checkpoint; the H-Neurons are those of `hallucinated`.
+        probes: That of the instruct checkpoint, if it was searched for.
         draws: Permutations, which `seed` makes repeatable.
         activity: Mean CETT of every neuron in the base, where answers were captured.
         correlation: Of every neuron's activations in both models, where both were run.
@@ -186,7 +205,7 @@ def pair_drift(
     drift = summarise_drift(measured.drift, sides["hallucinated"], layers, d_m, draws=draws, seed=seed)
     tests = drift_tests(measured.drift, sides, activity, correlation, layers, d_m, draws=draws, seed=seed)
     kept = recognised(measured.drift, instruct.layout, sides["hallucinated"])
-    result, claim = judged_drift(drift, tests, measured.alignment.reason, kept)
+    result, claim = judged_drift(drift, tests, measured.alignment.reason, kept, probes)
     return result, tests, claim
 
 
@@ -209,7 +228,7 @@ def overlap_claim(
     zero = {null.kind: null.p_zero for null in nulls}.get("hypergeometric")
     conditions = [
         corresponding(problem),
-        *(condition(f"overlap.reads.{each.stage}", own_auroc_low(each), ">", CHANCE, role="power") for each in probes),
+        *_reading("overlap", probes),
         *([] if result.shared else [condition("overlap.p_zero", zero, "<=", MAX_P_ZERO, role="power")]),
         *beaten,
         reachable("overlap.detectable", _hardest(nulls), float(min(result.k_base, result.k_instruct))),

@@ -19,7 +19,7 @@ NOT_COMPARED = (
     f"(which takes layers of {NARROWEST} neurons and known activities)"
 )
 IMPOSSIBLE = "would be detected with 80 % power"
-READS = "overlap.reads."
+READS = ".reads."
 
 
 def transfer_reason(result: TransferResult, rungs: Sequence[Rung], claim: Claim, tests: int) -> str:
@@ -75,9 +75,14 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
     numbers = f"the {layer.k} H-Neurons changed {_ratio_words(layer)}"
     if layer.smallest_detectable is None:
         numbers += f"; no difference from those {IMPOSSIBLE}"
-    return "; ".join(
-        [numbers + left_out, *_compared_words(own, result.k), *_drift_failure(own, result.k, claim, recognised)]
-    )
+    failures = _drift_failure(own, result.k, claim, recognised)
+    return _blind(claim) + "; ".join([numbers + left_out, *_compared_words(own, result.k), *failures])
+
+
+def _blind(claim: Claim) -> str:
+    """Which probes do not read their own model; empty if all do."""
+    blind = [each.code.partition(READS)[2] for each in claim.reasons if READS in each.code and not each.holds]
+    return f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; " if blind else ""
 
 
 def _compared_words(own: Sequence[DriftTest], k: int) -> list[str]:
@@ -133,8 +138,7 @@ def overlap_reason(result: OverlapResult, nulls: Sequence[OverlapNull], claim: C
     reason += ", no more than chance" if hardest.p_value >= SIGNIFICANCE else ", more than chance"
     if CORRESPOND in fails:
         return reason
-    blind = [each.code.removeprefix(READS) for each in claim.reasons if each.code.startswith(READS) and not each.holds]
-    if blind:
-        return f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; {reason}"
+    if blind := _blind(claim):
+        return blind + reason
     missing = fails == {"overlap.p.shuffled_labels"} and all(null.kind != "shuffled_labels" for null in nulls)
     return f"there is no search on shuffled labels to compare it with; {reason}" if missing else reason

@@ -33,6 +33,7 @@ from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
 from provenance.analyses.results.lineage import Alignment
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
+from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.transfer import (
     LabelAgreement,
@@ -84,6 +85,12 @@ class Shown:
         negative = NO_NEURONS if result.weights is None else np.flatnonzero(result.weights < 0)
         # in a list without weights every neuron is an H-Neuron, whatever its refitted weight
         return {"hallucinated": result.h_neurons, "faithful": np.setdiff1d(negative, result.h_neurons)}
+
+    @property
+    def searched(self) -> tuple[IdentificationResult, ...]:
+        """The instruct checkpoint's probe; none if its neurons were given."""
+        result = self.found["instruct"].result
+        return () if result.rule == "given" else (result,)
 
     def base_activity(self, tables: Sequence[ActivityTable]) -> Float[np.ndarray, " neurons"] | None:
         """Mean CETT of every neuron over the base's own in-domain answers; None without answers."""

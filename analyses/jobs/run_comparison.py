@@ -166,7 +166,7 @@ def _report(
     h_neurons = found["instruct"].result.h_neurons
     activity = tuple(_activity(shown.gathered))
     drifted = pair_drift(
-        measured, instruct, shown.sides, settings.seed, draws=settings.permutation_draws,
+        measured, instruct, shown.sides, settings.seed, probes=shown.searched, draws=settings.permutation_draws,
         activity=shown.base_activity(activity), correlation=shown.correlation,
     )  # fmt: skip
     overlapping = overlap_of(shown, measured, activity, layout.d_m)

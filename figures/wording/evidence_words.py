@@ -91,7 +91,7 @@ def reason_words(code: str) -> str:
         ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",
         ("drift", "detectable"): f"largest factor found with 80 % power, same {MATCHINGS.get(what, what)}",
         ("overlap", "p"): f"p against {OVERLAP_NULLS.get(what, what)}",
-        ("overlap", "reads"): f"lower end of the {what} probe’s AUROC on its own model",
+        (claim, "reads"): f"lower end of the {what} probe’s AUROC on its own model",
         ("function", kind): f"{OUTCOMES.get(kind, kind)}, α = {alpha.removeprefix('alpha_')}: {beside}",
     }
     return words.get((claim, kind), code) if what else code

@@ -61,7 +61,7 @@ def number(rung: Rung, field: str) -> float:
 
 def test_every_kind_has_a_rung_with_the_numbers_of_the_identification(fitted: FittedBaselines) -> None:
     answers = make_answers(seed=1, of="answer_length")
-    rungs = {rung.kind: rung for rung in ladder(fitted, {"trivia": answers}, TRAINED, seed=3)}
+    rungs = {rung.kind: rung for rung in ladder(fitted, {"trivia": answers}, TRAINED, foldings=1, seed=3)}
     assert tuple(rungs) == RUNG_KINDS
     for baseline in score_baselines(fitted, answers, seed=3):
         rung = rungs[baseline.kind]
@@ -110,7 +110,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
     """The base's neurons follow the length of an answer and nothing else; 0.5 and other neurons are beaten by that."""
     answers = read_length(seed=5)
     result = transfer(fitted.probe, answers.features, "trivia")
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED)
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
     sets = [rung for rung in rungs if rung.kind in CONTROL_KINDS]
     assert result.auroc is not None
     assert len(sets) == 2
@@ -128,7 +128,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
 def only_the_joint_rung_refuses(unaware: FittedBaselines, answers: Answers, trained: Answers) -> None:
     """Transfer is supported against all the others, and not distinguishable because of it."""
     result = transfer(unaware.probe, answers.features, "trivia")
-    rungs = ladder(unaware, {"trivia": answers}, trained)
+    rungs = ladder(unaware, {"trivia": answers}, trained, resamples=RESAMPLES, foldings=2)
     [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
     assert fooled.verdict == "supported"
     [after] = decided([result], rungs)
@@ -146,7 +146,7 @@ def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
 def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
     answers = make_answers(400, seed=1, of="answer_length")
     result = transfer(fitted.probe, answers.features, "trivia")
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED)
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
     assert all(rung.p_value is not None and rung.p_value < 0.05 for rung in rungs)
     [after] = decided([result], rungs)
     assert after.verdict == "supported"
@@ -196,7 +196,9 @@ def test_a_word_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
     unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
     trained, answers = (read_word(seed=seed) for seed in (4, 5))
     only_the_joint_rung_refuses(unaware, answers, trained)
-    alone = ladder(unaware, {"trivia": answers}, take(trained, range(2)))  # one class: only the other parts' words
+    alone = ladder(
+        unaware, {"trivia": answers}, take(trained, range(2)), resamples=RESAMPLES, foldings=2
+    )  # one class: only the other parts' words
     adds = {rung.kind: rung.p_value for rung in alone}[LENGTHS_AND_TEXTS]
     assert adds is not None
     assert adds > 0.05

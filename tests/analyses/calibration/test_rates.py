@@ -189,7 +189,9 @@ def test_every_claim_has_planted_effects_a_null_and_a_nuisance() -> None:
         assert {each.world for each in own if each.is_null} > {PLANTED}
 
 
-@pytest.mark.parametrize("claim", JUDGES)
+@pytest.mark.parametrize(
+    "claim", [pytest.param(each, marks=pytest.mark.slow) if each == "beyond_confidence" else each for each in JUDGES]
+)
 def test_what_is_planted_is_found(claim: ClaimName) -> None:
     """At the largest effect of the grid nearly always; with nothing planted at most once in eight draws."""
     full, none = calibrate(

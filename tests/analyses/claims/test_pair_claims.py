@@ -11,6 +11,7 @@ from provenance.analyses.claims.claim_conditions import (
     decided,
     decisive,
     drift_claim,
+    judged_drift,
     judged_overlap,
     overlap_claim,
     own_labels_claim,
@@ -18,7 +19,7 @@ from provenance.analyses.claims.claim_conditions import (
 )
 from provenance.analyses.claims.verdict import condition, verdict_of
 from provenance.analyses.results.claims import Reason, Role
-from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import HeldOut, IdentificationResult
 from provenance.analyses.results.transfer import LabelAgreement, Rung, TransferResult
@@ -206,6 +207,19 @@ def test_the_drift_claim_names_the_matching_that_decided() -> None:
     assert reasons["drift.recognised"].holds is False
     assert reasons["drift.compared"].value == 1.0
     assert len(claim.reasons) == 7  # and correspondence, two matchings, their power; the faithful side decides nothing
+
+
+def test_weights_of_neurons_whose_probe_reads_nothing_are_no_finding() -> None:
+    """A search on shuffled labels ends at some neuron, and tuning may have left just that one alone."""
+    tests = [drift_row("layer", 0.01), drift_row("layer_norm_activity", 0.01)]
+    assert drift_claim(tests, "", 1.0, 5).verdict == "supported"  # of a list nothing else is asked
+    for low, verdict in ((0.6, "supported"), (0.5, "no power"), (0.3, "no power"), (None, "no power")):
+        claim = drift_claim(tests, "", 1.0, 5, [probe("instruct", low)])
+        assert claim.verdict == verdict
+        assert by_code(claim.reasons)["drift.reads.instruct"].value == low
+    result = DriftResult(5, 0.6, 0.5, 0.1, None, 0.2, 0.2, 0.3, 0.1, 0.0, 1e-6, "no power", "")
+    judged, _ = judged_drift(result, tests, "", 1.0, [probe("instruct", 0.3)])
+    assert judged.reason.startswith("the probe of instruct does not read its own model's held-out answers; the 5")
 
 
 def probe(stage: Stage, low: float | None) -> IdentificationResult:

@@ -22,7 +22,7 @@ from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.claims.combined_claims import combined_claims
 from provenance.analyses.drift.pair import measure_pair
 from provenance.analyses.jobs.compare_job import Job
-from provenance.analyses.jobs.effort import QUICK
+from provenance.analyses.jobs.effort import QUICK, Effort
 from provenance.analyses.jobs.run_comparison import _decided_by, compare
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import OriginReport
@@ -142,7 +142,8 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
         found.append(compare(side("base", base), side("instruct", child), [questions], *given))
         return found[-1]
 
-    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK, seed=3, replicates=2)
+    few = Effort(repeats=1, pairs=3, control_sets=20, shuffles=20, foldings=1, permutations=100)
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=few, seed=3, replicates=2)
     both = job._work(one)(MemoryWorkspace(tmp_path / "captures"), Clock(Silent()))
     first, second = found
     assert [row.seed for row in both.replicates] == [3, 4]

@@ -216,7 +216,7 @@ def test_every_condition_that_claims_are_made_of_has_words() -> None:
         claims.transfer_claim(transfers, rungs, ""),
         claims.beyond_confidence_claim(transfers, rungs),
         claims.own_labels_claim(transfers, report_of().evidence.agreement),
-        claims.drift_claim(report_of().evidence.drift, "", 1.0, 6),
+        claims.drift_claim(report_of().evidence.drift, "", 1.0, 6, (report_of().identification,)),
         claims.overlap_claim(report_of().overlap, report_of().evidence.overlap, (report_of().identification,), ""),
     ]
     codes = [reason.code for claim in made for reason in claim.reasons]
