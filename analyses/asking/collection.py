@@ -27,7 +27,7 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 1  # of responses and captures; raised when the same settings would give different ones
+FORMAT = 2  # of responses and captures; raised when the same settings would give different ones
 CAPTURE_BATCH = 32
 
 

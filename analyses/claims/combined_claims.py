@@ -1,46 +1,53 @@
-"""One verdict from several draws of the same comparison."""
+"""One verdict from several replicates of the same comparison."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
+from provenance.analyses.claims.sentences import claim_words
 from provenance.analyses.claims.verdict import condition, verdict_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.claims import Claim, Reason
 
 
-def combined_claims(draws: Sequence[Sequence[Claim]]) -> tuple[Claim, ...]:
-    """The claims of the first draw, with conditions and verdicts over all draws.
+def combined_claims(replicates: Sequence[Sequence[Claim]]) -> tuple[Claim, ...]:
+    """All claims of the replicates, with conditions and verdicts over all of them.
 
-    A p-value becomes twice the median, which is valid however the draws depend on one another; every other number and
-    bar becomes its median. A condition that most draws do not have is left out. Words are those of the first draw with
-    the combined verdict, or of the first draw at all. Source: DiCiccio, DiCiccio and Romano 2020,
-    doi:10.1016/j.spl.2020.108865; Rueschendorf 1982, doi:10.2307/1426529.
+    A p-value becomes twice the median, which is valid however the replicates depend on one another; every other number
+    and bar becomes its median, and power is there if it is in most of them. A replicate that lacks a claim, or whose
+    claim rests on another question set than the first one's, measured nothing: p = 1. A condition that most replicates
+    do not have is left out. Source: DiCiccio, DiCiccio and Romano 2020, doi:10.1016/j.spl.2020.108865; Rueschendorf
+    1982, doi:10.2307/1426529.
     """
-    return tuple(_combined([_named(draw, claim.name) for draw in draws]) for claim in draws[0])
+    names = dict.fromkeys(claim.name for claims in replicates for claim in claims)
+    return tuple(_combined(name, replicates) for name in names)
 
 
-def _named(claims: Sequence[Claim], name: str) -> Claim:
-    return next(claim for claim in claims if claim.name == name)
-
-
-def _combined(claims: Sequence[Claim]) -> Claim:
-    codes = dict.fromkeys(reason.code for claim in claims for reason in claim.reasons)
-    found = [[reason for claim in claims for reason in claim.reasons if reason.code == code] for code in codes]
-    reasons = tuple(_over_draws(each, len(claims)) for each in found if 2 * len(each) > len(claims))
+def _combined(name: str, replicates: Sequence[Sequence[Claim]]) -> Claim:
+    made = [claim for claims in replicates for claim in claims if claim.name == name]
+    same = [claim for claim in made if claim.dataset == made[0].dataset]
+    codes = dict.fromkeys(reason.code for claim in same for reason in claim.reasons)
+    found = [[reason for claim in same for reason in claim.reasons if reason.code == code] for code in codes]
+    usual = len(same) / 2  # a condition of half of them or fewer is left out
+    reasons = tuple(_over_replicates(each, len(replicates), len(same)) for each in found if len(each) > usual)
     verdict = verdict_of(reasons)
-    like = next((claim for claim in claims if claim.verdict == verdict), claims[0])
-    return Claim(claims[0].name, verdict, claims[0].dataset, like.words, reasons)
+    return Claim(name, verdict, made[0].dataset, claim_words(name, verdict, codes), reasons)
 
 
-def _over_draws(reasons: Sequence[Reason], draws: int) -> Reason:
-    first = reasons[0]
-    known = [reason.value for reason in reasons if reason.value is not None]
-    if is_p_value(first):  # a draw that was not measured shows nothing
-        value = min(1.0, 2 * median([*known, *[1.0] * (draws - len(known))])) if known else None
-    else:
-        value = median(known) if 2 * len(known) > draws else None
-    bar = median(reason.bar for reason in reasons)
-    return condition(first.code, value, first.relation, bar, first.dataset, role=first.role)
+def _over_replicates(reasons: Sequence[Reason], replicates: int, same: int) -> Reason:
+    first, missing = reasons[0], replicates - same
+    known = [each.value for each in reasons if each.value is not None and math.isfinite(each.value)]
+    bar = median(each.bar for each in reasons)
+    if is_p_value(first):
+        unknown = [1.0] * (len(reasons) - len(known) + missing)
+        value = min(1.0, 2 * median([*known, *unknown])) if known else None
+        return condition(first.code, value, first.relation, bar, first.dataset, role=first.role)
+    value = median(known) if known else None
+    if first.role == "power":
+        holds = 2 * sum(bool(each.holds) for each in reasons) > len(reasons) + missing
+        return Reason(first.code, first.dataset, value, first.relation, bar, holds, first.role)
+    enough = 2 * len(known) > len(reasons) + missing
+    return condition(first.code, value if enough else None, first.relation, bar, first.dataset, role=first.role)
 
 
 def is_p_value(reason: Reason) -> bool:

@@ -6,7 +6,7 @@ For overlap by its binomial, for drift on a logarithmic scale downwards. Several
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 from jaxtyping import Float
@@ -60,6 +60,7 @@ def transfer_power(
 
 def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int, sd: float | None) -> Iterator[Power]:
     if sd is not None:
+        sd = hypot(sd, result.training_sd or 0.0)
         detected = _below(CHANCE + DETECTABLE_SDS * sd, 1.0)
         n = result.n_hallucinated + result.n_faithful
         yield Power("transfer", "chance", result.dataset, k, n, sd, detected, AREA)

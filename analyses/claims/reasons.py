@@ -80,9 +80,13 @@ def drift_reason(result: DriftResult, tests: Sequence[DriftTest], claim: Claim, 
 
 
 def _blind(claim: Claim) -> str:
-    """Which probes do not read their own model; empty if all do."""
+    """Which probes are not shown to read their own model; empty if all are."""
     blind = [each.code.partition(READS)[2] for each in claim.reasons if READS in each.code and not each.holds]
-    return f"the probe of {' and of '.join(blind)} does not read its own model's held-out answers; " if blind else ""
+    return (
+        f"the probe of {' and of '.join(blind)} is not shown to read its own model's held-out answers; "
+        if blind
+        else ""
+    )
 
 
 def _compared_words(own: Sequence[DriftTest], k: int) -> list[str]:

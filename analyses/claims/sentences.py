@@ -3,7 +3,8 @@
 They do not show what neurons do: without an intervention the strongest words are "readable in the base model".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 
 from provenance.records import Stage, Verdict
 from provenance.words import LIKE_WORDS
@@ -40,6 +41,12 @@ OVERLAP_WORDS: dict[Verdict, str] = {
     "chance, than neurons like them, and than the same search does with shuffled labels",
     "no power": "the overlap with an independent search in the base could not be tested",
 }
+WORDS = {
+    "transfer": TRANSFER_WORDS,
+    "beyond_confidence": BEYOND_WORDS,
+    "own_labels": LABEL_WORDS,
+    "overlap": OVERLAP_WORDS,
+}
 FUNCTION_WORDS: dict[Verdict, str] = {
     "supported": "in {model} scaling them changes how probable hallucinated answers are beside faithful ones, in the "
     "expected direction and more than scaling random or layer-matched neurons does",
@@ -68,6 +75,18 @@ def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] 
         return words
     factors = " and ".join(f"{alpha:g}" for alpha in reversed_at)
     return f"{words} (scaled by {factors} they moved the other way, farther than those)"
+
+
+def claim_words(name: str, verdict: Verdict, codes: Iterable[str]) -> str:
+    """A claim by its name in the words of a verdict; `codes` of its conditions name the matching of drift."""
+    if name == "drift":
+        matchings = [code.removeprefix("drift.p.") for code in codes if code.startswith("drift.p.")]
+        return drift_words(verdict, matchings[-1] if matchings else "layer_norm_activity")
+    stages: tuple[Stage, ...] = get_args(Stage)
+    for stage in stages:
+        if name == f"function_{stage}":
+            return function_words(stage, verdict)
+    return WORDS[name][verdict]
 
 
 def overall_sentence(

@@ -1,4 +1,4 @@
-"""Several draws of one comparison, with other seeds, and one verdict from all of them.
+"""Replicates of one comparison, with other seeds, and one verdict from all of them.
 
 One run is one draw of answers, splits and samples. A bootstrap over its test questions knows nothing of the others.
 """
@@ -6,7 +6,7 @@ One run is one draw of answers, splits and samples. A bootstrap over its test qu
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import isclose
-from statistics import fmean, pvariance
+from statistics import fmean, variance
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.claims.combined_claims import combined_claims, is_p_value
@@ -16,25 +16,37 @@ from provenance.analyses.results.replicates import Replicate, ReplicateClaim, Va
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult
 
-TEST, TRAINING, STRENGTH, SAMPLES = "test questions", "training questions", "C", "samples and splits"
+TEST, TRAINING, STRENGTH = "test questions", "training questions", "C"
+BETWEEN = "between replicates, observed"
 SDS_IN_INTERVAL = 2 * 1.959963984540054
 SAME_C = 1e-6  # relative: alpha_max is a sum in float32
 Draw = Callable[[], OriginReport]
 
 
 def replicated(draws: Sequence[tuple[int, Draw]], clock: Clock) -> OriginReport:
-    """The report of the first draw, with all draws and claims of all of them; `draws` are pairs of seed and work."""
-    found: list[tuple[int, OriginReport]] = []
+    """The report of the first replicate, with claims over all of them; `draws` are pairs of seed and work."""
+    kept: list[tuple[int, OriginReport]] = []
     for number, (seed, draw) in enumerate(draws, 1):
         clock.progress.stage(f"replicate {number} of {len(draws)} (seed {seed})")
-        found.append((seed, draw()))
-    reports = [report for _, report in found]
+        report = draw()
+        kept.append((seed, report if number == 1 else _without_arrays(report)))
+    reports = [report for _, report in kept]
+    judged = judged_by(reports[0], combined_claims([report.evidence.claims for report in reports]))
     return replace(
-        judged_by(reports[0], combined_claims([report.evidence.claims for report in reports])),
-        replicates=tuple(row for seed, report in found for row in _rows(seed, report)),
-        replicate_claims=tuple(_claim_row(seed, claim) for seed, report in found for claim in report.evidence.claims),
+        judged,
+        overall=f"Over {len(draws)} replicates: {judged.overall} All other numbers are of the first one, seed "
+        f"{kept[0][0]}.",
+        replicates=tuple(row for seed, report in kept for row in _rows(seed, report)),
+        replicate_claims=tuple(_claim_row(seed, claim) for seed, report in kept for claim in report.evidence.claims),
         variance=tuple(part for row in reports[0].transfer for part in components(row.dataset, reports)),
     )
+
+
+def _without_arrays(report: OriginReport) -> OriginReport:
+    """What replicates need of a report, without its arrays over all neurons."""
+    probe = replace(report.identification, weights=None, stability=None, neuron_auroc=None)
+    none = replace(report.base_identification, weights=None, stability=None, neuron_auroc=None)
+    return replace(report, identification=probe, base_identification=none, activity=(), activation_correlation=None)
 
 
 def _rows(seed: int, report: OriginReport) -> list[Replicate]:
@@ -52,30 +64,24 @@ def _claim_row(seed: int, claim: Claim) -> ReplicateClaim:
 
 
 def components(dataset: str, reports: Sequence[OriginReport]) -> list[VarianceComponent]:
-    """Sources of the variance of transfer to one question set, from all draws; none without two numbers.
+    """Sources of the variance of transfer to one question set; none without two replicates that have a number.
 
-    The last one is what the others leave of the variance between draws, which has few degrees of freedom: with three
-    draws its SD is known to within a factor of two at best.
+    The last one is observed and no sum of the others: replicates share questions (all of the other sets, and a part of
+    the first), and draw answers and samples of their own. With three of them it is known to within a factor of two.
     """
     rows = [row for report in reports for row in report.transfer if row.dataset == dataset]
     areas = [row.auroc.estimate for row in rows if row.auroc is not None]
     if len(areas) < 2:
         return []
-    known: dict[str, float | None] = {
+    known = {
         TEST: _mean([_by_questions(row) for row in rows]),
         TRAINING: _mean([None if row.training_sd is None else row.training_sd**2 for row in rows]),
         STRENGTH: _mean([_over_chosen(dataset, report, reports) for report in reports]),
+        BETWEEN: variance(areas),
     }
-    between = pvariance(areas) * len(areas) / (len(areas) - 1)
-    known[SAMPLES] = max(0.0, between - sum(value or 0.0 for value in known.values()))
-    total = sum(value or 0.0 for value in known.values())
-    return [_component(dataset, source, value, total) for source, value in known.items()]
-
-
-def _component(dataset: str, source: str, variance: float | None, total: float) -> VarianceComponent:
-    if variance is None:
-        return VarianceComponent(dataset, source, None, None)
-    return VarianceComponent(dataset, source, variance**0.5, variance / total if total else None)
+    return [
+        VarianceComponent(dataset, source, None if value is None else value**0.5) for source, value in known.items()
+    ]
 
 
 def _by_questions(row: TransferResult) -> float | None:
@@ -89,7 +95,7 @@ def _over_chosen(dataset: str, report: OriginReport, reports: Sequence[OriginRep
     steps = [step for step in (_chosen_step(each) for each in reports) if step is not None]
     areas = [None if lowest is None else _transfer_at(dataset, report, lowest * step) for step in steps]
     known = [area for area in areas if area is not None]
-    return pvariance(known) if len(known) > 1 else None
+    return variance(known) if len(known) > 1 else None
 
 
 def _chosen_step(report: OriginReport) -> float | None:

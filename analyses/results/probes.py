@@ -140,10 +140,10 @@ class StabilityResult:
     mean_selected: float = column(
         "H-Neurons of one half-sample, mean", "fixed1", "Mean number of H-Neurons of a half-sample."
     )
-    fewest: float = column(
+    k_low: float = column(
         "H-Neurons of one half-sample, 2.5th percentile", "compact", "2.5th percentile of H-Neurons over half-samples."
     )
-    most: float = column(
+    k_high: float = column(
         "H-Neurons of one half-sample, 97.5th percentile",
         "compact",
         "97.5th percentile of H-Neurons over half-samples.",

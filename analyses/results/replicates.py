@@ -52,8 +52,8 @@ class ReplicateClaim:
     "Where the variance of transfer comes from",
     row="one source of variance of transfer to one question set",
     query="variance",
-    note="Test questions: bootstrap. Training questions: half-samples. C: the values that other replicates chose. "
-    "Samples and splits: what these leave of the variance between replicates. Shares: of their sum.",
+    note="Test questions: bootstrap. Training questions: half-samples. C: the values that the replicates chose. "
+    "Between replicates: the SD of their AUROCs, which have answers and samples of their own, but share questions.",
 )
 @dataclass(frozen=True)
 class VarianceComponent:
@@ -62,4 +62,3 @@ class VarianceComponent:
     dataset: str = column("question set", "text", _SET, key=True)
     source: str = column("source", "text", "Source of the variance.", key=True)
     sd: float | None = column("SD", "fixed3", "Square root of the variance; None if it could not be estimated.")
-    share: float | None = column("share", "fixed2", "Of the sum of all known components.")

@@ -17,6 +17,8 @@ def choose_c(rule: Rule, path: Sequence[PathPoint], answers: Mapping[Label, int]
     if rule == "fixed":
         return fixed
     usable = [point for point in path if point.positive > 0]
+    if rule == "paper":
+        usable = [point for point in usable if point.suppressed_accuracy is not None] or usable
     if not usable:
         return None
     return sparsest_within_one_se(usable, answers) if rule == "one-se" else best_by_paper(usable)

@@ -48,18 +48,15 @@ def path_points(
     """The fits without each of the masked parts, and their scores of it, at ascending values of C.
 
     A fit uses C times (all responses / its responses), so that its penalty per row is that of a fit on all of them.
-    Choice: the path ends where most fits have H-Neurons and separate their rows (as any larger C does) or where
-    rounding ends convergence, but never before `wanted`.
-
-    Raises:
-        ConvergenceError: At or before the wanted C.
+    Choice: the path ends where most fits have H-Neurons and separate their rows (as any larger C does), though not
+    before `wanted`, or where rounding ends convergence.
     """
     path = rows.path([rows.problem(~mask) for mask in masks])
     scale = [mask.size / int((~mask).sum()) for mask in masks]
     points: list[PathPoint] = []
     for C in grid:
-        fits = fits_at(path, [C * factor for factor in scale], needed=wanted is not None and wanted >= C)
-        if fits is None:
+        fits = _next(path, [C * factor for factor in scale])
+        if not fits:
             break
         points.append(_point(C, fits, rows, hallucinated, masks))
         done = sum(fit.separates and bool((fit.weights > 0).any()) for fit in fits)
@@ -68,18 +65,12 @@ def path_points(
     return tuple(points)
 
 
-def fits_at(path: L1Path, Cs: Sequence[float], *, needed: bool) -> list[Fit] | None:
-    """The next fits of a path; None if they do not converge and are not needed.
-
-    Raises:
-        ConvergenceError: They are needed.
-    """
+def _next(path: L1Path, Cs: Sequence[float]) -> list[Fit]:
+    """The next fits of a path; none where rounding ends convergence."""
     try:
         return path.fit(Cs)
     except ConvergenceError:
-        if needed:
-            raise
-        return None
+        return []
 
 
 def _point(
@@ -128,13 +119,16 @@ def suppressed_along(
 ) -> tuple[PathPoint, ...]:
     """Adds the model's accuracy without the H-Neurons of a fit on some responses, at each C.
 
-    These are responses to training questions, so that the validation questions asked had no part in the fit.
-
-    Raises:
-        ConvergenceError: A fit does not converge.
+    These are responses to training questions, so that the validation questions asked had no part in the fit. None for a
+    fit without H-Neurons, and from where rounding ends convergence on.
     """
     fits, factor = rows.path([rows.problem(used)]), used.size / int(used.sum())
-    sets = [fit.ids[fit.weights > 0] for point in path for fit in fits.fit([point.C * factor])]
+    sets: list[Int[np.ndarray, " _"]] = []
+    for point in path:
+        found = _next(fits, [point.C * factor])
+        if not found:
+            break
+        sets.append(found[0].ids[found[0].weights > 0])
     asked = [number for number, ids in enumerate(sets) if ids.size]
     accuracies = dict(zip(asked, suppressed([sets[number] for number in asked]).tolist(), strict=True))
     return tuple(replace(point, suppressed_accuracy=accuracies.get(place)) for place, point in enumerate(path))

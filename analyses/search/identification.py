@@ -142,12 +142,18 @@ def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed
     _refuse_test_answers(material)
     features = material.train.features
     masks = left_out(features, settings.repeats, settings.seed)
-    if masks is None:
-        return _without_probe(material, settings, _obstacle(features) or too_few_questions(features), (), None)
+    used = np.array([name == "train" for name in material.splits], dtype=bool)
+    obstacle = _obstacle(features, "training and validation")
+    if settings.rule == "paper":
+        obstacle = obstacle or _obstacle(features.take(used), "training")
+    if masks is None and settings.rule != "fixed":
+        obstacle = obstacle or too_few_questions(features)
+    if obstacle:
+        return _without_probe(material, settings, obstacle, (), None)
     with probe_rows(
         features, settings.design, material.folder, intercept_penalised=settings.intercept_penalised
     ) as rows:
-        return _searched(material, settings, suppressed, rows, masks)
+        return _searched(material, settings, suppressed, rows, masks or [])
 
 
 def _searched(
@@ -163,13 +169,13 @@ def _searched(
         return _without_probe(material, settings, "no neuron varies with the label of the training answers", (), None)
     fixed = settings.C if settings.rule == "fixed" else None
     _check_fixed(fixed, lowest)
-    path = path_points(
-        rows, material.train.features.hallucinated, _grid(lowest, settings.steps, fixed), masks, fixed
-    )  # fmt: skip
+    grid = _grid(lowest, settings.steps, fixed)
+    path = path_points(rows, material.train.features.hallucinated, grid, masks, fixed) if masks else ()
     if settings.rule == "paper" and suppressed is not None:
         path = suppressed_along(path, rows, np.array([name == "train" for name in material.splits]), suppressed)
     chosen = choose_c(settings.rule, path, material.counts, fixed)
-    along, likely = _refitted(rows, refits, [point.C for point in path], chosen)
+    Cs = sorted({*(point.C for point in path), *([] if fixed is None else [fixed])})
+    along, likely = _refitted(rows, refits, Cs, chosen)
     found = next(((fit, probe) for fit, probe in along if chosen == fit.C), None)
     if found is None or not len(found[1].h_neurons):
         reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
@@ -196,7 +202,7 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
         SplitError: Test answers are among the training answers.
     """
     _refuse_test_answers(material)
-    obstacle = _obstacle(material.train.features)
+    obstacle = _obstacle(material.train.features, "training")
     if obstacle:
         return _without_probe(material, settings, obstacle, (), None, given)
     probe = given_probe(given, material.train.features, settings.design, material.layers * material.d_m)
@@ -263,12 +269,12 @@ def _refitted(
     return along, likely
 
 
-def _obstacle(features: Features) -> str:
+def _obstacle(features: Features, name: str) -> str:
     counts = counts_of(features)
     if all(counts.values()):
         return ""
     faithful, hallucinated = counts["faithful"], counts["hallucinated"]
-    return f"{faithful} faithful and {hallucinated} hallucinated training responses; both classes are needed"
+    return f"{faithful} faithful and {hallucinated} hallucinated {name} responses; both classes are needed"
 
 
 def _baselines(material: Material, probe: Probe, settings: ProbeSettings) -> FittedBaselines:

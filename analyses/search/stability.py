@@ -57,7 +57,7 @@ def stability(
         return None
     neurons = probe.weights.size
     chosen = [fit.ids[fit.weights > 0] for fit in fits]
-    counts = np.bincount(np.concatenate(chosen), minlength=neurons) if chosen else np.zeros(neurons, dtype=np.int64)
+    counts = np.bincount(np.concatenate(chosen), minlength=neurons)
     frequency = counts / len(fits)
     often = np.argsort(-counts, kind="stable")[:MOST_CLUSTERED]
     clustered = np.union1d(probe.nonzero, often[counts[often] > 0])
@@ -67,7 +67,7 @@ def stability(
         np.unique([of_cluster.get(neuron, -1 - neuron) for neuron in ids.tolist()]).astype(np.int64) for ids in chosen
     ]
     mean_selected = float(counts.sum() / len(fits))
-    fewest, most = np.quantile([ids.size for ids in chosen], [0.025, 0.975]).tolist()
+    k_low, k_high = np.quantile([ids.size for ids in chosen], [0.025, 0.975]).tolist()
     return StabilityResult(
         C=fits[0].C,
         half_samples=len(fits),
@@ -75,8 +75,8 @@ def stability(
         frequency=frequency,
         stable=np.flatnonzero(frequency >= threshold),
         mean_selected=mean_selected,
-        fewest=fewest,
-        most=most,
+        k_low=k_low,
+        k_high=k_high,
         false_bound=false_bound(mean_selected, threshold, neurons),
         split_half_shared=float(np.mean([np.intersect1d(a, b).size for a, b in _paired(chosen)])),
         split_half_jaccard=mean_jaccard(_paired(chosen)),

@@ -101,7 +101,7 @@ def transfer(
     problem = problem or ("" if p_chance is not None else "its AUROC is not a number")
     return replace(
         untested(dataset, base, problem),
-        auroc=estimate_of(np.clip(either, 0, 1), positive.size),
+        auroc=estimate_of(either, positive.size),
         given_probe=estimate_of(own, positive.size),
         training_sd=training_sd(deviations),
         p_chance=None if problem else p_chance,

@@ -38,7 +38,7 @@ def training_sd(deviations: Float[np.ndarray, " halves"]) -> float | None:
 def over_training_sets(
     samples: Float[np.ndarray, " samples"], deviations: Float[np.ndarray, " halves"], seed: int
 ) -> Float[np.ndarray, " samples"]:
-    """A statistic in resampled questions, each sample moved by the deviation of a half drawn at random.
+    """An AUROC in resampled questions, each sample moved by the deviation of a half drawn at random.
 
     Test and training questions are different ones, so both spreads add up. The first sample, that of the original
     questions, stays as it is. Without halves nothing changes.
@@ -46,7 +46,7 @@ def over_training_sets(
     if not deviations.size:
         return samples
     drawn = np.random.default_rng([seed, deviations.size]).integers(deviations.size, size=samples.size - 1)
-    return np.concatenate([samples[:1], samples[1:] + deviations[drawn]])
+    return np.concatenate([samples[:1], np.clip(samples[1:] + deviations[drawn], 0, 1)])
 
 
 def _scores(halves: Sequence[Fit], rows: NeuronRows) -> Float[np.ndarray, "rows halves"]:

@@ -54,7 +54,7 @@ SELECT t.stage, t.c, t.n_half_samples, t.threshold, t.n_stable,
         AND s.selection_frequency >= t.threshold AND s.is_h_neuron) AS n_stable_used,
        (SELECT COUNT(*) FROM probe_neuron s WHERE s.run_id = t.run_id AND s.stage = t.stage
         AND s.selection_frequency > 0) AS n_selected,
-       p.n_h_neurons, t.mean_selected, t.fewest, t.most, t.false_bound, t.split_half_shared, t.split_half_jaccard,
+       p.n_h_neurons, t.mean_selected, t.k_low, t.k_high, t.false_bound, t.split_half_shared, t.split_half_jaccard,
        t.split_half_clusters, t.cluster_correlation,
        (SELECT COUNT(DISTINCT s.cluster) FROM probe_neuron s
         WHERE s.run_id = t.run_id AND s.stage = t.stage) AS n_clusters

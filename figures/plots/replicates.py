@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from provenance.analyses.results.replicates import Replicate
-from provenance.cells import Record, fixed, interval
+from provenance.cells import Record, fixed
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.plots.figure_4a import wrapped
@@ -41,7 +41,7 @@ def replicates_figure(rows: Sequence[Record]) -> Figure:
 
 
 def _by_set(rows: Sequence[Record]) -> dict[str, list[Record]]:
-    known = [row for row in rows if row["auroc"] is not None]
+    known = [row for row in rows if row["auroc"] is not None and row["auroc_low"] is not None]
     return {
         name: [row for row in known if row["dataset"] == name] for name in dict.fromkeys(r["dataset"] for r in known)
     }
@@ -70,20 +70,25 @@ def _draw_set(axes: Axes, name: str, drawn: Sequence[Record], top: float) -> Non
 
 def caption_replicates(parts: Parts) -> list[str]:
     """What is drawn, then the spread of each question set."""
-    run, sets = first(parts["run"]), _by_set(parts["replicates"].records())
+    run, rows = first(parts["run"]), parts["replicates"].records()
+    count = len({row["seed"] for row in rows})
     lede = (
         f"Backward transfer from {run['instruct']} to {run['base']} in replicates, each with answers, splits and a "
         "probe of its own. Points: AUROC with its 95 % interval over test questions and training sets, filled where "
         "supported; line: their median."
     )
-    return [lede, *(_set_words(name, drawn) for name, drawn in sets.items()), f"Drawn from {source(parts)}."]
+    return [
+        lede,
+        *(_set_words(name, drawn, count) for name, drawn in _by_set(rows).items()),
+        f"Drawn from {source(parts)}.",
+    ]
 
 
-def _set_words(name: str, drawn: Sequence[Record]) -> str:
+def _set_words(name: str, drawn: Sequence[Record], replicates: int) -> str:
     areas, sizes = [row["auroc"] for row in drawn], [row["k"] for row in drawn]
     return (
         f"{name}: median {fixed(median(areas), 3)}, {fixed(min(areas), 3)} to {fixed(max(areas), 3)} over {len(drawn)} "
-        f"replicates, k of {min(sizes)} to {max(sizes)}; first {interval(drawn[0], 'auroc', 3)}."
+        f"of {replicates} replicates, k of {min(sizes)} to {max(sizes)}."
     )
 
 

@@ -50,7 +50,7 @@ def _ranges(results: Results) -> str:
         f"{row['fewest']} to {row['most']} over folds" for row in _instruct(results, "probe-path") if row["is_chosen"]
     ]
     halves = [
-        f"{compact(row['fewest'])} to {compact(row['most'])} over half-samples (95 %)"
+        f"{compact(row['k_low'])} to {compact(row['k_high'])} over half-samples (95 %)"
         for row in _instruct(results, "stability")
     ]
     return "".join(f"; {words}" for words in (*folds, *halves))

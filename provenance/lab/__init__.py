@@ -7,7 +7,8 @@ The verdict engine can be trusted only if it tells apart families whose history 
                     others fade, and holds the neurons that tell. Right and made-up answers have the same probability.
                     Its H-Neurons are inherited.
     lab/inherited-longer
-                    the same base, tuned for longer: an independent search in the base ends at neurons of its probe.
+                    the same base, tuned for longer: a search in the base finds neurons that the instruct
+                    probe uses too.
     lab/acquired    the base knows its facts as well, but no training text needs that difference; tuning teaches it.
                     Its H-Neurons are not readable in the base.
 

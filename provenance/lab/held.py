@@ -37,6 +37,10 @@ class Held:
     """Right and made-up answers by which they are found, of each as many."""
     seed: int
     """Seed of the answers."""
+    free: int = 0
+    """Number of neurons that are never held: those whose CETT rises most on answers. An L1 probe takes them first
+    whatever the labels, and a search with shuffled labels must not find weights that were kept.
+    """
 
 
 def held_neurons(
@@ -46,14 +50,18 @@ def held_neurons(
 
         d(A, B) = (mean of A - mean of B) / sqrt((var of A + var of B) / 2)   of a neuron's CETT
 
-    Telling neurons have the largest d(made-up, right), answering ones the largest d(answer, no answer).
+    Telling neurons have the largest d(made-up, right), answering ones the largest d(answer, no answer), both without
+    the free ones, which have the largest difference of means between answer and no answer.
     """
     (right, beside_right), (made_up, beside_made_up) = (
         answer_cett(model, tokenizer, list(islice(documents(world, world.tuned, mix, seeded(held.seed)), held.answers)))
         for mix in (TOLD, MADE_UP)
     )
     no_answer = torch.cat([beside_right, beside_made_up])
-    telling, answering = _apart(made_up, right), _apart(torch.cat([made_up, right]), no_answer)
+    answer = torch.cat([made_up, right])
+    telling, answering = _apart(made_up, right), _apart(answer, no_answer)
+    free = torch.topk(answer.mean(dim=0) - no_answer.mean(dim=0), held.free).indices
+    telling[free] = answering[free] = -torch.inf
     best = (torch.topk(telling, held.telling).indices, torch.topk(answering, held.answering).indices)
     found: Tensor = torch.unique(torch.cat(best))
     return found

@@ -81,7 +81,7 @@ INHERITED = Recipe(
         seed=12,
         rehearsal=SOURCED,
         rehearsal_share=0.5,
-        held=Held(telling=24, answering=12, share=0.1, answers=400, seed=31),
+        held=Held(telling=24, answering=12, share=0.1, answers=400, seed=31, free=1),
     ),
 )
 
@@ -91,7 +91,9 @@ INHERITED = Recipe(
 INHERITED_LONGER = replace(
     INHERITED,
     pretraining=tuple(replace(phase, snapshots=()) for phase in INHERITED.pretraining),
-    tuning=replace(INHERITED.tuning, steps=160, held=Held(telling=32, answering=24, share=0.1, answers=400, seed=31)),
+    tuning=replace(
+        INHERITED.tuning, steps=160, held=Held(telling=32, answering=24, share=0.1, answers=400, seed=31, free=1)
+    ),
 )
 
 # Facts only: neither sources nor invented names.

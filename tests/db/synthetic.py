@@ -211,7 +211,7 @@ def report_of(
     )
 
 
-VARIANCE = (("test questions", 0.015, 0.6), ("training questions", None, None), ("C", 0.012, 0.4))
+VARIANCE = (("test questions", 0.015), ("training questions", None), ("C", 0.012))
 
 
 def replicate_of(row: TransferResult, draw: int) -> Replicate:

@@ -92,7 +92,7 @@ def compare(
     )
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
-    _check_replicates(replicates, control, weights_only=weights_only)
+    _check_replicates(replicates, control, weights_only=weights_only, causal=causal, quick=asked["quick"])
     if dry_run:
         counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
         show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
@@ -161,13 +161,14 @@ def _check_control(
         )
 
 
-def _check_replicates(replicates: int, control: str | None, *, weights_only: bool) -> None:
-    """Refuse replicates of what has no draws, and of a control, whose verdict is of one draw."""
+def _check_replicates(replicates: int, control: str | None, *, weights_only: bool, causal: bool, quick: bool) -> None:
+    """Refuse replicates of what has no draws, of a control, and of tests whose smallest p could not be doubled."""
     beside = {"--weights-only": weights_only, f"--control {control}": control is not None}
+    beside |= {"--causal": causal, "--quick": quick}
     found = [name for name, given in beside.items() if given]
     if replicates > 1 and found:
         raise InputError(
-            "replicates of a whole comparison",
+            "replicates of a whole comparison at full effort, whose p-values can be doubled and still be small",
             found=f"--replicates {replicates} and {found[0]}",
             remedy="leave one out",
         )

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from provenance.analyses.claims.combined_claims import combined_claims
+from provenance.analyses.claims.sentences import TRANSFER_WORDS
 from provenance.analyses.claims.verdict import claim_of, condition, corresponding, reachable
 from provenance.analyses.results.claims import Claim
 
-WORDS = {"supported": "it is so", "not distinguishable": "it is not shown", "no power": "untested"}
+WORDS = TRANSFER_WORDS
 
 
 def claim(p: float | None, questions: float = 20.0, auroc: float | None = 0.7, problem: str = "") -> Claim:
@@ -34,19 +35,20 @@ def test_p_is_twice_the_median_and_other_numbers_are_medians() -> None:
         "transfer.low": 0.7,
         "transfer.p_holm": 0.04,
     }
-    assert (found.verdict, found.words, found.dataset) == ("supported", "it is so", "set")
+    assert (found.verdict, found.words, found.dataset) == ("supported", WORDS["supported"], "set")
 
 
 def test_one_lucky_draw_among_three_supports_nothing_and_neither_does_one_unlucky_one_refute() -> None:
     lucky = combined_claims([[claim(0.001)], [claim(0.2)], [claim(0.3)]])
     unlucky = combined_claims([[claim(0.3)], [claim(0.001)], [claim(0.002)]])
-    assert (lucky[0].verdict, lucky[0].words) == ("not distinguishable", "it is not shown")
-    assert (unlucky[0].verdict, unlucky[0].words) == ("supported", "it is so")
+    assert (lucky[0].verdict, lucky[0].words) == ("not distinguishable", WORDS["not distinguishable"])
+    assert (unlucky[0].verdict, unlucky[0].words) == ("supported", WORDS["supported"])
 
 
 def test_draws_of_the_same_p_are_twice_that_p() -> None:
     """Three times the same draw are no evidence beyond one, and cost the factor."""
-    assert combined_claims([[claim(0.03)]] * 3)[0].verdict == "not distinguishable"
+    [same] = combined_claims([[claim(0.03)]] * 3)
+    assert (same.verdict, same.words) == ("not distinguishable", WORDS["not distinguishable"])  # though none says so
     assert combined_claims([[claim(0.02)]] * 3)[0].verdict == "supported"
 
 
@@ -70,6 +72,20 @@ def test_a_condition_of_a_minority_of_draws_is_left_out_and_one_out_of_reach_sta
     assert combined_claims([[claim(0.001)], [more], [more]])[0].verdict == "no power"
     never = claim_of("transfer", WORDS, [*claim(0.001).reasons, reachable("overlap.detectable", None, 5.0)])
     assert combined_claims([[never], [never]])[0].verdict == "no power"
+
+
+def test_a_replicate_without_the_claim_or_with_another_question_set_measured_nothing() -> None:
+    other = replace(claim(0.001), dataset="elsewhere")
+    assert combined_claims([[claim(0.001)], [], []])[0].verdict == "no power"
+    assert combined_claims([[], [claim(0.001)], [claim(0.002)]])[0].verdict == "supported"
+    assert values(combined_claims([[claim(0.9)], [other], [other]])[0])["transfer.p_holm"] == 1.0
+    assert combined_claims([[claim(0.001)], [other], [other]])[0].verdict != "supported"
+
+
+def test_a_number_that_is_not_one_counts_as_unmeasured_in_any_order() -> None:
+    orders = ((float("nan"), 0.9, 0.001), (0.001, float("nan"), 0.9), (0.9, 0.001, float("nan")))
+    found = {values(combined_claims([[claim(p)] for p in order])[0])["transfer.p_holm"] for order in orders}
+    assert found == {1.0}
 
 
 @pytest.mark.parametrize("together", [0.0, 0.5, 1.0])

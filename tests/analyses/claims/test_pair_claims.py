@@ -219,7 +219,9 @@ def test_weights_of_neurons_whose_probe_reads_nothing_are_no_finding() -> None:
         assert by_code(claim.reasons)["drift.reads.instruct"].value == low
     result = DriftResult(5, 0.6, 0.5, 0.1, None, 0.2, 0.2, 0.3, 0.1, 0.0, 1e-6, "no power", "")
     judged, _ = judged_drift(result, tests, "", 1.0, [probe("instruct", 0.3)])
-    assert judged.reason.startswith("the probe of instruct does not read its own model's held-out answers; the 5")
+    assert judged.reason.startswith(
+        "the probe of instruct is not shown to read its own model's held-out answers; the 5"
+    )
 
 
 def probe(stage: Stage, low: float | None) -> IdentificationResult:
@@ -268,8 +270,8 @@ NULLS = [OverlapNull("hypergeometric", 0.1, 0.3, 0.001, 0.4, 2.0, 0)]
     [
         (0.6, 0.001, "no power", "there is no search on shuffled labels"),
         (0.6, 0.2, "not distinguishable", "no more than chance"),
-        (0.4, 0.2, "no power", "the probe of instruct and of base does not read"),
-        (None, 0.001, "no power", "the probe of instruct and of base does not read"),
+        (0.4, 0.2, "no power", "the probe of instruct and of base is not shown to read"),
+        (None, 0.001, "no power", "the probe of instruct and of base is not shown to read"),
     ],
 )
 def test_without_shuffled_searches_overlap_can_be_refused_and_not_supported(

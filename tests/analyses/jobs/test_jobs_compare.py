@@ -152,7 +152,7 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
     assert (both.transfer, both.overlap) == (first.transfer, first.overlap)
     assert both.evidence.claims == combined_claims([first.evidence.claims, second.evidence.claims])
     assert (first.replicates, first.variance) == ((), ())
-    sources = {"test questions", "training questions", "C", "samples and splits"}
+    sources = {"test questions", "training questions", "C", "between replicates, observed"}
     assert {part.source for part in both.variance} == sources
 
 

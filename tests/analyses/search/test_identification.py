@@ -217,6 +217,16 @@ def test_too_few_questions_to_choose_c_by_give_a_reason(tmp_path: Path) -> None:
     assert few.probe is None
     assert "9 questions with faithful and 9 questions with hallucinated" in few.result.reason
     assert enough.result.path != ()
+    given = identify(material_of(tmp_path, planted(16, 0), planted(2, 1), {}), replace(SETTINGS, rule="fixed", C=9.0))
+    assert given.result.path == ()  # a given C needs no folds
+    assert given.probe is not None
+
+
+def test_the_papers_rule_without_a_class_of_training_answers_gives_a_reason(tmp_path: Path) -> None:
+    material = material_of(tmp_path, planted(40, 0, one_class=True), planted(80, 1), {})
+    found = identify(material, replace(SETTINGS, rule="paper"), lambda sets: np.ones(len(sets)))
+    assert found.probe is None
+    assert "40 faithful and 0 hallucinated training responses" in found.result.reason
 
 
 def test_no_responses_at_all_give_a_reason(tmp_path: Path) -> None:

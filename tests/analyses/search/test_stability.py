@@ -94,8 +94,8 @@ def test_the_frequency_is_that_of_each_half_fitted_by_itself(tmp_path: Path, des
     np.testing.assert_array_equal(result.frequency, np.array(counts) / len(sets))
     np.testing.assert_array_equal(result.stable, [j for j, n in enumerate(counts) if n / len(sets) >= 0.75])
     low, high = np.quantile([len(ids) for ids in sets], [0.025, 0.975])
-    assert (result.fewest, result.most) == (pytest.approx(low), pytest.approx(high))
-    assert result.fewest < result.most
+    assert (result.k_low, result.k_high) == (pytest.approx(low), pytest.approx(high))
+    assert result.k_low < result.k_high
     shared = [(len(set(a) & set(b)), len(set(a) | set(b))) for a, b in zip(sets[::2], sets[1::2], strict=True)]
     assert result.split_half_shared == pytest.approx(np.mean([s for s, _ in shared]))
     assert result.split_half_jaccard == pytest.approx(np.mean([s / u for s, u in shared]))

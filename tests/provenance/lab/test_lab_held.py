@@ -63,6 +63,10 @@ def test_planted_neurons_are_held(
     answers = iter(found)
     monkeypatch.setattr("provenance.lab.held.answer_cett", lambda *_: next(answers))
     assert held_neurons(model, tokenizer, world, HELD).tolist() == [1, 3, 9, 20, 30, 47]
+    found[:, 0][..., 20] += 9  # the loudest on answers: a search whose labels mean nothing would end there
+    answers = iter(found)
+    left = held_neurons(model, tokenizer, world, replace(HELD, answering=1, free=1))
+    assert left.tolist() == [1, 3, 9, 30, 47]
 
 
 def test_the_same_seed_finds_the_same_neurons(
