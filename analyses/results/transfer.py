@@ -144,8 +144,8 @@ def _marked_auroc(record: Record) -> str:
     query="cells",
     note="The instruct checkpoint’s probe, weights unchanged, on one model’s neurons while it reads one model’s "
     "answers with that model’s labels, in one model’s prompt; intervals by question alone. p95: 95th percentile of "
-    "refitted neuron sets on the same rows. ●: the interval lies above 0.5 and both p95. Not placed: answers that could not be put in "
-    "that prompt.",
+    "refitted neuron sets on the same rows. ●: the interval lies above 0.5 and both p95. Not placed: answers that "
+    "could not be put in that prompt.",
 )
 @dataclass(frozen=True)
 class TransferCell:

@@ -218,10 +218,10 @@ def test_what_is_planted_is_found(claim: ClaimName) -> None:
     ],
 )
 def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: ClaimName, world: str, broken: Judge) -> None:
-    """It calls nothing at all supported in most draws; the engine itself in one of eight at most."""
+    """It calls nothing at all supported in three draws of eight and more; the engine itself in one at most."""
     nuisance = [Condition(claim, world, 0.0)]
     [caught] = calibrate(FEW, Silent(), only=nuisance, judges={**JUDGES, claim: broken}, workers=1)
-    assert caught.supported >= 4
+    assert caught.supported >= 3
     assert not caught.as_expected
     [engine] = calibrate(FEW, Silent(), only=nuisance, workers=1)
     assert engine.supported <= 1
