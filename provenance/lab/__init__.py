@@ -1,4 +1,4 @@
-"""The lab: three miniature model families with a known answer, shipped with the package.
+"""The lab: two miniature model families with a known answer, shipped with the package.
 
 The verdict engine can be trusted only if it tells apart families whose history is known.
 
@@ -6,9 +6,6 @@ The verdict engine can be trusted only if it tells apart families whose history 
                     tells a known name from an invented one. Tuning shows the chat format, teaches some facts and lets
                     others fade, and holds the neurons that tell. Right and made-up answers have the same probability.
                     Its H-Neurons are inherited.
-    lab/inherited-longer
-                    the same base, tuned for longer: a search in the base finds neurons that the instruct
-                    probe uses too.
     lab/acquired    the base knows its facts as well, but no training text needs that difference; tuning teaches it.
                     Its H-Neurons are not readable in the base.
 

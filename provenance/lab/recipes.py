@@ -1,6 +1,6 @@
 """Recorded seeds and sizes of the shipped families; `provenance lab build` needs nothing else to make them again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from provenance.lab.corpus import Mix
 from provenance.lab.held import Held
@@ -32,6 +32,14 @@ PEOPLE, SHIPS = (96, 100), (50, 50)  # held out, unseen
 # Half of the records say so and all hearsay does: whether a source follows at all already depends on the name, so that
 # the answer's own tokens have to tell. From the start this would spread over very many neurons.
 SOURCED = Mix(0.35, 0.35, 0.3, 0.0, 0.0, sourced=0.5, sourced_inventions=1.0, closing="")
+
+# The H-Neurons of the base and of an earlier tuning of it, as comparisons found them. Not the one (148) that rises most
+# on answers, which an L1 probe takes first whatever the labels: it must be free, or a search with shuffled labels would
+# find weights that were kept.
+TELLING = (
+    576, 1028, 1056, 1307, 1324, 1363, 1408, 1540, 1556, 1603, 1606, 1669, 1671, 1822, 1922, 2083, 2103, 2254, 2268,
+    2516,
+)  # fmt: skip
 
 INHERITED = Recipe(
     world=WorldSpec(
@@ -70,29 +78,17 @@ INHERITED = Recipe(
         ),
     ),
     # Short and gentle: new are the chat format and what is taught, and what is not rehearsed fades. The neurons that
-    # tell made-up answers are held, so that their weights are kept; a source line after chats keeps them in use. The
-    # probe finds neurons of its own: of its 17 H-Neurons 7 are held ones.
+    # tell made-up answers are held, so that their weights are kept; a source line after chats keeps them in use.
     tuning=TrainingStage(
         Mix(0.1, 0.1, 0.1, 0.6, 0.1, sourced=0.5, sourced_inventions=1.0, closing="", sourced_chats=True),
-        steps=100,
+        steps=160,
         batch=128,
         learning_rate=2e-4,
         weight_decay=0.0,
         seed=12,
         rehearsal=SOURCED,
         rehearsal_share=0.5,
-        held=Held(telling=24, answering=12, share=0.1, answers=400, seed=31, free=1),
-    ),
-)
-
-# The same base, tuned for longer and with more neurons held. The instruct probe takes neurons of the base's probe, and
-# searches with shuffled labels end at different ones, so that the overlap is shown; drift is not. Neither follows from
-# the recipe by itself: LOG.md has the tunings that were tried.
-INHERITED_LONGER = replace(
-    INHERITED,
-    pretraining=tuple(replace(phase, snapshots=()) for phase in INHERITED.pretraining),
-    tuning=replace(
-        INHERITED.tuning, steps=160, held=Held(telling=32, answering=24, share=0.1, answers=400, seed=31, free=1)
+        held=Held(TELLING, share=0.1),
     ),
 )
 
@@ -120,4 +116,4 @@ ACQUIRED = Recipe(
     ),
 )
 
-RECIPES = {"inherited": INHERITED, "inherited-longer": INHERITED_LONGER, "acquired": ACQUIRED}
+RECIPES = {"inherited": INHERITED, "acquired": ACQUIRED}

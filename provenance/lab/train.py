@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab.corpus import Document, Mix, documents
-from provenance.lab.held import Held, held_neurons, holding
+from provenance.lab.held import Held, holding
 from provenance.lab.world import Entity, World, seeded
 
 IGNORED = -100  # the label that the loss of `transformers` ignores
@@ -157,9 +157,7 @@ def train(
 ) -> Iterator[int]:
     """Trains the model in place; yields the number of steps done at every snapshot and at the end."""
     stream = stage_documents(world, entities, stage)
-    held, share = torch.empty(0, dtype=torch.int64), 1.0
-    if stage.held is not None:
-        held, share = held_neurons(model, tokenizer, world, stage.held), stage.held.share
+    held = stage.held or Held((), 1.0)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=stage.weight_decay)
     model.train()
     for step in range(stage.steps):
@@ -169,7 +167,7 @@ def train(
         optimizer.zero_grad()
         loss = accumulate_gradient(model, tokenizer, batch)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        with holding(model, held, share):
+        with holding(model, held.ids, held.share):
             optimizer.step()
         if (step + 1) % REPORT_EVERY == 0 or step + 1 == stage.steps:
             report(f"step {step + 1} of {stage.steps}, loss {loss:.3f}")

@@ -17,7 +17,6 @@ from provenance.lab.world import World, build_world
 STAGES = [
     ("inherited", "base"),
     ("inherited", "instruct"),
-    ("inherited-longer", "instruct"),
     ("acquired", "base"),
     ("acquired", "instruct"),
 ]
