@@ -14,6 +14,14 @@ from sharing import made_once
 from provenance.db.store import Store
 from provenance.models.loading import LoadedModel
 
+FIRST = ("test_real", "test_lab_claims")
+"""Modules whose fixtures take minutes: last, one process would work alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules first, everything else in its order."""
+    items.sort(key=lambda item: item.path.stem not in FIRST)
+
 
 @pytest.fixture(scope="module")
 def shapes_unchecked() -> Iterator[None]:

@@ -82,9 +82,10 @@ def test_every_condition_of_transfer_holds_in_inherited_and_most_fail_in_acquire
 def test_what_is_true_of_inherited_by_construction_is_supported(summaries: dict[str, Summary]) -> None:
     """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won."""
     for claim in ("transfer", "beyond_confidence", "own_labels", "drift", "overlap"):
-        assert summaries["inherited"]["verdict"][claim] == "supported", claim
-        assert all(reason["holds"] for reason in graded(summaries["inherited"], claim)["reasons"].values()), claim
-        assert summaries["acquired"]["verdict"][claim] != "supported", claim
+        inherited, acquired = (graded(summaries[family], claim) for family in FAMILIES)
+        assert inherited["verdict"] == "supported", claim
+        assert all(reason["holds"] for reason in inherited["reasons"].values()), claim
+        assert acquired["verdict"] != "supported", claim
 
 
 def test_log_probability_says_little_in_inherited(summaries: dict[str, Summary]) -> None:

@@ -86,7 +86,11 @@ def test_what_a_setting_does_not_touch_is_not_asked_again(
 def test_the_console_script_killed_from_outside_goes_on(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
-    """The real program, real timing: killed when it says that the first pool is half asked."""
+    """The real program, real timing: killed when it says that the first pool is half asked.
+
+    Its `--quick` has other draws than that of the forked command, so that it stays a run of its own; the answers are
+    those of both.
+    """
     command = [Path(sys.executable).parent / "provenance", *(arg for arg in pair.command if arg != "-q")]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -101,4 +105,4 @@ def test_the_console_script_killed_from_outside_goes_on(
     assert (process.returncode, out) == (-signal.SIGKILL, "")
     done = forked.run(tmp_path, *pair.undrawn)
     assert done.code == 0, done.stderr
-    assert numbers(parsed(done.stdout)) == numbers(undisturbed.summary)
+    assert numbers(parsed(done.stdout)) | {"run": 1} == numbers(undisturbed.summary)
