@@ -49,7 +49,7 @@ from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
 from provenance.analyses.results.transfer import Rung, TransferResult
-from provenance.analyses.search.probe_fit import probe_rows
+from provenance.analyses.search.probe_fit import ProbeRows, probe_rows
 from provenance.analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
 from provenance.analyses.search.stability import half_samples
 from provenance.analyses.transfer.probe_transfer import transfer
@@ -250,24 +250,26 @@ JUDGES: Mapping[ClaimName, Judge] = {
 
 def searched_by_halves(answers: Answers, settings: CalibrationSettings) -> tuple[Probe, tuple[Fit, ...]]:
     """The probe of one model at the calibration's C, and on halves of its questions."""
-    features = answers.features
-    with probe_rows(features, "3-vs-1", Path(tempfile.gettempdir()), intercept_penalised=True) as rows:
-        whole = rows.path([rows.problem(np.ones(len(features), dtype=bool))])
-        C = whole.starts()[0] * settings.step
-        probe = rows.probe(whole.fit([C])[0])
-        return probe, half_samples(rows, features, C, probe.nonzero, pairs=settings.pairs, seed=settings.seed)
+    with _fitted(answers, settings) as (rows, probe):
+        likely, features = probe.nonzero, answers.features
+        return probe, half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
 
 
 def searched(
     answers: Answers, settings: CalibrationSettings, shuffles: Sequence[Bool[np.ndarray, " rows"]] = ()
 ) -> tuple[Probe, tuple[Int[np.ndarray, " _"], ...]]:
     """The probe of one model at the calibration's C, and H-Neurons under shuffled labels."""
+    with _fitted(answers, settings) as (rows, probe):
+        return probe, shuffled_sets(rows, shuffles, probe.C)
+
+
+@contextmanager
+def _fitted(answers: Answers, settings: CalibrationSettings) -> Iterator[tuple[ProbeRows, Probe]]:
+    """The rows of one model's probe, and the probe at the calibration's C."""
     features = answers.features
     with probe_rows(features, "3-vs-1", Path(tempfile.gettempdir()), intercept_penalised=True) as rows:
         whole = rows.path([rows.problem(np.ones(len(features), dtype=bool))])
-        C = whole.starts()[0] * settings.step
-        probe = rows.probe(whole.fit([C])[0])
-        return probe, shuffled_sets(rows, shuffles, C)
+        yield rows, rows.probe(whole.fit([whole.starts()[0] * settings.step])[0])
 
 
 def judged(

@@ -43,7 +43,7 @@ def replicated(draws: Sequence[tuple[int, Draw]], clock: Clock) -> OriginReport:
 
 
 def _without_arrays(report: OriginReport) -> OriginReport:
-    """What replicates need of a report, without its arrays over all neurons."""
+    """A report without its activity and the arrays of its probes, which replicates need not keep."""
     probe = replace(report.identification, weights=None, stability=None, neuron_auroc=None)
     none = replace(report.base_identification, weights=None, stability=None, neuron_auroc=None)
     return replace(report, identification=probe, base_identification=none, activity=(), activation_correlation=None)

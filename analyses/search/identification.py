@@ -92,6 +92,11 @@ class Material:
     """Shuffled labels of `train`, under which the search is repeated."""
 
     @property
+    def trained(self) -> Bool[np.ndarray, " rows"]:
+        """Which answers are to training questions, and not to validation questions."""
+        return np.array([name == "train" for name in self.splits], dtype=bool)
+
+    @property
     def counts(self) -> dict[Label, int]:
         """Training and validation answers of each label."""
         return counts_of(self.train.features)
@@ -142,10 +147,9 @@ def identify(material: Material, settings: ProbeSettings, suppressed: Suppressed
     _refuse_test_answers(material)
     features = material.train.features
     masks = left_out(features, settings.repeats, settings.seed)
-    used = np.array([name == "train" for name in material.splits], dtype=bool)
     obstacle = _obstacle(features, "training and validation")
     if settings.rule == "paper":
-        obstacle = obstacle or _obstacle(features.take(used), "training")
+        obstacle = obstacle or _obstacle(features.take(material.trained), "training")
     if masks is None and settings.rule != "fixed":
         obstacle = obstacle or too_few_questions(features)
     if obstacle:
@@ -172,7 +176,7 @@ def _searched(
     grid = _grid(lowest, settings.steps, fixed)
     path = path_points(rows, material.train.features.hallucinated, grid, masks, fixed) if masks else ()
     if settings.rule == "paper" and suppressed is not None:
-        path = suppressed_along(path, rows, np.array([name == "train" for name in material.splits]), suppressed)
+        path = suppressed_along(path, rows, material.trained, suppressed)
     chosen = choose_c(settings.rule, path, material.counts, fixed)
     Cs = sorted({*(point.C for point in path), *([] if fixed is None else [fixed])})
     along, likely = _refitted(rows, refits, Cs, chosen)
