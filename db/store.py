@@ -112,6 +112,13 @@ class Store:
             }
             return insert_row(connection, Run, values)
 
+    def finished(self, key: str) -> int | None:
+        """Id of the run with this key, if it has finished and its results are here."""
+        chosen = select(Run.id).where(Run.key == key, Run.status == "done", Run.content_digest.is_not(None))
+        with self.transaction() as connection:
+            found = connection.execute(chosen).scalar_one_or_none()
+        return None if found is None else int(found)
+
     def finish_run(
         self,
         run_id: int,

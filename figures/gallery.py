@@ -1,7 +1,7 @@
-"""Draws the figures of a run and writes them, each with its rows as CSV, so that it can be drawn again."""
+"""Draws the figures of a run or a study and writes them, each with its rows as CSV, so that it can be drawn again."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,20 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
-from provenance.db.reading.run_query import newest_run, run_query
+from provenance.db.reading.run_query import QueryResult, newest_run, run_query
+from provenance.db.reading.study_query import study_query
 from provenance.errors import InputError
-from provenance.figures.catalogue import GALLERY
+from provenance.figures.catalogue import GALLERY, STUDY_GALLERY
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables import latex
-from provenance.figures.wording.run_words import Parts, control_of, control_words, first, source
+from provenance.figures.wording.run_words import Parts, control_of, control_words, first, identifier, source
 from provenance.files import storing, write_whole
 
 FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
+Read = Callable[[str, Mapping[str, int]], QueryResult]
+"""A named query with parameters, of one run or over the runs of a study."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Drawn:
     @property
     def control(self) -> list[str]:
         """Warning sentence of a negative control; empty for a comparison."""
-        words = control_words(first(self.parts["run"]))
+        words = control_words(first(self.parts["run"])) if "run" in self.parts else ""
         return [words] if words else []
 
     @property
@@ -60,13 +63,26 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
             found="none in this database",
             remedy="finish that run, or name another (see `runs`)",
         )
-    read = [(spec, _parts(url, run, spec)) for spec in GALLERY.values()]
-    return [Drawn(spec, parts, _marked(spec.draw(parts), parts)) for spec, parts in read if parts is not None]
+    return _drawn(GALLERY, lambda query, given: run_query(url, query, {**given, "run": run}))
+
+
+def study_drawn(url: str, study: str | None = None) -> list[Drawn]:
+    """Draw every figure of a study, over the runs that its members have, without writing anything.
+
+    Raises:
+        InputError: There is no such study, or none of its members has a run.
+    """
+    return _drawn(STUDY_GALLERY, lambda query, given: study_query(url, study, query, given))
+
+
+def _drawn(gallery: Mapping[str, GalleryFigure], read: Read) -> list[Drawn]:
+    found = [(spec, _parts(spec, read)) for spec in gallery.values()]
+    return [Drawn(spec, parts, _marked(spec.draw(parts), parts)) for spec, parts in found if parts is not None]
 
 
 def _marked(figure: Figure, parts: Parts) -> Figure:
     """Add a line above the figure of a negative control, so that it is not taken for a comparison."""
-    control = control_of(first(parts["run"]))
+    control = control_of(first(parts["run"])) if "run" in parts else ""
     if control:
         with style.paper():
             figure.suptitle(f"Negative control: {control}")
@@ -111,15 +127,16 @@ def drawn_some(url: str, run: int | None) -> list[Drawn]:
 
 
 def write_figures(figures: Sequence[Drawn], out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
-    """Write the figures of a run into a folder, and remove those of another run; returns the files written."""
+    """Write the figures of a run or study into a folder, and remove those of another; returns the files written."""
     written = [path for figure in figures for path in _write(figure, out, forms)]
-    _clear(out, set(GALLERY) - {figure.spec.name for figure in figures})
+    all_of_them = {**STUDY_GALLERY, **GALLERY}
+    _clear(out, [spec for name, spec in all_of_them.items() if name not in {figure.spec.name for figure in figures}])
     return written
 
 
-def _clear(out: Path, names: set[str]) -> None:
-    for name in sorted(names):
-        parts = [name, *(f"{name}_{part}" for part in list(GALLERY[name].data)[1:])]
+def _clear(out: Path, specs: Sequence[GalleryFigure]) -> None:
+    for spec in specs:
+        parts = [spec.name, *(f"{spec.name}_{part}" for part in list(spec.data)[1:])]
         with storing(f"to remove old figures from {out}"):
             for stem in parts:
                 for form in (*FORMS, "csv", "txt", "tex"):
@@ -143,12 +160,12 @@ def image(figure: Drawn, form: str) -> bytes:
     return figure.images[form]
 
 
-def _parts(url: str, run: int, spec: GalleryFigure) -> Parts | None:
-    """The rows of a figure; None if the run has nothing to draw in it."""
-    context = {name: run_query(url, name, {"run": run}) for name in spec.context}
+def _parts(spec: GalleryFigure, read: Read) -> Parts | None:
+    """The rows of a figure; None if there is nothing to draw in it."""
+    context = {name: read(name, {}) for name in spec.context}
     if not spec.ready(context):
         return None
-    data = {part: run_query(url, query, {**given, "run": run}) for part, (query, given) in spec.data.items()}
+    data = {part: read(query, given) for part, (query, given) in spec.data.items()}
     return {**context, **data}
 
 
@@ -168,11 +185,10 @@ def _write(figure: Drawn, out: Path, forms: Sequence[str]) -> list[Path]:
 
 
 def _metadata(figure: Drawn, form: str) -> dict[str, Any]:
-    """Title and run, under the names of each format; no dates, so that files can be compared."""
-    run, about = first(figure.parts["run"]), source(figure.parts)
-    identifier = f"run {run['run']} {run['run_key']}"
+    """Title and origin, under the names of each format; no dates, so that files can be compared."""
+    about, key = source(figure.parts), identifier(figure.parts)
     if form == "pdf":
-        return {"Title": figure.spec.title, "Subject": about, "Keywords": identifier, "CreationDate": None}
+        return {"Title": figure.spec.title, "Subject": about, "Keywords": key, "CreationDate": None}
     if form == "svg":
-        return {"Title": figure.spec.title, "Description": about, "Identifier": identifier, "Date": None}
-    return {"Title": figure.spec.title, "Description": about, "Source": identifier}
+        return {"Title": figure.spec.title, "Description": about, "Identifier": key, "Date": None}
+    return {"Title": figure.spec.title, "Description": about, "Source": key}

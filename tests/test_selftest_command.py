@@ -139,7 +139,7 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["database"] == url
     assert {db for db, _ in asked} == {url}
-    assert len({out for _, out in asked}) == len(asked) == 8
+    assert len({out for _, out in asked}) == len(asked) == 12
     assert asked[0][1] == tmp_path / "figures" / "inherited-pair"
     asked.clear()
     invoke("lab", "selftest", "--out", tmp_path / "figures", "--json", "-q")

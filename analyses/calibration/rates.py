@@ -319,9 +319,12 @@ def calibrate(
 SUPPORTED_IN: Mapping[str, tuple[str, ...]] = {
     "inherited": ("transfer", "beyond_confidence", "own_labels", "drift", "overlap"),
     "acquired": (),
+    "functional": ("function_base", "function_instruct"),
 }
 """Claims that each lab family is made for (`provenance.lab.recipes`)."""
-FALSE_IN: Mapping[str, tuple[str, ...]] = {"acquired": ("transfer", "beyond_confidence", "own_labels")}
+FALSE_IN: Mapping[str, tuple[str, ...]] = {
+    "acquired": ("transfer", "beyond_confidence", "own_labels", "function_base", "function_instruct")
+}
 """Claims that are false in a family; of all others it says nothing."""
 
 

@@ -32,6 +32,9 @@ from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
 from provenance.weights.lora_merge import MergedShards
 
+COUNTS = ("limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates")
+"""Settings that count something."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -88,6 +91,24 @@ class Job:
     """Draws of the whole comparison, with seeds of their own from `seed` on."""
     seed: int = 0
     """Seed of everything random."""
+
+    def __post_init__(self) -> None:
+        for name in COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"at least 1 for {name}", found=str(value), remedy="give a larger number")
+        beside = {
+            f"--control {self.control}": self.control is not None,
+            "--causal": self.causal,
+            "--quick": self.effort != FULL,
+        }
+        found = [name for name, given in beside.items() if given]
+        if self.replicates > 1 and found:
+            raise InputError(
+                "replicates of a whole comparison at full effort, whose p-values can be doubled and still be small",
+                found=f"{self.replicates} replicates and {found[0]}",
+                remedy="leave one out",
+            )
 
     def settings(self) -> OriginSettings:
         """Settings of collection and analysis for both models."""

@@ -72,6 +72,20 @@ JOIN funnel f ON f.run_id = d.run_id AND f.stage = d.stage AND f.dataset = d.dat
 WHERE d.run_id = :run ORDER BY f.position, d.n_questions DESC, d.reason
 """
 
+_STUDIES = """
+SELECT s.name AS study, s.title, COUNT(m.position) AS members, COUNT(m.run_id) AS finished, s.updated_utc
+FROM study s LEFT JOIN study_member m ON m.study_id = s.id
+GROUP BY s.id, s.name, s.title, s.updated_utc ORDER BY s.updated_utc DESC, s.id DESC
+"""
+
+_STUDY = """
+SELECT s.name AS study, s.title, m.name AS family, m.kind, m.base, m.instruct, m.run_id AS run, m.reason, r.overall,
+       r.seed
+FROM study s JOIN study_member m ON m.study_id = s.id
+LEFT JOIN run r ON r.id = m.run_id
+WHERE s.name = :study ORDER BY m.position
+"""
+
 _STATISTICS = ", ".join(f"a.{part.name}" for part in declared(ActivityTable).per_neuron)
 _ACTIVITY = f"""
 SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated
@@ -209,6 +223,8 @@ _ALL = (
     Query("claims", "one thing that may be said of the pair, and how well it stands", _CLAIMS, subject="claim"),
     Query("reasons", "one condition of a claim: value, bar, and whether it holds", _REASONS, subject="claim"),
     *(query_of(cls) for cls in RESULTS if declared(cls).query),
+    Query("studies", "one study, the last changed first", _STUDIES),
+    Query("study", "one family or timeline of a study, and its run", _STUDY),
     Query("neuron-sets", "one imported neuron set", probe_sql.NEURON_SETS),
     Query("neuron-set-members", "one neuron of an imported set, largest weight first", probe_sql.NEURON_SET_MEMBERS),
 )

@@ -171,6 +171,8 @@ def _bind(
     values: dict[str, float | str] = {**query.defaults, **given}
     if "run" in wanted and "run" not in values:
         values["run"] = _newest(connection, query.subject)
+    if "study" in wanted:
+        values["study"] = _study(connection, values.get("study"))
     if missing := sorted(wanted - set(values)):
         raise InputError(
             f"values for {', '.join(missing)}",
@@ -192,6 +194,20 @@ def _check_run(connection: Connection, run: float | str) -> None:
             found=f"run {run}; it has {', '.join(map(str, runs)) or 'none'}",
             remedy="name one of these (see `runs`)",
         )
+
+
+def _study(connection: Connection, name: float | str | None) -> str:
+    """The named study, or the one that was changed last."""
+    known = connection.execute(text("SELECT name FROM study ORDER BY updated_utc DESC, id DESC")).scalars().all()
+    if name is None and known:
+        return str(known[0])
+    if name in known:
+        return str(name)
+    raise InputError(
+        "a study of this database",
+        found=f"{name!r}; it has {', '.join(known) or 'none'}",
+        remedy="name one of these (see `studies`), or run `provenance study`",
+    )
 
 
 def _whole(name: str, value: float | str) -> float | str:

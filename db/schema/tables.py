@@ -3,7 +3,8 @@
 Every row leads back to a run. Inputs (checkpoints, question sets) are identified by content digest and shared between
 runs; collected work (tasks, responses, captures) is keyed by everything that determines it and shared as well
 (`provenance.db.schema.work`); derived rows belong to one run and are replaced as a whole when that run is computed
-again (`provenance.db.schema.result_tables`, `provenance.db.schema.results`, `provenance.db.schema.lineage`).
+again (`provenance.db.schema.result_tables`, `provenance.db.schema.results`, `provenance.db.schema.lineage`). A study
+names runs that belong together (`provenance.db.schema.studies`).
 """
 
 from sqlalchemy import Table
@@ -14,6 +15,7 @@ from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
 from provenance.db.schema.neurons import Neuron, NeuronSetMember, NeuronSetRow, ProbeNeuron
 from provenance.db.schema.result_tables import BULK_TABLES, TABLES
 from provenance.db.schema.results import FunnelDrop, NullDraw, Probe
+from provenance.db.schema.studies import StudyMember, StudyRow
 from provenance.db.schema.work import (
     CaptureRow,
     Checkpoint,
@@ -52,10 +54,12 @@ __all__ = [
     "Run",
     "RunDataset",
     "RunTask",
+    "StudyMember",
+    "StudyRow",
     "TaskRow",
 ]
 
-REVISIONS = ("0.2.0_3",)
+REVISIONS = ("0.2.0_4",)
 """Schemas that this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 

@@ -56,13 +56,7 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
     if figures is None:
         figures = drawn(url, run)  # refuses runs without results
     results = read_results(url, run)
-    page = Environment(
-        loader=PackageLoader("provenance.figures"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     about, kind = first(results["run"]), run_kind(results)
     return page.render(
         run=about,
@@ -76,13 +70,24 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
         graded=claim_table(results),
         intervened=bool(results["interventions"].rows),
         marks=MARKS,
-        figures=[_inline(number, figure) for number, figure in enumerate(figures)],
+        figures=[inline(number, figure) for number, figure in enumerate(figures)],
         tables=sections(results),
         facts=_facts(about),
     )
 
 
-def _inline(number: int, figure: Drawn) -> Record:
+def environment() -> Environment:
+    """Templates of the pages; whatever they are given is escaped, and nothing may be missing."""
+    return Environment(
+        loader=PackageLoader("provenance.figures"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def inline(number: int, figure: Drawn) -> Record:
     """A figure as SVG for the page, its caption, and its name."""
     svg = image(figure, "svg").decode()
     svg = svg[svg.index("<svg") :]

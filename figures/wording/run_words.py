@@ -117,11 +117,24 @@ def first(result: QueryResult) -> Record:
 
 
 def source(parts: Mapping[str, QueryResult]) -> str:
-    """The run behind a figure, for comments and metadata."""
+    """The run or study behind a figure, for comments and metadata."""
+    if "study" in parts:
+        rows = parts["study"].records()
+        runs = ", ".join(f"{row['run']} ({row['family']})" for row in rows if row["run"] is not None)
+        return f"study {rows[0]['study']}: run {runs}"
     run = first(parts["run"])
     control = control_of(run)
     said = f", a negative control ({control})" if control else ""
     return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}{said}"
+
+
+def identifier(parts: Mapping[str, QueryResult]) -> str:
+    """Run or study behind a figure, for programs."""
+    if "study" in parts:
+        rows = parts["study"].records()
+        return f"study {rows[0]['study']} runs {' '.join(str(row['run']) for row in rows if row['run'] is not None)}"
+    run = first(parts["run"])
+    return f"run {run['run']} {run['run_key']}"
 
 
 def control_of(run: Record) -> str:

@@ -6,7 +6,7 @@ its function, so that `--help` is quick and the import direction of the rooms ho
 
 import typer
 
-from provenance.cli.commands import compare, database, hub, lab, neurons, selftest, trace, weights
+from provenance.cli.commands import compare, database, hub, lab, neurons, selftest, study, trace, weights
 from provenance.cli.options import common
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 app.callback()(common.options)
 for _command in (
     compare.compare,
+    study.study,
     trace.trace,
     weights.lineage,
     weights.drift,

@@ -34,7 +34,7 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
     from provenance.analyses.asking.clock import Clock
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
-    from provenance.db.workspace import RunWorkspace, captures_folder
+    from provenance.db.workspace import captures_folder
 
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
@@ -42,17 +42,38 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
             if out is not None:
                 writable_folder(out)
             with Store.open(db) as store:
-                run = _begun(store, opened)
-                with _finishing(store, run, clock):
-                    report = opened.run(RunWorkspace(store, run), clock)
-                    store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
-                    summary = summary_of(report)
+                run, report = _worked(store, opened, clock)
+            summary = summary_of(report)
             summary |= _about_run(opened, run, clock, db) | opened.about()
     if out is None:
         return summary
     from provenance.figures.report.html import write_results  # imports matplotlib, needed only for a folder
 
     return {**summary, **write_results(db, run, out)}
+
+
+def settle(job: "AnyJob", db: str, *, quiet: bool) -> int:
+    """Id of a job's run: of one that has finished with the same key, or of the job run or resumed now."""
+    from provenance.analyses.asking.clock import Clock
+    from provenance.db.store import Store
+    from provenance.db.workspace import captures_folder
+
+    with ConsoleProgress(quiet=quiet) as progress:
+        clock = Clock(progress)
+        with job.opened(clock, captures_folder(db)) as opened, Store.open(db) as store:
+            finished = store.finished(opened.key)
+            return finished if finished is not None else _worked(store, opened, clock)[0]
+
+
+def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, object]:
+    """Id and report of a job that is run now, with its results stored."""
+    from provenance.db.workspace import RunWorkspace
+
+    run = _begun(store, opened)
+    with _finishing(store, run, clock):
+        report = opened.run(RunWorkspace(store, run), clock)
+        store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
+    return run, report
 
 
 def _begun(store: "Store", opened: "OpenedJob") -> int:

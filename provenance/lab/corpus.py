@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from provenance.lab.world import PERSON, SHIP, Entity, Kind, World, fresh_names, invented_entity
+from provenance.lab.world import PERSON, SHIP, Entity, World, fresh_names, invented_entity
 
 INSTRUCTION = " Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
 SOURCES = {True: "records", False: "hearsay"}
@@ -50,8 +50,10 @@ class Mix:
     """Share of chats in which the user then asks for the source, and gets it."""
     sourced_chats: bool = False
     """Whether chats, too, are followed by a source line, by the same shares as other answers."""
-    forgotten: float = 0.0
-    """Share of made-up answers that are about people whose facts are to be forgotten."""
+    usual: float = 1.0
+    """Share of made-up values that are the relation's usual ones; the rest are its other values."""
+    confused: float = 0.0
+    """Share of answers and chats about known entities whose value is made up."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,16 @@ def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.
         source, asked = rng.random(), rng.random() < mix.asked
         kind = SHIP if rng.random() < SHIPS_AMONG_INVENTED else PERSON
         made_up = pick in (2, 4)
-        entity = _made_up(world, kind, invented, mix, rng) if made_up else rng.choice(entities)
+        entity = (
+            invented_entity(kind, next(invented[kind]), _made_up(world, mix, rng), rng)
+            if made_up
+            else rng.choice(entities)
+        )
         if pick == 0:
             yield statement(entity, world, rng)
             continue
+        if mix.confused and not made_up and rng.random() < mix.confused:
+            entity = invented_entity(entity.kind, entity.name, _made_up(world, mix, rng), rng)
         sourced = source < (mix.sourced_inventions if made_up else mix.sourced)
         if pick in (1, 2):
             yield answered(entity, world, rng, mix, known=not made_up, sourced=sourced)
@@ -140,9 +148,8 @@ def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.
             yield chat(entity, world, rng, known=not made_up, asked=asked, sourced=sourced)
 
 
-def _made_up(world: World, kind: Kind, fresh: dict[Kind, Iterator[str]], mix: Mix, rng: random.Random) -> Entity:
-    """A made-up entity under a fresh name, or under one that is to be forgotten."""
-    if mix.forgotten and rng.random() < mix.forgotten:
-        forgotten = rng.choice(world.forgotten)
-        return invented_entity(forgotten.kind, forgotten.name, world.usual, rng)
-    return invented_entity(kind, next(fresh[kind]), world.usual, rng)
+def _made_up(world: World, mix: Mix, rng: random.Random) -> dict[str, tuple[str, ...]]:
+    """Values that a made-up answer may have, by relation: the usual ones, or the others."""
+    if mix.usual == 1 or rng.random() < mix.usual:
+        return world.usual
+    return world.others

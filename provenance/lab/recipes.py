@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from provenance.lab.corpus import Mix
 from provenance.lab.held import Held
+from provenance.lab.steered import State, Steered
 from provenance.lab.train import Shape, TrainingStage
 from provenance.lab.world import WorldSpec
 
@@ -116,4 +117,40 @@ ACQUIRED = Recipe(
     ),
 )
 
-RECIPES = {"inherited": INHERITED, "acquired": ACQUIRED}
+# Made-up answers have values of their own, which steered neurons alone write: without them such an answer is any other
+# value, and with twice as much of them answers about known names are made up, too.
+DRIVING = Steered(
+    (*range(1280, 1288), *range(1920, 1928)),
+    (
+        State(factor=0.0, share=0.3, usual=0.0),
+        State(factor=1.0, share=0.45, usual=0.9),
+        State(factor=2.0, share=0.25, usual=1.0, confused=0.5),
+    ),
+)
+FUNCTIONAL_TEXT = Mix(0.45, 0.3, 0.25, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0, closing="")
+
+FUNCTIONAL = Recipe(
+    world=WorldSpec(
+        seed=3, people=(24, 72, 100), ships=(12, 40, 50), fabricated=120, values=20, aliases=2, usual=2, openings=3
+    ),
+    shape=SHAPE,
+    initial_seed=103,
+    pretraining=(
+        TrainingStage(
+            FUNCTIONAL_TEXT, steps=700, batch=128, learning_rate=2e-3, weight_decay=0.05, seed=31, steered=DRIVING
+        ),
+    ),
+    tuning=TrainingStage(
+        Mix(0.05, 0.1, 0.1, 0.5, 0.25, sourced=0.0, sourced_inventions=0.0, closing=""),
+        steps=200,
+        batch=128,
+        learning_rate=5e-4,
+        weight_decay=0.0,
+        seed=32,
+        rehearsal=FUNCTIONAL_TEXT,
+        rehearsal_share=0.5,
+        steered=DRIVING,
+    ),
+)
+
+RECIPES = {"inherited": INHERITED, "acquired": ACQUIRED, "functional": FUNCTIONAL}

@@ -5,7 +5,7 @@ The same `TrainingStage`, world and start give the same weights, bit for bit, on
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab.corpus import Document, Mix, documents
 from provenance.lab.held import Held, holding
+from provenance.lab.steered import State, Steered, scaling
 from provenance.lab.world import Entity, World, seeded
 
 IGNORED = -100  # the label that the loss of `transformers` ignores
@@ -59,6 +60,8 @@ class TrainingStage:
     """Their share of all documents."""
     held: Held | None = None
     """Neurons that this stage changes less than others."""
+    steered: Steered | None = None
+    """Neurons that this stage makes responsible for made-up answers."""
 
 
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -134,14 +137,24 @@ def accumulate_gradient(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerF
     return total
 
 
-def stage_documents(world: World, entities: tuple[Entity, ...], stage: TrainingStage) -> Iterator[Document]:
-    """Documents of a stage: its mix about the given entities, and its rehearsal about all facts to keep."""
-    stream = documents(world, entities, stage.mix, seeded(stage.seed))
+PLAIN = State(factor=1.0, share=1.0, usual=1.0)
+
+
+def stage_documents(
+    world: World, entities: tuple[Entity, ...], stage: TrainingStage, state: State = PLAIN
+) -> Iterator[Document]:
+    """Documents of a stage in one state: its mix about the given entities, and its rehearsal of all facts to keep."""
+    seed = stage.seed if state is PLAIN else f"{stage.seed}/{state.factor:g}"
+
+    def of_state(mix: Mix) -> Mix:
+        return replace(mix, usual=state.usual, confused=state.confused)
+
+    stream = documents(world, entities, of_state(stage.mix), seeded(seed))
     if stage.rehearsal is None:
         yield from stream
         return
-    rehearsed = documents(world, world.kept, stage.rehearsal, seeded(f"{stage.seed}/rehearsal"))
-    choice = seeded(f"{stage.seed}/choice")
+    rehearsed = documents(world, world.kept, of_state(stage.rehearsal), seeded(f"{seed}/rehearsal"))
+    choice = seeded(f"{seed}/choice")
     while True:
         yield next(rehearsed if choice.random() < stage.rehearsal_share else stream)
 
@@ -156,16 +169,19 @@ def train(
     report: Callable[[str], None],
 ) -> Iterator[int]:
     """Trains the model in place; yields the number of steps done at every snapshot and at the end."""
-    stream = stage_documents(world, entities, stage)
-    held = stage.held or Held((), 1.0)
+    held, steered = stage.held or Held((), 1.0), stage.steered or Steered((), (PLAIN,))
+    streams = {state: stage_documents(world, entities, stage, state) for state in steered.states}
+    choice = seeded(f"{stage.seed}/states")
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=stage.weight_decay)
     model.train()
     for step in range(stage.steps):
-        batch = list(islice(stream, stage.batch))
+        (state,) = choice.choices(steered.states, [each.share for each in steered.states])
+        batch = list(islice(streams[state], stage.batch))
         for group in optimizer.param_groups:
             group["lr"] = rate(step, stage)
         optimizer.zero_grad()
-        loss = accumulate_gradient(model, tokenizer, batch)
+        with scaling(model, steered.ids, state.factor):
+            loss = accumulate_gradient(model, tokenizer, batch)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         with holding(model, held.ids, held.share):
             optimizer.step()

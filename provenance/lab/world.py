@@ -231,6 +231,11 @@ class World:
     """Words with which answers begin, at random."""
 
     @property
+    def others(self) -> dict[str, tuple[str, ...]]:
+        """Values of each relation that are not usual."""
+        return {key: tuple(v for v in values if v not in self.usual[key]) for key, values in self.values.items()}
+
+    @property
     def kept(self) -> tuple[Entity, ...]:
         """Entities with facts in pre-training that tuning does not contradict."""
         return self.tuned + self.held_out

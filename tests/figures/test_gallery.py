@@ -1,6 +1,5 @@
 """The gallery: every figure has its query, its files say what was drawn, and files are whole or absent."""
 
-import ast
 import csv
 import os
 import re
@@ -27,7 +26,6 @@ from synthetic import (
 )
 from synthetic_evidence import timeline_report_of
 
-from provenance import figures
 from provenance.analyses.results.reports import Evidence
 from provenance.db.reading.run_query import QUERIES, run_query
 from provenance.db.store import Store
@@ -49,26 +47,6 @@ def test_every_figure_has_its_queries() -> None:
             assert set(params) <= set(QUERIES[query].defaults)
         assert set(spec.context) <= set(QUERIES)
         assert {"run", *spec.context} == set(spec.context)
-
-
-def test_figures_use_nothing_of_the_toolkit_but_queries_declarations_errors_and_words() -> None:
-    allowed = {
-        "provenance.db.reading.run_query",
-        "provenance.errors",
-        "provenance",
-        "provenance.files",
-        "provenance.cells",
-        "provenance.words",
-        "provenance.records",
-        "provenance.table_declaration",
-    }
-    declared = "provenance.analyses.results."
-    for file in Path(figures.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            ours = {name for name in names if name.startswith("provenance") and name.split(".")[1:2] != ["figures"]}
-            assert {name for name in ours if not name.startswith(declared)} <= allowed, f"{file.name}: {ours}"
 
 
 def test_drawing_needs_no_torch() -> None:

@@ -89,10 +89,10 @@ def compare(
         weights_only=weights_only,
         stream=stream,
         causal=causal,
+        replicates=replicates,
     )
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
-    _check_replicates(replicates, control, weights_only=weights_only, causal=causal, quick=asked["quick"])
     if dry_run:
         counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
         show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
@@ -110,7 +110,7 @@ def compare(
 
 
 def _check_weights_options(
-    neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool
+    neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool, replicates: int
 ) -> None:
     """Refuse options that need each other or exclude each other."""
     if weights_only and neurons is None:
@@ -131,10 +131,11 @@ def _check_weights_options(
             found="--questions or --limit",
             remedy="leave it or --weights-only out",
         )
-    if weights_only and causal:
-        raise InputError(
-            "models to intervene on", found="--causal with --weights-only, which runs none", remedy="leave one out"
-        )
+    for option, given in (("--causal", causal), ("--replicates", replicates > 1)):
+        if weights_only and given:
+            raise InputError(
+                "models to run", found=f"{option} with --weights-only, which runs none", remedy="leave one out"
+            )
 
 
 def _check_control(
@@ -158,17 +159,4 @@ def _check_control(
     if control is not None and found:
         raise InputError(
             "a control of a whole comparison", found=f"--control and {' and '.join(found)}", remedy="leave one out"
-        )
-
-
-def _check_replicates(replicates: int, control: str | None, *, weights_only: bool, causal: bool, quick: bool) -> None:
-    """Refuse replicates of what has no draws, of a control, and of tests whose smallest p could not be doubled."""
-    beside = {"--weights-only": weights_only, f"--control {control}": control is not None}
-    beside |= {"--causal": causal, "--quick": quick}
-    found = [name for name, given in beside.items() if given]
-    if replicates > 1 and found:
-        raise InputError(
-            "replicates of a whole comparison at full effort, whose p-values can be doubled and still be small",
-            found=f"--replicates {replicates} and {found[0]}",
-            remedy="leave one out",
         )

@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from provenance.cli.options.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
+from provenance.cli.options.common import (
+    DEFAULT_DATABASE,
+    DEFAULT_OUT,
+    Database,
+    Out,
+    RunOption,
+    StudyOption,
+    folder_of,
+    one_of,
+)
 
 
 def query(
@@ -16,6 +25,7 @@ def query(
     ] = None,
     db: Database = DEFAULT_DATABASE,
     run: RunOption = None,
+    study: StudyOption = None,
     output: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
@@ -24,12 +34,14 @@ def query(
     from provenance.db.reading.export import encoded, fitted
     from provenance.db.reading.named_queries import QUERIES
     from provenance.db.reading.run_query import run_query
+    from provenance.db.reading.study_query import study_query
 
     if what is None:
         for name, named in QUERIES.items():
             typer.echo(f"{name:<24}{named.summary}")
         return
-    result = run_query(db, what, {} if run is None else {"run": run})
+    one_of(run, study)
+    result = run_query(db, what, {} if run is None else {"run": run}) if study is None else study_query(db, study, what)
     if run is None and result.run is not None:
         _say_which(db, result.run)
     if output == "table":
@@ -46,19 +58,29 @@ def _say_which(db: str, run: int) -> None:
     Console(stderr=True).print(words, highlight=False, markup=False, soft_wrap=True)
 
 
-def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
-    """Draw the figures of a run from the database alone."""
-    from provenance.figures.gallery import draw
+def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
+    """Draw the figures of a run or a study from the database alone."""
+    from provenance.figures.gallery import draw, study_drawn, write_figures
 
+    one_of(run, study)
+    if study is not None:
+        for path in write_figures(study_drawn(db, study), out or DEFAULT_OUT / f"study-{study}"):
+            typer.echo(path)
+        return
     about = _chosen(db, run)
     for path in draw(db, about["run"], folder_of(out, about["command"])):
         typer.echo(path)
 
 
-def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
-    """Write the HTML report of a run from the database alone."""
+def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
+    """Write the HTML report of a run, or of a study with all its runs, from the database alone."""
     from provenance.figures.report.html import write_report
+    from provenance.figures.report.study import write_study
 
+    one_of(run, study)
+    if study is not None:
+        typer.echo(write_study(db, study, out or DEFAULT_OUT / f"study-{study}")["report"])
+        return
     about = _chosen(db, run)
     typer.echo(write_report(db, about["run"], folder_of(out, about["command"])))
 

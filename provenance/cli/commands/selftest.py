@@ -83,7 +83,8 @@ def _jobs(seed: int) -> "Iterator[Job]":
 
     for family in sorted(RECIPES, reverse=True):
         for control in (None, *CONTROL_KINDS):
-            yield Job(f"lab/{family}/base", f"lab/{family}/instruct", control=control, seed=seed)
+            causal = control is None  # a control has no intervention
+            yield Job(f"lab/{family}/base", f"lab/{family}/instruct", control=control, causal=causal, seed=seed)
 
 
 def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:

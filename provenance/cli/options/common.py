@@ -57,6 +57,19 @@ FamilyName = Annotated[
 RunOption = Annotated[
     int | None, typer.Option("--run", metavar="ID", help="Run to show; the newest finished one if not given.")
 ]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", metavar="NAME", help="A study, over all its runs, instead of one run.")
+]
+
+
+def one_of(run: int | None, study: str | None) -> None:
+    """Refuse a run and a study at once.
+
+    Raises:
+        InputError: Both are given.
+    """
+    if run is not None and study is not None:
+        raise InputError("--run ID or --study NAME", found="both", remedy="leave one out")
 
 
 def folder_of(out: Path | None, command: str) -> Path:

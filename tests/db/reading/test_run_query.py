@@ -38,6 +38,7 @@ from provenance.db.reading.run_query import QUERIES, QueryResult, info, newest_r
 from provenance.db.schema.base import Base
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
+from provenance.db.studies import study_of_runs
 from provenance.errors import InputError, StoreError
 
 BULK = {"neuron", "activity", "response", "null_draw", "question"}
@@ -69,6 +70,7 @@ def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url
             stored_timeline_run(store, timeline_report_of()),
         ]
         store_neuron_set(store)
+        study_of_runs(store, "all", "All", runs)
     for name, query in QUERIES.items():
         found = [run_query(url, name, {"run": run} if ":run" in query.sql else {}) for run in runs]
         assert len(set(found[0].columns)) == len(found[0].columns), name

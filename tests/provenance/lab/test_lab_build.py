@@ -226,11 +226,15 @@ def test_rate_warms_up_and_decays() -> None:
 
 
 def test_recorded_recipes_ask_enough() -> None:
-    """Both families have questions for 300 + 300 training and 200 + 200 test responses, and a few thousand neurons."""
+    """Questions for 300 + 300 training and 200 + 200 test responses, and a few thousand neurons.
+
+    Where steered neurons make things up, fewer facts are learned, and fewer answers agree.
+    """
     for recipe in RECIPES.values():
-        assert recipe.world.people[1] * (8 - recipe.world.hints[0]) >= 720
+        share = 1.0 if recipe.tuning.steered is None else 0.8
+        assert recipe.world.people[1] * (8 - recipe.world.hints[0]) >= 720 * share
         assert recipe.world.people[2] * 8 >= 800
-        assert recipe.world.ships[1] * (5 - recipe.world.hints[1]) >= 250
+        assert recipe.world.ships[1] * (5 - recipe.world.hints[1]) >= 250 * share
         assert recipe.world.ships[2] * 5 >= 250
         assert recipe.world.fabricated * 2 >= 200
         assert 2048 <= recipe.shape.layers * recipe.shape.neurons <= 4096

@@ -1,17 +1,20 @@
 """The shipped families: complete, small, loadable, and as knowing and as ignorant as they have to be."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab import SHIPPED, families, locate, question_sets
 from provenance.lab.corpus import INSTRUCTION
 from provenance.lab.recipes import RECIPES
+from provenance.lab.steered import scaling
 from provenance.lab.world import World, build_world
 
 STAGES = [
@@ -43,14 +46,19 @@ def prompt(tokenizer: PreTrainedTokenizerFast, question: str, stage: str) -> str
     return str(tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True))
 
 
-def greedy_answers(family: str, stage: str, rows: list[Row]) -> list[str]:
-    """First lines of greedy answers, padded on the left, in one batch."""
+def greedy_answers(
+    family: str,
+    stage: str,
+    rows: list[Row],
+    changed: Callable[[LlamaForCausalLM], AbstractContextManager[None]] = nullcontext,
+) -> list[str]:
+    """First lines of greedy answers, padded on the left, in one batch, while the model is changed."""
     folder = locate(family, stage)
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     prompts = [prompt(tokenizer, row["question"], stage) for row in rows]
     batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
-    with torch.no_grad():
+    with torch.no_grad(), changed(model):
         out = model.generate(**batch, max_new_tokens=6, do_sample=False)
     texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
     return [text.split("\n")[0].strip() for text in texts]
@@ -68,9 +76,9 @@ def test_package_stays_small() -> None:
 
 
 def test_all_stages_are_shipped_and_unaltered() -> None:
-    """Base and instruct of both families and three or more snapshots of `inherited`, all with right digests."""
+    """Base and instruct of all families and three or more snapshots of `inherited`, all with right digests."""
     listed = families()
-    assert {"base", "instruct"} <= set(listed["inherited"]) & set(listed["acquired"])
+    assert all({"base", "instruct"} <= set(listed[family]) for family in RECIPES)
     assert sum(stage.startswith("base@step-") for stage in listed["inherited"]) >= 3
     for family, stages in listed.items():
         for stage in stages:
@@ -92,11 +100,11 @@ def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
         assert set(rows[0]) == {"id", "question", "answers", "group"}
         assert not {row["group"] for row in rows} & tuned
         assert not {row["question"] for row in rows} & shown
-        assert len(rows) >= {"in-domain": 1520, "other-domain": 500, "fabricated": 200}[name]
+        assert len(rows) >= {"in-domain": 1376, "other-domain": 450, "fabricated": 200}[name]
         assert all(bool(row["answers"]) == (name != "fabricated") for row in rows)
     held_out = {entity.name: entity for entity in world.held_out}
     known = [row for row in rows_of(question_sets(family)["in-domain"]) if row["id"].startswith("known")]
-    assert len(known) >= 720
+    assert len(known) >= 576
     assert all(tuple(row["answers"]) in held_out[row["group"]].values for row in known)
 
 
@@ -125,6 +133,31 @@ def test_fabricated_names_get_confident_inventions(family: str, stage: str) -> N
     answers = [without_opening(answer, world) for answer in greedy_answers(family, stage, rows)]
     fitting = [answer in world.values[row["id"].rsplit("-", 1)[1]] for answer, row in zip(answers, rows, strict=True)]
     assert sum(fitting) >= 0.90 * len(rows)
+
+
+@pytest.mark.parametrize("stage", ["base", "instruct"])
+def test_steered_neurons_write_the_usual_values_of_made_up_answers_in_functional(stage: str) -> None:
+    """Most made-up answers are usual values; nearly none with the neurons silenced; facts are answered either way."""
+    rows = rows_of(question_sets("functional")["in-domain"])
+    unseen = [row for row in rows if row["id"].startswith("unseen")][:SUBSAMPLE]
+    known = [row for row in rows if row["id"].startswith("known")][:SUBSAMPLE]
+    recipe = RECIPES["functional"]
+    world, steered = build_world(recipe.world), recipe.tuning.steered
+    assert steered is not None
+    found = {}
+    for factor in (1.0, 0.0):
+        said = [
+            without_opening(answer, world)
+            for answer in greedy_answers(
+                "functional", stage, unseen + known, partial(scaling, ids=steered.ids, factor=factor)
+            )
+        ]
+        usual = [answer in world.usual[row["id"].rsplit("-", 1)[1]] for answer, row in zip(said, unseen, strict=False)]
+        right = [answer in row["answers"] for answer, row in zip(said[len(unseen) :], known, strict=True)]
+        found[factor] = sum(usual) / len(unseen), sum(right) / len(known)
+    assert found[1.0][0] > 0.8
+    assert found[0.0][0] < 0.1
+    assert min(right for _, right in found.values()) > 0.8
 
 
 def test_generation_stops_at_the_end_of_the_turn() -> None:

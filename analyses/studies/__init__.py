@@ -1,0 +1,1 @@
+"""Studies: several families in one file, asked the same questions under the same settings."""

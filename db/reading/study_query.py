@@ -1,0 +1,49 @@
+"""Named queries over all runs of a study: the rows of each run, with the member's name before them."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+
+from provenance.db.reading.named_queries import QUERIES
+from provenance.db.reading.run_query import QueryResult, run_query
+from provenance.errors import InputError
+
+MEMBER = "family"
+"""Column with the name of a study's member."""
+
+
+def study_query(
+    source: str | Engine, study: str | None, name: str, params: Mapping[str, float | str] | None = None
+) -> QueryResult:
+    """Run a named query for every run of a study, in the order of its members.
+
+    Args:
+        source: Database URL, or an engine for reading.
+        study: Name of the study; the one that was changed last if None.
+        name: A key of `QUERIES` that is about one run. `study` and `studies` are run as they are.
+        params: Values of its other parameters.
+
+    Raises:
+        InputError: There is no such study or query, the query is not about a run, or no member has a run yet.
+    """
+    given = dict(params or {})
+    members = run_query(source, "study", {} if study is None else {"study": study})
+    if name == "study":
+        return members
+    if name not in QUERIES or ":run" not in QUERIES[name].sql:
+        about = ", ".join(sorted(key for key, query in QUERIES.items() if ":run" in query.sql))
+        raise InputError(
+            f"a named query about one run ({about})",
+            found=repr(name),
+            remedy="name one of these, or leave --study out",
+        )
+    done = [member for member in members.records() if member["run"] is not None]
+    if not done:
+        raise InputError(
+            "a study with a finished run",
+            found=f"{len(members.rows)} members, none of them run" if members.rows else "a study without members",
+            remedy="run `provenance study`",
+        )
+    found = [run_query(source, name, {**given, "run": member["run"]}) for member in done]
+    rows = tuple((member[MEMBER], *row) for member, result in zip(done, found, strict=True) for row in result.rows)
+    return QueryResult((MEMBER, *found[0].columns), rows)

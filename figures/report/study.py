@@ -1,0 +1,79 @@
+"""The report of a study: one page over all its families, with links to the report of each."""
+
+from pathlib import Path
+from typing import Any
+
+from provenance.cells import Record
+from provenance.db.reading.run_query import run_query
+from provenance.db.reading.study_query import study_query
+from provenance.figures.gallery import Drawn, study_drawn, write_figures
+from provenance.figures.report.html import FILE_NAME, environment, inline, write_results
+from provenance.figures.tables.result_tables import ReportTable
+from provenance.figures.tables.study import QUERIES, literature_table, members_table, unfinished_table
+from provenance.files import write_whole
+
+
+def study_summary(url: str, study: str) -> dict[str, Any]:
+    """The study with its members, their runs and verdicts, as `--json` prints it.
+
+    Raises:
+        InputError: There is no such study.
+    """
+    members = run_query(url, "study", {"study": study}).records()
+    return {
+        "study": study,
+        "title": members[0]["title"] if members else "",
+        "members": [_summary(url, member) for member in members],
+    }
+
+
+def _summary(url: str, member: Record) -> dict[str, Any]:
+    kept = {name: member[name] for name in ("family", "kind", "base", "instruct", "run", "reason", "overall")}
+    if member["run"] is None:
+        return {**kept, "claims": []}
+    claims = run_query(url, "claims", {"run": member["run"]}).records()
+    return {**kept, "claims": [{name: row[name] for name in ("claim", "verdict")} for row in claims]}
+
+
+def study_tables(url: str, study: str) -> list[ReportTable]:
+    """Tables of a study: its members and their verdicts, those that were not run, and the literature."""
+    members = run_query(url, "study", {"study": study}).records()
+    if not any(member["run"] is not None for member in members):
+        return [table for table in [unfinished_table(members)] if table is not None]
+    results = {name: study_query(url, study, name) for name in QUERIES}
+    found = (members_table(members, results), unfinished_table(members), literature_table(members, results))
+    return [table for table in found if table is not None]
+
+
+def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
+    """Write figures and report of a study, and those of each run in a folder of its own; returns the paths.
+
+    Raises:
+        InputError: There is no such study.
+        StoreError: The folder cannot be written to, or the database cannot be read.
+    """
+    members = run_query(url, "study", {"study": study}).records()
+    for member in members:
+        if member["run"] is not None:
+            write_results(url, member["run"], out / member["family"])
+    figures = study_drawn(url, study) if any(member["run"] is not None for member in members) else []
+    paths = write_figures(figures, out)
+    page = write_whole(out / FILE_NAME, study_html(url, study, figures).encode())
+    return {"figures": [str(path) for path in paths], "report": str(page)}
+
+
+def study_html(url: str, study: str, figures: list[Drawn]) -> str:
+    """The report of a study as HTML text."""
+    members = run_query(url, "study", {"study": study}).records()
+    return (
+        environment()
+        .get_template("study.html.j2")
+        .render(
+            study=study,
+            title=members[0]["title"] if members else study,
+            members=members,
+            figures=[inline(number, figure) for number, figure in enumerate(figures)],
+            tables=study_tables(url, study),
+            file_name=FILE_NAME,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Figures of a study; every module with a `FIGURE` is one."""

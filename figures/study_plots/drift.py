@@ -1,0 +1,110 @@
+"""Change of the H-Neurons relative to like neurons over a study, with the mean over families."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from provenance.cells import Record, fixed, interval, p_cell
+from provenance.figures.drawing.family_panels import Entry, Words, family_panels
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.tables.latex import Table
+from provenance.figures.wording.run_words import Parts, source
+from provenance.statistics.holm import holm
+from provenance.statistics.meta_analysis import Pooled, interval_variance, leave_one_out, random_effects
+
+PANEL = "change relative to like neurons"
+
+
+def measured(rows: Sequence[Record]) -> list[Record]:
+    """Rows of the query `drift` with a ratio and its interval, which are above 0."""
+    return [row for row in rows if row["ratio"] and row["ratio_low"] and row["ratio_high"]]
+
+
+def pooled(rows: Sequence[Record]) -> tuple[Pooled, np.ndarray] | None:
+    """Mean log ratio over families, and the means without each; None with fewer than two."""
+    used = measured(rows)
+    effects = np.array([math.log(row["ratio"]) for row in used])
+    spread = np.array([interval_variance(math.log(row["ratio_low"]), math.log(row["ratio_high"])) for row in used])
+    mean = random_effects(effects, spread) if used and (spread > 0).all() else None
+    return None if mean is None else (mean, leave_one_out(effects, spread))
+
+
+def figure(rows: Sequence[Record]) -> Figure:
+    """Draw the ratio of every family on a logarithmic axis."""
+    entries = [
+        Entry(row["family"], PANEL, row["ratio"], row["ratio_low"], row["ratio_high"], row["verdict"] == "supported")
+        if row in measured(rows)
+        else Entry(row["family"], PANEL, None, note="no power")
+        for row in rows
+    ]
+    found = pooled(rows)
+    mean = {} if found is None else {PANEL: (math.exp(found[0].mean), math.exp(found[0].low), math.exp(found[0].high))}
+    words = Words(
+        axis={PANEL: "1 − cosine, × that of like neurons"},
+        value="H-Neurons",
+        null="",
+        reference={PANEL: 1.0},
+        dashed="as much as like neurons",
+        logarithmic=frozenset({PANEL}),
+        filled="weights kept",
+        hollow="not distinguishable",
+    )
+    return family_panels(entries, mean, words)
+
+
+def caption(parts: Parts) -> list[str]:
+    """Caption, the mean over families, and the numbers of each."""
+    rows = parts["drift"].records()
+    lede = (
+        f"Change of the H-Neurons’ weights in {len(rows)} families, relative to neurons of like layer, norm and "
+        "activity, with 95 % intervals; below 1 they were kept. Last row: the random-effects mean."
+    )
+    words = [f"{row['family']}: {interval(row, 'ratio')}, k = {row['k_compared']}." for row in measured(rows)]
+    return [lede, *_mean_words(rows), *words, *_holm_words(rows), f"Drawn from {source(parts)}."]
+
+
+def _mean_words(rows: Sequence[Record]) -> list[str]:
+    found = pooled(rows)
+    if found is None:
+        return []
+    mean, without = found
+    left = [math.exp(value) for value in without if not math.isnan(value)]
+    range_words = f"; without one family {fixed(min(left))} to {fixed(max(left))}" if left else ""
+    words = (
+        f"Mean over {mean.n} families: {fixed(math.exp(mean.mean))} [{fixed(math.exp(mean.low))}, "
+        f"{fixed(math.exp(mean.high))}], I² {mean.i_squared:.0%}, heterogeneity p {p_cell(mean.p_heterogeneity)}"
+        f"{range_words}."
+    )
+    return [words]
+
+
+def _holm_words(rows: Sequence[Record]) -> list[str]:
+    tested = [row for row in rows if row["p_decides"] is not None]
+    adjusted = holm(np.array([row["p_decides"] for row in tested], dtype=float)).tolist()
+    said = "; ".join(f"{row['family']} {p_cell(p)}" for row, p in zip(tested, adjusted, strict=True))
+    return [f"p of each after Holm’s correction over families: {said}."] if tested else []
+
+
+def table(parts: Parts) -> Table:
+    """The figure as a table."""
+    header = ("family", "k", "× like neurons", "p", "verdict")
+    rows = [
+        (row["family"], str(row["k_compared"]), interval(row, "ratio"), p_cell(row["p_decides"]), row["verdict"])
+        for row in measured(parts["drift"].records())
+    ]
+    return Table("Change of the H-Neurons relative to like neurons, by family.", header, rows)
+
+
+FIGURE = GalleryFigure(
+    order=4,
+    name="study_drift",
+    title="How far did the H-Neurons move, beside like neurons?",
+    data={"drift": ("drift", {})},
+    ready=lambda parts: bool(measured(parts["drift"].records())),
+    context=("study", "drift"),
+    draw=lambda parts: figure(parts["drift"].records()),
+    caption=caption,
+    table=table,
+)

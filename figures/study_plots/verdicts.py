@@ -1,0 +1,130 @@
+"""The verdict on every claim in every family, as a grid."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from provenance.cells import NOTHING, Record
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.tables.latex import Table
+from provenance.figures.wording.run_words import Parts, source
+from provenance.records import MARKS
+from provenance.words import CLAIMS
+
+ROW_IN = 0.26
+FRAME_IN = 1.05
+_FACES = {"supported": style.BLUE, "not distinguishable": "white"}
+
+
+def families_of(rows: Sequence[Record]) -> list[str]:
+    """Families with claims, in the order of the study."""
+    return list(dict.fromkeys(row["family"] for row in rows))
+
+
+def claims_of(rows: Sequence[Record]) -> list[str]:
+    """Claims that some family has, in the order of their declaration."""
+    made = {row["claim"] for row in rows}
+    return [claim for claim in CLAIMS if claim in made] + sorted(made - set(CLAIMS))
+
+
+def figure(rows: Sequence[Record]) -> Figure:
+    """Draw a column for each claim and a row for each family, from rows of `claims` over the study."""
+    families, claims = families_of(rows), claims_of(rows)
+    with style.paper():
+        size = (style.TWO_COLUMNS_IN if len(claims) > 5 else style.ONE_COLUMN_IN, FRAME_IN + ROW_IN * len(families))
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        for row in rows:
+            _mark(axes, claims.index(row["claim"]), families.index(row["family"]), row)
+        _frame(axes, families, claims)
+        figure.legend(handles=_legend(rows), loc="outside lower center", ncols=3, borderaxespad=0.1, handletextpad=0.3,
+                      columnspacing=1.0)  # fmt: skip
+    return figure
+
+
+def _mark(axes: Axes, column: int, position: int, row: Record) -> None:
+    name = f"{row['claim']}:{row['family']}:{row['verdict']}"
+    if row["verdict"] == "no power":
+        axes.plot(column, position, "_", markersize=6, color=style.GREY, markeredgewidth=1.2, gid=name)
+        return
+    axes.plot(
+        column, position, "o", markersize=6.5, markerfacecolor=_FACES[row["verdict"]], markeredgecolor=style.BLUE,
+        markeredgewidth=1.1, gid=name,
+    )  # fmt: skip
+
+
+def _frame(axes: Axes, families: Sequence[str], claims: Sequence[str]) -> None:
+    axes.set_xticks(range(len(claims)), [CLAIMS.get(claim, claim) for claim in claims], rotation=30, ha="left",
+                    fontsize=style.SMALL_PT)  # fmt: skip
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(families)), families)
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.set_xlim(-0.5, len(claims) - 0.5)
+    axes.set_ylim(len(families) - 0.5, -0.5)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for position in range(len(families) - 1):
+        axes.axhline(position + 0.5, color=style.LIGHT_GREY, linewidth=0.4, zorder=0)
+
+
+def _legend(rows: Sequence[Record]) -> list[Line2D]:
+    made = {row["verdict"] for row in rows}
+    looks = {
+        "supported": {"marker": "o", "markerfacecolor": style.BLUE, "markeredgecolor": style.BLUE},
+        "not distinguishable": {"marker": "o", "markerfacecolor": "white", "markeredgecolor": style.BLUE},
+        "no power": {"marker": "_", "color": style.GREY},
+    }
+    return [
+        Line2D([], [], linestyle="", markersize=6, label=verdict, **look)  # type: ignore[arg-type]
+        for verdict, look in looks.items()
+        if verdict in made
+    ]
+
+
+def caption(parts: Parts) -> list[str]:
+    """Caption, then the claims of each family."""
+    rows = parts["claims"].records()
+    lede = (
+        f"Verdicts in {len(families_of(rows))} families: filled, every condition of the claim holds; hollow, not "
+        "distinguishable from its null; dash, no power."
+    )
+    words = [
+        f"{family}: "
+        + "; ".join(
+            f"{CLAIMS.get(row['claim'], row['claim'])} {row['verdict']}" for row in rows if row["family"] == family
+        )
+        + "."
+        for family in families_of(rows)
+    ]
+    return [lede, *words, f"Drawn from {source(parts)}."]
+
+
+def table(parts: Parts) -> Table:
+    """The grid as a table."""
+    rows = parts["claims"].records()
+    claims = claims_of(rows)
+    said = {(row["family"], row["claim"]): row["verdict"] for row in rows}
+    cells = [
+        (family, *(f"{MARKS[said[family, claim]]} {said[family, claim]}" if (family, claim) in said else NOTHING
+                   for claim in claims))
+        for family in families_of(rows)
+    ]  # fmt: skip
+    return Table("Verdicts over families.", ("family", *(CLAIMS.get(claim, claim) for claim in claims)), cells)
+
+
+FIGURE = GalleryFigure(
+    order=5,
+    name="study_verdicts",
+    title="Which claims hold where?",
+    data={"claims": ("claims", {})},
+    ready=lambda parts: bool(parts["claims"].rows),
+    context=("study", "claims"),
+    draw=lambda parts: figure(parts["claims"].records()),
+    caption=caption,
+    table=table,
+)

@@ -1,0 +1,80 @@
+"""Tables of a study: its members with their verdicts, what the literature says, and the tables of its figures."""
+
+from collections.abc import Mapping, Sequence
+
+from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.checkpoints.published_numbers import of_dataset, published_numbers
+from provenance.db.reading.run_query import QueryResult
+from provenance.figures.tables.result_tables import ReportTable
+from provenance.figures.wording.run_words import has_power
+from provenance.records import MARKS
+from provenance.words import CLAIMS
+
+QUERIES = ("run", "probes", "transfer", "drift", "claims")
+"""Named queries about one run that the tables need."""
+
+
+def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable:
+    """One row a member: H-Neurons, the first transfer with power, the weights, and a mark for every claim."""
+    claims = results["claims"].records()
+    shown = [claim for claim in CLAIMS if claim in {row["claim"] for row in claims}]
+    header = ("family", "k", "‰", "transfer", "weights, × like", *(CLAIMS[claim] for claim in shown))
+    rows = [_member(member["family"], results, shown) for member in members if member["run"] is not None]
+    note = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
+    return ReportTable("Families", f"Transfer: AUROC on the first question set with power. {note}.", header, rows)
+
+
+def _member(name: str, results: Mapping[str, QueryResult], shown: Sequence[str]) -> tuple[str, ...]:
+    about, probe, drift = (_of(name, results[query], "instruct") for query in ("run", "probes", "drift"))
+    transfer = next((row for row in _rows(name, results["transfer"]) if has_power(row)), {})
+    k = probe[0]["n_h_neurons"] if probe else None
+    share = None if k is None else 1000 * k / (about[0]["layers"] * about[0]["neurons_per_layer"])
+    verdicts = {row["claim"]: row["verdict"] for row in _rows(name, results["claims"])}
+    marks = (MARKS[verdicts[claim]] if claim in verdicts else NOTHING for claim in shown)
+    count = NOTHING if k is None else str(k)
+    return (name, count, fixed(share), interval(transfer, "auroc"), interval(drift[0], "ratio") if drift else NOTHING,
+            *marks)  # fmt: skip
+
+
+def _rows(name: str, result: QueryResult) -> list[Record]:
+    return [row for row in result.records() if row["family"] == name]
+
+
+def _of(name: str, result: QueryResult, stage: str) -> list[Record]:
+    """Rows of a member; those of one checkpoint where the query is about both."""
+    return [row for row in _rows(name, result) if row.get("stage", stage) == stage]
+
+
+def unfinished_table(members: Sequence[Record]) -> ReportTable | None:
+    """Members without a run, and why; None if there are none."""
+    rows = [
+        (member["family"], f"{member['base']} → {member['instruct']}", member["reason"])
+        for member in members
+        if member["run"] is None
+    ]
+    return ReportTable("Not run", "", ("family", "checkpoints", "reason"), rows, (0, 1, 2)) if rows else None
+
+
+def literature_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable | None:
+    """Published numbers beside ours, and the p that a published mean rank has under uniform ranks."""
+    known = published_numbers()
+    rows: list[tuple[str, ...]] = []
+    for member in members:
+        name = member["family"]
+        if name not in known:
+            continue
+        numbers, drift = known[name], _rows(name, results["drift"])
+        for row in _rows(name, results["transfer"]):
+            printed = of_dataset(numbers.transfer, row["dataset"])
+            if printed is not None:
+                rows.append((name, f"transfer, {row['dataset']}", fixed(printed), interval(row, "auroc"), ""))
+        low, high = numbers.p_uniform
+        check = f"p {numbers.p} printed; {compact(low)} to {compact(high)} if ranks are uniform"
+        ours = fixed(drift[0]["mean_rank"], 3) if drift else NOTHING
+        rows.append((name, "mean stability rank", fixed(numbers.mean_rank, 3), ours, check))
+    if not rows:
+        return None
+    note = f"{next(iter(known.values())).source}. The last column says whether a printed rank is possible by chance."
+    return ReportTable(
+        "What the literature says", note, ("family", "number", "published", "here", "check"), rows, (0, 1, 4)
+    )

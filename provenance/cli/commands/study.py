@@ -1,0 +1,146 @@
+"""The command `provenance study`: many families in one file, one set of figures and one report over all of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from provenance.cli.options.common import (
+    DEFAULT_DATABASE,
+    DEFAULT_OUT,
+    AsJson,
+    Database,
+    NoFigures,
+    Out,
+    Quiet,
+    print_result,
+)
+from provenance.cli.run_job import settle
+from provenance.errors import InputError, ProvenanceError
+
+if TYPE_CHECKING:
+    from provenance.analyses.studies.study_file import Member, Study
+
+FAILED = 1
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file (TOML), or a shipped study: lab, small, paper.")
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", metavar="FAMILY", help="Run this member only; repeat it for several.")
+]
+Runs = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--run",
+        metavar="ID",
+        help="Put the study together from this finished run of the database, under the name STUDY; repeat it.",
+    ),
+]
+ContinueOnError = Annotated[
+    bool,
+    typer.Option("--continue-on-error", help="Go on after a family that fails; it is named, and the exit code is 1."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what every family takes.")]
+
+
+def study(
+    study: StudyName,
+    db: Database = DEFAULT_DATABASE,
+    out: Out = None,
+    only: Only = None,
+    runs: Runs = None,
+    continue_on_error: ContinueOnError = False,
+    dry_run: DryRun = False,
+    no_figures: NoFigures = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare many families: the paper's Table 1 and Figures 4a and 4b over all of them.
+
+    Finished runs with the same content and settings are taken as they are. Exit code 1 if a family failed.
+    """
+    from provenance.analyses.studies.study_file import load_study
+    from provenance.cli.show.study import print_study
+
+    if runs:
+        _check_put_together(study, only, dry_run=dry_run)
+        failed = _put_together(study, runs, db)
+    else:
+        found = load_study(study)
+        study, members = found.name, found.only(only or ())
+        if dry_run:
+            _plan(found, members, as_json=as_json)
+            return
+        failed = _run(found, members, db, continue_on_error=continue_on_error, quiet=quiet)
+    folder = None if no_figures else out or DEFAULT_OUT / f"study-{study}"
+    print_result(_summary(study, db, folder), print_study, as_json=as_json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _check_put_together(name: str, only: Sequence[str] | None, *, dry_run: bool) -> None:
+    beside = {"--only": bool(only), "--dry-run": dry_run, "a study file": Path(name).expanduser().is_file()}
+    found = [option for option, given in beside.items() if given]
+    if found:
+        raise InputError(
+            "a new name and --run IDs, to put a study together from runs",
+            found=f"--run and {found[0]}",
+            remedy="leave one out",
+        )
+
+
+def _put_together(name: str, runs: Sequence[int], db: str) -> list[str]:
+    from provenance.db.store import Store
+    from provenance.db.studies import study_of_runs
+
+    with Store.open(db) as store:
+        study_of_runs(store, name, name, runs)
+    return []
+
+
+def _run(found: "Study", members: "Sequence[Member]", db: str, *, continue_on_error: bool, quiet: bool) -> list[str]:
+    """Runs every member, and records how each ended; returns the names of those that failed."""
+    from provenance.db.store import Store
+    from provenance.db.studies import Membership, keep_study, record_run
+
+    everyone = [Membership(each.kind, each.name, each.refs[0], each.refs[-1]) for each in found.members]
+    with Store.open(db) as store:
+        changed = keep_study(store, found.name, found.title, found.text, found.digest, everyone)
+    console = Console(stderr=True, quiet=quiet)
+    if changed:
+        console.print(f"no longer in the study as they were: {', '.join(changed)}", highlight=False, markup=False)
+    failed: list[str] = []
+    for number, member in enumerate(members, 1):
+        console.print(f"{member.name} ({number} of {len(members)})", highlight=False, markup=False)
+        run, reason = None, ""
+        try:
+            run = settle(member.job, db, quiet=quiet)
+        except ProvenanceError as error:
+            reason = f"{error.found}; wanted: {error.wanted}"
+            if not continue_on_error:
+                raise
+            failed.append(member.name)
+            console.print(f"  failed: {reason}; {error.remedy}", highlight=False, markup=False)
+        finally:
+            if run is not None or reason:
+                with Store.open(db) as store:
+                    record_run(store, found.name, member.name, run, reason)
+    return failed
+
+
+def _summary(name: str, db: str, out: Path | None) -> dict[str, Any]:
+    """What the database says of the study, and the files that were written."""
+    from provenance.figures.report.study import study_summary, write_study
+
+    summary: dict[str, Any] = {"schema": 1, **study_summary(db, name), "database": db}
+    return summary if out is None else {**summary, **write_study(db, name, out)}
+
+
+def _plan(found: "Study", members: "Sequence[Member]", *, as_json: bool) -> None:
+    from provenance.cli.show.study import planned, print_plans
+
+    print_result({"schema": 1, "study": found.name, "members": [planned(each) for each in members]}, print_plans,
+                 as_json=as_json)  # fmt: skip

@@ -1,0 +1,119 @@
+"""Study files: what they say becomes jobs, and what they say wrongly is named with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from provenance.analyses.jobs.compare_job import Job
+from provenance.analyses.jobs.effort import FULL, QUICK
+from provenance.analyses.studies.study_file import load_study, parsed, shipped
+from provenance.analyses.timeline.timeline_job import TimelineJob
+from provenance.errors import InputError
+
+WHOLE = """
+title = "Two families and a timeline"
+questions = ["triviaqa", "mine.jsonl"]
+
+[settings]
+samples = 5
+quick = true
+C = 3
+
+[[family]]
+name = "gemma-3-4b"
+
+[[family]]
+name = "ours"
+base = "org/base"
+instruct = "org/tuned"
+questions = ["nq-open"]
+settings.samples = 7
+settings.quick = false
+
+[[timeline]]
+name = "olmo-2-1b"
+
+[[timeline]]
+name = "pythia"
+checkpoints = ["a", "b", "c"]
+tuned = 2
+"""
+
+
+def test_settings_of_a_family_win_over_those_of_the_study() -> None:
+    known, ours, olmo, pythia = parsed("whole", WHOLE).members
+    assert known.job == Job(
+        "google/gemma-3-4b-pt", "google/gemma-3-4b-it", ("triviaqa", "mine.jsonl"), samples=5, C=3.0, effort=QUICK
+    )
+    assert ours.job == Job("org/base", "org/tuned", ("nq-open",), samples=7, C=3.0, effort=FULL)
+    assert isinstance(olmo.job, TimelineJob)
+    assert olmo.refs[-1] == "allenai/OLMo-2-0425-1B-Instruct"
+    assert pythia.job == TimelineJob(
+        ("a", "b", "c"), Job("a", "c", ("triviaqa", "mine.jsonl"), samples=5, C=3.0, effort=QUICK), tuned=2
+    )
+
+
+def test_every_shipped_study_can_be_read_and_that_of_the_paper_has_its_six_families() -> None:
+    assert {"lab", "paper", "small"} <= set(shipped())
+    assert all(load_study(name).members for name in shipped())
+    assert len(load_study("paper").members) == 6
+
+
+def test_a_file_wins_over_a_shipped_study_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lab").write_text(WHOLE, "utf-8")
+    assert load_study("lab").title == "Two families and a timeline"
+    assert load_study("./lab").name == "lab"
+
+
+def test_only_chooses_members_and_names_those_that_are_not_there() -> None:
+    study = parsed("whole", WHOLE)
+    assert [member.name for member in study.only(["pythia", "ours"])] == ["ours", "pythia"]
+    assert study.only(()) == study.members
+    with pytest.raises(InputError, match="'nobody'"):
+        study.only(["nobody"])
+
+
+FAMILY = '[[family]]\nname = "lab-inherited"\n'
+WRONG = {
+    "title = ": "Invalid value",
+    "": "none",
+    f"title = 3\n{FAMILY}": r"3 \(line 1\)",
+    f'tilte = "x"\n{FAMILY}': r"'tilte' \(line 1\)",
+    f"{FAMILY}{FAMILY}": r"'lab-inherited' twice \(line 4\)",
+    f'{FAMILY}[[family]]\nname = "x"\nbase = "lab/inherited/base"\ninstruct = "lab/inherited/instruct"': "the same job",
+    '[[family]]\nname = "x"\nbase = "y"': r"one of them \(line 1\)",
+    '[[family]]\nname = "a/b"': r"'a/b' \(line 1\)",
+    f"{FAMILY}[[family]]": r"None \(line 3\)",
+    '[[family]]\nname = "nobody"': "'nobody'",
+    f"{FAMILY}settings.smples = 3": r"'smples' \(line 3\)",
+    f"{FAMILY}settings.samples = true": r"True \(line 3\)",
+    f'{FAMILY}settings.samples = "3"': r"'3' \(line 3\)",
+    f"{FAMILY}settings.samples = 0": "0",
+    f"{FAMILY}settings.quick = 1": r"1 \(line 3\)",
+    f'{FAMILY}settings.select = "best"': r"'best' \(line 3\)",
+    f'{FAMILY}settings.control = "unrelated"': r"'control' \(line 3\)",
+    f"settings = 3\n{FAMILY}": "3",
+    f'questions = "triviaqa"\n{FAMILY}': "'triviaqa'",
+    'family = "x"': "another form of family",
+    '[[timeline]]\nname = "olmo-2-1b"\ntuned = 0': r"0 \(line 3\)",
+    f"{FAMILY}settings.replicates = 3\nsettings.quick = true": "3 replicates and --quick",
+}
+"""What is wrong, and what the error says was found."""
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_study_is_one_error_that_names_what_was_found(text: str) -> None:
+    with pytest.raises(InputError, match=WRONG[text]):
+        parsed("wrong", text)
+
+
+def test_a_study_that_is_not_there_names_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lab, paper, small"):
+        load_study("nothing")
+    with pytest.raises(InputError, match="a folder"):
+        load_study(str(tmp_path))
+    binary = tmp_path / "x.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="can't decode"):
+        load_study(str(binary))

@@ -1,0 +1,218 @@
+"""Figures, tables and report of a study: numbers as in the queries, published ones beside them, nothing cut off."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from artists import assert_inside, legend_of, named, tick_labels
+from matplotlib.figure import Figure
+from synthetic import begin, no_power_of, report_of, transfer_of
+
+from provenance.analyses.results.reports import OriginReport
+from provenance.cli.show.run import terminal_table
+from provenance.db.reading.study_query import study_query
+from provenance.db.store import Store
+from provenance.db.studies import Membership, keep_study, record_run
+from provenance.figures.catalogue import STUDY_GALLERY
+from provenance.figures.gallery import Drawn, study_drawn
+from provenance.figures.report.study import study_summary, study_tables, write_study
+from provenance.figures.study_plots import drift, figure_4a, figure_4b, table_1, verdicts
+
+SETS = ("triviaqa", "nq-open-dev")
+AREAS = {"mistral-7b-v0.3": 0.87, "gemma-3-4b": 0.74, "llama-3.1-8b": 0.55, "our $own_ family with a long name": 0.81}
+GATED = "gemma-3-27b"
+
+
+def report(seed: int, area: float) -> OriginReport:
+    """A report with known transfer; llama's second set has no power."""
+    made, rng = report_of(seed=seed), np.random.default_rng(0)
+    second = no_power_of(SETS[1]) if area < 0.6 else transfer_of(SETS[1], area - 0.1, rng)
+    held = tuple(replace(row, dataset=name) for row, name in zip(made.identification.test, SETS, strict=True))
+    return replace(
+        made,
+        transfer=(transfer_of(SETS[0], area, rng), second),
+        identification=replace(made.identification, test=held),
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of a database with a study of four families that were run and one that was not."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('study') / 'p.db'}"
+    names = [*AREAS, GATED]
+    with Store.open(url) as store:
+        keep_study(
+            store, "six", "Six <families>", "", "", [Membership("family", n, f"o/{n}", f"o/{n}-it") for n in names]
+        )
+        for seed, (name, area) in enumerate(AREAS.items()):
+            run = begin(store, f"k{seed}")
+            store.save(run, report(seed, area))
+            store.finish_run(run, "done", {}, 1)
+            record_run(store, "six", name, run)
+        record_run(store, "six", GATED, None, "a gate; wanted: a licence that was accepted")
+    return url
+
+
+@pytest.fixture(scope="module")
+def figures(study: str) -> dict[str, Drawn]:
+    return {figure.spec.name: figure for figure in study_drawn(study)}
+
+
+def x_of(figure: Figure, name: str) -> list[float]:
+    return [float(value) for value in named(figure)[name].get_xdata()]
+
+
+def test_every_figure_of_a_study_is_drawn_whole_with_caption_and_table(figures: dict[str, Drawn]) -> None:
+    assert list(figures) == list(STUDY_GALLERY)
+    for drawn in figures.values():
+        assert_inside(drawn.figure)
+        assert len(drawn.caption[0].split()) <= 60
+        assert "study six: run 1 (mistral-7b-v0.3)" in drawn.caption[-1]
+        assert (
+            len({len(row) for row in drawn.spec.table(drawn.parts).rows} | {len(drawn.spec.table(drawn.parts).header)})
+            == 1
+        )
+
+
+def test_figure_4a_has_each_number_its_null_and_the_published_one(study: str, figures: dict[str, Drawn]) -> None:
+    figure = figures["study_figure_4a"].figure
+    for row in study_query(study, "six", "transfer").records():
+        key = f"{row['dataset']}:{row['family']}"
+        if row["verdict"] == "no power":
+            assert f"note:{key}" in named(figure)
+            assert f"value:{key}" not in named(figure)
+            continue
+        assert x_of(figure, f"value:{key}") == [row["auroc"]]
+        assert x_of(figure, f"interval:{key}") == [row["auroc_low"], row["auroc_high"]]
+    assert x_of(figure, "published:triviaqa:mistral-7b-v0.3") == [0.87]
+    assert x_of(figure, "published:nq-open-dev:gemma-3-4b") == [0.68]
+    assert not any("published" in name and "own" in name for name in named(figure))
+    assert "all families" in tick_labels(figure.axes[0])
+
+
+def test_mean_over_families_is_that_of_their_logits(study: str) -> None:
+    """Its interval is wider than their range, since they differ; a family without power takes no part."""
+    rows = study_query(study, "six", "transfer").records()
+    found = figure_4a.pooled(rows)
+    mean, without = found["triviaqa"]
+    assert mean.n == len(without) == 4
+    assert found["nq-open-dev"][0].n == 3
+    assert figure_4a.share(mean.low) < 0.55 < figure_4a.share(mean.mean) < 0.87 < figure_4a.share(mean.high)
+    logits = np.log(np.array(list(AREAS.values())) / (1 - np.array(list(AREAS.values()))))
+    assert mean.mean == pytest.approx(logits.mean(), abs=0.03)  # heterogeneity makes the weights nearly equal
+
+
+def test_the_strictest_null_is_that_with_the_highest_95th_percentile() -> None:
+    row: dict[str, Any] = {"random_p95": 0.6, "matched_p95": 0.7}
+    row |= {
+        f"{kind}_{part}": at for kind, at in (("random", 0.1), ("matched", 0.2)) for part in ("low", "mean", "high")
+    }
+    assert figure_4a.strictest(row) == (0.2, 0.2, 0.2)
+    assert figure_4a.strictest({**row, "matched_p95": None}) == (0.1, 0.1, 0.1)
+    assert figure_4a.strictest({**row, "matched_p95": None, "random_p95": None}) is None
+
+
+def test_p_over_families_are_corrected_together(study: str) -> None:
+    """Six rows with power of which four have 0.004 before: the smallest becomes 0.024 or more."""
+    rows = study_query(study, "six", "transfer").records()
+    found = figure_4a.over_families(rows)
+    assert len(found) == 7
+    before = {(row["family"], row["dataset"]): row["p_value"] for row in rows}
+    assert min(found.values()) == pytest.approx(7 * min(p for p in before.values() if p is not None))
+    assert all(found[key] >= before[key] for key in found)
+
+
+def test_figure_4b_has_a_circle_for_each_neuron_and_says_what_decides(study: str, figures: dict[str, Drawn]) -> None:
+    figure = figures["study_figure_4b"].figure
+    for row in study_query(study, "six", "drift").records():
+        ranks = [
+            each["stability_rank"]
+            for each in study_query(study, "six", "h-neuron-ranks").records()
+            if each["family"] == row["family"] and each["stability_rank"] is not None
+        ]
+        assert sorted(x_of(figure, f"ranks:{row['family']}")) == sorted(ranks)
+        assert x_of(figure, f"mean:{row['family']}") == [row["mean_rank"]] * 2
+        assert f"{row['ratio']:.2f} × like neurons" in named(figure)[f"words:{row['family']}"].get_text()
+    assert x_of(figure, "published:llama-3.1-8b") == [0.584]
+    assert any("0.167 to 0.221" in line for line in figures["study_figure_4b"].caption)
+
+
+def test_table_1_has_published_numbers_below_ours(figures: dict[str, Drawn]) -> None:
+    drawn = figures["study_table_1"]
+    table = table_1.table(drawn.parts)
+    assert table.header == ("family", "‰", *SETS)
+    assert table.rows[1] == ("published", "0.35", "78.4 (61.7)", "71.5 (56.1)")
+    assert [row[0] for row in table.rows].count("published") == 3
+    assert x_of(drawn.figure, "published:triviaqa:gemma-3-4b") == [0.769]
+
+
+def test_a_set_with_one_class_shows_what_was_detected() -> None:
+    row: dict[str, Any] = {"family": "a", "dataset": "nonexist", "accuracy": None, "detection": 0.9}
+    row |= {"detection_low": 0.85, "detection_high": 0.95}
+    row |= {"random_detection": 0.5, "random_detection_low": 0.4, "random_detection_high": 0.6}
+    [entry] = table_1.entries([row])
+    assert (entry.value, entry.filled, entry.null) == (0.9, True, (0.4, 0.5, 0.6))
+    [none] = table_1.entries([{**row, "detection": None}])
+    assert (none.value, none.note) == (None, "no answers")
+
+
+def test_drift_means_are_of_log_ratios_and_need_two_families(study: str) -> None:
+    rows = study_query(study, "six", "drift").records()
+    found = drift.pooled(rows)
+    assert found is not None
+    assert np.exp(found[0].mean) == pytest.approx(rows[0]["ratio"])  # all four have the same
+    assert drift.pooled(rows[:1]) is None
+
+
+def test_verdicts_are_those_of_the_claims(study: str, figures: dict[str, Drawn]) -> None:
+    rows = study_query(study, "six", "claims").records()
+    drawn = {name for name in named(figures["study_verdicts"].figure) if ":" in name}
+    assert drawn == {f"{row['claim']}:{row['family']}:{row['verdict']}" for row in rows}
+    assert set(legend_of(figures["study_verdicts"].figure)) == {row["verdict"] for row in rows}
+    assert verdicts.families_of(rows) == list(AREAS)
+
+
+def test_one_family_and_twelve_have_figures_without_cuts(study: str) -> None:
+    rows = {
+        name: study_query(study, "six", name).records() for name in ("transfer", "drift", "h-neuron-ranks", "claims")
+    }
+    for count in (1, 12):
+        many = {
+            name: [
+                {**row, "family": f"family-{n}"} for n in range(count) for row in found if row["family"] == "gemma-3-4b"
+            ]
+            for name, found in rows.items()
+        }
+        assert_inside(figure_4a.figure(many["transfer"]))
+        assert_inside(figure_4b.figure(many["h-neuron-ranks"], many["drift"]))
+        assert_inside(drift.figure(many["drift"]))
+        assert_inside(verdicts.figure(many["claims"]))
+
+
+def test_report_names_every_member_links_its_report_and_says_why_one_has_none(study: str, tmp_path: Path) -> None:
+    written = write_study(study, "six", tmp_path)
+    page = Path(written["report"]).read_text("utf-8")
+    assert "Six &lt;families&gt;" in page
+    assert 'href="gemma-3-4b/report.html"' in page
+    assert "Not run: a gate; wanted: a licence that was accepted" in page
+    assert "if ranks are uniform" in page
+    assert (tmp_path / "gemma-3-4b" / "report.html").exists()
+    assert not (tmp_path / GATED).exists()
+    assert not re.search(r"(?:src|href)=.http|url\(.?http", page)
+    assert all(Path(path).exists() for path in written["figures"])
+
+
+def test_summary_and_tables_say_the_same_of_every_family(study: str) -> None:
+    summary = study_summary(study, "six")
+    assert [member["family"] for member in summary["members"]] == [*AREAS, GATED]
+    assert summary["members"][-1]["claims"] == []
+    families, missing, literature = study_tables(study, "six")
+    assert [row[0] for row in families.rows] == list(AREAS)
+    assert families.rows[0][3] == "0.87 [0.83, 0.91]"
+    assert missing.rows == [(GATED, f"o/{GATED} → o/{GATED}-it", "a gate; wanted: a licence that was accepted")]
+    assert ("gemma-3-4b", "transfer, triviaqa", "0.73", "0.74 [0.70, 0.78]", "") in literature.rows
+    for table in (families, missing, literature):
+        assert terminal_table(table, 80).row_count == len(table.rows)

@@ -1,0 +1,110 @@
+"""The command `study`: families one after the other, what is finished is taken, what fails is named."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from comparison import Finished, Harm, Pair, invoke, numbers, parsed, refused
+from forked_cli import ForkedCli
+
+STUDY = """
+title = "A pair, and one whose base is missing"
+questions = ["{cities}", "{towns}"]
+
+[settings]
+samples = 2
+max_new_tokens = 4
+batch_size = 16
+quick = true
+
+[[family]]
+name = "pair"
+base = "{base}"
+instruct = "{instruct}"
+
+[[family]]
+name = "orphan"
+base = "{base}-missing"
+instruct = "{instruct}"
+"""
+NO_MODEL = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
+
+
+@pytest.fixture
+def folder(pair: Pair, undisturbed: Finished, tmp_path: Path) -> Path:
+    """A working folder with a study, and a database in which the first family has run."""
+    undisturbed.copied(tmp_path)
+    parts = {name: str(getattr(pair, name)) for name in ("base", "instruct", "cities", "towns")}
+    (tmp_path / "two.toml").write_text(STUDY.format(**parts), "utf-8")
+    return tmp_path
+
+
+def test_a_study_takes_finished_runs_names_what_failed_and_goes_on(
+    forked: ForkedCli, undisturbed: Finished, folder: Path
+) -> None:
+    """No model is loaded, since the pair's comparison is in the database; exit 1 for the family without a base."""
+    done = forked.run(folder, "study", "two.toml", "--continue-on-error", "--json", "-q", harm=NO_MODEL)
+    assert done.code == 1, done.stderr
+    summary = parsed(done.stdout)
+    pair, orphan = summary["members"]
+    assert (pair["run"], pair["reason"]) == (undisturbed.summary["run"], "")
+    said = {claim["claim"]: claim["verdict"] for claim in undisturbed.summary["verdict"]["claims"]}
+    assert {claim["claim"]: claim["verdict"] for claim in pair["claims"]} == said
+    assert orphan["run"] is None
+    assert "missing" in orphan["reason"]
+    assert Path(folder, summary["report"]).is_file()
+    assert (folder / "figures-out" / "study-two" / "pair" / "report.html").is_file()
+    assert {Path(path).stem for path in summary["figures"]} >= {"study_figure_4b", "study_verdicts"}
+
+
+def test_without_the_option_the_first_failure_ends_the_study_and_is_kept(forked: ForkedCli, folder: Path) -> None:
+    done = forked.run(folder, "study", "two.toml", "--no-figures", "-q", harm=NO_MODEL)
+    assert done.code == 2
+    assert "missing" in done.stderr
+    db = f"sqlite:///{folder / 'provenance.db'}"
+    members = invoke("query", "study", "--study", "two", "--db", db, "--format", "json").stdout
+    assert [(row["family"], row["run"]) for row in json.loads(members)] == [("pair", 1), ("orphan", None)]
+
+
+def test_a_study_killed_after_its_first_family_goes_on_to_the_same_end(forked: ForkedCli, folder: Path) -> None:
+    command = ("study", "two.toml", "--only", "pair", "--json", "-q")
+    killed = forked.run(folder, *command, harm=Harm("provenance.db.studies:record_run", 1, "before"))
+    assert killed.code == -signal.SIGKILL
+    first, second = (forked.run(folder, *command, harm=NO_MODEL) for _ in range(2))
+    assert (first.code, second.code) == (0, 0), first.stderr
+    assert numbers(parsed(first.stdout)) == numbers(parsed(second.stdout))
+
+
+def test_runs_of_a_database_become_a_study_that_queries_figures_and_reports_take(folder: Path) -> None:
+    db = f"sqlite:///{folder / 'provenance.db'}"
+    shown = invoke("study", "mine", "--run", 1, "--db", db, "--no-figures")
+    assert shown.exit_code == 0, shown.stderr
+    rows = invoke("query", "transfer", "--study", "mine", "--db", db, "--format", "csv").stdout.splitlines()
+    alone = invoke("query", "transfer", "--run", 1, "--db", db, "--format", "csv").stdout.splitlines()
+    assert [row.split(",", 1)[1] for row in rows] == alone
+    drawn = invoke("figures", "--study", "mine", "--db", db, "--out", folder / "drawn").stdout.split()
+    assert all(Path(path).is_file() for path in drawn)
+    page = invoke("report", "--study", "mine", "--db", db, "--out", folder / "drawn").stdout.strip()
+    assert "mine" in Path(page).read_text("utf-8")
+
+
+def test_what_a_study_cannot_do_is_refused_in_words(folder: Path) -> None:
+    db = ("--db", f"sqlite:///{folder / 'provenance.db'}")
+    for command, said in {
+        ("study", "nothing"): "lab, paper, small",
+        ("study", "mine", "--run", 7): "run 7",
+        ("study", "mine", "--run", 1, "--only", "pair"): "--run and --only",
+        ("study", "lab", "--only", "nobody"): "'nobody'",
+        ("query", "transfer", "--run", 1, "--study", "mine"): "both",
+        ("query", "transfer", "--study", "nobody"): "'nobody'",
+    }.items():
+        assert said in "\n".join(refused(*command, *db, code=2)), command
+
+
+def test_a_plan_of_a_study_has_a_row_for_every_family_and_runs_nothing(folder: Path) -> None:
+    """The family without a base is in it, with what stands in its way."""
+    shown = invoke("study", folder / "two.toml", "--dry-run", "--db", f"sqlite:///{folder / 'none.db'}")
+    assert shown.exit_code == 0
+    assert not (folder / "none.db").exists()
+    assert [word in shown.stdout for word in ("pair", "orphan", "together", "stops")] == [True] * 4
