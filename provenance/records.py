@@ -78,7 +78,7 @@ class Response:
     label: Label
     """`dropped` if the question was not kept; `reason` says why."""
     reason: str
-    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span, cut off."""
+    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span, reasoning not closed, cut off."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int
@@ -117,7 +117,7 @@ class Task:
     dataset_digest: str
     """Content digest of the question set."""
     settings: dict[str, object] = field(hash=False)
-    """Prompt template, decoding, quotas, seed, span rule, dtype, batch size."""
+    """Prompt and its frame, decoding, quotas, seed, span rule, dtype, batch size."""
     n_batches: int
 
 

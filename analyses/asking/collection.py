@@ -17,7 +17,15 @@ from typing import runtime_checkable
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.analyses.results.answers import Funnel
-from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
+from provenance.answers.collect_responses import (
+    CUT_OFF,
+    KEPT_LABELS,
+    NO_SPAN,
+    QUOTA_FULL,
+    UNCLOSED,
+    Protocol,
+    rounds_of,
+)
 from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -27,7 +35,7 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 2  # of responses and captures; raised when the same settings would give different ones
+FORMAT = 3  # of responses and captures; raised when the same settings would give different ones
 CAPTURE_BATCH = 32
 
 
@@ -220,7 +228,7 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
         dataset=pool.questions.name,
         split=pool.split,
         asked=len(responses),
-        answered=sum(any(normalise(text) for text in r.samples or (r.text,)) for r in responses),
+        answered=sum(r.reason != UNCLOSED and any(map(normalise, r.samples or (r.text,))) for r in responses),
         consistent=consistent,
         span_found=spans,
         captured=captured,

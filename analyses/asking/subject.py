@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -22,6 +22,7 @@ from provenance.analyses.asking.collection import (
     protocol_of,
 )
 from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.wrapped_answers import refuse_wrapped
 from provenance.answers.collect_responses import collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
@@ -36,7 +37,7 @@ class Subject:
     side: OpenCheckpoint
     """Its checkpoint; the stage sets the prompt format."""
     settings: CollectionSettings
-    """How it is asked and captured."""
+    """How it is asked and captured, with the frame that its chat template puts around a question."""
     pools: tuple[Pool, ...]
     """The training pool, then one test pool per question set."""
     workspace: Workspace
@@ -44,6 +45,11 @@ class Subject:
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        prompt = self.settings.prompt
+        if prompt.chat:
+            self.settings = replace(self.settings, prompt=prompt.framed(self.tokenizer))
 
     @property
     def stage(self) -> Stage:
@@ -109,7 +115,9 @@ class Subject:
             self.clock.progress.step(f"ask {label}", done, total, note)
 
         protocol = protocol_of(pool, self.settings)
-        responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked)
+        watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
+        responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
+        watch(responses)
         kept = [response for response in responses if response.label != "dropped"]
         used = balanced(kept)
         features = self.captured(task, used, f"capture {label}")

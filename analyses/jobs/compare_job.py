@@ -26,6 +26,7 @@ from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
+from provenance.models.chat_template import Variables
 from provenance.models.loading import load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
@@ -55,6 +56,8 @@ class Job:
     """User message to the instruct model."""
     chat: bool = True
     """Whether the instruct prompt goes into the chat template."""
+    template_args: Variables = ()
+    """What the user sets in the chat template."""
     max_new_tokens: int = MAX_NEW_TOKENS
     """Length limit of a response."""
     design: Design = "3-vs-1"
@@ -95,7 +98,8 @@ class Job:
             collection={
                 "base": self._collection(PromptFormat(self.base_prompt, chat=False), stop_at_newline=True),
                 "instruct": self._collection(
-                    PromptFormat(self.instruct_prompt, chat=self.chat), stop_at_newline=not self.chat
+                    PromptFormat(self.instruct_prompt, chat=self.chat, variables=self.template_args),
+                    stop_at_newline=not self.chat,
                 ),
             },
             probe=ProbeSettings(

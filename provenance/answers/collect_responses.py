@@ -1,8 +1,9 @@
 """Collects responses: ask, judge, keep or drop, batch after batch.
 
 A batch is decided completely, then written in one step, so a run that was killed resumes at the next batch. A response
-depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in. A response that the token
-limit cut off is marked, and not used for training.
+depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in. It ends at the first
+token that the checkpoint lists as an end, with which its chat template closes a turn, or that is special. A response
+that the token limit cut off is marked, and not used for training; one that never leaves its reasoning has no answer.
 
 Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
 or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first
@@ -12,18 +13,21 @@ disagreement, refusal or empty sample, and a full class takes no more; the kept 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from provenance.answers.judging import JUDGE_NAME, Judgement, judge, normalise
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch
-from provenance.answers.spans import answer_span, decode_response, response_regions
+from provenance.answers.spans import answer_span, ending_ids, reasoning_unclosed, response_regions
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
+from provenance.models.token_text import decode_response
 from provenance.records import Label, Question, Response, Split
 from provenance.work_log import ResponseLog
 
 FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining samples are one round
 NO_SPAN = "no answer span"
+UNCLOSED: Literal["reasoning not closed"] = "reasoning not closed"
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
@@ -53,7 +57,7 @@ class _Open:
     prompt: Prompt
     samples: list[list[int]]
     texts: list[str]
-    judgements: list[Judgement]
+    judgements: list[Judgement | Literal["reasoning not closed"]]
 
 
 def rounds_of(samples: int) -> tuple[int, ...]:
@@ -72,9 +76,9 @@ def rounds_of(samples: int) -> tuple[int, ...]:
     return tuple(rounds)
 
 
-def label_of(judgements: Sequence[Judgement]) -> tuple[Label, str]:
+def label_of(judgements: Sequence[str]) -> tuple[Label, str]:
     """Label of a question from the judgements of its samples, and the reason if it was dropped."""
-    for bad in ("refusal", "empty"):
+    for bad in ("refusal", "empty", UNCLOSED):
         if bad in judgements:
             return "dropped", bad
     if len(set(judgements)) > 1:
@@ -88,6 +92,7 @@ def collect(
     protocol: Protocol,
     log: ResponseLog,
     progress: Callable[[int, int, Counter[str]], None],
+    watch: Callable[[Sequence[Response]], None] = lambda _responses: None,
 ) -> list[Response]:
     """Ask, from where the log stops, until quotas are full or questions run out; all responses in the order of asking.
 
@@ -97,6 +102,7 @@ def collect(
         protocol: Prompt, decoding, rounds and quota.
         log: Stores finished batches.
         progress: Called after each batch with (questions asked, questions in all, counts by label).
+        watch: Called after each batch with its responses; may raise.
     """
     size = protocol.batch_size
     counts = Counter(str(r.label) for r in log.responses())
@@ -106,6 +112,7 @@ def collect(
         part = questions[batch * size : (batch + 1) * size]
         responses = _ask_batch(load(), part, protocol, counts)
         log.append(batch, responses)
+        watch(responses)
         counts.update(str(r.label) for r in responses)
         progress(min(len(questions), (batch + 1) * size), len(questions), counts)
     return log.responses()
@@ -121,8 +128,7 @@ def _ask_batch(
         _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [])
         for question, split in part
     ]
-    stop_ids = loaded.stop_ids | (loaded.newline_ids if protocol.stop_at_newline else frozenset())
-    prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, stop_ids)
+    prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, _stop_ids(loaded, protocol))
     full = {label for label in KEPT_LABELS if counts[label] >= protocol.quota}
     rows = list(range(len(entries)))
     first = 0
@@ -138,12 +144,21 @@ def _ask_batch(
     return _with_quotas([_decided(loaded, entry, limit) for entry in entries], protocol.quota, counts)
 
 
+def _stop_ids(loaded: LoadedModel, protocol: Protocol) -> frozenset[int]:
+    """Tokens that end a response."""
+    newlines = loaded.newline_ids if protocol.stop_at_newline else frozenset()
+    return loaded.stop_ids | ending_ids(loaded.tokenizer) | protocol.prompt.closing_ids(loaded.tokenizer) | newlines
+
+
 def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) -> None:
     for ids in samples:
         text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
         entry.samples.append(ids)
         entry.texts.append(text)
-        start, end = answer_span(text)  # the judged text is the text that is captured
+        if reasoning_unclosed(text, entry.prompt.tail):
+            entry.judgements.append(UNCLOSED)
+            continue
+        start, end = answer_span(text, entry.prompt.tail)  # the judged text is the text that is captured
         entry.judgements.append(judge(text[start:end], entry.question.answers))
 
 
@@ -155,7 +170,7 @@ def _stays_open(entry: _Open, full: set[Label]) -> bool:
 def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
     """The response of a question; one that the limit of tokens cut off is no training response."""
     label, reason = label_of(entry.judgements)
-    best = _most_frequent(entry.texts)
+    best = _most_frequent([text[slice(*answer_span(text, entry.prompt.tail))] for text in entry.texts])
     regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
     if label != "dropped" and not any(region.name == "answer" for region in regions):
         label, reason = "dropped", NO_SPAN

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.spans import answer_span, decode_response, response_regions
+from provenance.answers.spans import answer_span, lead_of, response_regions
+from provenance.models.token_text import decode_response
 from provenance.records import Response
 
 
@@ -21,17 +22,17 @@ class Reading:
 
     prompt: PromptFormat
     lead: str
-    """White space between the prompt and the answer; see `usual_lead`."""
+    """Text between the prompt and the answer; see `usual_lead`."""
 
 
 def usual_lead(responses: Iterable[Response]) -> str:
-    """Most frequent leading white space of responses to one prompt.
+    """Most frequent text before the answer in responses to one prompt: white space, and the close of reasoning.
 
     Choice: the most frequent among kept responses, so another model's answer begins where the reading model's own do;
     ties go to the shortest, then to the first in the alphabet. Empty without a kept response.
     """
     texts = [response.text for response in responses if response.label != "dropped"]
-    counts = Counter(text[: len(text) - len(text.lstrip())] for text in texts)
+    counts = Counter(map(lead_of, texts))
     return min(counts, key=lambda lead: (-counts[lead], len(lead), lead), default="")
 
 

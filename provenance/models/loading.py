@@ -19,7 +19,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from provenance.architectures import Layout
-from provenance.checkpoints.names import TOKENIZER_CORES
+from provenance.checkpoints.names import TOKENIZER_CORES, read_json_object
 from provenance.errors import CheckpointError, InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -36,7 +36,7 @@ class LoadedModel:
     layout: Layout
     """Location of its MLPs."""
     stop_ids: frozenset[int]
-    """End-of-sequence tokens of the generation config and of the tokenizer."""
+    """End-of-sequence tokens that generation config and tokenizer list; a prompt format adds what closes its turns."""
 
     @property
     def device(self) -> torch.device:
@@ -119,7 +119,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder, padding on the left for generation.
 
     Raises:
-        CheckpointError: There is none, or only a slow one, which has no character offsets.
+        CheckpointError: There is none, or only a slow one, which has no character offsets; or its template is damaged.
     """
     tokenizer = _tokenizer(folder)
     if not tokenizer.is_fast:
@@ -131,7 +131,22 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = _processor_template(folder)
     return tokenizer
+
+
+def _processor_template(folder: Path) -> str | None:
+    """The chat template that checkpoints with a vision tower keep for their processor, and not in the tokenizer."""
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    template = read_json_object(path).get("chat_template")
+    if not isinstance(template, str):
+        raise CheckpointError(
+            f"a text named chat_template in {path}", found=type(template).__name__, remedy="fetch the file again"
+        )
+    return template
 
 
 def vocabulary(folder: Path) -> dict[str, int] | None:

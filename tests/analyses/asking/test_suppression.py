@@ -29,11 +29,12 @@ from provenance.answers.judging import judge
 from provenance.answers.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions, split_questions
 from provenance.answers.sampling import Decoding
-from provenance.answers.spans import answer_span, decode_response
+from provenance.answers.spans import answer_span
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError, QuestionError, SplitError
 from provenance.lab.manifest import locate
 from provenance.models.loading import LoadedModel
+from provenance.models.token_text import decode_response
 from provenance.records import Question, Split, Task
 
 NONE = np.empty(0, dtype=np.int64)

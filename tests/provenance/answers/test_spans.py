@@ -6,7 +6,8 @@ import pytest
 from checkpoint_factory import make_tokenizer
 
 from provenance.answers.prompts import PromptFormat
-from provenance.answers.spans import answer_span, decode_response, response_regions, token_offsets
+from provenance.answers.spans import answer_span, response_regions
+from provenance.models.token_text import decode_response, token_offsets
 from provenance.records import Region
 
 TOKENIZER = make_tokenizer()
