@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_factory import make_checkpoint, tuned_copy
-from comparison import Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed, refused
+from comparison import FAST, Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed, refused
 from safetensors.torch import load_file, save_file
 
 Break = Callable[[Path], None]
@@ -214,6 +214,24 @@ def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, wo
     _, _, remedy = refused("compare", pair.instruct, pair.base, "--questions", pair.cities, code=2)
     assert "swapped" in remedy
     assert list(workplace.iterdir()) == []
+
+
+def test_a_template_that_opens_reasoning_stops_the_run_where_the_model_never_closes_it(
+    pair: Pair, tmp_path: Path, workplace: Path
+) -> None:
+    """All of its responses would count as hallucinated answers."""
+    thinking = tmp_path / "thinking"
+    shutil.copytree(pair.instruct, thinking)
+    template = thinking / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<model>", "<model><think>\n"))
+    command = ("compare", pair.base, thinking, "--questions", pair.cities, *FAST, "-q")
+    wanted, found, remedy = refused(*command, code=2)
+    assert "after its reasoning" in wanted
+    assert found.startswith("48 of 48 responses that end inside it, such as '")
+    assert "--template-arg" in remedy
+    assert statuses(workplace) == ["failed"]
+    _, found, _ = refused(*command, "--template-arg", "enable_thinking=false", code=2)
+    assert found == "'enable_thinking', which it does not mention"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from provenance.records import Question, Response, Stage
 FEWEST = 30  # a model that says one thing half of the time says it to 27 of 30 questions once in 200,000 runs
 NEARLY_ALL = 0.9
 _ANSWERED = (CUT_OFF, NO_SPAN, QUOTA_FULL, "disagreement")
-_MARK = re.compile(r"[<\[{|◁◊`\\$]\S*")
+_MARK = re.compile(r"[<\[{|◁\\$]\W*\w*\W?")
 
 
 def refuse_wrapped(stage: Stage, questions: Mapping[str, Question], responses: Sequence[Response]) -> None:

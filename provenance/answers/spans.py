@@ -68,7 +68,7 @@ _LEAD = re.compile(
 )
 """Words before an answer."""
 _HEAD_WORDS = re.compile(rf"{_DECORATED}{_ANSWER}{_DECORATED}", re.IGNORECASE)
-_HEADER = re.compile(r"#{1,6}\s.*|(?:`{3,}|~{3,})\w*")
+_HEADER = re.compile(r"#{1,6}\s.*|(?:`{3,}|~{3,})\w*|[-=]{3,}")
 """Lines that head an answer in the next one; a header with nothing after it is the answer."""
 _LISTED = re.compile(r"(?:#{1,6}|[-–—•+>])\s+")
 _BOXED = re.compile(r"\\boxed\{(?:\\(?:text|textbf|mathrm)\{)?([^{}]*)\}")

@@ -5,12 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from memory_logs import MemoryWorkspace
+from subjects import lent
 
 from provenance.analyses.asking.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
+from provenance.models.chat_template import Frame
+from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response
 
 SETTINGS = CollectionSettings(
@@ -54,6 +58,8 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"samples": 4},
         {"decoding": Decoding(temperature=0.5)},
         {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
+        {"prompt": replace(SETTINGS.prompt, variables=(("enable_thinking", True),))},
+        {"prompt": replace(SETTINGS.prompt, frame=Frame("It is May. ", "", "", ()))},
         {"stop_at_newline": False},
         {"capture_dtype": "float16"},
     ],
@@ -70,6 +76,14 @@ def test_captures_in_float32_keep_the_task_they_had_before_there_was_a_choice() 
     assert "capture_dtype" not in task.settings
     assert task.key == KEY_BEFORE
     assert make_task("base", CHECKPOINT, pool(), replace(SETTINGS, capture_dtype="float16")).settings["capture_dtype"]
+
+
+def test_a_task_records_the_frame_of_its_questions(loaded_llama: LoadedModel, tmp_path: Path) -> None:
+    """Prefix, suffix and template variables, as the subject's own tokenizer renders them."""
+    settings = replace(SETTINGS, prompt=PromptFormat("{question}!", chat=True))
+    task = lent(loaded_llama, settings, MemoryWorkspace(tmp_path)).task(pool())
+    frame = {"prefix": "<bos><user>", "suffix": "!<end><model>", "closing": "<end>", "variables": ()}
+    assert task.settings["prompt"] == {"template": "{question}!", "chat": True, "variables": (), "frame": frame}
 
 
 def test_checkpoint_and_questions_are_part_of_the_task() -> None:

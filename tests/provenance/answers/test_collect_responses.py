@@ -1,15 +1,18 @@
 """Collecting: what is kept, what is dropped and why, and that a broken-off run goes on to the same end."""
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from memory_logs import MemoryResponses
+from tokenizers import AddedToken
 
 from provenance.answers import collect_responses as module
 from provenance.answers.collect_responses import Protocol, collect, label_of, rounds_of
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.sampling import Decoding
+from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response, Split
@@ -89,6 +92,8 @@ def test_ten_right_are_faithful_ten_wrong_hallucinated(
         ([EMPTY, *[WRONG] * 9], "empty", 1),
         ([WRONG, WRONG, REFUSAL, *[WRONG] * 7], "refusal", 4),
         ([WRONG, " Rome\nor Paris", RIGHT, *[WRONG] * 7], "disagreement", 4),  # the first line is the answer
+        (["<think>Paris", *[RIGHT] * 9], "reasoning not closed", 1),
+        (["<think>Rome?</think>\nParis", *[RIGHT] * 8, WRONG], "disagreement", 10),  # right at first
     ],
 )
 def test_a_question_is_given_up_at_its_first_failure(
@@ -140,6 +145,28 @@ def test_asking_stops_when_both_classes_are_full(loaded_llama: LoadedModel, monk
     script = [[WRONG] * SAMPLES, [RIGHT] * SAMPLES] * 8
     done, _ = run(loaded_llama, monkeypatch, script, quota=2)
     assert len(done) == 4
+
+
+def test_a_response_ends_where_a_turn_does_and_at_every_special_token(
+    loaded_llama: LoadedModel,
+) -> None:
+    """Whatever the lists of end tokens say; these tokens would have been sampled."""
+    unlisted = replace(loaded_llama, stop_ids=frozenset())
+    special = set(unlisted.tokenizer.all_special_ids)
+    asked = make_protocol(decoding=Decoding(max_new_tokens=12), rounds=(4,), batch_size=16)
+    prompts = [asked.prompt.render(unlisted.tokenizer, q.text) for q, _ in make_questions(16)]
+    drawn = PromptBatch(unlisted, prompts, asked.decoding, frozenset({2})).draw(range(16), range(4), 0)
+    assert any(special & set(ids) for samples in drawn for ids in samples)
+    done = collect(lambda: unlisted, make_questions(16), asked, MemoryResponses(), lambda *_: None)
+    assert not any(special & set(response.response_ids) for response in done)
+    chat = make_protocol(prompt=PromptFormat("{question}", chat=True))
+    plain = unlisted.tokenizer.convert_tokens_to_ids("a")
+    tokenizer = copy.deepcopy(unlisted.tokenizer)
+    tokenizer.add_tokens([AddedToken("<turn>", special=False)])
+    tokenizer.chat_template = str(tokenizer.chat_template).replace("<end>", "<turn>")
+    ends = module._stop_ids(replace(unlisted, tokenizer=tokenizer), chat)
+    assert tokenizer.convert_tokens_to_ids("<turn>") in ends
+    assert plain not in ends
 
 
 def test_refusals_are_neither_class() -> None:

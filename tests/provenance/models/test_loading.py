@@ -174,6 +174,20 @@ def test_padding_goes_to_the_left_and_is_always_there(folder: Path) -> None:
     assert tokenizer.pad_token_id is not None
 
 
+def test_a_processors_chat_template_serves_where_the_tokenizer_has_none(folder: Path) -> None:
+    """Checkpoints with a vision tower keep it in chat_template.json; chat_template.jinja is the tokenizer's own."""
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "from json"}))
+    assert load_tokenizer(folder).chat_template == make_tokenizer().chat_template
+    (folder / "chat_template.jinja").write_text("from jinja")
+    assert load_tokenizer(folder).chat_template == "from jinja"
+    (folder / "chat_template.jinja").unlink()
+    assert load_tokenizer(folder).chat_template == "from json"
+    for damaged in ("[]", "{", '{"chat_template": 3}'):
+        (folder / "chat_template.json").write_text(damaged)
+        with pytest.raises(CheckpointError, match=r"chat_template\.json"):
+            load_tokenizer(folder)
+
+
 def test_a_response_ends_at_every_end_token_that_the_checkpoint_names(folder: Path) -> None:
     """Chat models have several; the checkpoint's other decoding defaults are not taken over."""
     path = folder / "generation_config.json"
