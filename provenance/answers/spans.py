@@ -31,7 +31,7 @@ _OPENS = re.compile(
 )
 _CLOSES = re.compile(
     _TAG.format(rf"(?:/{_NAMES}|end_(?:of_)?{_NAMES}|{_NAMES}_end)")
-    + rf"|{_CHANNEL}.*?<\|end\|>|<channel\|>|<\|inner_suffix\|>|<unused95>|here is my response:",
+    + rf"|{_CHANNEL}(?:(?!<\|channel).)*?<\|end\|>|<channel\|>|<\|inner_suffix\|>|<unused95>|here is my response:",
     re.IGNORECASE | re.DOTALL,
 )
 """Ends of blocks; that of a channel ends other messages too, and counts with its beginning only."""

@@ -29,7 +29,9 @@ from provenance.models.token_text import special_ids
 
 TEMPLATE_SECONDS = 5  # real templates take milliseconds
 TEMPLATE_BYTES = 1 << 29  # and a few megabytes
+LONGEST_TEMPLATE = 1_000_000  # characters; fifty times what families use
 LONGEST_FRAME = 200_000  # characters; more than the context of most models
+LONGEST_MESSAGE = 400
 START_SECONDS = 120  # importing the renderer from a cold network disk
 DATE = "strftime_now"  # by this name a template asks for the time
 TODAY = "2025-12-01"  # the day of arXiv:2512.01797
@@ -76,7 +78,7 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, before: str, after: str, vari
     """
     template = _template(tokenizer)
     chosen = _variables(template, variables)
-    tokens = json.dumps(tokenizer.special_tokens_map, sort_keys=True)
+    tokens = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)
     question, closing = _rendered(template, tokens, json.dumps(chosen), before + MARK + after)
     prefix, mark, suffix = question.partition(MARK)
     if not mark or MARK in suffix:
@@ -96,12 +98,15 @@ def _template(tokenizer: PreTrainedTokenizerBase) -> str:
             remedy="check that BASE and INSTRUCT are not swapped, or give --instruct-template none",
         )
     try:
-        return str(tokenizer.get_chat_template())
+        template = str(tokenizer.get_chat_template())
     except ValueError as error:
         names = ", ".join(tokenizer.chat_template) if isinstance(tokenizer.chat_template, dict) else str(error)
         raise InputError(
             "a chat template called `default` among several", found=names, remedy="copy one of them to that name"
         ) from error
+    if len(template) > LONGEST_TEMPLATE:
+        raise _refused(f"a program of {len(template)} characters")
+    return template
 
 
 def _variables(template: str, given: Variables) -> dict[str, object]:
@@ -168,8 +173,8 @@ def _in_child(request: Mapping[str, Any]) -> list[dict[str, str]]:
             env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
             check=False,
         )
-    except subprocess.TimeoutExpired as error:
-        raise _refused(f"no answer within {START_SECONDS} s") from error
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise _refused(f"no process that could render it: {error}"[:LONGEST_MESSAGE]) from error
     if done.returncode:
         raise _refused(_why(done.returncode, done.stderr.decode(errors="replace")))
     replies: list[dict[str, str]] = json.loads(done.stdout)

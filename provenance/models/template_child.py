@@ -77,7 +77,7 @@ def _reply(render: Any, request: dict[str, Any], chat: dict[str, Any]) -> dict[s
         text = str(texts[0])
         if len(text) > request["characters"]:
             return {"error": f"a text of {len(text)} characters"}
-        json.dumps(text).encode()
+        text.encode()  # half a surrogate pair is no text
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except Exception as error:  # noqa: BLE001 - a template raises whatever it likes; the parent makes one error of it

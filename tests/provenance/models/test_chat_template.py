@@ -143,6 +143,8 @@ def test_variables_of_the_user_win_over_thinking_off_and_over_the_day() -> None:
         ("{{ 1 / 0 }}", (), "rendered", "ZeroDivision"),
         ("{{ range(10 ** 12) | list }}", (), "rendered", "Range"),
         ("{{ 'x' * 300000 }}{{ messages[0].content }}", (), "rendered", "300011 characters"),
+        ("{{ '\\ud800' }}{{ messages[0].content }}", (), "rendered", "Unicode"),
+        ("{# " + "x" * 1_000_000 + " #}", (), "rendered", "1000006 characters"),
         ("hello", (), "once, unchanged", "0 copies"),
         ("{{ messages[0].content }}{{ messages[0].content }}", (), "once, unchanged", "2 copies"),
         (None, (), "chat template", "none"),
