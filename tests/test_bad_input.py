@@ -103,7 +103,7 @@ def attention_missing(tensors: dict[str, torch.Tensor]) -> None:
         (config_is_no_json, "JSON in", "config.json"),
         (remote_code, "without code of its own", "modeling.Model"),
         (no_tokenizer, "a tokenizer", "tokenizer.json"),
-        (tokenizer_is_no_json, "a tokenizer", ""),
+        (tokenizer_is_no_json, "JSON in", "tokenizer.json"),
     ],
 )
 @pytest.mark.parametrize("side", ["base", "instruct"])

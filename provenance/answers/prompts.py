@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from provenance.checkpoints.opening import tokenizing
 from provenance.errors import InputError
 from provenance.records import Region
 
@@ -49,10 +50,12 @@ class PromptFormat:
 
         Raises:
             InputError: A chat format is wanted and the tokenizer has no chat template.
+            CheckpointError: The tokenizer cannot read it; its regular expressions may have no end over some texts.
         """
         prefix, suffix = self._around(tokenizer)
         text = prefix + question + suffix
-        encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
+        with tokenizing(text):
+            encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
         ids, offsets = _without_trailing_eos(tokenizer, encoded["input_ids"], encoded["offset_mapping"])
         _require_one_bos(tokenizer, ids)
         special = set(tokenizer.all_special_ids)
