@@ -17,6 +17,7 @@ from provenance.checkpoints.headers import TensorSlot
 from provenance.checkpoints.names import CONFIG, TOKENIZER, read_json_object, refuse_huge, small_files
 from provenance.checkpoints.opening import opening
 from provenance.checkpoints.weight_files import WEIGHT_INDEX, WEIGHTS
+from provenance.files import storing
 from provenance.models.claimed_parts import refuse_growth, refuse_parts
 
 
@@ -35,6 +36,7 @@ def library_view(
     Raises:
         CheckpointError: Whatever a library raises inside the block; or a file is too large, or its settings make work
             out of all proportion.
+        StoreError: The folder for temporary files cannot be written.
     """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # what matters of its reports is an error of ours
@@ -45,7 +47,7 @@ def library_view(
         refuse_parts(str(folder / CONFIG), read_json_object(folder / CONFIG))
     if folder / TOKENIZER in small and not headers:
         refuse_growth(str(folder / TOKENIZER), read_json_object(folder / TOKENIZER))
-    with tempfile.TemporaryDirectory(prefix="provenance-") as place:
+    with storing(f"to link the files of {folder}"), tempfile.TemporaryDirectory(prefix="provenance-") as place:
         view = Path(place)
         for path in small:
             if path.name != WEIGHT_INDEX:

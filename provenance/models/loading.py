@@ -30,6 +30,7 @@ from provenance.models.library_view import library_view
 from provenance.weights.shards import Shards
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MODEL_REMEDY = "fetch the checkpoint again, or check its config.json"
 TOKENIZER_REMEDY = "fetch tokenizer.json and tokenizer_config.json again"
 TRIED_TEXT = "Who wrote it?\n" + 40 * "a" + "!"
 """Text of the trial: words, a line break, and a run of one letter, over which bad regular expressions never end."""
@@ -103,13 +104,9 @@ def load_model(
         CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
     """
     _check_device(dtype, device)
-    shards = Shards(folder)
-    remedy = "fetch the checkpoint again, or check its config.json"
-    with library_view(folder, f"a model that transformers can load from {folder}", remedy, shards.headers()) as view:
-        config = config_in(view)
-        auto = auto_class(config)
-        refuse_larger(auto, config, shards.slots(), str(folder))
-        model, info = auto.from_pretrained(
+    with _model_view(folder) as view:
+        config = _checked_config(view, folder)
+        model, info = auto_class(config).from_pretrained(
             view,
             config=config,
             dtype=DTYPES[dtype],
@@ -127,9 +124,30 @@ def load_model(
     with opening(f"room for the model of {folder} on {device}", "free memory, or choose a smaller --dtype or --device"):
         model.eval().to(device)
     loaded = LoadedModel(model, tokenizer, layout, stop_ids)
-    with opening(f"a model of {folder} that runs", remedy):
+    with opening(f"a model of {folder} that runs", MODEL_REMEDY):
         _try(loaded)
     return loaded
+
+
+def check_config(folder: Path) -> None:
+    """Build the model without memory and weights, so that a config of no use fails before hours of work.
+
+    Raises:
+        CheckpointError: `transformers` can build no model of it, or a far larger one than the weights fill.
+    """
+    with _model_view(folder) as view:
+        _checked_config(view, folder)
+
+
+def _model_view(folder: Path) -> AbstractContextManager[Path]:
+    wanted = f"a model that transformers can load from {folder}"
+    return library_view(folder, wanted, MODEL_REMEDY, Shards(folder).headers())
+
+
+def _checked_config(view: Path, folder: Path) -> PreTrainedConfig:
+    config = config_in(view)
+    refuse_larger(auto_class(config), config, Shards(folder).slots(), str(folder))
+    return config
 
 
 def _refuse_partial(info: Mapping[str, Collection[Any]], layout: Layout, folder: Path) -> None:
