@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
@@ -46,7 +47,8 @@ def library_view(
     if folder / CONFIG in small:
         refuse_parts(str(folder / CONFIG), read_json_object(folder / CONFIG))
     if folder / TOKENIZER in small and not headers:
-        refuse_growth(str(folder / TOKENIZER), read_json_object(folder / TOKENIZER))
+        now = (folder / TOKENIZER).stat()
+        _check_growth(folder / TOKENIZER, now.st_mtime_ns, now.st_size)
     with storing(f"to link the files of {folder}"), tempfile.TemporaryDirectory(prefix="provenance-") as place:
         view = Path(place)
         for path in small:
@@ -55,6 +57,12 @@ def library_view(
         _show_weights(view, headers or {})
         with opening(wanted, remedy, {place: str(folder)}):
             yield view
+
+
+@lru_cache
+def _check_growth(path: Path, _modified_ns: int, _size: int) -> None:
+    """Once for each file, since the largest take a second to parse, and a run opens a tokenizer often."""
+    refuse_growth(str(path), read_json_object(path))
 
 
 def _link(link: Path, path: Path) -> None:

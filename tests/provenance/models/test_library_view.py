@@ -1,5 +1,6 @@
 """What is run is what is digested: libraries see the checkpoint's files and no other, whatever else lies there."""
 
+import ast
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations.mistral import tokenizer as mistral
 from transformers.models.auto.tokenization_auto import _use_mistral_format
 
+import provenance
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest, inspect, small_files
 from provenance.checkpoints.weight_files import ADAPTER_CONFIG, WEIGHT_INDEX, WEIGHTS, weight_files
 from provenance.errors import CheckpointError
@@ -201,3 +203,15 @@ def test_whatever_else_is_raised_becomes_one_error_with_its_words_and_its_cause(
         assert f"no entry in {folder}" in caught.value.found
         assert caught.value.found.startswith(f"{make.__name__}: ")
         assert isinstance(caught.value.__cause__, make)
+
+
+def test_checkpoints_are_opened_in_one_module_only() -> None:
+    """Where the view and the boundary are; a call elsewhere would see all files and raise what it likes."""
+    root = Path(provenance.__file__).parents[1]
+    calling = set()
+    for room in ("provenance", "analyses", "db", "figures"):
+        for path in (root / room).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            if any(isinstance(node, ast.Attribute) and node.attr == "from_pretrained" for node in ast.walk(tree)):
+                calling.add(path.relative_to(root).as_posix())
+    assert calling == {"provenance/models/loading.py"}
