@@ -27,7 +27,7 @@ from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_P
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
-from provenance.models.loading import load_tokenizer
+from provenance.models.loading import check_config, load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
@@ -193,14 +193,15 @@ class Job:
         return pair.base, pair.instruct
 
     def check_prompts(self, sides: Sequence[OpenCheckpoint]) -> None:
-        """Renders one prompt for each model, so that a missing template fails before hours of work.
+        """Builds each model without weights and renders one prompt, so that what cannot run fails before hours of work.
 
         Raises:
-            CheckpointError: A tokenizer is missing, or has no character offsets.
+            CheckpointError: A config is of no use, or a tokenizer is missing, damaged or without character offsets.
             InputError: A prompt lacks its question, or the instruct checkpoint its chat template (a swapped pair).
         """
         collection = self.settings().collection
         for side in sides:
+            check_config(side.checkpoint.folder)
             collection[side.stage].prompt.render(load_tokenizer(side.checkpoint.folder), "Why?")
 
     def question_sets(self) -> tuple[QuestionSet, ...]:

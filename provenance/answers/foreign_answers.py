@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.spans import answer_span, lead_of, response_regions
+from provenance.checkpoints.opening import tokenizing
 from provenance.models.token_text import decode_response
 from provenance.records import Response
 
@@ -68,7 +69,9 @@ def _tokenised(
 ) -> Iterator[Sequence[int]]:
     """Tokenisations of prompt and answer, the most natural one first."""
     continuation = reading.lead + answer
-    together = tokenizer(prompt.text + continuation, add_special_tokens=not reading.prompt.chat)["input_ids"]
+    with tokenizing(continuation):
+        together = tokenizer(prompt.text + continuation, add_special_tokens=not reading.prompt.chat)["input_ids"]
+        alone = tokenizer(continuation, add_special_tokens=False)["input_ids"]
     if tuple(together[: len(prompt.ids)]) == prompt.ids:
         yield together[len(prompt.ids) :]
-    yield tokenizer(continuation, add_special_tokens=False)["input_ids"]
+    yield alone

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
+from provenance.checkpoints.opening import tokenizing
 from provenance.errors import InputError
 from provenance.models.chat_template import Frame, Variables, chat_frame
 from provenance.models.token_text import special_ids
@@ -74,10 +75,12 @@ class PromptFormat:
 
         Raises:
             InputError: See `framed`.
+            CheckpointError: The tokenizer cannot read it; its regular expressions may have no end over some texts.
         """
         prefix, suffix = self._around(tokenizer)
         text = prefix + question + suffix
-        encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
+        with tokenizing(text):
+            encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
         ids, offsets = _without_trailing_eos(tokenizer, encoded["input_ids"], encoded["offset_mapping"])
         _require_one_bos(tokenizer, ids)
         special = special_ids(tokenizer)
