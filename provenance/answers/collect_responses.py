@@ -144,7 +144,7 @@ def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) 
         entry.samples.append(ids)
         entry.texts.append(text)
         start, end = answer_span(text)  # the judged text is the text that is captured
-        entry.judgements.append(judge(text[start:end], entry.question.answers))
+        entry.judgements.append(judge(text[start:end], entry.question.answers, entry.question.text))
 
 
 def _stays_open(entry: _Open, full: set[Label]) -> bool:

@@ -17,7 +17,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "50e9a655c7ef514c45d1631d92f263cac00d2b2f82e5bd6b55d60d7572179d64"  # new only with FORMAT or NOISE
+KEY_BEFORE = "c162c18e0de377f91ddb68fc3550eb7318782351b1d96e8d482d68e308b55147"  # new only with FORMAT, NOISE or judge
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
