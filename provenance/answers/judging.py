@@ -75,19 +75,20 @@ def _is_nothing_but(said: Words, alias: Words) -> bool:
 
 
 def _is_echo(said: Words, alias: Words, asked: Words) -> bool:
+    """Whether the question names an alias, and does not offer it as an option that the response takes."""
     places = list(occurrences(asked, alias))
-    options = any(_is_option(asked, place) for place in places)
-    return bool(places) and not (options and "or" not in said.words)
+    takes_one = "or" in asked.words and "or" not in said.words
+    return bool(places) and not (takes_one and any(_is_option(asked, place) for place in places))
 
 
 def _is_option(asked: Words, place: Place) -> bool:
-    """Whether a question offers what stands at a place: "or" or punctuation on both sides, and "or" somewhere."""
+    """Whether what stands at a place of a question has "or" or punctuation on both sides."""
     start = place.start
     while start > 0 and asked.words[start - 1] in {"a", "an", "the"}:
         start -= 1
     left = start == 0 or start - 1 in asked.ends or asked.words[start - 1] == "or"
     right = place.stop - 1 in asked.ends or asked.words[place.stop] == "or"
-    return left and right and "or" in asked.words
+    return left and right
 
 
 def _doubted(said: Words, place: Place) -> bool:

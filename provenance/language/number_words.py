@@ -19,6 +19,7 @@ _NAMES = (
 _SMALL = {name: value for value, name in enumerate(_NAMES.split())}
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_LONGEST = 40  # words of a cardinal below 10^15
 _AMOUNT = re.compile(r"\d+(?:\.\d+)?")
 _FRACTION = re.compile(r"\d+/\d+")
 
@@ -46,9 +47,9 @@ def _number(words: Sequence[str], at: int) -> tuple[str, int]:
             return _scaled(word, 2), 2
         return word, 1
     if word == "a" and (following == "hundred" or following in _SCALES):
-        value, used = _cardinal(["one", *words[at + 1 : at + 16]])
+        value, used = _cardinal(["one", *words[at + 1 : at + _LONGEST]])
         return str(value), used
-    value, used = _cardinal(words[at : at + 16])
+    value, used = _cardinal(words[at : at + _LONGEST])
     return (str(value), used) if used else (word, 0)
 
 
