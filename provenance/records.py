@@ -86,7 +86,7 @@ class Response:
     text: str
     """The representative response, decoded."""
     label_source: str
-    """Judge: `rule` or the name of a model."""
+    """Judge: the name of the rule (`JUDGE_NAME`) or of a model."""
     prompt_ids: tuple[int, ...] = ()
     """Token ids of the prompt, as given to the model."""
     response_ids: tuple[int, ...] = ()

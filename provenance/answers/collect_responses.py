@@ -159,7 +159,7 @@ def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) 
             entry.judgements.append(UNCLOSED)
             continue
         start, end = answer_span(text, entry.prompt.tail)  # the judged text is the text that is captured
-        entry.judgements.append(judge(text[start:end], entry.question.answers))
+        entry.judgements.append(judge(text[start:end], entry.question.answers, entry.question.text))
 
 
 def _stays_open(entry: _Open, full: set[Label]) -> bool:

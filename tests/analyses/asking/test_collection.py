@@ -21,7 +21,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "d286d0d7f0397e8c089a8d89050ff6e3f00e0de8ef45d3486f18a081ff9c25ab"  # new only with FORMAT or NOISE
+KEY_BEFORE = "c162c18e0de377f91ddb68fc3550eb7318782351b1d96e8d482d68e308b55147"  # new only with FORMAT, NOISE or judge
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 

@@ -125,7 +125,7 @@ def slowly(loaded: LoadedModel, pool: Pool, ids: np.ndarray, alpha: float = 0.0)
         said = [token for token in out[0, len(prompt.ids) :].tolist() if token not in loaded.stop_ids]
         text = decode_response(loaded.tokenizer, prompt.ids, said)
         start, end = answer_span(text)
-        right.append(judge(text[start:end], question.answers) == "right")
+        right.append(judge(text[start:end], question.answers, question.text) == "right")
     return right
 
 
