@@ -17,7 +17,7 @@ from typing import runtime_checkable
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.analyses.results.answers import Funnel
-from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
+from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, REFUSAL, Protocol, rounds_of
 from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -27,7 +27,7 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 2  # of responses and captures; raised when the same settings would give different ones
+FORMAT = 3  # of responses and captures; raised when the same settings would give different ones
 CAPTURE_BATCH = 32
 
 
@@ -126,6 +126,8 @@ class Collected:
     """Split of each row of `features`."""
     funnel: Funnel
     """Counts of dropped questions by stage."""
+    refusals: Features
+    """Captured vectors of refusals, which have no label; never fitted to."""
 
 
 def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]], seed: int, *, training: bool) -> Pool:
@@ -209,7 +211,7 @@ def balanced(responses: Sequence[Response]) -> list[Response]:
 def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
     """Counts by label: asked, answered, consistent, span found, captured, used; with reasons for drops."""
     reasons = Counter(_drop_reason(r) for r in responses if r.label == "dropped")
-    without_span, cut = (Counter(_judged_label(r) for r in responses if r.reason == why) for why in (NO_SPAN, CUT_OFF))
+    without_span, cut = (Counter(r.judged_label for r in responses if r.reason == why) for why in (NO_SPAN, CUT_OFF))
     kept = _by_label(responses)
     spans: dict[Label, int] = {label: kept[label] + cut[label] for label in KEPT_LABELS}
     consistent: dict[Label, int] = {label: spans[label] + without_span[label] for label in KEPT_LABELS}
@@ -225,20 +227,16 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
         span_found=spans,
         captured=captured,
         fitted=captured,
-        cut_off=sum(r.cut_off and (r.label != "dropped" or r.reason == CUT_OFF) for r in responses),
+        cut_off=sum(r.cut_off and (r.is_answer or r.reason == CUT_OFF) for r in responses),
+        refusals=sum(r.label == REFUSAL for r in responses),
         dropped={reason: count for reason, count in sorted(reasons.items()) if count},
     )
 
 
 def _drop_reason(response: Response) -> str:
     if response.reason in (NO_SPAN, QUOTA_FULL, CUT_OFF):
-        return f"{response.reason} ({_judged_label(response)})"
+        return f"{response.reason} ({response.judged_label})"
     return response.reason
-
-
-def _judged_label(response: Response) -> Label:
-    """The label that a dropped response of agreeing samples would have had."""
-    return "faithful" if response.n_right else "hallucinated"
 
 
 def _by_label(responses: Sequence[Response]) -> dict[Label, int]:

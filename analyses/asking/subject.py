@@ -19,10 +19,11 @@ from provenance.analyses.asking.collection import (
     balanced,
     funnel,
     make_task,
+    paired_task,
     protocol_of,
 )
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.answers.collect_responses import collect
+from provenance.answers.collect_responses import REFUSAL, collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
@@ -110,11 +111,16 @@ class Subject:
 
         protocol = protocol_of(pool, self.settings)
         responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked)
-        kept = [response for response in responses if response.label != "dropped"]
-        used = balanced(kept)
+        used = balanced([response for response in responses if response.is_answer])
         features = self.captured(task, used, f"capture {label}")
         splits = tuple(response.split for response in used)
-        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used))
+        refusals = self._refusals(task, responses, f"capture {label} refusals") or features.take([])
+        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used), refusals)
+
+    def _refusals(self, task: Task, responses: Sequence[Response], doing: str) -> Features | None:
+        """Captured refusals, under a key of their own; None without any."""
+        refused = [response for response in responses if response.label == REFUSAL]
+        return self.captured(paired_task(task, self.checkpoint, "refusals"), refused, doing) if refused else None
 
     def captured(self, task: Task, responses: Sequence[Response], doing: str) -> Features:
         """Mean CETT of its neurons while reading responses as given; `doing` is shown meanwhile."""

@@ -27,7 +27,7 @@ from provenance.analyses.drift.drift_nulls import drift_strata
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
-from provenance.analyses.results.answers import ActivityTable
+from provenance.analyses.results.answers import ActivityTable, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
@@ -46,6 +46,7 @@ from provenance.analyses.results.transfer import (
 from provenance.analyses.search.identification import Identified
 from provenance.analyses.transfer.magnitudes import scales, sign_agreement
 from provenance.analyses.transfer.probe_transfer import transfer, untested
+from provenance.analyses.transfer.refusals import refusal_contrast
 from provenance.analyses.transfer.two_by_two import cells, label_agreement
 from provenance.architectures import Layout
 from provenance.records import Stage
@@ -138,6 +139,18 @@ def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[La
     )
 
 
+def refusals_of(found: Identified, gathered: Gathered, seed: int) -> tuple[RefusalContrast, ...]:
+    """The instruct probe on refusals of both models, by question set and pool."""
+    return tuple(
+        refusal_contrast(
+            stage, pool.questions.name, pool.split, found.probe,
+            gathered.features(stage)[pool.questions.name], refused, seed=seed,
+        )
+        for stage in gathered.subjects
+        for pool, refused in gathered.refusals(stage)
+    )  # fmt: skip
+
+
 def magnitudes(
     found: Mapping[Stage, Identified], gathered: Gathered, layers: int, d_m: int, seed: int
 ) -> tuple[tuple[ScaleControl, ...], SignAgreement | None]:
@@ -202,6 +215,7 @@ def evidence_of(
         ladder=rungs,
         cells=read_by_both(instruct, shown.gathered, shown.forced, seed),
         agreement=agreement,
+        refusals=refusals_of(instruct, shown.gathered, seed),
         scales=scaled,
         signs=signs,
         drift=tests,

@@ -13,7 +13,7 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool
 
-from provenance.analyses.activity.by_label import activity_table
+from provenance.analyses.activity.by_label import NO_ROWS, activity_table
 from provenance.analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace
@@ -224,8 +224,11 @@ def _decided_by(transfers: Sequence[TransferResult]) -> str:
 
 def _activity(gathered: Gathered) -> list[ActivityTable]:
     """One table per checkpoint and question set."""
-    return [
-        activity_table(stage, name, features)
-        for stage in gathered.answers
-        for name, features in gathered.features(stage).items()
-    ]
+    tables: list[ActivityTable] = []
+    for stage in gathered.answers:
+        refused = {pool.questions.name: rows.answer for pool, rows in gathered.refusals(stage) if not pool.training}
+        tables += [
+            activity_table(stage, name, features, refused.get(name, NO_ROWS))
+            for name, features in gathered.features(stage).items()
+        ]
+    return tables

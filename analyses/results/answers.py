@@ -1,11 +1,11 @@
-"""Results about answers: questions kept by each stage, and the activity of every neuron on them."""
+"""Results about answers: questions kept by each stage, activity of every neuron on them, and refusals beside them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from provenance.records import Label, Stage
+from provenance.records import Estimate, Label, Stage
 from provenance.table_declaration import column, part, per_neuron, table
 
 
@@ -23,6 +23,7 @@ class ActivityTable:
     dataset: str = column("question set", "text", "Question set.", key=True)
     n_faithful: int = column("n (f + h)", "pair", "Faithful responses.", beside="n_hallucinated")
     n_hallucinated: int = column("", "count", "Hallucinated responses.")
+    n_refusal: int = column("refusals", "some", "Refusals.")
     mean_faithful: Float[np.ndarray, " neurons"] = per_neuron(
         "Mean CETT over faithful responses, dimensionless; NaN without any."
     )
@@ -33,6 +34,43 @@ class ActivityTable:
         "(hallucinated - faithful) / pooled SD; NaN where not defined."
     )
     auroc: Float[np.ndarray, " neurons"] = per_neuron("AUROC of the single neuron; NaN with one class.")
+    mean_refusal: Float[np.ndarray, " neurons"] = per_neuron("Mean CETT over refusals, dimensionless; NaN without any.")
+    auroc_refusal: Float[np.ndarray, " neurons"] = per_neuron(
+        "AUROC of the single neuron, hallucinated responses above refusals; NaN without either."
+    )
+
+
+@table(
+    "refusal",
+    "Refusals",
+    row="the refusals of one model to questions of one set, scored by the instruct checkpoint's probe",
+    query="refusals",
+    note="“I don’t know” is the control of a hallucination: the model lacks the answer in both. Refusals are scored by "
+    "the instruct checkpoint’s probe, which was fitted without any, beside answers to the test questions. AUROC: "
+    "hallucinated above refusals; refusals above faithful. A probe that only sees that no fact is stated gives 0.5 "
+    "for the second, one that sees missing knowledge 0.5 for the first.",
+)
+@dataclass(frozen=True)
+class RefusalContrast:
+    """The instruct probe on refusals, beside test answers of the same model to the same question set."""
+
+    stage: Stage = column("model", "text", "Model.", key=True)
+    dataset: str = column("question set", "text", "Question set.", key=True)
+    split: str = column("refused", "text", "Questions that were refused: `train` (validation too) or `test`.", key=True)
+    n_refusal: int = column("refusals", "count", "Captured refusals.")
+    n_faithful: int = column("n (f + h)", "pair", "Faithful test answers.", beside="n_hallucinated")
+    n_hallucinated: int = column("", "count", "Hallucinated test answers.")
+    from_hallucinated: Estimate | None = column(
+        "hallucinated above", "ci2", "AUROC of the probe, hallucinated answers above refusals; 0.5 = not told apart."
+    )
+    from_faithful: Estimate | None = column(
+        "above faithful", "ci2", "AUROC of the probe, refusals above faithful answers; 0.5 = not told apart."
+    )
+    detected: Estimate | None = column(
+        "taken for hallucinated", "ci2", "Share of refusals with a score above 0, which is probability 0.5."
+    )
+    finding: str = column("hard to tell from", "text", "Answers from which the interval does not tell refusals apart.")
+    reason: str = column("why a number is missing", "text", "Why a number is missing; empty otherwise.")
 
 
 @table(
@@ -59,5 +97,8 @@ class Funnel:
     )
     cut_off: int = column(
         "cut off", "count", "Consistent responses that the token limit ended; in training they are dropped."
+    )
+    refusals: int = column(
+        "refusals", "some", "Questions that all samples refuse to answer, captured apart and never fitted to or scored."
     )
     dropped: dict[str, int] = part("Dropped questions by reason, and by label if known.")

@@ -17,7 +17,7 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetK
 from provenance.analyses.controls.question_folds import questions_per_class
 from provenance.analyses.results.transfer import LabelAgreement, TransferCell
 from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS
-from provenance.answers.collect_responses import QUOTA_FULL
+from provenance.answers.collect_responses import KEPT_LABELS, QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Estimate, Response, Stage
 from provenance.statistics.auroc import aurocs
@@ -168,10 +168,8 @@ def label_agreement(
 
 
 def _judged(responses: Sequence[Response]) -> Labels:
-    judged = [r for r in responses if r.label != "dropped" or r.reason == QUOTA_FULL]
-    return {
-        r.question_id: (r.n_right == 0 if r.label == "dropped" else r.label == "hallucinated", r.unit) for r in judged
-    }
+    judged = [r for r in responses if r.judged_label in KEPT_LABELS and (r.is_answer or r.reason == QUOTA_FULL)]
+    return {r.question_id: (r.judged_label == "hallucinated", r.unit) for r in judged}
 
 
 def _kappa(

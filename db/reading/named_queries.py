@@ -74,7 +74,7 @@ WHERE d.run_id = :run ORDER BY f.position, d.n_questions DESC, d.reason
 
 _STATISTICS = ", ".join(f"a.{part.name}" for part in declared(ActivityTable).per_neuron)
 _ACTIVITY = f"""
-SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated
+SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated, s.n_refusal
 FROM probe_neuron h
 CROSS JOIN activity_set s
 CROSS JOIN activity a

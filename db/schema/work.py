@@ -149,6 +149,7 @@ class ResponseRow(Base):
     regions: Mapped[list[Any]]  # [role, first token, token after the last]
     samples: Mapped[list[Any]]
     cut_off: Mapped[bool]
+    judged_label: Mapped[str]  # before quotas and limits
 
 
 class CaptureRow(Base):

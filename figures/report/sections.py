@@ -29,8 +29,10 @@ from provenance.figures.tables.evidence import (
     kept,
     ladder,
     ladder_records,
+    measured_refusals,
     overlap_nulls,
     power,
+    refusals,
     scales,
     trace,
 )
@@ -44,7 +46,7 @@ QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
-    "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
+    "agreement", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
     "replicates", "replicate-claims", "variance",
 )  # fmt: skip
 """Named queries of the tables."""
@@ -64,9 +66,9 @@ REPLICATES: Sequence[Section] = (
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
-        *REPLICATES, ladder, cells, agreement, scales, drift_tests, overlap_nulls, power, intervention, transfer,
-        drift, overlap, identification, baselines, path, stability, stable_neurons, clusters, *WEIGHTS, mapping, layers,
-        funnel, h_neurons, datasets,
+        *REPLICATES, ladder, cells, agreement, refusals, scales, drift_tests, overlap_nulls, power, intervention,
+        transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters, *WEIGHTS,
+        mapping, layers, funnel, h_neurons, datasets,
     ),
     "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS),
     "drift": (drift, layers, *WEIGHTS),
@@ -93,6 +95,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm", "decided_by"),
         _deciding_ladder,
         _brief(TransferCell, "cells", "activations", "answers", "prompt", "auroc", "n_faithful"),
+        measured_refusals,
         intervention,
         *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),

@@ -6,7 +6,10 @@ limit cut off is marked, and not used for training.
 
 Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
 or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first
-disagreement, refusal or empty sample, and a full class takes no more; the kept set is the same, with far fewer samples.
+disagreement or empty sample, and a full class takes no more; the kept set is the same, with far fewer samples.
+
+Refusals are a class of their own: kept when all samples refuse, with the quota of a class, and never used to fit or to
+score. Choice: a refusal that was cut off is kept, since its first words are the refusal.
 """
 
 from collections import Counter
@@ -27,6 +30,7 @@ NO_SPAN = "no answer span"
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
+REFUSAL: Label = "refusal"
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,13 @@ def rounds_of(samples: int) -> tuple[int, ...]:
 
 def label_of(judgements: Sequence[Judgement]) -> tuple[Label, str]:
     """Label of a question from the judgements of its samples, and the reason if it was dropped."""
+    kinds = set(judgements)
+    if kinds == {"refusal"}:
+        return REFUSAL, ""
     for bad in ("refusal", "empty"):
-        if bad in judgements:
+        if bad in kinds:
             return "dropped", bad
-    if len(set(judgements)) > 1:
+    if len(kinds) > 1:
         return "dropped", "disagreement"
     return ("faithful", "") if judgements[0] == "right" else ("hallucinated", "")
 
@@ -123,7 +130,7 @@ def _ask_batch(
     ]
     stop_ids = loaded.stop_ids | (loaded.newline_ids if protocol.stop_at_newline else frozenset())
     prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, stop_ids)
-    full = {label for label in KEPT_LABELS if counts[label] >= protocol.quota}
+    full = {label for label in (*KEPT_LABELS, REFUSAL) if counts[label] >= protocol.quota}
     rows = list(range(len(entries)))
     first = 0
     for size in protocol.rounds:
@@ -154,13 +161,14 @@ def _stays_open(entry: _Open, full: set[Label]) -> bool:
 
 def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
     """The response of a question; one that the limit of tokens cut off is no training response."""
-    label, reason = label_of(entry.judgements)
+    judged, reason = label_of(entry.judgements)
+    label = judged
     best = _most_frequent(entry.texts)
     regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
     if label != "dropped" and not any(region.name == "answer" for region in regions):
         label, reason = "dropped", NO_SPAN
     cut_off = len(entry.samples[best]) >= limit  # the token that ends a response would have been within the limit
-    if label != "dropped" and cut_off and entry.split != "test":
+    if label in KEPT_LABELS and cut_off and entry.split != "test":
         label, reason = "dropped", CUT_OFF
     return Response(
         question_id=entry.question.id,
@@ -177,6 +185,7 @@ def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
         regions=regions,
         samples=tuple(entry.texts),
         cut_off=cut_off,
+        judged_label=judged,
     )
 
 
@@ -187,7 +196,7 @@ def _most_frequent(texts: list[str]) -> int:
 
 
 def _with_quotas(responses: list[Response], quota: int, counts: Counter[str]) -> list[Response]:
-    seen = Counter({label: counts[label] for label in KEPT_LABELS})
+    seen = Counter({label: counts[label] for label in (*KEPT_LABELS, REFUSAL)})
     kept: list[Response] = []
     for response in responses:
         if response.label != "dropped" and seen[response.label] >= quota:

@@ -17,7 +17,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "50e9a655c7ef514c45d1631d92f263cac00d2b2f82e5bd6b55d60d7572179d64"  # new only with FORMAT or NOISE
+KEY_BEFORE = "00de0d317bbd76213e6fd8e4c1b62dae53f78db99485ac05b0d38937dc48eac8"  # new only with FORMAT or NOISE
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
@@ -32,7 +32,10 @@ def pool(seed: int = 0, *, training: bool = True) -> Pool:
 
 def response(label: str, reason: str = "", n_right: int = 0) -> Response:
     text = "" if reason == "empty" else "words"
-    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule")  # type: ignore[arg-type]
+    judged = label if label != "dropped" else "faithful" if n_right else "hallucinated"
+    if reason in ("empty", "refusal", "disagreement"):
+        judged = "dropped"
+    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule", judged_label=judged)  # type: ignore[arg-type]
 
 
 def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
@@ -118,10 +121,12 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         response("dropped", "no answer span", n_right=1),
         replace(response("dropped", "cut off", n_right=1), cut_off=True),
         replace(response("dropped", "refusal"), cut_off=True),
+        replace(response("refusal"), cut_off=True),
+        replace(response("dropped", "quota full"), judged_label="refusal"),
     ]
     rows[1] = replace(rows[1], cut_off=True)  # as in a test set
     counted = funnel("base", pool(), rows, rows[:2])
-    assert (counted.asked, counted.answered) == (10, 9)
+    assert (counted.asked, counted.answered, counted.refusals) == (12, 11, 1)
     assert counted.consistent == {"faithful": 3, "hallucinated": 3}
     assert counted.span_found == {"faithful": 2, "hallucinated": 2}
     assert counted.captured == {"faithful": 1, "hallucinated": 1}
@@ -133,5 +138,6 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         "no answer span (faithful)": 1,
         "no answer span (hallucinated)": 1,
         "not needed for balance (hallucinated)": 1,
+        "quota full (refusal)": 1,
         "refusal": 2,
     }

@@ -188,10 +188,7 @@ def test_answers_that_came_after_a_class_was_full_have_the_label_they_were_judge
     """Else the questions in common would be those of the scarcer class of either model."""
     base, instruct = labels_of(1), labels_of(2)
     ours, theirs = said(as_labels(base)), said(as_labels(instruct))
-    full = [
-        replace(r, label="dropped", reason=QUOTA_FULL, n_right=int(r.label == "faithful")) if i > 60 else r
-        for i, r in enumerate(theirs)
-    ]
+    full = [replace(r, label="dropped", reason=QUOTA_FULL) if i > 60 else r for i, r in enumerate(theirs)]
     rows = planted(base, base)
     assert label_agreement("t", ours, full, rows, probe) == label_agreement("t", ours, theirs, rows, probe)
     refused = [replace(r, reason="refusal") if r.label == "dropped" else r for r in full]

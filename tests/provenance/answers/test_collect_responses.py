@@ -85,7 +85,7 @@ def test_ten_right_are_faithful_ten_wrong_hallucinated(
     [
         ([WRONG, RIGHT, *[WRONG] * 8], "disagreement", 4),
         ([*[RIGHT] * 9, WRONG], "disagreement", 10),
-        ([REFUSAL, *[WRONG] * 9], "refusal", 1),
+        ([REFUSAL, *[WRONG] * 9], "refusal", 4),
         ([EMPTY, *[WRONG] * 9], "empty", 1),
         ([WRONG, WRONG, REFUSAL, *[WRONG] * 7], "refusal", 4),
         ([WRONG, " Rome\nor Paris", RIGHT, *[WRONG] * 7], "disagreement", 4),  # the first line is the answer
@@ -120,7 +120,7 @@ def test_a_response_at_the_limit_of_tokens_is_marked_and_no_training_response(
 
 def test_evaluation_takes_one_sample(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = run(loaded_llama, monkeypatch, [[RIGHT], [WRONG], [REFUSAL]], rounds=rounds_of(1))
-    assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("dropped", 1)]
+    assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("refusal", 1)]
 
 
 def test_a_full_class_takes_no_more_and_is_not_sampled_further(
@@ -143,8 +143,29 @@ def test_asking_stops_when_both_classes_are_full(loaded_llama: LoadedModel, monk
 
 
 def test_refusals_are_neither_class() -> None:
+    assert label_of(["refusal", "refusal"]) == ("refusal", "")
     assert label_of(["wrong", "refusal"]) == ("dropped", "refusal")
     assert label_of(["right", "empty", "wrong"]) == ("dropped", "empty")
+
+
+def test_refusals_are_kept_apart_up_to_a_quota_and_close_no_other_class(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All samples refuse, in whatever words; six tokens are the limit here, so each was cut off and stays a refusal."""
+    other = " I cannot answer"
+    script = [*[[REFUSAL, *[other] * 9]] * 6, [*[REFUSAL] * 9, WRONG], *[[RIGHT] * SAMPLES, [WRONG] * SAMPLES] * 2]
+    done, scripted = run(loaded_llama, monkeypatch, script, quota=2)
+    full = ("dropped", "quota full", "refusal")
+    assert [(r.label, r.reason, r.judged_label) for r in done] == [
+        *[("refusal", "", "refusal")] * 2, *[full] * 4, ("dropped", "quota full", "refusal"),
+        ("faithful", "", "faithful"), ("hallucinated", "", "hallucinated"),
+        ("faithful", "", "faithful"), ("hallucinated", "", "hallucinated"),
+    ]  # fmt: skip
+    assert [r.is_answer for r in done] == [False] * 7 + [True] * 4
+    assert (done[0].text, done[0].cut_off) == (other, True)
+    assert [scripted.drawn[f"Question {i}"] for i in (0, 3, 4, 6)] == [10, 10, 1, 1]
+    mixed, _ = run(loaded_llama, monkeypatch, script[6:], quota=2)
+    assert (mixed[0].label, mixed[0].reason, mixed[0].judged_label) == ("dropped", "refusal", "dropped")
 
 
 @pytest.mark.parametrize("broken_at", [0, 1, 3])
