@@ -138,6 +138,7 @@ class ResponseRows:
             "samples": list(response.samples),
             "cut_off": response.cut_off,
             "judged_label": response.judged_label,
+            "rule_label": response.rule_label,
         }
 
 
@@ -158,6 +159,7 @@ def _response(row: Any) -> Response:
         samples=tuple(row.samples),
         cut_off=row.cut_off,
         judged_label=row.judged_label,
+        rule_label=row.rule_label,
     )
 
 

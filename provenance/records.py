@@ -78,7 +78,8 @@ class Response:
     label: Label
     """`refusal` if all samples refuse: kept apart, never fitted on; `dropped` if not kept, `reason` says why."""
     reason: str
-    """Empty if kept; else refusal (of some samples), empty, disagreement, quota full, no answer span, cut off."""
+    """Empty if kept; else refusal (of some samples), empty, disagreement, quota full, no answer span, cut off,
+    no judgement, judges differ."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int
@@ -98,7 +99,9 @@ class Response:
     cut_off: bool = False
     """Whether the token limit ended the representative response."""
     judged_label: Label = "dropped"
-    """What the samples say, before quotas and limits; `dropped` where they disagree."""
+    """What the samples say by the judge, before quotas and limits; `dropped` where they disagree."""
+    rule_label: Label = "dropped"
+    """What the same samples say by the rule."""
 
     @property
     def is_answer(self) -> bool:

@@ -17,8 +17,20 @@ from typing import runtime_checkable
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.analyses.results.answers import Funnel
-from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, REFUSAL, Protocol, rounds_of
+from provenance.answers.collect_responses import (
+    CUT_OFF,
+    JUDGES_DIFFER,
+    KEPT_LABELS,
+    NO_SPAN,
+    QUOTA_FULL,
+    REFUSAL,
+    Judge,
+    Protocol,
+    by_rule,
+    rounds_of,
+)
 from provenance.answers.judging import JUDGE_NAME, normalise
+from provenance.answers.judging_model import judge_identity
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import NOISE, Decoding
@@ -103,10 +115,18 @@ class CollectionSettings:
     """Of captured vectors on disk; see `collect_features`."""
     other_tokens: OtherTokens = "all"
     """Tokens beside the answer's whose mean CETT is captured."""
+    judge_model: str | None = None
+    """Name of the judging model; None for the rule. Where it is served is no setting."""
+    agreeing_only: bool = False
+    """Whether questions are dropped on which the judging model and the rule differ."""
 
     def identity(self) -> dict[str, object]:
         """Settings that name a task; without the dtype of float32 captures, so that older names stay valid."""
         everything = asdict(self)
+        model = everything.pop("judge_model")
+        everything["judge"] = JUDGE_NAME if model is None else judge_identity(model)
+        if not self.agreeing_only:
+            del everything["agreeing_only"]
         if self.capture_dtype == "float32":
             del everything["capture_dtype"]
         if self.other_tokens == "all":
@@ -145,7 +165,6 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "format": FORMAT,
         "rounds": list(_rounds(pool, settings)),
         "span_rule": SPAN_RULE,
-        "judge": JUDGE_NAME,
         "noise": NOISE,
         "split": pool.split,
         "capture_batch": CAPTURE_BATCH,
@@ -178,8 +197,8 @@ def _rounds(pool: Pool, settings: CollectionSettings) -> tuple[int, ...]:
     return rounds_of(settings.samples if pool.training else 1)
 
 
-def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
-    """How the questions of a pool are asked."""
+def protocol_of(pool: Pool, settings: CollectionSettings, judge: Judge = by_rule) -> Protocol:
+    """How the questions of a pool are asked; `judge` is the one that the settings name."""
     return Protocol(
         settings.prompt,
         settings.decoding,
@@ -188,6 +207,9 @@ def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
         settings.stop_at_newline,
         settings.batch_size,
         settings.seed,
+        judge,
+        settings.judge_model or JUDGE_NAME,
+        settings.agreeing_only,
     )
 
 
@@ -234,7 +256,7 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
 
 
 def _drop_reason(response: Response) -> str:
-    if response.reason in (NO_SPAN, QUOTA_FULL, CUT_OFF):
+    if response.reason in (NO_SPAN, QUOTA_FULL, CUT_OFF, JUDGES_DIFFER):
         return f"{response.reason} ({response.judged_label})"
     return response.reason
 

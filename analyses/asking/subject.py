@@ -23,7 +23,7 @@ from provenance.analyses.asking.collection import (
     protocol_of,
 )
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.answers.collect_responses import REFUSAL, collect
+from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
@@ -42,6 +42,8 @@ class Subject:
     """The training pool, then one test pool per question set."""
     workspace: Workspace
     clock: Clock
+    judge: Judge = by_rule
+    """Labels its answers; the one that the settings name."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
@@ -109,7 +111,7 @@ class Subject:
             note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
             self.clock.progress.step(f"ask {label}", done, total, note)
 
-        protocol = protocol_of(pool, self.settings)
+        protocol = protocol_of(pool, self.settings, self.judge)
         responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked)
         used = balanced([response for response in responses if response.is_answer])
         features = self.captured(task, used, f"capture {label}")

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.cross_reading import Forced
+from provenance.analyses.asking.judge_agreement import judge_agreement
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.function_verdict import function_claim
 from provenance.analyses.claims.claim_conditions import (
@@ -27,7 +28,7 @@ from provenance.analyses.drift.drift_nulls import drift_strata
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
-from provenance.analyses.results.answers import ActivityTable, RefusalContrast
+from provenance.analyses.results.answers import ActivityTable, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
@@ -139,6 +140,16 @@ def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[La
     )
 
 
+def judges_of(gathered: Gathered, seed: int) -> tuple[JudgeAgreement, ...]:
+    """Agreement of a judging model with the rule, by model and pool; empty if the rule was the judge."""
+    rows = [
+        judge_agreement(stage, pool, found.responses, seed=seed)
+        for stage, subject in gathered.subjects.items()
+        for pool, found in zip(subject.pools, gathered.collected[stage], strict=True)
+    ]
+    return tuple(row for row in rows if row is not None)
+
+
 def refusals_of(found: Identified, gathered: Gathered, seed: int) -> tuple[RefusalContrast, ...]:
     """The instruct probe on refusals of both models, by question set and pool."""
     return tuple(
@@ -215,6 +226,7 @@ def evidence_of(
         ladder=rungs,
         cells=read_by_both(instruct, shown.gathered, shown.forced, seed),
         agreement=agreement,
+        judges=judges_of(shown.gathered, seed),
         refusals=refusals_of(instruct, shown.gathered, seed),
         scales=scaled,
         signs=signs,

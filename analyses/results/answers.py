@@ -41,6 +41,34 @@ class ActivityTable:
 
 
 @table(
+    "judge_agreement",
+    "Two judges of the same answers",
+    row="the labels that a judging model and the rule give to one model's answers to one question set",
+    query="judges",
+    note="A question’s label by the judging model, which the run uses, and by the rule, from the same samples: "
+    "faithful, hallucinated, refusal, or mixed where samples disagree. Kappa: Cohen’s, over these four.",
+)
+@dataclass(frozen=True)
+class JudgeAgreement:
+    """Agreement of a judging model with the rule on one pool of questions."""
+
+    stage: Stage = column("model", "text", "Model whose answers are judged.", key=True)
+    dataset: str = column("question set", "text", "Question set.", key=True)
+    split: str = column("split", "text", "`train` (validation included) or `test`.", key=True)
+    judge: str = column("judge", "text", "Name of the judging model.")
+    n: int = column("", "count", "Questions with two labels.")
+    n_agree: int = column("same label", "of", "Questions with the same label by both.", beside="n")
+    kappa: Estimate | None = column("kappa", "ci2", "Cohen's kappa over four labels; None with one label only.")
+    model_faithful: int = column(
+        "right by the model alone", "count", "Faithful by the model, hallucinated by the rule."
+    )
+    rule_faithful: int = column("right by the rule alone", "count", "Hallucinated by the model, faithful by the rule.")
+    refusal_differs: int = column("refusal by one", "count", "A refusal by one of the two and not by the other.")
+    n_unjudged: int = column("no judgement", "some", "Questions dropped since the model's reply was no judgement.")
+    reason: str = column("why a number is missing", "text", "Why a number is missing; empty otherwise.")
+
+
+@table(
     "refusal",
     "Refusals",
     row="the refusals of one model to questions of one set, scored by the instruct checkpoint's probe",

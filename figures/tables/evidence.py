@@ -52,9 +52,10 @@ def refusals(results: Results) -> ReportTable | None:
 
 
 def measured_refusals(results: Results) -> ReportTable | None:
-    """Where the probe tells refusals from answers, of pools with enough of them."""
-    names = ("from_hallucinated", "from_faithful")
-    rows = [row for row in results["refusals"].records() if any(row[name] is not None for name in names)]
+    """Whether the probe tells refusals from answers; None where there are nowhere enough of them."""
+    rows, names = results["refusals"].records(), ("from_hallucinated", "from_faithful")
+    if all(row[name] is None for row in rows for name in names):
+        return None
     return report_table(RefusalContrast, rows, only=("stage", "dataset", "split", "n_refusal", *names, "finding"))
 
 

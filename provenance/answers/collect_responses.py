@@ -10,11 +10,15 @@ disagreement or empty sample, and a full class takes no more; the kept set is th
 
 Refusals are a class of their own: kept when all samples refuse, with the quota of a class, and never used to fit or to
 score. Choice: a refusal that was cut off is kept, since its first words are the refusal.
+
+A judge is a function of answers; where it is a model, the rule judges the same answers beside it. Choice: with
+`agreeing_only` a question is dropped as soon as its two labels differ.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from provenance.answers.judging import JUDGE_NAME, Judgement, judge, normalise
 from provenance.answers.prompts import Prompt, PromptFormat
@@ -25,12 +29,24 @@ from provenance.models.loading import LoadedModel
 from provenance.records import Label, Question, Response, Split
 from provenance.work_log import ResponseLog
 
+NO_JUDGEMENT: Literal["no judgement"] = "no judgement"
+Judged = Judgement | Literal["no judgement"]
+"""A judgement, or that a judge gave none, which drops the question."""
+Judge = Callable[[Sequence[tuple[Question, str]]], list[Judged]]
+"""Judges answer spans, each with its question."""
+
 FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining samples are one round
 NO_SPAN = "no answer span"
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
+JUDGES_DIFFER = "judges differ"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
 REFUSAL: Label = "refusal"
+
+
+def by_rule(said: Sequence[tuple[Question, str]]) -> list[Judged]:
+    """The judge that needs no model."""
+    return [judge(answer, question.answers, question.text) for question, answer in said]
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,11 @@ class Protocol:
     """Whether a line break ends a response (base models)."""
     batch_size: int
     seed: int
+    judge: Judge = by_rule
+    judge_name: str = JUDGE_NAME
+    """Source of the labels."""
+    agreeing_only: bool = False
+    """Whether questions are dropped whose label by rule is another one."""
 
 
 @dataclass
@@ -57,7 +78,13 @@ class _Open:
     prompt: Prompt
     samples: list[list[int]]
     texts: list[str]
-    judgements: list[Judgement]
+    judgements: list[Judged]
+    by_rule: list[Judged]
+    """Of the same samples; the same list where the rule is the judge."""
+
+    def differs(self) -> bool:
+        """Whether the samples have another label by the rule."""
+        return label_of(self.judgements)[0] != label_of(self.by_rule)[0]
 
 
 def rounds_of(samples: int) -> tuple[int, ...]:
@@ -76,12 +103,12 @@ def rounds_of(samples: int) -> tuple[int, ...]:
     return tuple(rounds)
 
 
-def label_of(judgements: Sequence[Judgement]) -> tuple[Label, str]:
+def label_of(judgements: Sequence[Judged]) -> tuple[Label, str]:
     """Label of a question from the judgements of its samples, and the reason if it was dropped."""
     kinds = set(judgements)
     if kinds == {"refusal"}:
         return REFUSAL, ""
-    for bad in ("refusal", "empty"):
+    for bad in ("refusal", "empty", NO_JUDGEMENT):
         if bad in kinds:
             return "dropped", bad
     if len(kinds) > 1:
@@ -125,7 +152,7 @@ def _ask_batch(
     counts: Counter[str],
 ) -> list[Response]:
     entries = [
-        _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [])
+        _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [], [])
         for question, split in part
     ]
     stop_ids = loaded.stop_ids | (loaded.newline_ids if protocol.stop_at_newline else frozenset())
@@ -138,36 +165,48 @@ def _ask_batch(
             break
         drawn = prompts.draw(rows, range(first, first + size), protocol.seed)
         first += size
-        for row, ids in zip(rows, drawn, strict=True):
-            _judge_samples(loaded, entries[row], ids)
-        rows = [row for row in rows if _stays_open(entries[row], full)]
-    limit = protocol.decoding.max_new_tokens
-    return _with_quotas([_decided(loaded, entry, limit) for entry in entries], protocol.quota, counts)
+        given = [(entries[row], ids) for row, samples in zip(rows, drawn, strict=True) for ids in samples]
+        _judge_samples(loaded, given, protocol.judge)
+        rows = [row for row in rows if _stays_open(entries[row], full, protocol)]
+    return _with_quotas([_decided(loaded, entry, protocol) for entry in entries], protocol.quota, counts)
 
 
-def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) -> None:
-    for ids in samples:
+def _judge_samples(loaded: LoadedModel, given: Sequence[tuple[_Open, list[int]]], judged_by: Judge) -> None:
+    """Judge the samples of a round together, so that a judge can work on many at a time."""
+    said: list[tuple[Question, str]] = []
+    for entry, ids in given:
         text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
         entry.samples.append(ids)
         entry.texts.append(text)
         start, end = answer_span(text)  # the judged text is the text that is captured
-        entry.judgements.append(judge(text[start:end], entry.question.answers))
+        said.append((entry.question, text[start:end]))
+    ruled = by_rule(said)
+    judged = ruled if judged_by is by_rule else judged_by(said)
+    for (entry, _), by_judge, by_words in zip(given, judged, ruled, strict=True):
+        entry.judgements.append(by_judge)
+        entry.by_rule.append(by_words)
 
 
-def _stays_open(entry: _Open, full: set[Label]) -> bool:
+def _stays_open(entry: _Open, full: set[Label], protocol: Protocol) -> bool:
     label, _ = label_of(entry.judgements)
+    if protocol.agreeing_only and entry.differs():
+        return False
     return label != "dropped" and label not in full
 
 
-def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
+def _decided(loaded: LoadedModel, entry: _Open, protocol: Protocol) -> Response:
     """The response of a question; one that the limit of tokens cut off is no training response."""
     judged, reason = label_of(entry.judgements)
     label = judged
     best = _most_frequent(entry.texts)
     regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
+    if label != "dropped" and protocol.agreeing_only and entry.differs():
+        label, reason = "dropped", JUDGES_DIFFER
     if label != "dropped" and not any(region.name == "answer" for region in regions):
         label, reason = "dropped", NO_SPAN
-    cut_off = len(entry.samples[best]) >= limit  # the token that ends a response would have been within the limit
+    cut_off = (
+        len(entry.samples[best]) >= protocol.decoding.max_new_tokens
+    )  # the token that ends a response would have been within the limit
     if label in KEPT_LABELS and cut_off and entry.split != "test":
         label, reason = "dropped", CUT_OFF
     return Response(
@@ -179,13 +218,14 @@ def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
         n_samples=len(entry.texts),
         n_right=entry.judgements.count("right"),
         text=entry.texts[best],
-        label_source=JUDGE_NAME,
+        label_source=protocol.judge_name,
         prompt_ids=entry.prompt.ids,
         response_ids=tuple(entry.samples[best]),
         regions=regions,
         samples=tuple(entry.texts),
         cut_off=cut_off,
         judged_label=judged,
+        rule_label=label_of(entry.by_rule)[0],
     )
 
 

@@ -60,7 +60,7 @@ def _is_word_character(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def judge(response: str, answers: Sequence[str]) -> Judgement:
+def judge(response: str, answers: Sequence[str], question: str = "") -> Judgement:  # noqa: ARG001 - of every rule
     """Judge a decoded response by rule; without accepted aliases, every confident answer is wrong."""
     said = normalise(response)
     if not said:

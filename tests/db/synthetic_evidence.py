@@ -3,7 +3,7 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
-from provenance.analyses.results.answers import RefusalContrast
+from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
@@ -76,6 +76,17 @@ def agreement_of(sets: tuple[str, ...]) -> tuple[LabelAgreement, ...]:
         )
         for place, name in enumerate(sets)
     )  # fmt: skip
+
+
+def judges_of(sets: tuple[str, ...]) -> tuple[JudgeAgreement, ...]:
+    """The first set with everything, the others with one label only."""
+    return tuple(
+        JudgeAgreement(stage, name, "test", "judge-1", 50, 50, None, 0, 0, 0, 0, "both judges give the same label")
+        if place
+        else JudgeAgreement(stage, name, "test", "judge-1", 400, 370, around(0.8, 0.05, 400), 20, 4, 6, 2, "")
+        for stage in ("instruct", "base")
+        for place, name in enumerate(sets)
+    )
 
 
 def refusals_of(sets: tuple[str, ...]) -> tuple[RefusalContrast, ...]:
@@ -199,6 +210,7 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
         ladder=ladder_of(sets),
         cells=cells_of(sets[0]),
         agreement=agreement_of(sets),
+        judges=judges_of(sets),
         refusals=refusals_of(sets),
         scales=scales_of(sets),
         signs=SignAgreement(k + 1, k, k / (k + 1), 0.55, 0.04, 380, 400),

@@ -59,6 +59,8 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
         {"stop_at_newline": False},
         {"capture_dtype": "float16"},
+        {"judge_model": "judge-1"},
+        {"agreeing_only": True},
     ],
 )
 def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
