@@ -31,6 +31,7 @@ COMMANDS = {
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
         "--other-tokens", "--template-arg",
+        "--judge", "--judge-model", "--agreeing-only",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
         "--no-figures", "--dry-run", "--replicates",
@@ -40,6 +41,7 @@ COMMANDS = {
         "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
         "--other-tokens", "--template-arg",
+        "--judge", "--judge-model", "--agreeing-only",
         "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
@@ -400,7 +402,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0.2.0_3" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_4" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

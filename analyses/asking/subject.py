@@ -19,11 +19,12 @@ from provenance.analyses.asking.collection import (
     balanced,
     funnel,
     make_task,
+    paired_task,
     protocol_of,
 )
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.wrapped_answers import refuse_wrapped
-from provenance.answers.collect_responses import collect
+from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
@@ -42,6 +43,8 @@ class Subject:
     """The training pool, then one test pool per question set."""
     workspace: Workspace
     clock: Clock
+    judge: Judge = by_rule
+    """Labels its answers; the one that the settings name."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
@@ -114,15 +117,20 @@ class Subject:
             note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
             self.clock.progress.step(f"ask {label}", done, total, note)
 
-        protocol = protocol_of(pool, self.settings)
+        protocol = protocol_of(pool, self.settings, self.judge)
         watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
         responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
         watch(responses)
-        kept = [response for response in responses if response.label != "dropped"]
-        used = balanced(kept)
+        used = balanced([response for response in responses if response.is_answer])
         features = self.captured(task, used, f"capture {label}")
         splits = tuple(response.split for response in used)
-        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used))
+        refusals = self._refusals(task, responses, f"capture {label} refusals") or features.take([])
+        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used), refusals)
+
+    def _refusals(self, task: Task, responses: Sequence[Response], doing: str) -> Features | None:
+        """Captured refusals, under a key of their own; None without any."""
+        refused = [response for response in responses if response.label == REFUSAL]
+        return self.captured(paired_task(task, self.checkpoint, "refusals"), refused, doing) if refused else None
 
     def captured(self, task: Task, responses: Sequence[Response], doing: str) -> Features:
         """Mean CETT of its neurons while reading responses as given; `doing` is shown meanwhile."""

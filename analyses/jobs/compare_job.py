@@ -19,12 +19,15 @@ from provenance.analyses.jobs.replicates import replicated
 from provenance.analyses.jobs.run_comparison import OriginSettings, compare
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.search.identification import ProbeSettings
+from provenance.answers.collect_responses import Judge, by_rule
+from provenance.answers.judging_model import ModelJudge
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
+from provenance.hub.chat_endpoint import Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
 from provenance.models.loading import check_config, load_tokenizer
@@ -84,6 +87,12 @@ class Job:
     """Of captured activations on disk."""
     other_tokens: OtherTokens = "all"
     """Tokens beside the answer's that the probe tells answers from."""
+    judge: str | None = None
+    """Address of the server of a judging model; None for the rule."""
+    judge_model: str | None = None
+    """Its name there."""
+    agreeing_only: bool = False
+    """Whether questions are left out on which the judging model and the rule differ."""
     batch_size: int = BATCH_SIZE
     effort: Effort = FULL
     """Draws for chance levels."""
@@ -134,6 +143,27 @@ class Job:
             attn_implementation=self.attn_implementation,
             capture_dtype=self.capture_dtype,
             other_tokens=self.other_tokens,
+            judge_model=self.judge_model,
+            agreeing_only=self.agreeing_only,
+        )
+
+    def judging(self) -> Judge:
+        """The judge of answers: the rule, or a model with the key from the environment.
+
+        Raises:
+            InputError: An address without a model, or the reverse; its address or key is none; or two judges are to
+                agree and there is one.
+        """
+        if self.judge is not None and self.judge_model:
+            return ModelJudge(Endpoint.at(self.judge), self.judge_model)
+        if self.judge is None and self.judge_model is None and not self.agreeing_only:
+            return by_rule
+        named = {"--judge": self.judge, "--judge-model": self.judge_model}
+        missing = [name for name, value in named.items() if not value]
+        raise InputError(
+            "--judge URL and --judge-model NAME together, and with --agreeing-only both",
+            found=f"no {' and no '.join(missing)}",
+            remedy="give both, or leave all of them out for the rule",
         )
 
     @contextmanager
@@ -142,8 +172,9 @@ class Job:
 
         Raises:
             PairError: The checkpoints cannot be compared.
-            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets` and `given`.
+            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given` and `judging`.
         """
+        judge = self.judging()
         base, instruct = self.sides()
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
@@ -156,7 +187,7 @@ class Job:
                 settings=self.recorded(given, control),
                 seed=self.seed,
                 sides=(base, instruct),
-                run=self._work(partial(compare, base, instruct, sets, given=given, control=control)),
+                run=self._work(partial(compare, base, instruct, sets, given=given, control=control, judge=judge)),
                 questions=sets,
                 about=lambda: {**other, "quick": self.effort != FULL},
             )

@@ -13,7 +13,15 @@ from provenance.db.schema.tables import HEAD, REVISIONS, Base
 from provenance.errors import StoreError
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-UNRELEASED = ("0001", "0002", "0003", "0004", "0.2.0_1", "0.2.0_2")  # of 0.1.0, and of 0.2.0 while it was made
+UNRELEASED = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0.2.0_1",
+    "0.2.0_2",
+    "0.2.0_3",
+)  # of 0.1.0, and of 0.2.0 while it was made
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -32,7 +32,7 @@ def usual_lead(responses: Iterable[Response]) -> str:
     Choice: the most frequent among kept responses, so another model's answer begins where the reading model's own do;
     ties go to the shortest, then to the first in the alphabet. Empty without a kept response.
     """
-    texts = [response.text for response in responses if response.label != "dropped"]
+    texts = [response.text for response in responses if response.is_answer]
     counts = Counter(map(lead_of, texts))
     return min(counts, key=lambda lead: (-counts[lead], len(lead), lead), default="")
 

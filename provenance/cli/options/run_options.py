@@ -76,6 +76,19 @@ Quick = Annotated[
     bool,
     typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="URL",
+        help="Judge answers by a model at an OpenAI-compatible server (the address before /chat/completions), in "
+        "place of the rule. Its key is read from PROVENANCE_JUDGE_KEY.",
+    ),
+]
+JudgeModel = Annotated[str | None, typer.Option(metavar="NAME", help="The judging model's name at that server.")]
+AgreeingOnly = Annotated[
+    bool, typer.Option("--agreeing-only", help="Leave out questions on which the judging model and the rule differ.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch.")]
 
 
@@ -137,6 +150,9 @@ def _options(
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     other_tokens: OtherRegions = "all",
+    judge: Judge = None,
+    judge_model: JudgeModel = None,
+    agreeing_only: AgreeingOnly = False,
     batch_size: BatchSize = BATCH_SIZE,
     quick: Quick = False,
 ) -> None:

@@ -36,7 +36,10 @@ def pool(seed: int = 0, *, training: bool = True) -> Pool:
 
 def response(label: str, reason: str = "", n_right: int = 0) -> Response:
     text = "" if reason == "empty" else "words"
-    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule")  # type: ignore[arg-type]
+    judged = label if label != "dropped" else "faithful" if n_right else "hallucinated"
+    if reason in ("empty", "refusal", "disagreement"):
+        judged = "dropped"
+    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule", judged_label=judged)  # type: ignore[arg-type]
 
 
 def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
@@ -62,6 +65,8 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"prompt": replace(SETTINGS.prompt, frame=Frame("It is May. ", "", "", ()))},
         {"stop_at_newline": False},
         {"capture_dtype": "float16"},
+        {"judge_model": "judge-1"},
+        {"agreeing_only": True},
     ],
 )
 def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
@@ -132,10 +137,12 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         response("dropped", "no answer span", n_right=1),
         replace(response("dropped", "cut off", n_right=1), cut_off=True),
         replace(response("dropped", "refusal"), cut_off=True),
+        replace(response("refusal"), cut_off=True),
+        replace(response("dropped", "quota full"), judged_label="refusal"),
     ]
     rows[1] = replace(rows[1], cut_off=True)  # as in a test set
     counted = funnel("base", pool(), rows, rows[:2])
-    assert (counted.asked, counted.answered) == (10, 9)
+    assert (counted.asked, counted.answered, counted.refusals) == (12, 11, 1)
     assert counted.consistent == {"faithful": 3, "hallucinated": 3}
     assert counted.span_found == {"faithful": 2, "hallucinated": 2}
     assert counted.captured == {"faithful": 1, "hallucinated": 1}
@@ -147,5 +154,6 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         "no answer span (faithful)": 1,
         "no answer span (hallucinated)": 1,
         "not needed for balance (hallucinated)": 1,
+        "quota full (refusal)": 1,
         "refusal": 2,
     }
