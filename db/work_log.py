@@ -137,6 +137,8 @@ class ResponseRows:
             "regions": [[region.name, region.start, region.stop] for region in response.regions],
             "samples": list(response.samples),
             "cut_off": response.cut_off,
+            "judged_label": response.judged_label,
+            "rule_label": response.rule_label,
         }
 
 
@@ -156,6 +158,8 @@ def _response(row: Any) -> Response:
         regions=tuple(Region(name, start, stop) for name, start, stop in row.regions),
         samples=tuple(row.samples),
         cut_off=row.cut_off,
+        judged_label=row.judged_label,
+        rule_label=row.rule_label,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Label = Literal["faithful", "hallucinated", "dropped"]
+Label = Literal["faithful", "hallucinated", "refusal", "dropped"]
 Split = Literal["train", "validation", "test"]
 Verdict = Literal["supported", "not distinguishable", "no power"]
 MARKS = {"supported": "●", "not distinguishable": "○", "no power": "–"}
@@ -76,9 +76,10 @@ class Response:
     split: Split
     """Part of the questions it belongs to."""
     label: Label
-    """`dropped` if the question was not kept; `reason` says why."""
+    """`refusal` if all samples refuse: kept apart, never fitted on; `dropped` if not kept, `reason` says why."""
     reason: str
-    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span, cut off."""
+    """Empty if kept; else refusal (of some samples), empty, disagreement, quota full, no answer span, cut off,
+    reasoning not closed, no judgement, judges differ."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int
@@ -86,7 +87,7 @@ class Response:
     text: str
     """The representative response, decoded."""
     label_source: str
-    """Judge: `rule` or the name of a model."""
+    """Judge: the name of the rule (`JUDGE_NAME`) or of a model."""
     prompt_ids: tuple[int, ...] = ()
     """Token ids of the prompt, as given to the model."""
     response_ids: tuple[int, ...] = ()
@@ -97,6 +98,15 @@ class Response:
     """All sampled texts, in order."""
     cut_off: bool = False
     """Whether the token limit ended the representative response."""
+    judged_label: Label = "dropped"
+    """What the samples say by the judge, before quotas and limits; `dropped` where they disagree."""
+    rule_label: Label = "dropped"
+    """What the same samples say by the rule."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is kept as faithful or hallucinated; nothing else is ever fitted to or scored."""
+        return self.label in ("faithful", "hallucinated")
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ class Task:
     dataset_digest: str
     """Content digest of the question set."""
     settings: dict[str, object] = field(hash=False)
-    """Prompt template, decoding, quotas, seed, span rule, dtype, batch size."""
+    """Prompt and its frame, decoding, quotas, seed, span rule, dtype, batch size."""
     n_batches: int
 
 

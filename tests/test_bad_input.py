@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import torch
 from checkpoint_factory import make_checkpoint, tuned_copy
-from comparison import Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed, refused
+from comparison import FAST, Finished, ForkedCli, Harm, Pair, error_lines, invoke, numbers, parsed, refused
 from safetensors.torch import load_file, save_file
+
+from provenance.errors import CheckpointError
 
 Break = Callable[[Path], None]
 
@@ -85,6 +87,32 @@ def tokenizer_is_no_json(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
 
 
+def newer_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "2.0"}))
+
+
+def value_of_another_type(folder: Path) -> None:
+    edit_config(folder, rms_norm_eps="small")
+
+
+def label_map(folder: Path) -> None:
+    edit_config(folder, num_labels=10**9)
+
+
+def huge_vocabulary(folder: Path) -> None:
+    edit_config(folder, vocab_size=10**9)
+
+
+def quantised(folder: Path) -> None:
+    edit_config(folder, quantization_config={"quant_method": "gptq", "bits": 4})
+
+
+def adapter_beside(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+
+
 def attention_missing(tensors: dict[str, torch.Tensor]) -> None:
     del tensors["model.layers.1.self_attn.q_proj.weight"]
 
@@ -103,7 +131,13 @@ def attention_missing(tensors: dict[str, torch.Tensor]) -> None:
         (config_is_no_json, "JSON in", "config.json"),
         (remote_code, "without code of its own", "modeling.Model"),
         (no_tokenizer, "a tokenizer", "tokenizer.json"),
-        (tokenizer_is_no_json, "a tokenizer", ""),
+        (tokenizer_is_no_json, "JSON in", "tokenizer.json"),
+        (newer_tokenizer, "a tokenizer in", "Unknown tokenizer version '2.0'"),
+        (value_of_another_type, "a model that transformers can load", "rms_norm_eps"),
+        (label_map, "layers and labels", "num_labels = 1000000000"),
+        (huge_vocabulary, "of the sizes in its config.json", "shape (1000000000, 16)"),
+        (quantised, "float32", "a quantised one: gptq, 4 bits"),
+        (adapter_beside, "one checkpoint in", "adapter_model.safetensors"),
     ],
 )
 @pytest.mark.parametrize("side", ["base", "instruct"])
@@ -117,6 +151,16 @@ def test_an_unfit_checkpoint_is_refused(
     assert wanted in lines[0]
     assert found in lines[1] + lines[0]
     assert list(workplace.iterdir()) == []
+
+
+def test_the_traceback_of_a_library_is_there_for_debugging(pair: Pair, tmp_path: Path) -> None:
+    """And only then; the message has its words anyway."""
+    spoilt = shutil.copytree(pair.instruct, tmp_path / "spoilt")
+    newer_tokenizer(spoilt)
+    assert "version '2.0'" in refused("lineage", pair.base, spoilt, "-q", code=2)[1]
+    result = invoke("--debug", "lineage", pair.base, spoilt, "-q")
+    assert isinstance(result.exception, CheckpointError)
+    assert "version '2.0'" in str(result.exception.__cause__)
 
 
 @pytest.mark.parametrize("side", ["base", "instruct"])
@@ -214,6 +258,24 @@ def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, wo
     _, _, remedy = refused("compare", pair.instruct, pair.base, "--questions", pair.cities, code=2)
     assert "swapped" in remedy
     assert list(workplace.iterdir()) == []
+
+
+def test_a_template_that_opens_reasoning_stops_the_run_where_the_model_never_closes_it(
+    pair: Pair, tmp_path: Path, workplace: Path
+) -> None:
+    """All of its responses would count as hallucinated answers."""
+    thinking = tmp_path / "thinking"
+    shutil.copytree(pair.instruct, thinking)
+    template = thinking / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<model>", "<model><think>\n"))
+    command = ("compare", pair.base, thinking, "--questions", pair.cities, *FAST, "-q")
+    wanted, found, remedy = refused(*command, code=2)
+    assert "after its reasoning" in wanted
+    assert found.startswith("48 of 48 responses that end inside it, such as '")
+    assert "--template-arg" in remedy
+    assert statuses(workplace) == ["failed"]
+    _, found, _ = refused(*command, "--template-arg", "enable_thinking=false", code=2)
+    assert found == "'enable_thinking', which it does not mention"
 
 
 @pytest.mark.parametrize(

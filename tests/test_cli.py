@@ -16,8 +16,10 @@ from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, ref
 from provenance import __version__
 from provenance.cli import app
 from provenance.cli.options.common import DEFAULT_OUT, folder_of
+from provenance.cli.options.run_options import template_variables
 from provenance.db.connection.connect import database_url, sqlite_file
 from provenance.db.reading.named_queries import QUERIES
+from provenance.errors import InputError
 
 COMMANDS = {
     (): {
@@ -28,7 +30,8 @@ COMMANDS = {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
-        "--other-tokens",
+        "--other-tokens", "--template-arg",
+        "--judge", "--judge-model", "--agreeing-only",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
         "--no-figures", "--dry-run", "--replicates",
@@ -37,7 +40,8 @@ COMMANDS = {
         "--tuned", "--no-floor", "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class",
         "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
-        "--other-tokens",
+        "--other-tokens", "--template-arg",
+        "--judge", "--judge-model", "--agreeing-only",
         "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
@@ -162,6 +166,16 @@ def test_a_choice_that_is_no_word_of_the_command_is_bad_usage(options: tuple[str
     result = invoke("compare", "a/b", "c/d", *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
+
+
+def test_template_variables_are_json_or_text() -> None:
+    written = ["b=true", "a=False", "n=3", "t=26 Jul 2024", "none=None", "eq=a=b"]
+    assert template_variables(written) == (
+        ("a", False), ("b", True), ("eq", "a=b"), ("n", 3), ("none", None), ("t", "26 Jul 2024")
+    )  # fmt: skip
+    for unclear in (["a"], ["=1"], ["a b=1"], ["a=1", "a=2"]):
+        with pytest.raises(InputError, match="NAME=VALUE"):
+            template_variables(unclear)
 
 
 def test_json_is_one_object_with_the_keys_of_the_contract(undisturbed: Finished, pair: Pair) -> None:

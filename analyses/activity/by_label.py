@@ -1,4 +1,4 @@
-"""Activity of every single neuron on faithful and on hallucinated answers.
+"""Activity of every single neuron on faithful and on hallucinated answers, and on refusals.
 
 An L1 weight is not importance (among correlated neurons L1 picks one), so every neuron also has numbers that do not
 depend on other neurons.
@@ -8,31 +8,38 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.results.answers import ActivityTable
 from provenance.records import Stage
 from provenance.statistics.auroc import aurocs
 
+NO_ROWS = NeuronRows.of(np.empty((0, 0), dtype=np.float32))
 COLUMNS_PER_BLOCK = 1024  # ranking copies a block several times; 2,000 rows of it are 16 MB in float64
 
 
-def activity_table(stage: Stage, dataset: str, features: Features) -> ActivityTable:
+def activity_table(stage: Stage, dataset: str, features: Features, refusals: NeuronRows = NO_ROWS) -> ActivityTable:
     """Mean CETT on answer tokens by label, and each neuron's own separation of the labels; float64.
 
-    Standardised difference above 0 and AUROC above 0.5: more active on hallucinated answers. NaN where not defined, as
-    means of a label without responses; empty if nothing was captured.
+    Standardised difference above 0 and AUROC above 0.5: more active on hallucinated answers (than on faithful ones, or
+    than on `refusals`, which are over the same neurons). NaN where not defined, as means of a label without responses;
+    empty if nothing was captured.
     """
     positive = features.hallucinated
-    blocks = [_block(values.astype(np.float64), positive) for _, values in features.answer.blocks(COLUMNS_PER_BLOCK)]
-    faithful, hallucinated, difference, area = np.concatenate(blocks or [np.empty((4, 0))], axis=1)
+    rows = features.answer.stacked(refusals)
+    blocks = [_block(values.astype(np.float64), positive) for _, values in rows.blocks(COLUMNS_PER_BLOCK)]
+    faithful, hallucinated, difference, area, refusal, apart = np.concatenate(blocks or [np.empty((6, 0))], axis=1)
     return ActivityTable(
         stage=stage,
         dataset=dataset,
         n_faithful=int((~positive).sum()),
         n_hallucinated=int(positive.sum()),
+        n_refusal=len(refusals),
         mean_faithful=faithful,
         mean_hallucinated=hallucinated,
         standardised_difference=difference,
         auroc=area,
+        mean_refusal=refusal,
+        auroc_refusal=apart,
     )
 
 
@@ -45,15 +52,19 @@ def neuron_aurocs(features: Features) -> Float[np.ndarray, " neurons"]:
 
 
 def _block(
-    values: Float[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " rows"]
-) -> Float[np.ndarray, "4 columns"]:
-    """Faithful mean, hallucinated mean, standardised difference and AUROC of some columns."""
+    values: Float[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " answers"]
+) -> Float[np.ndarray, "6 columns"]:
+    """Statistics of some columns; the rows after the answers are refusals."""
+    said, refused = values[: positive.size], values[positive.size :]
+    invented = said[positive]
     return np.stack(
         [
-            _mean(values[~positive]),
-            _mean(values[positive]),
-            standardised_difference(values, positive),
-            aurocs(values, positive),
+            _mean(said[~positive]),
+            _mean(invented),
+            standardised_difference(said, positive),
+            aurocs(said, positive),
+            _mean(refused),
+            aurocs(np.concatenate([invented, refused]), np.arange(len(invented) + len(refused)) < len(invented)),
         ]
     )
 

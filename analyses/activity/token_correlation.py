@@ -63,7 +63,7 @@ def activation_correlation(
 def _activations(loaded: LoadedModel, responses: Sequence[Response]) -> Float[np.ndarray, "tokens neurons"]:
     """Z of all layers at every token that is neither padding nor special."""
     rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
-    ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
+    ids, mask = padded(rows, loaded.pad_id, loaded.device)
     used = _ordinary(responses, ids.shape[1])
     d_m = loaded.layout.d_m
     out = np.empty((int(used.sum()), loaded.layout.layers * d_m))

@@ -34,12 +34,12 @@ class Answers:
 
 
 def captured_responses(features: Features, responses: Sequence[Response]) -> tuple[Response, ...]:
-    """The response of each captured row; `responses` may include dropped ones, in any order.
+    """The response of each captured row; `responses` may include others, in any order.
 
     Raises:
         InputError: A row without a kept response, or with one of another label.
     """
-    kept = {response.question_id: response for response in responses if response.label != "dropped"}
+    kept = {response.question_id: response for response in responses if response.is_answer}
     rows: list[Response] = []
     for question_id, hallucinated in zip(features.question_ids, features.hallucinated, strict=True):
         response = kept.get(question_id)

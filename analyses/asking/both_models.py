@@ -53,6 +53,16 @@ class Gathered:
         """Features of the held-out answers by question set."""
         return {name: test.features for name, test in self.tests(stage).items()}
 
+    def refusals(self, stage: Stage) -> tuple[tuple[Pool, Features], ...]:
+        """Captured refusals by pool, in the instruct checkpoint's order of neurons; of models that gave their own."""
+        subject = self.subjects[stage]
+        if subject.author is not None:
+            return ()
+        return tuple(
+            (pool, in_order(stage, found.refusals, self.alignment))
+            for pool, found in zip(subject.pools, self.collected[stage], strict=True)
+        )
+
     def used(self, stage: Stage) -> tuple[Response, ...]:
         """Captured held-out answers to the first question set, in the order of the captures."""
         found = self.collected[stage][TEST_POOL]
@@ -114,8 +124,8 @@ def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarr
 
 
 def kept_responses(found: Collected) -> tuple[Response, ...]:
-    """The first responses that were not dropped, used for the activation correlation."""
-    return tuple(response for response in found.responses if response.label != "dropped")[:CORRELATION_RESPONSES]
+    """The first answers that were kept, used for the activation correlation."""
+    return tuple(response for response in found.responses if response.is_answer)[:CORRELATION_RESPONSES]
 
 
 def suppressed(

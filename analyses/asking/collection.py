@@ -17,8 +17,21 @@ from typing import runtime_checkable
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.analyses.results.answers import Funnel
-from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
+from provenance.answers.collect_responses import (
+    CUT_OFF,
+    JUDGES_DIFFER,
+    KEPT_LABELS,
+    NO_SPAN,
+    QUOTA_FULL,
+    REFUSAL,
+    UNCLOSED,
+    Judge,
+    Protocol,
+    by_rule,
+    rounds_of,
+)
 from provenance.answers.judging import JUDGE_NAME, normalise
+from provenance.answers.judging_model import judge_identity
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import NOISE, Decoding
@@ -27,7 +40,7 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 2  # of responses and captures; raised when the same settings would give different ones
+FORMAT = 3  # of responses and captures; raised when the same settings would give different ones
 CAPTURE_BATCH = 32
 
 
@@ -103,10 +116,18 @@ class CollectionSettings:
     """Of captured vectors on disk; see `collect_features`."""
     other_tokens: OtherTokens = "all"
     """Tokens beside the answer's whose mean CETT is captured."""
+    judge_model: str | None = None
+    """Name of the judging model; None for the rule. Where it is served is no setting."""
+    agreeing_only: bool = False
+    """Whether questions are dropped on which the judging model and the rule differ."""
 
     def identity(self) -> dict[str, object]:
         """Settings that name a task; without the dtype of float32 captures, so that older names stay valid."""
         everything = asdict(self)
+        model = everything.pop("judge_model")
+        everything["judge"] = JUDGE_NAME if model is None else judge_identity(model)
+        if not self.agreeing_only:
+            del everything["agreeing_only"]
         if self.capture_dtype == "float32":
             del everything["capture_dtype"]
         if self.other_tokens == "all":
@@ -126,6 +147,8 @@ class Collected:
     """Split of each row of `features`."""
     funnel: Funnel
     """Counts of dropped questions by stage."""
+    refusals: Features
+    """Captured vectors of refusals, which have no label; never fitted to."""
 
 
 def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]], seed: int, *, training: bool) -> Pool:
@@ -143,7 +166,6 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "format": FORMAT,
         "rounds": list(_rounds(pool, settings)),
         "span_rule": SPAN_RULE,
-        "judge": JUDGE_NAME,
         "noise": NOISE,
         "split": pool.split,
         "capture_batch": CAPTURE_BATCH,
@@ -176,8 +198,8 @@ def _rounds(pool: Pool, settings: CollectionSettings) -> tuple[int, ...]:
     return rounds_of(settings.samples if pool.training else 1)
 
 
-def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
-    """How the questions of a pool are asked."""
+def protocol_of(pool: Pool, settings: CollectionSettings, judge: Judge = by_rule) -> Protocol:
+    """How the questions of a pool are asked; `judge` is the one that the settings name."""
     return Protocol(
         settings.prompt,
         settings.decoding,
@@ -186,6 +208,9 @@ def protocol_of(pool: Pool, settings: CollectionSettings) -> Protocol:
         settings.stop_at_newline,
         settings.batch_size,
         settings.seed,
+        judge,
+        settings.judge_model or JUDGE_NAME,
+        settings.agreeing_only,
     )
 
 
@@ -209,7 +234,7 @@ def balanced(responses: Sequence[Response]) -> list[Response]:
 def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequence[Response]) -> Funnel:
     """Counts by label: asked, answered, consistent, span found, captured, used; with reasons for drops."""
     reasons = Counter(_drop_reason(r) for r in responses if r.label == "dropped")
-    without_span, cut = (Counter(_judged_label(r) for r in responses if r.reason == why) for why in (NO_SPAN, CUT_OFF))
+    without_span, cut = (Counter(r.judged_label for r in responses if r.reason == why) for why in (NO_SPAN, CUT_OFF))
     kept = _by_label(responses)
     spans: dict[Label, int] = {label: kept[label] + cut[label] for label in KEPT_LABELS}
     consistent: dict[Label, int] = {label: spans[label] + without_span[label] for label in KEPT_LABELS}
@@ -220,25 +245,21 @@ def funnel(stage: Stage, pool: Pool, responses: Sequence[Response], used: Sequen
         dataset=pool.questions.name,
         split=pool.split,
         asked=len(responses),
-        answered=sum(any(normalise(text) for text in r.samples or (r.text,)) for r in responses),
+        answered=sum(r.reason != UNCLOSED and any(map(normalise, r.samples or (r.text,))) for r in responses),
         consistent=consistent,
         span_found=spans,
         captured=captured,
         fitted=captured,
-        cut_off=sum(r.cut_off and (r.label != "dropped" or r.reason == CUT_OFF) for r in responses),
+        cut_off=sum(r.cut_off and (r.is_answer or r.reason == CUT_OFF) for r in responses),
+        refusals=sum(r.label == REFUSAL for r in responses),
         dropped={reason: count for reason, count in sorted(reasons.items()) if count},
     )
 
 
 def _drop_reason(response: Response) -> str:
-    if response.reason in (NO_SPAN, QUOTA_FULL, CUT_OFF):
-        return f"{response.reason} ({_judged_label(response)})"
+    if response.reason in (NO_SPAN, QUOTA_FULL, CUT_OFF, JUDGES_DIFFER):
+        return f"{response.reason} ({response.judged_label})"
     return response.reason
-
-
-def _judged_label(response: Response) -> Label:
-    """The label that a dropped response of agreeing samples would have had."""
-    return "faithful" if response.n_right else "hallucinated"
 
 
 def _by_label(responses: Sequence[Response]) -> dict[Label, int]:

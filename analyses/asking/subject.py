@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -19,10 +19,12 @@ from provenance.analyses.asking.collection import (
     balanced,
     funnel,
     make_task,
+    paired_task,
     protocol_of,
 )
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.answers.collect_responses import collect
+from provenance.analyses.asking.wrapped_answers import refuse_wrapped
+from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
@@ -36,14 +38,21 @@ class Subject:
     side: OpenCheckpoint
     """Its checkpoint; the stage sets the prompt format."""
     settings: CollectionSettings
-    """How it is asked and captured."""
+    """How it is asked and captured, with the frame that its chat template puts around a question."""
     pools: tuple[Pool, ...]
     """The training pool, then one test pool per question set."""
     workspace: Workspace
     clock: Clock
+    judge: Judge = by_rule
+    """Labels its answers; the one that the settings name."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        prompt = self.settings.prompt
+        if prompt.chat:
+            self.settings = replace(self.settings, prompt=prompt.framed(self.tokenizer))
 
     @property
     def stage(self) -> Stage:
@@ -108,13 +117,20 @@ class Subject:
             note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
             self.clock.progress.step(f"ask {label}", done, total, note)
 
-        protocol = protocol_of(pool, self.settings)
-        responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked)
-        kept = [response for response in responses if response.label != "dropped"]
-        used = balanced(kept)
+        protocol = protocol_of(pool, self.settings, self.judge)
+        watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
+        responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
+        watch(responses)
+        used = balanced([response for response in responses if response.is_answer])
         features = self.captured(task, used, f"capture {label}")
         splits = tuple(response.split for response in used)
-        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used))
+        refusals = self._refusals(task, responses, f"capture {label} refusals") or features.take([])
+        return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used), refusals)
+
+    def _refusals(self, task: Task, responses: Sequence[Response], doing: str) -> Features | None:
+        """Captured refusals, under a key of their own; None without any."""
+        refused = [response for response in responses if response.label == REFUSAL]
+        return self.captured(paired_task(task, self.checkpoint, "refusals"), refused, doing) if refused else None
 
     def captured(self, task: Task, responses: Sequence[Response], doing: str) -> Features:
         """Mean CETT of its neurons while reading responses as given; `doing` is shown meanwhile."""

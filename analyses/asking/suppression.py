@@ -105,7 +105,7 @@ def _answered_right(
     alpha: float,
     asked: Callable[[int], None],
 ) -> Bool[np.ndarray, " questions"]:
-    loaded, protocol = subject.model(), protocol_of(pool, greedy)
+    loaded, protocol = subject.model(), protocol_of(pool, greedy, subject.judge)
     with scaled(loaded, ids, alpha):
         answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
     return np.array([answer.n_right == 1 for answer in answers], dtype=bool)
@@ -132,7 +132,9 @@ def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
     """Greedy settings with the same prompt and forward pass; unused settings get one value, to share tasks."""
     decoding = replace(settings.decoding, temperature=1.0, top_k=1, top_p=1.0)
     no_end = questions + 1  # no class can fill this quota, so every question is asked
-    return replace(settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0)
+    return replace(
+        settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0, agreeing_only=False
+    )
 
 
 def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str) -> Task:

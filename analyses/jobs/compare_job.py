@@ -19,14 +19,18 @@ from provenance.analyses.jobs.replicates import replicated
 from provenance.analyses.jobs.run_comparison import OriginSettings, compare
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.search.identification import ProbeSettings
+from provenance.answers.collect_responses import Judge, by_rule
+from provenance.answers.judging_model import ModelJudge
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
+from provenance.hub.chat_endpoint import Endpoint
 from provenance.lab.manifest import question_sets
-from provenance.models.loading import load_tokenizer
+from provenance.models.chat_template import Variables
+from provenance.models.loading import check_config, load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
@@ -58,6 +62,8 @@ class Job:
     """User message to the instruct model."""
     chat: bool = True
     """Whether the instruct prompt goes into the chat template."""
+    template_args: Variables = ()
+    """What the user sets in the chat template."""
     max_new_tokens: int = MAX_NEW_TOKENS
     """Length limit of a response."""
     design: Design = "3-vs-1"
@@ -84,6 +90,12 @@ class Job:
     """Of captured activations on disk."""
     other_tokens: OtherTokens = "all"
     """Tokens beside the answer's that the probe tells answers from."""
+    judge: str | None = None
+    """Address of the server of a judging model; None for the rule."""
+    judge_model: str | None = None
+    """Its name there."""
+    agreeing_only: bool = False
+    """Whether questions are left out on which the judging model and the rule differ."""
     batch_size: int = BATCH_SIZE
     effort: Effort = FULL
     """Draws for chance levels."""
@@ -116,7 +128,8 @@ class Job:
             collection={
                 "base": self._collection(PromptFormat(self.base_prompt, chat=False), stop_at_newline=True),
                 "instruct": self._collection(
-                    PromptFormat(self.instruct_prompt, chat=self.chat), stop_at_newline=not self.chat
+                    PromptFormat(self.instruct_prompt, chat=self.chat, variables=self.template_args),
+                    stop_at_newline=not self.chat,
                 ),
             },
             probe=ProbeSettings(
@@ -151,6 +164,27 @@ class Job:
             attn_implementation=self.attn_implementation,
             capture_dtype=self.capture_dtype,
             other_tokens=self.other_tokens,
+            judge_model=self.judge_model,
+            agreeing_only=self.agreeing_only,
+        )
+
+    def judging(self) -> Judge:
+        """The judge of answers: the rule, or a model with the key from the environment.
+
+        Raises:
+            InputError: An address without a model, or the reverse; its address or key is none; or two judges are to
+                agree and there is one.
+        """
+        if self.judge is not None and self.judge_model:
+            return ModelJudge(Endpoint.at(self.judge), self.judge_model)
+        if self.judge is None and self.judge_model is None and not self.agreeing_only:
+            return by_rule
+        named = {"--judge": self.judge, "--judge-model": self.judge_model}
+        missing = [name for name, value in named.items() if not value]
+        raise InputError(
+            "--judge URL and --judge-model NAME together, and with --agreeing-only both",
+            found=f"no {' and no '.join(missing)}",
+            remedy="give both, or leave all of them out for the rule",
         )
 
     @contextmanager
@@ -159,8 +193,9 @@ class Job:
 
         Raises:
             PairError: The checkpoints cannot be compared.
-            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets` and `given`.
+            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given` and `judging`.
         """
+        judge = self.judging()
         base, instruct = self.sides()
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
@@ -173,7 +208,7 @@ class Job:
                 settings=self.recorded(given, control),
                 seed=self.seed,
                 sides=(base, instruct),
-                run=self._work(partial(compare, base, instruct, sets, given=given, control=control)),
+                run=self._work(partial(compare, base, instruct, sets, given=given, control=control, judge=judge)),
                 questions=sets,
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
@@ -210,14 +245,15 @@ class Job:
         return pair.base, pair.instruct
 
     def check_prompts(self, sides: Sequence[OpenCheckpoint]) -> None:
-        """Renders one prompt for each model, so that a missing template fails before hours of work.
+        """Builds each model without weights and renders one prompt, so that what cannot run fails before hours of work.
 
         Raises:
-            CheckpointError: A tokenizer is missing, or has no character offsets.
+            CheckpointError: A config is of no use, or a tokenizer is missing, damaged or without character offsets.
             InputError: A prompt lacks its question, or the instruct checkpoint its chat template (a swapped pair).
         """
         collection = self.settings().collection
         for side in sides:
+            check_config(side.checkpoint.folder)
             collection[side.stage].prompt.render(load_tokenizer(side.checkpoint.folder), "Why?")
 
     def question_sets(self) -> tuple[QuestionSet, ...]:

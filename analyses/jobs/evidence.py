@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.cross_reading import Forced
+from provenance.analyses.asking.judge_agreement import judge_agreement
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.function_verdict import function_claim
 from provenance.analyses.claims.claim_conditions import (
@@ -27,7 +28,7 @@ from provenance.analyses.drift.drift_nulls import drift_strata
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
-from provenance.analyses.results.answers import ActivityTable
+from provenance.analyses.results.answers import ActivityTable, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
@@ -46,6 +47,7 @@ from provenance.analyses.results.transfer import (
 from provenance.analyses.search.identification import Identified
 from provenance.analyses.transfer.magnitudes import scales, sign_agreement
 from provenance.analyses.transfer.probe_transfer import transfer, untested
+from provenance.analyses.transfer.refusals import refusal_contrast
 from provenance.analyses.transfer.two_by_two import cells, label_agreement
 from provenance.architectures import Layout
 from provenance.records import Stage
@@ -138,6 +140,28 @@ def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[La
     )
 
 
+def judges_of(gathered: Gathered, seed: int) -> tuple[JudgeAgreement, ...]:
+    """Agreement of a judging model with the rule, by model and pool; empty if the rule was the judge."""
+    rows = [
+        judge_agreement(stage, pool, found.responses, seed=seed)
+        for stage, subject in gathered.subjects.items()
+        for pool, found in zip(subject.pools, gathered.collected[stage], strict=True)
+    ]
+    return tuple(row for row in rows if row is not None)
+
+
+def refusals_of(found: Identified, gathered: Gathered, seed: int) -> tuple[RefusalContrast, ...]:
+    """The instruct probe on refusals of both models, by question set and pool."""
+    return tuple(
+        refusal_contrast(
+            stage, pool.questions.name, pool.split, found.probe,
+            gathered.features(stage)[pool.questions.name], refused, seed=seed,
+        )
+        for stage in gathered.subjects
+        for pool, refused in gathered.refusals(stage)
+    )  # fmt: skip
+
+
 def magnitudes(
     found: Mapping[Stage, Identified], gathered: Gathered, layers: int, d_m: int, seed: int
 ) -> tuple[tuple[ScaleControl, ...], SignAgreement | None]:
@@ -202,6 +226,8 @@ def evidence_of(
         ladder=rungs,
         cells=read_by_both(instruct, shown.gathered, shown.forced, seed),
         agreement=agreement,
+        judges=judges_of(shown.gathered, seed),
+        refusals=refusals_of(instruct, shown.gathered, seed),
         scales=scaled,
         signs=signs,
         drift=tests,

@@ -203,8 +203,8 @@ def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) 
 
 
 def _with_dropped(found: Collected, placed: tuple[Response, ...]) -> tuple[Response, ...]:
-    """The answers as the other model reads them, and those without vectors in either model."""
-    return (*placed, *(response for response in found.responses if response.label == "dropped"))
+    """The answers as the other model reads them, and what is no answer."""
+    return (*placed, *(response for response in found.responses if not response.is_answer))
 
 
 def _rows_of(answers: Answers, rows: Int[np.ndarray, " kept"]) -> Answers:

@@ -13,7 +13,7 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool
 
-from provenance.analyses.activity.by_label import activity_table
+from provenance.analyses.activity.by_label import NO_ROWS, activity_table
 from provenance.analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace
@@ -37,6 +37,7 @@ from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.analyses.search.identification import Identified, ProbeSettings, identify, material_of, take_given
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
+from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
@@ -74,6 +75,7 @@ def compare(
     clock: Clock,
     given: NeuronSet | None = None,
     control: NegativeControl | None = None,
+    judge: Judge = by_rule,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -82,6 +84,7 @@ def compare(
         workspace: Cache of finished work.
         given: H-Neurons of the instruct checkpoint from a file, in place of a search.
         control: The broken link of a negative control.
+        judge: Labels the answers; the one that the settings name.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -93,7 +96,8 @@ def compare(
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
     subjects = {
-        stage: Subject(side, settings.collection[stage], pools, workspace, clock) for stage, side in sides.items()
+        stage: Subject(side, settings.collection[stage], pools, workspace, clock, judge)
+        for stage, side in sides.items()
     }
     collected = {
         stage: tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in pools)
@@ -224,8 +228,11 @@ def _decided_by(transfers: Sequence[TransferResult]) -> str:
 
 def _activity(gathered: Gathered) -> list[ActivityTable]:
     """One table per checkpoint and question set."""
-    return [
-        activity_table(stage, name, features)
-        for stage in gathered.answers
-        for name, features in gathered.features(stage).items()
-    ]
+    tables: list[ActivityTable] = []
+    for stage in gathered.answers:
+        refused = {pool.questions.name: rows.answer for pool, rows in gathered.refusals(stage) if not pool.training}
+        tables += [
+            activity_table(stage, name, features, refused.get(name, NO_ROWS))
+            for name, features in gathered.features(stage).items()
+        ]
+    return tables

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
@@ -35,6 +35,10 @@ class Evidence:
     """In-domain question set, by activations, answers and prompt."""
     agreement: tuple[LabelAgreement, ...] = ()
     """By question set."""
+    judges: tuple[JudgeAgreement, ...] = ()
+    """By model, question set and pool; empty if the rule was the judge."""
+    refusals: tuple[RefusalContrast, ...] = ()
+    """By model, question set and pool."""
     scales: tuple[ScaleControl, ...] = ()
     """By question set and kind."""
     signs: SignAgreement | None = None

@@ -15,7 +15,9 @@ from provenance.analyses.results.transfer import Rung
 from provenance.analyses.summary.probe import identification
 from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
 
-NOT_LOOKED_AT = dict.fromkeys(("two_by_two", "agreement", "scales", "signs", "power", "interventions"))
+NOT_LOOKED_AT = dict.fromkeys(
+    ("two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions")
+)
 """Keys of `evidence` in a run without a forward pass."""
 
 
@@ -24,6 +26,8 @@ def evidence(found: Evidence) -> dict[str, Any]:
     return {
         "two_by_two": [asdict(cell) for cell in found.cells],
         "agreement": [asdict(row) for row in found.agreement],
+        "judges": [asdict(row) for row in found.judges] or None,
+        "refusals": [asdict(row) for row in found.refusals],
         "scales": [asdict(row) for row in found.scales],
         "signs": None if found.signs is None else asdict(found.signs),
         "power": [asdict(row) for row in found.power],

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.answers import Funnel, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
@@ -92,6 +92,8 @@ def _results() -> dict[str, Schema]:
         "overlap": _or_null(record(OverlapResult, nulls=_rows(OverlapNull))),
         "two_by_two": _rows(TransferCell),
         "agreement": _rows(LabelAgreement),
+        "judges": _rows(JudgeAgreement),
+        "refusals": _rows(RefusalContrast),
         "scales": _rows(ScaleControl),
         "signs": _or_null(record(SignAgreement)),
         "power": _rows(Power),

@@ -36,6 +36,7 @@ from provenance.analyses.results.reports import TimelineReport
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.search.identification import Identified, identify, material_of
 from provenance.analyses.timeline.points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
+from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.answers.questions import QuestionSet
 from provenance.models.loading import vocabulary
@@ -105,6 +106,7 @@ def trace(
     settings: OriginSettings,
     workspace: Workspace,
     clock: Clock,
+    judge: Judge = by_rule,
 ) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
@@ -112,6 +114,7 @@ def trace(
         stops: Earliest first, all of one shape; the last is the tuned checkpoint.
         floor: A randomly initialised model of that shape; None leaves it out.
         questions: Split into training, validation and test questions, as `compare` splits its first set.
+        judge: Labels the answers; the one that the settings name.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -123,7 +126,7 @@ def trace(
     # Weights are read first, so that a damaged checkpoint ends the job within seconds.
     drifts = {stop.position: _drift(stop, stops[-1], clock) for stop in others}
     last = stops[-1]
-    subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock)
+    subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock, judge)
     ruler = _ruler(last, subject, settings)
     tracing = Tracing(stops[0], ruler, drifts, settings)
     points = [*(tracing.point(stop) for stop in others), tracing.last()]

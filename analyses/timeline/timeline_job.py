@@ -18,6 +18,7 @@ from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import TimelineReport
 from provenance.analyses.timeline.timeline import FLOOR_POSITION, Stop, trace
 from provenance.analyses.weights.weight_source import mlp_shape, shape_words
+from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
@@ -45,8 +46,9 @@ class TimelineJob:
         """Checks checkpoints and questions; see `AnyJob`.
 
         Raises:
-            InputError, CheckpointError, PairError: See `open` and `questions`.
+            InputError, CheckpointError, PairError: See `open`, `questions` and `Job.judging`.
         """
+        judge = self.how.judging()
         stops, questions = self.open(), self.questions()
         yield OpenedJob(
             command="trace",
@@ -54,7 +56,7 @@ class TimelineJob:
             settings=self.recorded(),
             seed=self.how.seed,
             sides=tuple(stop.side for stop in stops),
-            run=partial(self.run, stops, questions),
+            run=partial(self.run, stops, questions, judge=judge),
             questions=(questions,),
             about=lambda: {"quick": self.how.effort != FULL},
         )
@@ -104,14 +106,16 @@ class TimelineJob:
         digests = [stop.side.checkpoint.digest for stop in stops]
         return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded()])
 
-    def run(self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock) -> TimelineReport:
+    def run(
+        self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock, judge: Judge = by_rule
+    ) -> TimelineReport:
         """Measures every checkpoint, and the floor if requested."""
         with ExitStack() as made:
             floor = None
             if self.floor:
                 random = floor_stop(stops[0].side, self.how.seed, workspace.captures)
                 floor = clock.timed("random initialisation", lambda: made.enter_context(random))
-            return trace(stops, floor, questions, self.how.settings(), workspace, clock)
+            return trace(stops, floor, questions, self.how.settings(), workspace, clock, judge)
 
 
 @contextmanager

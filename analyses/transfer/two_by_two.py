@@ -17,11 +17,12 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetK
 from provenance.analyses.controls.question_folds import questions_per_class
 from provenance.analyses.results.transfer import LabelAgreement, TransferCell
 from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS
-from provenance.answers.collect_responses import QUOTA_FULL
+from provenance.answers.collect_responses import KEPT_LABELS, QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Estimate, Response, Stage
 from provenance.statistics.auroc import aurocs
-from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights
+from provenance.statistics.kappa import resampled_kappas
 
 OWN_CELLS: tuple[CellName, ...] = (("base", "base", "base"), ("instruct", "instruct", "instruct"))
 CELLS: tuple[CellName, ...] = (OWN_CELLS[0], FORCED_CELLS[0], FORCED_CELLS[1], OWN_CELLS[1], *FORCED_CELLS[2:])
@@ -168,10 +169,8 @@ def label_agreement(
 
 
 def _judged(responses: Sequence[Response]) -> Labels:
-    judged = [r for r in responses if r.label != "dropped" or r.reason == QUOTA_FULL]
-    return {
-        r.question_id: (r.n_right == 0 if r.label == "dropped" else r.label == "hallucinated", r.unit) for r in judged
-    }
+    judged = [r for r in responses if r.judged_label in KEPT_LABELS and (r.is_answer or r.reason == QUOTA_FULL)]
+    return {r.question_id: (r.judged_label == "hallucinated", r.unit) for r in judged}
 
 
 def _kappa(
@@ -182,22 +181,3 @@ def _kappa(
     if any(side.all() or not side.any() for side in (a, b)):
         return None, "one of the models has one label only, so no power"
     return estimate_of(resampled_kappas(a, b, resampled_weights(units, seed=seed)), a.size), ""
-
-
-def resampled_kappas(
-    a: Bool[np.ndarray, " questions"],
-    b: Bool[np.ndarray, " questions"],
-    weights: Float[np.ndarray, "samples questions"],
-) -> Float[np.ndarray, " samples"]:
-    """Cohen's kappa of two labellings in each of many weighted samples.
-
-        kappa = (p_o - p_e) / (1 - p_e),   p_e = p_a p_b + (1 - p_a)(1 - p_b)
-
-    Dimensionless, at most 1, 0 = chance agreement; NaN if both labellings have the same single label.
-    Source: Cohen 1960, doi:10.1177/001316446002000104.
-    """
-    observed, p_a, p_b = (resampled_means(values.astype(np.float64), weights) for values in (a == b, a, b))
-    by_chance = p_a * p_b + (1 - p_a) * (1 - p_b)
-    kappas = np.full(len(weights), np.nan)
-    np.divide(observed - by_chance, 1 - by_chance, out=kappas, where=by_chance < 1)
-    return kappas

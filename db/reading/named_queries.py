@@ -88,7 +88,7 @@ WHERE s.name = :study ORDER BY m.position
 
 _STATISTICS = ", ".join(f"a.{part.name}" for part in declared(ActivityTable).per_neuron)
 _ACTIVITY = f"""
-SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated
+SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated, s.n_refusal
 FROM probe_neuron h
 CROSS JOIN activity_set s
 CROSS JOIN activity a
@@ -105,7 +105,8 @@ FROM null_draw WHERE run_id = :run ORDER BY claim, stage, dataset, kind, draw
 """
 
 _RESPONSES = """
-SELECT t.stage, t.dataset, p.question_id, p.split, p.label, p.reason, p.n_right, p.n_samples, p.text
+SELECT t.stage, t.dataset, p.question_id, p.split, p.label, p.reason, p.label_source, p.rule_label,
+       p.n_right, p.n_samples, p.text
 FROM run_task rt
 JOIN task t ON t.id = rt.task_id
 JOIN response p ON p.task_id = t.id

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
 
-from provenance.analyses.results.answers import ActivityTable, Funnel
+from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
@@ -48,6 +48,8 @@ RESULTS = (
     TimelinePoint,
     Funnel,
     ActivityTable,
+    JudgeAgreement,
+    RefusalContrast,
     Replicate,
     ReplicateClaim,
     VarianceComponent,

@@ -149,6 +149,8 @@ class ResponseRow(Base):
     regions: Mapped[list[Any]]  # [role, first token, token after the last]
     samples: Mapped[list[Any]]
     cut_off: Mapped[bool]
+    judged_label: Mapped[str]  # by `label_source`, before quotas and limits
+    rule_label: Mapped[str]  # by the rule, of the same samples
 
 
 class CaptureRow(Base):

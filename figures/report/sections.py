@@ -7,7 +7,7 @@ table would look like a search without result.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from provenance.analyses.results.answers import Funnel
+from provenance.analyses.results.answers import Funnel, JudgeAgreement
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
@@ -29,8 +29,10 @@ from provenance.figures.tables.evidence import (
     kept,
     ladder,
     ladder_records,
+    measured_refusals,
     overlap_nulls,
     power,
+    refusals,
     scales,
     trace,
 )
@@ -44,8 +46,8 @@ QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
-    "agreement", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions", "trace",
-    "replicates", "replicate-claims", "variance",
+    "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions",
+    "trace", "replicates", "replicate-claims", "variance",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -61,12 +63,13 @@ REPLICATES: Sequence[Section] = (
     _brief(ReplicateClaim, "replicate-claims"),
     _brief(VarianceComponent, "variance"),
 )
+JUDGES = _brief(JudgeAgreement, "judges")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
-        *REPLICATES, ladder, cells, agreement, scales, drift_tests, overlap_nulls, power, intervention, transfer,
-        drift, overlap, identification, baselines, path, stability, stable_neurons, clusters, *WEIGHTS, mapping, layers,
-        funnel, h_neurons, datasets,
+        *REPLICATES, ladder, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
+        intervention, transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters,
+        *WEIGHTS, mapping, layers, funnel, h_neurons, datasets,
     ),
     "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS),
     "drift": (drift, layers, *WEIGHTS),
@@ -93,6 +96,8 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm", "decided_by"),
         _deciding_ladder,
         _brief(TransferCell, "cells", "activations", "answers", "prompt", "auroc", "n_faithful"),
+        _brief(JudgeAgreement, "judges", "stage", "dataset", "split", "n_agree", "kappa", "n_unjudged"),
+        measured_refusals,
         intervention,
         *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),

@@ -6,6 +6,7 @@ A table is shown only if the run has rows for it.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from provenance.analyses.results.answers import RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Power
 from provenance.analyses.results.drift import DriftTest
@@ -15,6 +16,7 @@ from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleCont
 from provenance.cells import Record, fixed, p_cell
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.wording.run_words import first, has_power
+from provenance.table_declaration import declared
 from provenance.words import baseline_words
 
 
@@ -38,6 +40,23 @@ def cells(results: Results) -> ReportTable | None:
 def agreement(results: Results) -> ReportTable | None:
     """Agreement of both models on the same questions, and of transfer with either model's labels."""
     return report_table(LabelAgreement, results["agreement"].records())
+
+
+def refusals(results: Results) -> ReportTable | None:
+    """The probe on refusals, by model, question set and pool; one sentence if there are none."""
+    records = results["refusals"].records()
+    if not records or any(row["n_refusal"] for row in records):
+        return report_table(RefusalContrast, records)
+    note = "No question was refused by all samples, so nothing tells missing knowledge from invention here."
+    return ReportTable(declared(RefusalContrast).title, note, (), [])
+
+
+def measured_refusals(results: Results) -> ReportTable | None:
+    """Whether the probe tells refusals from answers; None where there are nowhere enough of them."""
+    rows, names = results["refusals"].records(), ("from_hallucinated", "from_faithful")
+    if all(row[name] is None for row in rows for name in names):
+        return None
+    return report_table(RefusalContrast, rows, only=("stage", "dataset", "split", "n_refusal", *names, "finding"))
 
 
 def scales(results: Results) -> ReportTable | None:

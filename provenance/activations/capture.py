@@ -121,7 +121,8 @@ def capture_cett(
         NonFiniteError, ZeroOutputError: See `provenance.activations.cett`.
     """
     rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
-    ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
+    loaded.require_known(token for row in rows for token in row)
+    ids, mask = padded(rows, loaded.pad_id, loaded.device)
     regions = region_masks(responses, ids.shape[1], loaded.device, other)
     layout = loaded.layout
     means = torch.empty((2, len(rows), layout.layers * layout.d_m), dtype=torch.float32)

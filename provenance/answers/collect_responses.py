@@ -1,32 +1,55 @@
 """Collects responses: ask, judge, keep or drop, batch after batch.
 
 A batch is decided completely, then written in one step, so a run that was killed resumes at the next batch. A response
-depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in. A response that the token
-limit cut off is marked, and not used for training.
+depends on seed, prompt and number of the sample alone, not on the batch that it was drawn in. It ends at the first
+token that the checkpoint lists as an end, with which its chat template closes a turn, or that is special. A response
+that the token limit cut off is marked, and not used for training; one that never leaves its reasoning has no answer.
 
 Two protocols (Gao et al. 2025, Sec. 6.1.1). Training: ten samples a question, kept only when all are right (faithful)
 or all are wrong answers (hallucinated). Evaluation: one sample. Choice: a question is dropped at its first
-disagreement, refusal or empty sample, and a full class takes no more; the kept set is the same, with far fewer samples.
+disagreement or empty sample, and a full class takes no more; the kept set is the same, with far fewer samples.
+
+Refusals are a class of their own: kept when all samples refuse, with the quota of a class, and never used to fit or to
+score. Choice: a refusal that was cut off is kept, since its first words are the refusal.
+
+A judge is a function of answers; where it is a model, the rule judges the same answers beside it. Choice: with
+`agreeing_only` a question is dropped as soon as its two labels differ.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from provenance.answers.judging import JUDGE_NAME, Judgement, judge, normalise
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch
-from provenance.answers.spans import answer_span, decode_response, response_regions
+from provenance.answers.spans import answer_span, ending_ids, reasoning_unclosed, response_regions
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
+from provenance.models.token_text import decode_response
 from provenance.records import Label, Question, Response, Split
 from provenance.work_log import ResponseLog
 
+NO_JUDGEMENT: Literal["no judgement"] = "no judgement"
+Judged = Judgement | Literal["no judgement", "reasoning not closed"]
+"""A judgement, or why there is none, which drops the question."""
+Judge = Callable[[Sequence[tuple[Question, str]]], list[Judged]]
+"""Judges answer spans, each with its question."""
+
 FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining samples are one round
 NO_SPAN = "no answer span"
+UNCLOSED: Literal["reasoning not closed"] = "reasoning not closed"
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
+JUDGES_DIFFER = "judges differ"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
+REFUSAL: Label = "refusal"
+
+
+def by_rule(said: Sequence[tuple[Question, str]]) -> list[Judged]:
+    """The judge that needs no model."""
+    return [judge(answer, question.answers, question.text) for question, answer in said]
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,11 @@ class Protocol:
     """Whether a line break ends a response (base models)."""
     batch_size: int
     seed: int
+    judge: Judge = by_rule
+    judge_name: str = JUDGE_NAME
+    """Source of the labels."""
+    agreeing_only: bool = False
+    """Whether questions are dropped whose label by rule is another one."""
 
 
 @dataclass
@@ -53,7 +81,13 @@ class _Open:
     prompt: Prompt
     samples: list[list[int]]
     texts: list[str]
-    judgements: list[Judgement]
+    judgements: list[Judged]
+    by_rule: list[Judged]
+    """Of the same samples; the same list where the rule is the judge."""
+
+    def differs(self) -> bool:
+        """Whether the samples have another label by the rule."""
+        return label_of(self.judgements)[0] != label_of(self.by_rule)[0]
 
 
 def rounds_of(samples: int) -> tuple[int, ...]:
@@ -72,12 +106,15 @@ def rounds_of(samples: int) -> tuple[int, ...]:
     return tuple(rounds)
 
 
-def label_of(judgements: Sequence[Judgement]) -> tuple[Label, str]:
+def label_of(judgements: Sequence[Judged]) -> tuple[Label, str]:
     """Label of a question from the judgements of its samples, and the reason if it was dropped."""
-    for bad in ("refusal", "empty"):
-        if bad in judgements:
+    kinds = set(judgements)
+    if kinds == {"refusal"}:
+        return REFUSAL, ""
+    for bad in ("refusal", "empty", UNCLOSED, NO_JUDGEMENT):
+        if bad in kinds:
             return "dropped", bad
-    if len(set(judgements)) > 1:
+    if len(kinds) > 1:
         return "dropped", "disagreement"
     return ("faithful", "") if judgements[0] == "right" else ("hallucinated", "")
 
@@ -88,6 +125,7 @@ def collect(
     protocol: Protocol,
     log: ResponseLog,
     progress: Callable[[int, int, Counter[str]], None],
+    watch: Callable[[Sequence[Response]], None] = lambda _responses: None,
 ) -> list[Response]:
     """Ask, from where the log stops, until quotas are full or questions run out; all responses in the order of asking.
 
@@ -97,6 +135,7 @@ def collect(
         protocol: Prompt, decoding, rounds and quota.
         log: Stores finished batches.
         progress: Called after each batch with (questions asked, questions in all, counts by label).
+        watch: Called after each batch with its responses; may raise.
     """
     size = protocol.batch_size
     counts = Counter(str(r.label) for r in log.responses())
@@ -106,6 +145,7 @@ def collect(
         part = questions[batch * size : (batch + 1) * size]
         responses = _ask_batch(load(), part, protocol, counts)
         log.append(batch, responses)
+        watch(responses)
         counts.update(str(r.label) for r in responses)
         progress(min(len(questions), (batch + 1) * size), len(questions), counts)
     return log.responses()
@@ -118,12 +158,11 @@ def _ask_batch(
     counts: Counter[str],
 ) -> list[Response]:
     entries = [
-        _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [])
+        _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [], [])
         for question, split in part
     ]
-    stop_ids = loaded.stop_ids | (loaded.newline_ids if protocol.stop_at_newline else frozenset())
-    prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, stop_ids)
-    full = {label for label in KEPT_LABELS if counts[label] >= protocol.quota}
+    prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, _stop_ids(loaded, protocol))
+    full = {label for label in (*KEPT_LABELS, REFUSAL) if counts[label] >= protocol.quota}
     rows = list(range(len(entries)))
     first = 0
     for size in protocol.rounds:
@@ -131,36 +170,57 @@ def _ask_batch(
             break
         drawn = prompts.draw(rows, range(first, first + size), protocol.seed)
         first += size
-        for row, ids in zip(rows, drawn, strict=True):
-            _judge_samples(loaded, entries[row], ids)
-        rows = [row for row in rows if _stays_open(entries[row], full)]
-    limit = protocol.decoding.max_new_tokens
-    return _with_quotas([_decided(loaded, entry, limit) for entry in entries], protocol.quota, counts)
+        given = [(entries[row], ids) for row, samples in zip(rows, drawn, strict=True) for ids in samples]
+        _judge_samples(loaded, given, protocol.judge)
+        rows = [row for row in rows if _stays_open(entries[row], full, protocol)]
+    return _with_quotas([_decided(loaded, entry, protocol) for entry in entries], protocol.quota, counts)
 
 
-def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) -> None:
-    for ids in samples:
+def _stop_ids(loaded: LoadedModel, protocol: Protocol) -> frozenset[int]:
+    """Tokens that end a response."""
+    newlines = loaded.newline_ids if protocol.stop_at_newline else frozenset()
+    return loaded.stop_ids | ending_ids(loaded.tokenizer) | protocol.prompt.closing_ids(loaded.tokenizer) | newlines
+
+
+def _judge_samples(loaded: LoadedModel, given: Sequence[tuple[_Open, list[int]]], judged_by: Judge) -> None:
+    """Judge the samples of a round together, so that a judge can work on many at a time."""
+    said: list[tuple[_Open, str | None]] = []
+    for entry, ids in given:
         text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
         entry.samples.append(ids)
         entry.texts.append(text)
-        start, end = answer_span(text)  # the judged text is the text that is captured
-        entry.judgements.append(judge(text[start:end], entry.question.answers))
+        start, end = answer_span(text, entry.prompt.tail)  # the judged text is the text that is captured
+        said.append((entry, None if reasoning_unclosed(text, entry.prompt.tail) else text[start:end]))
+    spans = [(entry.question, span) for entry, span in said if span is not None]
+    ruled = by_rule(spans)
+    judged = iter(zip(ruled if judged_by is by_rule else judged_by(spans), ruled, strict=True))
+    for entry, span in said:
+        by_judge, by_words = (UNCLOSED, UNCLOSED) if span is None else next(judged)
+        entry.judgements.append(by_judge)
+        entry.by_rule.append(by_words)
 
 
-def _stays_open(entry: _Open, full: set[Label]) -> bool:
+def _stays_open(entry: _Open, full: set[Label], protocol: Protocol) -> bool:
     label, _ = label_of(entry.judgements)
+    if protocol.agreeing_only and entry.differs():
+        return False
     return label != "dropped" and label not in full
 
 
-def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
+def _decided(loaded: LoadedModel, entry: _Open, protocol: Protocol) -> Response:
     """The response of a question; one that the limit of tokens cut off is no training response."""
-    label, reason = label_of(entry.judgements)
-    best = _most_frequent(entry.texts)
+    judged, reason = label_of(entry.judgements)
+    label = judged
+    best = _most_frequent([text[slice(*answer_span(text, entry.prompt.tail))] for text in entry.texts])
     regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
+    if label != "dropped" and protocol.agreeing_only and entry.differs():
+        label, reason = "dropped", JUDGES_DIFFER
     if label != "dropped" and not any(region.name == "answer" for region in regions):
         label, reason = "dropped", NO_SPAN
-    cut_off = len(entry.samples[best]) >= limit  # the token that ends a response would have been within the limit
-    if label != "dropped" and cut_off and entry.split != "test":
+    cut_off = (
+        len(entry.samples[best]) >= protocol.decoding.max_new_tokens
+    )  # the token that ends a response would have been within the limit
+    if label in KEPT_LABELS and cut_off and entry.split != "test":
         label, reason = "dropped", CUT_OFF
     return Response(
         question_id=entry.question.id,
@@ -171,12 +231,14 @@ def _decided(loaded: LoadedModel, entry: _Open, limit: int) -> Response:
         n_samples=len(entry.texts),
         n_right=entry.judgements.count("right"),
         text=entry.texts[best],
-        label_source=JUDGE_NAME,
+        label_source=protocol.judge_name,
         prompt_ids=entry.prompt.ids,
         response_ids=tuple(entry.samples[best]),
         regions=regions,
         samples=tuple(entry.texts),
         cut_off=cut_off,
+        judged_label=judged,
+        rule_label=label_of(entry.by_rule)[0],
     )
 
 
@@ -187,7 +249,7 @@ def _most_frequent(texts: list[str]) -> int:
 
 
 def _with_quotas(responses: list[Response], quota: int, counts: Counter[str]) -> list[Response]:
-    seen = Counter({label: counts[label] for label in KEPT_LABELS})
+    seen = Counter({label: counts[label] for label in (*KEPT_LABELS, REFUSAL)})
     kept: list[Response] = []
     for response in responses:
         if response.label != "dropped" and seen[response.label] >= quota:

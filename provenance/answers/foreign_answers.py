@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.spans import answer_span, decode_response, response_regions
+from provenance.answers.spans import answer_span, lead_of, response_regions
+from provenance.checkpoints.opening import tokenizing
+from provenance.models.token_text import decode_response
 from provenance.records import Response
 
 
@@ -21,17 +23,17 @@ class Reading:
 
     prompt: PromptFormat
     lead: str
-    """White space between the prompt and the answer; see `usual_lead`."""
+    """Text between the prompt and the answer; see `usual_lead`."""
 
 
 def usual_lead(responses: Iterable[Response]) -> str:
-    """Most frequent leading white space of responses to one prompt.
+    """Most frequent text before the answer in responses to one prompt: white space, and the close of reasoning.
 
     Choice: the most frequent among kept responses, so another model's answer begins where the reading model's own do;
     ties go to the shortest, then to the first in the alphabet. Empty without a kept response.
     """
-    texts = [response.text for response in responses if response.label != "dropped"]
-    counts = Counter(text[: len(text) - len(text.lstrip())] for text in texts)
+    texts = [response.text for response in responses if response.is_answer]
+    counts = Counter(map(lead_of, texts))
     return min(counts, key=lambda lead: (-counts[lead], len(lead), lead), default="")
 
 
@@ -67,7 +69,9 @@ def _tokenised(
 ) -> Iterator[Sequence[int]]:
     """Tokenisations of prompt and answer, the most natural one first."""
     continuation = reading.lead + answer
-    together = tokenizer(prompt.text + continuation, add_special_tokens=not reading.prompt.chat)["input_ids"]
+    with tokenizing(continuation):
+        together = tokenizer(prompt.text + continuation, add_special_tokens=not reading.prompt.chat)["input_ids"]
+        alone = tokenizer(continuation, add_special_tokens=False)["input_ids"]
     if tuple(together[: len(prompt.ids)]) == prompt.ids:
         yield together[len(prompt.ids) :]
-    yield tokenizer(continuation, add_special_tokens=False)["input_ids"]
+    yield alone

@@ -81,7 +81,7 @@ def _check_vocabulary(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Non
 
 
 def _batch_means(loaded: LoadedModel, rows: list[list[int]], places: list[list[int]]) -> list[float]:
-    ids, mask = padded(rows, loaded.tokenizer.pad_token_id, loaded.device)
+    ids, mask = padded(rows, loaded.pad_id, loaded.device)
     row = torch.tensor([r for r, positions in enumerate(places) for _ in positions], device=loaded.device)
     position = torch.tensor([t for positions in places for t in positions], device=loaded.device)
     with _head_sees(loaded, tuple(ids.shape), row, position - 1):  # token t is predicted at t - 1

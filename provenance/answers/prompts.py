@@ -1,19 +1,22 @@
 """Prompts as token ids, with the role of every token.
 
-The question's place is known from rendering prefix + question + suffix; character offsets give each token's role.
+A prompt is frame + question + frame: a chat template is rendered once, and is text from then on (`chat_template.py`).
+So the question's place is known, and character offsets give each token's role.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
+from provenance.checkpoints.opening import tokenizing
 from provenance.errors import InputError
+from provenance.models.chat_template import Frame, Variables, chat_frame
+from provenance.models.token_text import special_ids
 from provenance.records import Region
 
 INSTRUCT_PROMPT = "{question} Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
 BASE_PROMPT = "{question}\nAnswer:"  # Gao et al. 2025, Sec. 6.3.1
-_MARK = "\ue000question\ue001"  # private-use characters: no template contains them
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Prompt:
     """Token ids; exactly one BOS if the tokenizer or its chat template adds one."""
     regions: tuple[Region, ...]
     """Role of every token: special, template or question."""
+    tail: str = ""
+    """Text after the question."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,10 @@ class PromptFormat:
     """Text with `{question}` in it."""
     chat: bool
     """Whether the text becomes the user's message in the tokenizer's chat template."""
+    variables: Variables = ()
+    """What the user sets in the chat template."""
+    frame: Frame | None = None
+    """What one checkpoint's chat template makes of it; None before `framed`, and without a chat template."""
 
     def __post_init__(self) -> None:
         if self.template.count("{question}") != 1:
@@ -44,45 +53,50 @@ class PromptFormat:
                 remedy=f"write it like {BASE_PROMPT!r}",
             )
 
+    def framed(self, tokenizer: PreTrainedTokenizerBase) -> "PromptFormat":
+        """The same format with the frame that a checkpoint's chat template gives it, which is part of its identity.
+
+        Raises:
+            InputError: See `chat_frame`; or there are template variables and no chat template to set them in.
+        """
+        if not self.chat and self.variables:
+            raise InputError(
+                "a chat template for --template-arg",
+                found="--instruct-template none",
+                remedy="leave one of the two out",
+            )
+        if not self.chat or self.frame is not None:
+            return self
+        before, after = self.template.split("{question}")
+        return replace(self, frame=chat_frame(tokenizer, before, after, self.variables))
+
     def render(self, tokenizer: PreTrainedTokenizerBase, question: str) -> Prompt:
         """The prompt for one question.
 
         Raises:
-            InputError: A chat format is wanted and the tokenizer has no chat template.
+            InputError: See `framed`.
+            CheckpointError: The tokenizer cannot read it; its regular expressions may have no end over some texts.
         """
         prefix, suffix = self._around(tokenizer)
         text = prefix + question + suffix
-        encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
+        with tokenizing(text):
+            encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
         ids, offsets = _without_trailing_eos(tokenizer, encoded["input_ids"], encoded["offset_mapping"])
         _require_one_bos(tokenizer, ids)
-        special = set(tokenizer.all_special_ids)
+        special = special_ids(tokenizer)
         span = (len(prefix), len(prefix) + len(question))
         names = [_role(token, offset, special, span) for token, offset in zip(ids, offsets, strict=True)]
-        return Prompt(text, tuple(ids), as_regions(names))
+        return Prompt(text, tuple(ids), as_regions(names), suffix)
+
+    def closing_ids(self, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+        """The token with which the chat template closes a turn, if it is one."""
+        frame = self.framed(tokenizer).frame
+        return frozenset() if frame is None else frame.closing_ids(tokenizer)
 
     def _around(self, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-        marked = self.template.replace("{question}", _MARK)
-        if self.chat:
-            marked = _in_chat_template(tokenizer, marked)
-        prefix, mark, suffix = marked.partition(_MARK)
-        if not mark or _MARK in suffix:
-            raise InputError(
-                "a chat template that repeats the user's message once, unchanged",
-                found=f"{marked.count(_MARK)} copies of it",
-                remedy="use a base prompt (no chat template) for this checkpoint",
-            )
-        return prefix, suffix
-
-
-def _in_chat_template(tokenizer: PreTrainedTokenizerBase, message: str) -> str:
-    if not tokenizer.chat_template:
-        raise InputError(
-            "a tokenizer with a chat template for the instruct checkpoint",
-            found="none",
-            remedy="check that BASE and INSTRUCT are not swapped, or give --instruct-template none",
-        )
-    conversation = [{"role": "user", "content": message}]
-    return str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
+        frame = self.framed(tokenizer).frame
+        before, after = self.template.split("{question}")
+        return (before, after) if frame is None else (frame.prefix, frame.suffix)
 
 
 def _without_trailing_eos(
@@ -104,7 +118,7 @@ def _require_one_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> None
         )
 
 
-def _role(token: int, offset: tuple[int, int], special: set[int], question: tuple[int, int]) -> str:
+def _role(token: int, offset: tuple[int, int], special: frozenset[int], question: tuple[int, int]) -> str:
     if token in special:
         return "special"
     overlaps = offset[0] < question[1] and offset[1] > question[0]

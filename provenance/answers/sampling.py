@@ -127,7 +127,8 @@ class PromptBatch:
         self._decoding = decoding
         self._stop_ids = stop_ids
         self._prompts = tuple(prompt.ids for prompt in prompts)
-        pad = loaded.tokenizer.pad_token_id
+        pad = loaded.pad_id
+        loaded.require_known(token for prompt in self._prompts for token in prompt)
         longest = max(len(p.ids) for p in prompts)
         rows = [[pad] * (longest - len(p.ids)) + list(p.ids) for p in prompts]
         mask = [[0] * (longest - len(p.ids)) + [1] * len(p.ids) for p in prompts]
@@ -204,7 +205,7 @@ class PromptBatch:
             do_sample=False,  # the processor draws
             max_new_tokens=length,
             eos_token_id=sorted(self._stop_ids),
-            pad_token_id=self._loaded.tokenizer.pad_token_id,
+            pad_token_id=self._loaded.pad_id,
             return_dict_in_generate=True,
         )
         output: GenerateDecoderOnlyOutput = self._loaded.model.generate(

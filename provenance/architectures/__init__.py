@@ -15,6 +15,11 @@ from typing import Any, Literal
 from provenance.errors import ArchitectureError
 
 _EXPERT_NAMES = re.compile(r"expert|block_sparse_moe|\.router\.|\bmoe\b")
+_QUANTISED_NAMES = re.compile(
+    r".+\.(qweight|qzeros|g_idx|scales|SCB|absmax|nested_absmax|quant_map|nested_quant_map|quant_state\..+"
+    r"|weight_(packed|scale|scale_inv|scale_2|zero_point|shape)|(gate_up_proj|down_proj)_(blocks|scales))"
+)
+"""Tensors of GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8 and MXFP4; old folders of them have no word in config."""
 _NAMES_SHOWN = 5
 
 KINDS = ("gate", "up", "down")
@@ -69,6 +74,8 @@ class Architecture:
     """Sources of `layers`, `d_m` and `d`."""
     projections: dict[str, Projection]
     """Projections of a neuron, in the order gate, up, down; no gate in an ungated MLP."""
+    constants: tuple[str, ...] = ()
+    """Ends of tensor names that old files keep and no model reads, such as attention masks."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,7 @@ def _parse(name: str, text: str) -> Architecture:
         tuple(data["prefixes"]),
         {size: Size(**({"key": rule} if isinstance(rule, str) else rule)) for size, rule in data["sizes"].items()},
         {kind: Projection(**data[kind]) for kind in KINDS if kind in data},
+        tuple(data.get("constants", ())),
     )
 
 
@@ -166,6 +174,7 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
             family's places. The message lists the names found.
     """
     model_type = str(config.get("model_type"))
+    _refuse_quantised(tensor_names)
     _refuse_experts(model_type, tensor_names)
     known = {kind: architecture for architecture in architectures() for kind in architecture.model_types}
     if model_type not in known:
@@ -175,11 +184,20 @@ def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layou
             remedy="describe its layout in a file under provenance/architectures",
         )
     architecture = known[model_type]
-    layers, d_m, d = _sizes(architecture, config.get("text_config") or config)
+    layers, d_m, d = _sizes(architecture, _text_config(config))
     _refuse_more_layers_than_tensors(layers, len(tensor_names))
     prefix = _prefix_on_disk(architecture, layers, tensor_names)
     _refuse_further_layers(prefix + architecture.layer.format(layer=layers), layers, tensor_names)
     return Layout(architecture, model_type, layers, d_m, d, prefix)
+
+
+def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    text = config.get("text_config") or config
+    if not isinstance(text, Mapping):
+        raise ArchitectureError(
+            "an object as text_config in config.json", found=repr(text)[:80], remedy="fetch the checkpoint again"
+        )
+    return text
 
 
 def _sizes(architecture: Architecture, config: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -193,6 +211,16 @@ def _sizes(architecture: Architecture, config: Mapping[str, Any]) -> tuple[int, 
             remedy="fetch the checkpoint again",
         ) from error
     return layers, d_m, d
+
+
+def _refuse_quantised(tensor_names: Collection[str]) -> None:
+    codes = [name for name in tensor_names if _QUANTISED_NAMES.fullmatch(name)]
+    if codes:
+        raise ArchitectureError(
+            "weights in float32, bfloat16 or float16",
+            found=f"quantised ones, with {_sample(codes)}",
+            remedy="choose the checkpoint that is not quantised; neurons are compared by their weights",
+        )
 
 
 def _refuse_experts(model_type: str, tensor_names: Collection[str]) -> None:

@@ -8,20 +8,23 @@ built and no tensor read, so this is quick at any size (except for hashing local
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from provenance.checkpoints.headers import read_header
+from provenance.checkpoints.weight_files import WEIGHT_INDEX, weight_files
 from provenance.errors import CheckpointError
 
 CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-WEIGHT_INDEX = "model.safetensors.index.json"
-PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+LARGEST_JSON = 100_000_000
+"""Bytes of a JSON file that is read; the tokenizer of 262,144 words is the largest known, with a third of it."""
+QUANTISED_KEYS = ("quantization_config", "compression_config")
+"""Keys of config.json that describe a quantisation."""
+TOKENIZER = "tokenizer.json"
 TOKENIZER_CORES = (
-    "tokenizer.json",
+    TOKENIZER,
     "tokenizer.model",
     "spiece.model",
     "sentencepiece.bpe.model",
@@ -185,7 +188,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             else "name the folder that save_pretrained wrote",
         )
     config = read_json_object(path)
-    refuse_remote_code(str(path), config)
+    refuse_unfit(str(path), config)
     return config
 
 
@@ -196,12 +199,54 @@ def read_json_object(path: Path) -> dict[str, Any]:
         CheckpointError: It is not UTF-8, not JSON, or not an object.
     """
     try:
+        refuse_huge(path)
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+    except (OSError, ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise CheckpointError(f"JSON in {path}", found=str(error), remedy="fetch the file again") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"a JSON object in {path}", found=type(value).__name__, remedy="fetch the file again")
     return value
+
+
+def refuse_huge(path: Path) -> None:
+    """Refuse a small file of a checkpoint that is none, before it is read.
+
+    Raises:
+        CheckpointError: It has more bytes than `LARGEST_JSON`.
+    """
+    size = path.stat().st_size
+    if size > LARGEST_JSON:
+        raise CheckpointError(
+            f"{path} of at most {LARGEST_JSON:,} bytes",
+            found=f"{size:,} bytes",
+            remedy="fetch the checkpoint again, from its publisher",
+        )
+
+
+def refuse_unfit(where: str, config: dict[str, Any]) -> None:
+    """Refuse a config.json of a checkpoint whose weights cannot be run, or are no numbers to compare.
+
+    Raises:
+        CheckpointError: It requires remote code, or its weights are quantised.
+    """
+    refuse_remote_code(where, config)
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        for key in QUANTISED_KEYS:
+            if part.get(key):
+                raise CheckpointError(
+                    "a checkpoint in float32, bfloat16 or float16",
+                    found=f"a quantised one: {_method(part[key])} ({key} in {where})",
+                    remedy="choose the checkpoint that is not quantised; neurons are compared by their weights",
+                )
+
+
+def _method(settings: object) -> str:
+    """Method and bits of a quantisation, as far as its settings name them."""
+    said = settings if isinstance(settings, dict) else {}
+    bits = said.get("bits") or next((bits for bits in (4, 8) if said.get(f"load_in_{bits}bit")), None)
+    method = said.get("quant_method") or said.get("format") or "by an unnamed method"
+    return f"{method}"[:60] if bits is None else f"{method}, {bits} bits"[:60]
 
 
 def refuse_remote_code(where: str, config: dict[str, Any]) -> None:
@@ -217,80 +262,6 @@ def refuse_remote_code(where: str, config: dict[str, Any]) -> None:
             remedy="remote code is refused; where transformers knows the architecture itself, "
             "take auto_map out of a local copy",
         )
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Safetensors files of the checkpoint, in name order.
-
-    Raises:
-        CheckpointError: There are none, only pickled ones, or the index names missing files.
-    """
-    index = folder / WEIGHT_INDEX
-    index_text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else None
-    there = sorted(path.name for path in folder.iterdir() if path.is_file())
-    names = weight_names(there, index_text, str(folder))
-    missing = sorted(set(names) - set(there))
-    if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        raise CheckpointError(
-            f"all {len(names)} weight files that {WEIGHT_INDEX} of {folder} names",
-            found=f"{len(missing)} missing: {shown}{_partial_downloads(folder)}",
-            remedy="finish the download: fetch the checkpoint again",
-        )
-    return [folder / name for name in names]
-
-
-def weight_names(there: Collection[str], index_text: str | None, where: str) -> list[str]:
-    """Names of a checkpoint's weight files, in name order.
-
-    With an index those it names; else `model.safetensors`; else every safetensors file at the top. So a second copy of
-    the weights (Mistral's `consolidated.safetensors`) is ignored.
-
-    Raises:
-        CheckpointError: No safetensors, only pickled weights, or an invalid index.
-    """
-    if index_text is not None:
-        return _indexed(index_text, where)
-    if WEIGHTS in there:
-        return [WEIGHTS]
-    names = sorted(name for name in there if name.endswith(".safetensors") and "/" not in name)
-    if not names:
-        pickled = sorted(name for name in there if name.endswith(PICKLE_SUFFIXES) and "/" not in name)
-        raise CheckpointError(
-            f"safetensors weights in {where}",
-            found=f"only pickled weights ({', '.join(pickled[:3])})" if pickled else _no_weights(there),
-            remedy="pickles can run code and are refused: convert them with save_pretrained"
-            if pickled
-            else "name a checkpoint with *.safetensors, or finish its download",
-        )
-    return names
-
-
-def _no_weights(there: Iterable[str]) -> str:
-    partial = sum(name.endswith(".incomplete") for name in there)
-    return f"no *.safetensors file, {partial} half-downloaded" if partial else "no *.safetensors file"
-
-
-def _indexed(index_text: str, where: str) -> list[str]:
-    try:
-        names = sorted({str(name) for name in json.loads(index_text)["weight_map"].values()})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(
-            f"a weight_map in {WEIGHT_INDEX} of {where}", found=repr(error), remedy="fetch the file again"
-        ) from error
-    foreign = [name for name in names if not name.endswith(".safetensors") or "/" in name or "\\" in name]
-    if foreign or not names:
-        raise CheckpointError(
-            f"safetensors files in the weight_map of {where}",
-            found=repr(foreign[0]) if foreign else "an empty one",
-            remedy="fetch the checkpoint again, from its publisher",
-        )
-    return names
-
-
-def _partial_downloads(folder: Path) -> str:
-    count = sum(1 for _ in folder.rglob("*.incomplete"))
-    return f"; {count} half-downloaded" if count else ""
 
 
 def require_tokenizer(folder: Path) -> None:
@@ -312,11 +283,15 @@ def content_digest(folder: Path) -> str:
     return digest_of(small_digests(folder) | {path.name: file_sha256(path) for path in weight_files(folder)})
 
 
+def small_files(folder: Path) -> list[Path]:
+    """The relevant files of a folder beside the weights: those that are digested, copied and shown to libraries."""
+    templates = (path for path in folder.glob("additional_chat_templates/*.jinja") if path.is_file())
+    return [*(folder / name for name in SMALL_FILES if (folder / name).is_file()), *templates]
+
+
 def small_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the relevant files beside the weights, by name."""
-    templates = (path for path in folder.glob("additional_chat_templates/*.jinja") if path.is_file())
-    small = (folder / name for name in SMALL_FILES if (folder / name).is_file())
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in (*small, *templates)}
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in small_files(folder)}
 
 
 def digest_of(sha256_of: Mapping[str, str]) -> str:

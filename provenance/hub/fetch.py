@@ -13,15 +13,8 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from provenance.checkpoints.names import (
-    CONFIG,
-    SMALL_FILES,
-    WEIGHT_INDEX,
-    inspect,
-    read_json_object,
-    refuse_remote_code,
-    weight_names,
-)
+from provenance.checkpoints.names import CONFIG, SMALL_FILES, inspect, read_json_object, refuse_unfit
+from provenance.checkpoints.weight_files import WEIGHT_INDEX, weight_names
 from provenance.errors import CheckpointError, InputError
 from provenance.hub.downloads import download, missing_bytes, remember, require_room
 from provenance.hub.repositories import HubRepo, Listing, UnreachableError, cache_folder, look_up, require_access
@@ -130,7 +123,7 @@ def prepare(repo: HubRepo) -> Needed:
         weight_names(listing.files, None, str(repo))  # refuses pickles before a byte is fetched
     folder = download(listing, [name for name in (CONFIG, WEIGHT_INDEX) if name in listing.files])
     config = read_json_object(folder / CONFIG)
-    refuse_remote_code(str(repo), config)
+    refuse_unfit(str(repo), config)
     return _checked_access(Needed(listing, (*_small_files(listing), *_weights(listing, folder)), config))
 
 

@@ -1,8 +1,11 @@
 """Loads a checkpoint to run it; a missing or unexpected tensor is an error, never a random initialisation."""
 
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -11,18 +14,27 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    DynamicCache,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from provenance.architectures import Layout
-from provenance.checkpoints.names import TOKENIZER_CORES
+from provenance.checkpoints.names import TOKENIZER_CORES, read_json_object
+from provenance.checkpoints.opening import opening
 from provenance.errors import CheckpointError, InputError
+from provenance.models.claimed_sizes import AutoClass, refuse_larger
+from provenance.models.library_view import library_view
+from provenance.weights.shards import Shards
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MODEL_REMEDY = "fetch the checkpoint again, or check its config.json"
+TOKENIZER_REMEDY = "fetch tokenizer.json and tokenizer_config.json again"
+TRIED_TEXT = "Who wrote it?\n" + 40 * "a" + "!"
+"""Text of the trial: words, a line break, and a run of one letter, over which bad regular expressions never end."""
+TRIED_TOKENS = 4  # enough for attention over a cache; at least two
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,32 @@ class LoadedModel:
     layout: Layout
     """Location of its MLPs."""
     stop_ids: frozenset[int]
-    """End-of-sequence tokens of the generation config and of the tokenizer."""
+    """End-of-sequence tokens that generation config and tokenizer list; a prompt format adds what closes its turns."""
+
+    @property
+    def words(self) -> int:
+        """Rows of the input embedding; ids from there on are not the model's."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
+    def pad_id(self) -> int:
+        """Token for masked positions: the tokenizer's, or any other where it has none that the model knows."""
+        named = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((token for token in named if token is not None and 0 <= token < self.words), 0)
+
+    def require_known(self, ids: Iterable[int]) -> None:
+        """Refuse token ids beyond the input embedding, which the tokenizer has and the model does not.
+
+        Raises:
+            CheckpointError: There is one.
+        """
+        highest = max(ids, default=0)
+        if highest >= self.words:
+            raise CheckpointError(
+                f"token ids below {self.words}, the rows of the model's embedding",
+                found=f"id {highest}, which is {self.tokenizer.convert_ids_to_tokens(highest)!r}",
+                remedy="the tokenizer belongs to another model, or tokens were added without resizing the embedding",
+            )
 
     @property
     def device(self) -> torch.device:
@@ -47,7 +84,7 @@ class LoadedModel:
     @cached_property
     def newline_ids(self) -> frozenset[int]:
         """All tokens whose text has a line break: the end of a base model's answer (Gao et al. 2025, Sec. 6.3.1)."""
-        ids = range(min(self.model.get_input_embeddings().weight.shape[0], len(self.tokenizer)))
+        ids = range(min(self.words, len(self.tokenizer)))
         texts = self.tokenizer.batch_decode([[token] for token in ids], skip_special_tokens=False)
         return frozenset(token for token, text in zip(ids, texts, strict=True) if "\n" in text)
 
@@ -67,12 +104,10 @@ def load_model(
         CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
     """
     _check_device(dtype, device)
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # problems in its load report are errors below
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with _model_view(folder) as view:
+        config = _checked_config(view, folder)
         model, info = auto_class(config).from_pretrained(
-            folder,
+            view,
             config=config,
             dtype=DTYPES[dtype],
             attn_implementation=attn_implementation,
@@ -82,56 +117,129 @@ def load_model(
             local_files_only=True,
             trust_remote_code=False,
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise CheckpointError(
-            f"a model that transformers can load from {folder}",
-            found=str(error),
-            remedy="fetch the checkpoint again, or check its config.json",
-        ) from error
-    wrong = sorted({*info["missing_keys"], *info["unexpected_keys"], *map(str, info["mismatched_keys"])})
+    _refuse_partial(info, layout, folder)
+    tokenizer = load_tokenizer(folder)
+    stop_ids = _stop_ids(model.generation_config, tokenizer, folder)
+    model.generation_config = GenerationConfig()  # so that no decoding default of the checkpoint is mixed in
+    with opening(f"room for the model of {folder} on {device}", "free memory, or choose a smaller --dtype or --device"):
+        model.eval().to(device)
+    loaded = LoadedModel(model, tokenizer, layout, stop_ids)
+    with opening(f"a model of {folder} that runs", MODEL_REMEDY):
+        _try(loaded)
+    return loaded
+
+
+def check_config(folder: Path) -> None:
+    """Build the model without memory and weights, so that a config of no use fails before hours of work.
+
+    Raises:
+        CheckpointError: `transformers` can build no model of it, or a far larger one than the weights fill.
+    """
+    with _model_view(folder) as view:
+        _checked_config(view, folder)
+
+
+def _model_view(folder: Path) -> AbstractContextManager[Path]:
+    wanted = f"a model that transformers can load from {folder}"
+    return library_view(folder, wanted, MODEL_REMEDY, Shards(folder).headers())
+
+
+def _checked_config(view: Path, folder: Path) -> PreTrainedConfig:
+    config = config_in(view)
+    refuse_larger(auto_class(config), config, Shards(folder).slots(), str(folder))
+    return config
+
+
+def _refuse_partial(info: Mapping[str, Collection[Any]], layout: Layout, folder: Path) -> None:
+    left_over = {name for name in info["unexpected_keys"] if not name.endswith(layout.architecture.constants)}
+    wrong = sorted({*info["missing_keys"], *left_over, *map(str, info["mismatched_keys"])})
     if wrong:
         raise CheckpointError(
             f"every tensor of the model in {folder}, and no other",
             found=f"{len(wrong)} missing, left over or of another shape, such as {wrong[0]!r}",
             remedy="fetch the checkpoint again, or check that its config belongs to its weights",
         )
-    tokenizer = load_tokenizer(folder)
-    stop_ids = _stop_ids(model.generation_config, tokenizer)
-    model.generation_config = GenerationConfig()  # so that no decoding default of the checkpoint is mixed in
-    return LoadedModel(model.eval().to(device), tokenizer, layout, stop_ids)
 
 
-def auto_class(config: PreTrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForImageTextToText]:
+def _try(loaded: LoadedModel) -> None:
+    """Continue two short texts as in sampling: a config that loads and cannot run fails before anything is asked."""
+    ids = [token for token in loaded.tokenizer(TRIED_TEXT)["input_ids"] if token < loaded.words][:TRIED_TOKENS]
+    batch = torch.tensor([ids, [loaded.pad_id, *ids[1:]]], device=loaded.device)
+    mask = torch.ones_like(batch)
+    mask[1, 0] = 0
+    cache = DynamicCache(config=loaded.model.config)
+    loaded.model(
+        input_ids=batch[:, :-1], attention_mask=mask[:, :-1], past_key_values=cache, use_cache=True, logits_to_keep=1
+    )
+    how = GenerationConfig(do_sample=False, max_new_tokens=2, pad_token_id=loaded.pad_id, return_dict_in_generate=True)
+    loaded.model.generate(input_ids=batch, attention_mask=mask, past_key_values=cache, generation_config=how)
+
+
+def config_in(view: Path) -> PreTrainedConfig:
+    """The config of a `library_view`, without its kind of attention, which may name code on the hub."""
+    config: PreTrainedConfig = AutoConfig.from_pretrained(view, local_files_only=True, trust_remote_code=False)
+    config._attn_implementation = None  # noqa: SLF001 - no argument of from_pretrained overrules that key of the file
+    return config
+
+
+def auto_class(config: PreTrainedConfig) -> AutoClass:
     """Auto class of the model: `transformers` has no causal class for some families with a vision tower (Mistral 3)."""
     causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
-    auto: type[AutoModelForCausalLM | AutoModelForImageTextToText]
-    auto = AutoModelForCausalLM if causal else AutoModelForImageTextToText
+    auto: AutoClass = AutoModelForCausalLM if causal else AutoModelForImageTextToText
     return auto
 
 
-def _stop_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def _stop_ids(config: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> frozenset[int]:
     configured = config.eos_token_id if config else None
     listed = configured if isinstance(configured, list) else [configured]
+    wrong = [token for token in listed if token is not None and type(token) is not int]
+    if wrong:
+        raise CheckpointError(
+            f"token ids as eos_token_id in the configs of {folder}",
+            found=repr(wrong[0])[:80],
+            remedy="fetch generation_config.json and config.json again",
+        )
     return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder, padding on the left for generation.
+    """The tokenizer of a folder, padding on the left for generation; it was tried on a text.
 
     Raises:
-        CheckpointError: There is none, or only a slow one, which has no character offsets.
+        CheckpointError: There is none, it or its template is damaged, or it is a slow one, without character offsets.
     """
-    tokenizer = _tokenizer(folder)
-    if not tokenizer.is_fast:
+    with _tokenizer_view(folder) as view:
+        tokenizer = _tokenizer(view)
+        if not tokenizer.is_fast:
+            raise CheckpointError(
+                "a fast tokenizer, whose character offsets place the answer",
+                found=type(tokenizer).__name__,
+                remedy="add a tokenizer.json to the folder",
+            )
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = "left"
+        ids = tokenizer(TRIED_TEXT, return_offsets_mapping=True)["input_ids"]
+        if not tokenizer.decode([token for token in ids if token not in tokenizer.all_special_ids]):
+            raise CheckpointError(
+                f"a tokenizer in {folder} that spells text", found=f"{ids[:8]} for text", remedy=TOKENIZER_REMEDY
+            )
+        if not tokenizer.chat_template:
+            tokenizer.chat_template = _processor_template(folder)
+        return tokenizer
+
+
+def _processor_template(folder: Path) -> str | None:
+    """The chat template that checkpoints with a vision tower keep for their processor, and not in the tokenizer."""
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    template = read_json_object(path).get("chat_template")
+    if not isinstance(template, str):
         raise CheckpointError(
-            "a fast tokenizer, whose character offsets place the answer",
-            found=type(tokenizer).__name__,
-            remedy="add a tokenizer.json to the folder",
+            f"a text named chat_template in {path}", found=type(template).__name__, remedy="fetch the file again"
         )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "left"
-    return tokenizer
+    return template
 
 
 def vocabulary(folder: Path) -> dict[str, int] | None:
@@ -142,17 +250,17 @@ def vocabulary(folder: Path) -> dict[str, int] | None:
     """
     if not any((folder / name).is_file() for name in TOKENIZER_CORES):
         return None
-    words: dict[str, int] = _tokenizer(folder).get_vocab()
-    return words
+    with _tokenizer_view(folder) as view:
+        words: dict[str, int] = _tokenizer(view).get_vocab()
+        return words
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, use_fast=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"a tokenizer in {folder}", found=str(error), remedy="fetch tokenizer.json as well"
-        ) from error
+def _tokenizer_view(folder: Path) -> AbstractContextManager[Path]:
+    return library_view(folder, f"a tokenizer in {folder}", TOKENIZER_REMEDY)
+
+
+def _tokenizer(view: Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False, use_fast=True)
 
 
 def _check_device(dtype: str, device: str) -> None:

@@ -9,22 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
-from provenance.checkpoints.names import CONFIG, SMALL_FILES, WEIGHT_INDEX, Checkpoint, require_tokenizer
-from provenance.errors import CheckpointError
+from provenance.checkpoints.names import CONFIG, Checkpoint, require_tokenizer, small_files
+from provenance.checkpoints.weight_files import WEIGHT_INDEX
 from provenance.files import storing, writable_folder
-from provenance.models.loading import auto_class
+from provenance.models.claimed_sizes import refuse_larger
+from provenance.models.library_view import library_view
+from provenance.models.loading import auto_class, config_in
+from provenance.weights.shards import Shards
 
 RANDOM_REF = "random initialisation"
 """Name of such a model beside references that a user wrote."""
 OWN_FILES = (CONFIG, WEIGHT_INDEX)
 """Small files written with the new weights, not copied from the source checkpoint."""
-BAD_CONFIG = (ValueError, RuntimeError, KeyError, ImportError, TypeError, ArithmeticError, StrictDataclassError)
-"""Errors of `transformers` for impossible settings."""
 
 
 def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
@@ -49,10 +48,11 @@ def random_checkpoint(source: Path, folder: Path, seed: int) -> Path:
     require_tokenizer(source)
     model = _initialised(source, seed)
     writable_folder(folder)
-    transformers_logging.disable_progress_bar()
     with storing(f"to save a randomly initialised model in {folder}"):
         _save(model, folder)
-        for path in _small_files(source):
+        for path in small_files(source):
+            if path.name in OWN_FILES:
+                continue
             copy = folder / path.relative_to(source)
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, copy)
@@ -89,21 +89,13 @@ def _save(model: PreTrainedModel, folder: Path) -> None:
 
 def _initialised(source: Path, seed: int) -> PreTrainedModel:
     """The model in memory; draws from a fork of the CPU generator's state."""
-    try:
-        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+    wanted = f"a config that transformers can build a model from in {source}"
+    remedy = "check its config.json, or do without a randomly initialised model of it"
+    with library_view(source, wanted, remedy) as view:
+        config = config_in(view)
+        refuse_larger(auto_class(config), config, Shards(source).slots(), str(source))
         dtype = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed accelerators as well
             model: PreTrainedModel = auto_class(config).from_config(config, dtype=dtype, trust_remote_code=False)
-    except (*BAD_CONFIG, OSError) as error:
-        raise CheckpointError(
-            f"a config that transformers can build a model from in {source}",
-            found=str(error),
-            remedy="check its config.json, or do without a randomly initialised model of it",
-        ) from error
-    return model
-
-
-def _small_files(source: Path) -> list[Path]:
-    named = [source / name for name in SMALL_FILES if name not in OWN_FILES]
-    return [path for path in [*named, *source.glob("additional_chat_templates/*.jinja")] if path.is_file()]
+        return model

@@ -12,14 +12,14 @@ from typing import Any, Literal
 from provenance.architectures import layout_of
 from provenance.checkpoints.headers import TensorSlot, read_header
 from provenance.checkpoints.names import (
-    SMALL_FILES,
     TOKENIZER_CORES,
     CheckpointRef,
     inspect,
     local_folder,
     read_json_object,
-    weight_files,
+    small_files,
 )
+from provenance.checkpoints.weight_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, weight_files
 from provenance.errors import ArchitectureError, CheckpointError, GatedError, ProvenanceError
 from provenance.hub.downloads import download, missing_bytes
 from provenance.hub.fetch import Needed, find_cached, likely_names, prepare
@@ -28,7 +28,7 @@ from provenance.hub.remote_tensors import RemoteShards
 from provenance.hub.remote_tensors import read_header as read_remote_header
 from provenance.hub.repositories import HubRepo, Listing, UnreachableError, look_up
 from provenance.plan.estimates import Size
-from provenance.weights.lora_merge import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_files, is_adapter, lists_adapter
+from provenance.weights.lora_merge import adapter_files, is_adapter, lists_adapter
 from provenance.weights.lora_settings import LoraSettings, parse_settings
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards
@@ -143,7 +143,7 @@ def _adapter_in(side: SidePlan, folder: Path) -> Seen:
 def _whole_in(side: SidePlan, folder: Path) -> Seen:
     config = inspect(folder)
     weights = weight_files(folder)
-    small = [folder / name for name in SMALL_FILES if (folder / name).is_file()]
+    small = small_files(folder)
     hashed = sum(path.stat().st_size for path in weights if not _is_named_by_digest(path))
     side = replace(side, files=_sizes([*small, *weights]), hashed_bytes=hashed)
     return _measured(side, config, Shards(folder), [path.name for path in small])

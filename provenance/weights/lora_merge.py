@@ -20,23 +20,20 @@ from safetensors import SafetensorError, safe_open
 from provenance.checkpoints.headers import TORCH_DTYPES, read_header
 from provenance.checkpoints.names import (
     CONFIG,
-    PICKLE_SUFFIXES,
     SMALL_FILES,
     TOKENIZER_CORES,
-    WEIGHT_INDEX,
     Checkpoint,
     CheckpointRef,
     digest_of,
     file_sha256,
     read_json_object,
 )
+from provenance.checkpoints.weight_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PICKLE_SUFFIXES, WEIGHT_INDEX
 from provenance.errors import CheckpointError, NonFiniteError
 from provenance.weights.lora import Changes, LowRank, changes_of
 from provenance.weights.lora_settings import parse_settings
 from provenance.weights.tensors import Rows, TensorReader
 
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CHUNK_ROWS = 64
 """Rows of B A computed at once, on a fixed grid: sums depend on its size, tensors must not on the blocks of a read."""
 

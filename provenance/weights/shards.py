@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from provenance.checkpoints.headers import TORCH_DTYPES, TensorSlot, read_header
-from provenance.checkpoints.names import weight_files
+from provenance.checkpoints.weight_files import weight_files
 from provenance.errors import CheckpointError
 from provenance.weights.tensors import Rows
 
@@ -62,6 +62,17 @@ class Shards:
                     remedy="remove the files that do not belong to this checkpoint",
                 )
             self._file_of[name], self._slot_of[name] = path, slot
+
+    def headers(self) -> dict[Path, dict[str, TensorSlot]]:
+        """Tensors of each file, by name."""
+        found: dict[Path, dict[str, TensorSlot]] = {path: {} for path in self._stamp_of}
+        for name, path in self._file_of.items():
+            found[path][name] = self._slot_of[name]
+        return found
+
+    def slots(self) -> list[TensorSlot]:
+        """Places of all tensors."""
+        return list(self._slot_of.values())
 
     def names(self) -> list[str]:
         """Names of all tensors, sorted."""

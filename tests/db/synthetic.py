@@ -73,7 +73,10 @@ def activity_of(stage: str, dataset: str, size: int, rng: np.random.Generator) -
     means = np.abs(rng.normal(0.02, 0.005, size=(2, size)))
     auroc = rng.random(size)
     auroc[0] = np.nan
-    return ActivityTable(stage, dataset, 200, 180, means[0], means[1], rng.normal(size=size), auroc)
+    refused = np.abs(rng.normal(0.01, 0.005, size=size))
+    return ActivityTable(
+        stage, dataset, 200, 180, 40, means[0], means[1], rng.normal(size=size), auroc, refused, rng.random(size)
+    )
 
 
 def lineage_of(layers: int = LAYERS) -> LineageResult:
@@ -152,6 +155,7 @@ def funnel_of(stage: str, dataset: str, split: str) -> Funnel:
         both,
         {"faithful": 180, "hallucinated": 180},
         7,
+        5,
         {"refusal": 12, "disagreement": 298},
     )
 

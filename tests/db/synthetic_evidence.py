@@ -3,6 +3,7 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
+from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
@@ -73,6 +74,31 @@ def agreement_of(sets: tuple[str, ...]) -> tuple[LabelAgreement, ...]:
             name, 300, 240, around(0.58, 0.08, 300), around(0.93, 0.02, 240), None if place else around(0.61, 0.1, 60),
             "all disagreeing questions are faithful in the base" if place else "",
         )
+        for place, name in enumerate(sets)
+    )  # fmt: skip
+
+
+def judges_of(sets: tuple[str, ...]) -> tuple[JudgeAgreement, ...]:
+    """The first set with everything, the others with one label only."""
+    return tuple(
+        JudgeAgreement(stage, name, "test", "judge-1", 50, 50, None, 0, 0, 0, 0, "both judges give the same label")
+        if place
+        else JudgeAgreement(stage, name, "test", "judge-1", 400, 370, around(0.8, 0.05, 400), 20, 4, 6, 2, "")
+        for stage in ("instruct", "base")
+        for place, name in enumerate(sets)
+    )
+
+
+def refusals_of(sets: tuple[str, ...]) -> tuple[RefusalContrast, ...]:
+    """The first set with everything, the others refused too rarely."""
+    return tuple(
+        RefusalContrast(stage, name, "test", 3, 200, 180, None, None, None, "", "3 refused questions (10 needed)")
+        if place
+        else RefusalContrast(
+            stage, name, "test", 40, 200, 180, around(0.8, 0.05, 220), around(0.55, 0.1, 240),
+            around(0.2, 0.1, 40) if stage == "instruct" else None, "faithful", "",
+        )
+        for stage in ("instruct", "base")
         for place, name in enumerate(sets)
     )  # fmt: skip
 
@@ -184,6 +210,8 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
         ladder=ladder_of(sets),
         cells=cells_of(sets[0]),
         agreement=agreement_of(sets),
+        judges=judges_of(sets),
+        refusals=refusals_of(sets),
         scales=scales_of(sets),
         signs=SignAgreement(k + 1, k, k / (k + 1), 0.55, 0.04, 380, 400),
         drift=drift_tests_of(k),

@@ -254,3 +254,21 @@ def test_a_layout_is_plain_toml(checkpoint_of: Folder) -> None:
     part = layout_in(checkpoint_of("gpt2")).slice("down", 1)
     assert part.name == data["prefixes"][0] + data["layer"].format(layer=1) + data["down"]["weight"]
     assert part.neurons == data["down"]["neurons"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["qweight", "g_idx", "scales", "weight.absmax", "weight.quant_state.bitsandbytes__nf4", "weight_packed",
+     "weight_scale", "weight_scale_inv", "SCB"],
+)  # fmt: skip
+def test_quantised_tensors_are_called_so_whatever_the_config_says(ending: str) -> None:
+    """Old GPTQ and AWQ folders have no word about it in config.json."""
+    name = f"model.layers.0.mlp.up_proj.{ending}"
+    with pytest.raises(ArchitectureError, match="quantised ones, with") as caught:
+        layout_of({"model_type": "llama"}, [name, "model.norm.weight"])
+    assert name in caught.value.found
+
+
+def test_a_text_tower_that_is_no_object_is_refused() -> None:
+    with pytest.raises(ArchitectureError, match="an object as text_config"):
+        layout_of({"model_type": "llama", "text_config": [1]}, ["model.norm.weight"])

@@ -1,6 +1,7 @@
 """Options of commands that ask models and fit a probe, with words, bounds and default written once for all commands."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -35,6 +36,15 @@ InstructPrompt = Annotated[str, typer.Option(help="User message to the instruct 
 InstructTemplate = Annotated[
     Literal["chat", "none"], typer.Option(help="Put the instruct prompt into the chat template, or not.")
 ]
+TemplateArgs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template-arg",
+        metavar="NAME=VALUE",
+        help="Variable of the chat template, such as enable_thinking=true; repeat it. Thinking is off where the "
+        "template knows how, and strftime_now=2025-12-01 is the day it is told.",
+    ),
+]
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Maximal length of a response.")]
 ProbeDesign = Annotated[Literal["3-vs-1", "1-vs-1"], typer.Option(help="Rows of the probe.")]
 FreeIntercept = Annotated[bool, typer.Option("--free-intercept", help="Leave |b| out of the probe's penalty.")]
@@ -66,6 +76,19 @@ Quick = Annotated[
     bool,
     typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="URL",
+        help="Judge answers by a model at an OpenAI-compatible server (the address before /chat/completions), in "
+        "place of the rule. Its key is read from PROVENANCE_JUDGE_KEY.",
+    ),
+]
+JudgeModel = Annotated[str | None, typer.Option(metavar="NAME", help="The judging model's name at that server.")]
+AgreeingOnly = Annotated[
+    bool, typer.Option("--agreeing-only", help="Leave out questions on which the judging model and the rule differ.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch.")]
 
 
@@ -85,6 +108,28 @@ def check_choice(C: float | None, select: str, neurons: object = None) -> None:
         )
 
 
+def template_variables(written: Sequence[str]) -> tuple[tuple[str, object], ...]:
+    """Names and values of --template-arg, by name; a value is JSON, Python's True, False or None, or text.
+
+    Raises:
+        InputError: One has another form, or a name is there twice.
+    """
+    found: dict[str, object] = {}
+    for text in written:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier() or name in found:
+            raise InputError(
+                "--template-arg NAME=VALUE, once for each name",
+                found=repr(text),
+                remedy="write it like --template-arg enable_thinking=true",
+            )
+        try:
+            found[name] = json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
+        except ValueError:
+            found[name] = value
+    return tuple(sorted(found.items()))
+
+
 def _options(
     questions: Questions = None,
     limit: Limit = None,
@@ -94,6 +139,7 @@ def _options(
     base_prompt: BasePrompt = DEFAULT_BASE_PROMPT,
     instruct_prompt: InstructPrompt = INSTRUCT_PROMPT,
     instruct_template: InstructTemplate = "chat",
+    template_arg: TemplateArgs = None,
     max_new_tokens: MaxNewTokens = MAX_NEW_TOKENS,
     design: ProbeDesign = "3-vs-1",
     free_intercept: FreeIntercept = False,
@@ -104,6 +150,9 @@ def _options(
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     other_tokens: OtherRegions = "all",
+    judge: Judge = None,
+    judge_model: JudgeModel = None,
+    agreeing_only: AgreeingOnly = False,
     batch_size: BatchSize = BATCH_SIZE,
     quick: Quick = False,
 ) -> None:
@@ -138,6 +187,7 @@ def job_of(base: str, instruct: str, asked: Mapping[str, Any], **more: Any) -> "
         base_prompt=same.pop("base_prompt").replace("\\n", "\n"),
         instruct_prompt=same.pop("instruct_prompt").replace("\\n", "\n"),
         chat=same.pop("instruct_template") == "chat",
+        template_args=template_variables(same.pop("template_arg") or ()),
         intercept_penalised=not same.pop("free_intercept"),
         effort=QUICK if same.pop("quick") else FULL,
         **same,

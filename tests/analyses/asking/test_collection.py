@@ -5,19 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from memory_logs import MemoryWorkspace
+from subjects import lent
 
 from provenance.analyses.asking.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
+from provenance.models.chat_template import Frame
+from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response
 
 SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "50e9a655c7ef514c45d1631d92f263cac00d2b2f82e5bd6b55d60d7572179d64"  # new only with FORMAT or NOISE
+KEY_BEFORE = "de2e1c02c3c93b8fb25bb643d071e5c7a5411f613b7a3d4f9f1e95500f2ba095"  # new only with FORMAT, NOISE or judge
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
@@ -32,7 +36,10 @@ def pool(seed: int = 0, *, training: bool = True) -> Pool:
 
 def response(label: str, reason: str = "", n_right: int = 0) -> Response:
     text = "" if reason == "empty" else "words"
-    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule")  # type: ignore[arg-type]
+    judged = label if label != "dropped" else "faithful" if n_right else "hallucinated"
+    if reason in ("empty", "refusal", "disagreement"):
+        judged = "dropped"
+    return Response("q", "q", "train", label, reason, 1, n_right, text, "rule", judged_label=judged)  # type: ignore[arg-type]
 
 
 def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
@@ -54,8 +61,12 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"samples": 4},
         {"decoding": Decoding(temperature=0.5)},
         {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
+        {"prompt": replace(SETTINGS.prompt, variables=(("enable_thinking", True),))},
+        {"prompt": replace(SETTINGS.prompt, frame=Frame("It is May. ", "", "", ()))},
         {"stop_at_newline": False},
         {"capture_dtype": "float16"},
+        {"judge_model": "judge-1"},
+        {"agreeing_only": True},
     ],
 )
 def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
@@ -70,6 +81,14 @@ def test_captures_in_float32_keep_the_task_they_had_before_there_was_a_choice() 
     assert "capture_dtype" not in task.settings
     assert task.key == KEY_BEFORE
     assert make_task("base", CHECKPOINT, pool(), replace(SETTINGS, capture_dtype="float16")).settings["capture_dtype"]
+
+
+def test_a_task_records_the_frame_of_its_questions(loaded_llama: LoadedModel, tmp_path: Path) -> None:
+    """Prefix, suffix and template variables, as the subject's own tokenizer renders them."""
+    settings = replace(SETTINGS, prompt=PromptFormat("{question}!", chat=True))
+    task = lent(loaded_llama, settings, MemoryWorkspace(tmp_path)).task(pool())
+    frame = {"prefix": "<bos><user>", "suffix": "!<end><model>", "closing": "<end>", "variables": ()}
+    assert task.settings["prompt"] == {"template": "{question}!", "chat": True, "variables": (), "frame": frame}
 
 
 def test_checkpoint_and_questions_are_part_of_the_task() -> None:
@@ -118,10 +137,12 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         response("dropped", "no answer span", n_right=1),
         replace(response("dropped", "cut off", n_right=1), cut_off=True),
         replace(response("dropped", "refusal"), cut_off=True),
+        replace(response("refusal"), cut_off=True),
+        replace(response("dropped", "quota full"), judged_label="refusal"),
     ]
     rows[1] = replace(rows[1], cut_off=True)  # as in a test set
     counted = funnel("base", pool(), rows, rows[:2])
-    assert (counted.asked, counted.answered) == (10, 9)
+    assert (counted.asked, counted.answered, counted.refusals) == (12, 11, 1)
     assert counted.consistent == {"faithful": 3, "hallucinated": 3}
     assert counted.span_found == {"faithful": 2, "hallucinated": 2}
     assert counted.captured == {"faithful": 1, "hallucinated": 1}
@@ -133,5 +154,6 @@ def test_the_funnel_counts_every_stage_by_label() -> None:
         "no answer span (faithful)": 1,
         "no answer span (hallucinated)": 1,
         "not needed for balance (hallucinated)": 1,
+        "quota full (refusal)": 1,
         "refusal": 2,
     }

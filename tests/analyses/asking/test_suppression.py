@@ -29,11 +29,12 @@ from provenance.answers.judging import judge
 from provenance.answers.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions, split_questions
 from provenance.answers.sampling import Decoding
-from provenance.answers.spans import answer_span, decode_response
+from provenance.answers.spans import answer_span
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError, QuestionError, SplitError
 from provenance.lab.manifest import locate
 from provenance.models.loading import LoadedModel
+from provenance.models.token_text import decode_response
 from provenance.records import Question, Split, Task
 
 NONE = np.empty(0, dtype=np.int64)
@@ -124,7 +125,7 @@ def slowly(loaded: LoadedModel, pool: Pool, ids: np.ndarray, alpha: float = 0.0)
         said = [token for token in out[0, len(prompt.ids) :].tolist() if token not in loaded.stop_ids]
         text = decode_response(loaded.tokenizer, prompt.ids, said)
         start, end = answer_span(text)
-        right.append(judge(text[start:end], question.answers) == "right")
+        right.append(judge(text[start:end], question.answers, question.text) == "right")
     return right
 
 

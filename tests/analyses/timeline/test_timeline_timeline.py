@@ -2,6 +2,7 @@
 
 import weakref
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from provenance.analyses.search.identification import Identified, identify
 from provenance.analyses.timeline import timeline as module
 from provenance.analyses.timeline.timeline_job import TimelineJob, floor_stop
 from provenance.errors import CheckpointError, InputError, PairError, StoreError
-from provenance.models.loading import LoadedModel
+from provenance.models.loading import LoadedModel, load_tokenizer
 from provenance.records import Stage
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
@@ -117,7 +118,9 @@ def test_the_correlation_is_that_of_the_last_ones_answers(line: Line) -> None:
     """Read again, one response at a time, by both models."""
     job = line.job()
     pool, how = question_pools([job.questions()], job.how.settings().shares, 0)[1], job.how.settings().collection
-    task = make_task("instruct", job.open()[-1].side.checkpoint, pool, how["instruct"])
+    last = job.open()[-1].side.checkpoint
+    framed = how["instruct"].prompt.framed(load_tokenizer(last.folder))
+    task = make_task("instruct", last, pool, replace(how["instruct"], prompt=framed))
     read = [said for said in line.workspace.response_log(task).responses() if said.label != "dropped"]
     assert 0 < len(read) <= 128
     slow = activation_correlation(load(Path(line.refs[1])), load(Path(line.refs[-1])), read, 1)

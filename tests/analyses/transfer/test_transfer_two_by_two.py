@@ -18,13 +18,13 @@ from provenance.analyses.transfer.two_by_two import (
     SAME_SCORE,
     cells,
     label_agreement,
-    resampled_kappas,
 )
 from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Label, Response, Stage
 from provenance.statistics.auroc import auroc
 from provenance.statistics.bootstrap import resampled_weights
+from provenance.statistics.kappa import resampled_kappas
 
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50
@@ -58,7 +58,8 @@ def said(labels: Sequence[Label]) -> list[Response]:
     """Responses with these labels."""
     names = [f"q{i:03}" for i in range(len(labels))]
     return [
-        Response(name, name, "test", label, "", 1, 0, "x", "rule") for name, label in zip(names, labels, strict=True)
+        Response(name, name, "test", label, "", 1, 0, "x", "rule", judged_label=label)
+        for name, label in zip(names, labels, strict=True)
     ]
 
 
@@ -143,8 +144,10 @@ def test_kappa_is_cohens_in_every_bootstrap_sample(share: float) -> None:
     a = rng.random(60) < 0.4
     b = np.where(rng.random(60) < share, a, rng.random(60) < 0.6)
     weights = resampled_weights([f"u{i // 2}" for i in range(60)], draws=30)  # two questions a unit
-    slow = [cohen_kappa_score(np.repeat(a, w.astype(int)), np.repeat(b, w.astype(int))) for w in weights]
-    np.testing.assert_allclose(resampled_kappas(a, b, weights), slow, atol=1e-12)
+    words = np.array(["refusal", "faithful", "mixed"])
+    for one, other in ((a, b), (words[a * 1], words[np.where(rng.random(60) < 0.2, 2, b)])):
+        slow = [cohen_kappa_score(np.repeat(one, w.astype(int)), np.repeat(other, w.astype(int))) for w in weights]
+        np.testing.assert_allclose(resampled_kappas(one, other, weights), slow, atol=1e-12)
     found = label_agreement("t", said(as_labels(a)), said(as_labels(b)), planted(a, a), None)
     assert found.kappa is not None
     assert found.kappa.estimate == pytest.approx(cohen_kappa_score(a, b), abs=1e-12)
@@ -188,10 +191,7 @@ def test_answers_that_came_after_a_class_was_full_have_the_label_they_were_judge
     """Else the questions in common would be those of the scarcer class of either model."""
     base, instruct = labels_of(1), labels_of(2)
     ours, theirs = said(as_labels(base)), said(as_labels(instruct))
-    full = [
-        replace(r, label="dropped", reason=QUOTA_FULL, n_right=int(r.label == "faithful")) if i > 60 else r
-        for i, r in enumerate(theirs)
-    ]
+    full = [replace(r, label="dropped", reason=QUOTA_FULL) if i > 60 else r for i, r in enumerate(theirs)]
     rows = planted(base, base)
     assert label_agreement("t", ours, full, rows, probe) == label_agreement("t", ours, theirs, rows, probe)
     refused = [replace(r, reason="refusal") if r.label == "dropped" else r for r in full]

@@ -32,8 +32,8 @@ VOID = {"meta", "link", "br", "img", "input", "hr"}
 TITLES = (
     "Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from",
     "What transfer has to beat", "Whose labels, whose text, whose prompt",
-    "Where the two models’ labels agree and differ", "Magnitudes", "Drift against matched nulls",
-    "Overlap against its nulls", "Power", "Intervention",
+    "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
+    "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
     "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short", "Settings and provenance",
@@ -267,7 +267,7 @@ def test_the_report_of_given_neurons_names_their_file_and_has_no_path(stored: An
     assert "were not searched for: they are those of their_neurons.json" in text
     assert "were taken as given (their_neurons.json" in text
     assert "No forward pass" not in text
-    assert titles[12:16] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
+    assert titles[14:18] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
 
 
 def test_a_file_name_of_given_neurons_is_text_and_never_markup(stored: Any) -> None:
@@ -358,7 +358,7 @@ def test_a_claim_stands_with_every_condition_its_number_and_its_bar_before_any_f
 def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_section_on_interventions(stored: Any) -> None:
     html = report_html(stored(replace(report_of(), evidence=Evidence())))
     _, titles = texts_and_titles(html)
-    assert titles == ["Figures", *(title for title in TITLES if title not in TITLES[3:11])]
+    assert titles == ["Figures", *(title for title in TITLES if title not in TITLES[3:13])]
     assert "The H-Neurons are readable in the base model." in html
     assert '<dl class="claims">' not in html
     assert "graded" not in html[html.index("<body>") :]

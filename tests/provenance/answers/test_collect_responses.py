@@ -1,15 +1,18 @@
 """Collecting: what is kept, what is dropped and why, and that a broken-off run goes on to the same end."""
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from memory_logs import MemoryResponses
+from tokenizers import AddedToken
 
 from provenance.answers import collect_responses as module
-from provenance.answers.collect_responses import Protocol, collect, label_of, rounds_of
+from provenance.answers.collect_responses import NO_JUDGEMENT, Judged, Protocol, collect, label_of, rounds_of
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.sampling import Decoding
+from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response, Split
@@ -85,10 +88,12 @@ def test_ten_right_are_faithful_ten_wrong_hallucinated(
     [
         ([WRONG, RIGHT, *[WRONG] * 8], "disagreement", 4),
         ([*[RIGHT] * 9, WRONG], "disagreement", 10),
-        ([REFUSAL, *[WRONG] * 9], "refusal", 1),
+        ([REFUSAL, *[WRONG] * 9], "refusal", 4),
         ([EMPTY, *[WRONG] * 9], "empty", 1),
         ([WRONG, WRONG, REFUSAL, *[WRONG] * 7], "refusal", 4),
         ([WRONG, " Rome\nor Paris", RIGHT, *[WRONG] * 7], "disagreement", 4),  # the first line is the answer
+        (["<think>Paris", *[RIGHT] * 9], "reasoning not closed", 1),
+        (["<think>Rome?</think>\nParis", *[RIGHT] * 8, WRONG], "disagreement", 10),  # right at first
     ],
 )
 def test_a_question_is_given_up_at_its_first_failure(
@@ -120,7 +125,7 @@ def test_a_response_at_the_limit_of_tokens_is_marked_and_no_training_response(
 
 def test_evaluation_takes_one_sample(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = run(loaded_llama, monkeypatch, [[RIGHT], [WRONG], [REFUSAL]], rounds=rounds_of(1))
-    assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("dropped", 1)]
+    assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("refusal", 1)]
 
 
 def test_a_full_class_takes_no_more_and_is_not_sampled_further(
@@ -142,9 +147,86 @@ def test_asking_stops_when_both_classes_are_full(loaded_llama: LoadedModel, monk
     assert len(done) == 4
 
 
+def test_a_response_ends_where_a_turn_does_and_at_every_special_token(
+    loaded_llama: LoadedModel,
+) -> None:
+    """Whatever the lists of end tokens say; these tokens would have been sampled."""
+    unlisted = replace(loaded_llama, stop_ids=frozenset())
+    special = set(unlisted.tokenizer.all_special_ids)
+    asked = make_protocol(decoding=Decoding(max_new_tokens=12), rounds=(4,), batch_size=16)
+    prompts = [asked.prompt.render(unlisted.tokenizer, q.text) for q, _ in make_questions(16)]
+    drawn = PromptBatch(unlisted, prompts, asked.decoding, frozenset({2})).draw(range(16), range(4), 0)
+    assert any(special & set(ids) for samples in drawn for ids in samples)
+    done = collect(lambda: unlisted, make_questions(16), asked, MemoryResponses(), lambda *_: None)
+    assert not any(special & set(response.response_ids) for response in done)
+    chat = make_protocol(prompt=PromptFormat("{question}", chat=True))
+    plain = unlisted.tokenizer.convert_tokens_to_ids("a")
+    tokenizer = copy.deepcopy(unlisted.tokenizer)
+    tokenizer.add_tokens([AddedToken("<turn>", special=False)])
+    tokenizer.chat_template = str(tokenizer.chat_template).replace("<end>", "<turn>")
+    ends = module._stop_ids(replace(unlisted, tokenizer=tokenizer), chat)
+    assert tokenizer.convert_tokens_to_ids("<turn>") in ends
+    assert plain not in ends
+
+
 def test_refusals_are_neither_class() -> None:
+    assert label_of(["refusal", "refusal"]) == ("refusal", "")
     assert label_of(["wrong", "refusal"]) == ("dropped", "refusal")
     assert label_of(["right", "empty", "wrong"]) == ("dropped", "empty")
+
+
+def test_refusals_are_kept_apart_up_to_a_quota_and_close_no_other_class(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All samples refuse, in whatever words; six tokens are the limit here, so each was cut off and stays a refusal."""
+    other = " I cannot answer"
+    script = [*[[REFUSAL, *[other] * 9]] * 6, [*[REFUSAL] * 9, WRONG], *[[RIGHT] * SAMPLES, [WRONG] * SAMPLES] * 2]
+    done, scripted = run(loaded_llama, monkeypatch, script, quota=2)
+    full = ("dropped", "quota full", "refusal")
+    assert [(r.label, r.reason, r.judged_label) for r in done] == [
+        *[("refusal", "", "refusal")] * 2, *[full] * 4, ("dropped", "quota full", "refusal"),
+        ("faithful", "", "faithful"), ("hallucinated", "", "hallucinated"),
+        ("faithful", "", "faithful"), ("hallucinated", "", "hallucinated"),
+    ]  # fmt: skip
+    assert [r.is_answer for r in done] == [False] * 7 + [True] * 4
+    assert (done[0].text, done[0].cut_off) == (other, True)
+    assert [scripted.drawn[f"Question {i}"] for i in (0, 3, 4, 6)] == [10, 10, 1, 1]
+    mixed, _ = run(loaded_llama, monkeypatch, script[6:], quota=2)
+    assert (mixed[0].label, mixed[0].reason, mixed[0].judged_label) == ("dropped", "refusal", "dropped")
+
+
+def by_length(said: Sequence[tuple[Question, str]]) -> list[Judged]:
+    """A judge of another mind: long answers refuse, seven characters are no judgement, all others are right."""
+    return ["refusal" if len(text) > 9 else NO_JUDGEMENT if len(text) == 7 else "right" for _, text in said]
+
+
+@pytest.mark.parametrize("agreeing_only", [False, True])
+def test_another_judge_decides_and_the_rules_label_of_the_same_samples_stands_beside(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, agreeing_only: bool
+) -> None:
+    """Where only agreement counts, the first sample that tells the two apart is the last one that is asked for."""
+    script = [[RIGHT] * SAMPLES, [" Rome"] * SAMPLES, [" I cannot answer"] * SAMPLES, [" Bologna"] * SAMPLES]
+    script += [[WRONG] * SAMPLES, [RIGHT, *[" Rome"] * 9]]
+    done, scripted = run(
+        loaded_llama, monkeypatch, script, judge=by_length, judge_name="judge-1", agreeing_only=agreeing_only
+    )
+    expected = {
+        "same": ("faithful", "", "faithful", 10),
+        "right by one": ("faithful", "", "hallucinated", 10),
+        "a refusal of both": ("refusal", "", "refusal", 10),
+        "no judgement": ("dropped", "no judgement", "hallucinated", 1),
+        "right by one, in more words": ("faithful", "", "hallucinated", 10),
+        "mixed by the rule": ("faithful", "", "dropped", 10),
+    }
+    if agreeing_only:
+        differing = {"right by one": 1, "right by one, in more words": 1, "mixed by the rule": 4}
+        expected |= {case: ("dropped", "judges differ", expected[case][2], n) for case, n in differing.items()}
+    assert [(r.label, r.reason, r.rule_label, r.n_samples) for r in done] == list(expected.values())
+    assert [r.judged_label for r in done] == [
+        "faithful", "faithful", "refusal", "dropped", "faithful", "faithful"
+    ]  # fmt: skip
+    assert {r.label_source for r in done} == {"judge-1"}
+    assert scripted.drawn["Question 5"] == expected["mixed by the rule"][3]
 
 
 @pytest.mark.parametrize("broken_at", [0, 1, 3])

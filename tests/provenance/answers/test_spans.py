@@ -4,12 +4,40 @@ from itertools import pairwise
 
 import pytest
 from checkpoint_factory import make_tokenizer
+from tokenizers import AddedToken
 
 from provenance.answers.prompts import PromptFormat
-from provenance.answers.spans import answer_span, decode_response, response_regions, token_offsets
+from provenance.answers.spans import answer_span, ending_ids, lead_of, reasoning_unclosed, response_regions
+from provenance.models.token_text import decode_response, special_ids, token_offsets
 from provenance.records import Region
 
 TOKENIZER = make_tokenizer()
+WRAPPERS = [
+    "<think>\nRome?\n</think>\n\n{}", "<thinking>a</thinking>{}.", "<seed:think>a</seed:think>{}", "a\n</think>\n{}",
+    "<reasoning>\na\n</reasoning>\n<answer>\n{}\n</answer>", "[THINK]a[/THINK]{}", "◁think▷a◁/think▷{}",
+    "<unused94>thought\na<unused95>{}", "<think>a</think><think>b</think>{}", "<|channel>thought\na<channel|>{}",
+    "<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>{}<|END_RESPONSE|>", "<|inner_prefix|>a<|inner_suffix|>{}",
+    "<|begin_of_thought|>\na<|end_of_thought|>\n<|begin_of_solution|>\n{}\n<|end_of_solution|>",
+    "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>{}<|end|>",
+    "Here is my thought process: a\n\nHere is my response:\n{}", "Here is the answer: {}", "The answer is: {}",
+    "The answer is {}.", "The final answer is **{}**.", "Answer: {}", "**Answer:** {}", "**Answer**: {}", "A: {}",
+    "**Final Answer:**\n\n{}", "### Answer\n{}", "## Cities of the east\n\n{}", "# {}", "```\n{}\n```", "- {}",
+    "---\n{}", "\\boxed{{{}}}", "$\\boxed{{\\text{{{}}}}}$", "<answer>{}</answer>", "[ANSWER]{}[/ANSWER]",
+    "Antwort: {}", "Réponse : {}", "Ответ: {}", "答案是：{}", "答え：{}", "답: {}", "{}<|im_end|>\n<|im_start|>user",
+]  # fmt: skip
+"""Around an answer, in the manner of many families."""
+NO_WRAPPERS = [
+    "C#",
+    "#1 Crush",
+    "1. FC Köln",
+    "-5",
+    "Analysis of variance",
+    "Thinking, Fast and Slow",
+    "Answer Me",
+    "<3",
+    "a:b",
+]
+"""Answers that look like one."""
 FORMAT = PromptFormat("{question}\nAnswer:", chat=False)
 
 
@@ -39,11 +67,60 @@ def spans(question: str, response: str) -> tuple[str, list[int], tuple[Region, .
         (" 🚁 helicopter", "🚁 helicopter"),
         (" ...", ""),
         ("", ""),
+        *((wrapper.format("New York"), "New York") for wrapper in WRAPPERS),
+        *((text, text) for text in NO_WRAPPERS),
+        ("Paris\nQuestion: next\nAnswer: Rome", "Paris"),
+        ("Paris <think>or is it", "Paris"),
+        ("The answer is not known.", "not known"),
+        ("The answer is:", ""),
+        ("<think>\n</think>\n", ""),
     ],
 )
 def test_the_answer_is_the_first_line_without_its_wrapping(response: str, answer: str) -> None:
     start, end = answer_span(response)
     assert response[start:end] == answer
+
+
+@pytest.mark.parametrize(
+    ("tail", "response", "answer"),
+    [
+        ("<|Assistant|><think>\n", "So it is Rome.\n</think>\n\nParis", "Paris"),
+        ("<|Assistant|><think>\n", "So it is Rome. <think> no </think> Paris", "Paris"),
+        ("<|Assistant|><think>\n", "So it is Rome.", None),
+        ("", "<think>\nSo it is Rome.", None),
+        ("", "<|channel|>analysis<|message|>So it is Rome.", None),
+        ("", "[THINK]Rome[/THINK][THINK]Paris", None),
+        ("<think>\n\n</think>\n\n", "Paris", "Paris"),
+    ],
+)
+def test_reasoning_that_is_not_closed_has_no_answer(tail: str, response: str, answer: str | None) -> None:
+    assert reasoning_unclosed(response, tail) == (answer is None)
+    assert response[slice(*answer_span(response, tail))] == (answer or "")
+    if answer:  # what is kept is found again without its prompt
+        assert answer_span(response) == answer_span(response, tail)
+
+
+def test_the_answer_behind_reasoning_is_what_is_captured() -> None:
+    text, _, regions = spans("Who?", "<think>Rome. No.</think>\n\n**Answer:** Paris.")
+    assert text == " Paris"
+    assert sum(region.name == "answer" for region in regions) == 1
+
+
+def test_the_text_before_an_answer_closes_what_the_prompt_opened() -> None:
+    assert lead_of("Rome?\n</think>\n\nParis") == "</think>\n\n"
+    assert lead_of(" \nParis") == " \n"
+    assert lead_of("<think>Rome?</think>\n\nParis") == ""
+
+
+def test_marks_of_reasoning_are_the_only_special_tokens_that_a_response_goes_on_after() -> None:
+    for names, inside in (
+        (["<|im_end|>", "<|end|>", "[THINK]", "[/THINK]"], ["[THINK]", "[/THINK]"]),
+        (["<|return|>", "<|channel|>", "<|end|>", "<|message|>"], ["<|channel|>", "<|end|>", "<|message|>"]),
+    ):
+        tokenizer = make_tokenizer()
+        tokenizer.add_tokens([AddedToken(name, special=True) for name in names])
+        going_on = special_ids(tokenizer) - ending_ids(tokenizer)
+        assert sorted(tokenizer.convert_ids_to_tokens(sorted(going_on))) == sorted(inside)
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,14 @@ from safetensors.numpy import save_file
 
 from provenance.checkpoints.headers import read_header
 from provenance.checkpoints.names import (
-    WEIGHT_INDEX,
+    LARGEST_JSON,
     CheckpointRef,
     checkpoint_at,
     content_digest,
     inspect,
     require_tokenizer,
-    weight_files,
-    weight_names,
 )
+from provenance.checkpoints.weight_files import WEIGHT_INDEX, weight_files, weight_names
 from provenance.errors import CheckpointError
 from provenance.lab import manifest
 
@@ -180,6 +179,48 @@ def test_weights_of_any_name_serve_without_an_index() -> None:
     """Without index and model.safetensors, all safetensors at the top are the weights."""
     there = ["b.safetensors", "a.safetensors", "onnx/c.safetensors", "x.bin"]
     assert weight_names(there, None, "here") == ["a.safetensors", "b.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("there", "index", "found"),
+    [
+        (["model.safetensors", *SHARDS], SHARDS, ["(model.safetensors)", WEIGHT_INDEX, *SHARDS]),
+        (["model.safetensors"], SHARDS, ["(model.safetensors)", *SHARDS]),
+        (
+            ["model.safetensors", "adapter_config.json", "adapter_model.safetensors"],
+            None,
+            ["adapter_model.safetensors"],
+        ),
+        ([*SHARDS, "adapter_config.json", "adapter_model.bin"], SHARDS, [*SHARDS, "adapter_model.bin"]),
+    ],
+)
+def test_two_checkpoints_in_one_place_are_refused_with_their_files(
+    there: list[str], index: list[str] | None, found: list[str]
+) -> None:
+    """On the hub as in a folder: libraries choose in silence, each in its own way."""
+    text = None if index is None else json.dumps({"weight_map": {name: name for name in index}})
+    with pytest.raises(CheckpointError, match="one checkpoint in here") as caught:
+        weight_names(there, text, "here")
+    assert all(name in caught.value.found for name in found)
+    assert weight_names(SHARDS if index else ["model.safetensors"], text, "here")  # and one of them is none
+
+
+def test_files_that_no_library_reads_make_no_second_checkpoint() -> None:
+    assert weight_names([*SHARDS, "consolidated.safetensors", "adapter_config.json"], None, "x")[1:] == SHARDS
+    assert weight_names(["model.safetensors", "sub/adapter_model.bin", "adapter_config.json"], None, "x")
+    single = json.dumps({"weight_map": {"w": "model.safetensors"}})
+    assert weight_names(["model.safetensors"], single, "x") == ["model.safetensors"]
+    with pytest.raises(CheckpointError, match="and no whole weights"):
+        weight_names(["adapter_model.safetensors", "config.json"], None, "x")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_json_file_of_another_size_than_any_is_not_read(folder: Path, name: str) -> None:
+    with (folder / name).open("wb") as file:
+        file.truncate(LARGEST_JSON + 1)  # of zeros, which take no place on the disk
+    with pytest.raises(CheckpointError, match="at most 100,000,000 bytes") as caught:
+        inspect(folder)
+    assert name in caught.value.wanted
 
 
 def no_folder(folder: Path) -> None:

@@ -9,8 +9,11 @@ import pytest
 import torch
 from checkpoint_factory import DENSE, load, make_checkpoint, make_tokenizer
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers import AutoModel
 
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.checkpoints.names import require_tokenizer
 from provenance.errors import CheckpointError, InputError
 from provenance.models.loading import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
@@ -64,9 +67,12 @@ def test_buffers_that_old_files_keep_are_no_weights_left_over(
     mask = torch.ones(1, 1, 8, 8)
     gpt2 = shutil.copytree(checkpoint_of("gpt2"), tmp_path / "gpt2")
     AutoModel.from_pretrained(gpt2).save_pretrained(gpt2)
-    edit(gpt2, lambda tensors: with_buffers(tensors, "h.{}.attn", bias=mask))
-    assert "h.1.attn.bias" in Shards(gpt2)
+    edit(gpt2, lambda tensors: with_buffers(tensors, "h.{}.attn", bias=mask, masked_bias=mask[0, 0, 0, 0]))
+    assert {"h.1.attn.bias", "h.1.attn.masked_bias"} <= set(Shards(gpt2))
     assert load(gpt2).layout.prefix == ""
+    edit(gpt2, lambda tensors: with_buffers(tensors, "h.{}.attn", c_attn__masked_bias=mask))
+    with pytest.raises(CheckpointError, match=r"c_attn\.masked_bias"):
+        load(gpt2)
     pythia = shutil.copytree(checkpoint_of("gpt_neox"), tmp_path / "pythia")
     old = {"bias": mask, "masked_bias": mask[0, 0, 0, 0], "rotary_emb__inv_freq": mask[0, 0, 0]}
     edit(pythia, lambda tensors: with_buffers(tensors, "gpt_neox.layers.{}.attention", **old))
@@ -172,6 +178,81 @@ def test_padding_goes_to_the_left_and_is_always_there(folder: Path) -> None:
     tokenizer = load_tokenizer(folder)
     assert tokenizer.padding_side == "left"
     assert tokenizer.pad_token_id is not None
+
+
+def test_a_processors_chat_template_serves_where_the_tokenizer_has_none(folder: Path) -> None:
+    """Checkpoints with a vision tower keep it in chat_template.json; chat_template.jinja is the tokenizer's own."""
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "from json"}))
+    assert load_tokenizer(folder).chat_template == make_tokenizer().chat_template
+    (folder / "chat_template.jinja").write_text("from jinja")
+    assert load_tokenizer(folder).chat_template == "from jinja"
+    (folder / "chat_template.jinja").unlink()
+    assert load_tokenizer(folder).chat_template == "from json"
+    for damaged in ("[]", "{", '{"chat_template": 3}'):
+        (folder / "chat_template.json").write_text(damaged)
+        with pytest.raises(CheckpointError, match=r"chat_template\.json"):
+            load_tokenizer(folder)
+
+
+@pytest.mark.parametrize(
+    ("pad", "eos"), [("<pad>", "<eos>"), (None, "<eos>"), (None, None), ("<nowhere>", "<eos>"), ("<nowhere>", None)]
+)
+def test_padding_needs_no_token_of_its_own(folder: Path, pad: str | None, eos: str | None) -> None:
+    """None is named, or one beyond the embedding: masked places change no answer, whatever stands there."""
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token": pad, "eos_token": eos}))
+    loaded = load(folder)
+    assert 0 <= loaded.pad_id < loaded.words
+    form = PromptFormat("{question}\nAnswer:", chat=False)
+    alone, beside = (
+        PromptBatch(
+            loaded, [form.render(loaded.tokenizer, q) for q in questions], Decoding(max_new_tokens=6), frozenset({2})
+        )
+        for questions in (["Hi"], ["Hi", "What is the capital of France?"])
+    )
+    assert alone.draw([0], range(2), 0) == beside.draw([0], range(2), 0)
+
+
+def test_tokens_that_the_model_does_not_have_are_refused_by_name(folder: Path) -> None:
+    """Added to the tokenizer without resizing the embedding; a text without them works."""
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"extra_special_tokens": ["<user>", "<end>", "<model>", "<|im_start|>"]}))
+    loaded = load(folder)
+    form = PromptFormat("{question}\nAnswer:", chat=False)
+    PromptBatch(loaded, [form.render(loaded.tokenizer, "Hi")], Decoding(), loaded.stop_ids)
+    with pytest.raises(CheckpointError, match=r"id 304, which is '<\|im_start\|>'"):
+        PromptBatch(loaded, [form.render(loaded.tokenizer, "Hi <|im_start|>")], Decoding(), loaded.stop_ids)
+
+
+def test_sizes_are_held_against_the_weights_before_anything_is_made(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """In every tower of every family; a model that is built for it has no memory."""
+    made: list[str] = []
+    watch = register_module_parameter_registration_hook(lambda _module, _name, one: made.append(one.device.type))
+    claims: dict[str, list[tuple[str, ...]]] = {
+        "gpt2": [("n_positions",), ("vocab_size",)],
+        "gpt_neox": [("vocab_size",)],
+        "gemma3": [
+            ("vision_config", "num_hidden_layers"),
+            ("vision_config", "image_size"),
+            ("text_config", "vocab_size"),
+        ],
+    }
+    for model_type, places in claims.items():
+        for number, place in enumerate(places):
+            folder = shutil.copytree(checkpoint_of(model_type), tmp_path / f"{model_type}{number}")
+            config = json.loads((folder / "config.json").read_text())
+            inner = config
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = 1_000_000
+            (folder / "config.json").write_text(json.dumps(config))
+            with pytest.raises(CheckpointError, match="of the sizes in its config"):
+                load(folder)
+    watch.remove()
+    assert set(made) == {"meta"}
 
 
 def test_a_response_ends_at_every_end_token_that_the_checkpoint_names(folder: Path) -> None:

@@ -14,11 +14,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from provenance.checkpoints.names import CheckpointRef
+from provenance.checkpoints.weight_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from provenance.errors import CheckpointError, NonFiniteError
 from provenance.weights import lora_merge
 from provenance.weights.lora_merge import (
-    ADAPTER_CONFIG,
-    ADAPTER_WEIGHTS,
     MergedShards,
     adapted,
     adapter_digest,

@@ -12,7 +12,7 @@ from checkpoint_factory import load
 from safetensors.torch import load_file, save_file
 
 from provenance.checkpoints.headers import TORCH_DTYPES
-from provenance.checkpoints.names import WEIGHT_INDEX
+from provenance.checkpoints.weight_files import WEIGHT_INDEX
 from provenance.errors import CheckpointError
 from provenance.weights.shards import Shards
 from provenance.weights.tensors import Rows

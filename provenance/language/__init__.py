@@ -1,0 +1,1 @@
+"""What a text says: normal forms, numbers, edges of words, negation, abstentions, in many languages."""
