@@ -8,6 +8,9 @@ from rich.console import Console
 
 from provenance.cli.options.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
 
+QUERY_TIMEOUT_S = 60.0
+QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
+
 
 def query(
     what: Annotated[
@@ -19,6 +22,12 @@ def query(
     output: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Time that the database may take.")
+    ] = QUERY_TIMEOUT_S,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", min=1, metavar="N", help="Most rows of a result.")
+    ] = QUERY_MAX_ROWS,
 ) -> None:
     """Query the neuron database, read-only."""
     from provenance.db.reading.export import encoded, fitted
@@ -29,7 +38,8 @@ def query(
         for name, named in QUERIES.items():
             typer.echo(f"{name:<24}{named.summary}")
         return
-    result = run_query(db, what, {} if run is None else {"run": run})
+    given = {} if run is None else {"run": run}
+    result = run_query(db, what, given, timeout_s=timeout, max_rows=max_rows)
     if run is None and result.run is not None:
         _say_which(db, result.run)
     if output == "table":
