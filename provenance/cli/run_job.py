@@ -1,17 +1,21 @@
 """Runs one job from its checkpoints to its summary: open, measure, store, draw, report.
 
-Every command with results uses it: a run begins, is timed and ends here, and finished work survives an error.
+Every command with results uses it: a run begins, is timed and ends here, and finished work survives an error. Results
+are stored and printed before anything is drawn.
 """
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provenance.cli.options.common import print_result
-from provenance.cli.show.run import ConsoleProgress, print_run
+from rich.console import Console
+
+from provenance.cli.options.common import print_json
+from provenance.cli.show.run import ConsoleProgress, print_files, print_run
+from provenance.cli.surroundings import untouched_matplotlib
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
@@ -22,20 +26,34 @@ if TYPE_CHECKING:
 
 
 def run_and_print(job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Run a job as `run_job` does, and print its summary on stdout."""
-    print_result(run_job(job, db, out, quiet=quiet), print_run, as_json=as_json)
+    """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths.
+
+    JSON is one object, which holds the paths as well, so it is printed last: but it is, however the drawing ends.
+    """
+    summary = run_job(job, db, out, quiet=quiet)
+    if not as_json:
+        console = Console()
+        print_run(summary, console)
+        print_files(summary | results_written(summary, out), console)
+        return
+    files: dict[str, Any] = {}
+    try:
+        files = results_written(summary, out)
+    finally:
+        print_json({**summary, **files})
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """Run a job, or resume it; returns the summary as `--json` prints it.
+    """Run a job, or resume it; returns the summary as `--json` prints it, without the files of `results_written`.
 
-    Figures and report are written to `out`; if it is None, none are, and the summary names no files.
+    `out` is tested before the work begins; nothing is drawn.
     """
     from provenance.analyses.asking.clock import Clock
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
     from provenance.db.workspace import RunWorkspace, captures_folder
 
+    untouched_matplotlib()
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
         with job.opened(clock, captures_folder(db)) as opened:
@@ -47,12 +65,16 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
                     report = opened.run(RunWorkspace(store, run), clock)
                     store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
                     summary = summary_of(report)
-            summary |= _about_run(opened, run, clock, db) | opened.about()
+            return summary | _about_run(opened, run, clock, db) | opened.about()
+
+
+def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, Any]:
+    """Draw the figures of a finished run and write its report; the paths, or nothing without a folder."""
     if out is None:
-        return summary
+        return {}
     from provenance.figures.report.html import write_results  # imports matplotlib, needed only for a folder
 
-    return {**summary, **write_results(db, run, out)}
+    return write_results(summary["database"], summary["run"], out)
 
 
 def _begun(store: "Store", opened: "OpenedJob") -> int:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from provenance.cli.options.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
+from provenance.cli.surroundings import untouched_matplotlib
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
@@ -58,15 +59,19 @@ def _say_which(db: str, run: int) -> None:
 
 def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Draw the figures of a run from the database alone."""
-    from provenance.figures.gallery import draw
+    untouched_matplotlib()
+    from provenance.figures.gallery import attempted_some, write_figures
 
     about = _chosen(db, run)
-    for path in draw(db, about["run"], folder_of(out, about["command"])):
+    found = attempted_some(db, about["run"])
+    for path in write_figures(found.figures, folder_of(out, about["command"])):
         typer.echo(path)
+    found.check()
 
 
 def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
     """Write the HTML report of a run from the database alone."""
+    untouched_matplotlib()
     from provenance.figures.report.html import write_report
 
     about = _chosen(db, run)
