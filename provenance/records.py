@@ -78,7 +78,7 @@ class Response:
     label: Label
     """`dropped` if the question was not kept; `reason` says why."""
     reason: str
-    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span, cut off."""
+    """Empty if kept; else refusal, empty, disagreement, quota full, no answer span, cut off, longer than a limit."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int

@@ -228,7 +228,7 @@ def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, wo
         ('{"id": "1", "question": " ", "answers": []}\n', "a question on line 1", "empty"),
         ('{"id": "1", "question": "A?", "answers": []}\n{"id": "1", "question": "B?", "answers": []}\n', "once", "'1'"),
         ('{"id": "1", "question": "A?", "answers": ["x"]}\n', "questions for", "1 different"),
-        ("[1, 2]\n", "JSON object on line 1", "list"),
+        ("[1, 2]\n", "JSON object on question 1", "int"),
     ],
 )
 def test_an_unfit_question_file_is_refused(
@@ -353,6 +353,7 @@ FULL = {
     Harm("provenance.figures.report.html:write_whole", 1, "before", "full"): "report.html",
 }
 """From where on the disk is full, and what is then said not to be written; one after the other in one folder."""
+SHOWN = 1500  # characters of JSON that a file of `SMALL_FILE_BYTES` holds
 
 
 def test_a_full_disk_is_one_clear_error_wherever_it_strikes_and_the_work_goes_on_afterwards(
@@ -367,8 +368,8 @@ def test_a_full_disk_is_one_clear_error_wherever_it_strikes_and_the_work_goes_on
         command = ("report",) if "report.html" in shown else pair.command
         failed = forked.run(workplace, *command, harm=harm)
         assert failed.code == 1, (harm, failed.stderr)
-        told = numbers(parsed(failed.stdout)) if failed.stdout else None
-        assert told == (numbers(undisturbed.summary) if "figure" in shown else None)
+        assert bool(failed.stdout) == ("figure" in shown)
+        assert undisturbed.done.stdout.startswith(failed.stdout[:SHOWN])  # stdout is a file here, and as short
         lines = error_lines(failed.stderr)
         assert shown in lines[0]
         assert "space" in lines[2] or "disk" in lines[2], lines

@@ -17,7 +17,15 @@ from typing import runtime_checkable
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features
 from provenance.analyses.results.answers import Funnel
-from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, Protocol, rounds_of
+from provenance.answers.collect_responses import (
+    CUT_OFF,
+    KEPT_LABELS,
+    LONGEST_PROMPT,
+    NO_SPAN,
+    QUOTA_FULL,
+    Protocol,
+    rounds_of,
+)
 from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -145,6 +153,7 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "span_rule": SPAN_RULE,
         "judge": JUDGE_NAME,
         "noise": NOISE,
+        "longest_prompt": LONGEST_PROMPT,
         "split": pool.split,
         "capture_batch": CAPTURE_BATCH,
         "questions_sha256": identity_digest([[question.id, split] for question, split in pool.entries]),

@@ -26,6 +26,9 @@ FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining sampl
 NO_SPAN = "no answer span"
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
+LONGEST_PROMPT = 2048  # tokens; the longest of the known sets has 200, and attention takes memory with the square
+TOO_LONG = f"longer than {LONGEST_PROMPT} tokens"
+BEYOND_CONTEXT = "longer than the context"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
 
 
@@ -117,10 +120,35 @@ def _ask_batch(
     protocol: Protocol,
     counts: Counter[str],
 ) -> list[Response]:
-    entries = [
+    rendered = [
         _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [])
         for question, split in part
     ]
+    too_long = [_too_long(loaded, entry.prompt, protocol.decoding.max_new_tokens) for entry in rendered]
+    asked = [entry for entry, reason in zip(rendered, too_long, strict=True) if not reason]
+    answered = iter(_answered(loaded, asked, protocol, counts) if asked else ())
+    responses = [
+        _not_asked(entry, reason) if reason else next(answered)
+        for entry, reason in zip(rendered, too_long, strict=True)
+    ]
+    return _with_quotas(responses, protocol.quota, counts)
+
+
+def _too_long(loaded: LoadedModel, prompt: Prompt, new_tokens: int) -> str:
+    """Why a prompt is too long to be asked; empty if it is not."""
+    context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    if context is not None and len(prompt.ids) + new_tokens > context:
+        return BEYOND_CONTEXT
+    return TOO_LONG if len(prompt.ids) > LONGEST_PROMPT else ""
+
+
+def _not_asked(entry: _Open, reason: str) -> Response:
+    question = entry.question
+    return Response(question.id, question.unit, entry.split, "dropped", reason, 0, 0, "", JUDGE_NAME)
+
+
+def _answered(loaded: LoadedModel, entries: list[_Open], protocol: Protocol, counts: Counter[str]) -> list[Response]:
+    """Samples of all entries, judged, as far as it takes to decide each."""
     stop_ids = loaded.stop_ids | (loaded.newline_ids if protocol.stop_at_newline else frozenset())
     prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, stop_ids)
     full = {label for label in KEPT_LABELS if counts[label] >= protocol.quota}
@@ -135,7 +163,7 @@ def _ask_batch(
             _judge_samples(loaded, entries[row], ids)
         rows = [row for row in rows if _stays_open(entries[row], full)]
     limit = protocol.decoding.max_new_tokens
-    return _with_quotas([_decided(loaded, entry, limit) for entry in entries], protocol.quota, counts)
+    return [_decided(loaded, entry, limit) for entry in entries]
 
 
 def _judge_samples(loaded: LoadedModel, entry: _Open, samples: list[list[int]]) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from provenance.cli.options.common import print_json
+from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.cli.show.run import ConsoleProgress, print_files, print_run
-from provenance.cli.surroundings import untouched_matplotlib
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 

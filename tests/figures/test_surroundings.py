@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from synthetic import lineage_of
 
 from provenance.cli.options.common import print_result
-from provenance.cli.surroundings import settle_streams
+from provenance.cli.options.surroundings import settle_streams
 from provenance.errors import JobError
 from provenance.figures import gallery
 from provenance.figures.catalogue import GALLERY

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from provenance.cli.options.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
-from provenance.cli.surroundings import untouched_matplotlib
+from provenance.cli.options.surroundings import untouched_matplotlib
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory

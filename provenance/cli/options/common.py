@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance import __version__
-from provenance.cli.surroundings import settle_streams, takes_unicode
+from provenance.cli.options.surroundings import settle_streams, takes_unicode
 from provenance.errors import InputError, ProvenanceError
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
