@@ -13,6 +13,8 @@ from checkpoint_factory import make_checkpoint, tuned_copy
 from comparison import Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed, refused
 from safetensors.torch import load_file, save_file
 
+from provenance.analyses.jobs.compare_job import Job
+
 Break = Callable[[Path], None]
 
 
@@ -209,10 +211,37 @@ def test_a_mixture_of_experts_is_refused_and_named(pair: Pair, tmp_path: Path, w
     assert list(workplace.iterdir()) == []
 
 
-def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, workplace: Path) -> None:
+@pytest.mark.parametrize("command", ["compare", "trace"])
+def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, workplace: Path, command: str) -> None:
     """The base has no chat template, so it cannot be the instruct side; nothing is kept of such a run."""
-    _, _, remedy = refused("compare", pair.instruct, pair.base, "--questions", pair.cities, code=2)
+    wanted, found, remedy = refused(command, pair.instruct, pair.base, "--questions", pair.cities, code=2)
+    assert "the base first" in wanted
+    assert found == f"a chat template in {pair.instruct}, the base, and none in {pair.base}"
     assert "swapped" in remedy
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_swapped_pair_without_chat_prompts_is_told(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """It may be right: some bases come with a template."""
+    for base, instruct, said in ((pair.instruct, pair.base, True), (pair.base, pair.instruct, False)):
+        job = Job(str(base), str(instruct), questions=(str(pair.cities),), chat=False)
+        caplog.clear()
+        job.check_prompts(job.sides())
+        assert ("if they are swapped" in caplog.text) == said
+
+
+ABSENT = [name for name in ("mps", "xpu", "hpu") if not getattr(getattr(torch, name, None), "device_count", int)()]
+DEVICES = ["cuda:77", "meta", "privateuseone", "abacus", "cpu:x", "", *ABSENT]
+
+
+@pytest.mark.parametrize("command", [("compare",), ("trace", "--tuned", "1")], ids=["compare", "trace"])
+def test_a_device_that_is_not_there_is_refused_before_a_checkpoint_is_opened(
+    workplace: Path, command: tuple[str, ...]
+) -> None:
+    """At once: the checkpoints that are named are not even looked for."""
+    for device in DEVICES:
+        lines = refused(*command, "/no/base", "/no/instruct", "--device", device, code=2)
+        assert "a device that torch can use" in lines[0], device
     assert list(workplace.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """The request for a comparison, as a value: two commands with the same job are the same run."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,11 +27,13 @@ from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
-from provenance.models.loading import load_tokenizer
+from provenance.models.loading import check_device, load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
 from provenance.weights.lora_merge import MergedShards
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,9 @@ class Job:
 
         Raises:
             PairError: The checkpoints cannot be compared.
-            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets` and `given`.
+            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets` and `given`; or no such device.
         """
+        check_device(self.dtype, self.device)
         base, instruct = self.sides()
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
@@ -196,8 +200,29 @@ class Job:
             InputError: A prompt lacks its question, or the instruct checkpoint its chat template (a swapped pair).
         """
         collection = self.settings().collection
-        for side in sides:
-            collection[side.stage].prompt.render(load_tokenizer(side.checkpoint.folder), "Why?")
+        tokenizers = [load_tokenizer(side.checkpoint.folder) for side in sides]
+        self._check_order(sides, [bool(tokenizer.chat_template) for tokenizer in tokenizers])
+        for side, tokenizer in zip(sides, tokenizers, strict=True):
+            collection[side.stage].prompt.render(tokenizer, "Why?")
+
+    def _check_order(self, sides: Sequence[OpenCheckpoint], templates: Sequence[bool]) -> None:
+        """Refuse a pair that is the wrong way round: the base has a chat template, and the tuned checkpoint has none.
+
+        Without a chat template for the prompts it may be right, since some bases come with one, and is only told.
+        """
+        having = [side for side, has in zip(sides, templates, strict=True) if has and side.stage == "base"]
+        lacking = [side for side, has in zip(sides, templates, strict=True) if not has and side.stage == "instruct"]
+        if not having or not lacking:
+            return
+        swapped = InputError(
+            "the base first, then the checkpoint tuned from it",
+            found=f"a chat template in {having[0].info.ref}, the base, and none in {lacking[0].info.ref}",
+            remedy="the two seem to be swapped: name them the other way round; if they are not, give "
+            "--instruct-template none",
+        )
+        if self.chat:
+            raise swapped
+        logger.warning("%s; if they are swapped, name them the other way round", swapped.found)
 
     def question_sets(self) -> tuple[QuestionSet, ...]:
         """The named sets, or those of the lab family, reduced to the limit.

@@ -21,6 +21,7 @@ from provenance.analyses.weights.weight_source import mlp_shape, shape_words
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
+from provenance.models.loading import check_device
 from provenance.models.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
@@ -47,6 +48,7 @@ class TimelineJob:
         Raises:
             InputError, CheckpointError, PairError: See `open` and `questions`.
         """
+        check_device(self.how.dtype, self.how.device)
         stops, questions = self.open(), self.questions()
         yield OpenedJob(
             command="trace",
