@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from provenance.cells import visible
 from provenance.cli.options.common import DEFAULT_DATABASE, Database, Out, RunOption, folder_of
 from provenance.cli.options.surroundings import untouched_matplotlib
 
@@ -54,7 +55,7 @@ def _say_which(db: str, run: int) -> None:
     """Name the run that a query chose by default, on stderr: another query may choose another run."""
     about = _chosen(db, run)
     words = f"run {run}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
-    Console(stderr=True).print(words, highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(visible(words), highlight=False, markup=False, soft_wrap=True)
 
 
 def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None) -> None:
@@ -98,7 +99,7 @@ def info(db: Database = DEFAULT_DATABASE) -> None:
     for run in held.runs:
         state = "rows intact" if run["intact"] else "ROWS ALTERED" if run["intact"] is False else "nothing saved"
         pair = f"{run['base']} -> {run['instruct']}"
-        typer.echo(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}")
+        typer.echo(visible(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}"))
 
 
 def upgrade(db: Database = DEFAULT_DATABASE) -> None:
