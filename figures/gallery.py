@@ -14,7 +14,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from provenance.db.reading.run_query import newest_run, run_query
-from provenance.errors import InputError, JobError
+from provenance.errors import InputError, JobError, ProvenanceError
 from provenance.figures.catalogue import GALLERY
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
@@ -97,19 +97,23 @@ def attempted(url: str, run: int | None = None, forms: Sequence[str] = ()) -> At
     figures: list[Drawn] = []
     failed: dict[str, str] = {}
     for spec in GALLERY.values():
-        parts = _parts(url, run, spec)
-        if parts is None:
-            continue
         try:
-            figures.append(_drawn(spec, parts, forms))
-        except Exception as error:  # noqa: BLE001 - the one place where whatever a drawing raises costs this figure only
+            made = _drawn(url, run, spec, forms)
+        except ProvenanceError:  # of the database, and so of every figure
+            raise
+        except Exception as error:  # the one place where whatever a drawing raises costs this figure only
             failed[spec.name] = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
             logger.warning("%s was not drawn: %s", spec.name, failed[spec.name])
+        else:
+            figures += [made] if made is not None else []
     return Attempt(figures, failed)
 
 
-def _drawn(spec: GalleryFigure, parts: Parts, forms: Sequence[str]) -> Drawn:
-    """A figure with everything that belongs to it, so that what fails does so here."""
+def _drawn(url: str, run: int, spec: GalleryFigure, forms: Sequence[str]) -> Drawn | None:
+    """A figure with everything that belongs to it, so that what fails does so here; None with nothing to draw."""
+    parts = _parts(url, run, spec)
+    if parts is None:
+        return None
     made = Drawn(spec, parts, _marked(spec.draw(parts), parts))
     for form in forms:
         image(made, form)
