@@ -101,7 +101,7 @@ def attempted(url: str, run: int | None = None, forms: Sequence[str] = ()) -> At
             made = _drawn(url, run, spec, forms)
         except ProvenanceError:  # of the database, and so of every figure
             raise
-        except Exception as error:  # the one place where whatever a drawing raises costs this figure only
+        except Exception as error:  # noqa: BLE001 - the one place where what a drawing raises costs this figure only
             failed[spec.name] = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
             logger.warning("%s was not drawn: %s", spec.name, failed[spec.name])
         else:
