@@ -17,7 +17,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "1c2c72ebc4269c3d6487bbb60982d13c5de0021e4e722555e6e04addb72ea5cc"  # new only with FORMAT, NOISE or a limit
+KEY_BEFORE = "1c2c72ebc4269c3d6487bbb60982d13c5de0021e4e722555e6e04addb72ea5cc"  # new with FORMAT, NOISE or a limit
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
