@@ -1,6 +1,10 @@
-"""Draws the figures of a run or a study and writes them, each with its rows as CSV, so that it can be drawn again."""
+"""Draws the figures of a run or a study and writes them, each with its rows as CSV, so that it can be drawn again.
+
+A figure that cannot be drawn costs that figure only: whatever its drawing raises becomes the reason that is told.
+"""
 
 import io
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +15,7 @@ from matplotlib.figure import Figure
 
 from provenance.db.reading.run_query import QueryResult, newest_run, run_query
 from provenance.db.reading.study_query import study_query
-from provenance.errors import InputError
+from provenance.errors import InputError, JobError, ProvenanceError
 from provenance.figures.catalogue import GALLERY, STUDY_GALLERY
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
@@ -19,10 +23,12 @@ from provenance.figures.tables import latex
 from provenance.figures.wording.run_words import Parts, control_of, control_words, first, identifier, source
 from provenance.files import storing, write_whole
 
+logger = logging.getLogger(__name__)
 FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
 Read = Callable[[str, Mapping[str, int]], QueryResult]
 """A named query with parameters, of one run or over the runs of a study."""
+LONGEST_REASON = 300  # characters of what a library says
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,36 @@ class Drawn:
         return [*self.control, *self.spec.caption(self.parts)]
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """The figures of a run."""
+
+    figures: list[Drawn]
+    """Those that could be drawn, in the order of the gallery."""
+    failed: Mapping[str, str]
+    """Why another could not, by its name."""
+
+    def check(self) -> None:
+        """Refuse an attempt in which a figure failed.
+
+        Raises:
+            JobError: It names each of them with the reason.
+        """
+        if self.failed:
+            raise JobError(
+                "all figures of the run",
+                found="; ".join(f"{name}: {reason}" for name, reason in self.failed.items()),
+                remedy="the other figures are whole; `provenance query` gives the rows of this one",
+            )
+
+
 def drawn(url: str, run: int | None = None) -> list[Drawn]:
-    """Draw every figure of a run without writing anything.
+    """Draw every figure of a run without writing anything; see `attempted`."""
+    return attempted(url, run).figures
+
+
+def attempted(url: str, run: int | None = None, forms: Sequence[str] = ()) -> Attempt:
+    """Draw every figure of a run, and render it in some forms, without writing anything.
 
     Raises:
         InputError: There is no such run, or it has no results.
@@ -63,21 +97,45 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
             found="none in this database",
             remedy="finish that run, or name another (see `runs`)",
         )
-    return _drawn(GALLERY, lambda query, given: run_query(url, query, {**given, "run": run}))
+    return _attempted(GALLERY, lambda query, given: run_query(url, query, {**given, "run": run}), forms)
 
 
-def study_drawn(url: str, study: str | None = None) -> list[Drawn]:
-    """Draw every figure of a study, over the runs that its members have, without writing anything.
+def study_attempted(url: str, study: str | None = None, forms: Sequence[str] = ()) -> Attempt:
+    """Draw every figure of a study, over the runs that its members have; as `attempted`.
 
     Raises:
         InputError: There is no such study, or none of its members has a run.
     """
-    return _drawn(STUDY_GALLERY, lambda query, given: study_query(url, study, query, given))
+    return _attempted(STUDY_GALLERY, lambda query, given: study_query(url, study, query, given), forms)
 
 
-def _drawn(gallery: Mapping[str, GalleryFigure], read: Read) -> list[Drawn]:
-    found = [(spec, _parts(spec, read)) for spec in gallery.values()]
-    return [Drawn(spec, parts, _marked(spec.draw(parts), parts)) for spec, parts in found if parts is not None]
+def _attempted(gallery: Mapping[str, GalleryFigure], read: Read, forms: Sequence[str]) -> Attempt:
+    figures: list[Drawn] = []
+    failed: dict[str, str] = {}
+    for spec in gallery.values():
+        try:
+            made = _drawn(spec, read, forms)
+        except ProvenanceError:  # of the database, and so of every figure
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where what a drawing raises costs this figure only
+            failed[spec.name] = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+            logger.warning("%s was not drawn: %s", spec.name, failed[spec.name])
+        else:
+            figures += [made] if made is not None else []
+    return Attempt(figures, failed)
+
+
+def _drawn(spec: GalleryFigure, read: Read, forms: Sequence[str]) -> Drawn | None:
+    """A figure with everything that belongs to it, so that what fails does so here; None with nothing to draw."""
+    parts = _parts(spec, read)
+    if parts is None:
+        return None
+    made = Drawn(spec, parts, _marked(spec.draw(parts), parts))
+    for form in forms:
+        image(made, form)
+    if forms:
+        _texts(made)
+    return made
 
 
 def _marked(figure: Figure, parts: Parts) -> Figure:
@@ -106,24 +164,28 @@ def draw(url: str, run: int | None, out: Path, forms: Sequence[str] = FORMS) -> 
     Raises:
         InputError: There is no such run, or it has nothing to draw.
         StoreError: The folder cannot be written to, or the database cannot be read.
+        JobError: A figure could not be drawn; all others are written.
     """
-    return write_figures(drawn_some(url, run), out, forms)
+    found = attempted_some(url, run, forms)
+    written = write_figures(found.figures, out, forms)
+    found.check()
+    return written
 
 
-def drawn_some(url: str, run: int | None) -> list[Drawn]:
-    """As `drawn`, with at least one figure.
+def attempted_some(url: str, run: int | None, forms: Sequence[str] = FORMS) -> Attempt:
+    """As `attempted`, of a run with at least one figure.
 
     Raises:
         InputError: There is no such run, or it has nothing to draw.
     """
-    figures = drawn(url, run)
-    if not figures:
+    found = attempted(url, run, forms)
+    if not found.figures and not found.failed:
         raise InputError(
             "a run with something to draw",
             found=f"run {newest_run(url) if run is None else run}, of a pair that has no rows to compare",
             remedy="read its report, or name another run (see `runs`)",
         )
-    return figures
+    return found
 
 
 def write_figures(figures: Sequence[Drawn], out: Path, forms: Sequence[str] = FORMS) -> list[Path]:
@@ -170,8 +232,13 @@ def _parts(spec: GalleryFigure, read: Read) -> Parts | None:
 
 
 def _write(figure: Drawn, out: Path, forms: Sequence[str]) -> list[Path]:
-    spec = figure.spec
-    files = {f"{spec.name}.{form}": image(figure, form) for form in forms}
+    pictures = {f"{figure.spec.name}.{form}": image(figure, form) for form in forms}
+    return [write_whole(out / name, content) for name, content in {**pictures, **_texts(figure)}.items()]
+
+
+def _texts(figure: Drawn) -> dict[str, bytes]:
+    """Rows, caption and LaTeX table of a figure, by file name."""
+    spec, files = figure.spec, dict[str, bytes]()
     for number, part in enumerate(spec.data):
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
@@ -181,7 +248,7 @@ def _write(figure: Drawn, out: Path, forms: Sequence[str]) -> list[Path]:
     label = f"tab:{'control:' if figure.control else ''}{spec.name.replace('_', '-')}"
     table = latex.table(content, label=label, source=source(figure.parts))
     files[f"{spec.name}.tex"] = table.encode()
-    return [write_whole(out / name, content) for name, content in files.items()]
+    return files
 
 
 def _metadata(figure: Drawn, form: str) -> dict[str, Any]:

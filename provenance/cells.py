@@ -40,3 +40,11 @@ def interval(record: Mapping[str, Any], name: str, digits: int = 2) -> str:
 def yes_or_no(value: bool | None) -> str:
     """A truth value; SQLite gives 0 and 1."""
     return NOTHING if value is None else "yes" if value else "no"
+
+
+def visible(text: str) -> str:
+    """A text from outside without control characters, which would command the terminal; line breaks and tabs stay."""
+    return text.translate(_CONTROLS)
+
+
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}

@@ -1,6 +1,8 @@
-"""Writes files so that a file under its final name is complete."""
+"""Reads files that are files, and writes them so that a file under its final name is complete."""
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,25 @@ def storing(wanted: str) -> Iterator[None]:
             found=error.strerror or str(error),
             remedy="make the folder writable, free space, or choose another --out or --db folder",
         ) from error
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: It cannot be read; or is a folder, or a FIFO or device, which would be waited for or never end.
+    """
+
+    def opened(name: str, flags: int) -> int:
+        handle = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # opening a FIFO would wait for its writer
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, f"{'a FIFO' if stat.S_ISFIFO(mode) else 'a device'}, which is not read", name)
+        return handle
+
+    with open(path, "rb", opener=opened) as file:
+        return file.read()
 
 
 def write_whole(path: Path, content: bytes) -> Path:

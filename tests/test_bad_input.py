@@ -13,6 +13,7 @@ from checkpoint_factory import make_checkpoint, tuned_copy
 from comparison import FAST, Finished, ForkedCli, Harm, Pair, error_lines, invoke, numbers, parsed, refused
 from safetensors.torch import load_file, save_file
 
+from provenance.analyses.jobs.compare_job import Job
 from provenance.errors import CheckpointError
 
 Break = Callable[[Path], None]
@@ -253,9 +254,12 @@ def test_a_mixture_of_experts_is_refused_and_named(pair: Pair, tmp_path: Path, w
     assert list(workplace.iterdir()) == []
 
 
-def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, workplace: Path) -> None:
+@pytest.mark.parametrize("command", ["compare", "trace"])
+def test_swapped_checkpoints_are_noticed_before_anything_is_asked(pair: Pair, workplace: Path, command: str) -> None:
     """The base has no chat template, so it cannot be the instruct side; nothing is kept of such a run."""
-    _, _, remedy = refused("compare", pair.instruct, pair.base, "--questions", pair.cities, code=2)
+    wanted, found, remedy = refused(command, pair.instruct, pair.base, "--questions", pair.cities, code=2)
+    assert "the base first" in wanted
+    assert found == f"a chat template in {pair.instruct}, the base, and none in {pair.base}"
     assert "swapped" in remedy
     assert list(workplace.iterdir()) == []
 
@@ -278,6 +282,30 @@ def test_a_template_that_opens_reasoning_stops_the_run_where_the_model_never_clo
     assert found == "'enable_thinking', which it does not mention"
 
 
+def test_a_swapped_pair_without_chat_prompts_is_told(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    """It may be right: some bases come with a template."""
+    for base, instruct, said in ((pair.instruct, pair.base, True), (pair.base, pair.instruct, False)):
+        job = Job(str(base), str(instruct), questions=(str(pair.cities),), chat=False)
+        caplog.clear()
+        job.check_prompts(job.sides())
+        assert ("if they are swapped" in caplog.text) == said
+
+
+ABSENT = [name for name in ("mps", "xpu", "hpu") if not getattr(getattr(torch, name, None), "device_count", int)()]
+DEVICES = ["cuda:77", "meta", "privateuseone", "abacus", "cpu:x", "", *ABSENT]
+
+
+@pytest.mark.parametrize("command", [("compare",), ("trace", "--tuned", "1")], ids=["compare", "trace"])
+def test_a_device_that_is_not_there_is_refused_before_a_checkpoint_is_opened(
+    workplace: Path, command: tuple[str, ...]
+) -> None:
+    """At once: the checkpoints that are named are not even looked for."""
+    for device in DEVICES:
+        lines = refused(*command, "/no/base", "/no/instruct", "--device", device, code=2)
+        assert "a device that torch can use" in lines[0], device
+    assert list(workplace.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("content", "wanted", "found"),
     [
@@ -290,7 +318,7 @@ def test_a_template_that_opens_reasoning_stops_the_run_where_the_model_never_clo
         ('{"id": "1", "question": " ", "answers": []}\n', "a question on line 1", "empty"),
         ('{"id": "1", "question": "A?", "answers": []}\n{"id": "1", "question": "B?", "answers": []}\n', "once", "'1'"),
         ('{"id": "1", "question": "A?", "answers": ["x"]}\n', "questions for", "1 different"),
-        ("[1, 2]\n", "JSON object on line 1", "list"),
+        ("[1, 2]\n", "JSON object on question 1", "int"),
     ],
 )
 def test_an_unfit_question_file_is_refused(
@@ -415,17 +443,23 @@ FULL = {
     Harm("provenance.figures.report.html:write_whole", 1, "before", "full"): "report.html",
 }
 """From where on the disk is full, and what is then said not to be written; one after the other in one folder."""
+SHOWN = 1500  # characters of JSON that a file of `SMALL_FILE_BYTES` holds
 
 
 def test_a_full_disk_is_one_clear_error_wherever_it_strikes_and_the_work_goes_on_afterwards(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, workplace: Path
 ) -> None:
-    """Nothing of what was written before is lost, nothing half-written stays, and the end is the same."""
+    """Nothing of what was written before is lost, nothing half-written stays, and the end is the same.
+
+    Results that are there are told, although their figures have no room.
+    """
     kept = 0
     for harm, shown in FULL.items():
         command = ("report",) if "report.html" in shown else pair.command
         failed = forked.run(workplace, *command, harm=harm)
-        assert (failed.code, failed.stdout) == (1, ""), (harm, failed.stderr)
+        assert failed.code == 1, (harm, failed.stderr)
+        assert bool(failed.stdout) == ("figure" in shown)
+        assert undisturbed.done.stdout.startswith(failed.stdout[:SHOWN])  # stdout is a file here, and as short
         lines = error_lines(failed.stderr)
         assert shown in lines[0]
         assert "space" in lines[2] or "disk" in lines[2], lines

@@ -54,7 +54,7 @@ COMMANDS = {
     ("neurons",): {"import", "export"},
     ("neurons", "import"): {"--for", "--allow-pickle", "--db", "--out", "--json"},
     ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
-    ("query",): {"--db", "--run", "--format"},
+    ("query",): {"--db", "--run", "--format", "--timeout", "--max-rows"},
     ("figures",): {"--db", "--out", "--run"},
     ("report",): {"--db", "--out", "--run"},
     ("lab",): {"build", "selftest"},

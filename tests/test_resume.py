@@ -58,6 +58,21 @@ def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
     assert numbers(parsed(again.stdout)) == numbers(undisturbed.summary)
 
 
+def test_results_are_told_before_anything_is_drawn(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """A kill while figures are drawn leaves tables on the terminal; an interrupt leaves the whole JSON object."""
+    undisturbed.copied(tmp_path)
+    drawing = "provenance.cli.run_job:results_written"
+    plain = [part for part in pair.command if part != "--json"]
+    killed = forked.run(tmp_path, *plain, harm=Harm(drawing, 1, "before"))
+    assert killed.code == -signal.SIGKILL
+    assert "Claims" in killed.stdout
+    interrupted = forked.run(tmp_path, *pair.command, harm=Harm(drawing, 1, "before", "interrupt"))
+    assert interrupted.code == 130, interrupted.stderr
+    assert numbers(parsed(interrupted.stdout)) == numbers(undisturbed.summary)
+
+
 @pytest.mark.parametrize("change", [("--seed", "1"), ("--base-prompt", "Q: {question}\\nA:"), ("--samples", "3")])
 def test_another_setting_is_another_run_and_does_not_meet_old_responses(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path, change: tuple[str, str]

@@ -126,6 +126,7 @@ def test_tables_show_cases_hits_and_false_alarms(drawn: Callable[[int], None]) -
 def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With --out each of them has its own folder of figures; without --db nothing is left behind."""
     asked: list[tuple[str, Path]] = []
+    drawn_in: list[Path] = []
 
     def compared(job: Any, db: str, out: Path, *, quiet: bool) -> dict[str, Any]:
         asked.append((db, out))
@@ -134,6 +135,7 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
         return {"verdict": {"claims": [{"claim": "transfer", "verdict": verdict}]}, "run": len(asked)}
 
     monkeypatch.setattr(selftest, "run_job", compared)
+    monkeypatch.setattr(selftest, "results_written", lambda _, folder: drawn_in.append(folder))
     url = f"sqlite:///{tmp_path / 'kept.db'}"
     result = invoke("lab", "selftest", "--db", url, "--out", tmp_path / "figures", "--json", "-q")
     assert result.exit_code == 0, result.output
@@ -141,6 +143,7 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert {db for db, _ in asked} == {url}
     assert len({out for _, out in asked}) == len(asked) == 12
     assert asked[0][1] == tmp_path / "figures" / "inherited-pair"
+    assert drawn_in == [out for _, out in asked]
     asked.clear()
     invoke("lab", "selftest", "--out", tmp_path / "figures", "--json", "-q")
     assert not Path(asked[0][0].removeprefix("sqlite:///")).parent.exists()

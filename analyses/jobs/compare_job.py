@@ -1,5 +1,6 @@
 """The request for a comparison, as a value: two commands with the same job are the same run."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -30,12 +31,13 @@ from provenance.errors import InputError
 from provenance.hub.chat_endpoint import Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
-from provenance.models.loading import check_config, load_tokenizer
+from provenance.models.loading import check_config, check_device, load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
 from provenance.weights.lora_merge import MergedShards
 
+logger = logging.getLogger(__name__)
 COUNTS = ("limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates")
 """Settings that count something."""
 
@@ -193,8 +195,10 @@ class Job:
 
         Raises:
             PairError: The checkpoints cannot be compared.
-            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given` and `judging`.
+            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given` and `judging`; or there
+                is no such device.
         """
+        check_device(self.dtype, self.device)
         judge = self.judging()
         base, instruct = self.sides()
         check_pair(base, instruct)
@@ -254,7 +258,29 @@ class Job:
         collection = self.settings().collection
         for side in sides:
             check_config(side.checkpoint.folder)
-            collection[side.stage].prompt.render(load_tokenizer(side.checkpoint.folder), "Why?")
+        tokenizers = [load_tokenizer(side.checkpoint.folder) for side in sides]
+        self._check_order(sides, [bool(tokenizer.chat_template) for tokenizer in tokenizers])
+        for side, tokenizer in zip(sides, tokenizers, strict=True):
+            collection[side.stage].prompt.render(tokenizer, "Why?")
+
+    def _check_order(self, sides: Sequence[OpenCheckpoint], templates: Sequence[bool]) -> None:
+        """Refuse a pair that is the wrong way round: the base has a chat template, and the tuned checkpoint has none.
+
+        Without a chat template for the prompts it may be right, since some bases come with one, and is only told.
+        """
+        having = [side for side, has in zip(sides, templates, strict=True) if has and side.stage == "base"]
+        lacking = [side for side, has in zip(sides, templates, strict=True) if not has and side.stage == "instruct"]
+        if not having or not lacking:
+            return
+        swapped = InputError(
+            "the base first, then the checkpoint tuned from it",
+            found=f"a chat template in {having[0].info.ref}, the base, and none in {lacking[0].info.ref}",
+            remedy="the two seem to be swapped: name them the other way round; if they are not, give "
+            "--instruct-template none",
+        )
+        if self.chat:
+            raise swapped
+        logger.warning("%s; if they are swapped, name them the other way round", swapped.found)
 
     def question_sets(self) -> tuple[QuestionSet, ...]:
         """The named sets, or those of the lab family, reduced to the limit.

@@ -45,6 +45,7 @@ _SOMETIMES: Mapping[str, Schema] = {
     "other": _TEXT,
     "source": _TEXT_OR_NULL,
     "spread": _OPEN,
+    "not_drawn": {"type": "object", "additionalProperties": _TEXT},
     "notes": _TEXTS,
     "bytes_received": {"type": ["integer", "null"]},
 }

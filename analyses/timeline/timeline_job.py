@@ -22,6 +22,7 @@ from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
+from provenance.models.loading import check_device
 from provenance.models.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
@@ -48,6 +49,7 @@ class TimelineJob:
         Raises:
             InputError, CheckpointError, PairError: See `open`, `questions` and `Job.judging`.
         """
+        check_device(self.how.dtype, self.how.device)
         judge = self.how.judging()
         stops, questions = self.open(), self.questions()
         yield OpenedJob(

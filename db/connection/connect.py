@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from provenance.db.connection.time_limit import TimeLimit
 from provenance.errors import InputError, StoreError
 
 BUSY_TIMEOUT_S = 30.0  # a bulk insert of another process may hold the write lock for that long
@@ -80,8 +81,8 @@ def writing_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engin
     return engine
 
 
-def reading_engine(url: URL) -> Engine:
-    """An engine on which the database refuses every write, for any SQL text.
+def reading_engine(url: URL, limit: TimeLimit | None = None) -> Engine:
+    """An engine on which the database refuses every write, for any SQL text, and ends statements at a time limit.
 
     Raises:
         InputError: There is no such database file.
@@ -91,9 +92,11 @@ def reading_engine(url: URL) -> Engine:
         return _other_reading_engine(url)
     if not file.is_file():
         raise InputError(
-            f"the database {str(file)!r}", found="no such file", remedy="run a comparison first, or mend --db"
+            f"the database {str(file)!r}",
+            found="no file, but something else of that name" if file.exists() else "no such file",
+            remedy="run a comparison first, or mend --db",
         )
-    return _engine(URL.create("sqlite"), creator=lambda: _open_read_only(file))
+    return _engine(URL.create("sqlite"), creator=lambda: _open_read_only(file, limit or TimeLimit()))
 
 
 def enforces_reading(engine: Engine) -> bool:
@@ -110,7 +113,7 @@ def _other_reading_engine(url: URL) -> Engine:
     return _engine(url, connect_args=connect, execution_options={"postgresql_readonly": True})
 
 
-def _open_read_only(file: Path) -> sqlite3.Connection:
+def _open_read_only(file: Path, limit: TimeLimit) -> sqlite3.Connection:
     """A connection that can read `file` and nothing else."""
     address = file.absolute().as_uri()
     wal = file.with_name(file.name + "-wal")
@@ -125,6 +128,7 @@ def _open_read_only(file: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True)
     connection.execute("PRAGMA query_only = ON")
     connection.set_authorizer(_reads_only)
+    limit.watch(connection)
     return connection
 
 

@@ -28,11 +28,11 @@ def revision_of(connection: Connection) -> str | None:
     """The schema revision of a database; None for an empty one.
 
     Raises:
-        StoreError: The database holds tables of another program.
+        StoreError: The database holds tables of another program, or does not say which one revision it has.
     """
     tables = inspect(connection).get_table_names()
     if "alembic_version" in tables:
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        return _the_revision(connection)
     if tables:
         raise StoreError(
             "an empty database, or one that `provenance` made",
@@ -40,6 +40,49 @@ def revision_of(connection: Connection) -> str | None:
             remedy="give another --db URL; the database was left as it is",
         )
     return None
+
+
+def _the_revision(connection: Connection) -> str:
+    rows = connection.execute(text("SELECT version_num FROM alembic_version LIMIT 2")).scalars().all()
+    if len(rows) != 1:
+        raise StoreError(
+            "one row in alembic_version, the schema of the database",
+            found=f"several, such as {rows[0]!r:.80} and {rows[1]!r:.80}" if rows else "none",
+            remedy="restore the database from a copy, or give another --db URL; it was left as it is",
+        )
+    return str(rows[0])
+
+
+def check_tables(connection: Connection) -> None:
+    """Refuse a database in which something else stands where a table should, such as a view that never ends.
+
+    Raises:
+        StoreError: A table is missing, is a view or a virtual table, or has a trigger.
+    """
+    wrong = _not_tables(connection)
+    if wrong:
+        name, what = next(iter(wrong.items()))
+        raise StoreError(
+            f"the {len(Base.metadata.tables)} tables that `provenance` makes, and nothing else under their names",
+            found=f"{name}: {what}" + (f" ({len(wrong)} of this kind)" if len(wrong) > 1 else ""),
+            remedy="do not use this database: ask its author for one as `provenance` wrote it; it was left as it is",
+        )
+
+
+def _not_tables(connection: Connection) -> dict[str, str]:
+    """Names of our tables that are something else, with what they are."""
+    looked, ours = inspect(connection), sorted(Base.metadata.tables)
+    tables, views = set(looked.get_table_names()), set(looked.get_view_names())
+    wrong = {name: "a view" if name in views else "no such table" for name in ours if name not in tables}
+    if connection.dialect.name != "sqlite":
+        return wrong
+    said = connection.execute(text("SELECT type, tbl_name, sql FROM sqlite_master WHERE type IN ('table', 'trigger')"))
+    for kind, name, sql in said:
+        if name in Base.metadata.tables and kind == "trigger":
+            wrong[name] = "a trigger on it"
+        elif name in Base.metadata.tables and not str(sql).upper().startswith("CREATE TABLE"):
+            wrong[name] = "a virtual table"
+    return wrong
 
 
 def check_known(revision: str | None) -> None:
@@ -57,7 +100,7 @@ def check_known(revision: str | None) -> None:
     if revision is not None and revision not in REVISIONS:
         raise StoreError(
             f"a database with schema {HEAD} or older",
-            found=f"schema {revision!r}, from a newer version of the toolkit",
+            found=f"schema {revision!r:.80}, from a newer version of the toolkit",
             remedy="upgrade the toolkit, or give another --db URL; the database was left as it is",
         )
 
@@ -84,10 +127,13 @@ def upgrade(connection: Connection) -> str:
         The revision before, or "" for an empty database.
 
     Raises:
-        StoreError: The database is from a newer version, from one that was never released, or from another program.
+        StoreError: The database is from a newer version, from one that was never released, or from another program; or
+            something else stands where a table should.
     """
     found = revision_of(connection)
     check_known(found)
+    if found == HEAD:
+        check_tables(connection)
     if found is None:
         Base.metadata.create_all(connection)
         _alembic(connection, command="stamp")

@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from provenance.cells import visible
 from provenance.db.reading.run_query import QueryResult
 from provenance.errors import InputError
 
@@ -60,20 +61,31 @@ def shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return visible(str(value))
 
 
 def as_json(result: QueryResult) -> str:
-    """A JSON array with one object per row; infinities become null, since JSON has none."""
+    """A JSON array with one object per row; infinities become null and bytes hexadecimal text: JSON has neither."""
     rows = [{name: _finite(value) for name, value in record.items()} for record in result.records()]
     return json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def as_parquet(result: QueryResult) -> bytes:
-    """A Parquet file; a column without values has the null type."""
+    """A Parquet file; a column without values has the null type.
+
+    Raises:
+        InputError: A column has values of several types.
+    """
     columns = {name: [row[i] for row in result.rows] for i, name in enumerate(result.columns)}
     out = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), out)
+    try:
+        pq.write_table(pa.table(columns), out)
+    except pa.ArrowException as error:
+        raise InputError(
+            "columns of one type each, for Parquet",
+            found=str(error)[:200],
+            remedy="give --format csv, or CAST in the SQL",
+        ) from error
     return bytes(out.getvalue())
 
 
@@ -96,4 +108,6 @@ def encoded(result: QueryResult, form: str) -> bytes:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,18 +6,21 @@ The database itself refuses every write on connections for reading, so any SQL t
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause, func, inspect, select, table, text
+from sqlalchemy import Connection, CursorResult, Engine, TextClause, func, select, table, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
 from provenance.db.connection.digests import verify
+from provenance.db.connection.time_limit import TimeLimit
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.query import Query
+from provenance.db.schema.tables import Base
 from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
@@ -31,7 +34,8 @@ _LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
 # A timeline has a probe and question sets of its own, and would hide those of a comparison.
 _TIMELINES_LAST = "CASE WHEN EXISTS (SELECT 1 FROM trace_point t WHERE t.run_id = r.id) THEN 1 ELSE 0 END,"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
-_FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o")
+_FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o", "interrupted", "statement timeout")
+_STREAMED = ("select", "with", "values", "table")
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,14 @@ class DatabaseInfo:
     """Rows of the `runs` query, with `intact`: whether the rows still have the digest stored with them."""
 
 
-def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float | str] | None = None) -> QueryResult:
+def run_query(
+    source: str | Engine,
+    name_or_sql: str,
+    params: Mapping[str, float | str] | None = None,
+    *,
+    timeout_s: float | None = None,
+    max_rows: int | None = None,
+) -> QueryResult:
     """Run a named query, or SQL text that reads.
 
     Args:
@@ -80,14 +91,16 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
         params: Values of parameters; the default of `run` is the newest finished run with rows of the query's subject,
             a comparison before a timeline, and never a negative control.
+        timeout_s: Seconds that the database may take; None for no limit.
+        max_rows: Most rows; None for no limit.
 
     Raises:
         InputError: The name is unknown, the SQL is wrong or wants to write, a parameter is missing or not one of the
-            query's, or there is no such run, or none that has finished.
+            query's, there is no such run, or none that has finished; or the answer takes longer or has more rows.
         StoreError: The database cannot be read, or is of another version.
     """
     query = _resolve(name_or_sql)
-    with _reading(source) as connection:
+    with _reading(source, timeout_s) as connection:
         if query.name not in QUERIES and not enforces_reading(connection.engine):
             raise InputError(
                 "a database that can be held to reading: SQLite, or PostgreSQL through postgresql+psycopg",
@@ -97,12 +110,27 @@ def run_query(source: str | Engine, name_or_sql: str, params: Mapping[str, float
         clause = text(query.sql)
         values = _bind(connection, clause, query, params or {})
         try:
-            result = connection.execute(clause, values)
+            # PostgreSQL would hand over all rows at once; those of a cursor come one by one, but SHOW has none
+            streamed = max_rows is not None and query.sql.lstrip().lower().startswith(_STREAMED)
+            result = connection.execution_options(stream_results=streamed).execute(clause, values)
             number = values.get("run")
             about = None if number is None else int(number)
-            return QueryResult(tuple(result.keys()), tuple(tuple(row) for row in result), about)
+            columns = tuple(result.keys())
+            return QueryResult(columns, _rows(result, max_rows), about)
         except (SQLAlchemyError, ResourceClosedError) as error:
             raise _explained(query, error) from error
+
+
+def _rows(result: CursorResult[Any], max_rows: int | None) -> tuple[tuple[Any, ...], ...]:
+    with closing(result):
+        rows = tuple(tuple(row) for row in islice(result, None if max_rows is None else max_rows + 1))
+    if max_rows is not None and len(rows) > max_rows:
+        raise InputError(
+            f"a result of at most {max_rows:,} rows",
+            found="more",
+            remedy="narrow the SQL (WHERE, LIMIT), or allow more with --max-rows N",
+        )
+    return rows
 
 
 def newest_run(source: str | Engine) -> int:
@@ -118,9 +146,9 @@ def newest_run(source: str | Engine) -> int:
 def info(source: str | Engine) -> DatabaseInfo:
     """Schema, size, rows by table, and the runs with a check of their rows."""
     with _reading(source) as connection:
-        names = sorted(set(inspect(connection).get_table_names()) - {"alembic_version"})
         counts = {
-            name: connection.execute(select(func.count()).select_from(table(name))).scalar_one() for name in names
+            name: connection.execute(select(func.count()).select_from(table(name))).scalar_one()
+            for name in sorted(Base.metadata.tables)
         }
         found = connection.execute(text(QUERIES["runs"].sql)).mappings()
         runs = tuple({**row, "intact": verify(connection, row["run"])} for row in list(found))
@@ -130,15 +158,18 @@ def info(source: str | Engine) -> DatabaseInfo:
 
 
 @contextmanager
-def _reading(source: str | Engine) -> Iterator[Connection]:
-    engine = reading_engine(database_url(source)) if isinstance(source, str) else source
+def _reading(source: str | Engine, timeout_s: float | None = None) -> Iterator[Connection]:
+    limit = TimeLimit(timeout_s)
+    engine = reading_engine(database_url(source), limit) if isinstance(source, str) else source
     shown = database_url(source) if isinstance(source, str) else engine.url
     try:
-        with store_errors(shown), engine.connect() as connection:
+        with store_errors(shown), limit.explained(), engine.connect() as connection:
+            limit.set_on_server(connection)
             revision = migrate.revision_of(connection)
             migrate.check_newest(revision)
             if revision is None:
                 raise InputError("a database with results", found="an empty one", remedy="run a comparison first")
+            migrate.check_tables(connection)
             yield connection
     finally:
         if isinstance(source, str):

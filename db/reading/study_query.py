@@ -1,6 +1,7 @@
 """Named queries over all runs of a study: the rows of each run, with the member's name before them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -13,7 +14,13 @@ MEMBER = "family"
 
 
 def study_query(
-    source: str | Engine, study: str | None, name: str, params: Mapping[str, float | str] | None = None
+    source: str | Engine,
+    study: str | None,
+    name: str,
+    params: Mapping[str, float | str] | None = None,
+    *,
+    timeout_s: float | None = None,
+    max_rows: int | None = None,
 ) -> QueryResult:
     """Run a named query for every run of a study, in the order of its members.
 
@@ -22,6 +29,8 @@ def study_query(
         study: Name of the study; the one that was changed last if None.
         name: A key of `QUERIES` that is about one run. `study` and `studies` are run as they are.
         params: Values of its other parameters.
+        timeout_s: Seconds that the database may take for one run; None for no limit.
+        max_rows: Most rows of one run; None for no limit.
 
     Raises:
         InputError: There is no such study or query, the query is not about a run, or no member has a run yet.
@@ -44,6 +53,7 @@ def study_query(
             found=f"{len(members.rows)} members, none of them run" if members.rows else "a study without members",
             remedy="run `provenance study`",
         )
-    found = [run_query(source, name, {**given, "run": member["run"]}) for member in done]
+    limits: dict[str, Any] = {"timeout_s": timeout_s, "max_rows": max_rows}
+    found = [run_query(source, name, {**given, "run": member["run"]}, **limits) for member in done]
     rows = tuple((member[MEMBER], *row) for member, result in zip(done, found, strict=True) for row in result.rows)
     return QueryResult((MEMBER, *found[0].columns), rows)

@@ -1,8 +1,8 @@
 """The look of the figures, as data.
 
-A style is a dictionary of rcParams, joined with `|` and used in `rc_context`, so that nothing global changes and a
-figure can be drawn for any column. Colours are those of Okabe and Ito, distinguishable with any colour vision; no
-meaning relies on colour alone.
+A style is a dictionary of rcParams, joined with `|` and used in `rc_context` over matplotlib's defaults, so that
+nothing global changes, no setting of the user shows, and a figure can be drawn for any column. Colours are those of
+Okabe and Ito, distinguishable with any colour vision; no meaning relies on colour alone.
 """
 
 from collections.abc import Iterator
@@ -71,6 +71,8 @@ PAPER = FONTS | LINES | FILES
 
 @contextmanager
 def paper(**overrides: Any) -> Iterator[None]:
-    """Draw and save in the paper's style inside the block."""
-    with mpl.rc_context(PAPER | overrides):
+    """Draw and save in the paper's style inside the block, whatever the user's matplotlib is set to."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(PAPER | overrides)
         yield

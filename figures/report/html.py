@@ -6,7 +6,6 @@ is escaped.
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ from markupsafe import Markup
 
 from provenance.cells import Record
 from provenance.db.reading.run_query import newest_run
+from provenance.errors import ProvenanceError, StoreError
 from provenance.figures.drawing import style
-from provenance.figures.gallery import Drawn, drawn, drawn_some, image, write_figures
+from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, write_figures
 from provenance.figures.report.sections import overall, read_results, sections
+from provenance.figures.tables.result_tables import Results
 from provenance.figures.wording.evidence_words import claim_table
 from provenance.figures.wording.run_words import TITLES, control_words, first, list_words, run_kind
 from provenance.files import write_whole
@@ -27,18 +28,22 @@ FILE_NAME = "report.html"
 
 
 def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
-    """Write figures and report of a run, each figure drawn once; returns the paths, under `figures` and `report`.
+    """Write figures and report of a run, each figure drawn once.
+
+    Returns:
+        The paths, under `figures` and `report`; under `not_drawn` the reason of each figure that failed, by its name.
 
     Raises:
-        InputError: There is no such run, or it has nothing to draw.
+        InputError: There is no such run, or it has no results.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    figures = drawn_some(url, run)
-    paths = write_figures(figures, out)
-    return {"figures": [str(path) for path in paths], "report": str(write_report(url, run, out, figures))}
+    found = attempted(url, run, FORMS)
+    paths = [str(path) for path in write_figures(found.figures, out)]
+    files = {"figures": paths, "report": str(write_report(url, run, out, found))}
+    return {**files, "not_drawn": dict(found.failed)} if found.failed else files
 
 
-def write_report(url: str, run: int | None, out: Path, figures: Sequence[Drawn] | None = None) -> Path:
+def write_report(url: str, run: int | None, out: Path, figures: Attempt | None = None) -> Path:
     """Write the report of a run.
 
     The file is `report.html` in `out`; the figures are drawn if they are not given.
@@ -50,12 +55,29 @@ def write_report(url: str, run: int | None, out: Path, figures: Sequence[Drawn] 
     return write_whole(out / FILE_NAME, report_html(url, run, figures).encode())
 
 
-def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | None = None) -> str:
-    """The report of a run as HTML text."""
+def report_html(url: str, run: int | None = None, figures: Attempt | None = None) -> str:
+    """The report of a run as HTML text.
+
+    Raises:
+        InputError: There is no such run, or it has no results.
+        StoreError: Its rows are not as they were written.
+    """
     run = newest_run(url) if run is None else run
     if figures is None:
-        figures = drawn(url, run)  # refuses runs without results
-    results = read_results(url, run)
+        figures = attempted(url, run, ("svg",))  # refuses runs without results
+    try:
+        return _page(read_results(url, run), figures)
+    except ProvenanceError:
+        raise
+    except Exception as error:  # the one place where values of other types, from a database of anybody, end up
+        raise StoreError(
+            f"rows of run {run} as they were written",
+            found=" ".join(f"{type(error).__name__}: {error}".split()),
+            remedy="`provenance db info` says whether its rows are intact; run the same command again to write them",
+        ) from error
+
+
+def _page(results: Results, figures: Attempt) -> str:
     page = environment().get_template("report.html.j2")
     about, kind = first(results["run"]), run_kind(results)
     return page.render(
@@ -70,7 +92,8 @@ def report_html(url: str, run: int | None = None, figures: Sequence[Drawn] | Non
         graded=claim_table(results),
         intervened=bool(results["interventions"].rows),
         marks=MARKS,
-        figures=[inline(number, figure) for number, figure in enumerate(figures)],
+        figures=[inline(number, figure) for number, figure in enumerate(figures.figures)],
+        not_drawn=sorted(figures.failed.items()),
         tables=sections(results),
         facts=_facts(about),
     )

@@ -6,7 +6,7 @@ from typing import Any
 from provenance.cells import Record
 from provenance.db.reading.run_query import run_query
 from provenance.db.reading.study_query import study_query
-from provenance.figures.gallery import Drawn, study_drawn, write_figures
+from provenance.figures.gallery import FORMS, Attempt, study_attempted, write_figures
 from provenance.figures.report.html import FILE_NAME, environment, inline, write_results
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.tables.study import QUERIES, literature_table, members_table, unfinished_table
@@ -56,13 +56,15 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
     for member in members:
         if member["run"] is not None:
             write_results(url, member["run"], out / member["family"])
-    figures = study_drawn(url, study) if any(member["run"] is not None for member in members) else []
-    paths = write_figures(figures, out)
-    page = write_whole(out / FILE_NAME, study_html(url, study, figures).encode())
-    return {"figures": [str(path) for path in paths], "report": str(page)}
+    run = any(member["run"] is not None for member in members)
+    found = study_attempted(url, study, FORMS) if run else Attempt([], {})
+    paths = [str(path) for path in write_figures(found.figures, out)]
+    page = write_whole(out / FILE_NAME, study_html(url, study, found).encode())
+    files = {"figures": paths, "report": str(page)}
+    return {**files, "not_drawn": dict(found.failed)} if found.failed else files
 
 
-def study_html(url: str, study: str, figures: list[Drawn]) -> str:
+def study_html(url: str, study: str, figures: Attempt) -> str:
     """The report of a study as HTML text."""
     members = run_query(url, "study", {"study": study}).records()
     return (
@@ -72,7 +74,8 @@ def study_html(url: str, study: str, figures: list[Drawn]) -> str:
             study=study,
             title=members[0]["title"] if members else study,
             members=members,
-            figures=[inline(number, figure) for number, figure in enumerate(figures)],
+            figures=[inline(number, figure) for number, figure in enumerate(figures.figures)],
+            not_drawn=sorted(figures.failed.items()),
             tables=study_tables(url, study),
             file_name=FILE_NAME,
         )

@@ -43,6 +43,9 @@ UNCLOSED: Literal["reasoning not closed"] = "reasoning not closed"
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
 JUDGES_DIFFER = "judges differ"
+LONGEST_PROMPT = 2048  # tokens; the longest of the known sets has 200, and attention takes memory with the square
+TOO_LONG = f"longer than {LONGEST_PROMPT} tokens"
+BEYOND_CONTEXT = "longer than the context"
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
 REFUSAL: Label = "refusal"
 
@@ -157,10 +160,35 @@ def _ask_batch(
     protocol: Protocol,
     counts: Counter[str],
 ) -> list[Response]:
-    entries = [
+    rendered = [
         _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [], [])
         for question, split in part
     ]
+    too_long = [_too_long(loaded, entry.prompt, protocol.decoding.max_new_tokens) for entry in rendered]
+    asked = [entry for entry, reason in zip(rendered, too_long, strict=True) if not reason]
+    answered = iter(_answered(loaded, asked, protocol, counts) if asked else ())
+    responses = [
+        _not_asked(entry, reason, protocol.judge_name) if reason else next(answered)
+        for entry, reason in zip(rendered, too_long, strict=True)
+    ]
+    return _with_quotas(responses, protocol.quota, counts)
+
+
+def _too_long(loaded: LoadedModel, prompt: Prompt, new_tokens: int) -> str:
+    """Why a prompt is too long to be asked; empty if it is not."""
+    context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    if context is not None and len(prompt.ids) + new_tokens > context:
+        return BEYOND_CONTEXT
+    return TOO_LONG if len(prompt.ids) > LONGEST_PROMPT else ""
+
+
+def _not_asked(entry: _Open, reason: str, judge_name: str) -> Response:
+    question = entry.question
+    return Response(question.id, question.unit, entry.split, "dropped", reason, 0, 0, "", judge_name)
+
+
+def _answered(loaded: LoadedModel, entries: list[_Open], protocol: Protocol, counts: Counter[str]) -> list[Response]:
+    """Samples of all entries, judged, as far as it takes to decide each."""
     prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, _stop_ids(loaded, protocol))
     full = {label for label in (*KEPT_LABELS, REFUSAL) if counts[label] >= protocol.quota}
     rows = list(range(len(entries)))
@@ -173,7 +201,7 @@ def _ask_batch(
         given = [(entries[row], ids) for row, samples in zip(rows, drawn, strict=True) for ids in samples]
         _judge_samples(loaded, given, protocol.judge)
         rows = [row for row in rows if _stays_open(entries[row], full, protocol)]
-    return _with_quotas([_decided(loaded, entry, protocol) for entry in entries], protocol.quota, counts)
+    return [_decided(loaded, entry, protocol) for entry in entries]
 
 
 def _stop_ids(loaded: LoadedModel, protocol: Protocol) -> frozenset[int]:

@@ -1,16 +1,20 @@
-"""Readers of question files: JSON Lines, the parquet that the hub serves, BioASQ's golden JSON.
+"""Readers of question files: JSON Lines, JSON arrays, CSV, the parquet that the hub serves, SQuAD's and BioASQ's JSON.
 
-The format is recognised by content, not by file name. Nothing is skipped in silence: a malformed question is an error
-that names its place.
+The format is recognised by content, not by file name; gzip around it is taken off. Nothing is skipped in silence: a
+malformed question is an error that names its place, and questions without an answer are counted.
 
     JSON Lines   id, question, answers[, group]; NQ-Open's own question, answer
-    parquet      TriviaQA rc.nocontext: question_id, question, answer{value, aliases}
-                 NQ-Open: question, answer
-                 MRQA (BioASQ): question, answers, key or qid
-    JSON         BioASQ golden: questions[{id, body, type, exact_answer}]; factoid ones are taken
+    JSON         an array of such objects, alone or under "data"; SQuAD: data[{paragraphs[{qas}]}]
+                 BioASQ golden: questions[{id, body, type, exact_answer}]; factoid ones are taken
+    CSV          a header with question, and answers (a JSON list, or texts separated by |) or answer (one text)
+    parquet      TriviaQA rc.nocontext, NQ-Open, MRQA (BioASQ), SQuAD; id, question, answers
 """
 
+import csv
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,70 +23,93 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from provenance.answers.question_rows import (
+    IDS,
+    JSONL_FORM,
+    Row,
+    answered,
+    make_question,
+    normalise_question,
+)
 from provenance.errors import QuestionError
-from provenance.language.normal_forms import ARTICLES, folded_signs, normalise
+from provenance.files import read_regular
 from provenance.records import Question
 
-JSONL_FORM = 'one JSON object a line: {"id": "…", "question": "…", "answers": ["…"]}'
-WITHHELD = "<unk>"  # the value of answers in TriviaQA's test split
+__all__ = ["QuestionFile", "check_ids", "make_question", "normalise_question", "read_file", "read_questions"]
 
-Row = dict[str, Any]
+MOST_BYTES = 4 << 30  # of an unpacked file; a small one can unpack to more than any memory
+_PACKED = {
+    b"PK\x03\x04": "a zip file", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file", b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"7z\xbc\xaf": "a 7z file",
+}  # fmt: skip
+_GZIP = b"\x1f\x8b"
+_DELIMITERS = (",", "\t", ";")
 
 
-def normalise_question(text: str) -> str:
-    """Normal form of a question's text, equal for two texts of the same question.
+@dataclass(frozen=True)
+class QuestionFile:
+    """Content of a question file."""
 
-    That of answers (`normal_forms`), without any articles: two questions that are taken for one stay on one side of a
-    split, which is the safe mistake. A text of nothing else ("???") keeps its signs.
-    """
-    return " ".join(word for word in normalise(text).split() if word not in ARTICLES) or folded_signs(text)
+    questions: tuple[Question, ...]
+    """In the order of the file."""
+    unanswered: int
+    """Questions left out because the file has no answer to them."""
 
 
 def read_questions(path: Path) -> tuple[Question, ...]:
+    """The questions of a file; see `read_file`."""
+    return read_file(path).questions
+
+
+def read_file(path: Path) -> QuestionFile:
     """Read a question file of any known format.
 
     Raises:
-        QuestionError: It is missing, unreadable, malformed (with the line), empty, or has an id twice.
+        QuestionError: It is missing, not a file, unreadable, malformed (with the line), empty, has an id twice, or no
+            answers at all.
     """
     try:
-        data = path.read_bytes()
+        data = _unpacked(read_regular(path), path)
     except OSError as error:
         raise QuestionError(
-            f"a question file at {path}", found=error.strerror or str(error), remedy="check the path"
+            f"a question file at {path}",
+            found=error.strerror or str(error),
+            remedy="check the path; a stream has to be saved as a file first",
         ) from error
-    questions = tuple(_parquet(path) if data.startswith(b"PAR1") else _text(data, path))
-    if not questions:
+    found = list(_parquet(data, path) if data.startswith(b"PAR1") else _text(data, path))
+    questions = tuple(question for question in found if question is not None)
+    if not found:
         raise QuestionError(f"questions in {path}", found="an empty file", remedy=f"write {JSONL_FORM}")
-    check_ids(questions, str(path))
-    return questions
-
-
-def make_question(where: str, row: Row) -> Question:
-    """A question from a row with `id`, `question`, `answers` and perhaps `group`; other keys are ignored.
-
-    `where` names the place in errors, such as `line 3 of questions.jsonl`.
-
-    Raises:
-        QuestionError: A key is missing or of another type, or the question is empty.
-    """
-    missing = [key for key in ("id", "question", "answers") if key not in row]
-    if missing:
+    if not questions:
         raise QuestionError(
-            f"the keys id, question, answers on {where}",
-            found=f"no {' and no '.join(missing)} among {', '.join(sorted(row)) or 'no keys'}",
-            remedy='add it; "answers": [] is right where every confident answer is an invention',
+            f"questions with answers in {path}",
+            found=f"{len(found)} questions, none with an answer",
+            remedy='take a file with answers; where every answer is an invention, write JSON Lines with "answers": []',
         )
-    text = _string(row["question"], "a question", where)
-    group = row.get("group")
-    return Question(
-        id=_identifier(row["id"], "an id", where),
-        text=text,
-        answers=_answers(row["answers"], where),
-        unit=normalise_question(text) if group is None else _identifier(group, "a group", where),
-    )
+    check_ids(questions, str(path))
+    return QuestionFile(questions, len(found) - len(questions))
 
 
-def _text(data: bytes, path: Path) -> Iterator[Question]:
+def _unpacked(data: bytes, path: Path) -> bytes:
+    """The bytes without gzip around them."""
+    packed = next((name for magic, name in _PACKED.items() if data.startswith(magic)), None)
+    if packed:
+        raise QuestionError(f"a question file at {path}", found=packed, remedy="unpack it first; gzip is read as it is")
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise QuestionError(f"whole gzip data in {path}", found=str(error), remedy="fetch the file again") from error
+    if len(content) > MOST_BYTES:
+        raise QuestionError(
+            f"at most {MOST_BYTES:,} bytes in {path}", found="more, once it is unpacked", remedy="split the file"
+        )
+    return content
+
+
+def _text(data: bytes, path: Path) -> Iterator[Question | None]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -92,16 +119,61 @@ def _text(data: bytes, path: Path) -> Iterator[Question]:
             found=f"byte 0x{data[error.start]:02x} on line {line}",
             remedy="save the file as UTF-8",
         ) from error
-    golden = _golden(text)
-    return _bioasq(golden, path) if golden is not None else _jsonl(text, path)
+    start = text[:1000].lstrip()
+    if start.startswith("["):
+        return _array(_whole_json(text, path), path)
+    if start.startswith("{"):
+        return _object(text, path)
+    delimiter = _delimiter(text)
+    return _jsonl(text, path) if delimiter is None else _csv(text, delimiter, path)
 
 
-def _jsonl(text: str, path: Path) -> Iterator[Question]:
+def _object(text: str, path: Path) -> Iterator[Question | None]:
+    """A file that begins with an object: BioASQ or SQuAD as a whole, or one object a line."""
+    if any(f'"{key}"' in text[:10_000] for key in ("questions", "data")):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return _jsonl(text, path)  # JSON Lines, or damaged: the line reader says which line
+        if isinstance(value.get("questions"), list):
+            return _bioasq(value["questions"], path)
+        if isinstance(value.get("data"), list) and "question" not in value:
+            return _array(_of_squad(value["data"]), path)
+    return _jsonl(text, path)
+
+
+def _whole_json(text: str, path: Path) -> list[Any]:
+    try:
+        value: list[Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise QuestionError(f"JSON in {path}", found=str(error), remedy=f"write {JSONL_FORM}") from error
+    return value
+
+
+def _array(listed: Iterable[Any], path: Path) -> Iterator[Question | None]:
+    for number, row in enumerate(listed, start=1):
+        where = f"question {number} of {path}"
+        yield answered(where, _checked(row, where), f"row-{number}", own=True)
+
+
+def _of_squad(data: list[Any]) -> list[Any]:
+    """The questions of SQuAD's articles; rows that are questions already stay."""
+    rows: list[Any] = []
+    for article in data:
+        paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
+        if not isinstance(paragraphs, list):
+            rows.append(article)
+            continue
+        rows += [row for each in paragraphs if isinstance(each, dict) for row in each.get("qas") or ()]
+    return rows
+
+
+def _jsonl(text: str, path: Path) -> Iterator[Question | None]:
     # split("\n"): str.splitlines would also cut at U+2028 and its like, which JSON strings may hold
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             where = f"line {number} of {path}"
-            yield make_question(where, _as_layout(_json_object(line, where), number))
+            yield answered(where, _json_object(line, where), f"nq-{number - 1}", own=True)
 
 
 def _json_object(line: str, where: str) -> Row:
@@ -109,30 +181,53 @@ def _json_object(line: str, where: str) -> Row:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise QuestionError(f"JSON on {where}", found=str(error), remedy=f"write {JSONL_FORM}") from error
+    return _checked(row, where)
+
+
+def _checked(row: object, where: str) -> Row:
     if not isinstance(row, dict):
         raise QuestionError(f"a JSON object on {where}", found=type(row).__name__, remedy=f"write {JSONL_FORM}")
     return row
 
 
-def _as_layout(row: Row, number: int) -> Row:
-    """NQ-Open's own lines have `answer` and no id; they get the line number as id."""
-    if "answers" not in row and "id" not in row and isinstance(row.get("answer"), list):
-        return {**row, "id": f"nq-{number - 1}", "answers": row["answer"]}
-    return row
+def _delimiter(text: str) -> str | None:
+    """What separates the names of a header with a question; None if the first line is no such header."""
+    header = text.lstrip().partition("\n")[0].strip().lower()
+    return next((each for each in _DELIMITERS if "question" in [name.strip(' "') for name in header.split(each)]), None)
 
 
-def _golden(text: str) -> list[Any] | None:
-    if '"questions"' not in text or not text.lstrip().startswith("{"):
-        return None
+def _csv(text: str, delimiter: str, path: Path) -> Iterator[Question | None]:
+    csv.field_size_limit(MOST_BYTES)  # the default refuses long questions
+    reader = csv.reader(io.StringIO(text.lstrip(), newline=""), delimiter=delimiter, strict=True)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None  # JSON Lines, or damaged: the line reader says which line
-    listed = value.get("questions")
-    return listed if isinstance(listed, list) else None
+        names = [name.strip().lower() for name in next(reader)]
+        for number, cells in enumerate(filter(any, reader), start=1):
+            where = f"line {reader.line_num} of {path}"
+            if len(cells) != len(names):
+                raise QuestionError(
+                    f"{len(names)} values on {where}",
+                    found=str(len(cells)),
+                    remedy="put texts with separators into quotes",
+                )
+            row = _of_cells(dict(zip(names, cells, strict=True)), f"row-{number}")
+            yield answered(where, row, row["id"], own=row.get("answers") == [])
+    except csv.Error as error:
+        raise QuestionError(f"CSV on line {reader.line_num} of {path}", found=str(error), remedy="mend it") from error
 
 
-def _bioasq(listed: list[Any], path: Path) -> Iterator[Question]:
+def _of_cells(row: dict[str, str], unnamed: str) -> Row:
+    """A row of texts, with an identifier, and the texts of several answers taken apart; an empty group is none."""
+    found: Row = {name: value for name, value in row.items() if name != "group" or value}
+    found["id"] = next((row[name] for name in IDS if name in row), unnamed)
+    several = row.get("answers", "").strip()
+    if several and not several.startswith("["):
+        found["answers"] = several.split("|")
+    elif several == "[]":
+        found["answers"] = []
+    return found
+
+
+def _bioasq(listed: list[Any], path: Path) -> Iterator[Question | None]:
     factoid = [
         (number, row)
         for number, row in enumerate(listed, start=1)
@@ -145,11 +240,12 @@ def _bioasq(listed: list[Any], path: Path) -> Iterator[Question]:
             remedy="take a BioASQ task B file; yes/no, list and summary questions have no short answer",
         )
     for number, row in factoid:
-        known = {"id": "id", "body": "question", "exact_answer": "answers"}
-        renamed = {known[key]: value for key, value in row.items() if key in known}
-        if "answers" in renamed:
-            renamed["answers"] = _flat(renamed["answers"])
-        yield make_question(f"question {number} of {path}", renamed)
+        exact = [text for text in _flat(row.get("exact_answer")) if text is not None]
+        renamed = {
+            "answers": exact,
+            **{new: row[old] for old, new in (("id", "id"), ("body", "question")) if old in row},
+        }
+        yield answered(f"question {number} of {path}", renamed, f"row-{number}")
 
 
 def _flat(value: object) -> list[object]:
@@ -179,100 +275,50 @@ _LAYOUTS = (
     _Layout("key", "answers", "question"),
     _Layout("qid", "answers", "question"),
     _Layout("id", "answers"),
+    _Layout("id", "possible_answers"),
+    _Layout("id", "answer"),
+    _Layout("", "answers"),
     _Layout("", "answer"),
 )
 
 
-def _parquet(path: Path) -> Iterable[Question]:
+def _parquet(data: bytes, path: Path) -> Iterable[Question | None]:
     try:
-        names = pq.read_schema(path).names
+        names = pq.read_schema(pa.BufferReader(data)).names
         layout = next((each for each in _LAYOUTS if set(each.columns) <= set(names)), None)
-        rows = pq.read_table(path, columns=layout.columns).to_pylist() if layout else []
+        rows = pq.read_table(pa.BufferReader(data), columns=layout.columns).to_pylist() if layout else []
     except (pa.ArrowException, OSError) as error:
         raise QuestionError(
             f"a whole parquet file at {path}", found=str(error), remedy="fetch the file again"
         ) from error
     if layout is None:
         raise QuestionError(
-            f"a parquet file of TriviaQA, NQ-Open or MRQA layout at {path}",
+            f"a parquet file of TriviaQA, NQ-Open, MRQA or SQuAD layout at {path}",
             found=f"columns {', '.join(sorted(names))}",
             remedy="turn it into JSON Lines with id, question, answers",
         )
-    wheres = (f"row {number} of {path}" for number in range(len(rows)))
+    own = (layout.id, layout.answers) == ("id", "answers")
     questions = [
-        make_question(where, _from_columns(layout, row, number, where))
-        for number, (row, where) in enumerate(zip(rows, wheres, strict=True))
+        answered(f"row {number} of {path}", row, f"nq-{number}", own=own and row["answers"] is not None)
+        for number, row in enumerate(rows)
     ]
     return _merged(questions, layout.merge_by) if layout.merge_by else questions
 
 
-def _merged(questions: Iterable[Question], merge_by: str) -> Iterable[Question]:
+def _merged(questions: Iterable[Question | None], merge_by: str) -> Iterable[Question | None]:
     """Merge rows on one question: the first row's id and text, the answers of all."""
     merged: dict[str, Question] = {}
+    unanswered: list[None] = []
     for question in questions:
+        if question is None:
+            unanswered.append(None)
+            continue
         # the text goes along with the id, so that one id on two questions is still found out
         handle = question.unit if merge_by == "question" else f"{question.id}\0{question.text}"
         first = merged.get(handle, question)
         answers = tuple(dict.fromkeys((*first.answers, *question.answers)))
         merged[handle] = replace(first, answers=answers)
-    return merged.values()
-
-
-def _from_columns(layout: _Layout, row: Row, number: int, where: str) -> Row:
-    answers = row[layout.answers]
-    if isinstance(answers, dict):
-        answers = _triviaqa_answers(answers, where)
-    identifier = row[layout.id] if layout.id else f"nq-{number}"
-    return {"id": identifier, "question": row["question"], "answers": answers}
-
-
-def _triviaqa_answers(answer: Row, where: str) -> list[str]:
-    value, aliases = answer.get("value"), answer.get("aliases")
-    if value is None or value == WITHHELD:
-        raise QuestionError(
-            f"an answer on {where}",
-            found="a withheld one (a test split)" if value else "none",
-            remedy="take the train or validation split",
-        )
-    return list(dict.fromkeys([value, *(aliases or [])]))
-
-
-def _string(value: object, what: str, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        found = "an empty text" if isinstance(value, str) else repr(value)
-        raise QuestionError(f"{what} on {where}", found=found, remedy=f"write {JSONL_FORM}")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise QuestionError(
-            f"{what} of Unicode text on {where}",
-            found=f"half a surrogate pair, {value[error.start]!r}",
-            remedy="write the file with a tool that knows UTF-8",
-        ) from error
-    return value
-
-
-def _identifier(value: object, what: str, where: str) -> str:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else _string(value, what, where)
-
-
-def _answers(value: object, where: str) -> tuple[str, ...]:
-    """Accepted answers without the blank ones that published sets contain."""
-    if not isinstance(value, list) or not all(isinstance(answer, str) for answer in value):
-        raise QuestionError(
-            f"answers as a list of texts on {where}",
-            found=repr(value)[:200],
-            remedy='write "answers": ["…", "…"], or [] where there is no right answer',
-        )
-    given = tuple(_string(answer, "an answer", where) for answer in value if answer.strip())
-    if value and not given:
-        raise QuestionError(
-            f"an answer with text on {where}",
-            found=repr(value)[:200],
-            remedy='write the answer, or "answers": [] where there is no right one',
-        )
-    return given
+    return [*merged.values(), *unanswered]
 
 
 def check_ids(questions: Iterable[Question], where: str) -> None:
@@ -287,6 +333,6 @@ def check_ids(questions: Iterable[Question], where: str) -> None:
         if first is not question:
             raise QuestionError(
                 f"every id once in {where}",
-                found=f"{question.id!r} for {first.text!r} and for {question.text!r}",
+                found=f"{question.id!r} for {first.text[:100]!r} and for {question.text[:100]!r}",
                 remedy="number the questions anew, or drop the repeated ones",
             )

@@ -6,12 +6,13 @@ sets share questions (107 of 2,000 ids for Gemma-3-27B). Choices hash seed and c
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 
-from provenance.answers.question_readers import check_ids, normalise_question, read_questions
+from provenance.answers.question_readers import QuestionFile, check_ids, normalise_question, read_file, read_questions
 from provenance.errors import QuestionError, SplitError
 from provenance.records import Question, Split
 
@@ -28,6 +29,7 @@ __all__ = [
     "split_questions",
 ]
 
+logger = logging.getLogger(__name__)
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -61,9 +63,19 @@ class QuestionSet:
     digest: str
     """SHA-256 over its questions, in order."""
     source: str
-    """Origin: a path, a lab reference, or a data set with its commit."""
+    """Origin: a path, a lab reference, or a data set with its commit; and how many of its questions were left out."""
     questions: tuple[Question, ...]
     """In the order of the file."""
+
+    @classmethod
+    def read(cls, name: str, source: str, files: Sequence[QuestionFile]) -> "QuestionSet":
+        """The set of some files; the source says how many of their questions were left out, and why."""
+        questions = [question for file in files for question in file.questions]
+        left_out = sum(file.unanswered for file in files)
+        if left_out:
+            source = f"{source} ({left_out:,} of {left_out + len(questions):,} questions left out: no answer)"
+            logger.warning("%s", source)
+        return cls.of(name, source, questions)
 
     @classmethod
     def of(cls, name: str, source: str, questions: Sequence[Question]) -> "QuestionSet":
@@ -95,13 +107,18 @@ def load_questions(spec: str) -> QuestionSet:
     path = Path(spec).expanduser()
     if spec in HUB_SETS and not path.exists():
         return _from_hub(spec, HUB_SETS[spec])
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise QuestionError(
             "a question file or a known set of questions",
             found=f"{spec!r}, a folder" if path.is_dir() else f"{spec!r}, which does not exist",
             remedy=f"name a file, lab/family/set, or one of {', '.join(HUB_SETS)}",
         )
-    return QuestionSet.of(path.stem, str(path), read_questions(path))
+    return QuestionSet.read(_stem(path), str(path), [read_file(path)])
+
+
+def _stem(path: Path) -> str:
+    """Name of a file without its ending, `.gz` apart."""
+    return Path(path.stem).stem if path.suffix == ".gz" else path.stem
 
 
 def _from_lab(spec: str) -> QuestionSet:
@@ -115,16 +132,16 @@ def _from_lab(spec: str) -> QuestionSet:
             found=repr(spec),
             remedy=f"use one of {', '.join(f'lab/{parts[1]}/{name}' for name in sets)}",
         )
-    return QuestionSet.of(parts[2], spec, read_questions(sets[parts[2]]))
+    return QuestionSet.read(parts[2], spec, [read_file(sets[parts[2]])])
 
 
 def _from_hub(name: str, hub_set: HubSet) -> QuestionSet:
     from provenance.hub.fetch import fetch_dataset  # importing the hub client takes most of a second
 
     paths, commit = fetch_dataset(hub_set.repo, hub_set.revision, hub_set.pattern)
-    questions = [question for path in paths for question in read_questions(path)]
-    check_ids(questions, hub_set.repo)
-    return QuestionSet.of(name, f"{hub_set.repo}@{commit}", questions)
+    found = QuestionSet.read(name, f"{hub_set.repo}@{commit}", [read_file(path) for path in paths])
+    check_ids(found.questions, hub_set.repo)
+    return found
 
 
 def limit(questions: Sequence[Question], n: int, seed: int) -> tuple[Question, ...]:

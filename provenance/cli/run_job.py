@@ -1,17 +1,21 @@
 """Runs one job from its checkpoints to its summary: open, measure, store, draw, report.
 
-Every command with results uses it: a run begins, is timed and ends here, and finished work survives an error.
+Every command with results uses it: a run begins, is timed and ends here, and finished work survives an error. Results
+are stored and printed before anything is drawn.
 """
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provenance.cli.options.common import print_result
-from provenance.cli.show.run import ConsoleProgress, print_run
+from rich.console import Console
+
+from provenance.cli.options.common import print_json
+from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.cli.show.run import ConsoleProgress, print_files, print_run
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
@@ -22,20 +26,45 @@ if TYPE_CHECKING:
 
 
 def run_and_print(job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Run a job as `run_job` does, and print its summary on stdout."""
-    print_result(run_job(job, db, out, quiet=quiet), print_run, as_json=as_json)
+    """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths."""
+    summary = run_job(job, db, out, quiet=quiet)
+    print_then_draw(summary, print_run, lambda: results_written(summary, out), as_json=as_json)
+
+
+def print_then_draw(
+    summary: Mapping[str, Any],
+    show: Callable[[Mapping[str, Any], Console], None],
+    draw: Callable[[], dict[str, Any]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print a summary, then draw, and print the paths that `draw` returns.
+
+    JSON is one object, which holds the paths as well, so it is printed last: but it is, however the drawing ends.
+    """
+    if not as_json:
+        console = Console()
+        show(summary, console)
+        print_files({**summary, **draw()}, console)
+        return
+    files: dict[str, Any] = {}
+    try:
+        files = draw()
+    finally:
+        print_json({**summary, **files})
 
 
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
-    """Run a job, or resume it; returns the summary as `--json` prints it.
+    """Run a job, or resume it; returns the summary as `--json` prints it, without the files of `results_written`.
 
-    Figures and report are written to `out`; if it is None, none are, and the summary names no files.
+    `out` is tested before the work begins; nothing is drawn.
     """
     from provenance.analyses.asking.clock import Clock
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
     from provenance.db.workspace import captures_folder
 
+    untouched_matplotlib()
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
         with job.opened(clock, captures_folder(db)) as opened:
@@ -43,13 +72,16 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
                 writable_folder(out)
             with Store.open(db) as store:
                 run, report = _worked(store, opened, clock)
-            summary = summary_of(report)
-            summary |= _about_run(opened, run, clock, db) | opened.about()
+            return summary_of(report) | _about_run(opened, run, clock, db) | opened.about()
+
+
+def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, Any]:
+    """Draw the figures of a finished run and write its report; the paths, or nothing without a folder."""
     if out is None:
-        return summary
+        return {}
     from provenance.figures.report.html import write_results  # imports matplotlib, needed only for a folder
 
-    return {**summary, **write_results(db, run, out)}
+    return write_results(summary["database"], summary["run"], out)
 
 
 def settle(job: "AnyJob", db: str, *, quiet: bool) -> int:

@@ -28,6 +28,7 @@ from huggingface_hub.errors import (
 # The base error of the library's HTTP client; which client that is changes with its versions.
 from huggingface_hub.errors import HTTPError as ClientError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import DatasetInfo, ModelInfo, RepoSibling
+from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
 from provenance.errors import CheckpointError, GatedError, StoreError
 from provenance.hub import retry as waiting
@@ -155,10 +156,11 @@ def look_up(repo: HubRepo) -> Listing:
     Raises:
         GatedError: Even the listing requires an accepted licence or a token.
         CheckpointError: No such repository or revision, or an answer without the data of a pinned fetch.
-        UnreachableError: No answer, a hub that stays busy, or HF_HUB_OFFLINE is set.
+        UnreachableError: No answer, a hub that stays busy, HF_HUB_OFFLINE is set, or settings that allow no connection.
     """
     if is_offline():
         raise UnreachableError("HF_HUB_OFFLINE is set")
+    _check_client()
     api = HfApi(endpoint=endpoint())
     ask = api.model_info if repo.kind == "model" else api.dataset_info
     info = patiently(repo, lambda: ask(repo.id, revision=repo.revision, timeout=INFO_TIMEOUT_S, files_metadata=True))
@@ -166,6 +168,22 @@ def look_up(repo: HubRepo) -> Listing:
     if info.sha is None or not _DIGEST.fullmatch(info.sha):
         raise _unfit(repo, "the commit sha", repr(info.sha))
     return Listing(repo, info.sha, {file.name: file for file in files}, bool(info.gated), _licence(info))
+
+
+def _check_client() -> None:
+    """Make the library's HTTP client, which reads proxies and certificates from the environment.
+
+    Raises:
+        UnreachableError: They are such that there can be no connection: a SOCKS proxy without its package, a file of
+            certificates that is not there, an address that is none.
+    """
+    try:
+        get_session().build_request("GET", endpoint())
+    except Exception as error:  # the one place for what a client raises about its settings
+        raise UnreachableError(
+            f"no connection to {endpoint()} can be set up: {type(error).__name__}: {_first_line(error)} "
+            "(check the variables of proxies, SSL_CERT_FILE and HF_ENDPOINT)"
+        ) from error
 
 
 def require_access(repo: HubRepo) -> None:

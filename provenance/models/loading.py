@@ -103,7 +103,7 @@ def load_model(
         InputError: Unknown dtype or device.
         CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
     """
-    _check_device(dtype, device)
+    check_device(dtype, device)
     with _model_view(folder) as view:
         config = _checked_config(view, folder)
         model, info = auto_class(config).from_pretrained(
@@ -263,12 +263,19 @@ def _tokenizer(view: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False, use_fast=True)
 
 
-def _check_device(dtype: str, device: str) -> None:
+def check_device(dtype: str, device: str) -> None:
+    """Refuse a dtype or a device that is not there, by computing something on it.
+
+    Raises:
+        InputError: There is none of that name, or it cannot compute.
+    """
     if dtype not in DTYPES:
         raise InputError(f"a dtype out of {', '.join(DTYPES)}", found=repr(dtype), remedy="give --dtype one of these")
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.ones(1, device=device).sum().item()  # "meta" makes tensors, and cannot compute
+    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
         raise InputError(
-            f"a device that torch can use, not {device!r}", found=str(error).splitlines()[0], remedy="give --device cpu"
+            f"a device that torch can use, not {device!r}",
+            found=(str(error) or type(error).__name__).splitlines()[0][:300],
+            remedy="give --device cpu",
         ) from error

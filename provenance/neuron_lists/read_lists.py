@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.errors import InputError
+from provenance.files import read_regular
 from provenance.neuron_lists.listed_neurons import FORMS, OTHER_CHECKPOINT, Listed, Named, Sizes
 from provenance.neuron_lists.pickled_classifier import is_pickle, read_pickle, refuse_compressed, refused_pickle
 from provenance.neuron_lists.text_formats import read_text
@@ -109,7 +110,7 @@ def file_content(path: Path) -> bytes:
         InputError: The file cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise InputError(
             f"a neuron list at {path}", found=error.strerror or str(error), remedy="check the path"

@@ -14,8 +14,11 @@ recognises it, and a function to `Listed`.
                         "neurons": [{"layer": 1, "position": 1915}, …]}
     json-global-index  [{"global_idx": 6360, "layer": 1, "layer_name": "…", "position": 728, "weight": 0.02}, …]
     json-top-neurons   a summary of a classifier with the positions of its greatest weights
+    json-hprobes       {"model": "…", "fit": {"n_h_neurons": 2, "h_neurons": [[1, 728], [3, 5]]},
+                        "metadata": {"intermediate_dim": 8192}, "config": {"layer_stride": 1}}: results of hprobes
 
-Source of the formats from `json-labels` on: the replications SystemicVoid/H-Neurons and jhammant/h-neurons.
+Source of the formats from `json-labels` on: the replications SystemicVoid/H-Neurons and jhammant/h-neurons, and the
+package hprobes (huseyincavusbi/hprobes), whose `h_neurons` are those of positive weight.
 """
 
 import csv
@@ -232,6 +235,31 @@ def _top(entries: list[Any], where: str) -> list[Named]:
     return named
 
 
+def _hprobes_part(value: object) -> dict[str, Any] | None:
+    """The part of hprobes' results that lists neurons: `fit`, or `config` in files without it."""
+    parts = [value.get(name) for name in ("fit", "config")] if isinstance(value, dict) else []
+    return next((part for part in parts if isinstance(part, dict) and isinstance(part.get("h_neurons"), list)), None)
+
+
+def _read_hprobes(value: dict[str, Any], where: str, sizes: Sizes) -> Listed:
+    part = _hprobes_part(value) or {}
+    named = []
+    for number, pair in enumerate(part["h_neurons"], start=1):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise InputError(
+                f"[layer, neuron] for neuron {number} of {where}", found=repr(pair)[:200], remedy=CUT_SHORT
+            )
+        named.append(Named(f"neuron {number} of {where}", *pair))
+    check_claim(part, "n_h_neurons", len(named), where, CUT_SHORT)
+    metadata, config = (value.get(name) or {} for name in ("metadata", "config"))
+    for claims in (metadata, config):
+        if isinstance(claims, dict) and isinstance(claims.get("intermediate_dim"), int):
+            check_claim(claims, "intermediate_dim", sizes.d_m, where, OTHER_CHECKPOINT)
+    stride = config.get("layer_stride", 1) if isinstance(config, dict) else 1
+    notes = () if stride == 1 else (f"{where} was searched in one of every {stride!r:.20} layers",)
+    return Listed("json-hprobes", named, checkpoint_named(value.get("model"), where), notes=notes)
+
+
 def _read_csv(text: str, where: str, _sizes: Sizes) -> Listed:
     rows = _csv_rows(text, where)
     header_line, header = next(rows, (1, []))
@@ -287,6 +315,7 @@ READERS = (
 )
 JSON_FORMS = (
     JsonForm(lambda value: isinstance(value, dict) and "schema" in value, _read_ours),
+    JsonForm(lambda value: _hprobes_part(value) is not None, _read_hprobes),
     JsonForm(lambda value: isinstance(value, dict) and isinstance(_first(value), str), _read_labels),
     JsonForm(lambda value: isinstance(value, dict) and _has_position(value), _read_positions),
     JsonForm(

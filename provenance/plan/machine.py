@@ -55,7 +55,7 @@ def measure(dtype: str, device: str) -> Machine:
         )
     try:
         flops = _flops_per_s(wanted, device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:  # torch without CUDA asserts
         raise InputError(
             f"products of {dtype} matrices on {device!r}",
             found=(str(error) or type(error).__name__).splitlines()[0],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from synthetic import (
     kept_response,
     pruned_weights_report,
@@ -21,7 +21,7 @@ from synthetic_evidence import timeline_report_of
 from provenance.db.reading.run_query import QUERIES, info, run_query
 from provenance.db.schema.base import Base
 from provenance.db.store import Store
-from provenance.errors import InputError
+from provenance.errors import InputError, StoreError
 
 URL = os.environ.get("PROVENANCE_POSTGRES_URL", "")
 pytestmark = pytest.mark.skipif(not URL, reason="PROVENANCE_POSTGRES_URL names no database")
@@ -86,13 +86,39 @@ def test_responses_come_back_exactly(server: str) -> None:
         "SELECT 1; COMMIT; DROP TABLE activity",
         "SET default_transaction_read_only = off; COMMIT; DROP TABLE activity",
         "CREATE TEMP TABLE x (a int)",
+        "WITH x AS (DELETE FROM run RETURNING id) SELECT id FROM x",
     ],
 )
 def test_sql_that_writes_is_refused_and_changes_nothing(server: str, sql: str) -> None:
     before = info(server)
-    with pytest.raises(InputError):
-        run_query(server, sql)
+    for max_rows in (None, 1000):  # rows at once, and through a cursor
+        with pytest.raises(InputError):
+            run_query(server, sql, max_rows=max_rows)
     assert info(server) == before
+
+
+def test_the_limits_of_time_and_rows_hold_there(server: str) -> None:
+    """PostgreSQL ends the statement itself, and rows are fetched as they are needed; SHOW has no cursor."""
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1::bigint UNION ALL SELECT x + 1 FROM n) SELECT {} FROM n"
+    with pytest.raises(InputError, match="within 0"):
+        run_query(server, endless.format("count(*)"), timeout_s=0.3)
+    with pytest.raises(InputError, match="1,000 rows"):
+        run_query(server, endless.format("x"), timeout_s=20, max_rows=1000)
+    assert run_query(server, "SHOW statement_timeout", timeout_s=20, max_rows=1).rows == (("20s",),)
+
+
+def test_a_view_where_a_table_should_be_is_refused_there_too(server: str) -> None:
+    with Store.open(server) as store, store.transaction() as connection:
+        connection.execute(text("ALTER TABLE transfer RENAME TO kept"))
+        connection.execute(text("CREATE VIEW transfer AS SELECT * FROM kept"))
+    for use in (info, Store.open):
+        with pytest.raises(StoreError, match="transfer: a view"):
+            use(server)
+    engine = create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(text("DROP VIEW transfer"))
+        connection.execute(text("ALTER TABLE kept RENAME TO transfer"))
+    engine.dispose()
 
 
 def test_a_timeline_and_a_negative_control_are_the_same_runs_there(server: str, url: str) -> None:

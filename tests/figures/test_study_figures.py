@@ -17,7 +17,7 @@ from provenance.db.reading.study_query import study_query
 from provenance.db.store import Store
 from provenance.db.studies import Membership, keep_study, record_run
 from provenance.figures.catalogue import STUDY_GALLERY
-from provenance.figures.gallery import Drawn, study_drawn
+from provenance.figures.gallery import Drawn, study_attempted
 from provenance.figures.report.study import study_summary, study_tables, write_study
 from provenance.figures.study_plots import drift, figure_4a, figure_4b, table_1, verdicts
 
@@ -58,7 +58,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def figures(study: str) -> dict[str, Drawn]:
-    return {figure.spec.name: figure for figure in study_drawn(study)}
+    return {figure.spec.name: figure for figure in study_attempted(study).figures}
 
 
 def x_of(figure: Figure, name: str) -> list[float]:

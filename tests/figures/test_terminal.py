@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
 
-from provenance.cli.show.run import print_run, terminal_table
+from provenance.cli.show.run import print_files, print_run, terminal_table
 from provenance.db.reading.run_query import QueryResult
 from provenance.db.store import Store
 from provenance.figures.report.sections import read_results, sections, terminal_sections
@@ -22,6 +22,7 @@ def printed(url: str, width: int = 200, run: int = 1, **summary: Any) -> str:
     console = Console(width=width, force_terminal=False)
     with console.capture() as captured:
         print_run({"database": url, "run": run, **summary}, console)
+        print_files({"database": url, **summary}, console)
     return captured.get()
 
 
@@ -30,11 +31,14 @@ def lines_of(results: dict[str, QueryResult]) -> dict[str, str]:
 
 
 def test_a_comparison_says_its_pair_and_sentence_before_its_tables(finished: str) -> None:
-    text = printed(finished, report="out/report.html", figures=["a.svg", "b.svg"], notes=["[b]one[/b]"])
+    text = printed(
+        finished, report="out/report.html", figures=["a.svg", "b.svg"], notes=["[b]one[/b]"], not_drawn={"c": "[i]"}
+    )
     order = (
         "org/base → org/instruct@0123abc", "The H-Neurons are readable in the base model.", "Overview", "Claims",
         "Backward transfer", "What transfer has to beat", "Whose labels, whose text", "Intervention", "Funnel",
         "note: [b]one[/b]", f"database: {finished}", "report: out/report.html", "figures: a.svg, b.svg",
+        "not drawn: c: [i]",
     )  # fmt: skip
     places = [text.index(words) for words in order]
     assert places == sorted(places)

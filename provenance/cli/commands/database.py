@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from provenance.cells import visible
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     DEFAULT_OUT,
@@ -16,6 +17,10 @@ from provenance.cli.options.common import (
     folder_of,
     one_of,
 )
+from provenance.cli.options.surroundings import untouched_matplotlib
+
+QUERY_TIMEOUT_S = 60.0
+QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
 
 
 def query(
@@ -29,6 +34,12 @@ def query(
     output: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Time that the database may take.")
+    ] = QUERY_TIMEOUT_S,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", min=1, metavar="N", help="Most rows of a result.")
+    ] = QUERY_MAX_ROWS,
 ) -> None:
     """Query the neuron database, read-only."""
     from provenance.db.reading.export import encoded, fitted
@@ -41,7 +52,11 @@ def query(
             typer.echo(f"{name:<24}{named.summary}")
         return
     one_of(run, study)
-    result = run_query(db, what, {} if run is None else {"run": run}) if study is None else study_query(db, study, what)
+    given = {} if run is None else {"run": run}
+    if study is None:
+        result = run_query(db, what, given, timeout_s=timeout, max_rows=max_rows)
+    else:
+        result = study_query(db, study, what, timeout_s=timeout, max_rows=max_rows)
     if run is None and result.run is not None:
         _say_which(db, result.run)
     if output == "table":
@@ -55,25 +70,31 @@ def _say_which(db: str, run: int) -> None:
     """Name the run that a query chose by default, on stderr: another query may choose another run."""
     about = _chosen(db, run)
     words = f"run {run}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
-    Console(stderr=True).print(words, highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(visible(words), highlight=False, markup=False, soft_wrap=True)
 
 
 def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
     """Draw the figures of a run or a study from the database alone."""
-    from provenance.figures.gallery import draw, study_drawn, write_figures
+    untouched_matplotlib()
+    from provenance.figures.gallery import FORMS, attempted_some, study_attempted, write_figures
 
     one_of(run, study)
     if study is not None:
-        for path in write_figures(study_drawn(db, study), out or DEFAULT_OUT / f"study-{study}"):
+        drawn = study_attempted(db, study, FORMS)
+        for path in write_figures(drawn.figures, out or DEFAULT_OUT / f"study-{study}"):
             typer.echo(path)
+        drawn.check()
         return
     about = _chosen(db, run)
-    for path in draw(db, about["run"], folder_of(out, about["command"])):
+    found = attempted_some(db, about["run"])
+    for path in write_figures(found.figures, folder_of(out, about["command"])):
         typer.echo(path)
+    found.check()
 
 
 def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
     """Write the HTML report of a run, or of a study with all its runs, from the database alone."""
+    untouched_matplotlib()
     from provenance.figures.report.html import write_report
     from provenance.figures.report.study import write_study
 
@@ -105,7 +126,7 @@ def info(db: Database = DEFAULT_DATABASE) -> None:
     for run in held.runs:
         state = "rows intact" if run["intact"] else "ROWS ALTERED" if run["intact"] is False else "nothing saved"
         pair = f"{run['base']} -> {run['instruct']}"
-        typer.echo(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}")
+        typer.echo(visible(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}"))
 
 
 def upgrade(db: Database = DEFAULT_DATABASE) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provenance.cli.options.common import AsJson, Quiet, Seed, print_result
-from provenance.cli.run_job import run_job
+from provenance.cli.run_job import results_written, run_job
 from provenance.cli.show.run import ConsoleProgress
 from provenance.cli.show.selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS
@@ -94,6 +94,7 @@ def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, An
     family = job.instruct.split("/")[1]
     folder = None if out is None else out / f"{family}-{job.control or 'pair'}"
     summary = run_job(job, db, folder, quiet=quiet)
+    results_written(summary, folder)
     said = {claim["claim"]: claim["verdict"] for claim in summary["verdict"]["claims"]}
     expected = must_be(family, job.control, said)
     return {

@@ -17,7 +17,8 @@ from provenance.cli.options.common import (
     Quiet,
     print_result,
 )
-from provenance.cli.run_job import settle
+from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.cli.run_job import print_then_draw, settle
 from provenance.errors import InputError, ProvenanceError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def study(
             return
         failed = _run(found, members, db, continue_on_error=continue_on_error, quiet=quiet)
     folder = None if no_figures else out or DEFAULT_OUT / f"study-{study}"
-    print_result(_summary(study, db, folder), print_study, as_json=as_json)
+    print_then_draw(_summary(study, db), print_study, lambda: _written(study, db, folder), as_json=as_json)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -131,12 +132,21 @@ def _run(found: "Study", members: "Sequence[Member]", db: str, *, continue_on_er
     return failed
 
 
-def _summary(name: str, db: str, out: Path | None) -> dict[str, Any]:
-    """What the database says of the study, and the files that were written."""
-    from provenance.figures.report.study import study_summary, write_study
+def _summary(name: str, db: str) -> dict[str, Any]:
+    """What the database says of the study."""
+    from provenance.figures.report.study import study_summary
 
-    summary: dict[str, Any] = {"schema": 1, **study_summary(db, name), "database": db}
-    return summary if out is None else {**summary, **write_study(db, name, out)}
+    return {"schema": 1, **study_summary(db, name), "database": db}
+
+
+def _written(name: str, db: str, out: Path | None) -> dict[str, Any]:
+    """Paths of the figures and reports of a study; nothing without a folder."""
+    if out is None:
+        return {}
+    untouched_matplotlib()
+    from provenance.figures.report.study import write_study
+
+    return write_study(db, name, out)
 
 
 def _plan(found: "Study", members: "Sequence[Member]", *, as_json: bool) -> None:

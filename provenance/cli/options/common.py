@@ -15,6 +15,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance import __version__
+from provenance.cli.options.surroundings import settle_streams, takes_unicode
 from provenance.errors import InputError, ProvenanceError
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
@@ -93,6 +94,11 @@ def folder_of(out: Path | None, command: str) -> Path:
 class Reporting(TyperGroup):
     """Turns the toolkit's errors into one message and an exit code."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Parse and run a command line."""
+        settle_streams()
+        return super().main(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
@@ -130,9 +136,14 @@ def print_result(
 ) -> None:
     """Print a result on stdout, as one JSON object or as tables."""
     if as_json:
-        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
+        print_json(summary)
     else:
         show(summary, Console())
+
+
+def print_json(summary: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    typer.echo(json.dumps(summary, ensure_ascii=not takes_unicode(), indent=2))
 
 
 def named_pair(base: str | None, instruct: str | None, family: str | None) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class ConsoleProgress:
 
 
 def print_run(summary: Mapping[str, Any], console: Console) -> None:
-    """Print the result of a stored run: the overall sentence, its main tables, and its files."""
+    """Print the result of a stored run: the overall sentence and its main tables."""
     from provenance.figures.report.sections import overall, read_results, terminal_sections
     from provenance.figures.wording.run_words import control_words, first, list_words
 
@@ -80,7 +80,6 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
         console.print(terminal_table(table, console.width))
     for note in summary.get("notes", ()):
         console.print(f"note: {note}", highlight=False, markup=False)
-    print_files(summary, console)
 
 
 def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
@@ -126,6 +125,8 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
             say(f"{key}: {summary[key]}", console)
     if summary.get("figures"):
         say(f"figures: {', '.join(summary['figures'])}", console)
+    for name, reason in summary.get("not_drawn", {}).items():
+        say(f"not drawn: {name}: {reason}", console)
 
 
 def say_quick(summary: Mapping[str, Any], console: Console) -> None:

@@ -7,20 +7,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from provenance.cli.show.run import print_files, say, terminal_table
+from provenance.cli.show.run import say, terminal_table
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member
 
 
 def print_study(summary: Mapping[str, Any], console: Console) -> None:
-    """Print the tables of a study and its files."""
+    """Print the tables of a study."""
     from provenance.figures.report.study import study_tables
 
     say(f"{summary['study']}: {summary['title']}", console)
     for table in study_tables(summary["database"], summary["study"]):
         console.print(terminal_table(table, console.width))
-    print_files(summary, console)
 
 
 def planned(member: "Member") -> dict[str, Any]:

@@ -21,7 +21,7 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "de2e1c02c3c93b8fb25bb643d071e5c7a5411f613b7a3d4f9f1e95500f2ba095"  # new only with FORMAT, NOISE or judge
+KEY_BEFORE = "7c58aaa3ea620f6e214e6780b712746f803dfd78d1c8e7b60f15e136fbf2e181"  # new only with FORMAT, NOISE or judge
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 

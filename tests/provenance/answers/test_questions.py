@@ -267,7 +267,12 @@ def test_bioasq_golden(tmp_path: Path) -> None:
     ("row", "wanted", "found"),
     [
         ({"id": "a", "type": "yesno", "body": "Is it?"}, "factoid questions", "1 questions of other types"),
-        ({"id": "a", "type": "factoid", "body": "Which?"}, "question 1 of", "no answers"),
+        (
+            {"id": "a", "type": "factoid", "body": "Which?"},
+            "questions with answers",
+            "1 questions, none with an answer",
+        ),
+        ({"id": "a", "type": "factoid", "exact_answer": "x"}, "question 1 of", "no question"),
     ],
 )
 def test_bioasq_faults(tmp_path: Path, row: dict[str, str], wanted: str, found: str) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint_factory import load
 from hub_server import Fault, Hub, Repo, fetch, hub_and_client
+from huggingface_hub.utils import close_session
 from safetensors.numpy import save
 
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest
@@ -162,6 +164,36 @@ def test_offline_uses_the_cache(hub: Hub, monkeypatch: pytest.MonkeyPatch, offli
     assert fetch("org/tiny") == online
     assert fetch("org/tiny", online[1]) == online
     assert offline == "server error" or not hub.log
+
+
+UNUSABLE = {
+    "a SOCKS proxy without its package": ("ALL_PROXY", "socks5://127.0.0.1:9"),
+    "a file of certificates that is not there": ("SSL_CERT_FILE", "/no/such/file.pem"),
+    "a file of certificates that holds none": ("SSL_CERT_FILE", __file__),
+    "a proxy that is no address": ("ALL_PROXY", "http://host:port"),
+    "a hub that is no address": ("HF_ENDPOINT", "http://hub:port"),
+}
+
+
+@pytest.mark.parametrize("setting", UNUSABLE)
+def test_settings_that_allow_no_connection_are_no_network(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, setting: str, tiny_llama: Path
+) -> None:
+    """What is cached is used, checkpoint and data set; what is not is refused with the reason; models still load."""
+    hub.repos["datasets/org/set"] = Repo({"data/x.csv": b"x"})
+    online, data = fetch("org/tiny"), fetch_dataset("org/set", None, "data/*.csv")
+    hub.log.clear()
+    name, value = UNUSABLE[setting]
+    close_session()
+    monkeypatch.setenv(name, value)
+    assert fetch("org/tiny") == online
+    assert fetch_dataset("org/set", None, "data/*.csv") == data
+    with pytest.raises(CheckpointError) as caught:
+        fetch("org/other")
+    assert "can be set up" in caught.value.found
+    assert "no copy in" in caught.value.found
+    assert not hub.log
+    load(tiny_llama)
 
 
 def test_offline_without_a_copy_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,18 @@ def summary(selected: int = 6) -> dict[str, Any]:
     return {**about, "total_ffn_neurons": LAYERS * D_M, "structure": structure}
 
 
+def hprobes(part: str = "fit", stride: int = 1) -> dict[str, Any]:
+    """The results file of hprobes, which lists its neurons twice; older files have them under one of the names."""
+    pairs = [list(pair) for pair in POSITIONS]
+    about = {"saved_at": "2026-01-01", "model": "org/it", "dataset": "x", "score": {"n_h_neurons": 4}}
+    parts = {
+        "fit": {"n_h_neurons": 4, "layer_distribution": {"0": 2, "1": 1, "2": 1}, "h_neurons": pairs},
+        "metadata": {"n_layers": LAYERS, "intermediate_dim": D_M, "total_features": LAYERS * D_M},
+        "config": {"h_neurons": pairs, "layers": [0, 1, 2], "intermediate_dim": D_M, "layer_stride": stride},
+    }
+    return {**about, **(parts if part == "fit" else {part: parts[part]})}
+
+
 @pytest.mark.parametrize(
     ("form", "name", "ref"),
     [
@@ -67,6 +79,8 @@ def summary(selected: int = 6) -> dict[str, Any]:
         (positions, "json-positions", "org/it"),
         (global_list, "json-global-index", None),
         (summary, "json-top-neurons", "org/it"),
+        (hprobes, "json-hprobes", "org/it"),
+        (lambda: hprobes("config"), "json-hprobes", "org/it"),
     ],
 )
 def test_every_published_form_gives_the_same_neurons(
@@ -94,6 +108,11 @@ def test_a_summary_says_that_it_names_a_part_only(tmp_path: Path) -> None:
     """The greatest weights are not the set."""
     assert "4 of the 6 H-Neurons" in read(tmp_path, summary()).notes[0]
     assert read(tmp_path, summary(4)).notes == ()
+
+
+def test_a_search_in_some_layers_only_says_so(tmp_path: Path) -> None:
+    assert read(tmp_path, hprobes()).notes == ()
+    assert "one of every 2 layers" in read(tmp_path, hprobes(stride=2)).notes[0]
 
 
 def test_a_summary_without_positions_is_refused_for_that(tmp_path: Path) -> None:
@@ -141,6 +160,11 @@ def changed(value: Any, change: Callable[[Any], object]) -> Any:
         (changed(by_layer(), lambda v: v.update({"1": [None]})), "neuron 1 of layer 1", "None"),
         ({"0": []}, "neurons in", "none"),
         ({}, '"schema": 1', "None"),
+        (changed(hprobes(), lambda v: v["fit"].update(n_h_neurons=5)), "n_h_neurons = 4", "5"),
+        (changed(hprobes(), lambda v: v["fit"]["h_neurons"].pop()), "n_h_neurons = 3", "4"),
+        (changed(hprobes(), lambda v: v["metadata"].update(intermediate_dim=16)), "intermediate_dim = 10", "16"),
+        (changed(hprobes(), lambda v: v["fit"]["h_neurons"].append([1])), "[layer, neuron] for neuron 5", "[1]"),
+        (changed(hprobes(), lambda v: v["fit"].update(n_h_neurons=0, h_neurons=[])), "neurons in", "none"),
         (changed(summary(), lambda v: v.update(total_ffn_neurons=31)), "total_ffn_neurons = 30", "31"),
         (changed(summary(), lambda v: v["structure"].update(n_layers=34)), "n_layers = 3", "34"),
         (changed(summary(), lambda v: v["structure"].update(neurons_per_layer=9)), "neurons_per_layer = 10", "9"),
