@@ -124,23 +124,24 @@ def test_an_explicit_empty_list_still_says_that_every_answer_is_an_invention(con
     assert [question.answers for question in read_questions(tmp_path / "set")] == [()]
 
 
-@pytest.mark.parametrize(
-    ("content", "wanted", "found"),
-    [
-        (gzip.compress(SHAPES["CSV"])[:-9], "whole gzip data", ""),
-        (gzip.compress(SHAPES["CSV"])[:20] + b"x" * 30, "whole gzip data", ""),
-        (bz2.compress(b"{}"), "a question file", "a bzip2 file"),
-        (lzma.compress(b"{}"), "a question file", "an xz file"),
-        (b"PK\x03\x04", "a question file", "a zip file"),
-        (b"id,question,answers\na,Which sea?\n", "3 values on line 2", "2"),
-        (b'id,question,answers\na,"Which" sea?,x\n', "CSV on line 2", "expected after"),
-        (b"id,question\na,Which sea?\n", "answers on line 2", "no answers among id, question"),
-        (b"id,answers\na,b\n", "JSON on line 1", "Expecting value"),
-        (b'[{"id": 1}', "JSON in", "delimiter"),
-        (b"[" * 100_000, "JSON in", "recursion"),
-        (b'[{"id": "a", "question": "Which sea?", "answers": [{"text": 5}]}]', "list of texts on question 1", "5"),
-    ],
-)
+FAULTS = [
+    (gzip.compress(SHAPES["CSV"])[:-9], "whole gzip data", ""),
+    (gzip.compress(SHAPES["CSV"])[:20] + b"x" * 30, "whole gzip data", ""),
+    (bz2.compress(b"{}"), "a question file", "a bzip2 file"),
+    (lzma.compress(b"{}"), "a question file", "an xz file"),
+    (b"PK\x03\x04", "a question file", "a zip file"),
+    (b"id,question,answers\na,Which sea?\n", "3 values on line 2", "2"),
+    (b'id,question,answers\na,"Which" sea?,x\n', "CSV on line 2", "expected after"),
+    (b"id,question\na,Which sea?\n", "answers on line 2", "no answers among id, question"),
+    (b"id,answers\na,b\n", "JSON on line 1", "Expecting value"),
+    (b'[{"id": 1}', "JSON in", "delimiter"),
+    (b"[" * 100_000, "JSON in", "recursion"),
+    (b'[{"id": "a", "question": "Which sea?", "answers": [{"text": 5}]}]', "list of texts on question 1", "5"),
+]
+"""Content, and what the error has to want and to have found."""
+
+
+@pytest.mark.parametrize(("content", "wanted", "found"), FAULTS, ids=range(len(FAULTS)))
 def test_faults_say_what_was_found(content: bytes, wanted: str, found: str, tmp_path: Path) -> None:
     (tmp_path / "set").write_bytes(content)
     with pytest.raises(QuestionError) as caught:
