@@ -23,8 +23,8 @@ from provenance.errors import InputError
 
 COMMANDS = {
     (): {
-        "compare", "trace", "lineage", "drift", "plan", "pull", "families", "neurons", "query", "figures", "report",
-        "lab", "db",
+        "compare", "study", "trace", "lineage", "drift", "plan", "pull", "families", "neurons", "query", "figures",
+        "report", "lab", "db",
     },
     ("compare",): {
         "--questions", "--db", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
@@ -44,6 +44,9 @@ COMMANDS = {
         "--judge", "--judge-model", "--agreeing-only",
         "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
     },
+    ("study",): {
+        "--db", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json", "--quiet",
+    },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("plan",): {
@@ -54,9 +57,9 @@ COMMANDS = {
     ("neurons",): {"import", "export"},
     ("neurons", "import"): {"--for", "--allow-pickle", "--db", "--out", "--json"},
     ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
-    ("query",): {"--db", "--run", "--format", "--timeout", "--max-rows"},
-    ("figures",): {"--db", "--out", "--run"},
-    ("report",): {"--db", "--out", "--run"},
+    ("query",): {"--db", "--run", "--study", "--format", "--timeout", "--max-rows"},
+    ("figures",): {"--db", "--out", "--run", "--study"},
+    ("report",): {"--db", "--out", "--run", "--study"},
     ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
     ("lab", "selftest"): {"--draws", "--db", "--out", "--seed", "--json", "--quiet"},

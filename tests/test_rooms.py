@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ["provenance", "analyses", "db", "figures"]
-COMPOSER = "provenance.cli"
+COMPOSERS = ("provenance.cli", "provenance.api")
 MOST_MODULES = 12
 
 
@@ -81,12 +81,12 @@ def folder_graph(room: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_module_imports_a_later_room(room: str) -> None:
-    """Only the command line composes all of them."""
+    """Only the command line and the Python interface compose all of them."""
     later = set(ROOMS[ROOMS.index(room) + 1 :])
     wrong = {
         module: found
         for module, others in IMPORTS.items()
-        if room_of(module) == room and not module.startswith(COMPOSER)
+        if room_of(module) == room and not module.startswith(COMPOSERS)
         if (found := {other for other in others if room_of(other) in later})
     }
     assert wrong == {}
@@ -133,7 +133,7 @@ def test_a_room_is_the_same_under_its_import_name(room: str) -> None:
 
 def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:
     """So that `--help` waits for none of them."""
-    used = {room_of(other) for module, others in IMPORTS.items() if module.startswith(COMPOSER) for other in others}
+    used = {room_of(other) for module, others in IMPORTS.items() if module.startswith(COMPOSERS) for other in others}
     assert used == set(ROOMS)
     code = "import sys, provenance.cli; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -151,8 +151,9 @@ def test_what_is_no_timeline_is_refused_with_two_and_makes_no_database(
 
 
 def test_a_swapped_pair_is_refused_for_want_of_a_chat_template(pair: Pair) -> None:
-    wanted, *_ = refused("trace", pair.instruct, pair.base, "--questions", pair.cities, code=2)
-    assert "chat template" in wanted
+    wanted, found, _ = refused("trace", pair.instruct, pair.base, "--questions", pair.cities, code=2)
+    assert "the base first" in wanted
+    assert "a chat template in" in found
 
 
 def test_no_question_set_is_refused_where_no_lab_family_brings_one(pair: Pair) -> None:

@@ -13,7 +13,7 @@ from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace, identity_digest
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
-from provenance.analyses.jobs.effort import FULL, Effort
+from provenance.analyses.jobs.effort import FULL, QUICK, Effort
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.jobs.replicates import replicated
@@ -114,7 +114,7 @@ class Job:
         beside = {
             f"--control {self.control}": self.control is not None,
             "--causal": self.causal,
-            "--quick": self.effort != FULL,
+            "--quick": self.effort == QUICK,
         }
         found = [name for name, given in beside.items() if given]
         if self.replicates > 1 and found:

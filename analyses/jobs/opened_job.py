@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from provenance import __version__
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Workspace
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.questions import QuestionSet
+from provenance.version import VERSION
 
 LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "scipy", "safetensors", "tokenizers")
 
@@ -53,4 +53,4 @@ class AnyJob(Protocol):
 def versions() -> dict[str, str]:
     """Versions of all software that may change a number in its last digits."""
     libraries = {name: version(name) for name in LIBRARIES}
-    return {"provenance": __version__, "python": platform.python_version()} | libraries
+    return {"provenance": VERSION, "python": platform.python_version()} | libraries

@@ -13,7 +13,7 @@ from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import Rung
 from provenance.analyses.summary.probe import identification
-from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
+from provenance.analyses.summary.values import SCHEMA, as_json, probe_neurons
 
 NOT_LOOKED_AT = dict.fromkeys(
     ("two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions")
@@ -72,7 +72,7 @@ def summarise_timeline(
     """A timeline: its points in reading order, and the last checkpoint's probe, or why there is none."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "neurons": counted_neurons(layers * neurons_per_layer, int(found.h_neurons.size)),
+        "neurons": probe_neurons(layers, neurons_per_layer, found),
         "identification": identification(found, neurons_per_layer),
         "points": [asdict(point) for point in points],
     }

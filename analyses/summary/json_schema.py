@@ -82,7 +82,7 @@ def _about() -> dict[str, Schema]:
 def _results() -> dict[str, Schema]:
     """What was found; null under the keys of what was not looked at."""
     return {
-        "neurons": _object({"total": _COUNT, "h": _COUNT, "per_mille": _NUMBER}),
+        "neurons": _object({"total": _COUNT, "h": _COUNT, "per_mille": _NUMBER, "list": _neurons()}),
         "lineage": _or_null(record(LineageResult)),
         "mapping": _mapping(),
         "funnel": _or_null(_by_name(record(Funnel))),
@@ -144,6 +144,11 @@ def _or_null(schema: Schema) -> Schema:
 
 def _rows(cls: type, **more: Schema) -> Schema:
     return _or_null({"type": "array", "items": record(cls, **more)})
+
+
+def _neurons() -> Schema:
+    one = _object({"layer": _COUNT, "index": _COUNT, "weight": _NUMBER})
+    return {"type": "array", "items": one}
 
 
 def _estimate() -> Schema:

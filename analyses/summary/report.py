@@ -26,7 +26,7 @@ from provenance.analyses.summary.evidence import (
     summarise_timeline,
 )
 from provenance.analyses.summary.probe import identification
-from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons
+from provenance.analyses.summary.values import SCHEMA, as_json, counted_neurons, probe_neurons
 
 SPREAD = (0.05, 0.5, 0.95)
 
@@ -51,7 +51,7 @@ def summarise(report: OriginReport) -> dict[str, Any]:
     """The contract, except checkpoints, database and files."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "neurons": counted_neurons(report.layers * report.neurons_per_layer, report.identification.h_neurons.size),
+        "neurons": probe_neurons(report.layers, report.neurons_per_layer, report.identification),
         "lineage": _lineage(report.lineage),
         "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),
         "funnel": {f"{row.stage} {row.dataset} {row.split}": asdict(row) for row in report.funnel},
@@ -76,7 +76,7 @@ def summarise_weights(report: WeightsReport) -> dict[str, Any]:
     """The same for a run without a forward pass; results that need answers are null."""
     content: dict[str, Any] = {
         "schema": SCHEMA,
-        "neurons": counted_neurons(report.layers * report.neurons_per_layer, report.h_neurons.size),
+        "neurons": counted_neurons(report.layers, report.neurons_per_layer, report.h_neurons, report.weights),
         "source": report.source or None,
         "lineage": _lineage(report.lineage) if report.lineage else None,
         "mapping": _mapping(report.alignment, report.mapped, report.neurons_per_layer),

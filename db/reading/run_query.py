@@ -230,8 +230,8 @@ def _check_run(connection: Connection, run: float | str) -> None:
 def _study(connection: Connection, name: float | str | None) -> str:
     """The named study, or the one that was changed last."""
     known = connection.execute(text("SELECT name FROM study ORDER BY updated_utc DESC, id DESC")).scalars().all()
-    if name is None and known:
-        return str(known[0])
+    if name is None:
+        return str(known[0]) if known else ""  # an empty table with its columns
     if name in known:
         return str(name)
     raise InputError(

@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from provenance import __version__
 from provenance.cli.options.surroundings import settle_streams, takes_unicode
 from provenance.errors import InputError, ProvenanceError
+from provenance.version import VERSION
 
 DEFAULT_DATABASE = "sqlite:///provenance.db"
 DEFAULT_OUT = Path("figures-out")
@@ -117,7 +117,7 @@ class Reporting(TyperGroup):
 
 def _version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(f"provenance {__version__}")
+        typer.echo(f"provenance {VERSION}")
         raise typer.Exit
     return wanted
 

@@ -148,7 +148,7 @@ def make_weights_report() -> WeightsReport:
 def test_every_key_is_there_even_when_nothing_was_found() -> None:
     summary = summarise(make_report())
     assert summary["schema"] == 1
-    assert summary["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0}
+    assert summary["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0, "list": []}
     assert {"C", "accuracy", "auroc", "random_accuracy"} <= set(summary["identification"])
     assert {"k", "p_t", "uniform_sd", "share_identical", "rounding_floor", "tests"} <= set(summary["drift"])
     assert {"mean_rank", "null_mean", "null_sd", "effect", "p_rank", "p_t_similarity"} <= set(summary["drift"])
@@ -262,7 +262,8 @@ def test_a_weights_only_run_has_every_key_and_null_for_what_was_not_looked_at() 
     missing = {"funnel", "identification", "base_identification", "transfer", "overlap", "control", "replicates"}
     missing |= set(NOT_LOOKED_AT)
     assert {key for key, value in summary.items() if value is None} == missing
-    assert summary["neurons"] == {"total": 8, "h": 3, "per_mille": 375.0}
+    listed = [{"layer": layer, "index": index, "weight": None} for layer, index in ((0, 2), (0, 3), (1, 1))]
+    assert summary["neurons"] == {"total": 8, "h": 3, "per_mille": 375.0, "list": listed}
     assert summary["source"] == "their.json"
     assert (summary["drift"]["k"], [test["k"] for test in summary["drift"]["tests"]]) == (3, [3])
     assert summary["verdict"] == {

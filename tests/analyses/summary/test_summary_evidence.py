@@ -160,7 +160,8 @@ def test_a_timeline_lists_its_points_as_they_come_beside_the_one_probe() -> None
     floor = replace(POINT, position=-1, is_floor=True)
     found = json.loads(json.dumps(summarise_timeline((POINT, floor), something_found(), 4, 2), allow_nan=False))
     assert list(found) == ["schema", "neurons", "identification", "points"]
-    assert (found["schema"], found["neurons"]) == (1, {"total": 8, "h": 2, "per_mille": 250.0})
+    listed = [{"layer": 1, "index": 1, "weight": 2.0}, {"layer": 0, "index": 2, "weight": 1.0}]
+    assert (found["schema"], found["neurons"]) == (1, {"total": 8, "h": 2, "per_mille": 250.0, "list": listed})
     assert [point["is_floor"] for point in found["points"]] == [False, True]
     point = found["points"][0]
     assert list(point) == [field.name for field in fields(TimelinePoint)]
@@ -170,5 +171,5 @@ def test_a_timeline_lists_its_points_as_they_come_beside_the_one_probe() -> None
 
 def test_a_timeline_without_a_probe_still_counts_all_neurons() -> None:
     found = summarise_timeline((), nothing_found("instruct"), 4, 2)
-    assert found["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0}
+    assert found["neurons"] == {"total": 8, "h": 0, "per_mille": 0.0, "list": []}
     assert found["identification"]["reason"] == "one class"

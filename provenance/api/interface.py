@@ -1,0 +1,212 @@
+"""Comparisons, runs and their tables from Python: data frames and matplotlib figures.
+
+    import provenance
+    run = provenance.compare("lab/inherited/base", "lab/inherited/instruct")
+    run.verdict; run.claims(); run.neurons(); run.table("transfer"); run.figure("4a")
+
+Frames need pandas (extra `notebook`). What the command line prints and writes comes from the same queries and figures.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provenance.cells import Record
+from provenance.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from provenance.db.reading.run_query import QueryResult
+
+DEFAULT_DATABASE = "sqlite:///provenance.db"
+LATEST = "latest"
+_ACTIVE = {"mean_faithful": "faithful", "mean_hallucinated": "hallucinated"}
+
+
+def compare(
+    base: str,
+    instruct: str,
+    *,
+    db: str = DEFAULT_DATABASE,
+    questions: tuple[str, ...] = (),
+    quick: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> "Run":
+    """Compare two checkpoints as `provenance compare` does, or take the finished run of the same content and settings.
+
+    Args:
+        base: `org/name[@revision]`, a folder, or `lab/family/stage`.
+        instruct: The checkpoint tuned from it.
+        db: URL of the neuron database, or the path of a SQLite file.
+        questions: Names or files of question sets; lab families bring their own.
+        quick: Few draws for every chance level: a first look.
+        quiet: Whether no progress is written to stderr.
+        settings: Other fields of `provenance.analyses.jobs.compare_job.Job`, such as `samples` or `device`.
+
+    Raises:
+        InputError: A setting is unknown, or the request cannot be carried out as given.
+        JobError: The work failed.
+    """
+    from provenance.analyses.jobs.compare_job import Job
+    from provenance.analyses.jobs.effort import FULL, QUICK
+    from provenance.cli.run_job import settle
+
+    unknown = sorted(set(settings) - set(Job.__dataclass_fields__))
+    if unknown:
+        raise InputError(
+            f"settings of a comparison ({', '.join(Job.__dataclass_fields__)})",
+            found=", ".join(unknown),
+            remedy="mend the name",
+        )
+    job = Job(base, instruct, tuple(questions), effort=QUICK if quick else FULL, **settings)
+    return Run(url_of(db), settle(job, url_of(db), quiet=quiet))
+
+
+def open(db: str = DEFAULT_DATABASE) -> "Database":  # noqa: A001 - `provenance.open`, as of a file
+    """The neuron database at a URL, or in a SQLite file.
+
+    Raises:
+        InputError: It is empty.
+        StoreError: It cannot be read, or is of another version.
+    """
+    found = Database(url_of(db))
+    found.query("runs")
+    return found
+
+
+def url_of(db: str | Path) -> str:
+    """URL of a database that is named by its URL or by the path of its file."""
+    text = str(db)
+    return text if "://" in text else f"sqlite:///{text}"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A neuron database, for reading."""
+
+    url: str
+
+    def runs(self) -> "DataFrame":
+        """One row a run, with its pair, status and verdict in one sentence."""
+        return self.query("runs")
+
+    def run(self, which: int | str = LATEST) -> "Run":
+        """A run by its number; `latest`: the newest finished one that is no negative control.
+
+        Raises:
+            InputError: There is no such run.
+        """
+        from provenance.db.reading.run_query import newest_run
+
+        found = Run(self.url, newest_run(self.url) if which == LATEST else _number(which))
+        found.about()
+        return found
+
+    def query(self, name_or_sql: str, **parameters: float | str) -> "DataFrame":
+        """Rows of a named query or of SQL that reads."""
+        return _frame(_asked(self.url, name_or_sql, parameters))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a database."""
+
+    url: str
+    id: int
+
+    def about(self) -> Record:
+        """Settings, versions, digests and times."""
+        [row] = self._read("run").records()
+        return row
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        return str(self.about()["overall"] or "")
+
+    def claims(self) -> "DataFrame":
+        """One row a claim, with its verdict and what decided in words."""
+        return self.table("claims")
+
+    def neurons(self) -> "DataFrame":
+        """One row an H-Neuron, largest weight first: how far it moved, and how active it is in both models.
+
+        Activity is the mean CETT on answer tokens of faithful and of hallucinated answers, on the first question set.
+        """
+        import pandas as pd
+
+        place = ["layer", "neuron_index"]
+        neurons = self.table("h-neurons")
+        activity = self.table("activity-of-h-neurons")
+        if activity.empty:
+            return neurons
+        names = self.table("datasets")["name"].tolist()
+        found = set(activity["dataset"])
+        chosen = activity[activity["dataset"] == next(name for name in names if name in found)]
+        wide = chosen.pivot_table(index=place, columns="stage", values=list(_ACTIVE))
+        wide.columns = [f"{stage}_cett_{_ACTIVE[value]}" for value, stage in wide.columns]
+        return pd.merge(neurons, wide.reset_index(), on=place, how="left")
+
+    def table(self, name: str, **parameters: float | str) -> "DataFrame":
+        """Rows of a named query about this run; `provenance query` lists the names."""
+        return _frame(self._read(name, **parameters))
+
+    def figure(self, name: str) -> "Figure":
+        """A figure of the run: `4a`, `4b`, or the stem of its file.
+
+        Raises:
+            InputError: The run has no such figure; the message names those it has.
+        """
+        from provenance.figures.gallery import drawn
+
+        figures = {figure.spec.name: figure.figure for figure in drawn(self.url, self.id)}
+        for wanted in (name, f"figure_{name}"):
+            if wanted in figures:
+                return figures[wanted]
+        raise InputError(
+            f"a figure of run {self.id}: {', '.join(figures)}", found=repr(name), remedy="name one of these"
+        )
+
+    def report(self, out: str | Path) -> Path:
+        """Write the HTML report into a folder; returns its path."""
+        from provenance.figures.report.html import write_report
+
+        return write_report(self.url, self.id, Path(out))
+
+    def _read(self, name: str, **parameters: float | str) -> "QueryResult":
+        return _asked(self.url, name, {**parameters, "run": self.id})
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook: its pair, its sentence, its claims."""
+        from html import escape
+
+        about = self.about()
+        pair = escape(f"Run {self.id}: {about['base']} → {about['instruct']}")
+        return f"<p><b>{pair}</b></p><p>{escape(self.verdict)}</p>{self.claims().to_html(index=False)}"
+
+
+def _asked(url: str, name: str, parameters: Mapping[str, float | str]) -> "QueryResult":
+    from provenance.db.reading.run_query import run_query
+
+    return run_query(url, name, parameters)
+
+
+def _frame(result: "QueryResult") -> "DataFrame":
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise InputError(
+            "pandas, for data frames", found="no pandas", remedy="install the extra: checkpoint-provenance[notebook]"
+        ) from error
+    return pd.DataFrame(list(result.rows), columns=list(result.columns))
+
+
+def _number(which: int | str) -> int:
+    try:
+        return int(which)
+    except ValueError as error:
+        raise InputError(f"the number of a run, or {LATEST!r}", found=repr(which), remedy="see `runs()`") from error

@@ -1,0 +1,110 @@
+"""The Python interface: frames and figures of a run that is in a database, and a comparison that is taken from it."""
+
+from pathlib import Path
+
+import pytest
+from comparison import Finished, Pair, invoke
+from matplotlib.figure import Figure
+
+import provenance
+from provenance.db.reading.run_query import run_query
+from provenance.errors import InputError
+
+
+@pytest.fixture
+def db(undisturbed: Finished, tmp_path: Path) -> str:
+    """URL of a copy of the database of a finished comparison."""
+    return undisturbed.copied(tmp_path)
+
+
+def test_a_run_has_its_claims_tables_and_sentence_as_queries_have_them(db: str, undisturbed: Finished) -> None:
+    run = provenance.open(db).run("latest")
+    assert run.id == undisturbed.summary["run"]
+    assert run.verdict == undisturbed.summary["verdict"]["overall"]
+    assert run.claims()["verdict"].tolist() == [c["verdict"] for c in undisturbed.summary["verdict"]["claims"]]
+    for name in ("transfer", "ladder", "h-neurons"):
+        result = run_query(db, name, {"run": run.id})
+        frame = run.table(name)
+        assert list(frame.columns) == list(result.columns)
+        assert len(frame) == len(result.rows)
+    assert "<table" in run._repr_html_()
+
+
+def test_neurons_answer_the_basic_question_in_one_call(db: str, undisturbed: Finished) -> None:
+    """Which layers hold them, how far they moved, and whether they are active in the base."""
+    run = provenance.open(db).run()
+    neurons = run.neurons()
+    listed = undisturbed.summary["neurons"]["list"]
+    assert neurons[["layer", "neuron_index"]].to_numpy().tolist() == [[n["layer"], n["index"]] for n in listed]
+    activity = run_query(db, "activity-of-h-neurons", {"run": run.id}).records()
+    for row in neurons.to_dict("records"):
+        own = next(
+            a for a in activity
+            if (a["layer"], a["neuron_index"], a["stage"]) == (row["layer"], row["neuron_index"], "base")
+            and a["dataset"] == "cities"
+        )  # fmt: skip
+        assert row["base_cett_faithful"] == own["mean_faithful"]
+        assert row["base_cett_hallucinated"] == own["mean_hallucinated"]
+    assert {"stability_rank", "instruct_cett_faithful"} <= set(neurons.columns)
+
+
+def test_a_finished_comparison_is_taken_and_not_run_again(
+    db: str, pair: Pair, undisturbed: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same content and settings are the same run; no model is loaded."""
+    monkeypatch.setattr("provenance.analyses.asking.subject.load_model", None)
+    effort = {"samples": 2, "max_new_tokens": 4, "batch_size": 16}
+    questions = (str(pair.cities), str(pair.towns))
+    with monkeypatch.context() as few:
+        few.setattr("provenance.analyses.jobs.effort.QUICK", few_draws())
+        run = provenance.compare(
+            str(pair.base), str(pair.instruct), db=db, questions=questions, quick=True, quiet=True, **effort
+        )
+    assert run.id == undisturbed.summary["run"]
+
+
+def few_draws() -> object:
+    """The effort of `--quick` in the forked commands."""
+    from forked_cli import FEW_DRAWS
+
+    from provenance.analyses.jobs.effort import Effort
+
+    return Effort(**FEW_DRAWS)
+
+
+def test_figures_and_report_are_those_of_the_command_line(db: str, tmp_path: Path) -> None:
+    run = provenance.open(db).run()
+    assert isinstance(run.figure("4b"), Figure)
+    assert run.report(tmp_path / "mine").read_bytes() == reported(db, tmp_path / "theirs")
+
+
+def reported(db: str, out: Path) -> bytes:
+    """The report that the command writes."""
+    return Path(invoke("report", "--db", db, "--out", out).stdout.strip()).read_bytes()
+
+
+def test_what_is_not_there_is_an_error_of_the_tree(db: str, tmp_path: Path) -> None:
+    database = provenance.open(db)
+    for wrong, said in (
+        (lambda: database.run(99), "run 99"),
+        (lambda: database.run("newest"), "'newest'"),
+        (lambda: database.run().figure("9z"), "'9z'"),
+        (lambda: database.query("nothing"), "'nothing'"),
+        (lambda: provenance.open(tmp_path / "none.db"), "none.db"),
+        (lambda: provenance.compare("a", "b", db=db, smples=3), "smples"),
+    ):
+        with pytest.raises(provenance.errors.ProvenanceError, match=said):
+            wrong()
+    with pytest.raises(AttributeError, match="nothing"):
+        provenance.nothing  # noqa: B018
+
+
+def test_importing_the_package_imports_no_torch_and_a_path_is_a_database(db: str) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, provenance; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert len(provenance.open(db.removeprefix("sqlite:///")).runs()) == 1
+    with pytest.raises(InputError):
+        provenance.open(db).query("DROP TABLE run")
