@@ -32,12 +32,16 @@ def lines_of(results: dict[str, QueryResult]) -> dict[str, str]:
 
 def test_a_comparison_says_its_pair_and_sentence_before_its_tables(finished: str) -> None:
     text = printed(
-        finished, report="out/report.html", figures=["a.svg", "b.svg"], notes=["[b]one[/b]"], not_drawn={"c": "[i]"}
+        finished,
+        report="out/report.html",
+        figures=["out/a.svg", "out/a.csv", "out/b.svg"],
+        notes=["[b]one[/b]"],
+        not_drawn={"c": "[i]"},
     )
     order = (
         "org/base → org/instruct@0123abc", "The H-Neurons are readable in the base model.", "Overview", "Claims",
         "Backward transfer", "What transfer has to beat", "Whose labels, whose text", "Intervention", "Funnel",
-        "note: [b]one[/b]", f"database: {finished}", "report: out/report.html", "figures: a.svg, b.svg",
+        "note: [b]one[/b]", f"database: {finished}", "report: out/report.html", "figures: 2 in out, as PDF, SVG, PNG",
         "not drawn: c: [i]",
     )  # fmt: skip
     places = [text.index(words) for words in order]

@@ -5,6 +5,7 @@ Progress is a live bar on a terminal and plain lines otherwise, so that `--json`
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -123,8 +124,11 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
     for key in ("database", "report"):
         if summary.get(key):
             say(f"{key}: {summary[key]}", console)
-    if summary.get("figures"):
-        say(f"figures: {', '.join(summary['figures'])}", console)
+    pictures = [Path(path) for path in summary.get("figures", ()) if path.endswith(".svg")]
+    if pictures:
+        say(
+            f"figures: {len(pictures)} in {pictures[0].parent}, as PDF, SVG, PNG, CSV, caption and LaTeX table", console
+        )
     for name, reason in summary.get("not_drawn", {}).items():
         say(f"not drawn: {name}: {reason}", console)
 
