@@ -20,6 +20,8 @@ LEGEND_IN = 0.17
 NAME_IN = 1.15  # left margin for the names of families
 LONGEST_NAME = 24
 POOLED = "all families"
+FEW_DECADES = 100.0  # a wider logarithmic axis has one label a decade
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 _LIFT = 0.16  # the null lies below the point, the published number above
 
 
@@ -84,9 +86,8 @@ def family_panels(entries: Sequence[Entry], pooled: Mapping[str, tuple[float, fl
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for panel, frame in zip(panels, axes, strict=True):
-            _panel(frame, [entry for entry in entries if entry.panel == panel], families, panel, words)
-            if panel in pooled:
-                _pooled(frame, len(families) + 0.2, pooled[panel])
+            shown = [entry for entry in entries if entry.panel == panel]
+            _panel(frame, shown, families, panel, words, pooled.get(panel))
         _names(axes[0], families, rows, pooled=bool(pooled))
         figure.legend(
             handles=legend, loc="outside lower center", ncols=-(-len(legend) // lines), borderaxespad=0.1,
@@ -95,19 +96,30 @@ def family_panels(entries: Sequence[Entry], pooled: Mapping[str, tuple[float, fl
     return figure
 
 
-def _panel(axes: Axes, entries: Sequence[Entry], families: Sequence[str], panel: str, words: Words) -> None:
+def _panel(
+    axes: Axes,
+    entries: Sequence[Entry],
+    families: Sequence[str],
+    panel: str,
+    words: Words,
+    mean: tuple[float, float, float] | None,
+) -> None:
     axes.axvline(
         words.reference[panel], color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="reference"
     )
     if panel in words.logarithmic:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     for entry in entries:
         _entry(axes, families.index(entry.family), entry)
+    if mean is not None:
+        _pooled(axes, len(families) + 0.2, mean)
+    if panel in words.logarithmic:
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < FEW_DECADES else (1.0,)))
     axes.set_title(panel, loc="left", fontsize=style.TEXT_PT, pad=3, parse_math=False)
     axes.set_xlabel(words.axis[panel])
     axes.tick_params(axis="y", length=0)
@@ -124,7 +136,7 @@ def _entry(axes: Axes, position: float, entry: Entry) -> None:
     if entry.value is None:
         axes.text(
             0.5, position + 0.02, entry.note, transform=axes.get_yaxis_transform(), fontsize=style.TINY_PT,
-            style="italic", color=style.GREY, ha="center", va="top", gid=f"note:{name}",
+            style="italic", color=style.GREY, ha="center", va="top", gid=f"note:{name}", bbox=WHITE,
         )  # fmt: skip
         return
     if entry.null is not None:

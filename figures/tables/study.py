@@ -15,25 +15,24 @@ QUERIES = ("run", "probes", "transfer", "drift", "claims")
 
 
 def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable:
-    """One row a member: H-Neurons, the first transfer with power, the weights, and a mark for every claim."""
-    claims = results["claims"].records()
-    shown = [claim for claim in CLAIMS if claim in {row["claim"] for row in claims}]
-    header = ("family", "k", "‰", "transfer", "weights, × like", *(CLAIMS[claim] for claim in shown))
-    rows = [_member(member["family"], results, shown) for member in members if member["run"] is not None]
+    """One row a member: H-Neurons, the first transfer with power, the weights, and its claims by verdict."""
+    header = ("family", "k", "‰", "transfer", "weights, × like", "claims")
+    rows = [_member(member["family"], results) for member in members if member["run"] is not None]
     note = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
-    return ReportTable("Families", f"Transfer: AUROC on the first question set with power. {note}.", header, rows)
+    said = f"Transfer: AUROC on the first question set with power. {note}."
+    return ReportTable("Families", said, header, rows, (0, len(header) - 1))
 
 
-def _member(name: str, results: Mapping[str, QueryResult], shown: Sequence[str]) -> tuple[str, ...]:
+def _member(name: str, results: Mapping[str, QueryResult]) -> tuple[str, ...]:
     about, probe, drift = (_of(name, results[query], "instruct") for query in ("run", "probes", "drift"))
     transfer = next((row for row in _rows(name, results["transfer"]) if has_power(row)), {})
     k = probe[0]["n_h_neurons"] if probe else None
     share = None if k is None else 1000 * k / (about[0]["layers"] * about[0]["neurons_per_layer"])
     verdicts = {row["claim"]: row["verdict"] for row in _rows(name, results["claims"])}
-    marks = (MARKS[verdicts[claim]] if claim in verdicts else NOTHING for claim in shown)
-    count = NOTHING if k is None else str(k)
-    return (name, count, fixed(share), interval(transfer, "auroc"), interval(drift[0], "ratio") if drift else NOTHING,
-            *marks)  # fmt: skip
+    named = {verdict: [CLAIMS[claim] for claim in CLAIMS if verdicts.get(claim) == verdict] for verdict in MARKS}
+    claims = "\n".join(f"{MARKS[verdict]} {'; '.join(words)}" for verdict, words in named.items() if words)
+    count, moved = NOTHING if k is None else str(k), interval(drift[0], "ratio") if drift else NOTHING
+    return name, count, fixed(share), interval(transfer, "auroc"), moved, claims
 
 
 def _rows(name: str, result: QueryResult) -> list[Record]:
