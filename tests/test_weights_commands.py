@@ -75,7 +75,7 @@ def rows(sql: str) -> list[tuple[Any, ...]]:
 
 def test_drift_measures_every_neuron_and_keeps_them(family: Family) -> None:
     summary = done("drift", family.base, family.child)
-    assert summary["neurons"] == {"total": 192, "h": 0, "per_mille": 0}
+    assert summary["neurons"] == {"total": 192, "h": 0, "per_mille": 0, "list": []}
     assert (summary["lineage"], summary["transfer"], summary["bytes_received"]) == (None, None, None)
     base, child = (load_file(folder / "model.safetensors") for folder in (family.base, family.child))
     a, b = (side["model.layers.1.mlp.up_proj.weight"].double().numpy() for side in (base, child))
