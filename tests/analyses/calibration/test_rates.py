@@ -289,6 +289,10 @@ def test_what_lab_cases_must_be() -> None:
     assert not right("acquired", "permuted-index", "not distinguishable", "supported")
     assert not meets("supported", must_be("inherited", "unrelated", ["function_base"])["function_base"])
     assert not meets("supported", must_be("acquired", None, ["beyond_confidence"])["beyond_confidence"])
+    assert not meets("not distinguishable", must_be("functional", None, ["function_base"])["function_base"])
+    assert not meets("supported", must_be("functional", "unrelated", ["transfer"])["transfer"])
+    open_one = must_be("functional", "permuted-labels", ["transfer", "overlap"])
+    assert open_one == {"transfer": "anything", "overlap": "not supported"}
     assert meets("supported", must_be("inherited", None, ["beyond_confidence"])["beyond_confidence"])
     assert set(SUPPORTED_IN) == set(RECIPES)
 
