@@ -1,7 +1,8 @@
 """Studies in the database: which families belong together, and which run each of them has."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -24,13 +25,16 @@ class Membership:
     """Reference of the first checkpoint."""
     instruct: str
     """Reference of the last checkpoint."""
+    job_digest: str = ""
+    """SHA-256 of its questions and settings; empty if put together from runs."""
 
 
 def keep_study(store: Store, name: str, title: str, text: str, digest: str, members: Sequence[Membership]) -> list[str]:
     """Store a study as its file has it now; runs of members that are still in it are kept.
 
     Returns:
-        Names of members that an earlier form of the study had and this one lacks, or has with other checkpoints.
+        Names of members that an earlier form of the study had and this one lacks, or has with other checkpoints,
+        questions or settings.
     """
     about = {"title": title, "text": text, "digest": digest, "updated_utc": utc_now()}
     with store.transaction() as connection:
@@ -41,7 +45,7 @@ def keep_study(store: Store, name: str, title: str, text: str, digest: str, memb
             study = int(known)
             connection.execute(update(StudyRow).where(StudyRow.id == study).values(**about))
         before = connection.execute(select(StudyMember.__table__).where(StudyMember.study_id == study)).mappings().all()
-        held = {Membership(*(row[part] for part in ("kind", "name", "base", "instruct"))): row for row in before}
+        held = {Membership(*(row[part.name] for part in fields(Membership))): row for row in before}
         connection.execute(delete(StudyMember).where(StudyMember.study_id == study))
         rows = [
             {
@@ -73,17 +77,26 @@ def study_of_runs(store: Store, name: str, title: str, runs: Sequence[int]) -> N
     """Store a study that is put together from finished runs, each under the name of its tuned checkpoint.
 
     Raises:
-        InputError: A run is not in the database or has no results, or one is named twice.
+        InputError: A run is not in the database, has no results, or is a negative control; two runs are of one pair,
+            which would count as two families; or the name belongs to a study that has a file.
     """
-    if len(set(runs)) < len(runs):
-        raise InputError("each run once", found=", ".join(map(str, runs)), remedy="leave the second one out")
     with store.transaction() as connection:
+        kept = connection.execute(select(StudyRow.text).where(StudyRow.name == name)).scalar_one_or_none()
         found = [_membership(connection, run) for run in runs]
+    if kept:
+        raise InputError(
+            "a new name for a study of runs", found=f"{name!r}, a study with a file", remedy="take another"
+        )
+    pairs = [(member.base, member.instruct) for member in found]
+    if len(set(pairs)) < len(pairs):
+        raise InputError(
+            "one run of each pair, since families count as independent",
+            found=f"two of one pair among the runs {', '.join(map(str, runs))}",
+            remedy="leave one out; `compare --replicates` gives one verdict from several draws of a pair",
+        )
     names = [member.name for member in found]
     members = [
-        Membership(member.kind, f"{member.name}-run-{run}", member.base, member.instruct)
-        if names.count(member.name) > 1
-        else member
+        replace(member, name=f"{member.name}-run-{run}") if names.count(member.name) > 1 else member
         for member, run in zip(found, runs, strict=True)
     ]
     keep_study(store, name, title, "", "", members)
@@ -104,6 +117,10 @@ def _membership(connection: Connection, run: int) -> Membership:
             found=f"run {run}, {'which is not in it' if row is None else 'which has no results'}",
             remedy="name others (see `provenance query runs`)",
         )
-    parts = row.instruct.rstrip("/").split("/")
+    if "--control" in row.command:
+        raise InputError(
+            "comparisons, not their negative controls", found=f"run {run}, {row.command}", remedy="leave it out"
+        )
+    parts = re.sub(r"[^\w./@+-]", "-", row.instruct).strip("/.").split("/") or ["model"]
     name = f"{parts[0]}-{parts[1]}" if parts[0] == "lab" and len(parts) == 3 else parts[-1]
     return Membership("timeline" if row.command == "trace" else "family", name, row.base, row.instruct)

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,9 @@ from provenance.errors import InputError
 
 SUFFIX = ".toml"
 QUICK_SETTING = "quick"
+TEMPLATE_ARGS = "template_args"
+NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)
+"""Names of studies and their members, which are also those of folders."""
 _NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other", "effort")
 _STUDY_KEYS = ("title", "questions", "settings", "family", "timeline")
 _FAMILY_KEYS = ("name", "base", "instruct", "questions", "settings")
@@ -42,6 +46,11 @@ class Member:
     """References of its checkpoints, in order of training; base and instruct for a family."""
     job: Job | TimelineJob
     """The work."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its checkpoints, questions and settings as they are written."""
+        return hashlib.sha256(repr(self.job).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -94,15 +103,16 @@ def load_study(spec: str) -> Study:
     Raises:
         InputError: There is no such study, its file cannot be read, or it says something that no study has.
     """
-    path = Path(spec).expanduser()
-    if path.is_file():
-        return parsed(path.stem, _read(path))
-    known = shipped()
+    path, known = Path(spec), shipped()
+    with suppress(OSError, RuntimeError):  # a name that no file can have, or the home of nobody
+        path = path.expanduser()
+        if path.is_file():
+            return parsed(path.stem, _read(path))
     if spec in known:
         return parsed(spec, known[spec])
     raise InputError(
         "a study file (TOML), or the name of a shipped study",
-        found=f"{spec!r}, " + ("a folder" if path.is_dir() else "which does not exist"),
+        found=f"{spec!r}, which is none",
         remedy=f"name a file, or one of {', '.join(known)}",
     )
 
@@ -122,7 +132,7 @@ def parsed(name: str, text: str) -> Study:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, or brackets within brackets
         raise InputError(f"TOML in the study {name}", found=str(error), remedy="mend that line") from error
     return _Reading(name, text).study(data)
 
@@ -143,8 +153,8 @@ class _Reading:
         ]
         if not members:
             raise self._error("at least one [[family]] or [[timeline]]", "none", "add one", "")
-        counts = Counter(member.name for member in members)
-        twice = [name for name, count in counts.items() if count > 1]
+        counts = Counter(member.name.casefold() for member in members)  # some file systems know no case
+        twice = [member.name for member in members if counts[member.name.casefold()] > 1]
         if twice:
             raise self._error("a name of its own for every member", f"{twice[0]!r} twice", "rename one", twice[0])
         self._distinct(members)
@@ -171,6 +181,9 @@ class _Reading:
         written = [entry[side] for side in ("base", "instruct") if side in entry]
         if len(written) == 1:
             raise self._error("base and instruct, or neither for a known family", "one of them", "add the other", place)
+        for side in written:
+            if not isinstance(side, str) or not side:
+                raise self._error("a reference in words for base and instruct", repr(side), "write org/name", place)
         base, instruct = written or pair_of(name)
         job = Job(base, instruct, self._texts(entry, "questions", place) or questions)
         return Member("family", name, (base, instruct), self._with(job, {**settings, **self._settings(entry, place)}))
@@ -182,10 +195,16 @@ class _Reading:
         name = self._name(entry, place)
         refs = self._texts(entry, "checkpoints", place)
         if not refs:
-            refs = tuple(str(ref) for ref in family(entry.get("family", name)).stages.values())
+            known = entry.get("family", name)
+            if not isinstance(known, str):
+                raise self._error("the name of a known family", repr(known), "write its name", place)
+            refs = tuple(str(ref) for ref in family(known).stages.values())
         tuned = entry.get("tuned", 1)
-        if not isinstance(tuned, int) or isinstance(tuned, bool) or tuned < 1:
-            raise self._error("the number of tuned checkpoints at the end", repr(tuned), "give 1 or more", "tuned")
+        if not isinstance(tuned, int) or isinstance(tuned, bool) or not 1 <= tuned <= len(refs) or len(refs) < 2:
+            raise self._error(
+                "two or more checkpoints, and how many of them at the end are tuned", f"{len(refs)} and {tuned!r}",
+                "name more checkpoints, or give tuned = 1", place,
+            )  # fmt: skip
         job = Job(refs[0], refs[-1], self._texts(entry, "questions", place) or questions)
         how = self._with(job, {**settings, **self._settings(entry, place)})
         return Member("timeline", name, refs, TimelineJob(refs, how, tuned))
@@ -198,7 +217,7 @@ class _Reading:
 
     def _name(self, entry: Mapping[str, Any], place: str) -> str:
         name = entry.get("name")
-        if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]+", name):
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name.casefold() == "report.html":
             raise self._error(
                 "a name of letters, digits, points and dashes", repr(name), 'write name = "gemma-3-4b"', place
             )
@@ -227,7 +246,7 @@ class _Reading:
                 raise self._error(f"a setting ({', '.join(sorted(hints))})", repr(key), "mend the name", key)
             if not _fits(value, hints[key]):
                 raise self._error(f"{_words(hints[key])} for {key}", repr(value), "mend the value", key)
-        return {key: float(value) if key == "C" else value for key, value in settings.items()}
+        return {key: _plain(key, value) for key, value in settings.items()}
 
     def _keys(self, data: Mapping[str, Any], allowed: Sequence[str]) -> None:
         for key in data:
@@ -243,11 +262,18 @@ class _Reading:
         """The line of the n-th table of a kind, or the last one with a word; TOML's reader keeps no positions."""
         header, _, number = where.partition(" ")
         lines = self.text.splitlines()
-        if number:
+        if header.startswith("[["):
             found = [at for at, line in enumerate(lines, 1) if line.split("#")[0].strip().replace(" ", "") == header]
             return found[int(number) - 1] if len(found) >= int(number) else None
         found = [at for at, line in enumerate(lines, 1) if where and re.search(rf"(?<!\w){re.escape(where)}", line)]
         return found[-1] if found else None
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value in the form that a job takes."""
+    if key == TEMPLATE_ARGS:
+        return tuple(sorted(value.items()))
+    return float(value) if key == "C" else value
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -256,8 +282,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in get_args(hint) if part is not NoneType)
     if get_origin(hint) is Literal:
         return value in get_args(hint)
+    if get_origin(hint) is tuple:  # variables of a chat template: a table of names and values
+        return isinstance(value, dict)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
@@ -266,4 +294,6 @@ def _words(hint: Any) -> str:
         return " or ".join(_words(part) for part in get_args(hint) if part is not NoneType)
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
-    return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[hint]
+    if get_origin(hint) is tuple:
+        return "a table of names and values"
+    return {str: "text", int: "a whole number", float: "a positive number", bool: "true or false"}[hint]

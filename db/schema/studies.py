@@ -30,5 +30,8 @@ class StudyMember(Base):
     name: Mapped[str] = mapped_column(comment="Name in the study.")
     base: Mapped[str] = mapped_column(comment="Reference of the first checkpoint.")
     instruct: Mapped[str] = mapped_column(comment="Reference of the last checkpoint.")
+    job_digest: Mapped[str] = mapped_column(
+        comment="SHA-256 of questions and settings; empty if put together from runs."
+    )
     run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"), comment="Finished run; NULL before it.")
     reason: Mapped[str] = mapped_column(comment="Why there is no run: not yet run, or the error that ended it.")

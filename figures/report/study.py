@@ -53,15 +53,18 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
     members = run_query(url, "study", {"study": study}).records()
+    failed: dict[str, str] = {}
     for member in members:
         if member["run"] is not None:
-            write_results(url, member["run"], out / member["family"])
+            written = write_results(url, member["run"], out / member["family"])
+            failed |= {f"{member['family']}/{name}": why for name, why in written.get("not_drawn", {}).items()}
     run = any(member["run"] is not None for member in members)
     found = study_attempted(url, study, FORMS) if run else Attempt([], {})
     paths = [str(path) for path in write_figures(found.figures, out)]
     page = write_whole(out / FILE_NAME, study_html(url, study, found).encode())
     files = {"figures": paths, "report": str(page)}
-    return {**files, "not_drawn": dict(found.failed)} if found.failed else files
+    failed |= found.failed
+    return {**files, "not_drawn": failed} if failed else files
 
 
 def study_html(url: str, study: str, figures: Attempt) -> str:

@@ -27,7 +27,7 @@ def pooled(rows: Sequence[Record]) -> tuple[Pooled, np.ndarray] | None:
     used = measured(rows)
     effects = np.array([math.log(row["ratio"]) for row in used])
     spread = np.array([interval_variance(math.log(row["ratio_low"]), math.log(row["ratio_high"])) for row in used])
-    mean = random_effects(effects, spread) if used and (spread > 0).all() else None
+    mean = random_effects(effects, spread) if used else None
     return None if mean is None else (mean, leave_one_out(effects, spread))
 
 
@@ -59,8 +59,9 @@ def caption(parts: Parts) -> list[str]:
     rows = parts["drift"].records()
     lede = (
         f"Change of the H-Neurons’ weights in {len(rows)} families, relative to neurons of like layer, norm and "
-        "activity, with 95 % intervals; below 1 they were kept. Last row: the random-effects mean."
+        "activity, with 95 % intervals; below 1 they were kept."
     )
+    lede += " Last row: the random-effects mean." if pooled(rows) else ""
     words = [f"{row['family']}: {interval(row, 'ratio')}, k = {row['k_compared']}." for row in measured(rows)]
     return [lede, *_mean_words(rows), *words, *_holm_words(rows), f"Drawn from {source(parts)}."]
 
@@ -81,7 +82,7 @@ def _mean_words(rows: Sequence[Record]) -> list[str]:
 
 
 def _holm_words(rows: Sequence[Record]) -> list[str]:
-    tested = [row for row in rows if row["p_decides"] is not None]
+    tested = [row for row in measured(rows) if row["p_decides"] is not None]
     adjusted = holm(np.array([row["p_decides"] for row in tested], dtype=float)).tolist()
     said = "; ".join(f"{row['family']} {p_cell(p)}" for row, p in zip(tested, adjusted, strict=True))
     return [f"p of each after Holm’s correction over families: {said}."] if tested else []

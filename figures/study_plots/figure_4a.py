@@ -61,7 +61,7 @@ def pooled(rows: Sequence[Record]) -> dict[str, tuple[Pooled, np.ndarray]]:
         spread = np.array(
             [interval_variance(_logit(row["auroc_low"], row), _logit(row["auroc_high"], row)) for row in used]
         )
-        mean = random_effects(effects, spread) if used and (spread > 0).all() else None
+        mean = random_effects(effects, spread) if used else None
         if mean is not None:
             found[dataset] = mean, leave_one_out(effects, spread)
     return found
@@ -101,9 +101,10 @@ def caption(parts: Parts) -> list[str]:
     lede = (
         f"Backward transfer in {families} families: AUROC of each instruct checkpoint’s probe, weights unchanged, on "
         "its base model’s own responses, with 95 % intervals. Grey: the stricter of random and layer-matched neuron "
-        "sets. Diamonds: published numbers; below: the random-effects mean over families."
+        "sets. Diamonds: published numbers."
     )
     means = [_mean_words(name, *found) for name, found in pooled(rows).items()]
+    lede += " Last row: the random-effects mean over families." if means else ""
     return [lede, *means, *map(_words, rows), *_holm_words(rows), f"Drawn from {source(parts)}."]
 
 

@@ -102,8 +102,9 @@ def reasoning_unclosed(text: str, tail: str = "") -> bool:
 def lead_of(text: str) -> str:
     """What stands between the end of a prompt and an answer: white space, after the close of a block that it opened."""
     closed = _CLOSES.search(text)
-    start = 0 if closed is None or _OPENS.search(text, 0, closed.start()) else closed.start()
-    return text[start : _blank(text, closed.end() if closed and start else 0, len(text))]
+    if closed is None or _OPENS.search(text, 0, closed.start()):
+        return text[: _blank(text, 0, len(text))]
+    return text[closed.start() : _blank(text, closed.end(), len(text))]
 
 
 def ending_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -7,7 +7,7 @@
 Frames need pandas (extra `notebook`). What the command line prints and writes comes from the same queries and figures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ def compare(
     instruct: str,
     *,
     db: str = DEFAULT_DATABASE,
-    questions: tuple[str, ...] = (),
+    questions: str | Sequence[str] = (),
     quick: bool = False,
     quiet: bool = False,
     **settings: Any,
@@ -55,14 +55,16 @@ def compare(
     from provenance.analyses.jobs.effort import FULL, QUICK
     from provenance.cli.run_job import settle
 
-    unknown = sorted(set(settings) - set(Job.__dataclass_fields__))
+    allowed = set(Job.__dataclass_fields__) - {"base", "instruct", "questions", "effort"}
+    unknown = sorted(set(settings) - allowed)
     if unknown:
         raise InputError(
-            f"settings of a comparison ({', '.join(Job.__dataclass_fields__)})",
+            f"settings of a comparison ({', '.join(sorted(allowed))})",
             found=", ".join(unknown),
             remedy="mend the name",
         )
-    job = Job(base, instruct, tuple(questions), effort=QUICK if quick else FULL, **settings)
+    named = (questions,) if isinstance(questions, str) else tuple(questions)
+    job = Job(base, instruct, named, effort=QUICK if quick else FULL, **settings)
     return Run(url_of(db), settle(job, url_of(db), quiet=quiet))
 
 
@@ -161,12 +163,14 @@ class Run:
         Raises:
             InputError: The run has no such figure; the message names those it has.
         """
-        from provenance.figures.gallery import drawn
+        from provenance.figures.gallery import attempted
 
-        figures = {figure.spec.name: figure.figure for figure in drawn(self.url, self.id)}
+        found = attempted(self.url, self.id)
+        figures = {figure.spec.name: figure.figure for figure in found.figures}
         for wanted in (name, f"figure_{name}"):
             if wanted in figures:
                 return figures[wanted]
+        found.check()
         raise InputError(
             f"a figure of run {self.id}: {', '.join(figures)}", found=repr(name), remedy="name one of these"
         )

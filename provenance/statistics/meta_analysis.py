@@ -18,6 +18,9 @@ from scipy.stats import chi2, norm, t
 
 from provenance.statistics.bootstrap import CONFIDENCE
 
+LEAST_VARIANCE = 1e-6
+"""Of a family whose interval has no width, such as an AUROC of 1 in every resample; a weight is never without end."""
+
 
 @dataclass(frozen=True)
 class Pooled:
@@ -78,5 +81,5 @@ def leave_one_out(
 
 
 def interval_variance(low: float, high: float) -> float:
-    """Squared standard error behind a 95 % interval, on the scale of its bounds."""
-    return float(((high - low) / (2 * norm.ppf((1 + CONFIDENCE) / 2))) ** 2)
+    """Squared standard error behind a 95 % interval, on the scale of its bounds; `LEAST_VARIANCE` at least."""
+    return max(float(((high - low) / (2 * norm.ppf((1 + CONFIDENCE) / 2))) ** 2), LEAST_VARIANCE)

@@ -196,9 +196,15 @@ def test_report_names_every_member_links_its_report_and_says_why_one_has_none(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[int] = []
-    monkeypatch.setattr("provenance.figures.report.study.write_results", lambda _url, run, _out: drawn.append(run))
+
+    def one_failed(_url: str, run: int, _out: Path) -> dict[str, Any]:
+        drawn.append(run)
+        return {"not_drawn": {"figure_4a": "no ink"}} if run == 2 else {}
+
+    monkeypatch.setattr("provenance.figures.report.study.write_results", one_failed)
     written = write_study(study, "six", tmp_path)
     assert drawn == [1, 2, 3, 4]
+    assert written["not_drawn"] == {"gemma-3-4b/figure_4a": "no ink"}
     page = Path(written["report"]).read_text("utf-8")
     assert "Six &lt;families&gt;" in page
     assert 'href="gemma-3-4b/report.html"' in page

@@ -20,6 +20,7 @@ from provenance.cli.options.common import (
 from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.cli.run_job import print_then_draw, settle
 from provenance.errors import InputError, ProvenanceError
+from provenance.files import writable_folder
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member, Study
@@ -66,6 +67,8 @@ def study(
     from provenance.analyses.studies.study_file import load_study
     from provenance.cli.show.study import print_study
 
+    if not no_figures and out is not None and not dry_run:
+        writable_folder(out)
     if runs:
         _check_put_together(study, only, dry_run=dry_run)
         failed = _put_together(study, runs, db)
@@ -83,6 +86,10 @@ def study(
 
 
 def _check_put_together(name: str, only: Sequence[str] | None, *, dry_run: bool) -> None:
+    from provenance.analyses.studies.study_file import NAME
+
+    if not NAME.fullmatch(name):
+        raise InputError("a name of letters, digits, points and dashes", found=repr(name), remedy="take another")
     beside = {"--only": bool(only), "--dry-run": dry_run, "a study file": Path(name).expanduser().is_file()}
     found = [option for option, given in beside.items() if given]
     if found:
@@ -107,7 +114,7 @@ def _run(found: "Study", members: "Sequence[Member]", db: str, *, continue_on_er
     from provenance.db.store import Store
     from provenance.db.studies import Membership, keep_study, record_run
 
-    everyone = [Membership(each.kind, each.name, each.refs[0], each.refs[-1]) for each in found.members]
+    everyone = [Membership(each.kind, each.name, each.refs[0], each.refs[-1], each.digest) for each in found.members]
     with Store.open(db) as store:
         changed = keep_study(store, found.name, found.title, found.text, found.digest, everyone)
     console = Console(stderr=True, quiet=quiet)

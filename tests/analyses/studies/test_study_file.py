@@ -53,6 +53,20 @@ def test_settings_of_a_family_win_over_those_of_the_study() -> None:
     )
 
 
+def test_variables_of_a_chat_template_are_a_table() -> None:
+    [member] = parsed("s", f"{FAMILY}settings.template_args = {{ b = 1, a = true }}").members
+    assert isinstance(member.job, Job)
+    assert member.job.template_args == (("a", True), ("b", 1))
+
+
+def test_a_members_digest_is_that_of_its_questions_and_settings() -> None:
+    """Not of its comments: an edited file runs again only what is another job."""
+    texts = (FAMILY, f"# a word\n{FAMILY}", f"{FAMILY}settings.samples = 3", f'{FAMILY}questions = ["x"]')
+    first, same, *others = (parsed("s", text).members[0].digest for text in texts)
+    assert first == same
+    assert len({first, *others}) == 3
+
+
 def test_every_shipped_study_can_be_read_and_that_of_the_paper_has_its_six_families() -> None:
     assert {"lab", "paper", "small"} <= set(shipped())
     assert all(load_study(name).members for name in shipped())
@@ -96,7 +110,19 @@ WRONG = {
     f"settings = 3\n{FAMILY}": "3",
     f'questions = "triviaqa"\n{FAMILY}': "'triviaqa'",
     'family = "x"': "another form of family",
-    '[[timeline]]\nname = "olmo-2-1b"\ntuned = 0': r"0 \(line 3\)",
+    '[[timeline]]\nname = "olmo-2-1b"\ntuned = 0': r"and 0 \(line 1\)",
+    '[[timeline]]\nname = "x"\ncheckpoints = ["a"]': r"1 and 1 \(line 1\)",
+    '[[timeline]]\nname = "x"\nfamily = ["a"]': r"\['a'\] \(line 1\)",
+    '[[family]]\nname = "x"\nbase = ["a"]\ninstruct = "b"': r"\['a'\] \(line 1\)",
+    '[[family]]\nname = "x"\nbase = ""\ninstruct = "b"': r"'' \(line 1\)",
+    '[[family]]\nname = ".."\nbase = "a"\ninstruct = "b"': r"'\.\.' \(line 1\)",
+    '[[family]]\nname = "Report.HTML"\nbase = "a"\ninstruct = "b"': r"'Report.HTML' \(line 1\)",
+    f'{FAMILY}[[family]]\nname = "LAB-inherited"\nbase = "a"\ninstruct = "b"': "twice",
+    f'"my key" = 1\n{FAMILY}': "'my key'",
+    f"{FAMILY}settings.C = nan": r"nan \(line 3\)",
+    f'{FAMILY}settings.template_args = ["a=b"]': r"\['a=b'\] \(line 3\)",
+    "x = " + "[" * 20_000: "recursion",
+    "x = " + "9" * 5_000: "4300",
     f"{FAMILY}settings.replicates = 3\nsettings.quick = true": "3 replicates and --quick",
 }
 """What is wrong, and what the error says was found."""
@@ -111,8 +137,9 @@ def test_a_wrong_study_is_one_error_that_names_what_was_found(text: str) -> None
 def test_a_study_that_is_not_there_names_the_shipped_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lab, paper, small"):
         load_study("nothing")
-    with pytest.raises(InputError, match="a folder"):
-        load_study(str(tmp_path))
+    for nothing in (str(tmp_path), "x" * 300, "~nobody-has-this-name/x", "\0"):
+        with pytest.raises(InputError, match="which is none"):
+            load_study(nothing)
     binary = tmp_path / "x.toml"
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="can't decode"):

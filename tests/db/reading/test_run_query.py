@@ -70,7 +70,7 @@ def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url
             stored_timeline_run(store, timeline_report_of()),
         ]
         store_neuron_set(store)
-        study_of_runs(store, "all", "All", runs)
+        study_of_runs(store, "one", "One", runs[:1])
     for name, query in QUERIES.items():
         found = [run_query(url, name, {"run": run} if ":run" in query.sql else {}) for run in runs]
         assert len(set(found[0].columns)) == len(found[0].columns), name

@@ -108,6 +108,7 @@ def test_the_answer_behind_reasoning_is_what_is_captured() -> None:
 
 def test_the_text_before_an_answer_closes_what_the_prompt_opened() -> None:
     assert lead_of("Rome?\n</think>\n\nParis") == "</think>\n\n"
+    assert lead_of("</think>\nParis") == "</think>\n"
     assert lead_of(" \nParis") == " \n"
     assert lead_of("<think>Rome?</think>\n\nParis") == ""
 

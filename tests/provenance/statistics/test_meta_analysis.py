@@ -53,3 +53,11 @@ def test_one_family_has_no_mean_and_two_have_no_mean_without_one() -> None:
 
 def test_variance_of_an_interval_is_that_of_its_standard_error() -> None:
     assert interval_variance(0.5 - 1.959964 * 0.1, 0.5 + 1.959964 * 0.1) == pytest.approx(0.01)
+
+
+def test_a_family_without_a_width_takes_part_and_breaks_nothing() -> None:
+    """An AUROC of 1 in every resample: its weight is large, but the spread between families bounds it."""
+    found = random_effects(np.array([0.0, 1.0, 2.0]), np.array([interval_variance(0.0, 0.0), 0.04, 0.04]))
+    assert found is not None
+    assert 0.5 < found.mean < 1.2
+    assert found.low < found.mean < found.high
