@@ -8,3 +8,5 @@ BATCH_SIZE = 128
 """Questions asked at a time."""
 SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %
 """Made-up pairs of each kind for the calibration."""
+DATABASE = "sqlite:///provenance.db"
+"""URL of the neuron database, in the working folder."""

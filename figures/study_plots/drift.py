@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from provenance.cells import Record, fixed, interval, p_cell
+from provenance.cells import Record, interval, p_cell
 from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, source
+from provenance.figures.wording.study_words import listed_p, mean_words
 from provenance.statistics.holm import holm
-from provenance.statistics.meta_analysis import Pooled, interval_variance, leave_one_out, random_effects
+from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 
 PANEL = "change relative to like neurons"
 
@@ -24,11 +25,9 @@ def measured(rows: Sequence[Record]) -> list[Record]:
 
 def pooled(rows: Sequence[Record]) -> tuple[Pooled, np.ndarray] | None:
     """Mean log ratio over families, and the means without each; None with fewer than two."""
-    used = measured(rows)
-    effects = np.array([math.log(row["ratio"]) for row in used])
-    spread = np.array([interval_variance(math.log(row["ratio_low"]), math.log(row["ratio_high"])) for row in used])
-    mean = random_effects(effects, spread) if used else None
-    return None if mean is None else (mean, leave_one_out(effects, spread))
+    return pooled_intervals(
+        [(math.log(row["ratio"]), math.log(row["ratio_low"]), math.log(row["ratio_high"])) for row in measured(rows)]
+    )
 
 
 def figure(rows: Sequence[Record]) -> Figure:
@@ -61,30 +60,17 @@ def caption(parts: Parts) -> list[str]:
         f"Change of the H-Neurons’ weights in {len(rows)} families, relative to neurons of like layer, norm and "
         "activity, with 95 % intervals; below 1 they were kept."
     )
-    lede += " Last row: the random-effects mean." if pooled(rows) else ""
-    words = [f"{row['family']}: {interval(row, 'ratio')}, k = {row['k_compared']}." for row in measured(rows)]
-    return [lede, *_mean_words(rows), *words, *_holm_words(rows), f"Drawn from {source(parts)}."]
-
-
-def _mean_words(rows: Sequence[Record]) -> list[str]:
     found = pooled(rows)
-    if found is None:
-        return []
-    mean, without = found
-    left = [math.exp(value) for value in without if not math.isnan(value)]
-    range_words = f"; without one family {fixed(min(left))} to {fixed(max(left))}" if left else ""
-    words = (
-        f"Mean over {mean.n} families: {fixed(math.exp(mean.mean))} [{fixed(math.exp(mean.low))}, "
-        f"{fixed(math.exp(mean.high))}], I² {mean.i_squared:.0%}, heterogeneity p {p_cell(mean.p_heterogeneity)}"
-        f"{range_words}."
-    )
-    return [words]
+    lede += " Last row: the random-effects mean." if found else ""
+    means = [f"Mean over {mean_words(*found, math.exp)}"] if found else []
+    words = [f"{row['family']}: {interval(row, 'ratio')}, k = {row['k_compared']}." for row in measured(rows)]
+    return [lede, *means, *words, *_holm_words(rows), f"Drawn from {source(parts)}."]
 
 
 def _holm_words(rows: Sequence[Record]) -> list[str]:
     tested = [row for row in measured(rows) if row["p_decides"] is not None]
     adjusted = holm(np.array([row["p_decides"] for row in tested], dtype=float)).tolist()
-    said = "; ".join(f"{row['family']} {p_cell(p)}" for row, p in zip(tested, adjusted, strict=True))
+    said = listed_p({row["family"]: p for row, p in zip(tested, adjusted, strict=True)})
     return [f"p of each after Holm’s correction over families: {said}."] if tested else []
 
 

@@ -15,8 +15,9 @@ from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, has_power, source, verdict_words
+from provenance.figures.wording.study_words import listed_p, mean_words
 from provenance.statistics.holm import holm
-from provenance.statistics.meta_analysis import Pooled, interval_variance, leave_one_out, random_effects
+from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 
 HALF_A_RESPONSE = 0.5  # keeps an AUROC of 1 from an infinite logit
 
@@ -57,13 +58,12 @@ def pooled(rows: Sequence[Record]) -> dict[str, tuple[Pooled, np.ndarray]]:
     found: dict[str, tuple[Pooled, np.ndarray]] = {}
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         used = [row for row in rows if row["dataset"] == dataset and has_power(row) and row["auroc_low"] is not None]
-        effects = np.array([_logit(row["auroc"], row) for row in used])
-        spread = np.array(
-            [interval_variance(_logit(row["auroc_low"], row), _logit(row["auroc_high"], row)) for row in used]
-        )
-        mean = random_effects(effects, spread) if used else None
+        intervals = [
+            (_logit(row["auroc"], row), _logit(row["auroc_low"], row), _logit(row["auroc_high"], row)) for row in used
+        ]
+        mean = pooled_intervals(intervals)
         if mean is not None:
-            found[dataset] = mean, leave_one_out(effects, spread)
+            found[dataset] = mean
     return found
 
 
@@ -103,19 +103,9 @@ def caption(parts: Parts) -> list[str]:
         "its base model’s own responses, with 95 % intervals. Grey: the stricter of random and layer-matched neuron "
         "sets. Diamonds: published numbers."
     )
-    means = [_mean_words(name, *found) for name, found in pooled(rows).items()]
+    means = [f"{name}, mean over {mean_words(*found, share)}" for name, found in pooled(rows).items()]
     lede += " Last row: the random-effects mean over families." if means else ""
     return [lede, *means, *map(_words, rows), *_holm_words(rows), f"Drawn from {source(parts)}."]
-
-
-def _mean_words(dataset: str, mean: Pooled, without: np.ndarray) -> str:
-    left = [share(value) for value in without if not math.isnan(value)]
-    range_words = f"; without one family {fixed(min(left))} to {fixed(max(left))}" if left else ""
-    return (
-        f"{dataset}, mean over {mean.n} families: {fixed(share(mean.mean))} [{fixed(share(mean.low))}, "
-        f"{fixed(share(mean.high))}], I² {mean.i_squared:.0%}, heterogeneity p {p_cell(mean.p_heterogeneity)}"
-        f"{range_words}."
-    )
 
 
 def _words(row: Record) -> str:
@@ -136,7 +126,7 @@ def _holm_words(rows: Sequence[Record]) -> list[str]:
     found = over_families(rows)
     if not found:
         return []
-    said = "; ".join(f"{family}, {dataset} {p_cell(p)}" for (family, dataset), p in found.items())
+    said = listed_p({", ".join(row): p for row, p in found.items()})
     return [f"Largest p of each, after Holm’s correction over families and question sets: {said}."]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provenance.cells import Record
+from provenance.defaults import DATABASE
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from provenance.db.reading.run_query import QueryResult
 
-DEFAULT_DATABASE = "sqlite:///provenance.db"
 LATEST = "latest"
 _ACTIVE = {"mean_faithful": "faithful", "mean_hallucinated": "hallucinated"}
 
@@ -30,7 +30,7 @@ def compare(
     base: str,
     instruct: str,
     *,
-    db: str = DEFAULT_DATABASE,
+    db: str = DATABASE,
     questions: str | Sequence[str] = (),
     quick: bool = False,
     quiet: bool = False,
@@ -68,7 +68,7 @@ def compare(
     return Run(url_of(db), settle(job, url_of(db), quiet=quiet))
 
 
-def open(db: str = DEFAULT_DATABASE) -> "Database":  # noqa: A001 - `provenance.open`, as of a file
+def open(db: str = DATABASE) -> "Database":  # noqa: A001 - `provenance.open`, as of a file
     """The neuron database at a URL, or in a SQLite file.
 
     Raises:

@@ -59,20 +59,16 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[st
 
     `out` is tested before the work begins; nothing is drawn.
     """
-    from provenance.analyses.asking.clock import Clock
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
-    from provenance.db.workspace import captures_folder
 
     untouched_matplotlib()
-    with ConsoleProgress(quiet=quiet) as progress:
-        clock = Clock(progress)
-        with job.opened(clock, captures_folder(db)) as opened:
-            if out is not None:
-                writable_folder(out)
-            with Store.open(db) as store:
-                run, report = _worked(store, opened, clock)
-            return summary_of(report) | _about_run(opened, run, clock, db) | opened.about()
+    with _opened(job, db, quiet=quiet) as (opened, clock):
+        if out is not None:
+            writable_folder(out)
+        with Store.open(db) as store:
+            run, report = _worked(store, opened, clock)
+        return summary_of(report) | _about_run(opened, run, clock, db) | opened.about()
 
 
 def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, Any]:
@@ -86,15 +82,23 @@ def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, A
 
 def settle(job: "AnyJob", db: str, *, quiet: bool) -> int:
     """Id of a job's run: of one that has finished with the same key, or of the job run or resumed now."""
-    from provenance.analyses.asking.clock import Clock
     from provenance.db.store import Store
+
+    with _opened(job, db, quiet=quiet) as (opened, clock), Store.open(db) as store:
+        finished = store.finished(opened.key)
+        return finished if finished is not None else _worked(store, opened, clock)[0]
+
+
+@contextmanager
+def _opened(job: "AnyJob", db: str, *, quiet: bool) -> "Iterator[tuple[OpenedJob, Clock]]":
+    """A job with its checkpoints open, and the clock of its work, which shows progress on stderr."""
+    from provenance.analyses.asking.clock import Clock
     from provenance.db.workspace import captures_folder
 
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
-        with job.opened(clock, captures_folder(db)) as opened, Store.open(db) as store:
-            finished = store.finished(opened.key)
-            return finished if finished is not None else _worked(store, opened, clock)[0]
+        with job.opened(clock, captures_folder(db)) as opened:
+            yield opened, clock
 
 
 def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, object]:

@@ -147,7 +147,7 @@ def stage_documents(
     seed = stage.seed if state is PLAIN else f"{stage.seed}/{state.factor:g}"
 
     def of_state(mix: Mix) -> Mix:
-        return replace(mix, usual=state.usual, confused=state.confused)
+        return mix if state is PLAIN else replace(mix, usual=state.usual, confused=state.confused)
 
     stream = documents(world, entities, of_state(stage.mix), seeded(seed))
     if stage.rehearsal is None:

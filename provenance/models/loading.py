@@ -25,8 +25,8 @@ from provenance.architectures import Layout
 from provenance.checkpoints.names import TOKENIZER_CORES, read_json_object
 from provenance.checkpoints.opening import opening
 from provenance.errors import CheckpointError, InputError
+from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.claimed_sizes import AutoClass, refuse_larger
-from provenance.models.library_view import library_view
 from provenance.weights.shards import Shards
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -141,7 +141,7 @@ def check_config(folder: Path) -> None:
 
 def _model_view(folder: Path) -> AbstractContextManager[Path]:
     wanted = f"a model that transformers can load from {folder}"
-    return library_view(folder, wanted, MODEL_REMEDY, Shards(folder).headers())
+    return checkpoint_view(folder, wanted, MODEL_REMEDY, Shards(folder).headers())
 
 
 def _checked_config(view: Path, folder: Path) -> PreTrainedConfig:
@@ -176,7 +176,7 @@ def _try(loaded: LoadedModel) -> None:
 
 
 def config_in(view: Path) -> PreTrainedConfig:
-    """The config of a `library_view`, without its kind of attention, which may name code on the hub."""
+    """The config of a `checkpoint_view`, without its kind of attention, which may name code on the hub."""
     config: PreTrainedConfig = AutoConfig.from_pretrained(view, local_files_only=True, trust_remote_code=False)
     config._attn_implementation = None  # noqa: SLF001 - no argument of from_pretrained overrules that key of the file
     return config
@@ -256,7 +256,7 @@ def vocabulary(folder: Path) -> dict[str, int] | None:
 
 
 def _tokenizer_view(folder: Path) -> AbstractContextManager[Path]:
-    return library_view(folder, f"a tokenizer in {folder}", TOKENIZER_REMEDY)
+    return checkpoint_view(folder, f"a tokenizer in {folder}", TOKENIZER_REMEDY)
 
 
 def _tokenizer(view: Path) -> PreTrainedTokenizerBase:

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from provenance.checkpoints.names import CONFIG, Checkpoint, require_tokenizer, small_files
 from provenance.checkpoints.weight_files import WEIGHT_INDEX
 from provenance.files import storing, writable_folder
+from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.claimed_sizes import refuse_larger
-from provenance.models.library_view import library_view
 from provenance.models.loading import auto_class, config_in
 from provenance.weights.shards import Shards
 
@@ -91,7 +91,7 @@ def _initialised(source: Path, seed: int) -> PreTrainedModel:
     """The model in memory; draws from a fork of the CPU generator's state."""
     wanted = f"a config that transformers can build a model from in {source}"
     remedy = "check its config.json, or do without a randomly initialised model of it"
-    with library_view(source, wanted, remedy) as view:
+    with checkpoint_view(source, wanted, remedy) as view:
         config = config_in(view)
         refuse_larger(auto_class(config), config, Shards(source).slots(), str(source))
         dtype = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32

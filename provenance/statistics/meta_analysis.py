@@ -10,6 +10,7 @@ Röver, Knapp and Friede 2015, doi:10.1186/s12874-015-0091-1 (the bound); Higgin
 doi:10.1002/sim.1186 (I squared).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,16 @@ def leave_one_out(
     kept = [np.arange(effects.size) != left for left in range(effects.size)]
     found = [random_effects(effects[keep], variances[keep]) for keep in kept]
     return np.array([np.nan if each is None else each.mean for each in found])
+
+
+def pooled_intervals(
+    intervals: Sequence[tuple[float, float, float]],
+) -> tuple[Pooled, Float[np.ndarray, " families"]] | None:
+    """Mean of effects with their 95 % intervals (estimate, low, high), and the means without each family in turn."""
+    effects = np.array([estimate for estimate, _, _ in intervals])
+    variances = np.array([interval_variance(low, high) for _, low, high in intervals])
+    mean = random_effects(effects, variances)
+    return None if mean is None else (mean, leave_one_out(effects, variances))
 
 
 def interval_variance(low: float, high: float) -> float:

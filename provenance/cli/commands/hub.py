@@ -111,12 +111,10 @@ def show_plan(
     `wanted` has the training and test responses of each class, and the number of question sets. Checkpoints that are
     not `compared` are only fetched.
     """
-    from provenance.plan.estimates import Workload
-    from provenance.plan.job_plan import make_plan
+    from provenance.plan.job_plan import plan_responses
     from provenance.plan.machine import measure
 
-    workload = Workload(*wanted, item_bytes=4 if dtype == "float32" else 2)
-    made = make_plan(refs, workload, measure(dtype, device), compared=compared)
+    made = plan_responses(refs, wanted, measure(dtype, device), compared=compared)
     if as_json:
         typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
     else:

@@ -1,6 +1,7 @@
 """The command `provenance study`: many families in one file, one set of figures and one report over all of them."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,9 +70,10 @@ def study(
 
     if not no_figures and out is not None and not dry_run:
         writable_folder(out)
+    failed: list[str] = []
     if runs:
         _check_put_together(study, only, dry_run=dry_run)
-        failed = _put_together(study, runs, db)
+        _put_together(study, runs, db)
     else:
         found = load_study(study)
         study, members = found.name, found.only(only or ())
@@ -100,13 +102,12 @@ def _check_put_together(name: str, only: Sequence[str] | None, *, dry_run: bool)
         )
 
 
-def _put_together(name: str, runs: Sequence[int], db: str) -> list[str]:
+def _put_together(name: str, runs: Sequence[int], db: str) -> None:
     from provenance.db.store import Store
     from provenance.db.studies import study_of_runs
 
     with Store.open(db) as store:
         study_of_runs(store, name, name, runs)
-    return []
 
 
 def _run(found: "Study", members: "Sequence[Member]", db: str, *, continue_on_error: bool, quiet: bool) -> list[str]:
@@ -158,6 +159,8 @@ def _written(name: str, db: str, out: Path | None) -> dict[str, Any]:
 
 def _plan(found: "Study", members: "Sequence[Member]", *, as_json: bool) -> None:
     from provenance.cli.show.study import planned, print_plans
+    from provenance.plan.machine import measure
 
-    print_result({"schema": 1, "study": found.name, "members": [planned(each) for each in members]}, print_plans,
-                 as_json=as_json)  # fmt: skip
+    measured = cache(measure)  # takes seconds, and members have mostly one dtype and device
+    plans = [planned(each, measured) for each in members]
+    print_result({"schema": 1, "study": found.name, "members": plans}, print_plans, as_json=as_json)

@@ -15,10 +15,11 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance.cli.options.surroundings import settle_streams, takes_unicode
+from provenance.defaults import DATABASE
 from provenance.errors import InputError, ProvenanceError
 from provenance.version import VERSION
 
-DEFAULT_DATABASE = "sqlite:///provenance.db"
+DEFAULT_DATABASE = DATABASE
 DEFAULT_OUT = Path("figures-out")
 LONGEST_NAME = 60  # characters of another model's name in that of a folder
 INTERRUPTED = 130  # what shells use for an interrupt

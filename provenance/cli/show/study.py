@@ -1,6 +1,6 @@
 """Terminal output of a study: its families with their verdicts, or what each of them takes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from provenance.cli.show.run import say, terminal_table
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member
+    from provenance.plan.machine import Machine
 
 
 def print_study(summary: Mapping[str, Any], console: Console) -> None:
@@ -22,18 +23,14 @@ def print_study(summary: Mapping[str, Any], console: Console) -> None:
         console.print(terminal_table(table, console.width))
 
 
-def planned(member: "Member") -> dict[str, Any]:
-    """What a member of a study takes, as JSON."""
+def planned(member: "Member", measured: "Callable[[str, str], Machine]") -> dict[str, Any]:
+    """What a member of a study takes, as JSON; `measured` gives the machine for a dtype and a device."""
     from provenance.analyses.jobs.compare_job import Job
-    from provenance.plan.estimates import Workload
-    from provenance.plan.job_plan import make_plan
-    from provenance.plan.machine import measure
+    from provenance.plan.job_plan import plan_responses
 
     how = member.job if isinstance(member.job, Job) else member.job.how
-    workload = Workload(
-        how.train_per_class, how.test_per_class, len(how.questions) or 1, item_bytes=4 if how.dtype == "float32" else 2
-    )
-    made = make_plan(member.refs, workload, measure(how.dtype, how.device))
+    wanted = (how.train_per_class, how.test_per_class, len(how.questions) or 1)
+    made = plan_responses(member.refs, wanted, measured(how.dtype, how.device))
     return {"name": member.name, "kind": member.kind, "replicates": how.replicates, **made.as_json()}
 
 

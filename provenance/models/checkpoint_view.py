@@ -23,7 +23,7 @@ from provenance.models.claimed_parts import refuse_growth, refuse_parts
 
 
 @contextmanager
-def library_view(
+def checkpoint_view(
     folder: Path, wanted: str, remedy: str, headers: Mapping[Path, Mapping[str, TensorSlot]] | None = None
 ) -> Iterator[Path]:
     """A folder of links to a checkpoint's files for the libraries that open it; gone after the block.

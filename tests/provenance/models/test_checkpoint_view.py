@@ -17,7 +17,7 @@ import provenance
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest, inspect, small_files
 from provenance.checkpoints.weight_files import ADAPTER_CONFIG, WEIGHT_INDEX, WEIGHTS, weight_files
 from provenance.errors import CheckpointError
-from provenance.models.library_view import library_view
+from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.loading import load_tokenizer
 from provenance.weights.shards import Shards
 
@@ -117,12 +117,12 @@ def test_libraries_see_the_digested_files_and_no_other(folder: Path) -> None:
     (folder / "additional_chat_templates").mkdir()
     (folder / "additional_chat_templates" / "tools.jinja").write_text("{{ messages }}")
     assert content_digest(folder) != digest  # of the template only
-    with library_view(folder, "it", "nothing", Shards(folder).headers()) as view:
+    with checkpoint_view(folder, "it", "nothing", Shards(folder).headers()) as view:
         seen = {path.relative_to(view).as_posix() for path in view.rglob("*") if path.is_file()}
         assert seen == before | {"additional_chat_templates/tools.jinja"}
         assert {path.relative_to(folder).as_posix() for path in small_files(folder)} | {WEIGHTS} == seen
     assert not view.exists()
-    with library_view(folder, "it", "nothing") as view:
+    with checkpoint_view(folder, "it", "nothing") as view:
         assert {path.name for path in view.iterdir() if path.is_file()} == before - {WEIGHTS}
 
 
@@ -131,7 +131,7 @@ def test_the_tokenizer_is_tokenizer_json(folder: Path, monkeypatch: pytest.Monke
     (folder / "tekken.json").write_text("{}")
     monkeypatch.setattr(mistral, "is_mistral_common_available", lambda: True)
     assert _use_mistral_format(folder)
-    with library_view(folder, "it", "nothing") as view:
+    with checkpoint_view(folder, "it", "nothing") as view:
         assert not _use_mistral_format(view)
     assert load_tokenizer(folder)("Paris")["input_ids"] == make_tokenizer()("Paris")["input_ids"]
     shutil.copyfile(folder / "tokenizer.json", folder / "tokenizer.4.0.0.json")
@@ -185,7 +185,7 @@ def test_a_relative_folder_is_shown_too(folder: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(1), CheckpointError("a", found="b", remedy="c")])
 def test_what_says_nothing_about_the_files_passes(folder: Path, raised: BaseException) -> None:
-    with pytest.raises(type(raised)) as caught, library_view(folder, "it", "nothing"):
+    with pytest.raises(type(raised)) as caught, checkpoint_view(folder, "it", "nothing"):
         raise raised
     assert caught.value is raised
 
@@ -197,7 +197,7 @@ def test_whatever_else_is_raised_becomes_one_error_with_its_words_and_its_cause(
         """As those of pyo3."""
 
     for make in (Panic, KeyError, MemoryError, RecursionError, Warning):
-        with pytest.raises(CheckpointError) as caught, library_view(folder, "a tokenizer", "another") as view:
+        with pytest.raises(CheckpointError) as caught, checkpoint_view(folder, "a tokenizer", "another") as view:
             raise make(f"no entry in {view}")
         assert (caught.value.wanted, caught.value.remedy) == ("a tokenizer", "another")
         assert f"no entry in {folder}" in caught.value.found
