@@ -16,6 +16,7 @@ RULES: Mapping[str, str] = {
 BASELINES: Mapping[str, str] = {
     "random": "random neurons",
     "layer_matched": "layer-matched neurons",
+    "shuffled_labels": "the same search on shuffled labels",
     "answer_length": "answer length",
     "question_text": "question text",
     "answer_text": "answer text",
@@ -26,6 +27,8 @@ BASELINES: Mapping[str, str] = {
     "probe": "the probe",
 }
 """Predictors that a probe has to beat."""
+TRANSFER_NULLS: Mapping[str, str] = {"random": "random", "matched": "layer_matched", "shuffled": "shuffled_labels"}
+"""Baselines of many probes each, by the prefix of their columns in the query `transfer`."""
 SIDES: Mapping[str, str] = {"hallucinated": "H-Neurons", "faithful": "negative weights"}
 MEASURES: Mapping[str, str] = {"delta": "Δ up and down", "gate": "Δ gate", "norm": "norms", "functional": "activations"}
 MATCHINGS: Mapping[str, str] = {

@@ -1,6 +1,8 @@
 """Answers whose label shows in the neurons, and where it is asked for in one other place."""
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from planted import whole_rows
@@ -8,10 +10,14 @@ from reference import alpha_max, fit_probe
 
 from provenance.activations.features import Features
 from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.search.probe_fit import probe_rows
+from provenance.analyses.search.shuffled_labels import shuffled_fits, shuffled_jointly
+from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 
 LAYERS, D_M = 4, 30
 PLANTED = [3, 40, 47]
+ANSWERING = [11, 52, 71, 109]
 FILLER = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -55,6 +61,14 @@ def read_word(rows: int = 400, seed: int = 0) -> Answers:
     return replace(answers, features=with_values(answers.features, values))
 
 
+def with_answer_neurons(answers: Answers, telling: float = 0.0) -> Answers:
+    """Four neurons rise on any answer, as in every real model; the first by `telling` more if it is hallucinated."""
+    values = answers.features.answer.all()
+    values[:, ANSWERING] += 0.03
+    values[answers.features.hallucinated, ANSWERING[0]] += telling
+    return replace(answers, features=with_values(answers.features, values))
+
+
 def with_values(features: Features, values: np.ndarray) -> Features:
     """The same answers with other activations."""
     return Features.of(values, features.other.all(), features.hallucinated, features.units, features.question_ids)
@@ -64,6 +78,13 @@ def make_probe(train: Answers) -> Probe:
     """The L1 probe, as identification fits it."""
     rows, labels = whole_rows(train.features, "3-vs-1")
     return fit_probe(rows, labels, C=3 * alpha_max(rows, labels), design="3-vs-1")
+
+
+def shuffled_searches(train: Answers, draws: int, seed: int = 0) -> tuple[Fit, ...]:
+    """The search of `make_probe` with shuffled labels."""
+    [labels] = shuffled_jointly([train.features], draws=draws, seed=seed)
+    with probe_rows(train.features, "3-vs-1", Path(tempfile.gettempdir()), intercept_penalised=True) as rows:
+        return shuffled_fits(rows, labels, make_probe(train).C)
 
 
 def take(answers: Answers, rows: range | np.ndarray) -> Answers:

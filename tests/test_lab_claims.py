@@ -16,6 +16,8 @@ import pytest
 from comparison import schema_errors
 from sharing import made_once
 
+from provenance.analyses.calibration.rates import SUPPORTED_IN
+
 PROVENANCE = Path(sys.executable).parent / "provenance"
 FAMILIES = ("inherited", "acquired")
 DRAWN = "inherited"
@@ -80,12 +82,8 @@ def test_every_condition_of_transfer_holds_in_inherited_and_most_fail_in_acquire
 
 
 def test_what_is_true_of_inherited_by_construction_is_supported(summaries: dict[str, Summary]) -> None:
-    """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won.
-
-    A quick look has twenty searches with shuffled labels; one that shares as many makes overlap not distinguishable.
-    """
-    quick = summaries["inherited"]["quick"]
-    for claim in ("transfer", "beyond_confidence", "own_labels", "drift", *(() if quick else ("overlap",))):
+    """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won."""
+    for claim in SUPPORTED_IN["inherited"]:
         inherited, acquired = (graded(summaries[family], claim) for family in FAMILIES)
         assert inherited["verdict"] == "supported", claim
         assert all(reason["holds"] for reason in inherited["reasons"].values()), claim

@@ -1,10 +1,10 @@
-"""Baselines on the probe's own answers: other neurons, lengths, words, and the model's own confidence.
+"""Baselines on the probe's own answers: other neurons, other labels, lengths, words, the model's own confidence.
 
 0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is fitted and
 scored on the probe's rows (of one checkpoint, or of two for transfer) and compared on the same resampled questions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,15 @@ from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text
 from provenance.analyses.controls.control_probes import ControlProbe, control_scores
-from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
+from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS, ControlSetKind
 from provenance.analyses.results.probes import Baseline
 from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS, refit_controls
-from provenance.probe.sparse_probe import Probe
+from provenance.probe.l1_path import Fit
+from provenance.probe.sparse_probe import Probe, fit_scores
 from provenance.statistics.auroc import aurocs
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights
 
-BASELINE_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
+BASELINE_KINDS = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def fit_baselines(
     train: Answers,
     layers: int,
     d_m: int,
+    shuffled: Sequence[Fit] = (),
     *,
     unmapped: Int[np.ndarray, " u"] = NO_NEURONS,
     draws: int = CONTROL_DRAWS,
@@ -67,6 +69,7 @@ def fit_baselines(
     Args:
         probe: Neuron sets have as many neurons as it has non-zero weights.
         train: All rows that the probe was fitted on: training and validation answers.
+        shuffled: The same search on these rows with shuffled labels, weights as found; without them no such scorer.
         unmapped: Flat ids of neurons that the scored checkpoint lacks, excluded from neuron sets.
 
     Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
@@ -75,6 +78,8 @@ def fit_baselines(
         return FittedBaselines(probe, {}, {})
     controls = refit_controls(probe, train.features, layers, d_m, unmapped=unmapped, draws=draws, seed=seed)
     scorers: dict[str, Scorer] = {str(kind): _set_scorer(probes) for kind, probes in controls.items() if probes}
+    if shuffled:
+        scorers[SHUFFLED_LABELS] = _fit_scorer(shuffled)
     scorers |= fit_texts(train)
     if train.log_probability is not None:
         scorers["answer_log_probability"] = _improbability(train.log_probability, train.features.hallucinated)
@@ -105,7 +110,7 @@ def _baseline(
 ) -> Baseline:
     areas = resampled_aurocs(said.ranking, positive, weights)
     right = ((said.decisions > 0) == positive[:, None]).mean(axis=1)
-    sets = aurocs(said.ranking, positive) if kind in CONTROL_KINDS else np.empty(0)
+    sets = aurocs(said.ranking, positive) if kind in SET_KINDS else np.empty(0)
     return Baseline(
         kind,
         accuracy=estimate_of(resampled_means(right, weights), positive.size),
@@ -118,6 +123,14 @@ def _baseline(
 def _set_scorer(probes: tuple[ControlProbe, ...]) -> Scorer:
     def score(test: Answers) -> Decided:
         values = control_scores(probes, test.features.answer)
+        return Decided(values, values)
+
+    return score
+
+
+def _fit_scorer(fits: Sequence[Fit]) -> Scorer:
+    def score(test: Answers) -> Decided:
+        values = fit_scores(fits, test.features.answer)
         return Decided(values, values)
 
     return score

@@ -22,7 +22,7 @@ from provenance.analyses.baselines.answer_baselines import (
     question_lengths,
 )
 from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
-from provenance.analyses.controls.control_sets import CONTROL_KINDS
+from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
@@ -71,7 +71,8 @@ def ladder(
         tests: Balanced answers of any model by question set, with neurons in the order of the probe's.
         own: Training answers of the model that gave `tests`; with one label only they give no classifiers.
         halves: The probe on halves of its training questions. Gains over single baselines and neuron sets then vary
-            with the probe's training set, too; baselines count as given. Gains of joint kinds do not.
+            with the probe's training set, too; baselines count as given. Gains of joint kinds do not, nor those over
+            `shuffled_labels`: a permutation test on the same training answers, whose shuffles are the other draws.
         foldings: Partitions of the scored answers; values are averaged over them.
 
     Returns:
@@ -126,14 +127,15 @@ def _plain(
     seed: int,
 ) -> Iterator[Rung]:
     positive = answers.features.hallucinated
-    own = over_training_sets(resampled_aurocs(_own(fitted, answers)[:, None], positive, weights), deviations, seed)
+    given = resampled_aurocs(_own(fitted, answers)[:, None], positive, weights)
+    own = over_training_sets(given, deviations, seed)
     for kind in BASELINE_KINDS:
         said = fitted.scorers[kind](answers) if kind in fitted.scorers else None
         if said is None:
             yield _unknown(name, kind)
         else:
             areas = resampled_column_aurocs(said.ranking, positive, weights)
-            yield _rung(name, kind, own, areas, positive.size)
+            yield _rung(name, kind, given if kind == SHUFFLED_LABELS else own, areas, positive.size)
 
 
 def _nested(
@@ -163,7 +165,7 @@ def _rung(
     n: int,
 ) -> Rung:
     gains = own[:, None] - areas
-    sets = areas.shape[1] if kind in CONTROL_KINDS else 0
+    sets = areas.shape[1] if kind in SET_KINDS else 0
     spread = gains[1:][np.isfinite(gains[1:])]
     return Rung(
         dataset=name,

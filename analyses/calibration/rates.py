@@ -50,7 +50,7 @@ from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.search.probe_fit import ProbeRows, probe_rows
-from provenance.analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
+from provenance.analyses.search.shuffled_labels import found_in, shuffled_fits, shuffled_jointly
 from provenance.analyses.search.stability import half_samples
 from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
@@ -186,9 +186,11 @@ def carried_over(
     nuisance: TransferNuisance = next((name for name in TOLD if name == condition.world), "none")
     draw = transfer_draw(settings.small, condition.effect, nuisance, rng)
     seed = int(rng.integers(2**31))
-    probe, halves = searched_by_halves(draw.instruct, settings)
+    probe, halves, shuffled = searched_by_halves(draw.instruct, settings, seed)
     shape = settings.small
-    fitted = fit_baselines(probe, draw.instruct, shape.layers, shape.d_m, draws=settings.control_sets, seed=seed)
+    fitted = fit_baselines(
+        probe, draw.instruct, shape.layers, shape.d_m, shuffled, draws=settings.control_sets, seed=seed
+    )
     result = transfer(probe, draw.base_test.features, "drawn", halves, resamples=settings.resamples, seed=seed)
     rungs = ladder(
         fitted, {"drawn": draw.base_test}, draw.base, halves, foldings=settings.foldings, resamples=settings.resamples,
@@ -248,11 +250,15 @@ JUDGES: Mapping[ClaimName, Judge] = {
 """The judge of each claim."""
 
 
-def searched_by_halves(answers: Answers, settings: CalibrationSettings) -> tuple[Probe, tuple[Fit, ...]]:
-    """The probe of one model at the calibration's C, and on halves of its questions."""
+def searched_by_halves(
+    answers: Answers, settings: CalibrationSettings, seed: int
+) -> tuple[Probe, tuple[Fit, ...], tuple[Fit, ...]]:
+    """The probe of one model at the calibration's C, on halves of its questions, and with shuffled labels."""
+    [labels] = shuffled_jointly([answers.features], draws=settings.shuffles, seed=seed)
     with _fitted(answers, settings) as (rows, probe):
         likely, features = probe.nonzero, answers.features
-        return probe, half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
+        halves = half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
+        return probe, halves, shuffled_fits(rows, labels, probe.C, likely)
 
 
 def searched(
@@ -260,7 +266,7 @@ def searched(
 ) -> tuple[Probe, tuple[Int[np.ndarray, " _"], ...]]:
     """The probe of one model at the calibration's C, and H-Neurons under shuffled labels."""
     with _fitted(answers, settings) as (rows, probe):
-        return probe, shuffled_sets(rows, shuffles, probe.C)
+        return probe, tuple(map(found_in, shuffled_fits(rows, shuffles, probe.C)))
 
 
 @contextmanager
@@ -326,19 +332,12 @@ FALSE_IN: Mapping[str, tuple[str, ...]] = {
     "acquired": ("transfer", "beyond_confidence", "own_labels", "function_base", "function_instruct")
 }
 """Claims that are false in a family; of all others it says nothing."""
-NOT_BLIND: Mapping[tuple[str, str], tuple[str, ...]] = {("functional", "permuted-labels"): ("transfer",)}
-"""Claims that a family's control leaves open. The steered neurons of `functional` are also those that rise most on
-answers, so that a search with shuffled labels ends at one that tells, and rightly reads the base; see LOG.md.
-"""
 
 
 def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
     """Required verdict of each claim about a lab family, or about a negative control of it."""
     if control is not None:
-        found: dict[str, Required] = {
-            claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims
-        }
-        return found | dict.fromkeys(NOT_BLIND.get((family, control), ()), "anything")
+        return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
     required: dict[str, Required] = dict.fromkeys(FALSE_IN.get(family, ()), "not supported")
     required |= dict.fromkeys(SUPPORTED_IN[family], "supported")
     return {claim: required.get(claim, "anything") for claim in claims}

@@ -56,7 +56,7 @@ def _transfer_numbers(result: TransferResult, rungs: Sequence[Rung]) -> str:
         if rung.dataset == result.dataset and rung.sets_p95 is not None
     )
     observed = "" if area is None else f"AUROC {area.estimate:.3f} [{area.low:.3f}, {area.high:.3f}]"
-    return f"{observed}; 95th percentile of refitted control sets: {bars}"
+    return f"{observed}; 95th percentile of control probes: {bars}"
 
 
 def _kind_words(kind: str) -> str:

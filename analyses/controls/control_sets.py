@@ -9,6 +9,9 @@ from provenance.errors import InputError, PairError
 
 ControlSetKind = Literal["random", "layer_matched"]
 CONTROL_KINDS: tuple[ControlSetKind, ...] = ("random", "layer_matched")
+SHUFFLED_LABELS = "shuffled_labels"
+SET_KINDS = (*CONTROL_KINDS, SHUFFLED_LABELS)
+"""Baselines of many probes each: on control sets of neurons, and of the same search with shuffled labels."""
 
 # Floyd's sampling compares each pick with those before it, k^2/2 per draw; random keys
 # cost n per draw. Around 64 picks the two meet for the layer widths of real models.

@@ -25,7 +25,7 @@ class Effort:
     control_sets: int = CONTROL_DRAWS
     """Minimum of random and layer-matched neuron sets of each kind; many question sets need more."""
     shuffles: int = SHUFFLED_SEARCHES
-    """Searches with shuffled labels in each model."""
+    """Minimum of searches with shuffled labels in each model; many question sets need more."""
     foldings: int = FOLDINGS
     """Partitions of the scored answers, for nested models."""
     permutations: int = PERMUTATIONS

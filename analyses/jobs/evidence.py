@@ -45,11 +45,13 @@ from provenance.analyses.results.transfer import (
     TransferResult,
 )
 from provenance.analyses.search.identification import Identified
+from provenance.analyses.search.shuffled_labels import found_in
 from provenance.analyses.transfer.magnitudes import scales, sign_agreement
 from provenance.analyses.transfer.probe_transfer import transfer, untested
 from provenance.analyses.transfer.refusals import refusal_contrast
 from provenance.analyses.transfer.two_by_two import cells, label_agreement
 from provenance.architectures import Layout
+from provenance.probe.l1_path import Fit
 from provenance.records import Stage
 
 
@@ -203,9 +205,9 @@ def overlap_of(
     return judgement, nulls, claim
 
 
-def _kept(sets: Sequence[Int[np.ndarray, " _"]], alignment: Alignment) -> tuple[Int[np.ndarray, " _"], ...]:
-    """Sets without the neurons that the other checkpoint lacks, in their order."""
-    return tuple(ids[~np.isin(ids, alignment.unmapped)] for ids in sets)
+def _kept(fits: Sequence[Fit], alignment: Alignment) -> tuple[Int[np.ndarray, " _"], ...]:
+    """H-Neurons of each fit without those that the other checkpoint lacks, the heaviest first."""
+    return tuple(ids[~np.isin(ids, alignment.unmapped)] for ids in map(found_in, fits))
 
 
 def evidence_of(

@@ -42,7 +42,9 @@ from provenance.answers.questions import QuestionSet
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
 
+# The smallest p against probes of a null, 1 / (1 + probes), must survive Holm's correction over all question sets.
 SETS_PER_TEST = 40  # control sets of each kind for every question set
+SHUFFLES_PER_TEST = 20  # searches with shuffled labels for every question set
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class OriginSettings:
     shares: tuple[float, float, float] = (0.48, 0.12, 0.40)
     """Shares of training, validation and test in the first question set."""
     shuffles: int = FULL.shuffles
-    """Searches with shuffled labels in each model."""
+    """Minimum of searches with shuffled labels in each model; many question sets need more."""
     foldings: int = FULL.foldings
     """Partitions of the scored answers, for nested models."""
     permutation_draws: int = FULL.permutations
@@ -122,9 +124,8 @@ def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
     found: dict[Stage, Identified] = {}
     stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
-    shuffles = dict(
-        zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=0 if given else settings.shuffles), strict=True)
-    )
+    draws = 0 if given else max(settings.shuffles, SHUFFLES_PER_TEST * len(gathered.tests("instruct")))
+    shuffles = dict(zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=draws), strict=True))
     for stage, subject in gathered.subjects.items():
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
         found[stage] = subject.clock.timed(f"probe {stage}", search)
@@ -150,7 +151,6 @@ def _identify(
 ) -> Identified:
     """The search in one checkpoint; the listed neurons if the instruct checkpoint has a list."""
     material = replace(material_of(gathered, stage), shuffles=shuffles)
-    # The smallest p against sets, 1 / (1 + sets), must survive Holm's correction over all question sets.
     probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))
     if stage == "instruct" and given is not None:
         return take_given(material, given, probe)

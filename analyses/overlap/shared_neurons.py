@@ -9,7 +9,6 @@ from provenance.activations.features import Features
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.rank_biased import rank_biased_overlap
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
-from provenance.analyses.search.shuffled_labels import heaviest_first
 from provenance.analyses.search.stability import MOST_CLUSTERED, clusters, mean_jaccard
 
 MAX_P_ZERO = 0.5  # above it, sharing nothing is the likeliest outcome of chance, and proves nothing
@@ -75,3 +74,10 @@ def cluster_jaccard(
 
 def _ratio(jaccard: float | None, ceiling: float | None) -> float | None:
     return jaccard / ceiling if jaccard is not None and ceiling else None
+
+
+def heaviest_first(
+    ids: Int[np.ndarray, " k"], weights: Float[np.ndarray, " neurons"] | None
+) -> Int[np.ndarray, " ranked"]:
+    """Neurons by falling probe weight, ties in the order that they come in; none without weights."""
+    return ids[:0] if weights is None else np.asarray(ids[np.argsort(-weights[ids], kind="stable")])

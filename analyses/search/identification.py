@@ -32,7 +32,7 @@ from provenance.analyses.search.cross_validation import (
 from provenance.analyses.search.curves import curve
 from provenance.analyses.search.given_probe import given_probe
 from provenance.analyses.search.probe_fit import ProbeRows, probe_rows
-from provenance.analyses.search.shuffled_labels import shuffled_sets
+from provenance.analyses.search.shuffled_labels import shuffled_fits
 from provenance.analyses.search.stability import LIKELY, PAIRS, THRESHOLD, half_samples, stability
 from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
 from provenance.errors import ConvergenceError, InputError
@@ -128,8 +128,8 @@ class Identified:
     """Fitted on training and validation rows; None if `result.reason` says why."""
     baselines: FittedBaselines | None
     """Baselines fitted on the same rows; None without a probe."""
-    shuffled: tuple[Int[np.ndarray, " _"], ...] = ()
-    """H-Neurons of the same search, one array per shuffle of the material; empty if one of them does not converge."""
+    shuffled: tuple[Fit, ...] = ()
+    """The same search under each shuffle of the material; empty if one of them does not converge."""
     halves: tuple[Fit, ...] = ()
     """The probe on halves of the training questions; empty without a search."""
 
@@ -189,14 +189,15 @@ def _searched(
     fit, probe = found
     features = material.train.features
     halves = half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
-    baselines = _baselines(material, probe, settings)
+    shuffled = _shuffled(rows, material, probe.C, likely)
+    baselines = _baselines(material, probe, settings, shuffled)
     result = IdentificationResult(
         material.stage, probe.weights, probe.intercept, chosen, lowest, settings.design, settings.intercept_penalised,
         path, material.counts, probe.h_neurons, _held_out(material, baselines, settings.seed), "", settings.rule,
         fit.gap, fit.violation, _curve(material, along, settings.seed),
         stability(halves, features, probe, threshold=settings.threshold), neuron_aurocs(features),
     )  # fmt: skip
-    return Identified(result, probe, baselines, _shuffled(rows, material, probe.C, likely), halves)
+    return Identified(result, probe, baselines, shuffled, halves)
 
 
 def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) -> Identified:
@@ -219,12 +220,10 @@ def take_given(material: Material, given: NeuronSet, settings: ProbeSettings) ->
     return Identified(result, probe, baselines)
 
 
-def _shuffled(
-    rows: ProbeRows, material: Material, C: float, likely: Int[np.ndarray, " likely"]
-) -> tuple[Int[np.ndarray, " _"], ...]:
-    """The same search on shuffled labels; empty if a fit does not converge, which costs only the verdict on overlap."""
+def _shuffled(rows: ProbeRows, material: Material, C: float, likely: Int[np.ndarray, " likely"]) -> tuple[Fit, ...]:
+    """The same search on shuffled labels; empty if a fit does not converge, which costs its null and not the probe."""
     try:
-        return shuffled_sets(rows, material.shuffles, C, likely)
+        return shuffled_fits(rows, material.shuffles, C, likely)
     except ConvergenceError:
         return ()
 
@@ -281,10 +280,12 @@ def _obstacle(features: Features, name: str) -> str:
     return f"{faithful} faithful and {hallucinated} hallucinated {name} responses; both classes are needed"
 
 
-def _baselines(material: Material, probe: Probe, settings: ProbeSettings) -> FittedBaselines:
+def _baselines(
+    material: Material, probe: Probe, settings: ProbeSettings, shuffled: Sequence[Fit] = ()
+) -> FittedBaselines:
     return fit_baselines(
-        probe, material.train, material.layers, material.d_m, unmapped=material.unmapped, draws=settings.draws,
-        seed=settings.seed,
+        probe, material.train, material.layers, material.d_m, shuffled, unmapped=material.unmapped,
+        draws=settings.draws, seed=settings.seed,
     )  # fmt: skip
 
 

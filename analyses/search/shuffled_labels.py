@@ -1,37 +1,43 @@
-"""Null of the overlap: the same search with labels shuffled over questions.
+"""Null of overlap and of transfer: the same search with labels shuffled over questions.
 
-A 3-vs-1 probe also finds neurons that fire on any answer, which checkpoints of one family share. So the chance overlap
-is that of two searches with meaningless labels, not that of two random sets of neurons.
+A 3-vs-1 probe also finds neurons that fire on any answer. Checkpoints of one family share them, and one of them may
+tell right answers from wrong ones. So chance is what searches with meaningless labels share and read.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
+from provenance.probe.l1_path import Fit
 
 SHUFFLED_SEARCHES = 100  # p < 0.05 if at most 4 of them share as many; as many fits as a stability run
 
 
-def shuffled_sets(
+def shuffled_fits(
     rows: ProbeRows,
     labels: Sequence[Bool[np.ndarray, " responses"]],
     C: float,
     likely: Int[np.ndarray, " likely"] = NO_NEURONS,
-) -> tuple[Int[np.ndarray, " _"], ...]:
-    """H-Neurons of the same search with shuffled labels, at the C of the probe under test.
+) -> tuple[Fit, ...]:
+    """The same search with shuffled labels, at the C of the probe under test: one fit per labelling.
 
-    Flat ids of positive weights per labelling, largest first; trying `likely` neurons first changes no result.
+    Trying `likely` neurons first changes no result.
 
     Raises:
         ConvergenceError: Rounding keeps a fit from its tolerance.
     """
-    problems = [rows.relabelled(shuffled) for shuffled in labels]
-    probes = (rows.probe(fit) for fit in fit_batches(rows, problems, C, likely))
-    return tuple(heaviest_first(probe.h_neurons, probe.weights) for probe in probes)
+    return tuple(fit_batches(rows, [rows.relabelled(shuffled) for shuffled in labels], C, likely))
+
+
+def found_in(fit: Fit) -> Int[np.ndarray, " ranked"]:
+    """The H-Neurons of a fit: flat ids of its positive weights, largest first."""
+    positive = fit.weights > 0
+    ids, weights = fit.ids[positive], fit.weights[positive]
+    return ids[np.argsort(-weights, kind="stable")]
 
 
 def shuffled_jointly(
@@ -74,10 +80,3 @@ def _blocks(features: Features, names: Sequence[str]) -> list[Int[np.ndarray, " 
     for _, row in sorted((question, row) for row, question in enumerate(features.question_ids)):
         rows[features.units[row]].append(row)
     return [np.array(rows[name], dtype=np.int64) for name in names]
-
-
-def heaviest_first(
-    ids: Int[np.ndarray, " k"], weights: Float[np.ndarray, " neurons"] | None
-) -> Int[np.ndarray, " ranked"]:
-    """Neurons by falling probe weight, ties in the order that they come in; none without weights."""
-    return ids[:0] if weights is None else np.asarray(ids[np.argsort(-weights[ids], kind="stable")])

@@ -14,7 +14,13 @@ from jaxtyping import Float, Int
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.controls.control_probes import ControlProbe, fit_controls
-from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind, excluded_from_controls, neuron_sets
+from provenance.analyses.controls.control_sets import (
+    CONTROL_KINDS,
+    SET_KINDS,
+    ControlSetKind,
+    excluded_from_controls,
+    neuron_sets,
+)
 from provenance.analyses.controls.question_folds import questions_per_class
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets, training_sd
@@ -37,7 +43,7 @@ CHANCE = 0.5
 LENGTHS_AND_TEXTS = "lengths_and_texts"
 # Kinds of `Rung` that the probe must beat, beside chance. The model's own confidence is a separate claim:
 # neurons that are readable in the base may well be the source of its confidence.
-DECIDING_KINDS = (*CONTROL_KINDS, "answer_length", "question_text", "answer_text", LENGTHS_AND_TEXTS)
+DECIDING_KINDS = (*SET_KINDS, "answer_length", "question_text", "answer_text", LENGTHS_AND_TEXTS)
 
 
 def refit_controls(
@@ -111,8 +117,8 @@ def transfer(
 def jointly(results: Sequence[TransferResult], rungs: Sequence[Rung]) -> tuple[TransferResult, ...]:
     """p-values of all question sets, each the largest p over chance and all deciding baselines.
 
-        p(set) = max(p_chance, p_random, p_layer_matched, p_answer_length, p_question_text, p_answer_text,
-                     p_lengths_and_texts)
+        p(set) = max(p_chance, p_random, p_layer_matched, p_shuffled_labels, p_answer_length, p_question_text,
+                     p_answer_text, p_lengths_and_texts)
 
     An intersection-union test: the probe beats all of them at 5 % if it beats each at 5 %. Holm's correction over the
     question sets with power bounds the chance of any false "supported" by 5 %. `answer_log_probability` and

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from provenance.activations.features import Features
-from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.probe.l1_path import Fit
+from provenance.probe.sparse_probe import fit_scores
 from provenance.statistics.auroc import aurocs
 
 
@@ -26,7 +26,7 @@ def half_deviations(halves: Sequence[Fit], answers: Features) -> Float[np.ndarra
     positive = answers.hallucinated
     if not halves or positive.all() or not positive.any():
         return np.empty(0)
-    areas = aurocs(_scores(halves, answers.answer), positive)
+    areas = aurocs(fit_scores(halves, answers.answer), positive)
     return np.asarray(areas - areas.mean(), dtype=np.float64)
 
 
@@ -47,13 +47,3 @@ def over_training_sets(
         return samples
     drawn = np.random.default_rng([seed, deviations.size]).integers(deviations.size, size=samples.size - 1)
     return np.concatenate([samples[:1], np.clip(samples[1:] + deviations[drawn], 0, 1)])
-
-
-def _scores(halves: Sequence[Fit], rows: NeuronRows) -> Float[np.ndarray, "rows halves"]:
-    """Decision values, one column a half; every neuron is read once."""
-    used = np.unique(np.concatenate([NO_NEURONS, *(fit.ids for fit in halves)]))
-    weights = np.zeros((used.size, len(halves)))
-    for column, fit in enumerate(halves):
-        weights[np.searchsorted(used, fit.ids), column] = fit.weights
-    intercepts = np.array([fit.intercept for fit in halves])
-    return np.asarray(picked(rows, used).astype(np.float64) @ weights + intercepts)

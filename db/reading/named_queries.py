@@ -16,6 +16,7 @@ from provenance.db.reading.query import Query
 from provenance.db.reading.result_queries import columns_of, query_of
 from provenance.db.schema.result_tables import RESULTS
 from provenance.table_declaration import declared
+from provenance.words import TRANSFER_NULLS
 
 _RUNS = """
 SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
@@ -53,14 +54,21 @@ WHERE rd.run_id = :run
 ORDER BY rd.position
 """
 
+_NULL_COLUMNS = ", ".join(
+    f"{name}.auroc AS {name}_mean, {name}.sets_low AS {name}_low, {name}.sets_high AS {name}_high, "
+    f"{name}.sets_p95 AS {name}_p95, {name}.draws AS {name}_draws"
+    for name in TRANSFER_NULLS
+)
+_NULL_JOINS = "\n".join(
+    f"LEFT JOIN ladder {name} ON {name}.run_id = t.run_id AND {name}.dataset = t.dataset AND {name}.kind = '{kind}'"
+    for name, kind in TRANSFER_NULLS.items()
+)
+
 _TRANSFER = f"""
 SELECT {columns_of(TransferResult, "t")},
-       r.auroc AS random_mean, r.sets_low AS random_low, r.sets_high AS random_high, r.sets_p95 AS random_p95,
-       r.draws AS random_draws, m.auroc AS matched_mean, m.sets_low AS matched_low, m.sets_high AS matched_high,
-       m.sets_p95 AS matched_p95, m.draws AS matched_draws
+       {_NULL_COLUMNS}
 FROM transfer t
-LEFT JOIN ladder r ON r.run_id = t.run_id AND r.dataset = t.dataset AND r.kind = 'random'
-LEFT JOIN ladder m ON m.run_id = t.run_id AND m.dataset = t.dataset AND m.kind = 'layer_matched'
+{_NULL_JOINS}
 WHERE t.run_id = :run
 ORDER BY t.position
 """  # noqa: S608 - of declared names

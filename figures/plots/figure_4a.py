@@ -31,15 +31,20 @@ from provenance.figures.wording.run_words import (
     source,
     verdict_words,
 )
+from provenance.words import TRANSFER_NULLS, baseline_words
 
-ROW_IN = 0.46
+ROW_IN = 0.5
 FRAME_IN = 0.42  # axis label and ticks
 LEGEND_LINE_IN = 0.145
 NAME_CHARACTERS = 22
 NAME_LINES = 2
-_BAND_HEIGHT = 0.15
-_BANDS = {"random": (0.16, "white", "///////"), "matched": (0.35, style.LIGHT_GREY, "")}
-_NULL_NAMES = {"random": "random neurons", "matched": "layer-matched neurons"}
+_BAND_HEIGHT = 0.12
+_BANDS = {
+    "random": (0.15, "white", "///////"),
+    "matched": (0.30, style.LIGHT_GREY, ""),
+    "shuffled": (0.45, "white", "|||||||"),
+}
+"""Place, colour and hatching of each null, by its prefix in `TRANSFER_NULLS`."""
 _MARKS = {
     "supported": ("readable in the base model", style.BLUE),
     "not distinguishable": ("not distinguishable", "white"),
@@ -141,7 +146,7 @@ def _draw_null(axes: Axes, position: int, row: Record, kind: str) -> None:
 
 def _frame(axes: Axes, rows: Sequence[Record]) -> None:
     drawn = [row for row in rows if has_power(row)]  # rows without power must not stretch the axis
-    lows = [v for row in drawn for v in (row["auroc_low"], row["random_low"], row["matched_low"]) if v is not None]
+    lows = [low for row in drawn for kind in ("auroc", *_BANDS) if (low := row[f"{kind}_low"]) is not None]
     axes.set_xlim(max(0.0, min([0.4, *(low - 0.03 for low in lows)])), 1.02)
     axes.set_ylim(len(rows) - 0.42, -0.62)
     axes.set_yticks([])
@@ -165,7 +170,7 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
             edgecolor=style.GREY,
             hatch=hatch,
             linewidth=0.5,
-            label=f"{_NULL_NAMES[kind]}: mean, 95 % of draws",
+            label=f"{baseline_words(TRANSFER_NULLS[kind])}: mean, 95 % of draws",
         )
         for kind, (_, face, hatch) in _BANDS.items()
         if any(row[f"{kind}_low"] is not None for row in shown)
@@ -183,10 +188,11 @@ def caption_4a(parts: Parts) -> list[str]:
         f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
         "responses.",
         "Points: AUROC with its 95 % interval over test questions and training sets (ticks: questions alone); filled",
-        "where it beats chance, both nulls, answer length and texts, alone and together, after Holm’s correction over",
+        "where it beats chance, all nulls, answer length and texts, alone and together, after Holm’s correction over",
         "question sets.",
         f"Bands: the middle 95 % of refits on {weights} random neurons",
-        "(hatched) and layer-matched neurons (grey), transferred the same way, with their mean.",
+        "(hatched) and layer-matched neurons (grey), and of the same search with shuffled labels (bars), transferred",
+        "the same way, with their mean.",
         list_words(parts),
     ]
     return [
@@ -202,8 +208,8 @@ def _transfer_words(row: Record, parts: Parts) -> str:
     n = f"n = {row['n_faithful']} faithful + {row['n_hallucinated']} hallucinated"
     words = [f"{row['dataset']}: {interval(row, 'auroc')}, {n}"]
     words += [
-        f"{name} null {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws"
-        for name, prefix in (("random", "random"), ("layer-matched", "matched"))
+        f"{baseline_words(kind)} {null_words(row, prefix)} over {row[f'{prefix}_draws']} draws"
+        for prefix, kind in TRANSFER_NULLS.items()
         if row[f"{prefix}_mean"] is not None
     ]
     if row["p_holm"] is not None:
@@ -217,16 +223,15 @@ def table_4a(parts: Parts) -> Table:
     run = first(parts["run"])
     caption = (
         f"Backward transfer from {run['instruct']} to {run['base']}: AUROC with its 95 % interval over test "
-        "questions and training sets, and the same for refits on random and layer-matched neurons (mean and middle "
-        "95 % of draws)."
+        "questions and training sets, and the same for refits on random and layer-matched neurons, and for the same "
+        "search with shuffled labels (mean and middle 95 % of draws)."
     )
-    header = ("question set", "AUROC", "random", "layer-matched", "faithful", "halluc.", "verdict")
+    header = ("question set", "AUROC", "random", "layer-matched", "shuffled labels", "faithful", "halluc.", "verdict")
     rows = [
         (
             row["dataset"],
             interval(row, "auroc"),
-            null_words(row, "random"),
-            null_words(row, "matched"),
+            *(null_words(row, prefix) for prefix in TRANSFER_NULLS),
             str(row["n_faithful"]),
             str(row["n_hallucinated"]),
             row["verdict"],

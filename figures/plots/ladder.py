@@ -46,7 +46,6 @@ Placed = tuple[float, Record | None]
 """Height of a rung, and its row if the question set has one."""
 _RATIOS = (1.45, 1.0)
 _CHANCE = (0, (4, 3))
-_NULLS = {"random": "random", "layer_matched": "matched"}  # kind of a rung: its columns in the query `transfer`
 _BAR = 0.62
 
 
@@ -61,7 +60,7 @@ def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure
     kinds = list(dict.fromkeys(row["kind"] for row in rungs if row["dataset"] in sets))
     per_row = min(len(sets), 2)
     lines = -(-len(sets) // per_row)
-    legend = _legend([row for row in rungs if row["dataset"] in sets], transfer)
+    legend = _legend([row for row in rungs if row["dataset"] in sets])
     columns = LEGEND_COLUMNS if per_row == 2 else 1
     name_in = 0.13 * max(len(wrapped(name)) for name in sets)
     places = rung_places(kinds)
@@ -121,25 +120,29 @@ def _draw_aurocs(axes: Axes, name: str, probe: Record, rungs: Sequence[Placed]) 
                 style="italic", color=style.GREY, ha="center", va="center",
             )  # fmt: skip
             continue
-        _draw_sets(axes, position, name, probe, row["kind"])
+        _draw_sets(axes, position, name, row)
         _point(axes, position, row, "auroc", f"{name}:{row['kind']}", color=style.INK, marker="s", markersize=3.2)
     axes.set_title("\n".join(wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}")
 
 
-def _draw_sets(axes: Axes, position: float, name: str, probe: Record, kind: str) -> None:
-    """The range over neuron sets, and their 95th percentile."""
-    column = _NULLS.get(kind)
-    if column is None or probe[f"{column}_low"] is None:
+def _draw_sets(axes: Axes, position: float, name: str, row: Record) -> None:
+    """The range over the probes of a null, and their 95th percentile."""
+    low, high, p95 = (row[f"sets_{part}"] for part in ("low", "high", "p95"))
+    if low is None:
         return
-    low, high, p95 = (probe[f"{column}_{part}"] for part in ("low", "high", "p95"))
     bottom = position - _BAR / 2
     bar = Rectangle(
         (low, bottom), high - low, _BAR, facecolor=style.LIGHT_GREY, edgecolor="none", zorder=2,
-        gid=f"sets:{name}:{kind}",
+        gid=f"sets:{name}:{row['kind']}",
     )  # fmt: skip
     axes.add_patch(bar)
     axes.plot(
-        [p95, p95], [bottom, bottom + _BAR], color=style.ORANGE, linewidth=1.2, zorder=3, gid=f"p95:{name}:{kind}"
+        [p95, p95],
+        [bottom, bottom + _BAR],
+        color=style.ORANGE,
+        linewidth=1.2,
+        zorder=3,
+        gid=f"p95:{name}:{row['kind']}",
     )
 
 
@@ -193,7 +196,7 @@ def _span(rows: Sequence[Record], column: str, low: float, high: float) -> tuple
     return min([low, *(end - 0.02 for end in known)]), max([high, *known]) + 0.02
 
 
-def _legend(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[Line2D | Patch]:
+def _legend(rungs: Sequence[Record]) -> list[Line2D | Patch]:
     shown: dict[str, Any] = {
         "marker": "o",
         "markersize": 3.6,
@@ -205,10 +208,10 @@ def _legend(rungs: Sequence[Record], transfer: Sequence[Record]) -> list[Line2D 
         Line2D([], [], color=style.BLUE, marker="o", markersize=4.6, linewidth=1.1, label="probe, 95 % interval"),
         Line2D([], [], color=style.INK, marker="s", markersize=3.2, linewidth=1.1, label="baseline, 95 % interval"),
     ]
-    if any(row[f"{column}_low"] is not None for row in transfer for column in _NULLS.values()):
+    if any(row["sets_low"] is not None for row in rungs):
         handles += [
-            Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="neuron sets: 95 % of sets"),
-            Line2D([], [], color=style.ORANGE, linewidth=1.2, label="neuron sets: 95th percentile"),
+            Patch(facecolor=style.LIGHT_GREY, edgecolor="none", label="nulls: 95 % of their probes"),
+            Line2D([], [], color=style.ORANGE, linewidth=1.2, label="nulls: 95th percentile"),
         ]
     beaten = {row["p_holm"] is not None and row["p_holm"] < LEVEL for row in rungs if row["gain"] is not None}
     for value, face, words in ((True, style.BLUE, "gain, p < 0.05"), (False, "white", "gain, not shown to be one")):
@@ -252,9 +255,9 @@ def _set_words(rungs: list[Record]) -> str:
     if not draws:
         return ""
     return (
-        f"Grey: the middle 95 % of {draws} sets of as many neurons as the probe has weights, refitted on the same rows "
-        "and transferred the same way; orange: their 95th percentile; square and gain: their mean, whereas p counts "
-        "single sets."
+        f"Grey: the middle 95 % of {draws} sets of as many neurons as the probe has weights, refitted on the same "
+        "rows, and of the same search with shuffled labels, all transferred alike; orange: their 95th percentile; "
+        "square and gain: their mean, whereas p counts single probes."
     )
 
 

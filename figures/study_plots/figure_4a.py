@@ -18,6 +18,7 @@ from provenance.figures.wording.run_words import Parts, has_power, source, verdi
 from provenance.figures.wording.study_words import listed_p, mean_words
 from provenance.statistics.holm import holm
 from provenance.statistics.meta_analysis import Pooled, pooled_intervals
+from provenance.words import TRANSFER_NULLS
 
 HALF_A_RESPONSE = 0.5  # keeps an AUROC of 1 from an infinite logit
 
@@ -45,8 +46,8 @@ def _entry(row: Record, published: Published | None) -> Entry:
 
 
 def strictest(row: Record) -> tuple[float, float, float] | None:
-    """Middle 95 % and mean of the neuron sets with the highest 95th percentile."""
-    kinds = [kind for kind in ("random", "matched") if row[f"{kind}_p95"] is not None]
+    """Middle 95 % and mean of the null with the highest 95th percentile."""
+    kinds = [kind for kind in TRANSFER_NULLS if row[f"{kind}_p95"] is not None]
     if not kinds:
         return None
     kind = max(kinds, key=lambda each: float(row[f"{each}_p95"]))
@@ -100,8 +101,8 @@ def caption(parts: Parts) -> list[str]:
     families = len({row["family"] for row in rows})
     lede = (
         f"Backward transfer in {families} families: AUROC of each instruct checkpoint’s probe, weights unchanged, on "
-        "its base model’s own responses, with 95 % intervals. Grey: the stricter of random and layer-matched neuron "
-        "sets. Diamonds: published numbers."
+        "its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, layer-matched "
+        "neurons and searches with shuffled labels. Diamonds: published numbers."
     )
     means = [f"{name}, mean over {mean_words(*found, share)}" for name, found in pooled(rows).items()]
     lede += " Last row: the random-effects mean over families." if means else ""
@@ -134,14 +135,14 @@ def table(parts: Parts) -> Table:
     """The figure as a table."""
     rows, published = parts["transfer"].records(), published_numbers()
     corrected = over_families(rows)
-    header = ("family", "question set", "AUROC", "random", "layer-matched", "p (Holm, all)", "verdict", "published")
+    nulls = ("random", "layer-matched", "shuffled labels")
+    header = ("family", "question set", "AUROC", *nulls, "p (Holm, all)", "verdict", "published")
     cells = [
         (
             row["family"],
             row["dataset"],
             interval(row, "auroc"),
-            fixed(row["random_p95"]),
-            fixed(row["matched_p95"]),
+            *(fixed(row[f"{prefix}_p95"]) for prefix in TRANSFER_NULLS),
             p_cell(corrected.get((row["family"], row["dataset"]))),
             row["verdict"],
             fixed(of_dataset(published[row["family"]].transfer, row["dataset"]))

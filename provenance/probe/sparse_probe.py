@@ -10,6 +10,7 @@ Choice: |b| is part of the objective because the published code uses liblinear, 
 `intercept_penalised=False` removes it. The two choose different neurons.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from provenance.activations.features import Features
-from provenance.activations.neuron_rows import NeuronRows, picked
+from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.errors import FitError
 from provenance.probe.l1_path import Fit
 
@@ -83,6 +84,16 @@ def training_rows(
     """Values of a few neurons, and labels, in all rows of the design."""
     parts, labels = design_rows(features, design)
     return np.concatenate([part.columns(columns) for part in parts]), labels
+
+
+def fit_scores(fits: Sequence[Fit], rows: NeuronRows) -> Float[np.ndarray, "rows fits"]:
+    """Decision values of points of paths, theta . x + b, one column each; every neuron is read once."""
+    used = np.unique(np.concatenate([NO_NEURONS, *(fit.ids for fit in fits)]))
+    weights = np.zeros((used.size, len(fits)))
+    for column, fit in enumerate(fits):
+        weights[np.searchsorted(used, fit.ids), column] = fit.weights
+    intercepts = np.array([fit.intercept for fit in fits])
+    return np.asarray(picked(rows, used).astype(np.float64) @ weights + intercepts)
 
 
 def probe_of(fit: Fit, neurons: int, *, design: str, intercept_penalised: bool) -> Probe:

@@ -3,6 +3,7 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
+from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
@@ -28,7 +29,7 @@ def sets_of(mean: float) -> dict[str, object]:
 def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
     """Transfer beats all rungs of the first set, hardly those of the second; any further set has no power."""
     return tuple(
-        Rung(name, kind, None, None, None, None, 40 if i < 2 else 0)
+        Rung(name, kind, None, None, None, None, 40 if kind in SET_KINDS else 0)
         if place > 1
         else Rung(
             name,
@@ -37,9 +38,9 @@ def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
             around(0.32 - i / 20 - place / 4, 0.05, 380),
             0.001 * (i + 1) + place / 5,
             0.002 * (i + 1) + place / 5,
-            40 if i < 2 else 0,
+            40 if kind in SET_KINDS else 0,
             gain_sd=0.025,
-            **(sets_of(0.55 + i / 30) if i < 2 else {}),
+            **(sets_of(0.55 + i / 30) if kind in SET_KINDS else {}),
         )
         for place, name in enumerate(sets)
         for i, kind in enumerate(RUNGS)

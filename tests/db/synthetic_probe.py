@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.probes import (
     Baseline,
     CurvePoint,
@@ -14,7 +15,7 @@ from provenance.records import Estimate
 
 CURVE = ((0.01, 0), (0.1, 2), (1.0, 6), (10.0, 20))
 """C and how many H-Neurons it keeps; the third is chosen."""
-BASELINES = ("random", "layer_matched", "answer_length", "question_text", "answer_text", "answer_log_probability")
+BASELINES = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
 
 
 def around(estimate: float, width: float = 0.03, n: int = 400) -> Estimate:
@@ -22,14 +23,14 @@ def around(estimate: float, width: float = 0.03, n: int = 400) -> Estimate:
 
 
 def baselines_of(draws: tuple[float, ...] = (0.58, 0.6, 0.62)) -> tuple[Baseline, ...]:
-    """Six things to beat, the fifth of which has no probabilities to threshold."""
+    """Seven things to beat, the sixth of which has no probabilities to threshold."""
     return tuple(
         Baseline(
             kind,
             None if kind == "answer_text" else around(0.55 + i / 50),
             around(0.6 + i / 50),
             around(0.28 - i / 50, 0.04),
-            draws if kind in ("random", "layer_matched") else (),
+            draws if kind in SET_KINDS else (),
         )
         for i, kind in enumerate(BASELINES)
     )

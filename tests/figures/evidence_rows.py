@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from provenance.analyses.controls.control_sets import SET_KINDS
+from provenance.words import TRANSFER_NULLS
+
 Row = dict[str, Any]
-KINDS = (
-    "random", "layer_matched", "answer_length", "question_text", "answer_text", "answer_log_probability",
-    "all_together",
-)  # fmt: skip
+KINDS = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability", "all_together")
 
 
 def around(name: str, value: float | None, half: float = 0.04) -> Row:
@@ -17,7 +17,9 @@ def around(name: str, value: float | None, half: float = 0.04) -> Row:
 
 def rung(kind: str, dataset: str = "set", auroc: float | None = 0.6, gain: float | None = 0.2, **changes: Any) -> Row:
     row = {"dataset": dataset, "kind": kind, **around("auroc", auroc), **around("gain", gain)}
-    return {**row, "p_value": 0.01, "p_holm": 0.02, "draws": 40 if kind in KINDS[:2] else 0, **changes}
+    low, high, p95 = (0.5, 0.6, 0.59) if kind in SET_KINDS else (None,) * 3
+    sets = {"sets_low": low, "sets_high": high, "sets_p95": p95, "draws": 0 if low is None else 40}
+    return {**row, "p_value": 0.01, "p_holm": 0.02, **sets, **changes}
 
 
 def rungs(dataset: str = "set") -> list[Row]:
@@ -27,7 +29,7 @@ def rungs(dataset: str = "set") -> list[Row]:
 def transfer(dataset: str = "set", auroc: float | None = 0.8, **changes: Any) -> Row:
     nulls = {
         f"{kind}_{part}": value
-        for kind in ("random", "matched")
+        for kind in TRANSFER_NULLS
         for part, value in (("mean", 0.55), ("low", 0.5), ("high", 0.6), ("p95", 0.59), ("p", 0.01), ("draws", 40))
     }
     row = {"dataset": dataset, **around("auroc", auroc), "n_faithful": 200, "n_hallucinated": 180, **nulls}

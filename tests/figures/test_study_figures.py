@@ -106,13 +106,13 @@ def test_mean_over_families_is_that_of_their_logits(study: str) -> None:
 
 
 def test_the_strictest_null_is_that_with_the_highest_95th_percentile() -> None:
-    row: dict[str, Any] = {"random_p95": 0.6, "matched_p95": 0.7}
-    row |= {
-        f"{kind}_{part}": at for kind, at in (("random", 0.1), ("matched", 0.2)) for part in ("low", "mean", "high")
-    }
+    row: dict[str, Any] = {"random_p95": 0.6, "matched_p95": 0.7, "shuffled_p95": 0.5}
+    for kind, at in (("random", 0.1), ("matched", 0.2), ("shuffled", 0.3)):
+        row |= {f"{kind}_{part}": at for part in ("low", "mean", "high")}
     assert figure_4a.strictest(row) == (0.2, 0.2, 0.2)
     assert figure_4a.strictest({**row, "matched_p95": None}) == (0.1, 0.1, 0.1)
-    assert figure_4a.strictest({**row, "matched_p95": None, "random_p95": None}) is None
+    assert figure_4a.strictest({**row, "shuffled_p95": 0.8}) == (0.3, 0.3, 0.3)
+    assert figure_4a.strictest({**row, **dict.fromkeys(("random_p95", "matched_p95", "shuffled_p95"))}) is None
 
 
 def test_p_over_families_are_corrected_together(study: str) -> None:

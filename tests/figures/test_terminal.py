@@ -122,8 +122,8 @@ def test_the_overview_has_the_probe_the_highest_baseline_and_stability(finished:
     assert lines["H-Neurons"] == "6 of 64 (93.75 ‰); 5 to 8 over folds; 3 to 7.5 over half-samples (95 %)"
     assert lines["probe"] == f"C = 1: {RULES['one-se']}"
     assert lines["held out, in-domain"] == "AUROC 0.88 [0.85, 0.90]"
-    gain = "the probe gains 0.180 [0.140, 0.220]"
-    assert lines["highest baseline"] == f"answer log-probability: AUROC 0.70 [0.67, 0.73]; {gain}"
+    gain = "the probe gains 0.160 [0.120, 0.200]"
+    assert lines["highest baseline"] == f"answer log-probability: AUROC 0.72 [0.69, 0.75]; {gain}"
     assert lines["stability"].startswith("6 of 8 selected neurons are stable (5 in the probe), selected in 60% or more")
     assert lines["stability"].endswith("of 100 half-samples; Jaccard of two halves 0.310")
     assert lines["overlap"] == "3 of 3 (base) and 6 (instruct), Jaccard 0.500"

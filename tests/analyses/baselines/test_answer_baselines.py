@@ -10,14 +10,14 @@ from reference import accuracy, bootstrap_by_unit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from telling import D_M, LAYERS, make_answers, make_probe, take
+from telling import D_M, LAYERS, make_answers, make_probe, shuffled_searches, take
 
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.baselines.answer_baselines import BASELINE_KINDS, fit_baselines, score_baselines
 from provenance.analyses.baselines.plain_classifiers import NGRAMS, SPARSE, TEXT_C, WORD, fit_columns, fit_text
 from provenance.analyses.controls.control_probes import control_scores, fit_controls
-from provenance.analyses.controls.control_sets import excluded_from_controls, neuron_sets
+from provenance.analyses.controls.control_sets import SHUFFLED_LABELS, excluded_from_controls, neuron_sets
 from provenance.analyses.results.probes import Baseline
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
@@ -28,7 +28,8 @@ DRAWS = 20
 
 
 def found(train: Answers, test: Answers, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Baseline]:
-    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=draws, seed=seed)
+    shuffled = shuffled_searches(train, draws)
+    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M, shuffled, draws=draws, seed=seed)
     return {baseline.kind: baseline for baseline in score_baselines(fitted, test, seed=seed)}
 
 
@@ -41,6 +42,9 @@ def area(baseline: Baseline) -> float:
 def test_what_is_planted_is_found_by_its_own_baseline_and_no_other(planted: str) -> None:
     baselines = found(make_answers(of=planted), make_answers(seed=1, of=planted))
     assert tuple(baselines) == BASELINE_KINDS
+    assert (
+        area(baselines.pop(SHUFFLED_LABELS)) > 0.8
+    )  # it reads the neurons as well, since no other neuron rises on answers
     for kind, baseline in baselines.items():
         assert baseline.accuracy is not None
         if kind == planted:
@@ -97,7 +101,7 @@ def test_neuron_sets_are_refitted_on_the_training_rows_and_averaged(kind: str) -
 def test_test_answers_take_no_part_in_the_fit() -> None:
     """A row gets the same score whatever stands beside it, and words of test texts alone say nothing."""
     train, test = make_answers(of="answer_text"), make_answers(seed=1, of="answer_text")
-    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=2)
+    fitted = fit_baselines(make_probe(train), train, LAYERS, D_M, shuffled_searches(train, 2), draws=2)
     half = take(test, range(50))
     new_words = replace(half, answers=tuple("qqq " * (i + 1) for i in range(50)))
     for kind, scorer in fitted.scorers.items():
@@ -243,7 +247,7 @@ def test_neurons_without_a_counterpart_are_in_no_set() -> None:
     probe = make_probe(train)
     unmapped = np.array([0, 1, 2, *probe.nonzero])
     fitted = fit_baselines(probe, train, LAYERS, D_M, draws=2, unmapped=unmapped)
-    assert tuple(fitted.scorers) == BASELINE_KINDS[2:]  # nothing is left of the probe to be matched
+    assert tuple(fitted.scorers) == BASELINE_KINDS[3:]  # nothing is left of the probe to be matched, none was shuffled
     spoilt = test.features.answer.all()
     spoilt[:, :3] = np.nan
     nearly = fit_baselines(probe, train, LAYERS, D_M, draws=DRAWS, unmapped=np.arange(3))

@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
-from telling import D_M, LAYERS, make_answers, make_probe, read_length, read_word, take
+from telling import (
+    D_M,
+    LAYERS,
+    make_answers,
+    make_probe,
+    read_length,
+    read_word,
+    shuffled_searches,
+    take,
+    with_answer_neurons,
+)
 
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
@@ -19,7 +29,7 @@ from provenance.analyses.baselines.cross_fit import dealt_out, without_and_with
 from provenance.analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from provenance.analyses.baselines.plain_classifiers import fit_text
 from provenance.analyses.claims.claim_conditions import decided
-from provenance.analyses.controls.control_sets import CONTROL_KINDS
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.errors import FitError
@@ -38,7 +48,7 @@ TRAINED = make_answers(200, seed=77)
 def fitted() -> FittedBaselines:
     """A probe that reads planted neurons; lengths tell the labels of its training answers as well."""
     train = make_answers(400, of="answer_length")
-    return fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
+    return fit_baselines(make_probe(train), train, LAYERS, D_M, shuffled_searches(train, DRAWS), draws=DRAWS)
 
 
 def rungs_of(fitted: FittedBaselines, answers: Answers, seed: int = 0) -> dict[str, Rung]:
@@ -83,7 +93,7 @@ def test_p_and_spread_against_a_classifier_are_those_of_the_definition(fitted: F
     assert rung.gain_sd == pytest.approx(np.std(gains[1:]))
 
 
-@pytest.mark.parametrize("kind", ["random", "layer_matched"])
+@pytest.mark.parametrize("kind", SET_KINDS)
 def test_p_against_neuron_sets_counts_questions_and_sets(fitted: FittedBaselines, kind: str) -> None:
     answers = make_answers(seed=1, strength=0.002)
     positive, own = answers.features.hallucinated, fitted.probe.scores(answers.features.answer)
@@ -143,13 +153,34 @@ def test_length_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
     only_the_joint_rung_refuses(unaware, answers, TRAINED)
 
 
-def test_a_planted_signal_beats_every_rung(fitted: FittedBaselines) -> None:
-    answers = make_answers(400, seed=1, of="answer_length")
-    result = transfer(fitted.probe, answers.features, "trivia")
+def test_a_planted_signal_beats_every_rung() -> None:
+    train, answers = (with_answer_neurons(make_answers(400, seed=seed, of="answer_length")) for seed in (0, 1))
+    probe = make_probe(train)
+    fitted = fit_baselines(probe, train, LAYERS, D_M, shuffled_searches(train, DRAWS), draws=DRAWS)
+    result = transfer(probe, answers.features, "trivia")
     rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
     assert all(rung.p_value is not None and rung.p_value < 0.05 for rung in rungs)
     [after] = decided([result], rungs)
     assert after.verdict == "supported"
+
+
+def test_a_search_with_meaningless_labels_that_ends_at_a_telling_neuron_is_caught_by_the_others_like_it() -> None:
+    """The neuron that rises most on answers tells: it is found whatever the labels, and all other rungs are beaten."""
+    train, answers = (with_answer_neurons(make_answers(400, seed=seed, strength=0.0), 0.01) for seed in (0, 1))
+    labels = train.features.hallucinated
+    blind = replace(train, features=replace(train.features, hallucinated=np.roll(labels, 101)))
+    shuffled = shuffled_searches(blind, DRAWS)
+    fitted = fit_baselines(make_probe(blind), blind, LAYERS, D_M, shuffled, draws=DRAWS)
+    result = transfer(fitted.probe, answers.features, "trivia", shuffled)
+    rungs = ladder(fitted, {"trivia": answers}, TRAINED, shuffled, resamples=RESAMPLES, foldings=2)
+    [before] = decided([result], [rung for rung in rungs if rung.kind != SHUFFLED_LABELS])
+    [after] = decided([result], rungs)
+    assert (before.verdict, after.verdict) == ("supported", "not distinguishable")
+    assert after.decided_by == SHUFFLED_LABELS
+    alone = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
+    gains = {kind: {rung.gain for each in (rungs, alone) for rung in each if rung.kind == kind} for kind in SET_KINDS}
+    assert len(gains["random"]) == 2  # the training set's spread is part of it
+    assert len(gains[SHUFFLED_LABELS]) == 1  # and not of a test on the same training answers
 
 
 def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedBaselines) -> None:

@@ -12,8 +12,10 @@ from scipy.optimize import minimize
 from provenance.activations.features import Features
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.controls.control_probes import control_scores
+from provenance.analyses.controls.control_sets import SHUFFLED_LABELS
 from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.search.identification import Material, ProbeSettings, identify, take_given
+from provenance.analyses.search.shuffled_labels import found_in
 from provenance.errors import ConvergenceError, InputError, SplitError
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.probe.l1_path import Fit, L1Path
@@ -87,16 +89,23 @@ def test_the_search_is_repeated_under_shuffled_labels_and_their_failure_is_not_t
     material = small(tmp_path)
     true = material.train.features.hallucinated
     instruct = identify(replace(material, shuffles=[true, np.roll(true, 7)]), SETTINGS)
-    assert sorted(instruct.shuffled[0].tolist()) == instruct.result.h_neurons.tolist()
-    assert sorted(instruct.shuffled[1].tolist()) != instruct.result.h_neurons.tolist()
+    own, other = (sorted(found_in(fit).tolist()) for fit in instruct.shuffled)
+    assert own == instruct.result.h_neurons.tolist() != other
+    assert instruct.baselines is not None
+    said = instruct.baselines.scorers[SHUFFLED_LABELS](material.train)
+    assert said is not None
+    assert instruct.probe is not None
+    np.testing.assert_allclose(said.ranking[:, 0], instruct.probe.scores(material.train.features.answer), rtol=1e-3)
     assert identify(material, SETTINGS).shuffled == ()
 
     def stuck(*_args: object, **_options: object) -> None:
         raise ConvergenceError("a fit", found="rounding", remedy="none")
 
-    monkeypatch.setattr("provenance.analyses.search.identification.shuffled_sets", stuck)
+    monkeypatch.setattr("provenance.analyses.search.identification.shuffled_fits", stuck)
     found = identify(material, SETTINGS)
     assert found.shuffled == ()
+    assert found.baselines is not None
+    assert SHUFFLED_LABELS not in found.baselines.scorers
     assert found.result.h_neurons.tolist() == instruct.result.h_neurons.tolist()
 
 

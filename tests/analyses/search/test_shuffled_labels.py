@@ -13,7 +13,7 @@ from provenance.analyses.claims.claim_conditions import judged_overlap
 from provenance.analyses.overlap.overlap_nulls import overlap_nulls
 from provenance.analyses.overlap.shared_neurons import overlap
 from provenance.analyses.search.probe_fit import probe_rows
-from provenance.analyses.search.shuffled_labels import shuffled_jointly, shuffled_sets
+from provenance.analyses.search.shuffled_labels import found_in, shuffled_fits, shuffled_jointly
 
 C = 4.0
 BUSY = 30.0  # a C at which shuffled answers alone select neurons
@@ -34,7 +34,7 @@ def searched(
 ) -> tuple[np.ndarray, ...]:
     [labels] = shuffled_jointly([features], draws=draws, seed=seed)
     with probe_rows(features, design, folder, intercept_penalised=True) as rows:
-        return shuffled_sets(rows, labels, at)
+        return tuple(map(found_in, shuffled_fits(rows, labels, at)))
 
 
 def own(features: Features) -> np.ndarray:

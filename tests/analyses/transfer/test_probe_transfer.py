@@ -335,7 +335,7 @@ def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferRe
     assert result.verdict == "supported"
     assert "not compared with question text" in result.reason
     assert "not compared" not in decided([tested], rungs("trivia"))[0].reason
-    assert "not compared with answer length, question text, answer text" in tested.reason
+    assert "not compared with shuffled labels, answer length, question text, answer text" in tested.reason
     [elsewhere] = decided([tested], [*sets, *rungs("elsewhere", question_text=0.9)])
     assert (elsewhere.verdict, elsewhere.p_value, elsewhere.p_holm) == ("supported", tested.p_value, tested.p_holm)
     assert decided([], []) == ()

@@ -40,6 +40,7 @@ from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
 from provenance.db.studies import study_of_runs
 from provenance.errors import InputError, StoreError
+from provenance.words import TRANSFER_NULLS
 
 BULK = {"neuron", "activity", "response", "null_draw", "question"}
 WRITES = [
@@ -172,7 +173,7 @@ def test_transfer_has_both_nulls_beside_each_set_and_none_where_there_is_no_powe
     rungs = {(rung.dataset, rung.kind): rung for rung in report.evidence.ladder}
     assert [row["dataset"] for row in read] == ["a", "b"]
     for row in read:
-        for prefix, kind in (("random", "random"), ("matched", "layer_matched")):
+        for prefix, kind in TRANSFER_NULLS.items():
             rung = rungs[row["dataset"], kind]
             numbers = (rung.auroc.estimate, rung.sets_low, rung.sets_high, rung.sets_p95, rung.draws)
             assert tuple(row[f"{prefix}_{part}"] for part in ("mean", "low", "high", "p95", "draws")) == numbers

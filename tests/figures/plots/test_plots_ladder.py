@@ -12,6 +12,7 @@ from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
 from provenance.figures.gallery import drawn
 from provenance.figures.plots.ladder import MAX_PANELS, drawn_sets, figure_ladder, rung_places
+from provenance.words import TRANSFER_NULLS
 
 
 def heights(figure: Figure, name: str = "set") -> dict[str, float]:
@@ -30,7 +31,7 @@ def test_points_intervals_ranges_and_p_are_those_of_the_queries(finished: str) -
         assert found[f"p:{gid}"].get_text() == f"{row['p_holm']:.3f}"
     for row in sets:
         assert found[f"auroc:{row['dataset']}:probe"].get_xdata()[0] == row["auroc"]
-        for kind, column in (("random", "random"), ("layer_matched", "matched")):
+        for column, kind in TRANSFER_NULLS.items():
             band = found[f"sets:{row['dataset']}:{kind}"]
             assert band.get_x() == row[f"{column}_low"]
             assert band.get_x() + band.get_width() == pytest.approx(row[f"{column}_high"])

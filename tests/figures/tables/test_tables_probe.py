@@ -34,8 +34,9 @@ def test_baselines_stand_below_the_probe_with_auroc_and_gain(results: dict[str, 
     assert table.rows[1] == (
         "instruct", "in-domain", "random neurons", "0.60 [0.57, 0.63]", "0.280 [0.240, 0.320]", "3"
     )  # fmt: skip
-    assert cells(table, "predictor")[1:7] == [
-        "random neurons", "layer-matched neurons", "answer length", "question text", "answer text",
+    assert cells(table, "predictor")[1:8] == [
+        "random neurons", "layer-matched neurons", "the same search on shuffled labels", "answer length",
+        "question text", "answer text",
         "answer log-probability",
     ]  # fmt: skip
 
