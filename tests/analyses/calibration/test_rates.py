@@ -35,7 +35,7 @@ from provenance.analyses.calibration.rates import (
     rate_of,
     searched,
 )
-from provenance.analyses.claims.claim_conditions import drift_claim, overlap_claim, transfer_claim
+from provenance.analyses.claims.claim_conditions import decided, drift_claim, overlap_claim, transfer_claim
 from provenance.analyses.controls.control_sets import SHUFFLED_LABELS
 from provenance.analyses.drift.drift_tests import drift_tests
 from provenance.analyses.drift.weight_drift import welch_p
@@ -115,8 +115,10 @@ def whatever_transfers(condition: Condition, rng: np.random.Generator, settings:
 
 
 def whatever_it_adds(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
-    """A broken engine of beyond_confidence: what is shown to transfer is taken to be more than confidence."""
-    return transfer_claim(*rates.carried_over(condition, rng, settings), "").verdict
+    """A broken engine of beyond_confidence: what transfers is taken to be more than confidence, whatever the labels."""
+    results, rungs = rates.carried_over(condition, rng, settings)
+    some = [rung for rung in rungs if rung.kind != SHUFFLED_LABELS]  # they read confidence as well
+    return transfer_claim(decided(results, some), some, "").verdict
 
 
 def of_sums(condition: Condition, rng: np.random.Generator, settings: CalibrationSettings) -> Verdict:
