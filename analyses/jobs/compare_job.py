@@ -28,7 +28,7 @@ from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
-from provenance.hub.chat_endpoint import Endpoint
+from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
 from provenance.models.loading import check_config, check_device, load_tokenizer
@@ -178,7 +178,7 @@ class Job:
                 agree and there is one.
         """
         if self.judge is not None and self.judge_model:
-            return ModelJudge(Endpoint.at(self.judge), self.judge_model)
+            return ModelJudge(Endpoint.at(self.judge, JUDGE), self.judge_model)
         if self.judge is None and self.judge_model is None and not self.agreeing_only:
             return by_rule
         named = {"--judge": self.judge, "--judge-model": self.judge_model}

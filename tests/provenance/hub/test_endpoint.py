@@ -1,4 +1,4 @@
-"""One chat completion over real HTTP: what is asked again, what is an error at once, and where the key goes."""
+"""One request over real HTTP: what is asked again, what is an error at once, and where the key goes."""
 
 import threading
 import time
@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 from judge_server import Fault, JudgeServer, completion, judging
 
+from provenance.answers.judging_model import said_in
 from provenance.errors import InputError, JobError
-from provenance.hub.chat_endpoint import KEY_VARIABLE, LONGEST_REPLY, Endpoint
+from provenance.hub.endpoint import JUDGE, LONGEST_REPLY, Endpoint
 from provenance.hub.retry import Patience
 
+KEY_VARIABLE = JUDGE.key_variable
 KEY = "sk-very-secret-0123456789"
 PROMPT = 'Question: "Q?"\nRight answers: ["a"]\nAnswer given: "b"\n'
 REQUEST = {"model": "judge-1", "messages": [{"role": "user", "content": PROMPT}], "temperature": 0, "max_tokens": 16}
@@ -32,11 +34,11 @@ def server(running: JudgeServer) -> JudgeServer:
 
 
 def endpoint(server: JudgeServer) -> Endpoint:
-    return replace(Endpoint.at(server.url, {KEY_VARIABLE: f" {KEY}\n"}), patience=HASTE, timeout_s=0.5)
+    return replace(Endpoint.at(server.url, JUDGE, {KEY_VARIABLE: f" {KEY}\n"}), patience=HASTE, timeout_s=0.5)
 
 
 def ask(at: Endpoint, stopped: threading.Event | None = None) -> str:
-    return at.reply(REQUEST, stopped or threading.Event())
+    return at.reply(REQUEST, said_in, stopped or threading.Event())
 
 
 TRANSIENT = {
@@ -135,14 +137,13 @@ def test_a_model_that_says_nothing_has_an_empty_reply(server: JudgeServer) -> No
 )  # fmt: skip
 def test_an_address_of_no_web_server_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="--judge"):
-        Endpoint.at(url, {})
+        Endpoint.at(url, JUDGE, {})
 
 
 def test_the_address_may_name_the_whole_path_and_the_key_is_one_line() -> None:
-    assert (
-        Endpoint.at("https://x/v1/chat/completions", {}).url == Endpoint.at("https://x/v1/", {}).url == "https://x/v1"
-    )
+    for path in ("chat/completions", ""):
+        assert Endpoint.at(f"https://x/v1/{path}", JUDGE, {}).url == "https://x/v1"
     for key in ("a\nb", "schlüssel"):
         with pytest.raises(InputError, match=KEY_VARIABLE) as caught:
-            Endpoint.at("https://x/v1", {KEY_VARIABLE: key})
+            Endpoint.at("https://x/v1", JUDGE, {KEY_VARIABLE: key})
         assert key not in str(caught.value)

@@ -1,7 +1,8 @@
-"""An OpenAI-compatible endpoint: one chat completion at a time, repeated after a wait where the server is busy.
+"""A server with OpenAI's interface: one request at a time, repeated after a wait where the server is busy.
 
 The key goes to this server alone (a redirect is refused, not followed), and into no message: what a server says is
-quoted without it. A reply is complete JSON with a text, or it is asked for again.
+quoted without it. A reply is complete JSON of the wanted form, or it is asked for again. What a server is for (`Role`)
+decides where it is asked, with whose key, and which options a message names.
 """
 
 import json
@@ -9,12 +10,12 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
@@ -22,18 +23,60 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Pr
 from provenance.errors import InputError, JobError
 from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy, pause
 
-KEY_VARIABLE = "PROVENANCE_JUDGE_KEY"
-"""Environment variable of the key. Choice: one of our own, so that a key for another server is not sent to this one."""
-TIMEOUT_S = 60.0  # of a whole reply; one word takes a second, a queue in front of it more
-LONGEST_REPLY = 1 << 20  # bytes
+LONGEST_REPLY = 1 << 23  # bytes; six responses of 32,768 tokens, as text and as ids, are two thirds of it
+_REFUSED_KEY = (401, 403)
 LONGEST_QUOTE = 200  # characters of a server's words in a message
-OPTIONAL = ("temperature", "max_tokens")
-"""Parameters of a request that a server may refuse, as OpenAI's reasoning models do; they are left out then."""
-_PATH = "/chat/completions"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_T = TypeVar("_T")
 
 
-class _TransientError(Exception):
+@dataclass(frozen=True)
+class Role:
+    """What a server is for."""
+
+    name: str
+    """In messages."""
+    path: str
+    """Where it is asked, after its address."""
+    option: str
+    """Option that gives its address."""
+    model: str
+    """Where its model's name comes from."""
+    key_variable: str
+    """Environment variable of the key. Choice: one for each role, so that no server gets the key of another one."""
+    kept: str
+    """What is not lost when it fails."""
+    optional: tuple[str, ...]
+    """Parameters of a request that a server may refuse; they are left out then."""
+    timeout_s: float
+    """Longest wait for a whole reply."""
+
+
+JUDGE = Role(
+    name="the judging model",
+    path="/chat/completions",
+    option="--judge",
+    model="--judge-model",
+    key_variable="PROVENANCE_JUDGE_KEY",
+    kept="finished batches are not judged again",
+    optional=("temperature", "max_tokens"),  # OpenAI's reasoning models refuse them
+    timeout_s=60.0,  # one word takes a second, a queue in front of it more
+)
+RESPONDENT = Role(
+    name="the model that answers",
+    path="/completions",
+    option="--base-url",
+    model="the name under which it serves the checkpoint",
+    key_variable="PROVENANCE_ENGINE_KEY",
+    kept="finished batches are not asked again",
+    optional=("return_token_ids", "stop_token_ids", "min_p", "repetition_penalty", "skip_special_tokens"),  # of vLLM
+    timeout_s=120.0,  # of a queue; `provenance.answers.served_model` adds the time of the tokens
+)
+
+
+class TransientError(Exception):
+    """A reply that may be better next time."""
+
     def __init__(self, what: str, after_s: float | None = None) -> None:
         super().__init__(what)
         self.after_s = after_s
@@ -50,33 +93,35 @@ class Endpoint:
     """A server, and how patiently it is asked."""
 
     url: str
-    """Address before `/chat/completions`."""
+    """Address before the role's path."""
+    role: Role
     key: str = field(default="", repr=False)
     patience: Patience = field(default_factory=Patience)
-    timeout_s: float = TIMEOUT_S
-    """Longest wait for a whole reply."""
+    timeout_s: float = 60.0
+    """Longest wait for a whole reply; `at` takes that of the role."""
     _refused: set[str] = field(default_factory=set, repr=False, compare=False)
     _announcer: Announcer = field(default_factory=Announcer, repr=False, compare=False)
 
     @classmethod
-    def at(cls, url: str, surroundings: Mapping[str, str] = os.environ) -> "Endpoint":
-        """The endpoint at an address, with the key in `KEY_VARIABLE` if there is one.
+    def at(cls, url: str, role: Role, surroundings: Mapping[str, str] = os.environ) -> "Endpoint":
+        """The endpoint at an address, with the key in the role's variable if there is one.
 
         Raises:
             InputError: The address is not one of a web server, or the key cannot be sent in a header.
         """
-        key = surroundings.get(KEY_VARIABLE, "").strip()
+        key = surroundings.get(role.key_variable, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise InputError(
-                f"a key of plain characters in {KEY_VARIABLE}", found="others", remedy="set it to the key alone"
+                f"a key of plain characters in {role.key_variable}", found="others", remedy="set it to the key alone"
             )
-        return cls(_checked(url).rstrip("/").removesuffix(_PATH), key)
+        return cls(_checked(url, role).rstrip("/").removesuffix(role.path), role, key, timeout_s=role.timeout_s)
 
-    def reply(self, request: Mapping[str, object], stopped: threading.Event) -> str:
-        """Text of the reply to a chat completion; empty if the model says nothing.
+    def reply(self, request: Mapping[str, object], read: Callable[[Any], _T], stopped: threading.Event) -> _T:
+        """What `read` makes of the reply to a request.
 
         Args:
-            request: Its JSON; what `OPTIONAL` names is left out where the server refuses it.
+            request: Its JSON; a parameter that is optional in the role is left out where the server refuses it.
+            read: Gets the reply's JSON; raises TransientError where it has not the wanted form.
             stopped: When set, waiting ends.
 
         Raises:
@@ -84,19 +129,45 @@ class Endpoint:
             JobError: No complete reply in so many tries, or a longer wait is asked for than is reasonable.
             CancelledError: `stopped` was set.
         """
+
+        def once() -> _T:
+            said = {name: value for name, value in request.items() if name not in self._refused}
+            return read(_parsed(self._sent(self.url + self.role.path, json.dumps(said).encode(), stopped)))
+
+        return self._repeated(once, stopped)
+
+    def look_up(self, url: str) -> Any:
+        """The JSON at another address of the server, such as the list of its models; None where there is no JSON.
+
+        Raises:
+            InputError: The server refuses the key.
+            JobError: See `reply`.
+        """
+        stopped = threading.Event()
+        try:
+            content = self._repeated(lambda: self._sent(url, None, stopped), stopped)
+            return _parsed(content)
+        except TransientError:
+            return None
+        except InputError as refused:
+            status = refused.__cause__.code if isinstance(refused.__cause__, HTTPError) else None
+            if status is None or status in _REFUSED_KEY:
+                raise
+            return None
+
+    def _repeated(self, once: Callable[[], _T], stopped: threading.Event) -> _T:
         failures = 0
         while not stopped.is_set():
-            said = {name: value for name, value in request.items() if name not in self._refused}
             try:
-                return _text(self._posted(json.dumps(said).encode(), stopped))
-            except _TransientError as fault:
+                return once()
+            except TransientError as fault:
                 failures += 1
                 if failures >= self.patience.tries:
                     raise self._given_up(f"{fault} ({failures} tries in a row)") from fault
                 pause(self._wait_s(failures, fault), stopped)
         raise CancelledError
 
-    def _wait_s(self, failures: int, fault: _TransientError) -> float:
+    def _wait_s(self, failures: int, fault: TransientError) -> float:
         own = self.patience.seconds(failures)
         if fault.after_s is None:
             return own
@@ -107,16 +178,21 @@ class Endpoint:
 
     def _given_up(self, found: str) -> JobError:
         return JobError(
-            f"a reply of the judging model at {self.url}",
+            self._wanted,
             found=found,
-            remedy="check the server and run the same command again; finished batches are not judged again",
+            remedy=f"check the server and run the same command again; {self.role.kept}",
         )
 
-    def _posted(self, body: bytes, stopped: threading.Event) -> bytes:
+    @property
+    def _wanted(self) -> str:
+        return f"a reply of {self.role.name} at {self.url}"
+
+    def _sent(self, url: str, body: bytes | None, stopped: threading.Event) -> bytes:
+        """The reply to a posted body, or what is at an address."""
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = Request(self.url + _PATH, body, headers)  # noqa: S310 - http or https, see `_checked`
+        request = Request(url, body, headers)  # noqa: S310 - http or https, see `_checked`
         try:
             with self._opener.open(request, timeout=self.timeout_s) as reply:
                 return self._read(reply, stopped)
@@ -142,9 +218,9 @@ class Endpoint:
             if stopped.is_set():
                 raise CancelledError
             if time.monotonic() > end or len(content) > LONGEST_REPLY:
-                raise _TransientError(f"no whole reply within {self.timeout_s:g} s and {LONGEST_REPLY:,} bytes")
+                raise TransientError(f"no whole reply within {self.timeout_s:g} s and {LONGEST_REPLY:,} bytes")
         if reply.length:
-            raise _TransientError(f"the reply ended {reply.length:,} bytes early")
+            raise TransientError(f"the reply ended {reply.length:,} bytes early")
         return bytes(content)
 
     def _refusal(self, error: HTTPError) -> Exception:
@@ -152,20 +228,20 @@ class Endpoint:
         said, parameter = _complaint(error)
         found = f"HTTP {error.code}: {self._quoted(said)}".removesuffix(": ")
         if is_busy(error.code):
-            return _TransientError(found, asked_wait_s({name.title(): each for name, each in error.headers.items()}))
-        if error.code == 400 and parameter in OPTIONAL and parameter not in self._refused:
+            return TransientError(found, asked_wait_s({name.title(): each for name, each in error.headers.items()}))
+        if error.code == 400 and parameter in self.role.optional and parameter not in self._refused:
             self._refused.add(parameter)
-            return _TransientError(found, 0.0)
+            return TransientError(found, 0.0)
+        role = self.role
         remedies = {
-            401: f"set {KEY_VARIABLE} to a key that this server accepts",
-            403: f"set {KEY_VARIABLE} to a key that may use this model",
-            404: f"check --judge (the address before {_PATH}) and --judge-model",
+            401: f"set {role.key_variable} to a key that this server accepts",
+            403: f"set {role.key_variable} to a key that may use this model",
+            404: f"check {role.option} (the address before {role.path}) and {role.model}",
         }
-        moved = f"give --judge the address that the server names: {self._quoted(error.headers.get('Location', ''))}"
-        remedy = moved if error.code < 400 else "see what the server says, and check --judge and --judge-model"
-        return InputError(
-            f"a reply of the judging model at {self.url}", found=found, remedy=remedies.get(error.code, remedy)
-        )
+        place = self._quoted(error.headers.get("Location", ""))
+        moved = f"give {role.option} the address that the server names: {place}"
+        remedy = moved if error.code < 400 else f"see what the server says, and check {role.option} and {role.model}"
+        return InputError(self._wanted, found=found, remedy=remedies.get(error.code, remedy))
 
     def _broken(self, error: OSError | HTTPException) -> Exception:
         """What a broken connection means: another try, but not where the certificate is not trusted."""
@@ -175,18 +251,18 @@ class Endpoint:
             return InputError(
                 f"a certificate of {self.url} that this machine trusts",
                 found=words,
-                remedy="name the file of its authority in SSL_CERT_FILE, or give another --judge",
+                remedy=f"name the file of its authority in SSL_CERT_FILE, or give another {self.role.option}",
             )
-        return _TransientError(words)
+        return TransientError(words)
 
     def _quoted(self, words: str) -> str:
         """A server's words for a message: short, on one line, without control characters and the key."""
         clean = "".join(c if c.isprintable() else " " for c in words)
-        hidden = clean.replace(self.key, f"${KEY_VARIABLE}") if self.key else clean
+        hidden = clean.replace(self.key, f"${self.role.key_variable}") if self.key else clean
         return " ".join(hidden.split())[:LONGEST_QUOTE]
 
 
-def _checked(url: str) -> str:
+def _checked(url: str, role: Role) -> str:
     """The address, if it is one of a web server and nothing else."""
     secret = any(mark in url for mark in "@?#")
     try:
@@ -198,7 +274,7 @@ def _checked(url: str) -> str:
         raise InputError(
             "the address of an OpenAI-compatible server, such as http://localhost:8000/v1",
             found="one with a user, a query or a fragment" if secret else repr(url),
-            remedy=f"give --judge the address alone; a key belongs into {KEY_VARIABLE}",
+            remedy=f"give {role.option} the address alone; a key belongs into {role.key_variable}",
         )
     return url
 
@@ -216,14 +292,13 @@ def _complaint(error: HTTPError) -> tuple[str, str]:
         return body, ""
 
 
-def _text(content: bytes) -> str:
-    """The first choice's text.
+def _parsed(content: bytes) -> Any:
+    """The JSON of a reply.
 
     Raises:
-        _TransientError: It is no chat completion.
+        TransientError: It is none.
     """
     try:
-        said = json.loads(content)["choices"][0]["message"]["content"]
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError) as error:
-        raise _TransientError("a reply that is no chat completion") from error
-    return said if isinstance(said, str) else ""
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise TransientError("a reply that is no JSON") from error
