@@ -16,6 +16,7 @@ from provenance.activations.scaling import scaled
 from provenance.analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
 from provenance.analyses.asking.subject import Subject
 from provenance.answers.collect_responses import collect
+from provenance.answers.sampling import Respondent
 from provenance.errors import QuestionError, SplitError
 from provenance.records import Response, Task
 
@@ -107,7 +108,9 @@ def _answered_right(
 ) -> Bool[np.ndarray, " questions"]:
     loaded, protocol = subject.model(), protocol_of(pool, greedy, subject.judge)
     with scaled(loaded, ids, alpha):
-        answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
+        answers = collect(
+            lambda: Respondent.of(loaded), pool.entries, protocol, _Answers(), lambda done, *_: asked(done)
+        )
     return np.array([answer.n_right == 1 for answer in answers], dtype=bool)
 
 

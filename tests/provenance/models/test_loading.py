@@ -268,8 +268,8 @@ def test_a_response_ends_at_every_end_token_that_the_checkpoint_names(folder: Pa
 def test_line_breaks_are_found_inside_tokens(tiny_llama: Path) -> None:
     loaded = load(tiny_llama)
     newline = loaded.tokenizer.convert_tokens_to_ids("Ċ")
-    assert newline in loaded.newline_ids
-    assert not loaded.newline_ids & set(loaded.tokenizer(" Paris", add_special_tokens=False)["input_ids"])
+    assert newline in loaded.lexicon.newline_ids
+    assert not loaded.lexicon.newline_ids & set(loaded.tokenizer(" Paris", add_special_tokens=False)["input_ids"])
 
 
 def test_a_vocabulary_is_every_token_with_its_id(tiny_llama: Path) -> None:
