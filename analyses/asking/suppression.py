@@ -132,12 +132,16 @@ class _Answers:
 
 
 def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
-    """Greedy settings with the same prompt and forward pass; unused settings get one value, to share tasks."""
+    """Greedy settings with the same prompt and forward pass; unused settings get one value, to share tasks.
+
+    Neurons are scaled in the model that is loaded here, wherever the model answers otherwise.
+    """
     decoding = replace(settings.decoding, temperature=1.0, top_k=1, top_p=1.0)
     no_end = questions + 1  # no class can fill this quota, so every question is asked
     return replace(
-        settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0, agreeing_only=False
-    )
+        settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0, agreeing_only=False,
+        served=None,
+    )  # fmt: skip
 
 
 def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str) -> Task:

@@ -227,12 +227,15 @@ def _judge_samples(lexicon: Lexicon, given: Sequence[tuple[_Open, Sampled]], jud
 
 def _read(lexicon: Lexicon, entry: _Open, sample: Sampled) -> tuple[str, Judged | None]:
     """Keep a sample; the answer in it, or why there is none to judge."""
-    lost = isinstance(sample, str)
-    text = sample if isinstance(sample, str) else decode_response(lexicon.tokenizer, entry.prompt.ids, sample)
-    entry.samples.append([] if isinstance(sample, str) else sample)
+    if isinstance(sample, str):
+        entry.samples.append([])
+        entry.texts.append(sample)
+        return "", LOST
+    text = decode_response(lexicon.tokenizer, entry.prompt.ids, sample)
+    entry.samples.append(sample)
     entry.texts.append(text)
     start, end = answer_span(text, entry.prompt.tail)  # the judged text is the text that is captured
-    return text[start:end], LOST if lost else UNCLOSED if reasoning_unclosed(text, entry.prompt.tail) else None
+    return text[start:end], UNCLOSED if reasoning_unclosed(text, entry.prompt.tail) else None
 
 
 def _stays_open(entry: _Open, full: set[Label], protocol: Protocol) -> bool:

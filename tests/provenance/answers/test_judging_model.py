@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from judge_server import Fault, judging
+from judge_server import judging
+from loopback import Fault
 
 from provenance.answers import judging_model
 from provenance.answers.judging_model import CALLS_AT_ONCE, ModelJudge, judge_identity, read_reply

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from judge_server import Fault, JudgeServer, completion, judging
+from judge_server import JudgeServer, completion, judging
+from loopback import Fault
 
 from provenance.answers.judging_model import said_in
 from provenance.errors import InputError, JobError
