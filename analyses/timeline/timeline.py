@@ -172,7 +172,8 @@ class Tracing:
     drifts: Mapping[int, NeuronDrift]
     """Weight change from each other checkpoint to the last, by position."""
     settings: OriginSettings
-    served: ServedModels = ALL_HERE
+    served: ServedModels
+    """Models that answer at servers."""
 
     def point(self, stop: Stop) -> TimelinePoint:
         """All numbers of one checkpoint; its model is dropped afterwards."""

@@ -24,6 +24,7 @@ from provenance.errors import InputError, JobError
 from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy, pause
 
 LONGEST_REPLY = 1 << 23  # bytes; six responses of 32,768 tokens, as text and as ids, are two thirds of it
+STALLS = 3  # replies in a row that do not come in the time for them, before giving up
 _REFUSED_KEY = (401, 403)
 LONGEST_QUOTE = 200  # characters of a server's words in a message
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -81,6 +82,10 @@ class TransientError(Exception):
         super().__init__(what)
         self.after_s = after_s
         """The wait that the server asks for, if it does."""
+
+
+class _StalledError(TransientError):
+    """No whole reply in the time for it."""
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -156,13 +161,14 @@ class Endpoint:
             return None
 
     def _repeated(self, once: Callable[[], _T], stopped: threading.Event) -> _T:
-        failures = 0
+        failures = stalls = 0
         while not stopped.is_set():
             try:
                 return once()
             except TransientError as fault:
                 failures += 1
-                if failures >= self.patience.tries:
+                stalls = stalls + 1 if isinstance(fault, _StalledError) else 0
+                if failures >= self.patience.tries or stalls >= STALLS:
                     raise self._given_up(f"{fault} ({failures} tries in a row)") from fault
                 pause(self._wait_s(failures, fault), stopped)
         raise CancelledError
@@ -218,7 +224,7 @@ class Endpoint:
             if stopped.is_set():
                 raise CancelledError
             if time.monotonic() > end or len(content) > LONGEST_REPLY:
-                raise TransientError(f"no whole reply within {self.timeout_s:g} s and {LONGEST_REPLY:,} bytes")
+                raise _StalledError(f"no whole reply within {self.timeout_s:g} s and {LONGEST_REPLY:,} bytes")
         if reply.length:
             raise TransientError(f"the reply ended {reply.length:,} bytes early")
         return bytes(content)
@@ -253,7 +259,7 @@ class Endpoint:
                 found=words,
                 remedy=f"name the file of its authority in SSL_CERT_FILE, or give another {self.role.option}",
             )
-        return TransientError(words)
+        return _StalledError(words) if isinstance(reason, TimeoutError) else TransientError(words)
 
     def _quoted(self, words: str) -> str:
         """A server's words for a message: short, on one line, without control characters and the key."""

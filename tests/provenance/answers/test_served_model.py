@@ -171,9 +171,10 @@ def test_a_server_that_stalls_is_waited_for_a_while_and_given_up(
 ) -> None:
     """Also one that never ends its reply."""
     model, prompts = found(server, loaded_llama, timeout_s=0.2), prompts_of(loaded_llama, 1)
+    model = replace(model, endpoint=replace(model.endpoint, patience=replace(HASTE, tries=99)))
     for fault in (Fault(before_s=0.5), Fault(drip_s=0.05)):
-        server.faults[:] = [fault] * 3
-        with pytest.raises(JobError, match=r"tries in a row"):
+        server.faults[:] = [Fault(500), *[fault] * 3]
+        with pytest.raises(JobError, match=r"4 tries in a row"):
             drawn(model, prompts)
     assert model.endpoint.timeout_s < found(server, loaded_llama).endpoint.timeout_s
     patient = find_served([replace(model.endpoint, timeout_s=1.0)], [NAME], loaded_llama.lexicon, 1000)
