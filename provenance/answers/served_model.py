@@ -25,7 +25,7 @@ from provenance.hub.retry import stoppable_pool
 from provenance.models.loading import Lexicon
 from provenance.models.token_text import decode_response
 
-CALLS_AT_ONCE = 32  # with up to six responses each, about what a server on one GPU works on at once
+RESPONSES_AT_ONCE = 128  # a server on one GPU works on some hundred
 S_PER_TOKEN = 1.0  # of all these responses, on a server with a few CPU cores
 TRIED_TEXT = "Who wrote it?"
 NEUTRAL: Mapping[str, float] = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
@@ -110,7 +110,7 @@ class _Batch:
         # servers of text may give one response only; and they count its tokens, which tells whether they are ours
         groups = [range(sample, sample + 1) for sample in samples] if self._by_text else [samples]
         wanted = [(row, group) for row in rows for group in groups]
-        with stoppable_pool(CALLS_AT_ONCE) as (pool, stopped):
+        with stoppable_pool(max(1, RESPONSES_AT_ONCE // len(groups[0]))) as (pool, stopped):
             calls = {
                 pool.submit(self.at.completed, self._request(row, group, seed), stopped): place
                 for place, (row, group) in enumerate(wanted)

@@ -12,11 +12,12 @@ from memory_logs import MemoryResponses
 from test_collect_responses import make_protocol, make_questions
 
 from provenance.analyses.asking.collection import Pool, funnel
+from provenance.answers import served_model
 from provenance.answers.collect_responses import LOST, collect, rounds_of
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding, Respondent, Sampled
-from provenance.answers.served_model import CALLS_AT_ONCE, Served, ServedModel, find_served
+from provenance.answers.served_model import Served, ServedModel, find_served
 from provenance.errors import InputError, JobError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
 from provenance.hub.retry import Patience
@@ -69,14 +70,18 @@ def here(loaded: LoadedModel, prompts: list[Prompt], stops: frozenset[int] = STO
 
 
 def test_greedy_answers_are_those_of_the_model_here_token_for_token(
-    server: CompletionServer, loaded_llama: LoadedModel
+    server: CompletionServer, loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All prompts, several at once but not all; by a stop token that only the client knows as well."""
-    prompts = prompts_of(loaded_llama, 2 * CALLS_AT_ONCE)
+    prompts = prompts_of(loaded_llama, 40)
     expected = here(loaded_llama, prompts)
-    assert drawn(found(server, loaded_llama), prompts) == expected
-    assert len(server.requests) == len(prompts)
-    assert 1 < server.most <= CALLS_AT_ONCE
+    monkeypatch.setattr(served_model, "RESPONSES_AT_ONCE", 8)
+    for samples, most in ((1, 8), (4, 2)):
+        server.most = 0
+        model = found(server, loaded_llama)
+        assert drawn(model, prompts, samples) == [[one] * samples for [one] in expected]
+        assert len(server.requests) == len(prompts)
+        assert 1 < server.most <= most
     assert server.keys == {f"Bearer {KEY}"}
     server.always = lambda reply: [
         choice["token_ids"].append(7) for choice in reply["choices"] if 2 in choice["token_ids"]
