@@ -36,6 +36,8 @@ class CompletionServer:
     url: str = ""
     version: str | None = "0.1.0"
     """None: there is no such address."""
+    room: int = 200
+    """Most tokens of prompt and response together."""
     listed: bytes | None = None
     """In place of the true list of models."""
     text_only: bool = False
@@ -59,7 +61,7 @@ class CompletionServer:
         if content is not None:
             return self._asked(json.loads(content))
         if path == "/v1/models":
-            rows = [{"id": name, "root": f"/models/{name}", "max_model_len": 200} for name in self.models]
+            rows = [{"id": name, "root": f"/models/{name}", "max_model_len": self.room} for name in self.models]
             return Fault(), json.dumps({"data": rows}).encode() if self.listed is None else self.listed
         if path == "/version" and self.version is not None:
             return Fault(), json.dumps({"version": self.version}).encode()

@@ -16,6 +16,7 @@ from functools import partial
 from threading import Event
 from typing import Any, Literal
 
+from provenance.answers.collect_responses import LONGEST_PROMPT
 from provenance.answers.prompts import Prompt, continued
 from provenance.answers.sampling import Decoding, Draw, Sampled, noise_key, until_stop
 from provenance.errors import InputError
@@ -30,6 +31,7 @@ S_PER_TOKEN = 1.0  # of all these responses, on a server with a few CPU cores
 TRIED_TEXT = "Who wrote it?"
 NEUTRAL: Mapping[str, float] = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 UNKNOWN = "unknown"
+AGAIN: Literal["tokenised again"] = "tokenised again"
 _SEEDS = (1 << 31) - 1  # the largest seed that every server takes
 _UNFINISHED = "\ufffd"
 
@@ -45,7 +47,7 @@ class Served:
     tokens: Literal["as sampled", "tokenised again"]
     """Whether it gives the ids of responses, or their text alone."""
     context: int | None
-    """Most tokens of prompt and response together; None where the server does not say."""
+    """Most tokens of prompt and response together, where the server has less room than the checkpoint needs."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class _Batch:
 
     @property
     def _by_text(self) -> bool:
-        return self.at.served.tokens == "tokenised again"
+        return self.at.served.tokens == AGAIN
 
     @property
     def _ends_at_newline(self) -> bool:
@@ -209,7 +211,7 @@ def find_served(
             for model in models:
                 if model.get(key) in names:
                     patient = replace(endpoint, timeout_s=endpoint.timeout_s + S_PER_TOKEN * max_new_tokens)
-                    return _tried(patient, model, lexicon)
+                    return _tried(patient, model, lexicon, max_new_tokens)
         listed += [f"{model.get('id')} at {endpoint.url}" for model in models]
     raise InputError(
         f"a server that serves {names[0]}",
@@ -231,24 +233,16 @@ def _models(endpoint: Endpoint) -> list[Mapping[str, Any]]:
     return [model for model in models if isinstance(model, dict)]
 
 
-def _tried(endpoint: Endpoint, model: Mapping[str, Any], lexicon: Lexicon) -> ServedModel:
+def _tried(endpoint: Endpoint, model: Mapping[str, Any], lexicon: Lexicon, max_new_tokens: int) -> ServedModel:
     """A model of which one token was asked, to see what its server gives."""
     room = model.get("max_model_len")
-    context = room if isinstance(room, int) else None
-    contexts = [each for each in (context, lexicon.context) if each is not None]
-    served = Served(str(model["id"]), UNKNOWN, "as sampled", context)
-    found = ServedModel(endpoint, served, replace(lexicon, context=min(contexts, default=None)))
+    needed = LONGEST_PROMPT + max_new_tokens if lexicon.context is None else lexicon.context
+    short = room if isinstance(room, int) and room < min(needed, LONGEST_PROMPT + max_new_tokens) else None
+    served = Served(str(model["id"]), UNKNOWN, "as sampled", short)
+    found = ServedModel(endpoint, served, replace(lexicon, context=short or lexicon.context))
     ids = lexicon.tokenizer(TRIED_TEXT)["input_ids"]
     reply = found.completed(request_of(served.model, ids, 1, 1) | {"temperature": 1.0, "top_k": 1}, Event())
     told = endpoint.look_up(f"{endpoint.url.removesuffix('/v1')}/version")
     version = told.get("version") if isinstance(told, dict) else None
-    gives = reply.choices[0].ids is not None
-    return replace(
-        found,
-        served=Served(
-            served.model,
-            str(version or reply.fingerprint or UNKNOWN),
-            "as sampled" if gives else "tokenised again",
-            context,
-        ),
-    )
+    served = replace(served, version=str(version or reply.fingerprint or UNKNOWN))
+    return replace(found, served=served if reply.choices[0].ids is not None else replace(served, tokens=AGAIN))

@@ -44,7 +44,7 @@ def server(running: CompletionServer) -> CompletionServer:
     for log in (running.faults, running.altered, running.requests, running.keys):
         log.clear()
     running.version, running.listed, running.text_only, running.dies_after = "0.1.0", None, False, None
-    running.always, running.most = unaltered, 0
+    running.always, running.most, running.room = unaltered, 0, 200
     return running
 
 
@@ -121,6 +121,11 @@ def test_what_a_server_says_of_itself_is_identity_and_its_address_is_not(
     assert "127.0.0.1" not in str(model.served)
     server.version, server.text_only = None, True
     assert found(server, loaded_llama).served == Served(NAME, "fp-7", "tokenised again", 200)
+    server.room = 1000  # more than the checkpoint has: no answer depends on it
+    assert (found(server, loaded_llama).served.context, found(server, loaded_llama).lexicon.context) == (None, 256)
+    long = replace(loaded_llama.lexicon, context=1 << 17)
+    for server.room, told in ((8192, None), (2056, 2056), (2057, None)):  # the longest prompt has 2048 tokens
+        assert find_served([model.endpoint], [NAME], long, 9).served.context == told
     by_root = find_served([model.endpoint], [f"/models/{NAME}"], loaded_llama.lexicon, 9)
     assert by_root.served.model == NAME
 
