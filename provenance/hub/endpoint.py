@@ -18,9 +18,10 @@ from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import OpenerDirector, ProxyHandler
 
 from provenance.errors import InputError, JobError
+from provenance.hub.interruptible import Asked, interruptible_opener
 from provenance.hub.retry import Announcer, Patience, asked_wait_s, is_busy, pause
 
 LONGEST_REPLY = 1 << 23  # bytes; six responses of 32,768 tokens, as text and as ids, are two thirds of it
@@ -86,11 +87,6 @@ class TransientError(Exception):
 
 class _StalledError(TransientError):
     """No whole reply in the time for it."""
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *_about: Any) -> None:
-        """Leave a redirect as the error that it is here: it would take the key to another address."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +194,7 @@ class Endpoint:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = Request(url, body, headers)  # noqa: S310 - http or https, see `_checked`
+        request = Asked(url, body, headers, stopped)  # http or https, see `_checked`
         try:
             with self._opener.open(request, timeout=self.timeout_s) as reply:
                 return self._read(reply, stopped)
@@ -210,10 +206,8 @@ class Endpoint:
 
     @cached_property
     def _opener(self) -> OpenerDirector:
-        handlers: list[Any] = [_NoRedirect, HTTPSHandler(context=ssl.create_default_context())]
-        if urlsplit(self.url).hostname in _LOOPBACK:
-            handlers.append(ProxyHandler({}))  # no proxy can reach this machine's own server
-        return build_opener(*handlers)
+        local = urlsplit(self.url).hostname in _LOOPBACK  # no proxy can reach this machine's own server
+        return interruptible_opener(*([ProxyHandler({})] if local else []))
 
     def _read(self, reply: Any, stopped: threading.Event) -> bytes:
         """The whole body, within the time for it."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import pytest
@@ -122,6 +123,15 @@ def test_the_wait_that_a_server_asks_for_is_kept_within_reason(server: JudgeServ
     server.faults[:] = [Fault(429, {"Retry-After": "86400"})]
     with pytest.raises(JobError, match="86,400 s"):
         ask(endpoint(server))
+
+
+def test_a_stop_ends_the_wait_for_a_reply_that_has_not_begun(server: JudgeServer) -> None:
+    """As Ctrl-C does, while a server thinks for an hour."""
+    server.faults[:] = [Fault(before_s=3600)]
+    stopped = threading.Event()
+    threading.Timer(0.2, stopped.set).start()
+    with pytest.raises(CancelledError):
+        ask(replace(endpoint(server), timeout_s=7200.0), stopped)
 
 
 def test_a_model_that_says_nothing_has_an_empty_reply(server: JudgeServer) -> None:
