@@ -72,11 +72,12 @@ class _Plain(HTTPHandler):
 
 class _TLS(HTTPSHandler):
     def __init__(self) -> None:
-        super().__init__(context=ssl.create_default_context())
+        self._trusted = ssl.create_default_context()
+        super().__init__(context=self._trusted)
 
     def https_open(self, req: Any) -> HTTPResponse:
         """Open an `Asked`."""
-        return self.do_open(partial(_opened, _InterruptibleTLS, req.stopped), req, context=self._context)
+        return self.do_open(partial(_opened, _InterruptibleTLS, req.stopped), req, context=self._trusted)
 
 
 def _opened(kind: type[_Interruptible], stopped: threading.Event, *args: Any, **settings: Any) -> _Interruptible:
