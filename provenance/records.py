@@ -79,7 +79,7 @@ class Response:
     """`refusal` if all samples refuse: kept apart, never fitted on; `dropped` if not kept, `reason` says why."""
     reason: str
     """Empty if kept; else refusal (of some samples), empty, disagreement, quota full, no answer span, cut off,
-    reasoning not closed, no judgement, judges differ, longer than a limit."""
+    reasoning not closed, tokens not recovered, no judgement, judges differ, longer than a limit."""
     n_samples: int
     """Samples drawn before the question was decided."""
     n_right: int

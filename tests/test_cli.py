@@ -31,7 +31,7 @@ COMMANDS = {
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
         "--other-tokens", "--template-arg",
-        "--judge", "--judge-model", "--agreeing-only",
+        "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
         "--no-figures", "--dry-run", "--replicates",
@@ -41,7 +41,7 @@ COMMANDS = {
         "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--attn-implementation", "--capture-dtype",
         "--other-tokens", "--template-arg",
-        "--judge", "--judge-model", "--agreeing-only",
+        "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
         "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
     },
     ("study",): {

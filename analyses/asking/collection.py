@@ -36,6 +36,7 @@ from provenance.answers.judging_model import judge_identity
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import NOISE, Decoding
+from provenance.answers.served_model import Served
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
@@ -121,6 +122,8 @@ class CollectionSettings:
     """Name of the judging model; None for the rule. Where it is served is no setting."""
     agreeing_only: bool = False
     """Whether questions are dropped on which the judging model and the rule differ."""
+    served: Served | None = None
+    """The model that answers at a server; None where the checkpoint's own answers here."""
 
     def identity(self) -> dict[str, object]:
         """Settings that name a task; without the dtype of float32 captures, so that older names stay valid."""
@@ -129,6 +132,8 @@ class CollectionSettings:
         everything["judge"] = JUDGE_NAME if model is None else judge_identity(model)
         if not self.agreeing_only:
             del everything["agreeing_only"]
+        if self.served is None:
+            del everything["served"]
         if self.capture_dtype == "float32":
             del everything["capture_dtype"]
         if self.other_tokens == "all":
@@ -167,7 +172,7 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "format": FORMAT,
         "rounds": list(_rounds(pool, settings)),
         "span_rule": SPAN_RULE,
-        "noise": NOISE,
+        "noise": NOISE if settings.served is None else "the server's",
         "longest_prompt": LONGEST_PROMPT,
         "split": pool.split,
         "capture_batch": CAPTURE_BATCH,

@@ -11,13 +11,13 @@ import numpy as np
 
 from provenance.analyses.asking.collection import Pool
 from provenance.analyses.results.answers import JudgeAgreement
-from provenance.answers.collect_responses import NO_JUDGEMENT, REFUSAL
+from provenance.answers.collect_responses import LOST, NO_JUDGEMENT, REFUSAL
 from provenance.answers.judging import JUDGE_NAME
 from provenance.records import Response, Stage
 from provenance.statistics.bootstrap import estimate_of, resampled_weights
 from provenance.statistics.kappa import resampled_kappas
 
-UNLABELLED = ("empty", NO_JUDGEMENT)
+UNLABELLED = ("empty", LOST, NO_JUDGEMENT)
 
 
 def judge_agreement(stage: Stage, pool: Pool, responses: Sequence[Response], *, seed: int = 0) -> JudgeAgreement | None:

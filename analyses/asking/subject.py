@@ -25,6 +25,8 @@ from provenance.analyses.asking.collection import (
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.wrapped_answers import refuse_wrapped
 from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
+from provenance.answers.sampling import Respondent
+from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model, load_tokenizer
@@ -45,6 +47,8 @@ class Subject:
     clock: Clock
     judge: Judge = by_rule
     """Labels its answers; the one that the settings name."""
+    served: ServedModel | None = None
+    """The model of its checkpoint at a server, which answers in its place; None if it answers itself."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
@@ -53,6 +57,7 @@ class Subject:
         prompt = self.settings.prompt
         if prompt.chat:
             self.settings = replace(self.settings, prompt=prompt.framed(self.tokenizer))
+        self.settings = replace(self.settings, served=None if self.served is None else self.served.served)
 
     @property
     def stage(self) -> Stage:
@@ -97,6 +102,11 @@ class Subject:
             )
         return self._loaded
 
+    def respondent(self) -> Respondent:
+        """What answers: the model at a server, without loading this one, or this one."""
+        served = self.served
+        return Respondent.of(self.model()) if served is None else Respondent(served.lexicon, served)
+
     def drop(self) -> None:
         """Free the model's memory."""
         self._loaded = None
@@ -119,7 +129,7 @@ class Subject:
 
         protocol = protocol_of(pool, self.settings, self.judge)
         watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
-        responses = collect(self.model, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
+        responses = collect(self.respondent, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
         watch(responses)
         used = balanced([response for response in responses if response.is_answer])
         features = self.captured(task, used, f"capture {label}")

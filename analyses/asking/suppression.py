@@ -16,6 +16,7 @@ from provenance.activations.scaling import scaled
 from provenance.analyses.asking.collection import CollectionSettings, Pool, identity_digest, make_task, protocol_of
 from provenance.analyses.asking.subject import Subject
 from provenance.answers.collect_responses import collect
+from provenance.answers.sampling import Respondent
 from provenance.errors import QuestionError, SplitError
 from provenance.records import Response, Task
 
@@ -107,7 +108,9 @@ def _answered_right(
 ) -> Bool[np.ndarray, " questions"]:
     loaded, protocol = subject.model(), protocol_of(pool, greedy, subject.judge)
     with scaled(loaded, ids, alpha):
-        answers = collect(lambda: loaded, pool.entries, protocol, _Answers(), lambda done, *_: asked(done))
+        answers = collect(
+            lambda: Respondent.of(loaded), pool.entries, protocol, _Answers(), lambda done, *_: asked(done)
+        )
     return np.array([answer.n_right == 1 for answer in answers], dtype=bool)
 
 
@@ -129,12 +132,16 @@ class _Answers:
 
 
 def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
-    """Greedy settings with the same prompt and forward pass; unused settings get one value, to share tasks."""
+    """Greedy settings with the same prompt and forward pass; unused settings get one value, to share tasks.
+
+    Neurons are scaled in the model that is loaded here, wherever the model answers otherwise.
+    """
     decoding = replace(settings.decoding, temperature=1.0, top_k=1, top_p=1.0)
     no_end = questions + 1  # no class can fill this quota, so every question is asked
     return replace(
-        settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0, agreeing_only=False
-    )
+        settings, decoding=decoding, samples=1, train_quota=no_end, test_quota=no_end, seed=0, agreeing_only=False,
+        served=None,
+    )  # fmt: skip
 
 
 def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str) -> Task:

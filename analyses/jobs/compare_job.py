@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from provenance.activations.capture_files import CaptureDtype
+from provenance.analyses.asking import engines
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace, identity_digest
+from provenance.analyses.asking.engines import ALL_HERE, Engine, ServedModels, at_servers, servers_of
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
 from provenance.analyses.jobs.effort import FULL, QUICK, Effort
@@ -28,7 +30,7 @@ from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
-from provenance.hub.chat_endpoint import Endpoint
+from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
 from provenance.models.loading import check_config, check_device, load_tokenizer
@@ -98,6 +100,10 @@ class Job:
     """Its name there."""
     agreeing_only: bool = False
     """Whether questions are left out on which the judging model and the rule differ."""
+    engine: Engine = "transformers"
+    """What samples answers."""
+    base_url: tuple[str, ...] = ()
+    """Addresses of the servers that answer."""
     batch_size: int = BATCH_SIZE
     effort: Effort = FULL
     """Draws for chance levels."""
@@ -178,7 +184,7 @@ class Job:
                 agree and there is one.
         """
         if self.judge is not None and self.judge_model:
-            return ModelJudge(Endpoint.at(self.judge), self.judge_model)
+            return ModelJudge(Endpoint.at(self.judge, JUDGE), self.judge_model)
         if self.judge is None and self.judge_model is None and not self.agreeing_only:
             return by_rule
         named = {"--judge": self.judge, "--judge-model": self.judge_model}
@@ -195,24 +201,26 @@ class Job:
 
         Raises:
             PairError: The checkpoints cannot be compared.
-            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given` and `judging`; or there
-                is no such device.
+            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given`, `judging` and
+                `at_servers`; or there is no such device.
         """
         check_device(self.dtype, self.device)
-        judge = self.judging()
+        judge, servers = self.judging(), servers_of(self.engine, self.base_url)
         base, instruct = self.sides()
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
         given, sets = self.given(instruct), self.question_sets()
+        served = at_servers(servers, (base, instruct), self.max_new_tokens)
+        work = partial(compare, base, instruct, sets, given=given, judge=judge, served=served)
         other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
         with prepared(self.control, self.other, base, self.seed, folder) as control:
             yield OpenedJob(
                 command=self.command,
-                key=self.key((base, instruct), sets, given, control),
-                settings=self.recorded(given, control),
+                key=self.key((base, instruct), sets, given, control, served),
+                settings=self.recorded(given, control, served),
                 seed=self.seed,
                 sides=(base, instruct),
-                run=self._work(partial(compare, base, instruct, sets, given=given, control=control, judge=judge)),
+                run=self._work(partial(work, control=control)),
                 questions=sets,
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
@@ -338,17 +346,24 @@ class Job:
         sets: Sequence[QuestionSet],
         given: NeuronSet | None = None,
         control: NegativeControl | None = None,
+        served: ServedModels = ALL_HERE,
     ) -> str:
         """Digest of contents and settings: the identity of the run."""
         identity = [
             [side.checkpoint.digest for side in sides],
             [[questions.name, questions.digest] for questions in sets],
-            self.recorded(given, control),
+            self.recorded(given, control, served),
         ]
         return identity_digest(identity)
 
-    def recorded(self, given: NeuronSet | None = None, control: NegativeControl | None = None) -> dict[str, Any]:
+    def recorded(
+        self,
+        given: NeuronSet | None = None,
+        control: NegativeControl | None = None,
+        served: ServedModels = ALL_HERE,
+    ) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
         broken = {} if control is None else control.recorded()
         repeated = {} if self.replicates == 1 else {"replicates": self.replicates}
-        return {**asdict(self.settings()), "neurons_sha256": given.digest if given else None, **broken, **repeated}
+        listed = {"neurons_sha256": given.digest if given else None}
+        return {**asdict(self.settings()), **listed, **broken, **repeated, **engines.recorded(served)}

@@ -18,6 +18,7 @@ from provenance.analyses.asking.both_models import Gathered, correlation_of, gat
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace
 from provenance.analyses.asking.cross_reading import gather_forced
+from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.scaled_answers import intervened
@@ -78,6 +79,7 @@ def compare(
     given: NeuronSet | None = None,
     control: NegativeControl | None = None,
     judge: Judge = by_rule,
+    served: ServedModels = ALL_HERE,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -87,6 +89,7 @@ def compare(
         given: H-Neurons of the instruct checkpoint from a file, in place of a search.
         control: The broken link of a negative control.
         judge: Labels the answers; the one that the settings name.
+        served: Models that answer at servers.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -98,7 +101,9 @@ def compare(
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
     subjects = {
-        stage: Subject(side, settings.collection[stage], pools, workspace, clock, judge)
+        stage: Subject(
+            side, settings.collection[stage], pools, workspace, clock, judge, served.get(side.checkpoint.digest)
+        )
         for stage, side in sides.items()
     }
     collected = {

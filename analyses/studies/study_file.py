@@ -25,6 +25,7 @@ from provenance.errors import InputError
 SUFFIX = ".toml"
 QUICK_SETTING = "quick"
 TEMPLATE_ARGS = "template_args"
+TEXTS = tuple[str, ...]
 NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)
 """Names of studies and their members, which are also those of folders."""
 _NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other", "effort")
@@ -273,6 +274,8 @@ def _plain(key: str, value: Any) -> Any:
     """A value in the form that a job takes."""
     if key == TEMPLATE_ARGS:
         return tuple(sorted(value.items()))
+    if isinstance(value, list):
+        return tuple(value)
     return float(value) if key == "C" else value
 
 
@@ -282,6 +285,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in get_args(hint) if part is not NoneType)
     if get_origin(hint) is Literal:
         return value in get_args(hint)
+    if hint == TEXTS:
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if get_origin(hint) is tuple:  # variables of a chat template: a table of names and values
         return isinstance(value, dict)
     if hint is float:
@@ -295,5 +300,5 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
     if get_origin(hint) is tuple:
-        return "a table of names and values"
+        return "a list of texts" if hint == TEXTS else "a table of names and values"
     return {str: "text", int: "a whole number", float: "a positive number", bool: "true or false"}[hint]

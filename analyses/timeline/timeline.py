@@ -26,6 +26,7 @@ from provenance.analyses.asking.both_models import (
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Collected, Workspace, paired_task
 from provenance.analyses.asking.cross_reading import read_answers
+from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.drift.pair import measured_with
@@ -107,6 +108,7 @@ def trace(
     workspace: Workspace,
     clock: Clock,
     judge: Judge = by_rule,
+    served: ServedModels = ALL_HERE,
 ) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
@@ -115,6 +117,7 @@ def trace(
         floor: A randomly initialised model of that shape; None leaves it out.
         questions: Split into training, validation and test questions, as `compare` splits its first set.
         judge: Labels the answers; the one that the settings name.
+        served: Models that answer at servers.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -126,9 +129,10 @@ def trace(
     # Weights are read first, so that a damaged checkpoint ends the job within seconds.
     drifts = {stop.position: _drift(stop, stops[-1], clock) for stop in others}
     last = stops[-1]
-    subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock, judge)
+    at_server = served.get(last.side.checkpoint.digest)
+    subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock, judge, at_server)
     ruler = _ruler(last, subject, settings)
-    tracing = Tracing(stops[0], ruler, drifts, settings)
+    tracing = Tracing(stops[0], ruler, drifts, settings, served)
     points = [*(tracing.point(stop) for stop in others), tracing.last()]
     layout = ruler.stop.side.layout
     return TimelineReport(
@@ -168,6 +172,8 @@ class Tracing:
     drifts: Mapping[int, NeuronDrift]
     """Weight change from each other checkpoint to the last, by position."""
     settings: OriginSettings
+    served: ServedModels
+    """Models that answer at servers."""
 
     def point(self, stop: Stop) -> TimelinePoint:
         """All numbers of one checkpoint; its model is dropped afterwards."""
@@ -187,7 +193,8 @@ class Tracing:
         return _point(self.ruler.stop, own, own, LAST, ITSELF)
 
     def _subject(self, stop: Stop) -> Subject:
-        return replace(self.ruler.subject, side=stop.side, settings=self.settings.collection[stop.prompt])
+        settings, served = self.settings.collection[stop.prompt], self.served.get(stop.side.checkpoint.digest)
+        return replace(self.ruler.subject, side=stop.side, settings=settings, served=served)
 
     def _forced(self, stop: Stop, subject: Subject) -> Scored:
         reading = Reading(subject.settings.prompt, self._lead(self.first if stop.is_floor else stop))

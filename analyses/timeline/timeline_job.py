@@ -10,6 +10,7 @@ from typing import Any
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Workspace, identity_digest
+from provenance.analyses.asking.engines import ALL_HERE, ServedModels, at_servers, servers_of
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.jobs.compare_job import Job
@@ -47,18 +48,19 @@ class TimelineJob:
         """Checks checkpoints and questions; see `AnyJob`.
 
         Raises:
-            InputError, CheckpointError, PairError: See `open`, `questions` and `Job.judging`.
+            InputError, CheckpointError, PairError: See `open`, `questions`, `Job.judging` and `at_servers`.
         """
         check_device(self.how.dtype, self.how.device)
-        judge = self.how.judging()
+        judge, servers = self.how.judging(), servers_of(self.how.engine, self.how.base_url)
         stops, questions = self.open(), self.questions()
+        served = at_servers(servers, [stop.side for stop in stops], self.how.max_new_tokens)
         yield OpenedJob(
             command="trace",
-            key=self.key(stops, questions),
-            settings=self.recorded(),
+            key=self.key(stops, questions, served),
+            settings=self.recorded(served),
             seed=self.how.seed,
             sides=tuple(stop.side for stop in stops),
-            run=partial(self.run, stops, questions, judge=judge),
+            run=partial(self.run, stops, questions, judge=judge, served=served),
             questions=(questions,),
             about=lambda: {"quick": self.how.effort != FULL},
         )
@@ -99,17 +101,23 @@ class TimelineJob:
             )
         return self.how.question_sets()[0]
 
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self, served: ServedModels = ALL_HERE) -> dict[str, Any]:
         """Every setting that changes a number."""
-        return {**self.how.recorded(), "trace_format": FORMAT, "tuned": self.tuned, "floor": self.floor}
+        return {**self.how.recorded(served=served), "trace_format": FORMAT, "tuned": self.tuned, "floor": self.floor}
 
-    def key(self, stops: Sequence[Stop], questions: QuestionSet) -> str:
+    def key(self, stops: Sequence[Stop], questions: QuestionSet, served: ServedModels = ALL_HERE) -> str:
         """Digest of contents and settings: the identity of the run."""
         digests = [stop.side.checkpoint.digest for stop in stops]
-        return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded()])
+        return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded(served)])
 
     def run(
-        self, stops: Sequence[Stop], questions: QuestionSet, workspace: Workspace, clock: Clock, judge: Judge = by_rule
+        self,
+        stops: Sequence[Stop],
+        questions: QuestionSet,
+        workspace: Workspace,
+        clock: Clock,
+        judge: Judge = by_rule,
+        served: ServedModels = ALL_HERE,
     ) -> TimelineReport:
         """Measures every checkpoint, and the floor if requested."""
         with ExitStack() as made:
@@ -117,7 +125,7 @@ class TimelineJob:
             if self.floor:
                 random = floor_stop(stops[0].side, self.how.seed, workspace.captures)
                 floor = clock.timed("random initialisation", lambda: made.enter_context(random))
-            return trace(stops, floor, questions, self.how.settings(), workspace, clock, judge)
+            return trace(stops, floor, questions, self.how.settings(), workspace, clock, judge, served)
 
 
 @contextmanager

@@ -23,16 +23,16 @@ from typing import Literal
 
 from provenance.answers.judging import JUDGE_NAME, Judgement, judge, normalise
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.sampling import Decoding, PromptBatch
+from provenance.answers.sampling import Decoding, Respondent, Sampled
 from provenance.answers.spans import answer_span, ending_ids, reasoning_unclosed, response_regions
 from provenance.errors import InputError
-from provenance.models.loading import LoadedModel
+from provenance.models.loading import Lexicon
 from provenance.models.token_text import decode_response
 from provenance.records import Label, Question, Response, Split
 from provenance.work_log import ResponseLog
 
 NO_JUDGEMENT: Literal["no judgement"] = "no judgement"
-Judged = Judgement | Literal["no judgement", "reasoning not closed"]
+Judged = Judgement | Literal["no judgement", "reasoning not closed", "tokens not recovered"]
 """A judgement, or why there is none, which drops the question."""
 Judge = Callable[[Sequence[tuple[Question, str]]], list[Judged]]
 """Judges answer spans, each with its question."""
@@ -40,6 +40,8 @@ Judge = Callable[[Sequence[tuple[Question, str]]], list[Judged]]
 FIRST_ROUNDS = (1, 3)  # these decide nine questions in ten; the remaining samples are one round
 NO_SPAN = "no answer span"
 UNCLOSED: Literal["reasoning not closed"] = "reasoning not closed"
+LOST: Literal["tokens not recovered"] = "tokens not recovered"
+"""Of a response that is known as text only, and that the tokenizer does not spell so."""
 CUT_OFF = "cut off"
 QUOTA_FULL = "quota full"
 JUDGES_DIFFER = "judges differ"
@@ -114,7 +116,7 @@ def label_of(judgements: Sequence[Judged]) -> tuple[Label, str]:
     kinds = set(judgements)
     if kinds == {"refusal"}:
         return REFUSAL, ""
-    for bad in ("refusal", "empty", UNCLOSED, NO_JUDGEMENT):
+    for bad in ("refusal", "empty", UNCLOSED, LOST, NO_JUDGEMENT):
         if bad in kinds:
             return "dropped", bad
     if len(kinds) > 1:
@@ -123,7 +125,7 @@ def label_of(judgements: Sequence[Judged]) -> tuple[Label, str]:
 
 
 def collect(
-    load: Callable[[], LoadedModel],
+    load: Callable[[], Respondent],
     questions: Sequence[tuple[Question, Split]],
     protocol: Protocol,
     log: ResponseLog,
@@ -133,7 +135,7 @@ def collect(
     """Ask, from where the log stops, until quotas are full or questions run out; all responses in the order of asking.
 
     Args:
-        load: Loads the model; not called when the log is complete.
+        load: Gives what answers, and loads it if need be; not called when the log is complete.
         questions: The pool, in the order of asking, with the split of each.
         protocol: Prompt, decoding, rounds and quota.
         log: Stores finished batches.
@@ -155,18 +157,18 @@ def collect(
 
 
 def _ask_batch(
-    loaded: LoadedModel,
+    asked: Respondent,
     part: Sequence[tuple[Question, Split]],
     protocol: Protocol,
     counts: Counter[str],
 ) -> list[Response]:
     rendered = [
-        _Open(question, split, protocol.prompt.render(loaded.tokenizer, question.text), [], [], [], [])
+        _Open(question, split, protocol.prompt.render(asked.lexicon.tokenizer, question.text), [], [], [], [])
         for question, split in part
     ]
-    too_long = [_too_long(loaded, entry.prompt, protocol.decoding.max_new_tokens) for entry in rendered]
-    asked = [entry for entry, reason in zip(rendered, too_long, strict=True) if not reason]
-    answered = iter(_answered(loaded, asked, protocol, counts) if asked else ())
+    too_long = [_too_long(asked.lexicon, entry.prompt, protocol.decoding.max_new_tokens) for entry in rendered]
+    short = [entry for entry, reason in zip(rendered, too_long, strict=True) if not reason]
+    answered = iter(_answered(asked, short, protocol, counts) if short else ())
     responses = [
         _not_asked(entry, reason, protocol.judge_name) if reason else next(answered)
         for entry, reason in zip(rendered, too_long, strict=True)
@@ -174,10 +176,9 @@ def _ask_batch(
     return _with_quotas(responses, protocol.quota, counts)
 
 
-def _too_long(loaded: LoadedModel, prompt: Prompt, new_tokens: int) -> str:
+def _too_long(lexicon: Lexicon, prompt: Prompt, new_tokens: int) -> str:
     """Why a prompt is too long to be asked; empty if it is not."""
-    context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
-    if context is not None and len(prompt.ids) + new_tokens > context:
+    if lexicon.context is not None and len(prompt.ids) + new_tokens > lexicon.context:
         return BEYOND_CONTEXT
     return TOO_LONG if len(prompt.ids) > LONGEST_PROMPT else ""
 
@@ -187,45 +188,54 @@ def _not_asked(entry: _Open, reason: str, judge_name: str) -> Response:
     return Response(question.id, question.unit, entry.split, "dropped", reason, 0, 0, "", judge_name)
 
 
-def _answered(loaded: LoadedModel, entries: list[_Open], protocol: Protocol, counts: Counter[str]) -> list[Response]:
+def _answered(asked: Respondent, entries: list[_Open], protocol: Protocol, counts: Counter[str]) -> list[Response]:
     """Samples of all entries, judged, as far as it takes to decide each."""
-    prompts = PromptBatch(loaded, [entry.prompt for entry in entries], protocol.decoding, _stop_ids(loaded, protocol))
+    lexicon = asked.lexicon
+    prompts = [entry.prompt for entry in entries]
+    draw = asked.sampler.prompted(prompts, protocol.decoding, _stop_ids(lexicon, protocol))
     full = {label for label in (*KEPT_LABELS, REFUSAL) if counts[label] >= protocol.quota}
     rows = list(range(len(entries)))
     first = 0
     for size in protocol.rounds:
         if not rows:
             break
-        drawn = prompts.draw(rows, range(first, first + size), protocol.seed)
+        drawn = draw(rows, range(first, first + size), protocol.seed)
         first += size
-        given = [(entries[row], ids) for row, samples in zip(rows, drawn, strict=True) for ids in samples]
-        _judge_samples(loaded, given, protocol.judge)
+        given = [(entries[row], sample) for row, samples in zip(rows, drawn, strict=True) for sample in samples]
+        _judge_samples(lexicon, given, protocol.judge)
         rows = [row for row in rows if _stays_open(entries[row], full, protocol)]
-    return [_decided(loaded, entry, protocol) for entry in entries]
+    return [_decided(lexicon, entry, protocol) for entry in entries]
 
 
-def _stop_ids(loaded: LoadedModel, protocol: Protocol) -> frozenset[int]:
+def _stop_ids(lexicon: Lexicon, protocol: Protocol) -> frozenset[int]:
     """Tokens that end a response."""
-    newlines = loaded.newline_ids if protocol.stop_at_newline else frozenset()
-    return loaded.stop_ids | ending_ids(loaded.tokenizer) | protocol.prompt.closing_ids(loaded.tokenizer) | newlines
+    newlines = lexicon.newline_ids if protocol.stop_at_newline else frozenset()
+    return lexicon.stop_ids | ending_ids(lexicon.tokenizer) | protocol.prompt.closing_ids(lexicon.tokenizer) | newlines
 
 
-def _judge_samples(loaded: LoadedModel, given: Sequence[tuple[_Open, list[int]]], judged_by: Judge) -> None:
+def _judge_samples(lexicon: Lexicon, given: Sequence[tuple[_Open, Sampled]], judged_by: Judge) -> None:
     """Judge the samples of a round together, so that a judge can work on many at a time."""
-    said: list[tuple[_Open, str | None]] = []
-    for entry, ids in given:
-        text = decode_response(loaded.tokenizer, entry.prompt.ids, ids)
-        entry.samples.append(ids)
-        entry.texts.append(text)
-        start, end = answer_span(text, entry.prompt.tail)  # the judged text is the text that is captured
-        said.append((entry, None if reasoning_unclosed(text, entry.prompt.tail) else text[start:end]))
-    spans = [(entry.question, span) for entry, span in said if span is not None]
+    found = [_read(lexicon, entry, sample) for entry, sample in given]
+    spans = [(entry.question, said) for (entry, _), (said, without) in zip(given, found, strict=True) if not without]
     ruled = by_rule(spans)
     judged = iter(zip(ruled if judged_by is by_rule else judged_by(spans), ruled, strict=True))
-    for entry, span in said:
-        by_judge, by_words = (UNCLOSED, UNCLOSED) if span is None else next(judged)
+    for (entry, _), (_, without) in zip(given, found, strict=True):
+        by_judge, by_words = (without, without) if without else next(judged)
         entry.judgements.append(by_judge)
         entry.by_rule.append(by_words)
+
+
+def _read(lexicon: Lexicon, entry: _Open, sample: Sampled) -> tuple[str, Judged | None]:
+    """Keep a sample; the answer in it, or why there is none to judge."""
+    if isinstance(sample, str):
+        entry.samples.append([])
+        entry.texts.append(sample)
+        return "", LOST
+    text = decode_response(lexicon.tokenizer, entry.prompt.ids, sample)
+    entry.samples.append(sample)
+    entry.texts.append(text)
+    start, end = answer_span(text, entry.prompt.tail)  # the judged text is the text that is captured
+    return text[start:end], UNCLOSED if reasoning_unclosed(text, entry.prompt.tail) else None
 
 
 def _stays_open(entry: _Open, full: set[Label], protocol: Protocol) -> bool:
@@ -235,12 +245,12 @@ def _stays_open(entry: _Open, full: set[Label], protocol: Protocol) -> bool:
     return label != "dropped" and label not in full
 
 
-def _decided(loaded: LoadedModel, entry: _Open, protocol: Protocol) -> Response:
+def _decided(lexicon: Lexicon, entry: _Open, protocol: Protocol) -> Response:
     """The response of a question; one that the limit of tokens cut off is no training response."""
     judged, reason = label_of(entry.judgements)
     label = judged
     best = _most_frequent([text[slice(*answer_span(text, entry.prompt.tail))] for text in entry.texts])
-    regions = response_regions(loaded.tokenizer, entry.prompt, entry.samples[best])
+    regions = response_regions(lexicon.tokenizer, entry.prompt, entry.samples[best])
     if label != "dropped" and protocol.agreeing_only and entry.differs():
         label, reason = "dropped", JUDGES_DIFFER
     if label != "dropped" and not any(region.name == "answer" for region in regions):

@@ -5,14 +5,13 @@ position is looked up in the token ids that this model gets. An answer whose tok
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
-from provenance.answers.prompts import Prompt, PromptFormat
+from provenance.answers.prompts import PromptFormat, continued
 from provenance.answers.spans import answer_span, lead_of, response_regions
-from provenance.checkpoints.opening import tokenizing
 from provenance.models.token_text import decode_response
 from provenance.records import Response
 
@@ -54,7 +53,7 @@ def forced(tokenizer: PreTrainedTokenizerBase, reading: Reading, question: str, 
     if not answer:
         return None
     prompt = reading.prompt.render(tokenizer, question)
-    for ids in _tokenised(tokenizer, reading, prompt, answer):
+    for ids in continued(tokenizer, prompt, reading.lead + answer):
         text = decode_response(tokenizer, prompt.ids, ids)
         regions = response_regions(tokenizer, prompt, ids)
         if text[slice(*answer_span(text))] == answer and any(region.name == "answer" for region in regions):
@@ -62,16 +61,3 @@ def forced(tokenizer: PreTrainedTokenizerBase, reading: Reading, question: str, 
                 response, text=text, prompt_ids=prompt.ids, response_ids=tuple(ids), regions=regions, samples=()
             )
     return None
-
-
-def _tokenised(
-    tokenizer: PreTrainedTokenizerBase, reading: Reading, prompt: Prompt, answer: str
-) -> Iterator[Sequence[int]]:
-    """Tokenisations of prompt and answer, the most natural one first."""
-    continuation = reading.lead + answer
-    with tokenizing(continuation):
-        together = tokenizer(prompt.text + continuation, add_special_tokens=not reading.prompt.chat)["input_ids"]
-        alone = tokenizer(continuation, add_special_tokens=False)["input_ids"]
-    if tuple(together[: len(prompt.ids)]) == prompt.ids:
-        yield together[len(prompt.ids) :]
-    yield alone

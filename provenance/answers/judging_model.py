@@ -12,11 +12,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field
+from typing import Any
 
 from provenance.answers.collect_responses import NO_JUDGEMENT, Judged
 from provenance.answers.judging import JUDGE_NAME, Judgement, judge
 from provenance.errors import JobError
-from provenance.hub.chat_endpoint import Endpoint
+from provenance.hub.endpoint import Endpoint, TransientError
 from provenance.hub.retry import stoppable_pool
 from provenance.records import Question
 
@@ -60,6 +61,19 @@ def read_reply(text: str) -> Judgement | None:
     return WORDS.get(text.strip(MARKS).casefold())
 
 
+def said_in(completion: Any) -> str:
+    """Text of a chat completion; empty if the model says nothing.
+
+    Raises:
+        TransientError: It is no chat completion.
+    """
+    try:
+        text = completion["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise TransientError("a reply that is no chat completion") from error
+    return text if isinstance(text, str) else ""
+
+
 @dataclass
 class ModelJudge:
     """A `provenance.answers.collect_responses.Judge` that asks a model."""
@@ -99,7 +113,7 @@ class ModelJudge:
         question, answers, _ = one
         reply = ""
         for _ in range(REPLIES):
-            reply = self.endpoint.reply(self._request(question, answers, answer), stopped)
+            reply = self.endpoint.reply(self._request(question, answers, answer), said_in, stopped)
             found = read_reply(reply)
             if found is not None:
                 return "wrong" if found == "right" and not answers else found, reply

@@ -4,7 +4,7 @@ A prompt is frame + question + frame: a chat template is rendered once, and is t
 So the question's place is known, and character offsets give each token's role.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
@@ -30,6 +30,8 @@ class Prompt:
     """Role of every token: special, template or question."""
     tail: str = ""
     """Text after the question."""
+    completed: bool = True
+    """Whether the tokenizer added its special tokens; a chat template writes them out."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class PromptFormat:
         special = special_ids(tokenizer)
         span = (len(prefix), len(prefix) + len(question))
         names = [_role(token, offset, special, span) for token, offset in zip(ids, offsets, strict=True)]
-        return Prompt(text, tuple(ids), as_regions(names), suffix)
+        return Prompt(text, tuple(ids), as_regions(names), suffix, completed=not self.chat)
 
     def closing_ids(self, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
         """The token with which the chat template closes a turn, if it is one."""
@@ -97,6 +99,20 @@ class PromptFormat:
         frame = self.framed(tokenizer).frame
         before, after = self.template.split("{question}")
         return (before, after) if frame is None else (frame.prefix, frame.suffix)
+
+
+def continued(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, text: str) -> Iterator[Sequence[int]]:
+    """Tokenisations of a text after a prompt, the most natural one first.
+
+    Raises:
+        CheckpointError: See `PromptFormat.render`.
+    """
+    with tokenizing(text):
+        together = tokenizer(prompt.text + text, add_special_tokens=prompt.completed)["input_ids"]
+        alone = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if tuple(together[: len(prompt.ids)]) == prompt.ids:
+        yield together[len(prompt.ids) :]
+    yield alone
 
 
 def _without_trailing_eos(

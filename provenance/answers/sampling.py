@@ -4,12 +4,15 @@ Random numbers belong to a prompt and not to a batch: a token's noise depends on
 token alone, so a response does not depend on which others are asked beside it, and hardly on the dtype. Decoding is
 that of `transformers`, but draws among the top k (same distribution, no sort of 262,144 words), and finished rows leave
 the batch early.
+
+A model that is asked may also be elsewhere: a `Sampler` draws responses as token ids, wherever it runs them.
 """
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +22,7 @@ from transformers.generation import GenerateDecoderOnlyOutput
 from provenance.answers.prompts import Prompt
 from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
-from provenance.models.loading import LoadedModel
+from provenance.models.loading import Lexicon, LoadedModel
 
 FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
 NOISE = "gumbel splitmix64"
@@ -40,6 +43,45 @@ class Decoding:
     """Of these, the smallest set with at least this probability is kept."""
     max_new_tokens: int = MAX_NEW_TOKENS
     """Maximal length of a response."""
+
+
+Sampled = list[int] | str
+"""Token ids of a response, stop tokens left out; only its text where the ids that spell it are not known."""
+Draw = Callable[[Sequence[int], range, int], Sequence[Sequence[Sampled]]]
+"""Gives the samples of some prompts: of their positions in the batch, the numbers of their samples, and a seed."""
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Samples responses to prompts."""
+
+    def prompted(self, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]) -> Draw:
+        """Take a batch of prompts, of which samples are drawn in rounds; `stop_ids` end a response."""
+
+
+@dataclass(frozen=True)
+class Respondent:
+    """What answers questions."""
+
+    lexicon: Lexicon
+    """Words and limits of its checkpoint."""
+    sampler: Sampler
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> "Respondent":
+        """A model that is loaded here."""
+        return cls(loaded.lexicon, LocalSampler(loaded))
+
+
+@dataclass(frozen=True)
+class LocalSampler:
+    """Samples from a loaded model, with noise that belongs to prompt and sample."""
+
+    loaded: LoadedModel
+
+    def prompted(self, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]) -> Draw:
+        """See `Sampler`; the prompts pass through the model once."""
+        return PromptBatch(self.loaded, prompts, decoding, stop_ids).draw
 
 
 def gumbel_noise(
@@ -182,7 +224,7 @@ class PromptBatch:
         while still and left > 0:
             out = self._continue(ids, mask, cache, keys, min(length, left))
             for row, sampled in zip(still, out.sequences[:, self._ids.shape[1] :].tolist(), strict=True):
-                done[row] = self._until_stop(sampled)
+                done[row] = until_stop(sampled, self._stop_ids)
             new = out.sequences[:, ids.shape[1] :]
             rest = (~torch.isin(new, stops).any(dim=1)).nonzero()[:, 0]
             still = [still[row] for row in rest.tolist()]
@@ -217,11 +259,13 @@ class PromptBatch:
         )
         return output
 
-    def _until_stop(self, ids: list[int]) -> list[int]:
-        for position, token in enumerate(ids):
-            if token in self._stop_ids:
-                return ids[:position]
-        return ids
+
+def until_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:
+    """The ids before the first that ends a response."""
+    for position, token in enumerate(ids):
+        if token in stop_ids:
+            return ids[:position]
+    return ids
 
 
 def noise_key(seed: int, prompt_ids: Sequence[int], sample: int) -> int:

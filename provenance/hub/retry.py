@@ -19,6 +19,7 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 
 logger = logging.getLogger(__name__)
 _BUSY = {408, 425, 429}
+_NOT_IMPLEMENTED = 501
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def pause(seconds: float, stopped: threading.Event) -> None:
 
 def is_busy(status: int) -> bool:
     """Whether the same request may succeed later."""
-    return status in _BUSY or status >= 500
+    return status in _BUSY or (status >= 500 and status != _NOT_IMPLEMENTED)
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float | None:

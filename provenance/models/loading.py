@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from provenance.architectures import Layout
-from provenance.checkpoints.names import TOKENIZER_CORES, read_json_object
+from provenance.checkpoints.names import CONFIG, TOKENIZER_CORES, read_json_object
 from provenance.checkpoints.opening import opening
 from provenance.errors import CheckpointError, InputError
 from provenance.models.checkpoint_view import checkpoint_view
@@ -38,28 +38,17 @@ TRIED_TOKENS = 4  # enough for attention over a cache; at least two
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A model ready for sampling and capture."""
+class Lexicon:
+    """What asking needs to know of a checkpoint, beside its weights."""
 
-    model: PreTrainedModel
-    """In evaluation mode, on its device."""
     tokenizer: PreTrainedTokenizerBase
-    """Fast tokenizer of the same folder."""
-    layout: Layout
-    """Location of its MLPs."""
+    """A fast one."""
+    words: int
+    """Rows of the input embedding; ids from there on are not the model's."""
     stop_ids: frozenset[int]
     """End-of-sequence tokens that generation config and tokenizer list; a prompt format adds what closes its turns."""
-
-    @property
-    def words(self) -> int:
-        """Rows of the input embedding; ids from there on are not the model's."""
-        return int(self.model.get_input_embeddings().weight.shape[0])
-
-    @property
-    def pad_id(self) -> int:
-        """Token for masked positions: the tokenizer's, or any other where it has none that the model knows."""
-        named = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
-        return next((token for token in named if token is not None and 0 <= token < self.words), 0)
+    context: int | None
+    """Most tokens of prompt and response together; None where the config names no limit."""
 
     def require_known(self, ids: Iterable[int]) -> None:
         """Refuse token ids beyond the input embedding, which the tokenizer has and the model does not.
@@ -75,18 +64,52 @@ class LoadedModel:
                 remedy="the tokenizer belongs to another model, or tokens were added without resizing the embedding",
             )
 
-    @property
-    def device(self) -> torch.device:
-        """Device for inputs."""
-        device: torch.device = self.model.device
-        return device
-
     @cached_property
     def newline_ids(self) -> frozenset[int]:
         """All tokens whose text has a line break: the end of a base model's answer (Gao et al. 2025, Sec. 6.3.1)."""
         ids = range(min(self.words, len(self.tokenizer)))
         texts = self.tokenizer.batch_decode([[token] for token in ids], skip_special_tokens=False)
         return frozenset(token for token, text in zip(ids, texts, strict=True) if "\n" in text)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for sampling and capture."""
+
+    model: PreTrainedModel
+    """In evaluation mode, on its device."""
+    tokenizer: PreTrainedTokenizerBase
+    """Fast tokenizer of the same folder."""
+    layout: Layout
+    """Location of its MLPs."""
+    stop_ids: frozenset[int]
+    """As in `Lexicon`."""
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """What asking needs to know of it."""
+        return Lexicon(self.tokenizer, self.words, self.stop_ids, _context(self.model.config))
+
+    @property
+    def words(self) -> int:
+        """Rows of the input embedding; ids from there on are not the model's."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
+    def pad_id(self) -> int:
+        """Token for masked positions: the tokenizer's, or any other where it has none that the model knows."""
+        named = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((token for token in named if token is not None and 0 <= token < self.words), 0)
+
+    def require_known(self, ids: Iterable[int]) -> None:
+        """See `Lexicon.require_known`."""
+        self.lexicon.require_known(ids)
+
+    @property
+    def device(self) -> torch.device:
+        """Device for inputs."""
+        device: torch.device = self.model.device
+        return device
 
 
 def load_model(
@@ -127,6 +150,34 @@ def load_model(
     with opening(f"a model of {folder} that runs", MODEL_REMEDY):
         _try(loaded)
     return loaded
+
+
+def load_lexicon(folder: Path) -> Lexicon:
+    """What asking needs to know of a checkpoint, as of the loaded model, from its small files alone.
+
+    Raises:
+        CheckpointError: A config is of no use, or the tokenizer is missing, damaged or a slow one.
+    """
+    with checkpoint_view(folder, f"configs of a model in {folder}", MODEL_REMEDY) as view:
+        config, decoding = config_in(view), _generation_config(view)
+    tokenizer = load_tokenizer(folder)
+    words = config.get_text_config().vocab_size
+    return Lexicon(tokenizer, words, _stop_ids(decoding, tokenizer, folder), _context(config))
+
+
+def _generation_config(view: Path) -> GenerationConfig:
+    """The one that `transformers` gives a model: of its file, or of config.json."""
+    try:
+        return GenerationConfig.from_pretrained(view, local_files_only=True)
+    except OSError:
+        return GenerationConfig.from_pretrained(
+            view, config_file_name=CONFIG, _from_model_config=True, local_files_only=True
+        )
+
+
+def _context(config: PreTrainedConfig) -> int | None:
+    context: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return context
 
 
 def check_config(folder: Path) -> None:

@@ -89,6 +89,19 @@ JudgeModel = Annotated[str | None, typer.Option(metavar="NAME", help="The judgin
 AgreeingOnly = Annotated[
     bool, typer.Option("--agreeing-only", help="Leave out questions on which the judging model and the rule differ.")
 ]
+Sampling = Annotated[
+    Literal["transformers", "openai"],
+    typer.Option("--engine", help="What samples answers: the models loaded here, or servers with OpenAI's interface."),
+]
+BaseUrl = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="Server of --engine openai (the address before /completions, such as http://localhost:8000/v1); repeat it "
+        "if each model has its own. Models are found by their names. The key is read from PROVENANCE_ENGINE_KEY.",
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch.")]
 
 
@@ -153,6 +166,8 @@ def _options(
     judge: Judge = None,
     judge_model: JudgeModel = None,
     agreeing_only: AgreeingOnly = False,
+    engine: Sampling = "transformers",
+    base_url: BaseUrl = None,
     batch_size: BatchSize = BATCH_SIZE,
     quick: Quick = False,
 ) -> None:
@@ -187,6 +202,7 @@ def job_of(base: str, instruct: str, asked: Mapping[str, Any], **more: Any) -> "
         base_prompt=same.pop("base_prompt").replace("\\n", "\n"),
         instruct_prompt=same.pop("instruct_prompt").replace("\\n", "\n"),
         chat=same.pop("instruct_template") == "chat",
+        base_url=tuple(same.pop("base_url") or ()),
         template_args=template_variables(same.pop("template_arg") or ()),
         intercept_penalised=not same.pop("free_intercept"),
         effort=QUICK if same.pop("quick") else FULL,

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from memory_logs import MemoryWorkspace
@@ -12,6 +13,7 @@ from provenance.analyses.asking.collection import CollectionSettings, Pool, bala
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding
+from provenance.answers.served_model import Served
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
 from provenance.models.chat_template import Frame
 from provenance.models.loading import LoadedModel
@@ -22,6 +24,7 @@ SETTINGS = CollectionSettings(
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
 KEY_BEFORE = "7c58aaa3ea620f6e214e6780b712746f803dfd78d1c8e7b60f15e136fbf2e181"  # new only with FORMAT, NOISE or judge
+SERVED = Served("org/x", "0.1", "as sampled", None)
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
 
@@ -67,12 +70,23 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"capture_dtype": "float16"},
         {"judge_model": "judge-1"},
         {"agreeing_only": True},
+        {"served": SERVED},
     ],
 )
 def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
     one = make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one == make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one.key != make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change)).key  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "org/y"}, {"version": "0.2"}, {"tokens": "tokenised again"}, {"context": 512}]
+)
+def test_what_a_server_says_of_itself_names_the_task_in_place_of_the_noise(change: dict[str, Any]) -> None:
+    one, other = (replace(SETTINGS, served=each) for each in (SERVED, replace(SERVED, **change)))
+    tasks = [make_task("base", CHECKPOINT, pool(), settings) for settings in (one, other)]
+    assert tasks[0].key != tasks[1].key
+    assert {task.settings["noise"] for task in tasks} == {"the server's"}
 
 
 def test_captures_in_float32_keep_the_task_they_had_before_there_was_a_choice() -> None:

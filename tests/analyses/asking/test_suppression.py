@@ -24,7 +24,7 @@ from provenance.analyses.asking.suppression import (
     suppressed_accuracies,
     suppression_questions,
 )
-from provenance.answers import collect_responses as module
+from provenance.answers import sampling as module
 from provenance.answers.judging import judge
 from provenance.answers.prompts import INSTRUCT_PROMPT, Prompt, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions, split_questions

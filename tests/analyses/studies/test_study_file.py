@@ -53,6 +53,16 @@ def test_settings_of_a_family_win_over_those_of_the_study() -> None:
     )
 
 
+def test_servers_are_a_list() -> None:
+    text = f'{FAMILY}settings.engine = "openai"\nsettings.base_url = ["http://x/v1", "http://y/v1"]'
+    [member] = parsed("s", text).members
+    assert isinstance(member.job, Job)
+    assert (member.job.engine, member.job.base_url) == ("openai", ("http://x/v1", "http://y/v1"))
+    for wrong in ('"http://x/v1"', "[1]", "{ a = 1 }"):
+        with pytest.raises(InputError, match="a list of texts for base_url"):
+            parsed("s", f"{FAMILY}settings.base_url = {wrong}")
+
+
 def test_variables_of_a_chat_template_are_a_table() -> None:
     [member] = parsed("s", f"{FAMILY}settings.template_args = {{ b = 1, a = true }}").members
     assert isinstance(member.job, Job)

@@ -12,7 +12,7 @@ from tokenizers import AddedToken
 from provenance.answers import collect_responses as module
 from provenance.answers.collect_responses import NO_JUDGEMENT, Judged, Protocol, collect, label_of, rounds_of
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.sampling import Decoding, PromptBatch
+from provenance.answers.sampling import Decoding, Draw, PromptBatch, Respondent
 from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response, Split
@@ -39,7 +39,7 @@ def make_questions(count: int) -> list[tuple[Question, Split]]:
 
 
 class Scripted:
-    """Stands in for `PromptBatch`: gives the texts of a script, question by question."""
+    """A `Sampler` that gives the texts of a script, question by question."""
 
     def __init__(self, script: dict[str, list[str]], loaded: LoadedModel) -> None:
         self.script = script
@@ -47,9 +47,12 @@ class Scripted:
         self.drawn: Counter[str] = Counter()
         self.prompts: Sequence[Prompt] = ()
 
-    def __call__(self, _loaded: LoadedModel, prompts: Sequence[Prompt], *_rest: object) -> "Scripted":
+    def respondent(self) -> Respondent:
+        return Respondent(self.loaded.lexicon, self)
+
+    def prompted(self, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]) -> Draw:
         self.prompts = prompts
-        return self
+        return self.draw
 
     def draw(self, rows: Sequence[int], samples: range, seed: int) -> list[list[list[int]]]:
         out = []
@@ -61,22 +64,16 @@ class Scripted:
         return out
 
 
-def run(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, script: list[list[str]], **changes: object
-) -> tuple[list[Response], Scripted]:
+def run(loaded: LoadedModel, script: list[list[str]], **changes: object) -> tuple[list[Response], Scripted]:
     scripted = Scripted({f"Question {i}": texts for i, texts in enumerate(script)}, loaded)
-    monkeypatch.setattr(module, "PromptBatch", scripted)
-    done = collect(
-        lambda: loaded, make_questions(len(script)), make_protocol(**changes), MemoryResponses(), lambda *_: None
-    )
+    how = make_protocol(**changes)
+    done = collect(scripted.respondent, make_questions(len(script)), how, MemoryResponses(), lambda *_: None)
     return done, scripted
 
 
-def test_ten_right_are_faithful_ten_wrong_hallucinated(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ten_right_are_faithful_ten_wrong_hallucinated(loaded_llama: LoadedModel) -> None:
     script = [[RIGHT] * SAMPLES, [WRONG] * SAMPLES, [*[" Rome"] * 4, *[WRONG] * 6]]
-    done, _ = run(loaded_llama, monkeypatch, script)
+    done, _ = run(loaded_llama, script)
     assert [(r.label, r.n_samples, r.n_right) for r in done] == [
         ("faithful", 10, 10), ("hallucinated", 10, 0), ("hallucinated", 10, 0)
     ]  # fmt: skip
@@ -97,42 +94,37 @@ def test_ten_right_are_faithful_ten_wrong_hallucinated(
     ],
 )
 def test_a_question_is_given_up_at_its_first_failure(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, texts: list[str], reason: str, asked: int
+    loaded_llama: LoadedModel, texts: list[str], reason: str, asked: int
 ) -> None:
-    done, scripted = run(loaded_llama, monkeypatch, [texts])
+    done, scripted = run(loaded_llama, [texts])
     assert (done[0].label, done[0].reason, done[0].n_samples) == ("dropped", reason, asked)
     assert scripted.drawn["Question 0"] == asked
 
 
-def test_a_response_at_the_limit_of_tokens_is_marked_and_no_training_response(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_response_at_the_limit_of_tokens_is_marked_and_no_training_response(loaded_llama: LoadedModel) -> None:
     """Six tokens with a limit of six were cut off; five ended by themselves. In tests both are kept."""
     long, short = " Paris" * 6, " Paris" * 5
     script = {"Question 0": [long] * 2, "Question 1": [short] * 2}
     splits: tuple[Split, ...] = ("train", "validation", "test")
     for split in splits:
         scripted = Scripted(script, loaded_llama)
-        monkeypatch.setattr(module, "PromptBatch", scripted)
         questions = [(question, split) for question, _ in make_questions(2)]
         how = make_protocol(rounds=rounds_of(2))
-        done = collect(lambda: loaded_llama, questions, how, MemoryResponses(), lambda *_: None)
+        done = collect(scripted.respondent, questions, how, MemoryResponses(), lambda *_: None)
         assert [len(r.response_ids) for r in done] == [6, 5]
         assert [r.cut_off for r in done] == [True, False]
         kept = ("faithful", "") if split == "test" else ("dropped", "cut off")
         assert [(r.label, r.reason) for r in done] == [kept, ("faithful", "")]
 
 
-def test_evaluation_takes_one_sample(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    done, _ = run(loaded_llama, monkeypatch, [[RIGHT], [WRONG], [REFUSAL]], rounds=rounds_of(1))
+def test_evaluation_takes_one_sample(loaded_llama: LoadedModel) -> None:
+    done, _ = run(loaded_llama, [[RIGHT], [WRONG], [REFUSAL]], rounds=rounds_of(1))
     assert [(r.label, r.n_samples) for r in done] == [("faithful", 1), ("hallucinated", 1), ("refusal", 1)]
 
 
-def test_a_full_class_takes_no_more_and_is_not_sampled_further(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_class_takes_no_more_and_is_not_sampled_further(loaded_llama: LoadedModel) -> None:
     script = [[WRONG] * SAMPLES] * 6 + [[RIGHT] * SAMPLES] * 2
-    done, scripted = run(loaded_llama, monkeypatch, script, quota=2)
+    done, scripted = run(loaded_llama, script, quota=2)
     labels = [(r.label, r.reason) for r in done]
     assert labels[:2] == [("hallucinated", "")] * 2
     assert labels[2:6] == [("dropped", "quota full")] * 4
@@ -141,9 +133,9 @@ def test_a_full_class_takes_no_more_and_is_not_sampled_further(
     assert scripted.drawn["Question 4"] == 1  # next batch: the first sample shows the full class
 
 
-def test_asking_stops_when_both_classes_are_full(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asking_stops_when_both_classes_are_full(loaded_llama: LoadedModel) -> None:
     script = [[WRONG] * SAMPLES, [RIGHT] * SAMPLES] * 8
-    done, _ = run(loaded_llama, monkeypatch, script, quota=2)
+    done, _ = run(loaded_llama, script, quota=2)
     assert len(done) == 4
 
 
@@ -157,14 +149,14 @@ def test_a_response_ends_where_a_turn_does_and_at_every_special_token(
     prompts = [asked.prompt.render(unlisted.tokenizer, q.text) for q, _ in make_questions(16)]
     drawn = PromptBatch(unlisted, prompts, asked.decoding, frozenset({2})).draw(range(16), range(4), 0)
     assert any(special & set(ids) for samples in drawn for ids in samples)
-    done = collect(lambda: unlisted, make_questions(16), asked, MemoryResponses(), lambda *_: None)
+    done = collect(lambda: Respondent.of(unlisted), make_questions(16), asked, MemoryResponses(), lambda *_: None)
     assert not any(special & set(response.response_ids) for response in done)
     chat = make_protocol(prompt=PromptFormat("{question}", chat=True))
     plain = unlisted.tokenizer.convert_tokens_to_ids("a")
     tokenizer = copy.deepcopy(unlisted.tokenizer)
     tokenizer.add_tokens([AddedToken("<turn>", special=False)])
     tokenizer.chat_template = str(tokenizer.chat_template).replace("<end>", "<turn>")
-    ends = module._stop_ids(replace(unlisted, tokenizer=tokenizer), chat)
+    ends = module._stop_ids(replace(unlisted.lexicon, tokenizer=tokenizer), chat)
     assert tokenizer.convert_tokens_to_ids("<turn>") in ends
     assert plain not in ends
 
@@ -175,13 +167,11 @@ def test_refusals_are_neither_class() -> None:
     assert label_of(["right", "empty", "wrong"]) == ("dropped", "empty")
 
 
-def test_refusals_are_kept_apart_up_to_a_quota_and_close_no_other_class(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refusals_are_kept_apart_up_to_a_quota_and_close_no_other_class(loaded_llama: LoadedModel) -> None:
     """All samples refuse, in whatever words; six tokens are the limit here, so each was cut off and stays a refusal."""
     other = " I cannot answer"
     script = [*[[REFUSAL, *[other] * 9]] * 6, [*[REFUSAL] * 9, WRONG], *[[RIGHT] * SAMPLES, [WRONG] * SAMPLES] * 2]
-    done, scripted = run(loaded_llama, monkeypatch, script, quota=2)
+    done, scripted = run(loaded_llama, script, quota=2)
     full = ("dropped", "quota full", "refusal")
     assert [(r.label, r.reason, r.judged_label) for r in done] == [
         *[("refusal", "", "refusal")] * 2, *[full] * 4, ("dropped", "quota full", "refusal"),
@@ -191,7 +181,7 @@ def test_refusals_are_kept_apart_up_to_a_quota_and_close_no_other_class(
     assert [r.is_answer for r in done] == [False] * 7 + [True] * 4
     assert (done[0].text, done[0].cut_off) == (other, True)
     assert [scripted.drawn[f"Question {i}"] for i in (0, 3, 4, 6)] == [10, 10, 1, 1]
-    mixed, _ = run(loaded_llama, monkeypatch, script[6:], quota=2)
+    mixed, _ = run(loaded_llama, script[6:], quota=2)
     assert (mixed[0].label, mixed[0].reason, mixed[0].judged_label) == ("dropped", "refusal", "dropped")
 
 
@@ -202,14 +192,12 @@ def by_length(said: Sequence[tuple[Question, str]]) -> list[Judged]:
 
 @pytest.mark.parametrize("agreeing_only", [False, True])
 def test_another_judge_decides_and_the_rules_label_of_the_same_samples_stands_beside(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, agreeing_only: bool
+    loaded_llama: LoadedModel, agreeing_only: bool
 ) -> None:
     """Where only agreement counts, the first sample that tells the two apart is the last one that is asked for."""
     script = [[RIGHT] * SAMPLES, [" Rome"] * SAMPLES, [" I cannot answer"] * SAMPLES, [" Bologna"] * SAMPLES]
     script += [[WRONG] * SAMPLES, [RIGHT, *[" Rome"] * 9]]
-    done, scripted = run(
-        loaded_llama, monkeypatch, script, judge=by_length, judge_name="judge-1", agreeing_only=agreeing_only
-    )
+    done, scripted = run(loaded_llama, script, judge=by_length, judge_name="judge-1", agreeing_only=agreeing_only)
     expected = {
         "same": ("faithful", "", "faithful", 10),
         "right by one": ("faithful", "", "hallucinated", 10),
@@ -232,21 +220,21 @@ def test_another_judge_decides_and_the_rules_label_of_the_same_samples_stands_be
 @pytest.mark.parametrize("broken_at", [0, 1, 3])
 def test_a_broken_off_collection_goes_on_to_the_same_responses(loaded_llama: LoadedModel, broken_at: int) -> None:
     questions, protocol = make_questions(16), make_protocol()
-    undisturbed = collect(lambda: loaded_llama, questions, protocol, MemoryResponses(), lambda *_: None)
+    undisturbed = collect(lambda: Respondent.of(loaded_llama), questions, protocol, MemoryResponses(), lambda *_: None)
     log = MemoryResponses()
     log.fail_at = broken_at
     with pytest.raises(KeyboardInterrupt):
-        collect(lambda: loaded_llama, questions, protocol, log, lambda *_: None)
+        collect(lambda: Respondent.of(loaded_llama), questions, protocol, log, lambda *_: None)
     log.fail_at = None
-    assert collect(lambda: loaded_llama, questions, protocol, log, lambda *_: None) == undisturbed
+    assert collect(lambda: Respondent.of(loaded_llama), questions, protocol, log, lambda *_: None) == undisturbed
     assert len(undisturbed) == 16
 
 
 def test_a_complete_log_needs_no_model(loaded_llama: LoadedModel) -> None:
     questions, protocol, log = make_questions(8), make_protocol(), MemoryResponses()
-    first = collect(lambda: loaded_llama, questions, protocol, log, lambda *_: None)
+    first = collect(lambda: Respondent.of(loaded_llama), questions, protocol, log, lambda *_: None)
 
-    def no_model() -> LoadedModel:
+    def no_model() -> Respondent:
         raise AssertionError
 
     assert collect(no_model, questions, protocol, log, lambda *_: None) == first

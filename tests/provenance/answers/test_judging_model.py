@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from judge_server import Fault, judging
+from judge_server import judging
+from loopback import Fault
 
 from provenance.answers import judging_model
 from provenance.answers.judging_model import CALLS_AT_ONCE, ModelJudge, judge_identity, read_reply
 from provenance.errors import InputError, JobError
-from provenance.hub.chat_endpoint import Endpoint
+from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.hub.retry import Patience
 from provenance.records import Question
 
@@ -26,7 +27,7 @@ def question(number: int, *answers: str) -> Question:
 
 def model_judge(url: str) -> ModelJudge:
     haste = Patience(tries=2, first_s=0.01, longest_s=0.02)
-    return ModelJudge(replace(Endpoint.at(url, {}), patience=haste, timeout_s=2.0), "judge-1")
+    return ModelJudge(replace(Endpoint.at(url, JUDGE, {}), patience=haste, timeout_s=2.0), "judge-1")
 
 
 def test_only_one_of_three_words_is_a_judgement() -> None:

@@ -12,10 +12,10 @@ from test_collect_responses import RIGHT, SAMPLES, WRONG, Scripted, make_protoco
 
 from provenance.analyses.asking.both_models import question_pools
 from provenance.analyses.asking.collection import Pool, funnel
-from provenance.answers import collect_responses as module
 from provenance.answers.collect_responses import BEYOND_CONTEXT, TOO_LONG, collect
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet, normalise_question, read_questions
+from provenance.answers.sampling import Respondent
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response, Split
 
@@ -24,51 +24,48 @@ MANY = 5_000
 SHARES = (0.5, 0.2, 0.3)
 
 
-def collected(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> tuple[Pool, list[Response]]:
+def collected(loaded: LoadedModel, texts: list[str], context: int = 256) -> tuple[Pool, list[Response]]:
     """The pool of these questions, and the responses to it; those that are asked get wrong answers."""
     questions = [Question(str(number), text, ("Paris",), text[:20]) for number, text in enumerate(texts)]
     entries: tuple[tuple[Question, Split], ...] = tuple((question, "train") for question in questions)
     script = {text.split("?")[0]: [WRONG] * SAMPLES for text in texts if len(text) < 50}
-    monkeypatch.setattr(module, "PromptBatch", Scripted(script, loaded))
+    lexicon, sampler = replace(loaded.lexicon, context=context), Scripted(script, loaded)
     pool = Pool(QuestionSet.of("long", "", questions), entries, training=True)
-    return pool, collect(lambda: loaded, entries, make_protocol(), MemoryResponses(), lambda *_: None)
+    asked = Respondent(lexicon, sampler)
+    return pool, collect(lambda: asked, entries, make_protocol(), MemoryResponses(), lambda *_: None)
 
 
-def test_a_question_longer_than_the_context_is_dropped_with_a_word_in_the_funnel(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_question_longer_than_the_context_is_dropped_with_a_word_in_the_funnel(loaded_llama: LoadedModel) -> None:
     """A hundred thousand marks over one letter, and one token too many with room for an answer."""
-    context = loaded_llama.model.config.max_position_embeddings
+    context = loaded_llama.lexicon.context
+    assert context == 256
     frame = len(make_protocol().prompt.render(loaded_llama.tokenizer, "").ids)
     most = context - frame - make_protocol().decoding.max_new_tokens
     fitting = "~" * most  # one token a byte
     texts = ["Question 0?", "why " * 1000, COMBINING, fitting + "~", "Question 1?"]
     start = time.process_time()
-    pool, responses = collected(loaded_llama, monkeypatch, texts)
+    pool, responses = collected(loaded_llama, texts)
     assert time.process_time() - start < 20
     assert [response.reason for response in responses] == ["", *[BEYOND_CONTEXT] * 3, ""]
     assert [response.question_id for response in responses] == ["0", "1", "2", "3", "4"]
     told = funnel("base", pool, responses, [])
     assert (told.asked, told.answered, told.dropped[BEYOND_CONTEXT]) == (5, 2, 3)
-    monkeypatch.setattr(module, "PromptBatch", Scripted({f"{fitting}\nAnswer:": [RIGHT] * SAMPLES}, loaded_llama))
+    scripted = Scripted({f"{fitting}\nAnswer:": [RIGHT] * SAMPLES}, loaded_llama)
     entry = replace(pool.entries[3][0], text=fitting)
-    [kept] = collect(lambda: loaded_llama, [(entry, "train")], make_protocol(), MemoryResponses(), lambda *_: None)
+    [kept] = collect(scripted.respondent, [(entry, "train")], make_protocol(), MemoryResponses(), lambda *_: None)
     assert kept.reason != BEYOND_CONTEXT
 
 
 def test_a_question_of_more_tokens_than_is_sensible_is_dropped_where_the_context_would_hold_it(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    loaded_llama: LoadedModel,
 ) -> None:
-    monkeypatch.setattr(loaded_llama.model.config, "max_position_embeddings", 1 << 20)
-    pool, responses = collected(loaded_llama, monkeypatch, ["Question 0?", "why " * 25_000, "Question 1?"])
+    pool, responses = collected(loaded_llama, ["Question 0?", "why " * 25_000, "Question 1?"], context=1 << 20)
     assert [response.reason for response in responses] == ["", TOO_LONG, ""]
     assert funnel("base", pool, responses, []).dropped[TOO_LONG] == 1
 
 
-def test_a_batch_of_nothing_but_long_questions_is_no_error(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, responses = collected(loaded_llama, monkeypatch, ["why " * 1000] * 5)
+def test_a_batch_of_nothing_but_long_questions_is_no_error(loaded_llama: LoadedModel) -> None:
+    _, responses = collected(loaded_llama, ["why " * 1000] * 5)
     assert Counter(response.reason for response in responses) == {BEYOND_CONTEXT: 5}
 
 
@@ -93,7 +90,6 @@ def test_a_large_set_is_tokenised_as_it_is_asked(
     render = PromptFormat.render
     monkeypatch.setattr(PromptFormat, "render", lambda *args: rendered.append(args[2]) or render(*args))
     script = {f"Question {i}": [RIGHT if i % 2 else WRONG] * SAMPLES for i in range(MANY)}
-    monkeypatch.setattr(module, "PromptBatch", Scripted(script, loaded_llama))
     protocol = make_protocol(quota=1, batch_size=16)
-    collect(lambda: loaded_llama, train.entries, protocol, MemoryResponses(), lambda *_: None)
+    collect(Scripted(script, loaded_llama).respondent, train.entries, protocol, MemoryResponses(), lambda *_: None)
     assert len(rendered) <= 32

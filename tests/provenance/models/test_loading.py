@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.checkpoints.names import require_tokenizer
 from provenance.errors import CheckpointError, InputError
-from provenance.models.loading import DTYPES, LoadedModel, load_model, load_tokenizer, vocabulary
+from provenance.models.loading import DTYPES, LoadedModel, load_lexicon, load_model, load_tokenizer, vocabulary
 from provenance.weights.shards import Shards
 
 Tensors = dict[str, torch.Tensor]
@@ -260,16 +261,36 @@ def test_a_response_ends_at_every_end_token_that_the_checkpoint_names(folder: Pa
     path = folder / "generation_config.json"
     path.write_text(json.dumps({"eos_token_id": [4, 5], "temperature": 0.3, "do_sample": True, "top_k": 3}))
     loaded = load(folder)
-    assert loaded.stop_ids == {2, 4, 5}
+    assert loaded.stop_ids == load_lexicon(folder).stop_ids == {2, 4, 5}
     assert loaded.model.generation_config.temperature != 0.3
     assert not loaded.model.generation_config.do_sample
+
+
+def test_words_and_limits_are_known_without_the_model(
+    checkpoint_of: Callable[[str], Path], loaded_of: Callable[[str], LoadedModel]
+) -> None:
+    """As those of the loaded model, for every type; also without a generation config of its own."""
+    for model_type in DENSE:
+        found, expected = load_lexicon(checkpoint_of(model_type)), loaded_of(model_type).lexicon
+        assert replace(found, tokenizer=expected.tokenizer) == expected, model_type
+        assert found.newline_ids == expected.newline_ids
+
+
+def test_end_tokens_are_those_of_the_model_without_a_generation_config(folder: Path) -> None:
+    (folder / "generation_config.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"eos_token_id": [3, 4]}))
+    assert load_lexicon(folder).stop_ids == load(folder).stop_ids == {2, 3, 4}
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="config"):
+        load_lexicon(folder)
 
 
 def test_line_breaks_are_found_inside_tokens(tiny_llama: Path) -> None:
     loaded = load(tiny_llama)
     newline = loaded.tokenizer.convert_tokens_to_ids("Ċ")
-    assert newline in loaded.newline_ids
-    assert not loaded.newline_ids & set(loaded.tokenizer(" Paris", add_special_tokens=False)["input_ids"])
+    assert newline in loaded.lexicon.newline_ids
+    assert not loaded.lexicon.newline_ids & set(loaded.tokenizer(" Paris", add_special_tokens=False)["input_ids"])
 
 
 def test_a_vocabulary_is_every_token_with_its_id(tiny_llama: Path) -> None:

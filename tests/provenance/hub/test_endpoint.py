@@ -1,17 +1,21 @@
-"""One chat completion over real HTTP: what is asked again, what is an error at once, and where the key goes."""
+"""One request over real HTTP: what is asked again, what is an error at once, and where the key goes."""
 
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import pytest
-from judge_server import Fault, JudgeServer, completion, judging
+from judge_server import JudgeServer, completion, judging
+from loopback import Fault
 
+from provenance.answers.judging_model import said_in
 from provenance.errors import InputError, JobError
-from provenance.hub.chat_endpoint import KEY_VARIABLE, LONGEST_REPLY, Endpoint
+from provenance.hub.endpoint import JUDGE, LONGEST_REPLY, Endpoint
 from provenance.hub.retry import Patience
 
+KEY_VARIABLE = JUDGE.key_variable
 KEY = "sk-very-secret-0123456789"
 PROMPT = 'Question: "Q?"\nRight answers: ["a"]\nAnswer given: "b"\n'
 REQUEST = {"model": "judge-1", "messages": [{"role": "user", "content": PROMPT}], "temperature": 0, "max_tokens": 16}
@@ -32,11 +36,11 @@ def server(running: JudgeServer) -> JudgeServer:
 
 
 def endpoint(server: JudgeServer) -> Endpoint:
-    return replace(Endpoint.at(server.url, {KEY_VARIABLE: f" {KEY}\n"}), patience=HASTE, timeout_s=0.5)
+    return replace(Endpoint.at(server.url, JUDGE, {KEY_VARIABLE: f" {KEY}\n"}), patience=HASTE, timeout_s=0.5)
 
 
 def ask(at: Endpoint, stopped: threading.Event | None = None) -> str:
-    return at.reply(REQUEST, stopped or threading.Event())
+    return at.reply(REQUEST, said_in, stopped or threading.Event())
 
 
 TRANSIENT = {
@@ -121,6 +125,15 @@ def test_the_wait_that_a_server_asks_for_is_kept_within_reason(server: JudgeServ
         ask(endpoint(server))
 
 
+def test_a_stop_ends_the_wait_for_a_reply_that_has_not_begun(server: JudgeServer) -> None:
+    """As Ctrl-C does, while a server thinks for an hour."""
+    server.faults[:] = [Fault(before_s=3600)]
+    stopped = threading.Event()
+    threading.Timer(0.2, stopped.set).start()
+    with pytest.raises(CancelledError):
+        ask(replace(endpoint(server), timeout_s=7200.0), stopped)
+
+
 def test_a_model_that_says_nothing_has_an_empty_reply(server: JudgeServer) -> None:
     server.faults[:] = [Fault(body=completion(None))]
     assert ask(endpoint(server)) == ""
@@ -135,14 +148,13 @@ def test_a_model_that_says_nothing_has_an_empty_reply(server: JudgeServer) -> No
 )  # fmt: skip
 def test_an_address_of_no_web_server_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="--judge"):
-        Endpoint.at(url, {})
+        Endpoint.at(url, JUDGE, {})
 
 
 def test_the_address_may_name_the_whole_path_and_the_key_is_one_line() -> None:
-    assert (
-        Endpoint.at("https://x/v1/chat/completions", {}).url == Endpoint.at("https://x/v1/", {}).url == "https://x/v1"
-    )
+    for path in ("chat/completions", ""):
+        assert Endpoint.at(f"https://x/v1/{path}", JUDGE, {}).url == "https://x/v1"
     for key in ("a\nb", "schlüssel"):
         with pytest.raises(InputError, match=KEY_VARIABLE) as caught:
-            Endpoint.at("https://x/v1", {KEY_VARIABLE: key})
+            Endpoint.at("https://x/v1", JUDGE, {KEY_VARIABLE: key})
         assert key not in str(caught.value)
