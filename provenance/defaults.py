@@ -1,9 +1,13 @@
 """Defaults shared by options, jobs and plans, each named once with its justification."""
 
+from typing import Literal
+
 SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
 PER_CLASS = 1000  # Gao et al. 2025, Sec. 6.1.1
 """Responses wanted of each class, for training and of each test set."""
 MAX_NEW_TOKENS = 32
+AUTO: Literal["auto"] = "auto"
+"""The device that is there, and its usual dtype (`provenance.models.devices`)."""
 BATCH_SIZE = 128
 """Questions asked at a time."""
 SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from provenance.activations.capture_files import CaptureDtype
 from provenance.analyses.asking import engines
@@ -28,12 +28,13 @@ from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptForma
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
-from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
+from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
-from provenance.models.loading import check_config, check_device, load_tokenizer
+from provenance.models.devices import found_device, found_dtype
+from provenance.models.loading import check_config, load_tokenizer
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
@@ -85,8 +86,8 @@ class Job:
     """Negative control to run in place of the comparison."""
     other: str | None = None
     """Reference of the model for the control `unrelated`."""
-    device: str = "cpu"
-    dtype: str = "float32"
+    device: str = AUTO
+    dtype: str = AUTO
     """Of the forward passes."""
     attn_implementation: str | None = None
     """Name in `transformers`."""
@@ -204,9 +205,10 @@ class Job:
             CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given`, `judging` and
                 `at_servers`; or there is no such device.
         """
-        check_device(self.dtype, self.device)
+        device = found_device(self.device)
         judge, servers = self.judging(), servers_of(self.engine, self.base_url)
         base, instruct = self.sides()
+        job = self.on(device, (base, instruct))
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
         given, sets = self.given(instruct), self.question_sets()
@@ -216,16 +218,24 @@ class Job:
         with prepared(self.control, self.other, base, self.seed, folder) as control:
             yield OpenedJob(
                 command=self.command,
-                key=self.key((base, instruct), sets, given, control, served),
-                settings=self.recorded(given, control, served),
+                key=job.key((base, instruct), sets, given, control, served),
+                settings=job.recorded(given, control, served),
                 seed=self.seed,
                 sides=(base, instruct),
-                run=self._work(partial(work, control=control)),
+                run=job.run_of(partial(work, control=control)),
                 questions=sets,
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
 
-    def _work(self, one: Callable[..., OriginReport]) -> Callable[[Workspace, Clock], OriginReport]:
+    def on(self, device: str, sides: Sequence[OpenCheckpoint]) -> Self:
+        """This job on a device that is there, in a dtype by name.
+
+        Raises:
+            InputError: There is no such dtype.
+        """
+        return replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype for side in sides}))
+
+    def run_of(self, one: Callable[..., OriginReport]) -> Callable[[Workspace, Clock], OriginReport]:
         """The comparison once, or as often as there are replicates."""
         if self.replicates == 1:
             return partial(one, self.settings())

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
-from provenance.models.loading import check_device
+from provenance.models.devices import found_device
 from provenance.models.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
@@ -50,17 +50,19 @@ class TimelineJob:
         Raises:
             InputError, CheckpointError, PairError: See `open`, `questions`, `Job.judging` and `at_servers`.
         """
-        check_device(self.how.dtype, self.how.device)
+        device = found_device(self.how.device)
         judge, servers = self.how.judging(), servers_of(self.how.engine, self.how.base_url)
         stops, questions = self.open(), self.questions()
-        served = at_servers(servers, [stop.side for stop in stops], self.how.max_new_tokens)
+        sides = tuple(stop.side for stop in stops)
+        job = replace(self, how=self.how.on(device, sides))
+        served = at_servers(servers, sides, self.how.max_new_tokens)
         yield OpenedJob(
             command="trace",
-            key=self.key(stops, questions, served),
-            settings=self.recorded(served),
+            key=job.key(stops, questions, served),
+            settings=job.recorded(served),
             seed=self.how.seed,
-            sides=tuple(stop.side for stop in stops),
-            run=partial(self.run, stops, questions, judge=judge, served=served),
+            sides=sides,
+            run=partial(job.run, stops, questions, judge=judge, served=served),
             questions=(questions,),
             about=lambda: {"quick": self.how.effort != FULL},
         )

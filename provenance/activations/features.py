@@ -16,6 +16,7 @@ from provenance.activations.capture import capture_cett
 from provenance.activations.capture_files import CaptureDtype, CaptureFiles
 from provenance.activations.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.files import write_whole
+from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 from provenance.records import CaptureChunk, OtherTokens, Response
 from provenance.work_log import CaptureLog
@@ -102,7 +103,9 @@ def collect_features(
     for part in parts:
         ids = _ids(part)
         if ids not in done:
-            log.append(files.write(starts[ids], *capture_cett(load(), part, other_tokens), ids))
+            means = in_halves(lambda some: list(zip(*capture_cett(load(), some, other_tokens), strict=True)), part)
+            answer, other = (np.stack(rows) for rows in zip(*means, strict=True))
+            log.append(files.write(starts[ids], answer, other, ids))
         progress(starts[ids] + len(part), len(responses))
     empty = np.empty((0, 0), dtype=np.float32)
     answer, other = files.opened(len(responses)) if responses else (empty, empty)

@@ -6,6 +6,7 @@ token (262,144 logits at all positions would cost too much); the model's scaling
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from provenance.activations.capture import padded
 from provenance.errors import CaptureError, NonFiniteError, PairError
+from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
@@ -48,7 +50,7 @@ def answer_log_probability(
     values = np.empty(len(rows))
     for start in range(0, len(rows), batch):
         chosen = order[start : start + batch]
-        values[chosen] = _batch_means(loaded, [rows[row] for row in chosen], [places[row] for row in chosen])
+        values[chosen] = in_halves(partial(_batch_means, loaded), [(rows[row], places[row]) for row in chosen])
     if not np.isfinite(values).all():
         raise NonFiniteError(
             "a finite log-probability of every answer",
@@ -80,7 +82,9 @@ def _check_vocabulary(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Non
         )
 
 
-def _batch_means(loaded: LoadedModel, rows: list[list[int]], places: list[list[int]]) -> list[float]:
+def _batch_means(loaded: LoadedModel, given: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+    """Of rows of token ids and the places of their answer tokens."""
+    rows, places = zip(*given, strict=True)
     ids, mask = padded(rows, loaded.pad_id, loaded.device)
     row = torch.tensor([r for r, positions in enumerate(places) for _ in positions], device=loaded.device)
     position = torch.tensor([t for positions in places for t in positions], device=loaded.device)

@@ -12,6 +12,8 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -22,6 +24,7 @@ from transformers.generation import GenerateDecoderOnlyOutput
 from provenance.answers.prompts import Prompt
 from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
+from provenance.models.devices import in_halves
 from provenance.models.loading import Lexicon, LoadedModel
 
 FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
@@ -81,7 +84,21 @@ class LocalSampler:
 
     def prompted(self, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]) -> Draw:
         """See `Sampler`; the prompts pass through the model once."""
-        return PromptBatch(self.loaded, prompts, decoding, stop_ids).draw
+        halves = in_halves(lambda some: [PromptBatch(self.loaded, some, decoding, stop_ids)], prompts)
+        return halves[0].draw if len(halves) == 1 else partial(_drawn_in_parts, halves)
+
+
+def _drawn_in_parts(
+    parts: "Sequence[PromptBatch]", rows: Sequence[int], samples: range, seed: int
+) -> list[list[list[int]]]:
+    """Samples from batches that follow one another; see `Draw`."""
+    ends = list(accumulate(len(part) for part in parts))
+    drawn: dict[int, list[list[int]]] = {}
+    for part, end in zip(parts, ends, strict=True):
+        own = [row for row in rows if end - len(part) <= row < end]
+        found = part.draw([row - end + len(part) for row in own], samples, seed) if own else []
+        drawn |= dict(zip(own, found, strict=True))
+    return [drawn[row] for row in rows]
 
 
 def gumbel_noise(
@@ -178,6 +195,9 @@ class PromptBatch:
         self._mask = torch.tensor(mask, device=loaded.device)
         self._cache = self._prefilled()
 
+    def __len__(self) -> int:
+        return len(self._prompts)
+
     @torch.inference_mode()
     def _prefilled(self) -> DynamicCache | None:
         """Keys and values of all prompt tokens but the last; None for one-token prompts."""
@@ -208,11 +228,12 @@ class PromptBatch:
         size = len(self._ids)  # never more rows at a time than there are prompts
         drawn: list[list[int]] = []
         for start in range(0, len(wanted), size):
-            picked, keys = torch.tensor(wanted[start : start + size], device=self._ids.device).T
-            drawn += self._generate(picked, keys)
+            drawn += in_halves(self._generate, wanted[start : start + size])
         return [drawn[i * len(samples) : (i + 1) * len(samples)] for i in range(len(rows))]
 
-    def _generate(self, picked: Int[torch.Tensor, " rows"], keys: Int[torch.Tensor, " rows"]) -> list[list[int]]:
+    def _generate(self, wanted: Sequence[tuple[int, int]]) -> list[list[int]]:
+        """Responses by place of the prompt in the batch and key of the noise."""
+        picked, keys = torch.tensor(wanted, device=self._ids.device).T
         cache = copy.deepcopy(self._cache)
         if cache is not None:
             cache.batch_select_indices(picked)

@@ -106,7 +106,9 @@ def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, o
     from provenance.db.workspace import RunWorkspace
 
     run = _begun(store, opened)
-    with _finishing(store, run, clock):
+    from provenance.models.devices import enough_memory
+
+    with _finishing(store, run, clock), enough_memory(f"{opened.command} of these checkpoints"):
         report = opened.run(RunWorkspace(store, run), clock)
         store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
     return run, report

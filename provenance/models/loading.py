@@ -24,12 +24,12 @@ from transformers import (
 from provenance.architectures import Layout
 from provenance.checkpoints.names import CONFIG, TOKENIZER_CORES, read_json_object
 from provenance.checkpoints.opening import opening
-from provenance.errors import CheckpointError, InputError
+from provenance.errors import CheckpointError
 from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.claimed_sizes import AutoClass, refuse_larger
+from provenance.models.devices import DTYPES, found_device, found_dtype
 from provenance.weights.shards import Shards
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MODEL_REMEDY = "fetch the checkpoint again, or check its config.json"
 TOKENIZER_REMEDY = "fetch tokenizer.json and tokenizer_config.json again"
 TRIED_TEXT = "Who wrote it?\n" + 40 * "a" + "!"
@@ -119,14 +119,15 @@ def load_model(
 
     Args:
         layout: Layout of this checkpoint.
-        dtype: A key of `DTYPES`; arithmetic of the forward pass (CETT is always float32).
+        dtype: See `provenance.models.devices.found_dtype`; arithmetic of the forward pass (CETT is always float32).
         attn_implementation: Name in `transformers`; None for its default.
 
     Raises:
         InputError: Unknown dtype or device.
         CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
     """
-    check_device(dtype, device)
+    device = found_device(device)
+    dtype = found_dtype(dtype, device)
     with _model_view(folder) as view:
         config = _checked_config(view, folder)
         model, info = auto_class(config).from_pretrained(
@@ -312,21 +313,3 @@ def _tokenizer_view(folder: Path) -> AbstractContextManager[Path]:
 
 def _tokenizer(view: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(view, local_files_only=True, trust_remote_code=False, use_fast=True)
-
-
-def check_device(dtype: str, device: str) -> None:
-    """Refuse a dtype or a device that is not there, by computing something on it.
-
-    Raises:
-        InputError: There is none of that name, or it cannot compute.
-    """
-    if dtype not in DTYPES:
-        raise InputError(f"a dtype out of {', '.join(DTYPES)}", found=repr(dtype), remedy="give --dtype one of these")
-    try:
-        torch.ones(1, device=device).sum().item()  # "meta" makes tensors, and cannot compute
-    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
-        raise InputError(
-            f"a device that torch can use, not {device!r}",
-            found=(str(error) or type(error).__name__).splitlines()[0][:300],
-            remedy="give --device cpu",
-        ) from error

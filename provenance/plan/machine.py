@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from provenance.errors import InputError
+from provenance.models.devices import DTYPES, found_device, found_dtype
 
 ROWS = 128  # a batch of answers is sampled token by token, so its products have as many rows as the batch
 WIDTHS = (256, 512, 1024, 2048, 4096)
@@ -43,24 +43,14 @@ class Machine:
 
 
 def measure(dtype: str, device: str) -> Machine:
-    """Measure this machine; takes a fraction of a second.
+    """Measure this machine; takes a fraction of a second. For `auto` see `provenance.models.devices`.
 
     Raises:
         InputError: The dtype or device does not exist.
     """
-    wanted = getattr(torch, dtype, None)
-    if not isinstance(wanted, torch.dtype) or not wanted.is_floating_point:
-        raise InputError(
-            "a floating-point dtype of torch", found=repr(dtype), remedy="give --dtype float32, bfloat16 or float16"
-        )
-    try:
-        flops = _flops_per_s(wanted, device)
-    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:  # torch without CUDA asserts
-        raise InputError(
-            f"products of {dtype} matrices on {device!r}",
-            found=(str(error) or type(error).__name__).splitlines()[0],
-            remedy="give --device cpu, or another --dtype",
-        ) from error
+    device = found_device(device)
+    dtype = found_dtype(dtype, device)
+    flops = _flops_per_s(DTYPES[dtype], device)
     return Machine(device, dtype, flops, _memory_bytes_per_s(), _hash_bytes_per_s(), available_bytes(device))
 
 

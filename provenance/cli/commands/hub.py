@@ -6,7 +6,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from provenance.cli.options.common import AsJson, Base, FamilyName, Instruct, named_pair
-from provenance.defaults import PER_CLASS
+from provenance.cli.options.run_options import Device, Dtype
+from provenance.defaults import AUTO, PER_CLASS
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from provenance.plan.job_plan import Plan
 
 STOPPED = 2
-Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Dtype of forward passes.")]
-Device = Annotated[str, typer.Option("--device", help="Device of the forward passes, as torch names it.")]
 GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gated, closed", "unknown": "–"}
 
 
@@ -54,8 +53,8 @@ def plan(
     sets: Annotated[int, typer.Option("--sets", min=1, help="Number of test question sets.")] = 1,
     train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
+    device: Device = AUTO,
+    dtype: Dtype = AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Show a comparison's requirements and all obstacles, before anything is fetched. Exit code 2: it cannot run."""
@@ -76,7 +75,7 @@ def pull(
 
     named = _named(refs or [], family)
     if dry_run:
-        show_plan(named, (PER_CLASS, PER_CLASS, 1), "float32", "cpu", as_json=as_json, compared=False)
+        show_plan(named, (PER_CLASS, PER_CLASS, 1), AUTO, AUTO, as_json=as_json, compared=False)
         return
     pulled = fetch(named)
     if as_json:

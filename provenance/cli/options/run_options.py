@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT
-from provenance.defaults import BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
+from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.records import OtherTokens
 
@@ -58,8 +58,15 @@ Select = Annotated[
 Strength = Annotated[
     float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, instead of --select.")
 ]
-Device = Annotated[str, typer.Option(help="Device, as torch names it.")]
-Dtype = Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="Dtype of the forward passes.")]
+Device = Annotated[
+    str, typer.Option("--device", help="Device of the forward passes, as torch names it; auto: a GPU if there is one.")
+]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(
+        "--dtype", help="Dtype of the forward passes; auto: float32 on a CPU, elsewhere two bytes as the weights have."
+    ),
+]
 Attention = Annotated[str | None, typer.Option(help="Attention implementation, as transformers names it.")]
 CapturedDtype = Annotated[
     Literal["float32", "float16"], typer.Option(help="Dtype of captured activations on disk; float16 halves them.")
@@ -158,8 +165,8 @@ def _options(
     free_intercept: FreeIntercept = False,
     select: Select = "one-se",
     C: Strength = None,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
+    device: Device = AUTO,
+    dtype: Dtype = AUTO,
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     other_tokens: OtherRegions = "all",

@@ -144,7 +144,7 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
 
     few = Effort(repeats=1, pairs=3, control_sets=20, shuffles=20, foldings=1, permutations=100)
     job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=few, seed=3, replicates=2)
-    both = job._work(one)(MemoryWorkspace(tmp_path / "captures"), Clock(Silent()))
+    both = job.run_of(one)(MemoryWorkspace(tmp_path / "captures"), Clock(Silent()))
     first, second = found
     assert [row.seed for row in both.replicates] == [3, 4]
     assert [row.auroc for row in both.replicates] == [first.transfer[0].auroc, second.transfer[0].auroc]

@@ -17,7 +17,8 @@ from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.checkpoints.names import require_tokenizer
 from provenance.errors import CheckpointError, InputError
-from provenance.models.loading import DTYPES, LoadedModel, load_lexicon, load_model, load_tokenizer, vocabulary
+from provenance.models.devices import DTYPES
+from provenance.models.loading import LoadedModel, load_lexicon, load_model, load_tokenizer, vocabulary
 from provenance.weights.shards import Shards
 
 Tensors = dict[str, torch.Tensor]

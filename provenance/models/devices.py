@@ -1,0 +1,103 @@
+"""Devices and dtypes of forward passes, and work that does not fit the memory of a device.
+
+Choice: `auto` depends on what there is and not on a measurement, which another program could change: the same command
+must find its finished work again.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+from provenance.defaults import AUTO
+from provenance.errors import InputError, JobError
+
+T = TypeVar("T")
+R = TypeVar("R")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+REMEDY = "give a smaller --batch-size or --dtype bfloat16, use a device with more memory, or --weights-only"
+
+
+def found_device(wanted: str) -> str:
+    """A device by name; for `auto` the first GPU that torch can use, or else the CPU.
+
+    Raises:
+        InputError: There is none of that name, or it cannot compute.
+    """
+    device = wanted if wanted != AUTO else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.ones(1, device=device).sum().item()  # "meta" makes tensors, and cannot compute
+    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
+        raise InputError(
+            f"a device that torch can use, not {device!r}",
+            found=(str(error) or type(error).__name__).splitlines()[0][:300],
+            remedy="give --device cpu",
+        ) from error
+    return device
+
+
+def found_dtype(wanted: str, device: str, stored: Collection[str] = ()) -> str:
+    """A dtype of forward passes by name; for `auto` float32 on a CPU.
+
+    On another device, `auto` is the dtype of two bytes that the checkpoints are stored in: float16 if all of them are,
+    and otherwise bfloat16. `stored` are names as safetensors spells them, such as `F16`.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if wanted == AUTO:
+        if torch.device(device).type == "cpu":
+            return "float32"
+        return "float16" if set(stored) == {"F16"} else "bfloat16"
+    if wanted not in DTYPES:
+        raise InputError(
+            f"a dtype out of {AUTO}, {', '.join(DTYPES)}", found=repr(wanted), remedy="give --dtype one of these"
+        )
+    return wanted
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the device or of the machine was refused."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU has no class
+
+
+def in_halves(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
+    """Results of all items together, or of one half after the other where memory is not enough for all at once.
+
+    Raises:
+        JobError: Memory is not enough for one.
+    """
+    try:
+        return list(work(items))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(items) == 1:
+            raise out_of_memory("one row of a batch", error) from error
+    # after the block, since the error holds the tensors of the failed attempt
+    middle = len(items) // 2
+    return [*in_halves(work, items[:middle]), *in_halves(work, items[middle:])]
+
+
+def out_of_memory(work: str, error: BaseException) -> JobError:
+    """The error for work that does not fit."""
+    found = (str(error) or type(error).__name__).splitlines()[0][:300]
+    return JobError(f"memory for {work}", found=found, remedy=REMEDY)
+
+
+@contextmanager
+def enough_memory(work: str) -> Iterator[None]:
+    """Turns memory that is refused into an error that says what to lower.
+
+    Raises:
+        JobError: There is not enough.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise out_of_memory(work, error) from error

@@ -1,0 +1,89 @@
+"""Devices by name, dtypes that go with them, and work that is halved until it fits."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from provenance.errors import InputError, JobError
+from provenance.models.devices import enough_memory, found_device, found_dtype, in_halves
+
+CPU_REFUSES = (
+    "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"
+)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_auto_is_a_gpu_where_torch_has_one(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch, "ones", lambda *_shape, device: torch.zeros(1))  # noqa: ARG005 - as torch names it
+    assert found_device("auto") == ("cuda" if there else "cpu")
+    assert found_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "toaster", "meta", ""])
+def test_a_device_that_is_not_there_or_cannot_compute_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match="--device cpu"):
+        found_device(device)
+
+
+@pytest.mark.parametrize(
+    ("device", "stored", "dtype"),
+    [
+        ("cpu", ("BF16",), "float32"),
+        ("cuda", ("BF16",), "bfloat16"),
+        ("cuda:1", ("F16",), "float16"),
+        ("cuda", ("F16", "BF16"), "bfloat16"),
+        ("cuda", ("F32",), "bfloat16"),
+        ("cuda", (), "bfloat16"),
+    ],
+)
+def test_auto_is_float32_on_a_cpu_and_two_bytes_elsewhere(device: str, stored: Sequence[str], dtype: str) -> None:
+    assert found_dtype("auto", device, stored) == dtype
+    assert found_dtype("float32", device, stored) == "float32"
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(InputError, match="--dtype"):
+        found_dtype("float31", "cpu")
+
+
+class Room:
+    """A device that holds so many rows at a time."""
+
+    def __init__(self, rows: int, error: Exception) -> None:
+        self.rows = rows
+        self.error = error
+        self.tried: list[int] = []
+
+    def squares(self, items: Sequence[int]) -> list[int]:
+        self.tried.append(len(items))
+        if len(items) > self.rows:
+            raise self.error
+        return [item * item for item in items]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError(CPU_REFUSES)])
+def test_work_is_halved_until_it_fits_and_keeps_its_order(error: Exception) -> None:
+    room = Room(3, error)
+    assert in_halves(room.squares, range(11)) == [item * item for item in range(11)]
+    assert room.tried == [11, 5, 2, 3, 6, 3, 3]
+
+
+def test_one_row_that_does_not_fit_is_an_error_that_says_what_to_lower() -> None:
+    with pytest.raises(JobError, match="--batch-size"):
+        in_halves(Room(0, torch.OutOfMemoryError("CUDA out of memory")).squares, range(4))
+
+
+def test_other_errors_are_not_tried_again() -> None:
+    room = Room(0, RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        in_halves(room.squares, range(4))
+    assert room.tried == [4]
+    with pytest.raises(RuntimeError, match="shapes differ"), enough_memory("work"):
+        room.squares(range(4))
+
+
+def test_memory_that_ends_elsewhere_is_an_error_of_the_tree() -> None:
+    with pytest.raises(JobError, match="memory for compare"), enough_memory("compare"):
+        raise torch.OutOfMemoryError
