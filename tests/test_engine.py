@@ -153,6 +153,15 @@ def test_a_timeline_asks_the_servers_too(asked: Asked, server: CompletionServer)
     assert len(prompts_of(server)) > 30
 
 
+def test_another_model_reads_what_the_server_said(asked: Asked, server: CompletionServer) -> None:
+    """In the control, on the answers of the comparison: the server is asked for none."""
+    server.requests.clear()
+    control = invoke(*asked.command, "--control", "unrelated")
+    assert control.exit_code == 0, control.output
+    assert parsed(control.stdout)["control"] == "unrelated"
+    assert prompts_of(server) == set()
+
+
 @pytest.mark.parametrize(
     "options",
     [
