@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from provenance.activations.capture_files import CaptureDtype
 from provenance.analyses.asking import engines
@@ -227,7 +227,7 @@ class Job:
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
 
-    def on(self, device: str, sides: Sequence[OpenCheckpoint]) -> Self:
+    def on(self, device: str, sides: Sequence[OpenCheckpoint]) -> "Job":
         """This job on a device that is there, in a dtype by name.
 
         Raises:
