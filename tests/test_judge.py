@@ -87,7 +87,7 @@ def test_both_labels_are_stored_and_their_agreement_is_in_json_sql_and_terminal(
     queried = json.loads(invoke("query", "judges", "--format", "json").stdout)
     assert [row["n_agree"] for row in queried] == [row["n_agree"] for row in judged.summary["judges"]]
     results = read_results("sqlite:///provenance.db", 1)
-    for tables in (terminal_sections(results), sections(results)):
+    for tables in (terminal_sections(results, verbose=True), sections(results)):
         [table] = [table for table in tables if table.title == "Two judges of the same answers"]
         assert f"{queried[0]['n_agree']} of {queried[0]['n']}" in table.rows[0]
     assert "Refusals" in {table.title for table in sections(results)}

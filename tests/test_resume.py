@@ -67,7 +67,7 @@ def test_results_are_told_before_anything_is_drawn(
     plain = [part for part in pair.command if part != "--json"]
     killed = forked.run(tmp_path, *plain, harm=Harm(drawing, 1, "before"))
     assert killed.code == -signal.SIGKILL
-    assert "Claims" in killed.stdout
+    assert "decided by" in killed.stdout
     interrupted = forked.run(tmp_path, *pair.command, harm=Harm(drawing, 1, "before", "interrupt"))
     assert interrupted.code == 130, interrupted.stderr
     assert numbers(parsed(interrupted.stdout)) == numbers(undisturbed.summary)

@@ -36,7 +36,7 @@ from provenance.figures.tables.evidence import (
     scales,
     trace,
 )
-from provenance.figures.tables.overview import claims, overview
+from provenance.figures.tables.overview import claims, decisions, headline, overview
 from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
@@ -113,7 +113,15 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
 }
-"""Tables shown on a terminal at the end of a run."""
+"""Tables shown on a terminal at the end of a run with `-v`."""
+BRIEF: Mapping[RunKind, Sequence[Section]] = {
+    "comparison": (
+        headline,
+        decisions,
+        _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm"),
+    ),
+}
+"""The same without `-v`, on one screen; kinds of runs that are not named show the same in both."""
 
 
 def read_results(url: str, run: int) -> Results:
@@ -121,9 +129,10 @@ def read_results(url: str, run: int) -> Results:
     return {name: run_query(url, name, {"run": run}) for name in QUERIES}
 
 
-def terminal_sections(results: Results) -> list[ReportTable]:
-    """The tables that a terminal shows, without those that only have a note."""
-    found = (section(results) for section in TERMINAL[run_kind(results)])
+def terminal_sections(results: Results, *, verbose: bool = False) -> list[ReportTable]:
+    """The tables that a terminal shows, or all that it may show, without those that only have a note."""
+    kind = run_kind(results)
+    found = (section(results) for section in (TERMINAL[kind] if verbose else BRIEF.get(kind, TERMINAL[kind])))
     return [table for table in found if table is not None and table.rows]
 
 

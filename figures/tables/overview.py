@@ -1,10 +1,44 @@
 """The two summary tables of a run: the main numbers, and each claim with the conditions that failed."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.figures.tables.result_tables import ReportTable, Results
+from provenance.figures.wording.evidence_words import reason_words
 from provenance.figures.wording.run_words import first, p_words
 from provenance.records import MARKS
 from provenance.words import CLAIMS, GIVEN, MATCHED_WORDS, baseline_words, rule_words
+
+MOST_LAYERS = 5
+
+
+def headline(results: Results) -> ReportTable:
+    """Lineage, number of H-Neurons with their layers, and the probe on held-out answers."""
+    lines = [*_lineage(results), _count(results), *_layers(results)]
+    held = next(iter(_instruct(results, "identification")), None)
+    if held is not None and held["dataset"] is not None:
+        numbers = f"AUROC {interval(held, 'auroc')}, accuracy {interval(held, 'accuracy')}"
+        lines.append(("held out", f"{held['dataset']}: {numbers}"))
+    probe = _instruct(results, "probes")[0]
+    if probe["reason"]:
+        lines.append(("probe", _chosen(probe)))
+    return ReportTable("", "", ("", ""), lines, (0, 1))
+
+
+def _count(results: Results) -> tuple[str, str]:
+    run, k = first(results["run"]), _instruct(results, "probes")[0]["n_h_neurons"]
+    total = run["layers"] * run["neurons_per_layer"]
+    return "H-Neurons", f"{k} of {total} ({fixed(1000 * k / total)} ‰){_over_halves(results)}"
+
+
+def _layers(results: Results) -> list[tuple[str, str]]:
+    """Layers with most H-Neurons; nothing without any."""
+    counts = Counter(row["layer"] for row in results["h-neurons"].records())
+    most = counts.most_common(MOST_LAYERS)
+    said = ", ".join(f"{layer} ({count})" for layer, count in most)
+    rest = len(counts) - len(most)
+    return [("layers", f"{said}{f' and {rest} more' if rest > 0 else ''}")] if said else []
 
 
 def overview(results: Results) -> ReportTable:
@@ -23,12 +57,8 @@ def _instruct(results: Results, query: str) -> list[Record]:
 
 
 def _probe(results: Results) -> list[tuple[str, str]]:
-    run, probe = first(results["run"]), _instruct(results, "probes")[0]
-    total, k = run["layers"] * run["neurons_per_layer"], probe["n_h_neurons"]
-    lines = [
-        ("H-Neurons", f"{k} of {total} ({fixed(1000 * k / total)} ‰){_ranges(results)}"),
-        ("probe", _chosen(probe)),
-    ]
+    name, number = _count(results)
+    lines = [(name, f"{number}{_over_folds(results)}"), ("probe", _chosen(_instruct(results, "probes")[0]))]
     held = next(iter(_instruct(results, "identification")), None)
     if held is None or held["dataset"] is None:
         return lines
@@ -44,16 +74,16 @@ def _probe(results: Results) -> list[tuple[str, str]]:
     return lines
 
 
-def _ranges(results: Results) -> str:
-    """Number of H-Neurons over the fits of the cross-validation at the chosen C, and over half-samples."""
-    folds = [
-        f"{row['fewest']} to {row['most']} over folds" for row in _instruct(results, "probe-path") if row["is_chosen"]
-    ]
-    halves = [
-        f"{compact(row['k_low'])} to {compact(row['k_high'])} over half-samples (95 %)"
-        for row in _instruct(results, "stability")
-    ]
-    return "".join(f"; {words}" for words in (*folds, *halves))
+def _over_folds(results: Results) -> str:
+    """Number of H-Neurons over the fits of the cross-validation at the chosen C."""
+    chosen = [row for row in _instruct(results, "probe-path") if row["is_chosen"]]
+    return "".join(f"; {row['fewest']} to {row['most']} over folds" for row in chosen)
+
+
+def _over_halves(results: Results) -> str:
+    """Number of H-Neurons over half-samples."""
+    rows = _instruct(results, "stability")
+    return "".join(f"; {compact(row['k_low'])} to {compact(row['k_high'])} over half-samples (95 %)" for row in rows)
 
 
 def _chosen(probe: Record) -> str:
@@ -97,6 +127,29 @@ def _overlap(results: Results) -> list[tuple[str, str]]:
     return [("overlap", f"{counts}, Jaccard {fixed(row['jaccard'], 3)}")]
 
 
+def decisions(results: Results) -> ReportTable | None:
+    """Each claim with its verdict and the condition that decided.
+
+    That is the first that failed, with the number of others that did, or the last that was shown.
+    """
+    reasons = results["reasons"].records()
+    rows = [
+        (*_named(row), _decision(row["verdict"], [one for one in reasons if one["claim"] == row["claim"]]))
+        for row in results["claims"].records()
+    ]
+    return ReportTable("", "", ("claim", "verdict", "decided by"), rows, (0, 1, 2)) if rows else None
+
+
+def _decision(verdict: str, reasons: Sequence[Record]) -> str:
+    failed = [reason for reason in reasons if not reason["holds"]]
+    blind = [reason for reason in failed if reason["role"] == "power" or reason["holds"] is None]
+    missed = [reason for reason in failed if reason["role"] != "part"] or failed
+    met = [reason for reason in reasons if reason["role"] == "shown"][-1:]
+    decided = (blind if verdict == "no power" and blind else missed)[:1] or met
+    negated, more = (", not", f" (+{len(failed) - 1})" if len(failed) > 1 else "") if failed else ("", "")
+    return "".join(f"{reason_words(one['code'])}: {_value(one)}{negated} {_bar(one)}{more}" for one in decided)
+
+
 def claims(results: Results) -> ReportTable | None:
     """Each claim with its verdict and the conditions that failed or could not be measured."""
     reasons = results["reasons"].records()
@@ -110,10 +163,21 @@ def claims(results: Results) -> ReportTable | None:
 def _claim(row: Record, reasons: list[Record]) -> tuple[str, ...]:
     failed = "\n".join(_condition(reason) for reason in reasons if not reason["holds"])
     met = f"{sum(bool(reason['holds']) for reason in reasons)} of {len(reasons)}"
-    return CLAIMS.get(row["claim"], row["claim"]), f"{MARKS[row['verdict']]} {row['verdict']}", met, failed
+    return *_named(row), met, failed
+
+
+def _named(row: Record) -> tuple[str, str]:
+    return CLAIMS.get(row["claim"], row["claim"]), f"{MARKS[row['verdict']]} {row['verdict']}"
 
 
 def _condition(reason: Record) -> str:
+    return f"{reason['code']} {_value(reason)}, needs {_bar(reason)}"
+
+
+def _value(reason: Record) -> str:
     missing = NOTHING if reason["holds"] is None else "none"
-    value = missing if reason["value"] is None else compact(reason["value"])
-    return f"{reason['code']} {value}, needs {reason['relation']} {reason['bar']:g}"
+    return missing if reason["value"] is None else compact(reason["value"])
+
+
+def _bar(reason: Record) -> str:
+    return f"{reason['relation']} {reason['bar']:g}"

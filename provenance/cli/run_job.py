@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from provenance.db.store import Store
 
 
-def run_and_print(job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool) -> None:
+def run_and_print(
+    job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool, verbose: bool = False
+) -> None:
     """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths."""
     summary = run_job(job, db, out, quiet=quiet)
-    print_then_draw(summary, print_run, lambda: results_written(summary, out), as_json=as_json)
+    show = partial(print_run, verbose=verbose)
+    print_then_draw(summary, show, lambda: results_written(summary, out), as_json=as_json)
 
 
 def print_then_draw(

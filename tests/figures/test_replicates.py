@@ -87,7 +87,7 @@ def test_rows_tables_and_figure_show_every_draw(
     titles = [table.title for table in sections(read_results(url, 1))]
     assert titles[:3] == ["Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from"]
     assert {"Replicates: transfer", "Replicates: claims"} <= {
-        table.title for table in terminal_sections(read_results(url, 1))
+        table.title for table in terminal_sections(read_results(url, 1), verbose=True)
     }
     axes = replicates_figure(rows).axes[0]
     drawn_gids = {line.get_gid(): line for line in axes.lines}

@@ -19,6 +19,7 @@ from provenance.cli.options.common import (
     Quiet,
     Seed,
     Stream,
+    Verbose,
     folder_of,
     named_pair,
 )
@@ -80,6 +81,7 @@ def compare(
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
     pair = named_pair(base, instruct, family)
@@ -106,7 +108,7 @@ def compare(
     more["replicates"] = replicates
     job = job_of(*pair, asked, **more)
     folder = None if no_figures else folder_of(out, job.command)
-    run_and_print(job, db, folder, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 def _check_weights_options(

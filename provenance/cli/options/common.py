@@ -44,6 +44,9 @@ Out = Annotated[
 NoFigures = Annotated[
     bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` write them later.")
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="All result tables: baselines, 2 × 2, funnel, every condition by code.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of splits, orders, samples, nulls and bootstraps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]

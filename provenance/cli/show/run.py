@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
@@ -64,8 +65,8 @@ class ConsoleProgress:
             self._console.print(words, highlight=False, markup=False)
 
 
-def print_run(summary: Mapping[str, Any], console: Console) -> None:
-    """Print the result of a stored run: the overall sentence and its main tables."""
+def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
+    """Print the result of a stored run: the overall sentence and its main tables, or with `verbose` all of them."""
     from provenance.figures.report.sections import overall, read_results, terminal_sections
     from provenance.figures.wording.run_words import control_words, first, list_words
 
@@ -77,8 +78,9 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
     say_quick(summary, console)
     console.print()
-    for table in terminal_sections(results):
+    for table in terminal_sections(results, verbose=verbose):
         console.print(terminal_table(table, console.width))
+        console.print()
     for note in summary.get("notes", ()):
         console.print(f"note: {note}", highlight=False, markup=False)
 
@@ -86,7 +88,7 @@ def print_run(summary: Mapping[str, Any], console: Console) -> None:
 def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
     """A report table for `width` characters, with title, without note; only words that do not fit are broken."""
     words = content.text if len(content.header) > 2 else (0, 1)
-    widths = None if width is None else _widths(content, width - 3 * len(content.header) - 1)  # without lines and gaps
+    widths = None if width is None else _widths(content, width - 2 * (len(content.header) - 1))
     columns = [
         Column(
             escape(name),
@@ -97,7 +99,16 @@ def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
         )
         for place, name in enumerate(content.header)
     ]
-    table = Table(*columns, title=escape(content.title), title_justify="left")
+    table = Table(
+        *columns,
+        title=escape(content.title) or None,
+        title_justify="left",
+        show_header=any(content.header),
+        box=SIMPLE_HEAD if any(content.header) else None,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for row in content.rows:
         table.add_row(*map(escape, row))
     return table

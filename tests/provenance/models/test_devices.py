@@ -8,9 +8,7 @@ import torch
 from provenance.errors import InputError, JobError
 from provenance.models.devices import enough_memory, found_device, found_dtype, in_halves
 
-CPU_REFUSES = (
-    "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"
-)
+CPU_REFUSES = "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"
 
 
 @pytest.mark.parametrize("there", [True, False])
