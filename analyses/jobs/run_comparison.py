@@ -28,6 +28,7 @@ from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.jobs.effort import FULL
 from provenance.analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
 from provenance.analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
+from provenance.analyses.jobs.neuron_cards import carded, top_answers, vocabulary_of
 from provenance.analyses.lineage.mapping import map_neurons
 from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.behaviour import CausalEffect
@@ -114,8 +115,20 @@ def compare(
     )
     carried = clock.timed("transfer", read)
     shown = Shown(found, gathered, forced, correlation, carried, effects)
-    work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
-    return replace(clock.timed("evidence", work), control="" if control is None else control.kind)
+    weighed = in_place_of(base, control)
+    work = partial(_report, weighed, instruct, related, measured, shown, settings)
+    report = replace(clock.timed("evidence", work), control="" if control is None else control.kind)
+    return clock.timed("neuron cards", partial(_with_cards, report, {"base": weighed, "instruct": instruct}, gathered))
+
+
+def _with_cards(report: OriginReport, sides: dict[Stage, OpenCheckpoint], gathered: Gathered) -> OriginReport:
+    """The report with what is kept of every single H-Neuron."""
+    ids = carded(report.identification.h_neurons, report.identification.weights)
+    places = {"base": report.alignment.base_ids[ids], "instruct": ids}
+    size = report.neurons_per_layer
+    written = [row for stage in sides for row in vocabulary_of(sides[stage], ids, places[stage], size)]
+    strongest = [row for stage in sides for row in top_answers(stage, gathered.tests(stage), ids, size)]
+    return replace(report, vocabulary=tuple(written), top_answers=tuple(strongest))
 
 
 def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None) -> dict[Stage, Identified]:

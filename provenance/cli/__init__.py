@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Were these neurons already there before alignment? Compares a base and an instruction-tuned checkpoint.",
 )
 lab_app = typer.Typer(no_args_is_help=True, help="The miniature families that ship with the package.")
-neurons_app = typer.Typer(no_args_is_help=True, help="Import and export neuron sets.")
+neurons_app = typer.Typer(no_args_is_help=True, help="Import and export neuron sets, show one neuron.")
 db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 
 app.callback()(common.options)
@@ -40,6 +40,7 @@ lab_app.command()(lab.build)
 lab_app.command()(selftest.selftest)
 neurons_app.command("import")(neurons.import_neurons)
 neurons_app.command("export")(neurons.export_neurons)
+neurons_app.command("show")(neurons.show_neuron)
 db_app.command()(database.info)
 db_app.command()(database.upgrade)
 app.add_typer(lab_app, name="lab")
