@@ -18,7 +18,7 @@ from provenance.errors import ArchitectureError
 from provenance.weights.neuron_weights import FLOAT_DTYPES, MlpWeights
 from provenance.weights.tensors import Rows
 
-BLOCK_BYTES = 1 << 22  # of float32 values
+BLOCK_BYTES = 1 << 21  # of float32 values
 
 
 @dataclass(frozen=True)
