@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, RowMapping, Table, insert, select
 
 from provenance.db.save import BLOCK_ROWS
 from provenance.db.schema.tables import Base
 from provenance.db.work_log import insert_row
 
-Row = Mapping[str, Any]
+Row = RowMapping | Mapping[str, Any]
 Numbers = dict[str, dict[int, int]]
 """Ids here of rows there, by table."""
 
@@ -38,10 +38,12 @@ def same_or_new(ours: Connection, cls: type[Base], row: Row, known: tuple[str, .
     table = Base.metadata.tables[cls.__tablename__]
     values = renumbered(table, row, numbers)
     found = ours.execute(select(table.c.id).filter_by(**{name: values[name] for name in known})).scalar_one_or_none()
-    new = found is None
-    number = insert_row(ours, cls, {name: value for name, value in values.items() if name != "id"}) if new else found
-    numbers.setdefault(table.name, {})[row["id"]] = int(number)
-    return new
+    if found is None:
+        number = insert_row(ours, cls, {name: value for name, value in values.items() if name != "id"})
+    else:
+        number = int(found)
+    numbers.setdefault(table.name, {})[row["id"]] = number
+    return found is None
 
 
 def renumbered(table: Table, row: Row, numbers: Numbers) -> dict[str, Any]:

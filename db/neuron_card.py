@@ -33,7 +33,7 @@ def neuron_card(url: str, run: int | None, layer: int, neuron: int) -> dict[str,
     chosen = run_query(url, "neuron-card", {} if run is None else {"run": run}).run
     [about] = run_query(url, "run", {} if chosen is None else {"run": chosen}).records()
     _check_place(about, layer, neuron)
-    place = {"run": about["run"], "layer": layer, "neuron": neuron}
+    place: dict[str, float | str] = {"run": about["run"], "layer": layer, "neuron": neuron}
     found = run_query(url, sql.ONE_NEURON, place).records()
     if not found:
         raise InputError(
@@ -41,21 +41,34 @@ def neuron_card(url: str, run: int | None, layer: int, neuron: int) -> dict[str,
             found=f"run {about['run']} ({about['command']}), which holds none",
             remedy="name another with --run ID (see `provenance query runs`)",
         )
-    row = found[0]
-    vocabulary = [_with_tokens(each) for each in run_query(url, sql.VOCABULARY_OF_ONE, place).records()]
     return {
         "run": {name: about[name] for name in ("run", "command", "base", "instruct")} | {"newest": run is None},
-        "neuron": {"layer": layer, "index": neuron}
-        | {name: bool(row[name]) for name in ("is_h_neuron", "is_base_h_neuron")},
+        "neuron": {"layer": layer, "index": neuron},
+        **_of_all(found[0]),
+        **_of_h_neurons(url, place, is_h_neuron=bool(found[0]["is_h_neuron"])),
+    }
+
+
+def _of_all(row: dict[str, Any]) -> dict[str, Any]:
+    """What is measured of every neuron, whatever it is."""
+    return {
+        **{name: bool(row[name]) for name in ("is_h_neuron", "is_base_h_neuron")},
         "probe": {name: row[name] for name in _PROBE},
         "base_probe": {"probe_weight": row["base_probe_weight"]},
         "counterpart": None if row["base_layer"] is None else {key: row[name] for key, name in _COUNTERPART.items()},
         "drift": {name: row[name] for name in _DRIFT} | {"identical": bool(row["identical"])},
         "activation_correlation": row["activation_correlation"],
+    }
+
+
+def _of_h_neurons(url: str, place: dict[str, float | str], *, is_h_neuron: bool) -> dict[str, Any]:
+    """Activity, and what is kept of H-Neurons."""
+    vocabulary = [_with_tokens(each) for each in run_query(url, sql.VOCABULARY_OF_ONE, place).records()]
+    return {
         "activity": run_query(url, sql.ACTIVITY_OF_ONE, place).records(),
         "vocabulary": vocabulary,
         "answers": run_query(url, sql.ANSWERS_OF_ONE, place).records(),
-        "notes": [] if vocabulary else [NOT_KEPT if row["is_h_neuron"] else H_NEURONS_ONLY],
+        "notes": [] if vocabulary else [NOT_KEPT if is_h_neuron else H_NEURONS_ONLY],
     }
 
 

@@ -148,6 +148,6 @@ def token_words(tokens: Iterable[tuple[str, int, float]]) -> str:
     return visible(", ".join(found)) or NOTHING
 
 
-def null_words(share: float | None, of_random: float | None) -> str:
-    """Share of a column's norm in the near-null space, with that of a random column."""
-    return NOTHING if share is None else f"{fixed(share)} ({fixed(of_random)})"
+def null_words(share: float | None, rank: float | None) -> str:
+    """Share of a column's norm in the near-null space, and the fraction of the layer's neurons with a smaller one."""
+    return NOTHING if share is None else f"{fixed(share)} ({fixed(rank)})"

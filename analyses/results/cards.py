@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from provenance.cells import Record, fixed
-from provenance.records import Stage
+from provenance.records import Label, Stage
 from provenance.table_declaration import column, table
 from provenance.words import null_words, stored_tokens, token_words
 
@@ -19,7 +19,7 @@ def _suppresses(record: Record) -> str:
 
 
 def _null_space(record: Record) -> str:
-    return null_words(record["null_share"], record["null_random"])
+    return null_words(record["null_share"], record["null_rank"])
 
 
 def _said(record: Record) -> str:
@@ -36,9 +36,9 @@ def _said(record: Record) -> str:
     "of the norm after the MLP, if there is one, and of the final norm; a LayerNorm takes the column’s mean out. Less "
     "the mean over all tokens, in standard deviations over all tokens. “Promotes” is for a positive output of the "
     "neuron, a negative one suppresses the same tokens. It is the direct effect only: later layers are left out. Null "
-    "space: share of the column’s norm in the 1 % of directions that the unembedding passes on least; a random column "
-    "has the share in brackets. A neuron far above it acts on the final norm, and so on the entropy of the next token, "
-    "rather than on tokens (Stolfo et al. 2024, arXiv:2406.16254).",
+    "space: share of the column’s norm in the 1 % of directions that the unembedding passes on least, and in brackets "
+    "the share of its layer’s neurons that have less there. A neuron with far more than its layer acts on the final "
+    "norm, and so on the entropy of the next token, rather than on tokens (Stolfo et al. 2024, arXiv:2406.16254).",
 )
 @dataclass(frozen=True)
 class NeuronVocabulary:
@@ -58,13 +58,16 @@ class NeuronVocabulary:
         "divisors of norms.",
     )
     null_share: float | None = column(
-        "null space (random)",
+        "null space (rank in layer)",
         _null_space,
         "Share of the column's norm in the lowest singular directions of the unembedding, in [0, 1]; None for a neuron "
         "of zeros, or if the model is too wide.",
     )
+    null_rank: float | None = column(
+        "", "fixed2", "Fraction of the neurons of its layer whose share is smaller, in [0, 1); None without a share."
+    )
     null_random: float | None = column(
-        "", "fixed2", "Root of the share of directions that count as lowest: about the share of a random column."
+        "", "fixed2", "Root of the fraction of directions that count as lowest: about the share of a random column."
     )
     reason: str = column("why there is none", "text", "Why the tokens are missing; empty otherwise.")
 
@@ -88,6 +91,6 @@ class NeuronAnswer:
     place: int = column("place", "count", "1 for the highest mean CETT.", key=True)
     dataset: str = column("question set", "text", "Question set.")
     question_id: str = column("question", "text", "Id of the question in its set.")
-    label: str = column("", "text", "`faithful` or `hallucinated`.")
+    label: Label = column("", "text", "`faithful` or `hallucinated`.")
     cett: float = column("", "compact", "Mean CETT of the neuron over the answer's tokens, dimensionless.")
     answer: str = column("answer (label, mean CETT)", _said, "Text of the answer's tokens.")

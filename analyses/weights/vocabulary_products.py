@@ -41,8 +41,8 @@ class VocabularyProducts:
     """Standard deviation of the products over all tokens: change of logits for each unit of output."""
     null_share: Float64[np.ndarray, " k"]
     """rho, dimensionless, in [0, 1]; NaN for a neuron of zeros, or where the unembedding is too wide."""
-    null_directions: int
-    """Columns of V_0; 0 where the unembedding is too wide."""
+    null: Float[np.ndarray, "d m"]
+    """V_0; without columns where the unembedding is too wide."""
 
 
 def vocabulary_products(
@@ -70,13 +70,34 @@ def vocabulary_products(
         )
     null = gram.lowest()
     shares = np.array([_share(row.double().numpy(), null) for row in written])
-    return VocabularyProducts(*extremes.best(1), *extremes.best(-1), extremes.sd, shares, null.shape[1])
+    return VocabularyProducts(*extremes.best(1), *extremes.best(-1), extremes.sd, shares, null)
 
 
 def _share(written: Float64[np.ndarray, " d"], null: Float[np.ndarray, "d m"]) -> float:
     """Share of one neuron; NaN where it is not defined."""
     norm = float(np.linalg.norm(written))
     return min(float(np.linalg.norm(written @ null)) / norm, 1.0) if norm and null.shape[1] else float("nan")
+
+
+def layer_shares(unembedding: Unembedding, layer: int, null: Float[np.ndarray, "d m"]) -> Float64[np.ndarray, " d_m"]:
+    """The share rho of all neurons of a layer, which is read in blocks; NaN for neurons of zeros.
+
+    Where norms weigh some directions much more than others, as in Gemma, most neurons have a larger share than a random
+    column; an entropy neuron stands out among those of its layer.
+    """
+    size, width = unembedding.weights.d_m, unembedding.weights.d
+    within, directions = torch.zeros(size, null.shape[1]), torch.from_numpy(null.astype(np.float32))
+    sums, squares = (torch.zeros(size, dtype=torch.float64) for _ in range(2))
+    for neurons, widths, block in unembedding.all_written(layer):
+        within[neurons] += block @ directions[widths]
+        sums[neurons] += block.sum(dim=1, dtype=torch.float64)
+        squares[neurons] += torch.linalg.vector_norm(block, dim=1, dtype=torch.float64) ** 2
+    if unembedding.places.centred:
+        within -= torch.outer((sums / width).float(), directions.sum(dim=0))
+        squares = (squares - sums**2 / width).clamp(min=0)
+    inside = torch.linalg.vector_norm(within, dim=1, dtype=torch.float64)
+    shares = torch.where(squares > 0, inside / squares.sqrt(), torch.nan).clamp(max=1)
+    return np.asarray(shares.numpy())
 
 
 class _Extremes:

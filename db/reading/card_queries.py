@@ -4,7 +4,7 @@ NEURON_CARD = """
 SELECT h.layer, h.neuron_index, s.stage, h.weight AS probe_weight, h.selection_frequency, h.auroc AS training_auroc,
        n.delta_up, n.delta_gate, n.delta_down, n.stability_rank, d.rounding_floor, n.identical,
        s.dataset, a.mean_faithful, a.mean_hallucinated, a.auroc, v.promotes, v.suppresses, v.logit_sd, v.null_share,
-       v.null_random, v.reason
+       v.null_rank, v.null_random, v.reason
 FROM probe_neuron h
 CROSS JOIN neuron n
 CROSS JOIN activity_set s
@@ -45,7 +45,7 @@ ORDER BY s.stage, s.position
 """
 
 VOCABULARY_OF_ONE = """
-SELECT stage, promotes, suppresses, logit_sd, null_share, null_random, reason
+SELECT stage, promotes, suppresses, logit_sd, null_share, null_rank, null_random, reason
 FROM neuron_vocabulary
 WHERE run_id = :run AND layer = :layer AND neuron_index = :neuron ORDER BY position
 """

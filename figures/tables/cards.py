@@ -6,7 +6,7 @@ from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.table_declaration import declared
 
 CARDS_SHOWN = 50
-_SHARED = ("promotes", "suppresses", "null space (random)")
+_SHARED = ("promotes", "suppresses", "null space (rank in layer)")
 """Columns of the declared table that this one has too."""
 
 

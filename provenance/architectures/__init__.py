@@ -191,7 +191,8 @@ def _parse(name: str, text: str) -> Architecture:
 
 
 def _vocabulary(said: Mapping[str, Any]) -> Vocabulary:
-    return Vocabulary(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items()})
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return Vocabulary(**given)
 
 
 def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layout:

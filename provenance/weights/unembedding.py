@@ -76,11 +76,29 @@ class Unembedding:
 
         A mean that the final norm takes out is taken out.
         """
-        columns = _down_columns(self.weights, layer, index)
-        after = self.weights.layout.prefix + self.places.after_mlp.format(layer=layer)
-        if self.places.after_mlp and after in self.weights.tensor_names():
-            columns = columns * _norm_weight(self.weights, self.places, after)
+        columns = _down_columns(self.weights, layer, index) * self._after(layer)
         return columns - columns.mean(dim=1, keepdim=True) if self.places.centred else columns
+
+    def all_written(self, layer: int) -> Iterator[tuple[slice, slice, Float32[torch.Tensor, "neurons widths"]]]:
+        """The same of all neurons of a layer in blocks, with the neurons and the places of the stream that each holds.
+
+        A mean that the final norm takes out is still in. Blocks are valid until the next.
+        """
+        part, after = self.weights.slice("down", layer), self._after(layer)
+        of_rows = part.neurons == "rows"
+        step = max(1, BLOCK_BYTES // (4 * (self.weights.d if of_rows else self.weights.d_m)))
+        start = 0
+        for block in self.weights.stream(_pieces(part.name, part.start, part.stop, step)):
+            here, everything = slice(start, start + block.shape[0]), slice(None)
+            yield (here, everything, block * after) if of_rows else (everything, here, block.T * after[here])
+            start += block.shape[0]
+
+    def _after(self, layer: int) -> Float32[torch.Tensor, " d"]:
+        """Weights of the norm between MLP and residual addition; ones where there is none."""
+        name = self.weights.layout.prefix + self.places.after_mlp.format(layer=layer)
+        if not self.places.after_mlp or name not in self.weights.tensor_names():
+            return torch.ones(self.weights.d)
+        return _norm_weight(self.weights, self.places, name)
 
 
 def _name(weights: MlpWeights, places: Vocabulary, config: Mapping[str, Any]) -> str:

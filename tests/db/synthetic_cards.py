@@ -16,10 +16,10 @@ def vocabulary_of(h_neurons: np.ndarray, per_layer: int) -> tuple[NeuronVocabula
     """The first neuron has no counterpart in the base, the last one is nearly all null space."""
     listed = json.dumps(PROMOTED), json.dumps(SUPPRESSED)
     return tuple(
-        NeuronVocabulary(stage, *divmod(neuron, per_layer), "[]", "[]", None, None, None, REASON)
+        NeuronVocabulary(stage, *divmod(neuron, per_layer), "[]", "[]", *[None] * 4, REASON)
         if stage == "base" and neuron == h_neurons[0]
         else NeuronVocabulary(
-            stage, *divmod(neuron, per_layer), *listed, 0.25, 0.97 if neuron == h_neurons[-1] else 0.05, 0.1, ""
+            stage, *divmod(neuron, per_layer), *listed, 0.25, 0.97 if neuron == h_neurons[-1] else 0.05, 0.75, 0.1, ""
         )
         for stage in STAGES
         for neuron in h_neurons.tolist()

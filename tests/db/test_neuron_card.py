@@ -36,7 +36,7 @@ OTHER = next(neuron for neuron in range(64) if neuron not in REPORT.identificati
 def test_a_card_of_an_h_neuron_holds_what_was_measured_in_both_models(finished: str) -> None:
     card = neuron_card(finished, None, *divmod(H_NEURON, PER_LAYER))
     assert card["run"] == {"run": 1, "command": "compare", "base": "org/base", "instruct": INSTRUCT.ref, "newest": True}
-    assert card["neuron"]["is_h_neuron"]
+    assert card["is_h_neuron"]
     assert card["probe"]["probe_weight"] == pytest.approx(REPORT.identification.weights[H_NEURON])
     frequency = REPORT.identification.stability.frequency[H_NEURON]
     assert card["probe"]["selection_frequency"] == pytest.approx(frequency)
@@ -71,7 +71,7 @@ def test_answers_come_with_question_and_whole_response_as_far_as_they_are_known(
 
 def test_a_neuron_that_is_no_h_neuron_has_what_is_known_of_all(finished: str) -> None:
     card = neuron_card(finished, None, *divmod(OTHER, PER_LAYER))
-    assert not card["neuron"]["is_h_neuron"]
+    assert not card["is_h_neuron"]
     assert card["vocabulary"] == card["answers"] == []
     assert card["notes"] == [H_NEURONS_ONLY]
     assert len(card["activity"]) == len(REPORT.activity)

@@ -12,19 +12,21 @@ from provenance.words import null_words, token_words
 if TYPE_CHECKING:
     from provenance.figures.tables.result_tables import ReportTable
 
+ACTIVITY = ("model", "question set", "CETT f", "CETT h", "refusals", "AUROC", "n (f + h)")
+ANSWERS = ("model", "label", "mean CETT", "question", "answer", "response")
 READS = (
     "Tokens: product of the unembedding with the down column, after the norms' weights, in standard deviations over "
     "all tokens; promoted by a positive output. Null space: share of the column's norm in the 1 % of directions that "
-    "the unembedding passes on least, in brackets that of a random column: far above it, the neuron acts on the final "
-    "norm (entropy neuron) rather than on tokens. Answers: by mean CETT over the answer's tokens; which of them "
-    "carries it was not captured."
+    "the unembedding passes on least, and in brackets the share of the layer's neurons that have less there: with far "
+    "more than its layer, the neuron acts on the final norm (entropy neuron) rather than on tokens. Answers: by mean "
+    "CETT over the answer's tokens; which of them carries it was not captured."
 )
 
 
 def show_card(card: Mapping[str, Any], console: Console) -> None:
     """Print a card as `provenance.db.neuron_card` gives it."""
     neuron, run = card["neuron"], card["run"]
-    kind = "H-Neuron" if neuron["is_h_neuron"] else "no H-Neuron"
+    kind = "H-Neuron" if card["is_h_neuron"] else "no H-Neuron"
     say(f"neuron {neuron['layer']}:{neuron['index']} of {visible(run['instruct'])}, {kind}", console)
     which = "the newest comparison; --run ID for another" if run["newest"] else "as asked for"
     say(visible(f"run {run['run']} ({which}): {run['command']}, {run['base']} -> {run['instruct']}"), console)
@@ -40,13 +42,10 @@ def _tables(card: Mapping[str, Any]) -> "Iterator[ReportTable]":
 
     yield ReportTable("Neuron", "", ("", "found"), _facts(card), (0, 1))
     yield ReportTable("Weights", "", ("1 - cosine, base to instruct", "value"), _drift(card["drift"]), (0,))
-    header = ("model", "question set", "CETT f", "CETT h", "refusals", "AUROC", "n (f + h)")
-    yield ReportTable("Mean CETT", "", header, [_activity(row) for row in card["activity"]], (0, 1))
+    yield ReportTable("Mean CETT", "", ACTIVITY, [_activity(row) for row in card["activity"]], (0, 1))
     tokens = [line for row in card["vocabulary"] for line in _tokens(row)]
     yield ReportTable("Vocabulary", "", ("model", "", "tokens"), tokens, (0, 1, 2))
-    header = ("model", "label", "mean CETT", "question", "answer", "response")
-    said = [_answer(row) for row in card["answers"]]
-    yield ReportTable("Most active on", "", header, said, (0, 1, 3, 4, 5))
+    yield ReportTable("Most active on", "", ANSWERS, [_answer(row) for row in card["answers"]], (0, 1, 3, 4, 5))
 
 
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -57,7 +56,7 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("probe weight", compact(probe["probe_weight"])),
         ("probe weight in the base's own probe", compact(card["base_probe"]["probe_weight"])),
-        ("H-Neuron of the base too", yes_or_no(card["neuron"]["is_base_h_neuron"])),
+        ("H-Neuron of the base too", yes_or_no(card["is_base_h_neuron"])),
         ("selected in half-samples", fixed(probe["selection_frequency"])),
         ("own AUROC, training answers", fixed(probe["training_auroc"])),
         ("counterpart in the base", place),
@@ -87,7 +86,7 @@ def _tokens(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (row["stage"], "promotes", _listed(row["promotes"])),
         (row["stage"], "suppresses", _listed(row["suppresses"])),
-        (row["stage"], "null space", null_words(row["null_share"], row["null_random"])),
+        (row["stage"], "null space (rank)", null_words(row["null_share"], row["null_rank"])),
         (row["stage"], "SD of logits", compact(row["logit_sd"])),
     ]
 

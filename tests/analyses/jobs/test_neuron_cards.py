@@ -19,7 +19,8 @@ from provenance.weights.unembedding import Unembedding
 
 PER_LAYER = 24
 IDS = np.array([3, 30, 5])
-PARIS = make_tokenizer().convert_tokens_to_ids("ĠParis")
+TOKENIZER = make_tokenizer()
+PARIS = TOKENIZER.convert_tokens_to_ids("ĠParis")
 
 
 def opened(folder: Path, stage: Stage = "instruct") -> OpenCheckpoint:
@@ -28,7 +29,7 @@ def opened(folder: Path, stage: Stage = "instruct") -> OpenCheckpoint:
 
 def planted(folder: Path, token: int, extra_rows: int = 0) -> OpenCheckpoint:
     """A checkpoint whose neuron 1:6 writes a token; rows beyond the tokenizer's are much larger than the others."""
-    words = len(make_tokenizer())
+    words = len(TOKENIZER)
     make_checkpoint(folder, vocab_size=words + extra_rows, tie_word_embeddings=False)
     tensors = load_file(folder / "model.safetensors")
     rows = tensors["lm_head.weight"]
@@ -44,19 +45,19 @@ def test_the_token_that_a_neuron_writes_is_named_first_whatever_the_size_of_the_
     """Rows of no token are named by nobody, though their products are larger; the base may have fewer rows."""
     for extra in (0, 40):
         side = planted(tmp_path / str(extra), PARIS, extra)
-        [row] = vocabulary_of(side, np.array([PER_LAYER + 6]), np.array([PER_LAYER + 6]), PER_LAYER)
+        [row] = vocabulary_of(side, TOKENIZER, np.array([PER_LAYER + 6]), np.array([PER_LAYER + 6]), PER_LAYER)
         promoted = json.loads(row.promotes)
         assert promoted[0][:2] == [" Paris", PARIS]
         assert len(promoted) == 10
         assert (row.stage, row.layer, row.neuron_index, row.reason) == ("instruct", 1, 6, "")
         listed = [*promoted, *json.loads(row.suppresses)]
-        assert max(token for _, token, _ in listed) < len(make_tokenizer())
+        assert max(token for _, token, _ in listed) < len(TOKENIZER)
 
 
 def test_a_row_is_of_the_neuron_whose_counterpart_was_read(tiny_llama: Path) -> None:
     """Under the instruct checkpoint's numbers, with the products of the base's place; -1 has the reason."""
     side = opened(tiny_llama, "base")
-    rows = vocabulary_of(side, IDS, np.array([40, -1, 2]), PER_LAYER)
+    rows = vocabulary_of(side, TOKENIZER, IDS, np.array([40, -1, 2]), PER_LAYER)
     assert [(row.layer, row.neuron_index) for row in rows] == [(0, 3), (1, 6), (0, 5)]
     assert (rows[1].reason, rows[1].promotes, rows[1].null_share) == (NO_COUNTERPART, "[]", None)
     unembedding = Unembedding.of(side.weights, side.checkpoint.config)
@@ -64,6 +65,10 @@ def test_a_row_is_of_the_neuron_whose_counterpart_was_read(tiny_llama: Path) -> 
         truth = vocabulary_products(unembedding, unembedding.written(layer, [index]), unembedding.tokens, 10)
         assert [token for _, token, _ in json.loads(row.promotes)] == truth.highest[0].tolist()
         assert row.null_share == pytest.approx(truth.null_share[0])
+        others = vocabulary_products(
+            unembedding, unembedding.written(layer, range(PER_LAYER)), unembedding.tokens, 1
+        ).null_share
+        assert row.null_rank == np.mean(others < others[index])
 
 
 def test_a_checkpoint_without_an_unembedding_gives_rows_with_the_reason(tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ def test_a_checkpoint_without_an_unembedding_gives_rows_with_the_reason(tmp_path
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.norm.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    rows = vocabulary_of(opened(folder), IDS, IDS, PER_LAYER)
+    rows = vocabulary_of(opened(folder), TOKENIZER, IDS, IDS, PER_LAYER)
     assert len(rows) == 3
     assert all("model.norm.weight" in row.reason and row.promotes == "[]" for row in rows)
 

@@ -10,7 +10,7 @@ from checkpoint_factory import make_checkpoint
 from safetensors.torch import load_file, save_file
 
 from provenance.analyses.weights import vocabulary_products as module
-from provenance.analyses.weights.vocabulary_products import VocabularyProducts, vocabulary_products
+from provenance.analyses.weights.vocabulary_products import VocabularyProducts, layer_shares, vocabulary_products
 from provenance.architectures import layout_of
 from provenance.checkpoints.names import inspect
 from provenance.errors import NonFiniteError
@@ -66,7 +66,7 @@ def test_a_planted_row_of_the_unembedding_promotes_its_token_first(planted: Plan
 def test_a_column_that_no_token_reads_has_its_whole_norm_in_the_null_space(planted: Planted) -> None:
     """And a product with no token at all, beside an ordinary column; a neuron of zeros has no share."""
     found = found_in(planted(), (7, 2, 3, 9))
-    assert found.null_directions == 1
+    assert found.null.shape == (WIDTH, 1)
     assert found.null_share[0] == pytest.approx(1, abs=1e-9)
     assert (found.null_share[1:3] < 0.6).all()
     assert found.sd[0] < 1e-6 < found.sd[1]
@@ -109,7 +109,27 @@ def test_everything_is_the_definition_in_float64(
     null = right[-round(0.1 * WIDTH) :]
     share = np.linalg.norm(columns @ null.T, axis=1) / np.linalg.norm(columns, axis=1)
     np.testing.assert_allclose(found.null_share, share, rtol=1e-6)
-    assert found.null_directions == len(null)
+    assert found.null.shape[1] == len(null)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gemma2", "gpt2"])
+def test_shares_of_a_whole_layer_are_those_of_its_neurons_one_by_one(
+    planted: Planted, model_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks of rows or of columns, after the norm of the MLP, and less the mean that a LayerNorm takes out."""
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 700)
+    monkeypatch.setattr(module, "NULL_FRACTION", 0.1)
+    if model_type == "gemma2":
+        folder = make_checkpoint(tmp_path / "gemma", model_type, hidden_size=WIDTH)
+        unembedding = Unembedding.of(
+            MlpWeights(Shards(folder), layout_of(inspect(folder), Shards(folder).names())), inspect(folder)
+        )
+    else:
+        unembedding = planted(model_type)
+    found = found_in(unembedding, tuple(range(24)))
+    shares = layer_shares(unembedding, LAYER, found.null)
+    assert np.isnan(shares[9]) == (model_type != "gemma2")
+    np.testing.assert_allclose(shares, found.null_share, rtol=1e-5)
 
 
 def test_single_precision_finds_the_same_shares(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +143,7 @@ def test_a_width_without_room_has_tokens_and_no_share(planted: Planted, monkeypa
     monkeypatch.setattr(module, "GRAM_BYTES", 4 * WIDTH**2 - 1)
     found = found_in(planted(), (3,))
     assert found.highest[0, 0] == TOKEN
-    assert found.null_directions == 0
+    assert found.null.shape[1] == 0
     assert np.isnan(found.null_share).all()
 
 

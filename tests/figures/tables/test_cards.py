@@ -54,7 +54,7 @@ def test_a_neuron_without_a_counterpart_shows_the_reason_and_a_null_space_neuron
     first, last = (f"{neuron // 16}:{neuron % 16}" for neuron in report.identification.h_neurons[[0, -1]].tolist())
     rows = {(row[0], row[1]): dict(zip(found.header, row, strict=True)) for row in found.rows}
     assert rows[first, "base"]["promotes"] == "no counterpart in this model"
-    assert rows[last, "instruct"]["null space (random)"] == "0.97 (0.10)"
+    assert rows[last, "instruct"]["null space (rank in layer)"] == "0.97 (0.75)"
 
 
 def test_the_report_holds_the_table_and_takes_no_token_for_markup(store: Store) -> None:
