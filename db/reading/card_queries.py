@@ -39,8 +39,9 @@ ACTIVITY_OF_ONE = """
 SELECT s.stage, s.dataset, a.mean_faithful, a.mean_hallucinated, a.mean_refusal, a.standardised_difference, a.auroc,
        a.auroc_refusal, s.n_faithful, s.n_hallucinated, s.n_refusal
 FROM activity_set s
-JOIN activity a ON a.run_id = s.run_id AND a.stage = s.stage AND a.dataset = s.dataset
-WHERE s.run_id = :run AND a.layer = :layer AND a.neuron_index = :neuron
+CROSS JOIN activity a
+WHERE s.run_id = :run AND a.run_id = s.run_id AND a.stage = s.stage AND a.dataset = s.dataset
+  AND a.layer = :layer AND a.neuron_index = :neuron
 ORDER BY s.stage, s.position
 """
 

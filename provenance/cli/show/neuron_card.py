@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 ACTIVITY = ("model", "question set", "CETT f", "CETT h", "refusals", "AUROC", "n (f + h)")
 ANSWERS = ("model", "label", "mean CETT", "question", "answer", "response")
 READS = (
-    "Tokens: product of the unembedding with the down column, after the norms' weights, in standard deviations over "
-    "all tokens; promoted by a positive output. Null space: share of the column's norm in the 1 % of directions that "
-    "the unembedding passes on least, and in brackets the share of the layer's neurons that have less there: with far "
-    "more than its layer, the neuron acts on the final norm (entropy neuron) rather than on tokens. Answers: by mean "
-    "CETT over the answer's tokens; which of them carries it was not captured."
+    "Tokens: product of the unembedding with the down column, after the norms' weights, in standard deviations (SD) "
+    "over all tokens; promoted by a positive output. Null space: share of the column's norm in the 1 % of directions "
+    "that the unembedding passes on least, and in brackets the share of the layer's neurons that have less there: with "
+    "far more than its layer, the neuron acts on the final norm (entropy neuron) rather than on tokens. Answers: by "
+    "mean CETT over the answer's tokens; which of them carries it was not captured."
 )
 
 
@@ -40,8 +40,8 @@ def show_card(card: Mapping[str, Any], console: Console) -> None:
 def _tables(card: Mapping[str, Any]) -> "Iterator[ReportTable]":
     from provenance.figures.tables.result_tables import ReportTable
 
-    yield ReportTable("Neuron", "", ("", "found"), _facts(card), (0, 1))
-    yield ReportTable("Weights", "", ("1 - cosine, base to instruct", "value"), _drift(card["drift"]), (0,))
+    facts = [line for line in (*_facts(card), *_drift(card["drift"])) if line[1] != NOTHING]
+    yield ReportTable("Neuron", "", ("", "found"), facts, (0, 1))
     yield ReportTable("Mean CETT", "", ACTIVITY, [_activity(row) for row in card["activity"]], (0, 1))
     tokens = [line for row in card["vocabulary"] for line in _tokens(row)]
     yield ReportTable("Vocabulary", "", ("model", "", "tokens"), tokens, (0, 1, 2))
@@ -53,7 +53,7 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     place = NOTHING if other is None else f"{other['layer']}:{other['index']}"
     if other is not None and other["similarity"] is not None:
         place += f", similarity {fixed(other['similarity'], 4)}, margin {fixed(other['margin'], 4)}"
-    lines = [
+    return [
         ("probe weight", compact(probe["probe_weight"])),
         ("probe weight in the base's own probe", compact(card["base_probe"]["probe_weight"])),
         ("H-Neuron of the base too", yes_or_no(card["is_base_h_neuron"])),
@@ -62,17 +62,21 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("counterpart in the base", place),
         ("correlation of activations, base and instruct", fixed(card["activation_correlation"], 3)),
     ]
-    return [line for line in lines if line[1] != NOTHING]
 
 
 def _drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
-    lines = [
-        *((kind, compact(drift[f"delta_{kind}"])) for kind in ("up", "gate", "down")),
-        ("that rounding to the storage dtype can cause", compact(drift["rounding_floor"] or None)),
+    moved = [f"{compact(drift[f'delta_{kind}'])} {kind}" for kind in ("up", "gate", "down") if _known(drift, kind)]
+    floor = f"; rounding to the storage dtype can cause {compact(drift['rounding_floor'])}"
+    words = ", ".join(moved) + (floor if drift["rounding_floor"] else "")
+    return [
+        ("1 - cosine, base to instruct", words if moved else NOTHING),
         ("stability rank (0 changed most, 1 least)", fixed(drift["stability_rank"], 3)),
-        ("bit-identical", yes_or_no(drift["identical"])),
+        ("bit-identical", yes_or_no(drift["identical"]) if moved else NOTHING),
     ]
-    return [line for line in lines if line[1] != NOTHING]
+
+
+def _known(drift: Mapping[str, Any], kind: str) -> bool:
+    return drift[f"delta_{kind}"] is not None
 
 
 def _activity(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -86,8 +90,11 @@ def _tokens(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (row["stage"], "promotes", _listed(row["promotes"])),
         (row["stage"], "suppresses", _listed(row["suppresses"])),
-        (row["stage"], "null space (rank)", null_words(row["null_share"], row["null_rank"])),
-        (row["stage"], "SD of logits", compact(row["logit_sd"])),
+        (
+            row["stage"],
+            "null space",
+            f"{null_words(row['null_share'], row['null_rank'])}; SD {compact(row['logit_sd'])}",
+        ),
     ]
 
 
