@@ -23,6 +23,7 @@ from synthetic import (
 from synthetic_cards import PROMOTED, REASON
 
 from provenance.db.neuron_card import H_NEURONS_ONLY, NOT_KEPT, neuron_card
+from provenance.db.reading import card_queries
 from provenance.db.reading.run_query import run_query
 from provenance.db.store import Store
 from provenance.errors import InputError
@@ -159,3 +160,14 @@ def test_the_query_has_a_row_for_each_h_neuron_and_model(finished: str) -> None:
     assert [row["stage"] for row in rows[:2]] == ["base", "instruct"]
     weights = [row["probe_weight"] for row in rows]
     assert weights == sorted(weights, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["ONE_NEURON", "ACTIVITY_OF_ONE", "VOCABULARY_OF_ONE", "ANSWERS_OF_ONE"])
+def test_a_card_walks_no_table_with_a_row_for_every_neuron(finished: str, name: str) -> None:
+    """All neurons of a 70B pair are 2.3 million rows: these are found by their whole key."""
+    sql = f"EXPLAIN QUERY PLAN {getattr(card_queries, name)}"
+    plan = [row["detail"] for row in run_query(finished, sql, {"run": 1, "layer": 0, "neuron": 0}).records()]
+    assert not [step for step in plan if step.startswith("SCAN")], plan
+    by_key = [step for step in plan if " n " in step or " a " in step]
+    assert all("layer=? AND neuron_index=?" in step for step in by_key), plan
+    assert bool(by_key) == (name in ("ONE_NEURON", "ACTIVITY_OF_ONE"))
