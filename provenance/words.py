@@ -1,9 +1,10 @@
 """Stored names in words, each once: terminal, captions, report and LaTeX say the same thing in the same words."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from provenance.cells import fixed
+from provenance.cells import NOTHING, fixed, visible
 
 GIVEN = "given"
 """The rule of neurons that were taken from a file."""
@@ -137,3 +138,19 @@ def beats_sets(record: Mapping[str, Any]) -> bool:
     """Whether an interval lies above chance and above the 95th percentile of both kinds of neuron sets."""
     bars = [0.5, *(record[name] for name in ("random_p95", "layer_matched_p95") if record[name] is not None)]
     return record["auroc"] is not None and record["auroc_low"] is not None and record["auroc_low"] > max(bars)
+
+
+def stored_tokens(stored: str | None) -> list[tuple[str, int, float]]:
+    """Tokens of a stored JSON list, each with its id and its product in standard deviations."""
+    return [(str(token), int(number), float(value)) for token, number, value in json.loads(stored or "[]")]
+
+
+def token_words(tokens: Iterable[tuple[str, int, float]]) -> str:
+    """Tokens in quotation marks, each with its number: `" Paris" 9.1, "Rome" 8.0`."""
+    found = (f"{json.dumps(token, ensure_ascii=False)} {value:.1f}" for token, _, value in tokens)
+    return visible(", ".join(found)) or NOTHING
+
+
+def null_words(share: float | None, rank: float | None) -> str:
+    """Share of a column's norm in the near-null space, and the fraction of the layer's neurons with a smaller one."""
+    return NOTHING if share is None else f"{fixed(share)} ({fixed(rank)})"

@@ -54,18 +54,20 @@ COMMANDS = {
     },
     ("pull",): {"--family", "--dry-run", "--json"},
     ("families",): {"--json"},
-    ("neurons",): {"import", "export"},
+    ("neurons",): {"import", "export", "show"},
     ("neurons", "import"): {"--for", "--allow-pickle", "--db", "--out", "--json"},
     ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
+    ("neurons", "show"): {"--run", "--db", "--json"},
     ("query",): {"--db", "--run", "--study", "--format", "--timeout", "--max-rows"},
     ("figures",): {"--db", "--out", "--run", "--study"},
     ("report",): {"--db", "--out", "--run", "--study"},
     ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
     ("lab", "selftest"): {"--draws", "--db", "--out", "--seed", "--json", "--quiet"},
-    ("db",): {"info", "upgrade"},
+    ("db",): {"info", "upgrade", "merge"},
     ("db", "info"): {"--db"},
     ("db", "upgrade"): {"--db"},
+    ("db", "merge"): {"--db"},
 }  # fmt: skip
 """Every command with all it offers: a new one has to be added here, and to be tried in this file."""
 
@@ -405,7 +407,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0.2.0_4" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_5" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

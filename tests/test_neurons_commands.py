@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -372,3 +373,49 @@ def test_a_folder_as_output_is_refused_before_anything_is_kept(tmp_path: Path, m
     assert done.exit_code == 1
     assert "a folder" in done.stderr
     assert not (tmp_path / "provenance.db").exists()
+
+
+def moved(finished: Finished, folder: Path) -> str:
+    """URL of a copy of a comparison's database in a folder without checkpoints and captured vectors."""
+    url = finished.copied(folder)
+    shutil.rmtree(folder / "provenance.captures")
+    return url
+
+
+def test_a_card_needs_neither_checkpoints_nor_captured_vectors(undisturbed: Finished, here: Path) -> None:
+    """It holds the tokens of both models and the answers with question and response; H-Neuron or not."""
+    url = moved(undisturbed, here)
+    with sqlite3.connect(here / "provenance.db") as connection:
+        refs = [row[0] for row in connection.execute("SELECT ref FROM checkpoint")]
+        connection.execute("UPDATE checkpoint SET ref = '/gone/' || ref")
+    connection.close()
+    first = undisturbed.summary["neurons"]["list"][0]
+    place = f"{first['layer']}:{first['index']}"
+    result = invoke("neurons", "show", place, "--db", url, "--json")
+    assert result.exit_code == 0, result.stderr
+    card = json.loads(result.stdout)
+    assert all(ref not in (card["run"]["base"], card["run"]["instruct"]) for ref in refs)
+    assert card["probe"]["probe_weight"] == pytest.approx(first["weight"])
+    assert [row["stage"] for row in card["vocabulary"]] == ["base", "instruct"]
+    assert all(len(row["promotes"]) == len(row["suppresses"]) == 10 for row in card["vocabulary"])
+    assert len(card["answers"]) == 6
+    for row in card["answers"]:
+        assert row["question"]
+        assert row["answer"] in row["response"]
+    assert card["database"] == url
+
+
+def test_a_card_tells_people_which_run_it_is_of(undisturbed: Finished, here: Path) -> None:
+    url = moved(undisturbed, here)
+    first = undisturbed.summary["neurons"]["list"][0]
+    place = f"{first['layer']}:{first['index']}"
+    shown = invoke("neurons", "show", place, "--db", url)
+    assert shown.exit_code == 0, shown.stderr
+    run = undisturbed.summary["run"]
+    assert f"run {run} (the newest comparison; --run ID for another)" in shown.stdout
+    assert f"run {run} (as asked for)" in invoke("neurons", "show", place, "--db", url, "--run", run).stdout
+    for words in ("promotes", "suppresses", "null space", "Most active on", "stability rank", "by mean CETT"):
+        assert words in shown.stdout
+    assert "did you mean 1:2?" in refused("neurons", "show", "1/2", "--db", url, code=2)[2]
+    assert "layer 0 to 1, index 0 to 23" in refused("neurons", "show", "2:0", "--db", url, code=2)[0]
+    assert "no such file" in refused("neurons", "show", "0:0", "--db", "sqlite:///gone.db", code=2)[1]

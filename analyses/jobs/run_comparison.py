@@ -11,7 +11,7 @@ from functools import partial
 from typing import get_args
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from provenance.analyses.activity.by_label import NO_ROWS, activity_table
 from provenance.analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
@@ -29,9 +29,11 @@ from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.jobs.effort import FULL
 from provenance.analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
 from provenance.analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
+from provenance.analyses.jobs.neuron_cards import carded, top_answers, vocabulary_of
 from provenance.analyses.lineage.mapping import map_neurons
 from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.reports import OriginReport
@@ -122,7 +124,21 @@ def compare(
     carried = clock.timed("transfer", read)
     shown = Shown(found, gathered, forced, correlation, carried, effects)
     work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
-    return replace(clock.timed("evidence", work), control="" if control is None else control.kind)
+    report = replace(clock.timed("evidence", work), control="" if control is None else control.kind)
+    return clock.timed("neuron cards", partial(_with_cards, report, gathered))
+
+
+def _with_cards(report: OriginReport, gathered: Gathered) -> OriginReport:
+    """The report with what is kept of every single H-Neuron."""
+    ids, size = carded(report.identification.h_neurons, report.identification.weights), report.neurons_per_layer
+    places: dict[Stage, Int[np.ndarray, " k"]] = {"base": report.alignment.base_ids[ids], "instruct": ids}
+    written: list[NeuronVocabulary] = []
+    strongest: list[NeuronAnswer] = []
+    for stage, own in places.items():
+        subject = gathered.subjects[stage]
+        written += vocabulary_of(subject.side, subject.tokenizer, ids, own, size)
+        strongest += top_answers(stage, gathered.tests(stage), ids, size)
+    return replace(report, vocabulary=tuple(written), top_answers=tuple(strongest))
 
 
 def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None) -> dict[Stage, Identified]:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
@@ -98,6 +99,10 @@ class OriginReport:
     """By seed and claim."""
     variance: tuple[VarianceComponent, ...] = ()
     """By question set and source."""
+    vocabulary: tuple[NeuronVocabulary, ...] = ()
+    """By model and H-Neuron, the largest weight first; empty without H-Neurons."""
+    top_answers: tuple[NeuronAnswer, ...] = ()
+    """By model, H-Neuron and place."""
 
     def verdict(self, claim: str) -> Verdict:
         """Verdict of a claim; no power for one that was not made."""

@@ -6,7 +6,7 @@ value counts with the name of its column and NULL does not count, so the digest 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, Connection, select
@@ -16,11 +16,14 @@ from provenance.db.schema.tables import DERIVED, Run
 _MODULUS = 1 << 256
 
 
-def run_digest(connection: Connection, run_id: int) -> str:
-    """SHA-256 over a run's derived rows and its sentence, added up modulo 2^256; 64 hexadecimal digits."""
+def run_digest(connection: Connection, run_id: int, without: Collection[str] = ()) -> str:
+    """SHA-256 over a run's derived rows and its sentence, added up modulo 2^256; 64 hexadecimal digits.
+
+    `without` names tables to leave out, such as one whose rows refer to numbers of this database.
+    """
     overall = connection.execute(select(Run.overall).where(Run.id == run_id)).scalar_one_or_none()
     total = _hashed(f"overall{overall!r}")
-    for table in DERIVED:
+    for table in (table for table in DERIVED if table.name not in without):
         # The run's number is left out: the same results under another number are the same content.
         columns = list(table.c)[1:]
         names = [column.name for column in columns]

@@ -21,6 +21,7 @@ UNRELEASED = (
     "0.2.0_1",
     "0.2.0_2",
     "0.2.0_3",
+    "0.2.0_4",
 )  # of 0.1.0, and of 0.2.0 while it was made
 
 

@@ -3,7 +3,8 @@
 A figure shows only the results of queries, so every number in it is available as a table under the query's name. The
 SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished run that has rows of the query's
 subject. Queries about weights are in `provenance.db.reading.weights_queries`, about probes in
-`provenance.db.reading.probe_queries`; a declared result that names a query has one without SQL of its own.
+`provenance.db.reading.probe_queries`, about single neurons in `provenance.db.reading.card_queries`; a declared result
+that names a query has one without SQL of its own.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.transfer import TransferResult
 from provenance.db.reading import probe_queries as probe_sql
 from provenance.db.reading import weights_queries as sql
+from provenance.db.reading.card_queries import NEURON_CARD
 from provenance.db.reading.query import Query
 from provenance.db.reading.result_queries import columns_of, query_of
 from provenance.db.schema.result_tables import RESULTS
@@ -213,6 +215,12 @@ _ALL = (
     ),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
+    Query(
+        "neuron-card",
+        "one H-Neuron in one model: activity, drift, tokens that it promotes and suppresses",
+        NEURON_CARD,
+        subject="activity_set",
+    ),
     Query("null-draws", "one draw of one null", _NULL_DRAWS, subject="drift"),
     Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", sql.H_RANKS, subject="drift"),
     Query(

@@ -23,7 +23,7 @@ from provenance.db.reading.query import Query
 from provenance.db.schema.tables import Base
 from provenance.errors import InputError
 
-__all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "run_query"]
+__all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "reading", "run_query"]
 
 # A negative control must find nothing: it is shown only by number.
 _NEWEST = """
@@ -100,7 +100,7 @@ def run_query(
         StoreError: The database cannot be read, or is of another version.
     """
     query = _resolve(name_or_sql)
-    with _reading(source, timeout_s) as connection:
+    with reading(source, timeout_s) as connection:
         if query.name not in QUERIES and not enforces_reading(connection.engine):
             raise InputError(
                 "a database that can be held to reading: SQLite, or PostgreSQL through postgresql+psycopg",
@@ -139,13 +139,13 @@ def newest_run(source: str | Engine) -> int:
     Raises:
         InputError: No such run has finished.
     """
-    with _reading(source) as connection:
+    with reading(source) as connection:
         return _newest(connection)
 
 
 def info(source: str | Engine) -> DatabaseInfo:
     """Schema, size, rows by table, and the runs with a check of their rows."""
-    with _reading(source) as connection:
+    with reading(source) as connection:
         counts = {
             name: connection.execute(select(func.count()).select_from(table(name))).scalar_one()
             for name in sorted(Base.metadata.tables)
@@ -158,7 +158,13 @@ def info(source: str | Engine) -> DatabaseInfo:
 
 
 @contextmanager
-def _reading(source: str | Engine, timeout_s: float | None = None) -> Iterator[Connection]:
+def reading(source: str | Engine, timeout_s: float | None = None) -> Iterator[Connection]:
+    """A connection that can only read, to a database of this release's schema with all its tables.
+
+    Raises:
+        InputError: There is no such database, or nothing in it.
+        StoreError: It cannot be read, or is of another version.
+    """
     limit = TimeLimit(timeout_s)
     engine = reading_engine(database_url(source), limit) if isinstance(source, str) else source
     shown = database_url(source) if isinstance(source, str) else engine.url

@@ -7,6 +7,7 @@ from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Tab
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
@@ -50,6 +51,8 @@ RESULTS = (
     ActivityTable,
     JudgeAgreement,
     RefusalContrast,
+    NeuronVocabulary,
+    NeuronAnswer,
     Replicate,
     ReplicateClaim,
     VarianceComponent,

@@ -13,6 +13,7 @@ from provenance.analyses.results.replicates import Replicate, ReplicateClaim, Va
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
 from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.timeline import timeline_sentence
+from provenance.figures.tables.cards import cards as neuron_cards
 from provenance.figures.tables.comparison import (
     datasets,
     drift,
@@ -47,7 +48,7 @@ QUERIES = (
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions",
-    "trace", "replicates", "replicate-claims", "variance",
+    "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -69,7 +70,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         *REPLICATES, ladder, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
         intervention, transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters,
-        *WEIGHTS, mapping, layers, funnel, h_neurons, datasets,
+        *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
     ),
     "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS),
     "drift": (drift, layers, *WEIGHTS),

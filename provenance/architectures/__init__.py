@@ -2,7 +2,8 @@
 
 It has the keys of config.json that give the sizes, the prefixes of the text decoder, and for each projection of a
 neuron its tensor below `prefix + layer`, whether neurons are rows or columns, and its half of a fused tensor. A vision
-tower whose MLPs have the same names lies under another prefix and is never matched.
+tower whose MLPs have the same names lies under another prefix and is never matched. Its table `vocabulary` says what
+makes logits of the residual stream.
 """
 
 import re
@@ -59,6 +60,26 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """Location of what makes logits of the residual stream; a table of a family's file."""
+
+    embedding: str
+    """Name of the input embedding below the prefix."""
+    norm: str
+    """Name of the final norm's weight below the prefix."""
+    unembedding: str = "lm_head.weight"
+    """End of the name of an unembedding of its own, under any prefix."""
+    tied: tuple[str, ...] = ()
+    """Model types whose unembedding is the embedding unless config.json says otherwise."""
+    after_mlp: str = ""
+    """Name below the prefix, with `{layer}`, of the norm between MLP and residual addition; some types lack it."""
+    one_plus: tuple[str, ...] = ()
+    """Model types whose norms multiply by 1 + weight."""
+    centred: bool = False
+    """Whether the final norm takes the mean out first (LayerNorm)."""
+
+
+@dataclass(frozen=True)
 class Architecture:
     """Layout of a model architecture; one file of this folder."""
 
@@ -76,6 +97,8 @@ class Architecture:
     """Projections of a neuron, in the order gate, up, down; no gate in an ungated MLP."""
     constants: tuple[str, ...] = ()
     """Ends of tensor names that old files keep and no model reads, such as attention masks."""
+    vocabulary: Vocabulary | None = None
+    """What makes logits; None if the file does not say."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +186,13 @@ def _parse(name: str, text: str) -> Architecture:
         {size: Size(**({"key": rule} if isinstance(rule, str) else rule)) for size, rule in data["sizes"].items()},
         {kind: Projection(**data[kind]) for kind in KINDS if kind in data},
         tuple(data.get("constants", ())),
+        _vocabulary(data["vocabulary"]) if "vocabulary" in data else None,
     )
+
+
+def _vocabulary(said: Mapping[str, Any]) -> Vocabulary:
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return Vocabulary(**given)
 
 
 def layout_of(config: Mapping[str, Any], tensor_names: Collection[str]) -> Layout:

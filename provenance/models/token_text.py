@@ -59,6 +59,23 @@ def decode_response(tokenizer: PreTrainedTokenizerBase, context: Sequence[int], 
     return decoded if pieces is None else b"".join(pieces).decode("utf-8", errors="replace")
 
 
+def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:
+    """Every id by itself, with its spaces; bytes of no whole character as `<0xE6>`, an id without a token as such."""
+    return [_token_text(tokenizer, token) for token in ids]
+
+
+def _token_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    if tokenizer.convert_ids_to_tokens(token) is None:
+        return f"<id {token}>"
+    pieces = _pieces(tokenizer, [token])
+    if pieces is None:
+        return _decode(tokenizer, [token])
+    try:
+        return pieces[0].decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(f"<0x{byte:02X}>" for byte in pieces[0])
+
+
 @lru_cache(maxsize=16)
 def _special_ids(tokenizer: PreTrainedTokenizerBase, _size: int) -> frozenset[int]:
     added = {token for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}

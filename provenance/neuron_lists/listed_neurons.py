@@ -3,6 +3,7 @@
 A reader gives each neuron's place and the file's claims as parsed; `provenance.neuron_lists.read_lists` checks them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from provenance.errors import InputError
 FORMS = 'write {"schema": 1, "neurons": [{"layer": 0, "index": 5}, …]}, or CSV with the header layer,index[,weight]'
 CUT_SHORT = "fetch or write the file again; this one seems to be cut short"
 OTHER_CHECKPOINT = "check that the list was made for this checkpoint"
+_ONE = re.compile(r"L?([0-9]{1,9}):N?([0-9]{1,9})")
+_NUMBERS = re.compile(r"(?<![0-9])[0-9]{1,9}(?![0-9])")
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,22 @@ def checkpoint_named(name: object, where: str) -> dict[str, str]:
     if not isinstance(name, str) or not name.isprintable():
         raise InputError(f'"model" as a name in {where}', found=repr(name)[:200], remedy="mend the name, or drop it")
     return {"ref": name}
+
+
+def neuron_named(text: str) -> tuple[int, int]:
+    """Layer and index of a neuron written as `3:120`, or `L3:N120` as in published lists.
+
+    Raises:
+        InputError: It is written in another way.
+    """
+    found = _ONE.fullmatch(text.strip())
+    if found:
+        return int(found[1]), int(found[2])
+    numbers = _NUMBERS.findall(text)
+    raise InputError(
+        "a neuron as LAYER:INDEX, both from 0",
+        found=repr(text)[:80],
+        remedy=f"did you mean {numbers[0]}:{numbers[1]}?"
+        if len(numbers) == 2
+        else "write it like 3:120 (see `provenance query h-neurons`)",
+    )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from sqlalchemy import insert, text
+from synthetic_cards import answers_of, vocabulary_of
 from synthetic_evidence import drift_tests_of, evidence_of
 from synthetic_probe import around, identification_of
 
@@ -212,6 +213,8 @@ def report_of(
             for claim in evidence_of(sets, k).claims
         ),
         variance=tuple(VarianceComponent(name, *part) for name in sets for part in VARIANCE),
+        vocabulary=vocabulary_of(h_neurons, per_layer),
+        top_answers=answers_of(h_neurons, per_layer, sets[0]),
     )
 
 
@@ -303,6 +306,8 @@ def no_probe_report() -> OriginReport:
         activation_correlation=None,
         overall="There is no probe, so nothing can be said.",
         evidence=Evidence(),
+        vocabulary=(),
+        top_answers=(),
     )
 
 

@@ -135,3 +135,20 @@ def upgrade(db: Database = DEFAULT_DATABASE) -> None:
 
     with Store.open(db):
         typer.echo(f"{db} is up to date")
+
+
+def merge(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="SQLite file or SQLAlchemy URL to take over; it is only read.")
+    ],
+    db: Database = DEFAULT_DATABASE,
+) -> None:
+    """Take over runs, studies, neuron sets and answers of another database; twice is the same as once."""
+    from provenance.db.merge import merge as merged
+
+    done = merged(source if "://" in source else f"sqlite:///{source}", db)
+    for what in done.added | done.present:
+        typer.echo(f"{what}: {done.added.get(what, 0)} new, {done.present.get(what, 0)} here before")
+    for note in done.notes:
+        typer.echo(visible(f"note: {note}"))
+    typer.echo(visible(f"{source} was taken over into {db}; captured vectors stay in their folder"))

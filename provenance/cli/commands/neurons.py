@@ -1,4 +1,4 @@
-"""Commands that import and export neuron sets: `provenance neurons import` and `provenance neurons export`."""
+"""Commands about neurons: `provenance neurons import` and `export` of sets, and `show` of a single one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from provenance.cli.options.common import DEFAULT_DATABASE, AsJson, Database, print_result
+from provenance.cli.options.common import DEFAULT_DATABASE, AsJson, Database, RunOption, print_result
+from provenance.cli.show.neuron_card import show_card
 from provenance.cli.show.run import say
 from provenance.errors import InputError
 from provenance.files import write_whole
@@ -39,6 +40,7 @@ SetOption = Annotated[
 Format = Annotated[
     Literal["json", "csv", "transformers"], typer.Option("--format", help="Format; transformers: Python code.")
 ]
+OneNeuron = Annotated[str, typer.Argument(metavar="LAYER:INDEX", help="A neuron of the run's instruct checkpoint.")]
 
 
 def import_neurons(
@@ -87,6 +89,17 @@ def export_neurons(
     else:
         typer.echo(write_whole(out, text.encode()))
     typer.echo(_words(found), err=True)
+
+
+def show_neuron(
+    neuron: OneNeuron, run: RunOption = None, db: Database = DEFAULT_DATABASE, as_json: AsJson = False
+) -> None:
+    """Show what is known of one neuron: activity, drift, tokens it promotes, answers it is most active on."""
+    from provenance.db.neuron_card import neuron_card
+    from provenance.neuron_lists.listed_neurons import neuron_named
+
+    card = neuron_card(db, run, *neuron_named(neuron))
+    print_result({"schema": SCHEMA, **card, "database": db}, show_card, as_json=as_json)
 
 
 def _refuse_what_cannot_be_read(file: Path, *, allow_pickle: bool) -> None:

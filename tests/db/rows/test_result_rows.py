@@ -101,7 +101,8 @@ def expected_rows() -> dict[type, list[dict[str, object]]]:
             found[type(result)].append({**({} if single else {"position": place}), **scope, **dict(flat(result))})
 
     for part in (report.transfer, report.drift, report.overlap, report.funnel, report.activity, report.replicates,
-                 report.replicate_claims, report.variance, report.lineage.tensors, report.lineage.config):  # fmt: skip
+                 report.replicate_claims, report.variance, report.vocabulary, report.top_answers,
+                 report.lineage.tensors, report.lineage.config):  # fmt: skip
         keep(part)
     for item in fields(Evidence):
         keep(getattr(report.evidence, item.name))

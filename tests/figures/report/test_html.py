@@ -36,7 +36,8 @@ TITLES = (
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
-    "Drift by layer", "Funnel", "H-Neurons", "Question sets", "Method in short", "Settings and provenance",
+    "Drift by layer", "Funnel", "H-Neurons", "H-Neurons, one by one", "Question sets", "Method in short",
+    "Settings and provenance",
 )  # fmt: skip
 
 

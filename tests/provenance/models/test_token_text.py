@@ -5,7 +5,7 @@ from checkpoint_factory import make_tokenizer
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from provenance.models.token_text import decode_response, special_ids, spelled, token_offsets
+from provenance.models.token_text import decode_response, special_ids, spelled, token_offsets, token_texts
 
 TEXTS = [
     "Paris", " Zürich.", "東京都", "東京 Tokyo 🚁", "a🚁b", "👩‍👩‍👧", "서울", "e\u0301clair", "москва 12", "x\ny  z",
@@ -68,3 +68,15 @@ def test_special_are_all_tokens_that_are_declared_so() -> None:
     named = special_ids(tokenizer)
     tokenizer.add_tokens([AddedToken("<|eot_id|>", special=True), AddedToken("<think>", special=False)])
     assert special_ids(tokenizer) - named == {tokenizer.convert_tokens_to_ids("<|eot_id|>")}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_the_text_of_a_token_keeps_its_spaces_and_names_what_is_no_character(kind: str) -> None:
+    """Joined they are the text; of a character of three bytes each is named."""
+    tokenizer = TOKENIZERS[kind]
+    ids = tokenizer(" Tokyo", add_special_tokens=False)["input_ids"]
+    assert "".join(token_texts(tokenizer, ids)) == " Tokyo"
+    assert token_texts(tokenizer, ids)[0].startswith(" ")
+    three = tokenizer("東", add_special_tokens=False)["input_ids"]
+    assert token_texts(tokenizer, three) == ["<0xE6>", "<0x9D>", "<0xB1>"]
+    assert token_texts(tokenizer, [len(tokenizer) + 3]) == [f"<id {len(tokenizer) + 3}>"]
