@@ -175,9 +175,9 @@ def test_importing_the_rooms_has_no_side_effects() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_the_readme_tree_has_one_line_per_folder() -> None:
-    """Every package is named in the README's tree."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tree_has_one_line_per_folder() -> None:
+    """Every package is named in the tree of CONTRIBUTING."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     tree = text.split("```text\nprovenance/")[1].split("```")[0]
     listed = {line.split()[0].rstrip("/") for line in ("provenance/" + tree).splitlines() if line.strip()}
     packages = {path.parent.name for path in MODULES.values() if path.name == "__init__.py"}
