@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -27,7 +27,7 @@ from provenance.analyses.asking.wrapped_answers import refuse_wrapped
 from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
-from provenance.models.loading import LoadedModel, load_model, load_tokenizer
+from provenance.models.loading import LoadedModel, load_model
 from provenance.records import Response, Stage, Task
 
 
@@ -79,10 +79,10 @@ class Subject:
         """Test questions of the first set."""
         return self.pools[1]
 
-    @cached_property
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Its tokenizer, without the model."""
-        return load_tokenizer(self.side.tokenizer_folder)
+        return self.side.tokenizer
 
     def model(self) -> LoadedModel:
         """The model, loaded on first use."""
@@ -94,6 +94,7 @@ class Subject:
                 dtype=how.dtype,
                 device=how.device,
                 attn_implementation=how.attn_implementation,
+                tokenizer=self.tokenizer,
             )
         return self._loaded
 

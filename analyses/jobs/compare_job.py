@@ -31,7 +31,7 @@ from provenance.errors import InputError
 from provenance.hub.chat_endpoint import Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
-from provenance.models.loading import check_config, check_device, load_tokenizer
+from provenance.models.loading import check_config, check_device
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
@@ -258,7 +258,7 @@ class Job:
         collection = self.settings().collection
         for side in sides:
             check_config(side.checkpoint.folder)
-        tokenizers = [load_tokenizer(side.checkpoint.folder) for side in sides]
+        tokenizers = [side.tokenizer for side in sides]
         self._check_order(sides, [bool(tokenizer.chat_template) for tokenizer in tokenizers])
         for side, tokenizer in zip(sides, tokenizers, strict=True):
             collection[side.stage].prompt.render(tokenizer, "Why?")
