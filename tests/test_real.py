@@ -33,7 +33,9 @@ pytestmark = [
 def side(stage: Stage) -> OpenCheckpoint:
     """One of the pair, which keeps its tokenizer: reading it takes three seconds."""
     name = {"base": "gemma-3-270m", "instruct": "gemma-3-270m-qa"}[stage]
-    return OpenCheckpoint.open(stage, local_checkpoint(FOLDER / name))
+    opened = OpenCheckpoint.open(stage, local_checkpoint(FOLDER / name))
+    assert opened.tokenizer.is_fast
+    return opened
 
 
 def test_the_child_is_a_descendant() -> None:
