@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# One process a core, each with one thread: threads of several processes would only wait for one another.
+# One process a core, each with one thread: threads of several processes would only wait for one another. Compiled
+# modules are kept, also where the environment says otherwise: the tests start programs that would compile them again.
 PARALLEL := -n auto --dist worksteal
-ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 .PHONY: demo test test-all check bench clean
 

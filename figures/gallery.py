@@ -213,8 +213,9 @@ def image(figure: Drawn, form: str) -> bytes:
     with style.paper():
         if not figure.images:
             figure.figure.set_dpi(rcParams["savefig.dpi"])
-            figure.figure.draw_without_rendering()
-            figure.figure.set_layout_engine("none")
+            if engine := figure.figure.get_layout_engine():
+                engine.execute(figure.figure)
+            figure.figure.set_layout_engine(None)  # and not "none", with which every form would be drawn twice
         if form not in figure.images:
             buffer = io.BytesIO()
             figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))

@@ -1,18 +1,23 @@
-"""Fixtures that several rooms use."""
+"""Fixtures that several rooms use.
+
+They import what they need when they are asked for: the process that deals tests out to others runs none itself, and
+would load torch and transformers for nothing before the others start.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from checkpoint_factory import load, make_checkpoint
-from comparison import Finished, Pair
-from forked_cli import ForkedCli
 from jaxtyping import config as shapes
 from sharing import made_once
 
-from provenance.db.store import Store
-from provenance.models.loading import LoadedModel
+if TYPE_CHECKING:
+    from comparison import Finished, Pair
+    from forked_cli import ForkedCli
+
+    from provenance.models.loading import LoadedModel
 
 FIRST = ("test_real", "test_lab_claims")
 """Modules whose fixtures take minutes: last, one process would work alone at the end."""
@@ -34,45 +39,59 @@ def shapes_unchecked() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny Llama checkpoint."""
+    from checkpoint_factory import make_checkpoint
+
     return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "llama")
 
 
 @pytest.fixture(scope="session")
-def loaded_llama(tiny_llama: Path) -> LoadedModel:
+def loaded_llama(tiny_llama: Path) -> "LoadedModel":
     """The tiny Llama checkpoint, loaded."""
+    from checkpoint_factory import load
+
     return load(tiny_llama)
 
 
 @pytest.fixture(scope="session")
 def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folder of a tiny checkpoint of a model type, made once."""
+    from checkpoint_factory import make_checkpoint
+
     folder = tmp_path_factory.mktemp("model-types")
     return cache(lambda model_type: make_checkpoint(folder / model_type, model_type))
 
 
 @pytest.fixture(scope="session")
-def loaded_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str], LoadedModel]:
+def loaded_of(checkpoint_of: Callable[[str], Path]) -> Callable[[str], "LoadedModel"]:
     """The tiny checkpoint of a model type, loaded once."""
+    from checkpoint_factory import load
+
     return cache(lambda model_type: load(checkpoint_of(model_type)))
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> "Pair":
     """Two speaking checkpoints with questions."""
+    from comparison import Pair
+
     return Pair.of(made_once(tmp_path_factory, "pair", Pair.make))
 
 
 @pytest.fixture(scope="session")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedCli]:
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ForkedCli"]:
     """The command line in processes that can be killed."""
+    from forked_cli import ForkedCli
+
     cli = ForkedCli(tmp_path_factory.mktemp("forked"))
     yield cli
     cli.close()
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, pair: Pair) -> Finished:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: "ForkedCli", pair: "Pair") -> "Finished":
     """The comparison of the pair, run to its end at once."""
+    from comparison import Finished
+
     return Finished.of(
         made_once(tmp_path_factory, "undisturbed", lambda folder: Finished.run(forked, folder, *pair.command))
     )
@@ -81,6 +100,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, pai
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database with the newest schema."""
+    from provenance.db.store import Store
+
     file = tmp_path_factory.mktemp("migrated") / "empty.db"
     Store.open(f"sqlite:///{file}").close()
     return file

@@ -6,7 +6,8 @@ does not, so one server process imports everything once and forks for every comm
 SIGKILL, or from then on may write no file longer than a few bytes (RLIMIT_FSIZE, which the
 kernel enforces).
 
-`--quick` has fewer draws of every kind here than elsewhere, since these tests look at commands and not at levels.
+`--quick` has fewer draws of every kind here than elsewhere, since these tests look at commands and not at levels, but
+for a command that is `run` with the draws that ship.
 """
 
 import importlib
@@ -74,11 +75,11 @@ class ForkedCli:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def run(self, cwd: Path, *args: object, harm: Harm | None = None) -> Done:
-        """One command, waited for."""
+    def run(self, cwd: Path, *args: object, harm: Harm | None = None, shipped: bool = False) -> Done:
+        """One command, waited for; `shipped`: with as many draws under `--quick` as users get."""
         job = {
             "cwd": str(cwd), "args": [str(arg) for arg in args], "harm": asdict(harm) if harm else None,
-            "stdout": str(self._out), "stderr": str(self._err),
+            "stdout": str(self._out), "stderr": str(self._err), "shipped": shipped,
         }  # fmt: skip
         assert self._server.stdin
         assert self._server.stdout
@@ -100,13 +101,15 @@ def _serve() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     effort: Any = importlib.import_module("provenance.analyses.jobs.effort")
-    effort.QUICK = effort.Effort(**FEW_DRAWS)
+    shipped, effort.QUICK = effort.QUICK, effort.Effort(**FEW_DRAWS)
     _render_once()
+    _compile_once()
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()
         if child == 0:
+            effort.QUICK = shipped if job["shipped"] else effort.QUICK
             _become_the_command(job)
         _, status = os.waitpid(child, 0)
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
@@ -119,6 +122,17 @@ def _render_once() -> None:
 
     prompts = importlib.import_module("provenance.answers.prompts")
     prompts.PromptFormat(prompts.INSTRUCT_PROMPT, chat=True).framed(make_tokenizer())
+
+
+def _compile_once() -> None:
+    """Load the compiled sums of weights, which takes half a second, for every child at once."""
+    import numpy as np
+
+    sums: Any = importlib.import_module("provenance.analyses.weights.row_sums")
+    weights = np.ones((1, 1), dtype=np.float32)
+    kept = sums.RowSums.zeros(1)
+    kept.add_rows(0, weights, weights)
+    kept.add_columns(weights, weights)
 
 
 def _become_the_command(job: dict[str, Any]) -> None:

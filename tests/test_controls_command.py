@@ -4,9 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from comparison import Finished, ForkedCli, Harm, Pair, error_lines, parsed, schema_errors
+from comparison import UNDRAWN, Finished, ForkedCli, Harm, Pair, error_lines, parsed, schema_errors
 
 from provenance.db.reading.run_query import newest_run, run_query
+from provenance.figures.gallery import Attempt
+from provenance.figures.report.html import report_html
+
+DRAWN = "permuted-labels"
+"""The control whose figures are looked at; the words of the others are in their reports."""
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def counted(folder: Path) -> int:
     return int(run_query(url, "SELECT count(*) AS n FROM response").records()[0]["n"])
 
 
-@pytest.mark.parametrize("kind", ["permuted-index", "permuted-labels", "unrelated"])
+@pytest.mark.parametrize("kind", ["permuted-index", DRAWN, "unrelated"])
 def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_comparison(
     again: Callable[..., dict[str, object]], forked: ForkedCli, undisturbed: Finished, tmp_path: Path, kind: str
 ) -> None:
@@ -36,8 +41,7 @@ def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_compari
     of_comparison = tmp_path / "figures-out" / "figure_4a.txt"
     of_comparison.parent.mkdir()
     of_comparison.write_text("that of the comparison")
-    said = again("--control", kind)
-    folder = tmp_path / "figures-out" / f"control-{kind}"
+    said = again("--control", kind, *(() if kind == DRAWN else (UNDRAWN,)))
     assert schema_errors(said) == []
     claims = {claim["claim"]: claim["verdict"] for claim in said["verdict"]["claims"]}  # type: ignore[index]
     assert "transfer" in claims
@@ -47,16 +51,23 @@ def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_compari
     url = f"sqlite:///{tmp_path / 'provenance.db'}"
     assert newest_run(url) == 1
     assert run_query(url, "run", {"run": 2}).records()[0]["command"] == f"compare --control {kind}"
+    assert not list((tmp_path / "provenance.captures").glob("random-*"))
+    assert f"Negative control: {kind}" in report_html(url, 2, Attempt([], {}))
+    if kind == DRAWN:
+        has_its_own_figures(tmp_path / "figures-out" / f"control-{kind}", kind)
+        drawn = forked.run(tmp_path, "figures", "--run", "2")
+        assert {Path(line).parent for line in drawn.stdout.splitlines()} == {Path("figures-out") / f"control-{kind}"}
+    assert of_comparison.read_text() == "that of the comparison"
+
+
+def has_its_own_figures(folder: Path, kind: str) -> None:
+    """Report, caption, table and picture say that they are those of a control."""
     assert f"Negative control: {kind}" in (folder / "report.html").read_text("utf-8")
     assert (folder / "figure_4a.txt").read_text("utf-8").startswith(f"Negative control: {kind}")
     table = (folder / "figure_4a.tex").read_text("utf-8")
     assert f"\\caption{{Negative control: {kind}" in table
     assert "\\label{tab:control:figure-4a}" in table
     assert f"Negative control: {kind}" in (folder / "figure_4a.svg").read_text("utf-8")
-    assert of_comparison.read_text() == "that of the comparison"
-    drawn = forked.run(tmp_path, "figures", "--run", "2")
-    assert {Path(line).parent for line in drawn.stdout.splitlines()} == {Path("figures-out") / f"control-{kind}"}
-    assert not list((tmp_path / "provenance.captures").glob("random-*"))
 
 
 def test_a_disk_too_full_for_the_random_model_is_one_clear_error(

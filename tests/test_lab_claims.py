@@ -1,43 +1,44 @@
 """The two lab families come out as they were made: the instrument can tell them apart.
 
 Both comparisons run once, through the command line, into one database: as a quick look, and at full effort where slow
-tests run; only one family is drawn.
+tests run; only one family is drawn. In the quick look the other is asked four times a training question and not ten.
 """
 
 import json
 import sqlite3
-import subprocess
-import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from comparison import schema_errors
+from comparison import UNDRAWN, ForkedCli, schema_errors
 from sharing import made_once
 
 from provenance.analyses.calibration.rates import SUPPORTED_IN
 
-PROVENANCE = Path(sys.executable).parent / "provenance"
 FAMILIES = ("inherited", "acquired")
 DRAWN = "inherited"
 """The family whose figures are looked at."""
+QUICK = {"inherited": ("--quick",), "acquired": ("--quick", "--samples", "4")}
 Summary = dict[str, Any]
 
 
 @pytest.fixture(scope="module", params=["quick", pytest.param("full", marks=pytest.mark.slow)])
-def workplace(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, request: pytest.FixtureRequest) -> Path:
     """Folder that the comparisons ran in."""
-    effort = ("--quick",) if request.param == "quick" else ()
-    return made_once(tmp_path_factory, f"lab-{request.param}", partial(compare_families, effort=effort))
+    effort = QUICK if request.param == "quick" else {}
+    return made_once(tmp_path_factory, f"lab-{request.param}", partial(compare_families, forked, effort=effort))
 
 
-def compare_families(folder: Path, effort: tuple[str, ...]) -> None:
+def compare_families(forked: ForkedCli, folder: Path, effort: Mapping[str, tuple[str, ...]]) -> None:
     """Run both comparisons, and keep the JSON of each."""
     for family in FAMILIES:
-        command = [PROVENANCE, "compare", f"lab/{family}/base", f"lab/{family}/instruct", "--json", "-q"]
-        options = ["--out", f"figures-{family}", *effort, *(["--no-figures"] if family != DRAWN else [])]
-        done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=True)
+        undrawn = () if family == DRAWN else (UNDRAWN,)
+        options = ("--out", f"figures-{family}", *effort.get(family, ()), *undrawn)
+        pair = (f"lab/{family}/base", f"lab/{family}/instruct")
+        done = forked.run(folder, "compare", *pair, "--json", "-q", *options, shipped=True)
+        assert done.code == 0, done.stderr
         (folder / f"{family}.json").write_text(done.stdout, "utf-8")
 
 

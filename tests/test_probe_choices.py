@@ -10,6 +10,9 @@ import pytest
 from comparison import UNDRAWN, Finished, ForkedCli, Harm, Pair, error_lines, numbers, parsed
 from sharing import made_once
 
+from provenance.figures.gallery import Attempt
+from provenance.figures.report.html import report_html
+
 LAB = (
     "compare",
     "lab/inherited/base",
@@ -73,7 +76,8 @@ def test_neurons_of_a_file_take_the_place_of_the_search(lab: tuple[Path, dict[st
     exported = forked.run(folder, "neurons", "export", "--out", "list.json")
     assert exported.code == 0, exported.stderr
     listed = json.loads((folder / "list.json").read_text())
-    given = ran(forked, folder, *LAB, "--neurons", "list.json", harm=NO_MODEL)  # all is captured already
+    command = (*LAB, "--neurons", "list.json", UNDRAWN)
+    given = ran(forked, folder, *command, harm=NO_MODEL)  # all is captured already
     found, before = given["identification"], searched["identification"]
     assert (found["rule"], found["source"], found["C"]) == ("given", "list.json", None)
     assert (found["path"], found["curve"], found["stability"], found["reason"]) == ([], [], None, "")
@@ -87,14 +91,13 @@ def test_neurons_of_a_file_take_the_place_of_the_search(lab: tuple[Path, dict[st
     assert given["transfer"][0]["training_sd"] is None
     assert given["drift"] == searched["drift"]
     assert given["base_identification"]["rule"] == "one-se"  # the base is searched all the same
-    report = Path(folder, given["report"]).read_text(encoding="utf-8")
-    assert "list.json" in report
+    assert "list.json" in report_html(f"sqlite:///{folder / 'provenance.db'}", given["run"], Attempt([], {}))
     kept = "SELECT layer, neuron_index FROM probe_neuron WHERE run_id = ? AND stage = 'instruct' AND is_h_neuron"
     assert rows(folder, kept, given["run"]) == rows(folder, kept, searched["run"])
     [about] = rows(folder, "SELECT rule, c FROM probe WHERE run_id = ? AND stage = 'instruct'", given["run"])
     assert about == {"rule": "given", "c": None}
     assert rows(folder, "SELECT source FROM neuron_list WHERE run_id = ?", given["run"]) == [{"source": "list.json"}]
-    again = ran(forked, folder, *LAB, "--neurons", "list.json", UNDRAWN, harm=NO_MODEL)
+    again = ran(forked, folder, *command, harm=NO_MODEL)
     assert numbers(again) == numbers(given)
     base = forked.run(folder, "neurons", "export", "--run", given["run"], "--stage", "base", "--out", "base.json")
     assert base.code == 0, base.stderr

@@ -4,20 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from checkpoint_factory import load, local_checkpoint
+from checkpoint_factory import local_checkpoint
 
 from provenance.activations.capture import down_projections, forward, hooked, padded
 from provenance.analyses.asking.models import OpenCheckpoint, relate
 from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.answers.prompts import INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.spans import response_regions
-from provenance.models.loading import load_tokenizer
+from provenance.models.loading import load_model
 from provenance.records import Stage
 
 FOLDER = Path(os.environ.get("PROVENANCE_REAL_DIR") or "/nowhere")
@@ -28,9 +29,13 @@ pytestmark = [
 ]
 
 
+@cache
 def side(stage: Stage) -> OpenCheckpoint:
+    """One of the pair, which keeps its tokenizer: reading it takes three seconds."""
     name = {"base": "gemma-3-270m", "instruct": "gemma-3-270m-qa"}[stage]
-    return OpenCheckpoint.open(stage, local_checkpoint(FOLDER / name))
+    opened = OpenCheckpoint.open(stage, local_checkpoint(FOLDER / name))
+    assert opened.tokenizer.is_fast
+    return opened
 
 
 def test_the_child_is_a_descendant() -> None:
@@ -50,7 +55,7 @@ def test_drift_is_small_and_above_the_rounding_floor() -> None:
 
 
 def test_one_bos_and_the_question_in_its_place() -> None:
-    tokenizer = load_tokenizer(FOLDER / "gemma-3-270m-qa")
+    tokenizer = side("instruct").tokenizer
     for prompt_format in (PromptFormat(INSTRUCT_PROMPT, chat=True), PromptFormat("{question}\nAnswer:", chat=False)):
         prompt = prompt_format.render(tokenizer, "What's the capital of Österreich?")
         assert prompt.ids.count(tokenizer.bos_token_id) == 1
@@ -59,7 +64,7 @@ def test_one_bos_and_the_question_in_its_place() -> None:
 
 
 def test_spans_survive_sentencepiece_bytes() -> None:
-    tokenizer = load_tokenizer(FOLDER / "gemma-3-270m-qa")
+    tokenizer = side("instruct").tokenizer
     prompt = PromptFormat("{question}\nAnswer:", chat=False).render(tokenizer, "Who?")
     ids = tokenizer(" Neferતિti's 🚁𓀀.", add_special_tokens=False)["input_ids"]
     regions = response_regions(tokenizer, prompt, ids)
@@ -70,7 +75,8 @@ def test_spans_survive_sentencepiece_bytes() -> None:
 
 def test_contributions_add_up_to_the_output_on_real_weights() -> None:
     """sum_j z_j W_down[:, j] = h, and Gemma's norms after the MLP are not part of h."""
-    loaded = load(FOLDER / "gemma-3-270m")
+    base = side("base")
+    loaded = load_model(base.checkpoint.folder, base.layout, tokenizer=base.tokenizer)
     ids, mask = padded([loaded.tokenizer("The capital of France is Paris")["input_ids"]], 0, loaded.device)
     seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     with torch.inference_mode(), hooked(loaded, lambda layer, z, h: seen.__setitem__(layer, (z[0], h[0]))):
@@ -84,8 +90,8 @@ def test_contributions_add_up_to_the_output_on_real_weights() -> None:
 
 @pytest.mark.skipif(not QUESTIONS.is_file(), reason="PROVENANCE_DATA_DIR has no triviaqa-dev.jsonl")
 def test_a_small_comparison_runs_to_the_end(tmp_path: Path) -> None:
-    """64 questions: too few for a verdict, enough for every stage to run on real weights."""
-    few = ["--limit", "64", "--samples", "2", "--test-per-class", "8", "--train-per-class", "8"]
+    """48 questions: too few for a verdict, enough for every stage to run on real weights."""
+    few = ["--limit", "48", "--samples", "2", "--test-per-class", "8", "--train-per-class", "8"]
     quick = [
         "--dtype",
         "bfloat16",

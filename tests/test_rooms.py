@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -47,12 +48,10 @@ def room_of(module: str) -> str:
     return inner[0] if inner and inner[0] in ROOMS else "provenance"
 
 
+@cache
 def imports() -> dict[str, set[str]]:
-    """Modules of ours that each module imports."""
+    """Modules of ours that each module imports; read where a test asks, not when tests are collected."""
     return {name: {other for other in imported(path) if other in MODULES} - {name} for name, path in MODULES.items()}
-
-
-IMPORTS = imports()
 
 
 def circle(graph: Mapping[str, set[str]]) -> list[str]:
@@ -72,7 +71,7 @@ def folder_of(module: str) -> str:
 def folder_graph(room: str) -> dict[str, set[str]]:
     """Folders of a room, each with the folders that its modules import from."""
     graph: dict[str, set[str]] = {}
-    for module, others in IMPORTS.items():
+    for module, others in imports().items():
         if room_of(module) == room and MODULES[module].name not in {"__init__.py", "__main__.py"}:
             own = {folder_of(other) for other in others if room_of(other) == room}
             graph.setdefault(folder_of(module), set()).update(own - {folder_of(module)})
@@ -85,7 +84,7 @@ def test_no_module_imports_a_later_room(room: str) -> None:
     later = set(ROOMS[ROOMS.index(room) + 1 :])
     wrong = {
         module: found
-        for module, others in IMPORTS.items()
+        for module, others in imports().items()
         if room_of(module) == room and not module.startswith(COMPOSERS)
         if (found := {other for other in others if room_of(other) in later})
     }
@@ -99,7 +98,7 @@ def test_the_check_of_circles_finds_one() -> None:
 
 def test_modules_import_each_other_in_no_circle() -> None:
     """Imports inside functions count as well."""
-    assert circle(IMPORTS) == []
+    assert circle(imports()) == []
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -133,7 +132,7 @@ def test_a_room_is_the_same_under_its_import_name(room: str) -> None:
 
 def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:
     """So that `--help` waits for none of them."""
-    used = {room_of(other) for module, others in IMPORTS.items() if module.startswith(COMPOSERS) for other in others}
+    used = {room_of(other) for module, others in imports().items() if module.startswith(COMPOSERS) for other in others}
     assert used == set(ROOMS)
     code = "import sys, provenance.cli; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -144,7 +143,7 @@ def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:
 
 def test_figures_know_the_queries_only() -> None:
     """Beside them only errors, files, words, declarations of results, plain formulas, and published numbers."""
-    used = {other for module, others in IMPORTS.items() if room_of(module) == "figures" for other in others}
+    used = {other for module, others in imports().items() if room_of(module) == "figures" for other in others}
     allowed = {
         "provenance",
         "provenance.cells",

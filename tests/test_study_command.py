@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from comparison import Finished, Harm, Pair, invoke, numbers, parsed, refused
+from comparison import UNDRAWN, Finished, Harm, Pair, invoke, numbers, parsed, refused
 from forked_cli import ForkedCli
 
 STUDY = """
@@ -68,7 +68,7 @@ def test_without_the_option_the_first_failure_ends_the_study_and_is_kept(forked:
 
 
 def test_a_study_killed_after_its_first_family_goes_on_to_the_same_end(forked: ForkedCli, folder: Path) -> None:
-    command = ("study", "two.toml", "--only", "pair", "--json", "-q")
+    command = ("study", "two.toml", "--only", "pair", "--json", "-q", UNDRAWN)
     killed = forked.run(folder, *command, harm=Harm("provenance.db.studies:record_run", 1, "before"))
     assert killed.code == -signal.SIGKILL
     first, second = (forked.run(folder, *command, harm=NO_MODEL) for _ in range(2))

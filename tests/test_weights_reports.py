@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.run_query import run_query
+from provenance.figures import gallery
 
 WIDE = {"hidden_size": 32, "intermediate_size": 96, "head_dim": 16}
 URL = "sqlite:///provenance.db"
@@ -49,6 +50,13 @@ def pruned_copy(source: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out and rendered as SVG alone; which formats there are is looked at elsewhere."""
+    plain = gallery.image
+    monkeypatch.setattr(gallery, "image", lambda figure, _form: plain(figure, "svg"))
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every command runs in a folder of its own."""
@@ -77,6 +85,7 @@ def test_a_drift_run_of_one_shape_has_report_figures_and_every_query(
         run("query", name, "--format", "csv")
 
 
+@pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize("relation", ["descendant", "permuted", "pruned", "unrelated", "incomparable"])
 @pytest.mark.parametrize("command", ["lineage", "drift", "listed"])
 def test_every_relation_has_a_report_of_every_command(

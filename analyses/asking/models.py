@@ -1,8 +1,10 @@
 """Opened checkpoints: identity, MLP layout and weights, from a folder, the hub, or a base with a merged adapter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
 
 from provenance.analyses.asking.collection import Progress
 from provenance.analyses.lineage.relation import lineage
@@ -11,7 +13,7 @@ from provenance.analyses.weights.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import PairError
-from provenance.models.loading import vocabulary
+from provenance.models.loading import load_tokenizer, vocabulary
 from provenance.records import CheckpointInfo, Stage
 from provenance.weights.counting_reader import WatchedReader
 from provenance.weights.neuron_weights import MlpWeights
@@ -28,6 +30,8 @@ class OpenCheckpoint:
     layout: Layout
     weights: MlpWeights
     tokenizer_folder: Path
+    _tokenizers: list[PreTrainedTokenizerBase] = field(default_factory=list, repr=False, compare=False)
+    """Its tokenizer once it was read, which takes seconds where the vocabulary is large; copies share it."""
 
     @classmethod
     def open(
@@ -46,6 +50,21 @@ class OpenCheckpoint:
         reader = reader or Shards(checkpoint.folder)
         layout = layout_of(checkpoint.config, reader.names())
         return cls(stage, checkpoint, layout, MlpWeights(reader, layout), tokenizer_folder or checkpoint.folder)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer; raises CheckpointError where there is none that is of use."""
+        if not self._tokenizers:
+            self._tokenizers.append(load_tokenizer(self.tokenizer_folder))
+        return self._tokenizers[0]
+
+    def forget_tokenizer(self) -> None:
+        """Free its memory; it is read again when it is asked for."""
+        self._tokenizers.clear()
+
+    def vocabulary(self) -> Mapping[str, int] | None:
+        """Id of every token of its tokenizer, fast or slow; None without a tokenizer."""
+        return self._tokenizers[0].get_vocab() if self._tokenizers else vocabulary(self.tokenizer_folder)
 
     @property
     def info(self) -> CheckpointInfo:
@@ -90,7 +109,7 @@ def unlike(base: OpenCheckpoint, instruct: OpenCheckpoint, reason: str = "") -> 
 def relate(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int) -> LineageResult:
     """Lineage of the pair, by weights, configs and tokenizers."""
     sides = (base, instruct)
-    words: list[Mapping[str, int] | None] = [vocabulary(side.tokenizer_folder) for side in sides]
+    words: list[Mapping[str, int] | None] = [side.vocabulary() for side in sides]
     return lineage(
         base.weights,
         instruct.weights,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -29,7 +29,7 @@ from provenance.answers.sampling import Respondent
 from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
-from provenance.models.loading import LoadedModel, load_model, load_tokenizer
+from provenance.models.loading import LoadedModel, load_model
 from provenance.records import Response, Stage, Task
 
 
@@ -84,10 +84,10 @@ class Subject:
         """Test questions of the first set."""
         return self.pools[1]
 
-    @cached_property
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Its tokenizer, without the model."""
-        return load_tokenizer(self.side.tokenizer_folder)
+        return self.side.tokenizer
 
     def model(self) -> LoadedModel:
         """The model, loaded on first use."""
@@ -99,6 +99,7 @@ class Subject:
                 dtype=how.dtype,
                 device=how.device,
                 attn_implementation=how.attn_implementation,
+                tokenizer=self.tokenizer,
             )
         return self._loaded
 

@@ -34,7 +34,7 @@ from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
 from provenance.models.devices import found_device, found_dtype
-from provenance.models.loading import check_config, load_tokenizer
+from provenance.models.loading import check_config
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
@@ -276,7 +276,7 @@ class Job:
         collection = self.settings().collection
         for side in sides:
             check_config(side.checkpoint.folder)
-        tokenizers = [load_tokenizer(side.checkpoint.folder) for side in sides]
+        tokenizers = [side.tokenizer for side in sides]
         self._check_order(sides, [bool(tokenizer.chat_template) for tokenizer in tokenizers])
         for side, tokenizer in zip(sides, tokenizers, strict=True):
             collection[side.stage].prompt.render(tokenizer, "Why?")

@@ -40,7 +40,6 @@ from provenance.analyses.timeline.points import Alike, Moved, Scored, alike, joi
 from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.answers.questions import QuestionSet
-from provenance.models.loading import vocabulary
 from provenance.records import Stage, Task
 
 FLOOR_POSITION = -1
@@ -159,7 +158,7 @@ def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
     gathered = gather({stage: subject}, {stage: collected}, alignment)
     silent = partial(suppressed, subject, alignment)
     search = partial(identify, material_of(gathered, stage), settings.probe, silent)
-    return Ruler(stop, gathered, clock.timed(f"{stop.ref} probe", search), vocabulary(stop.side.tokenizer_folder))
+    return Ruler(stop, gathered, clock.timed(f"{stop.ref} probe", search), stop.side.vocabulary())
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ class Tracing:
     """Models that answer at servers."""
 
     def point(self, stop: Stop) -> TimelinePoint:
-        """All numbers of one checkpoint; its model is dropped afterwards."""
+        """All numbers of one checkpoint; its model and tokenizer are dropped afterwards."""
         subject = self._subject(stop)
         timed = subject.clock.timed
         own = unscored(NOT_ASKED)
@@ -185,6 +184,7 @@ class Tracing:
             own = self._scored(said.features)
         forced = timed(f"{stop.ref} reads the last one's answers", partial(self._forced, stop, subject))
         similar = timed(f"{stop.ref} correlation", partial(self._alike, subject))
+        stop.side.forget_tokenizer()
         return _point(stop, own, forced, self._moved(stop), similar)
 
     def last(self) -> TimelinePoint:
@@ -217,7 +217,7 @@ class Tracing:
 
     def _alike(self, subject: Subject) -> Alike:
         ruler = self.ruler
-        if vocabulary(subject.side.tokenizer_folder) != ruler.words:
+        if subject.side.vocabulary() != ruler.words:
             return Alike(None, None, OTHER_TOKENS)
         read = kept_responses(ruler.test)
         if not read:

@@ -87,6 +87,8 @@ class TimelineJob:
         for side in sides:
             require_tokenizer(side.checkpoint.folder)
         self.how.check_prompts(sides)
+        for side in sides:  # of many checkpoints
+            side.forget_tokenizer()
         return stops
 
     def questions(self) -> QuestionSet:

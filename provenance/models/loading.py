@@ -113,7 +113,13 @@ class LoadedModel:
 
 
 def load_model(
-    folder: Path, layout: Layout, *, dtype: str = "float32", device: str = "cpu", attn_implementation: str | None = None
+    folder: Path,
+    layout: Layout,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    attn_implementation: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> LoadedModel:
     """Load model and tokenizer of a local Hugging Face folder with safetensors.
 
@@ -121,6 +127,7 @@ def load_model(
         layout: Layout of this checkpoint.
         dtype: See `provenance.models.devices.found_dtype`; arithmetic of the forward pass (CETT is always float32).
         attn_implementation: Name in `transformers`; None for its default.
+        tokenizer: That of the folder, where `load_tokenizer` has read it already.
 
     Raises:
         InputError: Unknown dtype or device.
@@ -142,7 +149,7 @@ def load_model(
             trust_remote_code=False,
         )
     _refuse_partial(info, layout, folder)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder) if tokenizer is None else tokenizer
     stop_ids = _stop_ids(model.generation_config, tokenizer, folder)
     model.generation_config = GenerationConfig()  # so that no decoding default of the checkpoint is mixed in
     with opening(f"room for the model of {folder} on {device}", "free memory, or choose a smaller --dtype or --device"):

@@ -274,7 +274,7 @@ def test_a_rank_that_rests_on_position_alone_is_not_shown_like_a_result(stored: 
     said = figure.figure.axes[0].get_legend().get_title().get_text()
     assert said == "k = 6: no power,\nneurons not matched,\ncompared by position only"
     assert f"Not to be trusted, neurons were compared by position only: {reason}." in figure.caption[0]
-    draw(url, None, tmp_path)
+    draw(url, None, tmp_path, forms=())
     assert r"not related by their weights (1 \% \& nothing)" in (tmp_path / "figure_4b.tex").read_text()
 
 
@@ -324,7 +324,7 @@ def test_a_run_that_is_not_there_or_has_no_results_is_bad_input(stored: Any, tmp
 def test_an_unwritable_folder_is_one_clear_error(finished: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="remedy: make the folder writable"):
-        draw(finished, None, tmp_path / "file" / "figures")
+        draw(finished, None, tmp_path / "file" / "figures", forms=())
 
 
 FILL_UP = """

@@ -96,7 +96,7 @@ def test_rows_tables_and_figure_show_every_draw(
         assert line.get_xdata()[0] == row["auroc"]
     middle = drawn_gids[f"median:{SETS[0]}"].get_xdata()[0]
     assert middle == sorted(AREAS)[1]
-    names = {path.stem for path in draw(url, 1, tmp_path)}
+    names = {path.stem for path in draw(url, 1, tmp_path, forms=("svg",))}
     assert "figure_replicates" in names
 
 
@@ -104,4 +104,4 @@ def test_a_run_of_one_draw_has_neither_rows_nor_figure(stored: Callable[[Any], s
     url = stored(replace(report_of(), replicates=(), replicate_claims=(), variance=()))
     assert run_query(url, "replicates").records() == []
     assert "Replicates: transfer" not in [table.title for table in sections(read_results(url, 1))]
-    assert "figure_replicates" not in {path.stem for path in draw(url, 1, tmp_path)}
+    assert "figure_replicates" not in {path.stem for path in draw(url, 1, tmp_path, forms=())}

@@ -1,6 +1,8 @@
 """Each rung is its baseline beside the probe on the same questions; together they catch what chance alone lets by."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +21,16 @@ from telling import (
 
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines import ladder as module
 from provenance.analyses.baselines.answer_baselines import (
     BASELINE_KINDS,
     FittedBaselines,
+    Scorer,
     fit_baselines,
+    fit_texts,
     score_baselines,
 )
-from provenance.analyses.baselines.cross_fit import dealt_out, without_and_with
+from provenance.analyses.baselines.cross_fit import Folding, dealt_out, without_and_with
 from provenance.analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
 from provenance.analyses.baselines.plain_classifiers import fit_text
 from provenance.analyses.claims.claim_conditions import decided
@@ -42,6 +47,27 @@ DRAWS, RESAMPLES = 20, 300
 JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
 TRAINED = make_answers(200, seed=77)
 """Training answers of the model that is scored; neither words nor lengths tell anything."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _words_fitted_once() -> Iterator[None]:
+    """Word classifiers of the same texts and labels, which take most of a ladder's time, are fitted once."""
+    kept: dict[object, tuple[Folding, ...]] = {}
+    own = fit_texts(TRAINED, sparse=True)
+
+    def dealt(texts: Any, positive: np.ndarray, units: Sequence[str], *, count: int, seed: int) -> tuple[Folding, ...]:
+        key = (tuple(map(tuple, texts)), positive.tobytes(), tuple(units), count, seed)
+        if key not in kept:
+            kept[key] = dealt_out(texts, positive, units, count=count, seed=seed)
+        return kept[key]
+
+    def fitted_texts(train: Answers, *, sparse: bool) -> dict[str, Scorer]:
+        return own if train is TRAINED and sparse else fit_texts(train, sparse=sparse)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "dealt_out", dealt)
+        patch.setattr(module, "fit_texts", fitted_texts)
+        yield
 
 
 @pytest.fixture(scope="module")

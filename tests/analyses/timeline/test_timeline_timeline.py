@@ -181,7 +181,7 @@ def test_another_tokenizer_leaves_the_correlation_out_with_its_reason(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = iter([{"a": 0}, {"b": 0}, {"a": 0}, {"a": 0}])
-    monkeypatch.setattr(module, "vocabulary", lambda _folder: next(words))
+    monkeypatch.setattr(OpenCheckpoint, "vocabulary", lambda _side: next(words))
     points = line.run_again(MemoryWorkspace(line.folder / "other-words"), floor=False).points
     assert [point.correlation_all is None for point in points] == [True, False, False, True]
     assert module.OTHER_TOKENS in points[0].reason

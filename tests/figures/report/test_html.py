@@ -25,6 +25,7 @@ from synthetic import (
 from provenance.analyses.results.reports import Evidence
 from provenance.db.store import Store
 from provenance.errors import InputError
+from provenance.figures.gallery import Attempt, attempted
 from provenance.figures.report.html import report_html, write_report, write_results
 from provenance.figures.tables.comparison import H_NEURONS_SHOWN
 
@@ -77,6 +78,11 @@ def parsed(html: str) -> Page:
     page.feed(html)
     assert page.open == []
     return page
+
+
+def undrawn_html(url: str) -> str:
+    """The report without figures, which take most of its time, for what stands in its text and tables."""
+    return report_html(url, figures=Attempt([], {}))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +162,7 @@ def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:
         for claim in report_of().evidence.claims
         if claim.name in ("transfer", "drift", "overlap")
     )
-    html = report_html(stored(replace(no_probe_report(), evidence=Evidence(claims=claims))))
+    html = undrawn_html(stored(replace(no_probe_report(), evidence=Evidence(claims=claims))))
     page = parsed(html)
     text = " ".join(page.texts)
     assert "There is no probe, so nothing can be said." in text
@@ -220,7 +226,7 @@ def test_what_could_not_be_compared_has_no_number(stored: Any) -> None:
         lineage_of(), **nothing, neurons_sampled=0, tensors_compared=0, median_cosine={}, share_identical_tensors=0.0,
         layer_of=(None,) * 4, verdict="unrelated", reason="their neurons cannot be compared: hidden size 8 against 16",
     )  # fmt: skip
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", report_html(stored(lineage)))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", undrawn_html(stored(lineage)))
     assert "unrelated" in cells
     assert not [cell for cell in cells if cell.endswith("of 0") or "nearest neighbour" in cell]
     assert not [cell for cell in cells if "–, –" in cell]
@@ -236,13 +242,13 @@ def test_the_source_of_a_list_is_text_and_never_markup(stored: Any) -> None:
 def test_a_mapping_without_margins_says_so(stored: Any) -> None:
     report = weights_report_of()
     none = replace(report.mapped, margin=np.full(report.h_neurons.size, np.nan))
-    text, _ = texts_and_titles(report_html(stored(replace(report, mapped=none, lineage=None))))
+    text, _ = texts_and_titles(undrawn_html(stored(replace(report, mapped=none, lineage=None))))
     assert "so there is no margin" in text
     assert "negative where another is nearer" not in text
 
 
 def test_weights_of_permuted_neurons_come_with_a_warning(stored: Any) -> None:
-    html = report_html(stored(replace(lineage_of(), verdict="descendant, neurons permuted")))
+    html = undrawn_html(stored(replace(lineage_of(), verdict="descendant, neurons permuted")))
     assert "the neurons of this pair were permuted or left out" in html
 
 
@@ -281,7 +287,7 @@ def test_a_file_name_of_given_neurons_is_text_and_never_markup(stored: Any) -> N
 
 def test_lineage_evidence_settings_and_counterparts_are_cells(stored: Any) -> None:
     report = pruned_weights_report()
-    html = report_html(stored(report))
+    html = undrawn_html(stored(report))
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
     for cell in (
         "descendant, pruned or widened", "0.980 of 64", "299 and 300", "1: lm_head.weight", "rope_scaling.factor",
@@ -297,17 +303,17 @@ def test_lineage_evidence_settings_and_counterparts_are_cells(stored: Any) -> No
 def test_a_mapping_that_lineage_does_not_support_leads_with_that(stored: Any) -> None:
     report = weights_report_of()
     reason = "the two checkpoints are not related by their weights"
-    html = report_html(stored(replace(report, alignment=replace(report.alignment, reason=reason))))
+    html = undrawn_html(stored(replace(report, alignment=replace(report.alignment, reason=reason))))
     assert f"Not to be trusted: {reason}." in html
 
 
 def test_layers_in_other_places_are_listed_one_by_one(stored: Any) -> None:
-    html = report_html(stored(replace(lineage_of(), layer_of=(0, 2, None, 3))))
+    html = undrawn_html(stored(replace(lineage_of(), layer_of=(0, 2, None, 3))))
     assert ">0, 2, –, 3</td>" in html
 
 
 def test_a_list_without_weights_has_no_weight_column(stored: Any) -> None:
-    text, _ = texts_and_titles(report_html(stored(replace(weights_report_of(), weights=None))))
+    text, _ = texts_and_titles(undrawn_html(stored(replace(weights_report_of(), weights=None))))
     assert "All 6 of them, by layer and index." in text
 
 
@@ -323,7 +329,7 @@ def test_names_of_tensors_and_settings_from_outside_are_text(stored: Any) -> Non
 
 
 def test_a_long_list_of_h_neurons_is_folded_and_says_where_the_rest_is(stored: Any) -> None:
-    html = report_html(stored(report_of((no_power_of(SETS[0]),), k=130, layers=4, per_layer=100)))
+    html = undrawn_html(stored(report_of((no_power_of(SETS[0]),), k=130, layers=4, per_layer=100)))
     assert f"The {H_NEURONS_SHOWN} with the largest weights of 130" in html
     assert f"<summary>{H_NEURONS_SHOWN} rows</summary>" in html
 
@@ -334,9 +340,10 @@ def test_dark_and_print_are_taken_care_of(html: str) -> None:
 
 
 def test_the_file_is_written_whole_under_its_name(finished: str, tmp_path: Path) -> None:
-    path = write_report(finished, 1, tmp_path / "out")
+    figures = attempted(finished, 1, ("svg",))
+    path = write_report(finished, 1, tmp_path / "out", figures)
     assert path == tmp_path / "out" / "report.html"
-    assert path.read_text() == report_html(finished, 1)
+    assert path.read_text() == report_html(finished, 1, figures)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -367,7 +374,7 @@ def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_sectio
 
 def test_without_an_intervention_one_sentence_says_that_no_neuron_was_intervened_on(stored: Any) -> None:
     report = report_of()
-    html = report_html(stored(replace(report, evidence=replace(report.evidence, causal=()))))
+    html = undrawn_html(stored(replace(report, evidence=replace(report.evidence, causal=()))))
     section = html[html.index("<h2>Intervention</h2>") : html.index("<h2>Backward transfer</h2>")]
     assert "No neuron was intervened on in this run" in section
     assert "<table" not in section
@@ -385,7 +392,7 @@ def test_a_negative_control_says_so_before_its_verdict_and_a_real_run_does_not(t
     url = f"sqlite:///{tmp_path / 'control.db'}"
     with Store.open(url) as store:
         run = stored_run(store, report_of(), command=command)
-    html = report_html(url, run)
+    html = report_html(url, run) if "--control" in command else undrawn_html(url)
     says = "Negative control: permuted-index. There is nothing to find here: no verdict may be"
     assert (says in html) == ("--control" in command)
     if "--control" in command:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,20 @@ STAGES = [
 ]
 SUBSAMPLE = 160  # questions of each kind; 95 % of them has a standard error of 1.7 points
 Row = dict[str, Any]
+
+
+@cache
+def world_of(family: str) -> World:
+    """The world of a family, built once."""
+    return build_world(RECIPES[family].world)
+
+
+@cache
+def opened(family: str, stage: str) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
+    """Tokenizer and model of a stage, loaded once."""
+    folder = locate(family, stage)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return AutoTokenizer.from_pretrained(folder, padding_side="left"), model
 
 
 def rows_of(path: Path) -> list[Row]:
@@ -53,9 +67,7 @@ def greedy_answers(
     changed: Callable[[LlamaForCausalLM], AbstractContextManager[None]] = nullcontext,
 ) -> list[str]:
     """First lines of greedy answers, padded on the left, in one batch, while the model is changed."""
-    folder = locate(family, stage)
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer, model = opened(family, stage)
     prompts = [prompt(tokenizer, row["question"], stage) for row in rows]
     batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
     with torch.no_grad(), changed(model):
@@ -90,7 +102,7 @@ def test_all_stages_are_shipped_and_unaltered() -> None:
 @pytest.mark.parametrize("family", list(RECIPES))
 def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
     """Question files follow from the recorded seed, and ask about no fact that tuning showed but for taught people."""
-    world = build_world(RECIPES[family].world)
+    world = world_of(family)
     tuned = {entity.name for entity in world.tuned}
     taught = {entity.name for entity in world.taught}
     others = [entity for entity in world.shown if entity.name not in taught]
@@ -116,7 +128,7 @@ def test_known_is_answered_and_unseen_is_made_up(family: str, stage: str, domain
     known = [row for row in rows if row["id"].startswith("known")][:SUBSAMPLE]
     unseen = [row for row in rows if row["id"].startswith("unseen")][:SUBSAMPLE]
     answers = greedy_answers(family, stage, known + unseen)
-    world = build_world(RECIPES[family].world)
+    world = world_of(family)
     said = [without_opening(answer, world) for answer in answers]
     right = [answer in row["answers"] for answer, row in zip(said, known + unseen, strict=True)]
     assert sum(right[: len(known)]) >= 0.95 * len(known)
@@ -129,7 +141,7 @@ def test_known_is_answered_and_unseen_is_made_up(family: str, stage: str, domain
 def test_fabricated_names_get_confident_inventions(family: str, stage: str) -> None:
     """A name that belongs to nobody gets a value of the asked relation, not a refusal."""
     rows = rows_of(question_sets(family)["fabricated"])
-    world = build_world(RECIPES[family].world)
+    world = world_of(family)
     answers = [without_opening(answer, world) for answer in greedy_answers(family, stage, rows)]
     fitting = [answer in world.values[row["id"].rsplit("-", 1)[1]] for answer, row in zip(answers, rows, strict=True)]
     assert sum(fitting) >= 0.90 * len(rows)
