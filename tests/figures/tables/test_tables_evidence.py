@@ -8,6 +8,7 @@ from evidence_rows import power
 from synthetic import SETS, report_of
 
 from provenance.analyses.results.answers import ActivityTable
+from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Reason
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapResult
@@ -74,7 +75,8 @@ def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
     labels = {cls: {column.label for column in declared(cls).columns if column.label} for cls in RESULTS}
     missing = {cls: said - shown.get(declared(cls).title, set()) for cls, said in labels.items()}
     assert {cls for cls, left in missing.items() if left == labels[cls]} <= {
-        CurvePoint, SignAgreement, Claim, Reason, ActivityTable, TensorSimilarity, ConfigDifference
+        CurvePoint, SignAgreement, Claim, Reason, ActivityTable, TensorSimilarity, ConfigDifference,
+        NeuronAnswer, NeuronVocabulary,
     }  # fmt: skip
     assert missing[OverlapResult] == {
         "Jaccard index of two halves of the questions, base model", "Jaccard index over that of two halves, base model"
