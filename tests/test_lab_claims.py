@@ -83,8 +83,12 @@ def test_every_condition_of_transfer_holds_in_inherited_and_most_fail_in_acquire
 
 
 def test_what_is_true_of_inherited_by_construction_is_supported(summaries: dict[str, Summary]) -> None:
-    """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won."""
-    for claim in SUPPORTED_IN["inherited"]:
+    """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won.
+
+    A quick look has forty searches with shuffled labels, of which one shares as many: overlap is then at the brink.
+    """
+    unsure = {"overlap"} if summaries["inherited"]["quick"] else set()
+    for claim in set(SUPPORTED_IN["inherited"]) - unsure:
         inherited, acquired = (graded(summaries[family], claim) for family in FAMILIES)
         assert inherited["verdict"] == "supported", claim
         assert all(reason["holds"] for reason in inherited["reasons"].values()), claim

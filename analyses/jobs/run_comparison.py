@@ -145,13 +145,18 @@ def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
     found: dict[Stage, Identified] = {}
     stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
-    draws = 0 if given else max(settings.shuffles, SHUFFLES_PER_TEST * len(gathered.tests("instruct")))
+    draws = 0 if given else max(settings.shuffles, SHUFFLES_PER_TEST * _tested_sets(gathered))
     shuffles = dict(zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=draws), strict=True))
     for stage, subject in gathered.subjects.items():
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
         found[stage] = subject.clock.timed(f"probe {stage}", search)
         subject.drop()  # the paper's rule loaded it again
     return found
+
+
+def _tested_sets(gathered: Gathered) -> int:
+    """Number of question sets that transfer may be tested on: those with base answers of both classes."""
+    return sum(test.both_classes for test in gathered.tests("base").values())
 
 
 def _scaled(found: Identified, gathered: Gathered, settings: OriginSettings) -> tuple[CausalEffect, ...]:
@@ -172,7 +177,7 @@ def _identify(
 ) -> Identified:
     """The search in one checkpoint; the listed neurons if the instruct checkpoint has a list."""
     material = replace(material_of(gathered, stage), shuffles=shuffles)
-    probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))
+    probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * _tested_sets(gathered)))
     if stage == "instruct" and given is not None:
         return take_given(material, given, probe)
     return identify(material, probe, partial(suppressed, gathered.subjects[stage], gathered.alignment))

@@ -174,7 +174,7 @@ def _draw_gains(axes: Axes, name: str, rungs: Sequence[Placed]) -> None:
 
 def _frame(panels: Sequence[tuple[Axes, Axes]], kinds: Sequence[str], rows: Sequence[Record], per_row: int) -> None:
     """Equal scales in all panels, labels below the lowest of each column."""
-    spans = (_span(rows, "auroc", 0.4, 1.0), _span(rows, "gain", -0.05, 0.1))
+    spans = (_span(rows, "auroc", 0.4, 1.0, "sets"), _span(rows, "gain", -0.05, 0.1))
     heights = rung_places(kinds)
     for number, pair in enumerate(panels):
         pair[0].set_yticks(heights, ["the probe", *("\n".join(_label(kind)) for kind in kinds)], linespacing=0.95)
@@ -189,9 +189,9 @@ def _frame(panels: Sequence[tuple[Axes, Axes]], kinds: Sequence[str], rows: Sequ
                 axes.set_xlabel(label, fontsize=style.SMALL_PT, labelpad=2)
 
 
-def _span(rows: Sequence[Record], column: str, low: float, high: float) -> tuple[float, float]:
-    """A range that covers all intervals of a column and these values."""
-    ends = [row.get(f"{column}_{end}") for row in rows for end in ("low", "high")]
+def _span(rows: Sequence[Record], column: str, low: float, high: float, *sets: str) -> tuple[float, float]:
+    """A range that covers all intervals of a column (and of `sets`), and these values."""
+    ends = [row.get(f"{name}_{end}") for row in rows for name in (column, *sets) for end in ("low", "high")]
     known = [float(end) for end in ends if end is not None]
     return min([low, *(end - 0.02 for end in known)]), max([high, *known]) + 0.02
 
