@@ -33,7 +33,8 @@ COMMANDS = {
         "--other-tokens", "--template-arg",
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
         "--batch-size", "--quick", "--seed",
-        "--json", "--quiet", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other", "--stream",
+        "--json", "--quiet", "--verbose", "--family", "--weights-only", "--neurons", "--causal", "--control", "--other",
+        "--stream",
         "--no-figures", "--dry-run", "--replicates",
     },
     ("trace",): {

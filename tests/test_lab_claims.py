@@ -85,7 +85,7 @@ def test_every_condition_of_transfer_holds_in_inherited_and_most_fail_in_acquire
 def test_what_is_true_of_inherited_by_construction_is_supported(summaries: dict[str, Summary]) -> None:
     """Equal probabilities, taught and faded facts, and held neurons: the claims that these make true are won.
 
-    A quick look has forty searches with shuffled labels, of which one shares as many: overlap is then at the brink.
+    A quick look has few searches with shuffled labels, and one that shares as many puts overlap at the brink.
     """
     unsure = {"overlap"} if summaries["inherited"]["quick"] else set()
     for claim in set(SUPPORTED_IN["inherited"]) - unsure:

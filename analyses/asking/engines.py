@@ -49,7 +49,7 @@ def at_servers(servers: Sequence[Endpoint], sides: Sequence[OpenCheckpoint], max
         return ALL_HERE
     return {
         side.checkpoint.digest: find_served(
-            servers, _names(side.checkpoint), load_lexicon(side.tokenizer_folder), max_new_tokens
+            servers, _names(side.checkpoint), load_lexicon(side.tokenizer_folder, side.tokenizer), max_new_tokens
         )
         for side in sides
     }
@@ -62,5 +62,6 @@ def recorded(served: ServedModels) -> dict[str, Any]:
 
 def _names(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Names under which a server may list a checkpoint, the one that a user wrote first."""
-    names = (str(checkpoint.ref), checkpoint.pinned, checkpoint.ref.name, str(checkpoint.folder.resolve()))
-    return tuple(dict.fromkeys(names))
+    ref = checkpoint.ref
+    bare = () if ref.revision else (ref.name,)  # the name alone is of the newest revision
+    return tuple(dict.fromkeys((str(ref), checkpoint.pinned, *bare, str(checkpoint.folder.resolve()))))

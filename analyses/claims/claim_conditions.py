@@ -12,6 +12,7 @@ from provenance.analyses.baselines.ladder import ALL_TOGETHER
 from provenance.analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
 from provenance.analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
 from provenance.analyses.claims.verdict import claim_of, condition, corresponding, reachable
+from provenance.analyses.controls.control_sets import SHUFFLED_LABELS
 from provenance.analyses.drift.drift_tests import (
     LEAST_COMPARED,
     LEAST_RECOGNISED,
@@ -23,7 +24,7 @@ from provenance.analyses.drift.drift_tests import (
 from provenance.analyses.drift.pair import MeasuredPair, recognised
 from provenance.analyses.drift.weight_drift import PERMUTATIONS, SIGNIFICANCE, summarise_drift
 from provenance.analyses.overlap.shared_neurons import MAX_P_ZERO
-from provenance.analyses.results.claims import Claim, Reason
+from provenance.analyses.results.claims import Claim, Reason, Role
 from provenance.analyses.results.drift import DriftResult, DriftTest, ProbeSide
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
@@ -43,11 +44,16 @@ def judged(result: Result, claim: Claim, reason: str, problem: str) -> Result:
     return replace(result, verdict=claim.verdict, reason=words)
 
 
-def decided(results: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "") -> tuple[TransferResult, ...]:
-    """Transfer to all question sets, judged; rungs and results are of the same answers, `problem` as for `judged`."""
+def decided(
+    results: Sequence[TransferResult], rungs: Sequence[Rung], problem: str = "", *, searched: bool = False
+) -> tuple[TransferResult, ...]:
+    """Transfer to all question sets, judged; rungs and results are of the same answers, `problem` as for `judged`.
+
+    `searched`: whether the probe is of a search, which must then be compared with searches on shuffled labels.
+    """
     joined = jointly(results, rungs)
     tests = sum(result.p_holm is not None for result in joined)
-    judgements = [(result, dataset_claim(result, rungs, problem)) for result in joined]
+    judgements = [(result, dataset_claim(result, rungs, problem, searched=searched)) for result in joined]
     return tuple(
         judged(result, claim, transfer_reason(result, rungs, claim, tests), problem) for result, claim in judgements
     )
@@ -64,29 +70,34 @@ def decisive(transfers: Sequence[TransferResult]) -> TransferResult | None:
     return next((result for result in transfers if result.verdict != "no power"), transfers[0] if transfers else None)
 
 
-def transfer_claim(transfers: Sequence[TransferResult], rungs: Sequence[Rung], problem: str) -> Claim:
+def transfer_claim(
+    transfers: Sequence[TransferResult], rungs: Sequence[Rung], problem: str, *, searched: bool = False
+) -> Claim:
     """Readable in the base, on the question set that decides (of `decided` results, the in-domain set first)."""
     result = decisive(transfers)
     if result is None:
         return claim_of("transfer", TRANSFER_WORDS, [corresponding(problem)])
-    return dataset_claim(result, rungs, problem)
+    return dataset_claim(result, rungs, problem, searched=searched)
 
 
-def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str) -> Claim:
+def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str, *, searched: bool = False) -> Claim:
     """The probe beats chance, neuron sets, length and texts on the base's own answers to one question set.
 
-    A baseline that could not be computed does not decide; one that is right on every pair of answers cannot be beaten.
+    A baseline that could not be computed does not decide, but for shuffled labels if the probe is of a search; one that
+    is right on every pair of answers cannot be beaten.
     """
     name, highest = result.dataset, highest_other(result, rungs)
     p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
     questions = None if result.questions is None else float(result.questions)
     most = None if highest is None else highest[1]
+    unknown = searched and p_values.get(SHUFFLED_LABELS) is None
+    needed: dict[str, Role] = {SHUFFLED_LABELS: "shown"} if unknown else {}
     conditions = [
         corresponding(problem),
         condition("transfer.questions_per_class", questions, ">=", float(MIN_PER_CLASS), name, role="power"),
         condition("transfer.others_auroc", most, "<", 1.0, name, role="power"),
         *(
-            condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name, role="part")
+            condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name, role=needed.get(kind, "part"))
             for kind in ("chance", *DECIDING_KINDS)
         ),
         condition("transfer.p_holm", result.p_holm, "<", SIGNIFICANCE, name),

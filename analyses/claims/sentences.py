@@ -11,10 +11,10 @@ from provenance.words import LIKE_WORDS
 
 TRANSFER_WORDS: dict[Verdict, str] = {
     "supported": "the H-Neurons are readable in the base model (the instruct probe, weights unchanged, beats chance, "
-    "matched neuron sets, searches with shuffled labels, answer length and text classifiers on the base's own answers)",
+    "matched neuron sets, answer length and text classifiers on the base's own answers)",
     "not distinguishable": "there is no evidence that the H-Neurons are readable in the base model (the instruct "
-    "probe is not shown to tell its answers apart better than chance, matched neuron sets, searches with shuffled "
-    "labels, answer length and text classifiers all do)",
+    "probe is not shown to tell its answers apart better than chance, matched neuron sets, answer length and text "
+    "classifiers all do)",
     "no power": "whether the H-Neurons are readable in the base model could not be tested",
 }
 BEYOND_WORDS: dict[Verdict, str] = {

@@ -120,8 +120,9 @@ def transferred(found: Identified, gathered: Gathered, problem: str, foldings: i
         results = [transfer(found.probe, test.features, name, found.halves, seed=seed) for name, test in tests.items()]
         own = gathered.answers["base"][0]
         rungs = ladder(found.baselines, tests, own, found.halves, foldings=foldings, seed=seed)
-    after = decided(results, rungs, problem)
-    return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem))
+    searched = found.result.rule != "given"
+    after = decided(results, rungs, problem, searched=searched)
+    return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem, searched=searched))
 
 
 def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: int) -> tuple[TransferCell, ...]:

@@ -46,8 +46,8 @@ from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
 
 # The smallest p against probes of a null, 1 / (1 + probes), must survive Holm's correction over all question sets.
-SETS_PER_TEST = 40  # control sets of each kind for every question set
-SHUFFLES_PER_TEST = 20  # searches with shuffled labels for every question set
+# Replicates double it: 2 m / (1 + 40 m) stays below 0.05 for m sets.
+SETS_PER_TEST = 40  # control sets of each kind, and searches with shuffled labels, for every question set
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _with_cards(report: OriginReport, gathered: Gathered) -> OriginReport:
     for stage, own in places.items():
         subject = gathered.subjects[stage]
         written += vocabulary_of(subject.side, subject.tokenizer, ids, own, size)
-        strongest += top_answers(stage, gathered.tests(stage), ids, size)
+        strongest += top_answers(stage, gathered.tests(stage), ids[own >= 0], size)
     return replace(report, vocabulary=tuple(written), top_answers=tuple(strongest))
 
 
@@ -145,7 +145,7 @@ def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
     found: dict[Stage, Identified] = {}
     stages = list(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
-    draws = 0 if given else max(settings.shuffles, SHUFFLES_PER_TEST * _tested_sets(gathered))
+    draws = 0 if given else max(settings.shuffles, SETS_PER_TEST * _tested_sets(gathered))
     shuffles = dict(zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=draws), strict=True))
     for stage, subject in gathered.subjects.items():
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
@@ -177,7 +177,7 @@ def _identify(
 ) -> Identified:
     """The search in one checkpoint; the listed neurons if the instruct checkpoint has a list."""
     material = replace(material_of(gathered, stage), shuffles=shuffles)
-    probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * _tested_sets(gathered)))
+    probe = replace(settings.probe, draws=max(settings.probe.draws, SETS_PER_TEST * len(material.tests)))
     if stage == "instruct" and given is not None:
         return take_given(material, given, probe)
     return identify(material, probe, partial(suppressed, gathered.subjects[stage], gathered.alignment))

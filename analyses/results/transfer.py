@@ -16,8 +16,8 @@ from provenance.words import BASELINES, SCALES, beats_sets
     row="the probe on the base model's own answers to one question set",
     note="AUROC of the instruct checkpoint’s probe, weights unchanged, on the base model’s own responses, with its "
     "interval over test questions and training sets, and beside it over test questions alone. n: faithful + "
-    "hallucinated responses. p: the largest against chance, neuron sets, answer length and texts; Holm: over question "
-    "sets.",
+    "hallucinated responses. p: the largest against chance, neuron sets, searches with shuffled labels, answer length "
+    "and texts; Holm: over question sets.",
 )
 @dataclass(frozen=True)
 class TransferResult:
@@ -41,7 +41,7 @@ class TransferResult:
     p_value: float | None = column(
         "p",
         "p",
-        "Largest one-sided p against chance, neuron sets, length and texts; None without power.",
+        "Largest one-sided p against chance, neuron sets, shuffled labels, length and texts; None without power.",
         default=None,
     )
     p_holm: float | None = column(
@@ -93,8 +93,9 @@ _MISSING = "Why a number is missing; empty otherwise."
     query="ladder",
     note="On the base model’s own answers: AUROC of the probe, weights unchanged, and of each baseline; gain: the "
     "probe’s AUROC minus the baseline’s, paired by question. Neuron sets are refitted on the same rows and transferred "
-    "the same way: means over sets. Length, texts and log-probability together: a logistic regression, cross-fitted by "
-    "question; its gain is what adding the probe to it brings. p: one-sided; Holm: over question sets with power. The "
+    "the same way: means over sets; so are the probes of searches with shuffled labels. Length, texts "
+    "and log-probability together: a logistic regression, cross-fitted by question; its gain is what adding the probe to it brings. "
+    "p: one-sided; Holm: over question sets with power. The "
     "probe’s own p is the largest over its baselines.",
 )
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ class Rung:
         key=True,
         words=BASELINES,
     )
-    auroc: Estimate | None = column("AUROC", "ci2", "AUROC of the baseline; the mean over neuron sets.", counted=True)
+    auroc: Estimate | None = column(
+        "AUROC", "ci2", "AUROC of the baseline; the mean over sets or searches.", counted=True
+    )
     gain: Estimate | None = column(
         "gain of the probe",
         "ci3",
@@ -121,7 +124,7 @@ class Rung:
         "p", "p", "One-sided p of gain <= 0, by paired bootstrap over questions (and over neuron sets)."
     )
     p_holm: float | None = column("p (Holm)", "p", "p after Holm's correction over the question sets with power.")
-    draws: int = column("sets", "some", "Neuron sets; 0 for other baselines.")
+    draws: int = column("sets", "some", "Neuron sets, or searches with shuffled labels; 0 for other baselines.")
     sets_low: float | None = column("", "fixed2", "2.5th percentile of AUROC over neuron sets.", default=None)
     sets_high: float | None = column("", "fixed2", "97.5th percentile of AUROC over neuron sets.", default=None)
     sets_p95: float | None = column("sets p95", "fixed2", "95th percentile of AUROC over neuron sets.", default=None)

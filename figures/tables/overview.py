@@ -130,7 +130,7 @@ def _overlap(results: Results) -> list[tuple[str, str]]:
 def decisions(results: Results) -> ReportTable | None:
     """Each claim with its verdict and the condition that decided.
 
-    That is the first that failed, with the number of others that did, or the last that was shown.
+    That is the first that failed, with the number of others that did, or of those met the one with the largest p.
     """
     reasons = results["reasons"].records()
     rows = [
@@ -144,7 +144,8 @@ def _decision(verdict: str, reasons: Sequence[Record]) -> str:
     failed = [reason for reason in reasons if not reason["holds"]]
     blind = [reason for reason in failed if reason["role"] == "power" or reason["holds"] is None]
     missed = [reason for reason in failed if reason["role"] != "part"] or failed
-    met = [reason for reason in reasons if reason["role"] == "shown"][-1:]
+    shown = [reason for reason in reasons if reason["role"] == "shown" and reason["value"] is not None]
+    met = sorted(shown, key=lambda reason: reason["relation"] == "<" and reason["value"])[-1:]
     decided = (blind if verdict == "no power" and blind else missed)[:1] or met
     negated, more = (", not", f" (+{len(failed) - 1})" if len(failed) > 1 else "") if failed else ("", "")
     return "".join(f"{reason_words(one['code'])}: {_value(one)}{negated} {_bar(one)}{more}" for one in decided)

@@ -231,12 +231,19 @@ class PromptBatch:
             drawn += in_halves(self._generate, wanted[start : start + size])
         return [drawn[i * len(samples) : (i + 1) * len(samples)] for i in range(len(rows))]
 
+    def _selected(self, picked: Int[torch.Tensor, " rows"]) -> DynamicCache | None:
+        """Keys and values of some prompts, in memory of their own; nothing else is copied."""
+        if self._cache is None:
+            return None
+        cache = copy.copy(self._cache)
+        cache.layers = [copy.copy(layer) for layer in self._cache.layers]
+        cache.batch_select_indices(picked)
+        return cache
+
     def _generate(self, wanted: Sequence[tuple[int, int]]) -> list[list[int]]:
         """Responses by place of the prompt in the batch and key of the noise."""
         picked, keys = torch.tensor(wanted, device=self._ids.device).T
-        cache = copy.deepcopy(self._cache)
-        if cache is not None:
-            cache.batch_select_indices(picked)
+        cache = self._selected(picked)
         ids, mask = self._ids[picked], self._mask[picked]
         done: list[list[int]] = [[] for _ in picked]
         still = list(range(len(picked)))

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from threading import Event
 from typing import Any, Literal
 
 from provenance.answers.collect_responses import LONGEST_PROMPT
 from provenance.answers.prompts import Prompt, continued
 from provenance.answers.sampling import Decoding, Draw, Sampled, noise_key, until_stop
-from provenance.errors import InputError
+from provenance.errors import InputError, JobError
 from provenance.hub.completions import Choice, Completion
 from provenance.hub.endpoint import Endpoint
 from provenance.hub.retry import stoppable_pool
@@ -163,6 +164,8 @@ class _Batch:
         They cannot be if they decode to another text, or if there are more or fewer than the server counted, the token
         that ended the response aside.
         """
+        if any("\ud800" <= letter <= "\udfff" for letter in choice.text):  # half of a character, which no ids spell
+            return choice.text.encode("utf-8", "replace").decode("utf-8")
         text = choice.text.split("\n")[0] if self._ends_at_newline else choice.text
         limit, whole = self.decoding.max_new_tokens, text == choice.text
         for tokenised in continued(self.at.lexicon.tokenizer, prompt, text):
@@ -204,15 +207,13 @@ def find_served(
         InputError: No server lists one, or the server does not read token ids.
         InputError, JobError: See `ServedModel.completed`.
     """
-    listed: list[str] = []
-    for endpoint in endpoints:
-        models = _models(endpoint)
-        for key in ("id", "root"):
-            for model in models:
-                if model.get(key) in names:
-                    patient = replace(endpoint, timeout_s=endpoint.timeout_s + S_PER_TOKEN * max_new_tokens)
-                    return _tried(patient, model, lexicon, max_new_tokens)
-        listed += [f"{model.get('id')} at {endpoint.url}" for model in models]
+    served = [(endpoint, model) for endpoint in endpoints for model in _models(endpoint)]
+    for name, key in product(names, ("id", "root")):
+        for endpoint, model in served:
+            if model.get(key) == name:
+                patient = replace(endpoint, timeout_s=endpoint.timeout_s + S_PER_TOKEN * max_new_tokens)
+                return _tried(patient, model, lexicon, max_new_tokens)
+    listed = [f"{model['id']} at {endpoint.url}" for endpoint, model in served]
     raise InputError(
         f"a server that serves {names[0]}",
         found=", ".join(listed)[:300] or f"no model at {' and '.join(each.url for each in endpoints)}",
@@ -230,7 +231,18 @@ def _models(endpoint: Endpoint) -> list[Mapping[str, Any]]:
             found="something else",
             remedy=f"give {endpoint.role.option} the address before {endpoint.role.path}, such as http://localhost:8000/v1",
         )
-    return [model for model in models if isinstance(model, dict)]
+    return [model for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
+
+
+def _version(endpoint: Endpoint) -> str:
+    """The server's version as vLLM tells it; empty where a server or what stands before it tells none."""
+    once = replace(endpoint, patience=replace(endpoint.patience, tries=1))
+    try:
+        told = once.look_up(f"{endpoint.url.removesuffix('/v1')}/version")
+    except (InputError, JobError):
+        return ""
+    version = told.get("version") if isinstance(told, dict) else None
+    return version if isinstance(version, str) else ""
 
 
 def _tried(endpoint: Endpoint, model: Mapping[str, Any], lexicon: Lexicon, max_new_tokens: int) -> ServedModel:
@@ -238,11 +250,9 @@ def _tried(endpoint: Endpoint, model: Mapping[str, Any], lexicon: Lexicon, max_n
     room = model.get("max_model_len")
     needed = LONGEST_PROMPT + max_new_tokens if lexicon.context is None else lexicon.context
     short = room if isinstance(room, int) and room < min(needed, LONGEST_PROMPT + max_new_tokens) else None
-    served = Served(str(model["id"]), UNKNOWN, "as sampled", short)
+    served = Served(model["id"], UNKNOWN, "as sampled", short)
     found = ServedModel(endpoint, served, replace(lexicon, context=short or lexicon.context))
     ids = lexicon.tokenizer(TRIED_TEXT)["input_ids"]
     reply = found.completed(request_of(served.model, ids, 1, 1) | {"temperature": 1.0, "top_k": 1}, Event())
-    told = endpoint.look_up(f"{endpoint.url.removesuffix('/v1')}/version")
-    version = told.get("version") if isinstance(told, dict) else None
-    served = replace(served, version=str(version or reply.fingerprint or UNKNOWN))
+    served = replace(served, version=_version(endpoint) or reply.fingerprint or UNKNOWN)
     return replace(found, served=served if reply.choices[0].ids is not None else replace(served, tokens=AGAIN))

@@ -108,10 +108,9 @@ def _opened(job: "AnyJob", db: str, *, quiet: bool) -> "Iterator[tuple[OpenedJob
 def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, object]:
     """Id and report of a job that is run now, with its results stored."""
     from provenance.db.workspace import RunWorkspace
-
-    run = _begun(store, opened)
     from provenance.models.devices import enough_memory
 
+    run = _begun(store, opened)
     with _finishing(store, run, clock), enough_memory(f"{opened.command} of these checkpoints"):
         report = opened.run(RunWorkspace(store, run), clock)
         store.save(run, report, {questions.name: questions.digest for questions in opened.questions})

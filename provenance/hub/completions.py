@@ -51,8 +51,8 @@ class Completion:
             found = cls(
                 str(reply["model"]),
                 choices,
-                usage.get("prompt_tokens"),
-                usage.get("completion_tokens"),
+                _count(usage, "prompt_tokens"),
+                _count(usage, "completion_tokens"),
                 str(fingerprint),
             )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -60,6 +60,13 @@ class Completion:
         if len(choices) != n:
             raise TransientError(f"a reply with {len(choices)} of {n} responses")
         return found
+
+
+def _count(usage: Any, name: str) -> int | None:
+    found = usage.get(name)
+    if found is not None and not isinstance(found, int):
+        raise TypeError
+    return found
 
 
 def _choice(given: Any) -> Choice:

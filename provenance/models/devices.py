@@ -11,16 +11,19 @@ from typing import TypeVar
 import torch
 
 from provenance.defaults import AUTO
-from provenance.errors import InputError, JobError
+from provenance.errors import CheckpointError, InputError, JobError
 
 T = TypeVar("T")
 R = TypeVar("R")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 REMEDY = "give a smaller --batch-size or --dtype bfloat16, use a device with more memory, or --weights-only"
+REMEDY_FOR_ONE = "give --dtype bfloat16, leave out the longest questions, or use a device with more memory"
+_REFUSED = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""Parts of messages of a CPU, of CUDA and MPS, and of cuBLAS, which have no exception of their own."""
 
 
 def found_device(wanted: str) -> str:
-    """A device by name; for `auto` the first GPU that torch can use, or else the CPU.
+    """A device by name; for `auto` the first GPU of CUDA or ROCm, or else the CPU.
 
     Raises:
         InputError: There is none of that name, or it cannot compute.
@@ -61,7 +64,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory of the device or of the machine was refused."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU has no class
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in _REFUSED)
 
 
 def in_halves(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
@@ -76,16 +79,16 @@ def in_halves(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) ->
         if not is_out_of_memory(error):
             raise
         if len(items) == 1:
-            raise out_of_memory("one row of a batch", error) from error
+            raise out_of_memory("one row of a batch", error, REMEDY_FOR_ONE) from error
     # after the block, since the error holds the tensors of the failed attempt
     middle = len(items) // 2
     return [*in_halves(work, items[:middle]), *in_halves(work, items[middle:])]
 
 
-def out_of_memory(work: str, error: BaseException) -> JobError:
+def out_of_memory(work: str, error: BaseException, remedy: str = REMEDY) -> JobError:
     """The error for work that does not fit."""
     found = (str(error) or type(error).__name__).splitlines()[0][:300]
-    return JobError(f"memory for {work}", found=found, remedy=REMEDY)
+    return JobError(f"memory for {work}", found=found, remedy=remedy)
 
 
 @contextmanager
@@ -97,7 +100,9 @@ def enough_memory(work: str) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except (RuntimeError, MemoryError, CheckpointError) as error:
+        # memory that ends while a checkpoint is opened says nothing about its files
+        refused = error.__cause__ if isinstance(error, CheckpointError) else error
+        if refused is None or not is_out_of_memory(refused):
             raise
-        raise out_of_memory(work, error) from error
+        raise out_of_memory(work, refused) from error

@@ -160,7 +160,7 @@ def load_model(
     return loaded
 
 
-def load_lexicon(folder: Path) -> Lexicon:
+def load_lexicon(folder: Path, tokenizer: PreTrainedTokenizerBase | None = None) -> Lexicon:
     """What asking needs to know of a checkpoint, as of the loaded model, from its small files alone.
 
     Raises:
@@ -168,7 +168,7 @@ def load_lexicon(folder: Path) -> Lexicon:
     """
     with checkpoint_view(folder, f"configs of a model in {folder}", MODEL_REMEDY) as view:
         config, decoding = config_in(view), _generation_config(view)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder) if tokenizer is None else tokenizer
     words = config.get_text_config().vocab_size
     return Lexicon(tokenizer, words, _stop_ids(decoding, tokenizer, folder), _context(config))
 

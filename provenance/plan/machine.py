@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from provenance.models.devices import DTYPES, found_device, found_dtype
+from provenance.models.devices import DTYPES, enough_memory, found_device, found_dtype
 
 ROWS = 128  # a batch of answers is sampled token by token, so its products have as many rows as the batch
 WIDTHS = (256, 512, 1024, 2048, 4096)
@@ -47,10 +47,12 @@ def measure(dtype: str, device: str) -> Machine:
 
     Raises:
         InputError: The dtype or device does not exist.
+        JobError: The device is full.
     """
     device = found_device(device)
     dtype = found_dtype(dtype, device)
-    flops = _flops_per_s(DTYPES[dtype], device)
+    with enough_memory("a measurement of this machine"):
+        flops = _flops_per_s(DTYPES[dtype], device)
     return Machine(device, dtype, flops, _memory_bytes_per_s(), _hash_bytes_per_s(), available_bytes(device))
 
 

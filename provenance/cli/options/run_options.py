@@ -59,7 +59,10 @@ Strength = Annotated[
     float | None, typer.Option("--C", metavar="C", help="Inverse regularisation strength, instead of --select.")
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="Device of the forward passes, as torch names it; auto: a GPU if there is one.")
+    str,
+    typer.Option(
+        "--device", help="Device of the forward passes, as torch names it; auto: a GPU of CUDA or ROCm if there is one."
+    ),
 ]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

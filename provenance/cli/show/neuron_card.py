@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from provenance.cells import NOTHING, compact, fixed, visible, yes_or_no
-from provenance.cli.show.run import say, terminal_table
+from provenance.cli.show.run import print_tables, say
 from provenance.words import null_words, token_words
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ def show_card(card: Mapping[str, Any], console: Console) -> None:
     say(f"neuron {neuron['layer']}:{neuron['index']} of {visible(run['instruct'])}, {kind}", console)
     which = "the newest comparison; --run ID for another" if run["newest"] else "as asked for"
     say(visible(f"run {run['run']} ({which}): {run['command']}, {run['base']} -> {run['instruct']}"), console)
-    for table in _tables(card):
-        if table.rows:
-            console.print(terminal_table(table, console.width))
+    console.print()
+    print_tables(_tables(card), console)
     for note in [*card["notes"], *([READS] if card["vocabulary"] else [])]:
         console.print(f"note: {note}", highlight=False, markup=False)
 
@@ -41,7 +40,7 @@ def _tables(card: Mapping[str, Any]) -> "Iterator[ReportTable]":
     from provenance.figures.tables.result_tables import ReportTable
 
     facts = [line for line in (*_facts(card), *_drift(card["drift"])) if line[1] != NOTHING]
-    yield ReportTable("Neuron", "", ("", "found"), facts, (0, 1))
+    yield ReportTable("", "", ("", ""), facts, (0, 1))
     yield ReportTable("Mean CETT", "", ACTIVITY, [_activity(row) for row in card["activity"]], (0, 1))
     tokens = [line for row in card["vocabulary"] for line in _tokens(row)]
     yield ReportTable("Vocabulary", "", ("model", "", "tokens"), tokens, (0, 1, 2))

@@ -4,7 +4,7 @@ Progress is a live bar on a terminal and plain lines otherwise, so that `--json`
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +78,17 @@ def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = F
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
     say_quick(summary, console)
     console.print()
-    for table in terminal_sections(results, verbose=verbose):
-        console.print(terminal_table(table, console.width))
-        console.print()
+    print_tables(terminal_sections(results, verbose=verbose), console)
     for note in summary.get("notes", ()):
         console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def print_tables(tables: Iterable["ReportTable"], console: Console) -> None:
+    """Print tables that have rows, a blank line after each."""
+    for table in tables:
+        if table.rows:
+            console.print(terminal_table(table, console.width))
+            console.print()
 
 
 def terminal_table(content: "ReportTable", width: int | None = None) -> Table:

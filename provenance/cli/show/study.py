@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from provenance.cli.show.run import say, terminal_table
+from provenance.cli.show.run import print_tables, say
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member
@@ -19,8 +19,7 @@ def print_study(summary: Mapping[str, Any], console: Console) -> None:
     from provenance.figures.report.study import study_tables
 
     say(f"{summary['study']}: {summary['title']}", console)
-    for table in study_tables(summary["database"], summary["study"]):
-        console.print(terminal_table(table, console.width))
+    print_tables(study_tables(summary["database"], summary["study"]), console)
 
 
 def planned(member: "Member", measured: "Callable[[str, str], Machine]") -> dict[str, Any]:

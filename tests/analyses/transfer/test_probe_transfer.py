@@ -16,8 +16,10 @@ from provenance.analyses.baselines.ladder import ladder
 from provenance.analyses.claims.claim_conditions import decided, decisive, transfer_claim
 from provenance.analyses.controls.control_probes import ControlProbe, fit_given
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
+from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.search.curves import curve
+from provenance.analyses.search.shuffled_labels import SHUFFLED_SEARCHES
 from provenance.analyses.transfer.probe_transfer import (
     DECIDING_KINDS,
     highest_other,
@@ -339,6 +341,22 @@ def test_a_rung_without_a_number_does_not_decide_but_is_named(tested: TransferRe
     [elsewhere] = decided([tested], [*sets, *rungs("elsewhere", question_text=0.9)])
     assert (elsewhere.verdict, elsewhere.p_value, elsewhere.p_holm) == ("supported", tested.p_value, tested.p_holm)
     assert decided([], []) == ()
+
+
+def test_a_search_that_no_shuffled_one_stands_beside_has_no_verdict(tested: TransferResult) -> None:
+    """Listed neurons were not searched for, so nothing is missing there."""
+    given = rungs("trivia", shuffled_labels=None)
+    assert decided([tested], given)[0].verdict == "supported"
+    assert decided([tested], given, searched=True)[0].verdict == "no power"
+    assert transfer_claim([tested], given, "", searched=True).verdict == "no power"
+    assert decided([tested], rungs("trivia"), searched=True)[0].verdict == "supported"
+
+
+@pytest.mark.parametrize("sets", [1, 2, 3, 6])
+def test_three_replicates_that_no_null_reaches_are_supported_with_any_number_of_sets(sets: int) -> None:
+    """The least p of so many sets, corrected and doubled, stays below 0.05."""
+    least = 1 / (1 + max(SHUFFLED_SEARCHES, SETS_PER_TEST * sets))
+    assert 2 * sets * least < 0.05
 
 
 def with_area(kind: str, area: float, dataset: str = "trivia") -> list[Rung]:

@@ -5,10 +5,16 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from provenance.errors import InputError, JobError
+from provenance.checkpoints.opening import opening
+from provenance.errors import CheckpointError, InputError, JobError
 from provenance.models.devices import enough_memory, found_device, found_dtype, in_halves
 
-CPU_REFUSES = "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"
+REFUSED = (
+    "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried",
+    "CUDA error: out of memory",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "MPS backend out of memory (MPS allocated: 9 GB)",
+)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -61,7 +67,7 @@ class Room:
         return [item * item for item in items]
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError(CPU_REFUSES)])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError(), *map(RuntimeError, REFUSED)])
 def test_work_is_halved_until_it_fits_and_keeps_its_order(error: Exception) -> None:
     room = Room(3, error)
     assert in_halves(room.squares, range(11)) == [item * item for item in range(11)]
@@ -69,7 +75,7 @@ def test_work_is_halved_until_it_fits_and_keeps_its_order(error: Exception) -> N
 
 
 def test_one_row_that_does_not_fit_is_an_error_that_says_what_to_lower() -> None:
-    with pytest.raises(JobError, match="--batch-size"):
+    with pytest.raises(JobError, match="one row of a batch"):
         in_halves(Room(0, torch.OutOfMemoryError("CUDA out of memory")).squares, range(4))
 
 
@@ -80,6 +86,17 @@ def test_other_errors_are_not_tried_again() -> None:
     assert room.tried == [4]
     with pytest.raises(RuntimeError, match="shapes differ"), enough_memory("work"):
         room.squares(range(4))
+
+
+def test_memory_that_ends_while_a_checkpoint_is_opened_does_not_accuse_its_files() -> None:
+    with pytest.raises(JobError, match="--batch-size"), enough_memory("compare"), opening("a model", "fetch it again"):
+        raise RuntimeError(REFUSED[0])
+    with (
+        pytest.raises(CheckpointError, match="fetch it again"),
+        enough_memory("compare"),
+        opening("a", "fetch it again"),
+    ):
+        raise RuntimeError("shapes differ")
 
 
 def test_memory_that_ends_elsewhere_is_an_error_of_the_tree() -> None:
