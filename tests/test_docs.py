@@ -51,3 +51,8 @@ def test_commands_and_their_options_exist(page: Path) -> None:
             command = commands[name]
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_page_shows_tables_as_they_are_no_longer_printed(page: Path) -> None:
+    assert not set("┏┡│└") & set(page.read_text("utf-8"))

@@ -17,6 +17,7 @@ from comparison import FAST, UNDRAWN, Pair, invoke, parsed, refused, schema_erro
 from completion_server import CompletionServer, completing
 from memory_logs import MemoryResponses
 
+from provenance.analyses.asking import engines
 from provenance.analyses.asking.both_models import question_pools
 from provenance.analyses.asking.collection import protocol_of
 from provenance.analyses.asking.opening import open_each
@@ -26,6 +27,7 @@ from provenance.answers.collect_responses import collect
 from provenance.answers.questions import load_questions
 from provenance.answers.sampling import Decoding, Respondent
 from provenance.answers.served_model import find_served
+from provenance.checkpoints.names import CheckpointRef, checkpoint_at
 from provenance.errors import CheckpointError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
 from provenance.models.loading import LoadedModel, load_lexicon, load_model, load_tokenizer
@@ -202,3 +204,11 @@ def test_greedy_answers_of_a_real_server_are_those_of_the_model_here() -> None:
             each.prompted(prompts, GREEDY(), served.lexicon.stop_ids)(range(64), range(1), 0) for each in (served, here)
         )
         assert found == own
+
+
+def test_a_revision_is_not_answered_by_the_newest_of_its_repository(tiny_llama: Path) -> None:
+    """A server that lists `org/x` serves no `org/x@step100`."""
+    for text, bare in (("org/x@step100", False), ("org/x", True)):
+        names = engines._names(checkpoint_at(CheckpointRef.parse(text), tiny_llama, "c0ffee"))
+        assert names[:2] == (text, "org/x@c0ffee")
+        assert ("org/x" in names) is bare

@@ -94,9 +94,9 @@ _MISSING = "Why a number is missing; empty otherwise."
     note="On the base model’s own answers: AUROC of the probe, weights unchanged, and of each baseline; gain: the "
     "probe’s AUROC minus the baseline’s, paired by question. Neuron sets are refitted on the same rows and transferred "
     "the same way: means over sets; so are the probes of searches with shuffled labels. Length, texts "
-    "and log-probability together: a logistic regression, cross-fitted by question; its gain is what adding the probe to it brings. "
-    "p: one-sided; Holm: over question sets with power. The "
-    "probe’s own p is the largest over its baselines.",
+    "and log-probability together: a logistic regression, cross-fitted by question; its gain is what "
+    "adding the probe to it brings. p: one-sided; Holm: over question sets with power. "
+    "The probe’s own p is the largest over its baselines.",
 )
 @dataclass(frozen=True)
 class Rung:

@@ -277,6 +277,55 @@ def test_a_model_that_no_server_lists_is_named_with_those_that_are(
         find_served([replace(at, url="http://127.0.0.1:9/v1")], [NAME], loaded_llama.lexicon, 9)
 
 
+def test_the_name_that_comes_first_is_taken_wherever_it_is_served(
+    server: CompletionServer, loaded_llama: LoadedModel
+) -> None:
+    """Not the first model that has any of the names; what is listed without a name is passed over."""
+    at = replace(Endpoint.at(server.url, RESPONDENT, {RESPONDENT.key_variable: KEY}), patience=HASTE)
+    server.listed = json.dumps({"data": [{"root": NAME}, {"id": "org/other", "root": NAME}, {"id": NAME}]}).encode()
+    assert find_served([at], [NAME, "org/other"], loaded_llama.lexicon, 9).served.model == NAME
+
+
+@pytest.mark.parametrize("version", [None, "0.1.0"])
+def test_a_version_that_is_not_told_ends_nothing(
+    server: CompletionServer, loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    """The address is refused by what stands before the server: the fingerprint of the model is taken instead."""
+    true = server.reply
+
+    def refuse(path: str, key: str | None, content: bytes | None) -> tuple[Fault, bytes]:
+        return (Fault(403), b"") if path == "/version" and version is None else true(path, key, content)
+
+    monkeypatch.setattr(server, "reply", refuse)
+    assert found(server, loaded_llama).served.version == (version or "fp-7")
+
+
+def counts_in_words(reply: dict[str, Any]) -> None:
+    reply["usage"]["completion_tokens"] = "2"
+
+
+def test_counts_that_are_no_numbers_are_asked_for_again(server: CompletionServer, loaded_llama: LoadedModel) -> None:
+    server.text_only = True
+    model, prompts = found(server, loaded_llama), prompts_of(loaded_llama, 1)
+    server.altered = [counts_in_words]
+    drawn(model, prompts)
+    assert len(server.requests) == 2
+
+
+def test_half_of_a_character_is_no_answer_and_can_be_stored(
+    server: CompletionServer, loaded_llama: LoadedModel
+) -> None:
+    server.text_only = True
+    model, prompts = found(server, loaded_llama), prompts_of(loaded_llama, 1)
+
+    def say(reply: dict[str, Any]) -> None:
+        reply["choices"][0]["text"] = " a\ud83d"
+
+    server.always = say
+    [[text]] = drawn(model, prompts)
+    assert text == " a?"
+
+
 def test_a_field_that_the_server_refuses_is_left_out(server: CompletionServer, loaded_llama: LoadedModel) -> None:
     """Stop tokens are cut off here as well; what changes the distribution is never left out."""
     model, prompts = found(server, loaded_llama), prompts_of(loaded_llama, 1)
