@@ -6,11 +6,12 @@ scored on the probe's rows (of one checkpoint, or of two for transfer) and compa
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text
 from provenance.analyses.controls.control_probes import ControlProbe, control_scores
@@ -77,9 +78,9 @@ def fit_baselines(
     if not train.both_classes:
         return FittedBaselines(probe, {}, {})
     controls = refit_controls(probe, train.features, layers, d_m, unmapped=unmapped, draws=draws, seed=seed)
-    scorers: dict[str, Scorer] = {str(kind): _set_scorer(probes) for kind, probes in controls.items() if probes}
+    scorers = {str(kind): _by_neurons(partial(control_scores, probes)) for kind, probes in controls.items() if probes}
     if shuffled:
-        scorers[SHUFFLED_LABELS] = _fit_scorer(shuffled)
+        scorers[SHUFFLED_LABELS] = _by_neurons(partial(fit_scores, shuffled))
     scorers |= fit_texts(train)
     if train.log_probability is not None:
         scorers["answer_log_probability"] = _improbability(train.log_probability, train.features.hallucinated)
@@ -120,17 +121,11 @@ def _baseline(
     )
 
 
-def _set_scorer(probes: tuple[ControlProbe, ...]) -> Scorer:
+def _by_neurons(decisions: Callable[[NeuronRows], Float[np.ndarray, "rows probes"]]) -> Scorer:
+    """A scorer of many probes on neurons, by their decision values on the rows of answers."""
+
     def score(test: Answers) -> Decided:
-        values = control_scores(probes, test.features.answer)
-        return Decided(values, values)
-
-    return score
-
-
-def _fit_scorer(fits: Sequence[Fit]) -> Scorer:
-    def score(test: Answers) -> Decided:
-        values = fit_scores(fits, test.features.answer)
+        values = decisions(test.features.answer)
         return Decided(values, values)
 
     return score

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.overlap.shared_neurons import heaviest_first
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.weights.vocabulary_products import VocabularyProducts, layer_shares, vocabulary_products
 from provenance.errors import ProvenanceError
@@ -32,9 +33,7 @@ def carded(
     h_neurons: Int[np.ndarray, " k"], weights: Float[np.ndarray, " neurons"] | None
 ) -> Int[np.ndarray, " cards"]:
     """The H-Neurons that get a card: of largest weight first, `MOST_CARDS` at most; by number without weights."""
-    if weights is None:
-        return h_neurons[:MOST_CARDS]
-    return h_neurons[np.argsort(-weights[h_neurons], kind="stable")][:MOST_CARDS]
+    return (h_neurons if weights is None else heaviest_first(h_neurons, weights))[:MOST_CARDS]
 
 
 def vocabulary_of(
