@@ -78,9 +78,9 @@ def fit_baselines(
     if not train.both_classes:
         return FittedBaselines(probe, {}, {})
     controls = refit_controls(probe, train.features, layers, d_m, unmapped=unmapped, draws=draws, seed=seed)
-    scorers = {str(kind): _by_neurons(partial(control_scores, probes)) for kind, probes in controls.items() if probes}
+    scorers = {str(kind): neuron_scorer(partial(control_scores, probes)) for kind, probes in controls.items() if probes}
     if shuffled:
-        scorers[SHUFFLED_LABELS] = _by_neurons(partial(fit_scores, shuffled))
+        scorers[SHUFFLED_LABELS] = neuron_scorer(partial(fit_scores, shuffled))
     scorers |= fit_texts(train)
     if train.log_probability is not None:
         scorers["answer_log_probability"] = _improbability(train.log_probability, train.features.hallucinated)
@@ -121,7 +121,7 @@ def _baseline(
     )
 
 
-def _by_neurons(decisions: Callable[[NeuronRows], Float[np.ndarray, "rows probes"]]) -> Scorer:
+def neuron_scorer(decisions: Callable[[NeuronRows], Float[np.ndarray, "rows probes"]]) -> Scorer:
     """A scorer of many probes on neurons, by their decision values on the rows of answers."""
 
     def score(test: Answers) -> Decided:

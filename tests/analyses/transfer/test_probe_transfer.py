@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from statsmodels.stats.multitest import multipletests
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
-from provenance.analyses.baselines.answer_baselines import FittedBaselines, _set_scorer
+from provenance.analyses.baselines.answer_baselines import FittedBaselines, neuron_scorer
 from provenance.analyses.baselines.ladder import ladder
 from provenance.analyses.claims.claim_conditions import decided, decisive, transfer_claim
-from provenance.analyses.controls.control_probes import ControlProbe, fit_given
+from provenance.analyses.controls.control_probes import ControlProbe, control_scores, fit_given
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetKind
 from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 from provenance.analyses.results.transfer import Rung, TransferResult
@@ -60,7 +61,7 @@ def sets_of(
     probe: Probe, controls: Controls, base: Features, *, resamples: int = BOOTSTRAP_DRAWS, seed: int = 0
 ) -> list[Rung]:
     """Rungs of the neuron sets alone."""
-    scorers = {str(kind): _set_scorer(probes) for kind, probes in controls.items() if probes}
+    scorers = {str(kind): neuron_scorer(partial(control_scores, probes)) for kind, probes in controls.items() if probes}
     answers = answers_of(base)
     untold = replace(answers, features=answers.features.take(np.arange(0)))  # nothing to fit texts on
     fitted = FittedBaselines(probe, controls, scorers)
