@@ -167,6 +167,7 @@ def _lasso_step(
             coef_init=theta.copy(),
             tol=precision,
             max_iter=MAX_SWEEPS,
+            check_input=False,
         )
     return np.asarray(_settled(hessian, gradient, theta, found[:, 0]) - theta)
 

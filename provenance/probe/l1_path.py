@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int
+from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
 from provenance.errors import ConvergenceError, FitError
@@ -147,7 +148,8 @@ class L1Path:
                 self._from_null(state, C)
         added: dict[int, Int[np.ndarray, " v"]] = {i: self._screened(self._states[i], C) for i, C in waiting.items()}
         pool = np.empty(0, dtype=np.int64) if likely is None else likely
-        with self._threads():
+        # thousands of tiny solves of values checked here: scikit-learn's own checks would take a third of the time
+        with self._threads(), config_context(skip_parameter_validation=True, assume_finite=True):
             for _ in range(MAX_ROUNDS):
                 pool = np.unique(np.concatenate([pool, *added.values(), *(self._states[i].ids for i in waiting)]))
                 loaded = columns(self._matrix, pool)
