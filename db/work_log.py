@@ -172,15 +172,15 @@ class CaptureRows:
         self._now = now
 
     def chunks(self) -> list[CaptureChunk]:
-        """All files written so far, in order."""
-        columns = (CaptureRow.file, CaptureRow.sha256, CaptureRow.question_ids)
+        """Everything written so far, in order."""
+        columns = (CaptureRow.file, CaptureRow.sha256, CaptureRow.question_ids, CaptureRow.first_row)
         chosen = select(*columns).where(CaptureRow.task_id == self._task_id).order_by(CaptureRow.position)
         with self._transaction() as connection:
             rows = connection.execute(chosen).all()
-        return [CaptureChunk(row.file, row.sha256, tuple(row.question_ids)) for row in rows]
+        return [CaptureChunk(row.file, row.sha256, tuple(row.question_ids), row.first_row) for row in rows]
 
     def append(self, chunk: CaptureChunk) -> None:
-        """Record one file, which must be complete on disk."""
+        """Record one chunk, which must be complete on disk."""
         last = select(func.max(CaptureRow.position)).where(CaptureRow.task_id == self._task_id)
         with self._transaction() as connection:
             position = connection.execute(last).scalar_one_or_none()
@@ -190,12 +190,15 @@ class CaptureRows:
                 "file": chunk.file,
                 "sha256": chunk.sha256,
                 "question_ids": list(chunk.question_ids),
+                "first_row": chunk.first_row,
                 "written_utc": self._now(),
             }
             connection.execute(insert(CaptureRow).values(**values))
 
     def discard(self, chunk: CaptureChunk) -> None:
-        """Forget one file that is gone or damaged."""
-        same = delete(CaptureRow).filter_by(task_id=self._task_id, file=chunk.file, sha256=chunk.sha256)
+        """Forget one chunk that is gone or damaged."""
+        same = delete(CaptureRow).filter_by(
+            task_id=self._task_id, file=chunk.file, sha256=chunk.sha256, first_row=chunk.first_row
+        )
         with self._transaction() as connection:
             connection.execute(same)

@@ -133,14 +133,16 @@ class Task:
 
 @dataclass(frozen=True)
 class CaptureChunk:
-    """Captured vectors written together, in the order of their responses."""
+    """Rows of an array of captured values that were written together."""
 
     file: str
-    """Name inside the captures folder: a file, or the common stem of a task's arrays."""
+    """Name inside the captures folder."""
     sha256: str
-    """Digest of the file, or of these vectors and the ids below."""
+    """Digest of the file, or of these rows and the ids below."""
     question_ids: tuple[str, ...]
     """Question of each row."""
+    first_row: int = 0
+    """Place of the first one in the array."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ KILLS = {
     "two batches of responses are written": Harm("provenance.db.work_log:ResponseRows.append", 2, "after"),
     "captured vectors are written and not counted": Harm("os:fsync", 1, "before"),
     "captured vectors are counted and have no row": Harm("provenance.db.work_log:CaptureRows.append", 1, "before"),
-    "one of two chunks of a pool is captured": Harm("provenance.db.work_log:CaptureRows.append", 4, "after"),
+    "one of three arrays of a batch is written": Harm("provenance.db.work_log:CaptureRows.append", 4, "after"),
     "all results are written and not committed": Harm("provenance.db.store:write", 1, "after"),
     "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),
 }

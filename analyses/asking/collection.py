@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
@@ -42,8 +43,8 @@ from provenance.checkpoints.names import Checkpoint
 from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 3  # of responses and captures; raised when the same settings would give different ones
-CAPTURE_BATCH = 32
+FORMAT = 3  # of responses; raised when the same settings would give different ones
+READING_FORMAT = 4  # of what is captured of them, likewise
 
 
 @runtime_checkable
@@ -115,9 +116,9 @@ class CollectionSettings:
     attn_implementation: str | None
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
-    """Of captured vectors on disk; see `collect_features`."""
-    other_tokens: OtherTokens = "all"
-    """Tokens beside the answer's whose mean CETT is captured."""
+    """Of captured vectors on disk; see `Wanted`."""
+    other_tokens: OtherTokens | None = "all"
+    """Tokens beside the answer's whose mean CETT the probe reads; None where it reads none."""
     judge_model: str | None = None
     """Name of the judging model; None for the rule. Where it is served is no setting."""
     agreeing_only: bool = False
@@ -126,18 +127,16 @@ class CollectionSettings:
     """The model that answers at a server; None where the checkpoint's own answers here."""
 
     def identity(self) -> dict[str, object]:
-        """Settings that name a task; without the dtype of float32 captures, so that older names stay valid."""
+        """Settings that name a task."""
         everything = asdict(self)
+        for name in ("capture_dtype", "other_tokens"):
+            del everything[name]
         model = everything.pop("judge_model")
         everything["judge"] = JUDGE_NAME if model is None else judge_identity(model)
         if not self.agreeing_only:
             del everything["agreeing_only"]
         if self.served is None:
             del everything["served"]
-        if self.capture_dtype == "float32":
-            del everything["capture_dtype"]
-        if self.other_tokens == "all":
-            del everything["other_tokens"]
         return everything
 
 
@@ -175,7 +174,6 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "noise": NOISE if settings.served is None else "the server's",
         "longest_prompt": LONGEST_PROMPT,
         "split": pool.split,
-        "capture_batch": CAPTURE_BATCH,
         "questions_sha256": identity_digest([[question.id, split] for question, split in pool.entries]),
     }
     identity = [checkpoint.digest, pool.questions.digest, everything]
@@ -187,6 +185,17 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         dataset_digest=pool.questions.digest,
         settings=everything,
         n_batches=-(-len(pool.entries) // settings.batch_size),
+    )
+
+
+def reading_task(asked: Task, reader: Checkpoint, dtype: str, how: Mapping[str, object] = MappingProxyType({})) -> Task:
+    """The identity of what a checkpoint reads, in forward passes of a dtype, in the answers of a task.
+
+    `how` says how they are put before it, where it is not as they were given.
+    """
+    settings = {"computed": "reading", "reader": reader.digest, "dtype": dtype, "format": READING_FORMAT, **how}
+    return replace(
+        asked, key=identity_digest([asked.key, settings]), settings={**asked.settings, **settings}, n_batches=0
     )
 
 

@@ -154,7 +154,7 @@ class ResponseRow(Base):
 
 
 class CaptureRow(Base):
-    """One row: captured vectors written together, where they are (a file, or the stem of arrays), and whose."""
+    """One row: captured values written together, the file that holds them, and whose they are."""
 
     __tablename__ = "capture"
 
@@ -163,4 +163,5 @@ class CaptureRow(Base):
     file: Mapped[str]
     sha256: Mapped[str]
     question_ids: Mapped[list[Any]]
+    first_row: Mapped[int]  # of the array in the file
     written_utc: Mapped[str]

@@ -46,7 +46,7 @@ def cett_means(
     used = regions.any(dim=0)
     inverse = torch.where(used, 1 / _output_norms(h, used), 0)
     weights = regions * inverse / regions.sum(dim=-1, keepdim=True).clamp(min=1)
-    magnitudes = torch.where(used[..., None], z.abs(), 0)
+    magnitudes = z.abs().masked_fill_(~used[..., None], 0)
     return torch.einsum("rbt,btj->rbj", weights.to(z), magnitudes) * norms.to(z)
 
 
