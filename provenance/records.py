@@ -43,6 +43,8 @@ class Question:
     """Unit of splitting and resampling: the normalised question text, or the group a file names."""
 
 
+QUOTA_FULL = "quota full"
+"""Reason of a response that was dropped since its class had enough; of training questions it has one sample."""
 RegionName = Literal["special", "template", "question", "response", "answer"]
 OtherTokens = Literal["all", "no-special", "content"]
 LEFT_OUT: Mapping[OtherTokens, frozenset[RegionName]] = {
@@ -127,8 +129,7 @@ class Task:
     dataset_digest: str
     """Content digest of the question set."""
     settings: dict[str, object] = field(hash=False)
-    """Prompt and its frame, decoding, quotas, seed, span rule, dtype, batch size."""
-    n_batches: int
+    """Prompt and its frame, decoding, seed, span rule, dtype."""
 
 
 @dataclass(frozen=True)

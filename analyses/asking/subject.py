@@ -23,7 +23,8 @@ from provenance.analyses.asking.collection import (
 )
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.wrapped_answers import refuse_wrapped
-from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
+from provenance.answers.collect_responses import Judge, by_rule, collect
+from provenance.answers.quotas import REFUSAL
 from provenance.answers.sampling import Respondent
 from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout

@@ -25,7 +25,7 @@ from provenance.analyses.asking.subject import Subject
 from provenance.analyses.asking.suppression import right_answers, scaled_task, suppression_questions
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
-from provenance.answers.collect_responses import KEPT_LABELS
+from provenance.answers.quotas import KEPT_LABELS
 from provenance.records import Estimate, Response, Stage
 from provenance.statistics.bootstrap import CONFIDENCE, estimate_of, resampled_weights
 

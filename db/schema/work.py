@@ -112,8 +112,6 @@ class TaskRow(Base):
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"))
     checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"))
     settings: Mapped[dict[str, Any]]
-    n_batches: Mapped[int]
-    batches_done: Mapped[int]
 
 
 class RunTask(Base):
@@ -132,8 +130,7 @@ class ResponseRow(Base):
     __table_args__ = (BULK,)
 
     task_id: Mapped[int] = mapped_column(ForeignKey("task.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)  # in the order of writing
-    batch: Mapped[int]
+    position: Mapped[int] = mapped_column(primary_key=True)  # of its question, in the order of asking
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))  # the run that generated it
     question_id: Mapped[str]
     unit: Mapped[str]

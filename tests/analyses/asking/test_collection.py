@@ -67,8 +67,6 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
     [
         {"seed": 1},
         {"dtype": "bfloat16"},
-        {"batch_size": 8},
-        {"train_quota": 6},
         {"samples": 4},
         {"decoding": Decoding(temperature=0.5)},
         {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
@@ -80,10 +78,33 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
         {"served": SERVED},
     ],
 )
-def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
+def test_every_setting_that_changes_an_answer_changes_the_task(change: dict[str, object]) -> None:
     one = make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one == make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one.key != make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change)).key  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 8},
+        {"train_quota": 6},
+        {"test_quota": 6},
+        {"device": "cuda:1"},
+        {"attn_implementation": "eager"},
+        {"capture_dtype": "float16"},
+        {"other_tokens": None},
+    ],
+)
+def test_what_changes_no_answer_leaves_the_task_as_it_is(change: dict[str, Any]) -> None:
+    """Also where a server answers, whose answers do not depend on the dtype of forward passes here."""
+    one = make_task("base", CHECKPOINT, pool(), SETTINGS)
+    assert one == make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change))
+    assert not set(change) & set(one.settings)
+    at_server = replace(SETTINGS, served=SERVED)
+    there = make_task("base", CHECKPOINT, pool(), at_server)
+    assert there == make_task("base", CHECKPOINT, pool(), replace(at_server, **change, dtype="bfloat16"))
+    assert reading_task(there, CHECKPOINT, "float32") != reading_task(there, CHECKPOINT, "bfloat16")
 
 
 @pytest.mark.parametrize(
