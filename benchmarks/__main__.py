@@ -3,15 +3,17 @@
 Absolute times are printed beside, and mean little elsewhere. Needs 19 GB in the temporary folder.
 """
 
-from benchmarks.comparison import capture_table, demo_table
+from benchmarks.comparison import demo_table, sampling_table
 from benchmarks.probe import probe_table
+from benchmarks.reading import reading_table
 from benchmarks.weights import drift_table, memory_table
 
 
 def main() -> None:
     """Print all tables."""
     demo_table()  # first: the peak of a child process counts from what this one has when it forks
-    capture_table()
+    reading_table()
+    sampling_table()
     drift_table()
     memory_table()
     probe_table()

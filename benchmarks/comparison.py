@@ -13,39 +13,28 @@ from pathlib import Path
 import torch
 
 from benchmarks.clock import best_of, line
-from provenance.activations.capture import capture_cett, forward, padded
+from provenance.activations.capture import forward, padded
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
 from provenance.answers.questions import load_questions
 from provenance.answers.sampling import Decoding, PromptBatch
-from provenance.answers.spans import response_regions
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, local_folder
 from provenance.models.loading import load_model
-from provenance.records import Response
 
 PAIR = ("lab/inherited/base", "lab/inherited/instruct")
 
 
-def capture_table() -> None:
-    """Capture and sampling against a plain forward pass over the same prompts."""
+def sampling_table() -> None:
+    """Sampling against a plain forward pass over the same prompts."""
     ref = CheckpointRef.parse(PAIR[0])
     side = OpenCheckpoint.open("base", checkpoint_at(ref, local_folder(ref)))
     loaded = load_model(side.checkpoint.folder, side.layout)
     form = PromptFormat(BASE_PROMPT, chat=False)
     prompts = [form.render(loaded.tokenizer, q.text) for q in load_questions("lab/inherited/in-domain").questions[:128]]
-    answer = tuple(loaded.tokenizer(" red oak", add_special_tokens=False)["input_ids"])
-    responses = [
-        Response(str(i), str(i), "test", "faithful", "", 1, 1, "", "rule", p.ids, answer,
-                 response_regions(loaded.tokenizer, p, answer))
-        for i, p in enumerate(prompts)
-    ]  # fmt: skip
-    ids, mask = padded(
-        [[*r.prompt_ids, *r.response_ids] for r in responses], loaded.tokenizer.pad_token_id, loaded.device
-    )
+    ids, mask = padded([list(prompt.ids) for prompt in prompts], loaded.pad_id, loaded.device)
     with torch.inference_mode():
         yardstick = best_of(lambda: forward(loaded, ids, mask))
-    line("one forward pass, 128 responses", yardstick, yardstick)
-    line("the same with CETT reduced in the hooks", best_of(lambda: capture_cett(loaded, responses)), yardstick)
+    line("one forward pass, 128 prompts", yardstick, yardstick)
     batch = PromptBatch(loaded, prompts, Decoding(), loaded.stop_ids)
     rows = list(range(128))
     line("one sample for each of 128 prompts", best_of(lambda: batch.draw(rows, range(1), 0)), yardstick)

@@ -7,12 +7,13 @@ those here stay, since captured vectors belong to them; the others are added whe
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from provenance.db.merge_rows import Merged, Numbers, Row, copy_rows, same_or_new
 from provenance.db.schema.tables import Base, ResponseRow, RunTask, StudyMember, StudyRow, TaskRow
 from provenance.db.studies import NOT_YET
 from provenance.db.work_log import insert_row
+from provenance.records import QUOTA_FULL
 
 RESPONSES = Base.metadata.tables[ResponseRow.__tablename__]
 MEMBERS = Base.metadata.tables[StudyMember.__tablename__]
@@ -28,8 +29,7 @@ def merge_tasks(theirs: Connection, ours: Connection, run: int, numbers: Numbers
     """
     used = select(TaskRow.__table__).join(RunTask, RunTask.task_id == TaskRow.id).where(RunTask.run_id == run)
     for task in theirs.execute(used.order_by(TaskRow.id)).mappings().all():
-        chosen = select(TaskRow.id, TaskRow.batches_done).where(TaskRow.key == task["key"])
-        known = ours.execute(chosen).first()
+        known = ours.execute(select(TaskRow.id).where(TaskRow.key == task["key"])).first()
         same_or_new(ours, TaskRow, task, ("key",), numbers)
         number = numbers["task"][task["id"]]
         link = {"run_id": numbers["run"][run], "task_id": number}
@@ -38,22 +38,29 @@ def merge_tasks(theirs: Connection, ours: Connection, run: int, numbers: Numbers
         done.count("answered sets", new=known is None)
         if known is None:
             _add_responses(theirs, ours, task["id"], numbers, run, after=-1)
-        elif task["batches_done"] > known.batches_done:
+        else:
             _go_on(theirs, ours, task, numbers, run, done)
 
 
 def _go_on(theirs: Connection, ours: Connection, task: Row, numbers: Numbers, run: int, done: Merged) -> None:
-    """Add the answers that are there only, if those here are the same as far as they go."""
+    """Add what was decided there only, if the answers are the same as far as both were decided.
+
+    A response with a full quota is not decided; larger quotas there decided it, and all that follow it.
+    """
     number = numbers["task"][task["id"]]
-    held = _contents(ours, number)
-    if held != _contents(theirs, task["id"])[: len(held)]:
+    held, given = _contents(ours, number), _contents(theirs, task["id"])
+    other = [(at, a["reason"], b["reason"]) for at, (a, b) in enumerate(zip(held, given, strict=False)) if a != b]
+    first = next((at for at, here, _ in other if here == QUOTA_FULL), len(held))
+    if first == len(held) >= len(given):
+        return
+    if any(QUOTA_FULL not in reasons for _, *reasons in other):
         done.notes.append(
             f"answers of {task['stage']} to {task['dataset']}: {len(held)} here are others than those there under the "
             "same key: those here were kept"
         )
-        return
-    _add_responses(theirs, ours, task["id"], numbers, run, after=len(held) - 1)
-    ours.execute(update(TaskRow).where(TaskRow.id == number).values(batches_done=task["batches_done"]))
+    elif len(given) >= len(held):
+        ours.execute(delete(RESPONSES).where((RESPONSES.c.task_id == number) & (RESPONSES.c.position >= first)))
+        _add_responses(theirs, ours, task["id"], numbers, run, after=first - 1)
 
 
 def _contents(connection: Connection, task: int) -> list[dict[str, Any]]:

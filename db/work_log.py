@@ -1,19 +1,19 @@
-"""Storage of resumable work: responses batch by batch, captures file by file.
+"""Storage of resumable work: responses by position, captures chunk by chunk.
 
-A batch is written in one transaction that also counts it, so after a kill the count is exactly where to resume, and
-nothing is stored twice.
+A batch of responses is written in one transaction, so after a kill their number is exactly where to resume, and nothing
+is stored twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select
 
 from provenance.db.schema.base import Base
 from provenance.db.schema.tables import CaptureRow, Checkpoint, Dataset, ResponseRow, TaskRow
 from provenance.errors import StoreError
-from provenance.records import CaptureChunk, Region, Response, Task
+from provenance.records import QUOTA_FULL, CaptureChunk, Region, Response, Task
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 
@@ -42,8 +42,6 @@ def task_id(connection: Connection, task: Task) -> int:
         "dataset_id": dataset_id(connection, task.dataset, task.dataset_digest),
         "checkpoint_id": _found(checkpoint_id, "checkpoint", task.checkpoint_digest),
         "settings": task.settings,
-        "n_batches": task.n_batches,
-        "batches_done": 0,
     }
     return insert_row(connection, TaskRow, values)
 
@@ -69,7 +67,7 @@ def _found(number: int | None, what: str, digest: str) -> int:
 
 
 class ResponseRows:
-    """The responses of one task, in the order they were written."""
+    """The responses of one task, by the position of their question."""
 
     def __init__(self, transaction: Transaction, task_id: int, task: Task, run_id: int) -> None:
         self._transaction = transaction
@@ -77,51 +75,40 @@ class ResponseRows:
         self._task = task
         self._run_id = run_id
 
-    def batches_done(self) -> int:
-        """Number of written batches, and number of the next one."""
-        with self._transaction() as connection:
-            return self._done(connection)
-
-    def append(self, batch: int, responses: Sequence[Response]) -> None:
-        """Write one batch, which may be empty, in one transaction.
+    def put(self, responses: Mapping[int, Response]) -> None:
+        """Write some in one transaction: after those that are there, or in place of those with a full quota.
 
         Raises:
-            StoreError: It is not the next batch; another process may be writing the same task.
+            StoreError: A position is neither; another process may be writing the same task.
         """
+        own = ResponseRow.task_id == self._task_id
+        replaced = own & ResponseRow.position.in_(list(responses)) & (ResponseRow.reason == QUOTA_FULL)
         with self._transaction() as connection:
-            done = self._done(connection)
-            if batch != done or batch >= self._task.n_batches:
+            open_rows = set(connection.execute(select(ResponseRow.position).where(replaced)).scalars())
+            count = connection.execute(select(func.count()).select_from(ResponseRow).where(own)).scalar_one()
+            new = sorted(responses.keys() - open_rows)
+            if new != list(range(count, count + len(new))):
                 raise StoreError(
-                    f"batch {done} of {self._task.n_batches} next, {self._task.stage} on {self._task.dataset!r}",
-                    found=f"batch {batch}",
-                    remedy="let one process at a time work on a task, and start again from batches_done()",
+                    f"a response to question {count} next, {self._task.stage} on {self._task.dataset!r}",
+                    found=f"one to question {new[0]}",
+                    remedy="let one process at a time work on a task, and give the command again",
                 )
-            rows = select(func.count()).select_from(ResponseRow).where(ResponseRow.task_id == self._task_id)
-            first = connection.execute(rows).scalar_one()
+            if open_rows:
+                connection.execute(delete(ResponseRow).where(replaced))
             if responses:
-                connection.execute(
-                    insert(ResponseRow),
-                    [self._row(batch, first + i, response) for i, response in enumerate(responses)],
-                )
-            counted = update(TaskRow).where(TaskRow.id == self._task_id).values(batches_done=batch + 1)
-            connection.execute(counted)
+                connection.execute(insert(ResponseRow), [self._row(*each) for each in responses.items()])
 
     def responses(self) -> list[Response]:
-        """All responses written so far, in order."""
+        """All responses written so far, by position."""
         table = ResponseRow.__table__
         chosen = select(table).where(table.c.task_id == self._task_id).order_by(table.c.position)
         with self._transaction() as connection:
             return [_response(row) for row in connection.execute(chosen)]
 
-    def _done(self, connection: Connection) -> int:
-        chosen = select(TaskRow.batches_done).where(TaskRow.id == self._task_id)
-        return int(connection.execute(chosen).scalar_one())
-
-    def _row(self, batch: int, position: int, response: Response) -> dict[str, Any]:
+    def _row(self, position: int, response: Response) -> dict[str, Any]:
         return {
             "task_id": self._task_id,
             "position": position,
-            "batch": batch,
             "run_id": self._run_id,
             "question_id": response.question_id,
             "unit": response.unit,
@@ -172,15 +159,15 @@ class CaptureRows:
         self._now = now
 
     def chunks(self) -> list[CaptureChunk]:
-        """All files written so far, in order."""
-        columns = (CaptureRow.file, CaptureRow.sha256, CaptureRow.question_ids)
+        """Everything written so far, in order."""
+        columns = (CaptureRow.file, CaptureRow.sha256, CaptureRow.question_ids, CaptureRow.first_row)
         chosen = select(*columns).where(CaptureRow.task_id == self._task_id).order_by(CaptureRow.position)
         with self._transaction() as connection:
             rows = connection.execute(chosen).all()
-        return [CaptureChunk(row.file, row.sha256, tuple(row.question_ids)) for row in rows]
+        return [CaptureChunk(row.file, row.sha256, tuple(row.question_ids), row.first_row) for row in rows]
 
     def append(self, chunk: CaptureChunk) -> None:
-        """Record one file, which must be complete on disk."""
+        """Record one chunk, which must be complete on disk."""
         last = select(func.max(CaptureRow.position)).where(CaptureRow.task_id == self._task_id)
         with self._transaction() as connection:
             position = connection.execute(last).scalar_one_or_none()
@@ -190,12 +177,15 @@ class CaptureRows:
                 "file": chunk.file,
                 "sha256": chunk.sha256,
                 "question_ids": list(chunk.question_ids),
+                "first_row": chunk.first_row,
                 "written_utc": self._now(),
             }
             connection.execute(insert(CaptureRow).values(**values))
 
     def discard(self, chunk: CaptureChunk) -> None:
-        """Forget one file that is gone or damaged."""
-        same = delete(CaptureRow).filter_by(task_id=self._task_id, file=chunk.file, sha256=chunk.sha256)
+        """Forget one chunk that is gone or damaged."""
+        same = delete(CaptureRow).filter_by(
+            task_id=self._task_id, file=chunk.file, sha256=chunk.sha256, first_row=chunk.first_row
+        )
         with self._transaction() as connection:
             connection.execute(same)

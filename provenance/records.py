@@ -43,6 +43,8 @@ class Question:
     """Unit of splitting and resampling: the normalised question text, or the group a file names."""
 
 
+QUOTA_FULL = "quota full"
+"""Reason of a response that was dropped since its class had enough; of training questions it has one sample."""
 RegionName = Literal["special", "template", "question", "response", "answer"]
 OtherTokens = Literal["all", "no-special", "content"]
 LEFT_OUT: Mapping[OtherTokens, frozenset[RegionName]] = {
@@ -127,20 +129,21 @@ class Task:
     dataset_digest: str
     """Content digest of the question set."""
     settings: dict[str, object] = field(hash=False)
-    """Prompt and its frame, decoding, quotas, seed, span rule, dtype, batch size."""
-    n_batches: int
+    """Prompt and its frame, decoding, seed, span rule, dtype."""
 
 
 @dataclass(frozen=True)
 class CaptureChunk:
-    """Captured vectors written together, in the order of their responses."""
+    """Rows of an array of captured values that were written together."""
 
     file: str
-    """Name inside the captures folder: a file, or the common stem of a task's arrays."""
+    """Name inside the captures folder."""
     sha256: str
-    """Digest of the file, or of these vectors and the ids below."""
+    """Digest of the file, or of these rows and the ids below."""
     question_ids: tuple[str, ...]
     """Question of each row."""
+    first_row: int = 0
+    """Place of the first one in the array."""
 
 
 @dataclass(frozen=True)

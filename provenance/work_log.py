@@ -3,7 +3,7 @@
 Appending is one transaction, so a batch or a chunk is there completely or not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from provenance.records import CaptureChunk, Response
@@ -11,16 +11,13 @@ from provenance.records import CaptureChunk, Response
 
 @runtime_checkable
 class ResponseLog(Protocol):
-    """Responses of one task, batch after batch."""
+    """Responses of one task, by the position of their question."""
 
-    def batches_done(self) -> int:
-        """Batches written so far; they are written in order."""
-
-    def append(self, batch: int, responses: Sequence[Response]) -> None:
-        """Write one batch, completely or not at all."""
+    def put(self, responses: Mapping[int, Response]) -> None:
+        """Write some, completely or not at all: after those that are there, or in place of those with a full quota."""
 
     def responses(self) -> list[Response]:
-        """Everything written, in order."""
+        """Everything written, by position, without gaps."""
 
 
 @runtime_checkable

@@ -1,30 +1,30 @@
 """Logs in memory, for tests of the collecting code."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from provenance.records import CaptureChunk, Response, Task
+from provenance.records import QUOTA_FULL, CaptureChunk, Response, Task
 
 
 class MemoryResponses:
-    """A `ResponseLog` in a list; `fail_at` breaks off before that batch is written, as a kill would."""
+    """A `ResponseLog` in a list; `fail_at` breaks off before the batch of that number is written, as a kill would."""
 
     def __init__(self) -> None:
-        self.batches: list[list[Response]] = []
+        self.written: list[Response] = []
+        self.batches: list[list[int]] = []
         self.fail_at: int | None = None
 
-    def batches_done(self) -> int:
-        return len(self.batches)
-
-    def append(self, batch: int, responses: Sequence[Response]) -> None:
-        assert batch == len(self.batches)
-        if batch == self.fail_at:
+    def put(self, responses: Mapping[int, Response]) -> None:
+        if len(self.batches) == self.fail_at:
             raise KeyboardInterrupt
         self.batches.append(list(responses))
+        for position, response in responses.items():
+            assert position == len(self.written) or self.written[position].reason == QUOTA_FULL
+            self.written[position : position + 1] = [response]
 
     def responses(self) -> list[Response]:
-        return [response for batch in self.batches for response in batch]
+        return list(self.written)
 
 
 class MemoryCaptures:

@@ -1,15 +1,17 @@
 """Definitions done the slow and plain way, which tests compare the product with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from provenance.activations.features import Features
+from provenance.activations.reading import Reader
+from provenance.models.loading import LoadedModel
 from provenance.probe.l1_path import L1Path, Problem
 from provenance.probe.sparse_probe import Probe, probe_of
-from provenance.records import Estimate
+from provenance.records import Estimate, OtherTokens, Response
 from provenance.statistics.bootstrap import BOOTSTRAP_DRAWS, CONFIDENCE
 
 
@@ -22,6 +24,14 @@ def cett(
     """
     z, h, w_down = (t if t.dtype == torch.float64 else t.float() for t in (z, h, w_down))
     return z.abs() * w_down.norm(dim=0).to(z) / h.norm(dim=-1)[:, None]
+
+
+def cett_of(
+    loaded: LoadedModel, responses: Sequence[Response], other: OtherTokens = "all"
+) -> tuple[Float32[np.ndarray, "responses neurons"], Float32[np.ndarray, "responses neurons"]]:
+    """Mean CETT of the answer tokens and of the others, read together, all responses in one batch."""
+    found = Reader(loaded, ["answer", "other"], other).read(responses)
+    return found["answer"], found["other"]
 
 
 def accuracy(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:

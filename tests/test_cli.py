@@ -408,7 +408,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0.2.0_5" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_6" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 
@@ -440,7 +440,7 @@ def test_an_unknown_lab_family_is_refused_and_nothing_is_made(tmp_path: Path) ->
 
 def test_an_interrupt_says_that_the_same_command_goes_on(forked: ForkedCli, pair: Pair, tmp_path: Path) -> None:
     """Control-C is no error of the toolkit: 130, as shells have it, one line, and the run is marked."""
-    harm = Harm("provenance.db.work_log:ResponseRows.append", 2, "after", "interrupt")
+    harm = Harm("provenance.db.work_log:ResponseRows.put", 2, "after", "interrupt")
     done = forked.run(tmp_path, *pair.command, harm=harm)
     assert (done.code, done.stdout) == (130, "")
     assert done.stderr == "interrupted; the same command goes on where this one stopped\n"

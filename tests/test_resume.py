@@ -11,10 +11,10 @@ from comparison import Finished, ForkedCli, Harm, Pair, numbers, parsed
 from forked_cli import ONE_THREAD, ROOT
 
 KILLS = {
-    "two batches of responses are written": Harm("provenance.db.work_log:ResponseRows.append", 2, "after"),
+    "two batches of responses are written": Harm("provenance.db.work_log:ResponseRows.put", 2, "after"),
     "captured vectors are written and not counted": Harm("os:fsync", 1, "before"),
     "captured vectors are counted and have no row": Harm("provenance.db.work_log:CaptureRows.append", 1, "before"),
-    "one of two chunks of a pool is captured": Harm("provenance.db.work_log:CaptureRows.append", 4, "after"),
+    "one of three arrays of a batch is written": Harm("provenance.db.work_log:CaptureRows.append", 4, "after"),
     "all results are written and not committed": Harm("provenance.db.store:write", 1, "after"),
     "some figures are drawn": Harm("pathlib:Path.replace", 5, "before"),
 }
@@ -79,7 +79,7 @@ def test_another_setting_is_another_run_and_does_not_meet_old_responses(
 ) -> None:
     """Killed at its first new batch: which is asked for although the database has all of another setting."""
     undisturbed.copied(tmp_path)
-    harm = Harm("provenance.db.work_log:ResponseRows.append", 1, "before")
+    harm = Harm("provenance.db.work_log:ResponseRows.put", 1, "before")
     assert forked.run(tmp_path, *pair.command, *change, harm=harm).code == -signal.SIGKILL
 
 
@@ -96,6 +96,18 @@ def test_what_a_setting_does_not_touch_is_not_asked_again(
     assert summary["funnel"] == undisturbed.summary["funnel"]
     assert summary["identification"]["n_train"] == undisturbed.summary["identification"]["n_train"]
     assert summary["identification"]["design"] == "1-vs-1"
+
+
+def test_batches_quotas_and_where_it_is_computed_ask_nothing_again(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """Other runs on the same answers and captures: in other batches, with quotas that the answers never filled."""
+    undisturbed.copied(tmp_path)
+    no_model = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
+    changes = ("--batch-size", "5", "--train-per-class", "900", "--attn-implementation", "eager")
+    other = forked.run(tmp_path, *pair.undrawn, *changes, harm=no_model)
+    assert other.code == 0, other.stderr
+    assert numbers(parsed(other.stdout)) | {"run": 1} == numbers(undisturbed.summary)
 
 
 def test_the_console_script_killed_from_outside_goes_on(

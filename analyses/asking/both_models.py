@@ -5,7 +5,6 @@ Models run only here, one after the other; results stay in the workspace, so ana
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,14 +16,12 @@ from provenance.analyses.asking.collection import Collected, Pool, identity_dige
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.asking.suppression import suppressed_accuracies, suppression_questions
 from provenance.analyses.results.lineage import Alignment, LineageResult
-from provenance.answers.log_probability import answer_log_probability
 from provenance.answers.questions import QuestionSet, check_disjoint, normalise_question, split_questions
 from provenance.records import Question, Response, Split, Stage
 
 TEST_POOL = 1  # the first question set's held-out questions
 CORRELATION_RESPONSES = 128  # some thousand tokens: enough to tell a correlation of 0.05 from zero
 CORRELATION_BATCH = 8
-LOG_PROBABILITY_BATCH = 16  # with a vocabulary of 262,144 the logits of 16 short answers take 100 MB
 
 
 @dataclass(frozen=True)
@@ -87,15 +84,7 @@ def gather(
 
 def _answers(subject: Subject, pool: Pool, found: Collected, alignment: Alignment) -> Answers:
     features = in_order(subject.stage, found.features, alignment)
-    used = captured_responses(features, found.responses)
-    task = paired_task(subject.task(pool), subject.checkpoint, "answer log-probability")
-
-    def compute() -> Float[np.ndarray, " responses"]:
-        return answer_log_probability(subject.model(), used, LOG_PROBABILITY_BATCH)
-
-    name = f"{subject.stage} log-probability"
-    probability = subject.clock.timed(name, partial(subject.remembered, task, compute, used))
-    return answers_of(features, found.responses, pool.questions.questions, probability)
+    return answers_of(features, found.responses, pool.questions.questions, features.log_probability)
 
 
 def in_order(stage: Stage, features: Features, alignment: Alignment) -> Features:

@@ -1,7 +1,8 @@
 """Question pools, collection settings, and the identity under which work is kept.
 
-Everything that changes the outcome of a pool is in its task's settings, whose digest names its responses and captures:
-nothing is asked twice, and a changed setting never gets old answers.
+Everything that changes an answer is in its task's settings, whose digest names the responses: nothing is asked twice,
+and a changed setting never gets old answers. What is read of them has a task of its own. How many answers are wanted,
+and where and in which batches they are computed, is in neither.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol as TypingProtocol
 from typing import runtime_checkable
 
@@ -20,11 +22,8 @@ from provenance.analyses.results.answers import Funnel
 from provenance.answers.collect_responses import (
     CUT_OFF,
     JUDGES_DIFFER,
-    KEPT_LABELS,
     LONGEST_PROMPT,
     NO_SPAN,
-    QUOTA_FULL,
-    REFUSAL,
     UNCLOSED,
     Judge,
     Protocol,
@@ -35,15 +34,21 @@ from provenance.answers.judging import JUDGE_NAME, normalise
 from provenance.answers.judging_model import judge_identity
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
+from provenance.answers.quotas import KEPT_LABELS, REFUSAL
 from provenance.answers.sampling import NOISE, Decoding
 from provenance.answers.served_model import Served
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
-from provenance.records import Label, OtherTokens, Question, Response, Split, Stage, Task
+from provenance.records import QUOTA_FULL, Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.work_log import CaptureLog, ResponseLog
 
-FORMAT = 3  # of responses and captures; raised when the same settings would give different ones
-CAPTURE_BATCH = 32
+FORMAT = 4  # of responses; raised when the same settings would give different ones
+READING_FORMAT = 4  # of what is captured of them, likewise
+NO_PART_OF_ANSWERS = (
+    "samples", "train_quota", "test_quota", "batch_size", "device", "attn_implementation", "capture_dtype",
+    "other_tokens",
+)  # fmt: skip
+"""Settings that leave each answer as it is; the rounds of samples name a task in place of their number."""
 
 
 @runtime_checkable
@@ -115,9 +120,9 @@ class CollectionSettings:
     attn_implementation: str | None
     """As `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
-    """Of captured vectors on disk; see `collect_features`."""
-    other_tokens: OtherTokens = "all"
-    """Tokens beside the answer's whose mean CETT is captured."""
+    """Of captured vectors on disk; see `Wanted`."""
+    other_tokens: OtherTokens | None = "all"
+    """Tokens beside the answer's whose mean CETT the probe reads; None where it reads none."""
     judge_model: str | None = None
     """Name of the judging model; None for the rule. Where it is served is no setting."""
     agreeing_only: bool = False
@@ -126,18 +131,18 @@ class CollectionSettings:
     """The model that answers at a server; None where the checkpoint's own answers here."""
 
     def identity(self) -> dict[str, object]:
-        """Settings that name a task; without the dtype of float32 captures, so that older names stay valid."""
+        """Settings that change an answer, and nothing else: they name a task."""
         everything = asdict(self)
+        for name in NO_PART_OF_ANSWERS:
+            del everything[name]
+        if self.served is not None:
+            del everything["dtype"]  # of forward passes here
         model = everything.pop("judge_model")
         everything["judge"] = JUDGE_NAME if model is None else judge_identity(model)
         if not self.agreeing_only:
             del everything["agreeing_only"]
         if self.served is None:
             del everything["served"]
-        if self.capture_dtype == "float32":
-            del everything["capture_dtype"]
-        if self.other_tokens == "all":
-            del everything["other_tokens"]
         return everything
 
 
@@ -175,7 +180,6 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         "noise": NOISE if settings.served is None else "the server's",
         "longest_prompt": LONGEST_PROMPT,
         "split": pool.split,
-        "capture_batch": CAPTURE_BATCH,
         "questions_sha256": identity_digest([[question.id, split] for question, split in pool.entries]),
     }
     identity = [checkpoint.digest, pool.questions.digest, everything]
@@ -186,14 +190,22 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         checkpoint_digest=checkpoint.digest,
         dataset_digest=pool.questions.digest,
         settings=everything,
-        n_batches=-(-len(pool.entries) // settings.batch_size),
     )
+
+
+def reading_task(asked: Task, reader: Checkpoint, dtype: str, how: Mapping[str, object] = MappingProxyType({})) -> Task:
+    """The identity of what a checkpoint reads, in forward passes of a dtype, in the answers of a task.
+
+    `how` says how they are put before it, where it is not as they were given.
+    """
+    settings = {"computed": "reading", "reader": reader.digest, "dtype": dtype, "format": READING_FORMAT, **how}
+    return replace(asked, key=identity_digest([asked.key, settings]), settings={**asked.settings, **settings})
 
 
 def paired_task(task: Task, other: Checkpoint, what: str) -> Task:
     """The identity of an array computed from a pool's responses by its own checkpoint and another one."""
     settings = {**task.settings, "computed": what, "other_checkpoint": other.digest}
-    return replace(task, key=identity_digest([task.key, other.digest, what]), settings=settings, n_batches=0)
+    return replace(task, key=identity_digest([task.key, other.digest, what]), settings=settings)
 
 
 def identity_digest(value: object) -> str:

@@ -14,20 +14,18 @@ since other answers would have other labels, and more than the prompt would diff
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
-
-import numpy as np
 
 from provenance.activations.features import Features
 from provenance.analyses.asking.both_models import TEST_POOL, Gathered, in_order
-from provenance.analyses.asking.collection import CAPTURE_BATCH, CollectionSettings, identity_digest
+from provenance.analyses.asking.collection import CollectionSettings, reading_task
 from provenance.analyses.asking.subject import Subject
 from provenance.answers.foreign_answers import Reading, forced, usual_lead
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError
-from provenance.records import Question, Response, Stage, Task
+from provenance.records import OtherTokens, Question, Response, Stage, Task
 
 CellName = tuple[Stage, Stage, Stage]
 """Model of activations, of answers, and of prompt."""
@@ -61,19 +59,8 @@ class Forced:
 
 def forced_task(asked: Task, reader: Checkpoint, reading: Reading, settings: CollectionSettings) -> Task:
     """The identity of one model's captures on the answers of a task (from `make_task`), in the prompt of `reading`."""
-    how: dict[str, object] = {
-        "computed": "forced answers",
-        "other_checkpoint": reader.digest,
-        "format": FORCED_FORMAT,
-        "span_rule": SPAN_RULE,
-        "reading": asdict(reading),
-        "dtype": settings.dtype,
-        "device": settings.device,
-        "attn_implementation": settings.attn_implementation,
-        "capture_dtype": settings.capture_dtype,
-        "capture_batch": CAPTURE_BATCH,
-    }
-    return replace(asked, key=identity_digest([asked.key, how]), settings={**asked.settings, **how}, n_batches=0)
+    how = {"forced_format": FORCED_FORMAT, "span_rule": SPAN_RULE, "reading": asdict(reading)}
+    return reading_task(asked, reader, settings.dtype, how)
 
 
 def read_answers(
@@ -83,6 +70,7 @@ def read_answers(
     questions: Iterable[Question],
     reading: Reading,
     doing: str,
+    other: OtherTokens | None = None,
 ) -> tuple[Features, tuple[Response, ...]]:
     """Capture a model while it reads any responses in any prompt; existing captures are reused.
 
@@ -92,6 +80,7 @@ def read_answers(
         questions: The questions that they answer; extra ones are ignored.
         reading: Prompt format and white space before the answer: `Reading(prompt, usual_lead(responses))` with
             responses in this prompt format.
+        other: Tokens beside the answer's whose mean CETT is read too; None for none.
 
     Returns:
         Mean CETT in the reader's own order of neurons, one row per placed answer in the order of the responses; and
@@ -112,11 +101,8 @@ def read_answers(
         )
     placed = [forced(reader.tokenizer, reading, texts[response.question_id], response) for response in responses]
     kept = tuple(response for response in placed if response is not None)
-    # Answers of one length share a batch, so that there is little padding.
-    order = np.argsort([len(each.prompt_ids) + len(each.response_ids) for each in kept], kind="stable")
     captures = forced_task(task, reader.checkpoint, reading, reader.settings)
-    features = reader.captured(captures, [kept[row] for row in order], doing)
-    return features.take(np.argsort(order)), kept
+    return reader.captured(captures, kept, doing, other), kept
 
 
 def gather_forced(gathered: Gathered) -> Forced:

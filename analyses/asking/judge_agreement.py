@@ -11,8 +11,9 @@ import numpy as np
 
 from provenance.analyses.asking.collection import Pool
 from provenance.analyses.results.answers import JudgeAgreement
-from provenance.answers.collect_responses import LOST, NO_JUDGEMENT, REFUSAL
+from provenance.answers.collect_responses import LOST, NO_JUDGEMENT
 from provenance.answers.judging import JUDGE_NAME
+from provenance.answers.quotas import REFUSAL
 from provenance.records import Response, Stage
 from provenance.statistics.bootstrap import estimate_of, resampled_weights
 from provenance.statistics.kappa import resampled_kappas

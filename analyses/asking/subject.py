@@ -8,10 +8,9 @@ from functools import partial
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from provenance.activations.features import Features, collect_features, remembered
+from provenance.activations.features import Features, Wanted, collect_features, remembered
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import (
-    CAPTURE_BATCH,
     Collected,
     CollectionSettings,
     Pool,
@@ -19,18 +18,19 @@ from provenance.analyses.asking.collection import (
     balanced,
     funnel,
     make_task,
-    paired_task,
     protocol_of,
+    reading_task,
 )
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.wrapped_answers import refuse_wrapped
-from provenance.answers.collect_responses import REFUSAL, Judge, by_rule, collect
+from provenance.answers.collect_responses import Judge, by_rule, collect
+from provenance.answers.quotas import REFUSAL
 from provenance.answers.sampling import Respondent
 from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model
-from provenance.records import Response, Stage, Task
+from provenance.records import OtherTokens, Response, Stage, Task
 
 
 @dataclass(eq=False)
@@ -121,7 +121,10 @@ class Subject:
         return make_task(self.stage, self.author or self.checkpoint, pool, self.settings)
 
     def collect(self, pool: Pool) -> Collected:
-        """Answer a pool and capture the kept answers, continuing from the workspace."""
+        """Answer a pool and read the kept answers, continuing from the workspace.
+
+        Of training answers the other tokens are read too, where the probe reads them; of all, the log-probability.
+        """
         task, label = self.task(pool), f"{self.stage} {pool.name}"
 
         def asked(done: int, total: int, counts: Counter[str]) -> None:
@@ -133,26 +136,31 @@ class Subject:
         responses = collect(self.respondent, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
         watch(responses)
         used = balanced([response for response in responses if response.is_answer])
-        features = self.captured(task, used, f"capture {label}")
+        reading = reading_task(task, self.checkpoint, self.settings.dtype)
+        other = self.settings.other_tokens if pool.training else None
+        features = self.captured(reading, used, f"capture {label}", other, log_probability=True)
         splits = tuple(response.split for response in used)
-        refusals = self._refusals(task, responses, f"capture {label} refusals") or features.take([])
+        refused = [response for response in responses if response.label == REFUSAL]
+        refusals = self.captured(reading, refused, f"capture {label} refusals") if refused else features.take([])
         return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used), refusals)
 
-    def _refusals(self, task: Task, responses: Sequence[Response], doing: str) -> Features | None:
-        """Captured refusals, under a key of their own; None without any."""
-        refused = [response for response in responses if response.label == REFUSAL]
-        return self.captured(paired_task(task, self.checkpoint, "refusals"), refused, doing) if refused else None
-
-    def captured(self, task: Task, responses: Sequence[Response], doing: str) -> Features:
-        """Mean CETT of its neurons while reading responses as given; `doing` is shown meanwhile."""
+    def captured(
+        self,
+        task: Task,
+        responses: Sequence[Response],
+        doing: str,
+        other: OtherTokens | None = None,
+        *,
+        log_probability: bool = False,
+    ) -> Features:
+        """What it reads in responses as given, under a task from `reading_task`; `doing` is shown meanwhile."""
 
         def step(done: int, total: int) -> None:
             self.clock.progress.step(doing, done, total, "")
 
-        return collect_features(
-            self.model, responses, self.workspace.captures, task.key, CAPTURE_BATCH, self.workspace.capture_log(task),
-            step, self.settings.capture_dtype, self.settings.other_tokens,
-        )  # fmt: skip
+        wanted = Wanted(other, log_probability, self.settings.capture_dtype)
+        log = self.workspace.capture_log(task)
+        return collect_features(self.model, responses, self.workspace.captures, task.key, log, step, wanted)
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
         """An array that is computed once per task, over some responses."""

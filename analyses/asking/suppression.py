@@ -5,7 +5,7 @@ TriviaQA accuracy with the H-Neurons suppressed. Choice (number of questions and
 validation questions only, one greedy answer each, so that they repeat. A killed run loses one set at most.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -118,17 +118,13 @@ def _answered_right(
 class _Answers:
     """A `ResponseLog` in memory, since only judgements are kept."""
 
-    batches: list[Sequence[Response]] = field(default_factory=list)
-    """Written so far."""
+    written: dict[int, Response] = field(default_factory=dict)
 
-    def batches_done(self) -> int:
-        return len(self.batches)
-
-    def append(self, batch: int, responses: Sequence[Response]) -> None:
-        self.batches.insert(batch, responses)
+    def put(self, responses: Mapping[int, Response]) -> None:
+        self.written.update(responses)
 
     def responses(self) -> list[Response]:
-        return [response for batch in self.batches for response in batch]
+        return list(self.written.values())
 
 
 def _greedy(settings: CollectionSettings, questions: int) -> CollectionSettings:
@@ -151,7 +147,7 @@ def scaled_task(task: Task, ids: Int[np.ndarray, " k"], alpha: float, what: str)
     """
     how = {"computed": what, "neurons": ids.size, "alpha": float(alpha) if ids.size else SUPPRESSED}
     settings = {**task.settings, **how, "neurons_sha256": identity_digest(ids.tolist())}
-    return replace(task, key=identity_digest([task.key, settings]), settings=settings, n_batches=0)
+    return replace(task, key=identity_digest([task.key, settings]), settings=settings)
 
 
 def _check_questions(pool: Pool) -> None:

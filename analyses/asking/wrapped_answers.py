@@ -13,10 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from provenance.answers.collect_responses import CUT_OFF, KEPT_LABELS, NO_SPAN, QUOTA_FULL, UNCLOSED
+from provenance.answers.collect_responses import CUT_OFF, NO_SPAN, UNCLOSED
+from provenance.answers.quotas import KEPT_LABELS
 from provenance.answers.spans import answer_span
 from provenance.errors import InputError
-from provenance.records import Question, Response, Stage
+from provenance.records import QUOTA_FULL, Question, Response, Stage
 
 FEWEST = 30  # a model that says one thing half of the time says it to 27 of 30 questions once in 200,000 runs
 NEARLY_ALL = 0.9

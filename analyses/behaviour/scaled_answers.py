@@ -17,15 +17,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.activations.reading import answer_log_probability
 from provenance.activations.scaling import scaled
-from provenance.analyses.asking.both_models import LOG_PROBABILITY_BATCH, Gathered
+from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.collection import Pool, identity_digest
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.asking.suppression import right_answers, scaled_task, suppression_questions
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
-from provenance.answers.collect_responses import KEPT_LABELS
-from provenance.answers.log_probability import answer_log_probability
+from provenance.answers.quotas import KEPT_LABELS
 from provenance.records import Estimate, Response, Stage
 from provenance.statistics.bootstrap import CONFIDENCE, estimate_of, resampled_weights
 
@@ -212,15 +212,14 @@ def scaled_log_probabilities(
 ) -> Float64[np.ndarray, "sets answers"]:
     """Mean log-probability (nats per token, <= 0) of each chosen answer with a set's neurons multiplied by alpha >= 0.
 
-    See `provenance.answers.log_probability.answer_log_probability`. Flat ids ascend; the empty set changes nothing.
+    See `provenance.activations.reading.answer_log_probability`. Flat ids ascend; the empty set changes nothing.
 
     Raises:
         InputError, PairError, CaptureError, NonFiniteError, StoreError: See `causal_effects`.
     """
     task = subject.task(subject.held_out)
     read = identity_digest([[r.prompt_ids, r.response_ids, [asdict(region) for region in r.regions]] for r in chosen])
-    how = {"answers_sha256": read, "log_probability_batch": LOG_PROBABILITY_BATCH}
-    task = replace(task, settings={**task.settings, **how})
+    task = replace(task, settings={**task.settings, "answers_sha256": read})
     values = np.empty((len(sets), len(chosen)))
     for number, ids in enumerate(sets):
         one = scaled_task(task, ids, alpha, "answer log-probability with neurons scaled")
@@ -236,7 +235,7 @@ def _log_probability(
 ) -> Float64[np.ndarray, " answers"]:
     loaded = subject.model()
     with scaled(loaded, ids, alpha):
-        return answer_log_probability(loaded, chosen, LOG_PROBABILITY_BATCH)
+        return answer_log_probability(loaded, chosen)
 
 
 def _right(trial: Trial, alpha: float, sets: Sequence[Int[np.ndarray, " _"]]) -> Float64[np.ndarray, "sets questions"]:

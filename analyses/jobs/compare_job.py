@@ -172,7 +172,7 @@ class Job:
             device=self.device,
             attn_implementation=self.attn_implementation,
             capture_dtype=self.capture_dtype,
-            other_tokens=self.other_tokens,
+            other_tokens=None if self.design == "1-vs-1" else self.other_tokens,
             judge_model=self.judge_model,
             agreeing_only=self.agreeing_only,
         )

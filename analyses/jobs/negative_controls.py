@@ -192,8 +192,9 @@ def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) 
     reading = Reading(reader.settings.prompt, usual_lead(found.responses))
     rows = {question_id: row for row, question_id in enumerate(found.features.question_ids)}
     used = captured_responses(found.features, found.responses)
+    other = reader.settings.other_tokens if pool.training else None
     features, responses = read_answers(
-        reader, reader.answers_task(pool), used, pool.questions.questions, reading, _reading(pool)
+        reader, reader.answers_task(pool), used, pool.questions.questions, reading, _reading(pool), other
     )
     kept = np.array([rows[question_id] for question_id in features.question_ids], dtype=np.int64)
     splits = tuple(found.splits[row] for row in kept)

@@ -17,9 +17,9 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, ControlSetK
 from provenance.analyses.controls.question_folds import questions_per_class
 from provenance.analyses.results.transfer import LabelAgreement, TransferCell
 from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS
-from provenance.answers.collect_responses import KEPT_LABELS, QUOTA_FULL
+from provenance.answers.quotas import KEPT_LABELS
 from provenance.probe.sparse_probe import Probe
-from provenance.records import Estimate, Response, Stage
+from provenance.records import QUOTA_FULL, Estimate, Response, Stage
 from provenance.statistics.auroc import aurocs
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_weights
 from provenance.statistics.kappa import resampled_kappas

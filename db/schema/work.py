@@ -112,8 +112,6 @@ class TaskRow(Base):
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"))
     checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"))
     settings: Mapped[dict[str, Any]]
-    n_batches: Mapped[int]
-    batches_done: Mapped[int]
 
 
 class RunTask(Base):
@@ -132,8 +130,7 @@ class ResponseRow(Base):
     __table_args__ = (BULK,)
 
     task_id: Mapped[int] = mapped_column(ForeignKey("task.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)  # in the order of writing
-    batch: Mapped[int]
+    position: Mapped[int] = mapped_column(primary_key=True)  # of its question, in the order of asking
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))  # the run that generated it
     question_id: Mapped[str]
     unit: Mapped[str]
@@ -154,7 +151,7 @@ class ResponseRow(Base):
 
 
 class CaptureRow(Base):
-    """One row: captured vectors written together, where they are (a file, or the stem of arrays), and whose."""
+    """One row: captured values written together, the file that holds them, and whose they are."""
 
     __tablename__ = "capture"
 
@@ -163,4 +160,5 @@ class CaptureRow(Base):
     file: Mapped[str]
     sha256: Mapped[str]
     question_ids: Mapped[list[Any]]
+    first_row: Mapped[int]  # of the array in the file
     written_utc: Mapped[str]

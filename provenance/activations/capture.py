@@ -7,14 +7,12 @@ outlives the layer's forward call. Every layer's hook must fire equally often, o
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import nn
 from torch.nn import functional
+from transformers.utils import ModelOutput
 
-from provenance.activations.cett import cett_means, column_norms
-from provenance.errors import CaptureError, NonFiniteError
+from provenance.errors import CaptureError
 from provenance.models.loading import LoadedModel
 from provenance.records import LEFT_OUT, OtherTokens, Response
 
@@ -108,37 +106,7 @@ def region_masks(
     return torch.stack([answer, real & ~answer]).to(device)
 
 
-@torch.inference_mode()
-def capture_cett(
-    loaded: LoadedModel, responses: Sequence[Response], other: OtherTokens = "all"
-) -> tuple[Float32[np.ndarray, "responses neurons"], Float32[np.ndarray, "responses neurons"]]:
-    """Mean CETT (dimensionless) of every neuron, layer by layer, over answer tokens and over all others.
-
-    The model gets exactly the sampled ids, prompt and response, without a stop token.
-
-    Raises:
-        CaptureError: Hooks did not fire as they should.
-        NonFiniteError, ZeroOutputError: See `provenance.activations.cett`.
-    """
-    rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
-    loaded.require_known(token for row in rows for token in row)
-    ids, mask = padded(rows, loaded.pad_id, loaded.device)
-    regions = region_masks(responses, ids.shape[1], loaded.device, other)
-    layout = loaded.layout
-    means = torch.empty((2, len(rows), layout.layers * layout.d_m), dtype=torch.float32)
-    weights = down_weights(loaded)
-
-    def reduce(layer: int, z: torch.Tensor, h: torch.Tensor) -> None:
-        block = slice(layer * layout.d_m, (layer + 1) * layout.d_m)
-        means[:, :, block] = cett_means(z, h, column_norms(weights[layer]), regions).cpu()
-
-    with hooked(loaded, reduce):
-        forward(loaded, ids, mask)
-    if not bool(torch.isfinite(means).all()):
-        raise NonFiniteError("finite CETT", found="NaN or infinity", remedy="try --dtype float32 or bfloat16")
-    return means[0].numpy(), means[1].numpy()
-
-
-def forward(loaded: LoadedModel, ids: torch.Tensor, mask: torch.Tensor) -> None:
-    """One forward pass, with the logits of as few tokens as possible."""
-    loaded.model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+def forward(loaded: LoadedModel, ids: torch.Tensor, mask: torch.Tensor) -> ModelOutput:
+    """One forward pass of the model's body, without its head; the last states come first in the output."""
+    output: ModelOutput = loaded.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+    return output

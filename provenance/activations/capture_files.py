@@ -1,11 +1,12 @@
-"""Captured vectors of one task on disk: a growing `.npy` file per region, readable by numpy at any time.
+"""Captured values of one task on disk: growing `.npy` files, readable by numpy at any time.
 
     KEY.answer.npy, KEY.other.npy      (rows, D), C order, little-endian float32 or float16
+    KEY.log-probability.npy            (rows, 1), float64
 
-The log decides which chunks count. A chunk's bytes are written to the place of its rows and synced to disk, then the
-header counts them (numpy leaves room for a longer number), then the log gets the chunk with a digest of its bytes.
-Chunks that are not in the log or do not match their digest are written again, so a killed run or a damaged file costs
-only those chunks.
+The log decides which rows count, and whose they are. The bytes of a chunk of rows are written to their place and synced
+to disk, then the header counts them (numpy leaves room for a longer number), then the log gets the chunk with a digest
+of its bytes. Chunks that do not match their digest are forgotten and their rows written again at a place that is free,
+so a killed run or a damaged file costs only those chunks, and an array grows by whatever else is captured.
 """
 
 import hashlib
@@ -13,113 +14,90 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from provenance.activations.neuron_rows import Stored
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.files import storing
 from provenance.records import CaptureChunk
 from provenance.work_log import CaptureLog
 
 CaptureDtype = Literal["float32", "float16"]
-REGIONS = ("answer", "other")
-_DESCR = {"float32": "<f4", "float16": "<f2"}
+_DESCR = {"float64": "<f8", "float32": "<f4", "float16": "<f2"}
 _HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(<f[24])', 'fortran_order': False, 'shape': \((\d+), (\d+)\), \} *\n", re.DOTALL
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<f[248])', 'fortran_order': False, 'shape': \((\d+), (\d+)\), \} *\n", re.DOTALL
 )
 
 
 @dataclass(frozen=True)
-class CaptureFiles:
-    """The arrays of one task.
+class CaptureArray:
+    """One array of a task, on disk.
 
-    float16 halves them. Rounding is then 2^-11 of the value from 6.1e-5 upwards and 3e-8 below; values under half of
+    float16 halves it. Rounding is then 2^-11 of the value from 6.1e-5 upwards and 3e-8 below; values under half of
     the smallest subnormal, 6e-8, become 0.
     """
 
-    folder: Path
-    stem: str
-    """Stem of their names, and their key in the log."""
-    dtype: CaptureDtype
+    path: Path
+    """Its file, whose name is its key in the log."""
+    dtype: CaptureDtype | Literal["float64"]
 
-    @property
-    def paths(self) -> tuple[Path, Path]:
-        """Files of the answer means and of the other means."""
-        answer, other = (self.folder / f"{self.stem}.{region}.npy" for region in REGIONS)
-        return answer, other
+    def intact(self, log: CaptureLog) -> dict[str, int]:
+        """Row of every question that need not be captured again; the log forgets this file's other chunks.
 
-    def intact(self, starts: Mapping[tuple[str, ...], int], log: CaptureLog) -> set[tuple[str, ...]]:
-        """Chunks that need not be captured again; the log forgets the others.
-
-        `starts` has the first row of every wanted chunk, by its question ids.
+        Without any such row the file is removed, since its shape may differ.
 
         Raises:
-            StoreError: A file cannot be read.
+            StoreError: The file cannot be read or removed.
         """
-        found: set[tuple[str, ...]] = set()
+        rows: dict[str, int] = {}
         for chunk in log.chunks():
-            ids = chunk.question_ids
-            known = chunk.file == self.stem and ids in starts and ids not in found
-            if known and self._found(starts[ids], ids) == chunk.sha256:
-                found.add(ids)
+            if chunk.file != self.path.name:
+                continue
+            places = range(chunk.first_row, chunk.first_row + len(chunk.question_ids))
+            apart = rows.keys().isdisjoint(chunk.question_ids) and set(places).isdisjoint(rows.values())
+            if apart and self._found(places[0], chunk.question_ids) == chunk.sha256:
+                rows.update(zip(chunk.question_ids, places, strict=True))
             else:
                 log.discard(chunk)
-        return found
-
-    def clear(self) -> None:
-        """Remove the files of earlier runs when none of their chunks counts.
-
-        Raises:
-            StoreError: A file cannot be removed.
-        """
-        for path in self.paths:
-            with storing(f"to begin {path} anew"):
-                path.unlink(missing_ok=True)
+        if not rows:
+            with storing(f"to begin {self.path} anew"):
+                self.path.unlink(missing_ok=True)
+        return rows
 
     def write(
-        self,
-        start: int,
-        answer: Float32[np.ndarray, "rows neurons"],
-        other: Float32[np.ndarray, "rows neurons"],
-        question_ids: tuple[str, ...],
+        self, start: int, values: Float[np.ndarray, "rows numbers"], question_ids: tuple[str, ...]
     ) -> CaptureChunk:
-        """Write a chunk's rows to their place and sync them to disk; returns its entry for the log.
+        """Write some rows to their place and sync them to disk; returns their entry for the log.
 
         Raises:
             NonFiniteError: A value is NaN or infinite, or too large for float16.
             CaptureError: The file has another number of neurons.
-            StoreError: The files cannot be written; they are as long as before.
+            StoreError: The file cannot be written; it is as long as before.
         """
-        arrays = [self._converted(values, question_ids) for values in (answer, other)]
-        for path, values in zip(self.paths, arrays, strict=True):
-            with storing(f"to write {values.nbytes} bytes to {path}"):
-                _put(path, start, values)
-        rows = (row.tobytes() for values in arrays for row in values)
-        digest = _digest(question_ids, _DESCR[self.dtype], arrays[0].shape[1], rows)
-        return CaptureChunk(self.stem, digest, question_ids)
+        stored = self._converted(values, question_ids)
+        with storing(f"to write {stored.nbytes} bytes to {self.path}"):
+            _put(self.path, start, stored)
+        digest = _digest(question_ids, _DESCR[self.dtype], stored.shape[1], (row.tobytes() for row in stored))
+        return CaptureChunk(self.path.name, digest, question_ids, start)
 
-    def opened(self, rows: int) -> tuple[Stored, Stored]:
-        """Both arrays, memory-mapped for reading, once all rows are written; the files are truncated after them.
+    def opened(self, rows: int) -> Float[np.ndarray, "rows numbers"]:
+        """The array, memory-mapped for reading; the file is truncated after so many rows.
 
         Raises:
-            StoreError: A file cannot be written or mapped.
+            StoreError: The file cannot be written or mapped.
         """
-        return self._opened(self.paths[0], rows), self._opened(self.paths[1], rows)
-
-    def _opened(self, path: Path, rows: int) -> Stored:
-        with storing(f"{rows} rows of captured vectors in {path}"):
-            _end_at(path, rows)
-            return np.asarray(np.load(path, mmap_mode="r"))
+        with storing(f"{rows} rows of captured values in {self.path}"):
+            _end_at(self.path, rows)
+            return np.asarray(np.load(self.path, mmap_mode="r"))
 
     def _converted(
-        self, values: Float32[np.ndarray, "rows neurons"], question_ids: Sequence[str]
-    ) -> Float[np.ndarray, "rows neurons"]:
+        self, values: Float[np.ndarray, "rows numbers"], question_ids: Sequence[str]
+    ) -> Float[np.ndarray, "rows numbers"]:
         with np.errstate(over="ignore"):  # infinities are refused below
             stored = np.ascontiguousarray(values, dtype=_DESCR[self.dtype])
         for number, question_id in enumerate(question_ids):  # by row: a mask of the whole chunk is large itself
@@ -133,21 +111,31 @@ class CaptureFiles:
         return stored
 
     def _found(self, start: int, question_ids: Sequence[str]) -> str:
-        """Digest of a chunk as the files have it; empty if the files cannot contain it."""
-        headers = [self._header(path) for path in self.paths]
-        if headers[0] is None or headers[1] is None or headers[0].width != headers[1].width:
+        """Digest of a chunk as the file has it; empty if the file cannot contain it."""
+        header = self._header()
+        if header is None:
             return ""
-        rows = (row for path in self.paths for row in _rows_of(path, start, len(question_ids)))
-        with storing(f"to read {self.paths[0]} and {self.paths[1].name}"):
-            return _digest(question_ids, headers[0].descr, headers[0].width, rows)
+        with storing(f"to read {self.path}"):
+            rows = _rows_of(self.path, start, len(question_ids))
+            return _digest(question_ids, header.descr, header.width, rows)
 
-    def _header(self, path: Path) -> "_Header | None":
-        with storing(f"to read {path}"):
-            if not path.exists():
+    def _header(self) -> "_Header | None":
+        with storing(f"to read {self.path}"):
+            if not self.path.exists():
                 return None
-            with path.open("rb") as file:
+            with self.path.open("rb") as file:
                 header = _Header.of(file)
         return header if header is not None and header.descr == _DESCR[self.dtype] else None
+
+
+def first_free(taken: Collection[int], rows: int) -> int:
+    """First place of so many rows side by side, beside those that are taken."""
+    start = 0
+    for place in sorted(taken):
+        if place - start >= rows:
+            break
+        start = place + 1
+    return start
 
 
 @dataclass(frozen=True)
@@ -184,7 +172,7 @@ class _Header:
 
 
 def _digest(question_ids: Sequence[str], descr: str, width: int, rows: Iterable[bytes]) -> str:
-    """SHA-256 over question ids, storage format and row bytes, answer means first."""
+    """SHA-256 over question ids, storage format and row bytes."""
     digest = hashlib.sha256(json.dumps([*question_ids, descr, width]).encode())
     for row in rows:
         digest.update(row)
@@ -212,7 +200,7 @@ def _put(path: Path, start: int, values: Float[np.ndarray, "rows neurons"]) -> N
             header = _Header.of(file)
             if header is not None and (header.descr, header.width) != (wanted.descr, wanted.width):
                 raise CaptureError(
-                    f"{header.width} neurons a row ({header.descr}), as in {path}",
+                    f"{header.width} numbers a row ({header.descr}), as in {path}",
                     found=f"{wanted.width} ({wanted.descr})",
                     remedy="remove the file, and give the command again",
                 )
@@ -235,7 +223,7 @@ def _end_at(path: Path, rows: int) -> None:
     with path.open("r+b") as file:
         header = _Header.of(file)
         if header is None:
-            raise OSError("not an array of captured vectors any more")
+            raise OSError("not an array of captured values any more")
         end = header.row_at(rows)
         if header.rows == rows and path.stat().st_size == end:
             return

@@ -46,7 +46,9 @@ def cett_means(
     used = regions.any(dim=0)
     inverse = torch.where(used, 1 / _output_norms(h, used), 0)
     weights = regions * inverse / regions.sum(dim=-1, keepdim=True).clamp(min=1)
-    magnitudes = torch.where(used[..., None], z.abs(), 0)
+    magnitudes = z.abs()
+    unused = (~used).flatten().nonzero()[:, 0]
+    magnitudes.flatten(0, 1).index_fill_(0, unused, 0)  # NaN of padding times its weight of zero would be NaN
     return torch.einsum("rbt,btj->rbj", weights.to(z), magnitudes) * norms.to(z)
 
 

@@ -68,12 +68,14 @@ def design_rows(features: Features, design: Design | str) -> tuple[tuple[NeuronR
         The answers of all responses, then (3-vs-1) the others of all, in the same order of responses.
 
     Raises:
-        FitError: There is no such design.
+        FitError: There is no such design, or it needs other tokens and they were not captured.
     """
     if design == "1-vs-1":
         return (features.answer,), features.hallucinated
     if design != "3-vs-1":
         raise FitError("a probe design, 3-vs-1 or 1-vs-1", found=repr(design), remedy="choose one of the two")
+    if features.other is None:
+        raise FitError("mean CETT of other tokens, for 3-vs-1", found="none", remedy="capture it, or choose 1-vs-1")
     labels = np.concatenate([features.hallucinated, np.zeros(len(features), dtype=bool)])
     return (features.answer, features.other), labels
 

@@ -403,9 +403,9 @@ def store_neuron_set(store: Store) -> None:
         )
 
 
-def task_of(key: str = "t1", *, n_batches: int = 3) -> Task:
+def task_of(key: str = "t1") -> Task:
     settings: dict[str, object] = {"template": "{question}\nAnswer:", "top_k": 50}
-    return Task(key, "base", SETS[0], BASE.digest, f"digest of {SETS[0]}", settings, n_batches)
+    return Task(key, "base", SETS[0], BASE.digest, f"digest of {SETS[0]}", settings)
 
 
 def kept_response(number: int) -> Response:

@@ -24,9 +24,9 @@ from synthetic import SETS, begin, questions_of, response_of, task_of
 from provenance.db.store import Store
 with Store.open(sys.argv[1]) as store:
     store.add_questions(SETS[0], "digest of " + SETS[0], "", questions_of())
-    log = store.response_log(task_of(n_batches=100_000), begin(store))
-    for batch in range(log.batches_done(), 100_000):
-        log.append(batch, [response_of(batch * 40 + i) for i in range(40)])
+    log = store.response_log(task_of(), begin(store))
+    for batch in range(len(log.responses()) // 40, 100_000):
+        log.put({batch * 40 + i: response_of(batch * 40 + i) for i in range(40)})
         print(batch, flush=True)
 """
 
@@ -56,11 +56,12 @@ def kill_while_writing(url: str, delay_s: float) -> int:
 def test_a_kill_leaves_whole_batches_only_and_loses_none_that_was_reported(url: str) -> None:
     reported = kill_while_writing(url, 0.1)
     with Store.open(url) as store:
-        log = store.response_log(task_of(n_batches=100_000), begin(store))
-        done = log.batches_done()
+        log = store.response_log(task_of(), begin(store))
+        done, rest = divmod(len(log.responses()), BATCH)
+        assert rest == 0
         assert done in (reported + 1, reported + 2)  # a batch may be committed before it is reported
         assert [r.question_id for r in log.responses()] == [f"q{i}" for i in range(BATCH * done)]
-        log.append(done, [response_of(BATCH * done)])
+        log.put({BATCH * done: response_of(BATCH * done)})
         assert len(log.responses()) == BATCH * done + 1
 
 
@@ -90,13 +91,12 @@ def test_a_full_disk_is_one_clear_error_and_earlier_rows_are_intact(url: str) ->
 def test_a_full_disk_in_a_batch_keeps_the_batches_before_it(url: str) -> None:
     with Store.open(url) as store:
         store.add_questions(SETS[0], f"digest of {SETS[0]}", "", questions_of())
-        store.response_log(task_of(), begin(store)).append(0, [response_of(1)])
+        store.response_log(task_of(), begin(store)).put({0: response_of(1)})
     with Store.open(url) as store:
         log = store.response_log(task_of(), 1)
         limited(store, 2)
         with pytest.raises(StoreError, match="full"):
-            log.append(1, [response_of(i) for i in range(500)])
+            log.put({1 + i: response_of(i) for i in range(500)})
         assert log.responses() == [response_of(1)]
-        assert log.batches_done() == 1
-        log.append(1, [response_of(2)])
-        assert log.batches_done() == 2
+        log.put({1: response_of(2)})
+        assert log.responses() == [response_of(1), response_of(2)]

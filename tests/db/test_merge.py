@@ -34,6 +34,7 @@ from provenance.db.schema.tables import Base
 from provenance.db.store import Store
 from provenance.db.studies import Membership, keep_study, record_run, study_of_runs
 from provenance.errors import InputError, StoreError
+from provenance.records import QUOTA_FULL
 
 NUMBERED = ("run", "runs", "datasets")
 """Queries that show numbers of runs and times."""
@@ -59,7 +60,7 @@ def there(tmp_path: Path, migrated: Path) -> str:
 def answered(store: Store, run: int, batches: int, *, first: int = 0, key: str = TASK.key) -> None:
     log = store.response_log(replace(TASK, key=key), run)
     for batch in range(first, batches):
-        log.append(batch, [response_of(2 * batch), response_of(2 * batch + 1)])
+        log.put({row: response_of(row) for row in (2 * batch, 2 * batch + 1)})
 
 
 def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -188,15 +189,31 @@ def test_answers_go_on_from_the_same_ones_and_never_replace_others(
         store.add_questions(SETS[0], TASK.dataset_digest, "", questions_of())
         log = store.response_log(TASK, begin(store, "own"))
         for batch in range(here):
-            said = [response_of(2 * batch), response_of(2 * batch + 1)]
-            log.append(batch, said if all_of_them else [replace(each, text="another") for each in said])
+            said = {row: response_of(row) for row in (2 * batch, 2 * batch + 1)}
+            other = {row: replace(each, text="another") for row, each in said.items()}
+            log.put(said if all_of_them else other)
     done = merge(there, url)
     with Store.open(url) as store:
-        log = store.response_log(TASK, 1)
-        assert log.batches_done() == (3 if all_of_them else here)
-        texts = [response.text for response in log.responses()]
+        texts = [response.text for response in store.response_log(TASK, 1).responses()]
     assert texts == ([response_of(i).text for i in range(6)] if all_of_them else ["another"] * 4)
     assert [f"answers of base to {SETS[0]}" in note for note in done.notes] == [True] * (not all_of_them)
+
+
+@pytest.mark.parametrize("larger", ["there", "here"])
+def test_answers_that_larger_quotas_decided_are_taken_for_those_that_were_given_up(
+    there: str, url: str, larger: str
+) -> None:
+    given_up = replace(response_of(1), label="dropped", reason=QUOTA_FULL, judged_label="faithful")
+    everything = [response_of(row) for row in range(6)]
+    for address, is_larger in ((there, larger == "there"), (url, larger == "here")):
+        with Store.open(address) as store:
+            store.add_questions(SETS[0], TASK.dataset_digest, "", questions_of())
+            task = replace(TASK, key="quotas")
+            log = store.response_log(task, 1 if address == there else begin(store, "own"))
+            log.put(dict(enumerate(everything if is_larger else [everything[0], given_up, everything[2]])))
+    assert merge(there, url).notes == []
+    with Store.open(url) as store:
+        assert store.response_log(task, 1).responses() == everything
 
 
 def test_rows_that_were_altered_are_left_out_and_named(there: str, url: str) -> None:

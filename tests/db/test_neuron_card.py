@@ -62,7 +62,7 @@ def test_answers_come_with_question_and_whole_response_as_far_as_they_are_known(
     said = replace(response_of(1), split="test", label="hallucinated", text="It was answer 1.")
     with Store.open(finished) as store:
         log = store.response_log(task, 1)
-        log.append(0, [replace(said, split="train", text="no"), said])
+        log.put({0: replace(said, split="train", text="no"), 1: said})
     answers = neuron_card(finished, 1, *divmod(H_NEURON, PER_LAYER))["answers"]
     assert [row["response"] for row in answers] == ["It was answer 1.", *[None] * 5]
     wanted = [questions_of()[1].text, questions_of()[2].text, None]

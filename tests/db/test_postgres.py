@@ -75,7 +75,7 @@ def test_a_run_without_a_forward_pass_is_the_same_run_there(server: str, url: st
 def test_responses_come_back_exactly(server: str) -> None:
     with Store.open(server) as store:
         log = store.response_log(task_of(), 1)
-        log.append(0, [kept_response(1), kept_response(4)])
+        log.put({0: kept_response(1), 1: kept_response(4)})
         assert log.responses() == [kept_response(1), kept_response(4)]
 
 

@@ -15,7 +15,7 @@ from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, resp
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
-from provenance.records import CaptureChunk
+from provenance.records import QUOTA_FULL, CaptureChunk
 
 
 def scalar(store: Store, sql: str, **values: object) -> object:
@@ -78,42 +78,46 @@ def test_an_empty_question_set_is_kept_as_such(store: Store) -> None:
     assert store.questions("d0") == []
 
 
-def test_responses_come_back_exactly_and_in_written_order(store: Store) -> None:
+def test_responses_come_back_exactly_and_in_the_order_of_their_questions(store: Store) -> None:
     add_sets(store)
     log = store.response_log(task_of(), begin(store))
-    batches = [[response_of(4), response_of(1)], [], [response_of(7)]]
-    for number, batch in enumerate(batches):
-        assert log.batches_done() == number
-        log.append(number, batch)
-    assert log.batches_done() == 3
+    for batch in ({0: response_of(4), 1: response_of(1)}, {}, {2: response_of(7)}):
+        log.put(batch)
     assert log.responses() == [response_of(4), response_of(1), response_of(7)]
 
 
-@pytest.mark.parametrize("batch", [0, 2])
-def test_a_batch_out_of_order_is_refused_and_leaves_nothing(store: Store, batch: int) -> None:
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_response_out_of_order_or_in_place_of_another_is_refused_and_leaves_nothing(
+    store: Store, position: int
+) -> None:
     add_sets(store)
     log = store.response_log(task_of(), begin(store))
-    log.append(0, [response_of(0)])
-    with pytest.raises(StoreError, match="batch 1 of 3 next"):
-        log.append(batch, [response_of(1)])
+    log.put({0: response_of(0)})
+    with pytest.raises(StoreError, match=f"question 1 next.*\n.*question {position}"):
+        log.put({position: response_of(1)})
     assert log.responses() == [response_of(0)]
-    assert log.batches_done() == 1
 
 
-def test_a_batch_after_the_last_is_refused(store: Store) -> None:
+def test_a_response_that_was_given_up_for_a_full_quota_is_replaced_together_with_further_ones(store: Store) -> None:
     add_sets(store)
-    log = store.response_log(task_of(n_batches=1), begin(store))
-    log.append(0, [])
-    with pytest.raises(StoreError, match="batch 1"):
-        log.append(1, [])
+    first, second = begin(store), begin(store, "k2")
+    given_up = replace(response_of(1), label="dropped", reason=QUOTA_FULL)
+    store.response_log(task_of(), first).put({0: response_of(0), 1: given_up, 2: response_of(2), 3: given_up})
+    log = store.response_log(task_of(), second)
+    with pytest.raises(StoreError):
+        log.put({1: response_of(1), 2: response_of(7)})
+    assert log.responses()[1] == given_up
+    log.put({1: response_of(1), 4: response_of(4)})
+    assert log.responses() == [*(response_of(i) for i in range(3)), given_up, response_of(4)]
+    assert scalar(store, "SELECT run_id FROM response WHERE position = 1") == second
+    assert scalar(store, "SELECT run_id FROM response WHERE position = 3") == first
 
 
 def test_a_second_run_reuses_the_responses_of_the_same_task(store: Store) -> None:
     add_sets(store)
     first, second = begin(store), begin(store, "k2")
-    store.response_log(task_of(), first).append(0, [response_of(3)])
+    store.response_log(task_of(), first).put({0: response_of(3)})
     log = store.response_log(task_of(), second)
-    assert log.batches_done() == 1
     assert log.responses() == [response_of(3)]
     assert scalar(store, "SELECT count(*) FROM run_task") == 2
     assert scalar(store, "SELECT run_id FROM response") == first
@@ -122,7 +126,7 @@ def test_a_second_run_reuses_the_responses_of_the_same_task(store: Store) -> Non
 def test_tasks_with_other_keys_have_responses_of_their_own(store: Store) -> None:
     add_sets(store)
     run_id = begin(store)
-    store.response_log(task_of("t1"), run_id).append(0, [response_of(3)])
+    store.response_log(task_of("t1"), run_id).put({0: response_of(3)})
     assert store.response_log(task_of("t2"), run_id).responses() == []
 
 

@@ -9,7 +9,16 @@ import pytest
 from memory_logs import MemoryWorkspace
 from subjects import lent
 
-from provenance.analyses.asking.collection import CollectionSettings, Pool, balanced, funnel, make_pool, make_task
+from provenance.activations.features import Wanted
+from provenance.analyses.asking.collection import (
+    CollectionSettings,
+    Pool,
+    balanced,
+    funnel,
+    make_pool,
+    make_task,
+    reading_task,
+)
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding
@@ -23,7 +32,6 @@ SETTINGS = CollectionSettings(
     prompt=PromptFormat("{question}\nAnswer:", chat=False), stop_at_newline=True, decoding=Decoding(), samples=10,
     train_quota=5, test_quota=5, batch_size=4, seed=0, dtype="float32", device="cpu", attn_implementation=None,
 )  # fmt: skip
-KEY_BEFORE = "7c58aaa3ea620f6e214e6780b712746f803dfd78d1c8e7b60f15e136fbf2e181"  # new only with FORMAT, NOISE or judge
 SERVED = Served("org/x", "0.1", "as sampled", None)
 CHECKPOINT = Checkpoint(CheckpointRef("local", "x"), Path("x"), None, "d" * 64, {})
 
@@ -59,24 +67,44 @@ def test_the_order_of_asking_depends_on_the_seed_and_not_on_the_file() -> None:
     [
         {"seed": 1},
         {"dtype": "bfloat16"},
-        {"batch_size": 8},
-        {"train_quota": 6},
         {"samples": 4},
         {"decoding": Decoding(temperature=0.5)},
         {"prompt": PromptFormat("Question: {question}\nAnswer:", chat=False)},
         {"prompt": replace(SETTINGS.prompt, variables=(("enable_thinking", True),))},
         {"prompt": replace(SETTINGS.prompt, frame=Frame("It is May. ", "", "", ()))},
         {"stop_at_newline": False},
-        {"capture_dtype": "float16"},
         {"judge_model": "judge-1"},
         {"agreeing_only": True},
         {"served": SERVED},
     ],
 )
-def test_every_setting_that_changes_a_number_changes_the_task(change: dict[str, object]) -> None:
+def test_every_setting_that_changes_an_answer_changes_the_task(change: dict[str, object]) -> None:
     one = make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one == make_task("base", CHECKPOINT, pool(), SETTINGS)
     assert one.key != make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change)).key  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 8},
+        {"train_quota": 6},
+        {"test_quota": 6},
+        {"device": "cuda:1"},
+        {"attn_implementation": "eager"},
+        {"capture_dtype": "float16"},
+        {"other_tokens": None},
+    ],
+)
+def test_what_changes_no_answer_leaves_the_task_as_it_is(change: dict[str, Any]) -> None:
+    """Also where a server answers, whose answers do not depend on the dtype of forward passes here."""
+    one = make_task("base", CHECKPOINT, pool(), SETTINGS)
+    assert one == make_task("base", CHECKPOINT, pool(), replace(SETTINGS, **change))
+    assert not set(change) & set(one.settings)
+    at_server = replace(SETTINGS, served=SERVED)
+    there = make_task("base", CHECKPOINT, pool(), at_server)
+    assert there == make_task("base", CHECKPOINT, pool(), replace(at_server, **change, dtype="bfloat16"))
+    assert reading_task(there, CHECKPOINT, "float32") != reading_task(there, CHECKPOINT, "bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -89,12 +117,28 @@ def test_what_a_server_says_of_itself_names_the_task_in_place_of_the_noise(chang
     assert {task.settings["noise"] for task in tasks} == {"the server's"}
 
 
-def test_captures_in_float32_keep_the_task_they_had_before_there_was_a_choice() -> None:
-    """So that nothing is asked again: the key is one that was written down then."""
-    task = make_task("base", CHECKPOINT, pool(), SETTINGS)
-    assert "capture_dtype" not in task.settings
-    assert task.key == KEY_BEFORE
-    assert make_task("base", CHECKPOINT, pool(), replace(SETTINGS, capture_dtype="float16")).settings["capture_dtype"]
+def test_what_is_captured_of_the_answers_is_no_part_of_their_task() -> None:
+    """It is of the task of reading them, where the dtype on disk and the other tokens are parts of a file's name."""
+    one = make_task("base", CHECKPOINT, pool(), SETTINGS)
+    other = replace(SETTINGS, capture_dtype="float16", other_tokens="content")
+    assert make_task("base", CHECKPOINT, pool(), other) == one
+    reads = [
+        one,
+        reading_task(one, CHECKPOINT, "float32"),
+        reading_task(one, CHECKPOINT, "bfloat16"),
+        reading_task(one, replace(CHECKPOINT, digest="e" * 64), "float32"),
+        reading_task(one, CHECKPOINT, "float32", {"reading": "elsewhere"}),
+    ]
+    assert len({task.key for task in reads}) == 5
+    names = {
+        array.path.name
+        for wanted in (Wanted("all"), Wanted("no-special"), Wanted("all", log_probability=True, dtype="float16"))
+        for array in wanted.arrays(Path(), "k").values()
+    }
+    assert names == {
+        "k.answer.npy", "k.answer.float16.npy", "k.other.npy", "k.other.float16.npy", "k.other.no-special.npy",
+        "k.log-probability.npy",
+    }  # fmt: skip
 
 
 def test_a_task_records_the_frame_of_its_questions(loaded_llama: LoadedModel, tmp_path: Path) -> None:

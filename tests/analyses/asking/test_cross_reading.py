@@ -9,9 +9,9 @@ import pytest
 from checkpoint_factory import make_response
 from memory_logs import MemoryCaptures, MemoryWorkspace
 from pairing import Pairing, used
+from reference import cett_of
 from subjects import Lent, lent
 
-from provenance.activations.capture import capture_cett
 from provenance.activations.features import Features
 from provenance.analyses.asking.cross_reading import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
 from provenance.answers.foreign_answers import Reading
@@ -47,7 +47,7 @@ def by_hand(loaded: LoadedModel, reading: Reading, question: str, response: Resp
     ids = tuple(loaded.tokenizer(reading.lead + answer, add_special_tokens=False)["input_ids"])
     start = len(prompt.ids)
     regions = (*prompt.regions, Region("answer", start, start + len(ids)))
-    return capture_cett(loaded, [replace(response, prompt_ids=prompt.ids, response_ids=ids, regions=regions)])[0][0]
+    return cett_of(loaded, [replace(response, prompt_ids=prompt.ids, response_ids=ids, regions=regions)])[0][0]
 
 
 @pytest.mark.parametrize("name", FORCED_CELLS)
@@ -100,12 +100,13 @@ def test_whatever_changes_the_captures_changes_their_name(pairing: Pairing, task
         forced_task(asked, base, READING, settings),
         forced_task(asked, instruct, replace(READING, lead=""), settings),
         forced_task(asked, instruct, Reading(PromptFormat(BASE_PROMPT, chat=True), " "), settings),
-        forced_task(asked, instruct, READING, replace(settings, capture_dtype="float16")),
         forced_task(asked, instruct, READING, replace(settings, dtype="bfloat16")),
         forced_task(replace(asked, key="0"), instruct, READING, settings),
     ]
     assert len({task.key, *(other.key for other in others)}) == len(others) + 1
-    assert forced_task(asked, instruct, READING, settings) == task  # and nothing else does
+    how = {"capture_dtype": "float16", "other_tokens": "content", "device": "cuda", "batch_size": 3}
+    same = replace(settings, **how, attn_implementation="eager")  # nothing else does
+    assert forced_task(asked, instruct, READING, same) == task
 
 
 def asked_of(loaded: LoadedModel, count: int) -> tuple[list[Response], list[Question]]:
@@ -148,20 +149,22 @@ def test_rows_stand_in_the_order_of_the_responses(pairing: Pairing, loaded_llama
     features, _ = read_answers(reader, asked_base(pairing), responses, questions, READING, "reads")
     assert features.question_ids == tuple(question.id for question in questions)
     assert np.flatnonzero(features.hallucinated).tolist() == [3]
-    slow = np.concatenate([capture_cett(loaded_llama, [response])[0] for response in responses])
+    slow = np.concatenate([cett_of(loaded_llama, [response])[0] for response in responses])
     np.testing.assert_allclose(features.answer.all(), slow, rtol=2e-3)
 
 
 def test_a_killed_capture_goes_on_where_it_stopped(
-    pairing: Pairing, loaded_llama: LoadedModel, task: Task, tmp_path: Path
+    pairing: Pairing, loaded_llama: LoadedModel, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("provenance.activations.features.rows_within", lambda _bytes: 20)
+
     class Killed(MemoryCaptures):
         def append(self, chunk: CaptureChunk) -> None:
             if self.written:
                 raise KeyboardInterrupt
             super().append(chunk)
 
-    responses, questions = asked_of(loaded_llama, 40)  # more than one chunk
+    responses, questions = asked_of(loaded_llama, 40)  # more than one batch
     read, log = [], Killed()
 
     def load() -> LoadedModel:
@@ -173,12 +176,15 @@ def test_a_killed_capture_goes_on_where_it_stopped(
     logs[task.key] = log
     with pytest.raises(KeyboardInterrupt):
         read_answers(reader, asked_base(pairing), responses, questions, READING, "reads")
-    assert len(read) == 2
+    [first] = log.written
     logs[task.key] = MemoryCaptures()
-    logs[task.key].written = log.written
+    logs[task.key].written = [first]
     features, _ = read_answers(reader, asked_base(pairing), responses, questions, READING, "reads")
-    assert len(read) == 3
+    assert len(read) == 2
     assert len(features) == 40
+    kept, *others = logs[task.key].written
+    assert kept is first
+    assert not {*first.question_ids} & {question for chunk in others for question in chunk.question_ids}
 
 
 def test_a_response_without_its_question_is_an_error(

@@ -243,7 +243,6 @@ def test_a_broken_off_run_loses_one_set_at_most(
         {"decoding": Decoding(max_new_tokens=8)},
         {"stop_at_newline": True},
         {"dtype": "bfloat16"},
-        {"batch_size": 8},
     ],
 )
 def test_what_changes_an_answer_has_it_asked_again(
@@ -275,7 +274,14 @@ def test_other_questions_neurons_or_weights_are_asked_again(
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"samples": 2}, {"train_quota": 9}, {"test_quota": 9}, {"decoding": Decoding(0.5, 9, 0.5, 16)}],
+    [
+        {"seed": 1},
+        {"samples": 2},
+        {"train_quota": 9},
+        {"test_quota": 9},
+        {"batch_size": 8},
+        {"decoding": Decoding(0.5, 9, 0.5, 16)},
+    ],
 )
 def test_what_has_no_part_in_a_greedy_answer_does_not_have_it_asked_again(
     tmp_path: Path, loaded_llama: LoadedModel, scripted: list[Decoding], change: dict[str, object]
@@ -372,7 +378,7 @@ def test_each_factor_is_asked_by_itself_but_for_no_neurons(
 
 def test_what_was_kept_before_factors_could_be_chosen_is_found_again() -> None:
     """The name of a suppressed set is the digest that it has always been."""
-    task = Task("k" * 64, "base", "set", "c", "d", {"seed": 0}, 3)
+    task = Task("k" * 64, "base", "set", "c", "d", {"seed": 0})
     everything = {
         "seed": 0,
         "computed": "answers with neurons suppressed",

@@ -341,7 +341,7 @@ class Known:
         yield
         self.inside = (NONE, 1.0)
 
-    def log_probability(self, _loaded: LoadedModel, chosen: Sequence[Response], _batch: int) -> np.ndarray:
+    def log_probability(self, _loaded: LoadedModel, chosen: Sequence[Response]) -> np.ndarray:
         ids, alpha = self.inside
         change = (alpha - 1) * self.strength[ids].sum()
         return np.array([-5.0 + change * (2.0 if row.label == "hallucinated" else 0.5) for row in chosen])

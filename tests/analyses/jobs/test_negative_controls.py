@@ -8,8 +8,8 @@ import pytest
 from checkpoint_factory import local_checkpoint, make_checkpoint
 from memory_logs import Silent
 from pairing import Pairing
+from reference import cett_of
 
-from provenance.activations.capture import capture_cett
 from provenance.analyses.asking.both_models import correlation_of
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint
@@ -140,7 +140,7 @@ def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing
             np.testing.assert_array_equal(read.features.hallucinated, own.features.hallucinated)
             np.testing.assert_array_equal(read.log_probability, own.log_probability)
             responses = {response.question_id: response for response in found.responses}
-            slow = capture_cett(loaded, [responses[each] for each in read.features.question_ids])[0]
+            slow = cett_of(loaded, [responses[each] for each in read.features.question_ids])[0]
             np.testing.assert_allclose(read.features.answer.all(), slow, rtol=2e-3)  # padding changes the last digits
             assert not np.allclose(read.features.answer.all(), own.features.answer.all(), rtol=0.1)
             assert len(found.splits) == len(read.features)

@@ -19,9 +19,8 @@ from provenance.analyses.transfer.two_by_two import (
     cells,
     label_agreement,
 )
-from provenance.answers.collect_responses import QUOTA_FULL
 from provenance.probe.sparse_probe import Probe
-from provenance.records import Label, Response, Stage
+from provenance.records import QUOTA_FULL, Label, Response, Stage
 from provenance.statistics.auroc import auroc
 from provenance.statistics.bootstrap import resampled_weights
 from provenance.statistics.kappa import resampled_kappas

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_factory import DENSE, WITH_VISION, load, make_checkpoint, make_response, mlps, modules_of
-from reference import cett
+from reference import cett, cett_of
 from torch import nn
 
 from provenance.activations.capture import (
-    capture_cett,
     down_projections,
     down_weights,
     forward,
@@ -132,9 +131,9 @@ def test_a_transpose_is_told_by_the_layout_and_not_by_the_shape(tmp_path: Path) 
 
 
 def test_a_padded_batch_equals_one_at_a_time(loaded: LoadedModel, responses: list[Response]) -> None:
-    answer, other = capture_cett(loaded, responses)
+    answer, other = cett_of(loaded, responses)
     for row, response in enumerate(responses):
-        alone_answer, alone_other = capture_cett(loaded, [response])
+        alone_answer, alone_other = cett_of(loaded, [response])
         np.testing.assert_allclose(answer[row], alone_answer[0], rtol=2e-4, atol=1e-6)  # float32 sums in another order
         np.testing.assert_allclose(other[row], alone_other[0], rtol=2e-4, atol=1e-6)
 
@@ -145,7 +144,7 @@ def test_means_equal_the_per_token_definition(loaded: LoadedModel, responses: li
     ids, mask = batch(loaded, [response])
     tokens = [t for r in response.regions if r.name == "answer" for t in range(r.start, r.stop)]
     others = [t for t in range(ids.shape[1]) if t not in tokens]
-    answer, other = capture_cett(loaded, [response])
+    answer, other = cett_of(loaded, [response])
     layers = zip(captured(loaded, ids, mask), down_weights(loaded), strict=True)
     per_token = torch.cat([cett(z[0], h[0], w_down) for (z, h), w_down in layers], dim=1)
     np.testing.assert_allclose(answer[0], per_token[tokens].mean(0).numpy(force=True), rtol=1e-5, atol=1e-7)
@@ -188,7 +187,7 @@ def test_other_tokens_leave_out_their_regions_and_nothing_of_the_answer(
     masks = region_masks([response], len(names), torch.device("cpu"), other)
     assert masks[0, 0].tolist() == [name == "answer" for name in names]
     assert masks[1, 0].tolist() == [name != "answer" and name not in left_out for name in names]
-    answer, means = capture_cett(loaded, [response], other)
-    paper_answer, paper = capture_cett(loaded, [response])
+    answer, means = cett_of(loaded, [response], other)
+    paper_answer, paper = cett_of(loaded, [response])
     np.testing.assert_array_equal(answer, paper_answer)
     assert np.array_equal(means, paper) is not bool(left_out & set(names))

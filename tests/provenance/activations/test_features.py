@@ -1,19 +1,21 @@
 """Captured vectors of responses: what the model gives, kept on disk, and captured again only where it is lost."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from checkpoint_factory import make_response
 from memory_logs import MemoryCaptures
 
-from provenance.activations.capture import capture_cett
 from provenance.activations.capture_files import CaptureDtype
-from provenance.activations.features import Features, collect_features
+from provenance.activations.features import Features, Wanted, collect_features
+from provenance.activations.reading import QUANTITIES, Quantity, Reader
 from provenance.errors import NonFiniteError, StoreError
 from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
-from provenance.records import CaptureChunk, OtherTokens, Response
+from provenance.records import CaptureChunk, Response
 
 ANSWERS = [" Paris", " New York", " a", " France is", " of", " b c"]
 
@@ -23,56 +25,96 @@ def answers(loaded_llama: LoadedModel) -> list[Response]:
     return [make_response(loaded_llama, f"Question {i}?", text) for i, text in enumerate(ANSWERS)]
 
 
+EVERYTHING = Wanted("all", log_probability=True)
+FILES = ("answer.npy", "other.npy", "log-probability.npy")
+
+
 def gather(
     loaded: LoadedModel | None,
-    answers: list[Response],
+    answers: Sequence[Response],
     folder: Path,
     log: MemoryCaptures,
-    dtype: CaptureDtype = "float32",
+    wanted: Wanted = EVERYTHING,
 ) -> Features:
     def load() -> LoadedModel:
         assert loaded is not None
         return loaded
 
-    return collect_features(load, answers, folder, "k" * 64, 2, log, lambda *_: None, dtype)
+    return collect_features(load, answers, folder, "k" * 64, log, lambda *_: None, wanted)
+
+
+def values(features: Features) -> list[np.ndarray]:
+    assert features.other is not None
+    assert features.log_probability is not None
+    return [features.answer.all(), features.other.all(), features.log_probability]
 
 
 def same(a: Features, b: Features) -> bool:
-    vectors = np.array_equal(a.answer.all(), b.answer.all()) and np.array_equal(a.other.all(), b.other.all())
-    return vectors and a.units == b.units
+    return a.units == b.units and all(np.array_equal(x, y) for x, y in zip(values(a), values(b), strict=True))
 
 
-def test_a_second_collection_reads_and_does_not_run_the_model(
-    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path
+class Watched(Reader):
+    """Notes the questions of every pass."""
+
+    passes: ClassVar[list[list[str]]] = []
+
+    def read(self, responses: Sequence[Response]) -> dict[Quantity, np.ndarray]:
+        self.passes.append([response.question_id for response in responses])
+        return super().read(responses)
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Questions of every pass over responses, of two at a time."""
+    monkeypatch.setattr(Watched, "passes", [])
+    monkeypatch.setattr("provenance.activations.features.Reader", Watched)
+    monkeypatch.setattr("provenance.activations.features.rows_within", lambda _bytes: 2)
+    return Watched.passes
+
+
+def test_everything_that_is_wanted_comes_from_one_pass_and_a_second_collection_from_none(
+    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, passes: list[list[str]]
 ) -> None:
     log = MemoryCaptures()
     first = gather(loaded_llama, answers, tmp_path, log)
     assert first.answer.shape == (6, loaded_llama.layout.layers * loaded_llama.layout.d_m)
+    assert sorted(question for each in passes for question in each) == sorted(first.question_ids)
+    passes.clear()
     assert same(gather(None, answers, tmp_path, log), first)
+    assert passes == []
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_rows_are_what_the_model_gives_for_their_responses_in_the_dtype_asked_for(
-    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, dtype: CaptureDtype
+    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, dtype: CaptureDtype, passes: list[list[str]]
 ) -> None:
-    """Captured chunk by chunk as they are on disk, which is one array per region; float16 rounds and no more."""
-    read = gather(loaded_llama, answers, tmp_path, MemoryCaptures(), dtype)
-    chunks = [capture_cett(loaded_llama, answers[i : i + 2]) for i in range(0, 6, 2)]
-    for region, rows in ((0, read.answer), (1, read.other)):
-        slow = np.concatenate([chunk[region] for chunk in chunks])
-        np.testing.assert_array_equal(rows.all(), slow.astype(dtype).astype(np.float32))
-        assert (dtype == "float16") == bool((rows.all() != slow).any())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["k" * 16 + ".answer.npy", "k" * 16 + ".other.npy"]
+    """In the order asked for, whatever was read together; float16 rounds mean CETT and no more."""
+    found = values(gather(loaded_llama, answers, tmp_path, MemoryCaptures(), Wanted("all", True, dtype)))
+    by_id = {answer.question_id: answer for answer in answers}
+    slow: dict[str, tuple[np.ndarray, ...]] = {}
+    for batch in passes:
+        read = Reader(loaded_llama, QUANTITIES).read([by_id[question] for question in batch])
+        slow |= dict(zip(batch, zip(*read.values(), strict=True), strict=True))
+    for number, rows in enumerate(found):
+        expected = np.stack([slow[answer.question_id][number] for answer in answers]).reshape(rows.shape)
+        kept = expected.astype(dtype).astype(np.float32) if number < 2 else expected
+        np.testing.assert_array_equal(rows, kept)
+        assert (dtype == "float16" and number < 2) == bool((rows != expected).any())
+    ending = "npy" if dtype == "float32" else "float16.npy"
+    names = {f"{'k' * 16}.answer.{ending}", f"{'k' * 16}.other.{ending}", f"{'k' * 16}.log-probability.npy"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("harm", ["deleted", "cut short", "altered", "row lost"])
 def test_damaged_files_are_captured_again(
-    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, harm: str, file: str, passes: list[list[str]]
 ) -> None:
-    """Only the chunks in question are given to the model, and the file ends as it was, byte for byte."""
+    """Only the responses in question are given to the model, and the file ends as it was, byte for byte."""
     log = MemoryCaptures()
     first = gather(loaded_llama, answers, tmp_path, log)
-    path = tmp_path / f"{log.written[1].file}.answer.npy"
+    batches = list(passes)
+    path = tmp_path / f"{'k' * 16}.{file}"
     content = path.read_bytes()
     if harm == "deleted":
         path.unlink()
@@ -81,58 +123,77 @@ def test_damaged_files_are_captured_again(
     elif harm == "altered":
         path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     else:
-        log.written.pop(1)  # killed between the file and its row
-    captured: list[list[str]] = []
-
-    def capturing(loaded: LoadedModel, part: list[Response], other: OtherTokens) -> object:
-        captured.append([response.question_id for response in part])
-        return capture_cett(loaded, part, other)
-
-    monkeypatch.setattr("provenance.activations.features.capture_cett", capturing)
+        log.written.remove([chunk for chunk in log.written if chunk.file == path.name][1])  # killed before its row
+    passes.clear()
     again = gather(loaded_llama, answers, tmp_path, log)
     assert same(again, first)
     assert path.read_bytes() == content
-    assert len(log.written) == 3
-    expected = {"deleted": (0, 1, 2), "cut short": (2,), "altered": (2,), "row lost": (1,)}[harm]
-    assert captured == [[answer.question_id for answer in answers[2 * i : 2 * i + 2]] for i in expected]
+    assert len(log.written) == 3 * len(batches)
+    last = len(batches) - 1
+    expected = {"deleted": range(len(batches)), "cut short": [last], "altered": [last], "row lost": [1]}[harm]
+    assert passes == [batches[number] for number in expected]
 
 
-def test_chunks_that_were_one_file_each_are_captured_again(
+def test_what_else_is_wanted_later_is_read_and_nothing_of_what_is_there_is_written_again(
+    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, passes: list[list[str]]
+) -> None:
+    """More responses, in another order; then the other tokens, then fewer of them, each kept beside the former."""
+    log = MemoryCaptures()
+    some = gather(loaded_llama, answers[::2], tmp_path, log, Wanted(log_probability=True))
+    assert some.other is None
+    passes.clear()
+    everyone = gather(loaded_llama, answers[::-1], tmp_path, log, Wanted(log_probability=True))
+    assert sorted(question for batch in passes for question in batch) == sorted(a.question_id for a in answers[1::2])
+    np.testing.assert_array_equal(everyone.answer.all()[[5, 3, 1]], some.answer.all())
+    assert everyone.question_ids == tuple(answer.question_id for answer in answers[::-1])
+    before = (tmp_path / f"{'k' * 16}.answer.npy").read_bytes()
+    wanted: list[Wanted] = [EVERYTHING, Wanted("content", log_probability=True)]
+    found = [gather(loaded_llama, answers, tmp_path, log, each) for each in wanted]
+    assert (tmp_path / f"{'k' * 16}.answer.npy").read_bytes() == before
+    assert not np.array_equal(values(found[0])[1], values(found[1])[1])
+    for each, kept in zip(wanted, found, strict=True):
+        assert same(gather(None, answers, tmp_path, log, each), kept)
+    gather(None, answers, tmp_path, log, Wanted())
+
+
+def test_chunks_that_are_of_another_file_are_left_alone(
     loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path
 ) -> None:
-    """A database of an earlier version goes on: what its log names is no array of this form."""
     log = MemoryCaptures()
-    for number in range(3):
-        ids = tuple(answer.question_id for answer in answers[2 * number : 2 * number + 2])
-        log.append(CaptureChunk(f"{'k' * 16}-{number:05d}.safetensors", "0" * 64, ids))
+    other = CaptureChunk(f"{'k' * 16}-00000.safetensors", "0" * 64, ("x",))
+    log.append(other)
     first = gather(loaded_llama, answers, tmp_path, log)
-    assert [chunk.file for chunk in log.chunks()] == ["k" * 16] * 3
+    assert log.chunks()[0] == other
     assert same(gather(None, answers, tmp_path, log), first)
 
 
 def test_activations_that_are_not_finite_are_neither_kept_nor_logged(
-    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The chunk before stays; after the cause is gone the run goes on behind it."""
-    log = MemoryCaptures()
+    loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, passes: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The batch before stays; after the cause is gone the run goes on behind it."""
+    log, half = MemoryCaptures(), Wanted("all", True, "float16")
 
-    def overflowing(loaded: LoadedModel, part: list[Response], tokens: OtherTokens) -> object:
-        answer, other = capture_cett(loaded, part, tokens)
-        if part[0] is answers[2]:
-            answer[1, 4] = 70_000
-        return answer, other
+    class Overflowing(Watched):
+        def read(self, responses: Sequence[Response]) -> dict[Quantity, np.ndarray]:
+            found = super().read(responses)
+            if len(self.passes) == 2:
+                found["answer"][1, 4] = 70_000
+            return found
 
     with monkeypatch.context() as patch:
-        patch.setattr("provenance.activations.features.capture_cett", overflowing)
+        patch.setattr("provenance.activations.features.Reader", Overflowing)
         with pytest.raises(NonFiniteError, match="--capture-dtype float32"):
-            gather(loaded_llama, answers, tmp_path, log, "float16")
-    assert len(log.chunks()) == 1
-    assert len(np.load(tmp_path / f"{'k' * 16}.answer.npy", mmap_mode="r")) == 2
-    assert len(gather(loaded_llama, answers, tmp_path, log, "float16")) == 6
+            gather(loaded_llama, answers, tmp_path, log, half)
+    assert len(log.chunks()) == 3
+    assert len(np.load(tmp_path / f"{'k' * 16}.answer.float16.npy", mmap_mode="r")) == 2
+    passes.clear()
+    assert len(gather(loaded_llama, answers, tmp_path, log, half)) == 6
+    assert sum(map(len, passes)) == 4
 
 
 def test_no_responses_give_no_rows(loaded_llama: LoadedModel, tmp_path: Path) -> None:
-    assert gather(None, [], tmp_path, MemoryCaptures()).answer.shape[0] == 0
+    assert len(gather(None, [], tmp_path, MemoryCaptures())) == 0
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

@@ -240,6 +240,82 @@ def test_a_complete_log_needs_no_model(loaded_llama: LoadedModel) -> None:
     assert collect(no_model, questions, protocol, log, lambda *_: None) == first
 
 
+def scripts(count: int) -> list[list[str]]:
+    """Questions of every fate: of both classes, refused, mixed late or early, empty, without an answer in words."""
+    kinds = [
+        [RIGHT] * SAMPLES, [WRONG] * SAMPLES, [WRONG] * SAMPLES, [REFUSAL] * SAMPLES, [*[WRONG] * 9, RIGHT],
+        [RIGHT, *[WRONG] * 9], [EMPTY] * SAMPLES, [" Paris" * 6] * SAMPLES, [" ..."] * SAMPLES,
+    ]  # fmt: skip
+    return [kinds[(7 * number + number // 5) % len(kinds)] for number in range(count)]
+
+
+def asked(
+    loaded: LoadedModel, log: MemoryResponses, count: int, samples: int = SAMPLES, **changes: object
+) -> tuple[list[Response], Scripted]:
+    scripted = Scripted({f"Question {i}": texts for i, texts in enumerate(scripts(count))}, loaded)
+    how = make_protocol(rounds=rounds_of(samples), **changes)
+    return collect(scripted.respondent, make_questions(count), how, log, lambda *_: None), scripted
+
+
+@pytest.mark.parametrize("samples", [1, SAMPLES])
+@pytest.mark.parametrize("quota", [2, 5, 100])
+def test_what_is_written_does_not_depend_on_the_batch_size(loaded_llama: LoadedModel, quota: int, samples: int) -> None:
+    """To the last question that is asked, and to the number of samples that are kept of each."""
+    one_by_one, scripted = asked(loaded_llama, MemoryResponses(), 60, samples, quota=quota, batch_size=1)
+    assert sum(scripted.drawn.values()) == sum(response.n_samples for response in one_by_one)
+    assert (len(one_by_one) == 60) == (quota == 100)
+    for size in (2, 7, 64):
+        assert asked(loaded_llama, MemoryResponses(), 60, samples, quota=quota, batch_size=size)[0] == one_by_one
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 16, 5, 8)])
+@pytest.mark.parametrize("samples", [1, SAMPLES])
+def test_larger_quotas_go_on_with_the_answers_that_are_there(
+    loaded_llama: LoadedModel, samples: int, sizes: tuple[int, ...]
+) -> None:
+    """They end in what they give from the beginning, and given again nothing is drawn.
+
+    No sample that was kept is drawn again; in batches, some are drawn behind those that are kept.
+    """
+    log = MemoryResponses()
+    drawn: Counter[str] = Counter()
+    for quota, size in zip((2, 3, 9, 100), sizes, strict=True):
+        fresh, _ = asked(loaded_llama, MemoryResponses(), 60, samples, quota=quota, batch_size=1)
+        done, scripted = asked(loaded_llama, log, 60, samples, quota=quota, batch_size=size)
+        assert done == fresh == log.responses()
+        if quota == 2:
+            assert any(response.reason == "quota full" for response in done), "there is something to go on with"
+        drawn += scripted.drawn
+        again, idle = asked(loaded_llama, log, 60, samples, quota=quota, batch_size=3)
+        assert (again, sum(idle.drawn.values())) == (done, 0)
+    if set(sizes) == {1}:
+        assert {f"Question {i}": r.n_samples for i, r in enumerate(done)} == drawn
+
+
+def test_smaller_quotas_need_no_model_and_give_no_more_than_they_say(loaded_llama: LoadedModel) -> None:
+    log = MemoryResponses()
+    asked(loaded_llama, log, 60, quota=9)
+    fewer, idle = asked(loaded_llama, log, 60, quota=2)
+    fresh, _ = asked(loaded_llama, MemoryResponses(), 60, quota=2)
+    assert sum(idle.drawn.values()) == 0
+    assert [r for r in fewer if r.label != "dropped"] == [r for r in fresh if r.label != "dropped"]
+    assert len(fewer) == len(fresh) < len(log.responses())
+
+
+def test_where_no_sample_is_missing_larger_quotas_need_no_model(loaded_llama: LoadedModel) -> None:
+    log = MemoryResponses()
+    asked(loaded_llama, log, 8, samples=1, quota=1, batch_size=8)
+    for number in range(len(log.responses()), 8):  # all were asked, and one class never filled
+        log.put({number: asked(loaded_llama, MemoryResponses(), 8, samples=1)[0][number]})
+
+    def no_model() -> Respondent:
+        raise AssertionError
+
+    how = make_protocol(rounds=(1,))
+    found = collect(no_model, make_questions(8), how, log, lambda *_: None)
+    assert found == asked(loaded_llama, MemoryResponses(), 8, samples=1)[0]
+
+
 @pytest.mark.parametrize(("samples", "rounds"), [(1, (1,)), (2, (1, 1)), (4, (1, 3)), (10, (1, 3, 6))])
 def test_rounds_add_up_to_the_samples(samples: int, rounds: tuple[int, ...]) -> None:
     assert rounds_of(samples) == rounds

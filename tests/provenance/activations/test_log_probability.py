@@ -11,8 +11,9 @@ import torch
 from checkpoint_factory import DENSE, load, make_response
 from torch import nn
 
-from provenance.answers.log_probability import answer_log_probability
-from provenance.errors import CaptureError, NonFiniteError, PairError
+from provenance.activations import reading
+from provenance.activations.reading import Reader, answer_log_probability
+from provenance.errors import CaptureError, CheckpointError, NonFiniteError
 from provenance.models.loading import LoadedModel
 from provenance.records import Region, Response
 
@@ -38,18 +39,20 @@ def slowly(loaded: LoadedModel, response: Response) -> float:
 
 
 @pytest.mark.parametrize("model_type", DENSE)
-@pytest.mark.parametrize("batch", [1, 3, 10])
+@pytest.mark.parametrize("at_once", [1, 5, 1000])
 def test_it_is_the_mean_over_answer_tokens_of_the_full_softmax(
-    loaded_of: Callable[[str], LoadedModel], model_type: str, batch: int
+    loaded_of: Callable[[str], LoadedModel], model_type: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In blocks of one state, of some, and all at once."""
     loaded = loaded_of(model_type)
+    monkeypatch.setattr(reading, "LOGITS_AT_ONCE", at_once * loaded.words)
     responses = responses_of(loaded)
-    found = answer_log_probability(loaded, responses, batch)
+    found = answer_log_probability(loaded, responses)
     expected = [slowly(loaded, response) for response in responses]
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-5)  # float32 sums of padded rows in another order
     assert (found < 0).all()
     shifted = [replace(r, regions=tuple(_moved(region) for region in r.regions)) for r in responses]
-    assert not np.allclose(answer_log_probability(loaded, shifted, batch), expected, rtol=1e-2)  # one token off
+    assert not np.allclose(answer_log_probability(loaded, shifted), expected, rtol=1e-2)  # one token off
 
 
 def _moved(region: Region) -> Region:
@@ -60,7 +63,7 @@ def test_what_comes_after_the_answer_does_not_matter_and_what_comes_before_does(
     response = make_response(loaded_llama, "Who?", " Paris")
     longer = replace(response, response_ids=(*response.response_ids, 9, 10, 11))
     other = replace(response, prompt_ids=(*response.prompt_ids[:-2], 9, *response.prompt_ids[-1:]))
-    plain, after, before = answer_log_probability(loaded_llama, [response, longer, other], 3)
+    plain, after, before = answer_log_probability(loaded_llama, [response, longer, other])
     assert after == pytest.approx(plain, rel=1e-5)
     assert before != pytest.approx(plain, rel=1e-2)
 
@@ -87,7 +90,7 @@ def test_an_even_guess_costs_the_log_of_the_vocabulary_and_a_certain_token_nothi
 ) -> None:
     response = make_response(loaded_llama, "Who?", " Paris")
     with standing_out(loaded_llama, response.response_ids[0], height):
-        (value,) = answer_log_probability(loaded_llama, [response], 4)
+        (value,) = answer_log_probability(loaded_llama, [response])
     assert value == pytest.approx(0.0 if height else -np.log(vocabulary(loaded_llama)), abs=1e-5)
 
 
@@ -97,30 +100,32 @@ def vocabulary(loaded: LoadedModel) -> int:
 
 @pytest.mark.parametrize("model_type", DENSE)
 def test_the_head_makes_one_row_of_logits_for_each_answer_token(
-    loaded_of: Callable[[str], LoadedModel], model_type: str
+    loaded_of: Callable[[str], LoadedModel], model_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of all tokens of a batch only those before an answer token, wherever they stand, in every family."""
+    """Of all tokens only those before an answer token, wherever they stand, a block at a time, in every family."""
     loaded = loaded_of(model_type)
+    monkeypatch.setattr(reading, "LOGITS_AT_ONCE", 4 * loaded.words)
     rows: list[int] = []
     head = loaded.model.get_output_embeddings()
     handle = head.register_forward_hook(lambda _module, _inputs, logits: rows.append(logits[..., 0].numel()))
     responses = responses_of(loaded)
-    answer_log_probability(loaded, responses, len(responses))
+    Reader(loaded, ["answer", "other", "log_probability"]).read(responses)
     with torch.inference_mode():
         loaded.model(input_ids=torch.tensor([[1, 2, 3]]))
     handle.remove()
     tokens = sum(region.stop - region.start for r in responses for region in r.regions if region.name == "answer")
-    assert rows == [tokens, 3]  # and the head is as it was once the answers are read
-    assert tokens < sum(len(r.prompt_ids) + len(r.response_ids) for r in responses) / 3
+    assert rows[-1] == 3, "the model is as it was once the answers are read"
+    assert max(rows[:-1]) <= 4
+    assert sum(rows[:-1]) == tokens < sum(len(r.prompt_ids) + len(r.response_ids) for r in responses) / 3
 
 
 @pytest.mark.parametrize("model_type", ["gemma2", "gemma3_text"])
 def test_a_cap_on_logits_is_kept(checkpoint_of: Callable[[str], Path], model_type: str) -> None:
     """What a family does behind its head is done to the picked states as well: a cap of 1 changes the numbers."""
     loaded = load(checkpoint_of(model_type))
-    plain = answer_log_probability(loaded, responses_of(loaded), 4)
+    plain = answer_log_probability(loaded, responses_of(loaded))
     loaded.model.config.final_logit_softcapping = 1.0
-    capped = answer_log_probability(loaded, responses_of(loaded), 4)
+    capped = answer_log_probability(loaded, responses_of(loaded))
     np.testing.assert_allclose(capped, [slowly(loaded, response) for response in responses_of(loaded)], rtol=1e-4)
     assert not np.allclose(capped, plain, rtol=1e-2)
 
@@ -129,68 +134,65 @@ def test_a_bfloat16_model_is_judged_in_float32(checkpoint_of: Callable[[str], Pa
     """Bfloat16 has eight bits: a log-softmax in it would give values on a coarse grid."""
     loaded = load(checkpoint_of("llama"), "bfloat16")
     response = make_response(loaded, "Who?", " Paris.")
-    (value,) = answer_log_probability(loaded, [response], 1)
+    (value,) = answer_log_probability(loaded, [response])
     assert value == pytest.approx(slowly(loaded, response), rel=1e-2)
     assert float(torch.tensor(value).bfloat16()) != value
 
 
 def test_no_responses_have_no_values(loaded_llama: LoadedModel) -> None:
-    assert answer_log_probability(loaded_llama, [], 8).shape == (0,)
+    assert answer_log_probability(loaded_llama, []).shape == (0,)
 
 
 def test_a_response_without_an_answer_is_refused(loaded_llama: LoadedModel) -> None:
     response = make_response(loaded_llama, "Who?", "...")
     with pytest.raises(CaptureError, match=r"'Who\?'.*\n.*no answer tokens"):
-        answer_log_probability(loaded_llama, [response], 1)
+        answer_log_probability(loaded_llama, [response])
 
 
 def test_an_answer_with_nothing_before_it_is_refused(loaded_llama: LoadedModel) -> None:
     response = replace(make_response(loaded_llama, "Who?", "Paris"), prompt_ids=(), regions=(Region("answer", 0, 1),))
     with pytest.raises(CaptureError, match="first position"):
-        answer_log_probability(loaded_llama, [response], 1)
+        answer_log_probability(loaded_llama, [response])
 
 
 def test_tokens_of_a_larger_vocabulary_are_refused(loaded_llama: LoadedModel) -> None:
     response = make_response(loaded_llama, "Who?", " Paris")
-    with pytest.raises(PairError, match="token 99999"):
-        answer_log_probability(loaded_llama, [replace(response, prompt_ids=(99999, *response.prompt_ids[1:]))], 1)
+    with pytest.raises(CheckpointError, match="id 99999"):
+        answer_log_probability(loaded_llama, [replace(response, prompt_ids=(99999, *response.prompt_ids[1:]))])
 
 
 def test_a_model_whose_head_gets_other_states_is_refused(
     loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the last token's, say: the picked positions would then be other tokens' or none."""
+    """Only the last token's, say: there would be no logits of the others."""
     forward = loaded_llama.model.forward
     monkeypatch.setattr(loaded_llama.model, "forward", lambda **inputs: forward(**inputs, logits_to_keep=1))
-    with pytest.raises(CaptureError, match=r"shape \(1, 1, 16\) for ids of shape"):
-        answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " Paris")], 1)
-    assert not loaded_llama.model.get_output_embeddings()._forward_pre_hooks
+    with pytest.raises(CaptureError, match=r"1 calls of its body, and logits of shape \(1, 1, 304\)"):
+        answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " New York's")])
+    assert "forward" not in vars(loaded_llama.model.base_model)
 
 
-def test_a_model_that_calls_its_head_twice_or_not_as_a_module_is_refused(
+def test_a_model_that_calls_its_body_twice_or_not_at_all_is_refused(
     loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     responses = [make_response(loaded_llama, "Who?", " Paris")]
     forward = loaded_llama.model.forward
     monkeypatch.setattr(loaded_llama.model, "forward", lambda **inputs: (forward(**inputs), forward(**inputs))[0])
     with pytest.raises(CaptureError, match="2 calls"):
-        answer_log_probability(loaded_llama, responses, 1)
-    head = loaded_llama.model.get_output_embeddings()
-    monkeypatch.setattr(head, "_call_impl", head.forward)  # a head whose hooks never fire
-    monkeypatch.setattr(loaded_llama.model, "forward", forward)
+        answer_log_probability(loaded_llama, responses)
+    kept = forward(input_ids=torch.tensor([[1, 2]]))
+    monkeypatch.setattr(loaded_llama.model, "forward", lambda **_inputs: kept)
     with pytest.raises(CaptureError, match="0 calls"):
-        answer_log_probability(loaded_llama, responses, 1)
+        answer_log_probability(loaded_llama, responses)
 
 
-def test_a_model_without_output_embeddings_is_refused(
-    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loaded_llama.model, "get_output_embeddings", lambda: None)
-    with pytest.raises(CaptureError, match="no output embeddings"):
-        answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " Paris")], 1)
+def test_a_model_without_a_body_is_refused(loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(loaded_llama.model), "base_model_prefix", "nothing")
+    with pytest.raises(CaptureError, match="without a body"):
+        answer_log_probability(loaded_llama, [make_response(loaded_llama, "Who?", " Paris")])
 
 
 def test_values_that_are_not_finite_are_refused(loaded_llama: LoadedModel) -> None:
     responses = [make_response(loaded_llama, "Who?", " Paris")]
     with standing_out(loaded_llama, 5, float("nan")), pytest.raises(NonFiniteError, match="1 of 1"):
-        answer_log_probability(loaded_llama, responses, 1)
+        answer_log_probability(loaded_llama, responses)
