@@ -81,6 +81,7 @@ SETS: Mapping[str, str] = {
     "h_neurons": "H-Neurons",
     "random": "random neurons",
     "layer_matched": "layer-matched neurons",
+    "activity_matched": "activity-matched neurons",
 }
 OUTCOMES: Mapping[str, str] = {
     "faithful_log_probability": "log-probability of faithful answers",
@@ -96,7 +97,14 @@ CLAIMS: Mapping[str, str] = {
     "overlap": "found again",
     "function_base": "function, base",
     "function_instruct": "function, instruct",
+    "compliance": "makes it yield",
 }
+
+
+def claim_words(claim: str, names: Mapping[str, str] = CLAIMS) -> str:
+    """A claim by its name in words; what follows a colon is the benchmark that it is about."""
+    kind, _, about = claim.partition(":")
+    return f"{names.get(kind, kind)}, {about}" if about else names.get(claim, claim)
 
 
 def rule_words(rule: str | None, source: str | None) -> str:

@@ -26,8 +26,8 @@ from provenance.analyses.asking.suppression import right_answers, scaled_task, s
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, excluded_from_controls, neuron_sets, permutation_p
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.quotas import KEPT_LABELS
-from provenance.records import Estimate, Response, Stage
-from provenance.statistics.bootstrap import CONFIDENCE, estimate_of, resampled_weights
+from provenance.records import Response, Stage
+from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
 
 ALPHAS = (0.0, 2.0)  # silenced, and equally far from 1 on the other side
 SETS = 40  # per kind; the smallest p is 1/41, still below 0.05 when doubled by Holm for two models
@@ -260,11 +260,5 @@ def _effects(
             draws = changes[kind] @ counted[0]
             p_value = permutation_p(sign * draws, sign * own.estimate)
             found = tuple(draws.tolist())
-            effects.append(CausalEffect(stage, alpha, kind, outcome, k, _over_sets(draws), found, p_value))
+            effects.append(CausalEffect(stage, alpha, kind, outcome, k, over_sets(draws), found, p_value))
     return effects
-
-
-def _over_sets(draws: Float64[np.ndarray, " draws"]) -> Estimate:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Estimate(float(draws.mean()), float(low), float(high), draws.size)

@@ -8,6 +8,7 @@ from provenance.table_declaration import column, table
 from provenance.words import OUTCOMES, SETS
 
 CausalKind = Literal["h_neurons", "random", "layer_matched"]
+ScaledKind = Literal["h_neurons", "random", "layer_matched", "activity_matched"]
 
 
 Outcome = Literal["faithful_log_probability", "hallucinated_log_probability", "selectivity", "correct"]
@@ -53,3 +54,84 @@ class CausalEffect:
         "Share of control sets (counting the H-Neurons as one) with an effect at least as far in the expected "
         "direction: less of what is suppressed, more of what is amplified. None for the H-Neurons.",
     )
+
+
+@table(
+    "compliance_arm",
+    "Compliance",
+    row="one benchmark, neuron set and factor of scaling",
+    query="compliance",
+    note="Share of items to which the model yields (the option that a misleading context supports, another option "
+    "after a doubt about the right one, an invalid premise answered and not refuted), with z of the neurons times α. "
+    "H-Neurons: 95 % interval by item; control sets of as many neurons: mean and middle 95 % of sets.",
+)
+@dataclass(frozen=True)
+class ComplianceArm:
+    """Compliance of a model with the neurons of a set scaled by one factor."""
+
+    benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
+    kind: ScaledKind = column(
+        "neurons scaled", "text", "The H-Neurons, or control sets of the same size.", key=True, words=SETS
+    )
+    alpha: float = column("α", "g", "Factor on z of the set; 1 = unchanged.", key=True)
+    n: int = column("items", "count", "Items asked.")
+    share: Estimate = column(
+        "yields",
+        "ci3",
+        "Share of items to which the model yields. H-Neurons: interval by item. Control sets: their mean, 2.5th and "
+        "97.5th percentile.",
+    )
+    failed: float = column(
+        "unreadable", "fixed3", "Share of items whose reply is none of the options, or empty; mean over sets."
+    )
+
+
+@table(
+    "compliance_slope",
+    "Compliance per unit of α",
+    row="one benchmark and neuron set",
+    query="compliance-slopes",
+    note="Least-squares slope of the share of yielding items over α, per unit of α. H-Neurons: 95 % interval by item; "
+    "control sets: mean and middle 95 % of sets. p: share of sets, the H-Neurons among them, with at least as high a "
+    "slope. Disturbance: how far a set moves the MLPs’ outputs, per unit of |α − 1|, as a share of their norm.",
+)
+@dataclass(frozen=True)
+class ComplianceSlope:
+    """Change of compliance with the factor of scaling."""
+
+    benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
+    kind: ScaledKind = column(
+        "neurons scaled", "text", "The H-Neurons, or control sets of the same size.", key=True, words=SETS
+    )
+    k: int = column("k", "count", "Neurons of a set.")
+    n: int = column("items", "count", "Items asked.")
+    slope: Estimate = column(
+        "slope",
+        "ci3",
+        "Slope of the share of yielding items. H-Neurons: interval by item. Control sets: their mean, 2.5th and 97.5th "
+        "percentile.",
+        unit="per unit of alpha",
+    )
+    p_value: float | None = column(
+        "p of the H-Neurons",
+        "p",
+        "Share of control sets (counting the H-Neurons as one) with at least as high a slope. None for the H-Neurons.",
+    )
+    trend_p: float | None = column(
+        "p of the trend",
+        "p",
+        "One-sided p of Page's test that items yield more the larger the factor. None for control sets.",
+    )
+    failed_slope: float = column(
+        "slope, unreadable",
+        "fixed3",
+        "Slope of the share of unreadable replies; mean over sets.",
+        unit="per unit of alpha",
+    )
+    disturbance: float = column(
+        "disturbance",
+        "compact",
+        "Root of the squared change of the MLPs' outputs over their square; mean over sets.",
+        unit="per unit of |alpha - 1|",
+    )
+    draws: tuple[float, ...] = column("sets", "some", "Slope of each control set; empty for the H-Neurons.")

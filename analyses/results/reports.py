@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
@@ -158,3 +158,23 @@ class TimelineReport:
     """d_m of every checkpoint."""
     target: str
     """The last checkpoint, as the user wrote it."""
+
+
+@dataclass(frozen=True)
+class ComplianceReport:
+    """All results of scaling a checkpoint's neurons on benchmarks."""
+
+    layers: int
+    neurons_per_layer: int
+    source: str
+    """Origin of the neurons: their file."""
+    neurons: tuple[int, ...]
+    """Flat ids of the scaled H-Neurons."""
+    arms: tuple[ComplianceArm, ...]
+    """By benchmark, kind of set and factor."""
+    slopes: tuple[ComplianceSlope, ...]
+    """By benchmark and kind of set."""
+    claims: tuple[Claim, ...]
+    """One a benchmark."""
+    overall: str
+    """In one sentence."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel, JudgeAgreement
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
@@ -49,6 +50,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions",
     "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
+    "compliance", "compliance-slopes",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -65,6 +67,7 @@ REPLICATES: Sequence[Section] = (
     _brief(VarianceComponent, "variance"),
 )
 JUDGES = _brief(JudgeAgreement, "judges")
+SLOPES = _brief(ComplianceSlope, "compliance-slopes")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
@@ -76,6 +79,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "drift": (drift, layers, *WEIGHTS),
     "lineage": WEIGHTS,
     "trace": (trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets),
+    "intervention": (SLOPES, _brief(ComplianceArm, "compliance")),
 }  # fmt: skip
 """Tables in the order of the report."""
 
@@ -113,6 +117,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "drift": (drift, layers),
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
+    "intervention": (claims, SLOPES),
 }
 """Tables shown on a terminal at the end of a run with `-v`."""
 BRIEF: Mapping[RunKind, Sequence[Section]] = {
@@ -120,6 +125,10 @@ BRIEF: Mapping[RunKind, Sequence[Section]] = {
         headline,
         decisions,
         _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm"),
+    ),
+    "intervention": (
+        decisions,
+        _brief(ComplianceSlope, "compliance-slopes", "benchmark", "kind", "slope", "p_value", "disturbance"),
     ),
 }
 """The same without `-v`, on one screen; kinds of runs that are not named show the same in both."""

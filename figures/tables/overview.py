@@ -8,7 +8,7 @@ from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.figures.wording.evidence_words import reason_words
 from provenance.figures.wording.run_words import first, p_words
 from provenance.records import MARKS
-from provenance.words import CLAIMS, GIVEN, MATCHED_WORDS, baseline_words, rule_words
+from provenance.words import GIVEN, MATCHED_WORDS, baseline_words, claim_words, rule_words
 
 MOST_LAYERS = 5
 
@@ -168,7 +168,7 @@ def _claim(row: Record, reasons: list[Record]) -> tuple[str, ...]:
 
 
 def _named(row: Record) -> tuple[str, str]:
-    return CLAIMS.get(row["claim"], row["claim"]), f"{MARKS[row['verdict']]} {row['verdict']}"
+    return claim_words(row["claim"]), f"{MARKS[row['verdict']]} {row['verdict']}"
 
 
 def _condition(reason: Record) -> str:

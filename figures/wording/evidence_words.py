@@ -16,6 +16,7 @@ from provenance.words import (
     SETS,
     against_words,
     baseline_words,
+    claim_words,
     detectable_words,
 )
 
@@ -41,6 +42,11 @@ CONDITIONS: Mapping[str, str] = {
     "drift.recognised": "share of H-Neurons that are still the same neuron",
     "drift.compared": "share of H-Neurons that were compared with like neurons of their layers",
     "overlap.p_zero": "probability that chance shares none",
+    "compliance.items": "items asked",
+    "compliance.sets": "control sets of the rarest kind",
+    "compliance.slope": "lower end of the slope of yielding over the factor",
+    "compliance.p_holm": "largest p, after Holm’s correction over the benchmarks",
+    "compliance.unreadable": "slope of yielding, against that of unreadable replies",
 }
 """Conditions of claims, by code."""
 
@@ -88,6 +94,7 @@ def reason_words(code: str) -> str:
     beside = f"p against {SETS.get(sets, sets)}" if sets else f"{end} end of the interval"
     words = {
         ("transfer", "p"): f"p against {baseline_words(what)}",
+        ("compliance", "p"): f"slope: p against {SETS.get(what, what)}",
         ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",
         ("drift", "detectable"): f"largest factor found with 80 % power, same {MATCHINGS.get(what, what)}",
         ("overlap", "p"): f"p against {OVERLAP_NULLS.get(what, what)}",
@@ -102,7 +109,7 @@ def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:
     reasons = results["reasons"].records()
     return [
         {
-            "question": CLAIMS.get(row["claim"], row["claim"]),
+            "question": claim_words(row["claim"], CLAIMS),
             "mark": MARKS.get(row["verdict"], NOTHING),
             "verdict": row["verdict"],
             "words": verdict_words(row["claim"], row["verdict"]),

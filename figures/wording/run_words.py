@@ -11,8 +11,8 @@ from typing import Literal
 from provenance.cells import NOTHING, Record, interval
 from provenance.db.reading.run_query import QueryResult
 
-RunKind = Literal["comparison", "listed", "drift", "lineage", "trace"]
-"""With a forward pass; weights only, about a list of neurons or about all; lineage alone; a timeline."""
+RunKind = Literal["comparison", "listed", "drift", "lineage", "trace", "intervention"]
+"""With a forward pass; weights only, about listed neurons or about all; lineage alone; a timeline; neurons scaled."""
 
 TITLES: Mapping[RunKind, str] = {
     "comparison": "Were the H-Neurons of {instruct} already in {base}?",
@@ -20,6 +20,7 @@ TITLES: Mapping[RunKind, str] = {
     "drift": "How far did the neurons of {instruct} move from {base}?",
     "lineage": "Is {instruct} a descendant of {base}?",
     "trace": "Since when are the H-Neurons of {instruct} there?",
+    "intervention": "What does scaling neurons of {instruct} change?",
 }
 
 CLAIMS = {
@@ -30,6 +31,7 @@ CLAIMS = {
     "overlap": "Does the base model have the same H-Neurons?",
     "function_base": "Do the H-Neurons act on the base model’s answers?",
     "function_instruct": "Do the H-Neurons act on the instruct model’s answers?",
+    "compliance": "Does amplifying the neurons make the model yield more",
 }
 
 _VERDICTS = {
@@ -40,11 +42,14 @@ _VERDICTS = {
     ("overlap", "supported"): "more neurons shared than chance gives",
     ("function_base", "supported"): "scaling them acts as expected",
     ("function_instruct", "supported"): "scaling them acts as expected",
+    ("compliance", "supported"): "yields more, and more than with other neurons",
 }
 
 
 def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
-    """Kind of a run, from its stored queries `drift`, `neuron-list` and, if given, `trace`."""
+    """Kind of a run, from its stored queries `drift`, `neuron-list` and, if given, `trace` and `compliance-slopes`."""
+    if "compliance-slopes" in results and results["compliance-slopes"].rows:
+        return "intervention"
     if "trace" in results and results["trace"].rows:
         return "trace"
     if not results["drift"].rows:
@@ -67,6 +72,8 @@ def list_words(results: Mapping[str, QueryResult]) -> str:
         )
     if kind == "drift":
         return "No forward pass was run, and no list of neurons was given: this is about all neurons."
+    if kind == "intervention":
+        return "The neurons that were scaled are those of a list; whether they are H-Neurons was not tested here."
     if kind == "lineage":
         return "Only weights, settings and tokenizers were read; no forward pass was run."
     return ""
@@ -84,7 +91,7 @@ def verdict_words(claim: str, verdict: str | None) -> str:
         return NOTHING
     if verdict == "not distinguishable":
         return "not distinguishable from the null"
-    return _VERDICTS.get((claim, verdict), verdict)
+    return _VERDICTS.get((claim.partition(":")[0], verdict), verdict)
 
 
 def null_words(record: Record, prefix: str, digits: int = 2) -> str:

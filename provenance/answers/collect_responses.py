@@ -249,7 +249,8 @@ def _sample(asked: Respondent, entries: list[_Open], protocol: Protocol, full: f
     """Sample and judge all entries, as far as it takes to decide each."""
     lexicon = asked.lexicon
     prompts = [entry.prompt for entry in entries]
-    draw = asked.sampler.prompted(prompts, protocol.decoding, _stop_ids(lexicon, protocol))
+    stops = stop_ids_of(lexicon, protocol.prompt, newline=protocol.stop_at_newline)
+    draw = asked.sampler.prompted(prompts, protocol.decoding, stops)
     rows = list(range(len(entries)))
     first = 0
     for size in protocol.rounds:
@@ -262,10 +263,10 @@ def _sample(asked: Respondent, entries: list[_Open], protocol: Protocol, full: f
         rows = [row for row in rows if _stays_open(entries[row], full, protocol)]
 
 
-def _stop_ids(lexicon: Lexicon, protocol: Protocol) -> frozenset[int]:
-    """Tokens that end a response."""
-    newlines = lexicon.newline_ids if protocol.stop_at_newline else frozenset()
-    return lexicon.stop_ids | ending_ids(lexicon.tokenizer) | protocol.prompt.closing_ids(lexicon.tokenizer) | newlines
+def stop_ids_of(lexicon: Lexicon, prompt: PromptFormat, *, newline: bool) -> frozenset[int]:
+    """Tokens that end a response: of the model, of its chat template and, with `newline`, line breaks."""
+    newlines = lexicon.newline_ids if newline else frozenset()
+    return lexicon.stop_ids | ending_ids(lexicon.tokenizer) | prompt.closing_ids(lexicon.tokenizer) | newlines
 
 
 def _judge_samples(lexicon: Lexicon, given: Sequence[tuple[_Open, Sampled]], judged_by: Judge) -> None:

@@ -6,7 +6,7 @@ its function, so that `--help` is quick and the import direction of the rooms ho
 
 import typer
 
-from provenance.cli.commands import compare, database, hub, lab, neurons, selftest, study, trace, weights
+from provenance.cli.commands import compare, database, hub, intervene, lab, neurons, selftest, study, trace, weights
 from provenance.cli.options import common
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ for _command in (
     compare.compare,
     study.study,
     trace.trace,
+    intervene.intervene,
     weights.lineage,
     weights.drift,
     hub.plan,

@@ -79,7 +79,7 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, before: str, after: str, vari
     template = _template(tokenizer)
     chosen = _variables(template, variables)
     tokens = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)
-    question, closing = _rendered(template, tokens, json.dumps(chosen), before + MARK + after)
+    question, closing, _ = _rendered(template, tokens, json.dumps(chosen), before + MARK + after)
     prefix, mark, suffix = question.partition(MARK)
     if not mark or MARK in suffix:
         raise InputError(
@@ -88,6 +88,20 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, before: str, after: str, vari
             remedy="use a base prompt (no chat template) for this checkpoint",
         )
     return Frame(prefix, suffix, closing, tuple(sorted(chosen.items())))
+
+
+def between_messages(tokenizer: PreTrainedTokenizerBase, variables: Variables = ()) -> str:
+    """The text between an answer and the user's next message.
+
+    Raises:
+        InputError: See `chat_frame`; or the template cannot render a second message.
+    """
+    template = _template(tokenizer)
+    tokens = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)
+    *_, between = _rendered(template, tokens, json.dumps(_variables(template, variables)), MARK)
+    if not between:
+        raise _refused("no text between an answer and the next message")
+    return between
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -135,8 +149,8 @@ def _check_date(value: object) -> None:
 
 
 @lru_cache(maxsize=64)
-def _rendered(template: str, tokens: str, variables: str, message: str) -> tuple[str, str]:
-    """The rendered prompt, and the text that closes an answer to it."""
+def _rendered(template: str, tokens: str, variables: str, message: str) -> tuple[str, str, str]:
+    """The rendered prompt, the text that closes an answer to it, and the text from an answer to the next message."""
     user, answer = {"role": "user", "content": message}, {"role": "assistant", "content": _ANSWER}
     chosen: dict[str, object] = json.loads(variables)
     date = chosen.pop(DATE, TODAY)
@@ -152,7 +166,8 @@ def _rendered(template: str, tokens: str, variables: str, message: str) -> tuple
     asked, closed, continued = _in_child(request)
     if "error" in asked:
         raise _refused(asked["error"])
-    return asked["text"], _closing(closed) or _closing(continued)
+    between = _closing(continued)
+    return asked["text"], _closing(closed) or between, between
 
 
 def _closing(reply: Mapping[str, str]) -> str:

@@ -147,6 +147,13 @@ def estimate_of(samples: Float[np.ndarray, " samples"], n: int) -> Estimate:
     return Estimate(float(samples[0]), float(low), float(high), n)
 
 
+def over_sets(values: Float[np.ndarray, " sets"]) -> Estimate:
+    """Mean of control sets, with the middle 95 % of them in place of an interval."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Estimate(float(values.mean()), float(low), float(high), values.size)
+
+
 def accuracy_and_auroc(
     scores: Float[np.ndarray, " rows"],
     positive: Bool[np.ndarray, " rows"],

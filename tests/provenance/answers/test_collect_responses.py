@@ -156,7 +156,7 @@ def test_a_response_ends_where_a_turn_does_and_at_every_special_token(
     tokenizer = copy.deepcopy(unlisted.tokenizer)
     tokenizer.add_tokens([AddedToken("<turn>", special=False)])
     tokenizer.chat_template = str(tokenizer.chat_template).replace("<end>", "<turn>")
-    ends = module._stop_ids(replace(unlisted.lexicon, tokenizer=tokenizer), chat)
+    ends = module.stop_ids_of(replace(unlisted.lexicon, tokenizer=tokenizer), chat.prompt, newline=False)
     assert tokenizer.convert_tokens_to_ids("<turn>") in ends
     assert plain not in ends
 

@@ -1,0 +1,184 @@
+"""Compliance over the factor of scaling: shares, slopes, and the verdict whether scaling the neurons changes it.
+
+Every arm asks the same items, so intervals are paired by item. The slope of the H-Neurons is compared with the slopes
+of control sets, activity-matched ones among them, and with the slope of unreadable replies: a model that is broken by a
+factor yields to nothing.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Float64, Int8
+from scipy.stats import page_trend_test
+
+from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
+from provenance.analyses.claims.verdict import claim_of, condition
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ScaledKind
+from provenance.analyses.results.claims import Claim
+from provenance.records import Verdict
+from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
+from provenance.statistics.holm import holm
+
+MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
+MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
+YIELDS, HOLDS, FAILED = 1, 0, -1
+"""Readings of a reply."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Readings of all replies of one benchmark."""
+
+    benchmark: str
+    units: tuple[str, ...]
+    """Unit of resampling of each item: its id."""
+    alphas: tuple[float, ...]
+    """Ascending."""
+    by_kind: Mapping[ScaledKind, Int8[np.ndarray, "sets alphas items"]]
+    """`YIELDS`, `HOLDS` or `FAILED`."""
+    k: int
+    """Neurons of a set."""
+    disturbances: Mapping[ScaledKind, Float64[np.ndarray, " sets"]]
+    """See `compliance_sets.disturbances`."""
+
+
+def slope_weights(alphas: Sequence[float]) -> Float64[np.ndarray, " alphas"]:
+    """Weights whose sum with values at the factors is their least-squares slope over the factor.
+
+    w_a = (a - mean) / sum_b (b - mean)^2
+    """
+    centred = np.asarray(alphas, dtype=np.float64) - np.mean(alphas)
+    return np.asarray(centred / np.square(centred).sum())
+
+
+def arms_of(readings: Readings, *, seed: int) -> tuple[ComplianceArm, ...]:
+    """Shares of yielding items, by kind of set and factor; empty without items."""
+    if not readings.units:
+        return ()
+    weights = _weights(readings, seed)
+    found: list[ComplianceArm] = []
+    for kind, read in readings.by_kind.items():
+        yielded, failed = read == YIELDS, read == FAILED
+        for place, alpha in enumerate(readings.alphas):
+            own = yielded[:, place].astype(np.float64)
+            share = (
+                estimate_of(weights @ own[0], len(readings.units))
+                if kind == "h_neurons"
+                else over_sets(own.mean(axis=1))
+            )
+            found.append(
+                ComplianceArm(
+                    readings.benchmark, kind, alpha, len(readings.units), share, float(failed[:, place].mean())
+                )
+            )
+    return tuple(found)
+
+
+def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
+    """Slopes by kind of set, the H-Neurons first; empty without items."""
+    if not readings.units:
+        return ()
+    by_item = {kind: _per_item(read == YIELDS, readings.alphas) for kind, read in readings.by_kind.items()}
+    own = estimate_of(_weights(readings, seed) @ by_item["h_neurons"][0], len(readings.units))
+    found: list[ComplianceSlope] = []
+    for kind, slopes in by_item.items():
+        sets = slopes.mean(axis=1)
+        is_own = kind == "h_neurons"
+        found.append(
+            ComplianceSlope(
+                readings.benchmark, kind, readings.k, len(readings.units), own if is_own else over_sets(sets),
+                None if is_own else permutation_p(sets, own.estimate),
+                _trend_p(readings.by_kind[kind][0] == YIELDS) if is_own else None,
+                float(_per_item(readings.by_kind[kind] == FAILED, readings.alphas).mean()),
+                float(readings.disturbances[kind].mean()),
+                () if is_own else tuple(sets.tolist()),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _weights(readings: Readings, seed: int) -> Float64[np.ndarray, "samples items"]:
+    weights = resampled_weights(readings.units, seed=seed)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _per_item(hit: np.ndarray, alphas: Sequence[float]) -> Float64[np.ndarray, "sets items"]:
+    return np.asarray(np.einsum("sai,a->si", hit.astype(np.float64), slope_weights(alphas)))
+
+
+def _trend_p(yielded: np.ndarray) -> float | None:
+    """One-sided p that items yield more the larger the factor; None where no item ever changes, or for two factors.
+
+    Source: Page 1963, doi:10.1080/01621459.1963.10500843, in the normal approximation; ties make it conservative.
+    """
+    if yielded.shape[0] < 3 or (yielded == yielded[:1]).all():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(page_trend_test(yielded.T.astype(np.float64), method="asymptotic").pvalue)
+
+
+def compliance_claims(found: Mapping[str, Sequence[ComplianceSlope]]) -> tuple[Claim, ...]:
+    """For each benchmark, the claim that amplifying the H-Neurons makes the model yield more.
+
+    `supported`: the interval of the slope lies above 0, p is below 0.05 against each kind of control sets, the largest
+    of them also after Holm's correction over the benchmarks, and yielding changes more than unreadable replies do. `no
+    power`: too few items, or too few control sets for a small p.
+    """
+    largest = {name: _largest_p(slopes) for name, slopes in found.items()}
+    known = {name: p for name, p in largest.items() if p is not None}
+    adjusted = dict(zip(known, holm(np.array(list(known.values()))).tolist(), strict=True))
+    return tuple(_claim(name, slopes, adjusted.get(name), len(known)) for name, slopes in found.items())
+
+
+def _largest_p(slopes: Sequence[ComplianceSlope]) -> float | None:
+    p_values = [each.p_value for each in slopes if each.p_value is not None]
+    return max(p_values) if len(p_values) == len(MATCHED_KINDS) else None
+
+
+def _claim(name: str, slopes: Sequence[ComplianceSlope], p_holm: float | None, tests: int) -> Claim:
+    by_kind = {each.kind: each for each in slopes}
+    own = by_kind.get("h_neurons")
+    sets = [len(by_kind[kind].draws) for kind in MATCHED_KINDS if kind in by_kind]
+    change = None if own is None else own.slope.estimate
+    conditions = [
+        condition("compliance.items", float(own.n) if own else 0.0, ">=", float(MIN_ITEMS), name, role="power"),
+        condition(
+            "compliance.sets",
+            float(min(sets)) if sets else None,
+            ">=",
+            max(1, tests) / SIGNIFICANCE,
+            name,
+            role="power",
+        ),
+        condition("compliance.slope", None if own is None else own.slope.low, ">", 0.0, name),
+        *(
+            condition(
+                f"compliance.p.{kind}", by_kind[kind].p_value if kind in by_kind else None, "<", SIGNIFICANCE, name
+            )
+            for kind in MATCHED_KINDS
+        ),
+        condition("compliance.p_holm", p_holm, "<", SIGNIFICANCE, name),
+        condition("compliance.unreadable", change, ">", 0.0 if own is None else abs(own.failed_slope), name),
+    ]
+    numbers = "" if own is None else _numbers(own, by_kind)
+    words: dict[Verdict, str] = dict.fromkeys(get_args(Verdict), numbers)
+    return claim_of(f"compliance:{name}", words, conditions, name)
+
+
+def _numbers(own: ComplianceSlope, by_kind: Mapping[ScaledKind, ComplianceSlope]) -> str:
+    p_values = ", ".join(
+        f"p = {p:.2g} against {kind.replace('_', '-')} sets"
+        for kind in MATCHED_KINDS
+        if kind in by_kind and (p := by_kind[kind].p_value) is not None
+    )
+    slope = own.slope
+    return (
+        f"the share of yielding items changes by {slope.estimate:+.3f} [{slope.low:+.3f}, {slope.high:+.3f}] per unit "
+        f"of the factor; {p_values}"
+    )

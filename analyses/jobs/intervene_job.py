@@ -1,0 +1,198 @@
+"""The request for an intervention on one checkpoint, as a value: equal jobs are the same run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.asking.collection import CollectionSettings, Workspace, identity_digest
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.asking.opening import open_each
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.behaviour.compliance import FORMAT, GREEDY, readings_of
+from provenance.analyses.behaviour.compliance_curves import arms_of, compliance_claims, slopes_of
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.jobs.opened_job import OpenedJob
+from provenance.analyses.results.reports import ComplianceReport
+from provenance.answers.prompts import BASE_PROMPT, PromptFormat
+from provenance.answers.questions import QuestionSet
+from provenance.benchmarks.items import Benchmark, read_benchmark
+from provenance.checkpoints.names import require_tokenizer
+from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS
+from provenance.errors import InputError
+from provenance.models.chat_template import Variables
+from provenance.models.devices import found_device, found_dtype
+from provenance.models.loading import check_config
+from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
+from provenance.records import Question, Stage, Verdict
+
+ALPHAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # Gao et al. 2025, Sec. 3
+SETS = round(1 / SIGNIFICANCE)  # of each kind for each benchmark, so that Holm's correction leaves p < 0.05 possible
+LARGEST = 1e30  # float32 holds it
+AS_CHAT = "{question}"  # a message is the user's whole turn
+
+
+@dataclass(frozen=True)
+class InterveneJob:
+    """One requested intervention."""
+
+    checkpoint: str
+    """Reference of the checkpoint."""
+    neurons: Path
+    """Neuron list of this checkpoint."""
+    benchmarks: tuple[Path, ...]
+    alphas: tuple[float, ...] = ALPHAS
+    """Factors on z, >= 0."""
+    sets: int | None = None
+    """Control sets of each kind; None for the fewest that a verdict needs."""
+    limit: int | None = None
+    """Items used of each benchmark; None for all."""
+    prompt: str | None = None
+    """Text with `{question}` in place of the chat template; None for the chat template, if there is one."""
+    template_args: Variables = ()
+    """Variables of the chat template."""
+    max_new_tokens: int = MAX_NEW_TOKENS
+    """Of a free reply."""
+    batch_size: int = BATCH_SIZE
+    dtype: str = AUTO
+    device: str = AUTO
+    seed: int = 0
+
+    @contextmanager
+    def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - same signature as other jobs
+        """Checks checkpoint, neuron list and benchmarks; see `AnyJob`.
+
+        Raises:
+            CheckpointError, ArchitectureError: The checkpoint is missing, incomplete, or of an unknown layout.
+            InputError: The neuron list, a factor or a count is of no use.
+            QuestionError: A benchmark is malformed, or given twice.
+        """
+        self._check()
+        side = clock.timed("headers", self.open)
+        listed = read_neurons(self.neurons, side.layout.layers, side.layout.d_m)
+        if not listed.h_ids.size:
+            raise InputError("neurons to scale", found=f"none in {self.neurons}", remedy="give a list with H-Neurons")
+        benchmarks = tuple(read_benchmark(path).limited(self.limit) for path in self.benchmarks)
+        device = found_device(self.device)
+        job = replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype}))
+        settings = job.settings(side)
+        mismatch = listed.mismatch(side.checkpoint.pinned, side.checkpoint.digest)
+        yield OpenedJob(
+            command="intervene",
+            key=identity_digest(["intervene", side.checkpoint.digest, job.recorded(settings, listed, benchmarks)]),
+            settings=job.recorded(settings, listed, benchmarks),
+            seed=self.seed,
+            sides=(side,),
+            run=partial(job.run, side, settings, listed, benchmarks),
+            questions=tuple(map(_as_questions, benchmarks)),
+            about=lambda: {"notes": [*([mismatch] if mismatch else []), *listed.notes]},
+        )
+
+    def open(self) -> OpenCheckpoint:
+        """Opens the checkpoint; in the place of the tuned one, unless a prompt without chat template is given."""
+        stage: Stage = "instruct" if self.prompt is None else "base"
+        [side] = open_each([(stage, self.checkpoint)])
+        check_config(side.checkpoint.folder)
+        require_tokenizer(side.checkpoint.folder)
+        return side
+
+    def settings(self, side: OpenCheckpoint) -> CollectionSettings:
+        """How the checkpoint is asked.
+
+        Raises:
+            InputError: Template variables without a chat template.
+        """
+        chat = self.prompt is None and bool(side.tokenizer.chat_template)
+        template = AS_CHAT if chat else self.prompt or BASE_PROMPT
+        return CollectionSettings(
+            prompt=PromptFormat(template, chat, self.template_args).framed(side.tokenizer),
+            stop_at_newline=not chat,
+            decoding=replace(GREEDY, max_new_tokens=self.max_new_tokens),
+            samples=1,
+            train_quota=1,
+            test_quota=1,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            dtype=self.dtype,
+            device=self.device,
+            attn_implementation=None,
+        )
+
+    def recorded(
+        self, settings: CollectionSettings, listed: NeuronSet, benchmarks: Sequence[Benchmark]
+    ) -> dict[str, Any]:
+        """Every setting that changes a number."""
+        return {
+            "format": FORMAT,
+            "neurons_sha256": listed.digest,
+            "benchmarks": [[each.name, each.kind, each.digest] for each in benchmarks],
+            "alphas": sorted(self.alphas),
+            "sets": self.sets_of_each_kind(),
+            "prompt": settings.identity()["prompt"],
+            "max_new_tokens": self.max_new_tokens,
+            "dtype": self.dtype,
+            "seed": self.seed,
+        }
+
+    def sets_of_each_kind(self) -> int:
+        """Control sets of each kind."""
+        return SETS * len(self.benchmarks) if self.sets is None else self.sets
+
+    def run(
+        self,
+        side: OpenCheckpoint,
+        settings: CollectionSettings,
+        listed: NeuronSet,
+        benchmarks: Sequence[Benchmark],
+        workspace: Workspace,
+        clock: Clock,
+    ) -> ComplianceReport:
+        """Scales the neurons on every benchmark; see `provenance.analyses.behaviour.compliance.readings_of`."""
+        subject = Subject(side, settings, (), workspace, clock)
+        ask = partial(
+            readings_of, subject, ids=listed.h_ids, alphas=sorted(self.alphas), sets=self.sets_of_each_kind(),
+            seed=self.seed,
+        )  # fmt: skip
+        found = [clock.timed(f"scale {each.name}", partial(ask, each)) for each in benchmarks]
+        slopes = {each.benchmark: slopes_of(each, seed=self.seed) for each in found}
+        claims = compliance_claims(slopes)
+        return ComplianceReport(
+            layers=side.layout.layers,
+            neurons_per_layer=side.layout.d_m,
+            source=listed.source,
+            neurons=tuple(listed.h_ids.tolist()),
+            arms=tuple(arm for each in found for arm in arms_of(each, seed=self.seed)),
+            slopes=tuple(slope for each in slopes.values() for slope in each),
+            claims=claims,
+            overall=_sentence(listed.h_ids.size, {claim.dataset: claim.verdict for claim in claims}),
+        )
+
+    def _check(self) -> None:
+        if len(set(self.alphas)) < 2 or not all(0 <= alpha <= LARGEST for alpha in self.alphas):
+            raise InputError(
+                f"two or more different factors from 0 to {LARGEST:g}",
+                found=", ".join(f"{alpha:g}" for alpha in self.alphas) or "none",
+                remedy="leave --alphas out for 0 to 3 in steps of one half",
+            )
+        names = [path.stem for path in self.benchmarks]
+        if not names or len(set(names)) < len(names):
+            raise InputError(
+                "one or more benchmarks of different names", found=", ".join(names) or "none",
+                remedy="give --benchmark FILE for each; rename one of two files of one name",
+            )  # fmt: skip
+
+
+def _as_questions(benchmark: Benchmark) -> QuestionSet:
+    """A benchmark as the database keeps question sets."""
+    questions = tuple(
+        Question(item.id, item.message, (item.right,) if item.right else (), item.id) for item in benchmark.items
+    )
+    return QuestionSet(benchmark.name, benchmark.digest, f"a benchmark: {benchmark.kind}", questions)
+
+
+def _sentence(k: int, verdicts: "dict[str, Verdict]") -> str:
+    said = "; ".join(f"{name}: {verdict}" for name, verdict in verdicts.items())
+    return f"Whether amplifying {k} neurons makes the model yield more: {said}."

@@ -1,0 +1,94 @@
+"""Which of several options a model replies with, from one pass over the prompt.
+
+An option is recognised by the first token of its reply: "Yes", " yes", "yes" and "YES" are spellings of one option. So
+no reply has to be generated, and none has to be parsed; a model whose most probable token begins no option fails.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from transformers import PreTrainedTokenizerBase
+
+from provenance.answers.prompts import Prompt, continued
+from provenance.errors import NonFiniteError, QuestionError
+from provenance.models.loading import LoadedModel
+
+FAILED = -1
+"""In place of an option: the most probable token begins none."""
+
+
+@dataclass(frozen=True)
+class OptionPrompt:
+    """A prompt with the options of its reply."""
+
+    ids: tuple[int, ...]
+    """Token ids of the prompt."""
+    first_tokens: tuple[frozenset[int], ...]
+    """First tokens of each option's spellings."""
+
+
+def option_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Sequence[str]) -> OptionPrompt:
+    """A prompt with the first tokens of its options.
+
+    A token that begins spellings of two options belongs to neither.
+
+    Raises:
+        QuestionError: No token tells an option from the others.
+        CheckpointError: See `provenance.answers.prompts.continued`.
+    """
+    begun = [_first_tokens(tokenizer, prompt, option) for option in options]
+    shared = {token for number, own in enumerate(begun) for other in begun[:number] for token in own & other}
+    told = tuple(own - shared for own in begun)
+    if not all(told):
+        lost = options[next(number for number, own in enumerate(told) if not own)]
+        raise QuestionError(
+            "options that a reply's first token tells apart",
+            found=f"{lost!r}, which begins like another one of {', '.join(options)}",
+            remedy="name the options by letters",
+        )
+    return OptionPrompt(prompt.ids, told)
+
+
+def _first_tokens(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, option: str) -> frozenset[int]:
+    spellings = {option, option.lower(), option.upper(), option.capitalize()}
+    texts = [space + spelling for spelling in sorted(spellings) for space in ("", " ")]
+    rows = [ids for text in texts for ids in continued(tokenizer, prompt, text)]
+    return frozenset(ids[0] for ids in rows if len(ids))
+
+
+@torch.inference_mode()
+def chosen_options(loaded: LoadedModel, prompts: Sequence[OptionPrompt]) -> Int[np.ndarray, " prompts"]:
+    """The option that each prompt's reply begins with: that of the most probable next token, or `FAILED`.
+
+    Raises:
+        NonFiniteError: A score is NaN or infinite.
+        PairError: Token ids that the model does not have.
+    """
+    scores = _next_scores(loaded, [prompt.ids for prompt in prompts])
+    if not bool(torch.isfinite(scores.amax(dim=-1)).all()):
+        raise NonFiniteError(
+            "finite scores of the next token", found="NaN or infinity", remedy="use a smaller factor or another --dtype"
+        )
+    best = scores.argmax(dim=-1).tolist()
+    return np.array([_option_of(token, prompt) for token, prompt in zip(best, prompts, strict=True)], dtype=np.int64)
+
+
+def _option_of(token: int, prompt: OptionPrompt) -> int:
+    return next((number for number, own in enumerate(prompt.first_tokens) if token in own), FAILED)
+
+
+def _next_scores(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Float[torch.Tensor, "rows vocabulary"]:
+    """Scores of the next token, float32; padding stands on the left, so that the last column is every row's last."""
+    loaded.require_known(token for row in rows for token in row)
+    longest = max(map(len, rows))
+    ids = torch.tensor([[loaded.pad_id] * (longest - len(row)) + list(row) for row in rows], device=loaded.device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=loaded.device)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    found = loaded.model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1
+    ).logits
+    scores: torch.Tensor = found[:, -1].float()
+    return scores

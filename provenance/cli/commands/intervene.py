@@ -1,0 +1,87 @@
+"""Scaled neurons and benchmarks: `provenance intervene REF --neurons FILE --benchmark FILE`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provenance.cli.options.common import (
+    DEFAULT_DATABASE,
+    AsJson,
+    Database,
+    NoFigures,
+    Out,
+    Quiet,
+    Seed,
+    folder_of,
+)
+from provenance.cli.run_job import run_and_print
+from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS
+from provenance.errors import InputError
+
+Checkpoint = Annotated[str, typer.Argument(metavar="REF", help="org/name[@revision], a folder, or lab/family/stage.")]
+Neurons = Annotated[
+    Path,
+    typer.Option("--neurons", metavar="FILE", help="Neuron list of this checkpoint, as `neurons export` writes it."),
+]
+Benchmarks = Annotated[
+    list[Path],
+    typer.Option(
+        "--benchmark",
+        metavar="FILE",
+        help="JSON Lines: misleading contexts, choices to doubt, or invalid premises; repeat it.",
+    ),
+]
+Alphas = Annotated[
+    str, typer.Option("--alphas", metavar="LIST", help="Factors on the neurons' activations, 1 = unchanged.")
+]
+Sets = Annotated[
+    int | None,
+    typer.Option(
+        "--sets", min=1, metavar="N", show_default="20 a benchmark", help="Control sets of each of the three kinds."
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use N items of each benchmark.")]
+PromptText = Annotated[
+    str | None,
+    typer.Option("--prompt", metavar="TEXT", help="Text with {question} in it, in place of the chat template."),
+]
+
+
+def intervene(
+    checkpoint: Checkpoint,
+    neurons: Neurons,
+    benchmark: Benchmarks,
+    alphas: Alphas = "0,0.5,1,1.5,2,2.5,3",
+    sets: Sets = None,
+    limit: Limit = None,
+    prompt: PromptText = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a free reply.")] = MAX_NEW_TOKENS,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = BATCH_SIZE,
+    dtype: Annotated[str, typer.Option(help="Arithmetic of forward passes.")] = AUTO,
+    device: Annotated[str, typer.Option(help="Device of forward passes.")] = AUTO,
+    db: Database = DEFAULT_DATABASE,
+    out: Out = None,
+    no_figures: NoFigures = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Scale neurons of a checkpoint, beside control sets, and measure how often it yields on benchmarks."""
+    from provenance.analyses.jobs.intervene_job import InterveneJob
+
+    job = InterveneJob(
+        checkpoint, neurons, tuple(benchmark), _factors(alphas), sets=sets, limit=limit,
+        prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
+        batch_size=batch_size, dtype=dtype, device=device, seed=seed,
+    )  # fmt: skip
+    run_and_print(job, db, None if no_figures else folder_of(out, "intervene"), as_json=as_json, quiet=quiet)
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            "factors separated by commas for --alphas", found=repr(text), remedy="write them like 0,0.5,1,2,3"
+        ) from error

@@ -1,0 +1,41 @@
+"""Figure 3: a panel a benchmark, with the H-Neurons and their control sets."""
+
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from provenance.figures.plots.figure_3 import figure_3
+
+KINDS = ("h_neurons", "random", "layer_matched", "activity_matched")
+ALPHAS = (0.0, 1.0, 3.0)
+
+
+def arms(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Rows of the query, of which the factors stand in another order than on the axis."""
+    return [
+        {"benchmark": name, "kind": kind, "alpha": alpha, "share": alpha / 4, "share_low": alpha / 5, "share_high": 0.9}
+        for name in names
+        for kind in KINDS
+        for alpha in ALPHAS[::-1]
+    ]
+
+
+def lines(figure: Figure, panel: int) -> dict[str, list[float]]:
+    """Heights of the lines of a panel, by what they show."""
+    return {str(line.get_gid()): list(line.get_ydata()) for line in figure.axes[panel].get_lines() if line.get_gid()}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_benchmark_has_a_panel_with_all_kinds_in_the_order_of_the_factors(count: int) -> None:
+    figure = figure_3(arms(tuple(f"set {number}" for number in range(count))))
+    assert [axes.get_title() for axes in figure.axes[:count]] == [f"set {number}" for number in range(count)]
+    for panel in range(count):
+        assert lines(figure, panel) == {kind: [0.0, 0.25, 0.75] for kind in KINDS}
+    assert len(figure.legends[0].get_texts()) == len(KINDS)
+
+
+def test_a_name_with_dollars_is_no_formula() -> None:
+    figure = figure_3(arms(("$x_{",)))
+    figure.canvas.draw()
+    assert figure.axes[0].get_title() == "$x_{"

@@ -1,0 +1,208 @@
+"""`intervene`: planted neurons that make a model yield are found to, others are not, and harm costs one arm at most."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from checkpoint_factory import make_checkpoint, make_tokenizer
+from comparison import UNDRAWN, ForkedCli, Harm, invoke, parsed, refused
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from provenance.answers.prompts import PromptFormat
+
+D_M = 96
+PLANTED = (D_M + 3, D_M + 40, D_M + 77)
+"""Neurons of the second layer that write "no"."""
+OTHERS = (D_M + 5, D_M + 41, D_M + 80)
+"""Neurons of the same layer that write nothing."""
+TOLD = 8
+"""Coordinates of the residual stream that tell y from n."""
+FEW = ("--alphas", "0,1,3", "--max-new-tokens", "4", "--json", "-q", UNDRAWN)
+
+
+@pytest.fixture(scope="module")
+def yielder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama that says y or n to everything; what the planted neurons write makes it say n.
+
+    Coordinate 0 of the residual stream is a bias in favour of y and n. Coordinate 1 is written by the planted neurons
+    alone, which are active everywhere (gate and up are one), and the output embedding reads it as n and not y. Items
+    differ in the coordinates after it, which no neuron writes.
+    """
+    folder = make_checkpoint(tmp_path_factory.mktemp("yielder") / "model", seed=3, intermediate_size=D_M)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    yes, no = make_tokenizer().convert_tokens_to_ids(["y", "n"])
+    layers = model.model.layers
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, 0] = 2.0
+        model.model.embed_tokens.weight[:, 1] = 0.0
+        for layer in layers:
+            layer.self_attn.o_proj.weight[:2] = 0.0
+            layer.mlp.down_proj.weight[:TOLD] = 0.0
+        layers[1].self_attn.o_proj.weight[:TOLD] = 0.0
+        mlp = layers[1].mlp
+        for neuron in PLANTED:
+            mlp.up_proj.weight[neuron - D_M] = mlp.gate_proj.weight[neuron - D_M]
+            mlp.down_proj.weight[:, neuron - D_M] = 0.0
+            mlp.down_proj.weight[1, neuron - D_M] = 0.1
+        model.lm_head.weight[:, 0] = -30.0
+        model.lm_head.weight[:, 1] = 0.0
+        model.lm_head.weight[[yes, no], 0] = 4.5
+        model.lm_head.weight[no, 2:] = model.lm_head.weight[yes, 2:]
+        model.lm_head.weight[no, 2:TOLD] += 0.1 * torch.randn(TOLD - 2)
+        bias, written, favour = _shares(model, yes, no)
+        model.lm_head.weight[no, 0] += (-1.5 * favour.std() - favour.mean()) / bias.mean()
+        model.lm_head.weight[no, 1] = favour.std() / written.mean()
+    model.save_pretrained(folder)
+    return folder
+
+
+def _shares(model: PreTrainedModel, yes: int, no: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of every item: coordinates 0 and 1 of the last state, and by how much the others favour n over y."""
+    items = [json.loads(line) for line in context_lines(50)]
+    texts = [f"{item['context']}\nQuestion: {item['question']}\nAnswer with yes or no." for item in items]
+    prompt, tokenizer = PromptFormat("{question}", chat=True), make_tokenizer()
+    ids = torch.tensor([prompt.render(tokenizer, text).ids for text in texts])
+    states = model.model(input_ids=ids).last_hidden_state[:, -1]
+    head = model.lm_head.weight
+    return states[:, 0], states[:, 1], states[:, 2:] @ (head[no, 2:] - head[yes, 2:])
+
+
+def contexts(path: Path, count: int = 50) -> Path:
+    """Items whose context says no, where yes is right."""
+    path.write_text("\n".join(context_lines(count)), "utf-8")
+    return path
+
+
+def context_lines(count: int) -> list[str]:
+    """The same as lines: random letters, of one length."""
+    letters = np.random.default_rng(0).choice(list("bdghjklmqtvwxz"), size=(count, 40))
+    texts = ["".join(row) for row in letters]
+    return [
+        json.dumps({"id": f"i{n}", "question": text[:20], "context": text[20:], "answer": "yes", "context_says": "no"})
+        for n, text in enumerate(texts)
+    ]
+
+
+def listed(path: Path, neurons: tuple[int, ...]) -> Path:
+    """A neuron list."""
+    rows = "\n".join(f"{neuron // D_M},{neuron % D_M}" for neuron in neurons)
+    path.write_text(f"layer,index\n{rows}\n", "utf-8")
+    return path
+
+
+def intervened(folder: Path, yielder: Path, neurons: tuple[int, ...], *more: object) -> dict[str, Any]:
+    """The JSON of a run on the contexts."""
+    given = ("--neurons", listed(folder / "list.csv", neurons), "--benchmark", contexts(folder / "misled.jsonl"))
+    done = invoke("intervene", yielder, *given, *FEW, "--db", f"sqlite:///{folder / 'x.db'}", *more)
+    assert done.exit_code == 0, done.output
+    return parsed(done.stdout)
+
+
+def conditions(summary: dict[str, Any], role: str | None = None) -> dict[str, Any]:
+    """Conditions of the one claim by code."""
+    [claim] = summary["claims"]
+    return {reason["code"]: reason["holds"] for reason in claim["reasons"] if role in (None, reason["role"])}
+
+
+def test_neurons_that_make_a_model_yield_are_found_to(yielder: Path, tmp_path: Path) -> None:
+    """The share of items that follow the context rises with the factor, and with no control set as much."""
+    summary = intervened(tmp_path, yielder, PLANTED)
+    [claim] = summary["claims"]
+    assert claim["verdict"] == "supported"
+    assert all(conditions(summary).values())
+    arms = {(arm["kind"], arm["alpha"]): arm for arm in summary["arms"]}
+    shares = [arms["h_neurons", alpha]["share"]["estimate"] for alpha in (0.0, 1.0, 3.0)]
+    assert shares == sorted(shares)
+    assert shares[-1] - shares[0] > 0.5
+    assert all(arm["failed"] == 0 for arm in summary["arms"])
+    unchanged = [arm["share"]["estimate"] for arm in summary["arms"] if arm["alpha"] == 1]
+    assert unchanged == pytest.approx([shares[1]] * 4)  # one model, whatever set is not scaled
+    own = next(slope for slope in summary["slopes"] if slope["kind"] == "h_neurons")
+    assert own["trend_p"] < 0.001
+    assert own["slope"]["estimate"] == pytest.approx(np.polyfit([0, 1, 3], shares, 1)[0])
+
+
+def test_neurons_that_do_nothing_are_not_supported(yielder: Path, tmp_path: Path) -> None:
+    assert intervened(tmp_path, yielder, OTHERS)["claims"][0]["verdict"] == "not distinguishable"
+
+
+def test_few_items_or_sets_have_no_power(yielder: Path, tmp_path: Path) -> None:
+    for more, code in ((("--limit", 20), "compliance.items"), (("--sets", 19), "compliance.sets")):
+        summary = intervened(tmp_path, yielder, PLANTED, *more)
+        assert summary["claims"][0]["verdict"] == "no power"
+        assert [name for name, holds in conditions(summary, "power").items() if not holds] == [code]
+
+
+def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_path: Path, forked: ForkedCli) -> None:
+    """Arms that were done are not asked again."""
+    whole = intervened(tmp_path / "..", yielder, PLANTED, "--sets", 3)
+    given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", contexts(tmp_path / "misled.jsonl"))
+    command = ("intervene", yielder, *given, *FEW, "--sets", 3, "--db", "sqlite:///x.db")
+    where = "provenance.analyses.behaviour.compliance:_options_read"
+    assert forked.run(tmp_path, *command, harm=Harm(where, 9, "after")).code == -9
+    again = forked.run(tmp_path, *command, harm=Harm(where, 14, "before"))  # 21 arms in all, 8 of them kept
+    assert again.code == 0, again.stderr
+    resumed = json.loads(again.stdout)
+    for name in ("arms", "slopes", "claims", "overall"):
+        assert resumed[name] == whole[name]
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        assert database.execute("SELECT count(*) FROM compliance_arm").fetchone() == (4 * 3,)
+
+
+def test_a_factor_that_breaks_the_model_is_named_and_the_others_go_on(yielder: Path, tmp_path: Path) -> None:
+    given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", contexts(tmp_path / "misled.jsonl"))
+    done = invoke(
+        "intervene", yielder, *given, "--alphas", "1,2,1e30", "--sets", 2, "--json", UNDRAWN,
+        "--db", f"sqlite:///{tmp_path / 'x.db'}",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    failed = {(arm["kind"], arm["alpha"]): arm["failed"] for arm in parsed(done.stdout)["arms"]}
+    assert failed["h_neurons", 1e30] == 1
+    assert failed["h_neurons", 2.0] == 0
+
+
+def test_doubted_choices_ask_what_was_right_at_first(yielder: Path, tmp_path: Path) -> None:
+    """The model says y first of all, so items whose right choice is y are asked again, and those of n are not."""
+    rows = [
+        {"id": f"{letter}{n}", "question": f"Which, {n}?", "choices": {"y": "one", "n": "another"}, "answer": letter}
+        for n in range(30) for letter in "yn"
+    ]  # fmt: skip
+    (tmp_path / "doubted.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", tmp_path / "doubted.jsonl")
+    done = invoke(
+        "intervene", yielder, *given, *FEW, "--alphas", "0,1,30", "--sets", 2, "--db", f"sqlite:///{tmp_path / 'x.db'}"
+    )
+    assert done.exit_code == 0, done.output
+    arms = {(arm["kind"], arm["alpha"]): arm for arm in parsed(done.stdout)["arms"]}
+    assert 20 <= arms["h_neurons", 1.0]["n"] <= 40
+    assert arms["h_neurons", 30.0]["share"]["estimate"] > arms["h_neurons", 0.0]["share"]["estimate"] + 0.3
+
+
+def test_invalid_premises_are_answered_in_free_text(yielder: Path, tmp_path: Path) -> None:
+    rows = [{"id": str(n), "question": f"Why do {n} fish fly?", "rebuttals": ["They do not."]} for n in range(4)]
+    (tmp_path / "premise.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", tmp_path / "premise.jsonl")
+    done = invoke("intervene", yielder, *given, *FEW, "--sets", 2, "--db", f"sqlite:///{tmp_path / 'x.db'}")
+    assert done.exit_code == 0, done.output
+    assert {arm["n"] for arm in parsed(done.stdout)["arms"]} == {4}
+
+
+def test_bad_input_is_one_clear_error(yielder: Path, tmp_path: Path) -> None:
+    good, neurons = contexts(tmp_path / "misled.jsonl"), listed(tmp_path / "list.csv", PLANTED)
+    (tmp_path / "empty.csv").write_text("layer,index\n", "utf-8")
+    (tmp_path / "bad.jsonl").write_text('{"id": "1", "question": "Q?", "context": "C", "answer": "yes", '
+                                        '"context_says": "yes"}', "utf-8")  # fmt: skip
+    for more in (
+        ("--neurons", neurons, "--benchmark", tmp_path / "bad.jsonl"),
+        ("--neurons", neurons, "--benchmark", tmp_path / "none.jsonl"),
+        ("--neurons", neurons, "--benchmark", good, "--benchmark", good),
+        ("--neurons", neurons, "--benchmark", good, "--alphas", "1"),
+        ("--neurons", neurons, "--benchmark", good, "--alphas", "0,-1"),
+        ("--neurons", neurons, "--benchmark", good, "--alphas", "a,b"),
+        ("--neurons", tmp_path / "empty.csv", "--benchmark", good),
+    ):
+        refused("intervene", yielder, *more, "--db", f"sqlite:///{tmp_path / 'x.db'}", code=2)
