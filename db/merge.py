@@ -14,6 +14,7 @@ from provenance.db.connection.digests import run_digest, verify
 from provenance.db.merge_rows import Merged, Numbers, Row, copy_rows, same_or_new
 from provenance.db.merge_work import merge_studies, merge_tasks
 from provenance.db.reading.run_query import reading
+from provenance.db.schema.result_tables import MEASURED, TABLES
 from provenance.db.schema.tables import (
     DERIVED,
     Base,
@@ -120,7 +121,7 @@ def _take_results(theirs: Connection, ours: Connection, run: Row, number: int, n
     """Results of a run that has none here; the digest is computed anew, since question sets have other numbers."""
     taken = {name: value for name, value in run.items() if name not in ("id", "key", "family_id", "content_digest")}
     ours.execute(update(Run).where(Run.id == number).values(**taken))
-    for table in DERIVED:
+    for table in (*DERIVED, *(TABLES[cls] for cls in MEASURED)):
         ours.execute(delete(table).where(table.c.run_id == number))
         copy_rows(theirs, ours, table, "run_id", run["id"], numbers)
     digest = None if run["content_digest"] is None else run_digest(ours, number)

@@ -26,14 +26,16 @@ BLOCK_ROWS = 20_000  # some 20 MB of Python values
 Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
-def write(connection: Connection, run_id: int, report: object, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by those of a report, inside the caller's transaction.
+def write(connection: Connection, run_id: int, report: object, datasets: Mapping[str, str]) -> int:
+    """Replaces a run's derived rows by those of a report, and counts them; inside the caller's transaction.
 
     A report is a frozen dataclass; declared results in it are stored as they are declared.
     """
     named = [(RunDataset, _named(connection, datasets))]
     by_hand = _by_hand(report, _base_per_layer(connection, run_id))
-    _replace(connection, run_id, chain(named, run_rows(report).items(), by_hand), getattr(report, "overall", None))
+    return _replace(
+        connection, run_id, chain(named, run_rows(report).items(), by_hand), getattr(report, "overall", None)
+    )
 
 
 def _by_hand(report: object, base_per_layer: int) -> Tables:
@@ -69,14 +71,17 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
     return int(connection.execute(chosen).scalar_one())
 
 
-def _replace(connection: Connection, run_id: int, tables: Tables, overall: str | None) -> None:
+def _replace(connection: Connection, run_id: int, tables: Tables, overall: str | None) -> int:
+    written = 0
     for derived in DERIVED:
         connection.execute(delete(derived).where(derived.c.run_id == run_id))
     for table, rows in tables:
         for block in _blocks({"run_id": run_id, **row} for row in rows):
             connection.execute(insert(table), block)
+            written += len(block)
     connection.execute(update(Run).where(Run.id == run_id).values(overall=overall))
     connection.execute(update(Run).where(Run.id == run_id).values(content_digest=run_digest(connection, run_id)))
+    return written
 
 
 def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

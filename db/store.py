@@ -6,19 +6,23 @@ run is identified by its key and resumed when the same command is given again, a
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from provenance.db.save import write
+from provenance.db.schema.result_tables import TABLES
 from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
 from provenance.db.work_log import CaptureRows, ResponseRows, insert_row, task_id
 from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
+from provenance.stages import StageTime, together
+from provenance.table_declaration import rows_of
 
 
 def utc_now() -> str:
@@ -108,7 +112,6 @@ class Store:
                 "status": "running",
                 "resumed": 0,
                 "started_utc": utc_now(),
-                "durations_ms": {},
             }
             return insert_row(connection, Run, values)
 
@@ -123,21 +126,18 @@ class Store:
         self,
         run_id: int,
         status: Literal["done", "failed"],
-        durations_ms: Mapping[str, float],
+        stages: Sequence[StageTime],
         peak_memory_bytes: int,
     ) -> None:
-        """Record how a run ended, how long its stages took over all its parts, and its peak memory."""
+        """Record how a run ended, what its stages took over all its parts, and its peak memory."""
         with self.transaction() as connection:
-            before = connection.execute(select(Run.durations_ms, Run.peak_memory_bytes).filter_by(id=run_id)).first()
+            before = connection.execute(select(Run.peak_memory_bytes).filter_by(id=run_id)).first()
             if before is None:
                 raise _no_run(run_id)
-            spent = dict(before.durations_ms)
-            for stage, milliseconds in durations_ms.items():
-                spent[stage] = spent.get(stage, 0) + milliseconds
+            _add_stages(connection, run_id, stages)
             values = {
                 "status": status,
                 "finished_utc": utc_now(),
-                "durations_ms": spent,
                 "peak_memory_bytes": max(peak_memory_bytes, before.peak_memory_bytes or 0),
             }
             connection.execute(update(Run).where(Run.id == run_id).values(**values))
@@ -186,7 +186,7 @@ class Store:
             number = task_id(connection, task)
         return CaptureRows(self.transaction, number, utc_now)
 
-    def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> None:
+    def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> int:
         """Replaces everything derived that a run had by what this report says, in one transaction.
 
         Args:
@@ -194,11 +194,14 @@ class Store:
             report: The results, a frozen dataclass; declared results in it are stored as they are declared.
             datasets: Digest of each question set that the run used, by name.
 
+        Returns:
+            Number of rows.
+
         Raises:
             StoreError: A question set was never added, or the database failed.
         """
         with self._known(run_id) as connection:
-            write(connection, run_id, report, datasets or {})
+            return write(connection, run_id, report, datasets or {})
 
     @contextmanager
     def _known(self, run_id: int) -> Iterator[Connection]:
@@ -207,6 +210,18 @@ class Store:
             if connection.execute(select(Run.id).where(Run.id == run_id)).first() is None:
                 raise _no_run(run_id)
             yield connection
+
+
+def _add_stages(connection: Connection, run_id: int, stages: Sequence[StageTime]) -> None:
+    """Add what stages took to what those of their names took in earlier parts of the run."""
+    table = TABLES[StageTime]
+    of_run = table.c.run_id == run_id
+    columns = [table.c[part.name] for part in fields(StageTime)]
+    kept = [StageTime(*row) for row in connection.execute(select(*columns).where(of_run).order_by(table.c.position))]
+    connection.execute(delete(table).where(of_run))
+    rows = [{"run_id": run_id, **row} for row in rows_of(together([*kept, *stages]))]
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 def _no_run(run_id: int) -> StoreError:

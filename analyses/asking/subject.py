@@ -106,7 +106,8 @@ class Subject:
     def respondent(self) -> Respondent:
         """What answers: the model at a server, without loading this one, or this one."""
         served = self.served
-        return Respondent.of(self.model()) if served is None else Respondent(served.lexicon, served)
+        own = Respondent.of(self.model()) if served is None else Respondent(served.lexicon, served)
+        return self.clock.asked(own)
 
     def drop(self) -> None:
         """Free the model's memory."""
@@ -149,11 +150,13 @@ class Subject:
         def step(done: int, total: int) -> None:
             self.clock.progress.step(doing, done, total, "")
 
+        log = self.clock.captured(self.workspace.capture_log(task), responses)
         return collect_features(
-            self.model, responses, self.workspace.captures, task.key, CAPTURE_BATCH, self.workspace.capture_log(task),
+            self.model, responses, self.workspace.captures, task.key, CAPTURE_BATCH, log,
             step, self.settings.capture_dtype, self.settings.other_tokens,
         )  # fmt: skip
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
         """An array that is computed once per task, over some responses."""
-        return remembered(compute, used, self.workspace.captures, task.key, self.workspace.capture_log(task))
+        log = self.clock.captured(self.workspace.capture_log(task), used)
+        return remembered(compute, used, self.workspace.captures, task.key, log)

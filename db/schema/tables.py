@@ -13,7 +13,7 @@ from provenance.db.schema.base import Base
 from provenance.db.schema.data_dictionary import DataDictionary
 from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
 from provenance.db.schema.neurons import Neuron, NeuronSetMember, NeuronSetRow, ProbeNeuron
-from provenance.db.schema.result_tables import BULK_TABLES, TABLES
+from provenance.db.schema.result_tables import BULK_TABLES, RESULTS, TABLES
 from provenance.db.schema.results import FunnelDrop, NullDraw, Probe
 from provenance.db.schema.studies import StudyMember, StudyRow
 from provenance.db.schema.work import (
@@ -59,7 +59,7 @@ __all__ = [
     "TaskRow",
 ]
 
-REVISIONS = ("0.2.0_5",)
+REVISIONS = ("0.2.0_6",)
 """Schemas that this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 
@@ -68,7 +68,7 @@ BY_HAND = (
 )  # fmt: skip
 DERIVED: tuple[Table, ...] = (
     *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),
-    *TABLES.values(),
+    *(TABLES[cls] for cls in RESULTS),
     *BULK_TABLES.values(),
 )
 """Tables whose rows belong to one run and are written together."""

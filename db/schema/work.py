@@ -83,7 +83,6 @@ class Run(Base):
     resumed: Mapped[int]  # times the same command was given again
     started_utc: Mapped[str]
     finished_utc: Mapped[str | None]
-    durations_ms: Mapped[dict[str, Any]]  # wall time by stage of the work, last time round
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     overall: Mapped[str | None]  # the result in one sentence
     content_digest: Mapped[str | None]  # over this run's derived rows, see provenance.db.connection.digests

@@ -4,10 +4,9 @@ Every command with results uses it: a run begins, is timed and ends here, and fi
 are stored and printed before anything is drawn.
 """
 
-import resource
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,13 +106,15 @@ def _opened(job: "AnyJob", db: str, *, quiet: bool) -> "Iterator[tuple[OpenedJob
 
 def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, object]:
     """Id and report of a job that is run now, with its results stored."""
+    from provenance.analyses.asking.clock import ROWS
     from provenance.db.workspace import RunWorkspace
     from provenance.models.devices import enough_memory
 
     run = _begun(store, opened)
     with _finishing(store, run, clock), enough_memory(f"{opened.command} of these checkpoints"):
         report = opened.run(RunWorkspace(store, run), clock)
-        store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
+        datasets = {questions.name: questions.digest for questions in opened.questions}
+        clock.timed("saving", lambda: clock.count(store.save(run, report, datasets), ROWS))
     return run, report
 
 
@@ -134,29 +135,27 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
 @contextmanager
 def _finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
     """Record how a run ended; finished work stays in the database after an error."""
+    from provenance.analyses.asking.clock import peak_memory_bytes
+
     try:
         yield
     except (ProvenanceError, KeyboardInterrupt):
         with suppress(StoreError):  # a full disk must not hide what went wrong first
-            store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
+            store.finish_run(run, "failed", clock.stages, peak_memory_bytes())
         raise
-    store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
+    store.finish_run(run, "done", clock.stages, peak_memory_bytes())
 
 
 def _about_run(opened: "OpenedJob", run: int, clock: "Clock", db: str) -> dict[str, Any]:
     """Common JSON of every command about its run: base and instruct checkpoint, times, memory, database."""
+    from provenance.analyses.asking.clock import peak_memory_bytes
+
     base, instruct = opened.sides[0].info, opened.sides[-1].info
     return {
         "base": {"ref": base.ref, "digest": base.digest},
         "instruct": {"ref": instruct.ref, "digest": instruct.digest},
         "run": run,
-        "durations_ms": clock.durations_ms,
+        "stages": [asdict(stage) for stage in clock.stages],
         "peak_memory_bytes": peak_memory_bytes(),
         "database": db,
     }
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

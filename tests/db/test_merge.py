@@ -147,7 +147,7 @@ def test_a_run_in_progress_is_left_out_and_named_and_comes_when_it_is_done(there
     assert len(runs_of(url)) == 3
     assert "its own" not in [row[1] for row in dump(url)["task"]]
     with Store.open(there) as store:
-        store.finish_run(number, "failed", {}, 1)
+        store.finish_run(number, "failed", [], 1)
     assert merge(there, url).added["runs"] == 1
     assert "its own" in [row[1] for row in dump(url)["task"]]
 

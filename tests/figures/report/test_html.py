@@ -37,7 +37,7 @@ TITLES = (
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
-    "Drift by layer", "Funnel", "H-Neurons", "H-Neurons, one by one", "Question sets", "Method in short",
+    "Drift by layer", "Funnel", "H-Neurons", "H-Neurons, one by one", "Question sets", "Time by stage", "Method in short",
     "Settings and provenance",
 )  # fmt: skip
 
@@ -137,7 +137,7 @@ def test_numbers_come_with_interval_n_and_null(html: str) -> None:
 
 def test_settings_versions_seed_and_digests_are_there(html: str) -> None:
     text = "".join(parsed(html).texts)
-    for part in ("2.13.0", "b" * 64, "c" * 64, "[0.1, 1.0]", "disagreement 298, refusal 12", "0.12 GB", "1.0 s"):
+    for part in ("2.13.0", "b" * 64, "c" * 64, "[0.1, 1.0]", "disagreement 298, refusal 12", "0.12 GB", "700 tokens"):
         assert part in text
     assert re.search(r"<td>seed</td><td>7</td>", html)
 
