@@ -1,6 +1,7 @@
 """The store, the only writer of the database.
 
-Every write is one transaction, which a kill leaves whole or absent. Inputs are added once and identified by digest, a
+Every write is one transaction, which a kill leaves whole or absent; only large results take several, and are there once
+the last one is. Inputs are added once and identified by digest, a
 run is identified by its key and resumed when the same command is given again, and its results are replaced as a whole.
 """
 
@@ -187,7 +188,7 @@ class Store:
         return CaptureRows(self.transaction, number, utc_now)
 
     def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> int:
-        """Replaces everything derived that a run had by what this report says, in one transaction.
+        """Replaces everything derived that a run had by what this report says, as `provenance.db.pieces` does.
 
         Args:
             run_id: From `begin_run`.
@@ -200,16 +201,10 @@ class Store:
         Raises:
             StoreError: A question set was never added, or the database failed.
         """
-        with self._known(run_id) as connection:
-            return write(connection, run_id, report, datasets or {})
-
-    @contextmanager
-    def _known(self, run_id: int) -> Iterator[Connection]:
-        """A transaction for the results of a run that has begun."""
         with self.transaction() as connection:
             if connection.execute(select(Run.id).where(Run.id == run_id)).first() is None:
                 raise _no_run(run_id)
-            yield connection
+        return write(self.transaction, run_id, report, datasets or {})
 
 
 def _add_stages(connection: Connection, run_id: int, stages: Sequence[StageTime]) -> None:

@@ -4,17 +4,19 @@ A comparison, a weights-only run and a lineage run use the same tables, so every
 on all three.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from sqlalchemy import Table
 
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import WeightsReport
 from provenance.db.rows.result_rows import Rows
-from provenance.db.rows.values import Row, columns_as_rows, members, number, numbers, scattered
+from provenance.db.rows.values import NeuronColumns, Row, members, number, numbers, scattered
 from provenance.db.schema import tables
 
+NEURONS = tables.Base.metadata.tables[tables.Neuron.__tablename__]
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 
 
@@ -28,10 +30,8 @@ def weights_rows(report: WeightsReport) -> Rows:
     }
 
 
-def weights_neuron_rows(
-    report: WeightsReport, base_per_layer: int
-) -> Iterator[tuple[type[tables.Base], Iterable[Row]]]:
-    """Rows of the table that has one per neuron, made as they are consumed."""
+def weights_neuron_rows(report: WeightsReport, base_per_layer: int) -> Iterator[tuple[Table, NeuronColumns]]:
+    """The table that has a row per neuron."""
     size = report.neuron_drift.delta.size
     weights = None if report.weights is None else scattered(report.h_neurons, report.weights, size)
     columns = {
@@ -39,7 +39,7 @@ def weights_neuron_rows(
         "is_base_h_neuron": np.zeros(size, dtype=bool),
         "probe_weight": weights,
     }
-    yield tables.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
+    yield NEURONS, NeuronColumns(columns, size, report.neurons_per_layer, {})
 
 
 def lineage_row(lineage: LineageResult) -> Row:

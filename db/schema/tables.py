@@ -32,6 +32,7 @@ from provenance.db.schema.work import (
 __all__ = [
     "DERIVED",
     "HEAD",
+    "OF_NEURONS",
     "REVISIONS",
     "AlignmentRow",
     "Base",
@@ -72,3 +73,5 @@ DERIVED: tuple[Table, ...] = (
     *BULK_TABLES.values(),
 )
 """Tables whose rows belong to one run and are written together."""
+OF_NEURONS: tuple[Table, ...] = (Base.metadata.tables[Neuron.__tablename__], *BULK_TABLES.values())
+"""Of these, the ones with a row per neuron, which are written in several transactions."""

@@ -85,7 +85,12 @@ class Run(Base):
     finished_utc: Mapped[str | None]
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     overall: Mapped[str | None]  # the result in one sentence
-    content_digest: Mapped[str | None]  # over this run's derived rows, see provenance.db.connection.digests
+    saving: Mapped[str | None] = mapped_column(
+        comment="Mark of the process that writes the results or was ended while it did; NULL once they are whole."
+    )
+    content_digest: Mapped[str | None] = mapped_column(
+        comment="SHA-256 over all rows of results; NULL where there are none, or not all of them yet."
+    )
 
 
 class RunDataset(Base):
