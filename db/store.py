@@ -18,7 +18,7 @@ from provenance.db.connection import migrate
 from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from provenance.db.save import write
 from provenance.db.schema.result_tables import TABLES
-from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
+from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask, TaskRow
 from provenance.db.work_log import CaptureRows, ResponseRows, insert_row, task_id
 from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
@@ -186,6 +186,19 @@ class Store:
         with self.transaction() as connection:
             number = task_id(connection, task)
         return CaptureRows(self.transaction, number, utc_now)
+
+    def captures(self, task: Task) -> str | None:
+        """Folder of a task's captured vectors as it was kept last; None if none was."""
+        with self.transaction() as connection:
+            chosen = select(TaskRow.captures).where(TaskRow.id == task_id(connection, task))
+            kept = connection.execute(chosen).scalar_one()
+        return None if kept is None else str(kept)
+
+    def keep_captures(self, task: Task, folder: str) -> None:
+        """Keep the folder of a task's captured vectors."""
+        with self.transaction() as connection:
+            number = task_id(connection, task)
+            connection.execute(update(TaskRow).where(TaskRow.id == number).values(captures=folder))
 
     def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> int:
         """Replaces everything derived that a run had by what this report says, as `provenance.db.pieces` does.

@@ -152,11 +152,11 @@ class Subject:
 
         log = self.clock.captured(self.workspace.capture_log(task), responses)
         return collect_features(
-            self.model, responses, self.workspace.captures, task.key, CAPTURE_BATCH, log,
+            self.model, responses, self.workspace.captures_of(task), task.key, CAPTURE_BATCH, log,
             step, self.settings.capture_dtype, self.settings.other_tokens,
         )  # fmt: skip
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
         """An array that is computed once per task, over some responses."""
         log = self.clock.captured(self.workspace.capture_log(task), used)
-        return remembered(compute, used, self.workspace.captures, task.key, log)
+        return remembered(compute, used, self.workspace.captures_of(task), task.key, log)

@@ -118,6 +118,9 @@ class TaskRow(Base):
     settings: Mapped[dict[str, Any]]
     n_batches: Mapped[int]
     batches_done: Mapped[int]
+    captures: Mapped[str | None] = mapped_column(
+        comment="Folder of its captured vectors: whole, or from the folder of the SQLite file; NULL if none was needed."
+    )
 
 
 class RunTask(Base):

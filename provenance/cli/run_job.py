@@ -26,10 +26,17 @@ if TYPE_CHECKING:
 
 
 def run_and_print(
-    job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool, verbose: bool = False
+    job: "AnyJob",
+    db: str,
+    out: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool = False,
+    captures: Path | None = None,
 ) -> None:
     """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths."""
-    summary = run_job(job, db, out, quiet=quiet)
+    summary = run_job(job, db, out, quiet=quiet, captures=captures)
     show = partial(print_run, verbose=verbose)
     print_then_draw(summary, show, lambda: results_written(summary, out), as_json=as_json)
 
@@ -57,20 +64,21 @@ def print_then_draw(
         print_json({**summary, **files})
 
 
-def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
+def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool, captures: Path | None = None) -> dict[str, Any]:
     """Run a job, or resume it; returns the summary as `--json` prints it, without the files of `results_written`.
 
-    `out` is tested before the work begins; nothing is drawn.
+    `out` is tested before the work begins; nothing is drawn. `captures` is the folder for captured vectors, beside the
+    database by default.
     """
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
 
     untouched_matplotlib()
-    with _opened(job, db, quiet=quiet) as (opened, clock):
+    with _opened(job, db, captures, quiet=quiet) as (opened, clock):
         if out is not None:
             writable_folder(out)
         with Store.open(db) as store:
-            run, report = _worked(store, opened, clock)
+            run, report = _worked(store, opened, clock, captures)
         return summary_of(report) | _about_run(opened, run, clock, db) | opened.about()
 
 
@@ -83,28 +91,28 @@ def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, A
     return write_results(summary["database"], summary["run"], out)
 
 
-def settle(job: "AnyJob", db: str, *, quiet: bool) -> int:
+def settle(job: "AnyJob", db: str, *, quiet: bool, captures: Path | None = None) -> int:
     """Id of a job's run: of one that has finished with the same key, or of the job run or resumed now."""
     from provenance.db.store import Store
 
-    with _opened(job, db, quiet=quiet) as (opened, clock), Store.open(db) as store:
+    with _opened(job, db, captures, quiet=quiet) as (opened, clock), Store.open(db) as store:
         finished = store.finished(opened.key)
-        return finished if finished is not None else _worked(store, opened, clock)[0]
+        return finished if finished is not None else _worked(store, opened, clock, captures)[0]
 
 
 @contextmanager
-def _opened(job: "AnyJob", db: str, *, quiet: bool) -> "Iterator[tuple[OpenedJob, Clock]]":
+def _opened(job: "AnyJob", db: str, captures: Path | None, *, quiet: bool) -> "Iterator[tuple[OpenedJob, Clock]]":
     """A job with its checkpoints open, and the clock of its work, which shows progress on stderr."""
     from provenance.analyses.asking.clock import Clock
     from provenance.db.workspace import captures_folder
 
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
-        with job.opened(clock, captures_folder(db)) as opened:
+        with job.opened(clock, captures_folder(db, captures)) as opened:
             yield opened, clock
 
 
-def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, object]:
+def _worked(store: "Store", opened: "OpenedJob", clock: "Clock", captures: Path | None) -> tuple[int, object]:
     """Id and report of a job that is run now, with its results stored."""
     from provenance.analyses.asking.clock import ROWS
     from provenance.db.workspace import RunWorkspace
@@ -112,7 +120,7 @@ def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, o
 
     run = _begun(store, opened)
     with _finishing(store, run, clock), enough_memory(f"{opened.command} of these checkpoints"):
-        report = opened.run(RunWorkspace(store, run), clock)
+        report = opened.run(RunWorkspace(store, run, captures), clock)
         datasets = {questions.name: questions.digest for questions in opened.questions}
         clock.timed("saving", lambda: clock.count(store.save(run, report, datasets), ROWS))
     return run, report
