@@ -145,7 +145,7 @@ def _take_results(theirs: Connection, store: Store, run: Row, numbers: Numbers) 
         digest = run_digest(ours, number, of_neurons=of_neurons) if has_results else None
         ours.execute(update(Run).where(Run.id == number).values(content_digest=digest))
 
-    pieces = neuron_pieces(theirs, run["id"]) if has_results else ()
+    pieces = neuron_pieces(theirs, run["id"], number) if has_results else ()
     replace_results(store.transaction, number, pieces, count_neurons(theirs, run["id"]) if has_results else 0, finish)
 
 

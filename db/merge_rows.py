@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Table, func, insert, select
+from sqlalchemy import Connection, RowMapping, Table, func, insert, literal, select
 
 from provenance.db.pieces import PIECE_ROWS, Piece
 from provenance.db.save import BLOCK_ROWS
@@ -70,14 +70,14 @@ def copy_rows(
         ours.execute(insert(table), block)
 
 
-def neuron_pieces(theirs: Connection, run_id: int) -> Iterator[Piece]:
-    """Rows of neurons of a run, which refer to nothing but the run."""
+def neuron_pieces(theirs: Connection, run_id: int, number: int) -> Iterator[Piece]:
+    """Rows of neurons of a run, which refer to nothing but the run and its number here."""
     for table in OF_NEURONS:
         columns = list(table.columns)[1:]
-        chosen = select(*columns).where(table.c.run_id == run_id).order_by(*table.primary_key.columns)
+        chosen = select(literal(number), *columns).where(table.c.run_id == run_id).order_by(*table.primary_key.columns)
         rows = map(tuple, theirs.execute(chosen.execution_options(yield_per=BLOCK_ROWS)))
         for block in _blocks(rows, PIECE_ROWS):
-            yield Piece(table, tuple(column.name for column in columns), block)
+            yield Piece(table, ("run_id", *(column.name for column in columns)), block)
 
 
 def count_neurons(theirs: Connection, run_id: int) -> int:

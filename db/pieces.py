@@ -30,8 +30,9 @@ class Piece:
 
     table: Table
     names: tuple[str, ...]
-    """Columns in the order of the values, without the run."""
+    """Columns in the order of the values."""
     rows: list[tuple[Any, ...]]
+    """Values, the run's number among them."""
 
 
 def replace_results(
@@ -65,7 +66,7 @@ def replace_results(
             if not (is_large and table in OF_NEURONS):
                 connection.execute(delete(table).where(table.c.run_id == run_id))
         for piece in () if is_large else pieces:
-            _write(connection, run_id, piece)
+            write_rows(connection, piece.table, piece.names, piece.rows)
         finish(connection)
         connection.execute(update(Run).where(Run.id == run_id).values(saving=None))
 
@@ -93,7 +94,7 @@ def _write_neurons(transaction: Transaction, run_id: int, pieces: Iterable[Piece
     for piece in pieces:  # made between transactions, so that those who wait get in
         with transaction() as connection:
             _check_mark(connection, run_id, mark)
-            _write(connection, run_id, piece)
+            write_rows(connection, piece.table, piece.names, piece.rows)
 
 
 def _delete_some(connection: Connection, run_id: int) -> bool:
@@ -117,8 +118,3 @@ def _check_mark(connection: Connection, run_id: int, mark: str) -> None:
             found="another one that began later with the same command",
             remedy="wait until it is done; its results are those of this run",
         )
-
-
-def _write(connection: Connection, run_id: int, piece: Piece) -> None:
-    rows = [(run_id, *row) for row in piece.rows]
-    write_rows(connection, piece.table, ("run_id", *piece.names), rows)

@@ -36,7 +36,7 @@ def write(transaction: Transaction, run_id: int, report: object, datasets: Mappi
     digest = sum(columns.digest(table.name) for table, columns in neurons)
     n_rows = sum(columns.neurons for _, columns in neurons)
     finish = partial(_finish, run_id, small, getattr(report, "overall", None), digest)
-    replace_results(transaction, run_id, _pieces(neurons), n_rows, finish)
+    replace_results(transaction, run_id, _pieces(neurons, run_id), n_rows, finish)
     return n_rows + sum(len(rows) for _, rows in small)
 
 
@@ -66,10 +66,10 @@ def _of_neurons(report: object, base_per_layer: int) -> Iterable[tuple[Table, Ne
             return ()
 
 
-def _pieces(neurons: Sequence[tuple[Table, NeuronColumns]]) -> Iterator[Piece]:
+def _pieces(neurons: Sequence[tuple[Table, NeuronColumns]], run_id: int) -> Iterator[Piece]:
     for table, columns in neurons:
         for start in range(0, columns.neurons, PIECE_ROWS):
-            yield Piece(table, columns.names, columns.rows(start, start + PIECE_ROWS))
+            yield Piece(table, ("run_id", *columns.names), columns.rows(start, start + PIECE_ROWS, run_id))
 
 
 def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:

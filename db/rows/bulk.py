@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.exc import DBAPIError
 
-Rows = Sequence[tuple[Any, ...]]
+Rows = list[tuple[Any, ...]]
 
 
 def write_rows(connection: Connection, table: Table, names: Sequence[str], rows: Rows) -> None:
@@ -27,17 +27,20 @@ def write_rows(connection: Connection, table: Table, names: Sequence[str], rows:
     if dialect.driver == "psycopg":
         _copy(connection, table, names, rows)
     elif dialect.name == "sqlite":
-        statement = insert(table).compile(dialect=dialect, column_keys=list(names))
-        order = [names.index(name) for name in statement.positiontup or ()]
-        ordered = rows if order == sorted(order) else [tuple(row[place] for place in order) for row in rows]
-        connection.exec_driver_sql(str(statement), list(ordered))
+        places = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {_columns(connection, table, names)} VALUES ({places})"  # noqa: S608 - declared names
+        connection.exec_driver_sql(statement, rows)
     else:
         connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _copy(connection: Connection, table: Table, names: Sequence[str], rows: Rows) -> None:
+def _columns(connection: Connection, table: Table, names: Sequence[str]) -> str:
     quoted = connection.dialect.identifier_preparer.quote
-    statement = f"COPY {quoted(table.name)} ({', '.join(map(quoted, names))}) FROM STDIN"
+    return f"{quoted(table.name)} ({', '.join(map(quoted, names))})"
+
+
+def _copy(connection: Connection, table: Table, names: Sequence[str], rows: Rows) -> None:
+    statement = f"COPY {_columns(connection, table, names)} FROM STDIN"
     errors = connection.dialect.loaded_dbapi.Error
     raw: Any = connection.connection.driver_connection
     try:

@@ -59,11 +59,11 @@ class NeuronColumns:
     def _given(self) -> dict[str, np.ndarray]:
         return {name: values for name, values in self.columns.items() if values is not None}
 
-    def rows(self, start: int, stop: int) -> list[tuple[Any, ...]]:
-        """Rows of some neurons as native values, in the order of `names`."""
+    def rows(self, start: int, stop: int, *before: object) -> list[tuple[Any, ...]]:
+        """Rows of some neurons as native values, in the order of `names`, each after the same values."""
         flat = np.arange(start, min(stop, self.neurons))
         parts = (flat // self.neurons_per_layer, flat % self.neurons_per_layer)
-        scope = [repeat(value, flat.size) for value in self.scope.values()]
+        scope = [repeat(value, flat.size) for value in (*before, *self.scope.values())]
         values = [*parts, *(column[start:stop] for column in self._given.values())]
         return list(zip(*scope, *map(_native, values), strict=True))
 

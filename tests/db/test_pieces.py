@@ -52,11 +52,11 @@ def between_pieces(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> 
     """Do something once, when some pieces are written and the next one is made."""
     made, left = NeuronColumns.rows, [4]
 
-    def rows_of(self: NeuronColumns, start: int, stop: int) -> list[tuple[Any, ...]]:
+    def rows_of(self: NeuronColumns, start: int, stop: int, *before: object) -> list[tuple[Any, ...]]:
         left[0] -= 1
         if left[0] == 0:
             act()
-        return made(self, start, stop)
+        return made(self, start, stop, *before)
 
     monkeypatch.setattr(NeuronColumns, "rows", rows_of)
 

@@ -177,7 +177,7 @@ def test_copy_writes_the_rows_that_insert_writes(server: str) -> None:
         runs = [begin(store, "by copy"), begin(store, "by insert")]
         for run in runs:
             for table, columns in neuron_rows(report_of(seed=6), PER_LAYER):
-                names, found = ("run_id", *columns.names), [(run, *row) for row in columns.rows(0, 64)]
+                names, found = ("run_id", *columns.names), columns.rows(0, 64, run)
                 with store.transaction() as connection:
                     if run == runs[0]:
                         write_rows(connection, table, names, found)
