@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from large_saves import PIECE, check_killed_saves, contents, kill_a_save
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from synthetic import begin, digests_of, report_of, rows, stored_run
 
-from provenance.db import pieces
+from provenance.db import pieces, save
 from provenance.db.connection import digests
 from provenance.db.connection.digests import verify
 from provenance.db.pieces import write_rows
@@ -114,3 +114,28 @@ def test_a_killed_save_over_finished_results_leaves_none_and_other_runs_alone(fi
         stored_run(store, report_of())
         assert rows(store, "SELECT COUNT(*) AS n FROM neuron WHERE run_id = 1") == [{"n": 64}]
     assert [row["intact"] for row in info(finished).runs] == [True, True]
+
+
+def test_a_disk_that_is_full_between_pieces_is_one_clear_error_and_the_next_save_is_whole(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (pieces, save):
+        monkeypatch.setattr(module, "PIECE_ROWS", 2_000)
+    large = report_of(layers=40, per_layer=160)
+    with Store.open(url) as store:
+        stored_run(store, report_of(), "other")
+        run = begin(store)
+
+        @event.listens_for(store._engine, "begin")
+        def limit(connection: Connection) -> None:
+            connection.exec_driver_sql("PRAGMA max_page_count = 700")  # of almost 1,000 that it takes
+
+        with pytest.raises(StoreError, match="full"):
+            store.save(run, large, digests_of(large))
+    assert [row["intact"] for row in info(url).runs] == [True, None]
+    with Store.open(url) as store:
+        assert rows(store, "SELECT COUNT(*) AS n FROM neuron WHERE run_id = 2")[0]["n"] >= 2_000
+        store.save(run, large, digests_of(large))
+        assert rows(store, "SELECT COUNT(*) AS n FROM neuron WHERE run_id = 2") == [{"n": 6_400}]
+        assert int(str(rows(store, "PRAGMA page_count")[0]["page_count"])) > 900
+    assert [row["intact"] for row in info(url).runs] == [True, True]
