@@ -41,6 +41,38 @@ class NeuronDrift:
 
 
 @table(
+    "layer_spread",
+    "Spread of weight changes",
+    row="one kind of weights in one layer: 1 - cosine over its neurons",
+    query="drift-by-layer",
+    subject="drift",
+)
+@dataclass(frozen=True)
+class LayerSpread:
+    """Percentiles of one kind of weights in one layer, by rank: each is the value of a neuron."""
+
+    kind: str = column("weights", "text", "gate, up or down.", key=True)
+    layer: int = column("layer", "count", "Layer of the instruct checkpoint, from 0.", key=True)
+    neurons: int = column("neurons", "count", "Neurons with a counterpart in the base.")
+    delta_low: float = column("5 %", "compact", "5th percentile of 1 - cosine.")
+    delta_median: float = column("median", "compact", "Median of 1 - cosine.")
+    delta_high: float = column("95 %", "compact", "95th percentile of 1 - cosine.")
+
+
+def layer_spreads(drift: NeuronDrift, neurons_per_layer: int) -> list[LayerSpread]:
+    """The spread of each kind of weights in each layer, without neurons that have no counterpart."""
+    found: list[LayerSpread] = []
+    for kind, deltas in (("gate", drift.delta_gate), ("up", drift.delta_up), ("down", drift.delta_down)):
+        for start in range(0, 0 if deltas is None else deltas.size, neurons_per_layer):
+            part = deltas[start : start + neurons_per_layer]  # type: ignore[index]  # of no kind that is None
+            compared = np.sort(part[~np.isnan(part)])
+            if compared.size:
+                values = (float(compared[(percent * compared.size + 99) // 100 - 1]) for percent in (5, 50, 95))
+                found.append(LayerSpread(kind, start // neurons_per_layer, int(compared.size), *values))
+    return found
+
+
+@table(
     "drift",
     "Parameter evolution",
     row="the paper's tests of the H-Neurons' similarity and stability ranks",

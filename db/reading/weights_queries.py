@@ -125,21 +125,3 @@ SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low,
 FROM edge e
 ORDER BY e.bin
 """
-
-# Percentiles are sample values, by rank: no database needs an extension, and both give the same ones.
-# One sort per kind within a layer, in which the table lies, is half the time of one sort over all.
-_OF_KIND = """
-SELECT {place} AS place, '{kind}' AS kind, layer, MAX(neurons) AS neurons,
-       MAX(CASE WHEN nth = (5 * neurons + 99) / 100 THEN delta END) AS delta_low,
-       MAX(CASE WHEN nth = (50 * neurons + 99) / 100 THEN delta END) AS delta_median,
-       MAX(CASE WHEN nth = (95 * neurons + 99) / 100 THEN delta END) AS delta_high
-FROM (SELECT n.layer, n.delta_{kind} AS delta, ROW_NUMBER() OVER (PARTITION BY n.layer ORDER BY n.delta_{kind}) AS nth,
-             COUNT(*) OVER (PARTITION BY n.layer) AS neurons
-      FROM neuron n WHERE n.run_id = :run AND n.delta_{kind} IS NOT NULL) ranked
-GROUP BY layer
-"""
-_KINDS = "UNION ALL".join(_OF_KIND.format(place=place, kind=kind) for place, kind in enumerate(("gate", "up", "down")))
-DRIFT_BY_LAYER = (
-    "\nSELECT kind, layer, neurons, delta_low, delta_median, delta_high\n"
-    f"FROM ({_KINDS}) spread\nORDER BY place, layer\n"
-)

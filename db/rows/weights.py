@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sqlalchemy import Table
 
-from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.results.drift import NeuronDrift, layer_spreads
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import WeightsReport
-from provenance.db.rows.result_rows import Rows
+from provenance.db.rows.result_rows import Rows, declared_rows
 from provenance.db.rows.values import NeuronColumns, Row, members, number, numbers, scattered
 from provenance.db.schema import tables
 
@@ -24,6 +24,7 @@ def weights_rows(report: WeightsReport) -> Rows:
     """Rows of the small tables of a run without a forward pass that are filled by hand."""
     return {
         **({tables.Lineage: [lineage_row(report.lineage)]} if report.lineage else {}),
+        **declared_rows(layer_spreads(report.neuron_drift, report.neurons_per_layer)),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NeuronList: [neuron_list_row(report)],
         tables.ProbeNeuron: listed_neuron_rows(report),
