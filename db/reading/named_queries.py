@@ -206,7 +206,6 @@ _ALL = (
         subject="transfer",
     ),
     Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT, subject="drift"),
-    Query("layers", "one layer: how much its neurons changed", sql.LAYERS, subject="drift"),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
     Query(

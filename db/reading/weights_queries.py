@@ -90,20 +90,6 @@ LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
 WHERE d.run_id = :run
 """  # noqa: S608 - of declared names
 
-LAYERS = """
-SELECT n.layer, COUNT(*) AS neurons, COUNT(n.stability_rank) AS compared,
-       AVG(n.stability_rank) AS mean_stability_rank,
-       AVG(n.delta_up) AS mean_delta_up, AVG(n.delta_gate) AS mean_delta_gate,
-       AVG(n.delta_down) AS mean_delta_down,
-       SUM(CASE WHEN n.identical THEN 1 ELSE 0 END) AS identical,
-       SUM(CASE WHEN n.is_h_neuron THEN 1 ELSE 0 END) AS h_neurons,
-       AVG(CASE WHEN n.is_h_neuron THEN n.stability_rank END) AS h_mean_stability_rank
-FROM neuron n
-WHERE n.run_id = :run
-GROUP BY n.layer
-ORDER BY n.layer
-"""
-
 H_RANKS = """
 SELECT n.layer, n.neuron_index, n.stability_rank
 FROM probe_neuron h

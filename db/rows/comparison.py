@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from sqlalchemy import Table
 
 from provenance.analyses.results.answers import Funnel
-from provenance.analyses.results.drift import layer_spreads
 from provenance.analyses.results.reports import OriginReport
 from provenance.db.rows.probe import baseline_draws, probe_rows
-from provenance.db.rows.result_rows import Rows, bulk_rows, declared_rows
+from provenance.db.rows.result_rows import Rows, bulk_rows
 from provenance.db.rows.values import NeuronColumns, Row, members
-from provenance.db.rows.weights import NEURONS, alignment_row, lineage_row, neuron_columns, null_draw_rows
+from provenance.db.rows.weights import NEURONS, alignment_row, layer_rows, lineage_row, neuron_columns, null_draw_rows
 from provenance.db.schema import tables
 from provenance.db.schema.result_tables import BULK_TABLES
 
@@ -25,7 +24,7 @@ def summary_rows(report: OriginReport) -> Rows:
     return {
         **probe_rows(probes, report.neurons_per_layer),
         tables.Lineage: [lineage_row(report.lineage)],
-        **declared_rows(layer_spreads(report.neuron_drift, report.neurons_per_layer)),
+        **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
         tables.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],

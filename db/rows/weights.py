@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sqlalchemy import Table
 
-from provenance.analyses.results.drift import NeuronDrift, layer_spreads
+from provenance.analyses.results.drift import NeuronDrift, layer_drifts, layer_spreads
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import WeightsReport
 from provenance.db.rows.result_rows import Rows, declared_rows
@@ -24,7 +24,7 @@ def weights_rows(report: WeightsReport) -> Rows:
     """Rows of the small tables of a run without a forward pass that are filled by hand."""
     return {
         **({tables.Lineage: [lineage_row(report.lineage)]} if report.lineage else {}),
-        **declared_rows(layer_spreads(report.neuron_drift, report.neurons_per_layer)),
+        **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NeuronList: [neuron_list_row(report)],
         tables.ProbeNeuron: listed_neuron_rows(report),
@@ -41,6 +41,12 @@ def weights_neuron_rows(report: WeightsReport, base_per_layer: int) -> Iterator[
         "probe_weight": weights,
     }
     yield NEURONS, NeuronColumns(columns, size, report.neurons_per_layer, {})
+
+
+def layer_rows(drift: NeuronDrift, mapped: MappedNeurons, neurons_per_layer: int) -> Rows:
+    """How much the neurons of each layer changed, which queries over all neurons would take long for."""
+    means = layer_drifts(drift, mapped.ids, neurons_per_layer)
+    return declared_rows([*means, *layer_spreads(drift, neurons_per_layer)])
 
 
 def lineage_row(lineage: LineageResult) -> Row:

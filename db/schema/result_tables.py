@@ -9,7 +9,7 @@ from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgre
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import DriftResult, DriftTest, LayerSpread
+from provenance.analyses.results.drift import DriftResult, DriftTest, LayerDrift, LayerSpread
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
@@ -39,6 +39,7 @@ RESULTS = (
     LabelAgreement,
     ScaleControl,
     SignAgreement,
+    LayerDrift,
     LayerSpread,
     DriftResult,
     DriftTest,

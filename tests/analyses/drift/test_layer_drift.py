@@ -1,4 +1,4 @@
-"""The spread of weight changes in each layer is that of the definition, over neurons with a counterpart."""
+"""Means and spread of weight changes in each layer are those of the definition, over neurons with a counterpart."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic import drift_of
 
-from provenance.analyses.results.drift import layer_spreads
+from provenance.analyses.results.drift import layer_drifts, layer_spreads
 
 LAYERS = 3
 
@@ -32,3 +32,18 @@ def test_percentiles_are_those_of_the_empirical_distribution(per_layer: int) -> 
 def test_a_model_without_gates_has_no_spread_of_them() -> None:
     drift = replace(drift_of(8, np.random.default_rng(0)), delta_gate=None)
     assert {spread.kind for spread in layer_spreads(drift, 4)} == {"up", "down"}
+
+
+def test_means_are_over_the_neurons_with_a_counterpart_and_none_without_any() -> None:
+    drift = drift_of(12, np.random.default_rng(1))
+    for name in ("delta_up", "delta_gate", "delta_down", "stability_rank"):
+        getattr(drift, name)[[0, 5, 8, 9, 10, 11]] = np.nan
+    first, second, last = layer_drifts(drift, np.array([1, 2, 5, 7]), 4)
+    assert (first.layer, first.neurons, first.compared, first.h_neurons) == (0, 4, 3, 2)
+    assert first.mean_delta_up == np.mean(drift.delta_up[1:4])
+    assert first.h_mean_stability_rank == np.mean(drift.stability_rank[1:3])
+    assert second.h_mean_stability_rank == drift.stability_rank[7]
+    assert second.mean_delta_gate == np.mean(drift.delta_gate[[4, 6, 7]])
+    assert second.identical == drift.identical[4:8].sum()
+    means = (last.mean_delta_down, last.mean_stability_rank, last.h_mean_stability_rank)
+    assert (last.compared, means) == (0, (None, None, None))
