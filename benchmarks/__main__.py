@@ -4,6 +4,7 @@ Absolute times are printed beside, and mean little elsewhere. Needs 19 GB in the
 """
 
 from benchmarks.comparison import demo_table, sampling_table
+from benchmarks.database import database_table
 from benchmarks.probe import probe_table
 from benchmarks.reading import reading_table
 from benchmarks.weights import drift_table, memory_table
@@ -17,6 +18,7 @@ def main() -> None:
     drift_table()
     memory_table()
     probe_table()
+    database_table()
 
 
 if __name__ == "__main__":

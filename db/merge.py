@@ -1,6 +1,6 @@
 """Takes over what another database holds: inputs, work, runs and studies, each known by its digest, key or name.
 
-Every run is one transaction with all that it needs, so a kill leaves whole runs, and the same command goes on where it
+Results of a run are there as a whole or not at all, whenever a merge is ended, and the same command goes on where it
 stopped. What is here already stays as it is: a second merge changes nothing. Captured vectors are files and stay where
 they are; whoever needs them captures again.
 """
@@ -10,12 +10,15 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, select, update
 
 from provenance.db.connection.connect import database_url, sqlite_file
-from provenance.db.connection.digests import run_digest, verify
-from provenance.db.merge_rows import Merged, Numbers, Row, copy_rows, same_or_new
+from provenance.db.connection.digests import neurons_digest, run_digest, verify
+from provenance.db.merge_rows import Merged, Numbers, Row, copy_rows, count_neurons, neuron_pieces, same_or_new
 from provenance.db.merge_work import merge_studies, merge_tasks
+from provenance.db.pieces import replace_results
 from provenance.db.reading.run_query import reading
+from provenance.db.schema.result_tables import MEASURED, TABLES
 from provenance.db.schema.tables import (
     DERIVED,
+    OF_NEURONS,
     Base,
     Checkpoint,
     Dataset,
@@ -28,6 +31,9 @@ from provenance.db.schema.tables import (
 )
 from provenance.db.store import Store
 from provenance.errors import InputError
+
+_WITHOUT_RESULTS = {"status": "running", "overall": None, "content_digest": None, "saving": None}
+"""Of a run whose results are still to be written."""
 
 
 def merge(source: str, target: str) -> Merged:
@@ -52,8 +58,7 @@ def merge(source: str, target: str) -> Merged:
         with store.transaction() as ours:
             _merge_inputs(theirs, ours, numbers, done)
         for run in theirs.execute(select(Run.__table__).order_by(Run.id)).mappings().all():
-            with store.transaction() as ours:
-                _merge_run(theirs, ours, run, numbers, done)
+            _merge_run(theirs, store, run, numbers, done)
         with store.transaction() as ours:
             merge_studies(theirs, ours, numbers, done)
     return done
@@ -86,25 +91,32 @@ def _merge_inputs(theirs: Connection, ours: Connection, numbers: Numbers, done: 
                 copy_rows(theirs, ours, table, next(iter(table.primary_key.columns)).name, row["id"], numbers)
 
 
-def _merge_run(theirs: Connection, ours: Connection, run: Row, numbers: Numbers, done: Merged) -> None:
-    """One run with its pair, its work, and its results; or the reason why it is left out."""
+def _merge_run(theirs: Connection, store: Store, run: Row, numbers: Numbers, done: Merged) -> None:
+    """One run with its pair and its work, then its results; or the reason why it is left out."""
+    with store.transaction() as ours:
+        gains = _merge_work(theirs, ours, run, numbers, done)
+    if gains:
+        _take_results(theirs, store, run, numbers)
+
+
+def _merge_work(theirs: Connection, ours: Connection, run: Row, numbers: Numbers, done: Merged) -> bool:
+    """One run without its results; returns whether these are wanted."""
     known = ours.execute(select(Run.id, Run.content_digest).where(Run.key == run["key"])).first()
     has_results = known is not None and known.content_digest is not None
     why = "" if has_results else _problem(theirs, run)
     if why:
         done.notes.append(f"run {run['id']} there ({run['command']}): left out, {why}")
-        return
+        return False
     family = theirs.execute(select(Family.__table__).where(Family.id == run["family_id"])).mappings().one()
     same_or_new(ours, Family, family, ("base_id", "instruct_id"), numbers)
-    same_or_new(ours, Run, run, ("key",), numbers)
-    number = numbers["run"][run["id"]]
+    same_or_new(ours, Run, {**run, **_WITHOUT_RESULTS}, ("key",), numbers)
     merge_tasks(theirs, ours, run["id"], numbers, done)
     gains = known is None or (not has_results and run["content_digest"] is not None)
     done.count("runs", new=gains)
-    if gains:
-        _take_results(theirs, ours, run, number, numbers)
-    elif has_results and not _is_alike(theirs, ours, run, number):
+    number = numbers["run"][run["id"]]
+    if not gains and has_results and not _is_alike(theirs, ours, run, number):
         done.notes.append(f"run {run['id']} there is run {number} here with other numbers: those here were kept")
+    return gains
 
 
 def _problem(theirs: Connection, run: Row) -> str:
@@ -116,15 +128,25 @@ def _problem(theirs: Connection, run: Row) -> str:
     return ""
 
 
-def _take_results(theirs: Connection, ours: Connection, run: Row, number: int, numbers: Numbers) -> None:
+def _take_results(theirs: Connection, store: Store, run: Row, numbers: Numbers) -> None:
     """Results of a run that has none here; the digest is computed anew, since question sets have other numbers."""
+    number = numbers["run"][run["id"]]
+    has_results = run["content_digest"] is not None
     taken = {name: value for name, value in run.items() if name not in ("id", "key", "family_id", "content_digest")}
-    ours.execute(update(Run).where(Run.id == number).values(**taken))
-    for table in DERIVED:
-        ours.execute(delete(table).where(table.c.run_id == number))
-        copy_rows(theirs, ours, table, "run_id", run["id"], numbers)
-    digest = None if run["content_digest"] is None else run_digest(ours, number)
-    ours.execute(update(Run).where(Run.id == number).values(content_digest=digest))
+    of_neurons = neurons_digest(theirs, run["id"]) if has_results else 0
+
+    def finish(ours: Connection) -> None:
+        ours.execute(update(Run).where(Run.id == number).values(**taken))
+        stages = [TABLES[cls] for cls in MEASURED]
+        for table in stages:
+            ours.execute(delete(table).where(table.c.run_id == number))
+        for table in (*stages, *(each for each in DERIVED if has_results and each not in OF_NEURONS)):
+            copy_rows(theirs, ours, table, "run_id", run["id"], numbers)
+        digest = run_digest(ours, number, of_neurons=of_neurons) if has_results else None
+        ours.execute(update(Run).where(Run.id == number).values(content_digest=digest))
+
+    pieces = neuron_pieces(theirs, run["id"], number) if has_results else ()
+    replace_results(store.transaction, number, pieces, count_neurons(theirs, run["id"]) if has_results else 0, finish)
 
 
 def _is_alike(theirs: Connection, ours: Connection, run: Row, number: int) -> bool:

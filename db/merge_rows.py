@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Table, insert, select
+from sqlalchemy import Connection, RowMapping, Table, func, insert, literal, select
 
+from provenance.db.pieces import PIECE_ROWS, Piece
 from provenance.db.save import BLOCK_ROWS
-from provenance.db.schema.tables import Base
+from provenance.db.schema.tables import OF_NEURONS, Base
 from provenance.db.work_log import insert_row
 
+T = TypeVar("T")
 Row = RowMapping | Mapping[str, Any]
 Numbers = dict[str, dict[int, int]]
 """Ids here of rows there, by table."""
@@ -64,10 +66,26 @@ def copy_rows(
     if after >= 0:
         chosen = chosen.where(table.c.position > after)
     rows = theirs.execute(chosen.execution_options(yield_per=BLOCK_ROWS)).mappings()
-    for block in _blocks(renumbered(table, row, numbers) for row in rows):
+    for block in _blocks((renumbered(table, row, numbers) for row in rows), BLOCK_ROWS):
         ours.execute(insert(table), block)
 
 
-def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while block := list(islice(rows, BLOCK_ROWS)):
+def neuron_pieces(theirs: Connection, run_id: int, number: int) -> Iterator[Piece]:
+    """Rows of neurons of a run, which refer to nothing but the run and its number here."""
+    for table in OF_NEURONS:
+        columns = list(table.columns)[1:]
+        chosen = select(literal(number), *columns).where(table.c.run_id == run_id).order_by(*table.primary_key.columns)
+        rows = map(tuple, theirs.execute(chosen.execution_options(yield_per=BLOCK_ROWS)))
+        for block in _blocks(rows, PIECE_ROWS):
+            yield Piece(table, ("run_id", *(column.name for column in columns)), block)
+
+
+def count_neurons(theirs: Connection, run_id: int) -> int:
+    """Number of rows of neurons of a run."""
+    counted = (select(func.count()).select_from(table).where(table.c.run_id == run_id) for table in OF_NEURONS)
+    return sum(theirs.execute(each).scalar_one() for each in counted)
+
+
+def _blocks(rows: Iterator[T], size: int) -> Iterator[list[T]]:
+    while block := list(islice(rows, size)):
         yield block

@@ -30,7 +30,8 @@ def merge_tasks(theirs: Connection, ours: Connection, run: int, numbers: Numbers
     used = select(TaskRow.__table__).join(RunTask, RunTask.task_id == TaskRow.id).where(RunTask.run_id == run)
     for task in theirs.execute(used.order_by(TaskRow.id)).mappings().all():
         known = ours.execute(select(TaskRow.id).where(TaskRow.key == task["key"])).first()
-        same_or_new(ours, TaskRow, task, ("key",), numbers)
+        # captured vectors stay there, and files under the same names must not be taken for those of here
+        same_or_new(ours, TaskRow, {**task, "captures": None}, ("key",), numbers)
         number = numbers["task"][task["id"]]
         link = {"run_id": numbers["run"][run], "task_id": number}
         if ours.execute(select(RunTask).filter_by(**link)).first() is None:

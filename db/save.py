@@ -1,24 +1,22 @@
-"""Replaces a run's results and stores their digest.
+"""Replaces a run's results by those of a report, and stores their digest."""
 
-Bulk tables are written in blocks, so that the rows of a 70B pair (millions) never fill memory.
-"""
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
-from typing import Any
-
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from provenance.analyses.results.lineage import LineageResult
 from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
 from provenance.db.connection.digests import run_digest
+from provenance.db.pieces import PIECE_ROWS, Piece, Transaction, replace_results
 from provenance.db.rows.comparison import neuron_rows, summary_rows
 from provenance.db.rows.result_rows import run_rows
 from provenance.db.rows.timeline import timeline_rows
-from provenance.db.rows.values import Row
+from provenance.db.rows.values import NeuronColumns, Row
 from provenance.db.rows.weights import lineage_row, weights_neuron_rows, weights_rows
 from provenance.db.schema.result_tables import TableLike
-from provenance.db.schema.tables import DERIVED, Checkpoint, Family, Lineage, Run, RunDataset
+from provenance.db.schema.tables import Checkpoint, Family, Lineage, Run, RunDataset
 from provenance.db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
@@ -26,29 +24,52 @@ BLOCK_ROWS = 20_000  # some 20 MB of Python values
 Tables = Iterable[tuple[TableLike, Iterable[Row]]]
 
 
-def write(connection: Connection, run_id: int, report: object, datasets: Mapping[str, str]) -> None:
-    """Replaces a run's derived rows by those of a report, inside the caller's transaction.
+def write(transaction: Transaction, run_id: int, report: object, datasets: Mapping[str, str]) -> int:
+    """Replaces a run's derived rows by those of a report, and counts them.
 
     A report is a frozen dataclass; declared results in it are stored as they are declared.
     """
-    named = [(RunDataset, _named(connection, datasets))]
-    by_hand = _by_hand(report, _base_per_layer(connection, run_id))
-    _replace(connection, run_id, chain(named, run_rows(report).items(), by_hand), getattr(report, "overall", None))
+    with transaction() as connection:
+        named = [(RunDataset, _named(connection, datasets))]
+        neurons = list(_of_neurons(report, _base_per_layer(connection, run_id)))
+    small = [(table, list(rows)) for table, rows in chain(named, run_rows(report).items(), _by_hand(report))]
+    digest = sum(columns.digest(table.name) for table, columns in neurons)
+    n_rows = sum(columns.neurons for _, columns in neurons)
+    finish = partial(_finish, run_id, small, getattr(report, "overall", None), digest)
+    replace_results(transaction, run_id, _pieces(neurons, run_id), n_rows, finish)
+    return n_rows + sum(len(rows) for _, rows in small)
 
 
-def _by_hand(report: object, base_per_layer: int) -> Tables:
-    """Tables beside those of declared results."""
+def _by_hand(report: object) -> Tables:
+    """Small tables beside those of declared results."""
     match report:
         case OriginReport():
-            return chain(summary_rows(report).items(), neuron_rows(report, base_per_layer))
+            return summary_rows(report).items()
         case WeightsReport():
-            return chain(weights_rows(report).items(), weights_neuron_rows(report, base_per_layer))
+            return weights_rows(report).items()
         case LineageResult():
             return [(Lineage, [lineage_row(report)])]
         case TimelineReport():
             return timeline_rows(report).items()
         case _:
             return ()
+
+
+def _of_neurons(report: object, base_per_layer: int) -> Iterable[tuple[Table, NeuronColumns]]:
+    """Tables with a row per neuron."""
+    match report:
+        case OriginReport():
+            return neuron_rows(report, base_per_layer)
+        case WeightsReport():
+            return weights_neuron_rows(report, base_per_layer)
+        case _:
+            return ()
+
+
+def _pieces(neurons: Sequence[tuple[Table, NeuronColumns]], run_id: int) -> Iterator[Piece]:
+    for table, columns in neurons:
+        for start in range(0, columns.neurons, PIECE_ROWS):
+            yield Piece(table, ("run_id", *columns.names), columns.rows(start, start + PIECE_ROWS, run_id))
 
 
 def _named(connection: Connection, datasets: Mapping[str, str]) -> list[Row]:
@@ -69,16 +90,17 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
     return int(connection.execute(chosen).scalar_one())
 
 
-def _replace(connection: Connection, run_id: int, tables: Tables, overall: str | None) -> None:
-    for derived in DERIVED:
-        connection.execute(delete(derived).where(derived.c.run_id == run_id))
-    for table, rows in tables:
-        for block in _blocks({"run_id": run_id, **row} for row in rows):
-            connection.execute(insert(table), block)
+def _finish(
+    run_id: int,
+    small: Sequence[tuple[TableLike, Sequence[Row]]],
+    overall: str | None,
+    of_neurons: int,
+    connection: Connection,
+) -> None:
+    """Write the small tables, and what makes the results visible."""
+    for table, rows in small:
+        for start in range(0, len(rows), BLOCK_ROWS):
+            connection.execute(insert(table), [{"run_id": run_id, **row} for row in rows[start : start + BLOCK_ROWS]])
     connection.execute(update(Run).where(Run.id == run_id).values(overall=overall))
-    connection.execute(update(Run).where(Run.id == run_id).values(content_digest=run_digest(connection, run_id)))
-
-
-def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while block := list(islice(rows, BLOCK_ROWS)):
-        yield block
+    digest = run_digest(connection, run_id, of_neurons=of_neurons)
+    connection.execute(update(Run).where(Run.id == run_id).values(content_digest=digest))

@@ -1,24 +1,29 @@
 """The store, the only writer of the database.
 
-Every write is one transaction, which a kill leaves whole or absent. Inputs are added once and identified by digest, a
+Every write is one transaction, which a kill leaves whole or absent; only large results take several, and are there once
+the last one is. Inputs are added once and identified by digest, a
 run is identified by its key and resumed when the same command is given again, and its results are replaced as a whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
 from provenance.db.save import write
-from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask
+from provenance.db.schema.result_tables import TABLES
+from provenance.db.schema.tables import Checkpoint, Dataset, Family, QuestionRow, Run, RunTask, TaskRow
 from provenance.db.work_log import CaptureRows, ResponseRows, insert_row, task_id
 from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
+from provenance.stages import StageTime, together
+from provenance.table_declaration import rows_of
 
 
 def utc_now() -> str:
@@ -108,7 +113,6 @@ class Store:
                 "status": "running",
                 "resumed": 0,
                 "started_utc": utc_now(),
-                "durations_ms": {},
             }
             return insert_row(connection, Run, values)
 
@@ -123,21 +127,18 @@ class Store:
         self,
         run_id: int,
         status: Literal["done", "failed"],
-        durations_ms: Mapping[str, float],
+        stages: Sequence[StageTime],
         peak_memory_bytes: int,
     ) -> None:
-        """Record how a run ended, how long its stages took over all its parts, and its peak memory."""
+        """Record how a run ended, what its stages took over all its parts, and its peak memory."""
         with self.transaction() as connection:
-            before = connection.execute(select(Run.durations_ms, Run.peak_memory_bytes).filter_by(id=run_id)).first()
+            before = connection.execute(select(Run.peak_memory_bytes).filter_by(id=run_id)).first()
             if before is None:
                 raise _no_run(run_id)
-            spent = dict(before.durations_ms)
-            for stage, milliseconds in durations_ms.items():
-                spent[stage] = spent.get(stage, 0) + milliseconds
+            _add_stages(connection, run_id, stages)
             values = {
                 "status": status,
                 "finished_utc": utc_now(),
-                "durations_ms": spent,
                 "peak_memory_bytes": max(peak_memory_bytes, before.peak_memory_bytes or 0),
             }
             connection.execute(update(Run).where(Run.id == run_id).values(**values))
@@ -186,27 +187,49 @@ class Store:
             number = task_id(connection, task)
         return CaptureRows(self.transaction, number, utc_now)
 
-    def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> None:
-        """Replaces everything derived that a run had by what this report says, in one transaction.
+    def captures(self, task: Task) -> str | None:
+        """Folder of a task's captured vectors as it was kept last; None if none was."""
+        with self.transaction() as connection:
+            chosen = select(TaskRow.captures).where(TaskRow.id == task_id(connection, task))
+            kept = connection.execute(chosen).scalar_one()
+        return None if kept is None else str(kept)
+
+    def keep_captures(self, task: Task, folder: str) -> None:
+        """Keep the folder of a task's captured vectors."""
+        with self.transaction() as connection:
+            number = task_id(connection, task)
+            connection.execute(update(TaskRow).where(TaskRow.id == number).values(captures=folder))
+
+    def save(self, run_id: int, report: object, datasets: Mapping[str, str] | None = None) -> int:
+        """Replaces everything derived that a run had by what this report says, as `provenance.db.pieces` does.
 
         Args:
             run_id: From `begin_run`.
             report: The results, a frozen dataclass; declared results in it are stored as they are declared.
             datasets: Digest of each question set that the run used, by name.
 
+        Returns:
+            Number of rows.
+
         Raises:
             StoreError: A question set was never added, or the database failed.
         """
-        with self._known(run_id) as connection:
-            write(connection, run_id, report, datasets or {})
-
-    @contextmanager
-    def _known(self, run_id: int) -> Iterator[Connection]:
-        """A transaction for the results of a run that has begun."""
         with self.transaction() as connection:
             if connection.execute(select(Run.id).where(Run.id == run_id)).first() is None:
                 raise _no_run(run_id)
-            yield connection
+        return write(self.transaction, run_id, report, datasets or {})
+
+
+def _add_stages(connection: Connection, run_id: int, stages: Sequence[StageTime]) -> None:
+    """Add what stages took to what those of their names took in earlier parts of the run."""
+    table = TABLES[StageTime]
+    of_run = table.c.run_id == run_id
+    columns = [table.c[part.name] for part in fields(StageTime)]
+    kept = [StageTime(*row) for row in connection.execute(select(*columns).where(of_run).order_by(table.c.position))]
+    connection.execute(delete(table).where(of_run))
+    rows = [{"run_id": run_id, **row} for row in rows_of(together([*kept, *stages]))]
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 def _no_run(run_id: int) -> StoreError:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from provenance.cli import app
 
-PASSING = ("durations_ms", "peak_memory_bytes", "figures", "report")  # what two runs of one job may differ in
+PASSING = ("stages", "peak_memory_bytes", "figures", "report")  # what two runs of one job may differ in
 FAST = ("--samples", "2", "--max-new-tokens", "4", "--batch-size", "16", "--quick")
 SCHEMA_FILE = ROOT / "provenance" / "cli" / "compare.schema.json"
 UNDRAWN = "--no-figures"

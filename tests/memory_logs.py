@@ -51,6 +51,9 @@ class MemoryWorkspace:
         self.response_logs: dict[str, MemoryResponses] = defaultdict(MemoryResponses)
         self.capture_logs: dict[str, MemoryCaptures] = defaultdict(MemoryCaptures)
 
+    def captures_of(self, task: Task) -> Path:
+        return self.captures
+
     def response_log(self, task: Task) -> MemoryResponses:
         return self.response_logs[task.key]
 

@@ -110,6 +110,23 @@ def test_batches_quotas_and_where_it_is_computed_ask_nothing_again(
     assert numbers(parsed(other.stdout)) | {"run": 1} == numbers(undisturbed.summary)
 
 
+def test_captures_that_were_moved_are_taken_where_they_are_named_and_found_there_later(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """Without a model, from other working folders, of which none gets a folder of captures."""
+    there = ("--db", undisturbed.copied(tmp_path))
+    (tmp_path / "provenance.captures").rename(tmp_path / "disk")
+    no_model = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
+    for design, named in (("1-vs-1", ("--captures", "../disk")), ("3-vs-1", ())):
+        folder = tmp_path / design
+        folder.mkdir()
+        done = forked.run(folder, *pair.undrawn, *there, *named, "--design", design, harm=no_model)
+        assert done.code == 0, done.stderr
+        assert parsed(done.stdout)["funnel"] == undisturbed.summary["funnel"]
+        assert list(folder.iterdir()) == []
+    assert not (tmp_path / "provenance.captures").exists()
+
+
 def test_the_console_script_killed_from_outside_goes_on(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:

@@ -56,6 +56,10 @@ class Workspace(TypingProtocol):
     """Stores finished work; implemented by the database."""
 
     captures: Path
+    """Folder of captured vectors of new tasks."""
+
+    def captures_of(self, task: Task) -> Path:
+        """Folder of the captured vectors of a task."""
 
     def response_log(self, task: Task) -> ResponseLog:
         """Responses of a task."""

@@ -106,7 +106,8 @@ class Subject:
     def respondent(self) -> Respondent:
         """What answers: the model at a server, without loading this one, or this one."""
         served = self.served
-        return Respondent.of(self.model()) if served is None else Respondent(served.lexicon, served)
+        own = Respondent.of(self.model()) if served is None else Respondent(served.lexicon, served)
+        return self.clock.asked(own)
 
     def drop(self) -> None:
         """Free the model's memory."""
@@ -159,9 +160,10 @@ class Subject:
             self.clock.progress.step(doing, done, total, "")
 
         wanted = Wanted(other, log_probability, self.settings.capture_dtype)
-        log = self.workspace.capture_log(task)
-        return collect_features(self.model, responses, self.workspace.captures, task.key, log, step, wanted)
+        log = self.clock.captured(self.workspace.capture_log(task), responses)
+        return collect_features(self.model, responses, self.workspace.captures_of(task), task.key, log, step, wanted)
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
         """An array that is computed once per task, over some responses."""
-        return remembered(compute, used, self.workspace.captures, task.key, self.workspace.capture_log(task))
+        log = self.clock.captured(self.workspace.capture_log(task), used)
+        return remembered(compute, used, self.workspace.captures_of(task), task.key, log)

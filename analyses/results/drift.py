@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.records import Estimate, Verdict
@@ -38,6 +38,93 @@ class NeuronDrift:
     """Gate, up and down weights bit-identical."""
     rounding_floor: float = 0.0
     """The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6; 0 = not known."""
+
+
+@table(
+    "layer_spread",
+    "Spread of weight changes",
+    row="one kind of weights in one layer: 1 - cosine over its neurons",
+    query="drift-by-layer",
+    subject="drift",
+)
+@dataclass(frozen=True)
+class LayerSpread:
+    """Percentiles of one kind of weights in one layer, by rank: each is the value of a neuron."""
+
+    kind: str = column("weights", "text", "gate, up or down.", key=True)
+    layer: int = column("layer", "count", "Layer of the instruct checkpoint, from 0.", key=True)
+    neurons: int = column("neurons", "count", "Neurons with a counterpart in the base.")
+    delta_low: float = column("5 %", "compact", "5th percentile of 1 - cosine.")
+    delta_median: float = column("median", "compact", "Median of 1 - cosine.")
+    delta_high: float = column("95 %", "compact", "95th percentile of 1 - cosine.")
+
+
+def layer_spreads(drift: NeuronDrift, neurons_per_layer: int) -> list[LayerSpread]:
+    """The spread of each kind of weights in each layer, without neurons that have no counterpart."""
+    found: list[LayerSpread] = []
+    for kind, deltas in (("gate", drift.delta_gate), ("up", drift.delta_up), ("down", drift.delta_down)):
+        for start in range(0, 0 if deltas is None else deltas.size, neurons_per_layer):
+            part = deltas[start : start + neurons_per_layer]  # type: ignore[index]  # of no kind that is None
+            compared = np.sort(part[~np.isnan(part)])
+            if compared.size:
+                values = (float(compared[(percent * compared.size + 99) // 100 - 1]) for percent in (5, 50, 95))
+                found.append(LayerSpread(kind, start // neurons_per_layer, int(compared.size), *values))
+    return found
+
+
+@table(
+    "layer_drift",
+    "Drift by layer",
+    row="one layer: how much its neurons changed",
+    query="layers",
+    subject="drift",
+    note="Mean 1 − cosine of the neurons’ up, gate and down weights, and their mean stability rank among all neurons; "
+    "neurons compared are those with a counterpart in the base.",
+)
+@dataclass(frozen=True)
+class LayerDrift:
+    """Means over the neurons of one layer, of those with a counterpart."""
+
+    layer: int = column("layer", "count", "Layer of the instruct checkpoint, from 0.", key=True)
+    neurons: int = column("", "count", "Neurons of the layer.")
+    compared: int = column("compared", "of", "Neurons with a counterpart in the base.", beside="neurons")
+    mean_stability_rank: float | None = column("mean rank", "fixed3", "Mean stability rank.")
+    mean_delta_up: float | None = column("Δ up", "compact", "Mean of 1 - cosine of up rows.")
+    mean_delta_gate: float | None = column("Δ gate", "compact", "Mean of 1 - cosine of gate rows; NULL without gates.")
+    mean_delta_down: float | None = column("Δ down", "compact", "Mean of 1 - cosine of down columns.")
+    identical: int = column("bit-identical", "count", "Neurons whose weights are bit-identical.")
+    h_neurons: int = column("H-Neurons", "count", "H-Neurons of the layer.")
+    h_mean_stability_rank: float | None = column("", "fixed3", "Mean stability rank of its H-Neurons.")
+
+
+def layer_drifts(drift: NeuronDrift, h_neurons: Int[np.ndarray, " k"], neurons_per_layer: int) -> list[LayerDrift]:
+    """The means of every layer; `h_neurons` are flat ids."""
+    is_h = np.isin(np.arange(drift.delta.size), h_neurons)
+    found: list[LayerDrift] = []
+    for start in range(0, drift.delta.size, neurons_per_layer):
+        part = slice(start, start + neurons_per_layer)
+        ranks = drift.stability_rank[part]
+        found.append(
+            LayerDrift(
+                layer=start // neurons_per_layer,
+                neurons=ranks.size,
+                compared=int(np.isfinite(ranks).sum()),
+                mean_stability_rank=_mean(ranks),
+                mean_delta_up=_mean(drift.delta_up[part]),
+                mean_delta_gate=None if drift.delta_gate is None else _mean(drift.delta_gate[part]),
+                mean_delta_down=_mean(drift.delta_down[part]),
+                identical=int(drift.identical[part].sum()),
+                h_neurons=int(is_h[part].sum()),
+                h_mean_stability_rank=_mean(ranks[is_h[part]]),
+            )
+        )
+    return found
+
+
+def _mean(values: Float[np.ndarray, " neurons"]) -> float | None:
+    """Mean of the values that there are; None without any."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None
 
 
 @table(

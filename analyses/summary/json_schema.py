@@ -27,6 +27,7 @@ from provenance.analyses.results.transfer import (
 )
 from provenance.analyses.summary.values import SCHEMA
 from provenance.records import Estimate, Verdict
+from provenance.stages import StageTime
 
 Schema = dict[str, Any]
 _PLAIN: Mapping[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -73,7 +74,7 @@ def _about() -> dict[str, Schema]:
         "instruct": checkpoint,
         "control": _TEXT_OR_NULL,
         "run": _COUNT,
-        "durations_ms": _by_name({"type": "number"}),
+        "stages": _rows(StageTime),
         "peak_memory_bytes": _COUNT,
         "database": _TEXT,
     }

@@ -16,7 +16,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from provenance.db.connection.time_limit import TimeLimit
 from provenance.errors import InputError, StoreError
 
-BUSY_TIMEOUT_S = 30.0  # a bulk insert of another process may hold the write lock for that long
+BUSY_TIMEOUT_S = 30.0  # many times as long as a piece of large results keeps the write lock
+WRITE_CACHE_KIB = 1 << 17  # an index over millions of ranks: its pages would else be written several times
 
 _READING = (
     sqlite3.SQLITE_SELECT,
@@ -72,6 +73,7 @@ def writing_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engin
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = {-WRITE_CACHE_KIB}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -28,6 +28,7 @@ SELECT n.layer, n.neuron_index, n.is_h_neuron, n.is_base_h_neuron, n.probe_weigh
        d.rounding_floor, n.identical, n.norm_up_base, n.norm_up_instruct, n.norm_down_base, n.norm_down_instruct,
        n.activation_correlation, n.base_layer, n.base_index, n.similarity, n.margin
 FROM neuron n
+JOIN run r ON r.id = n.run_id AND r.content_digest IS NOT NULL
 LEFT JOIN probe_neuron h ON h.run_id = n.run_id AND h.stage = 'instruct'
      AND h.layer = n.layer AND h.neuron_index = n.neuron_index
 LEFT JOIN probe_stability t ON t.run_id = n.run_id AND t.stage = 'instruct'

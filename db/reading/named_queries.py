@@ -16,7 +16,7 @@ from provenance.db.reading import weights_queries as sql
 from provenance.db.reading.card_queries import NEURON_CARD
 from provenance.db.reading.query import Query
 from provenance.db.reading.result_queries import columns_of, query_of
-from provenance.db.schema.result_tables import RESULTS
+from provenance.db.schema.result_tables import MEASURED, RESULTS
 from provenance.table_declaration import declared
 from provenance.words import TRANSFER_NULLS
 
@@ -34,7 +34,7 @@ ORDER BY r.id
 
 _RUN = """
 SELECT r.id AS run, r.command, r.key AS run_key, r.status, r.resumed, r.seed, r.settings, r.versions,
-       r.started_utc, r.finished_utc, r.durations_ms, r.peak_memory_bytes, r.content_digest, r.overall,
+       r.started_utc, r.finished_utc, r.peak_memory_bytes, r.content_digest, r.overall,
        b.ref AS base, b.digest AS base_digest, b.dtype AS base_dtype,
        i.ref AS instruct, i.digest AS instruct_digest, i.dtype AS instruct_dtype,
        i.model_type, i.layers, i.neurons_per_layer, i.hidden_size
@@ -206,13 +206,6 @@ _ALL = (
         subject="transfer",
     ),
     Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT, subject="drift"),
-    Query("layers", "one layer: how much its neurons changed", sql.LAYERS, subject="drift"),
-    Query(
-        "drift-by-layer",
-        "one kind of weights in one layer: 1 - cosine over its neurons",
-        sql.DRIFT_BY_LAYER,
-        subject="drift",
-    ),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
     Query(
@@ -239,7 +232,7 @@ _ALL = (
     ),
     Query("claims", "one thing that may be said of the pair, and how well it stands", _CLAIMS, subject="claim"),
     Query("reasons", "one condition of a claim: value, bar, and whether it holds", _REASONS, subject="claim"),
-    *(query_of(cls) for cls in RESULTS if declared(cls).query),
+    *(query_of(cls) for cls in (*RESULTS, *MEASURED) if declared(cls).query),
     Query("studies", "one study, the last changed first", _STUDIES),
     Query("study", "one family or timeline of a study, and its run", _STUDY),
     Query("neuron-sets", "one imported neuron set", probe_sql.NEURON_SETS),

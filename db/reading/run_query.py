@@ -20,7 +20,7 @@ from provenance.db.connection.digests import verify
 from provenance.db.connection.time_limit import TimeLimit
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.query import Query
-from provenance.db.schema.tables import Base
+from provenance.db.schema.tables import DERIVED, Base
 from provenance.errors import InputError
 
 __all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "reading", "run_query"]
@@ -35,6 +35,8 @@ _LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
 _TIMELINES_LAST = "CASE WHEN EXISTS (SELECT 1 FROM trace_point t WHERE t.run_id = r.id) THEN 1 ELSE 0 END,"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o", "interrupted", "statement timeout")
+_RESULTS = frozenset(table.name for table in DERIVED)
+_NO_RUN = 0  # runs are numbered from 1
 _STREAMED = ("select", "with", "values", "table")
 
 
@@ -112,7 +114,8 @@ def run_query(
         try:
             # PostgreSQL would hand over all rows at once; those of a cursor come one by one, but SHOW has none
             streamed = max_rows is not None and query.sql.lstrip().lower().startswith(_STREAMED)
-            result = connection.execution_options(stream_results=streamed).execute(clause, values)
+            bound = _whole(connection, query, values)
+            result = connection.execution_options(stream_results=streamed).execute(clause, bound)
             number = values.get("run")
             about = None if number is None else int(number)
             columns = tuple(result.keys())
@@ -216,10 +219,19 @@ def _bind(
             found="none",
             remedy="give them as parameters; a colon that starts no parameter is written \\:",
         )
-    whole = {name: _whole(name, values[name]) for name in wanted}
+    whole = {name: _whole_number(name, values[name]) for name in wanted}
     if "run" in given:
         _check_run(connection, whole["run"])
     return whole
+
+
+def _whole(connection: Connection, query: Query, values: dict[str, float | str]) -> dict[str, float | str]:
+    """No run in place of one whose results are not all written yet: of large ones, rows of neurons come first."""
+    if query.subject not in _RESULTS or "run" not in values:
+        return values
+    digest = text("SELECT content_digest FROM run WHERE id = :run")
+    is_whole = connection.execute(digest, {"run": values["run"]}).scalar_one_or_none() is not None
+    return values if is_whole else {**values, "run": _NO_RUN}
 
 
 def _check_run(connection: Connection, run: float | str) -> None:
@@ -247,7 +259,7 @@ def _study(connection: Connection, name: float | str | None) -> str:
     )
 
 
-def _whole(name: str, value: float | str) -> float | str:
+def _whole_number(name: str, value: float | str) -> float | str:
     """Numbers of runs, rows and bins, possibly given as text on a command line."""
     if name not in ("run", "limit", "bins"):
         return value

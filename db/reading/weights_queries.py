@@ -90,20 +90,6 @@ LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
 WHERE d.run_id = :run
 """  # noqa: S608 - of declared names
 
-LAYERS = """
-SELECT n.layer, COUNT(*) AS neurons, COUNT(n.stability_rank) AS compared,
-       AVG(n.stability_rank) AS mean_stability_rank,
-       AVG(n.delta_up) AS mean_delta_up, AVG(n.delta_gate) AS mean_delta_gate,
-       AVG(n.delta_down) AS mean_delta_down,
-       SUM(CASE WHEN n.identical THEN 1 ELSE 0 END) AS identical,
-       SUM(CASE WHEN n.is_h_neuron THEN 1 ELSE 0 END) AS h_neurons,
-       AVG(CASE WHEN n.is_h_neuron THEN n.stability_rank END) AS h_mean_stability_rank
-FROM neuron n
-WHERE n.run_id = :run
-GROUP BY n.layer
-ORDER BY n.layer
-"""
-
 H_RANKS = """
 SELECT n.layer, n.neuron_index, n.stability_rank
 FROM probe_neuron h
@@ -125,21 +111,3 @@ SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low,
 FROM edge e
 ORDER BY e.bin
 """
-
-# Percentiles are sample values, by rank: no database needs an extension, and both give the same ones.
-# One sort per kind within a layer, in which the table lies, is half the time of one sort over all.
-_OF_KIND = """
-SELECT {place} AS place, '{kind}' AS kind, layer, MAX(neurons) AS neurons,
-       MAX(CASE WHEN nth = (5 * neurons + 99) / 100 THEN delta END) AS delta_low,
-       MAX(CASE WHEN nth = (50 * neurons + 99) / 100 THEN delta END) AS delta_median,
-       MAX(CASE WHEN nth = (95 * neurons + 99) / 100 THEN delta END) AS delta_high
-FROM (SELECT n.layer, n.delta_{kind} AS delta, ROW_NUMBER() OVER (PARTITION BY n.layer ORDER BY n.delta_{kind}) AS nth,
-             COUNT(*) OVER (PARTITION BY n.layer) AS neurons
-      FROM neuron n WHERE n.run_id = :run AND n.delta_{kind} IS NOT NULL) ranked
-GROUP BY layer
-"""
-_KINDS = "UNION ALL".join(_OF_KIND.format(place=place, kind=kind) for place, kind in enumerate(("gate", "up", "down")))
-DRIFT_BY_LAYER = (
-    "\nSELECT kind, layer, neurons, delta_low, delta_median, delta_high\n"
-    f"FROM ({_KINDS}) spread\nORDER BY place, layer\n"
-)

@@ -4,16 +4,18 @@ Declared results become rows by their declaration (`provenance.db.rows.result_ro
 Those of a weights-only run are in `provenance.db.rows.weights`, those of probes in `provenance.db.rows.probe`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+from sqlalchemy import Table
 
 from provenance.analyses.results.answers import Funnel
 from provenance.analyses.results.reports import OriginReport
 from provenance.db.rows.probe import baseline_draws, probe_rows
 from provenance.db.rows.result_rows import Rows, bulk_rows
-from provenance.db.rows.values import Row, columns_as_rows, members
-from provenance.db.rows.weights import alignment_row, lineage_row, neuron_columns, null_draw_rows
+from provenance.db.rows.values import NeuronColumns, Row, members
+from provenance.db.rows.weights import NEURONS, alignment_row, layer_rows, lineage_row, neuron_columns, null_draw_rows
 from provenance.db.schema import tables
-from provenance.db.schema.result_tables import BULK_TABLES, TableLike
+from provenance.db.schema.result_tables import BULK_TABLES
 
 
 def summary_rows(report: OriginReport) -> Rows:
@@ -22,14 +24,15 @@ def summary_rows(report: OriginReport) -> Rows:
     return {
         **probe_rows(probes, report.neurons_per_layer),
         tables.Lineage: [lineage_row(report.lineage)],
+        **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
         tables.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
     }
 
 
-def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[TableLike, Iterable[Row]]]:
-    """Rows of the tables that have one per neuron, made as they are consumed."""
+def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[Table, NeuronColumns]]:
+    """The tables that have a row per neuron."""
     size = report.neuron_drift.delta.size
     columns = {
         **neuron_columns(report.neuron_drift, report.alignment, report.mapped, base_per_layer),
@@ -38,7 +41,7 @@ def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[Tab
         "base_probe_weight": report.base_identification.weights,
         "activation_correlation": report.activation_correlation,
     }
-    yield tables.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
+    yield NEURONS, NeuronColumns(columns, size, report.neurons_per_layer, {})
     for table in report.activity:
         yield BULK_TABLES[type(table)], bulk_rows(table, report.neurons_per_layer)
 

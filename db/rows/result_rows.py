@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from provenance.analyses.results.claims import Claim
-from provenance.db.rows.values import Row, columns_as_rows
+from provenance.db.rows.values import NeuronColumns, Row
 from provenance.db.schema.result_tables import TABLES, TableLike
 from provenance.table_declaration import declared, row_of, rows_of
 
@@ -58,12 +58,11 @@ def add(found: Rows, more: Rows) -> None:
         found.setdefault(table, []).extend(rows)
 
 
-def bulk_rows(result: object, neurons_per_layer: int) -> Iterator[Row]:
-    """Arrays over all neurons as rows, made as they are consumed."""
+def bulk_rows(result: object, neurons_per_layer: int) -> NeuronColumns:
+    """Arrays over all neurons as rows."""
     said = declared(type(result))
     columns: dict[str, Any] = {part.name: getattr(result, part.name) for part in said.per_neuron}
     size = next(iter(columns.values())).size
     keys = {part.name for part in said.keys}
-    return columns_as_rows(
-        columns, size, neurons_per_layer, {name: value for name, value in row_of(result).items() if name in keys}
-    )
+    scope = {name: value for name, value in row_of(result).items() if name in keys}
+    return NeuronColumns(columns, size, neurons_per_layer, scope)

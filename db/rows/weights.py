@@ -4,17 +4,19 @@ A comparison, a weights-only run and a lineage run use the same tables, so every
 on all three.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from sqlalchemy import Table
 
-from provenance.analyses.results.drift import NeuronDrift
+from provenance.analyses.results.drift import NeuronDrift, layer_drifts, layer_spreads
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import WeightsReport
-from provenance.db.rows.result_rows import Rows
-from provenance.db.rows.values import Row, columns_as_rows, members, number, numbers, scattered
+from provenance.db.rows.result_rows import Rows, declared_rows
+from provenance.db.rows.values import NeuronColumns, Row, members, number, numbers, scattered
 from provenance.db.schema import tables
 
+NEURONS = tables.Base.metadata.tables[tables.Neuron.__tablename__]
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 
 
@@ -22,16 +24,15 @@ def weights_rows(report: WeightsReport) -> Rows:
     """Rows of the small tables of a run without a forward pass that are filled by hand."""
     return {
         **({tables.Lineage: [lineage_row(report.lineage)]} if report.lineage else {}),
+        **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NeuronList: [neuron_list_row(report)],
         tables.ProbeNeuron: listed_neuron_rows(report),
     }
 
 
-def weights_neuron_rows(
-    report: WeightsReport, base_per_layer: int
-) -> Iterator[tuple[type[tables.Base], Iterable[Row]]]:
-    """Rows of the table that has one per neuron, made as they are consumed."""
+def weights_neuron_rows(report: WeightsReport, base_per_layer: int) -> Iterator[tuple[Table, NeuronColumns]]:
+    """The table that has a row per neuron."""
     size = report.neuron_drift.delta.size
     weights = None if report.weights is None else scattered(report.h_neurons, report.weights, size)
     columns = {
@@ -39,7 +40,13 @@ def weights_neuron_rows(
         "is_base_h_neuron": np.zeros(size, dtype=bool),
         "probe_weight": weights,
     }
-    yield tables.Neuron, columns_as_rows(columns, size, report.neurons_per_layer, {})
+    yield NEURONS, NeuronColumns(columns, size, report.neurons_per_layer, {})
+
+
+def layer_rows(drift: NeuronDrift, mapped: MappedNeurons, neurons_per_layer: int) -> Rows:
+    """How much the neurons of each layer changed, which queries over all neurons would take long for."""
+    means = layer_drifts(drift, mapped.ids, neurons_per_layer)
+    return declared_rows([*means, *layer_spreads(drift, neurons_per_layer)])
 
 
 def lineage_row(lineage: LineageResult) -> Row:

@@ -9,7 +9,7 @@ from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgre
 from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.drift import DriftResult, DriftTest, LayerDrift, LayerSpread
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
@@ -24,6 +24,7 @@ from provenance.analyses.results.transfer import (
     TransferResult,
 )
 from provenance.db.schema.base import BULK, Base
+from provenance.stages import StageTime
 from provenance.table_declaration import Stored, declared
 
 RESULTS = (
@@ -38,6 +39,8 @@ RESULTS = (
     LabelAgreement,
     ScaleControl,
     SignAgreement,
+    LayerDrift,
+    LayerSpread,
     DriftResult,
     DriftTest,
     OverlapResult,
@@ -62,6 +65,8 @@ RESULTS = (
     ConfigDifference,
 )
 """All declared results that a run stores."""
+MEASURED = (StageTime,)
+"""Declared as results are, but of the machine's work: every part of a run adds to them, and no digest covers them."""
 _SQL_TYPES = {str: String, int: Integer, float: Double, bool: Boolean}
 
 ROW_PER_NEURON = (
@@ -89,8 +94,8 @@ def _column(part: Stored) -> Column[Any]:
 
 
 TABLES: dict[type, Table] = {
-    cls: _table(declared(cls).name, declared(cls).row, declared(cls).stored()) for cls in RESULTS
+    cls: _table(declared(cls).name, declared(cls).row, declared(cls).stored()) for cls in (*RESULTS, *MEASURED)
 }
-"""SQL table of each declared result."""
+"""SQL table of each declared result or measurement."""
 BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared(cls).bulk}
 """The SQL table with a row per neuron, of those that have one."""

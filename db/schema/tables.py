@@ -13,7 +13,7 @@ from provenance.db.schema.base import Base
 from provenance.db.schema.data_dictionary import DataDictionary
 from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
 from provenance.db.schema.neurons import Neuron, NeuronSetMember, NeuronSetRow, ProbeNeuron
-from provenance.db.schema.result_tables import BULK_TABLES, TABLES
+from provenance.db.schema.result_tables import BULK_TABLES, RESULTS, TABLES
 from provenance.db.schema.results import FunnelDrop, NullDraw, Probe
 from provenance.db.schema.studies import StudyMember, StudyRow
 from provenance.db.schema.work import (
@@ -32,6 +32,7 @@ from provenance.db.schema.work import (
 __all__ = [
     "DERIVED",
     "HEAD",
+    "OF_NEURONS",
     "REVISIONS",
     "AlignmentRow",
     "Base",
@@ -68,7 +69,9 @@ BY_HAND = (
 )  # fmt: skip
 DERIVED: tuple[Table, ...] = (
     *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),
-    *TABLES.values(),
+    *(TABLES[cls] for cls in RESULTS),
     *BULK_TABLES.values(),
 )
 """Tables whose rows belong to one run and are written together."""
+OF_NEURONS: tuple[Table, ...] = (Base.metadata.tables[Neuron.__tablename__], *BULK_TABLES.values())
+"""Of these, the ones with a row per neuron, which are written in several transactions."""

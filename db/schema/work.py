@@ -83,10 +83,14 @@ class Run(Base):
     resumed: Mapped[int]  # times the same command was given again
     started_utc: Mapped[str]
     finished_utc: Mapped[str | None]
-    durations_ms: Mapped[dict[str, Any]]  # wall time by stage of the work, last time round
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     overall: Mapped[str | None]  # the result in one sentence
-    content_digest: Mapped[str | None]  # over this run's derived rows, see provenance.db.connection.digests
+    saving: Mapped[str | None] = mapped_column(
+        comment="Mark of the process that writes the results or was ended while it did; NULL once they are whole."
+    )
+    content_digest: Mapped[str | None] = mapped_column(
+        comment="SHA-256 over all rows of results; NULL where there are none, or not all of them yet."
+    )
 
 
 class RunDataset(Base):
@@ -112,6 +116,9 @@ class TaskRow(Base):
     dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"))
     checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"))
     settings: Mapped[dict[str, Any]]
+    captures: Mapped[str | None] = mapped_column(
+        comment="Folder of its captured vectors: whole, or from the folder of the SQLite file; NULL if none was needed."
+    )
 
 
 class RunTask(Base):

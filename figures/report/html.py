@@ -134,7 +134,6 @@ def _own_ids(svg: str, prefix: str) -> str:
 def _facts(run: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     """Settings and origin of the run, in groups of names and values."""
     memory = run["peak_memory_bytes"]
-    times = {name: f"{ms / 1000:.1f} s" for name, ms in _loaded(run["durations_ms"]).items()}
     return [
         (
             "Checkpoints",
@@ -161,7 +160,6 @@ def _facts(run: Record) -> list[tuple[str, list[tuple[str, str]]]]:
         ),
         ("Settings", _flat(_loaded(run["settings"]))),
         ("Versions", _flat(_loaded(run["versions"]))),
-        ("Wall time", _flat(times)),
     ]
 
 

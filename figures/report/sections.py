@@ -43,6 +43,7 @@ from provenance.figures.tables.probe import baselines, clusters, identification,
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
 from provenance.figures.wording.run_words import RunKind, first, run_kind
+from provenance.stages import StageTime
 
 QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
@@ -50,7 +51,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions",
     "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
-    "compliance", "compliance-slopes",
+    "compliance", "compliance-slopes", "stages",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -66,6 +67,7 @@ REPLICATES: Sequence[Section] = (
     _brief(ReplicateClaim, "replicate-claims"),
     _brief(VarianceComponent, "variance"),
 )
+STAGES = _brief(StageTime, "stages")
 JUDGES = _brief(JudgeAgreement, "judges")
 SLOPES = _brief(ComplianceSlope, "compliance-slopes")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
@@ -74,12 +76,15 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
         *REPLICATES, ladder, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
         intervention, transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
+        STAGES,
     ),
-    "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS),
-    "drift": (drift, layers, *WEIGHTS),
-    "lineage": WEIGHTS,
-    "trace": (trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets),
-    "intervention": (SLOPES, _brief(ComplianceArm, "compliance")),
+    "listed": (drift, drift_tests, mapping, h_neurons, layers, *WEIGHTS, STAGES),
+    "drift": (drift, layers, *WEIGHTS, STAGES),
+    "lineage": (*WEIGHTS, STAGES),
+    "trace": (
+        trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets, STAGES,
+    ),
+    "intervention": (SLOPES, _brief(ComplianceArm, "compliance"), STAGES),
 }  # fmt: skip
 """Tables in the order of the report."""
 

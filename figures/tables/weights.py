@@ -5,11 +5,15 @@ They need no model's answers, so a report of any run has them; tables that an ol
 
 import json
 
-from provenance.cells import NOTHING, Record, compact, fixed
+from provenance.analyses.results.drift import LayerDrift
+from provenance.cells import NOTHING, Record, fixed
 from provenance.figures.tables.lineage import BY_KIND, PERMUTED, RESIZED, UNMATCHED, kind_cells
-from provenance.figures.tables.result_tables import ReportTable, Results
+from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.wording.run_words import first, run_kind
 
+LAYER_COLUMNS = (
+    "layer", "compared", "mean_delta_up", "mean_delta_gate", "mean_delta_down", "mean_stability_rank", "identical",
+)  # fmt: skip
 MAPPED_SHOWN = 100
 NAMES_SHOWN = 6
 _NO_MARGIN = "Other neurons of the base were not looked at, so there is no margin."
@@ -156,24 +160,5 @@ def _mapping_words(alignment: Record, records: list[Record]) -> str:
 
 def layers(results: Results) -> ReportTable | None:
     """Change of the neurons of each layer."""
-    records = results["layers"].records()
-    if not records:
-        return None
-    listed = run_kind(results) != "drift"
-    rows = [
-        (
-            str(row["layer"]),
-            f"{row['compared']} of {row['neurons']}",
-            *(compact(row[f"mean_delta_{kind}"]) for kind in ("up", "gate", "down")),
-            fixed(row["mean_stability_rank"], 3),
-            str(row["identical"]),
-            *([str(row["h_neurons"])] if listed else []),
-        )
-        for row in records
-    ]
-    note = (
-        "Mean 1 − cosine of the neurons’ up, gate and down weights, and their mean stability rank among all neurons; "
-        "neurons compared are those with a counterpart in the base."
-    )
-    header = ["layer", "compared", "Δ up", "Δ gate", "Δ down", "mean rank", "bit-identical"]
-    return ReportTable("Drift by layer", note, [*header, "H-Neurons"] if listed else header, rows, ())
+    only = LAYER_COLUMNS if run_kind(results) == "drift" else (*LAYER_COLUMNS, "h_neurons")
+    return report_table(LayerDrift, results["layers"].records(), only=only)

@@ -31,6 +31,7 @@ def compare(
     instruct: str,
     *,
     db: str = DATABASE,
+    captures: str | Path | None = None,
     questions: str | Sequence[str] = (),
     quick: bool = False,
     quiet: bool = False,
@@ -42,6 +43,7 @@ def compare(
         base: `org/name[@revision]`, a folder, or `lab/family/stage`.
         instruct: The checkpoint tuned from it.
         db: URL of the neuron database, or the path of a SQLite file.
+        captures: Folder for captured vectors; beside the database by default.
         questions: Names or files of question sets; lab families bring their own.
         quick: Few draws for every chance level: a first look.
         quiet: Whether no progress is written to stderr.
@@ -65,7 +67,8 @@ def compare(
         )
     named = (questions,) if isinstance(questions, str) else tuple(questions)
     job = Job(base, instruct, named, effort=QUICK if quick else FULL, **settings)
-    return Run(url_of(db), settle(job, url_of(db), quiet=quiet))
+    folder = None if captures is None else Path(captures)
+    return Run(url_of(db), settle(job, url_of(db), quiet=quiet, captures=folder))
 
 
 def open(db: str = DATABASE) -> "Database":  # noqa: A001 - `provenance.open`, as of a file

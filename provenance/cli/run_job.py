@@ -4,10 +4,9 @@ Every command with results uses it: a run begins, is timed and ends here, and fi
 are stored and printed before anything is drawn.
 """
 
-import resource
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,17 @@ if TYPE_CHECKING:
 
 
 def run_and_print(
-    job: "AnyJob", db: str, out: Path | None, *, as_json: bool, quiet: bool, verbose: bool = False
+    job: "AnyJob",
+    db: str,
+    out: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool = False,
+    captures: Path | None = None,
 ) -> None:
     """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths."""
-    summary = run_job(job, db, out, quiet=quiet)
+    summary = run_job(job, db, out, quiet=quiet, captures=captures)
     show = partial(print_run, verbose=verbose)
     print_then_draw(summary, show, lambda: results_written(summary, out), as_json=as_json)
 
@@ -58,20 +64,21 @@ def print_then_draw(
         print_json({**summary, **files})
 
 
-def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:
+def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool, captures: Path | None = None) -> dict[str, Any]:
     """Run a job, or resume it; returns the summary as `--json` prints it, without the files of `results_written`.
 
-    `out` is tested before the work begins; nothing is drawn.
+    `out` is tested before the work begins; nothing is drawn. `captures` is the folder for captured vectors, beside the
+    database by default.
     """
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
 
     untouched_matplotlib()
-    with _opened(job, db, quiet=quiet) as (opened, clock):
+    with _opened(job, db, captures, quiet=quiet) as (opened, clock):
         if out is not None:
             writable_folder(out)
         with Store.open(db) as store:
-            run, report = _worked(store, opened, clock)
+            run, report = _worked(store, opened, clock, captures)
         return summary_of(report) | _about_run(opened, run, clock, db) | opened.about()
 
 
@@ -84,36 +91,38 @@ def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, A
     return write_results(summary["database"], summary["run"], out)
 
 
-def settle(job: "AnyJob", db: str, *, quiet: bool) -> int:
+def settle(job: "AnyJob", db: str, *, quiet: bool, captures: Path | None = None) -> int:
     """Id of a job's run: of one that has finished with the same key, or of the job run or resumed now."""
     from provenance.db.store import Store
 
-    with _opened(job, db, quiet=quiet) as (opened, clock), Store.open(db) as store:
+    with _opened(job, db, captures, quiet=quiet) as (opened, clock), Store.open(db) as store:
         finished = store.finished(opened.key)
-        return finished if finished is not None else _worked(store, opened, clock)[0]
+        return finished if finished is not None else _worked(store, opened, clock, captures)[0]
 
 
 @contextmanager
-def _opened(job: "AnyJob", db: str, *, quiet: bool) -> "Iterator[tuple[OpenedJob, Clock]]":
+def _opened(job: "AnyJob", db: str, captures: Path | None, *, quiet: bool) -> "Iterator[tuple[OpenedJob, Clock]]":
     """A job with its checkpoints open, and the clock of its work, which shows progress on stderr."""
     from provenance.analyses.asking.clock import Clock
     from provenance.db.workspace import captures_folder
 
     with ConsoleProgress(quiet=quiet) as progress:
         clock = Clock(progress)
-        with job.opened(clock, captures_folder(db)) as opened:
+        with job.opened(clock, captures_folder(db, captures)) as opened:
             yield opened, clock
 
 
-def _worked(store: "Store", opened: "OpenedJob", clock: "Clock") -> tuple[int, object]:
+def _worked(store: "Store", opened: "OpenedJob", clock: "Clock", captures: Path | None) -> tuple[int, object]:
     """Id and report of a job that is run now, with its results stored."""
+    from provenance.analyses.asking.clock import ROWS
     from provenance.db.workspace import RunWorkspace
     from provenance.models.devices import enough_memory
 
     run = _begun(store, opened)
     with _finishing(store, run, clock), enough_memory(f"{opened.command} of these checkpoints"):
-        report = opened.run(RunWorkspace(store, run), clock)
-        store.save(run, report, {questions.name: questions.digest for questions in opened.questions})
+        report = opened.run(RunWorkspace(store, run, captures), clock)
+        datasets = {questions.name: questions.digest for questions in opened.questions}
+        clock.timed("saving", lambda: clock.count(store.save(run, report, datasets), ROWS))
     return run, report
 
 
@@ -134,29 +143,27 @@ def _begun(store: "Store", opened: "OpenedJob") -> int:
 @contextmanager
 def _finishing(store: "Store", run: int, clock: "Clock") -> Iterator[None]:
     """Record how a run ended; finished work stays in the database after an error."""
+    from provenance.analyses.asking.clock import peak_memory_bytes
+
     try:
         yield
     except (ProvenanceError, KeyboardInterrupt):
         with suppress(StoreError):  # a full disk must not hide what went wrong first
-            store.finish_run(run, "failed", clock.durations_ms, peak_memory_bytes())
+            store.finish_run(run, "failed", clock.stages, peak_memory_bytes())
         raise
-    store.finish_run(run, "done", clock.durations_ms, peak_memory_bytes())
+    store.finish_run(run, "done", clock.stages, peak_memory_bytes())
 
 
 def _about_run(opened: "OpenedJob", run: int, clock: "Clock", db: str) -> dict[str, Any]:
     """Common JSON of every command about its run: base and instruct checkpoint, times, memory, database."""
+    from provenance.analyses.asking.clock import peak_memory_bytes
+
     base, instruct = opened.sides[0].info, opened.sides[-1].info
     return {
         "base": {"ref": base.ref, "digest": base.digest},
         "instruct": {"ref": instruct.ref, "digest": instruct.digest},
         "run": run,
-        "durations_ms": clock.durations_ms,
+        "stages": [asdict(stage) for stage in clock.stages],
         "peak_memory_bytes": peak_memory_bytes(),
         "database": db,
     }
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

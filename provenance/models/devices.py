@@ -60,6 +60,13 @@ def found_dtype(wanted: str, device: str, stored: Collection[str] = ()) -> str:
     return wanted
 
 
+def peak_gpu_bytes() -> int | None:
+    """Largest memory that this process has had allocated on one GPU of CUDA or ROCm; None if it used none."""
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return None
+    return max(torch.cuda.max_memory_allocated(number) for number in range(torch.cuda.device_count()))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory of the device or of the machine was refused."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from large_saves import PIECE
 from synthetic import report_of, stored_run
 
+from provenance.db import pieces, save
 from provenance.db.store import Store
 
 
@@ -43,3 +45,10 @@ def finished(new_url: str, finished_file: Path, tmp_path: Path) -> str:
 def store(url: str) -> Iterator[Store]:
     with Store.open(url) as opened:
         yield opened
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results as small as those of tests are written in pieces."""
+    for module in (pieces, save):
+        monkeypatch.setattr(module, "PIECE_ROWS", PIECE)

@@ -25,6 +25,7 @@ from provenance.analyses.results.transfer import TransferResult
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
 from provenance.db.store import Store
 from provenance.records import CheckpointInfo, Estimate, Question, Region, Response, Task
+from provenance.stages import StageTime
 
 LAYERS, PER_LAYER = 4, 16
 WIDE = 24
@@ -358,7 +359,9 @@ def stored_run(store: Store, report: OriginReport, key: str = "k1", *, command: 
         store.add_questions(name, digest, f"{name}.jsonl", questions_of())
     run_id = begin(store, key, command=command)
     store.save(run_id, report, digests_of(report))
-    store.finish_run(run_id, "done", {"drift": 12.5, "generate": 1000.0}, 123_456_789)
+    store.finish_run(
+        run_id, "done", [StageTime.of("drift", 12.5), StageTime.of("ask", 1.0, 700, "tokens", 0.5)], 123_456_789
+    )
     return run_id
 
 
@@ -368,7 +371,7 @@ def stored_weights_run(store: Store, report: WeightsReport, key: str = "w1") -> 
     command = "compare --weights-only" if report.source else "drift"
     run_id = begin(store, key, command=command, base=base)
     store.save(run_id, report)
-    store.finish_run(run_id, "done", {"drift": 12.5}, 123_456_789)
+    store.finish_run(run_id, "done", [StageTime.of("drift", 12.5)], 123_456_789)
     return run_id
 
 
@@ -376,7 +379,7 @@ def stored_lineage_run(store: Store, lineage: LineageResult, key: str = "l1") ->
     """Writes a finished run about lineage alone and returns its id."""
     run_id = begin(store, key, command="lineage")
     store.save(run_id, lineage)
-    store.finish_run(run_id, "done", {"lineage": 3.5}, 123_456_789)
+    store.finish_run(run_id, "done", [StageTime.of("lineage", 3.5)], 123_456_789)
     return run_id
 
 
@@ -386,7 +389,7 @@ def stored_timeline_run(store: Store, report: TimelineReport, key: str = "t1") -
     store.add_questions(report.dataset, digest, f"{report.dataset}.jsonl", questions_of())
     run_id = begin(store, key, command="trace")
     store.save(run_id, report, {report.dataset: digest})
-    store.finish_run(run_id, "done", {"trace": 3.5}, 123_456_789)
+    store.finish_run(run_id, "done", [StageTime.of("trace", 3.5)], 123_456_789)
     return run_id
 
 

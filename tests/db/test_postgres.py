@@ -1,13 +1,18 @@
-"""The same store on PostgreSQL; needs an empty database at PROVENANCE_POSTGRES_URL, whose tables it drops."""
+"""The same store on PostgreSQL, in databases of a server that the tests start."""
 
-import os
 from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from large_saves import check_killed_saves, contents
+from postgres_server import missing, running
+from sqlalchemy import Table, create_engine, insert, select, text
 from synthetic import (
+    PER_LAYER,
+    begin,
     kept_response,
     pruned_weights_report,
     report_of,
@@ -18,23 +23,56 @@ from synthetic import (
 )
 from synthetic_evidence import timeline_report_of
 
+from provenance.db.merge import merge
+from provenance.db.pieces import write_rows
 from provenance.db.reading.run_query import QUERIES, info, run_query
+from provenance.db.rows.comparison import neuron_rows
 from provenance.db.schema.base import Base
+from provenance.db.schema.tables import OF_NEURONS
 from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
 
-URL = os.environ.get("PROVENANCE_POSTGRES_URL", "")
-pytestmark = pytest.mark.skipif(not URL, reason="PROVENANCE_POSTGRES_URL names no database")
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[str]:
+    """A server with a database `finished`, which has one finished run."""
+    with running() as url:
+        execute(url, "CREATE DATABASE finished")
+        with Store.open(named(url, "finished")) as store:
+            stored_run(store, report_of())
+        yield url
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
-    with Store.open(URL) as store:
-        stored_run(store, report_of())
-    yield URL
-    with Store.open(URL) as store, store.transaction() as connection:
-        Base.metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE alembic_version"))
+def server(started: str) -> str:
+    """Of a database of its own with one finished run."""
+    return copied(started, "finished")
+
+
+@pytest.fixture
+def empty(started: str) -> str:
+    """Of an empty database of its own."""
+    return copied(started, "template0")
+
+
+def named(url: str, database: str) -> str:
+    return f"{url.rpartition('/')[0]}/{database}"
+
+
+def copied(url: str, template: str) -> str:
+    name = f"test_{next(_NUMBERS)}"
+    execute(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return named(url, name)
+
+
+def execute(url: str, sql: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(sql))
+    engine.dispose()
 
 
 def test_migrations_make_exactly_the_tables_of_the_models_there_too(server: str) -> None:
@@ -79,21 +117,21 @@ def test_responses_come_back_exactly(server: str) -> None:
         assert log.responses() == [kept_response(1), kept_response(4)]
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "DELETE FROM run",
-        "SELECT 1; COMMIT; DROP TABLE activity",
-        "SET default_transaction_read_only = off; COMMIT; DROP TABLE activity",
-        "CREATE TEMP TABLE x (a int)",
-        "WITH x AS (DELETE FROM run RETURNING id) SELECT id FROM x",
-    ],
+WRITES = (
+    "DELETE FROM run",
+    "SELECT 1; COMMIT; DROP TABLE activity",
+    "SET default_transaction_read_only = off; COMMIT; DROP TABLE activity",
+    "CREATE TEMP TABLE x (a int)",
+    "WITH x AS (DELETE FROM run RETURNING id) SELECT id FROM x",
 )
-def test_sql_that_writes_is_refused_and_changes_nothing(server: str, sql: str) -> None:
+
+
+def test_sql_that_writes_is_refused_and_changes_nothing(server: str) -> None:
     before = info(server)
-    for max_rows in (None, 1000):  # rows at once, and through a cursor
-        with pytest.raises(InputError):
-            run_query(server, sql, max_rows=max_rows)
+    for sql in WRITES:
+        for max_rows in (None, 1000):  # rows at once, and through a cursor
+            with pytest.raises(InputError):
+                run_query(server, sql, max_rows=max_rows)
     assert info(server) == before
 
 
@@ -131,3 +169,53 @@ def test_a_timeline_and_a_negative_control_are_the_same_runs_there(server: str, 
     assert ours.rows
     assert run_query(server, "drift").rows == run_query(server, "drift", {"run": 1}).rows
     assert [info(address).runs[-2]["intact"] for address in (server, url)] == [True, True]
+
+
+def test_copy_writes_the_rows_that_insert_writes(server: str) -> None:
+    """Of every type that a neuron has, missing values among them; the second run is written by INSERT."""
+    with Store.open(server) as store:
+        runs = [begin(store, "by copy"), begin(store, "by insert")]
+        for run in runs:
+            for table, columns in neuron_rows(report_of(seed=6), PER_LAYER):
+                names, found = ("run_id", *columns.names), columns.rows(0, 64, run)
+                with store.transaction() as connection:
+                    if run == runs[0]:
+                        write_rows(connection, table, names, found)
+                    else:
+                        connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in found])
+        for table in OF_NEURONS:
+            copied_rows, inserted = (_rows_of(store, table, run) for run in runs)
+            assert copied_rows == inserted
+            assert len(inserted) in (64, 4 * 64)
+            assert any(value is None for row in inserted for value in row)
+
+
+def _rows_of(store: Store, table: Table, run: int) -> list[tuple[object, ...]]:
+    with store.transaction() as connection:
+        key = table.primary_key.columns
+        return [tuple(row)[1:] for row in connection.execute(select(table).filter_by(run_id=run).order_by(*key))]
+
+
+def test_a_row_that_copy_cannot_write_is_an_error_of_the_database(server: str) -> None:
+    table = OF_NEURONS[0]
+    with Store.open(server) as store:
+        with pytest.raises(StoreError, match="duplicate key"), store.transaction() as connection:
+            write_rows(connection, table, ("run_id", "layer", "neuron_index", *FLAGS), [(1, 0, 0, *[False] * 3)])
+        assert info(server).runs[0]["intact"] is True
+
+
+FLAGS = ("identical", "is_h_neuron", "is_base_h_neuron")
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_killed_save_shows_nothing_there_and_the_next_one_is_whole(started: str, empty: str) -> None:
+    check_killed_saves(empty, copied(started, "template0"), [(9, "late")])
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_runs_come_and_go_between_both_kinds_in_pieces(finished: str, empty: str, tmp_path: Path) -> None:
+    back = f"sqlite:///{tmp_path / 'back.db'}"
+    for source, target in ((finished, empty), (empty, back)):
+        assert merge(source, target).notes == []
+    assert info(empty).runs[0]["intact"] is True
+    assert contents(back) == contents(finished)

@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import text
 from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, response_of, stored_run, task_of
 
+from provenance.db.reading.run_query import info, run_query
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
 from provenance.records import QUOTA_FULL, CaptureChunk
+from provenance.stages import StageTime
 
 
 def scalar(store: Store, sql: str, **values: object) -> object:
@@ -30,7 +32,7 @@ def add_sets(store: Store) -> None:
 
 def test_a_run_with_a_known_key_is_continued(store: Store) -> None:
     first = begin(store)
-    store.finish_run(first, "failed", {"load": 1.5}, 10)
+    store.finish_run(first, "failed", [StageTime.of("load", 1.5)], 10)
     assert begin(store) == first
     assert scalar(store, "SELECT resumed FROM run") == 1
     assert scalar(store, "SELECT status FROM run") == "running"
@@ -41,15 +43,34 @@ def test_a_run_with_a_known_key_is_continued(store: Store) -> None:
 
 def test_a_run_keeps_settings_versions_seed_times_and_memory(store: Store) -> None:
     run_id = begin(store)
-    store.finish_run(run_id, "done", {"drift": 12.5}, 5_000_000_000)
+    store.finish_run(run_id, "done", [StageTime.of("drift", 12.5)], 5_000_000_000)
     with store.transaction() as connection:
         row = connection.execute(text("SELECT * FROM run")).mappings().one()
     assert json.loads(row["settings"]) == {"samples": 10, "C": [0.1, 1.0]}
     assert json.loads(row["versions"])["torch"] == "2.13.0"
     assert (row["seed"], row["peak_memory_bytes"]) == (7, 5_000_000_000)
-    assert json.loads(row["durations_ms"]) == {"drift": 12.5}
+    assert scalar(store, "SELECT seconds FROM run_stage WHERE name = 'drift'") == 12.5
     assert row["started_utc"].endswith("Z")
     assert row["started_utc"] <= row["finished_utc"]
+
+
+def test_the_times_of_a_resumed_run_add_up_and_are_no_part_of_its_digest(finished: str) -> None:
+    before = run_query(finished, "run").records()[0]
+    with Store.open(finished) as store:
+        again = [StageTime.of("ask", 3.0, 900, "tokens", 0.25), StageTime.of("saving", 0.5, 64, "rows")]
+        store.finish_run(begin(store), "done", again, 1)
+    found = run_query(finished, "stages")
+    assert found.rows == (
+        ("drift", 12.5, None, "", None, None, None),
+        ("ask", 4.0, 1600, "tokens", 400.0, 0.5, None),
+        ("saving", 0.5, 64, "rows", 128.0, None, None),
+    )
+    after = run_query(finished, "run").records()[0]
+    assert (after["content_digest"], after["peak_memory_bytes"]) == (
+        before["content_digest"],
+        before["peak_memory_bytes"],
+    )
+    assert info(finished).runs[0]["intact"] is True
 
 
 def test_a_checkpoint_is_known_by_its_digest_whatever_its_name(store: Store) -> None:
@@ -62,7 +83,7 @@ def test_a_checkpoint_is_known_by_its_digest_whatever_its_name(store: Store) -> 
 
 def test_finishing_a_run_that_never_began_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="no such run"):
-        store.finish_run(99, "done", {}, 0)
+        store.finish_run(99, "done", [], 0)
 
 
 def test_questions_are_added_once_and_come_back_in_order(store: Store) -> None:

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     stored_run(opened, report_of(seed=0), key="k0")
     second = begin(opened, "k1", base=WIDE_BASE)
     opened.save(second, report_of(seed=1))
-    opened.finish_run(second, "done", {}, 1)
+    opened.finish_run(second, "done", [], 1)
     return opened
 
 

@@ -50,7 +50,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> str:
         for seed, (name, area) in enumerate(AREAS.items()):
             run = begin(store, f"k{seed}")
             store.save(run, report(seed, area))
-            store.finish_run(run, "done", {}, 1)
+            store.finish_run(run, "done", [], 1)
             record_run(store, "six", name, run)
         record_run(store, "six", GATED, None, "a gate; wanted: a licence that was accepted")
     return url

@@ -11,6 +11,7 @@ from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
     Base,
+    Captures,
     Database,
     FamilyName,
     Instruct,
@@ -66,6 +67,7 @@ def compare(
     instruct: Instruct = None,
     family: FamilyName = None,
     db: Database = DEFAULT_DATABASE,
+    captures: Captures = None,
     out: Out = None,
     weights_only: Annotated[
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
@@ -108,7 +110,7 @@ def compare(
     more["replicates"] = replicates
     job = job_of(*pair, asked, **more)
     folder = None if no_figures else folder_of(out, job.command)
-    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, verbose=verbose)
+    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, verbose=verbose, captures=captures)
 
 
 def _check_weights_options(

@@ -1,6 +1,6 @@
 """The command `provenance study`: many families in one file, one set of figures and one report over all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     DEFAULT_OUT,
     AsJson,
+    Captures,
     Database,
     NoFigures,
     Out,
@@ -52,6 +53,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what every fa
 def study(
     study: StudyName,
     db: Database = DEFAULT_DATABASE,
+    captures: Captures = None,
     out: Out = None,
     only: Only = None,
     runs: Runs = None,
@@ -80,7 +82,8 @@ def study(
         if dry_run:
             _plan(found, members, as_json=as_json)
             return
-        failed = _run(found, members, db, continue_on_error=continue_on_error, quiet=quiet)
+        how: dict[str, Any] = {"quiet": quiet, "captures": captures}
+        failed = _run(found, members, db, how, continue_on_error=continue_on_error)
     folder = None if no_figures else out or DEFAULT_OUT / f"study-{study}"
     print_then_draw(_summary(study, db), print_study, lambda: _written(study, db, folder), as_json=as_json)
     if failed:
@@ -110,15 +113,17 @@ def _put_together(name: str, runs: Sequence[int], db: str) -> None:
         study_of_runs(store, name, name, runs)
 
 
-def _run(found: "Study", members: "Sequence[Member]", db: str, *, continue_on_error: bool, quiet: bool) -> list[str]:
-    """Runs every member, and records how each ended; returns the names of those that failed."""
+def _run(
+    found: "Study", members: "Sequence[Member]", db: str, how: Mapping[str, Any], *, continue_on_error: bool
+) -> list[str]:
+    """Runs every member as `settle` does, and records how each ended; returns the names of those that failed."""
     from provenance.db.store import Store
     from provenance.db.studies import Membership, keep_study, record_run
 
     everyone = [Membership(each.kind, each.name, each.refs[0], each.refs[-1], each.digest) for each in found.members]
     with Store.open(db) as store:
         changed = keep_study(store, found.name, found.title, found.text, found.digest, everyone)
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=how["quiet"])
     if changed:
         console.print(f"no longer in the study as they were: {', '.join(changed)}", highlight=False, markup=False)
     failed: list[str] = []
@@ -126,7 +131,7 @@ def _run(found: "Study", members: "Sequence[Member]", db: str, *, continue_on_er
         console.print(f"{member.name} ({number} of {len(members)})", highlight=False, markup=False)
         run, reason = None, ""
         try:
-            run = settle(member.job, db, quiet=quiet)
+            run = settle(member.job, db, **how)
         except ProvenanceError as error:
             reason = f"{error.found}; wanted: {error.wanted}"
             if not continue_on_error:

@@ -7,6 +7,7 @@ import typer
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
+    Captures,
     Database,
     NoFigures,
     Out,
@@ -39,6 +40,7 @@ def trace(
     tuned: Tuned = 1,
     no_floor: NoFloor = False,
     db: Database = DEFAULT_DATABASE,
+    captures: Captures = None,
     out: Out = None,
     no_figures: NoFigures = False,
     seed: Seed = 0,
@@ -51,4 +53,5 @@ def trace(
 
     how = job_of(refs[0], refs[-1], asked, seed=seed)
     job = TimelineJob(tuple(refs), how, tuned, floor=not no_floor)
-    run_and_print(job, db, None if no_figures else folder_of(out, "trace"), as_json=as_json, quiet=quiet)
+    folder = None if no_figures else folder_of(out, "trace")
+    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, captures=captures)

@@ -32,6 +32,15 @@ Instruct = Annotated[
     ),
 ]
 Database = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the neuron database.")]
+Captures = Annotated[
+    Path | None,
+    typer.Option(
+        "--captures",
+        metavar="DIR",
+        show_default="beside the database",
+        help="Folder for captured vectors, which are large; those that are kept elsewhere are found there.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(

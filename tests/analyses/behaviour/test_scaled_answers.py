@@ -488,7 +488,7 @@ def test_a_permuted_base_gives_the_effects_of_the_neurons_it_permuted(
     assert own.effect.estimate == pytest.approx(expected, abs=1e-4)
     assert abs(expected) > 1e-3
     assert other != pytest.approx(expected, abs=1e-4)
-    assert "causal base" in subjects["base"].clock.durations_ms
+    assert "causal base" in {stage.name for stage in subjects["base"].clock.stages}
     assert (
         subjects["base"].used == 2 * (2 * 3) + 2
     )  # log-probabilities and answers: three sets by two factors, and none

@@ -23,7 +23,7 @@ from synthetic_evidence import MISSING, evidence_of, timeline_report_of
 from provenance.analyses.results.answers import ActivityTable, Funnel
 from provenance.analyses.results.behaviour import CausalEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.drift import DriftResult, DriftTest, layer_drifts, layer_spreads
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from provenance.analyses.results.reports import Evidence
@@ -104,6 +104,8 @@ def expected_rows() -> dict[type, list[dict[str, object]]]:
                  report.replicate_claims, report.variance, report.vocabulary, report.top_answers,
                  report.lineage.tensors, report.lineage.config):  # fmt: skip
         keep(part)
+    keep(tuple(layer_drifts(report.neuron_drift, report.mapped.ids, report.neurons_per_layer)))
+    keep(tuple(layer_spreads(report.neuron_drift, report.neurons_per_layer)))
     for item in fields(Evidence):
         keep(getattr(report.evidence, item.name))
     for claim in report.evidence.claims:

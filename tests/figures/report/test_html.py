@@ -37,8 +37,8 @@ TITLES = (
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
-    "Drift by layer", "Funnel", "H-Neurons", "H-Neurons, one by one", "Question sets", "Method in short",
-    "Settings and provenance",
+    "Drift by layer", "Funnel", "H-Neurons", "H-Neurons, one by one", "Question sets", "Time by stage",
+    "Method in short", "Settings and provenance",
 )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_numbers_come_with_interval_n_and_null(html: str) -> None:
 
 def test_settings_versions_seed_and_digests_are_there(html: str) -> None:
     text = "".join(parsed(html).texts)
-    for part in ("2.13.0", "b" * 64, "c" * 64, "[0.1, 1.0]", "disagreement 298, refusal 12", "0.12 GB", "1.0 s"):
+    for part in ("2.13.0", "b" * 64, "c" * 64, "[0.1, 1.0]", "disagreement 298, refusal 12", "0.12 GB", "700 tokens"):
         assert part in text
     assert re.search(r"<td>seed</td><td>7</td>", html)
 
@@ -181,7 +181,7 @@ def test_the_report_of_a_list_says_so_and_has_no_section_of_what_was_not_looked_
     text, titles = texts_and_titles(html)
     assert titles == [
         "Figures", "Parameter evolution", "Drift against matched nulls", "Mapping", "H-Neurons", "Drift by layer",
-        "Lineage", "Weights by kind", "Configuration", "Method in short", "Settings and provenance",
+        "Lineage", "Weights by kind", "Configuration", "Time by stage", "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "No forward pass was run: the k = 6 H-Neurons are those of their_neurons.json" in text
     assert "was taken as given ( their_neurons.json" in text.replace("(their", "( their")
@@ -199,7 +199,7 @@ def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_give
     text, titles = texts_and_titles(html)
     assert titles == [
         "Figures", "Parameter evolution", "Drift by layer", "Lineage", "Weights by kind", "Configuration",
-        "Method in short", "Settings and provenance",
+        "Time by stage", "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "no list of neurons was given" in text
     assert "no power" not in text
@@ -213,7 +213,8 @@ def test_a_run_that_did_not_ask_for_lineage_has_a_report_without_it(stored: Any,
     text, titles = texts_and_titles(html)
     listed = ["Drift against matched nulls", "Mapping", "H-Neurons"] if k else []
     assert titles == [
-        "Figures", "Parameter evolution", *listed, "Drift by layer", "Method in short", "Settings and provenance",
+        "Figures", "Parameter evolution", *listed, "Drift by layer", "Time by stage", "Method in short",
+        "Settings and provenance",
     ]  # fmt: skip
     assert "looks up a sample" not in text
     assert 'id="figure_drift"' in html
@@ -255,7 +256,8 @@ def test_weights_of_permuted_neurons_come_with_a_warning(stored: Any) -> None:
 def test_the_report_of_a_lineage_run_has_the_evidence_alone(stored: Any) -> None:
     text, titles = texts_and_titles(report_html(stored(lineage_of())))
     assert titles == [
-        "Figures", "Lineage", "Weights by kind", "Configuration", "Method in short", "Settings and provenance",
+        "Figures", "Lineage", "Weights by kind", "Configuration", "Time by stage", "Method in short",
+        "Settings and provenance",
     ]  # fmt: skip
     assert "Is org/instruct@0123abc a descendant of org/base?" in text
     assert "not which came first" in text

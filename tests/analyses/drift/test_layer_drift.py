@@ -1,0 +1,49 @@
+"""Means and spread of weight changes in each layer are those of the definition, over neurons with a counterpart."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import drift_of
+
+from provenance.analyses.results.drift import layer_drifts, layer_spreads
+
+LAYERS = 3
+
+
+@pytest.mark.parametrize("per_layer", [1, 7, 20, 101])
+def test_percentiles_are_those_of_the_empirical_distribution(per_layer: int) -> None:
+    rng = np.random.default_rng(per_layer)
+    drift = drift_of(LAYERS * per_layer, rng)
+    drift.delta_up[rng.random(drift.delta_up.size) < 0.2] = np.nan
+    drift.delta_up[per_layer : 2 * per_layer] = np.nan  # no neuron of layer 1 has a counterpart
+    expected = []
+    for kind in ("gate", "up", "down"):
+        for layer, part in enumerate(getattr(drift, f"delta_{kind}").reshape(LAYERS, per_layer)):
+            compared = part[~np.isnan(part)]
+            if compared.size:
+                values = np.quantile(compared, (0.05, 0.5, 0.95), method="inverted_cdf").tolist()
+                expected.append((kind, layer, compared.size, *values))
+    found = layer_spreads(drift, per_layer)
+    assert [(s.kind, s.layer, s.neurons, s.delta_low, s.delta_median, s.delta_high) for s in found] == expected
+    assert ("up", 1) not in {(spread.kind, spread.layer) for spread in found}
+
+
+def test_a_model_without_gates_has_no_spread_of_them() -> None:
+    drift = replace(drift_of(8, np.random.default_rng(0)), delta_gate=None)
+    assert {spread.kind for spread in layer_spreads(drift, 4)} == {"up", "down"}
+
+
+def test_means_are_over_the_neurons_with_a_counterpart_and_none_without_any() -> None:
+    drift = drift_of(12, np.random.default_rng(1))
+    for name in ("delta_up", "delta_gate", "delta_down", "stability_rank"):
+        getattr(drift, name)[[0, 5, 8, 9, 10, 11]] = np.nan
+    first, second, last = layer_drifts(drift, np.array([1, 2, 5, 7]), 4)
+    assert (first.layer, first.neurons, first.compared, first.h_neurons) == (0, 4, 3, 2)
+    assert first.mean_delta_up == np.mean(drift.delta_up[1:4])
+    assert first.h_mean_stability_rank == np.mean(drift.stability_rank[1:3])
+    assert second.h_mean_stability_rank == drift.stability_rank[7]
+    assert second.mean_delta_gate == np.mean(drift.delta_gate[[4, 6, 7]])
+    assert second.identical == drift.identical[4:8].sum()
+    means = (last.mean_delta_down, last.mean_stability_rank, last.h_mean_stability_rank)
+    assert (last.compared, means) == (0, (None, None, None))
