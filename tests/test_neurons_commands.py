@@ -412,7 +412,7 @@ def test_a_card_tells_people_which_run_it_is_of(undisturbed: Finished, here: Pat
     shown = invoke("neurons", "show", place, "--db", url)
     assert shown.exit_code == 0, shown.stderr
     run = undisturbed.summary["run"]
-    assert f"run {run} (the newest comparison; --run ID for another)" in shown.stdout
+    assert f"run {run} (the newest; --run ID for another)" in shown.stdout
     assert f"run {run} (as asked for)" in invoke("neurons", "show", place, "--db", url, "--run", run).stdout
     for words in ("promotes", "suppresses", "null space", "Most active on", "stability rank", "by mean CETT"):
         assert words in shown.stdout

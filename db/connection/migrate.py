@@ -22,6 +22,7 @@ UNRELEASED = (
     "0.2.0_2",
     "0.2.0_3",
     "0.2.0_4",
+    "0.2.0_5",
 )  # of 0.1.0, and of 0.2.0 while it was made
 
 

@@ -1,7 +1,7 @@
 """The named queries: SQL shared by users, figures and the report.
 
 A figure shows only the results of queries, so every number in it is available as a table under the query's name. The
-SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished run that has rows of the query's
+SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished comparison that has rows of the query's
 subject. Queries about weights are in `provenance.db.reading.weights_queries`, about probes in
 `provenance.db.reading.probe_queries`, about single neurons in `provenance.db.reading.card_queries`; a declared result
 that names a query has one without SQL of its own.
@@ -21,12 +21,9 @@ from provenance.table_declaration import declared
 from provenance.words import TRANSFER_NULLS
 
 _RUNS = """
-SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
+SELECT r.id AS run, r.command, r.base_ref AS base, r.instruct_ref AS instruct, r.status, r.resumed,
        COALESCE(p.n_h_neurons, l.n_neurons) AS h_neurons, r.overall, r.started_utc, r.finished_utc
 FROM run r
-JOIN family f ON f.id = r.family_id
-JOIN checkpoint b ON b.id = f.base_id
-JOIN checkpoint i ON i.id = f.instruct_id
 LEFT JOIN probe p ON p.run_id = r.id AND p.stage = 'instruct'
 LEFT JOIN neuron_list l ON l.run_id = r.id
 ORDER BY r.id
@@ -35,8 +32,8 @@ ORDER BY r.id
 _RUN = """
 SELECT r.id AS run, r.command, r.key AS run_key, r.status, r.resumed, r.seed, r.settings, r.versions,
        r.started_utc, r.finished_utc, r.durations_ms, r.peak_memory_bytes, r.content_digest, r.overall,
-       b.ref AS base, b.digest AS base_digest, b.dtype AS base_dtype,
-       i.ref AS instruct, i.digest AS instruct_digest, i.dtype AS instruct_dtype,
+       r.base_ref AS base, b.digest AS base_digest, b.dtype AS base_dtype,
+       r.instruct_ref AS instruct, i.digest AS instruct_digest, i.dtype AS instruct_dtype,
        i.model_type, i.layers, i.neurons_per_layer, i.hidden_size
 FROM run r
 JOIN family f ON f.id = r.family_id

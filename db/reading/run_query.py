@@ -21,9 +21,12 @@ from provenance.db.connection.time_limit import TimeLimit
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.query import Query
 from provenance.db.schema.tables import Base
+from provenance.defaults import LATEST
 from provenance.errors import InputError
 
-__all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "reading", "run_query"]
+__all__ = [
+    "QUERIES", "DatabaseInfo", "Query", "QueryResult", "default_run", "info", "newest_run", "reading", "run_query",
+]  # fmt: skip
 
 # A negative control must find nothing: it is shown only by number.
 _NEWEST = """
@@ -31,8 +34,8 @@ SELECT r.id FROM run r WHERE r.content_digest IS NOT NULL AND r.command NOT LIKE
 ORDER BY {first} r.finished_utc DESC, r.id DESC LIMIT 1
 """
 _LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
-# A timeline has a probe and question sets of its own, and would hide those of a comparison.
-_TIMELINES_LAST = "CASE WHEN EXISTS (SELECT 1 FROM trace_point t WHERE t.run_id = r.id) THEN 1 ELSE 0 END,"
+# A run by weights alone, or a timeline with a probe of its own, would otherwise hide the comparison.
+_COMPARISONS_FIRST = "CASE r.command WHEN 'compare' THEN 0 WHEN 'trace' THEN 2 ELSE 1 END,"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o", "interrupted", "statement timeout")
 _STREAMED = ("select", "with", "values", "table")
@@ -89,8 +92,9 @@ def run_query(
     Args:
         source: Database URL, or an engine for reading.
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
-        params: Values of parameters; the default of `run` is the newest finished run with rows of the query's subject,
-            a comparison before a timeline, and never a negative control.
+        params: Values of parameters; the default of `run` is the newest finished comparison with rows of the query's
+            subject, a run of another kind where there is none, and never a negative control; `latest` is the newest
+            finished run of any kind but a control.
         timeout_s: Seconds that the database may take; None for no limit.
         max_rows: Most rows; None for no limit.
 
@@ -134,13 +138,23 @@ def _rows(result: CursorResult[Any], max_rows: int | None) -> tuple[tuple[Any, .
 
 
 def newest_run(source: str | Engine) -> int:
-    """Id of the last finished run that is no negative control.
+    """Id of the last finished run, of any kind but a negative control.
 
     Raises:
         InputError: No such run has finished.
     """
     with reading(source) as connection:
         return _newest(connection)
+
+
+def default_run(source: str | Engine) -> int:
+    """Id of the run that is shown where none is named: the newest comparison, or without any `newest_run`.
+
+    Raises:
+        InputError: No such run has finished.
+    """
+    with reading(source) as connection:
+        return _default(connection)
 
 
 def info(source: str | Engine) -> DatabaseInfo:
@@ -207,7 +221,9 @@ def _bind(
         )
     values: dict[str, float | str] = {**query.defaults, **given}
     if "run" in wanted and "run" not in values:
-        values["run"] = _newest(connection, query.subject)
+        values["run"] = _default(connection, query.subject)
+    if values.get("run") == LATEST:
+        values["run"] = _newest(connection)
     if "study" in wanted:
         values["study"] = _study(connection, values.get("study"))
     if missing := sorted(wanted - set(values)):
@@ -254,16 +270,23 @@ def _whole(name: str, value: float | str) -> float | str:
     try:
         return int(value)
     except ValueError as error:
-        raise InputError(f"a whole number for {name}", found=repr(value), remedy="mend the parameter") from error
+        beside = f", or {LATEST!r}" if name == "run" else ""
+        raise InputError(f"a whole number for {name}{beside}", found=repr(value), remedy="mend it") from error
 
 
-def _newest(connection: Connection, subject: str = "") -> int:
-    """Last finished run that is no negative control; with a subject, among those with a row in its table."""
-    # A lineage run after a comparison would otherwise hide the comparison's transfer.
-    looked, first = (_LOOKED.format(subject=subject), _TIMELINES_LAST) if subject else ("", "")
-    number = connection.execute(text(_NEWEST.format(looked=looked, first=first))).scalar_one_or_none()
-    if number is None and subject:
-        return _newest(connection)  # an empty table with its columns, as for a run that is named
+def _default(connection: Connection, subject: str = "") -> int:
+    """The newest comparison, or else run; with a subject, among those with a row in its table."""
+    if subject:
+        looked = _LOOKED.format(subject=subject)
+        number = connection.execute(text(_NEWEST.format(looked=looked, first=_COMPARISONS_FIRST))).scalar_one_or_none()
+        if number is not None:
+            return int(number)
+    return _newest(connection, _COMPARISONS_FIRST)  # an empty table with its columns, as for a run that is named
+
+
+def _newest(connection: Connection, first: str = "") -> int:
+    """Last finished run that is no negative control, of the kinds that come first."""
+    number = connection.execute(text(_NEWEST.format(looked="", first=first))).scalar_one_or_none()
     if number is None:
         raise InputError(
             "a finished run that is no negative control",

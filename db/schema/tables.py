@@ -59,7 +59,7 @@ __all__ = [
     "TaskRow",
 ]
 
-REVISIONS = ("0.2.0_5",)
+REVISIONS = ("0.2.0_6",)
 """Schemas that this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 

@@ -75,6 +75,10 @@ class Run(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(unique=True)
     family_id: Mapped[int] = mapped_column(ForeignKey("family.id"))
+    base_ref: Mapped[str] = mapped_column(
+        comment="Reference of the base as it was given last, whatever has its digest."
+    )
+    instruct_ref: Mapped[str] = mapped_column(comment="Reference of the instruct checkpoint as it was given last.")
     command: Mapped[str]
     settings: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provenance.cells import Record
-from provenance.defaults import DATABASE
+from provenance.defaults import DATABASE, LATEST
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from provenance.db.reading.run_query import QueryResult
 
-LATEST = "latest"
 _ACTIVE = {"mean_faithful": "faithful", "mean_hallucinated": "hallucinated"}
 
 
@@ -97,7 +96,7 @@ class Database:
         return self.query("runs")
 
     def run(self, which: int | str = LATEST) -> "Run":
-        """A run by its number; `latest`: the newest finished one that is no negative control.
+        """A run by its number; `latest`: the newest finished one, of any kind but a negative control.
 
         Raises:
             InputError: There is no such run.

@@ -20,7 +20,6 @@ from provenance.cli.options.common import (
     Seed,
     Stream,
     Verbose,
-    folder_of,
     named_pair,
 )
 from provenance.cli.options.run_options import asks, check_choice, job_of
@@ -107,8 +106,7 @@ def compare(
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more["replicates"] = replicates
     job = job_of(*pair, asked, **more)
-    folder = None if no_figures else folder_of(out, job.command)
-    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, verbose=verbose)
+    run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 def _check_weights_options(

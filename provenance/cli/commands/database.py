@@ -9,15 +9,15 @@ from rich.console import Console
 from provenance.cells import visible
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
-    DEFAULT_OUT,
     Database,
     Out,
     RunOption,
     StudyOption,
-    folder_of,
     one_of,
 )
+from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.defaults import LATEST, OUT
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
@@ -57,20 +57,13 @@ def query(
         result = run_query(db, what, given, timeout_s=timeout, max_rows=max_rows)
     else:
         result = study_query(db, study, what, timeout_s=timeout, max_rows=max_rows)
-    if run is None and result.run is not None:
-        _say_which(db, result.run)
+    if run in (None, LATEST) and result.run is not None:
+        _chosen(db, run, result.run)
     if output == "table":
         console = Console()
         console.print(fitted(result, console.width))
     else:
         sys.stdout.buffer.write(encoded(result, output))
-
-
-def _say_which(db: str, run: int) -> None:
-    """Name the run that a query chose by default, on stderr: another query may choose another run."""
-    about = _chosen(db, run)
-    words = f"run {run}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
-    Console(stderr=True).print(visible(words), highlight=False, markup=False, soft_wrap=True)
 
 
 def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
@@ -81,14 +74,15 @@ def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = N
     one_of(run, study)
     if study is not None:
         drawn = study_attempted(db, study, FORMS)
-        for path in write_figures(drawn.figures, out or DEFAULT_OUT / f"study-{study}"):
+        for path in write_figures(drawn.figures, out or OUT / f"study-{study}"):
             typer.echo(path)
         drawn.check()
         return
     about = _chosen(db, run)
     found = attempted_some(db, about["run"])
-    for path in write_figures(found.figures, folder_of(out, about["command"])):
-        typer.echo(path)
+    with run_folder(db, about, out) as folder:
+        for path in write_figures(found.figures, folder):
+            typer.echo(path)
     found.check()
 
 
@@ -100,17 +94,25 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = No
 
     one_of(run, study)
     if study is not None:
-        typer.echo(write_study(db, study, out or DEFAULT_OUT / f"study-{study}")["report"])
+        typer.echo(write_study(db, study, out or OUT / f"study-{study}")["report"])
         return
     about = _chosen(db, run)
-    typer.echo(write_report(db, about["run"], folder_of(out, about["command"])))
+    with run_folder(db, about, out) as folder:
+        typer.echo(write_report(db, about["run"], folder))
 
 
-def _chosen(db: str, run: int | None) -> dict[str, Any]:
-    """The named run, or the newest, as a row of the query `run`."""
-    from provenance.db.reading.run_query import newest_run, run_query
+def _chosen(db: str, named: str | None, number: int | None = None) -> dict[str, Any]:
+    """The named run, or the newest comparison, as a row of the query `run`; `number`: the run that it turned out to be.
 
-    [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
+    One that was not named by its number is told on stderr: another command may choose another.
+    """
+    from provenance.db.reading.run_query import run_query
+
+    wanted = named if number is None else number
+    [about] = run_query(db, "run", {} if wanted is None else {"run": wanted}).records()
+    if named in (None, LATEST):
+        words = f"run {about['run']}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
+        Console(stderr=True).print(visible(words), highlight=False, markup=False, soft_wrap=True)
     return about
 
 

@@ -28,7 +28,7 @@ def show_card(card: Mapping[str, Any], console: Console) -> None:
     neuron, run = card["neuron"], card["run"]
     kind = "H-Neuron" if card["is_h_neuron"] else "no H-Neuron"
     say(f"neuron {neuron['layer']}:{neuron['index']} of {visible(run['instruct'])}, {kind}", console)
-    which = "the newest comparison; --run ID for another" if run["newest"] else "as asked for"
+    which = "the newest; --run ID for another" if run["newest"] else "as asked for"
     say(visible(f"run {run['run']} ({which}): {run['command']}, {run['base']} -> {run['instruct']}"), console)
     console.print()
     print_tables(_tables(card), console)

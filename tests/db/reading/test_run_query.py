@@ -34,7 +34,7 @@ from synthetic_evidence import timeline_report_of
 
 from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
-from provenance.db.reading.run_query import QUERIES, QueryResult, info, newest_run, run_query
+from provenance.db.reading.run_query import QUERIES, QueryResult, default_run, info, newest_run, run_query
 from provenance.db.schema.base import Base
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
@@ -103,19 +103,21 @@ def test_the_newest_finished_run_is_the_default(url: str) -> None:
     assert [row["dataset"] for row in run_query(url, "transfer", {"run": "1"}).records()] == list(SETS)
 
 
-def test_a_query_without_run_is_about_the_newest_run_that_looked_into_its_subject(url: str) -> None:
-    """A later run of another kind does not hide results; a named run is taken as it is."""
+def test_without_a_run_the_newest_comparison_is_shown_and_others_where_it_lacks_the_subject(url: str) -> None:
+    """A later run of another kind hides no results; a named run, or the latest, is taken as it is."""
     with Store.open(url) as store:
-        full = stored_run(store, report_of())
         moved = stored_weights_run(store, replace(weights_report_of(k=0), lineage=None))
+        full = stored_run(store, report_of())
         related = stored_lineage_run(store, lineage_of())
-    assert newest_run(url) == related
-    for name, expected in (("transfer", full), ("probes", full), ("drift", moved), ("lineage", related)):
-        found = run_query(url, name).rows
-        assert found
-        assert found == run_query(url, name, {"run": expected}).rows
+        listed = stored_weights_run(store, weights_report_of(), "w2")
+        followed = stored_timeline_run(store, timeline_report_of())
+    assert (newest_run(url), default_run(url)) == (followed, full)
+    for name, expected in (("probes", full), ("drift", full), ("lineage", full), ("neuron-list", listed)):
+        assert run_query(url, name).run == expected, name
+    assert run_query(url, "run").records()[0]["run"] == full
+    assert run_query(url, "run", {"run": "latest"}).records()[0]["run"] == followed
     assert run_query(url, "transfer", {"run": related}).rows == ()
-    assert run_query(url, "run").records()[0]["run"] == related
+    assert moved not in (newest_run(url), default_run(url))
 
 
 def test_where_no_run_looked_into_it_a_query_is_empty_and_no_error(url: str) -> None:
