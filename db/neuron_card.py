@@ -11,8 +11,8 @@ from provenance.words import stored_tokens
 H_NEURONS_ONLY = "not an H-Neuron of this run; tokens and answers are kept for H-Neurons only"
 NOT_KEPT = "tokens and answers are kept by comparisons only, and for the 500 H-Neurons of largest weight"
 _DRIFT = (
-    "delta_up", "delta_gate", "delta_down", "delta", "stability_rank", "rounding_floor", "identical", "norm_up_base",
-    "norm_up_instruct", "norm_down_base", "norm_down_instruct",
+    "cosine_distance_up", "cosine_distance_gate", "cosine_distance_down", "drift_z", "stability_rank", "rounding_floor",
+    "identical", "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct",
 )  # fmt: skip
 _PROBE = ("probe_weight", "selection_frequency", "training_auroc", "cluster")
 _COUNTERPART = {"layer": "base_layer", "index": "base_index", "similarity": "similarity", "margin": "margin"}

@@ -70,7 +70,7 @@ def _base_per_layer(connection: Connection, run_id: int) -> int:
 
 
 def _replace(connection: Connection, run_id: int, tables: Tables, overall: str | None) -> None:
-    for derived in DERIVED:
+    for derived in reversed(DERIVED):  # rows that refer to others before these
         connection.execute(delete(derived).where(derived.c.run_id == run_id))
     for table, rows in tables:
         for block in _blocks({"run_id": run_id, **row} for row in rows):

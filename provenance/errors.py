@@ -19,6 +19,15 @@
 Every message says what was wanted, what was found, and what to do about it.
 """
 
+import difflib
+from collections.abc import Collection
+
+
+def nearest(written: str, known: Collection[str]) -> str:
+    """Remedy for a mistyped name: those that look like it, or else all."""
+    near = difflib.get_close_matches(written, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"use one of: {', '.join(known)}"
+
 
 class ProvenanceError(Exception):
     """Base of all errors of the toolkit: wanted, found (unknown input is echoed with `!r`), remedy."""

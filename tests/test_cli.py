@@ -18,6 +18,8 @@ from provenance.cli.options.folders import LABEL, own_folder, run_folder
 from provenance.cli.options.run_options import template_variables
 from provenance.db.connection.connect import database_url, sqlite_file
 from provenance.db.reading.named_queries import QUERIES
+from provenance.db.schema.tables import Base
+from provenance.db.schema.views import VIEWS
 from provenance.errors import InputError
 
 COMMANDS = {
@@ -64,7 +66,8 @@ COMMANDS = {
     ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
     ("lab", "selftest"): {"--draws", "--db", "--out", "--seed", "--json", "--quiet"},
-    ("db",): {"info", "upgrade", "merge"},
+    ("db",): {"info", "schema", "upgrade", "merge"},
+    ("db", "schema"): set(),
     ("db", "info"): {"--db"},
     ("db", "upgrade"): {"--db"},
     ("db", "merge"): {"--db"},
@@ -453,6 +456,19 @@ def test_db_info_counts_rows_and_sees_altered_ones(url: str, undisturbed: Finish
         connection.execute("UPDATE neuron SET stability_rank = 0.5 WHERE layer = 1")
     connection.close()
     assert "ROWS ALTERED" in invoke("db", "info", "--db", url).stdout
+
+
+def test_db_schema_explains_tables_views_and_columns_without_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = invoke("db", "schema").stdout
+    for name in (*Base.metadata.tables, *(view.name for view in VIEWS)):
+        assert re.search(rf"^{name} +\S", listed, flags=re.M), name
+    told = " ".join(invoke("db", "schema", "v_h_neurons").stdout.split())
+    for words in ("drift_z", "z-score", "cosine_distance_up", "1 - cosine between base and instruct"):
+        assert words in told
+    assert "did you mean v_h_neurons" in refused("db", "schema", "v_h_neuron", code=2)[2]
 
 
 def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None:

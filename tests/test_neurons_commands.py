@@ -387,7 +387,7 @@ def test_a_card_needs_neither_checkpoints_nor_captured_vectors(undisturbed: Fini
     url = moved(undisturbed, here)
     with sqlite3.connect(here / "provenance.db") as connection:
         refs = [row[0] for row in connection.execute("SELECT ref FROM checkpoint")]
-        connection.execute("UPDATE checkpoint SET ref = '/gone/' || ref")
+        connection.execute("UPDATE run SET base_ref = '/gone/' || base_ref, instruct_ref = '/gone/' || instruct_ref")
     connection.close()
     first = undisturbed.summary["neurons"]["list"][0]
     place = f"{first['layer']}:{first['index']}"

@@ -36,7 +36,7 @@ def figure_drift(rows: Sequence[Record], floor: float | None) -> Figure:
 
 def _change(row: Record) -> LayerChange:
     # Two almost equal rows can have a cosine a rounding error above 1.
-    least, median, most = (float(np.clip(row[f"delta_{name}"], 0, 2)) for name in ("low", "median", "high"))
+    least, median, most = (float(np.clip(row[f"cosine_distance_{name}"], 0, 2)) for name in ("low", "median", "high"))
     return LayerChange(row["layer"], least, median, most)
 
 
@@ -84,7 +84,7 @@ def _by_kind(parts: Parts) -> dict[str, list[Record]]:
 
 def _summed(rows: list[Record]) -> tuple[int, str, str]:
     """Neurons, 1 - cosine of the middle layer's median neuron, and its range over layers."""
-    medians = [max(0.0, row["delta_median"]) for row in rows]
+    medians = [max(0.0, row["cosine_distance_median"]) for row in rows]
     over = f"[{compact(min(medians))}, {compact(max(medians))}]"
     return sum(row["neurons"] for row in rows), compact(median(medians)), over
 

@@ -164,7 +164,7 @@ def layers(results: Results) -> ReportTable | None:
         (
             str(row["layer"]),
             f"{row['compared']} of {row['neurons']}",
-            *(compact(row[f"mean_delta_{kind}"]) for kind in ("up", "gate", "down")),
+            *(compact(row[f"mean_cosine_distance_{kind}"]) for kind in ("up", "gate", "down")),
             fixed(row["mean_stability_rank"], 3),
             str(row["identical"]),
             *([str(row["h_neurons"])] if listed else []),

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from provenance.db.reading.run_query import QueryResult
 
-_ACTIVE = {"mean_faithful": "faithful", "mean_hallucinated": "hallucinated"}
-
 
 def compare(
     base: str,
@@ -138,19 +136,7 @@ class Run:
 
         Activity is the mean CETT on answer tokens of faithful and of hallucinated answers, on the first question set.
         """
-        import pandas as pd
-
-        place = ["layer", "neuron_index"]
-        neurons = self.table("h-neurons")
-        activity = self.table("activity-of-h-neurons")
-        if activity.empty:
-            return neurons
-        names = self.table("datasets")["name"].tolist()
-        found = set(activity["dataset"])
-        chosen = activity[activity["dataset"] == next(name for name in names if name in found)]
-        wide = chosen.pivot_table(index=place, columns="stage", values=list(_ACTIVE))
-        wide.columns = [f"{stage}_cett_{_ACTIVE[value]}" for value, stage in wide.columns]
-        return pd.merge(neurons, wide.reset_index(), on=place, how="left")
+        return self.table("h-neurons")
 
     def table(self, name: str, **parameters: float | str) -> "DataFrame":
         """Rows of a named query about this run; `provenance query` lists the names."""

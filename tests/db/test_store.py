@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, response_of, stored_run, task_of
+from synthetic import BASE, INSTRUCT, SETS, begin, digests_of, questions_of, report_of, response_of, stored_run, task_of
 
 from provenance.db.reading.run_query import run_query
 from provenance.db.schema.tables import HEAD
@@ -237,6 +237,16 @@ def program_exit(program: str, *arguments: str) -> int:
     root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": root}, check=False).returncode
+
+
+def test_an_activity_cannot_be_of_a_neuron_that_is_not_there(finished: str) -> None:
+    """And a run's results are replaced all the same, whatever refers to what."""
+    with Store.open(finished) as store:
+        with pytest.raises(StoreError, match="FOREIGN KEY"), store.transaction() as connection:
+            connection.execute(text("UPDATE activity SET neuron_index = 999 WHERE neuron_index = 3"))
+        with pytest.raises(StoreError, match="FOREIGN KEY"), store.transaction() as connection:
+            connection.execute(text("DELETE FROM neuron WHERE neuron_index = 3"))
+        store.save(1, report_of(), digests_of(report_of()))
 
 
 def test_the_database_needs_no_torch() -> None:

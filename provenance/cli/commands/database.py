@@ -18,6 +18,7 @@ from provenance.cli.options.common import (
 from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.defaults import LATEST, OUT
+from provenance.errors import InputError, nearest
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
@@ -129,6 +130,33 @@ def info(db: Database = DEFAULT_DATABASE) -> None:
         state = "rows intact" if run["intact"] else "ROWS ALTERED" if run["intact"] is False else "nothing saved"
         pair = f"{run['base']} -> {run['instruct']}"
         typer.echo(visible(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}"))
+
+
+def schema(
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="A table or view; lists them all if not given.")
+    ] = None,
+) -> None:
+    """Show the tables and views of this release, or the columns of one with unit and meaning."""
+    from provenance.db.reading.export import fitted
+    from provenance.db.reading.run_query import QueryResult
+    from provenance.db.schema.data_dictionary import dictionary_rows
+
+    rows = list(dictionary_rows())
+    names = {row["table_name"]: row["meaning"] for row in rows if not row["column_name"]}
+    if table is None:
+        for name, meaning in names.items():
+            typer.echo(f"{name:<24}{meaning}")
+        return
+    if table not in names:
+        raise InputError("a table or view of the database", found=repr(table), remedy=nearest(table, names))
+    typer.echo(f"{table}: {names[table]}")
+    own = [row for row in rows if row["table_name"] == table and row["column_name"]]
+    columns = ("column_name", "unit", "meaning")
+    console = Console()
+    console.print(
+        fitted(QueryResult(columns, tuple(tuple(row[name] for name in columns) for row in own)), console.width)
+    )
 
 
 def upgrade(db: Database = DEFAULT_DATABASE) -> None:

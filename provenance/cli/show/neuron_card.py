@@ -64,7 +64,9 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
-    moved = [f"{compact(drift[f'delta_{kind}'])} {kind}" for kind in ("up", "gate", "down") if _known(drift, kind)]
+    moved = [
+        f"{compact(drift[f'cosine_distance_{kind}'])} {kind}" for kind in ("up", "gate", "down") if _known(drift, kind)
+    ]
     floor = f"; rounding to the storage dtype can cause {compact(drift['rounding_floor'])}"
     words = ", ".join(moved) + (floor if drift["rounding_floor"] else "")
     return [
@@ -75,7 +77,7 @@ def _drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _known(drift: Mapping[str, Any], kind: str) -> bool:
-    return drift[f"delta_{kind}"] is not None
+    return drift[f"cosine_distance_{kind}"] is not None
 
 
 def _activity(row: Mapping[str, Any]) -> tuple[str, ...]:

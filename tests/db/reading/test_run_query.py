@@ -45,7 +45,7 @@ from provenance.words import TRANSFER_NULLS
 BULK = {"neuron", "activity", "response", "null_draw", "question"}
 WRITES = [
     "DELETE FROM run",
-    "UPDATE neuron SET delta = 0",
+    "UPDATE neuron SET drift_z = 0",
     "INSERT INTO dataset (digest) VALUES ('x')",
     "WITH x AS (SELECT 1) DELETE FROM run",
     "DROP TABLE run",
@@ -144,7 +144,7 @@ def test_drift_by_layer_holds_numbers_of_the_sample_at_its_percentiles(url: str,
     for row in found:
         deltas = getattr(report.neuron_drift, f"delta_{row['kind']}").reshape(6, per_layer)[row["layer"]]
         expected = np.quantile(deltas, [0.05, 0.5, 0.95], method="inverted_cdf").tolist()
-        assert [row["delta_low"], row["delta_median"], row["delta_high"]] == expected
+        assert [row[f"cosine_distance_{part}"] for part in ("low", "median", "high")] == expected
         assert row["neurons"] == per_layer
 
 
@@ -305,7 +305,7 @@ def test_most_drifted_and_stable_lists_are_sorted_in_the_stated_direction(url: s
     with Store.open(url) as store:
         stored_run(store, report)
     drifted = run_query(url, "most-drifted", {"limit": 3}).records()
-    assert [row["delta"] for row in drifted] == sorted(report.neuron_drift.delta, reverse=True)[:3]
+    assert [row["drift_z"] for row in drifted] == sorted(report.neuron_drift.delta, reverse=True)[:3]
     stable = run_query(url, "stable-h-neurons").records()
     ranks = report.neuron_drift.stability_rank[report.identification.h_neurons]
     assert [row["stability_rank"] for row in stable] == sorted(ranks, reverse=True)
