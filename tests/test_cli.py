@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, ref
 from provenance import __version__
 from provenance.cli import app
 from provenance.cli.options.folders import LABEL, own_folder, run_folder
+from provenance.cli.options.help import EXAMPLES, GROUPS
 from provenance.cli.options.run_options import template_variables
 from provenance.db.connection.connect import database_url, sqlite_file
 from provenance.db.reading.named_queries import QUERIES
@@ -60,7 +62,7 @@ COMMANDS = {
     ("neurons", "import"): {"--for", "--allow-pickle", "--db", "--out", "--json"},
     ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
     ("neurons", "show"): {"--run", "--db", "--json"},
-    ("query",): {"--db", "--run", "--study", "--format", "--timeout", "--max-rows"},
+    ("query",): {"--db", "--run", "--study", "--format", "--columns", "--records", "--timeout", "--max-rows"},
     ("figures",): {"--db", "--out", "--run", "--study"},
     ("report",): {"--db", "--out", "--run", "--study"},
     ("lab",): {"build", "selftest"},
@@ -86,8 +88,37 @@ def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[s
     result = invoke(*command, "--help")
     assert (result.exit_code, result.stderr) == (0, "")
     listed = set(re.findall(r"^  (?:-\w, )?(--[A-Za-z-]+|(?!--)[a-z]+(?=  ))", result.stdout, flags=re.M))
-    offered = COMMANDS[command] | ({"--debug", "--version"} if command == () else set())
+    offered = COMMANDS[command] | (
+        {"--debug", "--version", "--install-completion", "--show-completion"} if command == () else set()
+    )
     assert listed - {"--help"} == offered
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_ends_with_exit_codes_and_examples_that_exist(command: tuple[str, ...]) -> None:
+    said = invoke(*command, "-h")
+    assert said.exit_code == 0
+    assert said.stdout == invoke(*command, "--help").stdout
+    if command in ((), ("lab",), ("neurons",), ("db",)):
+        return
+    assert "Exit codes: 0 done" in said.stdout
+    for line in EXAMPLES.get(" ".join(command), ()):
+        assert f"\n    {line}\n" in said.stdout
+        words = shlex.split(line)
+        assert words[1 : 1 + len(command)] == list(command)
+        assert {word for word in words if word.startswith("--")} <= COMMANDS[command]
+
+
+def test_options_of_long_commands_are_in_groups_that_name_options_that_exist() -> None:
+    said = invoke("compare", "--help").stdout
+    heads = re.findall(r"^(\w[\w -]+):$", said, flags=re.M)
+    assert heads == ["Arguments", *GROUPS, "Options"]
+    others = said.split("\nOptions:")[1]
+    assert set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", others, flags=re.M)) == {"--family", "--help"}
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    known = {param.name for name in ("compare", "trace") for param in commands[name].params}
+    assert {name for names in GROUPS.values() for name in names} <= known
+    assert "Questions and answers" not in invoke("query", "--help").stdout
 
 
 def test_the_table_of_commands_is_complete() -> None:
@@ -301,6 +332,17 @@ def test_sql_is_run_and_a_run_can_be_named(url: str, undisturbed: Finished) -> N
     assert json.loads(result.stdout) == [{"n": 48, "h": undisturbed.summary["neurons"]["h"]}]
     named = invoke("query", "transfer", "--db", url, "--run", "1", "--format", "json")
     assert [row["dataset"] for row in json.loads(named.stdout)] == ["cities", "towns"]
+
+
+def test_a_query_shows_chosen_columns_and_rows_as_lines(url: str) -> None:
+    chosen = invoke("query", "transfer", "--db", url, "--columns", "verdict, dataset", "--format", "csv").stdout
+    assert chosen.splitlines()[0] == "verdict,dataset"
+    lines = invoke("query", "transfer", "--db", url, "--columns", "dataset", "-x").stdout.splitlines()
+    assert [line.split() for line in lines] == [
+        ["row", "1", "of", "2"], ["dataset", "cities"], ["row", "2", "of", "2"], ["dataset", "towns"]
+    ]  # fmt: skip
+    assert "did you mean dataset" in refused("query", "transfer", "--db", url, "--columns", "datset", code=2)[2]
+    assert "both" in refused("query", "transfer", "--db", url, "-x", "--format", "csv", code=2)[1]
 
 
 def test_a_query_that_chooses_its_run_says_which(url: str) -> None:

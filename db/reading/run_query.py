@@ -5,7 +5,8 @@ The database itself refuses every write on connections for reading, so any SQL t
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +21,10 @@ from provenance.db.connection.digests import verify
 from provenance.db.connection.time_limit import TimeLimit
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.query import Query
+from provenance.db.schema.data_dictionary import dictionary_rows
 from provenance.db.schema.tables import Base
 from provenance.defaults import LATEST
-from provenance.errors import InputError
+from provenance.errors import InputError, nearest
 
 __all__ = [
     "QUERIES", "DatabaseInfo", "Query", "QueryResult", "default_run", "info", "newest_run", "reading", "run_query",
@@ -38,6 +40,8 @@ _LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
 _COMPARISONS_FIRST = "CASE r.command WHEN 'compare' THEN 0 WHEN 'trace' THEN 2 ELSE 1 END,"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o", "interrupted", "statement timeout")
+# as SQLite and PostgreSQL say it
+_UNKNOWN = re.compile(r'(?:no such )?(column|table|relation):? "?([\w.]+)"?(?: does not exist|$)')
 _STREAMED = ("select", "with", "values", "table")
 
 
@@ -55,6 +59,18 @@ class QueryResult:
     def records(self) -> list[dict[str, Any]]:
         """The rows as dictionaries."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def only(self, names: Sequence[str]) -> "QueryResult":
+        """Some of the columns, in the order given.
+
+        Raises:
+            InputError: There is no such column; the message names similar ones.
+        """
+        for name in names:
+            if name not in self.columns:
+                raise InputError("columns of the result", found=repr(name), remedy=nearest(name, self.columns))
+        places = [self.columns.index(name) for name in names]
+        return QueryResult(tuple(names), tuple(tuple(row[place] for place in places) for row in self.rows), self.run)
 
     def as_csv(self) -> str:
         """Comma-separated values with a header line, all digits, empty for missing values (RFC 4180 with LF)."""
@@ -200,11 +216,8 @@ def _resolve(name_or_sql: str) -> Query:
     if name_or_sql in QUERIES:
         return QUERIES[name_or_sql]
     if not any(character.isspace() for character in name_or_sql.strip()):
-        raise InputError(
-            f"the name of a query ({', '.join(QUERIES)}), or SQL",
-            found=repr(name_or_sql),
-            remedy="mend the name",
-        )
+        remedy = f"{nearest(name_or_sql, QUERIES, else_all=False)} See `provenance query` for all of them"
+        raise InputError("the name of a query, or SQL", found=repr(name_or_sql), remedy=remedy)
     return Query("SQL", "", name_or_sql)
 
 
@@ -309,7 +322,18 @@ def _explained(query: Query, error: SQLAlchemyError) -> Exception:
     if isinstance(error, DBAPIError) and any(part in lower for part in _FAILURES):
         return error
     return InputError(
-        f"SQL that this database understands, or one of {', '.join(QUERIES)}",
+        "SQL that this database understands, or the name of a query",
         found=f"{said} in {query.name}",
-        remedy="mend the SQL; `provenance query` without a name lists the named queries",
+        remedy=f"{_meant(said)} See `provenance db schema` for tables and columns, `provenance query` for the queries",
     )
+
+
+def _meant(said: str) -> str:
+    """Remedy for a name in SQL that the database does not know, by what it says of it."""
+    named = _UNKNOWN.search(said)
+    if not named:
+        return "mend the SQL."
+    kind, name = named.groups()
+    rows = [row for row in dictionary_rows() if bool(row["column_name"]) == (kind == "column")]
+    known = sorted({row["column_name"] or row["table_name"] for row in rows})
+    return nearest(name.rpartition(".")[2], known, else_all=False)

@@ -35,6 +35,12 @@ def query(
     output: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="A,B", help="These columns only, in this order.")
+    ] = None,
+    records: Annotated[
+        bool, typer.Option("--records", "-x", help="Show every row as lines, a column in each.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Time that the database may take.")
     ] = QUERY_TIMEOUT_S,
@@ -43,7 +49,7 @@ def query(
     ] = QUERY_MAX_ROWS,
 ) -> None:
     """Query the neuron database, read-only."""
-    from provenance.db.reading.export import encoded, fitted
+    from provenance.db.reading.export import as_records, encoded, fitted
     from provenance.db.reading.named_queries import QUERIES
     from provenance.db.reading.run_query import run_query
     from provenance.db.reading.study_query import study_query
@@ -53,6 +59,8 @@ def query(
             typer.echo(f"{name:<24}{named.summary}")
         return
     one_of(run, study)
+    if records and output != "table":
+        raise InputError("-x, or --format of a file", found=f"both, with {output}", remedy="leave one out")
     given = {} if run is None else {"run": run}
     if study is None:
         result = run_query(db, what, given, timeout_s=timeout, max_rows=max_rows)
@@ -60,9 +68,11 @@ def query(
         result = study_query(db, study, what, timeout_s=timeout, max_rows=max_rows)
     if run in (None, LATEST) and result.run is not None:
         _chosen(db, run, result.run)
+    if columns is not None:
+        result = result.only([name.strip() for name in columns.split(",")])
     if output == "table":
         console = Console()
-        console.print(fitted(result, console.width))
+        console.print(as_records(result) if records else fitted(result, console.width))
     else:
         sys.stdout.buffer.write(encoded(result, output))
 

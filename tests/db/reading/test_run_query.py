@@ -337,11 +337,35 @@ def test_the_database_itself_refuses_writes_on_a_reading_connection(url: str, tm
     engine.dispose()
 
 
-def test_a_mistyped_name_lists_the_named_queries(url: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("h-neuron", "did you mean h-neurons"),
+        ("zzz", "provenance query"),
+        ("SELECT stability_rnk FROM neuron", "did you mean stability_rank"),
+        ("SELECT n.probe_wieght FROM neuron n", "did you mean probe_weight"),
+        ("SELECT * FROM v_h_neuron", "did you mean v_h_neurons"),
+        ("SELECT zzz FROM neuron", "db schema"),
+    ],
+)
+def test_a_mistyped_name_of_a_query_table_or_column_is_answered_by_what_was_meant(
+    url: str, written: str, meant: str
+) -> None:
     Store.open(url).close()
-    with pytest.raises(InputError, match="most-drifted") as caught:
-        run_query(url, "h-neuron")
-    assert "'h-neuron'" in caught.value.found
+    with pytest.raises(InputError) as caught:
+        run_query(url, written)
+    assert meant in caught.value.remedy
+    assert len(caught.value.remedy) < 200
+
+
+def test_some_columns_of_a_result_come_in_the_order_given(finished: str) -> None:
+    whole = run_query(finished, "h-neurons")
+    some = whole.only(["probe_weight", "layer"])
+    assert some.columns == ("probe_weight", "layer")
+    assert list(some.rows) == [(row["probe_weight"], row["layer"]) for row in whole.records()]
+    assert some.run == whole.run == 1
+    with pytest.raises(InputError, match="did you mean probe_weight"):
+        whole.only(["layer", "weight_probe"])
 
 
 @pytest.mark.parametrize(
@@ -437,7 +461,7 @@ def test_parquet_comes_back(tmp_path: Path) -> None:
 
 def test_the_terminal_table_shows_every_row_and_marks_what_is_missing() -> None:
     console = Console(file=io.StringIO(), width=80)
-    console.print(as_table(RESULT, "Title"))
+    console.print(as_table(RESULT))
     text_ = console.file.getvalue()
     assert "0.3" in text_
     assert "Œuvre" in text_
@@ -460,6 +484,22 @@ def test_rows_too_wide_for_a_table_come_one_by_one_with_all_their_words(width: i
         assert {"[b]words[/b]", "0.1235", "-", "uninterrupted"} <= set(words)
         assert words.count("first") == words.count("third") == 2
         assert lines.index("row 1 of 2") < lines.index("row 2 of 2")
+
+
+@pytest.mark.parametrize(("columns", "width", "lines"), [(3, 60, 4), (3, 30, 7), (9, 90, 7), (9, 60, 20)])
+def test_heads_wider_than_their_columns_are_broken_before_rows_come_one_by_one(
+    columns: int, width: int, lines: int
+) -> None:
+    names = ("mean_cosine_distance_up", "h_mean_stability_rank", "layer")
+    names = tuple(f"{name}{i or ''}" for i in range(columns // 3) for name in names)
+    result = QueryResult(names, ((0.12345, 0.5, 1) * (columns // 3), (0.2, None, 2) * (columns // 3)))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(fitted(result, width))
+    said = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert len(said) == lines
+    assert max(map(len, said)) <= width
+    assert ("row 1 of 2" in said) == (width == 60 and columns == 9)
+    assert sum("0.1235" in line for line in said) == (columns // 3 if "row 1 of 2" in said else 1)
 
 
 def test_a_result_without_rows_says_so_and_names_its_columns() -> None:
