@@ -39,7 +39,7 @@ WHERE r.content_digest IS NOT NULL AND p.n_h_neurons > 0
 ORDER BY r.finished_utc DESC, r.id DESC LIMIT 1
 """
 _RUN = f"""
-SELECT p.intercept, p.design, p.c, p.rule, l.source, {_CHECKPOINT},
+SELECT r.id AS run, p.intercept, p.design, p.c, p.rule, l.source, {_CHECKPOINT},
        CASE WHEN :stage = 'base' THEN r.base_ref ELSE r.instruct_ref END AS ref
 FROM run r JOIN family f ON f.id = r.family_id
 JOIN checkpoint c ON c.id = CASE WHEN :stage = 'base' THEN f.base_id ELSE f.instruct_id END
@@ -129,8 +129,8 @@ def run_neurons(url: str, run: int | str | None, stage: Stage) -> ExportedNeuron
         InputError: There is no such run, or it has no H-Neurons of this stage.
         StoreError: The database cannot be read.
     """
-    chosen = run_query(url, _RUN, {"run": _newest(url, stage) if run is None else run, "stage": stage})
-    about, number = chosen.records(), chosen.run
+    about = run_query(url, _RUN, {"run": _newest(url, stage) if run is None else run, "stage": stage}).records()
+    number = about[0]["run"]
     rows = run_query(url, _USED, {"run": number, "stage": stage}).records()
     if not any(row["is_h_neuron"] for row in rows):
         raise InputError(

@@ -63,7 +63,7 @@ COMMANDS = {
     ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
     ("neurons", "show"): {"--run", "--db", "--json"},
     ("query",): {"--db", "--run", "--study", "--format", "--columns", "--records", "--timeout", "--max-rows"},
-    ("figures",): {"--db", "--out", "--run", "--study"},
+    ("figures",): {"--db", "--out", "--run", "--study", "--format", "--venue", "--page"},
     ("report",): {"--db", "--out", "--run", "--study"},
     ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
@@ -487,6 +487,16 @@ def test_figures_and_report_are_drawn_again_from_the_database_alone(
     assert set(said) == set(out.iterdir())
     for path in said:
         assert path.read_bytes() == (undisturbed.folder / "provenance-out" / "latest" / path.name).read_bytes()
+
+
+def test_figures_come_in_the_widths_and_formats_asked_for(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "acl"
+    made = invoke("figures", "--db", url, "--out", out, "--venue", "acl", "--format", "svg")
+    assert made.exit_code == 0
+    assert {path.suffix for path in out.iterdir()} == {".svg", ".csv", ".txt", ".tex"}
+    points = re.search(r'width="([\d.]+)pt"', (out / "figure_4a.svg").read_text("utf-8"))
+    assert points
+    assert float(points[1]) / 72 == pytest.approx(3.03, abs=0.01)
 
 
 def test_db_info_counts_rows_and_sees_altered_ones(url: str, undisturbed: Finished) -> None:

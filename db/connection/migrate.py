@@ -95,9 +95,9 @@ def _not_views(connection: Connection) -> dict[str, str]:
         there = set(inspect(connection).get_view_names())
         return {view.name: "no such view" for view in VIEWS if view.name not in there}
     found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
-    there = {row.name: row.sql for row in found}
-    wrong = [view.name for view in VIEWS if there.get(view.name) != view.sql]
-    return {name: "another view" if name in there else "no such view" for name in wrong}
+    made = {row.name: row.sql for row in found}
+    wrong = [view.name for view in VIEWS if made.get(view.name) != view.sql]
+    return {name: "another view" if name in made else "no such view" for name in wrong}
 
 
 def check_known(revision: str | None) -> None:

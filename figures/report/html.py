@@ -117,7 +117,7 @@ def inline(number: int, figure: Drawn) -> Record:
     return {
         "name": figure.spec.name,
         "title": figure.spec.title,
-        "wide": figure.figure.get_figwidth() > style.ONE_COLUMN_IN,
+        "wide": figure.figure.get_figwidth() > style.column_in(),
         "caption": figure.caption[0],  # its numbers are in the tables of the same page
         # Drawn here from escaped text; the only markup that is not escaped.
         "svg": Markup(_own_ids(svg, f"f{number}-")),  # noqa: S704

@@ -4,6 +4,8 @@ A command parses, opens, calls one function of each room and prints. It imports 
 its function, so that `--help` is quick and the import direction of the rooms holds.
 """
 
+from collections.abc import Callable
+
 import typer
 
 from provenance.cli.commands import compare, database, hub, lab, neurons, selftest, study, trace, weights
@@ -24,7 +26,7 @@ neurons_app = typer.Typer(no_args_is_help=True, help="Import and export neuron s
 db_app = typer.Typer(no_args_is_help=True, help="The neuron database itself.")
 
 app.callback()(common.options)
-for _group, _prefix, _commands in (
+_COMMANDS: tuple[tuple[typer.Typer, str, dict[str, Callable[..., None]]], ...] = (
     (
         app,
         "",
@@ -53,7 +55,8 @@ for _group, _prefix, _commands in (
         "db ",
         {"info": database.info, "schema": database.schema, "upgrade": database.upgrade, "merge": database.merge},
     ),
-):
+)
+for _group, _prefix, _commands in _COMMANDS:
     for _name, _command in _commands.items():
         _group.command(_name, cls=Helpful, epilog=epilog(_prefix + _name))(_command)
 app.add_typer(lab_app, name="lab")

@@ -1,6 +1,7 @@
 """Commands that query the neuron database, draw from it, and maintain it."""
 
 import sys
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 import typer
@@ -77,22 +78,33 @@ def query(
         sys.stdout.buffer.write(encoded(result, output))
 
 
-def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
+def figures(
+    db: Database = DEFAULT_DATABASE,
+    out: Out = None,
+    run: RunOption = None,
+    study: StudyOption = None,
+    form: Annotated[
+        Literal["pdf", "svg", "png"] | None,
+        typer.Option("--format", help="Write pictures in this format only, not in all three."),
+    ] = None,
+    venue: Annotated[
+        Literal["icml", "neurips", "acl"], typer.Option(help="Conference whose column and page width figures have.")
+    ] = "icml",
+    page: Annotated[bool, typer.Option("--page", help="Draw figures of one column across the page as well.")] = False,
+) -> None:
     """Draw the figures of a run or a study from the database alone."""
     untouched_matplotlib()
+    from provenance.figures.drawing import style
     from provenance.figures.gallery import FORMS, attempted_some, study_attempted, write_figures
 
     one_of(run, study)
-    if study is not None:
-        drawn = study_attempted(db, study, FORMS)
-        for path in write_figures(drawn.figures, out or OUT / f"study-{study}"):
-            typer.echo(path)
-        drawn.check()
-        return
-    about = _chosen(db, run)
-    found = attempted_some(db, about["run"])
-    with run_folder(db, about, out) as folder:
-        for path in write_figures(found.figures, folder):
+    wanted = FORMS if form is None else (form,)
+    about = _chosen(db, run) if study is None else None
+    with style.venue(venue, page=page):
+        found = study_attempted(db, study, wanted) if about is None else attempted_some(db, about["run"], wanted)
+    own = nullcontext(out or OUT / f"study-{study}") if about is None else run_folder(db, about, out)
+    with own as folder:
+        for path in write_figures(found.figures, folder, wanted):
             typer.echo(path)
     found.check()
 

@@ -39,7 +39,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "provenance query transfer --run latest -x",
         'provenance query "SELECT layer, COUNT(*) AS n FROM v_h_neurons WHERE run_id = 1 GROUP BY layer"',
     ),
-    "figures": ("provenance figures --run latest", "provenance figures --study lab"),
+    "figures": (
+        "provenance figures --run latest",
+        "provenance figures --venue acl --format pdf",
+        "provenance figures --study lab",
+    ),
     "report": ("provenance report --run 4 --out reports/four",),
     "neurons import": ("provenance neurons import list.csv --for org/name",),
     "neurons export": ("provenance neurons export --format csv --out h-neurons.csv",),
