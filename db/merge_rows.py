@@ -53,7 +53,7 @@ def renumbered(table: Table, row: Row, numbers: Numbers) -> dict[str, Any]:
     values = dict(row)
     for column in table.columns:
         for key in column.foreign_keys:
-            if values[column.name] is not None:
+            if key.column.name == "id" and values[column.name] is not None:
                 values[column.name] = numbers[key.column.table.name][values[column.name]]
     return values
 

@@ -4,25 +4,26 @@ from typing import Any
 
 from provenance.db.reading import card_queries as sql
 from provenance.db.reading.run_query import run_query
+from provenance.defaults import LATEST
 from provenance.errors import InputError
 from provenance.words import stored_tokens
 
 H_NEURONS_ONLY = "not an H-Neuron of this run; tokens and answers are kept for H-Neurons only"
 NOT_KEPT = "tokens and answers are kept by comparisons only, and for the 500 H-Neurons of largest weight"
 _DRIFT = (
-    "delta_up", "delta_gate", "delta_down", "delta", "stability_rank", "rounding_floor", "identical", "norm_up_base",
-    "norm_up_instruct", "norm_down_base", "norm_down_instruct",
+    "cosine_distance_up", "cosine_distance_gate", "cosine_distance_down", "drift_z", "stability_rank", "rounding_floor",
+    "identical", "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct",
 )  # fmt: skip
 _PROBE = ("probe_weight", "selection_frequency", "training_auroc", "cluster")
 _COUNTERPART = {"layer": "base_layer", "index": "base_index", "similarity": "similarity", "margin": "margin"}
 
 
-def neuron_card(url: str, run: int | None, layer: int, neuron: int) -> dict[str, Any]:
+def neuron_card(url: str, run: int | str | None, layer: int, neuron: int) -> dict[str, Any]:
     """One neuron as values for JSON.
 
     Args:
         url: Database URL.
-        run: Its id; None for the newest comparison.
+        run: Its id, or `latest`; None for the newest comparison.
         layer: Layer in the instruct checkpoint, from 0.
         neuron: Index in that layer, from 0.
 
@@ -42,7 +43,8 @@ def neuron_card(url: str, run: int | None, layer: int, neuron: int) -> dict[str,
             remedy="name another with --run ID (see `provenance query runs`)",
         )
     return {
-        "run": {name: about[name] for name in ("run", "command", "base", "instruct")} | {"newest": run is None},
+        "run": {name: about[name] for name in ("run", "command", "base", "instruct")}
+        | {"newest": run in (None, LATEST)},
         "neuron": {"layer": layer, "index": neuron},
         **_of_all(found[0]),
         **_of_h_neurons(url, place, is_h_neuron=bool(found[0]["is_h_neuron"])),

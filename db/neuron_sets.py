@@ -23,10 +23,10 @@ from provenance.records import CheckpointInfo, Stage
 from provenance.words import GIVEN
 
 _CHECKPOINT = """
-c.ref, c.digest, c.model_type, c.layers, c.neurons_per_layer, c.hidden_size, c.dtype, c.commit_sha
+c.digest, c.model_type, c.layers, c.neurons_per_layer, c.hidden_size, c.dtype, c.commit_sha
 """
 _SETS = f"""
-SELECT s.id, s.source, s.intercept, {_CHECKPOINT}
+SELECT s.id, s.source, s.intercept, c.ref, {_CHECKPOINT}
 FROM neuron_set s JOIN checkpoint c ON c.id = s.checkpoint_id
 WHERE s.id = :id OR s.digest LIKE :digest ORDER BY s.id
 """  # noqa: S608 - nothing of a user's is put into the text
@@ -39,7 +39,8 @@ WHERE r.content_digest IS NOT NULL AND p.n_h_neurons > 0
 ORDER BY r.finished_utc DESC, r.id DESC LIMIT 1
 """
 _RUN = f"""
-SELECT p.intercept, p.design, p.c, p.rule, l.source, {_CHECKPOINT}
+SELECT r.id AS run, p.intercept, p.design, p.c, p.rule, l.source, {_CHECKPOINT},
+       CASE WHEN :stage = 'base' THEN r.base_ref ELSE r.instruct_ref END AS ref
 FROM run r JOIN family f ON f.id = r.family_id
 JOIN checkpoint c ON c.id = CASE WHEN :stage = 'base' THEN f.base_id ELSE f.instruct_id END
 LEFT JOIN probe p ON p.run_id = r.id AND p.stage = :stage
@@ -116,31 +117,30 @@ def imported_neurons(url: str, wanted: str) -> ExportedNeurons:
     return _exported(sets[0], rows, origin, sets[0]["intercept"])
 
 
-def run_neurons(url: str, run: int | None, stage: Stage) -> ExportedNeurons:
+def run_neurons(url: str, run: int | str | None, stage: Stage) -> ExportedNeurons:
     """Read the neurons that a run's probe uses, or that a run was given, for export.
 
     Args:
         url: Database URL.
-        run: Its id; None for the newest finished run whose probe of this stage has H-Neurons.
+        run: Its id, or `latest`; None for the newest finished run whose probe of this stage has H-Neurons.
         stage: Side of the comparison.
 
     Raises:
         InputError: There is no such run, or it has no H-Neurons of this stage.
         StoreError: The database cannot be read.
     """
-    if run is None:
-        run = _newest(url, stage)
-    about = run_query(url, _RUN, {"run": run, "stage": stage}).records()
-    rows = run_query(url, _USED, {"run": run, "stage": stage}).records()
+    about = run_query(url, _RUN, {"run": _newest(url, stage) if run is None else run, "stage": stage}).records()
+    number = about[0]["run"]
+    rows = run_query(url, _USED, {"run": number, "stage": stage}).records()
     if not any(row["is_h_neuron"] for row in rows):
         raise InputError(
             f"a run with H-Neurons of its {stage} checkpoint",
-            found=f"run {run}, which has none",
+            found=f"run {number}, which has none",
             remedy="name another run (`provenance query runs`), or leave --run out for the newest that has some",
         )
     # a list for the instruct checkpoint does not replace the search on the base
     given = about[0]["source"] if about[0]["rule"] in (None, GIVEN) else None
-    origin = f"run {run}, {stage} checkpoint, " + (f"neurons given by {given}" if given else "neurons of its probe")
+    origin = f"run {number}, {stage} checkpoint, " + (f"neurons given by {given}" if given else "neurons of its probe")
     found = _exported(about[0], rows, origin, about[0]["intercept"], about[0]["design"], about[0]["c"])
     # listed positions did not come from the probe that was fitted on them
     return found if found.weights is not None else replace(found, intercept=None, design=None, C=None)

@@ -62,7 +62,7 @@ def replace_results(
     with transaction() as connection:
         if is_large:
             _check_mark(connection, run_id, mark)
-        for table in DERIVED:
+        for table in reversed(DERIVED):  # rows that refer to others before these
             if not (is_large and table in OF_NEURONS):
                 connection.execute(delete(table).where(table.c.run_id == run_id))
         for piece in () if is_large else pieces:
@@ -100,7 +100,7 @@ def _write_neurons(transaction: Transaction, run_id: int, pieces: Iterable[Piece
 def _delete_some(connection: Connection, run_id: int) -> bool:
     """Delete as many rows as a transaction may have; returns whether none are left."""
     left = PIECE_ROWS
-    for table in DERIVED:
+    for table in reversed(DERIVED):  # rows that refer to others before these
         key = list(table.primary_key.columns)
         chosen = select(*key).where(table.c.run_id == run_id).limit(left)
         left -= connection.execute(delete(table).where(tuple_(*key).in_(chosen))).rowcount

@@ -94,18 +94,23 @@ class Store:
     ) -> int:
         """Start a run, or resume the one with the same key, which keeps its first versions.
 
+        It has the references that were given, now or when it was resumed, not those that the same content has
+        elsewhere in the database.
+
         Returns:
             The run's id.
         """
+        refs = {"base_ref": base.ref, "instruct_ref": instruct.ref}
         with self.transaction() as connection:
             known = connection.execute(select(Run.id, Run.resumed).where(Run.key == key)).first()
             if known is not None:
-                again = {"status": "running", "resumed": known.resumed + 1}
+                again = {"status": "running", "resumed": known.resumed + 1, **refs}
                 connection.execute(update(Run).where(Run.id == known.id).values(**again))
                 return int(known.id)
             values = {
                 "key": key,
                 "family_id": _family(connection, base, instruct),
+                **refs,
                 "command": command,
                 "settings": dict(settings),
                 "seed": seed,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from provenance.db.schema.tables import Checkpoint, Family, Run, StudyMember, StudyRow
+from provenance.db.schema.tables import Run, StudyMember, StudyRow
 from provenance.db.store import Store, utc_now
 from provenance.db.work_log import insert_row
 from provenance.errors import InputError
@@ -105,12 +105,8 @@ def study_of_runs(store: Store, name: str, title: str, runs: Sequence[int]) -> N
 
 
 def _membership(connection: Connection, run: int) -> Membership:
-    base, instruct = (
-        select(Checkpoint.ref).where(Checkpoint.id == side).scalar_subquery()
-        for side in (Family.base_id, Family.instruct_id)
-    )
-    chosen = select(Run.command, Run.content_digest, base.label("base"), instruct.label("instruct"))
-    row = connection.execute(chosen.join(Family, Family.id == Run.family_id).where(Run.id == run)).first()
+    chosen = select(Run.command, Run.content_digest, Run.base_ref, Run.instruct_ref).where(Run.id == run)
+    row = connection.execute(chosen).first()
     if row is None or row.content_digest is None:
         raise InputError(
             "finished runs of this database",
@@ -121,6 +117,6 @@ def _membership(connection: Connection, run: int) -> Membership:
         raise InputError(
             "comparisons, not their negative controls", found=f"run {run}, {row.command}", remedy="leave it out"
         )
-    parts = re.sub(r"[^\w./@+-]", "-", row.instruct).strip("/.").split("/") or ["model"]
+    parts = re.sub(r"[^\w./@+-]", "-", row.instruct_ref).strip("/.").split("/") or ["model"]
     name = f"{parts[0]}-{parts[1]}" if parts[0] == "lab" and len(parts) == 3 else parts[-1]
-    return Membership("timeline" if row.command == "trace" else "family", name, row.base, row.instruct)
+    return Membership("timeline" if row.command == "trace" else "family", name, row.base_ref, row.instruct_ref)

@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 
-from provenance.db.reading.run_query import QueryResult, newest_run, run_query
+from provenance.db.reading.run_query import QueryResult, default_run, run_query
 from provenance.db.reading.study_query import study_query
 from provenance.errors import InputError, JobError, ProvenanceError
 from provenance.figures.catalogue import GALLERY, STUDY_GALLERY
@@ -90,7 +90,7 @@ def attempted(url: str, run: int | None = None, forms: Sequence[str] = ()) -> At
     Raises:
         InputError: There is no such run, or it has no results.
     """
-    run = newest_run(url) if run is None else run
+    run = default_run(url) if run is None else run
     if first(run_query(url, "run", {"run": run}))["content_digest"] is None:
         raise InputError(
             f"results of run {run}",
@@ -154,7 +154,7 @@ def draw(url: str, run: int | None, out: Path, forms: Sequence[str] = FORMS) -> 
 
     Args:
         url: Database URL.
-        run: Its id; the newest finished run by default.
+        run: Its id; the newest finished comparison by default.
         out: Folder, made if missing.
         forms: Formats of the pictures; CSV, caption and table are always written.
 
@@ -182,7 +182,7 @@ def attempted_some(url: str, run: int | None, forms: Sequence[str] = FORMS) -> A
     if not found.figures and not found.failed:
         raise InputError(
             "a run with something to draw",
-            found=f"run {newest_run(url) if run is None else run}, of a pair that has no rows to compare",
+            found=f"run {default_run(url) if run is None else run}, of a pair that has no rows to compare",
             remedy="read its report, or name another run (see `runs`)",
         )
     return found

@@ -1,5 +1,6 @@
 """Defaults shared by options, jobs and plans, each named once with its justification."""
 
+from pathlib import Path
 from typing import Literal
 
 SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
@@ -14,3 +15,7 @@ SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %
 """Made-up pairs of each kind for the calibration."""
 DATABASE = "sqlite:///provenance.db"
 """URL of the neuron database, in the working folder."""
+OUT = Path("provenance-out")
+"""Folder in the working folder, with one of its own for each run and study."""
+LATEST = "latest"
+"""In place of a run's number: the newest finished run of any kind that is no negative control."""

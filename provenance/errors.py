@@ -19,6 +19,17 @@
 Every message says what was wanted, what was found, and what to do about it.
 """
 
+import difflib
+from collections.abc import Collection
+
+
+def nearest(written: str, known: Collection[str], *, else_all: bool = True) -> str:
+    """Remedy for a mistyped name: those that look like it, or else all, or none if they are too many to read."""
+    near = difflib.get_close_matches(written, known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"use one of: {', '.join(known)}" if else_all else "mend the name."
+
 
 class ProvenanceError(Exception):
     """Base of all errors of the toolkit: wanted, found (unknown input is echoed with `!r`), remedy."""

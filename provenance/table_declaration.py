@@ -100,7 +100,7 @@ class Column:
         elif _is_collection(self.kind):
             yield f"n_{self.sql}", int, False
         else:
-            yield self.sql, self.kind, self.optional or self.kind is float
+            yield self.sql, self.kind, (self.optional or self.kind is float) and not self.key
 
     def values(self, value: Any) -> Iterator[Any]:
         """A field's value as the values of its SQL columns."""

@@ -43,8 +43,8 @@ def test_neurons_answer_the_basic_question_in_one_call(db: str, undisturbed: Fin
             if (a["layer"], a["neuron_index"], a["stage"]) == (row["layer"], row["neuron_index"], "base")
             and a["dataset"] == "cities"
         )  # fmt: skip
-        assert row["base_cett_faithful"] == own["mean_faithful"]
-        assert row["base_cett_hallucinated"] == own["mean_hallucinated"]
+        assert row["base_cett_faithful"] == own["cett_faithful"]
+        assert row["base_cett_hallucinated"] == own["cett_hallucinated"]
     assert {"stability_rank", "instruct_cett_faithful"} <= set(neurons.columns)
 
 

@@ -185,7 +185,7 @@ def test_a_model_that_loads_only_in_part_is_refused(
     lines = refused(*command, "--max-new-tokens", "2", code=2)
     assert str(spoilt) in lines[0]
     assert statuses(workplace) == ["failed"]
-    assert not list((workplace / "figures-out").iterdir())
+    assert not list((workplace / "provenance-out").iterdir())
 
 
 def test_quiet_says_the_error_and_nothing_else(forked: ForkedCli, pair: Pair, tmp_path: Path, workplace: Path) -> None:
@@ -200,8 +200,8 @@ def test_quiet_says_the_error_and_nothing_else(forked: ForkedCli, pair: Pair, tm
 
 def assert_nothing_half_written(workplace: Path) -> None:
     """At most an empty figures folder, and a database whose only run is marked as failed."""
-    assert {path.name for path in workplace.iterdir()} <= {"provenance.db", "figures-out"}
-    assert not list((workplace / "figures-out").glob("*"))
+    assert {path.name for path in workplace.iterdir()} <= {"provenance.db", "provenance-out"}
+    assert not list((workplace / "provenance-out").glob("*"))
     if (workplace / "provenance.db").exists():
         assert statuses(workplace) == ["failed"]
 

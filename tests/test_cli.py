@@ -1,10 +1,10 @@
 """The command line: what it offers, what it prints where, and how it ends."""
 
 import csv
-import hashlib
 import io
 import json
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -15,16 +15,19 @@ from comparison import Finished, ForkedCli, Harm, Pair, error_lines, invoke, ref
 
 from provenance import __version__
 from provenance.cli import app
-from provenance.cli.options.common import DEFAULT_OUT, folder_of
+from provenance.cli.options.folders import LABEL, own_folder, run_folder
+from provenance.cli.options.help import EXAMPLES, GROUPS
 from provenance.cli.options.run_options import template_variables
 from provenance.db.connection.connect import database_url, sqlite_file
 from provenance.db.reading.named_queries import QUERIES
+from provenance.db.schema.tables import Base
+from provenance.db.schema.views import VIEWS
 from provenance.errors import InputError
 
 COMMANDS = {
     (): {
-        "compare", "study", "trace", "lineage", "drift", "plan", "pull", "families", "neurons", "query", "figures",
-        "report", "lab", "db",
+        "compare", "study", "trace", "intervene", "lineage", "drift", "plan", "pull", "families", "neurons", "query",
+        "figures", "report", "lab", "db",
     },
     ("compare",): {
         "--questions", "--db", "--captures", "--out", "--limit", "--samples", "--train-per-class", "--test-per-class",
@@ -50,6 +53,10 @@ COMMANDS = {
         "--db", "--captures", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json",
         "--quiet",
     },
+    ("intervene",): {
+        "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--batch-size",
+        "--dtype", "--device", "--db", "--out", "--no-figures", "--seed", "--json", "--quiet",
+    },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
     ("plan",): {
@@ -61,13 +68,14 @@ COMMANDS = {
     ("neurons", "import"): {"--for", "--allow-pickle", "--db", "--out", "--json"},
     ("neurons", "export"): {"--run", "--stage", "--set", "--format", "--db", "--out"},
     ("neurons", "show"): {"--run", "--db", "--json"},
-    ("query",): {"--db", "--run", "--study", "--format", "--timeout", "--max-rows"},
-    ("figures",): {"--db", "--out", "--run", "--study"},
+    ("query",): {"--db", "--run", "--study", "--format", "--columns", "--records", "--timeout", "--max-rows"},
+    ("figures",): {"--db", "--out", "--run", "--study", "--format", "--venue", "--page"},
     ("report",): {"--db", "--out", "--run", "--study"},
     ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
     ("lab", "selftest"): {"--draws", "--db", "--out", "--seed", "--json", "--quiet"},
-    ("db",): {"info", "upgrade", "merge"},
+    ("db",): {"info", "schema", "upgrade", "merge"},
+    ("db", "schema"): set(),
     ("db", "info"): {"--db"},
     ("db", "upgrade"): {"--db"},
     ("db", "merge"): {"--db"},
@@ -86,8 +94,37 @@ def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[s
     result = invoke(*command, "--help")
     assert (result.exit_code, result.stderr) == (0, "")
     listed = set(re.findall(r"^  (?:-\w, )?(--[A-Za-z-]+|(?!--)[a-z]+(?=  ))", result.stdout, flags=re.M))
-    offered = COMMANDS[command] | ({"--debug", "--version"} if command == () else set())
+    offered = COMMANDS[command] | (
+        {"--debug", "--version", "--install-completion", "--show-completion"} if command == () else set()
+    )
     assert listed - {"--help"} == offered
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_ends_with_exit_codes_and_examples_that_exist(command: tuple[str, ...]) -> None:
+    said = invoke(*command, "-h")
+    assert said.exit_code == 0
+    assert said.stdout == invoke(*command, "--help").stdout
+    if command in ((), ("lab",), ("neurons",), ("db",)):
+        return
+    assert "Exit codes: 0 done" in said.stdout
+    for line in EXAMPLES.get(" ".join(command), ()):
+        assert f"\n    {line}\n" in said.stdout
+        words = shlex.split(line)
+        assert words[1 : 1 + len(command)] == list(command)
+        assert {word for word in words if word.startswith("--")} <= COMMANDS[command]
+
+
+def test_options_of_long_commands_are_in_groups_that_name_options_that_exist() -> None:
+    said = invoke("compare", "--help").stdout
+    heads = re.findall(r"^(\w[\w -]+):$", said, flags=re.M)
+    assert heads == ["Arguments", *GROUPS, "Options"]
+    others = said.split("\nOptions:")[1]
+    assert set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", others, flags=re.M)) == {"--family", "--help"}
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    known = {param.name for name in ("compare", "trace") for param in commands[name].params}
+    assert {name for names in GROUPS.values() for name in names} <= known
+    assert "Questions and answers" not in invoke("query", "--help").stdout
 
 
 def test_the_table_of_commands_is_complete() -> None:
@@ -232,7 +269,10 @@ def test_the_files_that_the_json_names_are_there(undisturbed: Finished) -> None:
     assert all(path.stat().st_size > 0 for path in named)
     names = {path.name for path in named}
     assert {f"figure_{n}.{form}" for n in ("4a", "4b") for form in ("pdf", "svg", "png", "csv", "tex")} <= names
-    assert set(named) == set((undisturbed.folder / "figures-out").iterdir())
+    [own] = {path.parent for path in named}
+    assert {*named, own / LABEL} == set(own.iterdir())
+    assert own == undisturbed.folder / "provenance-out" / "0001-base--instruct"
+    assert (undisturbed.folder / "provenance-out" / "latest").readlink() == Path(own.name)
 
 
 def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
@@ -267,8 +307,8 @@ def test_a_one_class_model_is_data_and_no_error(forked: ForkedCli, pair: Pair, t
     assert summary["verdict"]["transfer"] == "no power"
     assert summary["transfer"][0]["auroc"] is None
     assert summary["identification"]["reason"].startswith("0 faithful")
-    assert (tmp_path / "figures-out" / "figure_4a.pdf").is_file()
-    assert (tmp_path / "figures-out" / "report.html").is_file()
+    assert (tmp_path / "provenance-out" / "latest" / "figure_4a.pdf").is_file()
+    assert (tmp_path / "provenance-out" / "latest" / "report.html").is_file()
 
 
 def test_query_lists_the_named_ones() -> None:
@@ -300,6 +340,17 @@ def test_sql_is_run_and_a_run_can_be_named(url: str, undisturbed: Finished) -> N
     assert [row["dataset"] for row in json.loads(named.stdout)] == ["cities", "towns"]
 
 
+def test_a_query_shows_chosen_columns_and_rows_as_lines(url: str) -> None:
+    chosen = invoke("query", "transfer", "--db", url, "--columns", "verdict, dataset", "--format", "csv").stdout
+    assert chosen.splitlines()[0] == "verdict,dataset"
+    lines = invoke("query", "transfer", "--db", url, "--columns", "dataset", "-x").stdout.splitlines()
+    assert [line.split() for line in lines] == [
+        ["row", "1", "of", "2"], ["dataset", "cities"], ["row", "2", "of", "2"], ["dataset", "towns"]
+    ]  # fmt: skip
+    assert "did you mean dataset" in refused("query", "transfer", "--db", url, "--columns", "datset", code=2)[2]
+    assert "both" in refused("query", "transfer", "--db", url, "-x", "--format", "csv", code=2)[1]
+
+
 def test_a_query_that_chooses_its_run_says_which(url: str) -> None:
     """Two queries may choose different runs. Beside the rows and not among them, so that formats stay as they are."""
     chosen = invoke("query", "transfer", "--db", url, "--format", "csv")
@@ -309,26 +360,74 @@ def test_a_query_that_chooses_its_run_says_which(url: str) -> None:
         assert invoke("query", *plain, "--db", url).stderr == ""
 
 
+KEY = "0123456789abcdef"
+
+
 @pytest.mark.parametrize(
-    ("command", "folder"),
+    ("command", "base", "instruct", "folder"),
     [
-        ("compare", "figures-out"),
-        ("compare --control permuted-labels", "figures-out/control-permuted-labels"),
-        ("compare --control unrelated", "figures-out/control-unrelated"),
-        ("compare --control unrelated --other s/m-1.5@v2", "figures-out/control-unrelated-s-m-1.5-v2-@"),
-        ("compare --control unrelated --other s-m-1.5/v2", "figures-out/control-unrelated-s-m-1.5-v2-@"),
-        ("compare --control unrelated --other ../up/" + "x" * 300, "figures-out/control-unrelated-" + "x" * 60 + "-@"),
-        ("compare --control unrelated --other 模型", "figures-out/control-unrelated-@"),
-        ("compare --weights-only", "figures-out/weights-only"),
-        ("trace", "figures-out/trace"),
+        ("compare", "lab/inherited/base", "lab/inherited/instruct", "0004-base--instruct"),
+        ("compare", "lab/inherited/base@step-0400", "lab/x/instruct", "0004-base@step-0400--instruct"),
+        ("compare", "org/b-1.5@v2", "/home/me/models/tuned/", "0004-b-1.5--tuned"),
+        ("compare", "../up/" + "x" * 300, "模型", "0004-" + "x" * 60 + "--instruct"),
+        ("compare --control permuted-labels", "a/b", "a/c", "0004-b--c--control-permuted-labels"),
+        ("compare --control unrelated --other s/m", "a/b", "a/c", "0004-b--c--control-unrelated"),
+        ("compare --weights-only", "a/b", "a/c", "0004-b--c--weights-only"),
+        ("trace", "a/..", "a/.", "0004-base--instruct--trace"),
     ],
 )
-def test_runs_of_other_kinds_have_folders_of_their_own(command: str, folder: str) -> None:
-    """@: a digest of another model's name, since parts of two names may be alike."""
-    digest = hashlib.sha256(command.partition("--other ")[2].encode()).hexdigest()[:8]
-    assert folder_of(None, command) == Path(folder.replace("@", digest))
-    for given in (Path("mine"), DEFAULT_OUT):
-        assert folder_of(given, command) == given
+def test_every_run_has_a_folder_of_its_own_with_the_names_that_were_given(
+    command: str, base: str, instruct: str, folder: str
+) -> None:
+    about = {"run": 4, "run_key": KEY, "command": command, "base": base, "instruct": instruct}
+    assert own_folder(about) == Path("provenance-out", folder)
+
+
+def test_folders_of_other_databases_and_of_the_user_are_left_alone(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    about = {"run": 1, "run_key": KEY, "command": "compare", "base": "a/b", "instruct": "a/c"}
+    with run_folder(url, about, None) as first, run_folder(url, {**about, "run_key": "f" * 64}, None) as second:
+        (first / "figure_4a.csv").touch()
+    assert (first.name, second.name) == ("0001-b--c", "0001-b--c--ffffffff")
+    with run_folder(url, about, None) as again, run_folder(url, about, Path("mine")) as named:
+        assert (again, named) == (first, Path("mine"))
+    (first / LABEL).write_text("of somebody else")
+    assert own_folder(about).name == "0001-b--c--01234567"
+    assert not Path("mine").exists()
+
+
+def test_latest_leads_to_the_newest_run_and_is_left_alone_where_it_is_no_link(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    link = Path("provenance-out", "latest")
+    about = {"run": 1, "run_key": KEY, "command": "compare", "base": "a/b", "instruct": "a/c"}
+    with run_folder(url, {**about, "run": 2}, None):  # of a control, say: run 1 is the newest of this database
+        assert not link.exists()
+    assert not link.exists()
+    for _ in range(2):
+        with run_folder(url, about, None) as folder:
+            pass
+        assert link.resolve() == folder.resolve()
+    link.unlink()
+    link.mkdir()
+    with run_folder(url, about, None):
+        pass
+    assert not link.is_symlink()
+
+
+def test_latest_and_a_number_name_a_run_and_nothing_else_does(url: str) -> None:
+    numbered = invoke("query", "transfer", "--db", url, "--run", "1", "--format", "csv")
+    latest = invoke("query", "transfer", "--db", url, "--run", "latest", "--format", "csv")
+    assert latest.stdout == numbered.stdout
+    assert latest.stderr.startswith("run 1: compare, ")
+    assert "'newest'" in refused("query", "transfer", "--db", url, "--run", "newest", code=2)[1]
+    assert "'newest'" in refused("report", "--db", url, "--run", "newest", code=2)[1]
+    exported = invoke("neurons", "export", "--db", url, "--run", "latest")
+    assert exported.stdout == invoke("neurons", "export", "--db", url, "--run", "1").stdout
+    assert "run 1, instruct checkpoint" in exported.stderr
 
 
 @pytest.mark.parametrize(
@@ -388,10 +487,22 @@ def test_figures_and_report_are_drawn_again_from_the_database_alone(
     drawn = invoke("figures", "--db", url, "--out", out)
     written = invoke("report", "--db", url, "--out", out)
     assert (drawn.exit_code, written.exit_code) == (0, 0)
+    assert drawn.stderr == written.stderr
+    assert drawn.stderr.startswith("run 1: compare, ")
     said = [Path(line) for line in (*drawn.stdout.splitlines(), *written.stdout.splitlines())]
     assert set(said) == set(out.iterdir())
     for path in said:
-        assert path.read_bytes() == (undisturbed.folder / "figures-out" / path.name).read_bytes()
+        assert path.read_bytes() == (undisturbed.folder / "provenance-out" / "latest" / path.name).read_bytes()
+
+
+def test_figures_come_in_the_widths_and_formats_asked_for(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "acl"
+    made = invoke("figures", "--db", url, "--out", out, "--venue", "acl", "--format", "svg")
+    assert made.exit_code == 0
+    assert {path.suffix for path in out.iterdir()} == {".svg", ".csv", ".txt", ".tex"}
+    points = re.search(r'width="([\d.]+)pt"', (out / "figure_4a.svg").read_text("utf-8"))
+    assert points
+    assert float(points[1]) / 72 == pytest.approx(3.03, abs=0.01)
 
 
 def test_db_info_counts_rows_and_sees_altered_ones(url: str, undisturbed: Finished) -> None:
@@ -403,6 +514,19 @@ def test_db_info_counts_rows_and_sees_altered_ones(url: str, undisturbed: Finish
         connection.execute("UPDATE neuron SET stability_rank = 0.5 WHERE layer = 1")
     connection.close()
     assert "ROWS ALTERED" in invoke("db", "info", "--db", url).stdout
+
+
+def test_db_schema_explains_tables_views_and_columns_without_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = invoke("db", "schema").stdout
+    for name in (*Base.metadata.tables, *(view.name for view in VIEWS)):
+        assert re.search(rf"^{name} +\S", listed, flags=re.M), name
+    told = " ".join(invoke("db", "schema", "v_h_neurons").stdout.split())
+    for words in ("drift_z", "z-score", "cosine_distance_up", "1 - cosine between base and instruct"):
+        assert words in told
+    assert "did you mean v_h_neurons" in refused("db", "schema", "v_h_neuron", code=2)[2]
 
 
 def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None:

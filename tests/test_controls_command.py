@@ -38,8 +38,8 @@ def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_compari
     again: Callable[..., dict[str, object]], forked: ForkedCli, undisturbed: Finished, tmp_path: Path, kind: str
 ) -> None:
     asked = counted(tmp_path)
-    of_comparison = tmp_path / "figures-out" / "figure_4a.txt"
-    of_comparison.parent.mkdir()
+    of_comparison = tmp_path / "provenance-out" / "latest" / "figure_4a.txt"
+    of_comparison.parent.mkdir(parents=True)
     of_comparison.write_text("that of the comparison")
     said = again("--control", kind, *(() if kind == DRAWN else (UNDRAWN,)))
     assert schema_errors(said) == []
@@ -54,9 +54,10 @@ def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_compari
     assert not list((tmp_path / "provenance.captures").glob("random-*"))
     assert f"Negative control: {kind}" in report_html(url, 2, Attempt([], {}))
     if kind == DRAWN:
-        has_its_own_figures(tmp_path / "figures-out" / f"control-{kind}", kind)
+        own = Path("provenance-out") / f"0002-base--instruct--control-{kind}"
+        has_its_own_figures(tmp_path / own, kind)
         drawn = forked.run(tmp_path, "figures", "--run", "2")
-        assert {Path(line).parent for line in drawn.stdout.splitlines()} == {Path("figures-out") / f"control-{kind}"}
+        assert {Path(line).parent for line in drawn.stdout.splitlines()} == {own}
     assert of_comparison.read_text() == "that of the comparison"
 
 

@@ -387,7 +387,7 @@ def test_a_card_needs_neither_checkpoints_nor_captured_vectors(undisturbed: Fini
     url = moved(undisturbed, here)
     with sqlite3.connect(here / "provenance.db") as connection:
         refs = [row[0] for row in connection.execute("SELECT ref FROM checkpoint")]
-        connection.execute("UPDATE checkpoint SET ref = '/gone/' || ref")
+        connection.execute("UPDATE run SET base_ref = '/gone/' || base_ref, instruct_ref = '/gone/' || instruct_ref")
     connection.close()
     first = undisturbed.summary["neurons"]["list"][0]
     place = f"{first['layer']}:{first['index']}"
@@ -412,7 +412,7 @@ def test_a_card_tells_people_which_run_it_is_of(undisturbed: Finished, here: Pat
     shown = invoke("neurons", "show", place, "--db", url)
     assert shown.exit_code == 0, shown.stderr
     run = undisturbed.summary["run"]
-    assert f"run {run} (the newest comparison; --run ID for another)" in shown.stdout
+    assert f"run {run} (the newest; --run ID for another)" in shown.stdout
     assert f"run {run} (as asked for)" in invoke("neurons", "show", place, "--db", url, "--run", run).stdout
     for words in ("promotes", "suppresses", "null space", "Most active on", "stability rank", "by mean CETT"):
         assert words in shown.stdout

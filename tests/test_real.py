@@ -112,4 +112,4 @@ def test_a_small_comparison_runs_to_the_end(tmp_path: Path) -> None:
     assert set(asked) == {(stage, split) for stage in ("base", "instruct") for split in ("train", "test")}
     assert all(row["captured"]["hallucinated"] > 0 for row in summary["funnel"].values())
     assert summary["verdict"]["transfer"] in {"supported", "not distinguishable", "no power"}
-    assert (tmp_path / "figures-out" / "figure_4b.pdf").is_file()
+    assert (tmp_path / "provenance-out" / "latest" / "figure_4b.pdf").is_file()

@@ -43,7 +43,7 @@ def test_every_kill_of_that_test_struck_before_the_end(undisturbed: Finished) ->
     """The check has teeth: the pair has more batches, chunks and figures than the kills let pass."""
     captures = list((undisturbed.folder / "provenance.captures").iterdir())
     assert len(captures) >= 5
-    assert len(list((undisturbed.folder / "figures-out").iterdir())) > 5
+    assert len(list((undisturbed.folder / "provenance-out" / "latest").iterdir())) > 5
     asked = {row["stage"]: row["asked"] for row in undisturbed.summary["funnel"].values() if row["split"] == "train"}
     assert all(count > 2 * 16 for count in asked.values())
 

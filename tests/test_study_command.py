@@ -54,7 +54,7 @@ def test_a_study_takes_finished_runs_names_what_failed_and_goes_on(
     assert orphan["run"] is None
     assert "missing" in orphan["reason"]
     assert Path(folder, summary["report"]).is_file()
-    assert (folder / "figures-out" / "study-two" / "pair" / "report.html").is_file()
+    assert (folder / "provenance-out" / "study-two" / "pair" / "report.html").is_file()
     assert {Path(path).stem for path in summary["figures"]} >= {"study_figure_4b", "study_verdicts"}
 
 

@@ -70,7 +70,7 @@ def test_figures_and_report_are_written_and_drawn_again_alike(traced: Finished, 
     out = tmp_path / "again"
     assert invoke("figures", "--db", traced.copied(tmp_path), "--out", out).exit_code == 0
     csv = "figure_trajectory.csv"
-    assert (out / csv).read_bytes() == (traced.folder / "figures-out" / "trace" / csv).read_bytes()
+    assert (out / csv).read_bytes() == (traced.folder / "provenance-out" / "latest" / csv).read_bytes()
 
 
 def test_captures_hold_no_folder_of_the_random_model_afterwards(traced: Finished) -> None:

@@ -80,10 +80,10 @@ def test_drift_measures_every_neuron_and_keeps_them(family: Family) -> None:
     base, child = (load_file(folder / "model.safetensors") for folder in (family.base, family.child))
     a, b = (side["model.layers.1.mlp.up_proj.weight"].double().numpy() for side in (base, child))
     cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    kept = rows("select delta_up from neuron where layer = 1 order by neuron_index")
+    kept = rows("select cosine_distance_up from neuron where layer = 1 order by neuron_index")
     np.testing.assert_allclose([value for (value,) in kept], 1 - cosine, rtol=1e-9)
     assert summary["spread"]["up"]["median"] == pytest.approx(
-        np.median([d for (d,) in rows("select delta_up from neuron")])
+        np.median([d for (d,) in rows("select cosine_distance_up from neuron")])
     )
 
 

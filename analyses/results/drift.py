@@ -54,9 +54,9 @@ class LayerSpread:
     kind: str = column("weights", "text", "gate, up or down.", key=True)
     layer: int = column("layer", "count", "Layer of the instruct checkpoint, from 0.", key=True)
     neurons: int = column("neurons", "count", "Neurons with a counterpart in the base.")
-    delta_low: float = column("5 %", "compact", "5th percentile of 1 - cosine.")
-    delta_median: float = column("median", "compact", "Median of 1 - cosine.")
-    delta_high: float = column("95 %", "compact", "95th percentile of 1 - cosine.")
+    cosine_distance_low: float = column("5 %", "compact", "5th percentile of 1 - cosine.")
+    cosine_distance_median: float = column("median", "compact", "Median of 1 - cosine.")
+    cosine_distance_high: float = column("95 %", "compact", "95th percentile of 1 - cosine.")
 
 
 def layer_spreads(drift: NeuronDrift, neurons_per_layer: int) -> list[LayerSpread]:
@@ -76,7 +76,6 @@ def layer_spreads(drift: NeuronDrift, neurons_per_layer: int) -> list[LayerSprea
     "layer_drift",
     "Drift by layer",
     row="one layer: how much its neurons changed",
-    query="layers",
     subject="drift",
     note="Mean 1 − cosine of the neurons’ up, gate and down weights, and their mean stability rank among all neurons; "
     "neurons compared are those with a counterpart in the base.",
@@ -89,12 +88,13 @@ class LayerDrift:
     neurons: int = column("", "count", "Neurons of the layer.")
     compared: int = column("compared", "of", "Neurons with a counterpart in the base.", beside="neurons")
     mean_stability_rank: float | None = column("mean rank", "fixed3", "Mean stability rank.")
-    mean_delta_up: float | None = column("Δ up", "compact", "Mean of 1 - cosine of up rows.")
-    mean_delta_gate: float | None = column("Δ gate", "compact", "Mean of 1 - cosine of gate rows; NULL without gates.")
-    mean_delta_down: float | None = column("Δ down", "compact", "Mean of 1 - cosine of down columns.")
+    mean_cosine_distance_up: float | None = column("Δ up", "compact", "Mean of 1 - cosine of up rows.")
+    mean_cosine_distance_gate: float | None = column(
+        "Δ gate", "compact", "Mean of 1 - cosine of gate rows; NULL without gates."
+    )
+    mean_cosine_distance_down: float | None = column("Δ down", "compact", "Mean of 1 - cosine of down columns.")
     identical: int = column("bit-identical", "count", "Neurons whose weights are bit-identical.")
     h_neurons: int = column("H-Neurons", "count", "H-Neurons of the layer.")
-    h_mean_stability_rank: float | None = column("", "fixed3", "Mean stability rank of its H-Neurons.")
 
 
 def layer_drifts(drift: NeuronDrift, h_neurons: Int[np.ndarray, " k"], neurons_per_layer: int) -> list[LayerDrift]:
@@ -110,12 +110,11 @@ def layer_drifts(drift: NeuronDrift, h_neurons: Int[np.ndarray, " k"], neurons_p
                 neurons=ranks.size,
                 compared=int(np.isfinite(ranks).sum()),
                 mean_stability_rank=_mean(ranks),
-                mean_delta_up=_mean(drift.delta_up[part]),
-                mean_delta_gate=None if drift.delta_gate is None else _mean(drift.delta_gate[part]),
-                mean_delta_down=_mean(drift.delta_down[part]),
+                mean_cosine_distance_up=_mean(drift.delta_up[part]),
+                mean_cosine_distance_gate=None if drift.delta_gate is None else _mean(drift.delta_gate[part]),
+                mean_cosine_distance_down=_mean(drift.delta_down[part]),
                 identical=int(drift.identical[part].sum()),
                 h_neurons=int(is_h[part].sum()),
-                h_mean_stability_rank=_mean(ranks[is_h[part]]),
             )
         )
     return found

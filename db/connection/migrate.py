@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from provenance.db.schema.data_dictionary import write_dictionary
 from provenance.db.schema.tables import HEAD, REVISIONS, Base
+from provenance.db.schema.views import VIEWS, make_views
 from provenance.errors import StoreError
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -56,16 +57,17 @@ def _the_revision(connection: Connection) -> str:
 
 
 def check_tables(connection: Connection) -> None:
-    """Refuse a database in which something else stands where a table should, such as a view that never ends.
+    """Refuse a database in which something else stands where a table or view should, such as a view that never ends.
 
     Raises:
-        StoreError: A table is missing, is a view or a virtual table, or has a trigger.
+        StoreError: A table is missing, is a view or a virtual table, or has a trigger; a view is another than ours.
     """
-    wrong = _not_tables(connection)
+    wrong = _not_tables(connection) or _not_views(connection)
     if wrong:
         name, what = next(iter(wrong.items()))
         raise StoreError(
-            f"the {len(Base.metadata.tables)} tables that `provenance` makes, and nothing else under their names",
+            f"the {len(Base.metadata.tables)} tables and {len(VIEWS)} views that `provenance` makes, and nothing else "
+            "under their names",
             found=f"{name}: {what}" + (f" ({len(wrong)} of this kind)" if len(wrong) > 1 else ""),
             remedy="do not use this database: ask its author for one as `provenance` wrote it; it was left as it is",
         )
@@ -85,6 +87,17 @@ def _not_tables(connection: Connection) -> dict[str, str]:
         elif name in Base.metadata.tables and not str(sql).upper().startswith("CREATE TABLE"):
             wrong[name] = "a virtual table"
     return wrong
+
+
+def _not_views(connection: Connection) -> dict[str, str]:
+    """Names of our views that are missing or something else, with what they are; PostgreSQL keeps them rewritten."""
+    if connection.dialect.name != "sqlite":
+        there = set(inspect(connection).get_view_names())
+        return {view.name: "no such view" for view in VIEWS if view.name not in there}
+    found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+    made = {row.name: row.sql for row in found}
+    wrong = [view.name for view in VIEWS if made.get(view.name) != view.sql]
+    return {name: "another view" if name in made else "no such view" for name in wrong}
 
 
 def check_known(revision: str | None) -> None:
@@ -142,6 +155,7 @@ def upgrade(connection: Connection) -> str:
     elif found != HEAD:
         _alembic(connection, command="upgrade")
     if found != HEAD:
+        make_views(connection)
         write_dictionary(connection)
     return found or ""
 

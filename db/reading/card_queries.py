@@ -2,9 +2,9 @@
 
 NEURON_CARD = """
 SELECT h.layer, h.neuron_index, s.stage, h.weight AS probe_weight, h.selection_frequency, h.auroc AS training_auroc,
-       n.delta_up, n.delta_gate, n.delta_down, n.stability_rank, d.rounding_floor, n.identical,
-       s.dataset, a.mean_faithful, a.mean_hallucinated, a.auroc, v.promotes, v.suppresses, v.logit_sd, v.null_share,
-       v.null_rank, v.null_random, v.reason
+       n.cosine_distance_up, n.cosine_distance_gate, n.cosine_distance_down, n.stability_rank, d.rounding_floor,
+       n.identical, s.dataset, a.mean_faithful, a.mean_hallucinated, a.auroc, v.promotes, v.suppresses, v.logit_sd,
+       v.null_share, v.null_rank, v.null_random, v.reason
 FROM probe_neuron h
 CROSS JOIN neuron n
 CROSS JOIN activity_set s
@@ -24,8 +24,9 @@ ORDER BY CASE WHEN h.weight IS NULL THEN 1 ELSE 0 END, h.weight DESC, h.layer, h
 ONE_NEURON = """
 SELECT n.layer, n.neuron_index, n.is_h_neuron, n.is_base_h_neuron, n.probe_weight, n.base_probe_weight,
        CASE WHEN t.run_id IS NULL THEN NULL ELSE COALESCE(h.selection_frequency, 0) END AS selection_frequency,
-       h.auroc AS training_auroc, h.cluster, n.delta_up, n.delta_gate, n.delta_down, n.delta, n.stability_rank,
-       d.rounding_floor, n.identical, n.norm_up_base, n.norm_up_instruct, n.norm_down_base, n.norm_down_instruct,
+       h.auroc AS training_auroc, h.cluster, n.cosine_distance_up, n.cosine_distance_gate, n.cosine_distance_down,
+       n.drift_z, n.stability_rank, d.rounding_floor, n.identical, n.norm_up_base,
+       n.norm_up_instruct, n.norm_down_base, n.norm_down_instruct,
        n.activation_correlation, n.base_layer, n.base_index, n.similarity, n.margin
 FROM neuron n
 JOIN run r ON r.id = n.run_id AND r.content_digest IS NOT NULL

@@ -2,11 +2,14 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,27 +22,51 @@ UNLIMITED = 1_000_000  # characters in a line
 MEASURED_ROWS = 200  # of a result, to see how wide it is: measuring takes half as long as printing
 
 
-def as_table(result: QueryResult, title: str = "") -> Table:
-    """A table for a terminal: numbers to the right with four digits, `-` for a missing one."""
-    table = Table(title=title or None, title_justify="left")
+def as_table(result: QueryResult, *, broken: bool = False) -> Table:
+    """A table for a terminal: numbers to the right with four digits, `-` for a missing one.
+
+    `broken`: whether heads wider than what is below them are broken behind underscores.
+    """
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    cells = [[shown(value) for value in row] for row in result.rows]
     for number, column in enumerate(result.columns):
         numeric = any(isinstance(row[number], int | float) for row in result.rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in result.rows:
-        table.add_row(*(Text(shown(value)) for value in row))
+        head = _broken(column, max(cell_len(row[number]) for row in cells)) if broken and cells else column
+        table.add_column(Text(head), justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
     return table
 
 
+def _broken(name: str, width: int) -> str:
+    """A column's name in lines no wider than `width` or its longest part."""
+    lines: list[str] = []
+    parts = re.findall(r"[^_]*_+|[^_]+", name)
+    widest = max(width, *map(cell_len, parts))
+    for part in parts:
+        if lines and cell_len(lines[-1] + part) <= widest:
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
+
+
 def fitted(result: QueryResult, width: int) -> RenderableType:
-    """A table if it fits the terminal without breaking words; else each row as lines, one per column.
+    """A table if it fits the terminal without breaking words, with broken heads if need be; else as `as_records`.
 
     Without rows, only the columns' names.
     """
     if not result.rows:
         return Text(f"no rows of {', '.join(result.columns)}")
-    measured = as_table(QueryResult(result.columns, result.rows[:MEASURED_ROWS]))
-    if Console(width=UNLIMITED).measure(measured).minimum <= width:
-        return as_table(result)
+    sample = QueryResult(result.columns, result.rows[:MEASURED_ROWS])
+    for broken in (False, True):
+        if Console(width=UNLIMITED).measure(as_table(sample, broken=broken)).minimum <= width:
+            return as_table(result, broken=broken)
+    return as_records(result)
+
+
+def as_records(result: QueryResult) -> RenderableType:
+    """Each row as lines, one per column."""
     return Group(*(_record(result, number) for number in range(len(result.rows))))
 
 

@@ -1,7 +1,7 @@
 """The named queries: SQL shared by users, figures and the report.
 
 A figure shows only the results of queries, so every number in it is available as a table under the query's name. The
-SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished run that has rows of the query's
+SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished comparison that has rows of the query's
 subject. Queries about weights are in `provenance.db.reading.weights_queries`, about probes in
 `provenance.db.reading.probe_queries`, about single neurons in `provenance.db.reading.card_queries`; a declared result
 that names a query has one without SQL of its own.
@@ -9,40 +9,25 @@ that names a query has one without SQL of its own.
 
 from collections.abc import Mapping
 
-from provenance.analyses.results.answers import ActivityTable
-from provenance.analyses.results.transfer import TransferResult
 from provenance.db.reading import probe_queries as probe_sql
 from provenance.db.reading import weights_queries as sql
 from provenance.db.reading.card_queries import NEURON_CARD
 from provenance.db.reading.query import Query
-from provenance.db.reading.result_queries import columns_of, query_of
+from provenance.db.reading.result_queries import names_of, of_run, query_of
 from provenance.db.schema.result_tables import MEASURED, RESULTS
+from provenance.db.schema.views import V_CLAIMS, V_NEURON_ACTIVITY, V_TRANSFER
 from provenance.table_declaration import declared
-from provenance.words import TRANSFER_NULLS
 
 _RUNS = """
-SELECT r.id AS run, r.command, b.ref AS base, i.ref AS instruct, r.status, r.resumed,
-       COALESCE(p.n_h_neurons, l.n_neurons) AS h_neurons, r.overall, r.started_utc, r.finished_utc
-FROM run r
-JOIN family f ON f.id = r.family_id
-JOIN checkpoint b ON b.id = f.base_id
-JOIN checkpoint i ON i.id = f.instruct_id
-LEFT JOIN probe p ON p.run_id = r.id AND p.stage = 'instruct'
-LEFT JOIN neuron_list l ON l.run_id = r.id
-ORDER BY r.id
+SELECT run_id AS run, command, base, instruct, status, resumed, h_neurons, overall, started_utc, finished_utc
+FROM v_run ORDER BY run_id
 """
 
 _RUN = """
-SELECT r.id AS run, r.command, r.key AS run_key, r.status, r.resumed, r.seed, r.settings, r.versions,
-       r.started_utc, r.finished_utc, r.peak_memory_bytes, r.content_digest, r.overall,
-       b.ref AS base, b.digest AS base_digest, b.dtype AS base_dtype,
-       i.ref AS instruct, i.digest AS instruct_digest, i.dtype AS instruct_dtype,
-       i.model_type, i.layers, i.neurons_per_layer, i.hidden_size
-FROM run r
-JOIN family f ON f.id = r.family_id
-JOIN checkpoint b ON b.id = f.base_id
-JOIN checkpoint i ON i.id = f.instruct_id
-WHERE r.id = :run
+SELECT run_id AS run, command, run_key, status, resumed, seed, settings, versions, started_utc, finished_utc,
+       peak_memory_bytes, content_digest, overall, base, base_digest, base_dtype, instruct,
+       instruct_digest, instruct_dtype, model_type, layers, neurons_per_layer, hidden_size
+FROM v_run WHERE run_id = :run
 """
 
 _COLUMNS = """
@@ -56,24 +41,7 @@ WHERE rd.run_id = :run
 ORDER BY rd.position
 """
 
-_NULL_COLUMNS = ", ".join(
-    f"{name}.auroc AS {name}_mean, {name}.sets_low AS {name}_low, {name}.sets_high AS {name}_high, "
-    f"{name}.sets_p95 AS {name}_p95, {name}.draws AS {name}_draws"
-    for name in TRANSFER_NULLS
-)
-_NULL_JOINS = "\n".join(
-    f"LEFT JOIN ladder {name} ON {name}.run_id = t.run_id AND {name}.dataset = t.dataset AND {name}.kind = '{kind}'"
-    for name, kind in TRANSFER_NULLS.items()
-)
-
-_TRANSFER = f"""
-SELECT {columns_of(TransferResult, "t")},
-       {_NULL_COLUMNS}
-FROM transfer t
-{_NULL_JOINS}
-WHERE t.run_id = :run
-ORDER BY t.position
-"""  # noqa: S608 - of declared names
+_TRANSFER = of_run(V_TRANSFER, order="position")
 
 _DROPS = """
 SELECT d.stage, d.dataset, d.split, d.reason, d.n_questions
@@ -96,17 +64,13 @@ LEFT JOIN run r ON r.id = m.run_id
 WHERE s.name = :study ORDER BY m.position
 """
 
-_STATISTICS = ", ".join(f"a.{part.name}" for part in declared(ActivityTable).per_neuron)
 _ACTIVITY = f"""
-SELECT a.layer, a.neuron_index, s.stage, s.dataset, {_STATISTICS}, s.n_faithful, s.n_hallucinated, s.n_refusal
+SELECT {", ".join(f"a.{name}" for name in names_of(V_NEURON_ACTIVITY) if name != "is_h_neuron")}
 FROM probe_neuron h
-CROSS JOIN activity_set s
-CROSS JOIN activity a
+CROSS JOIN v_neuron_activity a
 WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND s.run_id = h.run_id
-  AND a.run_id = h.run_id AND a.stage = s.stage AND a.dataset = s.dataset
-  AND a.layer = h.layer AND a.neuron_index = h.neuron_index
-ORDER BY h.weight DESC, a.layer, a.neuron_index, s.stage, s.dataset
+  AND a.run_id = h.run_id AND a.layer = h.layer AND a.neuron_index = h.neuron_index
+ORDER BY h.weight DESC, a.layer, a.neuron_index, a.stage, a.dataset
 """  # noqa: S608 - of declared names
 
 _NULL_DRAWS = """
@@ -125,9 +89,7 @@ ORDER BY t.id, p.position
 LIMIT :limit
 """
 
-_CLAIMS = """
-SELECT name AS claim, verdict, dataset, words FROM claim WHERE run_id = :run ORDER BY position
-"""
+_CLAIMS = of_run(V_CLAIMS, order="position")
 
 _REASONS = """
 SELECT r.claim, r.code, r.dataset, r.value, r.relation, r.bar, r.holds, r.role
@@ -194,7 +156,18 @@ _ALL = (
         subject="probe",
     ),
     Query("clusters", "one cluster of correlated neurons, largest first", probe_sql.CLUSTERS, subject="probe"),
-    Query("h-neurons", "one H-Neuron, largest weight first", sql.H_NEURONS, subject="drift"),
+    Query(
+        "h-neurons-summary",
+        "the H-Neurons, or all other neurons: in which layers, how far they moved, how active they are in both models",
+        sql.H_NEURONS_SUMMARY,
+        subject="drift",
+    ),
+    Query(
+        "h-neurons",
+        "one H-Neuron, largest weight first: how far it moved, its activity in both models",
+        sql.H_NEURONS,
+        subject="drift",
+    ),
     Query("stable-h-neurons", "one H-Neuron, least changed first", sql.STABLE, {"limit": 20}, subject="drift"),
     Query(
         "most-drifted", "one neuron of any kind, most changed first", sql.MOST_DRIFTED, {"limit": 20}, subject="drift"
@@ -206,6 +179,12 @@ _ALL = (
         subject="transfer",
     ),
     Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT, subject="drift"),
+    Query(
+        "layers",
+        "one layer: its H-Neurons, how far they and all its neurons moved, how active they are in both models",
+        sql.LAYERS,
+        subject="drift",
+    ),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),
     Query(

@@ -5,7 +5,8 @@ The database itself refuses every write on connections for reading, so any SQL t
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,10 +21,14 @@ from provenance.db.connection.digests import verify
 from provenance.db.connection.time_limit import TimeLimit
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.query import Query
+from provenance.db.schema.data_dictionary import dictionary_rows
 from provenance.db.schema.tables import DERIVED, Base
-from provenance.errors import InputError
+from provenance.defaults import LATEST
+from provenance.errors import InputError, nearest
 
-__all__ = ["QUERIES", "DatabaseInfo", "Query", "QueryResult", "info", "newest_run", "reading", "run_query"]
+__all__ = [
+    "QUERIES", "DatabaseInfo", "Query", "QueryResult", "default_run", "info", "newest_run", "reading", "run_query",
+]  # fmt: skip
 
 # A negative control must find nothing: it is shown only by number.
 _NEWEST = """
@@ -31,12 +36,14 @@ SELECT r.id FROM run r WHERE r.content_digest IS NOT NULL AND r.command NOT LIKE
 ORDER BY {first} r.finished_utc DESC, r.id DESC LIMIT 1
 """
 _LOOKED = "AND EXISTS (SELECT 1 FROM {subject} s WHERE s.run_id = r.id)"
-# A timeline has a probe and question sets of its own, and would hide those of a comparison.
-_TIMELINES_LAST = "CASE WHEN EXISTS (SELECT 1 FROM trace_point t WHERE t.run_id = r.id) THEN 1 ELSE 0 END,"
+# A run by weights alone, or a timeline with a probe of its own, would otherwise hide the comparison.
+_COMPARISONS_FIRST = "CASE r.command WHEN 'compare' THEN 0 WHEN 'trace' THEN 2 ELSE 1 END,"
 _REFUSALS = ("readonly", "not authorized", "read-only transaction")
 _FAILURES = ("unable to open", "locked", "not a database", "malformed", "disk i/o", "interrupted", "statement timeout")
 _RESULTS = frozenset(table.name for table in DERIVED)
 _NO_RUN = 0  # runs are numbered from 1
+# as SQLite and PostgreSQL say it
+_UNKNOWN = re.compile(r'(?:no such )?(column|table|relation):? "?([\w.]+)"?(?: does not exist|$)')
 _STREAMED = ("select", "with", "values", "table")
 
 
@@ -54,6 +61,18 @@ class QueryResult:
     def records(self) -> list[dict[str, Any]]:
         """The rows as dictionaries."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def only(self, names: Sequence[str]) -> "QueryResult":
+        """Some of the columns, in the order given.
+
+        Raises:
+            InputError: There is no such column; the message names similar ones.
+        """
+        for name in names:
+            if name not in self.columns:
+                raise InputError("columns of the result", found=repr(name), remedy=nearest(name, self.columns))
+        places = [self.columns.index(name) for name in names]
+        return QueryResult(tuple(names), tuple(tuple(row[place] for place in places) for row in self.rows), self.run)
 
     def as_csv(self) -> str:
         """Comma-separated values with a header line, all digits, empty for missing values (RFC 4180 with LF)."""
@@ -91,8 +110,9 @@ def run_query(
     Args:
         source: Database URL, or an engine for reading.
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
-        params: Values of parameters; the default of `run` is the newest finished run with rows of the query's subject,
-            a comparison before a timeline, and never a negative control.
+        params: Values of parameters; the default of `run` is the newest finished comparison with rows of the query's
+            subject, a run of another kind where there is none, and never a negative control; `latest` is the newest
+            finished run of any kind but a control.
         timeout_s: Seconds that the database may take; None for no limit.
         max_rows: Most rows; None for no limit.
 
@@ -137,13 +157,23 @@ def _rows(result: CursorResult[Any], max_rows: int | None) -> tuple[tuple[Any, .
 
 
 def newest_run(source: str | Engine) -> int:
-    """Id of the last finished run that is no negative control.
+    """Id of the last finished run, of any kind but a negative control.
 
     Raises:
         InputError: No such run has finished.
     """
     with reading(source) as connection:
         return _newest(connection)
+
+
+def default_run(source: str | Engine) -> int:
+    """Id of the run that is shown where none is named: the newest comparison, or without any `newest_run`.
+
+    Raises:
+        InputError: No such run has finished.
+    """
+    with reading(source) as connection:
+        return _default(connection)
 
 
 def info(source: str | Engine) -> DatabaseInfo:
@@ -189,11 +219,8 @@ def _resolve(name_or_sql: str) -> Query:
     if name_or_sql in QUERIES:
         return QUERIES[name_or_sql]
     if not any(character.isspace() for character in name_or_sql.strip()):
-        raise InputError(
-            f"the name of a query ({', '.join(QUERIES)}), or SQL",
-            found=repr(name_or_sql),
-            remedy="mend the name",
-        )
+        remedy = f"{nearest(name_or_sql, QUERIES, else_all=False)} See `provenance query` for all of them"
+        raise InputError("the name of a query, or SQL", found=repr(name_or_sql), remedy=remedy)
     return Query("SQL", "", name_or_sql)
 
 
@@ -210,7 +237,9 @@ def _bind(
         )
     values: dict[str, float | str] = {**query.defaults, **given}
     if "run" in wanted and "run" not in values:
-        values["run"] = _newest(connection, query.subject)
+        values["run"] = _default(connection, query.subject)
+    if values.get("run") == LATEST:
+        values["run"] = _newest(connection)
     if "study" in wanted:
         values["study"] = _study(connection, values.get("study"))
     if missing := sorted(wanted - set(values)):
@@ -266,16 +295,23 @@ def _whole_number(name: str, value: float | str) -> float | str:
     try:
         return int(value)
     except ValueError as error:
-        raise InputError(f"a whole number for {name}", found=repr(value), remedy="mend the parameter") from error
+        beside = f", or {LATEST!r}" if name == "run" else ""
+        raise InputError(f"a whole number for {name}{beside}", found=repr(value), remedy="mend it") from error
 
 
-def _newest(connection: Connection, subject: str = "") -> int:
-    """Last finished run that is no negative control; with a subject, among those with a row in its table."""
-    # A lineage run after a comparison would otherwise hide the comparison's transfer.
-    looked, first = (_LOOKED.format(subject=subject), _TIMELINES_LAST) if subject else ("", "")
-    number = connection.execute(text(_NEWEST.format(looked=looked, first=first))).scalar_one_or_none()
-    if number is None and subject:
-        return _newest(connection)  # an empty table with its columns, as for a run that is named
+def _default(connection: Connection, subject: str = "") -> int:
+    """The newest comparison, or else run; with a subject, among those with a row in its table."""
+    if subject:
+        looked = _LOOKED.format(subject=subject)
+        number = connection.execute(text(_NEWEST.format(looked=looked, first=_COMPARISONS_FIRST))).scalar_one_or_none()
+        if number is not None:
+            return int(number)
+    return _newest(connection, _COMPARISONS_FIRST)  # an empty table with its columns, as for a run that is named
+
+
+def _newest(connection: Connection, first: str = "") -> int:
+    """Last finished run that is no negative control, of the kinds that come first."""
+    number = connection.execute(text(_NEWEST.format(looked="", first=first))).scalar_one_or_none()
     if number is None:
         raise InputError(
             "a finished run that is no negative control",
@@ -298,7 +334,18 @@ def _explained(query: Query, error: SQLAlchemyError) -> Exception:
     if isinstance(error, DBAPIError) and any(part in lower for part in _FAILURES):
         return error
     return InputError(
-        f"SQL that this database understands, or one of {', '.join(QUERIES)}",
+        "SQL that this database understands, or the name of a query",
         found=f"{said} in {query.name}",
-        remedy="mend the SQL; `provenance query` without a name lists the named queries",
+        remedy=f"{_meant(said)} See `provenance db schema` for tables and columns, `provenance query` for the queries",
     )
+
+
+def _meant(said: str) -> str:
+    """Remedy for a name in SQL that the database does not know, by what it says of it."""
+    named = _UNKNOWN.search(said)
+    if not named:
+        return "mend the SQL."
+    kind, name = named.groups()
+    rows = [row for row in dictionary_rows() if bool(row["column_name"]) == (kind == "column")]
+    known = sorted({row["column_name"] or row["table_name"] for row in rows})
+    return nearest(name.rpartition(".")[2], known, else_all=False)

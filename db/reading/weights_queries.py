@@ -5,7 +5,8 @@ are NULL, not zero.
 """
 
 from provenance.analyses.results.drift import DriftResult
-from provenance.db.reading.result_queries import columns_of
+from provenance.db.reading.result_queries import columns_of, of_run
+from provenance.db.schema.views import V_H_NEURONS
 
 LINEAGE = """
 SELECT verdict, reason, share_identical_tensors, tensors_compared, median_cosine_gate, median_cosine_up,
@@ -25,13 +26,10 @@ FROM neuron_list l WHERE l.run_id = :run
 """
 
 MAPPING = """
-SELECT n.layer, n.neuron_index, n.base_layer, n.base_index, n.similarity, n.margin, h.weight AS probe_weight
-FROM probe_neuron h
-CROSS JOIN neuron n
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-ORDER BY CASE WHEN n.base_layer IS NULL THEN 0 ELSE 1 END, n.margin, n.similarity, n.layer,
-         n.neuron_index
+SELECT layer, neuron_index, base_layer, base_index, similarity, margin, probe_weight
+FROM v_h_neurons
+WHERE run_id = :run
+ORDER BY CASE WHEN base_layer IS NULL THEN 0 ELSE 1 END, margin, similarity, layer, neuron_index
 """
 
 UNMAPPED = """
@@ -44,35 +42,22 @@ ORDER BY n.is_h_neuron DESC, n.layer, n.neuron_index
 LIMIT :limit
 """
 
-# H-Neurons are found through the few rows of probe_neuron, never by walking all neurons:
-# SQLite keeps the order of tables in a CROSS JOIN, and PostgreSQL finds it from statistics.
-H_NEURONS = """
-SELECT n.layer, n.neuron_index, h.weight AS probe_weight, n.stability_rank, n.delta, n.delta_up, n.delta_gate,
-       n.delta_down, n.identical, CASE WHEN b.run_id IS NOT NULL THEN n.is_base_h_neuron END AS is_base_h_neuron,
-       n.activation_correlation, h.selection_frequency, h.auroc, h.cluster
-FROM probe_neuron h
-CROSS JOIN neuron n
-LEFT JOIN probe b ON b.run_id = h.run_id AND b.stage = 'base'
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-ORDER BY CASE WHEN h.weight IS NULL THEN 1 ELSE 0 END, h.weight DESC, n.layer, n.neuron_index
-"""
+H_NEURONS = of_run(
+    V_H_NEURONS, order="CASE WHEN probe_weight IS NULL THEN 1 ELSE 0 END, probe_weight DESC, layer, neuron_index"
+)
 
 STABLE = """
-SELECT n.layer, n.neuron_index, n.stability_rank, h.weight AS probe_weight, n.delta, n.activation_correlation
-FROM probe_neuron h
-CROSS JOIN neuron n
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-  AND n.stability_rank IS NOT NULL
-ORDER BY n.stability_rank DESC, n.layer, n.neuron_index
+SELECT layer, neuron_index, stability_rank, probe_weight, drift_z, activation_correlation
+FROM v_h_neurons
+WHERE run_id = :run AND stability_rank IS NOT NULL
+ORDER BY stability_rank DESC, layer, neuron_index
 LIMIT :limit
 """
 
 # Neurons without a counterpart have no rank; the index on ranks holds them first.
 MOST_DRIFTED = """
-SELECT n.layer, n.neuron_index, n.stability_rank, n.delta, n.delta_up, n.delta_gate, n.delta_down,
-       n.is_h_neuron
+SELECT n.layer, n.neuron_index, n.stability_rank, n.drift_z, n.cosine_distance_up, n.cosine_distance_gate,
+       n.cosine_distance_down, n.is_h_neuron
 FROM neuron n
 WHERE n.run_id = :run AND n.stability_rank >= 0
 ORDER BY n.stability_rank
@@ -90,13 +75,52 @@ LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
 WHERE d.run_id = :run
 """  # noqa: S608 - of declared names
 
+_MOVED = """
+       COUNT(*) AS neurons, COUNT(stability_rank) AS compared, AVG(stability_rank) AS mean_stability_rank,
+       AVG(cosine_distance_up) AS mean_cosine_distance_up, AVG(cosine_distance_gate) AS mean_cosine_distance_gate,
+       AVG(cosine_distance_down) AS mean_cosine_distance_down,
+       SUM(CASE WHEN identical THEN 1 ELSE 0 END) AS identical
+"""
+_ACTIVE = ("base_cett_faithful", "base_cett_hallucinated", "instruct_cett_faithful", "instruct_cett_hallucinated")
+
+_DISTANCES = ("stability_rank", "cosine_distance_up", "cosine_distance_gate", "cosine_distance_down")
+LAYERS = f"""
+WITH h AS (SELECT layer, {", ".join(f"AVG({name}) AS mean_{name}" for name in _DISTANCES)},
+                  {", ".join(f"AVG({name}) AS {name}" for name in _ACTIVE)}
+           FROM v_h_neurons WHERE run_id = :run GROUP BY layer)
+SELECT l.layer, l.neurons, l.h_neurons, l.compared,
+       {", ".join(f"l.mean_{name}, h.mean_{name} AS h_mean_{name}" for name in _DISTANCES)},
+       l.identical, {", ".join(f"h.{name} AS h_{name}" for name in _ACTIVE)}
+FROM layer_drift l LEFT JOIN h ON h.layer = l.layer
+WHERE l.run_id = :run
+ORDER BY l.layer
+"""  # noqa: S608 - of constants
+
+_OF_LABEL = "AVG(CASE WHEN stage = '{0}' THEN cett_{1} END) AS {0}_cett_{1}"
+_BY_LABEL = ", ".join(
+    _OF_LABEL.format(stage, label) for stage in ("base", "instruct") for label in ("faithful", "hallucinated")
+)
+H_NEURONS_SUMMARY = f"""
+WITH moved AS (SELECT is_h_neuron, COUNT(DISTINCT layer) AS layers, MIN(layer) AS first_layer, MAX(layer) AS last_layer,
+                      {_MOVED}
+               FROM neuron WHERE run_id = :run GROUP BY is_h_neuron),
+active AS (SELECT is_h_neuron, {_BY_LABEL}
+           FROM v_neuron_activity
+           WHERE run_id = :run
+             AND dataset = (SELECT d.name FROM run_dataset d WHERE d.run_id = :run AND d.position = 0)
+           GROUP BY is_h_neuron)
+SELECT CASE WHEN m.is_h_neuron THEN 'H-Neurons' ELSE 'all others' END AS kind, m.neurons, m.layers, m.first_layer,
+       m.last_layer, m.mean_stability_rank, m.mean_cosine_distance_up, m.mean_cosine_distance_gate,
+       m.mean_cosine_distance_down, m.identical, {", ".join(f"active.{name}" for name in _ACTIVE)}
+FROM moved m LEFT JOIN active ON active.is_h_neuron = m.is_h_neuron
+ORDER BY m.is_h_neuron DESC
+"""  # noqa: S608 - of constants
+
 H_RANKS = """
-SELECT n.layer, n.neuron_index, n.stability_rank
-FROM probe_neuron h
-CROSS JOIN neuron n
-WHERE h.run_id = :run AND h.stage = 'instruct' AND h.is_h_neuron
-  AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
-ORDER BY CASE WHEN n.stability_rank IS NULL THEN 1 ELSE 0 END, n.stability_rank, n.layer, n.neuron_index
+SELECT layer, neuron_index, stability_rank
+FROM v_h_neurons
+WHERE run_id = :run
+ORDER BY CASE WHEN stability_rank IS NULL THEN 1 ELSE 0 END, stability_rank, layer, neuron_index
 """
 
 # Counted range by range on the index over ranks: no row of a table of millions leaves the database.

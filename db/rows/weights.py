@@ -123,12 +123,13 @@ def neuron_columns(
         base_per_layer: Neurons per layer of the base, possibly another number than in the instruct checkpoint.
     """
     names = (
-        "delta_up", "delta_gate", "delta_down", "delta", "stability_rank",
-        "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct", "identical",
+        "stability_rank", "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct", "identical"
     )  # fmt: skip
     size = drift.delta.size
     counterparts = np.ma.masked_less(alignment.base_ids, 0)
     return {
+        **{f"cosine_distance_{kind}": getattr(drift, f"delta_{kind}") for kind in ("up", "gate", "down")},
+        "drift_z": drift.delta,
         **{name: getattr(drift, name) for name in names},
         "is_h_neuron": members(mapped.ids, size),
         "base_layer": counterparts // base_per_layer,

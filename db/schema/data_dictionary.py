@@ -1,11 +1,12 @@
-"""The database explains itself: a table of its tables and columns, with unit and meaning."""
+"""The database explains itself: a table of its tables, views and columns, with unit and meaning."""
 
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, delete, insert
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped
 
-from provenance.db.schema.base import Base
+from provenance.db.schema.base import Base, meaning, said
+from provenance.db.schema.views import VIEWS
 
 
 class DataDictionary(Base):
@@ -13,22 +14,25 @@ class DataDictionary(Base):
 
     __tablename__ = "data_dictionary"
 
-    table_name: Mapped[str] = mapped_column(primary_key=True)
-    column_name: Mapped[str] = mapped_column(primary_key=True)
-    unit: Mapped[str] = mapped_column(comment="Unit of the column; empty for text and dimensionless numbers.")
-    meaning: Mapped[str] = mapped_column(comment="What one row of the table, or a value of the column, is.")
+    table_name: Mapped[str] = said("Table or view.", primary_key=True)
+    column_name: Mapped[str] = said("Column; empty for the table itself.", primary_key=True)
+    unit: Mapped[str] = said("Unit of the column; empty for text and dimensionless numbers.")
+    meaning: Mapped[str] = said("What one row of the table, or a value of the column, is.")
 
 
 def dictionary_rows() -> Iterator[dict[str, str]]:
-    """Every table, and every column whose declaration says what it means."""
-    said = {mapper.class_.__tablename__: mapper.class_.__doc__ or "" for mapper in Base.registry.mappers}
+    """Every table and view, and each of their columns."""
+    rows = {mapper.class_.__tablename__: mapper.class_.__doc__ or "" for mapper in Base.registry.mappers}
     for table in Base.metadata.sorted_tables:
-        row = table.comment or said[table.name].strip().split("\n")[0].removeprefix("One row: ")
+        row = table.comment or rows[table.name].strip().split("\n")[0].removeprefix("One row: ")
         yield {"table_name": table.name, "column_name": "", "unit": "", "meaning": row}
         for column in table.columns:
-            if column.comment:
-                about = {"unit": column.info.get("unit", ""), "meaning": column.comment}
-                yield {"table_name": table.name, "column_name": column.name, **about}
+            words, unit = meaning(column)
+            yield {"table_name": table.name, "column_name": column.name, "unit": unit, "meaning": words}
+    for view in VIEWS:
+        yield {"table_name": view.name, "column_name": "", "unit": "", "meaning": view.row}
+        for each in view.columns:
+            yield {"table_name": view.name, "column_name": each.name, "unit": each.unit, "meaning": each.meaning}
 
 
 def write_dictionary(connection: Connection) -> None:

@@ -7,7 +7,7 @@ checkpoint, so a file imported twice is one set, which any number of runs may us
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from provenance.db.schema.base import BULK, Base
+from provenance.db.schema.base import BULK, Base, said
 
 
 class NeuronSetRow(Base):
@@ -17,14 +17,14 @@ class NeuronSetRow(Base):
     __table_args__ = (UniqueConstraint("digest", "checkpoint_id", name="neuron_set_of_checkpoint"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    digest: Mapped[str]  # SHA-256 of the file
-    checkpoint_id: Mapped[int] = mapped_column(ForeignKey("checkpoint.id"))
-    source: Mapped[str]  # the file's name as given
-    format: Mapped[str]  # recognised format
-    named_checkpoint: Mapped[str | None]  # the checkpoint that the file itself names
-    intercept: Mapped[float | None]
-    n_neurons: Mapped[int]
-    n_positive: Mapped[int]  # of these, H-Neurons: of positive weight, or all where there are no weights
+    digest: Mapped[str] = said("SHA-256 of the file.")
+    checkpoint_id: Mapped[int] = said("Checkpoint that it was imported for.", ForeignKey("checkpoint.id"))
+    source: Mapped[str] = said("The file's name as given.")
+    format: Mapped[str] = said("Format that was recognised.")
+    named_checkpoint: Mapped[str | None] = said("Checkpoint that the file itself names.")
+    intercept: Mapped[float | None] = said("Intercept of the listed probe.", unit="log odds")
+    n_neurons: Mapped[int] = said("Neurons of the list.")
+    n_positive: Mapped[int] = said("Of these, H-Neurons: of positive weight, or all where there are no weights.")
     added_utc: Mapped[str]
 
 
@@ -33,40 +33,40 @@ class NeuronSetMember(Base):
 
     __tablename__ = "neuron_set_member"
 
-    neuron_set_id: Mapped[int] = mapped_column(ForeignKey("neuron_set.id"), primary_key=True)
-    layer: Mapped[int] = mapped_column(primary_key=True)
+    neuron_set_id: Mapped[int] = said("Imported set.", ForeignKey("neuron_set.id"), primary_key=True)
+    layer: Mapped[int] = said("Layer of its checkpoint, from 0.", primary_key=True)
     neuron_index: Mapped[int] = mapped_column(primary_key=True)
-    weight: Mapped[float | None]
+    weight: Mapped[float | None] = said("Probe weight; NULL where the file has none.", unit="log odds per CETT")
 
 
 class ProbeNeuron(Base):
-    """One row: one neuron that a probe uses, was given, or selected on half of the questions at least once.
-
-    `weight` is 0 for the last; `auroc` is the neuron's own on training answers; neurons of one `cluster`
-    are so correlated that an L1 penalty picks among them.
-    """
+    """One row: one neuron that a probe uses, was given, or selected on half of the questions at least once."""
 
     __tablename__ = "probe_neuron"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     stage: Mapped[str] = mapped_column(primary_key=True)
-    layer: Mapped[int] = mapped_column(primary_key=True)
+    layer: Mapped[int] = said("Layer of the stage's checkpoint, from 0.", primary_key=True)
     neuron_index: Mapped[int] = mapped_column(primary_key=True)
-    weight: Mapped[float | None]
-    is_h_neuron: Mapped[bool]
-    selection_frequency: Mapped[float | None]
-    auroc: Mapped[float | None]
-    cluster: Mapped[int | None]
+    weight: Mapped[float | None] = said(
+        "Probe weight; 0 for neurons that only half-samples select, NULL where a list has none.",
+        unit="log odds per CETT",
+    )
+    is_h_neuron: Mapped[bool] = said("Whether it is an H-Neuron: of positive weight, or listed.")
+    selection_frequency: Mapped[float | None] = said(
+        "Share of half-samples of the questions that select it.", unit="share"
+    )
+    auroc: Mapped[float | None] = said("AUROC of the neuron alone on training and validation answers.")
+    cluster: Mapped[int | None] = said(
+        "Cluster of neurons so correlated that an L1 penalty picks among them; NULL outside any."
+    )
 
 
 class Neuron(Base):
     """One row: one neuron of a comparison, H-Neuron or not (`is_h_neuron`: of the instruct probe).
 
-    Deltas are 1 - cosine between the checkpoints; `stability_rank` is 0 for the neuron that
-    changed most and 1 for the one that changed least; norms are L2. Layer and index are those of
-    the instruct checkpoint; `base_layer` and `base_index` say which neuron of the base it was
-    compared with, and are NULL where it has no counterpart. `similarity` and `margin` of that
-    match are computed for H-Neurons only.
+    Layer and index are those of the instruct checkpoint; `base_layer` and `base_index` say which neuron of the base it
+    was compared with, and are NULL where it has no counterpart.
     """
 
     __tablename__ = "neuron"
@@ -78,22 +78,38 @@ class Neuron(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     layer: Mapped[int] = mapped_column(primary_key=True)
     neuron_index: Mapped[int] = mapped_column(primary_key=True)
-    delta_up: Mapped[float | None]
-    delta_gate: Mapped[float | None]
-    delta_down: Mapped[float | None]
-    delta: Mapped[float | None]
-    stability_rank: Mapped[float | None]
-    norm_up_base: Mapped[float | None]
-    norm_up_instruct: Mapped[float | None]
-    norm_down_base: Mapped[float | None]
-    norm_down_instruct: Mapped[float | None]
-    identical: Mapped[bool]
-    is_h_neuron: Mapped[bool]
-    is_base_h_neuron: Mapped[bool]
-    probe_weight: Mapped[float | None]
-    base_probe_weight: Mapped[float | None]
-    activation_correlation: Mapped[float | None]
-    base_layer: Mapped[int | None]
-    base_index: Mapped[int | None]
-    similarity: Mapped[float | None]
-    margin: Mapped[float | None]
+    cosine_distance_up: Mapped[float | None] = said(
+        "Change of its up row: 1 - cosine between base and instruct.", unit="1 - cosine"
+    )
+    cosine_distance_gate: Mapped[float | None] = said(
+        "Change of its gate row: 1 - cosine; NULL without gates.", unit="1 - cosine"
+    )
+    cosine_distance_down: Mapped[float | None] = said("Change of its down column: 1 - cosine.", unit="1 - cosine")
+    drift_z: Mapped[float | None] = said(
+        "Mean of the z-scores, over all neurons, of the changes of up and down.", unit="z-score"
+    )
+    stability_rank: Mapped[float | None] = said("Rank by `drift_z`: 0 = changed most, 1 = changed least.", unit="share")
+    norm_up_base: Mapped[float | None] = said("L2 norm of the base's up row.")
+    norm_up_instruct: Mapped[float | None] = said("L2 norm of the instruct checkpoint's up row.")
+    norm_down_base: Mapped[float | None] = said("L2 norm of the base's down column.")
+    norm_down_instruct: Mapped[float | None] = said("L2 norm of the instruct checkpoint's down column.")
+    identical: Mapped[bool] = said("Whether gate, up and down are bit-identical in both.")
+    is_h_neuron: Mapped[bool] = said("Whether it is an H-Neuron of the instruct probe.")
+    is_base_h_neuron: Mapped[bool] = said(
+        "Whether its counterpart is an H-Neuron of the base's own probe; false without a search there."
+    )
+    probe_weight: Mapped[float | None] = said(
+        "Weight in the instruct probe; NULL without a probe.", unit="log odds per CETT"
+    )
+    base_probe_weight: Mapped[float | None] = said(
+        "Weight in the base's own probe; NULL without one.", unit="log odds per CETT"
+    )
+    activation_correlation: Mapped[float | None] = said(
+        "Correlation of its activations in base and instruct over the same tokens."
+    )
+    base_layer: Mapped[int | None] = said("Layer of its counterpart in the base; NULL without one.")
+    base_index: Mapped[int | None] = said("Index of its counterpart in that layer.")
+    similarity: Mapped[float | None] = said("Cosine similarity with its counterpart, of H-Neurons only.", unit="cosine")
+    margin: Mapped[float | None] = said(
+        "Similarity above that of the second best match, of H-Neurons only.", unit="cosine"
+    )

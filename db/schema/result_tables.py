@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, String, Table
+from sqlalchemy import Boolean, Column, Double, ForeignKey, ForeignKeyConstraint, Integer, String, Table
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
@@ -77,15 +77,18 @@ TableLike = Table | type[Base]
 """A declared table, or one that is written by hand."""
 
 
-def _table(name: str, row: str, columns: Iterable[Stored], **how: Any) -> Table:
+def _table(name: str, row: str, columns: Iterable[Stored], neuron: ForeignKeyConstraint | None = None) -> Table:
     run: Column[int] = Column("run_id", ForeignKey("run.id"), primary_key=True)
-    return Table(name, Base.metadata, run, *map(_column, columns), comment=row, **how)
+    bulk: dict[str, Any] = {} if neuron is None else BULK
+    keys = [] if neuron is None else [neuron]
+    return Table(name, Base.metadata, run, *map(_column, columns), *keys, comment=row, **bulk)
 
 
 def _bulk(cls: type) -> Table:
     said = declared(cls)
-    columns = (*said.keys, *ROW_PER_NEURON, *said.per_neuron)
-    return _table(said.bulk, f"{said.row}, for one neuron", columns, **BULK)
+    place = ("run_id", *(part.name for part in ROW_PER_NEURON))
+    neuron = ForeignKeyConstraint(place, [f"neuron.{name}" for name in place])
+    return _table(said.bulk, f"{said.row}, for one neuron", (*said.keys, *ROW_PER_NEURON, *said.per_neuron), neuron)
 
 
 def _column(part: Stored) -> Column[Any]:

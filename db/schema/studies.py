@@ -3,7 +3,7 @@
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from provenance.db.schema.base import Base
+from provenance.db.schema.base import Base, said
 
 
 class StudyRow(Base):
@@ -12,11 +12,11 @@ class StudyRow(Base):
     __tablename__ = "study"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    title: Mapped[str]
+    name: Mapped[str] = said("Name of the study.", unique=True)
+    title: Mapped[str] = said("Title in its file.")
     text: Mapped[str] = mapped_column(comment="Study file as it was read; empty if put together from runs.")
     digest: Mapped[str] = mapped_column(comment="SHA-256 of the text.")
-    updated_utc: Mapped[str]
+    updated_utc: Mapped[str] = said("Last change, in UTC.")
 
 
 class StudyMember(Base):
@@ -24,7 +24,7 @@ class StudyMember(Base):
 
     __tablename__ = "study_member"
 
-    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    study_id: Mapped[int] = said("Study.", ForeignKey("study.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(comment="family or timeline.")
     name: Mapped[str] = mapped_column(comment="Name in the study.")

@@ -79,7 +79,7 @@ def family_panels(entries: Sequence[Entry], pooled: Mapping[str, tuple[float, fl
     panels = list(dict.fromkeys(entry.panel for entry in entries))
     rows = len(families) + (1.2 if pooled else 0)
     legend = _legend(entries, pooled, words)
-    width = style.TWO_COLUMNS_IN if len(panels) > 1 else style.ONE_COLUMN_IN
+    width = style.page_in() if len(panels) > 1 else style.column_in()
     lines = -(-len(legend) // (3 if len(panels) > 1 else 1))
     height = FRAME_IN + ROW_IN * rows + LEGEND_IN * lines
     with style.paper():

@@ -64,7 +64,7 @@ def layer_panels(changes: Mapping[str, Sequence[LayerChange]], floor: float | No
     count = -(-len(ordered) // per_row)
     columns = max(2, -(-len(ordered) // count))
     with style.paper():
-        figure = Figure(figsize=(style.TWO_COLUMNS_IN, FRAME_IN + PANEL_IN * count), layout="constrained")
+        figure = Figure(figsize=(style.page_in(), FRAME_IN + PANEL_IN * count), layout="constrained")
         panels = figure.subplots(count, columns, sharex=True, sharey=True, squeeze=False)
         for axes, (kind, part) in zip(panels.flat, ordered.items(), strict=False):
             _draw_kind(axes, kind, part, scale)

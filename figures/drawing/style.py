@@ -5,19 +5,58 @@ nothing global changes, no setting of the user shows, and a figure can be drawn 
 Okabe and Ito, distinguishable with any colour vision; no meaning relies on colour alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 
-ONE_COLUMN_IN = 3.25  # ICML and NeurIPS two-column layouts
-TWO_COLUMNS_IN = 6.75
 TEXT_PT = 8.0
 NORMAL_95 = 1.96  # SDs that hold the middle 95 % of a normal distribution
 SMALL_PT = 7.0
 TINY_PT = 6.0  # the smallest that conferences accept
 LINE_PT = 0.6
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Widths of figures in inches."""
+
+    column: float
+    page: float
+
+
+VENUES: Mapping[str, Widths] = {
+    "icml": Widths(3.25, 6.75),  # icml2025.sty: two columns of 3.25 in, 0.25 in apart
+    "neurips": Widths(5.5, 5.5),  # neurips_2025.sty: one column, \textwidth 5.5 in
+    "acl": Widths(3.03, 6.3),  # acl.sty: A4 with margins of 2.5 cm, \columnsep 0.6 cm: 7.7 and 16 cm
+}
+"""Widths that the style files of conferences leave to figures; the first are the default."""
+_WIDTHS = ContextVar("widths", default=VENUES["icml"])
+
+
+def column_in() -> float:
+    """Width of a figure in one column."""
+    return _WIDTHS.get().column
+
+
+def page_in() -> float:
+    """Width of a figure across the page."""
+    return _WIDTHS.get().page
+
+
+@contextmanager
+def venue(name: str, *, page: bool = False) -> Iterator[None]:
+    """Draw figures in the widths of a venue; `page`: those of one column across the page as well."""
+    widths = VENUES[name]
+    token = _WIDTHS.set(Widths(widths.page, widths.page) if page else widths)
+    try:
+        yield
+    finally:
+        _WIDTHS.reset(token)
+
 
 BLUE = "#0072B2"  # Okabe and Ito 2008, https://jfly.uni-koeln.de/color/
 ORANGE = "#D55E00"

@@ -17,7 +17,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.drawing.layer_panels import LayerChange, layer_panels
 from provenance.figures.plots.lineage import MLP, drawn_kinds, floor_words
 from provenance.figures.tables.latex import Table
-from provenance.figures.wording.run_words import first, problem_words, source
+from provenance.figures.wording.run_words import captioned, first, problem_words, source
 
 PER_ROW = 3
 
@@ -36,7 +36,7 @@ def figure_drift(rows: Sequence[Record], floor: float | None) -> Figure:
 
 def _change(row: Record) -> LayerChange:
     # Two almost equal rows can have a cosine a rounding error above 1.
-    least, median, most = (float(np.clip(row[f"delta_{name}"], 0, 2)) for name in ("low", "median", "high"))
+    least, median, most = (float(np.clip(row[f"cosine_distance_{name}"], 0, 2)) for name in ("low", "median", "high"))
     return LayerChange(row["layer"], least, median, most)
 
 
@@ -57,17 +57,17 @@ def moves_neurons(parts: Parts) -> bool:
 def caption_drift(parts: Parts) -> list[str]:
     """Caption of the drift figure: a description, then the numbers."""
     run, alignment = first(parts["run"]), first(parts["alignment"])
-    lede = [
-        f"Drift of the neurons of {run['instruct']} from {run['base']}, layer by layer: 1 − cosine of each neuron’s",
-        f"weights with those of {_MAPPED.get(alignment.get('method', 'index'), 'its counterpart in the base')}, on a",
-        "logarithmic axis. Line: median neuron; band: 5th to 95th percentile of neurons; open points at 0: the median",
-        "neuron did not change.",
-        floor_words(first(parts["drift"])),
-        _unmapped_words(alignment),
+    mapped = _MAPPED.get(alignment.get("method", "index"), "its counterpart in the base")
+    lede = captioned(
+        f"Drift of the neurons of {run['instruct']} from {run['base']} by layer: 1 − cosine of each neuron’s weights "
+        f"with those of {mapped}.",
         problem_words(parts),
-    ]
+        _unmapped_words(alignment),
+        "Line: median neuron; band: 5th to 95th percentile; open points at 0: no change.",
+        floor_words(first(parts["drift"])),
+    )
     words = [_kind_words(kind, rows) for kind, rows in _by_kind(parts).items()]
-    return [" ".join(part for part in lede if part), *words, f"Drawn from {source(parts)}."]
+    return [*lede, *words, f"Drawn from {source(parts)}."]
 
 
 def _unmapped_words(alignment: Record) -> str:
@@ -84,7 +84,7 @@ def _by_kind(parts: Parts) -> dict[str, list[Record]]:
 
 def _summed(rows: list[Record]) -> tuple[int, str, str]:
     """Neurons, 1 - cosine of the middle layer's median neuron, and its range over layers."""
-    medians = [max(0.0, row["delta_median"]) for row in rows]
+    medians = [max(0.0, row["cosine_distance_median"]) for row in rows]
     over = f"[{compact(min(medians))}, {compact(max(medians))}]"
     return sum(row["neurons"] for row in rows), compact(median(medians)), over
 

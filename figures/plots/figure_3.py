@@ -16,7 +16,7 @@ from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
-from provenance.figures.wording.run_words import Parts, first, source
+from provenance.figures.wording.run_words import Parts, captioned, first, source
 from provenance.words import SETS
 
 PANEL_IN = 1.55
@@ -38,7 +38,7 @@ def figure_3(arms: Sequence[Record]) -> Figure:
     names = list(dict.fromkeys(row["benchmark"] for row in arms))
     columns = min(A_ROW, len(names))
     rows = -(-len(names) // columns)
-    width = style.ONE_COLUMN_IN if len(names) <= ONE_COLUMN else style.TWO_COLUMNS_IN
+    width = style.column_in() if len(names) <= ONE_COLUMN else style.page_in()
     with style.paper():
         figure = Figure(figsize=(width, PANEL_IN * rows + LEGEND_IN), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
@@ -93,13 +93,14 @@ def _legend(arms: Sequence[Record]) -> list[Line2D | Patch]:
 def caption_figure_3(parts: Parts) -> list[str]:
     """Caption of Figure 3: a description, then the numbers."""
     k = next((row["k"] for row in parts["compliance-slopes"].records()), 0)
-    lede = (
-        f"Share of items to which {first(parts['run'])['instruct']} yields, with the activations of {k} neurons times",
-        "α (circles; bars: 95 % interval by item). Lines and bands: mean and middle 95 % of as many control neurons.",
+    lede = captioned(
+        f"Share of items to which {first(parts['run'])['instruct']} yields, with the activations of {k} neurons times "
+        "α (circles; bars: 95 % interval by item).",
+        "Lines and bands: mean and middle 95 % of as many control neurons.",
         "Dotted: the unchanged model.",
     )
     return [
-        " ".join(lede),
+        *lede,
         *(_slope_words(row) for row in parts["compliance-slopes"].records()),
         f"Drawn from {source(parts)}.",
     ]

@@ -23,6 +23,7 @@ from provenance.figures.tables.latex import Table
 from provenance.figures.wording.evidence_words import power_rows, power_sentence
 from provenance.figures.wording.run_words import (
     Parts,
+    captioned,
     first,
     has_power,
     list_words,
@@ -56,7 +57,7 @@ def figure_4a(rows: Sequence[Record]) -> Figure:
     legend = _legend(rows)
     height_in = FRAME_IN + ROW_IN * len(rows) + LEGEND_LINE_IN * len(legend) + 0.08
     with style.paper():
-        figure = Figure(figsize=(style.ONE_COLUMN_IN, height_in), layout="constrained")
+        figure = Figure(figsize=(style.column_in(), height_in), layout="constrained")
         axes = figure.add_subplot()
         axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="chance")
         for position, row in enumerate(rows):
@@ -151,7 +152,7 @@ def _frame(axes: Axes, rows: Sequence[Record]) -> None:
     axes.set_ylim(len(rows) - 0.42, -0.62)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("AUROC on the base model’s own responses")
+    axes.set_xlabel("AUROC on the base’s own answers")
 
 
 def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
@@ -183,20 +184,16 @@ def caption_4a(parts: Parts) -> list[str]:
     run, rows = first(parts["run"]), parts["transfer"].records()
     probe = next((row for row in parts["probes"].records() if row["stage"] == "instruct"), None)
     k, weights = (probe["n_h_neurons"], probe["n_neurons"]) if probe else (0, 0)
-    lede = [
-        f"Backward transfer from {run['instruct']} to {run['base']}. AUROC of the instruct checkpoint’s probe",
-        f"({weights} neurons with a weight, k = {k} of them H-Neurons; weights unchanged) on the base model’s own",
-        "responses.",
-        "Points: AUROC with its 95 % interval over test questions and training sets (ticks: questions alone); filled",
-        "where it beats chance, all nulls, answer length and texts, alone and together, after Holm’s correction over",
-        "question sets.",
-        f"Bands: the middle 95 % of refits on {weights} random neurons",
-        "(hatched) and layer-matched neurons (grey), and of the same search with shuffled labels (bars), transferred",
-        "the same way, with their mean.",
-        list_words(parts),
-    ]
     return [
-        " ".join(part for part in lede if part),
+        *captioned(
+            f"Backward transfer from {run['instruct']} to {run['base']}: AUROC of the instruct probe ({weights} "
+            f"weights, unchanged; k = {k} H-Neurons) on the base’s own answers, with 95 % interval.",
+            list_words(parts),
+            "Filled: it beats chance, all nulls, answer length and texts after Holm’s correction.",
+            f"Bands: middle 95 % of refits on {weights} random (hatched) and layer-matched neurons (grey), and of "
+            "searches with shuffled labels (bars).",
+            "Intervals are over test questions and training sets, ticks over questions alone; bands have their mean.",
+        ),
         *(_transfer_words(row, parts) for row in rows),
         f"Drawn from {source(parts)}.",
     ]

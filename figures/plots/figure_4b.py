@@ -21,6 +21,7 @@ from provenance.figures.tables.latex import Table
 from provenance.figures.wording.evidence_words import drift_power_rows, power_sentence
 from provenance.figures.wording.run_words import (
     Parts,
+    captioned,
     first,
     list_words,
     p_words,
@@ -46,7 +47,7 @@ def figure_4b(ranks: Sequence[Record], bins: Sequence[Record], drift: Record, *,
     """
     values = np.array([row["stability_rank"] for row in ranks if row["stability_rank"] is not None], dtype=float)
     with style.paper():
-        figure = Figure(figsize=(style.ONE_COLUMN_IN, HEIGHT_IN), layout="constrained")
+        figure = Figure(figsize=(style.column_in(), HEIGHT_IN), layout="constrained")
         top, rug, strip = figure.subplots(3, 1, sharex=True, height_ratios=_RATIOS)
         _draw_distribution(top, values, bins)
         _draw_rug(rug, values)
@@ -148,16 +149,14 @@ def caption_4b(parts: Parts) -> list[str]:
     total = sum(row["neurons"] for row in parts["bins"].records())
     unmapped = first(parts["alignment"]).get("n_unmapped", 0)
     dashed = f"with a counterpart in the base (dashed; {unmapped} others have none)" if unmapped else "(dashed)"
-    lede = [
-        f"Parameter evolution from {run['base']} to {run['instruct']}. Cumulative distribution of the stability rank",
-        f"(0 = changed most, 1 = changed least) of all {total} neurons {dashed} and of the",
-        f"k = {drift['k']} H-Neurons (line; one tick each below). Diamond: their mean. Bar: the mean rank of as many",
-        "random neurons of the same layers, exact mean and 1.96 SD around it.",
-        list_words(parts),
-        problem_words(parts),
-    ]
     words = [
-        " ".join(part for part in lede if part),
+        *captioned(
+            f"Parameter evolution from {run['base']} to {run['instruct']}: cumulative stability rank (0 = changed "
+            f"most, 1 = changed least) of all {total} neurons {dashed} and of the k = {drift['k']} H-Neurons (line).",
+            problem_words(parts),
+            list_words(parts),
+            "Diamond: their mean; bar: mean rank of as many random neurons of the same layers, ± 1.96 SD.",
+        ),
         _drift_words(drift),
         power_sentence(drift_power_rows(parts["power"])),
         _unranked_words(parts),

@@ -32,7 +32,7 @@ from provenance.figures.wording.evidence_words import (
     probe_k,
     probe_words,
 )
-from provenance.figures.wording.run_words import Parts, has_power, list_words, power_words, source
+from provenance.figures.wording.run_words import Parts, captioned, has_power, list_words, power_words, source
 from provenance.words import baseline_words
 
 MAX_PANELS = 6
@@ -66,7 +66,7 @@ def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure
     places = rung_places(kinds)
     height_in = lines * (FRAME_IN + name_in + RUNG_IN * (places[-1] + 1)) + LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
-        width_in = style.ONE_COLUMN_IN if per_row == 1 else style.TWO_COLUMNS_IN
+        width_in = style.column_in() if per_row == 1 else style.page_in()
         figure = Figure(figsize=(width_in, height_in), layout=ConstrainedLayoutEngine(wspace=0.06))
         grid = figure.subplots(lines, 2 * per_row, sharey=True, squeeze=False, width_ratios=_RATIOS * per_row)
         panels = list(chain.from_iterable(zip(line[::2], line[1::2], strict=True) for line in grid))
@@ -229,21 +229,16 @@ def caption_ladder(parts: Parts) -> list[str]:
     """Caption of the ladder figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     rungs, transfer = parts["ladder"].records(), parts["transfer"].records()
-    lede = [
-        f"What the transfer of the probe of {instruct} ({probe_words(parts)}) to {base} has to beat.",
-        "Left: AUROC on the base model’s own answers, with 95 % bootstrap intervals by question, of the probe, weights",
-        "unchanged, and of each baseline.",
-        _set_words(rungs),
-        "Right: AUROC of the probe minus that of the baseline, paired by question, with its interval and one-sided p",
-        "after Holm’s correction over the question sets with power.",
-        "Lowest: logistic regressions on lengths and texts, without and with the log-probability, and what adding the"
-        " probe to them gains."
-        if any(row["kind"] == JOINT for row in rungs)
-        else "",
-        list_words(parts),
-    ]
+    joint = "Lowest: regressions on lengths and texts, without and with the log-probability, and what the probe adds."
     return [
-        " ".join(part for part in lede if part),
+        *captioned(
+            f"What the transfer of the probe of {instruct} ({probe_words(parts)}) to {base} has to beat.",
+            list_words(parts),
+            "Left: AUROC on the base’s own answers, 95 % intervals by question; right: the probe’s gain over each "
+            "baseline, paired, with one-sided p after Holm’s correction.",
+            joint if any(row["kind"] == JOINT for row in rungs) else "",
+            _set_words(rungs),
+        ),
         *(_one_set(row, parts) for row in transfer if row["dataset"] in drawn_sets(rungs, transfer)),
         *_left_out(rungs, transfer),
         f"Drawn from {source(parts)}.",

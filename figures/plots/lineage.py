@@ -16,7 +16,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.drawing.layer_panels import MAX_COLUMNS, LayerChange, layer_panels
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.lineage import BY_KIND, PERMUTED, RESIZED, _range, by_kind, kind_cells
-from provenance.figures.wording.run_words import first, source
+from provenance.figures.wording.run_words import captioned, first, source
 
 MAX_PANELS = 12
 MLP = ("gate", "up", "down")
@@ -59,39 +59,43 @@ def caption_lineage(parts: Mapping[str, QueryResult]) -> list[str]:
     """Caption of the lineage figure: a description, then the numbers."""
     run, rows = first(parts["run"]), parts["tensors"].records()
     kinds = drawn_kinds(rows)
-    lede = [
-        f"Weights of {run['instruct']} against those of {run['base']}, layer by layer: 1 − cosine of each row with",
-        "its namesake (of each neuron for gate, up and down) on a logarithmic axis. Line: median row; band: 5th to",
-        "95th percentile of rows; open points at 0: at least half of the rows are the same.",
+    lede = captioned(
+        f"Weights of {run['instruct']} against those of {run['base']} by layer: 1 − cosine of each row (or MLP "
+        "neuron) with its namesake.",
+        *_place_words(parts),
+        "Line: median row; band: 5th to 95th percentile; open points at 0: half the rows are the same.",
         floor_words(first(parts["drift"])),
-        _place_words(parts),
-    ]
+        "Two unrelated models lie at about 1." if not _place_words(parts) else "",
+    )
     left_out = [row["kind"] for row in by_kind(rows) if row["kind"] not in kinds]
-    words = [" ".join(part for part in lede if part)]
-    words += [_kind_words(row) for row in by_kind(rows) if row["kind"] in kinds]
+    words = lede + [_kind_words(row) for row in by_kind(rows) if row["kind"] in kinds]
     if left_out:
         words.append(f"In the table only: {', '.join(left_out)}.")
     return [*words, _verdict_words(first(parts["lineage"])), f"Drawn from {source(parts)}."]
 
 
-def _place_words(parts: Mapping[str, QueryResult]) -> str:
-    """Meaning of rows of the same index for this pair, and the reason for missing panels."""
+def _place_words(parts: Mapping[str, QueryResult]) -> Sequence[str]:
+    """Meaning of rows of the same index where they are not the same neuron, and the reason for missing panels."""
     verdict, kinds = first(parts["lineage"])["verdict"], drawn_kinds(parts["tensors"].records())
     if verdict == PERMUTED:
         return (
-            "Rows are compared with the row of the same index, but the neurons of this pair were permuted: the panels "
-            "of gate, up and down show how much the order differs, not how far neurons moved. The drift of neurons, "
-            "mapped by assignment, shows that."
+            (
+                "Rows are compared with the row of the same index, but the neurons of this pair were permuted: gate, "
+                "up and down show the order; the drift, mapped by assignment, shows how far neurons moved."
+            ),
         )
     if verdict == RESIZED and not set(MLP) & set(kinds):
         return (
-            "gate, up and down have no panels, since the two checkpoints have different numbers of neurons and rows "
-            "of the same index are not the same neuron. The drift of neurons, mapped by assignment, shows how far "
-            "they moved. Other matrices whose shapes differ are compared in their common rows, or left out."
+            (
+                "gate, up and down have no panels, since the two checkpoints have different numbers of neurons and "
+                "rows of the same index are not the same neuron."
+            ),
+            "The drift of neurons, mapped by assignment, shows how far they moved.",
+            "Other matrices whose shapes differ are compared in their common rows, or left out.",
         )
     if verdict == RESIZED:
-        return "Each layer is compared with the layer of the base that holds its neurons; others have no point."
-    return "Two unrelated models lie at about 1."
+        return ("Each layer is compared with the layer of the base that holds its neurons; others have no point.",)
+    return ()
 
 
 def floor_words(drift: Record) -> str:

@@ -20,7 +20,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import LEVEL, pair_words
-from provenance.figures.wording.run_words import Parts, list_words, problem_words, source
+from provenance.figures.wording.run_words import Parts, captioned, list_words, problem_words, source
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 ROW_IN = 0.16
@@ -46,7 +46,7 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
     legend = _legend(rows)
     height_in = FRAME_IN + ROW_IN * (max(heights.values()) + 1) + LEGEND_LINE_IN * len(legend)
     with style.paper():
-        figure = Figure(figsize=(style.ONE_COLUMN_IN, height_in), layout="constrained")
+        figure = Figure(figsize=(style.column_in(), height_in), layout="constrained")
         panels = figure.subplots(1, len(sides), sharey=True, sharex=True, squeeze=False)[0]
         for axes, side in zip(panels, sides, strict=True):
             axes.axvline(1.0, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=2, gid=f"null:{side}")
@@ -54,7 +54,8 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
             for row in own:
                 _draw_test(axes, heights[row["measure"], row["matching"]], row)
             k = max(row["k"] for row in own)
-            axes.set_title(f"{SIDES.get(side, side)}, k = {k}", loc="left", pad=3, gid=f"name:{side}")
+            axes.set_title(f"{SIDES.get(side, side)}, k = {k}", loc="left", pad=3, gid=f"name:{side}",
+                           fontsize=style.SMALL_PT)  # fmt: skip
         _frame(panels[0], rows, heights)
         for axes in panels:
             axes.tick_params(axis="y", length=0)
@@ -193,19 +194,17 @@ def caption_nulls(parts: Parts) -> list[str]:
     base, instruct = pair_words(parts)
     rows = parts["drift-tests"].records()
     measures = [words for name, words in _MEASURED.items() if any(row["measure"] == name for row in rows)]
-    lede = [
-        f"Drift from {base} to {instruct} beside like neurons. Geometric mean, over a set of neurons, of each one’s",
-        "change over the change that the properties named on the left lead one to expect; 1 = no difference, below 1 =",
-        "changed less; 95 % interval over the neurons. Grey: 1.96 SD of permuted sets.",
-        f"Measures: {'; '.join(measures)}.",
-        "Tick: the largest factor found with 80 % power at one-sided 5 %."
-        if any(row["smallest_detectable"] is not None for row in rows)
-        else "",
-        list_words(parts),
-        problem_words(parts),
-    ]
+    tick = "Tick: the largest factor found with 80 % power at one-sided 5 %."
     return [
-        " ".join(part for part in lede if part),
+        *captioned(
+            f"Drift from {base} to {instruct} beside like neurons: geometric mean of each neuron’s change over that "
+            "expected from the properties named on the left (below 1: changed less), 95 % interval over neurons.",
+            problem_words(parts),
+            list_words(parts),
+            "Grey: 1.96 SD of permuted sets.",
+            tick if any(row["smallest_detectable"] is not None for row in rows) else "",
+            f"Measures: {'; '.join(measures)}.",
+        ),
         *(_one_test(row) for row in rows),
         f"Drawn from {source(parts)}.",
     ]

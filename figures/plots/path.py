@@ -15,7 +15,7 @@ from provenance.figures.plots.path_panels import (
 )
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
-from provenance.figures.wording.run_words import Parts, first, has_power, power_words, source
+from provenance.figures.wording.run_words import Parts, captioned, first, has_power, power_words, source
 from provenance.words import rule_words
 
 
@@ -29,20 +29,16 @@ def caption_path(parts: Parts) -> list[str]:
     run, rows = first(parts["run"]), parts["curve"].records()
     probe = _probe(parts["probes"])
     drawn = [row for row in of_probe(rows) if row["dataset"] in drawn_sets(rows)]
-    lede = [
-        f"The probe of {run['instruct']} at every C of its path, fitted on training and validation rows.",
-        "Below: the number k of H-Neurons at that C; above: C. Circles and squares: AUROC, and accuracy at",
-        "probability 0.5, on its own held-out answers.",
-        f"Triangles: AUROC of the same weights on the answers of {run['base']}."
-        if any(row["transfer"] is not None for row in drawn)
-        else "",
-        "Bands: 95 % bootstrap interval by question.",
-        "The path ends where a probe separates all its training rows.",
-        _chosen_words(drawn, probe),
-        _level_words(parts, probe),
-    ]
+    triangles = f"Triangles: AUROC on the answers of {run['base']}."
     return [
-        " ".join(part for part in lede if part),
+        *captioned(
+            f"The probe of {run['instruct']} at every C of its path (above), with k H-Neurons (below).",
+            "Circles: AUROC, squares: accuracy on its own held-out answers, with 95 % interval by question.",
+            triangles if any(row["transfer"] is not None for row in drawn) else "",
+            _chosen_words(drawn, probe),
+            _level_words(parts, probe),
+            "The path ends where a probe separates all its training rows.",
+        ),
         *(_set_words(name, parts) for name in drawn_sets(rows)),
         *_left_out_words(rows),
         f"Drawn from {source(parts)}.",
@@ -67,7 +63,7 @@ def _level_words(parts: Parts, probe: Record) -> str:
     draws = max(row["n_draws"] for row in of_probe(rows) if row["kind"] == "random")
     return (
         f"Dotted: mean AUROC of {draws} probes on as many random neurons as the chosen probe has weights "
-        f"({probe.get('n_neurons', 0)}), on its own held-out answers."
+        f"({probe.get('n_neurons', 0)})."
     )
 
 

@@ -72,7 +72,7 @@ def figure_path(rows: Sequence[Record], baselines: Sequence[Record], transfer: S
     lines = max(len(wrapped(name)) for name in sets)
     height_in = FRAME_IN + TITLE_LINE_IN * lines + PANEL_IN + LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
-        width_in = style.ONE_COLUMN_IN if len(sets) == 1 else style.TWO_COLUMNS_IN
+        width_in = style.column_in() if len(sets) == 1 else style.page_in()
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         for axes, (name, part) in zip(
             figure.subplots(1, len(sets), sharey=True, squeeze=False)[0], shown.items(), strict=True

@@ -24,7 +24,7 @@ def replicates_figure(rows: Sequence[Record]) -> Figure:
     lines = sum(len(drawn) for drawn in sets.values())
     height = FRAME_IN + DRAW_IN * lines + GAP_IN * len(sets)
     with style.paper():
-        figure = Figure(figsize=(style.ONE_COLUMN_IN, height), layout="constrained")
+        figure = Figure(figsize=(style.column_in(), height), layout="constrained")
         axes = figure.add_subplot()
         axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="chance")
         top = 0.0

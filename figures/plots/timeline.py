@@ -24,7 +24,7 @@ from provenance.figures.tables.evidence import KEPT, READABLE, checkpoints, orde
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import probe_k
-from provenance.figures.wording.run_words import Parts, first, source
+from provenance.figures.wording.run_words import Parts, captioned, first, source
 
 AREA_IN = 1.5  # of the panel of AUROCs
 SMALL_IN = 0.85  # of the two below it
@@ -79,7 +79,7 @@ def figure_timeline(rows: Sequence[Record]) -> Figure:
     columns = 4 if wide else 2
     height_in = AREA_IN + SMALL_IN * len(small) + FRAME_IN + LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
-        width_in = style.TWO_COLUMNS_IN if wide else style.ONE_COLUMN_IN
+        width_in = style.page_in() if wide else style.column_in()
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         ratios = [AREA_IN, *[SMALL_IN] * len(small)]
         panels = figure.subplots(1 + len(small), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
@@ -204,28 +204,29 @@ def caption_timeline(parts: Parts) -> list[str]:
     rows = parts["trace"].records()
     points = checkpoints(rows)
     floor = next((row for row in rows if row["is_floor"]), None)
-    lede = [
-        f"{len(points)} checkpoints in order, seen with the probe of {first(parts['run'])['instruct']} (k =",
-        f"{probe_k(parts)} H-Neurons, weights unchanged). Top: AUROC on the last checkpoint’s answers, which each one",
-        "reads in its own prompt (circles: the same texts and labels all along), and on its own answers with its own",
-        "labels (triangles); bars: 95 % bootstrap interval by question; short ticks: the higher 95th percentile of",
-        "random and layer-matched neuron sets, refitted on the last checkpoint and scored the same way.",
+    lede = captioned(
+        f"{len(points)} checkpoints in order, seen with the probe of {first(parts['run'])['instruct']} (k = "
+        f"{probe_k(parts)} H-Neurons, weights unchanged).",
+        "Top: AUROC on the last checkpoint’s answers (circles) and on own answers (triangles), 95 % intervals by "
+        "question.",
         "Dotted, grey: the same texts read by a randomly initialised model, the AUROC that texts alone give."
         if floor is not None and floor["forced"] is not None
         else "No randomly initialised model was measured."
         if floor is None
         else "The AUROC of a randomly initialised model on the same texts could not be measured.",
-        "Below: mean stability rank from each checkpoint to the last one (0 = changed most) of the H-Neurons (blue) "
-        "and of neurons of the same layers (grey)."
+        "Below: mean stability rank to the last one (0 = changed most), H-Neurons blue, neurons of their layers grey."
         if any(row["mean_stability_rank"] is not None for row in points)
         else "",
         "Lowest: correlation of activations with the last checkpoint’s over the same tokens, mean over the H-Neurons "
         "(blue) and over all neurons (grey)."
         if any(row["correlation_h"] is not None for row in points)
         else "",
-    ]
+        "Each checkpoint reads the last one’s answers in its own prompt: the same texts and labels all along. Short "
+        "ticks: the higher 95th percentile of random and layer-matched neuron sets, refitted on the last checkpoint "
+        "and scored the same way.",
+    )
     return [
-        " ".join(part for part in lede if part),
+        *lede,
         *(_point_words(row) for row in ordered(rows)),
         f"Drawn from {source(parts)}.",
     ]

@@ -22,7 +22,7 @@ from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import pair_words, probe_k
-from provenance.figures.wording.run_words import Parts, list_words, source
+from provenance.figures.wording.run_words import Parts, captioned, list_words, source
 from provenance.records import MARKS
 from provenance.words import beats_sets
 
@@ -58,7 +58,7 @@ def figure_two_by_two(cells: Sequence[Record], agreement: Sequence[Record]) -> F
     signs = [*_signs(in_domain(cells) if rows else []), *_legend(shown)]
     with style.paper():
         height = sum(heights) + LEGEND_LINE_IN * len(signs) + 0.05
-        figure = Figure(figsize=(style.ONE_COLUMN_IN, height), layout="constrained")
+        figure = Figure(figsize=(style.column_in(), height), layout="constrained")
         grid = figure.add_gridspec(
             2,
             2,
@@ -232,20 +232,16 @@ def caption_two_by_two(parts: Parts) -> list[str]:
     """Caption of the 2 x 2 figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     cells, agreement = parts["cells"].records(), parts["agreement"].records()
-    lede = [
-        f"Whose neurons, whose answers, whose prompt, whose labels: the probe of {instruct} (k = {probe_k(parts)}",
-        f"H-Neurons, weights unchanged) on it and on {base}.",
-        _matrix_words(cells),
-        "Below: Cohen’s kappa of both models’ labels on the questions that both answered, and the AUROC on the base "
-        "model’s own answers and labels, separately where the two models’ labels agree and where they differ; above "
-        "0.5 there the probe follows the base’s labels, below it the instruct model’s. Intervals: 95 %, by question."
-        if agreement
-        else "",
+    lede = captioned(
+        f"Whose neurons, answers, prompt and labels: the probe of {instruct} (k = {probe_k(parts)} H-Neurons, weights "
+        f"unchanged) on it and on {base}.",
         list_words(parts),
-    ]
+        *_matrix_words(cells),
+        *(_BELOW if agreement else ()),
+    )
     more = len(agreement) - MAX_SETS
     words = [
-        " ".join(part for part in lede if part),
+        *lede,
         *(_cell_words(row) for row in (in_domain(cells) if cells else [])),
         *(_agreement_words(row) for row in agreement),
         f"{more} question sets have no line." if more > 0 else "",
@@ -254,14 +250,28 @@ def caption_two_by_two(parts: Parts) -> list[str]:
     return [line for line in words if line]
 
 
-def _matrix_words(cells: list[Record]) -> str:
+_BELOW = (
+    "Below: AUROC on the base’s own answers where both models’ labels agree and where they differ.",
+    (
+        "Above 0.5 where they differ the probe follows the base’s labels, below it the instruct model’s. Kappa: "
+        "Cohen’s, of both models’ labels on the questions that both answered."
+    ),
+)
+
+
+def _matrix_words(cells: list[Record]) -> Sequence[str]:
     if not cells:
-        return ""
+        return ()
     return (
-        f"Top: AUROC on held-out answers to {in_domain(cells)[0]['dataset']}, labelled by the answering model, "
-        "95 % interval by question, n faithful + hallucinated answers, and the 95th percentile of refitted random and "
-        f"layer-matched neuron sets on the same rows. {MARKS['supported']}: the interval lies above 0.5 and above "
-        f"both; {MARKS['not distinguishable']}: it does not. Grey: own answers in the own prompt."
+        (
+            f"Top: AUROC on held-out answers to {in_domain(cells)[0]['dataset']}, 95 % interval by question; "
+            f"{MARKS['supported']}: above 0.5 and both nulls."
+        ),
+        (
+            f"{MARKS['not distinguishable']}: it is not. Under it: n faithful + hallucinated answers, labelled by the "
+            "answering model, and the nulls: 95th percentile of refitted random and layer-matched neuron sets on the "
+            "same rows. Grey: own answers in the own prompt."
+        ),
     )
 
 

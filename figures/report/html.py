@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from provenance.cells import Record
-from provenance.db.reading.run_query import newest_run
+from provenance.db.reading.run_query import default_run
 from provenance.errors import ProvenanceError, StoreError
 from provenance.figures.drawing import style
 from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, write_figures
@@ -62,7 +62,7 @@ def report_html(url: str, run: int | None = None, figures: Attempt | None = None
         InputError: There is no such run, or it has no results.
         StoreError: Its rows are not as they were written.
     """
-    run = newest_run(url) if run is None else run
+    run = default_run(url) if run is None else run
     if figures is None:
         figures = attempted(url, run, ("svg",))  # refuses runs without results
     try:
@@ -117,7 +117,7 @@ def inline(number: int, figure: Drawn) -> Record:
     return {
         "name": figure.spec.name,
         "title": figure.spec.title,
-        "wide": figure.figure.get_figwidth() > style.ONE_COLUMN_IN,
+        "wide": figure.figure.get_figwidth() > style.column_in(),
         "caption": figure.caption[0],  # its numbers are in the tables of the same page
         # Drawn here from escaped text; the only markup that is not escaped.
         "svg": Markup(_own_ids(svg, f"f{number}-")),  # noqa: S704

@@ -34,7 +34,7 @@ def figure(ranks: Sequence[Record], drifts: Sequence[Record]) -> Figure:
     published = published_numbers()
     with style.paper():
         height = FRAME_IN + ROW_IN * len(drifts)
-        figure = Figure(figsize=(style.TWO_COLUMNS_IN, height), layout="constrained")
+        figure = Figure(figsize=(style.page_in(), height), layout="constrained")
         axes = figure.add_subplot()
         for position, drift in enumerate(drifts):
             _row(axes, position, drift, ranks, published.get(drift["family"]))

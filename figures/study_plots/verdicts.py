@@ -34,7 +34,7 @@ def figure(rows: Sequence[Record]) -> Figure:
     """Draw a column for each claim and a row for each family, from rows of `claims` over the study."""
     families, claims = families_of(rows), claims_of(rows)
     with style.paper():
-        size = (style.TWO_COLUMNS_IN if len(claims) > 5 else style.ONE_COLUMN_IN, FRAME_IN + ROW_IN * len(families))
+        size = (style.page_in() if len(claims) > 5 else style.column_in(), FRAME_IN + ROW_IN * len(families))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         for row in rows:

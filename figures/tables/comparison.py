@@ -66,13 +66,13 @@ def h_neurons(results: Results) -> ReportTable:
         "index": lambda row: str(row["neuron_index"]),
         "weight": lambda row: compact(row["probe_weight"]),
         "stability rank": lambda row: fixed(row["stability_rank"], 3),
-        "Δ up": lambda row: compact(row["delta_up"]),
-        "Δ gate": lambda row: compact(row["delta_gate"]),
-        "Δ down": lambda row: compact(row["delta_down"]),
+        "Δ up": lambda row: compact(row["cosine_distance_up"]),
+        "Δ gate": lambda row: compact(row["cosine_distance_gate"]),
+        "Δ down": lambda row: compact(row["cosine_distance_down"]),
         "r base–instruct": lambda row: fixed(row["activation_correlation"], 3),
         "also in base": lambda row: yes_or_no(row["is_base_h_neuron"]),
         "frequency": lambda row: fixed(row["selection_frequency"]),
-        "own AUROC": lambda row: fixed(row["auroc"]),
+        "own AUROC": lambda row: fixed(row["training_auroc"]),
         "cluster": lambda row: NOTHING if row["cluster"] is None else str(row["cluster"]),
     }
     cells = {title: [cell(row) for row in records[:H_NEURONS_SHOWN]] for title, cell in columns.items()}

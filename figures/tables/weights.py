@@ -12,7 +12,8 @@ from provenance.figures.tables.result_tables import ReportTable, Results, report
 from provenance.figures.wording.run_words import first, run_kind
 
 LAYER_COLUMNS = (
-    "layer", "compared", "mean_delta_up", "mean_delta_gate", "mean_delta_down", "mean_stability_rank", "identical",
+    "layer", "compared", "mean_cosine_distance_up", "mean_cosine_distance_gate", "mean_cosine_distance_down",
+    "mean_stability_rank", "identical",
 )  # fmt: skip
 MAPPED_SHOWN = 100
 NAMES_SHOWN = 6

@@ -6,11 +6,13 @@ readable there, not that the base model uses it.
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Literal
 
 from provenance.cells import NOTHING, Record, interval
 from provenance.db.reading.run_query import QueryResult
 
+MOST_WORDS = 60  # of a caption
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace", "intervention"]
 """With a forward pass; weights only, about listed neurons or about all; lineage alone; a timeline; neurons scaled."""
 
@@ -64,11 +66,11 @@ def list_words(results: Mapping[str, QueryResult]) -> str:
     """Origin of neurons that were given; empty if they were searched for."""
     kind, given = run_kind(results), first(results["neuron-list"])
     if kind == "comparison" and given:
-        return f"The H-Neurons of the instruct checkpoint were not searched for: they are those of {given['source']}."
+        return f"The H-Neurons were not searched for: they are those of {given['source']}."
     if kind == "listed":
         return (
-            f"No forward pass was run: the k = {given['n_neurons']} H-Neurons are those of {given['source']}, and "
-            "whether they are related to hallucination was not tested here."
+            f"No forward pass was run: the k = {given['n_neurons']} H-Neurons are those of {given['source']}, untested "
+            "here."
         )
     if kind == "drift":
         return "No forward pass was run, and no list of neurons was given: this is about all neurons."
@@ -77,6 +79,18 @@ def list_words(results: Mapping[str, QueryResult]) -> str:
     if kind == "lineage":
         return "Only weights, settings and tokenizers were read; no forward pass was run."
     return ""
+
+
+def captioned(*sentences: str) -> list[str]:
+    """A caption of at most `MOST_WORDS` words, and after it what no longer fits, if anything.
+
+    Args:
+        sentences: Most important first; empty ones are left out.
+    """
+    said = [sentence for sentence in sentences if sentence]
+    words = accumulate(len(sentence.split()) for sentence in said)
+    kept = sum(count <= MOST_WORDS for count in words)
+    return [line for line in (" ".join(said[:kept]), " ".join(said[kept:])) if line]
 
 
 def problem_words(results: Mapping[str, QueryResult]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provenance.cells import Record
-from provenance.defaults import DATABASE
+from provenance.defaults import DATABASE, LATEST
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from provenance.db.reading.run_query import QueryResult
-
-LATEST = "latest"
-_ACTIVE = {"mean_faithful": "faithful", "mean_hallucinated": "hallucinated"}
 
 
 def compare(
@@ -100,7 +97,7 @@ class Database:
         return self.query("runs")
 
     def run(self, which: int | str = LATEST) -> "Run":
-        """A run by its number; `latest`: the newest finished one that is no negative control.
+        """A run by its number; `latest`: the newest finished one, of any kind but a negative control.
 
         Raises:
             InputError: There is no such run.
@@ -142,19 +139,7 @@ class Run:
 
         Activity is the mean CETT on answer tokens of faithful and of hallucinated answers, on the first question set.
         """
-        import pandas as pd
-
-        place = ["layer", "neuron_index"]
-        neurons = self.table("h-neurons")
-        activity = self.table("activity-of-h-neurons")
-        if activity.empty:
-            return neurons
-        names = self.table("datasets")["name"].tolist()
-        found = set(activity["dataset"])
-        chosen = activity[activity["dataset"] == next(name for name in names if name in found)]
-        wide = chosen.pivot_table(index=place, columns="stage", values=list(_ACTIVE))
-        wide.columns = [f"{stage}_cett_{_ACTIVE[value]}" for value, stage in wide.columns]
-        return pd.merge(neurons, wide.reset_index(), on=place, how="left")
+        return self.table("h-neurons")
 
     def table(self, name: str, **parameters: float | str) -> "DataFrame":
         """Rows of a named query about this run; `provenance query` lists the names."""

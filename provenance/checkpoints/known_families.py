@@ -3,14 +3,13 @@
 Pairs are data (`families.toml`): there is no Llama 3.3 base, and Qwen 3 gives the plain name to the tuned model.
 """
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
 from provenance.checkpoints.names import CheckpointRef
-from provenance.errors import InputError
+from provenance.errors import InputError, nearest
 
 DATA = "families.toml"
 Gate = Literal["none", "licence", "contact"]
@@ -79,12 +78,7 @@ def family(name: str) -> KnownFamily:
     written = name.strip().casefold()
     if written in known:
         return known[written]
-    near = difflib.get_close_matches(written, known, n=3, cutoff=0.5)
-    raise InputError(
-        "the name of a known family",
-        found=repr(name),
-        remedy=f"did you mean {' or '.join(near)}?" if near else f"use one of: {', '.join(known)}",
-    )
+    raise InputError("the name of a known family", found=repr(name), remedy=nearest(written, known))
 
 
 def pair_of(name: str) -> tuple[str, str]:

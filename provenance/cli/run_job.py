@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from provenance.cli.options.common import print_json
+from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.cli.show.run import ConsoleProgress, print_files, print_run
+from provenance.defaults import OUT
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder
 
@@ -28,17 +30,21 @@ if TYPE_CHECKING:
 def run_and_print(
     job: "AnyJob",
     db: str,
-    out: Path | None,
+    out: Path | None = None,
     *,
+    figures: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool = False,
     captures: Path | None = None,
 ) -> None:
-    """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths."""
-    summary = run_job(job, db, out, quiet=quiet, captures=captures)
+    """Run a job as `run_job` does, and print its summary on stdout; then draw, and print the paths.
+
+    `out` is the folder for figures and report that the user gave; without one the run has its own.
+    """
+    summary = run_job(job, db, (out or OUT) if figures else None, quiet=quiet, captures=captures)
     show = partial(print_run, verbose=verbose)
-    print_then_draw(summary, show, lambda: results_written(summary, out), as_json=as_json)
+    print_then_draw(summary, show, lambda: results_written(summary, out) if figures else {}, as_json=as_json)
 
 
 def print_then_draw(
@@ -67,8 +73,8 @@ def print_then_draw(
 def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool, captures: Path | None = None) -> dict[str, Any]:
     """Run a job, or resume it; returns the summary as `--json` prints it, without the files of `results_written`.
 
-    `out` is tested before the work begins; nothing is drawn. `captures` is the folder for captured vectors, beside the
-    database by default.
+    `out`, the folder that results will be written below, is tested before the work begins; nothing is drawn.
+    `captures` is the folder for captured vectors, beside the database by default.
     """
     from provenance.analyses.summary.report import summary_of
     from provenance.db.store import Store
@@ -83,12 +89,14 @@ def run_job(job: "AnyJob", db: str, out: Path | None, *, quiet: bool, captures: 
 
 
 def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, Any]:
-    """Draw the figures of a finished run and write its report; the paths, or nothing without a folder."""
-    if out is None:
-        return {}
+    """Draw the figures of a finished run and write its report, by default into a folder of its own; the paths."""
+    from provenance.db.reading.run_query import run_query
     from provenance.figures.report.html import write_results  # imports matplotlib, needed only for a folder
 
-    return write_results(summary["database"], summary["run"], out)
+    db, run = summary["database"], summary["run"]
+    [about] = run_query(db, "run", {"run": run}).records()
+    with run_folder(db, about, out) as folder:
+        return write_results(db, run, folder)
 
 
 def settle(job: "AnyJob", db: str, *, quiet: bool, captures: Path | None = None) -> int:

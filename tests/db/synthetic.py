@@ -20,7 +20,7 @@ from provenance.analyses.results.lineage import (
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import HeldOut
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
-from provenance.analyses.results.reports import Evidence, OriginReport, TimelineReport, WeightsReport
+from provenance.analyses.results.reports import ComplianceReport, Evidence, OriginReport, TimelineReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
 from provenance.db.store import Store
@@ -390,6 +390,14 @@ def stored_timeline_run(store: Store, report: TimelineReport, key: str = "t1") -
     run_id = begin(store, key, command="trace")
     store.save(run_id, report, {report.dataset: digest})
     store.finish_run(run_id, "done", [StageTime.of("trace", 3.5)], 123_456_789)
+    return run_id
+
+
+def stored_compliance_run(store: Store, report: ComplianceReport, key: str = "c1") -> int:
+    """Writes a finished run about scaled neurons and returns its id."""
+    run_id = begin(store, key, command="intervene")
+    store.save(run_id, report, {})
+    store.finish_run(run_id, "done", [StageTime.of("scale premises", 3.5)], 123_456_789)
     return run_id
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
+from provenance.analyses.behaviour.compliance_curves import Readings, arms_of, compliance_claims, slopes_of
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.behaviour import CausalEffect, ScaledKind
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
-from provenance.analyses.results.reports import Evidence, TimelineReport
+from provenance.analyses.results.reports import ComplianceReport, Evidence, TimelineReport
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
 
@@ -254,3 +255,17 @@ def timeline_report_of(
     probe = identification_of("instruct", h_neurons, size, (dataset,))
     points = timeline_points_of(n)
     return TimelineReport((*points[1:], points[0]), probe, dataset, layers, per_layer, points[-1].ref)
+
+
+def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceReport:
+    """Two neurons scaled by three factors on one benchmark, beside three sets of each kind."""
+    drawn = np.random.default_rng(5).integers(-1, 2, size=(4, 3, 3, 12)).astype(np.int8)
+    kinds: tuple[ScaledKind, ...] = ("h_neurons", "random", "layer_matched", "activity_matched")
+    read = {kind: rows[:1] if kind == "h_neurons" else rows for kind, rows in zip(kinds, drawn, strict=True)}
+    moved = {kind: np.full(len(rows), 0.25) for kind, rows in read.items()}
+    readings = Readings("premises", tuple(f"q{n}" for n in range(12)), (0.0, 1.0, 3.0), read, 2, moved)
+    slopes = slopes_of(readings, seed=0)
+    claims = compliance_claims({"premises": slopes})
+    return ComplianceReport(
+        layers, per_layer, "theirs.json", (3, 20), arms_of(readings, seed=0), slopes, claims, "In one sentence."
+    )

@@ -124,7 +124,7 @@ def test_values_of_any_type_leave_in_every_format_or_are_refused_in_clear_words(
 
 
 def test_names_that_would_command_a_terminal_are_shown(spoil: Callable[[str], str]) -> None:
-    url = spoil("UPDATE checkpoint SET ref = char(27) || '[2J'")
+    url = spoil("UPDATE run SET instruct_ref = char(27) || '[2J'")
     for command in (("db", "info"), ("query", "transfer")):
         told = invoke(*command, "--db", url)
         assert "\x1b[2J" not in told.stdout + told.stderr

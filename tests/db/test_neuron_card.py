@@ -42,7 +42,7 @@ def test_a_card_of_an_h_neuron_holds_what_was_measured_in_both_models(finished: 
     frequency = REPORT.identification.stability.frequency[H_NEURON]
     assert card["probe"]["selection_frequency"] == pytest.approx(frequency)
     drift = REPORT.neuron_drift
-    assert card["drift"]["delta_down"] == drift.delta_down[H_NEURON]
+    assert card["drift"]["cosine_distance_down"] == drift.delta_down[H_NEURON]
     assert card["drift"]["stability_rank"] == drift.stability_rank[H_NEURON]
     assert card["drift"]["rounding_floor"] == REPORT.drift.rounding_floor
     told = {(row["stage"], row["dataset"]): row["mean_hallucinated"] for row in card["activity"]}

@@ -40,10 +40,10 @@ def test_the_digest_of_a_layer_in_several_parts_is_that_of_its_rows(url: str, mo
             assert verify(connection, run) is False
 
 
-@pytest.mark.parametrize("spoiled", ["NULL", "'0.25'", "CAST('0.25' AS BLOB)", "delta + 1e-15"])
+@pytest.mark.parametrize("spoiled", ["NULL", "'0.25'", "CAST('0.25' AS BLOB)", "drift_z + 1e-15"])
 def test_a_spoiled_value_of_one_neuron_is_seen_whatever_its_type(finished: str, spoiled: str) -> None:
     with Store.open(finished) as store, store.transaction() as connection:
-        sql = f"UPDATE neuron SET delta = {spoiled} WHERE layer = 2 AND neuron_index = 7"  # noqa: S608
+        sql = f"UPDATE neuron SET drift_z = {spoiled} WHERE layer = 2 AND neuron_index = 7"  # noqa: S608
         connection.execute(text(sql))
         assert verify(connection, 1) is False
 
@@ -90,8 +90,8 @@ def test_a_second_process_that_saves_the_run_ends_the_first_and_its_results_stan
         between_pieces(monkeypatch, lambda: other.save(1, second, digests_of(second)) and None)
         with pytest.raises(StoreError, match="began later"):
             store.save(1, first, digests_of(first))
-        found = rows(store, "SELECT delta FROM neuron ORDER BY layer, neuron_index")
-    assert [row["delta"] for row in found] == second.neuron_drift.delta.tolist()
+        found = rows(store, "SELECT drift_z FROM neuron ORDER BY layer, neuron_index")
+    assert [row["drift_z"] for row in found] == second.neuron_drift.delta.tolist()
     assert info(url).runs[0]["intact"] is True
 
 

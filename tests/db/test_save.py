@@ -14,12 +14,13 @@ from synthetic import (
     no_probe_report,
     report_of,
     rows,
+    stored_compliance_run,
     stored_run,
     stored_timeline_run,
     stored_weights_run,
     weights_report_of,
 )
-from synthetic_evidence import timeline_report_of
+from synthetic_evidence import compliance_report_of, timeline_report_of
 
 from provenance.db import save
 from provenance.db.connection.digests import verify
@@ -34,9 +35,9 @@ def test_every_neuron_is_stored_with_all_it_has(store: Store) -> None:
     found = rows(store, "SELECT * FROM neuron ORDER BY layer, neuron_index")
     assert [r["layer"] * PER_LAYER + r["neuron_index"] for r in found] == list(range(64))
     drift = report.neuron_drift
-    for name in ("delta_up", "delta_gate", "delta_down", "delta", "stability_rank", "norm_up_base",
-                 "norm_up_instruct", "norm_down_base", "norm_down_instruct"):  # fmt: skip
-        assert [r[name] for r in found] == getattr(drift, name).tolist(), name
+    fields = {f"cosine_distance_{kind}": f"delta_{kind}" for kind in ("up", "gate", "down")} | {"drift_z": "delta"}
+    for name in (*fields, "stability_rank", "norm_up_base", "norm_up_instruct", "norm_down_base", "norm_down_instruct"):
+        assert [r[name] for r in found] == getattr(drift, fields.get(name, name)).tolist(), name
     assert [bool(r["identical"]) for r in found] == drift.identical.tolist()
     assert np.flatnonzero([r["is_h_neuron"] for r in found]).tolist() == report.identification.h_neurons.tolist()
     assert np.flatnonzero([r["is_base_h_neuron"] for r in found]).tolist() == (
@@ -56,7 +57,7 @@ def test_nan_is_stored_as_null(store: Store) -> None:
 def test_an_ungated_model_has_no_gate_delta(store: Store) -> None:
     report = report_of()
     stored_run(store, replace(report, neuron_drift=replace(report.neuron_drift, delta_gate=None)))
-    assert rows(store, "SELECT count(*) AS n FROM neuron WHERE delta_gate IS NULL") == [{"n": 64}]
+    assert rows(store, "SELECT count(*) AS n FROM neuron WHERE cosine_distance_gate IS NULL") == [{"n": 64}]
 
 
 def test_activity_is_stored_for_every_checkpoint_and_question_set(store: Store) -> None:
@@ -192,7 +193,7 @@ def test_the_digest_sees_any_changed_row_and_not_the_run_number(store: Store) ->
     digests = rows(store, "SELECT content_digest FROM run")
     assert digests[0] == digests[1]
     with store.transaction() as connection:
-        connection.execute(text("UPDATE neuron SET delta = delta + 1e-12 WHERE run_id = 1 AND neuron_index = 3"))
+        connection.execute(text("UPDATE neuron SET drift_z = drift_z + 1e-12 WHERE run_id = 1 AND neuron_index = 3"))
         assert verify(connection, first) is False
         assert verify(connection, second) is True
 
@@ -207,5 +208,6 @@ def test_every_derived_table_holds_rows_of_a_full_report_a_weights_report_or_a_t
     stored_run(store, report_of())
     stored_weights_run(store, weights_report_of())
     stored_timeline_run(store, timeline_report_of())
+    stored_compliance_run(store, compliance_report_of())
     empty = [table.name for table in DERIVED if not rows(store, f"SELECT 1 FROM {table.name} LIMIT 1")]  # noqa: S608
     assert empty == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from synthetic import BASE, INSTRUCT, SETS, begin, questions_of, report_of, response_of, stored_run, task_of
+from synthetic import BASE, INSTRUCT, SETS, begin, digests_of, questions_of, report_of, response_of, stored_run, task_of
 
 from provenance.db.reading.run_query import info, run_query
 from provenance.db.schema.tables import HEAD
@@ -79,6 +79,19 @@ def test_a_checkpoint_is_known_by_its_digest_whatever_its_name(store: Store) -> 
     store.begin_run("drift", "k2", renamed, INSTRUCT, {}, 0, {})
     assert scalar(store, "SELECT count(*) FROM checkpoint") == 2
     assert scalar(store, "SELECT ref FROM checkpoint WHERE digest = :d", d=BASE.digest) == "elsewhere/base"
+
+
+def test_a_run_keeps_the_references_that_were_given_for_it(store: Store) -> None:
+    """Whatever else has the same content, before it or after it; given again under other names, it has those."""
+    taken = begin(store, "first", base=replace(BASE, ref="taken/base"))
+    own = begin(store, "second")
+    begin(store, "third", base=replace(BASE, ref="later/base", commit="0123abc"))
+
+    told = {row["run"]: (row["base"], row["instruct"]) for row in run_query(store.url, "runs").records()}
+    assert (told[taken], told[own]) == (("taken/base", INSTRUCT.ref), (BASE.ref, INSTRUCT.ref))
+    assert begin(store, "first", base=replace(BASE, ref="given/again")) == taken
+    about = run_query(store.url, "run", {"run": taken}).records()[0]
+    assert (about["base"], about["base_digest"]) == ("given/again", BASE.digest)
 
 
 def test_finishing_a_run_that_never_began_is_refused(store: Store) -> None:
@@ -248,6 +261,16 @@ def program_exit(program: str, *arguments: str) -> int:
     root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": root}, check=False).returncode
+
+
+def test_an_activity_cannot_be_of_a_neuron_that_is_not_there(finished: str) -> None:
+    """And a run's results are replaced all the same, whatever refers to what."""
+    with Store.open(finished) as store:
+        with pytest.raises(StoreError, match="FOREIGN KEY"), store.transaction() as connection:
+            connection.execute(text("UPDATE activity SET neuron_index = 999 WHERE neuron_index = 3"))
+        with pytest.raises(StoreError, match="FOREIGN KEY"), store.transaction() as connection:
+            connection.execute(text("DELETE FROM neuron WHERE neuron_index = 3"))
+        store.save(1, report_of(), digests_of(report_of()))
 
 
 def test_the_database_needs_no_torch() -> None:

@@ -10,14 +10,21 @@ import pytest
 # The synthetic reports belong to the database's tests, which are no package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "db"))
 
-from synthetic import report_of, stored_lineage_run, stored_run, stored_timeline_run, stored_weights_run
+from synthetic import (
+    report_of,
+    stored_compliance_run,
+    stored_lineage_run,
+    stored_run,
+    stored_timeline_run,
+    stored_weights_run,
+)
 from synthetic_evidence import timeline_report_of
 
 from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
+from provenance.analyses.results.reports import ComplianceReport, OriginReport, TimelineReport, WeightsReport
 from provenance.db.store import Store
 
-Results = OriginReport | WeightsReport | LineageResult | TimelineReport
+Results = OriginReport | WeightsReport | LineageResult | TimelineReport | ComplianceReport
 
 
 @pytest.fixture
@@ -37,6 +44,8 @@ def stored(tmp_path: Path, migrated: Path) -> Callable[[Results], str]:
                     stored_lineage_run(opened, results)
                 case TimelineReport():
                     stored_timeline_run(opened, results)
+                case ComplianceReport():
+                    stored_compliance_run(opened, results)
         return url
 
     return store

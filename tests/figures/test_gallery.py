@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
+from artists import assert_inside
 from PIL import Image
 from synthetic import (
     NO_DRIFT,
@@ -24,7 +25,7 @@ from synthetic import (
     transfer_of,
     weights_report_of,
 )
-from synthetic_evidence import timeline_report_of
+from synthetic_evidence import compliance_report_of, timeline_report_of
 
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.reports import Evidence
@@ -35,6 +36,7 @@ from provenance.figures.catalogue import GALLERY
 from provenance.figures.drawing import style
 from provenance.figures.gallery import draw, drawn, image
 from provenance.figures.tables import latex
+from provenance.figures.wording.run_words import MOST_WORDS
 from provenance.files import write_whole
 from provenance.words import baseline_words
 
@@ -69,12 +71,13 @@ def gallery(finished: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(gallery: tuple[Path, list[Path]]) -> None:
     folder, paths = gallery
     names = {path.name for path in paths}
-    # Drift by layer stands where the lineage figure has no neurons, the trajectory in runs about a timeline.
+    # Drift by layer stands where the lineage figure has no neurons; the others are of runs of their own kind.
     assert {path.stem for path in paths if path.suffix == ".png"} == set(GALLERY) - {
         "figure_drift",
         "figure_trajectory",
+        "figure_3",
     }
-    for name in sorted(set(GALLERY) - {"figure_drift", "figure_trajectory"}):
+    for name in sorted(set(GALLERY) - {"figure_drift", "figure_trajectory", "figure_3"}):
         assert {f"{name}.{form}" for form in ("pdf", "svg", "png", "csv", "txt", "tex")} <= names
     assert {path.name for path in folder.iterdir()} == names
     assert all(path.stat().st_size > 0 for path in paths)
@@ -131,7 +134,7 @@ def test_captions_give_n_k_interval_and_null(stored: Any) -> None:
     words = " ".join(first.caption)
     nulls = [rung for rung in report.evidence.ladder if rung.dataset == "a" and rung.draws]
     assert tuple(rung.kind for rung in nulls) == SET_KINDS
-    assert "7 neurons with a weight, k = 6 of them H-Neurons" in words
+    assert "7 weights, unchanged; k = 6 H-Neurons" in words
     assert "a: 0.80 [0.76, 0.84], n = 200 faithful + 180 hallucinated" in words
     for rung in nulls:
         null = f"{rung.auroc.estimate:.2f} [{rung.sets_low:.2f}, {rung.sets_high:.2f}]"
@@ -242,7 +245,9 @@ def test_the_drift_caption_and_table_give_n_range_and_how_neurons_were_matched(s
     missing = report.alignment.unmapped.size
     assert "its counterpart in the base, found by its weights" in figure.caption[0]
     assert f"{missing} neurons have no counterpart and are left out." in figure.caption[0]
-    assert figure.caption[2].startswith(f"up: n = {compared} neurons in 3 layers, median 1 − cosine ")
+    assert any(
+        line.startswith(f"up: n = {compared} neurons in 3 layers, median 1 − cosine ") for line in figure.caption
+    )
     assert [row[:3] for row in figure.spec.table(figure.parts).rows] == [
         (kind, str(compared), "3") for kind in ("gate", "up", "down")
     ]
@@ -330,6 +335,7 @@ def test_an_unwritable_folder_is_one_clear_error(finished: str, tmp_path: Path) 
 FILL_UP = """
 import resource, sys
 from pathlib import Path
+from provenance.figures.wording.run_words import MOST_WORDS
 from provenance.files import write_whole
 from provenance.errors import StoreError
 import signal
@@ -375,3 +381,33 @@ def test_figures_that_another_run_left_in_the_folder_are_removed(tmp_path: Path,
     assert "figure_drift" not in {path.stem for path in drawn}
     assert not any(path.exists() for path in left)
     assert kept.read_bytes() == b"old"
+
+
+def test_no_caption_has_more_than_sixty_words_whatever_was_run(stored: Any, timeline: str) -> None:
+    """What no longer fits stands below it; the CSV and the table have the numbers."""
+    unrelated = replace(
+        weights_report_of(), alignment=replace(weights_report_of().alignment, reason="unrelated models")
+    )
+    kinds = (
+        report_of(), given_report(), no_probe_report(), pruned_weights_report(), unrelated, lineage_of(),
+        compliance_report_of(),
+    )  # fmt: skip
+    everything = [*drawn(timeline), *(figure for results in kinds for figure in drawn(stored(results)))]
+    assert {figure.spec.name for figure in everything} == set(GALLERY)
+    for figure in everything:
+        caption = figure.caption[0]
+        assert 10 < len(caption.split()) <= MOST_WORDS, (figure.spec.name, caption)
+        assert caption.endswith("."), figure.spec.name
+        assert len(figure.caption) == len(set(figure.caption))
+
+
+@pytest.mark.parametrize("name", style.VENUES)
+def test_figures_have_the_widths_of_a_venue_and_lie_inside_them(finished: str, timeline: str, name: str) -> None:
+    widths = style.VENUES[name]
+    for page in (False, True):
+        with style.venue(name, page=page):
+            figures = [*drawn(finished), *drawn(timeline)]
+        for each in figures:
+            assert each.figure.get_figwidth() in ({widths.page} if page else {widths.column, widths.page})
+            assert_inside(each.figure)
+    assert (style.column_in(), style.page_in()) == (3.25, 6.75)  # and nothing of it stays

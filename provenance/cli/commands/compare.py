@@ -21,7 +21,6 @@ from provenance.cli.options.common import (
     Seed,
     Stream,
     Verbose,
-    folder_of,
     named_pair,
 )
 from provenance.cli.options.run_options import asks, check_choice, job_of
@@ -109,8 +108,8 @@ def compare(
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more["replicates"] = replicates
     job = job_of(*pair, asked, **more)
-    folder = None if no_figures else folder_of(out, job.command)
-    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, verbose=verbose, captures=captures)
+    how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
+    run_and_print(job, db, out, verbose=verbose, **how)
 
 
 def _check_weights_options(

@@ -1,6 +1,7 @@
 """Commands that query the neuron database, draw from it, and maintain it."""
 
 import sys
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 import typer
@@ -9,15 +10,16 @@ from rich.console import Console
 from provenance.cells import visible
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
-    DEFAULT_OUT,
     Database,
     Out,
     RunOption,
     StudyOption,
-    folder_of,
     one_of,
 )
+from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.defaults import LATEST, OUT
+from provenance.errors import InputError, nearest
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
@@ -34,6 +36,12 @@ def query(
     output: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Output format.")
     ] = "table",
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="A,B", help="These columns only, in this order.")
+    ] = None,
+    records: Annotated[
+        bool, typer.Option("--records", "-x", help="Show every row as lines, a column in each.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Time that the database may take.")
     ] = QUERY_TIMEOUT_S,
@@ -42,7 +50,7 @@ def query(
     ] = QUERY_MAX_ROWS,
 ) -> None:
     """Query the neuron database, read-only."""
-    from provenance.db.reading.export import encoded, fitted
+    from provenance.db.reading.export import as_records, encoded, fitted
     from provenance.db.reading.named_queries import QUERIES
     from provenance.db.reading.run_query import run_query
     from provenance.db.reading.study_query import study_query
@@ -52,43 +60,52 @@ def query(
             typer.echo(f"{name:<24}{named.summary}")
         return
     one_of(run, study)
+    if records and output != "table":
+        raise InputError("-x, or --format of a file", found=f"both, with {output}", remedy="leave one out")
     given = {} if run is None else {"run": run}
     if study is None:
         result = run_query(db, what, given, timeout_s=timeout, max_rows=max_rows)
     else:
         result = study_query(db, study, what, timeout_s=timeout, max_rows=max_rows)
-    if run is None and result.run is not None:
-        _say_which(db, result.run)
+    if run in (None, LATEST) and result.run is not None:
+        _chosen(db, run, result.run)
+    if columns is not None:
+        result = result.only([name.strip() for name in columns.split(",")])
     if output == "table":
         console = Console()
-        console.print(fitted(result, console.width))
+        console.print(as_records(result) if records else fitted(result, console.width))
     else:
         sys.stdout.buffer.write(encoded(result, output))
 
 
-def _say_which(db: str, run: int) -> None:
-    """Name the run that a query chose by default, on stderr: another query may choose another run."""
-    about = _chosen(db, run)
-    words = f"run {run}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
-    Console(stderr=True).print(visible(words), highlight=False, markup=False, soft_wrap=True)
-
-
-def figures(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
+def figures(
+    db: Database = DEFAULT_DATABASE,
+    out: Out = None,
+    run: RunOption = None,
+    study: StudyOption = None,
+    form: Annotated[
+        Literal["pdf", "svg", "png"] | None,
+        typer.Option("--format", help="Write pictures in this format only, not in all three."),
+    ] = None,
+    venue: Annotated[
+        Literal["icml", "neurips", "acl"], typer.Option(help="Conference whose column and page width figures have.")
+    ] = "icml",
+    page: Annotated[bool, typer.Option("--page", help="Draw figures of one column across the page as well.")] = False,
+) -> None:
     """Draw the figures of a run or a study from the database alone."""
     untouched_matplotlib()
+    from provenance.figures.drawing import style
     from provenance.figures.gallery import FORMS, attempted_some, study_attempted, write_figures
 
     one_of(run, study)
-    if study is not None:
-        drawn = study_attempted(db, study, FORMS)
-        for path in write_figures(drawn.figures, out or DEFAULT_OUT / f"study-{study}"):
+    wanted = FORMS if form is None else (form,)
+    about = _chosen(db, run) if study is None else None
+    with style.venue(venue, page=page):
+        found = study_attempted(db, study, wanted) if about is None else attempted_some(db, about["run"], wanted)
+    own = nullcontext(out or OUT / f"study-{study}") if about is None else run_folder(db, about, out)
+    with own as folder:
+        for path in write_figures(found.figures, folder, wanted):
             typer.echo(path)
-        drawn.check()
-        return
-    about = _chosen(db, run)
-    found = attempted_some(db, about["run"])
-    for path in write_figures(found.figures, folder_of(out, about["command"])):
-        typer.echo(path)
     found.check()
 
 
@@ -100,17 +117,25 @@ def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = No
 
     one_of(run, study)
     if study is not None:
-        typer.echo(write_study(db, study, out or DEFAULT_OUT / f"study-{study}")["report"])
+        typer.echo(write_study(db, study, out or OUT / f"study-{study}")["report"])
         return
     about = _chosen(db, run)
-    typer.echo(write_report(db, about["run"], folder_of(out, about["command"])))
+    with run_folder(db, about, out) as folder:
+        typer.echo(write_report(db, about["run"], folder))
 
 
-def _chosen(db: str, run: int | None) -> dict[str, Any]:
-    """The named run, or the newest, as a row of the query `run`."""
-    from provenance.db.reading.run_query import newest_run, run_query
+def _chosen(db: str, named: str | None, number: int | None = None) -> dict[str, Any]:
+    """The named run, or the newest comparison, as a row of the query `run`; `number`: the run that it turned out to be.
 
-    [about] = run_query(db, "run", {"run": newest_run(db) if run is None else run}).records()
+    One that was not named by its number is told on stderr: another command may choose another.
+    """
+    from provenance.db.reading.run_query import run_query
+
+    wanted = named if number is None else number
+    [about] = run_query(db, "run", {} if wanted is None else {"run": wanted}).records()
+    if named in (None, LATEST):
+        words = f"run {about['run']}: {about['command']}, {about['base']} -> {about['instruct']}; --run ID for another"
+        Console(stderr=True).print(visible(words), highlight=False, markup=False, soft_wrap=True)
     return about
 
 
@@ -127,6 +152,33 @@ def info(db: Database = DEFAULT_DATABASE) -> None:
         state = "rows intact" if run["intact"] else "ROWS ALTERED" if run["intact"] is False else "nothing saved"
         pair = f"{run['base']} -> {run['instruct']}"
         typer.echo(visible(f"run {run['run']}: {run['command']}, {pair}, {run['status']}, {state}"))
+
+
+def schema(
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="A table or view; lists them all if not given.")
+    ] = None,
+) -> None:
+    """Show the tables and views of this release, or the columns of one with unit and meaning."""
+    from provenance.db.reading.export import fitted
+    from provenance.db.reading.run_query import QueryResult
+    from provenance.db.schema.data_dictionary import dictionary_rows
+
+    rows = list(dictionary_rows())
+    names = {row["table_name"]: row["meaning"] for row in rows if not row["column_name"]}
+    if table is None:
+        for name, meaning in names.items():
+            typer.echo(f"{name:<24}{meaning}")
+        return
+    if table not in names:
+        raise InputError("a table or view of the database", found=repr(table), remedy=nearest(table, names))
+    typer.echo(f"{table}: {names[table]}")
+    own = [row for row in rows if row["table_name"] == table and row["column_name"]]
+    columns = ("column_name", "unit", "meaning")
+    console = Console()
+    console.print(
+        fitted(QueryResult(columns, tuple(tuple(row[name] for name in columns) for row in own)), console.width)
+    )
 
 
 def upgrade(db: Database = DEFAULT_DATABASE) -> None:

@@ -13,7 +13,6 @@ from provenance.cli.options.common import (
     Out,
     Quiet,
     Seed,
-    folder_of,
 )
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS
@@ -75,7 +74,7 @@ def intervene(
         prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
         batch_size=batch_size, dtype=dtype, device=device, seed=seed,
     )  # fmt: skip
-    run_and_print(job, db, None if no_figures else folder_of(out, "intervene"), as_json=as_json, quiet=quiet)
+    run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet)
 
 
 def _factors(text: str) -> tuple[float, ...]:

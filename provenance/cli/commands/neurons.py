@@ -9,6 +9,7 @@ from rich.console import Console
 from provenance.cli.options.common import DEFAULT_DATABASE, AsJson, Database, RunOption, print_result
 from provenance.cli.show.neuron_card import show_card
 from provenance.cli.show.run import say
+from provenance.defaults import LATEST
 from provenance.errors import InputError
 from provenance.files import write_whole
 from provenance.records import Stage
@@ -31,7 +32,12 @@ AllowPickle = Annotated[
 ]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File for the set.")]
 RunWithProbe = Annotated[
-    int | None, typer.Option("--run", metavar="ID", help="Run to take the neurons of; the newest one with a probe.")
+    str | None,
+    typer.Option(
+        "--run",
+        metavar=f"ID|{LATEST}",
+        help="Run to take the neurons of; the newest one with a probe if not given.",
+    ),
 ]
 OfStage = Annotated[Stage, typer.Option("--stage", help="Which checkpoint of the run.")]
 SetOption = Annotated[

@@ -94,7 +94,8 @@ def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, An
     family = job.instruct.split("/")[1]
     folder = None if out is None else out / f"{family}-{job.control or 'pair'}"
     summary = run_job(job, db, folder, quiet=quiet)
-    results_written(summary, folder)
+    if folder is not None:
+        results_written(summary, folder)
     said = {claim["claim"]: claim["verdict"] for claim in summary["verdict"]["claims"]}
     expected = must_be(family, job.control, said)
     return {

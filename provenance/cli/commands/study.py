@@ -10,7 +10,6 @@ from rich.console import Console
 
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
-    DEFAULT_OUT,
     AsJson,
     Captures,
     Database,
@@ -21,6 +20,7 @@ from provenance.cli.options.common import (
 )
 from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.cli.run_job import print_then_draw, settle
+from provenance.defaults import OUT
 from provenance.errors import InputError, ProvenanceError
 from provenance.files import writable_folder
 
@@ -84,7 +84,7 @@ def study(
             return
         how: dict[str, Any] = {"quiet": quiet, "captures": captures}
         failed = _run(found, members, db, how, continue_on_error=continue_on_error)
-    folder = None if no_figures else out or DEFAULT_OUT / f"study-{study}"
+    folder = None if no_figures else out or OUT / f"study-{study}"
     print_then_draw(_summary(study, db), print_study, lambda: _written(study, db, folder), as_json=as_json)
     if failed:
         raise typer.Exit(FAILED)

@@ -13,7 +13,6 @@ from provenance.cli.options.common import (
     Out,
     Quiet,
     Seed,
-    folder_of,
 )
 from provenance.cli.options.run_options import asks, check_choice, job_of
 from provenance.cli.run_job import run_and_print
@@ -53,5 +52,4 @@ def trace(
 
     how = job_of(refs[0], refs[-1], asked, seed=seed)
     job = TimelineJob(tuple(refs), how, tuned, floor=not no_floor)
-    folder = None if no_figures else folder_of(out, "trace")
-    run_and_print(job, db, folder, as_json=as_json, quiet=quiet, captures=captures)
+    run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet, captures=captures)

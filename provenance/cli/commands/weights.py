@@ -15,7 +15,6 @@ from provenance.cli.options.common import (
     Quiet,
     Seed,
     Stream,
-    folder_of,
     named_pair,
 )
 from provenance.cli.run_job import run_and_print
@@ -39,7 +38,7 @@ def lineage(
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
-    run_and_print(job, db, None, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, figures=False, as_json=as_json, quiet=quiet)
 
 
 def drift(
@@ -57,7 +56,7 @@ def drift(
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
-    run_and_print(job, db, None, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, figures=False, as_json=as_json, quiet=quiet)
 
 
 def compare_weights(
@@ -76,4 +75,4 @@ def compare_weights(
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
-    run_and_print(job, db, folder_of(out, job.command) if figures else None, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, out, figures=figures, as_json=as_json, quiet=quiet)

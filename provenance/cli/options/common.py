@@ -3,9 +3,7 @@
 Errors become exit codes only here: 0 done, 1 the job failed, 2 bad usage or input.
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,13 +13,11 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance.cli.options.surroundings import settle_streams, takes_unicode
-from provenance.defaults import DATABASE
+from provenance.defaults import DATABASE, LATEST, OUT
 from provenance.errors import InputError, ProvenanceError
 from provenance.version import VERSION
 
 DEFAULT_DATABASE = DATABASE
-DEFAULT_OUT = Path("figures-out")
-LONGEST_NAME = 60  # characters of another model's name in that of a folder
 INTERRUPTED = 130  # what shells use for an interrupt
 
 Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
@@ -46,7 +42,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        show_default=f"{DEFAULT_OUT}, or a folder in it for other runs",
+        show_default=f"a folder for each run in {OUT}",
         help="Folder for figures and report.",
     ),
 ]
@@ -69,14 +65,19 @@ FamilyName = Annotated[
     ),
 ]
 RunOption = Annotated[
-    int | None, typer.Option("--run", metavar="ID", help="Run to show; the newest finished one if not given.")
+    str | None,
+    typer.Option(
+        "--run",
+        metavar=f"ID|{LATEST}",
+        help=f"Run to show; the newest comparison if not given. {LATEST}: the newest run of any kind but a control.",
+    ),
 ]
 StudyOption = Annotated[
     str | None, typer.Option("--study", metavar="NAME", help="A study, over all its runs, instead of one run.")
 ]
 
 
-def one_of(run: int | None, study: str | None) -> None:
+def one_of(run: str | None, study: str | None) -> None:
     """Refuse a run and a study at once.
 
     Raises:
@@ -84,24 +85,6 @@ def one_of(run: int | None, study: str | None) -> None:
     """
     if run is not None and study is not None:
         raise InputError("--run ID or --study NAME", found="both", remedy="leave one out")
-
-
-def folder_of(out: Path | None, command: str) -> Path:
-    """Output folder of a run: the requested one, or `figures-out` for a comparison.
-
-    By default a control, a weights-only run and a timeline have folders of their own, since they would otherwise
-    overwrite or remove the figures of the comparison. `command` is as stored in the database, such as
-    `compare --control permuted-index`; the model of `--other` is part of the folder's name.
-    """
-    if out is not None:
-        return out
-    if command == "compare":
-        return DEFAULT_OUT
-    kind, _, other = command.removeprefix("compare ").partition(" --other ")
-    words = re.findall(r"[a-zA-Z0-9_.]+", f"{kind} {other[-LONGEST_NAME:]}")
-    if other:
-        words.append(hashlib.sha256(other.encode()).hexdigest()[:8])  # a/b-c and a-b/c would share a folder
-    return DEFAULT_OUT / "-".join(words)
 
 
 class Reporting(TyperGroup):

@@ -28,7 +28,7 @@ def show_card(card: Mapping[str, Any], console: Console) -> None:
     neuron, run = card["neuron"], card["run"]
     kind = "H-Neuron" if card["is_h_neuron"] else "no H-Neuron"
     say(f"neuron {neuron['layer']}:{neuron['index']} of {visible(run['instruct'])}, {kind}", console)
-    which = "the newest comparison; --run ID for another" if run["newest"] else "as asked for"
+    which = "the newest; --run ID for another" if run["newest"] else "as asked for"
     say(visible(f"run {run['run']} ({which}): {run['command']}, {run['base']} -> {run['instruct']}"), console)
     console.print()
     print_tables(_tables(card), console)
@@ -64,7 +64,9 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
-    moved = [f"{compact(drift[f'delta_{kind}'])} {kind}" for kind in ("up", "gate", "down") if _known(drift, kind)]
+    moved = [
+        f"{compact(drift[f'cosine_distance_{kind}'])} {kind}" for kind in ("up", "gate", "down") if _known(drift, kind)
+    ]
     floor = f"; rounding to the storage dtype can cause {compact(drift['rounding_floor'])}"
     words = ", ".join(moved) + (floor if drift["rounding_floor"] else "")
     return [
@@ -75,7 +77,7 @@ def _drift(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _known(drift: Mapping[str, Any], kind: str) -> bool:
-    return drift[f"delta_{kind}"] is not None
+    return drift[f"cosine_distance_{kind}"] is not None
 
 
 def _activity(row: Mapping[str, Any]) -> tuple[str, ...]:

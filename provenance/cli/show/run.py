@@ -138,9 +138,10 @@ def _widths(content: "ReportTable", room: int) -> list[int] | None:
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
     """Print the paths of the written results."""
-    for key in ("database", "report"):
-        if summary.get(key):
-            say(f"{key}: {summary[key]}", console)
+    run = f", run {summary['run']}" if "run" in summary else ""
+    say(f"database: {summary['database']}{run}", console)
+    if summary.get("report"):
+        say(f"report: {summary['report']}", console)
     pictures = [Path(path) for path in summary.get("figures", ()) if path.endswith(".svg")]
     if pictures:
         say(

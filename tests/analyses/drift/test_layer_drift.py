@@ -25,7 +25,8 @@ def test_percentiles_are_those_of_the_empirical_distribution(per_layer: int) -> 
                 values = np.quantile(compared, (0.05, 0.5, 0.95), method="inverted_cdf").tolist()
                 expected.append((kind, layer, compared.size, *values))
     found = layer_spreads(drift, per_layer)
-    assert [(s.kind, s.layer, s.neurons, s.delta_low, s.delta_median, s.delta_high) for s in found] == expected
+    fields = ("kind", "layer", "neurons", "cosine_distance_low", "cosine_distance_median", "cosine_distance_high")
+    assert [tuple(getattr(spread, name) for name in fields) for spread in found] == expected
     assert ("up", 1) not in {(spread.kind, spread.layer) for spread in found}
 
 
@@ -40,10 +41,9 @@ def test_means_are_over_the_neurons_with_a_counterpart_and_none_without_any() ->
         getattr(drift, name)[[0, 5, 8, 9, 10, 11]] = np.nan
     first, second, last = layer_drifts(drift, np.array([1, 2, 5, 7]), 4)
     assert (first.layer, first.neurons, first.compared, first.h_neurons) == (0, 4, 3, 2)
-    assert first.mean_delta_up == np.mean(drift.delta_up[1:4])
-    assert first.h_mean_stability_rank == np.mean(drift.stability_rank[1:3])
-    assert second.h_mean_stability_rank == drift.stability_rank[7]
-    assert second.mean_delta_gate == np.mean(drift.delta_gate[[4, 6, 7]])
+    assert first.mean_cosine_distance_up == np.mean(drift.delta_up[1:4])
+    assert first.mean_stability_rank == np.mean(drift.stability_rank[1:4])
+    assert second.mean_cosine_distance_gate == np.mean(drift.delta_gate[[4, 6, 7]])
     assert second.identical == drift.identical[4:8].sum()
-    means = (last.mean_delta_down, last.mean_stability_rank, last.h_mean_stability_rank)
-    assert (last.compared, means) == (0, (None, None, None))
+    means = (last.mean_cosine_distance_down, last.mean_stability_rank)
+    assert (last.compared, means) == (0, (None, None))

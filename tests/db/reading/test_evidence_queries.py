@@ -48,7 +48,7 @@ def test_a_negative_control_is_never_the_default_and_is_read_when_it_is_named(ur
 def test_the_newest_of_two_real_runs_is_the_default_so_that_the_test_above_can_fail(url: str) -> None:
     with Store.open(url) as store:
         stored_run(store, report_of())
-        second = stored_run(store, report_of(seed=5, k=3), "c1", command="compare --causal")
+        second = stored_run(store, report_of(seed=5, k=3), "c1")
     assert newest_run(url) == second
     assert run_query(url, "drift").records()[0]["k"] == 3
 
@@ -110,9 +110,11 @@ def test_the_floor_of_a_timeline_comes_first(url: str) -> None:
     assert found[-1]["mean_stability_rank"] is None
 
 
-def test_drift_tests_of_weights_alone_are_the_default_where_they_are_the_newest(url: str) -> None:
+def test_drift_tests_of_weights_alone_are_shown_where_no_comparison_is(url: str) -> None:
     with Store.open(url) as store:
-        stored_run(store, report_of())
         stored_weights_run(store, weights_report_of(k=4))
     assert {row["k"] for row in run_query(url, "drift-tests").records()} == {4, 3}
-    assert run_query(url, "ladder").rows == run_query(url, "ladder", {"run": 1}).rows
+    with Store.open(url) as store:
+        compared = stored_run(store, report_of())
+        stored_weights_run(store, weights_report_of(k=4), "w2")
+    assert run_query(url, "drift-tests").run == compared

@@ -115,7 +115,7 @@ def test_h_neurons_carry_frequency_own_auroc_and_cluster(finished: str) -> None:
         neuron = flat(row)
         assert row["selection_frequency"] == probe.stability.frequency[neuron]
         own = probe.neuron_auroc[neuron]
-        assert row["auroc"] == (None if np.isnan(own) else own)
+        assert row["training_auroc"] == (None if np.isnan(own) else own)
         assert row["cluster"] == probe.stability.cluster[probe.stability.clustered == neuron][0]
 
 

@@ -23,6 +23,7 @@ from synthetic import (
     pruned_weights_report,
     report_of,
     store_neuron_set,
+    stored_compliance_run,
     stored_lineage_run,
     stored_run,
     stored_timeline_run,
@@ -30,11 +31,11 @@ from synthetic import (
     transfer_of,
     weights_report_of,
 )
-from synthetic_evidence import timeline_report_of
+from synthetic_evidence import compliance_report_of, timeline_report_of
 
 from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
-from provenance.db.reading.run_query import QUERIES, QueryResult, info, newest_run, run_query
+from provenance.db.reading.run_query import QUERIES, QueryResult, default_run, info, newest_run, run_query
 from provenance.db.schema.base import Base
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
@@ -45,7 +46,7 @@ from provenance.words import TRANSFER_NULLS
 BULK = {"neuron", "activity", "response", "null_draw", "question"}
 WRITES = [
     "DELETE FROM run",
-    "UPDATE neuron SET delta = 0",
+    "UPDATE neuron SET drift_z = 0",
     "INSERT INTO dataset (digest) VALUES ('x')",
     "WITH x AS (SELECT 1) DELETE FROM run",
     "DROP TABLE run",
@@ -69,6 +70,7 @@ def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url
             stored_weights_run(store, weights_report_of(k=0), "w2"),
             stored_lineage_run(store, lineage_of()),
             stored_timeline_run(store, timeline_report_of()),
+            stored_compliance_run(store, compliance_report_of()),
         ]
         store_neuron_set(store)
         study_of_runs(store, "one", "One", runs[:1])
@@ -103,19 +105,21 @@ def test_the_newest_finished_run_is_the_default(url: str) -> None:
     assert [row["dataset"] for row in run_query(url, "transfer", {"run": "1"}).records()] == list(SETS)
 
 
-def test_a_query_without_run_is_about_the_newest_run_that_looked_into_its_subject(url: str) -> None:
-    """A later run of another kind does not hide results; a named run is taken as it is."""
+def test_without_a_run_the_newest_comparison_is_shown_and_others_where_it_lacks_the_subject(url: str) -> None:
+    """A later run of another kind hides no results; a named run, or the latest, is taken as it is."""
     with Store.open(url) as store:
-        full = stored_run(store, report_of())
         moved = stored_weights_run(store, replace(weights_report_of(k=0), lineage=None))
+        full = stored_run(store, report_of())
         related = stored_lineage_run(store, lineage_of())
-    assert newest_run(url) == related
-    for name, expected in (("transfer", full), ("probes", full), ("drift", moved), ("lineage", related)):
-        found = run_query(url, name).rows
-        assert found
-        assert found == run_query(url, name, {"run": expected}).rows
+        listed = stored_weights_run(store, weights_report_of(), "w2")
+        followed = stored_timeline_run(store, timeline_report_of())
+    assert (newest_run(url), default_run(url)) == (followed, full)
+    for name, expected in (("probes", full), ("drift", full), ("lineage", full), ("neuron-list", listed)):
+        assert run_query(url, name).run == expected, name
+    assert run_query(url, "run").records()[0]["run"] == full
+    assert run_query(url, "run", {"run": "latest"}).records()[0]["run"] == followed
     assert run_query(url, "transfer", {"run": related}).rows == ()
-    assert run_query(url, "run").records()[0]["run"] == related
+    assert moved not in (newest_run(url), default_run(url))
 
 
 def test_where_no_run_looked_into_it_a_query_is_empty_and_no_error(url: str) -> None:
@@ -142,7 +146,7 @@ def test_drift_by_layer_holds_numbers_of_the_sample_at_its_percentiles(url: str,
     for row in found:
         deltas = getattr(report.neuron_drift, f"delta_{row['kind']}").reshape(6, per_layer)[row["layer"]]
         expected = np.quantile(deltas, [0.05, 0.5, 0.95], method="inverted_cdf").tolist()
-        assert [row["delta_low"], row["delta_median"], row["delta_high"]] == expected
+        assert [row[f"cosine_distance_{part}"] for part in ("low", "median", "high")] == expected
         assert row["neurons"] == per_layer
 
 
@@ -303,7 +307,7 @@ def test_most_drifted_and_stable_lists_are_sorted_in_the_stated_direction(url: s
     with Store.open(url) as store:
         stored_run(store, report)
     drifted = run_query(url, "most-drifted", {"limit": 3}).records()
-    assert [row["delta"] for row in drifted] == sorted(report.neuron_drift.delta, reverse=True)[:3]
+    assert [row["drift_z"] for row in drifted] == sorted(report.neuron_drift.delta, reverse=True)[:3]
     stable = run_query(url, "stable-h-neurons").records()
     ranks = report.neuron_drift.stability_rank[report.identification.h_neurons]
     assert [row["stability_rank"] for row in stable] == sorted(ranks, reverse=True)
@@ -335,11 +339,35 @@ def test_the_database_itself_refuses_writes_on_a_reading_connection(url: str, tm
     engine.dispose()
 
 
-def test_a_mistyped_name_lists_the_named_queries(url: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("h-neuron", "did you mean h-neurons"),
+        ("zzz", "provenance query"),
+        ("SELECT stability_rnk FROM neuron", "did you mean stability_rank"),
+        ("SELECT n.probe_wieght FROM neuron n", "did you mean probe_weight"),
+        ("SELECT * FROM v_h_neuron", "did you mean v_h_neurons"),
+        ("SELECT zzz FROM neuron", "db schema"),
+    ],
+)
+def test_a_mistyped_name_of_a_query_table_or_column_is_answered_by_what_was_meant(
+    url: str, written: str, meant: str
+) -> None:
     Store.open(url).close()
-    with pytest.raises(InputError, match="most-drifted") as caught:
-        run_query(url, "h-neuron")
-    assert "'h-neuron'" in caught.value.found
+    with pytest.raises(InputError) as caught:
+        run_query(url, written)
+    assert meant in caught.value.remedy
+    assert len(caught.value.remedy) < 200
+
+
+def test_some_columns_of_a_result_come_in_the_order_given(finished: str) -> None:
+    whole = run_query(finished, "h-neurons")
+    some = whole.only(["probe_weight", "layer"])
+    assert some.columns == ("probe_weight", "layer")
+    assert list(some.rows) == [(row["probe_weight"], row["layer"]) for row in whole.records()]
+    assert some.run == whole.run == 1
+    with pytest.raises(InputError, match="did you mean probe_weight"):
+        whole.only(["layer", "weight_probe"])
 
 
 @pytest.mark.parametrize(
@@ -435,7 +463,7 @@ def test_parquet_comes_back(tmp_path: Path) -> None:
 
 def test_the_terminal_table_shows_every_row_and_marks_what_is_missing() -> None:
     console = Console(file=io.StringIO(), width=80)
-    console.print(as_table(RESULT, "Title"))
+    console.print(as_table(RESULT))
     text_ = console.file.getvalue()
     assert "0.3" in text_
     assert "Œuvre" in text_
@@ -458,6 +486,22 @@ def test_rows_too_wide_for_a_table_come_one_by_one_with_all_their_words(width: i
         assert {"[b]words[/b]", "0.1235", "-", "uninterrupted"} <= set(words)
         assert words.count("first") == words.count("third") == 2
         assert lines.index("row 1 of 2") < lines.index("row 2 of 2")
+
+
+@pytest.mark.parametrize(("columns", "width", "lines"), [(3, 60, 4), (3, 30, 7), (9, 90, 7), (9, 60, 20)])
+def test_heads_wider_than_their_columns_are_broken_before_rows_come_one_by_one(
+    columns: int, width: int, lines: int
+) -> None:
+    names = ("mean_cosine_distance_up", "h_mean_stability_rank", "layer")
+    names = tuple(f"{name}{i or ''}" for i in range(columns // 3) for name in names)
+    result = QueryResult(names, ((0.12345, 0.5, 1) * (columns // 3), (0.2, None, 2) * (columns // 3)))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(fitted(result, width))
+    said = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert len(said) == lines
+    assert max(map(len, said)) <= width
+    assert ("row 1 of 2" in said) == (width == 60 and columns == 9)
+    assert sum("0.1235" in line for line in said) == (columns // 3 if "row 1 of 2" in said else 1)
 
 
 def test_a_result_without_rows_says_so_and_names_its_columns() -> None:

@@ -13,17 +13,18 @@ from synthetic import (
     no_probe_report,
     report_of,
     rows,
+    stored_compliance_run,
     stored_run,
     stored_timeline_run,
     stored_weights_run,
     weights_report_of,
 )
-from synthetic_evidence import MISSING, evidence_of, timeline_report_of
+from synthetic_evidence import MISSING, compliance_report_of, evidence_of, timeline_report_of
 
 from provenance.analyses.results.answers import ActivityTable, Funnel
-from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
 from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import DriftResult, DriftTest, layer_drifts, layer_spreads
+from provenance.analyses.results.drift import DriftResult, DriftTest, LayerDrift, layer_drifts, layer_spreads
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from provenance.analyses.results.reports import Evidence
@@ -49,8 +50,11 @@ from provenance.table_declaration import declared, row_of
 BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",
     HeldOut: "identification", TransferResult: "transfer", DriftResult: "drift", Claim: "claims", Reason: "reasons",
+    LayerDrift: "layers",
 }  # fmt: skip
 """Queries that join, or that give a column another name."""
+RUNS = {TimelinePoint: 2, ComplianceArm: 3, ComplianceSlope: 3}
+"""Runs of results that a comparison does not have."""
 EVIDENCE = (
     Rung,
     TransferCell,
@@ -91,7 +95,7 @@ def flat(result: object) -> Iterator[tuple[str, object]]:
 
 
 def expected_rows() -> dict[type, list[dict[str, object]]]:
-    """Every declared result of the synthetic comparison and timeline, with scope and position, in order."""
+    """Every declared result of the synthetic runs, with scope and position, in order."""
     report = report_of()
     found: dict[type, list[dict[str, object]]] = {cls: [] for cls in RESULTS}
 
@@ -116,6 +120,9 @@ def expected_rows() -> dict[type, list[dict[str, object]]]:
             keep(part, stage=probe.stage)
         for held in probe.test:
             keep(held.baselines, stage=probe.stage, dataset=held.dataset)
+    compliance = compliance_report_of()
+    keep(compliance.arms)
+    keep(compliance.slopes)
     keep(tuple(sorted(timeline_report_of().points, key=lambda point: point.position)))
     return found
 
@@ -132,18 +139,19 @@ def test_only_rows_of_tables_of_their_own_and_arrays_are_no_columns() -> None:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Of a database with a comparison (run 1) and a timeline (run 2), for reading only."""
+    """Of a database with a comparison (run 1), a timeline and scaled neurons, for reading only."""
     url = f"sqlite:///{tmp_path_factory.mktemp('both') / 'provenance.db'}"
     with Store.open(url) as store:
         stored_run(store, report_of())
         stored_timeline_run(store, timeline_report_of())
+        stored_compliance_run(store, compliance_report_of())
     return url
 
 
 @pytest.mark.parametrize("cls", RESULTS)
 def test_every_field_of_every_result_is_found_again_in_its_table_and_its_query(both: str, cls: type) -> None:
     """In the order of the report; a field that a result gains and no column keeps fails here."""
-    run, said, expected = 1 + (cls is TimelinePoint), declared(cls), expected_rows()[cls]
+    run, said, expected = RUNS.get(cls, 1), declared(cls), expected_rows()[cls]
     assert expected
     order = "position" if cls is TimelinePoint else "rowid"
     stored = run_query(both, f"SELECT * FROM {said.name} WHERE run_id = {run} ORDER BY {order}").records()  # noqa: S608

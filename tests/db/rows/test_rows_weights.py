@@ -58,10 +58,10 @@ def test_an_unmapped_neuron_has_no_drift_and_no_rank(store: Store) -> None:
     found = rows(store, "SELECT * FROM neuron WHERE base_layer IS NULL")
     assert len(found) == report.alignment.unmapped.size
     names = (
-        "delta_up",
-        "delta_gate",
-        "delta_down",
-        "delta",
+        "cosine_distance_up",
+        "cosine_distance_gate",
+        "cosine_distance_down",
+        "drift_z",
         "stability_rank",
         "norm_up_base",
         "base_index",

@@ -80,8 +80,8 @@ def test_nothing_is_cut_off(finished: str) -> None:
 def test_the_caption_names_what_was_matched_on_and_only_measures_that_there_are(finished: str) -> None:
     figure = next(figure for figure in drawn(finished) if figure.spec.name == "figure_nulls")
     words = figure.caption
-    assert "correlation of activations" in words[0]
-    assert words[1] == (
+    assert "correlation of activations" in words[1]
+    assert words[2] == (
         "H-Neurons, Δ up and down, matched on layer: 0.70 [0.50, 0.90] times the change of like neurons (SD of the "
         "logarithm 0.204), k = 6, one-sided p 0.020 for less, 0.980 for more; largest detectable factor 0.54."
     )

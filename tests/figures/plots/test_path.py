@@ -165,7 +165,7 @@ def test_nothing_is_cut_off_with_any_number_of_sets_or_long_names(n_sets: int) -
         box = artist.get_window_extent()
         assert whole.x0 - 1 <= box.x0 <= box.x1 <= whole.x1 + 1, artist.get_text()
         assert whole.y0 - 1 <= box.y0 <= box.y1 <= whole.y1 + 1, artist.get_text()
-    assert figure.get_figwidth() == (style.ONE_COLUMN_IN if n_sets == 1 else style.TWO_COLUMNS_IN)
+    assert figure.get_figwidth() == (style.column_in() if n_sets == 1 else style.page_in())
 
 
 def test_labels_of_h_neurons_do_not_touch_in_three_panels() -> None:
@@ -179,10 +179,11 @@ def test_labels_of_h_neurons_do_not_touch_in_three_panels() -> None:
 
 def test_the_caption_gives_n_k_interval_null_rule_and_the_range_over_the_path(stored: Any) -> None:
     figure = next(each for each in drawn(stored(report_of())) if each.spec.name == "figure_path")
-    lede, first, second, last = figure.caption
+    lede, more, first, second, last = figure.caption
     assert "the sparsest probe within one standard error of the best cross-validated accuracy" in lede
-    assert "Dotted: mean AUROC of 3 probes on as many random neurons as the chosen probe has weights (7)" in lede
-    assert "95 % bootstrap interval by question" in lede
+    assert "Dotted: mean AUROC of 3 probes on as many random neurons as the chosen probe has weights (7)" in more
+    assert "95 % interval by question" in lede
+    assert more.endswith("The path ends where a probe separates all its training rows.")
     assert first.startswith(
         "in-domain: n = 200 faithful + 200 hallucinated; at the chosen C = 1, k = 6: AUROC 0.88 [0.85, 0.91]; "
         "accuracy 0.81 [0.78, 0.84]; over 4 C, k from 0 to 20: AUROC 0.50 to 0.88; on the base model’s answers "

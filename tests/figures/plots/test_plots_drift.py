@@ -11,10 +11,12 @@ from synthetic import PER_LAYER, pruned_weights_report, weights_report_of
 from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.drift import figure_drift
 
+PARTS = {"low": 0.25, "median": 1, "high": 4}
+
 
 def rows_of(medians: list[float], kind: str = "up") -> list[dict[str, Any]]:
     return [
-        {"kind": kind, "layer": layer, "delta_low": m / 4, "delta_median": m, "delta_high": 4 * m}
+        {"kind": kind, "layer": layer, **{f"cosine_distance_{part}": m * factor for part, factor in PARTS.items()}}
         for layer, m in enumerate(medians)
     ]
 

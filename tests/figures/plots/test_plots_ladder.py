@@ -102,7 +102,7 @@ def test_nothing_is_cut_off_with_any_number_of_sets_or_long_names(n_sets: int) -
     names[-1] = "cities_$x^{2$_&"
     figure = figure_ladder([row for name in names for row in rungs(name)], [transfer(name) for name in names])
     assert_inside(figure)
-    assert figure.get_figwidth() == (style.ONE_COLUMN_IN if n_sets == 1 else style.TWO_COLUMNS_IN)
+    assert figure.get_figwidth() == (style.column_in() if n_sets == 1 else style.page_in())
     hidden = [axes for axes in figure.axes if not axes.get_visible()]
     assert len(hidden) == (2 if n_sets == 5 else 0)
 
@@ -140,9 +140,9 @@ def caption_of(rows: list[dict[str, Any]], sets: list[dict[str, Any]], tests: li
 def test_the_caption_gives_n_k_draws_gains_and_what_could_have_been_found() -> None:
     rows = [rung("random", gain=0.2), rung("question_text", gain=None, auroc=None)]
     tests = [power("chance"), power("random", smallest_detectable=None), power("chance", dataset="other")]
-    lede, line, silent, _ = caption_of(rows, [transfer(), transfer("mute", None, verdict="no power")], tests)
+    lede, more, line, silent, _ = caption_of(rows, [transfer(), transfer("mute", None, verdict="no power")], tests)
     assert "k = 9 H-Neurons, 12 neurons with a weight" in lede
-    assert "40 sets of as many neurons as the probe has weights" in lede
+    assert "40 sets of as many neurons as the probe has weights" in more
     assert line == (
         "set: AUROC 0.80 [0.76, 0.84], n = 200 faithful + 180 hallucinated; gain over random neurons 0.20 [0.16, 0.24] "
         "(p 0.020). Smallest AUROC found with 80 % power (k = 9, n = 380): 0.57 against chance (SD 0.03), none against "

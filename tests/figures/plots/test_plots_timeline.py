@@ -97,7 +97,7 @@ def test_nothing_is_cut_off_with_any_number_of_checkpoints_or_long_names(n: int)
         rows = [point(i, name.format(i), 0.6, 0.65) for i in range(n)]
         figure = figure_timeline([FLOOR, *rows])
         assert_inside(figure)
-        assert figure.get_figwidth() == (style.TWO_COLUMNS_IN if n >= MANY else style.ONE_COLUMN_IN)
+        assert figure.get_figwidth() == (style.page_in() if n >= MANY else style.column_in())
 
 
 def test_names_are_turned_only_where_they_would_run_into_each_other() -> None:
@@ -113,7 +113,8 @@ def test_the_axis_holds_intervals_below_chance() -> None:
 def test_caption_and_table_have_every_point_the_floor_first_and_why_numbers_are_missing(timeline: str) -> None:
     figure = drawn(timeline)[0]
     assert figure.spec.name == "figure_trajectory"
-    lede, floor, first, *_ = figure.caption
+    lede, more, floor, first, *_ = figure.caption
+    assert "mean stability rank" in more
     assert "4 checkpoints in order" in lede
     assert "k = 4 H-Neurons" in lede
     assert floor.startswith("random initialisation (base prompt): last checkpoint’s answers 0.51 [0.48, 0.54]; own")

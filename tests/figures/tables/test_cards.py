@@ -80,4 +80,4 @@ def test_a_run_that_kept_no_tokens_has_no_such_table(store: Store) -> None:
     stored_run(store, replace(report_of(), vocabulary=(), top_answers=()))
     assert table_of(store) is None
     assert "one by one" not in report_html(store.url)
-    assert np.isfinite(run_query(store.url, "neuron-card").records()[0]["delta_up"])
+    assert np.isfinite(run_query(store.url, "neuron-card").records()[0]["cosine_distance_up"])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from evidence_rows import power
 from synthetic import SETS, report_of
+from synthetic_evidence import compliance_report_of
 
 from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
@@ -65,10 +66,11 @@ def test_every_row_of_every_query_has_a_line(results: dict[str, QueryResult]) ->
 
 
 def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
-    results: dict[str, QueryResult], timeline: str
+    results: dict[str, QueryResult], timeline: str, stored: Any
 ) -> None:
     """But columns that say nothing in this run; of some classes the report says a sentence, a summary or a figure."""
-    tables = [*sections(results), *sections(results_of(timeline))]
+    others = (results_of(timeline), results_of(stored(compliance_report_of())))
+    tables = [table for each in (results, *others) for table in sections(each)]
     shown = {table.title: set[str]() for table in tables}
     for table in tables:
         shown[table.title] |= {*table.header, *(row[0] for row in table.rows)}
