@@ -72,7 +72,7 @@ def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = F
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])
-    say(f"{about['base']} → {about['instruct']}", console)
+    say(" → ".join(dict.fromkeys((about["base"], about["instruct"]))), console)  # a run may be about one checkpoint
     for words in (control_words(about), overall(results), list_words(results)):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)

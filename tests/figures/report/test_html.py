@@ -21,6 +21,7 @@ from synthetic import (
     transfer_of,
     weights_report_of,
 )
+from synthetic_evidence import compliance_report_of
 
 from provenance.analyses.results.reports import Evidence
 from provenance.db.store import Store
@@ -382,6 +383,14 @@ def test_without_an_intervention_one_sentence_says_that_no_neuron_was_intervened
     assert "<table" not in section
     assert "None." not in section
     assert "nothing was intervened on in this run" in html
+
+
+def test_a_report_on_scaled_neurons_says_that_a_model_was_run_and_what_was_scaled(stored: Any) -> None:
+    html = report_html(stored(compliance_report_of()))
+    assert "no model was run" not in html
+    assert "multiplied by a factor" in html
+    assert "What does scaling neurons of org/instruct" in html
+    assert "make the model yield more, premises" in html
 
 
 def test_with_an_intervention_the_limits_point_to_its_table(html: str) -> None:
