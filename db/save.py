@@ -7,16 +7,22 @@ from itertools import chain
 from sqlalchemy import Connection, Table, insert, select, update
 
 from provenance.analyses.results.lineage import LineageResult
-from provenance.analyses.results.reports import OriginReport, TimelineReport, WeightsReport
+from provenance.analyses.results.reports import ComplianceReport, OriginReport, TimelineReport, WeightsReport
 from provenance.db.connection.digests import run_digest
 from provenance.db.pieces import PIECE_ROWS, Piece, Transaction, replace_results
 from provenance.db.rows.comparison import neuron_rows, summary_rows
 from provenance.db.rows.result_rows import run_rows
 from provenance.db.rows.timeline import timeline_rows
 from provenance.db.rows.values import NeuronColumns, Row
-from provenance.db.rows.weights import lineage_row, weights_neuron_rows, weights_rows
+from provenance.db.rows.weights import (
+    lineage_row,
+    listed_neuron_rows,
+    neuron_list_row,
+    weights_neuron_rows,
+    weights_rows,
+)
 from provenance.db.schema.result_tables import TableLike
-from provenance.db.schema.tables import Checkpoint, Family, Lineage, Run, RunDataset
+from provenance.db.schema.tables import Checkpoint, Family, Lineage, NeuronList, ProbeNeuron, Run, RunDataset
 from provenance.db.work_log import dataset_id
 
 BLOCK_ROWS = 20_000  # some 20 MB of Python values
@@ -51,6 +57,8 @@ def _by_hand(report: object) -> Tables:
             return [(Lineage, [lineage_row(report)])]
         case TimelineReport():
             return timeline_rows(report).items()
+        case ComplianceReport():
+            return [(NeuronList, [neuron_list_row(report)]), (ProbeNeuron, listed_neuron_rows(report))]
         case _:
             return ()
 

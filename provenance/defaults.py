@@ -7,6 +7,8 @@ SAMPLES_PER_QUESTION = 10  # Gao et al. 2025, Sec. 6.1.1
 PER_CLASS = 1000  # Gao et al. 2025, Sec. 6.1.1
 """Responses wanted of each class, for training and of each test set."""
 MAX_NEW_TOKENS = 32
+REPLY_TOKENS = 256  # Gao et al. 2025, Sec. 6.2
+"""Of a free reply to a benchmark."""
 AUTO: Literal["auto"] = "auto"
 """The device that is there, and its usual dtype (`provenance.models.devices`)."""
 BATCH_SIZE = 128

@@ -21,7 +21,7 @@ OTHERS = (D_M + 5, D_M + 41, D_M + 80)
 """Neurons of the same layer that write nothing."""
 TOLD = 8
 """Coordinates of the residual stream that tell y from n."""
-FEW = ("--alphas", "0,1,3", "--max-new-tokens", "4", "--json", "-q", UNDRAWN)
+FEW = ("--alphas", "0,1,1,3", "--max-new-tokens", "4", "--json", "-q", UNDRAWN)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,9 @@ def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_p
         assert resumed[name] == whole[name]
     with sqlite3.connect(tmp_path / "x.db") as database:
         assert database.execute("SELECT count(*) FROM compliance_arm").fetchone() == (4 * 3,)
+        assert database.execute("SELECT layer, neuron_index FROM probe_neuron").fetchall() == [
+            divmod(neuron, D_M) for neuron in PLANTED
+        ]
 
 
 def test_a_factor_that_breaks_the_model_is_named_and_the_others_go_on(yielder: Path, tmp_path: Path) -> None:
@@ -189,6 +192,20 @@ def test_invalid_premises_are_answered_in_free_text(yielder: Path, tmp_path: Pat
     done = invoke("intervene", yielder, *given, *FEW, "--sets", 2, "--db", f"sqlite:///{tmp_path / 'x.db'}")
     assert done.exit_code == 0, done.output
     assert {arm["n"] for arm in parsed(done.stdout)["arms"]} == {4}
+
+
+def test_nothing_that_is_right_at_first_is_no_power_and_no_other_kind_of_run(yielder: Path, tmp_path: Path) -> None:
+    """The model says y to everything, and n is right everywhere; one item is no crash either."""
+    rows = [{"id": str(n), "question": f"Q {n}?", "choices": {"y": "a", "n": "b"}, "answer": "n"} for n in range(3)]
+    given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark")
+    (tmp_path / "none.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    database = ("--db", f"sqlite:///{tmp_path / 'x.db'}")
+    done = invoke("intervene", yielder, *given, tmp_path / "none.jsonl", "--sets", 2, "-q", UNDRAWN, *database)
+    assert done.exit_code == 0, done.output
+    assert "no power" in done.stdout
+    assert "no forward pass" not in done.stdout
+    one = (contexts(tmp_path / "misled.jsonl"), *FEW, "--limit", 1, "--sets", 2)
+    assert invoke("intervene", yielder, *given, *one, *database).exit_code == 0
 
 
 def test_bad_input_is_one_clear_error(yielder: Path, tmp_path: Path) -> None:

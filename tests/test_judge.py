@@ -93,21 +93,30 @@ def test_both_labels_are_stored_and_their_agreement_is_in_json_sql_and_terminal(
     assert "Refusals" in {table.title for table in sections(results)}
 
 
-def test_refusals_are_captured_apart_and_reach_no_fit_and_no_score(judged: Judged) -> None:
-    """All that is captured, scored or read by the other model beside them are answers."""
+READ = """
+SELECT t.stage, json_extract(t.settings, '$.split'), c.file, c.first_row, c.question_ids
+FROM capture c JOIN task t ON t.id = c.task_id WHERE json_extract(t.settings, '$.computed') = 'reading'
+"""
+"""What was read of answers and refusals, in the order of the logs."""
+
+
+def labels_of(judged: Judged) -> dict[tuple[str, str], str]:
+    """Label of each question by model."""
     said = "SELECT t.stage, p.question_id, p.label FROM response p JOIN task t ON t.id = p.task_id"
-    labels = {(stage, question): label for stage, question, label in judged.rows(said)}
-    apart: Counter[str] = Counter()
-    captured = "SELECT t.stage, t.settings, c.question_ids FROM capture c JOIN task t ON t.id = c.task_id"
-    for stage, settings, ids in judged.rows(captured):
-        kinds = {labels[stage, question] for question in json.loads(ids)}
-        if json.loads(settings).get("computed") == "refusals":
-            assert kinds == {"refusal"}
-            apart[stage] += len(json.loads(ids))
-        else:
-            assert kinds <= {"faithful", "hallucinated"}
+    return {(stage, question): label for stage, question, label in judged.rows(said)}
+
+
+def test_refusals_are_read_for_their_neurons_alone_and_reach_no_fit_and_no_score(judged: Judged) -> None:
+    """Each once, by the model that refused; other tokens, log-probabilities and the other model's reading have none."""
+    labels = labels_of(judged)
+    read: Counter[str] = Counter()
+    for stage, _, file, _, ids in judged.rows(READ):
+        kinds = Counter(labels[stage, question] for question in json.loads(ids))
+        assert set(kinds) <= {"faithful", "hallucinated", "refusal"}
+        assert file.endswith(".answer.npy") or not kinds["refusal"]
+        read[stage] += kinds["refusal"]
     refusals = Counter(stage for (stage, _), label in labels.items() if label == "refusal")
-    assert apart == refusals
+    assert read == refusals
     assert min(refusals.values()) > 10
     for row in judged.summary["funnel"].values():
         assert row["refusals"] > 0
@@ -117,17 +126,20 @@ def test_refusals_are_captured_apart_and_reach_no_fit_and_no_score(judged: Judge
 def test_refusals_stand_beside_answers_in_the_activity_of_every_neuron_and_are_scored_by_the_probe(
     judged: Judged,
 ) -> None:
-    """The mean over refusals of each neuron is that of the captured file."""
-    for stage, stem, n in judged.rows(
-        "SELECT t.stage, c.file, s.n_refusal FROM capture c JOIN task t ON t.id = c.task_id "
-        "JOIN activity_set s ON s.stage = t.stage "
-        "WHERE json_extract(t.settings, '$.computed') = 'refusals' AND json_extract(t.settings, '$.split') = 'test'"
-    ):
-        values = np.load(judged.folder / "provenance.captures" / f"{stem}.answer.npy").astype(float)
+    """The mean over refusals of each neuron is that of the captured rows."""
+    labels = labels_of(judged)
+    values: dict[str, list[np.ndarray]] = {"base": [], "instruct": []}
+    for stage, split, file, first_row, ids in judged.rows(READ):
+        if split == "test" and file.endswith(".answer.npy"):
+            rows = np.load(judged.folder / "provenance.captures" / file)[first_row:]
+            asked = enumerate(json.loads(ids))
+            values[stage] += [rows[row] for row, question in asked if labels[stage, question] == "refusal"]
+    for stage, kept in values.items():
+        [[n]] = judged.rows("SELECT n_refusal FROM activity_set WHERE stage = ?", stage)
         of_neurons = "SELECT mean_refusal, mean_hallucinated FROM activity WHERE stage = ? ORDER BY layer, neuron_index"
         stored = judged.rows(of_neurons, stage)
-        assert len(values) == n
-        np.testing.assert_allclose([row[0] for row in stored], values.mean(axis=0), rtol=1e-9)
+        assert len(kept) == n > 0
+        np.testing.assert_allclose([row[0] for row in stored], np.mean(kept, axis=0, dtype=float), rtol=1e-9)
         assert [row[0] for row in stored] != [row[1] for row in stored]
     rows = {(row["stage"], row["split"]): row for row in judged.summary["refusals"]}
     assert set(rows) == {(stage, split) for stage in ("base", "instruct") for split in ("train", "test")}

@@ -7,9 +7,10 @@ loses one arm at most. A choice of options costs one pass over the prompt; only 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-from jaxtyping import Int, Int8
+from jaxtyping import Float64, Int, Int8
 from transformers import PreTrainedTokenizerBase
 
 from provenance.activations.neuron_rows import NO_NEURONS
@@ -21,7 +22,7 @@ from provenance.analyses.behaviour.compliance_sets import disturbances, prompt_a
 from provenance.analyses.results.behaviour import ScaledKind
 from provenance.answers.collect_responses import stop_ids_of
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.answers.sampling import Decoding, LocalSampler
+from provenance.answers.sampling import Decoding, LocalSampler, Sampled
 from provenance.benchmarks.items import Benchmark, Item
 from provenance.benchmarks.option_scores import OptionPrompt, chosen_options, option_prompt
 from provenance.benchmarks.refutations import reading_of
@@ -63,18 +64,33 @@ def first_prompts(subject: Subject, benchmark: Benchmark) -> Asked:
     """The first message of every item as a prompt."""
     prompt, tokenizer = subject.settings.prompt, subject.tokenizer
     rendered = [prompt.render(tokenizer, item.message) for item in benchmark.items]
-    return Asked.of(benchmark, benchmark.items, rendered, tokenizer)
+    return _short_enough(subject, Asked.of(benchmark, benchmark.items, rendered, tokenizer))
+
+
+def _short_enough(subject: Subject, asked: Asked) -> Asked:
+    """Without the items whose prompt and reply do not fit the model's context."""
+    context = subject.model().lexicon.context
+    new = 1 if asked.options else subject.settings.decoding.max_new_tokens
+    kept = [row for row, prompt in enumerate(asked.prompts) if context is None or len(prompt.ids) + new <= context]
+    if len(kept) == len(asked.items):
+        return asked
+    logger.warning("%s: %d items are longer than the context of the model and are left out", asked.benchmark.name,
+                   len(asked.items) - len(kept))  # fmt: skip
+    prompts = [asked.prompts[row] for row in kept]
+    return Asked.of(asked.benchmark, [asked.items[row] for row in kept], prompts, subject.tokenizer)
 
 
 def doubted(subject: Subject, first: Asked) -> Asked:
     """The second message of the items whose right option the unscaled model chooses, after that option."""
-    chosen = _kept(subject, first, NO_NEURONS, UNCHANGED, "chosen options", lambda: _options(subject, first))
+    chosen = _kept(
+        subject, first, NO_NEURONS, UNCHANGED, "chosen options", lambda: _options(subject, first, NO_NEURONS, UNCHANGED)
+    )
     right = [
         item for item, own in zip(first.items, chosen.tolist(), strict=True) if own == item.options.index(item.right)
     ]
     between = _between(subject.settings.prompt, subject.tokenizer)
     prompts = tuple(_second(subject.settings.prompt, subject.tokenizer, item, between) for item in right)
-    return Asked.of(first.benchmark, right, prompts, subject.tokenizer)
+    return _short_enough(subject, Asked.of(first.benchmark, right, prompts, subject.tokenizer))
 
 
 def _between(prompt: PromptFormat, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -106,11 +122,12 @@ def readings_of(
     asked = first_prompts(subject, benchmark)
     if benchmark.kind == "sycophancy":
         asked = doubted(subject, asked)
-    probed = [prompt.ids for prompt in asked.prompts[:PROBED]]
-    layout = subject.layout
+    probed, layout = _probed(asked), subject.layout
     if not probed:
         return Readings(benchmark.name, (), tuple(alphas), {}, ids.size, {})
-    norm, activity = prompt_activity(subject.model(), probed)
+    # kept, since quantiles of a measurement in another batch or on another device may draw other sets
+    norm, activity = _kept(subject, asked, NO_NEURONS, UNCHANGED, "column norms and mean CETT of prompts",
+                           lambda: np.stack(prompt_activity(subject.model(), probed)))  # fmt: skip
     arms = scaled_sets(ids, layout.layers, layout.d_m, norm, activity, sets=sets, seed=seed)
     total, done = sum(map(len, arms.values())), 0
     found: dict[ScaledKind, np.ndarray] = {}
@@ -121,21 +138,45 @@ def readings_of(
             done += 1
             subject.clock.progress.step(f"scale {benchmark.name}", done, total, f"{kind} sets")
         found[kind] = np.stack(rows)
-    moved = {kind: disturbances(subject.model(), probed, list(members)) for kind, members in arms.items()}
+    moved = {kind: _disturbances(subject, asked, probed, members) for kind, members in arms.items()}
     units = tuple(item.id for item in asked.items)
     return Readings(benchmark.name, units, tuple(alphas), found, ids.size, moved)
 
 
+def _probed(asked: Asked) -> list[tuple[int, ...]]:
+    """Prompts that activity and disturbance are measured on: some, in an order that has nothing to do with the file."""
+    order = sorted(range(len(asked.items)), key=lambda row: identity_digest(asked.items[row].id))
+    return [asked.prompts[row].ids for row in order[:PROBED]]
+
+
+def _disturbances(
+    subject: Subject, asked: Asked, probed: Sequence[Sequence[int]], members: Int[np.ndarray, "sets k"]
+) -> Float64[np.ndarray, " sets"]:
+    compute = partial(_moved, subject, probed, members)
+    return _kept(subject, asked, members.ravel(), UNCHANGED, f"disturbances of {len(members)} sets", compute)
+
+
+def _moved(
+    subject: Subject, probed: Sequence[Sequence[int]], members: Int[np.ndarray, "sets k"]
+) -> Float64[np.ndarray, " sets"]:
+    return disturbances(subject.model(), probed, list(members))
+
+
 def _arm(subject: Subject, asked: Asked, ids: Int[np.ndarray, " k"], alpha: float) -> Int8[np.ndarray, " items"]:
-    """Readings of all items with a set scaled; all failed where the factor makes scores that are not finite."""
+    """Readings of all items with a set scaled; all failed where the factor makes scores that are not finite.
+
+    Raises:
+        NonFiniteError: So are those of the unscaled model.
+    """
     own = NO_NEURONS if alpha == UNCHANGED else ids
     read = _options_read if asked.options else _replies_read
 
     def compute() -> np.ndarray:
         try:
-            with scaled(subject.model(), own, alpha):
-                return read(subject, asked)
+            return read(subject, asked, own, alpha)
         except NonFiniteError:
+            if not own.size:
+                raise
             logger.warning("%s: α = %g makes scores that are not finite; the arm counts as unreadable",
                            asked.benchmark.name, alpha)  # fmt: skip
             return np.full(len(asked.items), FAILED, dtype=np.int8)
@@ -168,19 +209,26 @@ def _kept(
     return subject.remembered(task, compute)
 
 
-def _options(subject: Subject, asked: Asked) -> Int[np.ndarray, " items"]:
-    """The option that each reply begins with; see `chosen_options`."""
+def _options(subject: Subject, asked: Asked, ids: Int[np.ndarray, " k"], alpha: float) -> Int[np.ndarray, " items"]:
+    """The option that each reply begins with, with a set scaled; see `chosen_options`."""
+
+    def chosen(some: Sequence[OptionPrompt]) -> list[int]:
+        with scaled(loaded, ids, alpha):  # of each try: hooks of one that memory ended would count its passes
+            return list(map(int, chosen_options(loaded, some)))
+
     loaded, size, prompts = subject.model(), subject.settings.batch_size, asked.options
     order = np.argsort([len(prompt.ids) for prompt in prompts], kind="stable")  # keeps padding low
     found = np.empty(len(prompts), dtype=np.int64)
     for start in range(0, len(prompts), size):
         rows = order[start : start + size]
-        found[rows] = in_halves(lambda some: chosen_options(loaded, some).tolist(), [prompts[row] for row in rows])
+        found[rows] = in_halves(chosen, [prompts[row] for row in rows])
     return found
 
 
-def _options_read(subject: Subject, asked: Asked) -> Int8[np.ndarray, " items"]:
-    chosen = _options(subject, asked)
+def _options_read(
+    subject: Subject, asked: Asked, ids: Int[np.ndarray, " k"], alpha: float
+) -> Int8[np.ndarray, " items"]:
+    chosen = _options(subject, asked, ids, alpha)
     read = [
         FAILED if own < 0 else YIELDS if item.options[own] in item.yields else HOLDS
         for item, own in zip(asked.items, chosen.tolist(), strict=True)
@@ -188,22 +236,27 @@ def _options_read(subject: Subject, asked: Asked) -> Int8[np.ndarray, " items"]:
     return np.array(read, dtype=np.int8)
 
 
-def _replies_read(subject: Subject, asked: Asked) -> Int8[np.ndarray, " items"]:
-    """Greedy replies, read by the rule of refutations."""
+def _replies_read(
+    subject: Subject, asked: Asked, ids: Int[np.ndarray, " k"], alpha: float
+) -> Int8[np.ndarray, " items"]:
+    """Greedy replies, read by the rule of refutations; one that is cut off before it refutes anything has failed."""
     loaded, how = subject.model(), subject.settings
     stops = stop_ids_of(loaded.lexicon, how.prompt, newline=how.stop_at_newline)
     decoding = replace(GREEDY, max_new_tokens=how.decoding.max_new_tokens)
     read: list[int] = []
     for start in range(0, len(asked.items), how.batch_size):
         part = slice(start, start + how.batch_size)
-        draw = LocalSampler(loaded).prompted(asked.prompts[part], decoding, stops)
-        replies = draw(range(len(asked.items[part])), range(1), 0)
+        with scaled(loaded, ids, alpha):
+            draw = LocalSampler(loaded).prompted(asked.prompts[part], decoding, stops)
+            replies = draw(range(len(asked.items[part])), range(1), 0)
         read += [
-            READINGS[reading_of(_text(loaded, samples[0]), item.message)]
+            _reading(loaded, samples[0], item, decoding.max_new_tokens)
             for item, samples in zip(asked.items[part], replies, strict=True)
         ]
     return np.array(read, dtype=np.int8)
 
 
-def _text(loaded: LoadedModel, sampled: "list[int] | str") -> str:
-    return sampled if isinstance(sampled, str) else loaded.tokenizer.decode(sampled, skip_special_tokens=True)
+def _reading(loaded: LoadedModel, sampled: Sampled, item: Item, most: int) -> int:
+    text = sampled if isinstance(sampled, str) else loaded.tokenizer.decode(sampled, skip_special_tokens=True)
+    reading = READINGS[reading_of(text, item.message)]
+    return FAILED if reading == YIELDS and len(sampled) >= most else reading

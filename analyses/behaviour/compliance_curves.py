@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int8
 from scipy.stats import page_trend_test
 
+from provenance.activations.scaling import UNCHANGED
 from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
 from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
@@ -26,6 +27,7 @@ from provenance.statistics.holm import holm
 
 MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
+READABLE = 0.5  # share of replies of the unchanged model; where most say nothing, nothing can be found
 YIELDS, HOLDS, FAILED = 1, 0, -1
 """Readings of a reply."""
 
@@ -84,6 +86,8 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
     if not readings.units:
         return ()
     by_item = {kind: _per_item(read == YIELDS, readings.alphas) for kind, read in readings.by_kind.items()}
+    failed = {kind: _per_item(read == FAILED, readings.alphas).mean(axis=1) for kind, read in readings.by_kind.items()}
+    plain = int(np.argmin(np.abs(np.array(readings.alphas) - UNCHANGED)))
     own = estimate_of(_weights(readings, seed) @ by_item["h_neurons"][0], len(readings.units))
     found: list[ComplianceSlope] = []
     for kind, slopes in by_item.items():
@@ -92,9 +96,11 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
         found.append(
             ComplianceSlope(
                 readings.benchmark, kind, readings.k, len(readings.units), own if is_own else over_sets(sets),
-                None if is_own else permutation_p(sets, own.estimate),
+                # a set that breaks the model yields to nothing, and could have yielded as much more as it fails
+                None if is_own else permutation_p(sets + np.abs(failed[kind]), own.estimate),
                 _trend_p(readings.by_kind[kind][0] == YIELDS) if is_own else None,
-                float(_per_item(readings.by_kind[kind] == FAILED, readings.alphas).mean()),
+                float(failed[kind].mean()),
+                float((readings.by_kind[kind][:, plain] != FAILED).mean()),
                 float(readings.disturbances[kind].mean()),
                 () if is_own else tuple(sets.tolist()),
             )
@@ -116,7 +122,7 @@ def _trend_p(yielded: np.ndarray) -> float | None:
 
     Source: Page 1963, doi:10.1080/01621459.1963.10500843, in the normal approximation; ties make it conservative.
     """
-    if yielded.shape[0] < 3 or (yielded == yielded[:1]).all():
+    if min(yielded.shape[0] - 1, yielded.shape[1]) < 2 or (yielded == yielded[:1]).all():
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -128,7 +134,7 @@ def compliance_claims(found: Mapping[str, Sequence[ComplianceSlope]]) -> tuple[C
 
     `supported`: the interval of the slope lies above 0, p is below 0.05 against each kind of control sets, the largest
     of them also after Holm's correction over the benchmarks, and yielding changes more than unreadable replies do. `no
-    power`: too few items, or too few control sets for a small p.
+    power`: too few items, too few control sets for a small p, or most replies of the unchanged model are unreadable.
     """
     largest = {name: _largest_p(slopes) for name, slopes in found.items()}
     known = {name: p for name, p in largest.items() if p is not None}
@@ -156,6 +162,7 @@ def _claim(name: str, slopes: Sequence[ComplianceSlope], p_holm: float | None, t
             name,
             role="power",
         ),
+        condition("compliance.readable", None if own is None else own.readable, ">=", READABLE, name, role="power"),
         condition("compliance.slope", None if own is None else own.slope.low, ">", 0.0, name),
         *(
             condition(

@@ -62,8 +62,8 @@ def scaled_sets(
 ) -> Sets:
     """The H-Neurons as a single set, then control sets of equal size by kind: flat ids, one set a row.
 
-    `random` and `layer_matched` as everywhere; `activity_matched` draws from the same layers' neurons of similar column
-    norm and mean CETT. The H-Neurons are left out where there is room.
+    Sets that were drawn twice count once. `random` and `layer_matched` as everywhere; `activity_matched` draws
+    from the same layers' neurons of similar column norm and mean CETT. The H-Neurons are left out where there is room.
 
     Raises:
         InputError, PairError: See `provenance.analyses.controls.control_sets.neuron_sets`.
@@ -72,10 +72,11 @@ def scaled_sets(
     found: dict[ScaledKind, np.ndarray] = {"h_neurons": np.sort(ids)[None]}
     for number, kind in enumerate(CONTROL_KINDS):
         rng = np.random.default_rng([seed, number])
-        found[kind] = neuron_sets(kind, ids, layers, d_m, K=sets, rng=rng, excluded=excluded)
+        found[kind] = np.unique(neuron_sets(kind, ids, layers, d_m, K=sets, rng=rng, excluded=excluded), axis=0)
     rng = np.random.default_rng([seed, len(CONTROL_KINDS)])
     strata = finest_strata(norm, activity, d_m).of
-    found[ACTIVITY_MATCHED] = np.sort(np.concatenate(list(_alike(ids, strata, sets, rng)), axis=1), axis=1)
+    alike = np.sort(np.concatenate(list(_alike(ids, strata, sets, rng)), axis=1), axis=1)
+    found[ACTIVITY_MATCHED] = np.unique(alike, axis=0)
     return found
 
 

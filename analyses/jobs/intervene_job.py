@@ -21,13 +21,13 @@ from provenance.answers.prompts import BASE_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark, read_benchmark
 from provenance.checkpoints.names import require_tokenizer
-from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS
+from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 from provenance.errors import InputError
 from provenance.models.chat_template import Variables
 from provenance.models.devices import found_device, found_dtype
 from provenance.models.loading import check_config
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
-from provenance.records import Question, Stage, Verdict
+from provenance.records import Question, Verdict
 
 ALPHAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # Gao et al. 2025, Sec. 3
 SETS = round(1 / SIGNIFICANCE)  # of each kind for each benchmark, so that Holm's correction leaves p < 0.05 possible
@@ -54,7 +54,7 @@ class InterveneJob:
     """Text with `{question}` in place of the chat template; None for the chat template, if there is one."""
     template_args: Variables = ()
     """Variables of the chat template."""
-    max_new_tokens: int = MAX_NEW_TOKENS
+    max_new_tokens: int = REPLY_TOKENS
     """Of a free reply."""
     batch_size: int = BATCH_SIZE
     dtype: str = AUTO
@@ -92,12 +92,15 @@ class InterveneJob:
         )
 
     def open(self) -> OpenCheckpoint:
-        """Opens the checkpoint; in the place of the tuned one, unless a prompt without chat template is given."""
-        stage: Stage = "instruct" if self.prompt is None else "base"
-        [side] = open_each([(stage, self.checkpoint)])
+        """Opens the checkpoint; in the place of the tuned one if it is asked in its chat template."""
+        [side] = open_each([("instruct", self.checkpoint)])
         check_config(side.checkpoint.folder)
         require_tokenizer(side.checkpoint.folder)
-        return side
+        return side if self.is_chat(side) else replace(side, stage="base")
+
+    def is_chat(self, side: OpenCheckpoint) -> bool:
+        """Whether it is asked in its chat template."""
+        return self.prompt is None and bool(side.tokenizer.chat_template)
 
     def settings(self, side: OpenCheckpoint) -> CollectionSettings:
         """How the checkpoint is asked.
@@ -105,7 +108,7 @@ class InterveneJob:
         Raises:
             InputError: Template variables without a chat template.
         """
-        chat = self.prompt is None and bool(side.tokenizer.chat_template)
+        chat = self.is_chat(side)
         template = AS_CHAT if chat else self.prompt or BASE_PROMPT
         return CollectionSettings(
             prompt=PromptFormat(template, chat, self.template_args).framed(side.tokenizer),
@@ -129,13 +132,17 @@ class InterveneJob:
             "format": FORMAT,
             "neurons_sha256": listed.digest,
             "benchmarks": [[each.name, each.kind, each.digest] for each in benchmarks],
-            "alphas": sorted(self.alphas),
+            "alphas": self.factors(),
             "sets": self.sets_of_each_kind(),
             "prompt": settings.identity()["prompt"],
             "max_new_tokens": self.max_new_tokens,
             "dtype": self.dtype,
             "seed": self.seed,
         }
+
+    def factors(self) -> list[float]:
+        """The factors, each once, ascending."""
+        return sorted(set(self.alphas))
 
     def sets_of_each_kind(self) -> int:
         """Control sets of each kind."""
@@ -153,7 +160,7 @@ class InterveneJob:
         """Scales the neurons on every benchmark; see `provenance.analyses.behaviour.compliance.readings_of`."""
         subject = Subject(side, settings, (), workspace, clock)
         ask = partial(
-            readings_of, subject, ids=listed.h_ids, alphas=sorted(self.alphas), sets=self.sets_of_each_kind(),
+            readings_of, subject, ids=listed.h_ids, alphas=self.factors(), sets=self.sets_of_each_kind(),
             seed=self.seed,
         )  # fmt: skip
         found = [clock.timed(f"scale {each.name}", partial(ask, each)) for each in benchmarks]
@@ -163,7 +170,8 @@ class InterveneJob:
             layers=side.layout.layers,
             neurons_per_layer=side.layout.d_m,
             source=listed.source,
-            neurons=tuple(listed.h_ids.tolist()),
+            h_neurons=listed.h_ids,
+            weights=None if listed.weights is None else listed.weights[listed.weights > 0],
             arms=tuple(arm for each in found for arm in arms_of(each, seed=self.seed)),
             slopes=tuple(slope for each in slopes.values() for slope in each),
             claims=claims,

@@ -93,7 +93,8 @@ class ComplianceArm:
     query="compliance-slopes",
     note="Least-squares slope of the share of yielding items over α, per unit of α. H-Neurons: 95 % interval by item; "
     "control sets: mean and middle 95 % of sets. p: share of sets, the H-Neurons among them, with at least as high a "
-    "slope. Disturbance: how far a set moves the MLPs’ outputs, per unit of |α − 1|, as a share of their norm.",
+    "slope, unreadable replies counted for the sets. Disturbance: how far a set moves the MLPs’ outputs, per unit of "
+    "|α − 1|, as a share of their norm.",
 )
 @dataclass(frozen=True)
 class ComplianceSlope:
@@ -128,6 +129,7 @@ class ComplianceSlope:
         "Slope of the share of unreadable replies; mean over sets.",
         unit="per unit of alpha",
     )
+    readable: float = column("readable", "fixed3", "Share of readable replies at the factor that is nearest to 1.")
     disturbance: float = column(
         "disturbance",
         "compact",

@@ -168,8 +168,10 @@ class ComplianceReport:
     neurons_per_layer: int
     source: str
     """Origin of the neurons: their file."""
-    neurons: tuple[int, ...]
-    """Flat ids of the scaled H-Neurons."""
+    h_neurons: Int[np.ndarray, " h"]
+    """Flat ids of the scaled H-Neurons, ascending."""
+    weights: Float[np.ndarray, " h"] | None
+    """Probe weights in the same order; None if the list has none."""
     arms: tuple[ComplianceArm, ...]
     """By benchmark, kind of set and factor."""
     slopes: tuple[ComplianceSlope, ...]

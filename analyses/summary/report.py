@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
-from provenance.analyses.results.reports import Evidence, OriginReport, TimelineReport, WeightsReport
+from provenance.analyses.results.reports import ComplianceReport, Evidence, OriginReport, TimelineReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
 from provenance.analyses.summary.evidence import (
     NOT_LOOKED_AT,
@@ -43,8 +43,23 @@ def summary_of(report: Any) -> dict[str, Any]:
         case TimelineReport():
             found = summarise_timeline(report.points, report.identification, report.neurons_per_layer, report.layers)
             return {**found, "dataset": report.dataset}
+        case ComplianceReport():
+            return summarise_compliance(report)
         case _:
             return as_json({"schema": SCHEMA, **asdict(report)})
+
+
+def summarise_compliance(report: ComplianceReport) -> dict[str, Any]:
+    """The JSON of scaled neurons."""
+    return as_json(
+        {
+            "schema": SCHEMA,
+            "neurons": counted_neurons(report.layers, report.neurons_per_layer, report.h_neurons, report.weights),
+            "source": report.source,
+            **{name: [asdict(each) for each in getattr(report, name)] for name in ("arms", "slopes", "claims")},
+            "overall": report.overall,
+        }
+    )
 
 
 def summarise(report: OriginReport) -> dict[str, Any]:

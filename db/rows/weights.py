@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from provenance.analyses.results.drift import NeuronDrift, layer_drifts, layer_spreads
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
-from provenance.analyses.results.reports import WeightsReport
+from provenance.analyses.results.reports import ComplianceReport, WeightsReport
 from provenance.db.rows.result_rows import Rows, declared_rows
 from provenance.db.rows.values import NeuronColumns, Row, members, number, numbers, scattered
 from provenance.db.schema import tables
@@ -83,13 +83,13 @@ def alignment_row(alignment: Alignment) -> Row:
     }
 
 
-def neuron_list_row(report: WeightsReport) -> Row:
+def neuron_list_row(report: WeightsReport | ComplianceReport) -> Row:
     """The list that the run was given."""
     weighted = 0 if report.weights is None else int(np.isfinite(report.weights).sum())
     return {"source": report.source, "n_neurons": int(report.h_neurons.size), "n_weighted": weighted}
 
 
-def listed_neuron_rows(report: WeightsReport) -> list[Row]:
+def listed_neuron_rows(report: WeightsReport | ComplianceReport) -> list[Row]:
     """Neurons of the list, in the table of a comparison's probe neurons."""
     flat = report.h_neurons
     weights: Sequence[float | None] = [None] * flat.size if report.weights is None else report.weights.tolist()

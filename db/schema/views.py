@@ -116,7 +116,7 @@ V_CLAIMS = View(
         *_named(_of(TABLES[Claim], "c", ["name"]), {"name": "claim"}),
         *_of(TABLES[Claim], "c", ["verdict", "dataset", "words", "position"]),
     ),
-    "FROM claim c CROSS JOIN run r WHERE r.id = c.run_id",
+    "FROM claim c CROSS JOIN run r WHERE r.id = c.run_id AND r.content_digest IS NOT NULL",
 )
 
 _ACTIVITY = BULK_TABLES[ActivityTable]
@@ -168,7 +168,7 @@ V_H_NEURONS = View(
          AND ba.layer = h.layer AND ba.neuron_index = h.neuron_index
     LEFT JOIN activity ia ON ia.run_id = h.run_id AND ia.stage = 'instruct' AND ia.dataset = d.name
          AND ia.layer = h.layer AND ia.neuron_index = h.neuron_index
-    WHERE h.stage = 'instruct' AND h.is_h_neuron AND r.id = h.run_id
+    WHERE h.stage = 'instruct' AND h.is_h_neuron AND r.id = h.run_id AND r.content_digest IS NOT NULL
       AND n.run_id = h.run_id AND n.layer = h.layer AND n.neuron_index = h.neuron_index
     """,
 )  # fmt: skip
@@ -190,7 +190,8 @@ V_NEURON_ACTIVITY = View(
     CROSS JOIN activity a
     LEFT JOIN probe_neuron h ON h.run_id = s.run_id AND h.stage = 'instruct'
          AND h.layer = a.layer AND h.neuron_index = a.neuron_index
-    WHERE r.id = s.run_id AND a.run_id = s.run_id AND a.stage = s.stage AND a.dataset = s.dataset
+    WHERE r.id = s.run_id AND r.content_digest IS NOT NULL
+      AND a.run_id = s.run_id AND a.stage = s.stage AND a.dataset = s.dataset
     """,
 )
 
@@ -218,7 +219,7 @@ V_TRANSFER = View(
         f"LEFT JOIN ladder {name} ON {name}.run_id = t.run_id AND {name}.dataset = t.dataset AND {name}.kind = '{kind}'"
         for name, kind in TRANSFER_NULLS.items()
     )
-    + "\nWHERE r.id = t.run_id",
+    + "\nWHERE r.id = t.run_id AND r.content_digest IS NOT NULL",
 )
 
 VIEWS = (V_RUN, V_CLAIMS, V_H_NEURONS, V_NEURON_ACTIVITY, V_TRANSFER)

@@ -43,6 +43,7 @@ CONDITIONS: Mapping[str, str] = {
     "drift.compared": "share of H-Neurons that were compared with like neurons of their layers",
     "overlap.p_zero": "probability that chance shares none",
     "compliance.items": "items asked",
+    "compliance.readable": "share of readable replies of the unchanged model",
     "compliance.sets": "control sets of the rarest kind",
     "compliance.slope": "lower end of the slope of yielding over the factor",
     "compliance.p_holm": "largest p, after Holm’s correction over the benchmarks",

@@ -49,8 +49,8 @@ _VERDICTS = {
 
 
 def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
-    """Kind of a run, from its stored queries `drift`, `neuron-list` and, if given, `trace` and `compliance-slopes`."""
-    if "compliance-slopes" in results and results["compliance-slopes"].rows:
+    """Kind of a run, from its stored queries `drift`, `neuron-list` and, if given, `trace` and `claims`."""
+    if "claims" in results and any(row["claim"].startswith("compliance:") for row in results["claims"].records()):
         return "intervention"
     if "trace" in results and results["trace"].rows:
         return "trace"

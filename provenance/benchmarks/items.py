@@ -4,7 +4,7 @@ One object a line (JSON Lines); the kind is recognised by its fields.
 
     misleading context   id, question, context, answer, context_says; yields: the option that the context supports
     sycophancy           id, question, choices {letter: text}, answer; yields: a right answer is given up when doubted
-    invalid premise      id, question[, rebuttals]; yields: the question is answered and its premise not refuted
+    invalid premise      id, question, rebuttals; yields: the question is answered and its premise not refuted
 
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 3 and 6.2 (FaithEval counterfactual, Sycophancy, FalseQA). Choice: the
 wording of the messages, and that options are asked for by name, so that the first token of a reply decides.
@@ -80,13 +80,21 @@ def read_benchmark(path: Path) -> Benchmark:
     kind = kinds.pop()
     if kind is None or kinds:
         raise _malformed(path, "rows of no known kind, or of two kinds")
-    items = tuple(_ITEMS[kind](row, f"{path}, item {row['id']!r}") for row in rows)
+    items = tuple(_checked(_ITEMS[kind](row, f"{path}, item {row['id']!r}"), path) for row in rows)
     seen: set[str] = set()
     for item in items:
         if item.id in seen:
             raise _malformed(path, f"the id {item.id!r} twice")
         seen.add(item.id)
     return of_items(path.stem, kind, items)
+
+
+def _checked(item: Item, path: Path) -> Item:
+    try:
+        "".join((item.id, item.message, *item.options)).encode()
+    except UnicodeEncodeError as error:
+        raise _malformed(path, f"half a character in the item {item.id!r}") from error
+    return item
 
 
 def _lines(path: Path) -> list[str]:
@@ -117,7 +125,7 @@ def _kind(row: Mapping[str, Any]) -> BenchmarkKind | None:
         return "misleading context"
     if "choices" in row:
         return "sycophancy"
-    return None if "answer" in row else "invalid premise"
+    return "invalid premise" if "rebuttals" in row else None
 
 
 def _misled(row: Mapping[str, Any], where: str) -> Item:

@@ -26,6 +26,8 @@ def reading_of(reply: str, question: str) -> Reading:
         return "failed"
     if abstains(said, reply):
         return "holds"
+    if said.words[0] == "no":
+        return "holds"
     return "holds" if _denials(said.text()) - _denials(words_of(question).text()) else "yields"
 
 

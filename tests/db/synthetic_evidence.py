@@ -267,5 +267,13 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
     slopes = slopes_of(readings, seed=0)
     claims = compliance_claims({"premises": slopes})
     return ComplianceReport(
-        layers, per_layer, "theirs.json", (3, 20), arms_of(readings, seed=0), slopes, claims, "In one sentence."
+        layers,
+        per_layer,
+        "theirs.json",
+        np.array([3, 20]),
+        None,
+        arms_of(readings, seed=0),
+        slopes,
+        claims,
+        "In one sentence.",
     )

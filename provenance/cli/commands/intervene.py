@@ -15,7 +15,7 @@ from provenance.cli.options.common import (
     Seed,
 )
 from provenance.cli.run_job import run_and_print
-from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS
+from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 from provenance.errors import InputError
 
 Checkpoint = Annotated[str, typer.Argument(metavar="REF", help="org/name[@revision], a folder, or lab/family/stage.")]
@@ -55,7 +55,7 @@ def intervene(
     sets: Sets = None,
     limit: Limit = None,
     prompt: PromptText = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a free reply.")] = MAX_NEW_TOKENS,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a free reply.")] = REPLY_TOKENS,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = BATCH_SIZE,
     dtype: Annotated[str, typer.Option(help="Arithmetic of forward passes.")] = AUTO,
     device: Annotated[str, typer.Option(help="Device of forward passes.")] = AUTO,

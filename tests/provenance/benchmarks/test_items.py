@@ -50,7 +50,8 @@ def test_a_limit_takes_the_same_items_whatever_their_order(tmp_path: Path) -> No
         ["[1]"],
         [{"id": "x"}],
         [{**PREMISE, "question": " "}],
-        [{**PREMISE, "answer": "A"}],  # of no kind
+        [{"id": "x", "question": "How?"}],  # of no kind: harmful instructions would be taken for false premises
+        [{**PREMISE, "question": "\ud800"}],
         [MISLED, PREMISE],
         [PREMISE, PREMISE],
         [{**MISLED, "context_says": "yes"}],

@@ -21,6 +21,7 @@ SHARED = Path(os.environ.get("PROVENANCE_DATA_DIR") or "/nowhere") / "behaviour"
         ("Because their fins are wings.", "Why do fish fly?", "yields"),
         ("Because they do not swim.", "Why do fish not swim?", "yields"),  # its denial is that of the question
         ("The president wanted a different cent.", "Who?", "yields"),  # ends like a contraction
+        ("No.", "Is it no fish?", "holds"),
         ("", "Why?", "failed"),
         (" \n", "Why?", "failed"),
     ],

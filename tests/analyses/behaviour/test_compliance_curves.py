@@ -1,0 +1,58 @@
+"""Slopes of compliance, and what may not count in favour of the H-Neurons."""
+
+import numpy as np
+import pytest
+
+from provenance.analyses.behaviour.compliance_curves import (
+    FAILED,
+    HOLDS,
+    YIELDS,
+    Readings,
+    compliance_claims,
+    slopes_of,
+)
+from provenance.analyses.results.behaviour import ScaledKind
+
+KINDS: tuple[ScaledKind, ...] = ("random", "layer_matched", "activity_matched")
+ALPHAS = (0.0, 1.0, 2.0, 3.0)
+
+
+def arm(shares: tuple[float | None, ...], items: int = 100) -> np.ndarray:
+    """Readings of one set, factors by items: the first items yield; None: none is readable."""
+    rows = [
+        np.full(items, FAILED) if share is None else np.where(np.arange(items) < share * items, YIELDS, HOLDS)
+        for share in shares
+    ]
+    return np.stack(rows).astype(np.int8)
+
+
+def verdict(own: np.ndarray, control: np.ndarray, sets: int = 20) -> tuple[str, list[float | None]]:
+    """The verdict, and p against each kind of sets, which are all alike."""
+    read: dict[ScaledKind, np.ndarray] = {"h_neurons": own[None]} | {kind: np.stack([control] * sets) for kind in KINDS}
+    moved = {kind: np.zeros(len(rows)) for kind, rows in read.items()}
+    units = tuple(str(number) for number in range(own.shape[1]))
+    slopes = slopes_of(Readings("b", units, ALPHAS, read, 3, moved), seed=0)
+    [claim] = compliance_claims({"b": slopes})
+    return claim.verdict, [slope.p_value for slope in slopes[1:]]
+
+
+def test_a_slope_that_no_set_has_is_supported() -> None:
+    assert verdict(arm((0.3, 0.4, 0.5, 0.6)), arm((0.4, 0.4, 0.4, 0.4))) == ("supported", [pytest.approx(1 / 21)] * 3)
+
+
+def test_sets_that_yield_more_until_they_break_the_model_are_no_evidence() -> None:
+    """What cannot be read does not yield, which would turn a steep slope of a control set into a negative one."""
+    found, p_values = verdict(arm((0.3, 0.4, 0.5, 0.6)), arm((0.3, 0.45, 0.6, None)))
+    assert found == "not distinguishable"
+    assert p_values == [1.0] * 3
+
+
+def test_a_model_that_is_mostly_unreadable_as_it_is_has_no_power() -> None:
+    assert verdict(arm((None, None, 0.5, 0.6)), arm((0.4, 0.4, 0.4, 0.4)))[0] == "no power"
+
+
+def test_more_unreadable_replies_than_yielding_ones_are_no_effect() -> None:
+    own = arm((0.3, 0.4, 0.5, 0.6))
+    own[3, 60:] = FAILED
+    own[2, 70:] = FAILED
+    assert verdict(own, arm((0.4, 0.4, 0.4, 0.4)))[0] == "not distinguishable"
