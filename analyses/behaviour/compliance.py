@@ -7,7 +7,6 @@ loses one arm at most. A choice of options costs one pass over the prompt; only 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float64, Int, Int8
@@ -152,14 +151,10 @@ def _probed(asked: Asked) -> list[tuple[int, ...]]:
 def _disturbances(
     subject: Subject, asked: Asked, probed: Sequence[Sequence[int]], members: Int[np.ndarray, "sets k"]
 ) -> Float64[np.ndarray, " sets"]:
-    compute = partial(_moved, subject, probed, members)
+    def compute() -> np.ndarray:
+        return disturbances(subject.model(), probed, list(members))
+
     return _kept(subject, asked, members.ravel(), UNCHANGED, f"disturbances of {len(members)} sets", compute)
-
-
-def _moved(
-    subject: Subject, probed: Sequence[Sequence[int]], members: Int[np.ndarray, "sets k"]
-) -> Float64[np.ndarray, " sets"]:
-    return disturbances(subject.model(), probed, list(members))
 
 
 def _arm(subject: Subject, asked: Asked, ids: Int[np.ndarray, " k"], alpha: float) -> Int8[np.ndarray, " items"]:

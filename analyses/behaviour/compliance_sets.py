@@ -13,12 +13,8 @@ from jaxtyping import Float64, Int
 from provenance.activations.capture import down_weights, forward, hooked
 from provenance.activations.cett import cett_means, column_norms
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.analyses.controls.control_sets import (
-    CONTROL_KINDS,
-    distinct_draws,
-    excluded_from_controls,
-    neuron_sets,
-)
+from provenance.analyses.behaviour.scaled_answers import control_arms
+from provenance.analyses.controls.control_sets import CONTROL_KINDS, distinct_draws
 from provenance.analyses.drift.drift_nulls import finest_strata
 from provenance.analyses.results.behaviour import ScaledKind
 from provenance.models.loading import LoadedModel
@@ -68,11 +64,8 @@ def scaled_sets(
     Raises:
         InputError, PairError: See `provenance.analyses.controls.control_sets.neuron_sets`.
     """
-    excluded = excluded_from_controls(ids, NO_NEURONS, layers, d_m)
-    found: dict[ScaledKind, np.ndarray] = {"h_neurons": np.sort(ids)[None]}
-    for number, kind in enumerate(CONTROL_KINDS):
-        rng = np.random.default_rng([seed, number])
-        found[kind] = np.unique(neuron_sets(kind, ids, layers, d_m, K=sets, rng=rng, excluded=excluded), axis=0)
+    plain = control_arms(ids, layers, d_m, NO_NEURONS, sets, seed)
+    found: dict[ScaledKind, np.ndarray] = {kind: np.unique(members, axis=0) for kind, members in plain.items()}
     rng = np.random.default_rng([seed, len(CONTROL_KINDS)])
     strata = finest_strata(norm, activity, d_m).of
     alike = np.sort(np.concatenate(list(_alike(ids, strata, sets, rng)), axis=1), axis=1)

@@ -176,6 +176,21 @@ class NucleusSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is 
         return scores.fill_(-torch.inf).scatter_(1, drawn, 0.0)
 
 
+def padded_left(
+    rows: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[Int[torch.Tensor, "rows tokens"], Int[torch.Tensor, "rows tokens"]]:
+    """Token ids and attention mask of prompts, padded on the left, so that the last column is every prompt's last."""
+    longest = max(map(len, rows))
+    ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
+    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def positions_of(mask: Int[torch.Tensor, "rows tokens"]) -> Int[torch.Tensor, "rows tokens"]:
+    """Positions of tokens behind padding; that of padding has no meaning."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
 class PromptBatch:
     """A batch of prompts that has passed through the model once, ready for sampling; `stop_ids` end a response."""
 
@@ -186,13 +201,8 @@ class PromptBatch:
         self._decoding = decoding
         self._stop_ids = stop_ids
         self._prompts = tuple(prompt.ids for prompt in prompts)
-        pad = loaded.pad_id
         loaded.require_known(token for prompt in self._prompts for token in prompt)
-        longest = max(len(p.ids) for p in prompts)
-        rows = [[pad] * (longest - len(p.ids)) + list(p.ids) for p in prompts]
-        mask = [[0] * (longest - len(p.ids)) + [1] * len(p.ids) for p in prompts]
-        self._ids = torch.tensor(rows, device=loaded.device)
-        self._mask = torch.tensor(mask, device=loaded.device)
+        self._ids, self._mask = padded_left(self._prompts, loaded.pad_id, loaded.device)
         self._cache = self._prefilled()
 
     def __len__(self) -> int:
@@ -204,7 +214,7 @@ class PromptBatch:
         if self._ids.shape[1] == 1:
             return None
         cache = DynamicCache(config=self._loaded.model.config)
-        positions = (self._mask.cumsum(-1) - 1).clamp(min=0)
+        positions = positions_of(self._mask)
         self._loaded.model(
             input_ids=self._ids[:, :-1],
             attention_mask=self._mask[:, :-1],

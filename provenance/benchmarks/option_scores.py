@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from transformers import PreTrainedTokenizerBase
 
 from provenance.answers.prompts import Prompt, continued
+from provenance.answers.sampling import padded_left, positions_of
 from provenance.errors import NonFiniteError, QuestionError
 from provenance.models.loading import LoadedModel
 
@@ -81,14 +82,11 @@ def _option_of(token: int, prompt: OptionPrompt) -> int:
 
 
 def _next_scores(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> Float[torch.Tensor, "rows vocabulary"]:
-    """Scores of the next token, float32; padding stands on the left, so that the last column is every row's last."""
+    """Scores of the next token, float32."""
     loaded.require_known(token for row in rows for token in row)
-    longest = max(map(len, rows))
-    ids = torch.tensor([[loaded.pad_id] * (longest - len(row)) + list(row) for row in rows], device=loaded.device)
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=loaded.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    ids, mask = padded_left(rows, loaded.pad_id, loaded.device)
     found = loaded.model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1
+        input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=1
     ).logits
     scores: torch.Tensor = found[:, -1].float()
     return scores
