@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PARALLEL := -n auto --dist worksteal
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check bench gpu clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,11 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# On a machine with a GPU: its tests, then a table of speed and memory; a few minutes.
+gpu: $(READY)
+	$(BIN)/python -m pytest -m gpu -rs
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -14,8 +14,7 @@ import torch
 
 from benchmarks.clock import by_turns, line
 from provenance.activations.batches import batches
-from provenance.activations.capture import down_weights, forward, hooked, padded
-from provenance.activations.cett import column_norms
+from provenance.activations.capture import down_norms, forward, hooked, padded
 from provenance.activations.reading import Quantity, Reader
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
@@ -37,7 +36,7 @@ def reading_table(dtype: str = "bfloat16") -> None:
     """Print both ratios by prompt, for held-out and for training answers."""
     exact, loaded = _loaded("float32"), _loaded(dtype)
     for template in (BASE_PROMPT, INSTRUCT_PROMPT):
-        responses = _responses(loaded, template)
+        responses = responses_of(loaded, template)
         for name, quantities in QUANTITIES.items():
             print(f"{len(responses)} {name}; prompt {template!r}, {dtype}")
             _rows(exact, loaded, responses, quantities)
@@ -49,8 +48,8 @@ def _rows(
     reader, alone = Reader(loaded, quantities), _evenly(responses, ALONE)
     plan = [[responses[row] for row in rows] for rows in batches([reader.length(each) for each in responses])]
     works: dict[str, Callable[[], object]] = {
-        "plain": lambda: [_plain(loaded, reader, part) for part in plan],
-        "ours": lambda: [reader.read(part) for part in plan],
+        "plain": lambda: plain_pass(loaded, reader, plan),
+        "ours": lambda: read_by_batches(reader, plan),
         "recipe": lambda: [_recipe(exact, response) for response in alone],
     }
     times = by_turns(works, 3)
@@ -75,7 +74,7 @@ def _loaded(dtype: str) -> LoadedModel:
     return load_model(side.checkpoint.folder, side.layout, dtype=dtype)
 
 
-def _responses(loaded: LoadedModel, template: str) -> list[Response]:
+def responses_of(loaded: LoadedModel, template: str) -> list[Response]:
     """The first accepted answer of each question, as it stands behind the prompt."""
     data = os.environ.get("PROVENANCE_DATA_DIR")
     spec = str(Path(data) / "triviaqa-dev.jsonl") if data else "lab/inherited/in-domain"
@@ -97,9 +96,17 @@ def _evenly(responses: Sequence[Response], count: int) -> list[Response]:
 
 
 @torch.inference_mode()
-def _plain(loaded: LoadedModel, reader: Reader, part: Sequence[Response]) -> None:
-    rows = [[*response.prompt_ids, *response.response_ids][: reader.length(response)] for response in part]
-    forward(loaded, *padded(rows, loaded.pad_id, loaded.device))
+def plain_pass(loaded: LoadedModel, reader: Reader, parts: Sequence[Sequence[Response]]) -> None:
+    """The model's body over the tokens that a reader reads, batch by batch."""
+    for part in parts:
+        rows = [[*response.prompt_ids, *response.response_ids][: reader.length(response)] for response in part]
+        forward(loaded, *padded(rows, loaded.pad_id, loaded.device))
+
+
+def read_by_batches(reader: Reader, parts: Sequence[Sequence[Response]]) -> None:
+    """Everything that a reader reads, batch by batch."""
+    for part in parts:
+        reader.read(part)
 
 
 @torch.inference_mode()
@@ -109,7 +116,7 @@ def _recipe(loaded: LoadedModel, response: Response) -> tuple[torch.Tensor, torc
     ids = torch.tensor([[*response.prompt_ids, *response.response_ids]], device=loaded.device)
     with hooked(loaded, lambda layer, z, h: seen.update({layer: (z, h)})):
         logits = loaded.model(input_ids=ids, use_cache=False).logits[0]
-    norms = [column_norms(weight) for weight in down_weights(loaded)]
+    norms = down_norms(loaded)
     cett = torch.cat([seen[layer][0][0].abs() * norms[layer] / seen[layer][1][0].norm(dim=-1)[:, None]
                       for layer in range(len(norms))], dim=1)  # fmt: skip
     answer = torch.zeros(ids.shape[1], dtype=torch.bool)

@@ -13,6 +13,8 @@ AUTO: Literal["auto"] = "auto"
 """The device that is there, and its usual dtype (`provenance.models.devices`)."""
 BATCH_SIZE = 128
 """Questions asked at a time."""
+CORRELATION_RESPONSES = 128  # some thousand tokens: enough to tell a correlation of 0.05 from zero
+"""Answers that both models read to correlate their activations."""
 SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %
 """Made-up pairs of each kind for the calibration."""
 DATABASE = "sqlite:///provenance.db"

@@ -214,9 +214,9 @@ def permuted_copy(source: Path, folder: Path, *, seed: int = 4) -> Path:
     return folder
 
 
-def load(folder: Path, dtype: str = "float32") -> LoadedModel:
+def load(folder: Path, dtype: str = "float32", *, offload: bool = False) -> LoadedModel:
     """A loaded model of a folder."""
-    return load_model(folder, layout_of(inspect(folder), Shards(folder).names()), dtype=dtype)
+    return load_model(folder, layout_of(inspect(folder), Shards(folder).names()), dtype=dtype, offload=offload)
 
 
 def local_checkpoint(name: str | Path) -> Checkpoint:

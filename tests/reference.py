@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
 
+from provenance.activations.capture import down_projections, down_weight
 from provenance.activations.features import Features
 from provenance.activations.reading import Reader
 from provenance.models.loading import LoadedModel
@@ -24,6 +25,15 @@ def cett(
     """
     z, h, w_down = (t if t.dtype == torch.float64 else t.float() for t in (z, h, w_down))
     return z.abs() * w_down.norm(dim=0).to(z) / h.norm(dim=-1)[:, None]
+
+
+def down_weights(loaded: LoadedModel) -> list[Float[torch.Tensor, "d d_m"]]:
+    """W_down of every layer, neurons as columns."""
+    found: list[torch.Tensor] = []
+    for module in down_projections(loaded):
+        with down_weight(loaded, module) as weight:
+            found.append(weight)
+    return found
 
 
 def cett_of(

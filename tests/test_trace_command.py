@@ -98,7 +98,7 @@ def test_it_goes_on_where_it_was_killed(
     forked: ForkedCli, command: tuple[str, ...], traced: Finished, tmp_path: Path
 ) -> None:
     """Killed while the checkpoint between is read; the second attempt gives the undisturbed numbers."""
-    harm = Harm("provenance.analyses.timeline.timeline:activation_correlation", 2, "before")
+    harm = Harm("provenance.analyses.activity.token_correlation:RecordedActivations.correlation", 2, "before")
     assert forked.run(tmp_path, *command, harm=harm).code < 0
     assert [path for path in (tmp_path / "provenance.captures").iterdir() if path.is_dir()]  # a kill leaves the floor
     kept = answers_kept(tmp_path)

@@ -1,16 +1,22 @@
-"""Correlation of each neuron's activations between both models, token by token.
+"""Correlation of each neuron's activations between two models, token by token.
 
-Both models read the same token ids. Special tokens are left out: the first token of a sequence has activations so large
+Both models read the same token ids, one model after the other: the activations of the first go to a file, so that no
+more than one model is in memory. Special tokens are left out: the first token of a sequence has activations so large
 that it would decide every correlation alone.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from provenance.activations.capture import forward, hooked, padded
+from provenance.files import storing
 from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
@@ -37,43 +43,114 @@ class PairedMoments:
         return np.where(variance > 0, np.clip(r, -1, 1), np.nan)
 
 
-def activation_correlation(
-    base: LoadedModel,
-    instruct: LoadedModel,
-    responses: Sequence[Response],
-    batch_size: int,
-    base_ids: Int[np.ndarray, " neurons"] | None = None,
-) -> Float[np.ndarray, " neurons"]:
-    """Pearson r of every neuron's z between two models over the same tokens, in [-1, 1], float64.
+class RecordedActivations:
+    """The activations z of one model at every ordinary token of some responses, in a file.
+
+    Values keep the dtype of the model, so nothing is rounded; the file takes tokens x neurons of them. It has no name
+    in its folder, so it is gone even if the process is killed.
 
     Args:
-        responses: Prompt and response ids to read, through both models alike.
-        base_ids: Flat id in `base` of every neuron of `instruct`, -1 for none (r is NaN); None: the same ids.
+        loaded: The model, which is not kept.
+        responses: Prompt and response ids to read.
+        batch_size: Responses in one forward pass.
+        folder: Where the file is made.
+
+    Raises:
+        StoreError: The file cannot be written, or the disk is full.
+        CaptureError: See `hooked`.
     """
-    moments = PairedMoments(instruct.layout.layers * instruct.layout.d_m)
-    for start in range(0, len(responses), batch_size):
-        part = responses[start : start + batch_size]
-        ours = _activations(base, part)
-        moments.add(ours if base_ids is None else ours[:, base_ids], _activations(instruct, part))
-    found = moments.correlation()
-    return found if base_ids is None else np.where(base_ids < 0, np.nan, found)
+
+    def __init__(self, loaded: LoadedModel, responses: Sequence[Response], batch_size: int, folder: Path) -> None:
+        self._batches = [responses[start : start + batch_size] for start in range(0, len(responses), batch_size)]
+        self._d_m = loaded.layout.d_m
+        self._places: dict[tuple[int, int], _Place] = {}
+        with storing(f"a scratch file for activations in {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - see `close`
+        try:
+            for number, batch in enumerate(self._batches):
+                _read(loaded, batch, self._keeping(number, folder))
+        except BaseException:
+            with suppress(OSError):  # the rest of a block that the disk did not take
+                self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Give the room on the disk back."""
+        self._file.close()
+
+    def correlation(
+        self, loaded: LoadedModel, ids: Int[np.ndarray, " neurons"] | None = None
+    ) -> Float[np.ndarray, " neurons"]:
+        """Pearson r of every neuron's z between the recorded model and this one, in [-1, 1], float64.
+
+        Args:
+            loaded: The second model, which reads the same tokens.
+            ids: Flat id in the recorded model of every neuron of this one, -1 for none (r is NaN); None: the same ids.
+
+        Returns:
+            One value per neuron of the second model; NaN where either is constant.
+        """
+        layout = loaded.layout
+        moments = [PairedMoments(layout.d_m) for _ in range(layout.layers)]
+        places = None if ids is None else ids.reshape(layout.layers, layout.d_m)
+        for number, batch in enumerate(self._batches):
+
+            def add(layer: int, z: Shaped[torch.Tensor, "tokens d_m"], number: int = number) -> None:
+                ours = self._block(number, layer) if places is None else self._columns(number, places[layer])
+                moments[layer].add(ours, z.double().cpu().numpy())
+
+            _read(loaded, batch, add)
+        found = np.concatenate([each.correlation() for each in moments])
+        return found if ids is None else np.where(ids < 0, np.nan, found)
+
+    def _keeping(self, number: int, folder: Path) -> "OnTokens":
+        def keep(layer: int, z: Shaped[torch.Tensor, "tokens d_m"]) -> None:
+            self._places[number, layer] = _Place(self._file.tell(), len(z), z.dtype)
+            with storing(f"activations of {len(z)} tokens in a scratch file in {folder}"):
+                self._file.write(z.cpu().contiguous().view(torch.uint8).numpy().data)
+                self._file.flush()
+
+        return keep
+
+    def _block(self, number: int, layer: int) -> Float[np.ndarray, "tokens d_m"]:
+        """One layer of one batch."""
+        place = self._places[number, layer]
+        self._file.seek(place.start)
+        content = bytearray(self._file.read(place.tokens * self._d_m * place.dtype.itemsize))
+        return torch.frombuffer(content, dtype=place.dtype).reshape(place.tokens, self._d_m).double().numpy()
+
+    def _columns(self, number: int, ids: Int[np.ndarray, " d_m"]) -> Float[np.ndarray, "tokens d_m"]:
+        """Neurons of any layers in one batch; zeros for id -1."""
+        found = np.zeros((self._places[number, 0].tokens, ids.size))
+        layers = np.where(ids < 0, -1, ids // self._d_m)
+        for layer in np.unique(layers[layers >= 0]):
+            here = layers == layer
+            found[:, here] = self._block(number, int(layer))[:, ids[here] % self._d_m]
+        return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one layer of one batch is in the file."""
+
+    start: int
+    tokens: int
+    dtype: torch.dtype
+
+
+OnTokens = Callable[[int, Shaped[torch.Tensor, "tokens d_m"]], None]
+"""Function of a layer and its z at the ordinary tokens of a batch, row by row."""
 
 
 @torch.inference_mode()
-def _activations(loaded: LoadedModel, responses: Sequence[Response]) -> Float[np.ndarray, "tokens neurons"]:
-    """Z of all layers at every token that is neither padding nor special."""
+def _read(loaded: LoadedModel, responses: Sequence[Response], take: OnTokens) -> None:
+    """One forward pass, which gives z of every layer at every token that is neither padding nor special."""
     rows = [[*response.prompt_ids, *response.response_ids] for response in responses]
     ids, mask = padded(rows, loaded.pad_id, loaded.device)
-    used = _ordinary(responses, ids.shape[1])
-    d_m = loaded.layout.d_m
-    out = np.empty((int(used.sum()), loaded.layout.layers * d_m))
-
-    def keep(layer: int, z: torch.Tensor, _h: torch.Tensor) -> None:
-        out[:, layer * d_m : (layer + 1) * d_m] = z.float().cpu().numpy()[used]
-
-    with hooked(loaded, keep):
+    used = torch.from_numpy(_ordinary(responses, ids.shape[1]))
+    with hooked(loaded, lambda layer, z, _h: take(layer, z[used.to(z.device)])):
         forward(loaded, ids, mask)
-    return out
 
 
 def _ordinary(responses: Sequence[Response], width: int) -> Bool[np.ndarray, "batch tokens"]:

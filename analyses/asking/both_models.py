@@ -4,23 +4,24 @@ Models run only here, one after the other; results stay in the workspace, so ana
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.activations.features import Features
-from provenance.analyses.activity.token_correlation import activation_correlation
+from provenance.analyses.activity.token_correlation import RecordedActivations
 from provenance.analyses.asking.answer_texts import Answers, answers_of, captured_responses
 from provenance.analyses.asking.collection import Collected, Pool, identity_digest, make_pool, paired_task
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.asking.suppression import suppressed_accuracies, suppression_questions
 from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.answers.questions import QuestionSet, check_disjoint, normalise_question, split_questions
+from provenance.defaults import CORRELATION_RESPONSES
 from provenance.records import Question, Response, Split, Stage
 
 TEST_POOL = 1  # the first question set's held-out questions
-CORRELATION_RESPONSES = 128  # some thousand tokens: enough to tell a correlation of 0.05 from zero
 CORRELATION_BATCH = 8
 
 
@@ -98,7 +99,7 @@ def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarr
     used = kept_responses(gathered.collected["base"][TEST_POOL])
     if not related.same_tokenizer or not used:
         return None
-    what = "activation correlation"
+    what, folder = "activation correlation", base.workspace.captures_of(base.answers_task(base.held_out))
     if not alignment.is_identity:
         what = f"{what}, {identity_digest(alignment.base_ids.tolist())}"
     if base.author is not None:
@@ -106,7 +107,8 @@ def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarr
     ids = None if alignment.is_identity else alignment.base_ids
 
     def compute() -> Float[np.ndarray, " neurons"]:
-        return activation_correlation(base.model(), instruct.model(), used, CORRELATION_BATCH, ids)
+        with closing(RecordedActivations(base.model(), used, CORRELATION_BATCH, folder)) as recorded:
+            return recorded.correlation(instruct.model(), ids)
 
     task = paired_task(base.answers_task(base.held_out), instruct.checkpoint, what)
     return base.remembered(task, compute, used)

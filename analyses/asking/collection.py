@@ -45,7 +45,7 @@ from provenance.work_log import CaptureLog, ResponseLog
 FORMAT = 4  # of responses; raised when the same settings would give different ones
 READING_FORMAT = 4  # of what is captured of them, likewise
 NO_PART_OF_ANSWERS = (
-    "samples", "train_quota", "test_quota", "batch_size", "device", "attn_implementation", "capture_dtype",
+    "samples", "train_quota", "test_quota", "batch_size", "device", "offload", "attn_implementation", "capture_dtype",
     "other_tokens",
 )  # fmt: skip
 """Settings that leave each answer as it is; the rounds of samples name a task in place of their number."""
@@ -123,6 +123,8 @@ class CollectionSettings:
     device: str
     attn_implementation: str | None
     """As `transformers` names it."""
+    offload: bool = False
+    """Whether memory and disk take what the device has no room for."""
     capture_dtype: CaptureDtype = "float32"
     """Of captured vectors on disk; see `Wanted`."""
     other_tokens: OtherTokens | None = "all"

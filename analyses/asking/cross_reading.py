@@ -105,26 +105,30 @@ def read_answers(
     return reader.captured(captures, kept, doing, other), kept
 
 
-def gather_forced(gathered: Gathered) -> Forced:
-    """Capture the missing cells for the held-out answers of the first question set, in the instruct checkpoint's order.
+def cells_read_by(stage: Stage, gathered: Gathered) -> dict[CellName, ForcedAnswers]:
+    """Capture the missing cells of one model, for the held-out answers of the first question set.
 
-    The answers are the captured, balanced ones, with the labels of the model that gave them.
+    The answers are the captured, balanced ones, with the labels of the model that gave them; activations are in the
+    instruct checkpoint's order of neurons.
     """
-    subjects = gathered.subjects
-    used = {stage: gathered.used(stage) for stage in subjects}
-    readings = {
-        stage: Reading(subject.settings.prompt, usual_lead(gathered.collected[stage][TEST_POOL].responses))
-        for stage, subject in subjects.items()
-    }
+    reader = gathered.subjects[stage]
     cells: dict[CellName, ForcedAnswers] = {}
     for name in FORCED_CELLS:
         by, said, place = name
-        reader, speaker = subjects[by], subjects[said]
+        if by != stage:
+            continue
+        speaker, used = gathered.subjects[said], gathered.used(said)
         pool = speaker.held_out
         read = partial(
-            read_answers, reader, speaker.answers_task(pool), used[said], pool.questions.questions, readings[place],
-            f"{by} reads {said} answers",
+            read_answers, reader, speaker.answers_task(pool), used, pool.questions.questions,
+            _reading_in(place, gathered), f"{by} reads {said} answers",
         )  # fmt: skip
         features, kept = reader.clock.timed(f"forced {by}", read)
-        cells[name] = ForcedAnswers(in_order(by, features, gathered.alignment), len(used[said]) - len(kept))
-    return Forced(gathered.names[TEST_POOL], cells)
+        cells[name] = ForcedAnswers(in_order(by, features, gathered.alignment), len(used) - len(kept))
+    return cells
+
+
+def _reading_in(stage: Stage, gathered: Gathered) -> Reading:
+    """The prompt of one model, and the white space before its answers."""
+    said = gathered.collected[stage][TEST_POOL].responses
+    return Reading(gathered.subjects[stage].settings.prompt, usual_lead(said))

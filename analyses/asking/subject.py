@@ -1,11 +1,13 @@
 """A model under study: it answers questions, reads answers, is captured or scaled, and keeps its work."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from provenance.activations.features import Features, Wanted, collect_features, remembered
@@ -33,6 +35,34 @@ from provenance.models.loading import LoadedModel, load_model
 from provenance.records import OtherTokens, Response, Stage, Task
 
 
+class InMemory:
+    """The one model that is in memory: another one is loaded after it was freed."""
+
+    def __init__(self) -> None:
+        self._name: object = None
+        self._loaded: LoadedModel | None = None
+
+    def of(self, name: object, load: Callable[[], LoadedModel]) -> LoadedModel:
+        """The model of a name, loaded if another one or none is in memory."""
+        if self._loaded is None or self._name != name:
+            self.free()
+            self._loaded, self._name = load(), name
+        return self._loaded
+
+    def holds(self, name: object) -> bool:
+        """Whether the model in memory has this name."""
+        return self._loaded is not None and self._name == name
+
+    def free(self) -> None:
+        """Free its memory, on its device as well."""
+        if self._loaded is None:
+            return
+        self._loaded = self._name = None
+        gc.collect()  # modules refer to one another in circles
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
 @dataclass(eq=False)
 class Subject:
     """One model, its settings and question pools, and its workspace."""
@@ -51,7 +81,8 @@ class Subject:
     """The model of its checkpoint at a server, which answers in its place; None if it answers itself."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
-    _loaded: LoadedModel | None = field(default=None, init=False, repr=False)
+    memory: InMemory = field(default_factory=InMemory, repr=False)
+    """Shared by models of which one at a time is to be in memory."""
 
     def __post_init__(self) -> None:
         prompt = self.settings.prompt
@@ -90,18 +121,30 @@ class Subject:
         return self.side.tokenizer
 
     def model(self) -> LoadedModel:
-        """The model, loaded on first use."""
-        if self._loaded is None:
-            how = self.settings
-            self._loaded = load_model(
-                self.checkpoint.folder,
-                self.layout,
-                dtype=how.dtype,
-                device=how.device,
-                attn_implementation=how.attn_implementation,
-                tokenizer=self.tokenizer,
-            )
-        return self._loaded
+        """The model, loaded on first use and after another one was in memory; not to be kept."""
+        how = self.settings
+        load = partial(
+            load_model,
+            self.checkpoint.folder,
+            self.layout,
+            dtype=how.dtype,
+            device=how.device,
+            attn_implementation=how.attn_implementation,
+            tokenizer=self.tokenizer,
+            offload=how.offload,
+        )
+        return self.memory.of(self.loaded_as, load)
+
+    @property
+    def loaded_as(self) -> object:
+        """Everything that its model in memory depends on."""
+        how = self.settings
+        return self.checkpoint.digest, how.dtype, how.device, how.offload, how.attn_implementation
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether its model is loaded."""
+        return self.memory.holds(self.loaded_as)
 
     def respondent(self) -> Respondent:
         """What answers: the model at a server, without loading this one, or this one."""
@@ -110,8 +153,9 @@ class Subject:
         return self.clock.asked(own)
 
     def drop(self) -> None:
-        """Free the model's memory."""
-        self._loaded = None
+        """Free the model's memory, if it is in memory."""
+        if self.is_in_memory:
+            self.memory.free()
 
     def task(self, pool: Pool) -> Task:
         """The identity of its own answers to a pool."""

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int
 
-from provenance.activations.capture import down_weights, forward, hooked
-from provenance.activations.cett import cett_means, column_norms
+from provenance.activations.capture import down_norms, down_projections, down_weight, forward, hooked
+from provenance.activations.cett import cett_means
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.behaviour.scaled_answers import control_arms
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, distinct_draws
@@ -33,7 +33,7 @@ def prompt_activity(
         CaptureError, ZeroOutputError: See `provenance.activations.capture`.
     """
     layers, d_m = loaded.layout.layers, loaded.layout.d_m
-    norms = [column_norms(weight) for weight in down_weights(loaded)]
+    norms = down_norms(loaded)
     total = np.zeros(layers * d_m)
 
     def reduce(layer: int, z: torch.Tensor, h: torch.Tensor) -> None:
@@ -86,7 +86,7 @@ def _alike(
 
 @torch.inference_mode()
 def disturbances(
-    loaded: LoadedModel, prompts: Sequence[Sequence[int]], sets: Sequence[Int[np.ndarray, " k"]]
+    loaded: LoadedModel, prompts: Sequence[Sequence[int]], sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float64[np.ndarray, " sets"]:
     """How far scaling each set by alpha moves the MLPs' outputs, per unit of |alpha - 1|; dimensionless.
 
@@ -98,28 +98,30 @@ def disturbances(
     Raises:
         CaptureError: See `provenance.activations.capture.hooked`.
     """
-    d_m, weights = loaded.layout.d_m, down_weights(loaded)
+    d_m, modules = loaded.layout.d_m, down_projections(loaded)
     by_layer: dict[int, list[tuple[int, torch.Tensor]]] = {}
     for number, members in enumerate(sets):
         for layer in np.unique(members // d_m).tolist():
-            own = torch.from_numpy(members[members // d_m == layer] % d_m).to(loaded.device)
+            own = torch.from_numpy(members[members // d_m == layer] % d_m)
             by_layer.setdefault(layer, []).append((number, own))
     moved: list[torch.Tensor] = []
     total: list[torch.Tensor] = []
 
     def reduce(layer: int, z: torch.Tensor, h: torch.Tensor) -> None:
-        total[-1] += h[0].float().square().sum(dim=-1)
-        for number, own in by_layer.get(layer, ()):
-            change = z[0, :, own].float() @ weights[layer][:, own].float().T
-            moved[-1][number] += change.square().sum(dim=-1)
+        total[-1] += h[0].float().square().sum(dim=-1).cpu()
+        if layer in by_layer:
+            with down_weight(loaded, modules[layer]) as weight:
+                for number, own in by_layer[layer]:
+                    change = z[0, :, own].float() @ weight[:, own].float().T
+                    moved[-1][number] += change.square().sum(dim=-1).cpu()
 
     shares = np.zeros(len(sets))
     for ids in _each(loaded, prompts):
-        moved.append(torch.zeros((len(sets), ids.shape[1]), device=ids.device))
-        total.append(torch.zeros(ids.shape[1], device=ids.device))
+        moved.append(torch.zeros((len(sets), ids.shape[1])))
+        total.append(torch.zeros(ids.shape[1]))
         with hooked(loaded, reduce):
             forward(loaded, ids, torch.ones_like(ids))
-        shares += (moved.pop() / total.pop()).sqrt().mean(dim=1).cpu().numpy()
+        shares += (moved.pop() / total.pop()).sqrt().mean(dim=1).numpy()
     return shares / len(prompts)
 
 

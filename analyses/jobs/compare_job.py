@@ -89,6 +89,8 @@ class Job:
     device: str = AUTO
     dtype: str = AUTO
     """Of the forward passes."""
+    offload: bool = False
+    """Whether memory and disk take what the device has no room for."""
     attn_implementation: str | None = None
     """Name in `transformers`."""
     capture_dtype: CaptureDtype = "float32"
@@ -170,6 +172,7 @@ class Job:
             seed=self.seed,
             dtype=self.dtype,
             device=self.device,
+            offload=self.offload,
             attn_implementation=self.attn_implementation,
             capture_dtype=self.capture_dtype,
             other_tokens=None if self.design == "1-vs-1" else self.other_tokens,

@@ -59,6 +59,8 @@ class InterveneJob:
     batch_size: int = BATCH_SIZE
     dtype: str = AUTO
     device: str = AUTO
+    offload: bool = False
+    """Whether memory and disk take what the device has no room for."""
     seed: int = 0
 
     @contextmanager
@@ -121,6 +123,7 @@ class InterveneJob:
             seed=self.seed,
             dtype=self.dtype,
             device=self.device,
+            offload=self.offload,
             attn_implementation=None,
         )
 

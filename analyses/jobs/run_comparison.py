@@ -14,13 +14,20 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from provenance.analyses.activity.by_label import NO_ROWS, activity_table
-from provenance.analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
+from provenance.analyses.asking.both_models import (
+    TEST_POOL,
+    Gathered,
+    correlation_of,
+    gather,
+    question_pools,
+    suppressed,
+)
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace
-from provenance.analyses.asking.cross_reading import gather_forced
+from provenance.analyses.asking.cross_reading import Forced, cells_read_by
 from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.analyses.asking.subject import Subject
+from provenance.analyses.asking.subject import InMemory, Subject
 from provenance.analyses.behaviour.scaled_answers import intervened
 from provenance.analyses.claims.claim_conditions import decisive, pair_drift
 from provenance.analyses.claims.sentences import overall_sentence
@@ -102,10 +109,9 @@ def compare(
     pools = question_pools(question_sets, settings.shares, settings.seed)
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
+    asked = partial(Subject, pools=pools, workspace=workspace, clock=clock, judge=judge, memory=InMemory())
     subjects = {
-        stage: Subject(
-            side, settings.collection[stage], pools, workspace, clock, judge, served.get(side.checkpoint.digest)
-        )
+        stage: asked(side, settings.collection[stage], served=served.get(side.checkpoint.digest))
         for stage, side in sides.items()
     }
     collected = {
@@ -113,11 +119,11 @@ def compare(
         for stage, subject in subjects.items()
     }
     gathered = controlled(gather(subjects, collected, measured.alignment), control)
+    # in this order each model is loaded twice at most: the base is in memory, then the instruct checkpoint again
+    cells = cells_read_by("base", gathered)
     correlation = clock.timed("correlation", partial(correlation_of, gathered, related))
-    forced = gather_forced(gathered)
-    gathered.drop()
-    found = _found(gathered, settings, given)
-    effects = _scaled(found["instruct"], gathered, settings)
+    forced = Forced(gathered.names[TEST_POOL], cells | cells_read_by("instruct", gathered))
+    found, effects = _found(gathered, settings, given)
     read = partial(
         transferred, found["instruct"], gathered, measured.alignment.reason, settings.foldings, settings.seed
     )
@@ -141,31 +147,33 @@ def _with_cards(report: OriginReport, gathered: Gathered) -> OriginReport:
     return replace(report, vocabulary=tuple(written), top_answers=tuple(strongest))
 
 
-def _found(gathered: Gathered, settings: OriginSettings, given: NeuronSet | None) -> dict[Stage, Identified]:
-    found: dict[Stage, Identified] = {}
-    stages = list(gathered.subjects)
+def _found(
+    gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
+) -> tuple[dict[Stage, Identified], tuple[CausalEffect, ...]]:
+    """The search in both checkpoints, and what scaling the instruct checkpoint's H-Neurons does in both, if asked for.
+
+    A model that is in memory stays there only where it will run: probes take minutes, and may not hold a GPU meanwhile.
+    """
+    stages = tuple(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
     draws = 0 if given else max(settings.shuffles, SETS_PER_TEST * _tested_sets(gathered))
     shuffles = dict(zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=draws), strict=True))
-    for stage, subject in gathered.subjects.items():
+    found: dict[Stage, Identified] = {}
+    effects: list[CausalEffect] = []
+    if not (settings.causal or settings.probe.rule == "paper"):
+        gathered.drop()
+    for stage in stages:
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
-        found[stage] = subject.clock.timed(f"probe {stage}", search)
-        subject.drop()  # the paper's rule loaded it again
-    return found
+        found[stage] = gathered.subjects[stage].clock.timed(f"probe {stage}", search)
+        if settings.causal:
+            effects += intervened(gathered, stage, found["instruct"].result.h_neurons, seed=settings.seed)
+    gathered.drop()
+    return found, tuple(effects)
 
 
 def _tested_sets(gathered: Gathered) -> int:
     """Number of question sets that transfer may be tested on: those with base answers of both classes."""
     return sum(test.both_classes for test in gathered.tests("base").values())
-
-
-def _scaled(found: Identified, gathered: Gathered, settings: OriginSettings) -> tuple[CausalEffect, ...]:
-    """Effects of scaling the instruct checkpoint's H-Neurons in both models; empty unless requested."""
-    effects: list[CausalEffect] = []
-    for stage, subject in gathered.subjects.items() if settings.causal else ():
-        effects += intervened(gathered, stage, found.result.h_neurons, seed=settings.seed)
-        subject.drop()
-    return tuple(effects)
 
 
 def _identify(

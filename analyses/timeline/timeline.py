@@ -2,18 +2,19 @@
 
 It scores each checkpoint's own answers, and its activations over the last one's answers, the same texts and labels
 throughout. A randomly initialised model as the floor shows what texts and architecture alone give away. One model is in
-memory at a time, beside the last checkpoint's; neurons are compared by position.
+memory at a time; neurons are compared by position.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from jaxtyping import Float
 
 from provenance.activations.features import Features
-from provenance.analyses.activity.token_correlation import activation_correlation
+from provenance.analyses.activity.token_correlation import RecordedActivations
 from provenance.analyses.asking.both_models import (
     CORRELATION_BATCH,
     TEST_POOL,
@@ -78,7 +79,7 @@ class Ruler:
 
     stop: Stop
     gathered: Gathered
-    """Its model, kept for correlations, with its answers and activations."""
+    """Its model, with its answers and activations."""
     found: Identified
     words: Mapping[str, int] | None
     """Its vocabulary."""
@@ -97,6 +98,11 @@ class Ruler:
     def task(self) -> Task:
         """Cache key of its answers."""
         return self.subject.task(self.subject.held_out)
+
+    def recorded(self) -> RecordedActivations:
+        """What it reads in its first answers, for the correlations of all others with it."""
+        folder = self.subject.workspace.captures_of(self.task)
+        return RecordedActivations(self.subject.model(), kept_responses(self.test), CORRELATION_BATCH, folder)
 
 
 def trace(
@@ -131,8 +137,12 @@ def trace(
     at_server = served.get(last.side.checkpoint.digest)
     subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock, judge, at_server)
     ruler = _ruler(last, subject, settings)
-    tracing = Tracing(stops[0], ruler, drifts, settings, served)
-    points = [*(tracing.point(stop) for stop in others), tracing.last()]
+    with ExitStack() as scratch:
+        recorded = cache(lambda: scratch.enter_context(closing(ruler.recorded())))
+        if subject.is_in_memory and kept_responses(ruler.test):
+            recorded()  # while it is in memory anyway
+        tracing = Tracing(stops[0], ruler, drifts, settings, served, recorded)
+        points = [*(tracing.point(stop) for stop in others), tracing.last()]
     layout = ruler.stop.side.layout
     return TimelineReport(
         points=tuple(sorted(points, key=lambda point: point.position)),
@@ -173,6 +183,8 @@ class Tracing:
     settings: OriginSettings
     served: ServedModels
     """Models that answer at servers."""
+    recorded: Callable[[], RecordedActivations]
+    """What the last checkpoint reads in its own answers, read once for all points."""
 
     def point(self, stop: Stop) -> TimelinePoint:
         """All numbers of one checkpoint; its model and tokenizer are dropped afterwards."""
@@ -225,7 +237,7 @@ class Tracing:
         task = paired_task(ruler.task, subject.checkpoint, "activation correlation")
 
         def compute() -> Float[np.ndarray, " neurons"]:
-            return activation_correlation(subject.model(), ruler.subject.model(), read, CORRELATION_BATCH)
+            return self.recorded().correlation(subject.model())
 
         return alike(subject.remembered(task, compute, read), ruler.found.result.h_neurons)
 

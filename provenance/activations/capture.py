@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
 from torch import nn
 from torch.nn import functional
 from transformers.utils import ModelOutput
 
+from provenance.activations.cett import column_norms
 from provenance.errors import CaptureError
 from provenance.models.loading import LoadedModel
+from provenance.models.placement import weights_at_hand
 from provenance.records import LEFT_OUT, OtherTokens, Response
 
 Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]
@@ -27,11 +30,22 @@ def down_projections(loaded: LoadedModel) -> list[nn.Module]:
     return [modules[name] for name in names]
 
 
-def down_weights(loaded: LoadedModel) -> list[torch.Tensor]:
-    """W_down of every layer as a view (d, d_m): column j is neuron j, in either storage order."""
+@contextmanager
+def down_weight(loaded: LoadedModel, module: nn.Module) -> Iterator[Float[torch.Tensor, "d d_m"]]:
+    """W_down of one of the `down_projections`, as a view in which column j is neuron j, in either storage order."""
     stored = loaded.layout.architecture.projections["down"].neurons
-    weights = (module.get_parameter("weight").detach() for module in down_projections(loaded))
-    return [weight if stored == "columns" else weight.T for weight in weights]
+    with weights_at_hand(module):
+        weight = module.get_parameter("weight").detach()
+        yield weight if stored == "columns" else weight.T
+
+
+def down_norms(loaded: LoadedModel) -> list[Float[torch.Tensor, " d_m"]]:
+    """`column_norms` of W_down, layer by layer."""
+    found: list[torch.Tensor] = []
+    for module in down_projections(loaded):
+        with down_weight(loaded, module) as weight:
+            found.append(column_norms(weight))
+    return found
 
 
 @contextmanager
@@ -43,15 +57,16 @@ def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
             layer's input is not d_m wide.
     """
     fired = [0] * loaded.layout.layers
-    weights = down_weights(loaded)
 
     def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             z = inputs[0]
             _check_width(z, loaded.layout.d_m, layer)
             fired[layer] += 1
-            # recomputed: subtracting the bias would leave the rounding of the sum in h
-            reduction(layer, z, output if module.bias is None else functional.linear(z, weights[layer]))
+            if module.bias is not None:  # recomputed: subtracting it would leave the rounding of the sum in h
+                with down_weight(loaded, module) as weight:
+                    output = functional.linear(z, weight)
+            reduction(layer, z, output)
 
         return hook
 

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Float64, Int, Shaped
 
 from provenance.activations.batches import batches
-from provenance.activations.capture import down_weights, forward, hooked, padded, region_masks
-from provenance.activations.cett import cett_means, column_norms
+from provenance.activations.capture import down_norms, forward, hooked, padded, region_masks
+from provenance.activations.cett import cett_means
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
@@ -43,7 +43,7 @@ class Reader:
         self._wanted = frozenset(quantities)
         self._other = other
         seen = {"answer", "other"} & self._wanted
-        self._norms = [column_norms(weight) for weight in down_weights(loaded)] if seen else []
+        self._norms = down_norms(loaded) if seen else []
 
     def length(self, response: Response) -> int:
         """Tokens of a response that are read."""
@@ -91,7 +91,7 @@ class Reader:
             block = slice(layer * layout.d_m, (layer + 1) * layout.d_m)
             if places is not None:
                 z, h = _at(z, places), _at(h, places)
-            means[:, :, block] = cett_means(z, h, self._norms[layer], regions).cpu()
+            means[:, :, block] = cett_means(z, h, self._norms[layer], regions.to(z.device)).cpu()
 
         with hooked(self._loaded, reduce):
             yield
@@ -167,8 +167,8 @@ def _log_probabilities(
 ) -> Float64[np.ndarray, "rows 1"]:
     """Mean over the answer tokens, from the output of the model's body."""
     places = [_predicted(response) for response in responses]
-    row = torch.tensor([r for r, own in enumerate(places) for _ in own], device=ids.device)
-    place = torch.tensor([t for own in places for t in own], device=ids.device)
+    row = torch.tensor([r for r, own in enumerate(places) for _ in own])
+    place = torch.tensor([t for own in places for t in own])
     states = output[0][row, place - 1]  # token t is predicted at t - 1
     wanted = ids[row, place]
     found = torch.empty(len(place), dtype=torch.float64)

@@ -53,6 +53,7 @@ def scaled(loaded: LoadedModel, ids: Int[np.ndarray, " k"], alpha: float) -> Ite
     def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
         def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             fired[layer] += 1
+            factors[layer] = factors[layer].to(inputs[0].device)
             return (inputs[0] * factors[layer], *inputs[1:])
 
         return hook
@@ -69,12 +70,11 @@ def scaled(loaded: LoadedModel, ids: Int[np.ndarray, " k"], alpha: float) -> Ite
 def _factors(
     modules: list[nn.Module], ids: Int[np.ndarray, " k"], d_m: int, alpha: float
 ) -> dict[int, Float[torch.Tensor, " d_m"]]:
-    """Factors of z per layer that has a given neuron: alpha there and 1, which is exact, elsewhere."""
+    """Factors of z per layer that has a given neuron: alpha there and 1, which is exact, elsewhere; of the CPU."""
     factors: dict[int, torch.Tensor] = {}
     for layer in np.unique(ids // d_m).tolist():
-        weight = modules[layer].get_parameter("weight")
-        factor = torch.ones(d_m, dtype=weight.dtype, device=weight.device)
-        factor[torch.from_numpy(ids[ids // d_m == layer] % d_m).to(weight.device)] = alpha
+        factor = torch.ones(d_m, dtype=modules[layer].get_parameter("weight").dtype)
+        factor[torch.from_numpy(ids[ids // d_m == layer] % d_m)] = alpha
         factors[layer] = factor
     return factors
 

@@ -247,7 +247,7 @@ class PromptBatch:
             return None
         cache = copy.copy(self._cache)
         cache.layers = [copy.copy(layer) for layer in self._cache.layers]
-        cache.batch_select_indices(picked)
+        cache.batch_select_indices(picked.cpu())  # each layer's states are on the layer's device
         return cache
 
     def _generate(self, wanted: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -269,7 +269,7 @@ class PromptBatch:
             keys = keys[rest]
             ids, mask = out.sequences[rest], torch.nn.functional.pad(mask[rest], (0, new.shape[1]), value=1)
             cache = out.past_key_values
-            cache.batch_select_indices(rest)
+            cache.batch_select_indices(rest.cpu())
             left, length = left - new.shape[1], 2 * length
         return done
 

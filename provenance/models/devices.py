@@ -16,7 +16,7 @@ from provenance.errors import CheckpointError, InputError, JobError
 T = TypeVar("T")
 R = TypeVar("R")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-REMEDY = "give a smaller --batch-size or --dtype bfloat16, use a device with more memory, or --weights-only"
+REMEDY = "give a smaller --batch-size, --dtype bfloat16 or --offload, a device with more memory, or --weights-only"
 REMEDY_FOR_ONE = "give --dtype bfloat16, leave out the longest questions, or use a device with more memory"
 _REFUSED = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 """Parts of messages of a CPU, of CUDA and MPS, and of cuBLAS, which have no exception of their own."""

@@ -1,7 +1,10 @@
 """Loads a checkpoint to run it; a missing or unexpected tensor is an error, never a random initialisation."""
 
+import math
+import tempfile
+import weakref
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +31,7 @@ from provenance.errors import CheckpointError
 from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.claimed_sizes import AutoClass, refuse_larger
 from provenance.models.devices import DTYPES, found_device, found_dtype
+from provenance.models.placement import check_placed, computing_device, placement, places_of
 from provenance.weights.shards import Shards
 
 MODEL_REMEDY = "fetch the checkpoint again, or check its config.json"
@@ -108,8 +112,7 @@ class LoadedModel:
     @property
     def device(self) -> torch.device:
         """Device for inputs."""
-        device: torch.device = self.model.device
-        return device
+        return computing_device(self.model)
 
 
 def load_model(
@@ -120,6 +123,7 @@ def load_model(
     device: str = "cpu",
     attn_implementation: str | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    offload: bool = False,
 ) -> LoadedModel:
     """Load model and tokenizer of a local Hugging Face folder with safetensors.
 
@@ -128,15 +132,20 @@ def load_model(
         dtype: See `provenance.models.devices.found_dtype`; arithmetic of the forward pass (CETT is always float32).
         attn_implementation: Name in `transformers`; None for its default.
         tokenizer: That of the folder, where `load_tokenizer` has read it already.
+        offload: Whether memory and disk take what the device has no room for; see `placement`.
 
     Raises:
-        InputError: Unknown dtype or device.
+        InputError: Unknown dtype or device, or a model that has to be spread without the extra `multi-gpu`.
         CheckpointError: Tensors are missing or left over, or the tokenizer is not a fast one.
+        JobError: All GPUs together have no room for it, and nothing else may take the rest.
     """
     device = found_device(device)
     dtype = found_dtype(dtype, device)
-    with _model_view(folder) as view:
+    with ExitStack() as kept:
+        view = kept.enter_context(_model_view(folder))
         config = _checked_config(view, folder)
+        scratch = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="provenance-")))
+        size = DTYPES[dtype].itemsize * sum(math.prod(slot.shape) for slot in Shards(folder).slots())
         model, info = auto_class(config).from_pretrained(
             view,
             config=config,
@@ -147,13 +156,19 @@ def load_model(
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            **placement(device, size, scratch, offload=offload),
         )
+        check_placed(model, str(folder), offload=offload)
+        if places_of(model):  # weights on disk are read from there as long as the model lives
+            weakref.finalize(model, kept.pop_all().close)
     _refuse_partial(info, layout, folder)
     tokenizer = load_tokenizer(folder) if tokenizer is None else tokenizer
     stop_ids = _stop_ids(model.generation_config, tokenizer, folder)
     model.generation_config = GenerationConfig()  # so that no decoding default of the checkpoint is mixed in
-    with opening(f"room for the model of {folder} on {device}", "free memory, or choose a smaller --dtype or --device"):
-        model.eval().to(device)
+    with opening(f"room for the model of {folder} on {device}", "give --dtype bfloat16, --offload or another --device"):
+        model.eval()
+        if not places_of(model):
+            model.to(device)
     loaded = LoadedModel(model, tokenizer, layout, stop_ids)
     with opening(f"a model of {folder} that runs", MODEL_REMEDY):
         _try(loaded)

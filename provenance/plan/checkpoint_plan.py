@@ -258,6 +258,7 @@ def size_of(config: dict[str, Any], reader: TensorReader) -> Size:
     return Size(
         parameters=sum(math.prod(reader.shape(name)) for name in names),
         neurons=layout.layers * layout.d_m,
+        layers=layout.layers,
         width=layout.d,
         kinds=layout.kinds,
         drift_bytes=weights.mlp_bytes,

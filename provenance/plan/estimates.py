@@ -6,12 +6,15 @@ Assumptions are cautious round numbers, named here and worded in the result; a r
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provenance.activations.batches import MOST_BYTES, MOST_TOKENS
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
-from provenance.defaults import PER_CLASS
+from provenance.activations.reading import LOGITS_AT_ONCE
+from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES, PER_CLASS
 from provenance.plan.machine import Machine
 
 PROMPT_TOKENS = 48  # a short question in a chat template
 ANSWER_TOKENS = 12  # most short answers have ended by then
+TOKENS = PROMPT_TOKENS + ANSWER_TOKENS
 ASKED_PER_TRAINING_RESPONSE = 5  # questions for one that all samples agree on
 ASKED_PER_TEST_RESPONSE = 3  # one of the two classes fills up late
 SAMPLES_ON_AVERAGE = 3  # most questions are given up at an early disagreement
@@ -45,7 +48,7 @@ class Workload:
         trained = ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class
         tested = ASKED_PER_TEST_RESPONSE * 2 * self.question_sets * self.test_per_class
         training_tokens = trained * (PROMPT_TOKENS + SAMPLES_ON_AVERAGE * ANSWER_TOKENS)
-        return training_tokens + (tested + self.responses) * (PROMPT_TOKENS + ANSWER_TOKENS)
+        return training_tokens + (tested + self.responses) * TOKENS
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Size:
     """Numbers in all its tensors."""
     neurons: int
     """Neurons in all layers."""
+    layers: int
     width: int
     """Hidden size: weights of a neuron in each projection."""
     kinds: tuple[str, ...]
@@ -85,9 +89,11 @@ class JobEstimate:
     """Memory and time of a job."""
 
     compare_memory_bytes: int
-    """Peak of `compare`: both models and a fit's share of the captured vectors, which stay on disk."""
+    """Peak of `compare`: the larger model with a batch that it reads, and a fit's share of the captured vectors."""
     captures_bytes: int
     """Captured vectors of both checkpoints on disk, in float32."""
+    scratch_bytes: int
+    """Activations of one model on disk while the other one is correlated with it."""
     weights_memory_bytes: int
     """Peak of analyses of weights alone."""
     pull_s: float
@@ -117,8 +123,10 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
     hash_s = traffic.hashed_bytes / machine.hash_bytes_per_s
     return JobEstimate(
-        compare_memory_bytes=parameters * workload.item_bytes + min(captured, IN_MEMORY_BYTES),
+        compare_memory_bytes=max((model_bytes(size, workload.item_bytes) for size in sizes), default=0)
+        + min(captured, IN_MEMORY_BYTES),
         captures_bytes=captured,
+        scratch_bytes=max((scratch_bytes(size, workload.item_bytes) for size in sizes), default=0),
         weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,
         pull_s=traffic.pull_bytes / NETWORK_BYTES_PER_S,
         drift_stream_s=traffic.drift_bytes / NETWORK_BYTES_PER_S,
@@ -136,6 +144,23 @@ def captured_bytes(neurons: int, responses: int) -> int:
     return responses * neurons * 2 * 4
 
 
+def model_bytes(size: Size, item_bytes: int) -> int:
+    """Bytes of one model and of what it holds beside its weights: more of a batch that it reads or that it answers.
+
+    Reading holds z of one layer twice, the captured rows of the batch until they are written, and logits; answering
+    holds keys and values, here those of as many heads as the hidden size has room for.
+    """
+    z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
+    rows = min(MOST_BYTES, captured_bytes(size.neurons, MOST_TOKENS // TOKENS))
+    cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
+    return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached)
+
+
+def scratch_bytes(size: Size, item_bytes: int) -> int:
+    """Bytes of the activations of one model that its correlation with the other one is computed from."""
+    return CORRELATION_RESPONSES * TOKENS * size.neurons * item_bytes
+
+
 def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[str, ...]:
     wanted = f"{workload.train_per_class:,} training and {workload.test_per_class:,} test responses of each class"
     return (
@@ -151,5 +176,6 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         f"`compare --weights-only` reads weights up to about {READINGS} times, and with --stream fetches them as often",
         "those times are lineage (all tensors), drift, and a mapping where neurons moved",
         f"captured vectors take {captured / 1e9:,.1f} GB of the database's disk; --capture-dtype float16 halves them",
+        "one model in memory at a time, beside a batch that it reads or answers",
         f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )

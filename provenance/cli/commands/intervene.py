@@ -14,6 +14,7 @@ from provenance.cli.options.common import (
     Quiet,
     Seed,
 )
+from provenance.cli.options.run_options import Offload
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 from provenance.errors import InputError
@@ -59,6 +60,7 @@ def intervene(
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = BATCH_SIZE,
     dtype: Annotated[str, typer.Option(help="Arithmetic of forward passes.")] = AUTO,
     device: Annotated[str, typer.Option(help="Device of forward passes.")] = AUTO,
+    offload: Offload = False,
     db: Database = DEFAULT_DATABASE,
     out: Out = None,
     no_figures: NoFigures = False,
@@ -72,7 +74,7 @@ def intervene(
     job = InterveneJob(
         checkpoint, neurons, tuple(benchmark), _factors(alphas), sets=sets, limit=limit,
         prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
-        batch_size=batch_size, dtype=dtype, device=device, seed=seed,
+        batch_size=batch_size, dtype=dtype, device=device, offload=offload, seed=seed,
     )  # fmt: skip
     run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet)
 

@@ -14,7 +14,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "H-Neurons": ("neurons", "select", "C", "design", "free_intercept", "other_tokens"),
     "Tests": ("weights_only", "causal", "control", "other", "tuned", "no_floor", "replicates", "quick", "seed"),
     "Models": (
-        "engine", "base_url", "device", "dtype", "attn_implementation", "capture_dtype", "batch_size", "stream",
+        "engine", "base_url", "device", "dtype", "offload", "attn_implementation", "capture_dtype", "batch_size",
+        "stream",
     ),
     "Results": ("db", "captures", "out", "no_figures", "dry_run", "as_json", "quiet", "verbose"),
 }  # fmt: skip

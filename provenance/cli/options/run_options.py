@@ -70,6 +70,12 @@ Dtype = Annotated[
         "--dtype", help="Dtype of the forward passes; auto: float32 on a CPU, elsewhere two bytes as the weights have."
     ),
 ]
+Offload = Annotated[
+    bool,
+    typer.Option(
+        "--offload", help="Let memory, and then the disk, take the layers that the device has no room for; slow."
+    ),
+]
 Attention = Annotated[str | None, typer.Option(help="Attention implementation, as transformers names it.")]
 CapturedDtype = Annotated[
     Literal["float32", "float16"], typer.Option(help="Dtype of captured activations on disk; float16 halves them.")
@@ -170,6 +176,7 @@ def _options(
     C: Strength = None,
     device: Device = AUTO,
     dtype: Dtype = AUTO,
+    offload: Offload = False,
     attn_implementation: Attention = None,
     capture_dtype: CapturedDtype = "float32",
     other_tokens: OtherRegions = "all",

@@ -13,7 +13,15 @@ from reference import cett_of
 from subjects import Lent, lent
 
 from provenance.activations.features import Features
-from provenance.analyses.asking.cross_reading import FORCED_CELLS, CellName, forced_task, gather_forced, read_answers
+from provenance.analyses.asking.both_models import Gathered
+from provenance.analyses.asking.cross_reading import (
+    FORCED_CELLS,
+    CellName,
+    ForcedAnswers,
+    cells_read_by,
+    forced_task,
+    read_answers,
+)
 from provenance.answers.foreign_answers import Reading
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
 from provenance.answers.spans import answer_span
@@ -50,13 +58,18 @@ def by_hand(loaded: LoadedModel, reading: Reading, question: str, response: Resp
     return cett_of(loaded, [replace(response, prompt_ids=prompt.ids, response_ids=ids, regions=regions)])[0][0]
 
 
+def all_cells(gathered: Gathered) -> dict[CellName, ForcedAnswers]:
+    return cells_read_by("base", gathered) | cells_read_by("instruct", gathered)
+
+
 @pytest.mark.parametrize("name", FORCED_CELLS)
 def test_a_cell_is_one_model_on_the_others_words_with_the_others_labels(pairing: Pairing, name: CellName) -> None:
     reader, speaker, place = name
-    found = gather_forced(pairing.gathered_anew()[0])
-    cell = found.cells[name]
+    found = all_cells(pairing.gathered_anew()[0])
+    assert tuple(found) == FORCED_CELLS
+    cell = found[name]
     own = pairing.gathered.answers[speaker][1].features
-    assert (found.dataset, cell.n_dropped) == ("cities", 0)
+    assert cell.n_dropped == 0
     assert cell.features.question_ids == own.question_ids
     assert cell.features.units == own.units
     np.testing.assert_array_equal(cell.features.hallucinated, own.hallucinated)
@@ -80,14 +93,14 @@ def cell_lead(pairing: Pairing) -> str:
 
 def test_nothing_is_read_twice(pairing: Pairing) -> None:
     """Answers of a run that was killed, or of the run before, are there; one that is forgotten is read again."""
-    first = gather_forced(pairing.gathered_anew()[0])
+    first = all_cells(pairing.gathered_anew()[0])
     gathered, subjects = pairing.gathered_anew()
-    again = gather_forced(gathered)
+    again = all_cells(gathered)
     assert used(subjects) == 0
     for name in FORCED_CELLS:
-        np.testing.assert_array_equal(again.cells[name].features.answer.all(), first.cells[name].features.answer.all())
+        np.testing.assert_array_equal(again[name].features.answer.all(), first[name].features.answer.all())
     pairing.workspace.capture_logs.clear()
-    gather_forced(gathered)
+    all_cells(gathered)
     assert used(subjects) == len(FORCED_CELLS)
 
 

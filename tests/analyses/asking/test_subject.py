@@ -94,7 +94,7 @@ def test_larger_quotas_ask_and_read_only_what_is_new(
         again = subject_of(pairing, workspace, quota, size)
         found = again.collect(again.pools[pool])
         assert len(found.features) == len((second if quota == 5 else first).features)
-        assert again._loaded is None
+        assert not again.is_in_memory
     assert (dict(sampled), dict(read)) == ({}, {})
 
 

@@ -14,6 +14,7 @@ from checkpoint_factory import (
     tuned_copy,
     write_questions,
 )
+from loads import Loads
 from memory_logs import MemoryWorkspace, Silent
 
 from provenance.analyses.asking.both_models import question_pools
@@ -78,6 +79,27 @@ def numbers_of(curve: tuple[CurvePoint, ...]) -> list[float]:
     estimates = [(p.accuracy, p.auroc, p.transfer) for p in curve]
     counted = [number for p in curve for number in (p.positive, p.nonzero)]
     return [*counted, *(e.estimate for row in estimates for e in row if e is not None)]
+
+
+def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that runs a model: answers, readings, the correlation, silenced and scaled neurons."""
+    base = make_speaker(tmp_path / "base", chat=False)
+    child = tuned_copy(base, tmp_path / "child")
+    questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
+    few = Effort(repeats=1, pairs=2, control_sets=20, shuffles=20, foldings=1, permutations=99)
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=few, select="paper", causal=True)
+    loads = Loads(monkeypatch)
+    report = compare(
+        side("base", base), side("instruct", child), [questions], job.settings(),
+        MemoryWorkspace(tmp_path / "captures"), Clock(Silent()),
+    )  # fmt: skip
+    assert loads.most_alive == 1
+    assert loads.folders == [child, base, child, base]
+    assert report.identification.rule == "paper"
+    assert {effect.stage for effect in report.evidence.causal} == {"base", "instruct"}
+    assert report.activation_correlation is not None
 
 
 def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_path: Path) -> None:

@@ -1,17 +1,17 @@
 """A timeline: every checkpoint has its point, nothing is done twice, and a gap always has its reason."""
 
-import weakref
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from checkpoint_factory import load, local_checkpoint, make_checkpoint, make_speaker, tuned_copy, write_questions
+from loads import Loads
 from memory_logs import MemoryCaptures, MemoryWorkspace, Silent
 
-from provenance.analyses.activity.token_correlation import activation_correlation
-from provenance.analyses.asking import subject
+from provenance.analyses.activity.token_correlation import RecordedActivations
 from provenance.analyses.asking.both_models import question_pools
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import make_task
@@ -123,7 +123,8 @@ def test_the_correlation_is_that_of_the_last_ones_answers(line: Line) -> None:
     task = make_task("instruct", last, pool, replace(how["instruct"], prompt=framed))
     read = [said for said in line.workspace.response_log(task).responses() if said.label != "dropped"]
     assert 0 < len(read) <= 128
-    slow = activation_correlation(load(Path(line.refs[1])), load(Path(line.refs[-1])), read, 1)
+    with closing(RecordedActivations(load(Path(line.refs[1])), read, 1, line.folder / "scratch")) as recorded:
+        slow = recorded.correlation(load(Path(line.refs[-1])))
     h_neurons = line.report.identification.h_neurons
     point = line.report.points[2]
     assert point.ref == line.refs[1]
@@ -157,24 +158,10 @@ def test_without_the_floor_the_other_points_are_the_same(line: Line) -> None:
     assert report.points == line.report.points[1:]
 
 
-def test_one_model_is_alive_at_a_time_beside_the_last(
-    tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Counted by weak references each time one more is loaded."""
-    alive: list[weakref.ref[object]] = []
-    most: list[int] = []
-    plain = subject.load_model
-
-    def counted(*args: object, **options: object) -> LoadedModel:
-        loaded = plain(*args, **options)  # type: ignore[arg-type]
-        alive.append(weakref.ref(loaded))
-        most.append(sum(each() is not None for each in alive))
-        return loaded
-
-    monkeypatch.setattr(subject, "load_model", counted)
+def test_one_model_is_in_memory_at_a_time(tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = Loads(monkeypatch)
     line.run_again(MemoryWorkspace(tmp_path / "captures"))
-    assert max(most) == 2
-    assert len(alive) == 5
+    assert (loads.most_alive, len(loads.folders)) == (1, len(line.report.points))
 
 
 def test_another_tokenizer_leaves_the_correlation_out_with_its_reason(

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_factory import DENSE, WITH_VISION, load, make_checkpoint, make_response, mlps, modules_of
-from reference import cett, cett_of
+from reference import cett, cett_of, down_weights
 from torch import nn
 
 from provenance.activations.capture import (
     down_projections,
-    down_weights,
     forward,
     hooked,
     padded,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_factory import DENSE, mlps, modules_of
+from reference import down_weights
 from transformers.pytorch_utils import Conv1D
 
-from provenance.activations.capture import down_projections, down_weights, forward, hooked, padded
+from provenance.activations.capture import down_projections, forward, hooked, padded
 from provenance.activations.scaling import scaled
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch

@@ -1,5 +1,6 @@
 """Estimates follow from their assumptions, and the measurement of this machine is one of products and passes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,23 @@ import torch
 
 from provenance.activations.features import Features
 from provenance.errors import InputError
+from provenance.models.available_memory import available_bytes
 from provenance.plan import estimates
 from provenance.plan.estimates import Size, Traffic, Workload, captured_bytes, estimate
-from provenance.plan.machine import Machine, available_bytes, measure
+from provenance.plan.machine import Machine, measure
 
 MACHINE = Machine(
     "cpu", "float32", flops_per_s=1e9, memory_bytes_per_s=1e9, hash_bytes_per_s=1e8, available_bytes=10**9
 )
 KINDS = ("gate", "up", "down")
 SIZE = Size(
-    parameters=1000, neurons=48, width=16, kinds=KINDS, drift_bytes=4 * 3 * 48 * 16, lineage_bytes=4 * 3 * 48 * 16 + 999
+    parameters=1000,
+    neurons=48,
+    layers=2,
+    width=16,
+    kinds=KINDS,
+    drift_bytes=4 * 3 * 48 * 16,
+    lineage_bytes=4 * 3 * 48 * 16 + 999,
 )
 
 
@@ -54,13 +62,35 @@ def test_time_and_memory_grow_with_their_causes() -> None:
     times = [one.pull_s, one.drift_stream_s, one.lineage_stream_s]
     assert times == [count / estimates.NETWORK_BYTES_PER_S for count in (10**6, 10**4, 10**5)]
     half = estimate([SIZE], Traffic(), Workload(item_bytes=2), MACHINE)
-    assert one.compare_memory_bytes - half.compare_memory_bytes == 2 * SIZE.parameters
+    assert one.scratch_bytes == 2 * half.scratch_bytes == 128 * 60 * 48 * 4
+    saved = one.compare_memory_bytes - half.compare_memory_bytes
+    assert saved == 2 * SIZE.parameters + 2 * 2 * 4096 * 24  # a number of the weights, and of z of one layer twice
     assert any("1 GFLOP/s" in line for line in one.assumptions)
+
+
+def test_memory_is_that_of_the_larger_model_and_not_of_both() -> None:
+    larger = replace(SIZE, parameters=5 * 10**9)
+    taken = [estimate(sizes, Traffic(), Workload(), MACHINE).compare_memory_bytes for sizes in ([larger], [SIZE])]
+    both = estimate([SIZE, larger], Traffic(), Workload(), MACHINE).compare_memory_bytes
+    captured = captured_bytes(SIZE.neurons, Workload().responses)
+    assert both == taken[0] + captured  # of the other one's answers too
+    assert taken[0] > taken[1] + 4 * 4 * 10**9
+
+
+def test_a_model_of_70_billion_takes_its_weights_and_little_more() -> None:
+    """Llama-3.3-70B in bfloat16: 80 layers of 28,672 neurons."""
+    size = Size(
+        parameters=70_553_706_496, neurons=80 * 28_672, layers=80, width=8192, kinds=KINDS, drift_bytes=0,
+        lineage_bytes=0,
+    )  # fmt: skip
+    weights = 2 * size.parameters
+    assert weights < estimates.model_bytes(size, 2) < 1.2 * weights
+    assert 30e9 < estimates.scratch_bytes(size, 2) < 40e9
 
 
 def test_streaming_does_not_grow_with_the_checkpoint() -> None:
     """However many bytes drift reads, its memory is that of blocks and of sums per neuron."""
-    huge = Size(7 * 10**10, neurons=48, width=16, kinds=KINDS, drift_bytes=10**11, lineage_bytes=2 * 10**11)
+    huge = Size(7 * 10**10, neurons=48, layers=2, width=16, kinds=KINDS, drift_bytes=10**11, lineage_bytes=2 * 10**11)
     taken = estimate([huge, huge], Traffic(), Workload(), MACHINE).weights_memory_bytes
     assert taken < 600e6
 
@@ -95,9 +125,9 @@ def test_a_measurement_of_this_machine(dtype: str) -> None:
 
 def test_memory_without_a_list_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the system does not say what is available, what is built in counts, which is no less."""
-    monkeypatch.setattr("provenance.plan.machine.OWN_CGROUPS", tmp_path / "none")
+    monkeypatch.setattr("provenance.models.available_memory.OWN_CGROUPS", tmp_path / "none")
     available = available_bytes()
-    monkeypatch.setattr("provenance.plan.machine.MEMINFO", tmp_path / "none")
+    monkeypatch.setattr("provenance.models.available_memory.MEMINFO", tmp_path / "none")
     assert available_bytes() >= available
 
 
@@ -120,8 +150,8 @@ def test_limits_of_a_container_count(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         (folder / "memory.stat").write_text(f"active_file 5\n{names[2]} {CACHE}\n")
     own = tmp_path / "own"
     own.write_text("9:cpu:/elsewhere\n4:memory:/job/inner\n" if version == 1 else "0::/job/inner\n")
-    monkeypatch.setattr("provenance.plan.machine.CGROUPS", tmp_path)
-    monkeypatch.setattr("provenance.plan.machine.OWN_CGROUPS", own)
+    monkeypatch.setattr("provenance.models.available_memory.CGROUPS", tmp_path)
+    monkeypatch.setattr("provenance.models.available_memory.OWN_CGROUPS", own)
     assert available_bytes() == LIMIT - USED + CACHE
     own.write_text("")
     assert available_bytes() > LIMIT
