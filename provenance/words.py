@@ -97,7 +97,8 @@ CLAIMS: Mapping[str, str] = {
     "overlap": "found again",
     "function_base": "function, base",
     "function_instruct": "function, instruct",
-    "compliance": "makes it yield",
+    "compliance_base": "makes the base yield",
+    "compliance_instruct": "makes the instruct model yield",
 }
 
 

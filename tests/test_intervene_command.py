@@ -1,6 +1,7 @@
 """`intervene`: planted neurons that make a model yield are found to, others are not, and harm costs one arm at most."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoint_factory import make_checkpoint, make_tokenizer
-from comparison import UNDRAWN, ForkedCli, Harm, invoke, parsed, refused
+from checkpoint_factory import make_checkpoint, make_tokenizer, permuted_copy, write_questions
+from comparison import UNDRAWN, ForkedCli, Harm, invoke, parsed, refused, schema_errors
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from provenance.answers.prompts import PromptFormat
@@ -124,6 +125,50 @@ def test_neurons_that_make_a_model_yield_are_found_to(yielder: Path, tmp_path: P
     own = next(slope for slope in summary["slopes"] if slope["kind"] == "h_neurons")
     assert own["trend_p"] < 0.001
     assert own["slope"]["estimate"] == pytest.approx(np.polyfit([0, 1, 3], shares, 1)[0])
+
+
+def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: ForkedCli) -> None:
+    """The base has the same neurons at other places, and does not read what they write, though it is as much."""
+    base = deaf_and_permuted(yielder, tmp_path / "base")
+    questions = write_questions(tmp_path / "cities.jsonl", known=10, unknown=10)
+    done = forked.run(
+        tmp_path, "compare", base, yielder, "--neurons", listed(tmp_path / "list.csv", PLANTED), "--questions",
+        questions,
+        "--behaviour", contexts(tmp_path / "misled.jsonl"), "--base-prompt", "{question}", "--samples", 1, "--quick",
+        "--max-new-tokens", 3, "--alphas", "0,1,3", "--instruct-prompt", "{question}", "--db",
+        "sqlite:///x.db", "--json", "-q", UNDRAWN,
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert schema_errors(summary) == []
+    verdicts = {claim["claim"]: claim["verdict"] for claim in summary["verdict"]["claims"]}
+    assert verdicts["compliance_instruct:misled"] == "supported"
+    assert verdicts["compliance_base:misled"] != "supported"
+    own = {row["stage"]: row for row in summary["compliance_slopes"] if row["kind"] == "h_neurons"}
+    assert own["instruct"]["slope"]["low"] > 0.1
+    assert own["base"]["slope"]["estimate"] == pytest.approx(0, abs=0.02)
+    assert own["base"]["disturbance"] == pytest.approx(own["instruct"]["disturbance"], rel=0.2)
+    assert {(arm["stage"], arm["alpha"]) for arm in summary["compliance"]} == {
+        (stage, alpha) for stage in ("base", "instruct") for alpha in (0.0, 1.0, 3.0)
+    }
+    alone = intervened(tmp_path / "..", yielder, PLANTED, "--alphas", "0,1,3")
+    assert [row for row in summary["compliance_slopes"] if row["stage"] == "instruct"] == [
+        without_draws(row) for row in alone["slopes"]
+    ]
+
+
+def deaf_and_permuted(yielder: Path, folder: Path) -> Path:
+    """A model that does not read coordinate 1, with its neurons in another order within each layer."""
+    model = AutoModelForCausalLM.from_pretrained(permuted_copy(yielder, folder.parent / "permuted"))
+    with torch.no_grad():
+        model.lm_head.weight[:, 1] = 0.0
+    shutil.copytree(folder.parent / "permuted", folder)
+    model.save_pretrained(folder)
+    return folder
+
+
+def without_draws(slope: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in slope.items() if name != "draws"} | {"n_draws": len(slope["draws"])}
 
 
 def test_neurons_that_do_nothing_are_not_supported(yielder: Path, tmp_path: Path) -> None:

@@ -123,11 +123,16 @@ def suppressed(
     subject: Subject, alignment: Alignment, neuron_sets: list[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, " sets"]:
     """Accuracy on validation questions with each set multiplied by 0; sets are of the instruct checkpoint's ids."""
-    own = neuron_sets
-    if subject.stage == "base":
-        mapped = [alignment.base_ids[ids] for ids in neuron_sets]
-        own = [np.sort(ids[ids >= 0]) for ids in mapped]
+    own = [own_ids(subject.stage, ids, alignment) for ids in neuron_sets]
     return suppressed_accuracies(subject, suppression_questions(subject.training), own)
+
+
+def own_ids(stage: Stage, ids: Int[np.ndarray, " _"], alignment: Alignment) -> Int[np.ndarray, " _"]:
+    """Neurons of the instruct checkpoint by their ids in a model: in the base sorted, without any that it lacks."""
+    if stage == "instruct":
+        return ids
+    mapped = alignment.base_ids[ids]
+    return np.sort(mapped[mapped >= 0])
 
 
 def question_pools(

@@ -123,7 +123,7 @@ def readings_of(
         asked = doubted(subject, asked)
     probed, layout = _probed(asked), subject.layout
     if not probed:
-        return Readings(benchmark.name, (), tuple(alphas), {}, ids.size, {})
+        return Readings(subject.stage, benchmark.name, (), tuple(alphas), {}, ids.size, {})
     # kept, since quantiles of a measurement in another batch or on another device may draw other sets
     norm, activity = _kept(subject, asked, NO_NEURONS, UNCHANGED, "column norms and mean CETT of prompts",
                            lambda: np.stack(prompt_activity(subject.model(), probed)))  # fmt: skip
@@ -139,7 +139,7 @@ def readings_of(
         found[kind] = np.stack(rows)
     moved = {kind: _disturbances(subject, asked, probed, members) for kind, members in arms.items()}
     units = tuple(item.id for item in asked.items)
-    return Readings(benchmark.name, units, tuple(alphas), found, ids.size, moved)
+    return Readings(subject.stage, benchmark.name, units, tuple(alphas), found, ids.size, moved)
 
 
 def _probed(asked: Asked) -> list[tuple[int, ...]]:

@@ -21,7 +21,7 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ScaledKind
 from provenance.analyses.results.claims import Claim
-from provenance.records import Verdict
+from provenance.records import Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
 from provenance.statistics.holm import holm
 
@@ -36,6 +36,8 @@ YIELDS, HOLDS, FAILED = 1, 0, -1
 class Readings:
     """Readings of all replies of one benchmark."""
 
+    stage: Stage
+    """Model that replied."""
     benchmark: str
     units: tuple[str, ...]
     """Unit of resampling of each item: its id."""
@@ -75,7 +77,13 @@ def arms_of(readings: Readings, *, seed: int) -> tuple[ComplianceArm, ...]:
             )
             found.append(
                 ComplianceArm(
-                    readings.benchmark, kind, alpha, len(readings.units), share, float(failed[:, place].mean())
+                    readings.stage,
+                    readings.benchmark,
+                    kind,
+                    alpha,
+                    len(readings.units),
+                    share,
+                    float(failed[:, place].mean()),
                 )
             )
     return tuple(found)
@@ -95,7 +103,8 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
         is_own = kind == "h_neurons"
         found.append(
             ComplianceSlope(
-                readings.benchmark, kind, readings.k, len(readings.units), own if is_own else over_sets(sets),
+                readings.stage, readings.benchmark, kind, readings.k, len(readings.units),
+                own if is_own else over_sets(sets),
                 # a set that breaks the model yields to nothing, and could have yielded as much more as it fails
                 None if is_own else permutation_p(sets + np.abs(failed[kind]), own.estimate),
                 _trend_p(readings.by_kind[kind][0] == YIELDS) if is_own else None,
@@ -129,8 +138,8 @@ def _trend_p(yielded: np.ndarray) -> float | None:
         return float(page_trend_test(yielded.T.astype(np.float64), method="asymptotic").pvalue)
 
 
-def compliance_claims(found: Mapping[str, Sequence[ComplianceSlope]]) -> tuple[Claim, ...]:
-    """For each benchmark, the claim that amplifying the H-Neurons makes the model yield more.
+def compliance_claims(found: Mapping[str, Sequence[ComplianceSlope]], stage: Stage) -> tuple[Claim, ...]:
+    """For each benchmark, the claim that amplifying the H-Neurons makes a model yield more.
 
     `supported`: the interval of the slope lies above 0, p is below 0.05 against each kind of control sets, the largest
     of them also after Holm's correction over the benchmarks, and yielding changes more than unreadable replies do. `no
@@ -139,7 +148,7 @@ def compliance_claims(found: Mapping[str, Sequence[ComplianceSlope]]) -> tuple[C
     largest = {name: _largest_p(slopes) for name, slopes in found.items()}
     known = {name: p for name, p in largest.items() if p is not None}
     adjusted = dict(zip(known, holm(np.array(list(known.values()))).tolist(), strict=True))
-    return tuple(_claim(name, slopes, adjusted.get(name), len(known)) for name, slopes in found.items())
+    return tuple(_claim(stage, name, slopes, adjusted.get(name), len(known)) for name, slopes in found.items())
 
 
 def _largest_p(slopes: Sequence[ComplianceSlope]) -> float | None:
@@ -147,7 +156,7 @@ def _largest_p(slopes: Sequence[ComplianceSlope]) -> float | None:
     return max(p_values) if len(p_values) == len(MATCHED_KINDS) else None
 
 
-def _claim(name: str, slopes: Sequence[ComplianceSlope], p_holm: float | None, tests: int) -> Claim:
+def _claim(stage: Stage, name: str, slopes: Sequence[ComplianceSlope], p_holm: float | None, tests: int) -> Claim:
     by_kind = {each.kind: each for each in slopes}
     own = by_kind.get("h_neurons")
     sets = [len(by_kind[kind].draws) for kind in MATCHED_KINDS if kind in by_kind]
@@ -175,7 +184,7 @@ def _claim(name: str, slopes: Sequence[ComplianceSlope], p_holm: float | None, t
     ]
     numbers = "" if own is None else _numbers(own, by_kind)
     words: dict[Verdict, str] = dict.fromkeys(get_args(Verdict), numbers)
-    return claim_of(f"compliance:{name}", words, conditions, name)
+    return claim_of(f"compliance_{stage}:{name}", words, conditions, name)
 
 
 def _numbers(own: ComplianceSlope, by_kind: Mapping[ScaledKind, ComplianceSlope]) -> str:

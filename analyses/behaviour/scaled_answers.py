@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.activations.reading import answer_log_probability
 from provenance.activations.scaling import scaled
-from provenance.analyses.asking.both_models import Gathered
+from provenance.analyses.asking.both_models import Gathered, own_ids
 from provenance.analyses.asking.collection import Pool, identity_digest
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.asking.suppression import right_answers, scaled_task, suppression_questions
@@ -94,8 +94,7 @@ def intervened(
     subject, alignment = gathered.subjects[stage], gathered.alignment
     ids, apart = h_neurons, NO_NEURONS
     if stage == "base":
-        ids = alignment.base_ids[h_neurons] if not alignment.reason else apart
-        ids = np.sort(ids[ids >= 0])
+        ids = own_ids(stage, h_neurons, alignment) if not alignment.reason else apart
         apart = np.setdiff1d(np.arange(subject.layout.layers * subject.layout.d_m), alignment.base_ids)
     trial = Trial(subject, gathered.used(stage), suppression_questions(subject.training, QUESTIONS))
     work = partial(causal_effects, trial, ids, apart, seed=seed, sets=sets, sets_asked=sets_asked)

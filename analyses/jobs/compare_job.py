@@ -15,6 +15,7 @@ from provenance.analyses.asking.collection import CollectionSettings, Workspace,
 from provenance.analyses.asking.engines import ALL_HERE, Engine, ServedModels, at_servers, servers_of
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
+from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, ScaledBenchmarks
 from provenance.analyses.jobs.effort import FULL, QUICK, Effort
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
@@ -27,6 +28,7 @@ from provenance.answers.judging_model import ModelJudge
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
+from provenance.benchmarks.items import read_benchmark
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
@@ -82,6 +84,10 @@ class Job:
     """File with H-Neurons of the instruct checkpoint, in place of a search."""
     causal: bool = False
     """Whether the H-Neurons of both models are scaled."""
+    behaviour: tuple[str, ...] = ()
+    """Benchmark files that both models are asked while the H-Neurons are scaled."""
+    alphas: tuple[float, ...] = ALPHAS
+    """Factors of these."""
     control: NegativeControlKind | None = None
     """Negative control to run in place of the comparison."""
     other: str | None = None
@@ -123,6 +129,7 @@ class Job:
         beside = {
             f"--control {self.control}": self.control is not None,
             "--causal": self.causal,
+            "--behaviour": bool(self.behaviour),
             "--quick": self.effort == QUICK,
         }
         found = [name for name, given in beside.items() if given]
@@ -214,19 +221,19 @@ class Job:
         job = self.on(device, (base, instruct))
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
-        given, sets = self.given(instruct), self.question_sets()
+        given, sets, scaling = self.given(instruct), self.question_sets(), self.scaling()
         served = at_servers(servers, (base, instruct), self.max_new_tokens)
-        work = partial(compare, base, instruct, sets, given=given, judge=judge, served=served)
+        work = partial(compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling)
         other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
         with prepared(self.control, self.other, base, self.seed, folder) as control:
             yield OpenedJob(
                 command=self.command,
-                key=job.key((base, instruct), sets, given, control, served),
-                settings=job.recorded(given, control, served),
+                key=job.key((base, instruct), sets, given, control, served, scaling),
+                settings=job.recorded(given, control, served, scaling),
                 seed=self.seed,
                 sides=(base, instruct),
                 run=job.run_of(partial(work, control=control)),
-                questions=sets,
+                questions=(*sets, *scaling.questions()),
                 about=lambda: {**other, "quick": self.effort != FULL},
             )
 
@@ -333,6 +340,16 @@ class Job:
             return questions
         return questions.limited(self.limit, self.seed)
 
+    def scaling(self) -> ScaledBenchmarks:
+        """The benchmarks that both models are asked while neurons are scaled, thinned as question sets are.
+
+        Raises:
+            QuestionError: One is missing or malformed.
+            InputError: Two have one name, with each other or with a question set.
+        """
+        found = tuple(read_benchmark(Path(text)).limited(self.limit) for text in self.behaviour)
+        return ScaledBenchmarks(found, self.alphas, seed=self.seed)
+
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
         """Listed neurons, checked against the instruct checkpoint; their source records objections.
 
@@ -360,12 +377,13 @@ class Job:
         given: NeuronSet | None = None,
         control: NegativeControl | None = None,
         served: ServedModels = ALL_HERE,
+        scaling: ScaledBenchmarks = NOT_ASKED,
     ) -> str:
         """Digest of contents and settings: the identity of the run."""
         identity = [
             [side.checkpoint.digest for side in sides],
             [[questions.name, questions.digest] for questions in sets],
-            self.recorded(given, control, served),
+            self.recorded(given, control, served, scaling),
         ]
         return identity_digest(identity)
 
@@ -374,9 +392,11 @@ class Job:
         given: NeuronSet | None = None,
         control: NegativeControl | None = None,
         served: ServedModels = ALL_HERE,
+        scaling: ScaledBenchmarks = NOT_ASKED,
     ) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
         broken = {} if control is None else control.recorded()
         repeated = {} if self.replicates == 1 else {"replicates": self.replicates}
         listed = {"neurons_sha256": given.digest if given else None}
-        return {**asdict(self.settings()), **listed, **broken, **repeated, **engines.recorded(served)}
+        asked = {"behaviour": scaling.recorded()} if scaling.benchmarks else {}
+        return {**asdict(self.settings()), **listed, **broken, **repeated, **asked, **engines.recorded(served)}

@@ -16,6 +16,7 @@ from provenance.analyses.asking.cross_reading import Forced
 from provenance.analyses.asking.judge_agreement import judge_agreement
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.function_verdict import function_claim
+from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.claims.claim_conditions import (
     beyond_confidence_claim,
     decided,
@@ -67,6 +68,16 @@ class Transferred:
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """What scaling the H-Neurons did."""
+
+    effects: tuple[CausalEffect, ...] = ()
+    """On answers, in each model; empty unless asked for."""
+    compliance: tuple[Compliance, ...] = ()
+    """On replies to benchmarks, by model; empty without benchmarks."""
+
+
+@dataclass(frozen=True)
 class Shown:
     """Inputs of a comparison's analyses."""
 
@@ -79,8 +90,7 @@ class Shown:
     """Correlation of each neuron's activations in both models; None if token ids differ in meaning."""
     carried: Transferred
     """The instruct probe on the base's answers."""
-    effects: tuple[CausalEffect, ...]
-    """Effects of scaled H-Neurons; empty without interventions."""
+    scaled: Scaled
 
     @property
     def sides(self) -> dict[ProbeSide, Int[np.ndarray, " _"]]:
@@ -239,14 +249,17 @@ def evidence_of(
             *transfer_power(results, rungs, k, _spread(instruct, shown.gathered, seed)), *drift_power(tests),
             *overlap_power(nulls, shared.k_base, shared.k_instruct),
         ),
-        causal=shown.effects,
+        causal=shown.scaled.effects,
+        compliance_arms=tuple(arm for each in shown.scaled.compliance for arm in each.arms),
+        compliance_slopes=tuple(slope for each in shown.scaled.compliance for slope in each.slopes),
         claims=(
             shown.carried.claim,
             beyond_confidence_claim(results, rungs, problem),
             own_labels_claim(results, agreement, problem),
             drift,
             overlaps,
-            *function_claims(shown.effects),
+            *function_claims(shown.scaled.effects),
+            *(claim for each in shown.scaled.compliance for claim in each.claims),
         ),
     )  # fmt: skip
 

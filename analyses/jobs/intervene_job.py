@@ -1,6 +1,6 @@
 """The request for an intervention on one checkpoint, as a value: equal jobs are the same run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,14 +12,12 @@ from provenance.analyses.asking.collection import CollectionSettings, Workspace,
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.compliance import FORMAT, GREEDY, readings_of
-from provenance.analyses.behaviour.compliance_curves import arms_of, compliance_claims, slopes_of
-from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.behaviour.compliance import GREEDY
+from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, AS_CHAT, ScaledBenchmarks, compliance_of
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import ComplianceReport
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
-from provenance.answers.questions import QuestionSet
-from provenance.benchmarks.items import Benchmark, read_benchmark
+from provenance.benchmarks.items import read_benchmark
 from provenance.checkpoints.names import require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 from provenance.errors import InputError
@@ -27,12 +25,7 @@ from provenance.models.chat_template import Variables
 from provenance.models.devices import found_device, found_dtype
 from provenance.models.loading import check_config
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
-from provenance.records import Question, Verdict
-
-ALPHAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # Gao et al. 2025, Sec. 3
-SETS = round(1 / SIGNIFICANCE)  # of each kind for each benchmark, so that Holm's correction leaves p < 0.05 possible
-LARGEST = 1e30  # float32 holds it
-AS_CHAT = "{question}"  # a message is the user's whole turn
+from provenance.records import Verdict
 
 
 @dataclass(frozen=True)
@@ -72,24 +65,23 @@ class InterveneJob:
             InputError: The neuron list, a factor or a count is of no use.
             QuestionError: A benchmark is malformed, or given twice.
         """
-        self._check()
         side = clock.timed("headers", self.open)
         listed = read_neurons(self.neurons, side.layout.layers, side.layout.d_m)
         if not listed.h_ids.size:
             raise InputError("neurons to scale", found=f"none in {self.neurons}", remedy="give a list with H-Neurons")
-        benchmarks = tuple(read_benchmark(path).limited(self.limit) for path in self.benchmarks)
+        scaling = self.scaling()
         device = found_device(self.device)
         job = replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype}))
         settings = job.settings(side)
         mismatch = listed.mismatch(side.checkpoint.pinned, side.checkpoint.digest)
         yield OpenedJob(
             command="intervene",
-            key=identity_digest(["intervene", side.checkpoint.digest, job.recorded(settings, listed, benchmarks)]),
-            settings=job.recorded(settings, listed, benchmarks),
+            key=identity_digest(["intervene", side.checkpoint.digest, job.recorded(settings, listed, scaling)]),
+            settings=job.recorded(settings, listed, scaling),
             seed=self.seed,
             sides=(side,),
-            run=partial(job.run, side, settings, listed, benchmarks),
-            questions=tuple(map(_as_questions, benchmarks)),
+            run=partial(job.run, side, settings, listed, scaling),
+            questions=scaling.questions(),
             about=lambda: {"notes": [*([mismatch] if mismatch else []), *listed.notes]},
         )
 
@@ -127,81 +119,50 @@ class InterveneJob:
             attn_implementation=None,
         )
 
-    def recorded(
-        self, settings: CollectionSettings, listed: NeuronSet, benchmarks: Sequence[Benchmark]
-    ) -> dict[str, Any]:
+    def scaling(self) -> ScaledBenchmarks:
+        """What is asked, and how neurons are scaled meanwhile.
+
+        Raises:
+            QuestionError: A benchmark is malformed.
+            InputError: There is none, or two have one name; or a factor is of no use.
+        """
+        if not self.benchmarks:
+            raise InputError("a benchmark", found="none", remedy="give --benchmark FILE")
+        found = tuple(read_benchmark(path).limited(self.limit) for path in self.benchmarks)
+        return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.seed)
+
+    def recorded(self, settings: CollectionSettings, listed: NeuronSet, scaling: ScaledBenchmarks) -> dict[str, Any]:
         """Every setting that changes a number."""
         return {
-            "format": FORMAT,
+            **scaling.recorded(),
             "neurons_sha256": listed.digest,
-            "benchmarks": [[each.name, each.kind, each.digest] for each in benchmarks],
-            "alphas": self.factors(),
-            "sets": self.sets_of_each_kind(),
             "prompt": settings.identity()["prompt"],
-            "max_new_tokens": self.max_new_tokens,
             "dtype": self.dtype,
             "seed": self.seed,
         }
-
-    def factors(self) -> list[float]:
-        """The factors, each once, ascending."""
-        return sorted(set(self.alphas))
-
-    def sets_of_each_kind(self) -> int:
-        """Control sets of each kind."""
-        return SETS * len(self.benchmarks) if self.sets is None else self.sets
 
     def run(
         self,
         side: OpenCheckpoint,
         settings: CollectionSettings,
         listed: NeuronSet,
-        benchmarks: Sequence[Benchmark],
+        scaling: ScaledBenchmarks,
         workspace: Workspace,
         clock: Clock,
     ) -> ComplianceReport:
-        """Scales the neurons on every benchmark; see `provenance.analyses.behaviour.compliance.readings_of`."""
-        subject = Subject(side, settings, (), workspace, clock)
-        ask = partial(
-            readings_of, subject, ids=listed.h_ids, alphas=self.factors(), sets=self.sets_of_each_kind(),
-            seed=self.seed,
-        )  # fmt: skip
-        found = [clock.timed(f"scale {each.name}", partial(ask, each)) for each in benchmarks]
-        slopes = {each.benchmark: slopes_of(each, seed=self.seed) for each in found}
-        claims = compliance_claims(slopes)
+        """Scales the neurons on every benchmark."""
+        found = compliance_of(Subject(side, settings, (), workspace, clock), listed.h_ids, scaling)
         return ComplianceReport(
             layers=side.layout.layers,
             neurons_per_layer=side.layout.d_m,
             source=listed.source,
             h_neurons=listed.h_ids,
             weights=None if listed.weights is None else listed.weights[listed.weights > 0],
-            arms=tuple(arm for each in found for arm in arms_of(each, seed=self.seed)),
-            slopes=tuple(slope for each in slopes.values() for slope in each),
-            claims=claims,
-            overall=_sentence(listed.h_ids.size, {claim.dataset: claim.verdict for claim in claims}),
+            arms=found.arms,
+            slopes=found.slopes,
+            claims=found.claims,
+            overall=_sentence(listed.h_ids.size, {claim.dataset: claim.verdict for claim in found.claims}),
         )
-
-    def _check(self) -> None:
-        if len(set(self.alphas)) < 2 or not all(0 <= alpha <= LARGEST for alpha in self.alphas):
-            raise InputError(
-                f"two or more different factors from 0 to {LARGEST:g}",
-                found=", ".join(f"{alpha:g}" for alpha in self.alphas) or "none",
-                remedy="leave --alphas out for 0 to 3 in steps of one half",
-            )
-        names = [path.stem for path in self.benchmarks]
-        if not names or len(set(names)) < len(names):
-            raise InputError(
-                "one or more benchmarks of different names", found=", ".join(names) or "none",
-                remedy="give --benchmark FILE for each; rename one of two files of one name",
-            )  # fmt: skip
-
-
-def _as_questions(benchmark: Benchmark) -> QuestionSet:
-    """A benchmark as the database keeps question sets."""
-    questions = tuple(
-        Question(item.id, item.message, (item.right,) if item.right else (), item.id) for item in benchmark.items
-    )
-    return QuestionSet(benchmark.name, benchmark.digest, f"a benchmark: {benchmark.kind}", questions)
 
 
 def _sentence(k: int, verdicts: "dict[str, Verdict]") -> str:

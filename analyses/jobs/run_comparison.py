@@ -13,12 +13,14 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Bool, Int
 
+from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.activity.by_label import NO_ROWS, activity_table
 from provenance.analyses.asking.both_models import (
     TEST_POOL,
     Gathered,
     correlation_of,
     gather,
+    own_ids,
     question_pools,
     suppressed,
 )
@@ -29,12 +31,19 @@ from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
 from provenance.analyses.behaviour.scaled_answers import intervened
+from provenance.analyses.behaviour.scaled_benchmarks import (
+    NOT_ASKED,
+    Compliance,
+    ScaledBenchmarks,
+    asked_freely,
+    compliance_of,
+)
 from provenance.analyses.claims.claim_conditions import decisive, pair_drift
 from provenance.analyses.claims.sentences import overall_sentence
 from provenance.analyses.drift.drift_tests import finest_matching
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.jobs.effort import FULL
-from provenance.analyses.jobs.evidence import Shown, evidence_of, overlap_of, transferred
+from provenance.analyses.jobs.evidence import Scaled, Shown, evidence_of, overlap_of, transferred
 from provenance.analyses.jobs.negative_controls import NegativeControl, controlled, in_place_of, measure_controlled
 from provenance.analyses.jobs.neuron_cards import carded, top_answers, vocabulary_of
 from provenance.analyses.lineage.mapping import map_neurons
@@ -89,6 +98,7 @@ def compare(
     control: NegativeControl | None = None,
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
+    scaling: ScaledBenchmarks = NOT_ASKED,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -99,6 +109,7 @@ def compare(
         control: The broken link of a negative control.
         judge: Labels the answers; the one that the settings name.
         served: Models that answer at servers.
+        scaling: Benchmarks that both models are asked while the H-Neurons are scaled.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -123,12 +134,12 @@ def compare(
     cells = cells_read_by("base", gathered)
     correlation = clock.timed("correlation", partial(correlation_of, gathered, related))
     forced = Forced(gathered.names[TEST_POOL], cells | cells_read_by("instruct", gathered))
-    found, effects = _found(gathered, settings, given)
+    found, scaled = _found(gathered, settings, given, scaling)
     read = partial(
         transferred, found["instruct"], gathered, measured.alignment.reason, settings.foldings, settings.seed
     )
     carried = clock.timed("transfer", read)
-    shown = Shown(found, gathered, forced, correlation, carried, effects)
+    shown = Shown(found, gathered, forced, correlation, carried, scaled)
     work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
     report = replace(clock.timed("evidence", work), control="" if control is None else control.kind)
     return clock.timed("neuron cards", partial(_with_cards, report, gathered))
@@ -148,8 +159,8 @@ def _with_cards(report: OriginReport, gathered: Gathered) -> OriginReport:
 
 
 def _found(
-    gathered: Gathered, settings: OriginSettings, given: NeuronSet | None
-) -> tuple[dict[Stage, Identified], tuple[CausalEffect, ...]]:
+    gathered: Gathered, settings: OriginSettings, given: NeuronSet | None, scaling: ScaledBenchmarks
+) -> tuple[dict[Stage, Identified], Scaled]:
     """The search in both checkpoints, and what scaling the instruct checkpoint's H-Neurons does in both, if asked for.
 
     A model that is in memory stays there only where it will run: probes take minutes, and may not hold a GPU meanwhile.
@@ -160,15 +171,20 @@ def _found(
     shuffles = dict(zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=draws), strict=True))
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
-    if not (settings.causal or settings.probe.rule == "paper"):
+    compliance: list[Compliance] = []
+    if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
         gathered.drop()
     for stage in stages:
         search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
         found[stage] = gathered.subjects[stage].clock.timed(f"probe {stage}", search)
+        ids = found["instruct"].result.h_neurons
         if settings.causal:
-            effects += intervened(gathered, stage, found["instruct"].result.h_neurons, seed=settings.seed)
+            effects += intervened(gathered, stage, ids, seed=settings.seed)
+        if scaling.benchmarks:
+            own = NO_NEURONS if gathered.alignment.reason else own_ids(stage, ids, gathered.alignment)
+            compliance.append(compliance_of(asked_freely(gathered.subjects[stage], scaling), own, scaling))
     gathered.drop()
-    return found, tuple(effects)
+    return found, Scaled(tuple(effects), tuple(compliance))
 
 
 def _tested_sets(gathered: Gathered) -> int:

@@ -59,7 +59,7 @@ class CausalEffect:
 @table(
     "compliance_arm",
     "Compliance",
-    row="one benchmark, neuron set and factor of scaling",
+    row="one model, benchmark, neuron set and factor of scaling",
     query="compliance",
     note="Share of items to which the model yields (the option that a misleading context supports, another option "
     "after a doubt about the right one, an invalid premise answered and not refuted), with z of the neurons times α. "
@@ -69,6 +69,7 @@ class CausalEffect:
 class ComplianceArm:
     """Compliance of a model with the neurons of a set scaled by one factor."""
 
+    stage: Stage = column("model", "text", "Model.", key=True)
     benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
     kind: ScaledKind = column(
         "neurons scaled", "text", "The H-Neurons, or control sets of the same size.", key=True, words=SETS
@@ -89,7 +90,7 @@ class ComplianceArm:
 @table(
     "compliance_slope",
     "Compliance per unit of α",
-    row="one benchmark and neuron set",
+    row="one model, benchmark and neuron set",
     query="compliance-slopes",
     note="Least-squares slope of the share of yielding items over α, per unit of α. H-Neurons: 95 % interval by item; "
     "control sets: mean and middle 95 % of sets. p: share of sets, the H-Neurons among them, with at least as high a "
@@ -100,6 +101,7 @@ class ComplianceArm:
 class ComplianceSlope:
     """Change of compliance with the factor of scaling."""
 
+    stage: Stage = column("model", "text", "Model.", key=True)
     benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
     kind: ScaledKind = column(
         "neurons scaled", "text", "The H-Neurons, or control sets of the same size.", key=True, words=SETS

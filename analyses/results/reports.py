@@ -52,6 +52,10 @@ class Evidence:
     """By claim, test and question set."""
     causal: tuple[CausalEffect, ...] = ()
     """By model, factor, kind and outcome; empty if no neurons were scaled."""
+    compliance_arms: tuple[ComplianceArm, ...] = ()
+    """By model, benchmark, kind of set and factor; empty without benchmarks."""
+    compliance_slopes: tuple[ComplianceSlope, ...] = ()
+    """By model, benchmark and kind of set."""
     claims: tuple[Claim, ...] = field(default=())
     """The main claims first."""
 

@@ -28,7 +28,7 @@ TEMPLATE_ARGS = "template_args"
 TEXTS = tuple[str, ...]
 NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)
 """Names of studies and their members, which are also those of folders."""
-_NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other", "effort")
+_NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other", "effort", "alphas")
 _STUDY_KEYS = ("title", "questions", "settings", "family", "timeline")
 _FAMILY_KEYS = ("name", "base", "instruct", "questions", "settings")
 _TIMELINE_KEYS = ("name", "family", "checkpoints", "tuned", "questions", "settings")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from provenance.analyses.results.behaviour import CausalEffect
+from provenance.analyses.results.behaviour import CausalEffect, ComplianceSlope
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
@@ -15,9 +15,10 @@ from provenance.analyses.results.transfer import Rung
 from provenance.analyses.summary.probe import identification
 from provenance.analyses.summary.values import SCHEMA, as_json, probe_neurons
 
-NOT_LOOKED_AT = dict.fromkeys(
-    ("two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions")
-)
+NOT_LOOKED_AT = dict.fromkeys((
+    "two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions", "compliance",
+    "compliance_slopes",
+))  # fmt: skip
 """Keys of `evidence` in a run without a forward pass."""
 
 
@@ -32,6 +33,8 @@ def evidence(found: Evidence) -> dict[str, Any]:
         "signs": None if found.signs is None else asdict(found.signs),
         "power": [asdict(row) for row in found.power],
         "interventions": [_intervention(effect) for effect in found.causal] or None,
+        "compliance": [asdict(arm) for arm in found.compliance_arms] or None,
+        "compliance_slopes": [_intervention(slope) for slope in found.compliance_slopes] or None,
     }
 
 
@@ -79,7 +82,7 @@ def summarise_timeline(
     return as_json(content)
 
 
-def _intervention(effect: CausalEffect) -> dict[str, Any]:
+def _intervention(effect: CausalEffect | ComplianceSlope) -> dict[str, Any]:
     return _without(asdict(effect), "draws") | {"n_draws": len(effect.draws)}
 
 

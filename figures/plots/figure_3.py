@@ -35,18 +35,20 @@ CONTROLS = {
 
 def figure_3(arms: Sequence[Record]) -> Figure:
     """Draw the rows of the query `compliance`."""
-    names = list(dict.fromkeys(row["benchmark"] for row in arms))
-    columns = min(A_ROW, len(names))
-    rows = -(-len(names) // columns)
-    width = style.column_in() if len(names) <= ONE_COLUMN else style.page_in()
+    shown = list(dict.fromkeys((row["stage"], row["benchmark"]) for row in arms))
+    benchmarks, stages = ({each[place] for each in shown} for place in (1, 0))
+    columns = min(A_ROW, len(benchmarks) if len(stages) > 1 else len(shown))
+    rows = -(-len(shown) // columns)
+    width = style.column_in() if columns <= ONE_COLUMN else style.page_in()
     with style.paper():
         figure = Figure(figsize=(width, PANEL_IN * rows + LEGEND_IN), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for axes, name in zip(panels, names, strict=False):
-            _draw_panel(axes, [row for row in arms if row["benchmark"] == name])
-            axes.set_title(name, fontsize=style.SMALL_PT, parse_math=False)
+        for axes, (stage, name) in zip(panels, shown, strict=False):
+            _draw_panel(axes, [row for row in arms if (row["stage"], row["benchmark"]) == (stage, name)])
+            title = f"{name}, {stage}" if len(stages) > 1 else name
+            axes.set_title(title, fontsize=style.SMALL_PT, parse_math=False)
             axes.set_xlabel("factor α", fontsize=style.SMALL_PT)
-        for axes in list(panels)[len(names) :]:
+        for axes in list(panels)[len(shown) :]:
             axes.set_axis_off()
         figure.supylabel("share that yields", fontsize=style.TEXT_PT)
         figure.legend(handles=_legend(arms), loc="outside lower center", ncols=2 if columns <= ONE_COLUMN else 4)
@@ -92,10 +94,12 @@ def _legend(arms: Sequence[Record]) -> list[Line2D | Patch]:
 
 def caption_figure_3(parts: Parts) -> list[str]:
     """Caption of Figure 3: a description, then the numbers."""
-    k = next((row["k"] for row in parts["compliance-slopes"].records()), 0)
+    sizes = {row["stage"]: row["k"] for row in parts["compliance-slopes"].records()}
+    run = first(parts["run"])
+    models = " and ".join(f"{run[stage]} ({k} neurons)" for stage, k in sizes.items() if run.get(stage))
     lede = captioned(
-        f"Share of items to which {first(parts['run'])['instruct']} yields, with the activations of {k} neurons times "
-        "α (circles; bars: 95 % interval by item).",
+        f"Share of items to which {models or run['instruct']} yields, with the activations of its H-Neurons times α "
+        "(circles; bars: 95 % interval by item).",
         "Lines and bands: mean and middle 95 % of as many control neurons.",
         "Dotted: the unchanged model.",
     )
@@ -107,7 +111,7 @@ def caption_figure_3(parts: Parts) -> list[str]:
 
 
 def _slope_words(row: Record) -> str:
-    slope = f"{row['benchmark']}, {SETS[row['kind']]}: slope {interval(row, 'slope', 3)} per unit of α"
+    slope = f"{row['stage']}, {row['benchmark']}, {SETS[row['kind']]}: slope {interval(row, 'slope', 3)} per unit of α"
     if row["kind"] == OWN:
         return f"{slope}, n = {row['n']} items, p of the trend {p_cell(row['trend_p'])}."
     return f"{slope}, {row['n_draws']} sets, p {p_cell(row['p_value'])}."
@@ -119,7 +123,7 @@ def table_figure_3(parts: Parts) -> Table:
         "Change of the share of yielding items per unit of the factor on the neurons’ activations: the H-Neurons with "
         "95 % interval by item, and control sets of as many neurons with the middle 95 % of sets."
     )
-    shown = ("benchmark", "kind", "k", "n", "slope", "p_value", "failed_slope", "disturbance")
+    shown = ("stage", "benchmark", "kind", "k", "n", "slope", "p_value", "failed_slope", "disturbance")
     return latex_table(ComplianceSlope, parts["compliance-slopes"].records(), caption, shown)
 
 

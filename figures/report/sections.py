@@ -70,11 +70,13 @@ REPLICATES: Sequence[Section] = (
 STAGES = _brief(StageTime, "stages")
 JUDGES = _brief(JudgeAgreement, "judges")
 SLOPES = _brief(ComplianceSlope, "compliance-slopes")
+COMPLIANCE = _brief(ComplianceArm, "compliance")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         *REPLICATES, ladder, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
-        intervention, transfer, drift, overlap, identification, baselines, path, stability, stable_neurons, clusters,
+        intervention, SLOPES, COMPLIANCE, transfer, drift, overlap, identification, baselines, path, stability,
+        stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
         STAGES,
     ),
@@ -84,7 +86,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "trace": (
         trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets, STAGES,
     ),
-    "intervention": (SLOPES, _brief(ComplianceArm, "compliance"), STAGES),
+    "intervention": (SLOPES, COMPLIANCE, STAGES),
 }  # fmt: skip
 """Tables in the order of the report."""
 
@@ -109,6 +111,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         _brief(JudgeAgreement, "judges", "stage", "dataset", "split", "n_agree", "kappa", "n_unjudged"),
         measured_refusals,
         intervention,
+        SLOPES,
         *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
     ),
@@ -133,7 +136,7 @@ BRIEF: Mapping[RunKind, Sequence[Section]] = {
     ),
     "intervention": (
         decisions,
-        _brief(ComplianceSlope, "compliance-slopes", "benchmark", "kind", "slope", "p_value", "disturbance"),
+        _brief(ComplianceSlope, "compliance-slopes", "stage", "benchmark", "kind", "slope", "p_value", "disturbance"),
     ),
 }
 """The same without `-v`, on one screen; kinds of runs that are not named show the same in both."""

@@ -12,7 +12,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, source
 from provenance.records import MARKS
-from provenance.words import CLAIMS
+from provenance.words import CLAIMS, claim_words
 
 ROW_IN = 0.26
 FRAME_IN = 1.05
@@ -57,7 +57,7 @@ def _mark(axes: Axes, column: int, position: int, row: Record) -> None:
 
 
 def _frame(axes: Axes, families: Sequence[str], claims: Sequence[str]) -> None:
-    axes.set_xticks(range(len(claims)), [CLAIMS.get(claim, claim) for claim in claims], rotation=30, ha="left",
+    axes.set_xticks(range(len(claims)), [claim_words(claim) for claim in claims], rotation=30, ha="left",
                     fontsize=style.SMALL_PT)  # fmt: skip
     axes.xaxis.tick_top()
     axes.set_yticks(range(len(families)), families)
@@ -95,9 +95,7 @@ def caption(parts: Parts) -> list[str]:
     )
     words = [
         f"{family}: "
-        + "; ".join(
-            f"{CLAIMS.get(row['claim'], row['claim'])} {row['verdict']}" for row in rows if row["family"] == family
-        )
+        + "; ".join(f"{claim_words(row['claim'])} {row['verdict']}" for row in rows if row["family"] == family)
         + "."
         for family in families_of(rows)
     ]
@@ -114,7 +112,7 @@ def table(parts: Parts) -> Table:
                    for claim in claims))
         for family in families_of(rows)
     ]  # fmt: skip
-    return Table("Verdicts over families.", ("family", *(CLAIMS.get(claim, claim) for claim in claims)), cells)
+    return Table("Verdicts over families.", ("family", *(claim_words(claim) for claim in claims)), cells)
 
 
 FIGURE = GalleryFigure(

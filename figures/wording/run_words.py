@@ -33,7 +33,8 @@ CLAIMS = {
     "overlap": "Does the base model have the same H-Neurons?",
     "function_base": "Do the H-Neurons act on the base model’s answers?",
     "function_instruct": "Do the H-Neurons act on the instruct model’s answers?",
-    "compliance": "Does amplifying the neurons make the model yield more",
+    "compliance_base": "Does amplifying the neurons make the base model yield more",
+    "compliance_instruct": "Does amplifying the neurons make the instruct model yield more",
 }
 
 _VERDICTS = {
@@ -44,13 +45,15 @@ _VERDICTS = {
     ("overlap", "supported"): "more neurons shared than chance gives",
     ("function_base", "supported"): "scaling them acts as expected",
     ("function_instruct", "supported"): "scaling them acts as expected",
-    ("compliance", "supported"): "yields more, and more than with other neurons",
+    ("compliance_base", "supported"): "yields more, and more than with other neurons",
+    ("compliance_instruct", "supported"): "yields more, and more than with other neurons",
 }
 
 
 def run_kind(results: Mapping[str, QueryResult]) -> RunKind:
     """Kind of a run, from its stored queries `drift`, `neuron-list` and, if given, `trace` and `claims`."""
-    if "claims" in results and any(row["claim"].startswith("compliance:") for row in results["claims"].records()):
+    claims = {row["claim"] for row in results["claims"].records()} if "claims" in results else set()
+    if claims and all(claim.startswith("compliance_") for claim in claims):
         return "intervention"
     if "trace" in results and results["trace"].rows:
         return "trace"

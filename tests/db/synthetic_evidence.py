@@ -263,9 +263,9 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
     kinds: tuple[ScaledKind, ...] = ("h_neurons", "random", "layer_matched", "activity_matched")
     read = {kind: rows[:1] if kind == "h_neurons" else rows for kind, rows in zip(kinds, drawn, strict=True)}
     moved = {kind: np.full(len(rows), 0.25) for kind, rows in read.items()}
-    readings = Readings("premises", tuple(f"q{n}" for n in range(12)), (0.0, 1.0, 3.0), read, 2, moved)
+    readings = Readings("instruct", "premises", tuple(f"q{n}" for n in range(12)), (0.0, 1.0, 3.0), read, 2, moved)
     slopes = slopes_of(readings, seed=0)
-    claims = compliance_claims({"premises": slopes})
+    claims = compliance_claims({"premises": slopes}, "instruct")
     return ComplianceReport(
         layers,
         per_layer,

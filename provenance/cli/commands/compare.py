@@ -23,7 +23,7 @@ from provenance.cli.options.common import (
     Verbose,
     named_pair,
 )
-from provenance.cli.options.run_options import asks, check_choice, job_of
+from provenance.cli.options.run_options import ALPHAS, Alphas, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
 
@@ -33,6 +33,15 @@ Causal = Annotated[
         "--causal",
         help="Also scale the H-Neurons of both models by 0 and by 2, beside other neurons, and see what "
         "becomes of the answers. Takes many forward passes.",
+    ),
+]
+Behaviour = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--behaviour",
+        metavar="FILE",
+        help="Also ask both models this benchmark with the H-Neurons scaled by --alphas, beside other neurons, and "
+        "see how often they yield, as `intervene` does; repeatable. Takes many forward passes.",
     ),
 ]
 ControlName = Annotated[
@@ -73,6 +82,8 @@ def compare(
     ] = False,
     neurons: Neurons = None,
     causal: Causal = False,
+    behaviour: Behaviour = None,
+    alphas: Alphas = ALPHAS,
     control: ControlName = None,
     other: OtherModel = None,
     replicates: Replicates = 1,
@@ -92,10 +103,11 @@ def compare(
         weights_only=weights_only,
         stream=stream,
         causal=causal,
+        behaviour=bool(behaviour),
         replicates=replicates,
     )
     check_choice(asked["C"], asked["select"], neurons)
-    _check_control(control, other, neurons, weights_only=weights_only, causal=causal)
+    _check_control(control, other, neurons, weights_only=weights_only, causal=causal, behaviour=bool(behaviour))
     if dry_run:
         counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
         show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
@@ -106,14 +118,21 @@ def compare(
         )
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
-    more["replicates"] = replicates
+    more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
     job = job_of(*pair, asked, **more)
     how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
     run_and_print(job, db, out, verbose=verbose, **how)
 
 
 def _check_weights_options(
-    neurons: Path | None, *, asked: bool, weights_only: bool, stream: bool, causal: bool, replicates: int
+    neurons: Path | None,
+    *,
+    asked: bool,
+    weights_only: bool,
+    stream: bool,
+    causal: bool,
+    behaviour: bool,
+    replicates: int,
 ) -> None:
     """Refuse options that need each other or exclude each other."""
     if weights_only and neurons is None:
@@ -134,7 +153,7 @@ def _check_weights_options(
             found="--questions or --limit",
             remedy="leave it or --weights-only out",
         )
-    for option, given in (("--causal", causal), ("--replicates", replicates > 1)):
+    for option, given in (("--causal", causal), ("--behaviour", behaviour), ("--replicates", replicates > 1)):
         if weights_only and given:
             raise InputError(
                 "models to run", found=f"{option} with --weights-only, which runs none", remedy="leave one out"
@@ -142,7 +161,7 @@ def _check_weights_options(
 
 
 def _check_control(
-    control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool
+    control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool, behaviour: bool
 ) -> None:
     """Refuse a negative control that does not apply."""
     if other is not None and control != "unrelated":
@@ -157,7 +176,7 @@ def _check_control(
             found="--neurons, a list found with true labels",
             remedy="leave --neurons out, or take another control",
         )
-    beside = {"--weights-only": weights_only, "--causal": causal}
+    beside = {"--weights-only": weights_only, "--causal": causal, "--behaviour": behaviour}
     found = [name for name, given in beside.items() if given]
     if control is not None and found:
         raise InputError(

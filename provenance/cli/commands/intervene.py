@@ -14,10 +14,9 @@ from provenance.cli.options.common import (
     Quiet,
     Seed,
 )
-from provenance.cli.options.run_options import Offload
+from provenance.cli.options.run_options import ALPHAS, Alphas, Offload, factors
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
-from provenance.errors import InputError
 
 Checkpoint = Annotated[str, typer.Argument(metavar="REF", help="org/name[@revision], a folder, or lab/family/stage.")]
 Neurons = Annotated[
@@ -31,9 +30,6 @@ Benchmarks = Annotated[
         metavar="FILE",
         help="JSON Lines: misleading contexts, choices to doubt, or invalid premises; repeat it.",
     ),
-]
-Alphas = Annotated[
-    str, typer.Option("--alphas", metavar="LIST", help="Factors on the neurons' activations, 1 = unchanged.")
 ]
 Sets = Annotated[
     int | None,
@@ -52,7 +48,7 @@ def intervene(
     checkpoint: Checkpoint,
     neurons: Neurons,
     benchmark: Benchmarks,
-    alphas: Alphas = "0,0.5,1,1.5,2,2.5,3",
+    alphas: Alphas = ALPHAS,
     sets: Sets = None,
     limit: Limit = None,
     prompt: PromptText = None,
@@ -72,17 +68,8 @@ def intervene(
     from provenance.analyses.jobs.intervene_job import InterveneJob
 
     job = InterveneJob(
-        checkpoint, neurons, tuple(benchmark), _factors(alphas), sets=sets, limit=limit,
+        checkpoint, neurons, tuple(benchmark), factors(alphas), sets=sets, limit=limit,
         prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
         batch_size=batch_size, dtype=dtype, device=device, offload=offload, seed=seed,
     )  # fmt: skip
     run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet)
-
-
-def _factors(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            "factors separated by commas for --alphas", found=repr(text), remedy="write them like 0,0.5,1,2,3"
-        ) from error

@@ -12,7 +12,10 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "instruct_prompt", "instruct_template", "template_arg", "judge", "judge_model", "agreeing_only",
     ),
     "H-Neurons": ("neurons", "select", "C", "design", "free_intercept", "other_tokens"),
-    "Tests": ("weights_only", "causal", "control", "other", "tuned", "no_floor", "replicates", "quick", "seed"),
+    "Tests": (
+        "weights_only", "causal", "behaviour", "alphas", "control", "other", "tuned", "no_floor", "replicates", "quick",
+        "seed",
+    ),
     "Models": (
         "engine", "base_url", "device", "dtype", "offload", "attn_implementation", "capture_dtype", "batch_size",
         "stream",

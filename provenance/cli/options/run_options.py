@@ -88,6 +88,10 @@ OtherRegions = Annotated[
         "special nor of the template.",
     ),
 ]
+ALPHAS = "0,0.5,1,1.5,2,2.5,3"  # Gao et al. 2025, Sec. 3
+Alphas = Annotated[
+    str, typer.Option("--alphas", metavar="LIST", help="Factors on the neurons' activations, 1 = unchanged.")
+]
 Quick = Annotated[
     bool,
     typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),
@@ -119,6 +123,20 @@ BaseUrl = Annotated[
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch.")]
+
+
+def factors(text: str) -> tuple[float, ...]:
+    """The numbers of --alphas.
+
+    Raises:
+        InputError: One is none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            "factors separated by commas for --alphas", found=repr(text), remedy="write them like 0,0.5,1,2,3"
+        ) from error
 
 
 def check_choice(C: float | None, select: str, neurons: object = None) -> None:

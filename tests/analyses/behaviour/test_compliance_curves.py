@@ -31,8 +31,8 @@ def verdict(own: np.ndarray, control: np.ndarray, sets: int = 20) -> tuple[str, 
     read: dict[ScaledKind, np.ndarray] = {"h_neurons": own[None]} | {kind: np.stack([control] * sets) for kind in KINDS}
     moved = {kind: np.zeros(len(rows)) for kind, rows in read.items()}
     units = tuple(str(number) for number in range(own.shape[1]))
-    slopes = slopes_of(Readings("b", units, ALPHAS, read, 3, moved), seed=0)
-    [claim] = compliance_claims({"b": slopes})
+    slopes = slopes_of(Readings("base", "b", units, ALPHAS, read, 3, moved), seed=0)
+    [claim] = compliance_claims({"b": slopes}, "base")
     return claim.verdict, [slope.p_value for slope in slopes[1:]]
 
 

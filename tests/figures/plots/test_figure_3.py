@@ -11,10 +11,18 @@ KINDS = ("h_neurons", "random", "layer_matched", "activity_matched")
 ALPHAS = (0.0, 1.0, 3.0)
 
 
-def arms(names: tuple[str, ...]) -> list[dict[str, Any]]:
+def arms(names: tuple[str, ...], stage: str = "instruct") -> list[dict[str, Any]]:
     """Rows of the query, of which the factors stand in another order than on the axis."""
     return [
-        {"benchmark": name, "kind": kind, "alpha": alpha, "share": alpha / 4, "share_low": alpha / 5, "share_high": 0.9}
+        {
+            "stage": stage,
+            "benchmark": name,
+            "kind": kind,
+            "alpha": alpha,
+            "share": alpha / 4,
+            "share_low": alpha / 5,
+            "share_high": 0.9,
+        }
         for name in names
         for kind in KINDS
         for alpha in ALPHAS[::-1]
@@ -33,6 +41,18 @@ def test_every_benchmark_has_a_panel_with_all_kinds_in_the_order_of_the_factors(
     for panel in range(count):
         assert lines(figure, panel) == {kind: [0.0, 0.25, 0.75] for kind in KINDS}
     assert len(figure.legends[0].get_texts()) == len(KINDS)
+
+
+def test_two_models_have_a_row_each_and_are_named() -> None:
+    names = ("set 0", "set 1", "set 2")
+    found = [{**row, "share": 1.0} if row["stage"] == "base" else row for row in (*arms(names, "base"), *arms(names))]
+    figure = figure_3(found)
+    titles = [axes.get_title() for axes in figure.axes[:6]]
+    assert titles == [f"{name}, {stage}" for stage in ("base", "instruct") for name in names]
+    rows = [round(axes.get_subplotspec().get_position(figure).y0, 3) for axes in figure.axes[:6]]
+    assert rows[:3] == [rows[0]] * 3 > rows[3:]
+    assert lines(figure, 1)["h_neurons"] == [1.0, 1.0, 1.0]
+    assert lines(figure, 4)["h_neurons"] == [0.0, 0.25, 0.75]
 
 
 def test_a_name_with_dollars_is_no_formula() -> None:

@@ -1,0 +1,133 @@
+"""Benchmarks asked of one model while sets of its neurons are scaled: what is asked, and what comes of it."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.behaviour.compliance import FORMAT, GREEDY, readings_of
+from provenance.analyses.behaviour.compliance_curves import arms_of, compliance_claims, slopes_of
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
+from provenance.analyses.results.claims import Claim
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.questions import QuestionSet
+from provenance.benchmarks.items import Benchmark
+from provenance.defaults import REPLY_TOKENS
+from provenance.errors import InputError
+from provenance.records import Question
+
+ALPHAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # Gao et al. 2025, Sec. 3
+SETS = round(1 / SIGNIFICANCE)  # of each kind for each benchmark, so that Holm's correction leaves p < 0.05 possible
+LARGEST = 1e30  # float32 holds it
+AS_CHAT = "{question}"  # a message is the user's whole turn
+
+
+@dataclass(frozen=True)
+class ScaledBenchmarks:
+    """Benchmarks, and how neurons are scaled meanwhile."""
+
+    benchmarks: tuple[Benchmark, ...]
+    alphas: tuple[float, ...] = ALPHAS
+    """Factors on z, >= 0; in any order, and each counts once."""
+    sets: int | None = None
+    """Control sets of each kind; None for the fewest that a verdict needs."""
+    max_new_tokens: int = REPLY_TOKENS
+    """Of a free reply."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.alphas)) < 2 or not all(0 <= alpha <= LARGEST for alpha in self.alphas):
+            raise InputError(
+                f"two or more different factors from 0 to {LARGEST:g}",
+                found=", ".join(f"{alpha:g}" for alpha in self.alphas) or "none",
+                remedy="leave --alphas out for 0 to 3 in steps of one half",
+            )
+        names = [each.name for each in self.benchmarks]
+        if len(set(names)) < len(names):
+            raise InputError(
+                "benchmarks of different names", found=", ".join(names), remedy="rename one of two files of one name"
+            )
+
+    @property
+    def factors(self) -> list[float]:
+        """The factors, each once, ascending."""
+        return sorted(set(self.alphas))
+
+    @property
+    def sets_of_each_kind(self) -> int:
+        """Control sets of each kind."""
+        return SETS * len(self.benchmarks) if self.sets is None else self.sets
+
+    def recorded(self) -> dict[str, Any]:
+        """Every setting that changes a number; nothing without benchmarks."""
+        if not self.benchmarks:
+            return {}
+        return {
+            "format": FORMAT,
+            "benchmarks": [[each.name, each.kind, each.digest] for each in self.benchmarks],
+            "alphas": self.factors,
+            "sets": self.sets_of_each_kind,
+            "max_new_tokens": self.max_new_tokens,
+        }
+
+    def questions(self) -> tuple[QuestionSet, ...]:
+        """The benchmarks as the database keeps question sets."""
+        return tuple(map(_as_questions, self.benchmarks))
+
+
+NOT_ASKED = ScaledBenchmarks(())
+
+
+@dataclass(frozen=True)
+class Compliance:
+    """How often one model yields with its neurons scaled."""
+
+    arms: tuple[ComplianceArm, ...] = ()
+    slopes: tuple[ComplianceSlope, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    """One for each benchmark."""
+
+
+def compliance_of(subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledBenchmarks) -> Compliance:
+    """Scale neurons on every benchmark; see `readings_of`.
+
+    Args:
+        subject: The model, in the prompt that messages are to stand in; see `asked_freely`.
+        ids: Flat ids of the H-Neurons in this model. Without any, or without benchmarks, no model runs, and every
+            claim has no power.
+        scaling: What is asked.
+    """
+    arms: list[ComplianceArm] = []
+    slopes: dict[str, tuple[ComplianceSlope, ...]] = {each.name: () for each in scaling.benchmarks}
+    for benchmark in scaling.benchmarks if ids.size else ():
+        ask = partial(
+            readings_of, subject, benchmark, ids, scaling.factors, sets=scaling.sets_of_each_kind, seed=scaling.seed
+        )
+        found = subject.clock.timed(f"scale {subject.stage} {benchmark.name}", ask)
+        arms += arms_of(found, seed=scaling.seed)
+        slopes[benchmark.name] = slopes_of(found, seed=scaling.seed)
+    every = tuple(slope for each in slopes.values() for slope in each)
+    return Compliance(tuple(arms), every, compliance_claims(slopes, subject.stage))
+
+
+def asked_freely(subject: Subject, scaling: ScaledBenchmarks) -> Subject:
+    """The same model, greedy, with a message as the whole turn of its chat template, or in its own prompt without one.
+
+    A model at a server cannot be scaled, so this one runs here.
+    """
+    how = subject.settings
+    prompt = PromptFormat(AS_CHAT, chat=True, variables=how.prompt.variables) if how.prompt.chat else how.prompt
+    decoding = replace(GREEDY, max_new_tokens=scaling.max_new_tokens)
+    settings = replace(how, prompt=prompt, decoding=decoding, samples=1, served=None)
+    return replace(subject, settings=settings, pools=(), served=None)
+
+
+def _as_questions(benchmark: Benchmark) -> QuestionSet:
+    questions = tuple(
+        Question(item.id, item.message, (item.right,) if item.right else (), item.id) for item in benchmark.items
+    )
+    return QuestionSet(benchmark.name, benchmark.digest, f"a benchmark: {benchmark.kind}", questions)
