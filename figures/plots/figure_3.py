@@ -47,9 +47,10 @@ def figure_3(arms: Sequence[Record]) -> Figure:
             _draw_panel(axes, [row for row in arms if (row["stage"], row["benchmark"]) == (stage, name)])
             title = f"{name}, {stage}" if len(stages) > 1 else name
             axes.set_title(title, fontsize=style.SMALL_PT, parse_math=False)
-            axes.set_xlabel("factor α", fontsize=style.SMALL_PT)
         for axes in list(panels)[len(shown) :]:
             axes.set_axis_off()
+        for axes in figure.axes[max(0, len(shown) - columns) : len(shown)]:  # those with no panel below
+            axes.set_xlabel("factor α", fontsize=style.SMALL_PT)
         figure.supylabel("share that yields", fontsize=style.TEXT_PT)
         figure.legend(handles=_legend(arms), loc="outside lower center", ncols=2 if columns <= ONE_COLUMN else 4)
     return figure
@@ -98,8 +99,8 @@ def caption_figure_3(parts: Parts) -> list[str]:
     run = first(parts["run"])
     models = " and ".join(f"{run[stage]} ({k} neurons)" for stage, k in sizes.items() if run.get(stage))
     lede = captioned(
-        f"Share of items to which {models or run['instruct']} yields, with the activations of its H-Neurons times α "
-        "(circles; bars: 95 % interval by item).",
+        f"Share of items to which {models or run['instruct']} {'yield' if len(sizes) > 1 else 'yields'}, with the "
+        "activations of the H-Neurons times α (circles; bars: 95 % interval by item).",
         "Lines and bands: mean and middle 95 % of as many control neurons.",
         "Dotted: the unchanged model.",
     )
