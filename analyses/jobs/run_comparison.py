@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from provenance.analyses.activity.by_label import NO_ROWS, activity_table
 from provenance.analyses.asking.both_models import Gathered, correlation_of, gather, question_pools, suppressed
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.collection import CollectionSettings, Workspace
+from provenance.analyses.asking.collection import CollectionSettings, Pool, Workspace
 from provenance.analyses.asking.cross_reading import gather_forced
 from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
@@ -82,6 +82,7 @@ def compare(
     control: NegativeControl | None = None,
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
+    pools: tuple[Pool, ...] | None = None,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -92,6 +93,7 @@ def compare(
         control: The broken link of a negative control.
         judge: Labels the answers; the one that the settings name.
         served: Models that answer at servers.
+        pools: Split question sets with responses that exist; None where the models are asked.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -99,7 +101,7 @@ def compare(
         SplitError: Question sets overlap with the training questions.
         ConvergenceError: A probe does not converge at a fixed or chosen C.
     """
-    pools = question_pools(question_sets, settings.shares, settings.seed)
+    pools = question_pools(question_sets, settings.shares, settings.seed) if pools is None else pools
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
     subjects = {
