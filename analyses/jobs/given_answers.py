@@ -59,7 +59,8 @@ class GivenAnswers:
 
     def recorded(self) -> dict[str, Any]:
         """Its part of a run's identity."""
-        return {"responses_sha256": self.digest, "concept": asdict(self.concept)}
+        variables = {"template_args": list(self.variables)} if self.variables else {}
+        return {"responses_sha256": self.digest, **variables, **self.told()}
 
     def told(self) -> dict[str, Any]:
         """Its part of the summary of a run."""
@@ -85,15 +86,12 @@ class GivenAnswers:
         lexicons: Lexicons = {side.stage: load_lexicon(side.tokenizer_folder, side.tokenizer) for side in sides}
         first, *others = self.sets
         training: dict[Split, tuple[Question, ...]] = {name: splits[name] for name in SPLITS if name != "test"}
-        parts: list[tuple[QuestionSet, dict[Split, tuple[Question, ...]]]] = [
-            (first, training),
-            (first, {"test": splits["test"]}),
-            *((later, {"test": later.questions}) for later in others),
+        tests = [(first, splits["test"]), *((later, later.questions) for later in others)]
+        asked = [
+            make_pool(first, training, seed, training=True),
+            *(make_pool(origin, {"test": members}, seed, training=False) for origin, members in tests),
         ]
-        pools = [
-            self._with_responses(make_pool(origin, members, seed, training=number == 0), lexicons)
-            for number, (origin, members) in enumerate(parts)
-        ]
+        pools = [self._with_responses(pool, lexicons) for pool in asked]
         for stage in lexicons:
             _check_enough(stage, pools, self.concept)
         return tuple(pools)

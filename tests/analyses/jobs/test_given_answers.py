@@ -145,5 +145,7 @@ def test_the_identity_is_that_of_the_rows_and_not_of_their_file(tmp_path: Path) 
         return GivenAnswers.read(written(tmp_path / name, given), None, None, ()).digest
 
     first = digest(rows(set="s"))
+    thinks = GivenAnswers.read(tmp_path / "given.jsonl", None, None, (("thinking", True),))
+    assert thinks.recorded()["template_args"] == [("thinking", True)]
     assert digest(rows(set="s"), "other.jsonl") == first
     assert digest([*rows(59, set="s"), rows(60, set="s")[59] | {"response": " No."}]) != first
