@@ -1,12 +1,14 @@
 """Everything that the database knows of one neuron of one run."""
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 from provenance.db.reading import card_queries as sql
 from provenance.db.reading.run_query import run_query
 from provenance.defaults import LATEST
 from provenance.errors import InputError
-from provenance.words import stored_tokens
+from provenance.words import Concept, stored_tokens
 
 H_NEURONS_ONLY = "not an H-Neuron of this run; tokens and answers are kept for H-Neurons only"
 NOT_KEPT = "tokens and answers are kept by comparisons only, and for the 500 H-Neurons of largest weight"
@@ -44,11 +46,16 @@ def neuron_card(url: str, run: int | str | None, layer: int, neuron: int) -> dic
         )
     return {
         "run": {name: about[name] for name in ("run", "command", "base", "instruct")}
-        | {"newest": run in (None, LATEST)},
+        | {"newest": run in (None, LATEST), "concept": asdict(Concept.of_settings(_loaded(about["settings"])))},
         "neuron": {"layer": layer, "index": neuron},
         **_of_all(found[0]),
         **_of_h_neurons(url, place, is_h_neuron=bool(found[0]["is_h_neuron"])),
     }
+
+
+def _loaded(settings: Any) -> dict[str, Any]:
+    """A JSON column: SQLite gives its text, PostgreSQL the object."""
+    return dict(json.loads(settings) if isinstance(settings, str) else settings)
 
 
 def _of_all(row: dict[str, Any]) -> dict[str, Any]:

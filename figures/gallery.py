@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from provenance.db.reading.run_query import QueryResult, default_run, run_query
 from provenance.db.reading.study_query import study_query
@@ -20,8 +21,17 @@ from provenance.figures.catalogue import GALLERY, STUDY_GALLERY
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables import latex
-from provenance.figures.wording.run_words import Parts, control_of, control_words, first, identifier, source
+from provenance.figures.wording.run_words import (
+    Parts,
+    concept_of,
+    control_of,
+    control_words,
+    first,
+    identifier,
+    source,
+)
 from provenance.files import storing, write_whole
+from provenance.words import Concept
 
 logger = logging.getLogger(__name__)
 FORMS = ("pdf", "svg", "png")
@@ -45,6 +55,16 @@ class Drawn:
     """Rendered forms by name."""
 
     @property
+    def concept(self) -> Concept:
+        """What the neurons of the run are about."""
+        return concept_of(self.parts)
+
+    @property
+    def title(self) -> str:
+        """Short title."""
+        return self.concept.worded(self.spec.title)
+
+    @property
     def control(self) -> list[str]:
         """Warning sentence of a negative control; empty for a comparison."""
         words = control_words(first(self.parts["run"])) if "run" in self.parts else ""
@@ -53,7 +73,7 @@ class Drawn:
     @property
     def caption(self) -> list[str]:
         """Caption, after the warning of a negative control."""
-        return [*self.control, *self.spec.caption(self.parts)]
+        return [*self.control, *map(self.concept.worded, self.spec.caption(self.parts))]
 
 
 @dataclass(frozen=True)
@@ -139,7 +159,10 @@ def _drawn(spec: GalleryFigure, read: Read, forms: Sequence[str]) -> Drawn | Non
 
 
 def _marked(figure: Figure, parts: Parts) -> Figure:
-    """Add a line above the figure of a negative control, so that it is not taken for a comparison."""
+    """Put the words of the run's concept into a figure, and a line above that of a negative control."""
+    concept = concept_of(parts)
+    for text in () if concept.is_usual else figure.findobj(Text):
+        text.set_text(concept.worded(text.get_text()))
     control = control_of(first(parts["run"])) if "run" in parts else ""
     if control:
         with style.paper():
@@ -245,7 +268,13 @@ def _texts(figure: Drawn) -> dict[str, bytes]:
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
     files[f"{spec.name}.txt"] = ("\n".join(figure.caption) + "\n").encode()
     content = spec.table(figure.parts)
-    content = replace(content, caption=" ".join([*figure.control, content.caption]))
+    worded = figure.concept.worded
+    content = replace(
+        content,
+        caption=" ".join([*figure.control, worded(content.caption)]),
+        header=tuple(map(worded, content.header)),
+        rows=[tuple(map(worded, row)) for row in content.rows],
+    )
     label = f"tab:{'control:' if figure.control else ''}{spec.name.replace('_', '-')}"
     table = latex.table(content, label=label, source=source(figure.parts))
     files[f"{spec.name}.tex"] = table.encode()
@@ -256,7 +285,7 @@ def _metadata(figure: Drawn, form: str) -> dict[str, Any]:
     """Title and origin, under the names of each format; no dates, so that files can be compared."""
     about, key = source(figure.parts), identifier(figure.parts)
     if form == "pdf":
-        return {"Title": figure.spec.title, "Subject": about, "Keywords": key, "CreationDate": None}
+        return {"Title": figure.title, "Subject": about, "Keywords": key, "CreationDate": None}
     if form == "svg":
-        return {"Title": figure.spec.title, "Description": about, "Identifier": key, "Date": None}
-    return {"Title": figure.spec.title, "Description": about, "Source": key}
+        return {"Title": figure.title, "Description": about, "Identifier": key, "Date": None}
+    return {"Title": figure.title, "Description": about, "Source": key}

@@ -45,6 +45,8 @@ class Question:
 
 QUOTA_FULL = "quota full"
 """Reason of a response that was dropped since its class had enough; of training questions it has one sample."""
+LABEL_OF_FILE = "file"
+"""Source of a label that came with a response that nobody asked for here."""
 RegionName = Literal["special", "template", "question", "response", "answer"]
 OtherTokens = Literal["all", "no-special", "content"]
 LEFT_OUT: Mapping[OtherTokens, frozenset[RegionName]] = {
@@ -89,7 +91,7 @@ class Response:
     text: str
     """The representative response, decoded."""
     label_source: str
-    """Judge: the name of the rule (`JUDGE_NAME`) or of a model."""
+    """Judge: the name of the rule (`JUDGE_NAME`) or of a model; or `LABEL_OF_FILE`."""
     prompt_ids: tuple[int, ...] = ()
     """Token ids of the prompt, as given to the model."""
     response_ids: tuple[int, ...] = ()
@@ -104,6 +106,9 @@ class Response:
     """What the samples say by the judge, before quotas and limits; `dropped` where they disagree."""
     rule_label: Label = "dropped"
     """What the same samples say by the rule."""
+    span: tuple[int, int] | None = None
+    """Characters of `text` that a file gives as the answer; None: those that the rule finds. The database keeps the
+    tokens of the answer instead, in `regions`."""
 
     @property
     def is_answer(self) -> bool:

@@ -1,11 +1,80 @@
 """Stored names in words, each once: terminal, captions, report and LaTeX say the same thing in the same words."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from provenance.cells import NOTHING, fixed, visible
 
+
+@dataclass(frozen=True)
+class Concept:
+    """What the neurons of a run are about: the name of it, and the labels of answers with it and without.
+
+    All words of this package are about hallucination, and rows of the database always are: `hallucinated` is the label
+    of answers with the concept, `faithful` the other one. What is shown of a run passes `worded`.
+    """
+
+    name: str = "hallucination"
+    positive: str = "hallucinated"
+    negative: str = "faithful"
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is hallucination, with its usual labels."""
+        return self == HALLUCINATION
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> "Concept":
+        """The concept of a run with these settings."""
+        return cls(**settings.get("concept", {}))
+
+    def worded(self, text: str) -> str:
+        """A text of this package in the words of the concept; texts that have passed once stay as they are."""
+        return text if self.is_usual else self._known.sub(self._in_its_words, text)
+
+    @cached_property
+    def _words(self) -> Mapping[str, str]:
+        """Our words in those of the concept. Labels are in quotation marks, in which nothing is replaced."""
+        article = "an" if self.name[0].lower() in "aeiou" else "a"
+        positive, negative = f"“{self.positive}”", f"“{self.negative}”"
+        name = f"“{self.name}”" if self.name.lower() in (HALLUCINATION.positive, HALLUCINATION.negative) else self.name
+        return {
+            "n (f + h)": f"n ({negative} + {positive})",
+            "cett f, h": f"CETT {negative}, {positive}",
+            "cett f": f"CETT {negative}",
+            "cett h": f"CETT {positive}",
+            "an h-neuron": f"{article} {name} neuron",
+            "h-neurons": f"{name} neurons",
+            "h-neuron": f"{name} neuron",
+            "hallucination": name,
+            "hallucinations": name,
+            "hallucinate": f"produce {name}",
+            "hallucinated": positive,
+            "halluc.": positive,
+            "faithful": negative,
+        }
+
+    @cached_property
+    def _known(self) -> re.Pattern[str]:
+        """Whole words of ours; what is quoted and the concept's own name come first, and stay."""
+        own = [self.name] if self.name.lower() not in self._words else []
+        stays = [r"“[^“”]*”", *(rf"(?<!\w){re.escape(name)}(?!\w)" for name in own)]
+        ours = "|".join(re.escape(word) for word in sorted(self._words, key=len, reverse=True))
+        return re.compile(rf"(?P<stays>{'|'.join(stays)})|(?<![\w/.-])(?:{ours})(?![\w/-]|\.\w)", re.IGNORECASE)
+
+    def _in_its_words(self, match: re.Match[str]) -> str:
+        found = match.group()
+        if match["stays"]:
+            return found
+        word = self._words[found.lower()]
+        return word[:1].upper() + word[1:] if found[0].isupper() and not found.startswith("H-") else word
+
+
+HALLUCINATION = Concept()
 GIVEN = "given"
 """The rule of neurons that were taken from a file."""
 RULES: Mapping[str, str] = {

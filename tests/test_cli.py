@@ -38,7 +38,7 @@ COMMANDS = {
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--verbose", "--family", "--weights-only", "--neurons", "--causal", "--behaviour",
         "--alphas", "--control", "--other", "--stream",
-        "--no-figures", "--dry-run", "--replicates",
+        "--no-figures", "--dry-run", "--replicates", "--responses", "--positive", "--concept",
     },
     ("trace",): {
         "--tuned", "--no-floor", "--questions", "--db", "--captures", "--out", "--limit", "--samples",
@@ -175,6 +175,12 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--control", "permuted-labels", "--neurons", "x"), "--neurons"),
         (("compare", "a/b", "c/d", "--control", "unrelated", "--weights-only", "--neurons", "x"), "--weights-only"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--limit", "20"), "--questions or --limit"),
+        (("compare", "a/b", "c/d", "--positive", "refusal"), "--positive alone"),
+        (("compare", "a/b", "c/d", "--responses", "x", "--questions", "y"), "--responses and --questions"),
+        (("compare", "a/b", "c/d", "--responses", "x", "--select", "paper"), "--select paper"),
+        (("compare", "a/b", "c/d", "--responses", "x", "--causal"), "--causal"),
+        (("compare", "a/b", "c/d", "--responses", "x", "--replicates", "2"), "--replicates"),
+        (("compare", "a/b", "c/d", "--responses", "x", "--dry-run"), "--responses"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--causal"), "--causal with --weights-only"),
     ],
 )

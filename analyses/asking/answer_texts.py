@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.activations.features import Features
-from provenance.answers.spans import answer_span
+from provenance.answers.spans import span_of
 from provenance.errors import InputError
 from provenance.records import Question, Response
 
@@ -79,15 +79,10 @@ def answers_of(
     return Answers(
         features,
         tuple(texts[response.question_id] for response in rows),
-        tuple(_answer_text(response.text) for response in rows),
+        tuple(response.text[slice(*span_of(response))] for response in rows),
         np.array([_answer_tokens(response) for response in rows], dtype=np.int64),
         log_probability,
     )
-
-
-def _answer_text(text: str) -> str:
-    start, stop = answer_span(text)
-    return text[start:stop]
 
 
 def _answer_tokens(response: Response) -> int:

@@ -52,9 +52,9 @@ class Gathered:
         return {name: test.features for name, test in self.tests(stage).items()}
 
     def refusals(self, stage: Stage) -> tuple[tuple[Pool, Features], ...]:
-        """Captured refusals by pool, in the instruct checkpoint's order of neurons; of models that gave their own."""
+        """Captured refusals by pool, in the instruct checkpoint's order of neurons; of models that were asked."""
         subject = self.subjects[stage]
-        if subject.author is not None:
+        if subject.author is not None or subject.held_out.given is not None:
             return ()
         return tuple(
             (pool, in_order(stage, found.refusals, self.alignment))

@@ -40,6 +40,7 @@ from provenance.answers.served_model import Served
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.records import QUOTA_FULL, Label, OtherTokens, Question, Response, Split, Stage, Task
+from provenance.responses.placing import Given
 from provenance.work_log import CaptureLog, ResponseLog
 
 FORMAT = 4  # of responses; raised when the same settings would give different ones
@@ -89,6 +90,8 @@ class Pool:
     """In the order of asking."""
     training: bool
     """Several samples a question (True) or one (False)."""
+    given: Mapping[Stage, Given] | None = None
+    """Responses that exist, in place of asking; None where the models are asked."""
 
     @property
     def split(self) -> str:
@@ -179,12 +182,9 @@ def make_pool(questions: QuestionSet, chosen: Mapping[Split, Sequence[Question]]
 def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: CollectionSettings) -> Task:
     """The identity of one pool's collection."""
     everything: dict[str, object] = {
-        **settings.identity(),
+        **(_asked(pool, settings) if pool.given is None else {"responses_sha256": pool.given[stage].digest}),
         "format": FORMAT,
-        "rounds": list(_rounds(pool, settings)),
         "span_rule": SPAN_RULE,
-        "noise": NOISE if settings.served is None else "the server's",
-        "longest_prompt": LONGEST_PROMPT,
         "split": pool.split,
         "questions_sha256": identity_digest([[question.id, split] for question, split in pool.entries]),
     }
@@ -197,6 +197,16 @@ def make_task(stage: Stage, checkpoint: Checkpoint, pool: Pool, settings: Collec
         dataset_digest=pool.questions.digest,
         settings=everything,
     )
+
+
+def _asked(pool: Pool, settings: CollectionSettings) -> dict[str, object]:
+    """What answers depend on where a model is asked."""
+    return {
+        **settings.identity(),
+        "rounds": list(_rounds(pool, settings)),
+        "noise": NOISE if settings.served is None else "the server's",
+        "longest_prompt": LONGEST_PROMPT,
+    }
 
 
 def reading_task(asked: Task, reader: Checkpoint, dtype: str, how: Mapping[str, object] = MappingProxyType({})) -> Task:

@@ -14,18 +14,19 @@ since other answers would have other labels, and more than the prompt would diff
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from provenance.activations.features import Features
 from provenance.analyses.asking.both_models import TEST_POOL, Gathered, in_order
-from provenance.analyses.asking.collection import CollectionSettings, reading_task
+from provenance.analyses.asking.collection import CollectionSettings, Pool, reading_task
 from provenance.analyses.asking.subject import Subject
-from provenance.answers.foreign_answers import Reading, forced, usual_lead
+from provenance.answers.foreign_answers import Placing, Reading, forced, usual_lead
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.errors import InputError
 from provenance.records import OtherTokens, Question, Response, Stage, Task
+from provenance.responses.placing import GivenReading
 
 CellName = tuple[Stage, Stage, Stage]
 """Model of activations, of answers, and of prompt."""
@@ -57,9 +58,9 @@ class Forced:
     """In the order of `FORCED_CELLS`."""
 
 
-def forced_task(asked: Task, reader: Checkpoint, reading: Reading, settings: CollectionSettings) -> Task:
+def forced_task(asked: Task, reader: Checkpoint, reading: Placing, settings: CollectionSettings) -> Task:
     """The identity of one model's captures on the answers of a task (from `make_task`), in the prompt of `reading`."""
-    how = {"forced_format": FORCED_FORMAT, "span_rule": SPAN_RULE, "reading": asdict(reading)}
+    how = {"forced_format": FORCED_FORMAT, "span_rule": SPAN_RULE, "reading": reading.recorded()}
     return reading_task(asked, reader, settings.dtype, how)
 
 
@@ -68,7 +69,7 @@ def read_answers(
     task: Task,
     responses: Sequence[Response],
     questions: Iterable[Question],
-    reading: Reading,
+    reading: Placing,
     doing: str,
     other: OtherTokens | None = None,
 ) -> tuple[Features, tuple[Response, ...]]:
@@ -78,8 +79,7 @@ def read_answers(
         task: The task of the responses. A different selection of its responses needs its own key.
         responses: Of any model, kept ones with their labels, in a fixed order.
         questions: The questions that they answer; extra ones are ignored.
-        reading: Prompt format and white space before the answer: `Reading(prompt, usual_lead(responses))` with
-            responses in this prompt format.
+        reading: Prompts, and white space before the answer; see `placing_in`.
         other: Tokens beside the answer's whose mean CETT is read too; None for none.
 
     Returns:
@@ -105,6 +105,14 @@ def read_answers(
     return reader.captured(captures, kept, doing, other), kept
 
 
+def placing_in(place: Subject, said: Stage, pool: Pool, own: Sequence[Response]) -> Placing:
+    """The prompts of a model for the answers that the model `said` gave to a pool; `own` are its own answers."""
+    lead = usual_lead(own)
+    if pool.given is None:
+        return Reading(place.settings.prompt, lead)
+    return GivenReading(pool.given[place.stage], pool.given[said], lead)
+
+
 def cells_read_by(stage: Stage, gathered: Gathered) -> dict[CellName, ForcedAnswers]:
     """Capture the missing cells of one model, for the held-out answers of the first question set.
 
@@ -119,16 +127,11 @@ def cells_read_by(stage: Stage, gathered: Gathered) -> dict[CellName, ForcedAnsw
             continue
         speaker, used = gathered.subjects[said], gathered.used(said)
         pool = speaker.held_out
+        reading = placing_in(gathered.subjects[place], said, pool, gathered.collected[place][TEST_POOL].responses)
         read = partial(
             read_answers, reader, speaker.answers_task(pool), used, pool.questions.questions,
-            _reading_in(place, gathered), f"{by} reads {said} answers",
+            reading, f"{by} reads {said} answers",
         )  # fmt: skip
         features, kept = reader.clock.timed(f"forced {by}", read)
         cells[name] = ForcedAnswers(in_order(by, features, gathered.alignment), len(used) - len(kept))
     return cells
-
-
-def _reading_in(stage: Stage, gathered: Gathered) -> Reading:
-    """The prompt of one model, and the white space before its answers."""
-    said = gathered.collected[stage][TEST_POOL].responses
-    return Reading(gathered.subjects[stage].settings.prompt, usual_lead(said))

@@ -14,7 +14,7 @@ from provenance.analyses.results.answers import JudgeAgreement
 from provenance.answers.collect_responses import LOST, NO_JUDGEMENT
 from provenance.answers.judging import JUDGE_NAME
 from provenance.answers.quotas import REFUSAL
-from provenance.records import Response, Stage
+from provenance.records import LABEL_OF_FILE, Response, Stage
 from provenance.statistics.bootstrap import estimate_of, resampled_weights
 from provenance.statistics.kappa import resampled_kappas
 
@@ -22,8 +22,8 @@ UNLABELLED = ("empty", LOST, NO_JUDGEMENT)
 
 
 def judge_agreement(stage: Stage, pool: Pool, responses: Sequence[Response], *, seed: int = 0) -> JudgeAgreement | None:
-    """Counts and Cohen's kappa of both labels, with an interval by question; None where the rule was the judge."""
-    judges = {response.label_source for response in responses} - {JUDGE_NAME}
+    """Counts and Cohen's kappa of both labels, with an interval by question; None where no model was the judge."""
+    judges = {response.label_source for response in responses} - {JUDGE_NAME, LABEL_OF_FILE}
     if not judges:
         return None
     both = [response for response in responses if response.reason not in UNLABELLED]

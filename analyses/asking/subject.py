@@ -33,6 +33,8 @@ from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.models.loading import LoadedModel, load_model
 from provenance.records import OtherTokens, Response, Stage, Task
+from provenance.responses.placing import Given
+from provenance.work_log import ResponseLog
 
 
 class InMemory:
@@ -166,20 +168,13 @@ class Subject:
         return make_task(self.stage, self.author or self.checkpoint, pool, self.settings)
 
     def collect(self, pool: Pool) -> Collected:
-        """Answer a pool and read the kept answers, continuing from the workspace.
+        """Answer a pool, or take the responses that exist, and read the kept answers, continuing from the workspace.
 
         Of training answers the other tokens are read too, where the probe reads them; of all, the log-probability.
         """
         task, label = self.task(pool), f"{self.stage} {pool.name}"
-
-        def asked(done: int, total: int, counts: Counter[str]) -> None:
-            note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
-            self.clock.progress.step(f"ask {label}", done, total, note)
-
-        protocol = protocol_of(pool, self.settings, self.judge)
-        watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
-        responses = collect(self.respondent, pool.entries, protocol, self.workspace.response_log(task), asked, watch)
-        watch(responses)
+        log = self.workspace.response_log(task)
+        responses = self._asked(pool, log, label) if pool.given is None else _taken(pool.given[self.stage], log)
         used = balanced([response for response in responses if response.is_answer])
         reading = reading_task(task, self.checkpoint, self.settings.dtype)
         other = self.settings.other_tokens if pool.training else None
@@ -188,6 +183,19 @@ class Subject:
         refused = [response for response in responses if response.label == REFUSAL]
         refusals = self.captured(reading, refused, f"capture {label} refusals") if refused else features.take([])
         return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used), refusals)
+
+    def _asked(self, pool: Pool, log: ResponseLog, label: str) -> list[Response]:
+        """Its answers to a pool."""
+
+        def asked(done: int, total: int, counts: Counter[str]) -> None:
+            note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
+            self.clock.progress.step(f"ask {label}", done, total, note)
+
+        protocol = protocol_of(pool, self.settings, self.judge)
+        watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
+        responses = collect(self.respondent, pool.entries, protocol, log, asked, watch)
+        watch(responses)
+        return responses
 
     def captured(
         self,
@@ -211,3 +219,10 @@ class Subject:
         """An array that is computed once per task, over some responses."""
         log = self.clock.captured(self.workspace.capture_log(task), used)
         return remembered(compute, used, self.workspace.captures_of(task), task.key, log)
+
+
+def _taken(given: Given, log: ResponseLog) -> list[Response]:
+    """Responses that exist, written down as if they had been asked for."""
+    known = len(log.responses())
+    log.put({place: response for place, response in enumerate(given.responses) if place >= known})
+    return list(given.responses)

@@ -1,9 +1,8 @@
 """The request for a comparison, as a value: two commands with the same job are the same run."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,10 @@ from provenance.analyses.asking.engines import ALL_HERE, Engine, ServedModels, a
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
 from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, ScaledBenchmarks
-from provenance.analyses.jobs.effort import FULL, QUICK, Effort
+from provenance.analyses.claims.spoken import spoken
+from provenance.analyses.jobs.effort import FULL, Effort
+from provenance.analyses.jobs.given_answers import GivenAnswers
+from provenance.analyses.jobs.job_checks import check_options, check_order
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.jobs.replicates import replicated
@@ -41,10 +43,10 @@ from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
 from provenance.weights.lora_merge import MergedShards
+from provenance.words import HALLUCINATION, Concept
 
-logger = logging.getLogger(__name__)
-COUNTS = ("limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates")
-"""Settings that count something."""
+OF_READING = ("dtype", "device", "attn_implementation", "capture_dtype", "other_tokens", "seed")
+"""Settings of a model that is not asked, but reads what is there."""
 
 
 @dataclass(frozen=True)
@@ -120,34 +122,28 @@ class Job:
     """Draws of the whole comparison, with seeds of their own from `seed` on."""
     seed: int = 0
     """Seed of everything random."""
+    responses: Path | None = None
+    """File with responses of both models that exist, in place of asking."""
+    positive: str | None = None
+    """The label in it of responses with the concept; None where the labels are the usual ones."""
+    concept: str | None = None
+    """Name of what the labels are about; None for the positive label."""
 
     def __post_init__(self) -> None:
-        for name in COUNTS:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"at least 1 for {name}", found=str(value), remedy="give a larger number")
-        beside = {
-            f"--control {self.control}": self.control is not None,
-            "--causal": self.causal,
-            "--behaviour": bool(self.behaviour),
-            "--quick": self.effort == QUICK,
-        }
-        found = [name for name, given in beside.items() if given]
-        if self.replicates > 1 and found:
-            raise InputError(
-                "replicates of a whole comparison at full effort, whose p-values can be doubled and still be small",
-                found=f"{self.replicates} replicates and {found[0]}",
-                remedy="leave one out",
-            )
+        every = {item.name: item for item in fields(self)}
+        options = {name: getattr(self, name) for name in every}
+        check_options(options, {name: item.default for name, item in every.items()})
 
     def settings(self) -> OriginSettings:
         """Settings of collection and analysis for both models."""
+        asked = self.responses is None
+        chat = self.chat and asked
         return OriginSettings(
             collection={
                 "base": self._collection(PromptFormat(self.base_prompt, chat=False), stop_at_newline=True),
                 "instruct": self._collection(
-                    PromptFormat(self.instruct_prompt, chat=self.chat, variables=self.template_args),
-                    stop_at_newline=not self.chat,
+                    PromptFormat(self.instruct_prompt, chat=chat, variables=self.template_args if asked else ()),
+                    stop_at_newline=not chat,
                 ),
             },
             probe=ProbeSettings(
@@ -221,20 +217,27 @@ class Job:
         job = self.on(device, (base, instruct))
         check_pair(base, instruct)
         self.check_prompts((base, instruct))
-        given, sets, scaling = self.given(instruct), self.question_sets(), self.scaling()
+        given, answers, scaling = self.given(instruct), self.given_answers(), self.scaling()
+        if answers is None:
+            sets, pools, concept, told = self.question_sets(), None, HALLUCINATION, dict[str, Any]()
+        else:
+            pools = answers.pools((base, instruct), self.settings().shares, self.seed)
+            sets, concept, told = answers.sets, answers.concept, answers.told()
         served = at_servers(servers, (base, instruct), self.max_new_tokens)
-        work = partial(compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling)
+        work = partial(
+            compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools
+        )
         other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
         with prepared(self.control, self.other, base, self.seed, folder) as control:
             yield OpenedJob(
                 command=self.command,
-                key=job.key((base, instruct), sets, given, control, served, scaling),
-                settings=job.recorded(given, control, served, scaling),
+                key=job.key((base, instruct), sets, given, control, served, scaling, answers),
+                settings=job.recorded(given, control, served, scaling, answers),
                 seed=self.seed,
                 sides=(base, instruct),
-                run=job.run_of(partial(work, control=control)),
+                run=job.run_of(partial(work, control=control), concept),
                 questions=(*sets, *scaling.questions()),
-                about=lambda: {**other, "quick": self.effort != FULL},
+                about=lambda: {**other, "quick": self.effort != FULL, **told},
             )
 
     def on(self, device: str, sides: Sequence[OpenCheckpoint]) -> "Job":
@@ -245,10 +248,13 @@ class Job:
         """
         return replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype for side in sides}))
 
-    def run_of(self, one: Callable[..., OriginReport]) -> Callable[[Workspace, Clock], OriginReport]:
-        """The comparison once, or as often as there are replicates."""
+    def run_of(
+        self, one: Callable[..., OriginReport], concept: Concept = HALLUCINATION
+    ) -> Callable[[Workspace, Clock], OriginReport]:
+        """The comparison once, in the words of a concept, or as often as there are replicates."""
         if self.replicates == 1:
-            return partial(one, self.settings())
+            once = partial(one, self.settings())
+            return lambda workspace, clock: spoken(once(workspace, clock), concept)
         seeds = range(self.seed, self.seed + self.replicates)
         settings = {seed: replace(self, seed=seed).settings() for seed in seeds}
 
@@ -286,29 +292,9 @@ class Job:
         collection = self.settings().collection
         for side in sides:
             check_config(side.checkpoint.folder)
-        tokenizers = [side.tokenizer for side in sides]
-        self._check_order(sides, [bool(tokenizer.chat_template) for tokenizer in tokenizers])
-        for side, tokenizer in zip(sides, tokenizers, strict=True):
-            collection[side.stage].prompt.render(tokenizer, "Why?")
-
-    def _check_order(self, sides: Sequence[OpenCheckpoint], templates: Sequence[bool]) -> None:
-        """Refuse a pair that is the wrong way round: the base has a chat template, and the tuned checkpoint has none.
-
-        Without a chat template for the prompts it may be right, since some bases come with one, and is only told.
-        """
-        having = [side for side, has in zip(sides, templates, strict=True) if has and side.stage == "base"]
-        lacking = [side for side, has in zip(sides, templates, strict=True) if not has and side.stage == "instruct"]
-        if not having or not lacking:
-            return
-        swapped = InputError(
-            "the base first, then the checkpoint tuned from it",
-            found=f"a chat template in {having[0].info.ref}, the base, and none in {lacking[0].info.ref}",
-            remedy="the two seem to be swapped: name them the other way round; if they are not, give "
-            "--instruct-template none",
-        )
-        if self.chat:
-            raise swapped
-        logger.warning("%s; if they are swapped, name them the other way round", swapped.found)
+        check_order(sides, needs_template=collection["instruct"].prompt.chat)
+        for side in sides:
+            collection[side.stage].prompt.render(side.tokenizer, "Why?")
 
     def question_sets(self) -> tuple[QuestionSet, ...]:
         """The named sets, or those of the lab family, reduced to the limit.
@@ -363,6 +349,17 @@ class Job:
         notes = [note for note in (found.mismatch(checkpoint.pinned, checkpoint.digest), *found.notes) if note]
         return replace(found, source=f"{found.source} ({'; '.join(notes)})") if notes else found
 
+    def given_answers(self) -> GivenAnswers | None:
+        """The responses of a file; None where the models are asked.
+
+        Raises:
+            InputError: See `GivenAnswers.read`.
+        """
+        if self.responses is None:
+            return None
+        found = GivenAnswers.read(Path(self.responses), self.concept, self.positive, self.template_args)
+        return found if self.limit is None else found.limited(self.limit, self.seed)
+
     @property
     def command(self) -> str:
         """Name of the run in the database; each negative control has its own."""
@@ -378,12 +375,13 @@ class Job:
         control: NegativeControl | None = None,
         served: ServedModels = ALL_HERE,
         scaling: ScaledBenchmarks = NOT_ASKED,
+        answers: GivenAnswers | None = None,
     ) -> str:
         """Digest of contents and settings: the identity of the run."""
         identity = [
             [side.checkpoint.digest for side in sides],
             [[questions.name, questions.digest] for questions in sets],
-            self.recorded(given, control, served, scaling),
+            self.recorded(given, control, served, scaling, answers),
         ]
         return identity_digest(identity)
 
@@ -393,10 +391,17 @@ class Job:
         control: NegativeControl | None = None,
         served: ServedModels = ALL_HERE,
         scaling: ScaledBenchmarks = NOT_ASKED,
+        answers: GivenAnswers | None = None,
     ) -> dict[str, Any]:
         """Every setting that changes a number, without names of checkpoints and files."""
         broken = {} if control is None else control.recorded()
         repeated = {} if self.replicates == 1 else {"replicates": self.replicates}
         listed = {"neurons_sha256": given.digest if given else None}
         asked = {"behaviour": scaling.recorded()} if scaling.benchmarks else {}
-        return {**asdict(self.settings()), **listed, **broken, **repeated, **asked, **engines.recorded(served)}
+        settings = asdict(self.settings())
+        if answers is not None:
+            settings |= answers.recorded()
+            settings["collection"] = {
+                stage: {name: how[name] for name in OF_READING} for stage, how in settings["collection"].items()
+            }
+        return {**settings, **listed, **broken, **repeated, **asked, **engines.recorded(served)}

@@ -24,7 +24,7 @@ from provenance.analyses.asking.answer_texts import Answers, captured_responses
 from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Collected, Pool
-from provenance.analyses.asking.cross_reading import read_answers
+from provenance.analyses.asking.cross_reading import placing_in, read_answers
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.asking.subject import Subject
@@ -33,7 +33,6 @@ from provenance.analyses.drift.weight_drift import check_comparable
 from provenance.analyses.lineage.alignment import align
 from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
-from provenance.answers.foreign_answers import Reading, usual_lead
 from provenance.errors import PairError
 from provenance.models.random_model import random_for_now
 from provenance.records import Response
@@ -189,7 +188,7 @@ def _reading(pool: Pool) -> str:
 
 def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) -> tuple[Collected, Answers]:
     """One pool of the base's answers, read by another model in the base's prompt; unplaced answers are left out."""
-    reading = Reading(reader.settings.prompt, usual_lead(found.responses))
+    reading = placing_in(reader, reader.stage, pool, found.responses)
     rows = {question_id: row for row, question_id in enumerate(found.features.question_ids)}
     used = captured_responses(found.features, found.responses)
     other = reader.settings.other_tokens if pool.training else None

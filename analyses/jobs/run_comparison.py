@@ -25,7 +25,7 @@ from provenance.analyses.asking.both_models import (
     suppressed,
 )
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.collection import CollectionSettings, Workspace
+from provenance.analyses.asking.collection import CollectionSettings, Pool, Workspace
 from provenance.analyses.asking.cross_reading import Forced, cells_read_by
 from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
@@ -99,6 +99,7 @@ def compare(
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
     scaling: ScaledBenchmarks = NOT_ASKED,
+    pools: tuple[Pool, ...] | None = None,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -110,6 +111,7 @@ def compare(
         judge: Labels the answers; the one that the settings name.
         served: Models that answer at servers.
         scaling: Benchmarks that both models are asked while the H-Neurons are scaled.
+        pools: Split question sets with responses that exist; None where the models are asked.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -117,7 +119,7 @@ def compare(
         SplitError: Question sets overlap with the training questions.
         ConvergenceError: A probe does not converge at a fixed or chosen C.
     """
-    pools = question_pools(question_sets, settings.shares, settings.seed)
+    pools = question_pools(question_sets, settings.shares, settings.seed) if pools is None else pools
     related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
     sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
     asked = partial(Subject, pools=pools, workspace=workspace, clock=clock, judge=judge, memory=InMemory())

@@ -46,11 +46,17 @@ _SOMETIMES: Mapping[str, Schema] = {
     "other": _TEXT,
     "source": _TEXT_OR_NULL,
     "spread": _OPEN,
+    "concept": {
+        "type": "object",
+        "properties": {"name": _TEXT, "positive": _TEXT, "negative": _TEXT},
+        "required": ["name", "positive", "negative"],
+    },
     "not_drawn": {"type": "object", "additionalProperties": _TEXT},
     "notes": _TEXTS,
     "bytes_received": {"type": ["integer", "null"]},
 }
-"""Keys that only some comparisons have: with files, by answers, with a control of another model, by weights alone."""
+"""Keys that only some comparisons have: with files, by answers, with a control of another model, by weights alone, on
+responses that exist."""
 
 
 def compare_schema() -> Schema:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FunctionLoader, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from provenance.cells import Record
@@ -20,9 +20,10 @@ from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, 
 from provenance.figures.report.sections import overall, read_results, sections
 from provenance.figures.tables.result_tables import Results
 from provenance.figures.wording.evidence_words import claim_table
-from provenance.figures.wording.run_words import TITLES, control_words, first, list_words, run_kind
+from provenance.figures.wording.run_words import TITLES, concept_of, control_words, first, list_words, run_kind
 from provenance.files import write_whole
 from provenance.records import MARKS
+from provenance.words import HALLUCINATION, Concept
 
 FILE_NAME = "report.html"
 
@@ -78,14 +79,14 @@ def report_html(url: str, run: int | None = None, figures: Attempt | None = None
 
 
 def _page(results: Results, figures: Attempt) -> str:
-    page = environment().get_template("report.html.j2")
-    about, kind = first(results["run"]), run_kind(results)
+    about, kind, concept = first(results["run"]), run_kind(results), concept_of(results)
+    page = environment(concept).get_template("report.html.j2")
     return page.render(
         run=about,
         kind=kind,
-        title=TITLES[kind].format(base=about["base"], instruct=about["instruct"]),
+        title=concept.worded(TITLES[kind]).format(base=about["base"], instruct=about["instruct"]),
         control=control_words(about),
-        scope=list_words(results),
+        scope=concept.worded(list_words(results)),
         source=first(results["neuron-list"]).get("source", ""),
         lineage=bool(results["lineage"].rows),
         overall=overall(results),
@@ -99,15 +100,22 @@ def _page(results: Results, figures: Attempt) -> str:
     )
 
 
-def environment() -> Environment:
-    """Templates of the pages; whatever they are given is escaped, and nothing may be missing."""
-    return Environment(
-        loader=PackageLoader("provenance.figures"),
+def environment(concept: Concept = HALLUCINATION) -> Environment:
+    """Templates of the pages, in the words of a concept; what they are given is escaped, and nothing may be missing."""
+    package = PackageLoader("provenance.figures")
+
+    def source(name: str) -> str:
+        text, *_ = package.get_source(templates, name)
+        return concept.worded(text)
+
+    templates = Environment(
+        loader=FunctionLoader(source),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return templates
 
 
 def inline(number: int, figure: Drawn) -> Record:
@@ -116,7 +124,7 @@ def inline(number: int, figure: Drawn) -> Record:
     svg = svg[svg.index("<svg") :]
     return {
         "name": figure.spec.name,
-        "title": figure.spec.title,
+        "title": figure.title,
         "wide": figure.figure.get_figwidth() > style.column_in(),
         "caption": figure.caption[0],  # its numbers are in the tables of the same page
         # Drawn here from escaped text; the only markup that is not escaped.

@@ -42,7 +42,7 @@ from provenance.figures.tables.overview import claims, decisions, headline, over
 from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
-from provenance.figures.wording.run_words import RunKind, first, run_kind
+from provenance.figures.wording.run_words import RunKind, concept_of, first, run_kind
 from provenance.stages import StageTime
 
 QUERIES = (
@@ -151,13 +151,15 @@ def terminal_sections(results: Results, *, verbose: bool = False) -> list[Report
     """The tables that a terminal shows, or all that it may show, without those that only have a note."""
     kind = run_kind(results)
     found = (section(results) for section in (TERMINAL[kind] if verbose else BRIEF.get(kind, TERMINAL[kind])))
-    return [table for table in found if table is not None and table.rows]
+    concept = concept_of(results)
+    return [table.worded(concept) for table in found if table is not None and table.rows]
 
 
 def sections(results: Results) -> list[ReportTable]:
     """Tables of a run's report."""
     found = (section(results) for section in SECTIONS[run_kind(results)])
-    return [table for table in found if table is not None]
+    concept = concept_of(results)
+    return [table.worded(concept) for table in found if table is not None]
 
 
 def overall(results: Results) -> str:

@@ -3,6 +3,7 @@
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.cells import Record, compact, fixed
 from provenance.figures.tables.result_tables import ReportTable, Results
+from provenance.figures.wording.run_words import concept_of
 from provenance.table_declaration import declared
 
 CARDS_SHOWN = 50
@@ -20,7 +21,7 @@ def cards(results: Results) -> ReportTable | None:
     shown = set(neurons[:CARDS_SHOWN])
     rows = [(*_cells(row), said.get((row["stage"], _place(row)), "")) for row in records if _place(row) in shown]
     header = ("neuron", "model", "mean CETT f, h", "AUROC", *_SHARED, "most active on (label, mean CETT)")
-    return ReportTable("H-Neurons, one by one", _note(records, len(neurons)), header, rows, (1, 4, 5, 7))
+    return ReportTable("H-Neurons, one by one", _note(records, len(neurons)), header, rows, (1, 4, 5, 7), (4, 5, 7))
 
 
 def _place(row: Record) -> str:
@@ -38,8 +39,10 @@ def _answers(results: Results) -> dict[tuple[str, str], str]:
     """Answers of each model and neuron, a line each."""
     column = next(each for each in declared(NeuronAnswer).columns if each.name == "answer")
     lines: dict[tuple[str, str], list[str]] = {}
+    concept = concept_of(results)
     for row in results["neuron-answers"].records():
-        lines.setdefault((row["stage"], _place(row)), []).append(column.cell(row))
+        said = column.cell(row | {"label": concept.worded(row["label"])})
+        lines.setdefault((row["stage"], _place(row)), []).append(said)
     return {key: "\n".join(cells) for key, cells in lines.items()}
 
 

@@ -93,7 +93,7 @@ def datasets(results: Results) -> ReportTable:
         (row["name"], row["source"], row["digest"][:16], str(row["n_questions"]))
         for row in results["datasets"].records()
     ]
-    return ReportTable("Question sets", "", ("name", "source", "digest", "questions"), rows, (0, 1, 2))
+    return ReportTable("Question sets", "", ("name", "source", "digest", "questions"), rows, (0, 1, 2), (0, 1))
 
 
 def _sentence(words: str) -> str:

@@ -1,12 +1,13 @@
 """Declared results as tables of the report, of LaTeX and of a terminal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provenance.cells import NOTHING, Record
 from provenance.db.reading.run_query import QueryResult
 from provenance.figures.tables import latex
 from provenance.table_declaration import declared
+from provenance.words import Concept
 
 Results = Mapping[str, QueryResult]
 
@@ -25,6 +26,22 @@ class ReportTable:
     """Cells."""
     text: tuple[int, ...] = (0,)
     """Left-aligned columns of words."""
+    quoted: tuple[int, ...] = ()
+    """Columns of texts that models and users wrote."""
+
+    def worded(self, concept: Concept) -> "ReportTable":
+        """The table in the words of a concept."""
+        title = concept.worded(self.title)
+        return replace(
+            self,
+            title=title[:1].upper() + title[1:],
+            note=concept.worded(self.note),
+            header=tuple(map(concept.worded, self.header)),
+            rows=[
+                [cell if place in self.quoted else concept.worded(cell) for place, cell in enumerate(row)]
+                for row in self.rows
+            ],
+        )
 
 
 def report_table(cls: type, records: Sequence[Record], *more: str, only: Sequence[str] = ()) -> ReportTable | None:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from provenance.cells import NOTHING, Record, compact
 from provenance.db.reading.run_query import QueryResult
-from provenance.figures.wording.run_words import CLAIMS, first, verdict_words
+from provenance.figures.wording.run_words import CLAIMS, concept_of, first, verdict_words
 from provenance.records import MARKS
 from provenance.words import (
     MATCHINGS,
     OUTCOMES,
     OVERLAP_NULLS,
     SETS,
+    Concept,
     against_words,
     baseline_words,
     claim_words,
@@ -106,27 +107,28 @@ def reason_words(code: str) -> str:
 
 
 def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:
-    """Each claim with its verdict and all its conditions; empty for runs that stored none."""
+    """Each claim with its verdict and all its conditions, in words; empty for runs that stored none."""
+    concept = concept_of(results)
     reasons = results["reasons"].records()
     return [
         {
-            "question": claim_words(row["claim"], CLAIMS),
+            "question": concept.worded(claim_words(row["claim"], CLAIMS)),
             "mark": MARKS.get(row["verdict"], NOTHING),
             "verdict": row["verdict"],
             "words": verdict_words(row["claim"], row["verdict"]),
             "dataset": row["dataset"],
             "numbers": row["words"],
-            "reasons": [_reason(reason) for reason in reasons if reason["claim"] == row["claim"]],
+            "reasons": [_reason(reason, concept) for reason in reasons if reason["claim"] == row["claim"]],
         }
         for row in results["claims"].records()
     ]
 
 
-def _reason(row: Record) -> Record:
+def _reason(row: Record, concept: Concept) -> Record:
     holds = "not measured" if row["holds"] is None else "yes" if row["holds"] else "no"
     return {
         "code": row["code"],
-        "words": reason_words(row["code"]),
+        "words": concept.worded(reason_words(row["code"])),
         "dataset": row["dataset"] or NOTHING,
         "value": "none" if row["value"] is None and row["holds"] is not None else _four(row["value"]),
         "bar": f"{_RELATIONS.get(row['relation'], row['relation'])} {_four(row['bar'])}",

@@ -4,6 +4,7 @@ A verdict is worded no stronger than its measurement: a probe that works on the 
 readable there, not that the base model uses it.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from itertools import accumulate
@@ -11,6 +12,7 @@ from typing import Literal
 
 from provenance.cells import NOTHING, Record, interval
 from provenance.db.reading.run_query import QueryResult
+from provenance.words import Concept
 
 MOST_WORDS = 60  # of a caption
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace", "intervention"]
@@ -138,6 +140,12 @@ def first(result: QueryResult) -> Record:
     """The one row of a result; empty when there is none."""
     records = result.records()
     return records[0] if records else {}
+
+
+def concept_of(results: Mapping[str, QueryResult]) -> Concept:
+    """What the neurons of a run are about, from its query `run`; hallucination over the runs of a study."""
+    settings = first(results["run"])["settings"] if "run" in results else {}
+    return Concept.of_settings(json.loads(settings) if isinstance(settings, str) else settings)
 
 
 def source(parts: Mapping[str, QueryResult]) -> str:

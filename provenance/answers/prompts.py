@@ -80,15 +80,8 @@ class PromptFormat:
             CheckpointError: The tokenizer cannot read it; its regular expressions may have no end over some texts.
         """
         prefix, suffix = self._around(tokenizer)
-        text = prefix + question + suffix
-        with tokenizing(text):
-            encoded = tokenizer(text, add_special_tokens=not self.chat, return_offsets_mapping=True)
-        ids, offsets = _without_trailing_eos(tokenizer, encoded["input_ids"], encoded["offset_mapping"])
-        _require_one_bos(tokenizer, ids)
-        special = special_ids(tokenizer)
         span = (len(prefix), len(prefix) + len(question))
-        names = [_role(token, offset, special, span) for token, offset in zip(ids, offsets, strict=True)]
-        return Prompt(text, tuple(ids), as_regions(names), suffix, completed=not self.chat)
+        return tokenized(tokenizer, prefix + question + suffix, [span], suffix, completed=not self.chat)
 
     def closing_ids(self, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
         """The token with which the chat template closes a turn, if it is one."""
@@ -99,6 +92,24 @@ class PromptFormat:
         frame = self.framed(tokenizer).frame
         before, after = self.template.split("{question}")
         return (before, after) if frame is None else (frame.prefix, frame.suffix)
+
+
+def tokenized(
+    tokenizer: PreTrainedTokenizerBase, text: str, questions: Sequence[tuple[int, int]], tail: str, *, completed: bool
+) -> Prompt:
+    """A prompt from its text, with the ranges of characters that are questions; see `Prompt` for the others.
+
+    Raises:
+        InputError: It begins with two BOS tokens.
+        CheckpointError: See `PromptFormat.render`.
+    """
+    with tokenizing(text):
+        encoded = tokenizer(text, add_special_tokens=completed, return_offsets_mapping=True)
+    ids, offsets = _without_trailing_eos(tokenizer, encoded["input_ids"], encoded["offset_mapping"])
+    _require_one_bos(tokenizer, ids)
+    special = special_ids(tokenizer)
+    names = [_role(token, offset, special, questions) for token, offset in zip(ids, offsets, strict=True)]
+    return Prompt(text, tuple(ids), as_regions(names), tail, completed)
 
 
 def continued(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, text: str) -> Iterator[Sequence[int]]:
@@ -134,10 +145,10 @@ def _require_one_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> None
         )
 
 
-def _role(token: int, offset: tuple[int, int], special: frozenset[int], question: tuple[int, int]) -> str:
+def _role(token: int, offset: tuple[int, int], special: frozenset[int], questions: Sequence[tuple[int, int]]) -> str:
     if token in special:
         return "special"
-    overlaps = offset[0] < question[1] and offset[1] > question[0]
+    overlaps = any(offset[0] < stop and offset[1] > start for start, stop in questions)
     return "question" if overlaps else "template"
 
 

@@ -35,7 +35,10 @@ from provenance.errors import QuestionError
 from provenance.files import read_regular
 from provenance.records import Question
 
-__all__ = ["QuestionFile", "check_ids", "make_question", "normalise_question", "read_file", "read_questions"]
+__all__ = [
+    "QuestionFile", "check_ids", "decoded", "make_question", "normalise_question", "read_file", "read_questions",
+    "unpacked",
+]  # fmt: skip
 
 MOST_BYTES = 4 << 30  # of an unpacked file; a small one can unpack to more than any memory
 _PACKED = {
@@ -69,7 +72,7 @@ def read_file(path: Path) -> QuestionFile:
             answers at all.
     """
     try:
-        data = _unpacked(read_regular(path), path)
+        data = unpacked(read_regular(path), path)
     except OSError as error:
         raise QuestionError(
             f"a question file at {path}",
@@ -90,8 +93,12 @@ def read_file(path: Path) -> QuestionFile:
     return QuestionFile(questions, len(found) - len(questions))
 
 
-def _unpacked(data: bytes, path: Path) -> bytes:
-    """The bytes without gzip around them."""
+def unpacked(data: bytes, path: Path) -> bytes:
+    """The bytes without gzip around them.
+
+    Raises:
+        QuestionError: They are another kind of archive, damaged, or too many.
+    """
     packed = next((name for magic, name in _PACKED.items() if data.startswith(magic)), None)
     if packed:
         raise QuestionError(f"a question file at {path}", found=packed, remedy="unpack it first; gzip is read as it is")
@@ -109,9 +116,14 @@ def _unpacked(data: bytes, path: Path) -> bytes:
     return content
 
 
-def _text(data: bytes, path: Path) -> Iterator[Question | None]:
+def decoded(data: bytes, path: Path) -> str:
+    """The bytes of a file as text.
+
+    Raises:
+        QuestionError: They are no UTF-8; the message names the line.
+    """
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise QuestionError(
@@ -119,6 +131,10 @@ def _text(data: bytes, path: Path) -> Iterator[Question | None]:
             found=f"byte 0x{data[error.start]:02x} on line {line}",
             remedy="save the file as UTF-8",
         ) from error
+
+
+def _text(data: bytes, path: Path) -> Iterator[Question | None]:
+    text = decoded(data, path)
     start = text[:1000].lstrip()
     if start.startswith("["):
         return _array(_whole_json(text, path), path)

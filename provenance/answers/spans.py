@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from provenance.answers.prompts import Prompt, as_regions
 from provenance.models.token_text import special_ids, spelled
-from provenance.records import Region
+from provenance.records import Region, Response
 
 SPAN_RULE = "first-line-unwrapped"
 _SURROUNDING = " \t\r\n\f\v\u00a0\u3000\"'“”‘’«»„`*_.,;:!?。！？"
@@ -162,10 +162,20 @@ def _said(text: str, first: int, last: int) -> tuple[int, int] | None:
     return (start, start + len(stripped)) if stripped else None
 
 
-def response_regions(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, ids: Sequence[int]) -> tuple[Region, ...]:
-    """Roles of all tokens of prompt and response; no `answer` region when there is no answer."""
+def span_of(response: Response) -> tuple[int, int]:
+    """Character range of the answer in the text of a response: the one that came with it, or by the rule."""
+    return answer_span(response.text) if response.span is None else response.span
+
+
+def response_regions(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, ids: Sequence[int], span: tuple[int, int] | None = None
+) -> tuple[Region, ...]:
+    """Roles of all tokens of prompt and response; no `answer` region when there is no answer.
+
+    `span` is the character range of the answer in the response where it is known; otherwise the rule finds it.
+    """
     text, offsets = spelled(tokenizer, prompt.ids, ids)
-    low, high = answer_span(text, prompt.tail)
+    low, high = answer_span(text, prompt.tail) if span is None else span
     special = special_ids(tokenizer)
     names = [
         "special" if token in special else "answer" if start < high and end > low else "response"

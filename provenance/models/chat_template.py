@@ -14,7 +14,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -42,6 +42,8 @@ GIVEN = ("messages", "add_generation_prompt", "tools", "documents", "chat_templa
 MARK = "\ue000question\ue001"  # private-use characters: no template contains them
 _ANSWER = "\ue000answer\ue001"
 
+Chat = tuple[Sequence[Mapping[str, str]], bool]
+"""Messages, and whether the place of a response follows."""
 Variables = tuple[tuple[str, object], ...]
 """Names and values, in the order of the names."""
 
@@ -104,6 +106,21 @@ def between_messages(tokenizer: PreTrainedTokenizerBase, variables: Variables = 
     return between
 
 
+def conversation_pieces(
+    tokenizer: PreTrainedTokenizerBase, roles: tuple[str, ...], variables: Variables = ()
+) -> tuple[str, ...]:
+    """The text before, between and after the messages of a conversation of these roles, up to the response.
+
+    Rendered once for a sequence of roles, on placeholders.
+
+    Raises:
+        InputError: See `chat_frame`; or the template refuses these roles, or leaves a message out.
+    """
+    template = _template(tokenizer)
+    tokens = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)
+    return _conversation(template, tokens, json.dumps(_variables(template, variables)), roles)
+
+
 def _template(tokenizer: PreTrainedTokenizerBase) -> str:
     if not tokenizer.chat_template:
         raise InputError(
@@ -152,22 +169,41 @@ def _check_date(value: object) -> None:
 def _rendered(template: str, tokens: str, variables: str, message: str) -> tuple[str, str, str]:
     """The rendered prompt, the text that closes an answer to it, and the text from an answer to the next message."""
     user, answer = {"role": "user", "content": message}, {"role": "assistant", "content": _ANSWER}
-    chosen: dict[str, object] = json.loads(variables)
-    date = chosen.pop(DATE, TODAY)
-    request = {
-        "template": template,
-        "variables": {**json.loads(tokens), **chosen},
-        "date": date,
-        "chats": [
-            {"messages": messages, "add_generation_prompt": asked}
-            for messages, asked in (([user], True), ([user, answer], False), ([user, answer, user], False))
-        ],
-    }
-    asked, closed, continued = _in_child(request)
+    chats = (([user], True), ([user, answer], False), ([user, answer, user], False))
+    asked, closed, continued = _in_child(_request(template, tokens, variables, chats))
     if "error" in asked:
         raise _refused(asked["error"])
     between = _closing(continued)
     return asked["text"], _closing(closed) or between, between
+
+
+@lru_cache(maxsize=64)
+def _conversation(template: str, tokens: str, variables: str, roles: tuple[str, ...]) -> tuple[str, ...]:
+    marks = [f"{MARK}{number}\ue001" for number in range(len(roles))]
+    messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+    [reply] = _in_child(_request(template, tokens, variables, [(messages, True)]))
+    if "error" in reply:
+        raise _refused(f"{reply['error']} (for messages of {', '.join(roles)})")
+    pieces, rest = list[str](), reply["text"]
+    for mark in marks:
+        before, found, rest = rest.partition(mark)
+        if not found or MARK in before:
+            raise _refused(f"one that leaves out or moves a message (of {', '.join(roles)})")
+        pieces.append(before)
+    if MARK in rest:
+        raise _refused(f"one that repeats a message (of {', '.join(roles)})")
+    return (*pieces, rest)
+
+
+def _request(template: str, tokens: str, variables: str, chats: Sequence[Chat]) -> dict[str, Any]:
+    chosen: dict[str, object] = json.loads(variables)
+    date = chosen.pop(DATE, TODAY)
+    return {
+        "template": template,
+        "variables": {**json.loads(tokens), **chosen},
+        "date": date,
+        "chats": [{"messages": messages, "add_generation_prompt": asked} for messages, asked in chats],
+    }
 
 
 def _closing(reply: Mapping[str, str]) -> str:

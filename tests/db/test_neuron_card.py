@@ -1,6 +1,6 @@
 """One neuron's card holds what the rows of its run say, and asks for a neuron that there is."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from synthetic import (
@@ -28,6 +28,7 @@ from provenance.db.reading.run_query import run_query
 from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.neuron_lists.listed_neurons import neuron_named
+from provenance.words import HALLUCINATION
 
 REPORT = report_of()
 H_NEURON = int(REPORT.identification.h_neurons[-1])
@@ -36,7 +37,8 @@ OTHER = next(neuron for neuron in range(64) if neuron not in REPORT.identificati
 
 def test_a_card_of_an_h_neuron_holds_what_was_measured_in_both_models(finished: str) -> None:
     card = neuron_card(finished, None, *divmod(H_NEURON, PER_LAYER))
-    assert card["run"] == {"run": 1, "command": "compare", "base": "org/base", "instruct": INSTRUCT.ref, "newest": True}
+    about = {"run": 1, "command": "compare", "base": "org/base", "instruct": INSTRUCT.ref, "newest": True}
+    assert card["run"] == about | {"concept": asdict(HALLUCINATION)}
     assert card["is_h_neuron"]
     assert card["probe"]["probe_weight"] == pytest.approx(REPORT.identification.weights[H_NEURON])
     frequency = REPORT.identification.stability.frequency[H_NEURON]

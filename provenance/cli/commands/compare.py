@@ -68,6 +68,32 @@ OtherModel = Annotated[
 ]
 
 
+Responses = Annotated[
+    Path | None,
+    typer.Option(
+        "--responses",
+        metavar="FILE",
+        help="Take responses that exist, in place of asking: JSON Lines of prompt or messages, response, label, group, "
+        "and stage (base or instruct). Any two labels: refusal, sycophancy, errors.",
+    ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        "--positive",
+        metavar="LABEL",
+        help="The label of --responses that the neurons are searched for; hallucinated where the other one is "
+        "faithful.",
+    ),
+]
+ConceptName = Annotated[
+    str | None,
+    typer.Option(
+        "--concept", metavar="NAME", help="What tables and the report call it; by default the positive label."
+    ),
+]
+
+
 @asks
 def compare(
     asked: dict[str, Any],
@@ -81,6 +107,9 @@ def compare(
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
     neurons: Neurons = None,
+    responses: Responses = None,
+    positive: Positive = None,
+    concept: ConceptName = None,
     causal: Causal = False,
     behaviour: Behaviour = None,
     alphas: Alphas = ALPHAS,
@@ -99,7 +128,7 @@ def compare(
     pair = named_pair(base, instruct, family)
     _check_weights_options(
         neurons,
-        asked=bool(asked["questions"]) or asked["limit"] is not None,
+        asked=bool(asked["questions"]) or asked["limit"] is not None or responses is not None,
         weights_only=weights_only,
         stream=stream,
         causal=causal,
@@ -108,6 +137,12 @@ def compare(
     )
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only, causal=causal, behaviour=bool(behaviour))
+    if dry_run and responses is not None:
+        raise InputError(
+            "models to ask, whose answers --dry-run counts",
+            found="--responses",
+            remedy="`provenance plan` says what the checkpoints take; leave one out",
+        )
     if dry_run:
         counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
         show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
@@ -119,6 +154,7 @@ def compare(
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
+    more |= {"responses": responses, "positive": positive, "concept": concept}
     job = job_of(*pair, asked, **more)
     how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
     run_and_print(job, db, out, verbose=verbose, **how)
@@ -150,7 +186,7 @@ def _check_weights_options(
     if weights_only and asked:
         raise InputError(
             "no questions where no model is run",
-            found="--questions or --limit",
+            found="--responses, --questions or --limit",
             remedy="leave it or --weights-only out",
         )
     for option, given in (("--causal", causal), ("--behaviour", behaviour), ("--replicates", replicates > 1)):

@@ -9,7 +9,8 @@ MANY_OPTIONS = 20  # a command with fewer is read in one list
 GROUPS: Mapping[str, Sequence[str]] = {
     "Questions and answers": (
         "questions", "limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "base_prompt",
-        "instruct_prompt", "instruct_template", "template_arg", "judge", "judge_model", "agreeing_only",
+        "instruct_prompt", "instruct_template", "template_arg", "judge", "judge_model", "agreeing_only", "responses",
+        "positive", "concept",
     ),
     "H-Neurons": ("neurons", "select", "C", "design", "free_intercept", "other_tokens"),
     "Tests": (
@@ -30,6 +31,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "provenance compare lab/inherited/base lab/inherited/instruct",
         "provenance compare --family gemma-3-4b --questions triviaqa --dry-run",
         "provenance compare BASE INSTRUCT --questions mine.jsonl --quick",
+        "provenance compare BASE INSTRUCT --responses refusals.jsonl --positive refusal",
     ),
     "study": ("provenance study lab", "provenance study paper --dry-run", "provenance study mine --run 3 --run 7"),
     "trace": ("provenance trace lab/inherited/base@step-0400 lab/inherited/base lab/inherited/instruct",),

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from provenance.cells import NOTHING, compact, fixed, visible, yes_or_no
 from provenance.cli.show.run import print_tables, say
-from provenance.words import null_words, token_words
+from provenance.words import Concept, null_words, token_words
 
 if TYPE_CHECKING:
     from provenance.figures.tables.result_tables import ReportTable
@@ -26,14 +26,15 @@ READS = (
 def show_card(card: Mapping[str, Any], console: Console) -> None:
     """Print a card as `provenance.db.neuron_card` gives it."""
     neuron, run = card["neuron"], card["run"]
-    kind = "H-Neuron" if card["is_h_neuron"] else "no H-Neuron"
+    concept = Concept(**run["concept"])
+    kind = concept.worded("H-Neuron" if card["is_h_neuron"] else "no H-Neuron")
     say(f"neuron {neuron['layer']}:{neuron['index']} of {visible(run['instruct'])}, {kind}", console)
     which = "the newest; --run ID for another" if run["newest"] else "as asked for"
     say(visible(f"run {run['run']} ({which}): {run['command']}, {run['base']} -> {run['instruct']}"), console)
     console.print()
-    print_tables(_tables(card), console)
+    print_tables((table.worded(concept) for table in _tables(card)), console)
     for note in [*card["notes"], *([READS] if card["vocabulary"] else [])]:
-        console.print(f"note: {note}", highlight=False, markup=False)
+        console.print(concept.worded(f"note: {note}"), highlight=False, markup=False)
 
 
 def _tables(card: Mapping[str, Any]) -> "Iterator[ReportTable]":
@@ -43,8 +44,10 @@ def _tables(card: Mapping[str, Any]) -> "Iterator[ReportTable]":
     yield ReportTable("", "", ("", ""), facts, (0, 1))
     yield ReportTable("Mean CETT", "", ACTIVITY, [_activity(row) for row in card["activity"]], (0, 1))
     tokens = [line for row in card["vocabulary"] for line in _tokens(row)]
-    yield ReportTable("Vocabulary", "", ("model", "", "tokens"), tokens, (0, 1, 2))
-    yield ReportTable("Most active on", "", ANSWERS, [_answer(row) for row in card["answers"]], (0, 1, 3, 4, 5))
+    yield ReportTable("Vocabulary", "", ("model", "", "tokens"), tokens, (0, 1, 2), (2,))
+    yield ReportTable(
+        "Most active on", "", ANSWERS, [_answer(row) for row in card["answers"]], (0, 1, 3, 4, 5), (3, 4, 5)
+    )
 
 
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -68,12 +68,12 @@ class ConsoleProgress:
 def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
     """Print the result of a stored run: the overall sentence and its main tables, or with `verbose` all of them."""
     from provenance.figures.report.sections import overall, read_results, terminal_sections
-    from provenance.figures.wording.run_words import control_words, first, list_words
+    from provenance.figures.wording.run_words import concept_of, control_words, first, list_words
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])
     say(" → ".join(dict.fromkeys((about["base"], about["instruct"]))), console)  # a run may be about one checkpoint
-    for words in (control_words(about), overall(results), list_words(results)):
+    for words in (control_words(about), overall(results), concept_of(results).worded(list_words(results))):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
     say_quick(summary, console)

@@ -1,0 +1,112 @@
+"""What is refused of a comparison before any work: options that contradict each other, and a pair the wrong way round.
+
+The same for the command line, a study, and Python.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.jobs.effort import QUICK
+from provenance.errors import InputError
+
+logger = logging.getLogger(__name__)
+COUNTS = ("limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates")
+"""Settings that count something."""
+ASKING: Mapping[str, str] = {
+    "questions": "--questions",
+    "samples": "--samples",
+    "train_per_class": "--train-per-class",
+    "test_per_class": "--test-per-class",
+    "base_prompt": "--base-prompt",
+    "instruct_prompt": "--instruct-prompt",
+    "chat": "--instruct-template none",
+    "max_new_tokens": "--max-new-tokens",
+    "judge": "--judge",
+    "judge_model": "--judge-model",
+    "agreeing_only": "--agreeing-only",
+    "engine": "--engine",
+    "base_url": "--base-url",
+    "replicates": "--replicates, which draws answers anew",
+    "causal": "--causal, which asks questions with neurons scaled",
+    "behaviour": "--behaviour, which asks benchmarks with neurons scaled",
+    "select": "--select paper, which asks questions with neurons suppressed",
+}
+"""Settings of asking, and the options that change them."""
+OF_RESPONSES: Mapping[str, str] = {"positive": "--positive", "concept": "--concept"}
+"""Settings of responses that exist."""
+
+
+def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse a job whose options contradict each other.
+
+    Args:
+        options: Fields of a job, by name.
+        defaults: Their values where they are not given.
+
+    Raises:
+        InputError: A count is below 1; replicates are given beside what they cannot be; or responses that exist beside
+            options of asking.
+    """
+    for name in COUNTS:
+        value = options[name]
+        if value is not None and value < 1:
+            raise InputError(f"at least 1 for {name}", found=str(value), remedy="give a larger number")
+    _check_replicates(options)
+    _check_responses(options, defaults)
+
+
+def _check_replicates(options: Mapping[str, Any]) -> None:
+    beside = {
+        f"--control {options['control']}": options["control"] is not None,
+        "--causal": options["causal"],
+        "--behaviour": bool(options["behaviour"]),
+        "--quick": options["effort"] == QUICK,
+    }
+    found = [name for name, given in beside.items() if given]
+    if options["replicates"] > 1 and found:
+        raise InputError(
+            "replicates of a whole comparison at full effort, whose p-values can be doubled and still be small",
+            found=f"{options['replicates']} replicates and {found[0]}",
+            remedy="leave one out",
+        )
+
+
+def _check_responses(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    given = options["responses"] is not None
+    changed = [words for name, words in (ASKING if given else OF_RESPONSES).items() if options[name] != defaults[name]]
+    if changed and given:
+        raise InputError(
+            "no options of asking beside --responses, where no model is asked",
+            found=f"--responses and {changed[0]}",
+            remedy="leave one out",
+        )
+    if changed:
+        raise InputError(
+            "--responses FILE with --positive and --concept", found=f"{changed[0]} alone", remedy="give the file too"
+        )
+
+
+def check_order(sides: Sequence[OpenCheckpoint], *, needs_template: bool) -> None:
+    """Refuse a pair that is the wrong way round: the base has a chat template, and the tuned checkpoint has none.
+
+    Where no prompt needs a chat template it may be right, since some bases come with one, and is only told.
+
+    Raises:
+        InputError: It seems to be swapped, and prompts need the template.
+    """
+    templates = [bool(side.tokenizer.chat_template) for side in sides]
+    having = [side for side, has in zip(sides, templates, strict=True) if has and side.stage == "base"]
+    lacking = [side for side, has in zip(sides, templates, strict=True) if not has and side.stage == "instruct"]
+    if not having or not lacking:
+        return
+    swapped = InputError(
+        "the base first, then the checkpoint tuned from it",
+        found=f"a chat template in {having[0].info.ref}, the base, and none in {lacking[0].info.ref}",
+        remedy="the two seem to be swapped: name them the other way round; if they are not, give "
+        "--instruct-template none",
+    )
+    if needs_template:
+        raise swapped
+    logger.warning("%s; if they are swapped, name them the other way round", swapped.found)
