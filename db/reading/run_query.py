@@ -290,7 +290,7 @@ def _study(connection: Connection, name: float | str | None) -> str:
 
 def _whole_number(name: str, value: float | str) -> float | str:
     """Numbers of runs, rows and bins, possibly given as text on a command line."""
-    if name not in ("run", "limit", "bins"):
+    if name not in ("run", "limit", "bins", "each"):
         return value
     try:
         return int(value)
