@@ -55,6 +55,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "lab selftest": ("provenance lab selftest --draws 50",),
     "db schema": ("provenance db schema v_h_neurons",),
     "db merge": ("provenance db merge other.db",),
+    "db serve": ("provenance db serve", "provenance db serve --db sqlite:///other.db --port 0"),
 }
 """By command."""
 
