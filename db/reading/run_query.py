@@ -199,6 +199,12 @@ def info(source: str | Engine) -> DatabaseInfo:
     return DatabaseInfo(schema, None if file is None else file.stat().st_size, counts, runs)
 
 
+def is_intact(source: str | Engine, run: int) -> bool:
+    """Whether a run's rows of results have the digest that was stored with them."""
+    with reading(source) as connection:
+        return bool(verify(connection, run))
+
+
 @contextmanager
 def reading(source: str | Engine, timeout_s: float | None = None) -> Iterator[Connection]:
     """A connection that can only read, to a database of this release's schema with all its tables.

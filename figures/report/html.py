@@ -18,6 +18,7 @@ from provenance.errors import ProvenanceError, StoreError
 from provenance.figures.drawing import style
 from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, write_figures
 from provenance.figures.report.examples import examples
+from provenance.figures.report.manifest import with_manifest
 from provenance.figures.report.sections import folded_sections, overall, read_results, shown_sections
 from provenance.figures.tables.overview import decisions
 from provenance.figures.tables.result_tables import Results
@@ -90,7 +91,7 @@ def _page(results: Results, figures: Attempt) -> str:
         "examples": examples(results),
         "folded": folded_sections(results),
     }
-    return (
+    page = (
         environment()
         .get_template("report.html.j2")
         .render(
@@ -110,6 +111,7 @@ def _page(results: Results, figures: Attempt) -> str:
             facts=_facts(about),
         )
     )
+    return with_manifest(page, about, contents["claims"])
 
 
 def _claims(results: Results) -> list[Record]:

@@ -110,6 +110,7 @@ def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:
     reasons = results["reasons"].records()
     return [
         {
+            "claim": row["claim"],
             "question": claim_words(row["claim"], CLAIMS),
             "mark": MARKS.get(row["verdict"], NOTHING),
             "verdict": row["verdict"],

@@ -48,7 +48,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "provenance figures --venue acl --format pdf",
         "provenance figures --study lab",
     ),
-    "report": ("provenance report --run 4 --out reports/four",),
+    "report": ("provenance report --run 4 --out reports/four", "provenance report --verify report.html --weights"),
     "neurons import": ("provenance neurons import list.csv --for org/name",),
     "neurons export": ("provenance neurons export --format csv --out h-neurons.csv",),
     "neurons show": ("provenance neurons show 2:27",),
