@@ -22,6 +22,14 @@ def compact(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3g}"
 
 
+def beside(value: float | None, bar: float) -> str:
+    """A number with three digits, or as many as tell it from the bar that it is held against."""
+    if value is None:
+        return NOTHING
+    texts = (f"{value:.{digits}g}" for digits in range(3, 17))
+    return next((text for text in texts if float(text) != bar or value == bar), repr(value))
+
+
 def p_cell(value: float | None) -> str:
     """A p-value."""
     return NOTHING if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"

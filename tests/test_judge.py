@@ -15,7 +15,7 @@ from judge_server import JudgeServer, judging
 from sklearn.metrics import cohen_kappa_score
 
 from provenance.analyses.jobs.effort import Effort
-from provenance.figures.report.sections import read_results, sections, terminal_sections
+from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
 
 KEY = "sk-very-secret-0123456789"
 NAME = "judge-1"
@@ -87,10 +87,10 @@ def test_both_labels_are_stored_and_their_agreement_is_in_json_sql_and_terminal(
     queried = json.loads(invoke("query", "judges", "--format", "json").stdout)
     assert [row["n_agree"] for row in queried] == [row["n_agree"] for row in judged.summary["judges"]]
     results = read_results("sqlite:///provenance.db", 1)
-    for tables in (terminal_sections(results, verbose=True), sections(results)):
+    for tables in (terminal_sections(results, verbose=True), folded_sections(results)):
         [table] = [table for table in tables if table.title == "Two judges of the same answers"]
         assert f"{queried[0]['n_agree']} of {queried[0]['n']}" in table.rows[0]
-    assert "Refusals" in {table.title for table in sections(results)}
+    assert "Refusals" in {table.title for table in folded_sections(results)}
 
 
 READ = """

@@ -142,7 +142,7 @@ def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:
 
 
 def test_figures_know_the_queries_only() -> None:
-    """Beside them only errors, files, words, declarations of results, plain formulas, and published numbers."""
+    """Beside them only errors, files, words, version, declarations of results, plain formulas, published numbers."""
     used = {other for module, others in imports().items() if room_of(module) == "figures" for other in others}
     allowed = {
         "provenance",
@@ -154,6 +154,7 @@ def test_figures_know_the_queries_only() -> None:
         "provenance.errors",
         "provenance.files",
         "provenance.records",
+        "provenance.version",
         "provenance.words",
     }
     declared = ("provenance.analyses.results.", "provenance.stages", "provenance.statistics.")

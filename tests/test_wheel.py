@@ -17,6 +17,7 @@ DATA = (
     "provenance/checkpoints/families.toml",
     "provenance/cli/compare.schema.json",
     "provenance/lab/families/inherited/base/model.safetensors",
+    "provenance/db/browsing/templates/run.html",
     "provenance/db/migrations/script.py.mako",
     "provenance/figures/templates/report.html.j2",
 )

@@ -43,7 +43,7 @@ class CausalEffect:
     effect: Estimate = column(
         "effect",
         "ci3",
-        "H-Neurons: interval by question, n = questions. Control sets: their mean, 2.5th and 97.5th "
+        "H-Neurons: interval by question, n = independent groups. Control sets: their mean, 2.5th and 97.5th "
         "percentile, n = sets.",
         counted=True,
     )

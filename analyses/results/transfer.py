@@ -58,7 +58,10 @@ class TransferResult:
         "", "p", "One-sided p of AUROC <= 0.5, by bootstrap over questions; None without power.", default=None
     )
     questions: int | None = column(
-        "", "count", "Questions with an answer of the rarer label; None if not counted.", default=None
+        "",
+        "count",
+        "Independent groups of questions with an answer of the rarer label; None if not counted.",
+        default=None,
     )
     given_probe: Estimate | None = column(
         "probe as given",

@@ -179,7 +179,7 @@ def _obstacle(scores: Float[np.ndarray, " rows"], base: Features) -> str:
     questions = questions_per_class(base)
     if min(questions.values()) < MIN_PER_CLASS:
         counts = " and ".join(f"{n} with {label}" for label, n in questions.items())
-        return f"{counts} answers of the base model; at least {MIN_PER_CLASS} questions of each are needed"
+        return f"{counts} answers of the base model; at least {MIN_PER_CLASS} independent groups of each are needed"
     if np.ptp(scores) == 0:
         return "the instruct probe has no weight on a neuron that varies in these answers, so all get the same score"
     return ""

@@ -1,4 +1,7 @@
-"""The SQL about single neurons: the H-Neurons one by one, and everything that is known of one neuron of any kind."""
+"""The SQL about single neurons and single answers.
+
+The H-Neurons one by one, everything that is known of one neuron of any kind, and answers to read as examples.
+"""
 
 NEURON_CARD = """
 SELECT h.layer, h.neuron_index, s.stage, h.weight AS probe_weight, h.selection_frequency, h.auroc AS training_auroc,
@@ -65,4 +68,30 @@ SELECT w.stage, w.place, w.dataset, w.question_id, w.label, w.cett, w.answer,
         ORDER BY t.id LIMIT 1) AS response
 FROM neuron_answer w
 WHERE w.run_id = :run AND w.layer = :layer AND w.neuron_index = :neuron ORDER BY w.position
+"""
+
+# The words behind the captured tokens are known of answers on which an H-Neuron is most active, so these come first.
+EXAMPLES = """
+WITH told AS (
+    SELECT stage, dataset, question_id, label, MIN(answer) AS captured
+    FROM neuron_answer WHERE run_id = :run GROUP BY stage, dataset, question_id, label),
+ranked AS (
+    SELECT t.stage, t.dataset, t.dataset_id, p.question_id, p.label, p.text, p.n_right, p.n_samples, p.label_source,
+           p.regions, a.captured,
+           ROW_NUMBER() OVER (PARTITION BY t.stage, p.label
+                              ORDER BY CASE WHEN a.captured IS NULL THEN 1 ELSE 0 END, t.id, p.position) AS place
+    FROM run_task rt
+    JOIN task t ON t.id = rt.task_id
+    JOIN response p ON p.task_id = t.id
+    LEFT JOIN told a ON a.stage = t.stage AND a.dataset = t.dataset AND a.question_id = p.question_id
+         AND a.label = p.label
+    WHERE rt.run_id = :run AND p.split = 'test' AND p.label IN ('faithful', 'hallucinated', 'refusal'))
+SELECT r.stage, r.dataset, r.question_id, r.label, q.text AS question, q.answers, r.text AS response, r.n_right,
+       r.n_samples, r.label_source, r.regions, r.captured
+FROM ranked r
+LEFT JOIN question q ON q.dataset_id = r.dataset_id AND q.question_id = r.question_id
+     AND q.position = (SELECT MIN(s.position) FROM question s
+                       WHERE s.dataset_id = r.dataset_id AND s.question_id = r.question_id)
+WHERE r.place <= :each
+ORDER BY CASE r.label WHEN 'hallucinated' THEN 0 WHEN 'faithful' THEN 1 ELSE 2 END, r.stage, r.place
 """

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from provenance.db.reading import probe_queries as probe_sql
 from provenance.db.reading import weights_queries as sql
-from provenance.db.reading.card_queries import NEURON_CARD
+from provenance.db.reading.card_queries import EXAMPLES, NEURON_CARD
 from provenance.db.reading.query import Query
 from provenance.db.reading.result_queries import names_of, of_run, query_of
 from provenance.db.schema.result_tables import MEASURED, RESULTS
@@ -207,6 +207,13 @@ _ALL = (
         "one response of the run's checkpoints and its label",
         _RESPONSES,
         {"limit": 50},
+        subject="run_task",
+    ),
+    Query(
+        "examples",
+        "one held-out answer to read, of each model and label: question, judgement, captured words",
+        EXAMPLES,
+        {"each": 2},
         subject="run_task",
     ),
     Query("claims", "one thing that may be said of the pair, and how well it stands", _CLAIMS, subject="claim"),

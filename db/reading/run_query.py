@@ -176,6 +176,15 @@ def default_run(source: str | Engine) -> int:
         return _default(connection)
 
 
+def default_run_sql(subject: str = "") -> str:
+    """SQL expression of the default run: the newest comparison, or else run; if it can, one with rows in a table."""
+    newest = _NEWEST.format(looked="", first=_COMPARISONS_FIRST)
+    if not subject:
+        return f"({newest})"
+    # Without any such run an empty table with its columns, as for a run that is named.
+    return f"COALESCE(({_NEWEST.format(looked=_LOOKED.format(subject=subject), first=_COMPARISONS_FIRST)}), ({newest}))"
+
+
 def info(source: str | Engine) -> DatabaseInfo:
     """Schema, size, rows by table, and the runs with a check of their rows."""
     with reading(source) as connection:
@@ -188,6 +197,12 @@ def info(source: str | Engine) -> DatabaseInfo:
         schema = migrate.revision_of(connection) or ""
     file = sqlite_file(database_url(source)) if isinstance(source, str) else None
     return DatabaseInfo(schema, None if file is None else file.stat().st_size, counts, runs)
+
+
+def is_intact(source: str | Engine, run: int) -> bool:
+    """Whether a run's rows of results have the digest that was stored with them."""
+    with reading(source) as connection:
+        return bool(verify(connection, run))
 
 
 @contextmanager
@@ -290,7 +305,7 @@ def _study(connection: Connection, name: float | str | None) -> str:
 
 def _whole_number(name: str, value: float | str) -> float | str:
     """Numbers of runs, rows and bins, possibly given as text on a command line."""
-    if name not in ("run", "limit", "bins"):
+    if name not in ("run", "limit", "bins", "each"):
         return value
     try:
         return int(value)
@@ -301,17 +316,16 @@ def _whole_number(name: str, value: float | str) -> float | str:
 
 def _default(connection: Connection, subject: str = "") -> int:
     """The newest comparison, or else run; with a subject, among those with a row in its table."""
-    if subject:
-        looked = _LOOKED.format(subject=subject)
-        number = connection.execute(text(_NEWEST.format(looked=looked, first=_COMPARISONS_FIRST))).scalar_one_or_none()
-        if number is not None:
-            return int(number)
-    return _newest(connection, _COMPARISONS_FIRST)  # an empty table with its columns, as for a run that is named
+    return _finished(connection, f"SELECT {default_run_sql(subject)}")
 
 
-def _newest(connection: Connection, first: str = "") -> int:
-    """Last finished run that is no negative control, of the kinds that come first."""
-    number = connection.execute(text(_NEWEST.format(looked="", first=first))).scalar_one_or_none()
+def _newest(connection: Connection) -> int:
+    """Last finished run that is no negative control, of any kind."""
+    return _finished(connection, _NEWEST.format(looked="", first=""))
+
+
+def _finished(connection: Connection, sql: str) -> int:
+    number = connection.execute(text(sql)).scalar_one_or_none()
     if number is None:
         raise InputError(
             "a finished run that is no negative control",

@@ -1,7 +1,7 @@
-"""The report: one HTML file with the verdict, the figures, the tables, the method and the settings.
+"""The report: one HTML file with verdict, H-Neurons, main figures and example answers; all else folded below them.
 
-The file is self-contained: figures are inline, nothing is fetched, and outside text (names of question sets, settings)
-is escaped.
+The file is self-contained: figures and the few lines of script are inline, nothing is fetched, and outside text (names
+of question sets, answers, settings) is escaped.
 """
 
 import json
@@ -17,7 +17,10 @@ from provenance.db.reading.run_query import default_run
 from provenance.errors import ProvenanceError, StoreError
 from provenance.figures.drawing import style
 from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, write_figures
-from provenance.figures.report.sections import overall, read_results, sections
+from provenance.figures.report.examples import examples
+from provenance.figures.report.manifest import with_manifest
+from provenance.figures.report.sections import folded_sections, overall, read_results, shown_sections
+from provenance.figures.tables.overview import decisions
 from provenance.figures.tables.result_tables import Results
 from provenance.figures.wording.evidence_words import claim_table
 from provenance.figures.wording.run_words import TITLES, concept_of, control_words, first, list_words, run_kind
@@ -26,6 +29,7 @@ from provenance.records import MARKS
 from provenance.words import HALLUCINATION, Concept
 
 FILE_NAME = "report.html"
+MAIN_FIGURES = 4  # of the gallery's order, the paper's first; the others are an appendix
 
 
 def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
@@ -80,24 +84,64 @@ def report_html(url: str, run: int | None = None, figures: Attempt | None = None
 
 def _page(results: Results, figures: Attempt) -> str:
     about, kind, concept = first(results["run"]), run_kind(results), concept_of(results)
-    page = environment(concept).get_template("report.html.j2")
-    return page.render(
-        run=about,
-        kind=kind,
-        title=concept.worded(TITLES[kind]).format(base=about["base"], instruct=about["instruct"]),
-        control=control_words(about),
-        scope=concept.worded(list_words(results)),
-        source=first(results["neuron-list"]).get("source", ""),
-        lineage=bool(results["lineage"].rows),
-        overall=overall(results),
-        graded=claim_table(results),
-        intervened=bool(results["interventions"].rows),
-        marks=MARKS,
-        figures=[inline(number, figure) for number, figure in enumerate(figures.figures)],
-        not_drawn=sorted(figures.failed.items()),
-        tables=sections(results),
-        facts=_facts(about),
+    contents: Record = {
+        "overall": overall(results),
+        "claims": _claims(results),
+        "shown": shown_sections(results),
+        "figures": [inline(number, figure) for number, figure in enumerate(figures.figures)],
+        "examples": examples(results),
+        "folded": folded_sections(results),
+    }
+    page = (
+        environment(concept)
+        .get_template("report.html.j2")
+        .render(
+            **contents,
+            **_headings(contents),
+            main_figures=MAIN_FIGURES,
+            run=about,
+            kind=kind,
+            title=concept.worded(TITLES[kind]).format(base=about["base"], instruct=about["instruct"]),
+            control=control_words(about),
+            scope=concept.worded(list_words(results)),
+            source=first(results["neuron-list"]).get("source", ""),
+            lineage=bool(results["lineage"].rows),
+            intervened=bool(results["interventions"].rows),
+            marks=MARKS,
+            not_drawn=sorted(figures.failed.items()),
+            facts=_facts(about),
+        )
     )
+    return with_manifest(page, about, contents["claims"])
+
+
+def _claims(results: Results) -> list[Record]:
+    """Each claim with all its conditions, and the one that decided in words."""
+    decided = decisions(results)
+    words = [row[-1] for row in decided.worded(concept_of(results)).rows] if decided else []
+    return [{**claim, "decision": decision} for claim, decision in zip(claim_table(results), words, strict=True)]
+
+
+def _headings(contents: Record) -> dict[str, list[str]]:
+    """Headings for the contents: those of the parts that stand open, and those of the appendices."""
+    named = {
+        "Verdict": contents["overall"],
+        **{table.title: table for table in contents["shown"]},
+        "Figures": contents["figures"],
+        "Examples": contents["examples"],
+    }
+    further = {"Conditions": contents["claims"], "Further figures": contents["figures"][MAIN_FIGURES:]}
+    appendices = [name for name, part in further.items() if part]
+    appendices += [table.title for table in contents["folded"]]
+    return {
+        "parts": [*(name for name, part in named.items() if part), "Appendices"],
+        "appendices": [*appendices, "Method in short", "Settings and provenance"],
+    }
+
+
+def _slug(title: str) -> str:
+    """A heading as the id that links lead to."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def environment(concept: Concept = HALLUCINATION) -> Environment:
@@ -115,6 +159,7 @@ def environment(concept: Concept = HALLUCINATION) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["slug"] = _slug
     return templates
 
 

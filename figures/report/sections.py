@@ -51,7 +51,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
     "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions",
     "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
-    "compliance", "compliance-slopes", "stages",
+    "compliance", "compliance-slopes", "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -88,7 +88,16 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     ),
     "intervention": (SLOPES, COMPLIANCE, STAGES),
 }  # fmt: skip
-"""Tables in the order of the report."""
+"""All tables of the report, in order."""
+SHOWN: Mapping[RunKind, Sequence[Section]] = {
+    "comparison": (h_neurons,),
+    "listed": (drift, h_neurons),
+    "drift": (drift,),
+    "lineage": (lineage,),
+    "trace": (trace,),
+    "intervention": (SLOPES,),
+}
+"""Of these, the tables that stand open below the verdict; the others are appendices."""
 
 
 def _deciding_ladder(results: Results) -> ReportTable | None:
@@ -150,15 +159,23 @@ def read_results(url: str, run: int) -> Results:
 def terminal_sections(results: Results, *, verbose: bool = False) -> list[ReportTable]:
     """The tables that a terminal shows, or all that it may show, without those that only have a note."""
     kind = run_kind(results)
-    found = (section(results) for section in (TERMINAL[kind] if verbose else BRIEF.get(kind, TERMINAL[kind])))
-    concept = concept_of(results)
-    return [table.worded(concept) for table in found if table is not None and table.rows]
+    wanted = TERMINAL[kind] if verbose else BRIEF.get(kind, TERMINAL[kind])
+    return [table for table in _tables(wanted, results) if table.rows]
 
 
-def sections(results: Results) -> list[ReportTable]:
-    """Tables of a run's report."""
-    found = (section(results) for section in SECTIONS[run_kind(results)])
-    concept = concept_of(results)
+def shown_sections(results: Results) -> list[ReportTable]:
+    """Tables of a run's report that stand open."""
+    return _tables(SHOWN[run_kind(results)], results)
+
+
+def folded_sections(results: Results) -> list[ReportTable]:
+    """Tables of a run's report that are appendices."""
+    kind = run_kind(results)
+    return _tables([section for section in SECTIONS[kind] if section not in SHOWN[kind]], results)
+
+
+def _tables(wanted: Sequence[Section], results: Results) -> list[ReportTable]:
+    found, concept = (section(results) for section in wanted), concept_of(results)
     return [table.worded(concept) for table in found if table is not None]
 
 

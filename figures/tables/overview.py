@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from provenance.cells import NOTHING, Record, compact, fixed, interval
+from provenance.cells import NOTHING, Record, beside, compact, fixed, interval
 from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.figures.wording.evidence_words import reason_words
 from provenance.figures.wording.run_words import first, p_words
@@ -177,7 +177,7 @@ def _condition(reason: Record) -> str:
 
 def _value(reason: Record) -> str:
     missing = NOTHING if reason["holds"] is None else "none"
-    return missing if reason["value"] is None else compact(reason["value"])
+    return missing if reason["value"] is None else beside(reason["value"], reason["bar"])
 
 
 def _bar(reason: Record) -> str:

@@ -5,7 +5,7 @@ Figures, captions and tables share these names, and a number behind a verdict is
 
 from collections.abc import Mapping, Sequence
 
-from provenance.cells import NOTHING, Record, compact
+from provenance.cells import NOTHING, Record, beside, compact
 from provenance.db.reading.run_query import QueryResult
 from provenance.figures.wording.run_words import CLAIMS, concept_of, first, verdict_words
 from provenance.records import MARKS
@@ -27,7 +27,7 @@ LEVEL = 0.05  # of every test, as in the verdicts
 
 CONDITIONS: Mapping[str, str] = {
     "pair.neurons_correspond": "neurons of the pair correspond (1 = yes)",
-    "transfer.questions_per_class": "questions of the rarer class",
+    "transfer.questions_per_class": "independent groups of the rarer class",
     "transfer.others_auroc": "highest AUROC of what has to be beaten (of neuron sets their 95th percentile)",
     "transfer.p_holm": "largest p, after Holm’s correction",
     "beyond_confidence.transfer_p_holm": "largest p of transfer, after Holm’s correction",
@@ -35,7 +35,7 @@ CONDITIONS: Mapping[str, str] = {
     "beyond_confidence.gain": "AUROC gained over length, texts and log-probability together",
     "beyond_confidence.p_holm": "p of this gain, after Holm’s correction",
     "own_labels.auroc_low": "lower end of the AUROC where the models’ labels differ",
-    "function.questions_per_class": "questions of the rarer class",
+    "function.questions_per_class": "independent groups of the rarer class",
     "function.sets": "control sets of the rarer kind",
     "function.selectivity.p_holm": "largest p, after Holm’s correction",
     "own_labels.transfer_p_holm": "largest p of transfer, after Holm’s correction",
@@ -112,6 +112,7 @@ def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:
     reasons = results["reasons"].records()
     return [
         {
+            "claim": row["claim"],
             "question": concept.worded(claim_words(row["claim"], CLAIMS)),
             "mark": MARKS.get(row["verdict"], NOTHING),
             "verdict": row["verdict"],
@@ -130,15 +131,10 @@ def _reason(row: Record, concept: Concept) -> Record:
         "code": row["code"],
         "words": concept.worded(reason_words(row["code"])),
         "dataset": row["dataset"] or NOTHING,
-        "value": "none" if row["value"] is None and row["holds"] is not None else _four(row["value"]),
-        "bar": f"{_RELATIONS.get(row['relation'], row['relation'])} {_four(row['bar'])}",
+        "value": "none" if row["value"] is None and row["holds"] is not None else beside(row["value"], row["bar"]),
+        "bar": f"{_RELATIONS.get(row['relation'], row['relation'])} {row['bar']:g}",
         "holds": holds,
     }
-
-
-def _four(value: float | None) -> str:
-    """Four digits, so that a near miss is not shown as equal to the bar."""
-    return NOTHING if value is None else f"{value:.4g}"
 
 
 def probe_k(parts: Mapping[str, QueryResult]) -> int:

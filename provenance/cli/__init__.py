@@ -8,7 +8,19 @@ from collections.abc import Callable
 
 import typer
 
-from provenance.cli.commands import compare, database, hub, intervene, lab, neurons, selftest, study, trace, weights
+from provenance.cli.commands import (
+    browse,
+    compare,
+    database,
+    hub,
+    intervene,
+    lab,
+    neurons,
+    selftest,
+    study,
+    trace,
+    weights,
+)
 from provenance.cli.options import common
 from provenance.cli.options.help import EXIT_CODES, Helpful, epilog
 
@@ -54,7 +66,13 @@ _COMMANDS: tuple[tuple[typer.Typer, str, dict[str, Callable[..., None]]], ...] =
     (
         db_app,
         "db ",
-        {"info": database.info, "schema": database.schema, "upgrade": database.upgrade, "merge": database.merge},
+        {
+            "info": database.info,
+            "schema": database.schema,
+            "upgrade": database.upgrade,
+            "merge": database.merge,
+            "serve": browse.serve,
+        },
     ),
 )
 for _group, _prefix, _commands in _COMMANDS:

@@ -16,7 +16,7 @@ from provenance.cli.show.run import ConsoleProgress
 from provenance.db.reading.run_query import run_query
 from provenance.figures.gallery import draw
 from provenance.figures.plots.replicates import replicates_figure
-from provenance.figures.report.sections import read_results, sections, terminal_sections
+from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
 from provenance.records import Estimate
 
 AREAS = (0.80, 0.70, 0.75)
@@ -84,7 +84,7 @@ def test_rows_tables_and_figure_show_every_draw(
     assert len(rows) == 3 * len(drawn.transfer)
     parts = run_query(url, "variance").records()
     assert {(row["dataset"], row["source"]) for row in parts} >= {(SETS[0], name) for name in (TEST, TRAINING, BETWEEN)}
-    titles = [table.title for table in sections(read_results(url, 1))]
+    titles = [table.title for table in folded_sections(read_results(url, 1))]
     assert titles[:3] == ["Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from"]
     assert {"Replicates: transfer", "Replicates: claims"} <= {
         table.title for table in terminal_sections(read_results(url, 1), verbose=True)
@@ -103,5 +103,5 @@ def test_rows_tables_and_figure_show_every_draw(
 def test_a_run_of_one_draw_has_neither_rows_nor_figure(stored: Callable[[Any], str], tmp_path: Path) -> None:
     url = stored(replace(report_of(), replicates=(), replicate_claims=(), variance=()))
     assert run_query(url, "replicates").records() == []
-    assert "Replicates: transfer" not in [table.title for table in sections(read_results(url, 1))]
+    assert "Replicates: transfer" not in [table.title for table in folded_sections(read_results(url, 1))]
     assert "figure_replicates" not in {path.stem for path in draw(url, 1, tmp_path, forms=())}

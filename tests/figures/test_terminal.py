@@ -12,7 +12,7 @@ from synthetic import given_report, lineage_of, no_probe_report, report_of, stor
 from provenance.cli.show.run import print_files, print_run, terminal_table
 from provenance.db.reading.run_query import QueryResult
 from provenance.db.store import Store
-from provenance.figures.report.sections import read_results, sections, terminal_sections
+from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
 from provenance.figures.tables.overview import claims, decisions, overview
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.records import Verdict
@@ -83,7 +83,7 @@ def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str) -> No
     [
         ((True, True, True), "supported", "largest p, after Holm’s correction: 0.03 < 0.05"),
         ((True, False, False), "not distinguishable", "largest p, after Holm’s correction: 0.03, not < 0.05 (+1)"),
-        ((False, True, False), "no power", "questions of the rarer class: 12, not >= 10 (+1)"),
+        ((False, True, False), "no power", "independent groups of the rarer class: 12, not >= 10 (+1)"),
         ((True, True, False), "not distinguishable", "largest p, after Holm’s correction: 0.03, not < 0.05"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_table_that_is_too_wide_breaks_its_longest_word_alone(width: int) -> N
 
 def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: str) -> None:
     results = read_results(finished, 1)
-    reported = {table.title: table for table in sections(results)}
+    reported = {table.title: table for table in folded_sections(results)}
     shared = [table for table in terminal_sections(results, verbose=True) if table.title in reported]
     assert len(shared) == 9
     for table in shared:

@@ -1,7 +1,9 @@
 """Commands that query the neuron database, draw from it, and maintain it."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -19,7 +21,7 @@ from provenance.cli.options.common import (
 from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.defaults import LATEST, OUT
-from provenance.errors import InputError, nearest
+from provenance.errors import InputError, JobError, nearest
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
@@ -109,19 +111,68 @@ def figures(
     found.check()
 
 
-def report(db: Database = DEFAULT_DATABASE, out: Out = None, run: RunOption = None, study: StudyOption = None) -> None:
+def report(
+    db: Database = DEFAULT_DATABASE,
+    out: Out = None,
+    run: RunOption = None,
+    study: StudyOption = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify", metavar="FILE", help="Write nothing; check that this report says what the database says."
+        ),
+    ] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="With --verify: digest the files of both checkpoints again as well.")
+    ] = False,
+) -> None:
     """Write the HTML report of a run, or of a study with all its runs, from the database alone."""
     untouched_matplotlib()
     from provenance.figures.report.html import write_report
     from provenance.figures.report.study import write_study
 
     one_of(run, study)
+    if verify is not None or weights:
+        if verify is None or (out, run, study) != (None, None, None):
+            raise InputError(
+                "--verify FILE, with --db and --weights only",
+                found="something else",
+                remedy="leave out the other options",
+            )
+        _verified(db, verify, weights=weights)
+        return
     if study is not None:
         typer.echo(write_study(db, study, out or OUT / f"study-{study}")["report"])
         return
     about = _chosen(db, run)
     with run_folder(db, about, out) as folder:
         typer.echo(write_report(db, about["run"], folder))
+
+
+def _verified(db: str, file: Path, *, weights: bool) -> None:
+    """Check a report against the database, and with `weights` the checkpoints that the run names."""
+    from provenance.figures.report.verify import verify_report
+
+    about = verify_report(db, file)
+    if weights:
+        _same_weights(about)
+    checked = "the database and its checkpoints say" if weights else "the database says"
+    typer.echo(visible(f"{file} is what {checked}: run {about['run']}, {about['base']} -> {about['instruct']}"))
+
+
+def _same_weights(about: Mapping[str, Any]) -> None:
+    """Open both checkpoints of a run, which digests all their files."""
+    from provenance.analyses.asking.opening import open_pair
+
+    pair = open_pair(about["base"], about["instruct"])
+    for opened in (pair.base, pair.instruct):
+        digest, wanted = opened.checkpoint.digest, about[f"{opened.stage}_digest"]
+        if digest != wanted:
+            raise JobError(
+                f"the {opened.stage} checkpoint {about[opened.stage]} with the digest {wanted[:12]}",
+                found=f"{digest[:12]}, of other files",
+                remedy="find the files that the run read; the report is not about these",
+            )
 
 
 def _chosen(db: str, named: str | None, number: int | None = None) -> dict[str, Any]:

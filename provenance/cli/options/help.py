@@ -54,13 +54,14 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "provenance figures --venue acl --format pdf",
         "provenance figures --study lab",
     ),
-    "report": ("provenance report --run 4 --out reports/four",),
+    "report": ("provenance report --run 4 --out reports/four", "provenance report --verify report.html --weights"),
     "neurons import": ("provenance neurons import list.csv --for org/name",),
     "neurons export": ("provenance neurons export --format csv --out h-neurons.csv",),
     "neurons show": ("provenance neurons show 2:27",),
     "lab selftest": ("provenance lab selftest --draws 50",),
     "db schema": ("provenance db schema v_h_neurons",),
     "db merge": ("provenance db merge other.db",),
+    "db serve": ("provenance db serve", "provenance db serve --db sqlite:///other.db --port 0"),
 }
 """By command."""
 

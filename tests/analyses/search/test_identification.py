@@ -224,7 +224,7 @@ def test_too_few_questions_to_choose_c_by_give_a_reason(tmp_path: Path) -> None:
     """Nine questions of a class cannot be dealt to five folds by two; ten can."""
     few, enough = (identify(material_of(tmp_path, planted(n, 0), planted(2, 1), {}), SETTINGS) for n in (16, 18))
     assert few.probe is None
-    assert "9 questions with faithful and 9 questions with hallucinated" in few.result.reason
+    assert "9 independent groups with faithful and 9 independent groups with hallucinated" in few.result.reason
     assert enough.result.path != ()
     given = identify(material_of(tmp_path, planted(16, 0), planted(2, 1), {}), replace(SETTINGS, rule="fixed", C=9.0))
     assert given.result.path == ()  # a given C needs no folds

@@ -1,4 +1,4 @@
-"""The report: self-contained, verdict first, every table there, nothing from outside obeyed as markup."""
+"""The report: self-contained, verdict first, the rest folded, nothing from outside obeyed as markup."""
 
 import re
 from dataclasses import replace
@@ -17,7 +17,9 @@ from synthetic import (
     no_probe_report,
     pruned_weights_report,
     report_of,
+    response_of,
     stored_run,
+    task_of,
     transfer_of,
     weights_report_of,
 )
@@ -31,14 +33,17 @@ from provenance.figures.report.html import report_html, write_report, write_resu
 from provenance.figures.tables.comparison import H_NEURONS_SHOWN
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
-TITLES = (
+SCRIPTS = 2  # the manifest, and what sorts, finds and unfolds
+PARTS = ["Verdict", "H-Neurons", "Figures", "Appendices"]
+FOLDED = (
+    "Conditions", "Further figures",
     "Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from",
     "What transfer has to beat", "Whose labels, whose text, whose prompt",
     "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
     "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
-    "Drift by layer", "Funnel", "H-Neurons", "H-Neurons, one by one", "Question sets", "Time by stage",
+    "Drift by layer", "Funnel", "H-Neurons, one by one", "Question sets", "Time by stage",
     "Method in short", "Settings and provenance",
 )  # fmt: skip
 
@@ -100,8 +105,8 @@ def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
 def test_the_page_needs_nothing_else(html: str) -> None:
     page = parsed(html)
     assert all(address.startswith("#") for address in page.addresses)
-    assert "script" not in page.tags
     assert "@import" not in html
+    assert "fetch(" not in html
     assert not re.search(r"url\((?!#)", html)
 
 
@@ -119,9 +124,63 @@ def test_the_verdict_in_words_comes_before_everything_else(html: str) -> None:
     assert verdict < body.index("<table")
 
 
-def test_every_section_is_there(html: str) -> None:
-    titles = re.findall(r"<h2>([^<]+)</h2>", html)
-    assert titles == ["Figures", *TITLES]
+def test_the_verdict_comes_first_then_neurons_figures_and_examples_and_all_else_is_folded(html: str) -> None:
+    assert re.findall(r"<h2>([^<]+)</h2>", html) == PARTS
+    assert re.findall(r"<summary><h3>([^<]+)</h3></summary>", html) == list(FOLDED)
+    opened, folded = html[: html.index('id="appendices"')], html[html.index('id="appendices"') :]
+    assert re.findall(r'<figure id="(\w+)"', opened) == [
+        "figure_4a", "figure_4b", "figure_replicates", "figure_ladder"
+    ]  # fmt: skip
+    assert folded.count("<figure") == 4
+
+
+def test_the_contents_lead_to_every_part_and_appendix(html: str) -> None:
+    contents = html[html.index("<nav") : html.index("</nav>")]
+    links = re.findall(r'<a href="#([^"]+)">([^<]+)</a>', contents)
+    assert [title for _, title in links] == [*PARTS, *FOLDED]
+    assert {name for name, _ in links} <= set(parsed(html).ids)
+
+
+def words_outside_the_appendices(html: str) -> int:
+    """Of text, table cells and contents; letters of figures are shapes."""
+    shown = html[html.index("<body>") : html.index('<section id="appendices">')]
+    return len(" ".join(parsed(f"{shown}</main></body>").texts).split())
+
+
+def test_what_is_not_folded_can_be_read_in_ten_minutes(html: str, stored: Any) -> None:
+    assert 300 < words_outside_the_appendices(html) <= 2500
+    many = undrawn_html(stored(report_of((no_power_of(SETS[0]),), k=130, layers=4, per_layer=100)))
+    assert 1000 < words_outside_the_appendices(many) <= 2500
+
+
+def test_the_table_of_neurons_can_be_sorted_and_searched_and_no_other_script_is_there(html: str) -> None:
+    neurons = html[html.index('<section id="h-neurons">') : html.index('<section id="figures">')]
+    assert '<table class="sortable">' in neurons
+    assert html.count("<script") == SCRIPTS
+    script = html[html.index("<script>") : html.rindex("</script>")]
+    for part in ("table.sortable", "ariaSort", '"search"', "beforeprint", "afterprint", "hashchange"):
+        assert part in script
+
+
+def test_an_example_shows_what_was_judged_and_marks_the_captured_words(stored: Any) -> None:
+    """Answers whose captured words are known come first; training answers and dropped ones are no examples."""
+    url = stored(report_of())
+    said = replace(response_of(1), split="test", label="hallucinated", text="", n_samples=3, n_right=0)
+    texts = {0: "Nobody knows.", 1: "It was answer 1, <b>I think</b>.", 2: "x" * 1000}
+    answers = {place: replace(said, question_id=f"q{place}", text=text) for place, text in texts.items()}
+    answers[3] = replace(said, question_id="q0", text="dropped", label="dropped")
+    answers[4] = replace(said, question_id="q0", text="learned", split="train")
+    with Store.open(url) as store:
+        store.response_log(replace(task_of(), stage="base", dataset=SETS[0]), 1).put(answers)
+    page = undrawn_html(url)
+    first, *others = page.split("<article>")[1:]
+    assert "<h3>base, hallucinated</h3>" in first
+    assert "<p>Who wrote “Œuvre 1”?</p>" in first
+    assert "It was <mark>answer 1</mark>, &lt;b&gt;I think&lt;/b&gt;." in first
+    assert f"Right: A\nB; Ω. Judged: 0 of 3 samples right, by rule. Captured: 2 of 2 tokens. Set: {SETS[0]}." in first
+    assert [f"{'x' * 399}…<mark></mark>" in other for other in others] == [True]  # two of each model and label
+    assert not any(text in page for text in ("Nobody knows.", "learned<mark>", "dropped<mark>"))
+    assert "Held-out answers" not in undrawn_html(stored(no_probe_report()))
 
 
 def test_verdicts_have_a_sign_and_words_beside_the_colour(html: str) -> None:
@@ -152,7 +211,7 @@ def test_the_method_prints_the_equation_and_says_readable_is_not_functional(html
 def test_names_from_outside_are_text_and_never_markup(stored: Any) -> None:
     bad = '<script>alert(1)</script> & "x" $y$ {{ 7 * 7 }}'
     page = parsed(report_html(stored(report_of((transfer_of(bad, 0.8, np.random.default_rng(0)),)))))
-    assert "script" not in page.tags
+    assert page.tags.count("script") == SCRIPTS
     assert bad in page.texts
     assert "{{ 7 * 7 }}" in "".join(page.texts)
 
@@ -168,11 +227,13 @@ def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:
     text = " ".join(page.texts)
     assert "There is no probe, so nothing can be said." in text
     assert "no faithful responses to fit on" in text
-    assert html.count("–</span>no power") == 3
+    assert html[: html.index("</dl>")].count("–</span>no power") == 3
 
 
 def texts_and_titles(html: str) -> tuple[str, list[str]]:
-    return " ".join(" ".join(parsed(html).texts).split()), re.findall(r"<h2>([^<]+)</h2>", html)
+    """The visible text, and the headings of all parts and appendices."""
+    text = " ".join(" ".join(parsed(html[: html.index("<script>")] + "</body></html>").texts).split())
+    return text, ["".join(found) for found in re.findall(r"<h2>([^<]+)</h2>|<summary><h3>([^<]+)</h3>", html)]
 
 
 def test_the_report_of_a_list_says_so_and_has_no_section_of_what_was_not_looked_at(stored: Any) -> None:
@@ -181,8 +242,9 @@ def test_the_report_of_a_list_says_so_and_has_no_section_of_what_was_not_looked_
     html = report_html(stored(replace(report, drift_tests=weighed)))
     text, titles = texts_and_titles(html)
     assert titles == [
-        "Figures", "Parameter evolution", "Drift against matched nulls", "Mapping", "H-Neurons", "Drift by layer",
-        "Lineage", "Weights by kind", "Configuration", "Time by stage", "Method in short", "Settings and provenance",
+        "Verdict", "Parameter evolution", "H-Neurons", "Figures", "Appendices",
+        "Drift against matched nulls", "Mapping", "Drift by layer", "Lineage", "Weights by kind", "Configuration",
+        "Time by stage", "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "No forward pass was run: the k = 6 H-Neurons are those of their_neurons.json" in text
     assert "was taken as given ( their_neurons.json" in text.replace("(their", "( their")
@@ -199,8 +261,8 @@ def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_give
     html = report_html(stored(weights_report_of(k=0)))
     text, titles = texts_and_titles(html)
     assert titles == [
-        "Figures", "Parameter evolution", "Drift by layer", "Lineage", "Weights by kind", "Configuration",
-        "Time by stage", "Method in short", "Settings and provenance",
+        "Verdict", "Parameter evolution", "Figures", "Appendices", "Drift by layer", "Lineage", "Weights by kind",
+        "Configuration", "Time by stage", "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "no list of neurons was given" in text
     assert "no power" not in text
@@ -212,10 +274,11 @@ def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_give
 def test_a_run_that_did_not_ask_for_lineage_has_a_report_without_it(stored: Any, k: int) -> None:
     html = report_html(stored(replace(weights_report_of(k=k), lineage=None)))
     text, titles = texts_and_titles(html)
-    listed = ["Drift against matched nulls", "Mapping", "H-Neurons"] if k else []
+    neurons = ["H-Neurons"] if k else []
+    listed = ["Drift against matched nulls", "Mapping"] if k else []
     assert titles == [
-        "Figures", "Parameter evolution", *listed, "Drift by layer", "Time by stage", "Method in short",
-        "Settings and provenance",
+        "Verdict", "Parameter evolution", *neurons, "Figures", "Appendices", *listed, "Drift by layer",
+        "Time by stage", "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "looks up a sample" not in text
     assert 'id="figure_drift"' in html
@@ -237,7 +300,7 @@ def test_what_could_not_be_compared_has_no_number(stored: Any) -> None:
 def test_the_source_of_a_list_is_text_and_never_markup(stored: Any) -> None:
     bad = "<script>x</script>.csv (41 of 60, those of positive weight)"
     page = parsed(report_html(stored(replace(weights_report_of(), source=bad))))
-    assert "script" not in page.tags
+    assert page.tags.count("script") == SCRIPTS
     assert " ".join(page.texts).count(bad) >= 2
 
 
@@ -257,8 +320,8 @@ def test_weights_of_permuted_neurons_come_with_a_warning(stored: Any) -> None:
 def test_the_report_of_a_lineage_run_has_the_evidence_alone(stored: Any) -> None:
     text, titles = texts_and_titles(report_html(stored(lineage_of())))
     assert titles == [
-        "Figures", "Lineage", "Weights by kind", "Configuration", "Time by stage", "Method in short",
-        "Settings and provenance",
+        "Verdict", "Lineage", "Figures", "Appendices", "Weights by kind", "Configuration", "Time by stage",
+        "Method in short", "Settings and provenance",
     ]  # fmt: skip
     assert "Is org/instruct@0123abc a descendant of org/base?" in text
     assert "not which came first" in text
@@ -267,7 +330,7 @@ def test_the_report_of_a_lineage_run_has_the_evidence_alone(stored: Any) -> None
 
 def test_without_anything_to_draw_there_is_no_figure_heading(stored: Any) -> None:
     _, titles = texts_and_titles(report_html(stored(replace(lineage_of(), tensors=()))))
-    assert titles[0] == "Lineage"
+    assert titles[:3] == ["Verdict", "Lineage", "Appendices"]
 
 
 def test_the_report_of_given_neurons_names_their_file_and_has_no_path(stored: Any) -> None:
@@ -277,14 +340,15 @@ def test_the_report_of_given_neurons_names_their_file_and_has_no_path(stored: An
     assert "were not searched for: they are those of their_neurons.json" in text
     assert "were taken as given (their_neurons.json" in text
     assert "No forward pass" not in text
-    assert titles[14:18] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
+    place = titles.index("Backward transfer")
+    assert titles[place : place + 4] == ["Backward transfer", "Parameter evolution", "Overlap", "Identification"]
 
 
 def test_a_file_name_of_given_neurons_is_text_and_never_markup(stored: Any) -> None:
     bad = "<script>x</script>.json"
     report = given_report()
     page = parsed(report_html(stored(replace(report, identification=replace(report.identification, source=bad)))))
-    assert "script" not in page.tags
+    assert page.tags.count("script") == SCRIPTS
     assert " ".join(page.texts).count(bad) >= 3
 
 
@@ -326,7 +390,7 @@ def test_names_of_tensors_and_settings_from_outside_are_text(stored: Any) -> Non
     tensors = (replace(lineage.tensors[0], kind=bad), *lineage.tensors[1:])
     html = report_html(stored(replace(lineage, tensors=tensors, config=(replace(lineage.config[0], base=bad),))))
     page = parsed(html)
-    assert "script" not in page.tags
+    assert page.tags.count("script") == SCRIPTS
     assert bad in page.texts
     assert len(page.ids) == len(set(page.ids))
 
@@ -334,7 +398,7 @@ def test_names_of_tensors_and_settings_from_outside_are_text(stored: Any) -> Non
 def test_a_long_list_of_h_neurons_is_folded_and_says_where_the_rest_is(stored: Any) -> None:
     html = undrawn_html(stored(report_of((no_power_of(SETS[0]),), k=130, layers=4, per_layer=100)))
     assert f"The {H_NEURONS_SHOWN} with the largest weights of 130" in html
-    assert f"<summary>{H_NEURONS_SHOWN} rows</summary>" in html
+    assert html[: html.index('id="appendices"')].count("<tr><td") == H_NEURONS_SHOWN
 
 
 def test_dark_and_print_are_taken_care_of(html: str) -> None:
@@ -355,9 +419,13 @@ def test_a_report_on_no_run_is_bad_input(finished: str, tmp_path: Path) -> None:
         write_report(finished, 5, tmp_path)
 
 
-def test_a_claim_stands_with_every_condition_its_number_and_its_bar_before_any_figure(html: str) -> None:
-    table = html[html.index('<table class="graded">') : html.index("</table>")]
-    assert html.index("</table>") < html.index("<svg")
+def test_a_claim_stands_with_what_decided_before_any_figure_and_with_every_condition_in_an_appendix(html: str) -> None:
+    decided = html[html.index('<dl class="decided">') : html.index("</dl>")]
+    assert html.index("</dl>") < html.index("<table") < html.index("<svg")
+    assert decided.count("<dt>") == 6
+    assert '<dd class="why">probability that chance shares none: 0.75, not &lt; 0.5' in decided
+    table = html[html.index('<table class="graded">') :]
+    table = table[: table.index("</table>")]
     assert table.count("<tbody>") == 6
     row = '<code>overlap.p_zero</code></td><td class="l">–</td><td>0.75</td><td>&lt; 0.5</td><td class="l">no</td>'
     assert f"probability that chance shares none {row}" in table
@@ -369,7 +437,8 @@ def test_a_claim_stands_with_every_condition_its_number_and_its_bar_before_any_f
 def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_section_on_interventions(stored: Any) -> None:
     html = report_html(stored(replace(report_of(), evidence=Evidence())))
     _, titles = texts_and_titles(html)
-    assert titles == ["Figures", *(title for title in TITLES if title not in TITLES[3:13])]
+    without = ("Conditions", *FOLDED[FOLDED.index("What transfer has to beat") : FOLDED.index("Backward transfer")])
+    assert titles == [*PARTS, *(title for title in FOLDED if title not in without)]
     assert "The H-Neurons are readable in the base model." in html
     assert '<dl class="claims">' not in html
     assert "graded" not in html[html.index("<body>") :]
@@ -378,7 +447,7 @@ def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_sectio
 def test_without_an_intervention_one_sentence_says_that_no_neuron_was_intervened_on(stored: Any) -> None:
     report = report_of()
     html = undrawn_html(stored(replace(report, evidence=replace(report.evidence, causal=()))))
-    section = html[html.index("<h2>Intervention</h2>") : html.index("<h2>Backward transfer</h2>")]
+    section = html[html.index("<h3>Intervention</h3>") : html.index("<h3>Backward transfer</h3>")]
     assert "No neuron was intervened on in this run" in section
     assert "<table" not in section
     assert "None." not in section
@@ -390,7 +459,7 @@ def test_a_report_on_scaled_neurons_says_that_a_model_was_run_and_what_was_scale
     assert "no model was run" not in html
     assert "multiplied by a factor" in html
     assert "What does scaling neurons of org/instruct" in html
-    assert "make the model yield more, premises" in html
+    assert "make the instruct model yield more, premises" in html
 
 
 def test_with_an_intervention_the_limits_point_to_its_table(html: str) -> None:
@@ -407,7 +476,7 @@ def test_a_negative_control_says_so_before_its_verdict_and_a_real_run_does_not(t
     says = "Negative control: permuted-index. There is nothing to find here: no verdict may be"
     assert (says in html) == ("--control" in command)
     if "--control" in command:
-        assert html.index(says) < html.index('<section class="verdict"')
+        assert html.index(says) < html.index('<section id="verdict"')
         assert "a negative control (permuted-index)" in html  # in each figure's metadata
 
 
@@ -415,12 +484,10 @@ def test_the_report_of_a_timeline_has_its_points_its_probe_and_no_claim(timeline
     html = report_html(timeline)
     text, titles = texts_and_titles(html)
     assert "Since when are the H-Neurons of org/instruct@0123abc there?" in text
-    assert titles[:4] == [
-        "Figures",
-        "Readable at each point",
-        "Weights and activations at each point",
+    assert titles[:6] == [
+        "Verdict", "Readable at each point", "Figures", "Appendices", "Weights and activations at each point",
         "Identification",
-    ]
+    ]  # fmt: skip
     assert not {"Backward transfer", "Parameter evolution", "Overlap", "Intervention"} & set(titles)
     assert "AUROC 0.58 [0.56, 0.60] at org/model@step-0350 and 0.88 [0.86, 0.90] at org/model@step-1400" in text
     assert "against 0.51 [0.48, 0.54] at random initialisation" in text

@@ -17,11 +17,11 @@ from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.transfer import ScaleControl, SignAgreement
-from provenance.cells import fixed
+from provenance.cells import beside, fixed
 from provenance.db.reading.run_query import QueryResult, run_query
 from provenance.db.schema.result_tables import RESULTS
 from provenance.figures.report.html import report_html
-from provenance.figures.report.sections import QUERIES, sections
+from provenance.figures.report.sections import QUERIES, folded_sections, shown_sections
 from provenance.figures.tables.comparison import drift, overlap, transfer
 from provenance.figures.tables.evidence import (
     agreement,
@@ -70,7 +70,7 @@ def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
 ) -> None:
     """But columns that say nothing in this run; of some classes the report says a sentence, a summary or a figure."""
     others = (results_of(timeline), results_of(stored(compliance_report_of())))
-    tables = [table for each in (results, *others) for table in sections(each)]
+    tables = [table for each in (results, *others) for table in (*shown_sections(each), *folded_sections(each))]
     shown = {table.title: set[str]() for table in tables}
     for table in tables:
         shown[table.title] |= {*table.header, *(row[0] for row in table.rows)}
@@ -265,6 +265,11 @@ def test_a_timeline_has_the_floor_first_and_says_why_numbers_are_missing(timelin
     assert column(table, "own answers")[1] == "–"
     assert column(kept(found), "mean rank")[-1] == "–"
     assert column(kept(found), "r, all")[-1] == "0.85"
+
+
+def test_a_near_miss_has_as_many_digits_as_tell_it_from_its_bar() -> None:
+    shown = [beside(value, 0.05) for value in (0.01234, 0.04999, 0.0500000001, 0.05, None)]
+    assert shown == ["0.0123", "0.04999", "0.0500000001", "0.05", "–"]
 
 
 def test_a_code_from_outside_is_text_and_never_markup(stored: Any) -> None:

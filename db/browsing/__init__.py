@@ -1,0 +1,1 @@
+"""The database as pages of a browser, by Datasette: the extra `browse`."""

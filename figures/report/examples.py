@@ -1,0 +1,63 @@
+"""Answers of the run as examples for the report: what was asked, said, judged and captured."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from provenance.cells import NOTHING, Record
+from provenance.figures.tables.result_tables import Results
+from provenance.figures.wording.run_words import concept_of
+from provenance.words import Concept
+
+LONGEST = 400  # characters of a text; an answer of a large model can fill pages
+ANY_ANSWER = "none: whatever it says is made up"
+
+
+def examples(results: Results) -> list[Record]:
+    """Held-out answers for the page, an equal number of each model and label.
+
+    `said` has the parts of the response before, within and after the words whose tokens were captured; the first and
+    the last are all there is where these words are not known.
+    """
+    concept = concept_of(results)
+    return [_example(row, concept) for row in results["examples"].records()]
+
+
+def _example(row: Record, concept: Concept) -> Record:
+    right = [str(answer) for answer in _listed(row["answers"])]
+    return {
+        "stage": row["stage"],
+        "dataset": row["dataset"],
+        "label": concept.worded(row["label"]),
+        "question": _shortened(row["question"] or row["question_id"]),
+        "right": _shortened("; ".join(right)) if right else ANY_ANSWER,
+        "said": _parts(row["response"].strip(), (row["captured"] or "").strip()),
+        "judged": f"{row['n_right']} of {row['n_samples']} samples right, by {row['label_source']}",
+        "captured": _captured(row),
+    }
+
+
+def _parts(text: str, captured: str) -> tuple[str, str, str]:
+    """A response around its captured words; shortened at its end."""
+    before, found, after = text.partition(captured) if captured else (text, "", "")
+    return _shortened(before), found, _shortened(after)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _captured(row: Record) -> str:
+    """Number of the captured tokens, and of all tokens of the response."""
+    roles = _listed(row["regions"])
+    answer = _tokens(roles, ("answer",))
+    return f"{answer} of {_tokens(roles, ('answer', 'response'))} tokens" if answer else NOTHING
+
+
+def _tokens(regions: Sequence[Any], names: Sequence[str]) -> int:
+    return sum(stop - start for name, start, stop in regions if name in names)
+
+
+def _listed(stored: str | list[Any] | None) -> list[Any]:
+    """A JSON column: SQLite gives its text, PostgreSQL the list."""
+    return list(json.loads(stored)) if isinstance(stored, str) else stored or []

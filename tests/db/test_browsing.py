@@ -1,0 +1,166 @@
+"""The database as pages on this machine: they hold its rows and what they mean, and nobody can write through them."""
+
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+from synthetic import report_of
+
+from provenance.db.browsing.serve import browser, serve
+from provenance.db.reading.named_queries import QUERIES
+from provenance.db.reading.run_query import run_query
+from provenance.errors import InputError
+
+with_datasette = pytest.mark.skipif(find_spec("datasette") is None, reason="needs the extra `browse`")
+WRITES = (
+    "delete from run", "insert into run default values", "drop table run", "pragma journal_mode = delete",
+    "attach database 'other.db' as other", "with gone as (select 1) delete from run", "select 1; delete from run",
+)  # fmt: skip
+
+
+def started(url: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "provenance", "db", "serve", "--db", url, "--port", "0"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def address(finished_file: Path) -> Iterator[str]:
+    """Of a server over a database with one finished run."""
+    server = started(f"sqlite:///{finished_file}")
+    assert server.stdout is not None
+    said = server.stdout.readline()
+    if not said:
+        pytest.fail(server.communicate()[1])
+    yield said.split()[0].rstrip("/")
+    server.terminate()
+    server.communicate(timeout=30)
+
+
+def page(address: str, path: str) -> str:
+    with urlopen(address + path, timeout=30) as answer:  # noqa: S310 - of this machine
+        return str(answer.read().decode())
+
+
+def rows(address: str, path: str) -> list[dict[str, object]]:
+    return list(json.loads(page(address, f"{path}{'&' if '?' in path else '?'}_shape=array")))
+
+
+def refused(address: str, path: str) -> tuple[int, str]:
+    with pytest.raises(HTTPError) as caught:
+        page(address, path)
+    return caught.value.code, caught.value.read().decode()
+
+
+@with_datasette
+def test_the_first_page_leads_to_the_views_before_queries_and_tables(address: str) -> None:
+    assert address.startswith("http://127.0.0.1:")
+    assert 'href="/provenance"' in page(address, "/")
+    text = page(address, "/provenance")
+    places = [text.index(f'href="/provenance/{name}"') for name in ("v_run", "v_claims", "query-claims", "claim")]
+    assert places == sorted(places)
+    assert "one claim of one run, with its verdict and what decided" in text
+
+
+@with_datasette
+def test_the_page_of_a_view_says_what_its_columns_mean_and_links_to_the_run(address: str) -> None:
+    text = page(address, "/provenance/v_claims")
+    assert "One row: one claim of one run" in text
+    assert "How well the claim stands." in text
+    assert '<a href="/-/run/1">1</a>' in text
+    assert 'data-column="verdict"' in text
+    assert 'id="facet-claim"' in text
+    units = page(address, "/provenance/v_h_neurons")
+    assert "Unit: log odds per CETT." in units
+
+
+@with_datasette
+@pytest.mark.parametrize("name", list(QUERIES))
+def test_a_named_query_gives_the_rows_that_the_command_gives_by_default(
+    address: str, finished_file: Path, name: str
+) -> None:
+    wanted = run_query(f"sqlite:///{finished_file}", name).records()
+    assert rows(address, f"/provenance/query-{name}.json") == json.loads(json.dumps(wanted))
+
+
+@with_datasette
+def test_a_query_takes_a_run_and_a_limit(address: str) -> None:
+    assert len(rows(address, "/provenance/query-claims.json?run=1")) == len(report_of().evidence.claims)
+    assert rows(address, "/provenance/query-claims.json?run=2") == []
+    assert len(rows(address, "/provenance/query-stable-h-neurons.json?limit=2")) == 2
+
+
+@with_datasette
+def test_a_run_and_a_neuron_have_pages_that_a_person_reads(address: str) -> None:
+    text = page(address, "/-/run/1")
+    layer, neuron = divmod(int(report_of().identification.h_neurons[0]), 16)
+    assert "The H-Neurons are readable in the base model." in text
+    assert "overlap.p_zero: 0.75 &lt; 0.5: does not hold" in text
+    assert f'<a href="/-/neuron/1/{layer}/{neuron}">{neuron}</a>' in text
+    card = page(address, f"/-/neuron/1/{layer}/{neuron}")
+    assert "An H-Neuron of org/instruct@0123abc" in card
+    assert "word0” 8" in card
+    assert "&lt;b&gt;Paris&lt;/b&gt;" in card
+    assert "answer 1" in card
+    assert refused(address, "/-/run/7")[0] == 404
+    assert refused(address, "/-/neuron/1/99/0")[0] == 404
+
+
+@with_datasette
+@pytest.mark.parametrize("sql", WRITES)
+def test_nothing_can_be_written(address: str, finished_file: Path, sql: str) -> None:
+    before = hashlib.sha256(finished_file.read_bytes()).digest()
+    code, said = refused(address, f"/provenance.json?sql={quote(sql)}")
+    assert (code, json.loads(said)["ok"]) == (400, False)
+    assert hashlib.sha256(finished_file.read_bytes()).digest() == before
+    assert rows(address, "/provenance.json?sql=select+count(*)+as+n+from+run") == [{"n": 1}]
+    assert not [path for path in finished_file.parent.iterdir() if not path.name.startswith(finished_file.name)]
+
+
+@with_datasette
+def test_an_interrupt_ends_it_in_peace(finished: str) -> None:
+    server = started(finished)
+    assert server.stdout is not None
+    assert server.stdout.readline().endswith("(Ctrl-C ends it)\n")
+    server.send_signal(signal.SIGINT)
+    out, errors = server.communicate(timeout=30)
+    assert (server.returncode, out, errors) == (0, "", "")
+
+
+@with_datasette
+def test_a_port_that_is_taken_is_said_to_be(finished: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {number}"):
+            serve(finished, number, lambda _: pytest.fail("it listens"))
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://me:secret@localhost/runs", "sqlite://"])
+def test_only_a_sqlite_file_is_served(url: str) -> None:
+    with pytest.raises(InputError, match="a SQLite file") as caught:
+        browser(url)
+    assert "secret" not in str(caught.value)
+    assert "provenance db merge" in caught.value.remedy
+
+
+def test_a_database_that_is_not_there_is_bad_input(new_url: str) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        browser(new_url)
+
+
+def test_without_the_extra_it_is_named(finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasette.app", None)
+    monkeypatch.setitem(sys.modules, "datasette", None)
+    with pytest.raises(InputError, match=r"pip install 'checkpoint-provenance\[browse\]'"):
+        browser(finished)
