@@ -70,15 +70,16 @@ COMMANDS = {
     ("neurons", "show"): {"--run", "--db", "--json"},
     ("query",): {"--db", "--run", "--study", "--format", "--columns", "--records", "--timeout", "--max-rows"},
     ("figures",): {"--db", "--out", "--run", "--study", "--format", "--venue", "--page"},
-    ("report",): {"--db", "--out", "--run", "--study"},
+    ("report",): {"--db", "--out", "--run", "--study", "--verify", "--weights"},
     ("lab",): {"build", "selftest"},
     ("lab", "build"): {"--family", "--quiet"},
     ("lab", "selftest"): {"--draws", "--db", "--out", "--seed", "--json", "--quiet"},
-    ("db",): {"info", "schema", "upgrade", "merge"},
+    ("db",): {"info", "schema", "upgrade", "merge", "serve"},
     ("db", "schema"): set(),
     ("db", "info"): {"--db"},
     ("db", "upgrade"): {"--db"},
     ("db", "merge"): {"--db"},
+    ("db", "serve"): {"--db", "--port"},
 }  # fmt: skip
 """Every command with all it offers: a new one has to be added here, and to be tried in this file."""
 
