@@ -138,4 +138,5 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     shown = re.findall(r'<img[^>]* src="([^"]+\.png)"', first)
     assert shown
     assert all((tmp_path / path).is_file() for path in shown)
-    assert not list(tmp_path.rglob("*.py.html"))
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["example.py"]
+    assert (tmp_path / "example.ipynb").is_file()
