@@ -1,17 +1,25 @@
-"""README and docs: short, without dead links, with commands that exist."""
+"""README and docs: short, no dead links, commands that exist; generated pages are current, and the site builds."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+import unicodedata
+from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import typer.main
 from test_rooms import ROOT
 
+from docs import write_reference
 from provenance.cli import app
 
-PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\.venv/bin/)?provenance (.+)$", re.MULTILINE)
 
 
@@ -21,11 +29,50 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
     assert max(map(len, lines)) <= 240
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link may name after `#`: the headings of a page, in lower case, with dashes for spaces."""
+    headings = re.findall(r"^#+ (.+?)\s*$", CODE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    slugs = ["".join(each for each in one.lower().replace(" ", "-") if kept(each)) for one in headings]
+    seen: Counter[str] = Counter()
+    found = set()
+    for slug in slugs:
+        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        seen[slug] += 1
+    return found
+
+
+def kept(character: str) -> bool:
+    """Whether a character of a heading stays in its anchor."""
+    return character in "-_" or unicodedata.category(character)[0] in "LN"
+
+
+def dead_links(page: Path) -> list[str]:
+    """Links of a page that lead to no file, or to no heading of one."""
+    dead = []
+    for link in LINK.findall(CODE.sub("", page.read_text("utf-8"))):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and (target.suffix != ".md" or anchor not in anchors(target))):
+            dead.append(link)
+    return dead
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
-    links = [link.partition("#")[0] for link in LINK.findall(page.read_text("utf-8"))]
-    missing = [link for link in links if link and "://" not in link and not (page.parent / link).exists()]
-    assert not missing
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    assert dead_links(page) == []
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text(
+        "# A heading, twice\n\n# A heading, twice\n\n```bash\n# no heading\n```\n", "utf-8"
+    )
+    page = tmp_path / "page.md"
+    alive = ("there.md", "there.md#a-heading-twice", "there.md#a-heading-twice-1", "#own", "https://example.org/x")
+    dead = ("gone.md", "there.md#no-heading", "there.md#a-heading-twice-2", "#other")
+    page.write_text("# Own\n" + " ".join(f"[x]({link})" for link in (*alive, *dead)), "utf-8")
+    assert dead_links(page) == list(dead)
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
@@ -37,7 +84,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         seen.add(page)
         links = (link.partition("#")[0] for link in LINK.findall(page.read_text("utf-8")))
         waiting += [(page.parent / link).resolve() for link in links if link and "://" not in link]
-    assert {page.resolve() for page in ROOT.glob("docs/*.md")} <= seen
+    assert {page.resolve() for page in PAGES} <= seen
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -56,3 +103,40 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_no_page_shows_tables_as_they_are_no_longer_printed(page: Path) -> None:
     assert not set("┏┡│└") & set(page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", write_reference.pages())
+def test_generated_pages_are_what_make_docs_would_write(name: str) -> None:
+    assert (write_reference.FOLDER / name).read_text("utf-8") == write_reference.pages()[name], "run `make docs`"
+
+
+def test_generated_pages_have_every_command_and_no_other_page_is_generated() -> None:
+    assert {page.name for page in write_reference.FOLDER.iterdir()} == set(write_reference.pages())
+    text = write_reference.pages()["cli.md"]
+    groups, commands = [("provenance", typer.main.get_command(app))], set()
+    while groups:
+        prefix, group = groups.pop()
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                groups.append((f"{prefix} {name}", command))
+            else:
+                commands.add(f"{prefix} {name}")
+    assert set(re.findall("^## (.+)$", text, re.MULTILINE)) == commands
+
+
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed: the extra docs brings it")
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Every page is in it, and so is every picture that a page shows."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
+    pages = {page.relative_to(ROOT).with_suffix(".html").as_posix().removeprefix("docs/") for page in PAGES}
+    assert pages - {"README.html"} | {"index.html"} <= built
+    first = (tmp_path / "index.html").read_text("utf-8")
+    shown = re.findall(r'<img[^>]* src="([^"]+\.png)"', first)
+    assert shown
+    assert all((tmp_path / path).is_file() for path in shown)
+    assert [path.name for path in tmp_path.rglob("*.py")] == ["example.py"]
+    assert (tmp_path / "example.ipynb").is_file()

@@ -2,11 +2,16 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from comparison import UNDRAWN, Finished, Harm, Pair, invoke, numbers, parsed, refused
 from forked_cli import ForkedCli
+from hub_server import Hub, Repo, hub_and_client
+
+from provenance.analyses.studies.study_file import load_study, shipped
+from provenance.checkpoints.names import CheckpointRef
 
 STUDY = """
 title = "A pair, and one whose base is missing"
@@ -92,7 +97,7 @@ def test_runs_of_a_database_become_a_study_that_queries_figures_and_reports_take
 def test_what_a_study_cannot_do_is_refused_in_words(folder: Path) -> None:
     db = ("--db", f"sqlite:///{folder / 'provenance.db'}")
     for command, said in {
-        ("study", "nothing"): "lab, paper, small",
+        ("study", "nothing"): "lab, olmo2-1b, paper, pythia-1b, small",
         ("study", "mine", "--run", 7): "run 7",
         ("study", "mine", "--run", 1, "--only", "pair"): "--run and --only",
         ("study", "lab", "--only", "nobody"): "'nobody'",
@@ -108,3 +113,51 @@ def test_a_plan_of_a_study_has_a_row_for_every_family_and_runs_nothing(folder: P
     assert shown.exit_code == 0
     assert not (folder / "none.db").exists()
     assert [word in shown.stdout for word in ("pair", "orphan", "together", "stops")] == [True] * 4
+
+
+def test_the_help_names_every_shipped_study() -> None:
+    words = " ".join(invoke("study", "--help").stdout.split())
+    assert all(name in words for name in shipped())
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A hub that nobody has put anything on."""
+    with hub_and_client(monkeypatch, tmp_path) as server:
+        yield server
+
+
+def publish(hub: Hub, name: str, folder: Path, without: str = "") -> str:
+    """Put every checkpoint of a shipped study on a hub, but one, whose reference is returned."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    refs = [CheckpointRef.parse(ref) for ref in load_study(name).members[0].refs]
+    for repo in {ref.name for ref in refs}:
+        branches = tuple(ref.revision or "main" for ref in refs if ref.name == repo and str(ref) != without)
+        hub.repos[repo] = Repo(files, branches=branches)
+    return without
+
+
+@pytest.mark.parametrize(
+    ("study", "gone"),
+    [
+        ("olmo2-1b", "allenai/OLMo-2-0425-1B@stage1-step480000-tokens1007B"),
+        ("pythia-1b", "EleutherAI/pythia-1b@step512"),
+    ],
+)
+def test_a_revision_that_the_hub_does_not_list_is_named_before_a_weight_is_fetched(
+    hub: Hub, pair: Pair, tmp_path: Path, study: str, gone: str
+) -> None:
+    """By the plan and by the job alike; with all of them there is nothing to say."""
+    planned = ("study", study, "--dry-run", "--json")
+    publish(hub, study, pair.base)
+    [whole] = json.loads(invoke(*planned).stdout)["members"]
+    assert (whole["stops"], whole["problems"]) == (False, [])
+    assert [side["ref"] for side in whole["sides"]] == list(load_study(study).members[0].refs)
+    publish(hub, study, pair.base, without=gone)
+    [plan] = json.loads(invoke(*planned).stdout)["members"]
+    [problem] = plan["problems"]
+    assert (plan["stops"], problem["ref"], problem["found"]) == (True, gone, "the repository, but no such revision")
+    hub.sent.clear()  # of the plan, which reads headers
+    found = "\n".join(refused("study", study, "--db", f"sqlite:///{tmp_path / 'none.db'}", code=2))
+    assert gone in found
+    assert not [name for name in hub.sent if name.endswith(".safetensors")]

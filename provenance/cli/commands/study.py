@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 FAILED = 1
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file (TOML), or a shipped study: lab, small, paper.")
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A study file (TOML), or a shipped study: lab, small, paper, olmo2-1b, pythia-1b."
+    ),
 ]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="FAMILY", help="Run this member only; repeat it for several.")

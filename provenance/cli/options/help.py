@@ -76,17 +76,20 @@ def epilog(command: str) -> str:
 class Helpful(TyperCommand):
     """A command whose help has its options in groups, if they are many."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the sections of arguments and options."""
+    def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """Arguments and options as they are written, each with its help, by group; without empty groups."""
         group_of = {name: group for group, names in GROUPS.items() for name in names}
         shown = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]
         is_long = len(shown) > MANY_OPTIONS
-        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", *GROUPS, OTHERS)}
+        found: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", *GROUPS, OTHERS)}
         for param, record in shown:
             group = "Arguments" if param.param_type_name == "argument" else group_of.get(param.name or "", OTHERS)
             if record is not None:
-                sections[group if is_long or group == "Arguments" else OTHERS].append(record)
-        for name, records in sections.items():
-            if records:
-                with formatter.section(name):
-                    formatter.write_dl(records)
+                found[group if is_long or group == "Arguments" else OTHERS].append(record)
+        return {name: records for name, records in found.items() if records}
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections of arguments and options."""
+        for name, records in self.sections(ctx).items():
+            with formatter.section(name):
+                formatter.write_dl(records)

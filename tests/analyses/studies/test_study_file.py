@@ -1,5 +1,7 @@
 """Study files: what they say becomes jobs, and what they say wrongly is named with its line."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,38 @@ def test_a_members_digest_is_that_of_its_questions_and_settings() -> None:
 
 
 def test_every_shipped_study_can_be_read_and_that_of_the_paper_has_its_six_families() -> None:
-    assert {"lab", "paper", "small"} <= set(shipped())
+    assert {"lab", "olmo2-1b", "paper", "pythia-1b", "small"} == set(shipped())
     assert all(load_study(name).members for name in shipped())
     assert len(load_study("paper").members) == 6
+
+
+def test_shipped_timelines_ask_each_checkpoint_in_a_prompt_that_it_knows() -> None:
+    """OLMo's three tuned models in the chat template; Pythia, which nobody tuned, in one prompt from first to last."""
+    [olmo], [pythia] = (load_study(name).members for name in ("olmo2-1b", "pythia-1b"))
+    assert isinstance(olmo.job, TimelineJob)
+    assert olmo.refs[-olmo.job.tuned :] == tuple(
+        f"allenai/OLMo-2-0425-1B-{stage}" for stage in ("SFT", "DPO", "Instruct")
+    )
+    assert olmo.job.how.chat
+    assert olmo.refs[-olmo.job.tuned - 1] == "allenai/OLMo-2-0425-1B"
+    assert isinstance(pythia.job, TimelineJob)
+    assert (pythia.refs[0], pythia.refs[-1]) == ("EleutherAI/pythia-1b@step0", "EleutherAI/pythia-1b@step143000")
+    asked = {stage: how.prompt for stage, how in pythia.job.how.settings().collection.items()}
+    assert asked["base"] == asked["instruct"]
+
+
+def test_revisions_of_shipped_timelines_are_in_order_and_named_as_their_publishers_name_them() -> None:
+    """OLMo 2 1B saw 512 sequences of 4096 tokens a step, rounded up; Pythia has powers of two, then thousands."""
+    [olmo], [pythia] = (load_study(name).members for name in ("olmo2-1b", "pythia-1b"))
+    named = [re.fullmatch(r"stage1-step(\d+)-tokens(\d+)B", ref.partition("@")[2]) for ref in olmo.refs if "@" in ref]
+    steps = [(int(name[1]), int(name[2])) for name in named if name is not None]
+    assert len(steps) == len(named) == 5
+    assert steps == sorted(steps)
+    assert [tokens for _, tokens in steps] == [math.ceil(step * 512 * 4096 / 1e9) for step, _ in steps]
+    numbers = [int(ref.partition("@step")[2]) for ref in pythia.refs]
+    assert numbers == sorted(numbers)
+    saved = {0, *(2**power for power in range(10)), *range(1000, 144_000, 1000)}
+    assert set(numbers) <= saved
 
 
 def test_a_file_wins_over_a_shipped_study_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +176,7 @@ def test_a_wrong_study_is_one_error_that_names_what_was_found(text: str) -> None
 
 
 def test_a_study_that_is_not_there_names_the_shipped_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lab, paper, small"):
+    with pytest.raises(InputError, match="lab, olmo2-1b, paper, pythia-1b, small"):
         load_study("nothing")
     for nothing in (str(tmp_path), "x" * 300, "~nobody-has-this-name/x", "\0"):
         with pytest.raises(InputError, match="which is none"):
