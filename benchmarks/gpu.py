@@ -57,6 +57,8 @@ def _random_model(sizes: dict[str, int], device: str) -> LoadedModel:
     with torch.device(device), torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).to(torch.bfloat16).eval()
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)  # it was made in float32
     names = {*model.state_dict()} - {"lm_head.weight"}
     return LoadedModel(model, tokenizer, layout_of(config.to_dict(), sorted(names)), frozenset())
 

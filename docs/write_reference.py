@@ -12,6 +12,7 @@ import typer.main
 from provenance.cli import app
 from provenance.cli.options.help import EXAMPLES, EXIT_CODES
 from provenance.db.reading.named_queries import QUERIES
+from provenance.db.schema import tables  # noqa: F401 - declares every table
 from provenance.db.schema.data_dictionary import dictionary_rows
 
 FOLDER = Path(__file__).parent / "reference"

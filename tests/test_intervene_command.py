@@ -157,6 +157,21 @@ def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: Fo
     ]
 
 
+def test_a_comparison_that_cannot_ask_is_refused_before_any_model_runs(yielder: Path, tmp_path: Path) -> None:
+    rows = [{"id": str(n), "question": f"Q {n}?", "choices": {"a": "x", "A": "y"}, "answer": "a"} for n in range(3)]
+    (tmp_path / "alike.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    questions = write_questions(tmp_path / "misled.jsonl", known=10, unknown=10)
+    (tmp_path / "other").mkdir()
+    given = ("compare", yielder, yielder, "--questions", questions, "--db", f"sqlite:///{tmp_path / 'x.db'}")
+    for more, found in (
+        (("--behaviour", tmp_path / "alike.jsonl"), "begins like another"),
+        (("--behaviour", contexts(tmp_path / "other" / "misled.jsonl")), "misled, misled"),
+        (("--behaviour", tmp_path / "alike.jsonl", "--control", "unrelated"), "--control and --behaviour"),
+        (("--alphas", "0,1"), "--alphas alone"),
+    ):
+        assert found in refused(*given, "--instruct-template", "none", *more, code=2)[1]
+
+
 def deaf_and_permuted(yielder: Path, folder: Path) -> Path:
     """A model that does not read coordinate 1, with its neurons in another order within each layer."""
     model = AutoModelForCausalLM.from_pretrained(permuted_copy(yielder, folder.parent / "permuted"))

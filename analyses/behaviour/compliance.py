@@ -28,7 +28,7 @@ from provenance.benchmarks.refutations import reading_of
 from provenance.errors import NonFiniteError
 from provenance.models.chat_template import between_messages
 from provenance.models.devices import in_halves
-from provenance.models.loading import LoadedModel
+from provenance.models.loading import LoadedModel, load_lexicon
 from provenance.records import Task
 
 logger = logging.getLogger(__name__)
@@ -59,16 +59,23 @@ class Asked:
         return cls(benchmark, tuple(items), tuple(prompts), options)
 
 
-def first_prompts(subject: Subject, benchmark: Benchmark) -> Asked:
-    """The first message of every item as a prompt."""
-    prompt, tokenizer = subject.settings.prompt, subject.tokenizer
+def written(benchmark: Benchmark, prompt: PromptFormat, tokenizer: PreTrainedTokenizerBase) -> Asked:
+    """The first message of every item as a prompt; that a doubt can follow its answer is tried as well.
+
+    Raises:
+        QuestionError: No token tells an option from the others.
+        InputError: The chat template cannot put a message after an answer.
+        CheckpointError: The tokenizer cannot read an item.
+    """
+    if benchmark.kind == "sycophancy":
+        _between(prompt, tokenizer)
     rendered = [prompt.render(tokenizer, item.message) for item in benchmark.items]
-    return _short_enough(subject, Asked.of(benchmark, benchmark.items, rendered, tokenizer))
+    return Asked.of(benchmark, benchmark.items, rendered, tokenizer)
 
 
 def _short_enough(subject: Subject, asked: Asked) -> Asked:
     """Without the items whose prompt and reply do not fit the model's context."""
-    context = subject.model().lexicon.context
+    context = load_lexicon(subject.checkpoint.folder, subject.tokenizer).context  # without the model
     new = 1 if asked.options else subject.settings.decoding.max_new_tokens
     kept = [row for row, prompt in enumerate(asked.prompts) if context is None or len(prompt.ids) + new <= context]
     if len(kept) == len(asked.items):
@@ -118,7 +125,7 @@ def readings_of(
         InputError: Too few neurons for control sets.
         CaptureError, PairError, StoreError: See `provenance.activations.scaling.scaled` and `Subject.remembered`.
     """
-    asked = first_prompts(subject, benchmark)
+    asked = _short_enough(subject, written(benchmark, subject.settings.prompt, subject.tokenizer))
     if benchmark.kind == "sycophancy":
         asked = doubted(subject, asked)
     probed, layout = _probed(asked), subject.layout

@@ -13,7 +13,7 @@ from provenance.analyses.behaviour.compliance_curves import arms_of, compliance_
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
 from provenance.analyses.results.claims import Claim
-from provenance.answers.prompts import PromptFormat
+from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark
 from provenance.defaults import REPLY_TOKENS
@@ -114,15 +114,21 @@ def compliance_of(subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledB
     return Compliance(tuple(arms), every, compliance_claims(slopes, subject.stage))
 
 
-def asked_freely(subject: Subject, scaling: ScaledBenchmarks) -> Subject:
-    """The same model, greedy, with a message as the whole turn of its chat template, or in its own prompt without one.
+def free_prompt(prompt: PromptFormat) -> PromptFormat:
+    """The format for whole messages in place of questions: the user's turn of the chat template, or as a base is asked.
 
-    A model at a server cannot be scaled, so this one runs here.
+    Without a chat template, the default prompt of instruct checkpoints would ask for no explanation.
     """
+    if prompt.chat:
+        return PromptFormat(AS_CHAT, chat=True, variables=prompt.variables)
+    return PromptFormat(BASE_PROMPT, chat=False) if prompt.template == INSTRUCT_PROMPT else prompt
+
+
+def asked_freely(subject: Subject, scaling: ScaledBenchmarks) -> Subject:
+    """The same model, greedy, in its `free_prompt`. A model at a server cannot be scaled, so this one runs here."""
     how = subject.settings
-    prompt = PromptFormat(AS_CHAT, chat=True, variables=how.prompt.variables) if how.prompt.chat else how.prompt
     decoding = replace(GREEDY, max_new_tokens=scaling.max_new_tokens)
-    settings = replace(how, prompt=prompt, decoding=decoding, samples=1, served=None)
+    settings = replace(how, prompt=free_prompt(how.prompt), decoding=decoding, samples=1, served=None)
     return replace(subject, settings=settings, pools=(), served=None)
 
 

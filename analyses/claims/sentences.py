@@ -54,6 +54,11 @@ FUNCTION_WORDS: dict[Verdict, str] = {
     "beside faithful ones, in the expected direction and more than scaling random or layer-matched neurons does",
     "no power": "what they do in {model} could not be tested",
 }
+YIELD_WORDS: dict[Verdict, str] = {
+    "supported": "amplifying them makes {model} yield more, and more than amplifying other neurons does,",
+    "not distinguishable": "amplifying them is not shown to make {model} yield more than amplifying other neurons does",
+    "no power": "whether amplifying them makes {model} yield more could not be tested",
+}
 MODEL_WORDS: dict[Stage, str] = {"base": "the base", "instruct": "the instruct model"}
 # Where indices name different neurons, the H-Neurons themselves were never looked at in the base.
 POSITION_WORDS: dict[Verdict, str] = {
@@ -75,6 +80,16 @@ def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] 
         return words
     factors = " and ".join(f"{alpha:g}" for alpha in reversed_at)
     return f"{words} (scaled by {factors} they moved the other way, farther than those)"
+
+
+def yield_words(stage: Stage, verdicts: Mapping[str, Verdict]) -> str:
+    """Whether amplifying H-Neurons makes a model yield more, in words, by benchmark."""
+    parts = []
+    for verdict, words in YIELD_WORDS.items():
+        names = [name for name, found in verdicts.items() if found == verdict]
+        if names:
+            parts.append(f"{words.format(model=MODEL_WORDS[stage])} on {' and '.join(names)}")
+    return ", and ".join(parts)
 
 
 def claim_words(name: str, verdict: Verdict, codes: Iterable[str]) -> str:
@@ -103,7 +118,7 @@ def overall_sentence(
         problem: Why neurons have no known counterparts, which then leads the sentence; or empty.
         claims: Verdict of each claim by its name.
         matching: The finest matching of drift, a `Matching`.
-        scaled: Words of `function_words` by model, if neurons were scaled.
+        scaled: Words of `function_words` and `yield_words` by model, if neurons were scaled.
     """
     transfer, drift, overlap = claims["transfer"], claims["drift"], claims["overlap"]
     if problem:

@@ -18,7 +18,7 @@ from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, S
 from provenance.analyses.claims.spoken import spoken
 from provenance.analyses.jobs.effort import FULL, Effort
 from provenance.analyses.jobs.given_answers import GivenAnswers
-from provenance.analyses.jobs.job_checks import check_options, check_order
+from provenance.analyses.jobs.job_checks import check_benchmarks, check_names, check_options, check_order
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.jobs.replicates import replicated
@@ -223,6 +223,8 @@ class Job:
         else:
             pools = answers.pools((base, instruct), self.settings().shares, self.seed)
             sets, concept, told = answers.sets, answers.concept, answers.told()
+        check_names([*sets, *scaling.benchmarks])
+        check_benchmarks((base, instruct), job.settings().collection, scaling)
         served = at_servers(servers, (base, instruct), self.max_new_tokens)
         work = partial(
             compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools
@@ -303,11 +305,7 @@ class Job:
             InputError: No set was named and the checkpoints are not of one lab family; or two have the same name.
         """
         sets = [self._thinned(load_questions(spec)) for spec in self.questions or self._lab_sets()]
-        names = [questions.name for questions in sets]
-        if len(set(names)) < len(names):
-            raise InputError(
-                "question sets with different names", found=", ".join(names), remedy="rename a file, or leave one out"
-            )
+        check_names(sets)
         return tuple(sets)
 
     def _lab_sets(self) -> list[str]:
@@ -331,7 +329,7 @@ class Job:
 
         Raises:
             QuestionError: One is missing or malformed.
-            InputError: Two have one name, with each other or with a question set.
+            InputError: Two have one name.
         """
         found = tuple(read_benchmark(Path(text)).limited(self.limit) for text in self.behaviour)
         return ScaledBenchmarks(found, self.alphas, seed=self.seed)

@@ -1,6 +1,6 @@
 """Evidence beside the main numbers of a comparison: nulls, baselines and power, from the same answers and probes.
 
-The only extra work in a model is reading the other model's answers.
+The extra work in a model is reading the other model's answers, and scaling neurons where that is asked for.
 """
 
 from collections.abc import Mapping, Sequence

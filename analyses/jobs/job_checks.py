@@ -7,9 +7,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.behaviour.compliance import written
+from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, free_prompt
 from provenance.analyses.jobs.effort import QUICK
+from provenance.answers.questions import QuestionSet
+from provenance.benchmarks.items import Benchmark
 from provenance.errors import InputError
+from provenance.records import Stage
 
 logger = logging.getLogger(__name__)
 COUNTS = ("limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates")
@@ -54,6 +60,15 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         if value is not None and value < 1:
             raise InputError(f"at least 1 for {name}", found=str(value), remedy="give a larger number")
     _check_replicates(options)
+    scaling = [name for name in ("causal", "behaviour") if options[name]]
+    if options["control"] is not None and scaling:  # the neurons of the instruct checkpoint are the true ones
+        raise InputError(
+            "a negative control, in which there is nothing to find",
+            found=f"--control and --{scaling[0]}",
+            remedy="leave one out",
+        )
+    if not options["behaviour"] and options["alphas"] != defaults["alphas"]:
+        raise InputError("--behaviour FILE with --alphas", found="--alphas alone", remedy="give both, or neither")
     _check_responses(options, defaults)
 
 
@@ -86,6 +101,36 @@ def _check_responses(options: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         raise InputError(
             "--responses FILE with --positive and --concept", found=f"{changed[0]} alone", remedy="give the file too"
         )
+
+
+def check_names(sets: Sequence[QuestionSet | Benchmark]) -> None:
+    """Refuse question sets and benchmarks of one name, by which results are kept.
+
+    Raises:
+        InputError: Two have one name.
+    """
+    names = [each.name for each in sets]
+    if len(set(names)) < len(names):
+        raise InputError(
+            "question sets and benchmarks with different names",
+            found=", ".join(names),
+            remedy="rename a file, or leave one out",
+        )
+
+
+def check_benchmarks(
+    sides: Sequence[OpenCheckpoint], how: Mapping[Stage, CollectionSettings], scaling: ScaledBenchmarks
+) -> None:
+    """Write the prompts of every benchmark for both models, so that what cannot be asked fails before hours of work.
+
+    Raises:
+        QuestionError: No token tells an option from the others.
+        InputError: A chat template cannot put a doubt after an answer.
+        CheckpointError: A tokenizer cannot read an item.
+    """
+    for benchmark in scaling.benchmarks:
+        for side in sides:
+            written(benchmark, free_prompt(how[side.stage].prompt).framed(side.tokenizer), side.tokenizer)
 
 
 def check_order(sides: Sequence[OpenCheckpoint], *, needs_template: bool) -> None:

@@ -39,7 +39,7 @@ from provenance.analyses.behaviour.scaled_benchmarks import (
     compliance_of,
 )
 from provenance.analyses.claims.claim_conditions import decisive, pair_drift
-from provenance.analyses.claims.sentences import overall_sentence
+from provenance.analyses.claims.sentences import overall_sentence, yield_words
 from provenance.analyses.drift.drift_tests import finest_matching
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.jobs.effort import FULL
@@ -183,9 +183,10 @@ def _found(
         if settings.causal:
             effects += intervened(gathered, stage, ids, seed=settings.seed)
         if scaling.benchmarks:
-            own = NO_NEURONS if gathered.alignment.reason else own_ids(stage, ids, gathered.alignment)
+            unknown = stage == "base" and gathered.alignment.reason
+            own = NO_NEURONS if unknown else own_ids(stage, ids, gathered.alignment)
             compliance.append(compliance_of(asked_freely(gathered.subjects[stage], scaling), own, scaling))
-    gathered.drop()
+        gathered.subjects[stage].drop()
     return found, Scaled(tuple(effects), tuple(compliance))
 
 
@@ -250,9 +251,8 @@ def _report(
 def judged_by(report: OriginReport, claims: Sequence[Claim]) -> OriginReport:
     """The report with these claims, and what they say as one sentence."""
     said = {claim.name: claim.verdict for claim in claims}
-    words = {claim.name: claim.words for claim in claims}
     stages: tuple[Stage, ...] = get_args(Stage)
-    scaled = {stage: words[f"function_{stage}"] for stage in stages if f"function_{stage}" in words}
+    scaled = {stage: found for stage in stages if (found := _scaled_words(report, claims, stage))}
     matching = finest_matching(report.evidence.drift)
     overall = overall_sentence(report.lineage.verdict, report.alignment.reason, said, matching, scaled)
     return replace(
@@ -260,6 +260,14 @@ def judged_by(report: OriginReport, claims: Sequence[Claim]) -> OriginReport:
         overall=overall + _decided_by(report.transfer),
         evidence=replace(report.evidence, claims=tuple(claims)),
     )
+
+
+def _scaled_words(report: OriginReport, claims: Sequence[Claim], stage: Stage) -> str:
+    """What scaling neurons did in a model; empty if none were scaled."""
+    asked = {claim.dataset: claim.verdict for claim in claims if claim.name.startswith(f"compliance_{stage}:")}
+    measured = any(slope.stage == stage for slope in report.evidence.compliance_slopes)
+    acted = [claim.words for claim in claims if claim.name == f"function_{stage}"]
+    return "; ".join([*acted, *([yield_words(stage, asked)] if measured else [])])
 
 
 def _decided_by(transfers: Sequence[TransferResult]) -> str:

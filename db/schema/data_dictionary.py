@@ -23,7 +23,7 @@ class DataDictionary(Base):
 def dictionary_rows() -> Iterator[dict[str, str]]:
     """Every table and view, and each of their columns."""
     rows = {mapper.class_.__tablename__: mapper.class_.__doc__ or "" for mapper in Base.registry.mappers}
-    for table in Base.metadata.sorted_tables:
+    for table in sorted(Base.metadata.tables.values(), key=lambda table: table.name):
         row = table.comment or rows[table.name].strip().split("\n")[0].removeprefix("One row: ")
         yield {"table_name": table.name, "column_name": "", "unit": "", "meaning": row}
         for column in table.columns:

@@ -5,6 +5,8 @@ nothing global changes, no setting of the user shows, and a figure can be drawn 
 Okabe and Ito, distinguishable with any colour vision; no meaning relies on colour alone.
 """
 
+import textwrap
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -58,6 +60,8 @@ def venue(name: str, *, page: bool = False) -> Iterator[None]:
         _WIDTHS.reset(token)
 
 
+NAME_CHARACTERS = 22
+NAME_LINES = 2
 BLUE = "#0072B2"  # Okabe and Ito 2008, https://jfly.uni-koeln.de/color/
 ORANGE = "#D55E00"
 GREY = "#6E6E6E"
@@ -115,3 +119,10 @@ def paper(**overrides: Any) -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(PAPER | overrides)
         yield
+
+
+def wrapped(name: str, line: int = NAME_CHARACTERS) -> list[str]:
+    """A name in at most two lines; capitals and full-width letters count as wider."""
+    wide = sum(2.0 if unicodedata.east_asian_width(c) in "WF" else 1.5 if c.isupper() else 1.0 for c in name)
+    characters = int(line * len(name) / max(wide, 1.0))
+    return textwrap.wrap(name, max(characters, 1), max_lines=NAME_LINES, placeholder="…")

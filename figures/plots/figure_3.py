@@ -35,22 +35,26 @@ CONTROLS = {
 
 def figure_3(arms: Sequence[Record]) -> Figure:
     """Draw the rows of the query `compliance`."""
-    shown = list(dict.fromkeys((row["stage"], row["benchmark"]) for row in arms))
-    benchmarks, stages = ({each[place] for each in shown} for place in (1, 0))
-    columns = min(A_ROW, len(benchmarks) if len(stages) > 1 else len(shown))
-    rows = -(-len(shown) // columns)
+    stages, names = (list(dict.fromkeys(row[part] for row in arms)) for part in ("stage", "benchmark"))
+    columns = min(A_ROW, len(names))
+    rows_each = -(-len(names) // columns)
+    rows = rows_each * len(stages)
     width = style.column_in() if columns <= ONE_COLUMN else style.page_in()
     with style.paper():
         figure = Figure(figsize=(width, PANEL_IN * rows + LEGEND_IN), layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for axes, (stage, name) in zip(panels, shown, strict=False):
-            _draw_panel(axes, [row for row in arms if (row["stage"], row["benchmark"]) == (stage, name)])
-            title = f"{name}, {stage}" if len(stages) > 1 else name
-            axes.set_title(title, fontsize=style.SMALL_PT, parse_math=False)
-        for axes in list(panels)[len(shown) :]:
-            axes.set_axis_off()
-        for axes in figure.axes[max(0, len(shown) - columns) : len(shown)]:  # those with no panel below
-            axes.set_xlabel("factor α", fontsize=style.SMALL_PT)
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for place, stage in enumerate(stages):
+            own = list(panels[place * rows_each : (place + 1) * rows_each].flat)
+            for axes, name in zip(own, names, strict=False):
+                _draw_panel(axes, [row for row in arms if (row["stage"], row["benchmark"]) == (stage, name)])
+                title = f"{name}, {stage}" if len(stages) > 1 else name
+                axes.set_title(title, fontsize=style.SMALL_PT, parse_math=False)
+            for axes in own[len(names) :]:
+                axes.set_axis_off()
+        for column in range(columns):  # the last panel that is drawn in each
+            below = [axes for axes in panels[:, column] if axes.axison]
+            below[-1].set_xlabel("factor α", fontsize=style.SMALL_PT)
+            below[-1].tick_params(labelbottom=True)
         figure.supylabel("share that yields", fontsize=style.TEXT_PT)
         figure.legend(handles=_legend(arms), loc="outside lower center", ncols=2 if columns <= ONE_COLUMN else 4)
     return figure

@@ -6,8 +6,6 @@ alone is no fair comparison.
 Source: Gao et al. 2025, arXiv:2512.01797, Fig. 4a; the nulls are added here.
 """
 
-import textwrap
-import unicodedata
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -37,8 +35,6 @@ from provenance.words import TRANSFER_NULLS, baseline_words
 ROW_IN = 0.5
 FRAME_IN = 0.42  # axis label and ticks
 LEGEND_LINE_IN = 0.145
-NAME_CHARACTERS = 22
-NAME_LINES = 2
 _BAND_HEIGHT = 0.12
 _BANDS = {
     "random": (0.15, "white", "///////"),
@@ -104,7 +100,7 @@ def _draw_row(axes: Axes, position: int, row: Record) -> None:
 
 def _name(axes: Axes, position: int, row: Record) -> None:
     """Write the question set's name, wrapped and shortened, above the numbers of responses."""
-    lines = wrapped(row["dataset"])
+    lines = style.wrapped(row["dataset"])
     counts = f"{row['n_faithful']} faithful, {row['n_hallucinated']} hallucinated"
     margin = axes.get_yaxis_transform()
     axes.text(
@@ -115,13 +111,6 @@ def _name(axes: Axes, position: int, row: Record) -> None:
         -0.03, position + 0.12, counts, transform=margin, ha="right", va="top", fontsize=style.TINY_PT,
         color=style.GREY, gid=f"n:{row['dataset']}",
     )  # fmt: skip
-
-
-def wrapped(name: str, line: int = NAME_CHARACTERS) -> list[str]:
-    """A name in at most two lines; capitals and full-width letters count as wider."""
-    wide = sum(2.0 if unicodedata.east_asian_width(c) in "WF" else 1.5 if c.isupper() else 1.0 for c in name)
-    characters = int(line * len(name) / max(wide, 1.0))
-    return textwrap.wrap(name, max(characters, 1), max_lines=NAME_LINES, placeholder="…")
 
 
 def _draw_null(axes: Axes, position: int, row: Record, kind: str) -> None:

@@ -19,7 +19,6 @@ from provenance.analyses.results.transfer import Rung
 from provenance.cells import Record, interval, p_cell
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.tables.evidence import ladder_records
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
@@ -62,7 +61,7 @@ def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure
     lines = -(-len(sets) // per_row)
     legend = _legend([row for row in rungs if row["dataset"] in sets])
     columns = LEGEND_COLUMNS if per_row == 2 else 1
-    name_in = 0.13 * max(len(wrapped(name)) for name in sets)
+    name_in = 0.13 * max(len(style.wrapped(name)) for name in sets)
     places = rung_places(kinds)
     height_in = lines * (FRAME_IN + name_in + RUNG_IN * (places[-1] + 1)) + LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
@@ -122,7 +121,9 @@ def _draw_aurocs(axes: Axes, name: str, probe: Record, rungs: Sequence[Placed]) 
             continue
         _draw_sets(axes, position, name, row)
         _point(axes, position, row, "auroc", f"{name}:{row['kind']}", color=style.INK, marker="s", markersize=3.2)
-    axes.set_title("\n".join(wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}")
+    axes.set_title(
+        "\n".join(style.wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}"
+    )
 
 
 def _draw_sets(axes: Axes, position: float, name: str, row: Record) -> None:

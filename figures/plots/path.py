@@ -4,7 +4,7 @@ from provenance.analyses.results.probes import CurvePoint
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.db.reading.run_query import QueryResult
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.plots.path_panels import (
+from provenance.figures.drawing.path_panels import (
     MAX_PANELS,
     STAGE,
     drawn_sets,

@@ -10,7 +10,6 @@ from provenance.analyses.results.replicates import Replicate
 from provenance.cells import Record, fixed
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.run_words import Parts, first, source
@@ -63,8 +62,8 @@ def _draw_set(axes: Axes, name: str, drawn: Sequence[Record], top: float) -> Non
             markeredgewidth=0.9, zorder=4, gid=f"auroc:{name}:{row['seed']}",
         )  # fmt: skip
     axes.text(
-        -0.03, sum(span) / 2, "\n".join(wrapped(name)), transform=axes.get_yaxis_transform(), ha="right", va="center",
-        linespacing=1.0, parse_math=False, gid=f"name:{name}",
+        -0.03, sum(span) / 2, "\n".join(style.wrapped(name)), transform=axes.get_yaxis_transform(), ha="right",
+        va="center", linespacing=1.0, parse_math=False, gid=f"name:{name}",
     )  # fmt: skip
 
 

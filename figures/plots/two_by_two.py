@@ -18,7 +18,6 @@ from provenance.analyses.results.transfer import TransferCell
 from provenance.cells import Record, fixed, interval
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
-from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import pair_words, probe_k
@@ -175,7 +174,7 @@ def _say_why(axes: Axes, position: int, row: Record, width: int, *, kappa: bool)
 def _name(axes: Axes, position: int, row: Record) -> None:
     margin = axes.get_yaxis_transform()
     axes.text(
-        -0.04, position + 0.02, "\n".join(wrapped(row["dataset"], NAME_CHARACTERS)), transform=margin, ha="right",
+        -0.04, position + 0.02, "\n".join(style.wrapped(row["dataset"], NAME_CHARACTERS)), transform=margin, ha="right",
         va="bottom", fontsize=style.SMALL_PT, linespacing=0.95, parse_math=False, gid=f"name:{row['dataset']}",
     )  # fmt: skip
     axes.text(

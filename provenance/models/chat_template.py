@@ -27,7 +27,7 @@ from provenance.errors import InputError
 from provenance.models import template_child
 from provenance.models.token_text import special_ids
 
-TEMPLATE_SECONDS = 5  # real templates take milliseconds
+TEMPLATE_SECONDS = 5  # of a processor; real templates take milliseconds
 TEMPLATE_BYTES = 1 << 29  # and a few megabytes
 LONGEST_TEMPLATE = 1_000_000  # characters; fifty times what families use
 LONGEST_FRAME = 200_000  # characters; more than the context of most models
@@ -233,8 +233,8 @@ def _in_child(request: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _why(code: int, stderr: str) -> str:
-    if code == -signal.SIGALRM:
-        return f"a program that has not ended after {TEMPLATE_SECONDS} s"
+    if code == -signal.SIGPROF:
+        return f"a program that has not ended after {TEMPLATE_SECONDS} s of computing"
     if code == template_child.OUT_OF_MEMORY:
         return f"a program that needs more than {TEMPLATE_BYTES >> 20} MiB"
     return f"a program that ended its process ({code}) {' '.join(stderr.split()[-20:])}".rstrip()

@@ -30,8 +30,8 @@ def found_device(wanted: str) -> str:
     """
     device = wanted if wanted != AUTO else "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.ones(1, device=device).sum().item()  # "meta" makes tensors, and cannot compute
-    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
+        torch.ones(1, device=device, dtype=torch.float64).sum().item()  # "meta" cannot compute, and MPS not in float64
+    except (RuntimeError, AssertionError, ImportError, AttributeError, TypeError) as error:
         raise InputError(
             f"a device that torch can use, not {device!r}",
             found=(str(error) or type(error).__name__).splitlines()[0][:300],

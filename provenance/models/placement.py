@@ -1,7 +1,7 @@
 """Where the weights of a model go: to one device, to several GPUs, or to memory and disk for want of these.
 
 Weights that are elsewhere when their layer's turn comes are brought to the device that computes, and taken away again,
-by `accelerate`; outside of that layer's pass they are not there. Source: its guide to big models,
+by `accelerate`; between passes such a module has empty (meta) tensors. Source: its guide to big models,
 https://huggingface.co/docs/accelerate/usage_guides/big_modeling.
 """
 
@@ -33,15 +33,19 @@ def placement(device: str, weight_bytes: int, scratch: Path, *, offload: bool) -
     Args:
         device: As torch names it; `cuda` without a number stands for all GPUs that are there.
         weight_bytes: Of all weights in the dtype that they are loaded in.
-        scratch: Folder for weights on disk that are stored in another dtype than they are loaded in.
+        scratch: Folder for weights on disk that are not in the checkpoint's files as they are loaded, such as converted
+            ones.
         offload: Whether memory, and then the disk, takes what the GPUs have no room for.
 
     Raises:
         InputError: The extra `multi-gpu` that this takes is missing.
+        JobError: All GPUs together have no room for it, and `offload` is off.
     """
     room = room_of(device)
     if weight_bytes <= next(iter(room.values())) or not (offload or len(room) > 1):
         return {}
+    if not offload and weight_bytes > sum(room.values()):
+        raise _no_room(f"{weight_bytes:,} bytes of weights on {len(room)} GPUs", f"{sum(room.values()):,}")
     if find_spec("accelerate") is None:
         raise InputError(
             "accelerate, which spreads a model",
@@ -57,8 +61,9 @@ def room_of(device: str) -> Room:
     """Bytes for weights on a device, or on each of all GPUs."""
     if device == "cuda":
         return {number: int(ROOM * available_bytes(f"cuda:{number}")) for number in range(torch.cuda.device_count())}
-    index = torch.device(device).index
-    return {device if index is None else index: int(ROOM * available_bytes(device))}
+    place = torch.device(device)
+    key = place.index if place.type == "cuda" and place.index is not None else place.type
+    return {key: int(ROOM * available_bytes(device))}
 
 
 def places_of(model: nn.Module) -> Mapping[str, int | str]:
@@ -77,10 +82,11 @@ def check_placed(model: nn.Module, where: str, *, offload: bool) -> None:
     if left and offload:
         logger.warning("%d of %d parts of %s are in memory or on disk, which is slow", len(left), len(parts), where)
     elif left:
-        raise JobError(
-            f"room for the model of {where} on the GPUs", found=f"none for {len(left)} parts, such as {left[0]}",
-            remedy=REMEDY,
-        )  # fmt: skip
+        raise _no_room(f"all parts of {where} on the GPUs", f"none for {len(left)} of them, such as {left[0]}")
+
+
+def _no_room(wanted: str, found: str) -> JobError:
+    return JobError(f"room for {wanted}", found=found, remedy=REMEDY)
 
 
 def computing_device(model: nn.Module) -> torch.device:

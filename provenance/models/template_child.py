@@ -54,8 +54,8 @@ def _limit(seconds: float, size: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
     else:  # macOS refuses or ignores such a limit
         threading.Thread(target=_watch, args=(size,), daemon=True).start()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends the process, whatever it is at
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the kernel ends the process, whatever it is at
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # of this process, which may wait long on a busy machine
 
 
 def _watch(size: int) -> None:

@@ -162,5 +162,7 @@ def _memory_problem(expected: JobEstimate | None, machine: Machine) -> list[Obst
     if expected is None or expected.compare_memory_bytes <= machine.available_bytes:
         return []
     wanted = f"about {expected.compare_memory_bytes:,} bytes of memory for one model, its batches and captures"
-    remedy = "use --dtype bfloat16, fewer responses, a larger machine, or --weights-only, which needs no model"
+    remedy = (
+        "use --dtype bfloat16, --offload, fewer responses, a larger machine, or --weights-only, which needs no model"
+    )
     return [Obstacle("", wanted, f"{machine.available_bytes:,} bytes available", remedy, stops=False)]

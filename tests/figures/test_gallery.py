@@ -170,11 +170,22 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("results", "names"),
     [
-        (report_of(), ["figure_4a", "figure_4b", "figure_replicates", *EVIDENCE, "figure_path", "figure_lineage"]),
-        (given_report(), ["figure_4a", "figure_4b", "figure_replicates", *EVIDENCE, "figure_lineage"]),
+        (
+            report_of(),
+            [
+                "figure_4a",
+                "figure_4b",
+                "figure_layers",
+                "figure_replicates",
+                *EVIDENCE,
+                "figure_path",
+                "figure_lineage",
+            ],
+        ),
+        (given_report(), ["figure_4a", "figure_4b", "figure_layers", "figure_replicates", *EVIDENCE, "figure_lineage"]),
         (
             replace(report_of(), evidence=Evidence(), replicates=()),
-            ["figure_4a", "figure_4b", "figure_path", "figure_lineage"],
+            ["figure_4a", "figure_4b", "figure_layers", "figure_path", "figure_lineage"],
         ),
         (timeline_report_of(), ["figure_trajectory", "figure_path"]),
         (weights_report_of(), ["figure_4b", "figure_nulls", "figure_lineage"]),

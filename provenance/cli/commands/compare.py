@@ -136,7 +136,7 @@ def compare(
         replicates=replicates,
     )
     check_choice(asked["C"], asked["select"], neurons)
-    _check_control(control, other, neurons, weights_only=weights_only, causal=causal, behaviour=bool(behaviour))
+    _check_control(control, other, neurons, weights_only=weights_only)
     if dry_run and responses is not None:
         raise InputError(
             "models to ask, whose answers --dry-run counts",
@@ -196,9 +196,7 @@ def _check_weights_options(
             )
 
 
-def _check_control(
-    control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool, causal: bool, behaviour: bool
-) -> None:
+def _check_control(control: str | None, other: str | None, neurons: Path | None, *, weights_only: bool) -> None:
     """Refuse a negative control that does not apply."""
     if other is not None and control != "unrelated":
         raise InputError(
@@ -212,9 +210,7 @@ def _check_control(
             found="--neurons, a list found with true labels",
             remedy="leave --neurons out, or take another control",
         )
-    beside = {"--weights-only": weights_only, "--causal": causal, "--behaviour": behaviour}
-    found = [name for name, given in beside.items() if given]
-    if control is not None and found:
+    if control is not None and weights_only:
         raise InputError(
-            "a control of a whole comparison", found=f"--control and {' and '.join(found)}", remedy="leave one out"
+            "a control of a whole comparison", found="--control and --weights-only", remedy="leave one out"
         )

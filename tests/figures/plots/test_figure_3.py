@@ -55,6 +55,18 @@ def test_two_models_have_a_row_each_and_are_named() -> None:
     assert lines(figure, 4)["h_neurons"] == [0.0, 0.25, 0.75]
 
 
+def test_a_model_begins_a_row_of_its_own_and_nothing_empty_is_framed() -> None:
+    names = tuple(f"set {number}" for number in range(5))
+    figure = figure_3([*arms(names, "base"), *arms(names)])
+    assert len(figure.axes) == 16
+    drawn = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in drawn] == [
+        f"{name}, {stage}" for stage in ("base", "instruct") for name in names
+    ]
+    assert [figure.axes.index(axes) for axes in drawn] == [0, 1, 2, 3, 4, 8, 9, 10, 11, 12]
+    assert [axes.get_title() for axes in drawn if axes.get_xlabel()] == [f"set {n}, instruct" for n in (1, 2, 3, 4)]
+
+
 def test_a_name_with_dollars_is_no_formula() -> None:
     figure = figure_3(arms(("$x_{",)))
     figure.canvas.draw()

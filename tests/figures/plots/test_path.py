@@ -11,8 +11,8 @@ from synthetic_probe import CURVE
 
 from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
+from provenance.figures.drawing.path_panels import MAX_PANELS, drawn_sets, figure_path, left_out
 from provenance.figures.gallery import drawn
-from provenance.figures.plots.path_panels import MAX_PANELS, drawn_sets, figure_path, left_out
 
 CS = (0.01, 0.1, 1.0, 10.0, 100.0)
 KS = (0, 2, 9, 9, 40)

@@ -99,7 +99,7 @@ def html(finished: str) -> str:
 def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
     page = parsed(html)
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags.count("svg") == 8
+    assert page.tags.count("svg") == 9
 
 
 def test_the_page_needs_nothing_else(html: str) -> None:
@@ -129,9 +129,9 @@ def test_the_verdict_comes_first_then_neurons_figures_and_examples_and_all_else_
     assert re.findall(r"<summary><h3>([^<]+)</h3></summary>", html) == list(FOLDED)
     opened, folded = html[: html.index('id="appendices"')], html[html.index('id="appendices"') :]
     assert re.findall(r'<figure id="(\w+)"', opened) == [
-        "figure_4a", "figure_4b", "figure_replicates", "figure_ladder"
+        "figure_4a", "figure_4b", "figure_layers", "figure_replicates"
     ]  # fmt: skip
-    assert folded.count("<figure") == 4
+    assert folded.count("<figure") == 5
 
 
 def test_the_contents_lead_to_every_part_and_appendix(html: str) -> None:

@@ -104,7 +104,7 @@ def test_its_activations_are_the_same(pair: tuple[LoadedModel, LoadedModel], tmp
 def test_files_that_a_model_is_read_from_are_there_as_long_as_it_is(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In another dtype than the stored one, the weights on disk are written anew."""
+    """Also in another dtype than the stored one."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
@@ -141,6 +141,15 @@ def test_only_what_does_not_fit_one_device_is_spread(
     if device_map:
         assert ("cpu" in options["max_memory"]) == offload
         assert all(options["max_memory"][number] == size for number, size in room.items())
+
+
+def test_what_all_gpus_have_no_room_for_is_refused_before_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(placement, "room_of", lambda _device: {0: 70, 1: 70})
+    with pytest.raises(JobError, match="room for 150 bytes"):
+        placement.placement("cuda", 150, tmp_path, offload=False)
+    assert placement.placement("cuda", 150, tmp_path, offload=True)["max_memory"].keys() == {0, 1, "cpu"}
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from provenance.cells import Record, compact
 from provenance.figures.drawing import style
-from provenance.figures.plots.figure_4a import wrapped
 from provenance.figures.wording.run_words import has_power, power_words
 
 MAX_PANELS = 3
@@ -69,7 +68,7 @@ def figure_path(rows: Sequence[Record], baselines: Sequence[Record], transfer: S
     levels = random_levels(baselines)
     legend = _legend([row for part in shown.values() for row in part], [name for name in sets if name in levels])
     columns = 1 if len(sets) == 1 else 3
-    lines = max(len(wrapped(name)) for name in sets)
+    lines = max(len(style.wrapped(name)) for name in sets)
     height_in = FRAME_IN + TITLE_LINE_IN * lines + PANEL_IN + LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
         width_in = style.column_in() if len(sets) == 1 else style.page_in()
@@ -143,7 +142,9 @@ def _draw_panel(axes: Axes, name: str, rows: Sequence[Record], level: float | No
             style="italic", color=style.GREY, va="bottom", linespacing=1.1, gid=f"no power:{name}",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         )  # fmt: skip
-    axes.set_title("\n".join(wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}")
+    axes.set_title(
+        "\n".join(style.wrapped(name)), loc="left", pad=3, linespacing=1.0, parse_math=False, gid=f"name:{name}"
+    )
 
 
 def _draw_series(axes: Axes, name: str, rows: Sequence[Record], series: _Series) -> None:

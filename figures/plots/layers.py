@@ -1,0 +1,162 @@
+"""Figure of layers: how many H-Neurons each layer holds, and how active each of them is in both models.
+
+A neuron is one circle for the base and one for the instruct checkpoint, joined by a line, so that a neuron that is
+silent in the base is seen at once. Within a layer the neurons stand side by side, the heaviest first.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from provenance.cells import Record, compact
+from provenance.figures.drawing import style
+from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.tables.latex import Table
+from provenance.figures.wording.run_words import Parts, captioned, first, source
+from provenance.records import Stage
+
+HEIGHT_IN = 2.9
+WIDE_LAYERS = 24  # more layers need the page's width
+_BAR = 0.72
+_SPREAD = 0.6  # of a layer's width, for its neurons
+_RATIOS = (1.0, 2.2)
+_COLOURS: dict[Stage, str] = {"base": "white", "instruct": style.BLUE}
+
+
+def figure_layers(neurons: Sequence[Record], layers: int) -> Figure:
+    """Draw the rows of the query `h-neurons`.
+
+    Args:
+        neurons: The H-Neurons, the heaviest first.
+        layers: Layers of the instruct checkpoint.
+    """
+    with style.paper():
+        width = style.page_in() if layers > WIDE_LAYERS else style.column_in()
+        figure = Figure(figsize=(width, HEIGHT_IN), layout="constrained")
+        counts, activity = figure.subplots(2, 1, sharex=True, height_ratios=_RATIOS)
+        _draw_counts(counts, neurons)
+        _draw_activity(activity, neurons)
+        activity.set_xlim(-0.7, layers - 0.3)
+        activity.xaxis.set_major_locator(MaxNLocator(integer=True))
+        activity.set_xlabel("layer")
+        figure.legend(handles=_legend(neurons), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_counts(axes: Axes, neurons: Sequence[Record]) -> None:
+    every, shared = (
+        Counter(row["layer"] for row in neurons),
+        Counter(row["layer"] for row in neurons if row["is_base_h_neuron"]),
+    )
+    for layer, count in every.items():
+        axes.bar(layer, count, _BAR, color=style.LIGHT_GREY, edgecolor="none", gid=f"H-Neurons:{layer}")
+    for layer, count in shared.items():
+        axes.bar(layer, count, _BAR, color=style.GREY, edgecolor="none", gid=f"found again:{layer}")
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes.set_ylabel("neurons")
+    axes.tick_params(axis="x", bottom=False)
+    axes.tick_params(axis="y", labelsize=style.SMALL_PT)
+
+
+def _draw_activity(axes: Axes, neurons: Sequence[Record]) -> None:
+    """One artist a model and one for all lines, so that files of hundreds of neurons stay small."""
+    places = list(_placed(neurons))
+    values = {stage: [_positive(_mean_activity(row, stage)) for row in neurons] for stage in _COLOURS}
+    axes.vlines(places, values["base"], values["instruct"], color=style.GREY, linewidth=0.5, zorder=2, gid="lines")
+    for stage, colour in _COLOURS.items():
+        axes.plot(
+            places, values[stage], "o", markersize=3.2, markerfacecolor=colour, markeredgecolor=style.BLUE,
+            markeredgewidth=0.7, zorder=3, gid=stage,
+        )  # fmt: skip
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylabel("mean CETT")
+    axes.tick_params(axis="y", labelsize=style.SMALL_PT)
+
+
+def _placed(neurons: Sequence[Record]) -> Iterator[float]:
+    """Place of each neuron on the axis of layers."""
+    totals: Counter[int] = Counter(row["layer"] for row in neurons)
+    seen: Counter[int] = Counter()
+    for layer in (row["layer"] for row in neurons):
+        step = _SPREAD / max(1, totals[layer] - 1)
+        yield layer + (0.0 if totals[layer] == 1 else seen[layer] * step - _SPREAD / 2)
+        seen[layer] += 1
+
+
+def _positive(value: float | None) -> float:
+    """NaN, which is not drawn, for what is not known, and for 0, which has no place on a logarithmic axis."""
+    return value if value else math.nan
+
+
+def _mean_activity(row: Record, stage: Stage) -> float | None:
+    """Mean CETT over both labels; of one where the other has no answers."""
+    values = [row[f"{stage}_cett_{label}"] for label in ("faithful", "hallucinated")]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _legend(neurons: Sequence[Record]) -> list[Line2D | Patch]:
+    circles = [
+        Line2D(
+            [], [], linestyle="none", marker="o", markersize=3.2, markerfacecolor=colour, markeredgecolor=style.BLUE,
+            markeredgewidth=0.7, label=f"activity, {stage}",
+        )
+        for stage, colour in _COLOURS.items()
+    ]  # fmt: skip
+    bars = [Patch(facecolor=style.LIGHT_GREY, label="H-Neurons")]
+    if any(row["is_base_h_neuron"] for row in neurons):
+        bars.append(Patch(facecolor=style.GREY, label="found again in the base"))
+    return [*circles, *bars]
+
+
+def caption_layers(parts: Parts) -> list[str]:
+    """Caption of the figure of layers: a description, then the numbers."""
+    run, neurons = first(parts["run"]), parts["h-neurons"].records()
+    both = [tuple(_mean_activity(row, stage) for stage in _COLOURS) for row in neurons]
+    ratios = sorted(base / instruct for base, instruct in both if base is not None and instruct)
+    lede = captioned(
+        f"The {len(neurons)} H-Neurons of {run['instruct']} by layer (top; dark: also found by a search in the base).",
+        "Bottom: mean CETT of each on in-domain answers, in the base (hollow) and in the instruct checkpoint (filled); "
+        "neurons of a layer side by side, the heaviest first.",
+    )
+    counts = Counter(row["layer"] for row in neurons)
+    held = ", ".join(f"{layer}: {count}" for layer, count in sorted(counts.items()))
+    middle = f"Activity in the base over that in the instruct checkpoint: median {compact(ratios[len(ratios) // 2])}."
+    return [*lede, f"H-Neurons by layer: {held}.", *([middle] if ratios else []), f"Drawn from {source(parts)}."]
+
+
+def table_layers(parts: Parts) -> Table:
+    """The layers that hold H-Neurons, as a table for a paper."""
+    rows = [
+        (str(row["layer"]), str(row["h_neurons"]), *(_cell(row, stage) for stage in _COLOURS))
+        for row in parts["layers"].records()
+        if row["h_neurons"]
+    ]
+    caption = f"Layers of {first(parts['run'])['instruct']} that hold H-Neurons, and their mean CETT in both models."
+    return Table(caption, ("layer", "H-Neurons", *(f"mean CETT, {stage}" for stage in _COLOURS)), rows)
+
+
+def _cell(row: Record, stage: Stage) -> str:
+    return compact(_mean_activity({name.removeprefix("h_"): value for name, value in row.items()}, stage))
+
+
+FIGURE = GalleryFigure(
+    order=2,
+    name="figure_layers",
+    title="Which layers hold the H-Neurons, and are they active in both models?",
+    data={"neurons": ("h-neurons", {}), "layers": ("layers", {})},
+    ready=lambda parts: any(_mean_activity(row, "instruct") is not None for row in parts["h-neurons"].records()),
+    context=("run", "h-neurons"),
+    draw=lambda parts: figure_layers(parts["h-neurons"].records(), len(parts["layers"].records())),
+    caption=caption_layers,
+    table=table_layers,
+)
