@@ -1,7 +1,8 @@
 """The report: self-contained, verdict first, the rest folded, nothing from outside obeyed as markup."""
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from sqlalchemy import text as sql
 from synthetic import (
     SETS,
     given_report,
@@ -25,14 +27,18 @@ from synthetic import (
 )
 from synthetic_evidence import compliance_report_of
 
+from provenance.analyses.jobs.given_answers import concept_of
 from provenance.analyses.results.reports import Evidence
 from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.figures.gallery import Attempt, attempted
 from provenance.figures.report.html import report_html, write_report, write_results
 from provenance.figures.tables.comparison import H_NEURONS_SHOWN
+from provenance.words import LONGEST_NAME
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
+CODE = "{{lipsum.__globals__.os.getcwd()}}"
+MARKUP = "<script src=//evil.example></script>"
 SCRIPTS = 2  # the manifest, and what sorts, finds and unfolds
 PARTS = ["Verdict", "H-Neurons", "Figures", "Appendices"]
 FOLDED = (
@@ -214,6 +220,45 @@ def test_names_from_outside_are_text_and_never_markup(stored: Any) -> None:
     assert page.tags.count("script") == SCRIPTS
     assert bad in page.texts
     assert "{{ 7 * 7 }}" in "".join(page.texts)
+
+
+def labelled(url: str, concept: dict[str, Any]) -> str:
+    """Store another concept in the settings of run 1, as somebody's database may have it."""
+    with Store.open(url) as store, store.transaction() as connection:
+        settings = json.loads(connection.execute(sql("SELECT settings FROM run")).scalar_one())
+        values = {"settings": json.dumps({**settings, "concept": concept})}
+        connection.execute(sql("UPDATE run SET settings = :settings"), values)
+    return url
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [((CODE, MARKUP), None), ((MARKUP, CODE), MARKUP), (("{% raw %}{# {{", r"$\x$"), "{a}"),
+     (("{base}", r"\1 %}"), "{instruct.__class__}")],
+)  # fmt: skip
+def test_labels_and_concepts_from_outside_are_text_and_never_code_or_markup(
+    stored: Any, labels: tuple[str, str], name: str | None
+) -> None:
+    concept = concept_of(labels, labels[0], name)
+    html = report_html(labelled(stored(report_of()), asdict(concept)))
+    page = parsed(html)
+    said = "".join(page.texts)
+    assert page.tags.count("script") == SCRIPTS
+    assert page.tags.count("svg") == 8
+    assert "could not be drawn" not in said
+    assert f"Were the {concept.name} neurons of org/instruct@0123abc already in org/base" in said
+    assert f"averages tells “{labels[0]}” from “{labels[1]}”" in said
+    assert str(Path.cwd()) not in html
+
+
+@pytest.mark.parametrize(
+    "stored_concept",
+    [{"positive": "x" * (LONGEST_NAME + 1)}, {"name": "a\nb"}, {"negative": "“"}, {"name": 3}, {"name": ""}, [1],
+     {"worded": "x"}],
+)  # fmt: skip
+def test_a_concept_of_somebodys_database_that_cannot_be_shown_is_refused(stored: Any, stored_concept: Any) -> None:
+    with pytest.raises(InputError):
+        undrawn_html(labelled(stored(report_of()), stored_concept))
 
 
 def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:
