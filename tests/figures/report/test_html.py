@@ -189,6 +189,23 @@ def test_an_example_shows_what_was_judged_and_marks_the_captured_words(stored: A
     assert "Held-out answers" not in undrawn_html(stored(no_probe_report()))
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("answer 10 answer 1", "answer 10 answer 1<mark></mark>"), ("So: answer 1!", "So: <mark>answer 1</mark>!")],
+)
+def test_a_label_of_a_file_is_said_to_be_one_and_words_that_stand_there_twice_are_not_marked(
+    stored: Any, said: str, shown: str
+) -> None:
+    url = stored(report_of())
+    answer = replace(response_of(1), split="test", label="hallucinated", text=said, label_source="file", n_right=0)
+    with Store.open(url) as store:
+        log = store.response_log(replace(task_of(), stage="base", dataset=SETS[0]), 1)
+        log.put({0: replace(answer, question_id="q1")})
+    example = undrawn_html(url).split("<article>")[1]
+    assert f'<p class="said">{shown}</p>' in example
+    assert '<p class="note">Label: from the file. Captured: 2 of 2 tokens.' in example
+
+
 def test_verdicts_have_a_sign_and_words_beside_the_colour(html: str) -> None:
     assert "●</span>readable in the base model" in html
     assert ">● supported</td>" in html

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from provenance.checkpoints.names import CheckpointRef, content_digest, local_folder
 from provenance.cli import app
-from provenance.cli.commands.database import _same_weights
+from provenance.cli.commands.database import _pinned, _same_weights
+from provenance.db.reading.run_query import run_query
 from provenance.db.store import Store
 from provenance.errors import InputError, JobError
 from provenance.figures.gallery import Attempt
@@ -182,6 +183,19 @@ def test_exit_codes_are_those_of_all_commands(finished: str, sent: Path) -> None
     assert code("--verify", str(sent), "--run", "1") == code("--weights") == 2
     assert code("--verify", str(sent.parent)) == 2
     assert code("--verify", str(altered(sent, *ALTERED["a verdict"][:2]))) == 1
+
+
+def test_a_checkpoint_of_the_hub_is_opened_at_the_commit_that_was_read(stored: Callable[..., str]) -> None:
+    """A branch may have moved since."""
+    url = stored(report_of())
+    with Store.open(url) as store, store.transaction() as connection:
+        connection.execute(text("UPDATE checkpoint SET commit_sha = :sha"), {"sha": "c0ffee"})
+        connection.execute(text("UPDATE checkpoint SET commit_sha = NULL WHERE ref = 'org/base'"))
+    [about] = run_query(url, "run", {"run": 1}).records()
+    assert about["instruct"] == "org/instruct@0123abc"
+    assert _pinned(url, about) == {"instruct": "org/instruct@c0ffee"}
+    assert _pinned(url, {**about, "instruct": "./instruct"}) == {}
+    assert _pinned(url, {**about, "instruct": "org/copy"}) == {}
 
 
 def test_weights_are_digested_again_and_other_files_are_named() -> None:
