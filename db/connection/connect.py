@@ -136,7 +136,7 @@ def read_only_file(file: Path, *, any_thread: bool = False) -> sqlite3.Connectio
     address = file.absolute().as_uri()
     wal = file.with_name(file.name + "-wal")
     options: dict[str, Any] = {"uri": True, "timeout": BUSY_TIMEOUT_S, "check_same_thread": not any_thread}
-    connection = sqlite3.connect(f"{address}?mode=ro", **options)
+    connection: sqlite3.Connection = sqlite3.connect(f"{address}?mode=ro", **options)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:

@@ -66,7 +66,7 @@ def row_of(line: str, where: str) -> GivenRow:
     """The row on a line.
 
     Raises:
-        InputError: It is no JSON object, a key is missing, mistyped, given twice or of another type, or a text is empty.
+        InputError: It is no JSON object, a key is missing, mistyped, repeated or of another type, or a text is empty.
     """
     row = _object(line, where)
     mistyped = [key for key in row if key not in KEYS and _meant(key) not in (None, *row)]

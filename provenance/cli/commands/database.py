@@ -126,7 +126,7 @@ def report(
         bool,
         typer.Option(
             "--weights",
-            help="With --verify: digest the files of both checkpoints again as well, downloading those that are missing.",
+            help="With --verify: digest the files of both checkpoints again; missing checkpoints are downloaded.",
         ),
     ] = False,
 ) -> None:
