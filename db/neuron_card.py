@@ -1,6 +1,7 @@
 """Everything that the database knows of one neuron of one run."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -46,16 +47,21 @@ def neuron_card(url: str, run: int | str | None, layer: int, neuron: int) -> dic
         )
     return {
         "run": {name: about[name] for name in ("run", "command", "base", "instruct")}
-        | {"newest": run in (None, LATEST), "concept": asdict(Concept.of_settings(_loaded(about["settings"])))},
+        | {"newest": run in (None, LATEST), "concept": run_concept(about)},
         "neuron": {"layer": layer, "index": neuron},
         **_of_all(found[0]),
         **_of_h_neurons(url, place, is_h_neuron=bool(found[0]["is_h_neuron"])),
     }
 
 
-def _loaded(settings: Any) -> dict[str, Any]:
-    """A JSON column: SQLite gives its text, PostgreSQL the object."""
-    return dict(json.loads(settings) if isinstance(settings, str) else settings)
+def run_concept(about: Mapping[str, Any]) -> dict[str, str]:
+    """Name and labels of what a run's neurons are about, from its row of the query `run`.
+
+    Raises:
+        InputError: The run's settings hold something else.
+    """
+    settings = about["settings"]  # a JSON column: SQLite gives its text, PostgreSQL the object
+    return asdict(Concept.of_settings(json.loads(settings) if isinstance(settings, str) else settings))
 
 
 def _of_all(row: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
 Read = Callable[[str, Mapping[str, int]], QueryResult]
 """A named query with parameters, of one run or over the runs of a study."""
+NAMED = "name:"
+"""What the ids of texts begin with that are names from outside."""
 LONGEST_REASON = 300  # characters of what a library says
 
 
@@ -162,7 +164,11 @@ def _marked(figure: Figure, parts: Parts) -> Figure:
     """Put the words of the run's concept into a figure, and a line above that of a negative control."""
     concept = concept_of(parts)
     for text in () if concept.is_usual else figure.findobj(Text):
-        text.set_text(concept.worded(text.get_text()))
+        said = text.get_text()
+        worded = said if (text.get_gid() or "").startswith(NAMED) else concept.worded(said)
+        if worded != said:
+            text.set_parse_math(False)  # words of the concept come from outside
+            text.set_text(worded)
     control = control_of(first(parts["run"])) if "run" in parts else ""
     if control:
         with style.paper():

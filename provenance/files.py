@@ -28,11 +28,12 @@ def storing(wanted: str) -> Iterator[None]:
         ) from error
 
 
-def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file.
+def read_regular(path: Path, limit: int | None = None) -> bytes:
+    """The bytes of a regular file, of at most `limit` bytes if that is given.
 
     Raises:
-        OSError: It cannot be read; or is a folder, or a FIFO or device, which would be waited for or never end.
+        OSError: It cannot be read; or is too large, a folder, or a FIFO or device, which would be waited for or never
+            end.
     """
 
     def opened(name: str, flags: int) -> int:
@@ -44,7 +45,10 @@ def read_regular(path: Path) -> bytes:
         return handle
 
     with open(path, "rb", opener=opened) as file:
-        return file.read()
+        content = file.read() if limit is None else file.read(limit + 1)
+    if limit is not None and len(content) > limit:
+        raise OSError(errno.EFBIG, f"more than {limit} bytes", str(path))
+    return content
 
 
 def write_whole(path: Path, content: bytes) -> Path:

@@ -46,7 +46,7 @@ class Question:
 QUOTA_FULL = "quota full"
 """Reason of a response that was dropped since its class had enough; of training questions it has one sample."""
 LABEL_OF_FILE = "file"
-"""Source of a label that came with a response that nobody asked for here."""
+"""Source of a label read from a file of responses."""
 RegionName = Literal["special", "template", "question", "response", "answer"]
 OtherTokens = Literal["all", "no-special", "content"]
 LEFT_OUT: Mapping[OtherTokens, frozenset[RegionName]] = {

@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from provenance.cells import NOTHING, fixed, visible
+from provenance.errors import InputError
+
+LONGEST_NAME = 40  # characters of a concept or a label, which stand in headings and legends
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,24 @@ class Concept:
 
     All words of this package are about hallucination, and rows of the database always are: `hallucinated` is the label
     of answers with the concept, `faithful` the other one. What is shown of a run passes `worded`.
+
+    Raises:
+        InputError: A name or label is no text of 1 to 40 printable characters without “ and ”.
     """
 
     name: str = "hallucination"
     positive: str = "hallucinated"
     negative: str = "faithful"
+
+    def __post_init__(self) -> None:
+        for word in (self.name, self.positive, self.negative):
+            text = word if isinstance(word, str) else ""
+            if not text.strip() or len(text) > LONGEST_NAME or not text.isprintable() or set(text) & set("“”"):
+                raise InputError(
+                    f"names and labels of 1 to {LONGEST_NAME} printable characters without “ and ”",
+                    found=repr(word)[:200],
+                    remedy="give a short --concept NAME, and short labels in the file",
+                )
 
     @property
     def is_usual(self) -> bool:
@@ -29,12 +45,28 @@ class Concept:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> "Concept":
-        """The concept of a run with these settings."""
-        return cls(**settings.get("concept", {}))
+        """The concept of a run with these settings, which may come from a database of somebody else.
 
-    def worded(self, text: str) -> str:
-        """A text of this package in the words of the concept; texts that have passed once stay as they are."""
-        return text if self.is_usual else self._known.sub(self._in_its_words, text)
+        Raises:
+            InputError: They hold something else than the name and the labels of a concept.
+        """
+        stored = settings.get("concept", {})
+        if not isinstance(stored, dict) or not stored.keys() <= cls.__dataclass_fields__.keys():
+            raise InputError(
+                "a concept in the settings of a run",
+                found=repr(stored)[:200],
+                remedy="`provenance db info` says whether its rows are intact",
+            )
+        return cls(**stored)
+
+    def worded(self, text: str, spelled: Callable[[str], str] = str) -> str:
+        """A text of this package in the words of the concept; texts that have passed once stay as they are.
+
+        Args:
+            text: The text.
+            spelled: How a word of the concept is written in it; where the text is markup, as escaped text.
+        """
+        return text if self.is_usual else self._known.sub(lambda match: self._in_its_words(match, spelled), text)
 
     @cached_property
     def _words(self) -> Mapping[str, str]:
@@ -66,12 +98,12 @@ class Concept:
         ours = "|".join(re.escape(word) for word in sorted(self._words, key=len, reverse=True))
         return re.compile(rf"(?P<stays>{'|'.join(stays)})|(?<![\w/.-])(?:{ours})(?![\w/-]|\.\w)", re.IGNORECASE)
 
-    def _in_its_words(self, match: re.Match[str]) -> str:
+    def _in_its_words(self, match: re.Match[str], spelled: Callable[[str], str]) -> str:
         found = match.group()
         if match["stays"]:
             return found
         word = self._words[found.lower()]
-        return word[:1].upper() + word[1:] if found[0].isupper() and not found.startswith("H-") else word
+        return spelled(word[:1].upper() + word[1:] if found[0].isupper() and not found.startswith("H-") else word)
 
 
 HALLUCINATION = Concept()

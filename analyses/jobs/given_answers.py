@@ -23,7 +23,6 @@ from provenance.responses.response_file import ResponseFile, read_responses
 from provenance.responses.response_rows import GivenRow
 from provenance.words import HALLUCINATION, Concept
 
-LONGEST_NAME = 40  # characters of a concept or a label, which stand in headings and legends
 Lexicons = Mapping[Stage, Lexicon]
 
 
@@ -134,7 +133,7 @@ def concept_of(labels: tuple[str, str], positive: str | None, name: str | None) 
     """The concept of a file with these labels; its name is the positive label unless it is given.
 
     Raises:
-        InputError: Nobody says which label is the positive one, or it is not there; or a name is too long to show.
+        InputError: `--positive` is missing, or is no label of the file; or see `Concept`.
     """
     usual = {HALLUCINATION.positive, HALLUCINATION.negative} == set(labels)
     if positive is None and usual:
@@ -148,13 +147,6 @@ def concept_of(labels: tuple[str, str], positive: str | None, name: str | None) 
     negative = labels[1] if positive == labels[0] else labels[0]
     if usual and positive == HALLUCINATION.positive and name is None:
         return HALLUCINATION
-    for word in (name or positive, *labels):
-        if not word.strip() or len(word) > LONGEST_NAME or not word.isprintable() or set(word) & set("“”"):
-            raise InputError(
-                f"names and labels of 1 to {LONGEST_NAME} printable characters",
-                found=repr(word)[:200],
-                remedy="give a short --concept NAME, and short labels in the file",
-            )
     return Concept(name or positive, positive, negative)
 
 

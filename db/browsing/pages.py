@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from provenance.cells import compact
 from provenance.db.browsing.metadata import QUERY_PREFIX, views_first
-from provenance.db.neuron_card import neuron_card
+from provenance.db.neuron_card import neuron_card, run_concept
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.run_query import run_query
 from provenance.errors import InputError
@@ -41,8 +41,8 @@ class Pages:
     def register_routes(self) -> list[Route]:
         """Addresses of both pages."""
         return [
-            (r"^/-/run/(?P<run>\d+)$", self.run),
-            (r"^/-/neuron/(?P<run>\d+)/(?P<layer>\d+)/(?P<neuron>\d+)$", self.neuron),
+            (r"^/-/run/(?P<run>\d{1,9})$", self.run),
+            (r"^/-/neuron/(?P<run>\d{1,9})/(?P<layer>\d{1,9})/(?P<neuron>\d{1,9})$", self.neuron),
         ]
 
     @hookimpl
@@ -88,8 +88,8 @@ def run_page(url: str, run: int) -> dict[str, Any]:
         claim["mark"] = MARKS[claim["verdict"]]
         claim["reasons"] = [reason for reason in found["reasons"] if reason["claim"] == claim["claim"]]
     queries = [(f"{QUERY_PREFIX}{query.name}", query.name) for query in QUERIES.values() if ":run" in query.sql]
-    return {"run": about, "claims": found["claims"], "transfer": found["transfer"], "neurons": found["h-neurons"],
-            "queries": queries}  # fmt: skip
+    return {"run": about, "concept": run_concept(about), "claims": found["claims"], "transfer": found["transfer"],
+            "neurons": found["h-neurons"], "queries": queries}  # fmt: skip
 
 
 def _link(path: str, words: object) -> Markup:

@@ -1,6 +1,6 @@
 """A SQLite database as pages on this machine, by Datasette: for reading only.
 
-Datasette opens the file in SQLite's read-only mode and listens on the loopback address alone.
+The file is opened in SQLite's read-only mode; the loopback address alone is listened on, and answers for its own names.
 """
 
 import asyncio
@@ -66,15 +66,14 @@ def browser(url: str) -> "Datasette":
             found=str(error),
             remedy="pip install 'checkpoint-provenance[browse]'",
         ) from error
+    from provenance.db.browsing.guard import ReadOnlyFile
     from provenance.db.browsing.metadata import NAME, metadata
     from provenance.db.browsing.pages import Pages
 
     pm.register(Pages(url), name=NAME)
-    app = Datasette([str(file)], metadata=metadata(), settings=SETTINGS)
-    [named] = [name for name in app.databases if name != "_internal"]
-    database = app.databases[named]
-    app.remove_database(named)
-    app.add_database(database, name=NAME)
+    app = Datasette([], metadata=metadata(), settings=SETTINGS)
+    app.remove_database("_memory")  # which it has where it is given no file
+    app.add_database(ReadOnlyFile(app, file), name=NAME)
     return app
 
 
@@ -94,8 +93,11 @@ def _listening(port: int) -> socket.socket:
 async def _served(app: "Datasette", listening: socket.socket, ready: Callable[[str], None]) -> None:
     import uvicorn
 
+    from provenance.db.browsing.guard import local_only
+
     await app.invoke_startup()
-    server = uvicorn.Server(uvicorn.Config(app.app(), log_level="warning", lifespan="off", workers=1))
+    guarded = local_only(app.app())
+    server = uvicorn.Server(uvicorn.Config(guarded, log_level="warning", lifespan="off", ws="none", workers=1))
     listening.listen()  # from here on, requests wait instead of being refused
     ready(f"http://{HOST}:{listening.getsockname()[1]}/")
     await server.serve(sockets=[listening])

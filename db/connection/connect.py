@@ -117,9 +117,26 @@ def _other_reading_engine(url: URL) -> Engine:
 
 def _open_read_only(file: Path, limit: TimeLimit) -> sqlite3.Connection:
     """A connection that can read `file` and nothing else."""
+    connection = read_only_file(file)
+    connection.set_authorizer(_reads_only)
+    limit.watch(connection)
+    return connection
+
+
+def read_only_file(file: Path, *, any_thread: bool = False) -> sqlite3.Connection:
+    """A connection to a file of any name that refuses writes.
+
+    Args:
+        file: The database.
+        any_thread: Whether other threads than this one use it.
+
+    Raises:
+        sqlite3.OperationalError: The file cannot be opened.
+    """
     address = file.absolute().as_uri()
     wal = file.with_name(file.name + "-wal")
-    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+    options: dict[str, Any] = {"uri": True, "timeout": BUSY_TIMEOUT_S, "check_same_thread": not any_thread}
+    connection: sqlite3.Connection = sqlite3.connect(f"{address}?mode=ro", **options)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:
@@ -127,10 +144,8 @@ def _open_read_only(file: Path, limit: TimeLimit) -> sqlite3.Connection:
         if wal.exists():
             raise
         # A read-only folder has no place for the log's index, and no writers.
-        connection = sqlite3.connect(f"{address}?immutable=1", uri=True)
+        connection = sqlite3.connect(f"{address}?immutable=1", **options)
     connection.execute("PRAGMA query_only = ON")
-    connection.set_authorizer(_reads_only)
-    limit.watch(connection)
     return connection
 
 

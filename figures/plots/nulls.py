@@ -54,7 +54,7 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
             for row in own:
                 _draw_test(axes, heights[row["measure"], row["matching"]], row)
             k = max(row["k"] for row in own)
-            axes.set_title(f"{SIDES.get(side, side)}, k = {k}", loc="left", pad=3, gid=f"name:{side}",
+            axes.set_title(f"{SIDES.get(side, side)}, k = {k}", loc="left", pad=3, gid=f"side:{side}",
                            fontsize=style.SMALL_PT)  # fmt: skip
         _frame(panels[0], rows, heights)
         for axes in panels:

@@ -7,6 +7,7 @@ from typing import Any
 from provenance.cells import NOTHING, Record
 from provenance.figures.tables.result_tables import Results
 from provenance.figures.wording.run_words import concept_of
+from provenance.records import LABEL_OF_FILE
 from provenance.words import Concept
 
 LONGEST = 400  # characters of a text; an answer of a large model can fill pages
@@ -24,23 +25,33 @@ def examples(results: Results) -> list[Record]:
 
 
 def _example(row: Record, concept: Concept) -> Record:
-    right = [str(answer) for answer in _listed(row["answers"])]
     return {
         "stage": row["stage"],
         "dataset": row["dataset"],
         "label": concept.worded(row["label"]),
         "question": _shortened(row["question"] or row["question_id"]),
-        "right": _shortened("; ".join(right)) if right else ANY_ANSWER,
         "said": _parts(row["response"].strip(), (row["captured"] or "").strip()),
-        "judged": f"{row['n_right']} of {row['n_samples']} samples right, by {row['label_source']}",
+        "judged": _judged(row),
         "captured": _captured(row),
     }
 
 
+def _judged(row: Record) -> str:
+    """What is right, and how the label came about."""
+    if row["label_source"] == LABEL_OF_FILE:
+        return "Label: from the file"
+    right = [str(answer) for answer in _listed(row["answers"])]
+    accepted = _shortened("; ".join(right)) if right else ANY_ANSWER
+    judged = f"{row['n_right']} of {row['n_samples']} samples right, by {row['label_source']}"
+    return f"Right: {accepted}. Judged: {judged}"
+
+
 def _parts(text: str, captured: str) -> tuple[str, str, str]:
-    """A response around its captured words; shortened at its end."""
-    before, found, after = text.partition(captured) if captured else (text, "", "")
-    return _shortened(before), found, _shortened(after)
+    """A response around its captured words, if these stand there once; each part shortened at its end."""
+    if not captured or captured not in text or text.find(captured) != text.rfind(captured):
+        return _shortened(text), "", ""
+    before, found, after = text.partition(captured)
+    return _shortened(before), _shortened(found), _shortened(after)
 
 
 def _shortened(text: str) -> str:

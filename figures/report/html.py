@@ -6,11 +6,15 @@ of question sets, answers, settings) is escaped.
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
+from markupsafe import Markup, escape
 
 from provenance.cells import Record
 from provenance.db.reading.run_query import default_run
@@ -23,7 +27,7 @@ from provenance.figures.report.sections import folded_sections, overall, read_re
 from provenance.figures.tables.overview import decisions
 from provenance.figures.tables.result_tables import Results
 from provenance.figures.wording.evidence_words import claim_table
-from provenance.figures.wording.run_words import TITLES, concept_of, control_words, first, list_words, run_kind
+from provenance.figures.wording.run_words import TITLES, RunKind, concept_of, control_words, first, list_words, run_kind
 from provenance.files import write_whole
 from provenance.records import MARKS
 from provenance.words import HALLUCINATION, Concept
@@ -101,7 +105,7 @@ def _page(results: Results, figures: Attempt) -> str:
             main_figures=MAIN_FIGURES,
             run=about,
             kind=kind,
-            title=concept.worded(TITLES[kind]).format(base=about["base"], instruct=about["instruct"]),
+            title=_title(kind, about, concept),
             control=control_words(about),
             scope=concept.worded(list_words(results)),
             source=first(results["neuron-list"]).get("source", ""),
@@ -113,6 +117,12 @@ def _page(results: Results, figures: Attempt) -> str:
         )
     )
     return with_manifest(page, about, contents["claims"])
+
+
+def _title(kind: RunKind, about: Record, concept: Concept) -> str:
+    """The title in the words of the concept; names, of which some come from outside, are put in between."""
+    pieces = Formatter().parse(TITLES[kind])
+    return "".join(f"{concept.worded(text)}{about[name] if name else ''}" for text, name, _, _ in pieces)
 
 
 def _claims(results: Results) -> list[Record]:
@@ -144,16 +154,27 @@ def _slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
+class _Worded(Extension):
+    """Words the text of templates after it was told from their code, so that a word from outside is never code."""
+
+    concept = HALLUCINATION
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """Put escaped words of the concept into text, which is markup."""
+        for token in stream:
+            text = token.type == "data"
+            yield Token(token.lineno, token.type, self.concept.worded(token.value, _escaped)) if text else token
+
+
+def _escaped(word: str) -> str:
+    return str(escape(word))
+
+
 def environment(concept: Concept = HALLUCINATION) -> Environment:
     """Templates of the pages, in the words of a concept; what they are given is escaped, and nothing may be missing."""
-    package = PackageLoader("provenance.figures")
-
-    def source(name: str) -> str:
-        text, *_ = package.get_source(templates, name)
-        return concept.worded(text)
-
     templates = Environment(
-        loader=FunctionLoader(source),
+        loader=PackageLoader("provenance.figures"),
+        extensions=[type("Worded", (_Worded,), {"concept": concept})],
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -25,7 +25,7 @@ from provenance.version import VERSION
 _RUN_OF_KEY = "SELECT run_id AS run FROM v_run WHERE run_key = :key"
 _PARTS = re.compile(r'(?=<section id="|<figure id="|<header>|<nav |<style>|<script)')
 _NAMED = re.compile(r'<(\w+)(?: id="([^"]+)"| aria-label="([^"]+)")?')
-_TAGS = re.compile(r"<[^>]*>")
+_TAGS = re.compile(r"<[^<>]*>")
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 _MEASURED = (
     (re.compile(rf"(finished )(?:{_TIME}|not yet)( \(UTC\))"), r"\1#\2"),
@@ -77,7 +77,7 @@ def verify_report(url: str, file: Path) -> Record:
 
 def _parts(page: str, key: str) -> Iterator[tuple[str, str]]:
     """Parts of a page by name, without what may differ between two reports of one run."""
-    number = re.compile(rf"\d+(?=,? \(?(?:key )?{re.escape(key[:12])})")
+    number = re.compile(rf"(?<!\d)\d{{1,9}}(?=,? \(?(?:key )?{re.escape(key[:12])})")
     for part in _PARTS.split(number.sub("#", page)):
         tag = _NAMED.match(part)
         name = next(filter(None, (tag[3], tag[2], tag[1]))) if tag else "page"

@@ -1,7 +1,7 @@
 """Responses that exist, in the tokens of a model that reads them.
 
 A text is tokenised after its prompt and has to come out as it went in; where no tokenisation does that, the response is
-dropped with the reason, as one of which nobody knows what the model would read. A prompt is text as it was given to the
+dropped with a reason, because the exact tokens the model read are unknown. A prompt is text as it was given to the
 model, or a conversation that the model's chat template turns into text.
 
 Choice: of a prompt as text, all tokens but special ones count as the question, since nothing says what of it is not.

@@ -13,6 +13,7 @@ Other keys are the file's own, and ignored.
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
@@ -22,7 +23,7 @@ from provenance.records import Split, Stage
 
 FORM = 'one JSON object a line: {"prompt": "…", "response": "…", "label": "…", "group": "…"}'
 KEYS = ("prompt", "messages", "response", "label", "group", "id", "set", "split", "stage", "span")
-ALIKE = 0.88  # of a key to a known one: a letter more or less; other keys than these are the file's own
+ALIKE = 0.88  # of a key to a known one that is missing: a letter more or less; other keys are the file's own
 Message = tuple[str, str]
 """Role and content."""
 _T = TypeVar("_T", bound=str)
@@ -65,10 +66,10 @@ def row_of(line: str, where: str) -> GivenRow:
     """The row on a line.
 
     Raises:
-        InputError: It is no JSON object, a key is missing, mistyped or of another type, or a text is empty.
+        InputError: It is no JSON object, a key is missing, mistyped, repeated or of another type, or a text is empty.
     """
     row = _object(line, where)
-    mistyped = [key for key in row if key not in KEYS and difflib.get_close_matches(key, KEYS, cutoff=ALIKE)]
+    mistyped = [key for key in row if key not in KEYS and _meant(key) not in (None, *row)]
     if mistyped:
         raise InputError(f"a known key on {where}", found=repr(mistyped[0]), remedy=nearest(mistyped[0], KEYS))
     missing = [key for key in ("response", "label", "group") if key not in row]
@@ -91,13 +92,29 @@ def row_of(line: str, where: str) -> GivenRow:
     )
 
 
+class _Object(dict[str, Any]):
+    """A JSON object that knows which known keys it has twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        found = Counter(key for key, _ in pairs) if len(pairs) > len(self) else {}
+        self.twice = [key for key in KEYS if found.get(key, 0) > 1]
+
+
+def _meant(key: str) -> str | None:
+    """The known key that another is so like that it may be a slip."""
+    return next(iter(difflib.get_close_matches(key, KEYS, n=1, cutoff=ALIKE)), None)
+
+
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
         raise InputError(f"JSON on {where}", found=str(error), remedy=f"write {FORM}") from error
-    if not isinstance(row, dict):
+    if not isinstance(row, _Object):
         raise InputError(f"a JSON object on {where}", found=type(row).__name__, remedy=f"write {FORM}")
+    if row.twice:
+        raise InputError(f"each key once on {where}", found=f"{row.twice[0]!r} twice", remedy="leave one of them out")
     return row
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from synthetic import report_of
@@ -46,8 +48,8 @@ def address(finished_file: Path) -> Iterator[str]:
     server.communicate(timeout=30)
 
 
-def page(address: str, path: str) -> str:
-    with urlopen(address + path, timeout=30) as answer:  # noqa: S310 - of this machine
+def page(address: str, path: str, **headers: str) -> str:
+    with urlopen(Request(address + path, headers=headers), timeout=30) as answer:  # noqa: S310 - of this machine
         return str(answer.read().decode())
 
 
@@ -55,9 +57,9 @@ def rows(address: str, path: str) -> list[dict[str, object]]:
     return list(json.loads(page(address, f"{path}{'&' if '?' in path else '?'}_shape=array")))
 
 
-def refused(address: str, path: str) -> tuple[int, str]:
+def refused(address: str, path: str, **headers: str) -> tuple[int, str]:
     with pytest.raises(HTTPError) as caught:
-        page(address, path)
+        page(address, path, **headers)
     return caught.value.code, caught.value.read().decode()
 
 
@@ -113,6 +115,53 @@ def test_a_run_and_a_neuron_have_pages_that_a_person_reads(address: str) -> None
     assert "answer 1" in card
     assert refused(address, "/-/run/7")[0] == 404
     assert refused(address, "/-/neuron/1/99/0")[0] == 404
+    assert refused(address, f"/-/run/{'7' * 5000}")[0] == 404
+
+
+@with_datasette
+def test_only_names_of_this_machine_are_answered(address: str) -> None:
+    """A page from elsewhere whose name leads here would read the database in its visitor's browser."""
+    port = address.rpartition(":")[2]
+    for host in ("127.0.0.1", f"127.0.0.1:{port}", f"localhost:{port}", "LOCALHOST"):
+        assert "org/instruct" in page(address, "/-/run/1", Host=host)
+    for host in (f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example", "0.0.0.0", " "):  # noqa: S104
+        code, said = refused(address, "/-/run/1", Host=host)
+        assert (code, "org/instruct" in said) == (400, False)
+
+
+@with_datasette
+@pytest.mark.parametrize("name", ["a b?x.db", "50%25.db", "é#.db"])
+def test_a_file_of_any_name_is_read_and_never_written(finished_file: Path, tmp_path: Path, name: str) -> None:
+    from datasette.app import Datasette
+
+    from provenance.db.browsing.guard import ReadOnlyFile
+
+    database = ReadOnlyFile(Datasette([]), shutil.copyfile(finished_file, tmp_path / name))
+    connection = database.connect()
+    assert connection.execute("SELECT count(*) FROM run").fetchone() == (1,)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute("DELETE FROM run")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.connect(write=True)
+    database.close()
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))] == [name]
+
+
+@with_datasette
+def test_pages_name_the_concept_of_their_run(finished_file: Path, tmp_path: Path) -> None:
+    file = shutil.copyfile(finished_file, tmp_path / "refusal.db")
+    concept = {"name": "<refusal>", "positive": "refuses", "negative": "answers"}
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE run SET settings = json_set(settings, '$.concept', json(?))", [json.dumps(concept)])
+    connection.close()
+    server = started(f"sqlite:///{file}")
+    assert server.stdout is not None
+    place = server.stdout.readline().split()[0].rstrip("/")
+    said = "About &lt;refusal&gt;: “H-Neuron” stands for one of its neurons, “hallucinated” for the label “refuses”"
+    assert said in page(place, "/-/run/1")
+    assert said in page(place, "/-/neuron/1/0/0")
+    server.terminate()
+    server.communicate(timeout=30)
 
 
 @with_datasette

@@ -123,7 +123,11 @@ def report(
         ),
     ] = None,
     weights: Annotated[
-        bool, typer.Option("--weights", help="With --verify: digest the files of both checkpoints again as well.")
+        bool,
+        typer.Option(
+            "--weights",
+            help="With --verify: digest the files of both checkpoints again; missing checkpoints are downloaded.",
+        ),
     ] = False,
 ) -> None:
     """Write the HTML report of a run, or of a study with all its runs, from the database alone."""
@@ -155,13 +159,31 @@ def _verified(db: str, file: Path, *, weights: bool) -> None:
 
     about = verify_report(db, file)
     if weights:
-        _same_weights(about)
+        _same_weights({**about, **_pinned(db, about)})
     checked = "the database and its checkpoints say" if weights else "the database says"
     typer.echo(visible(f"{file} is what {checked}: run {about['run']}, {about['base']} -> {about['instruct']}"))
 
 
+def _pinned(db: str, about: Mapping[str, Any]) -> dict[str, str]:
+    """References of a run's checkpoints at the commit that was read, by stage, where the database has one."""
+    from provenance.checkpoints.names import CheckpointRef
+    from provenance.db.reading.run_query import run_query
+
+    known = (
+        "SELECT digest, ref, commit_sha FROM checkpoint WHERE commit_sha IS NOT NULL AND digest IN (:base, :instruct)"
+    )
+    digests = {stage: about[f"{stage}_digest"] for stage in ("base", "instruct")}
+    commits = {row["digest"]: row for row in run_query(db, known, digests).records()}
+    found = {}
+    for stage, digest in digests.items():
+        ref = CheckpointRef.parse(about[stage])
+        if ref.kind == "hub" and digest in commits and CheckpointRef.parse(commits[digest]["ref"]).name == ref.name:
+            found[stage] = f"{ref.name}@{commits[digest]['commit_sha']}"
+    return found
+
+
 def _same_weights(about: Mapping[str, Any]) -> None:
-    """Open both checkpoints of a run, which digests all their files."""
+    """Open both checkpoints of a run, which downloads what is missing and digests all their files."""
     from provenance.analyses.asking.opening import open_pair
 
     pair = open_pair(about["base"], about["instruct"])

@@ -1,7 +1,8 @@
 """The report: self-contained, verdict first, the rest folded, nothing from outside obeyed as markup."""
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from sqlalchemy import text as sql
 from synthetic import (
     SETS,
     given_report,
@@ -25,14 +27,18 @@ from synthetic import (
 )
 from synthetic_evidence import compliance_report_of
 
+from provenance.analyses.jobs.given_answers import concept_of
 from provenance.analyses.results.reports import Evidence
 from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.figures.gallery import Attempt, attempted
 from provenance.figures.report.html import report_html, write_report, write_results
 from provenance.figures.tables.comparison import H_NEURONS_SHOWN
+from provenance.words import LONGEST_NAME
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
+CODE = "{{lipsum.__globals__.os.getcwd()}}"
+MARKUP = "<script src=//evil.example></script>"
 SCRIPTS = 2  # the manifest, and what sorts, finds and unfolds
 PARTS = ["Verdict", "H-Neurons", "Figures", "Appendices"]
 FOLDED = (
@@ -183,6 +189,23 @@ def test_an_example_shows_what_was_judged_and_marks_the_captured_words(stored: A
     assert "Held-out answers" not in undrawn_html(stored(no_probe_report()))
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("answer 10 answer 1", "answer 10 answer 1<mark></mark>"), ("So: answer 1!", "So: <mark>answer 1</mark>!")],
+)
+def test_a_label_of_a_file_is_said_to_be_one_and_words_that_stand_there_twice_are_not_marked(
+    stored: Any, said: str, shown: str
+) -> None:
+    url = stored(report_of())
+    answer = replace(response_of(1), split="test", label="hallucinated", text=said, label_source="file", n_right=0)
+    with Store.open(url) as store:
+        log = store.response_log(replace(task_of(), stage="base", dataset=SETS[0]), 1)
+        log.put({0: replace(answer, question_id="q1")})
+    example = undrawn_html(url).split("<article>")[1]
+    assert f'<p class="said">{shown}</p>' in example
+    assert '<p class="note">Label: from the file. Captured: 2 of 2 tokens.' in example
+
+
 def test_verdicts_have_a_sign_and_words_beside_the_colour(html: str) -> None:
     assert "●</span>readable in the base model" in html
     assert ">● supported</td>" in html
@@ -214,6 +237,45 @@ def test_names_from_outside_are_text_and_never_markup(stored: Any) -> None:
     assert page.tags.count("script") == SCRIPTS
     assert bad in page.texts
     assert "{{ 7 * 7 }}" in "".join(page.texts)
+
+
+def labelled(url: str, concept: dict[str, Any]) -> str:
+    """Store another concept in the settings of run 1, as somebody's database may have it."""
+    with Store.open(url) as store, store.transaction() as connection:
+        settings = json.loads(connection.execute(sql("SELECT settings FROM run")).scalar_one())
+        values = {"settings": json.dumps({**settings, "concept": concept})}
+        connection.execute(sql("UPDATE run SET settings = :settings"), values)
+    return url
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [((CODE, MARKUP), None), ((MARKUP, CODE), MARKUP), (("{% raw %}{# {{", r"$\x$"), "{a}"),
+     (("{base}", r"\1 %}"), "{instruct.__class__}")],
+)  # fmt: skip
+def test_labels_and_concepts_from_outside_are_text_and_never_code_or_markup(
+    stored: Any, labels: tuple[str, str], name: str | None
+) -> None:
+    concept = concept_of(labels, labels[0], name)
+    html = report_html(labelled(stored(report_of()), asdict(concept)))
+    page = parsed(html)
+    said = "".join(page.texts)
+    assert page.tags.count("script") == SCRIPTS
+    assert page.tags.count("svg") == 9
+    assert "could not be drawn" not in said
+    assert f"Were the {concept.name} neurons of org/instruct@0123abc already in org/base" in said
+    assert f"averages tells “{labels[0]}” from “{labels[1]}”" in said
+    assert str(Path.cwd()) not in html
+
+
+@pytest.mark.parametrize(
+    "stored_concept",
+    [{"positive": "x" * (LONGEST_NAME + 1)}, {"name": "a\nb"}, {"negative": "“"}, {"name": 3}, {"name": ""}, [1],
+     {"worded": "x"}],
+)  # fmt: skip
+def test_a_concept_of_somebodys_database_that_cannot_be_shown_is_refused(stored: Any, stored_concept: Any) -> None:
+    with pytest.raises(InputError):
+        undrawn_html(labelled(stored(report_of()), stored_concept))
 
 
 def test_a_run_without_power_has_a_report_that_says_why(stored: Any) -> None:

@@ -1,5 +1,6 @@
 """A report that somebody sends: the database says whether it is what was found."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 
 from provenance.checkpoints.names import CheckpointRef, content_digest, local_folder
 from provenance.cli import app
-from provenance.cli.commands.database import _same_weights
+from provenance.cli.commands.database import _pinned, _same_weights
+from provenance.db.reading.run_query import run_query
 from provenance.db.store import Store
 from provenance.errors import InputError, JobError
 from provenance.figures.gallery import Attempt
@@ -42,6 +44,10 @@ MEASURED = (
     (r">12\.5</td>", ">13.5</td>"),
     (r"Run 1, key", "Run 4, key"),
 )
+
+
+def manifest(content: bytes) -> bytes:
+    return b'<script id="provenance-report" type="application/json">' + content + b"</script>\n"
 
 
 @pytest.fixture
@@ -127,7 +133,9 @@ def test_rows_that_were_altered_verify_nothing(finished: str, sent: Path, tmp_pa
     "content",
     [b"", b"\xff\xfe\x00", b"<html></html>", b'<script id="provenance-report" type="application/json">[]</script>',
      b'<script id="provenance-report" type="application/json">{"a": </script>',
-     b'<script id="provenance-report" type="application/json">{}</script>'],
+     b'<script id="provenance-report" type="application/json">{}</script>', manifest(b"[" * 100_000),
+     manifest(b'{"run_key": ' + b"7" * 5_000 + b"}"),
+     manifest(b'{"run_key": "k1", "provenance": [], "matplotlib": ""}'), manifest(b"")[:-10] * 20_000],
 )  # fmt: skip
 def test_a_file_that_is_no_report_is_bad_input(finished: str, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "other.html"
@@ -135,6 +143,26 @@ def test_a_file_that_is_no_report_is_bad_input(finished: str, tmp_path: Path, co
     for path in (file, tmp_path / "missing.html", tmp_path):
         with pytest.raises(InputError, match="a report of a run"):
             verify_report(finished, path)
+
+
+def test_a_fifo_and_a_file_without_end_are_not_waited_for(
+    finished: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, found in ((tmp_path / "fifo", "a FIFO"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(InputError, match=found):
+            verify_report(finished, path)
+    monkeypatch.setattr("provenance.figures.report.manifest.LARGEST", 1000)
+    (tmp_path / "large").write_bytes(manifest(b" " * 1000))
+    with pytest.raises(InputError, match="more than 1000 bytes"):
+        verify_report(finished, tmp_path / "large")
+
+
+@pytest.mark.parametrize("more", ["7" * 1_000_000, "<" * 1_000_000], ids=["digits", "tags"])
+def test_a_part_without_end_is_compared_in_one_pass(finished: str, sent: Path, more: str) -> None:
+    """Minutes and more, if every character began another search."""
+    with pytest.raises(JobError, match="altered after it was written"):
+        verify_report(finished, altered(sent, "<body>", f"<body>{more}"))
 
 
 def test_the_manifest_says_run_checkpoints_and_claims_and_no_name_ends_it(sent: Path) -> None:
@@ -155,6 +183,19 @@ def test_exit_codes_are_those_of_all_commands(finished: str, sent: Path) -> None
     assert code("--verify", str(sent), "--run", "1") == code("--weights") == 2
     assert code("--verify", str(sent.parent)) == 2
     assert code("--verify", str(altered(sent, *ALTERED["a verdict"][:2]))) == 1
+
+
+def test_a_checkpoint_of_the_hub_is_opened_at_the_commit_that_was_read(stored: Callable[..., str]) -> None:
+    """A branch may have moved since."""
+    url = stored(report_of())
+    with Store.open(url) as store, store.transaction() as connection:
+        connection.execute(text("UPDATE checkpoint SET commit_sha = :sha"), {"sha": "c0ffee"})
+        connection.execute(text("UPDATE checkpoint SET commit_sha = NULL WHERE ref = 'org/base'"))
+    [about] = run_query(url, "run", {"run": 1}).records()
+    assert about["instruct"] == "org/instruct@0123abc"
+    assert _pinned(url, about) == {"instruct": "org/instruct@c0ffee"}
+    assert _pinned(url, {**about, "instruct": "./instruct"}) == {}
+    assert _pinned(url, {**about, "instruct": "org/copy"}) == {}
 
 
 def test_weights_are_digested_again_and_other_files_are_named() -> None:

@@ -31,6 +31,12 @@ def test_rows_have_the_names_of_their_set_and_group_where_they_name_none(tmp_pat
     assert (found.labels, list(found.sets), found.names_splits) == (("no", "yes"), ["given", "later"], False)
 
 
+def test_keys_like_a_known_one_that_is_there_are_the_files_own(tmp_path: Path) -> None:
+    own = {"labels": ["yes", "no"], "groups": 3, "ids": [1], "id": "x"}
+    line = json.dumps(ROW | own)[:-1] + ', "note": {"label": 1, "label": 2}, "note": 3}'
+    assert read(tmp_path, line, OTHER).rows[0].label == "yes"
+
+
 def test_labels_that_json_writes_without_quotation_marks_are_labels(tmp_path: Path) -> None:
     assert read(tmp_path, ROW | {"label": True}, OTHER | {"label": False}).labels == ("false", "true")
     assert read(tmp_path, ROW | {"label": 1}, OTHER | {"label": 0}).labels == ("0", "1")
@@ -87,6 +93,7 @@ BAD_LINES: dict[str, dict[str, Any] | str | bytes] = {
     "a span of one number": ROW | {"span": [4]},
     "a span of white space": ROW | {"response": "A b", "span": [1, 2]},
     "a mistyped key": ROW | {"spans": [0, 5]},
+    "a key twice": json.dumps(ROW)[:-1] + ', "label": "no"}',
     "a third label": ROW | {"label": "maybe", "group": "c"},
     "an id twice": OTHER | {"id": "b"},
     "an id with two groups": ROW | {"id": "b", "stage": "base"},
