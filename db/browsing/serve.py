@@ -5,6 +5,7 @@ The file is opened in SQLite's read-only mode; the loopback address alone is lis
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ def browser(url: str) -> "Datasette":
     from provenance.db.browsing.metadata import NAME, metadata
     from provenance.db.browsing.pages import Pages
 
+    sqlite3.enable_callback_tracebacks(False)  # Datasette turns them on, also for SQL that Ctrl-C ends elsewhere
     pm.register(Pages(url), name=NAME)
     app = Datasette([], metadata=metadata(), settings=SETTINGS)
     app.remove_database("_memory")  # which it has where it is given no file
