@@ -23,7 +23,7 @@ def compact(value: float | None) -> str:
 
 
 def beside(value: float | None, bar: float) -> str:
-    """A number with three digits, or as many as tell it from the bar that it is held against."""
+    """A number with three digits, or as many as it takes to differ from its threshold."""
     if value is None:
         return NOTHING
     texts = (f"{value:.{digits}g}" for digits in range(3, 17))

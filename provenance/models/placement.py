@@ -72,7 +72,7 @@ def places_of(model: nn.Module) -> Mapping[str, int | str]:
 
 
 def check_placed(model: nn.Module, where: str, *, offload: bool) -> None:
-    """Refuse a model of which parts are in memory or on disk that nobody wanted there.
+    """Refuse a model of which parts are in memory or on disk although `offload` is off.
 
     Raises:
         JobError: GPUs have no room for all of it, and `offload` is off.
