@@ -179,9 +179,14 @@ def test_nothing_can_be_written(address: str, finished_file: Path, sql: str) -> 
 def test_an_interrupt_ends_it_in_peace(finished: str) -> None:
     server = started(finished)
     assert server.stdout is not None
-    assert server.stdout.readline().endswith("(Ctrl-C ends it)\n")
+    said = server.stdout.readline()
+    assert said.endswith("(Ctrl-C ends it)\n")
+    page(said.split()[0].rstrip("/"), "/")  # from here on it handles signals, also where its parent ignores them
     server.send_signal(signal.SIGINT)
-    out, errors = server.communicate(timeout=30)
+    try:
+        out, errors = server.communicate(timeout=30)
+    finally:
+        server.kill()
     assert (server.returncode, out, errors) == (0, "", "")
 
 

@@ -20,7 +20,7 @@ REFUSED = (
 @pytest.mark.parametrize("there", [True, False])
 def test_auto_is_a_gpu_where_torch_has_one(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    monkeypatch.setattr(torch, "ones", lambda *_shape, device: torch.zeros(1))  # noqa: ARG005 - as torch names it
+    monkeypatch.setattr(torch, "ones", lambda *_shape, device, dtype: torch.zeros(1))  # noqa: ARG005 - as torch names it
     assert found_device("auto") == ("cuda" if there else "cpu")
     assert found_device("cpu") == "cpu"
 
