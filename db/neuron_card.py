@@ -1,6 +1,5 @@
 """Everything that the database knows of one neuron of one run."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -60,8 +59,7 @@ def run_concept(about: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         InputError: The run's settings hold something else.
     """
-    settings = about["settings"]  # a JSON column: SQLite gives its text, PostgreSQL the object
-    return asdict(Concept.of_settings(json.loads(settings) if isinstance(settings, str) else settings))
+    return asdict(Concept.of_settings(about["settings"]))
 
 
 def _of_all(row: dict[str, Any]) -> dict[str, Any]:

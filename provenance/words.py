@@ -44,13 +44,15 @@ class Concept:
         return self == HALLUCINATION
 
     @classmethod
-    def of_settings(cls, settings: Mapping[str, Any]) -> "Concept":
+    def of_settings(cls, settings: str | Mapping[str, Any]) -> "Concept":
         """The concept of a run with these settings, which may come from a database of somebody else.
+
+        They are a JSON column: SQLite gives its text, PostgreSQL the object.
 
         Raises:
             InputError: They hold something else than the name and the labels of a concept.
         """
-        stored = settings.get("concept", {})
+        stored = (json.loads(settings) if isinstance(settings, str) else settings).get("concept", {})
         if not isinstance(stored, dict) or not stored.keys() <= cls.__dataclass_fields__.keys():
             raise InputError(
                 "a concept in the settings of a run",

@@ -99,7 +99,7 @@ def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarr
     used = kept_responses(gathered.collected["base"][TEST_POOL])
     if not related.same_tokenizer or not used:
         return None
-    what, folder = "activation correlation", base.workspace.captures_of(base.answers_task(base.held_out))
+    what, asked = "activation correlation", base.answers_task(base.held_out)
     if not alignment.is_identity:
         what = f"{what}, {identity_digest(alignment.base_ids.tolist())}"
     if base.author is not None:
@@ -107,10 +107,11 @@ def correlation_of(gathered: Gathered, related: LineageResult) -> Float[np.ndarr
     ids = None if alignment.is_identity else alignment.base_ids
 
     def compute() -> Float[np.ndarray, " neurons"]:
+        folder = base.workspace.captures_of(asked)
         with closing(RecordedActivations(base.model(), used, CORRELATION_BATCH, folder)) as recorded:
             return recorded.correlation(instruct.model(), ids)
 
-    task = paired_task(base.answers_task(base.held_out), instruct.checkpoint, what)
+    task = paired_task(asked, instruct.checkpoint, what)
     return base.remembered(task, compute, used)
 
 

@@ -4,7 +4,6 @@ A verdict is worded no stronger than its measurement: a probe that works on the 
 readable there, not that the base model uses it.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from itertools import accumulate
@@ -145,7 +144,7 @@ def first(result: QueryResult) -> Record:
 def concept_of(results: Mapping[str, QueryResult]) -> Concept:
     """What the neurons of a run are about, from its query `run`; hallucination over the runs of a study."""
     settings = first(results["run"])["settings"] if "run" in results else {}
-    return Concept.of_settings(json.loads(settings) if isinstance(settings, str) else settings)
+    return Concept.of_settings(settings)
 
 
 def source(parts: Mapping[str, QueryResult]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from provenance.errors import QuestionError
+from provenance.errors import InputError, QuestionError
 from provenance.records import Question
 
 JSONL_FORM = 'one JSON object a line: {"id": "…", "question": "…", "answers": ["…"]}'
@@ -156,10 +156,15 @@ def _string(value: object, what: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         found = "an empty text" if isinstance(value, str) else repr(value)[:200]
         raise QuestionError(f"{what} on {where}", found=found, remedy=f"write {JSONL_FORM}")
+    return unicode_text(value, what, where, QuestionError)
+
+
+def unicode_text(value: str, what: str, where: str, kind: type[InputError]) -> str:
+    """The value, or an error of a kind if it has half a surrogate pair, which JSON can hold and a file cannot."""
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise QuestionError(
+        raise kind(
             f"{what} of Unicode text on {where}",
             found=f"half a surrogate pair, {value[error.start]!r}",
             remedy="write the file with a tool that knows UTF-8",

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
+from provenance.answers.question_rows import unicode_text
 from provenance.errors import InputError, nearest
 from provenance.records import Split, Stage
 
@@ -122,15 +123,7 @@ def _text(value: object, what: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         found = "an empty text" if isinstance(value, str) else repr(value)[:200]
         raise InputError(f"{what} with text on {where}", found=found, remedy="leave the line out, or mend it")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} of Unicode text on {where}",
-            found=f"half a surrogate pair, {value[error.start]!r}",
-            remedy="write the file with a tool that knows UTF-8",
-        ) from error
-    return value
+    return unicode_text(value, what, where, InputError)
 
 
 def _name(value: object, what: str, where: str) -> str:
