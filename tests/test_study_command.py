@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from comparison import UNDRAWN, Finished, Harm, Pair, invoke, numbers, parsed, refused
 from forked_cli import ForkedCli
@@ -79,6 +80,44 @@ def test_a_study_killed_after_its_first_family_goes_on_to_the_same_end(forked: F
     first, second = (forked.run(folder, *command, harm=NO_MODEL) for _ in range(2))
     assert (first.code, second.code) == (0, 0), first.stderr
     assert numbers(parsed(first.stdout)) == numbers(parsed(second.stdout))
+
+
+@pytest.mark.slow
+def test_a_study_killed_at_ten_random_moments_ends_in_the_numbers_and_figures_of_an_undisturbed_one(
+    forked: ForkedCli, pair: Pair, tmp_path: Path
+) -> None:
+    """Two families; before or after a statement to the database, drawn from a recorded seed. Nothing is lost."""
+    moments = np.random.default_rng(0)
+    command = ("study", "two.toml", "--json", "-q")
+    for name in ("disturbed", "undisturbed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "two.toml").write_text(two_families(pair), "utf-8")
+    for _ in range(10):
+        statement, when = int(moments.integers(20, 220)), ("before", "after")[moments.integers(2)]
+        harm = Harm("sqlalchemy.engine:Connection.execute", statement, when)
+        killed = forked.run(tmp_path / "disturbed", *command, harm=harm)
+        assert (killed.code, killed.stdout) == (-signal.SIGKILL, ""), (harm, killed.stderr)
+    ended, whole = (forked.run(tmp_path / name, *command) for name in ("disturbed", "undisturbed"))
+    assert (ended.code, whole.code) == (0, 0), ended.stderr
+    assert numbers(parsed(ended.stdout)) == numbers(parsed(whole.stdout))
+    figures = drawn(tmp_path / "undisturbed")
+    assert drawn(tmp_path / "disturbed") == figures
+    assert {Path(name).stem for name in figures} >= {"study_figure_4a", "study_figure_4b", "study_verdicts"}
+
+
+def two_families(pair: Pair) -> str:
+    """A study of the pair, in its own prompts and with another prompt for the base."""
+    parts = {name: str(getattr(pair, name)) for name in ("base", "instruct", "cities", "towns")}
+    other = (
+        'name = "other"\nbase = "{base}"\ninstruct = "{instruct}"\n[family.settings]\nbase_prompt = "Q: {{question}}"\n'
+    )
+    return (STUDY.partition('name = "orphan"')[0] + other).format(**parts)
+
+
+def drawn(folder: Path) -> dict[str, bytes]:
+    """Figures and tables of a study and its families, by name; pages hold times."""
+    out = folder / "provenance-out"
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.suffix in {".csv", ".svg"}}
 
 
 def test_runs_of_a_database_become_a_study_that_queries_figures_and_reports_take(folder: Path) -> None:
