@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from provenance.analyses.controls.control_probes import WEAK_C
 from provenance.errors import FitError
+from provenance.probe.ridge import fit_ridge
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
 """Maps texts to decision values: the log-odds of `hallucinated`."""
@@ -118,9 +119,8 @@ def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndar
     mean, spread = wide.mean(axis=0), wide.std(axis=0)
     varies = np.ptp(wide, axis=0) > 0
     inverse = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
-    model = LogisticRegression(C=WEAK_C, class_weight="balanced", solver="newton-cholesky", tol=1e-6)
-    model.fit((wide - mean) * inverse, labels)
-    return ColumnScorer(mean, inverse, model.coef_[0], float(model.intercept_[0]))
+    balanced = np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
+    return ColumnScorer(mean, inverse, *fit_ridge((wide - mean) * inverse, labels, WEAK_C, balanced))
 
 
 def _check_classes(labels: Bool[np.ndarray, " rows"]) -> None:
