@@ -33,7 +33,7 @@ def counted(folder: Path) -> int:
     return int(run_query(url, "SELECT count(*) AS n FROM response").records()[0]["n"])
 
 
-@pytest.mark.parametrize("kind", ["permuted-index", DRAWN, "unrelated"])
+@pytest.mark.parametrize("kind", [pytest.param("permuted-index", marks=pytest.mark.slow), DRAWN, "unrelated"])
 def test_a_control_finds_nothing_asks_nothing_and_is_never_taken_for_the_comparison(
     again: Callable[..., dict[str, object]], forked: ForkedCli, undisturbed: Finished, tmp_path: Path, kind: str
 ) -> None:

@@ -1,7 +1,8 @@
 """The two lab families come out as they were made: the instrument can tell them apart.
 
 Both comparisons run once, through the command line, into one database: as a quick look, and at full effort where slow
-tests run; only one family is drawn. In the quick look the other is asked four times a training question and not ten.
+tests run; only one family is drawn. In the quick look the other, whose claims do not hold, is asked four times a
+training question and not ten, and has fewer draws of every kind.
 """
 
 import json
@@ -37,7 +38,7 @@ def compare_families(forked: ForkedCli, folder: Path, effort: Mapping[str, tuple
         undrawn = () if family == DRAWN else (UNDRAWN,)
         options = ("--out", f"figures-{family}", *effort.get(family, ()), *undrawn)
         pair = (f"lab/{family}/base", f"lab/{family}/instruct")
-        done = forked.run(folder, "compare", *pair, "--json", "-q", *options, shipped=True)
+        done = forked.run(folder, "compare", *pair, "--json", "-q", *options, shipped=family == DRAWN)
         assert done.code == 0, done.stderr
         (folder / f"{family}.json").write_text(done.stdout, "utf-8")
 

@@ -19,7 +19,7 @@ LAB = (
     "lab/inherited/base",
     "lab/inherited/instruct",
     "--limit",
-    "120",
+    "90",
     "--samples",
     "2",
     "--quick",

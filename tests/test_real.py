@@ -88,6 +88,7 @@ def test_contributions_add_up_to_the_output_on_real_weights() -> None:
         assert float((total - h).norm() / h.norm()) < 1e-5  # float32 forward
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not QUESTIONS.is_file(), reason="PROVENANCE_DATA_DIR has no triviaqa-dev.jsonl")
 def test_a_small_comparison_runs_to_the_end(tmp_path: Path) -> None:
     """48 questions: too few for a verdict, enough for every stage to run on real weights."""

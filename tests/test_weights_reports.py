@@ -87,7 +87,7 @@ def test_a_drift_run_of_one_shape_has_report_figures_and_every_query(
 
 @pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize("relation", ["descendant", "permuted", "pruned", "unrelated", "incomparable"])
-@pytest.mark.parametrize("command", ["lineage", "drift", "listed"])
+@pytest.mark.parametrize("command", [pytest.param("lineage", marks=pytest.mark.slow), "drift", "listed"])
 def test_every_relation_has_a_report_of_every_command(
     pairs: dict[str, tuple[Path, Path]], here: Path, relation: str, command: str
 ) -> None:

@@ -96,8 +96,17 @@ def test_a_second_process_that_saves_the_run_ends_the_first_and_its_results_stan
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_a_save_that_is_killed_anywhere_shows_nothing_and_the_next_one_is_whole(url: str, tmp_path: Path) -> None:
-    kills = [(1, ""), (3, "late"), (9, ""), (20, "late"), (100, "end")]
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [(3, "late"), (100, "end")],
+        pytest.param([(1, ""), (3, "late"), (9, ""), (20, "late"), (100, "end")], marks=pytest.mark.slow),
+    ],
+    ids=["late and at the end", "anywhere"],
+)
+def test_a_save_that_is_killed_shows_nothing_and_the_next_one_is_whole(
+    url: str, tmp_path: Path, kills: list[tuple[int, str]]
+) -> None:
     check_killed_saves(url, f"sqlite:///{tmp_path / 'undisturbed.db'}", kills)
 
 

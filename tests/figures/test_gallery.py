@@ -412,7 +412,9 @@ def test_no_caption_has_more_than_sixty_words_whatever_was_run(stored: Any, time
         assert len(figure.caption) == len(set(figure.caption))
 
 
-@pytest.mark.parametrize("name", style.VENUES)
+@pytest.mark.parametrize(
+    "name", ["neurips", *(pytest.param(each, marks=pytest.mark.slow) for each in style.VENUES if each != "neurips")]
+)
 def test_figures_have_the_widths_of_a_venue_and_lie_inside_them(finished: str, timeline: str, name: str) -> None:
     widths = style.VENUES[name]
     for page in (False, True):

@@ -52,6 +52,8 @@ from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resam
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
 FEW = CalibrationSettings(draws=8, control_sets=25, resamples=100, foldings=1, permutations=400, shuffles=20)
+QUICKLY_JUDGED = ("drift", "overlap")
+"""Claims of which a draw takes no probe; slow tests judge the others."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -194,7 +196,7 @@ def test_every_claim_has_planted_effects_a_null_and_a_nuisance() -> None:
 
 
 @pytest.mark.parametrize(
-    "claim", [pytest.param(each, marks=pytest.mark.slow) if each == "beyond_confidence" else each for each in JUDGES]
+    "claim", [each if each in QUICKLY_JUDGED else pytest.param(each, marks=pytest.mark.slow) for each in JUDGES]
 )
 def test_what_is_planted_is_found(claim: ClaimName) -> None:
     """At the largest effect of the grid nearly always; with nothing planted at most once in eight draws."""
@@ -208,14 +210,14 @@ def test_what_is_planted_is_found(claim: ClaimName) -> None:
 @pytest.mark.parametrize(
     ("claim", "world", "broken"),
     [
-        ("transfer", "answer length", against_chance),
+        pytest.param("transfer", "answer length", against_chance, marks=pytest.mark.slow),
         pytest.param("transfer", "question text", against_chance, marks=pytest.mark.slow),
         pytest.param("transfer", "every neuron", against_chance, marks=pytest.mark.slow),
-        ("transfer", "question text, base alone", without_own_words),
+        pytest.param("transfer", "question text, base alone", without_own_words, marks=pytest.mark.slow),
         pytest.param("transfer", "answer length, base alone", without_own_words, marks=pytest.mark.slow),
         pytest.param("transfer", "question length, base alone", without_own_words, marks=pytest.mark.slow),
         ("beyond_confidence", "confidence", whatever_it_adds),
-        ("beyond_confidence", "noise of confidence", whatever_transfers),
+        pytest.param("beyond_confidence", "noise of confidence", whatever_transfers, marks=pytest.mark.slow),
         ("drift", "layer", against_all_neurons),
         ("drift", "norm", against_all_neurons),
         ("overlap", "answer neurons", against_any_neurons),
@@ -231,6 +233,7 @@ def test_an_engine_with_the_wrong_null_is_caught_by_the_nuisances(claim: ClaimNa
     assert engine.supported <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "world", "broken", "draws"),
     [("drift", "balance", of_sums, 100), ("overlap", SAME_QUESTIONS, shuffled_apart, 20)],
@@ -306,6 +309,7 @@ def killed(*_: object) -> Verdict:
     return "supported"
 
 
+@pytest.mark.slow
 def test_a_process_that_the_system_ends_is_said_to_be() -> None:
     with pytest.raises(JobError, match="lack of memory"):
         calibrate(FEW, Silent(), only=conditions()[:1], judges=dict.fromkeys(CLAIMS, killed), workers=2)

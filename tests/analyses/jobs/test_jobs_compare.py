@@ -23,7 +23,7 @@ from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.claims.combined_claims import combined_claims
 from provenance.analyses.drift.pair import measure_pair
 from provenance.analyses.jobs.compare_job import Job
-from provenance.analyses.jobs.effort import QUICK, Effort
+from provenance.analyses.jobs.effort import Effort
 from provenance.analyses.jobs.run_comparison import _decided_by, compare
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import OriginReport
@@ -32,6 +32,8 @@ from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.records import Estimate, Question, Stage, Verdict
 
+FEW = Effort(repeats=1, pairs=3, control_sets=20, shuffles=20, foldings=1, permutations=100)
+"""Draws of every kind, for tests that look at numbers and not at levels."""
 SHARES = Job("b", "i").settings().shares
 SUPPORTED = TransferResult("set", Estimate(0.9, 0.8, 1.0, 40), 20, 20, "supported", "AUROC 0.9")
 
@@ -88,7 +90,7 @@ def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
     base = make_speaker(tmp_path / "base", chat=False)
     child = tuned_copy(base, tmp_path / "child")
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
-    few = Effort(repeats=1, pairs=2, control_sets=20, shuffles=20, foldings=1, permutations=99)
+    few = Effort(repeats=1, pairs=1, control_sets=3, shuffles=3, foldings=1, permutations=9)
     job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=few, select="paper", causal=True)
     loads = Loads(monkeypatch)
     report = compare(
@@ -108,7 +110,7 @@ def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_pat
     child = tuned_copy(base, tmp_path / "child")
     shuffled = permuted_copy(base, tmp_path / "shuffled")
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
-    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK)
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=FEW)
     reports: list[OriginReport] = [
         compare(
             side("base", folder), side("instruct", child), [questions], job.settings(),
@@ -153,6 +155,7 @@ def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_pat
     assert by_position.any()  # so that a comparison by position would have looked at other neurons
 
 
+@pytest.mark.slow
 def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(tmp_path: Path) -> None:
     """Two draws of other questions: each has the numbers of a run with its seed, and the claims are over both."""
     base = make_speaker(tmp_path / "base", chat=False)
@@ -164,8 +167,7 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
         found.append(compare(side("base", base), side("instruct", child), [questions], *given))
         return found[-1]
 
-    few = Effort(repeats=1, pairs=3, control_sets=20, shuffles=20, foldings=1, permutations=100)
-    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=few, seed=3, replicates=2)
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=FEW, seed=3, replicates=2)
     both = job.run_of(one)(MemoryWorkspace(tmp_path / "captures"), Clock(Silent()))
     first, second = found
     assert [row.seed for row in both.replicates] == [3, 4]
@@ -181,7 +183,7 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
 def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path) -> None:
     """Random models are never right: every claim is without power, and nothing breaks."""
     child = tuned_copy(tiny_llama, tmp_path / "child")
-    job = Job("b", "i", max_new_tokens=6, batch_size=8, samples=2, effort=QUICK)
+    job = Job("b", "i", max_new_tokens=6, batch_size=8, samples=2, effort=FEW)
     questions = QuestionSet.of(
         "set", "test", [Question(f"q{i}", f"What is {i}?", ("unreachable words",), f"what is {i}") for i in range(40)]
     )
@@ -213,7 +215,7 @@ def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_pa
     questions = load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40)))
     report = compare(
         side("base", base), side("instruct", stranger), [questions],
-        Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=QUICK).settings(),
+        Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=FEW).settings(),
         MemoryWorkspace(tmp_path / "captures"), Clock(Silent()),
     )  # fmt: skip
     assert report.lineage.verdict == "unrelated"

@@ -250,8 +250,9 @@ def labelled(url: str, concept: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(
     ("labels", "name"),
-    [((CODE, MARKUP), None), ((MARKUP, CODE), MARKUP), (("{% raw %}{# {{", r"$\x$"), "{a}"),
-     (("{base}", r"\1 %}"), "{instruct.__class__}")],
+    [((CODE, MARKUP), None), pytest.param((MARKUP, CODE), MARKUP, marks=pytest.mark.slow),
+     (("{% raw %}{# {{", r"$\x$"), "{a}"),
+     pytest.param(("{base}", r"\1 %}"), "{instruct.__class__}", marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_labels_and_concepts_from_outside_are_text_and_never_code_or_markup(
     stored: Any, labels: tuple[str, str], name: str | None
