@@ -47,7 +47,7 @@ COMMANDS = {
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--offload", "--attn-implementation",
         "--capture-dtype", "--other-tokens", "--template-arg",
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
-        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
+        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet", "--verbose",
     },
     ("study",): {
         "--db", "--captures", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json",
@@ -56,9 +56,10 @@ COMMANDS = {
     ("intervene",): {
         "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--batch-size",
         "--dtype", "--device", "--offload", "--db", "--out", "--no-figures", "--seed", "--json", "--quiet",
+        "--verbose",
     },
-    ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
-    ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
+    ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
+    ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
     ("plan",): {
         "--family", "--sets", "--train-per-class", "--test-per-class", "--device", "--dtype", "--json",
     },
