@@ -17,7 +17,7 @@ from provenance.records import QUOTA_FULL
 
 RESPONSES = Base.metadata.tables[ResponseRow.__tablename__]
 MEMBERS = Base.metadata.tables[StudyMember.__tablename__]
-_OF_DATABASE = ("task_id", "run_id")
+_OF_DATABASE = ("task_id", "run_id", "dataset_id")
 _WHO = ("kind", "name", "base", "instruct", "job_digest")
 """What tells two members of a study apart."""
 

@@ -37,8 +37,10 @@ def write(transaction: Transaction, run_id: int, report: object, datasets: Mappi
     """
     with transaction() as connection:
         named = [(RunDataset, _named(connection, datasets))]
-        neurons = list(_of_neurons(report, _base_per_layer(connection, run_id)))
-    small = [(table, list(rows)) for table, rows in chain(named, run_rows(report).items(), _by_hand(report))]
+        base_per_layer = _base_per_layer(connection, run_id)
+    neurons = list(_of_neurons(report, base_per_layer))
+    by_hand = _by_hand(report, base_per_layer)
+    small = [(table, list(rows)) for table, rows in chain(named, run_rows(report).items(), by_hand)]
     digest = sum(columns.digest(table.name) for table, columns in neurons)
     n_rows = sum(columns.neurons for _, columns in neurons)
     finish = partial(_finish, run_id, small, getattr(report, "overall", None), digest)
@@ -46,13 +48,13 @@ def write(transaction: Transaction, run_id: int, report: object, datasets: Mappi
     return n_rows + sum(len(rows) for _, rows in small)
 
 
-def _by_hand(report: object) -> Tables:
+def _by_hand(report: object, base_per_layer: int) -> Tables:
     """Small tables beside those of declared results."""
     match report:
         case OriginReport():
-            return summary_rows(report).items()
+            return summary_rows(report, base_per_layer).items()
         case WeightsReport():
-            return weights_rows(report).items()
+            return weights_rows(report, base_per_layer).items()
         case LineageResult():
             return [(Lineage, [lineage_row(report)])]
         case TimelineReport():

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from provenance.db.schema.base import Base
-from provenance.db.schema.tables import CaptureRow, Checkpoint, Dataset, ResponseRow, TaskRow
+from provenance.db.schema.tables import CaptureRow, Checkpoint, Dataset, QuestionRow, ResponseRow, TaskRow
 from provenance.errors import StoreError
 from provenance.records import QUOTA_FULL, CaptureChunk, Region, Response, Task
 
@@ -74,12 +74,14 @@ class ResponseRows:
         self._task_id = task_id
         self._task = task
         self._run_id = run_id
+        self._questions: Mapping[str, Mapping[str, int]] = {}
 
     def put(self, responses: Mapping[int, Response]) -> None:
         """Write some in one transaction: after those that are there, or in place of those with a full quota.
 
         Raises:
-            StoreError: A position is neither; another process may be writing the same task.
+            StoreError: A position is neither; another process may be writing the same task. Or a question is in no row
+                of the task's question set.
         """
         own = ResponseRow.task_id == self._task_id
         replaced = own & ResponseRow.position.in_(list(responses)) & (ResponseRow.reason == QUOTA_FULL)
@@ -96,6 +98,7 @@ class ResponseRows:
             if open_rows:
                 connection.execute(delete(ResponseRow).where(replaced))
             if responses:
+                self._questions = self._questions or self._question_rows(connection)
                 connection.execute(insert(ResponseRow), [self._row(*each) for each in responses.items()])
 
     def responses(self) -> list[Response]:
@@ -105,8 +108,23 @@ class ResponseRows:
         with self._transaction() as connection:
             return [_response(row) for row in connection.execute(chosen)]
 
+    def _question_rows(self, connection: Connection) -> dict[str, dict[str, int]]:
+        """What refers to each question of the task's set, by its id there."""
+        columns = (QuestionRow.question_id, QuestionRow.dataset_id, QuestionRow.position)
+        of_task = select(*columns).join(TaskRow, TaskRow.dataset_id == QuestionRow.dataset_id)
+        rows = connection.execute(of_task.where(TaskRow.id == self._task_id))
+        return {row.question_id: {"dataset_id": row.dataset_id, "question_position": row.position} for row in rows}
+
     def _row(self, position: int, response: Response) -> dict[str, Any]:
+        question = self._questions.get(response.question_id)
+        if question is None:
+            raise StoreError(
+                f"the question of every response in the question set {self._task.dataset!r}",
+                found=f"a response to {response.question_id!r:.200}, which is not there",
+                remedy="add the questions that were asked before their responses",
+            )
         return {
+            **question,
             "task_id": self._task_id,
             "position": position,
             "run_id": self._run_id,

@@ -45,6 +45,14 @@ def interval(record: Mapping[str, Any], name: str, digits: int = 2) -> str:
     return f"{fixed(record[name], digits)} [{fixed(low, digits)}, {fixed(high, digits)}]"
 
 
+def duration(seconds: float) -> str:
+    """A time as a person says it, in the largest unit of which there are two: `90 s`, `3 min`, `2 days`."""
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:,.0f} {name}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+
+
 def yes_or_no(value: bool | None) -> str:
     """A truth value; SQLite gives 0 and 1."""
     return NOTHING if value is None else "yes" if value else "no"

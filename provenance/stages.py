@@ -69,6 +69,16 @@ class StageTime:
         )
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a step has before it."""
+
+    units: int
+    """Questions, rows or bytes, as the step counts them."""
+    at_most: bool = False
+    """Whether the step may end earlier, and nothing says when."""
+
+
 def _larger(one: float | None, other: float | None) -> float | None:
     return max((value for value in (one, other) if value is not None), default=None)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from provenance.records import QUOTA_FULL, CaptureChunk, Response, Task
+from provenance.stages import Left
 
 
 class MemoryResponses:
@@ -71,5 +72,5 @@ class Silent:
     def stage(self, name: str) -> None:
         self.stages.append(name)
 
-    def step(self, name: str, done: int, total: int, note: str) -> None:
+    def step(self, name: str, done: int, total: int, note: str, left: Left | None = None) -> None:
         self.steps.append((name, done, total, note))

@@ -47,7 +47,7 @@ COMMANDS = {
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--offload", "--attn-implementation",
         "--capture-dtype", "--other-tokens", "--template-arg",
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
-        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet",
+        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet", "--verbose",
     },
     ("study",): {
         "--db", "--captures", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json",
@@ -56,9 +56,10 @@ COMMANDS = {
     ("intervene",): {
         "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--batch-size",
         "--dtype", "--device", "--offload", "--db", "--out", "--no-figures", "--seed", "--json", "--quiet",
+        "--verbose",
     },
-    ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet"},
-    ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet"},
+    ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
+    ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
     ("plan",): {
         "--family", "--sets", "--train-per-class", "--test-per-class", "--device", "--dtype", "--json",
     },
@@ -541,7 +542,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0.2.0_7" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_8" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

@@ -114,7 +114,7 @@ def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
     forked: ForkedCli, command: tuple[str, ...], traced: Finished, tmp_path: Path
 ) -> None:
     traced.copied(tmp_path)
-    done = forked.run(tmp_path, *(word for word in command if word not in ("--json", "-q")), "--no-floor")
+    done = forked.run(tmp_path, *(word for word in command if word not in ("--json", "-q")), "--no-floor", "-v")
     assert done.code == 0, done.stderr
     for words in (
         "Overview",

@@ -41,6 +41,7 @@ from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
 from provenance.records import QUOTA_FULL, Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.responses.placing import Given
+from provenance.stages import Left
 from provenance.work_log import CaptureLog, ResponseLog
 
 FORMAT = 4  # of responses; raised when the same settings would give different ones
@@ -76,8 +77,8 @@ class Progress(TypingProtocol):
     def stage(self, name: str) -> None:
         """A new stage begins."""
 
-    def step(self, name: str, done: int, total: int, note: str) -> None:
-        """Part of a stage is done."""
+    def step(self, name: str, done: int, total: int, note: str, left: Left | None = None) -> None:
+        """Part of a stage is done; `left` where what follows is not the rest of `total`."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from provenance.analyses.asking.collection import (
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.wrapped_answers import refuse_wrapped
 from provenance.answers.collect_responses import Judge, by_rule, collect
-from provenance.answers.quotas import REFUSAL
+from provenance.answers.quotas import REFUSAL, questions_left
 from provenance.answers.sampling import Respondent
 from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout
@@ -186,12 +186,13 @@ class Subject:
 
     def _asked(self, pool: Pool, log: ResponseLog, label: str) -> list[Response]:
         """Its answers to a pool."""
+        protocol = protocol_of(pool, self.settings, self.judge)
 
         def asked(done: int, total: int, counts: Counter[str]) -> None:
             note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
-            self.clock.progress.step(f"ask {label}", done, total, note)
+            left = questions_left(counts, done, total, protocol.quota)
+            self.clock.progress.step(f"ask {label}", done, total, note, left)
 
-        protocol = protocol_of(pool, self.settings, self.judge)
         watch = partial(refuse_wrapped, self.stage, {question.id: question for question, _ in pool.entries})
         responses = collect(self.respondent, pool.entries, protocol, log, asked, watch)
         watch(responses)

@@ -304,20 +304,23 @@ class Job:
         Raises:
             InputError: No set was named and the checkpoints are not of one lab family; or two have the same name.
         """
-        sets = [self._thinned(load_questions(spec)) for spec in self.questions or self._lab_sets()]
+        sets = [self._thinned(load_questions(spec)) for spec in self.named_sets()]
         check_names(sets)
-        return tuple(sets)
-
-    def _lab_sets(self) -> list[str]:
-        ref = CheckpointRef.parse(self.instruct)
-        if ref.kind != "lab":
+        if not sets:
             raise InputError(
                 "a question set",
                 found="none, and only lab families bring their own",
                 remedy="give --questions FILE.jsonl (rows of id, question, answers), or --questions triviaqa",
             )
+        return tuple(sets)
+
+    def named_sets(self) -> tuple[str, ...]:
+        """Names or files of its question sets, or those of the lab family; none where it has neither."""
+        ref = CheckpointRef.parse(self.instruct)
+        if self.questions or ref.kind != "lab":
+            return self.questions
         family = ref.name.split("/")[1]
-        return [f"lab/{family}/{name}" for name in question_sets(family)]
+        return tuple(f"lab/{family}/{name}" for name in question_sets(family))
 
     def _thinned(self, questions: QuestionSet) -> QuestionSet:
         if self.limit is None:

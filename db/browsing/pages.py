@@ -14,13 +14,15 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from provenance.cells import compact
-from provenance.db.browsing.metadata import QUERY_PREFIX, views_first
+from provenance.db.browsing.metadata import NAME, QUERY_PREFIX, views_first
 from provenance.db.neuron_card import neuron_card, run_concept
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.run_query import run_query
 from provenance.errors import InputError
 from provenance.records import MARKS
 
+BEGIN_WITH = ("runs", "claims", "h-neurons-summary", "layers", "transfer")
+"""Queries that answer what most people ask first."""
 Route = tuple[str, Callable[..., Awaitable[Response]]]
 
 
@@ -33,14 +35,16 @@ class Pages:
 
     @hookimpl
     def prepare_jinja2_environment(self, env: Environment) -> None:
-        """Give templates the format of numbers and the order of the views."""
+        """Give templates the format of numbers, the order of the views, and the queries to begin with."""
         env.filters["compact"] = _shown
         env.globals["views_first"] = views_first()
+        env.globals["begin_with"] = {name: QUERIES[name].summary for name in BEGIN_WITH}
 
     @hookimpl
     def register_routes(self) -> list[Route]:
-        """Addresses of both pages."""
+        """Addresses of both pages; the first page is that of the one database."""
         return [
+            (r"^/$", self.first),
             (r"^/-/run/(?P<run>\d{1,9})$", self.run),
             (r"^/-/neuron/(?P<run>\d{1,9})/(?P<layer>\d{1,9})/(?P<neuron>\d{1,9})$", self.neuron),
         ]
@@ -54,6 +58,10 @@ class Pages:
         if column == "neuron_index" and "run_id" in names and "layer" in names:
             return _link(f"/-/neuron/{row['run_id']}/{row['layer']}/{value}", value)
         return None
+
+    async def first(self, datasette: Datasette) -> Response:
+        """The way to the page of the database."""
+        return Response.redirect(datasette.urls.database(NAME))
 
     async def run(self, datasette: Datasette, request: Request) -> Response:
         """The page of a run."""

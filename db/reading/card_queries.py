@@ -76,8 +76,8 @@ WITH told AS (
     SELECT stage, dataset, question_id, label, MIN(answer) AS captured
     FROM neuron_answer WHERE run_id = :run GROUP BY stage, dataset, question_id, label),
 ranked AS (
-    SELECT t.stage, t.dataset, t.dataset_id, p.question_id, p.label, p.text, p.n_right, p.n_samples, p.label_source,
-           p.regions, a.captured,
+    SELECT t.stage, t.dataset, p.dataset_id, p.question_position, p.question_id, p.label, p.text, p.n_right,
+           p.n_samples, p.label_source, p.regions, a.captured,
            ROW_NUMBER() OVER (PARTITION BY t.stage, p.label
                               ORDER BY CASE WHEN a.captured IS NULL THEN 1 ELSE 0 END, t.id, p.position) AS place
     FROM run_task rt
@@ -89,9 +89,7 @@ ranked AS (
 SELECT r.stage, r.dataset, r.question_id, r.label, q.text AS question, q.answers, r.text AS response, r.n_right,
        r.n_samples, r.label_source, r.regions, r.captured
 FROM ranked r
-LEFT JOIN question q ON q.dataset_id = r.dataset_id AND q.question_id = r.question_id
-     AND q.position = (SELECT MIN(s.position) FROM question s
-                       WHERE s.dataset_id = r.dataset_id AND s.question_id = r.question_id)
+JOIN question q ON q.dataset_id = r.dataset_id AND q.position = r.question_position
 WHERE r.place <= :each
 ORDER BY CASE r.label WHEN 'hallucinated' THEN 0 WHEN 'faithful' THEN 1 ELSE 2 END, r.stage, r.place
 """

@@ -54,7 +54,7 @@ def _broken(name: str, width: int) -> str:
 def fitted(result: QueryResult, width: int) -> RenderableType:
     """A table if it fits the terminal without breaking words, with broken heads if need be; else as `as_records`.
 
-    Without rows, only the columns' names.
+    A few rows of many columns are turned, if they fit so: a line a column. Without rows, only the columns' names.
     """
     if not result.rows:
         return Text(f"no rows of {', '.join(result.columns)}")
@@ -62,7 +62,17 @@ def fitted(result: QueryResult, width: int) -> RenderableType:
     for broken in (False, True):
         if Console(width=UNLIMITED).measure(as_table(sample, broken=broken)).minimum <= width:
             return as_table(result, broken=broken)
+    if 1 < len(result.rows) < len(result.columns):
+        turned = as_table(_turned(result))
+        if Console(width=UNLIMITED).measure(turned).maximum <= width:
+            return turned
     return as_records(result)
+
+
+def _turned(result: QueryResult) -> QueryResult:
+    """Columns as rows; what the first column says of each row stands above its values."""
+    head, *lines = zip(result.columns, *result.rows, strict=True)
+    return QueryResult(tuple(map(shown, head)), tuple(lines))
 
 
 def as_records(result: QueryResult) -> RenderableType:

@@ -13,16 +13,27 @@ from provenance.analyses.results.reports import OriginReport
 from provenance.db.rows.probe import baseline_draws, probe_rows
 from provenance.db.rows.result_rows import Rows, bulk_rows
 from provenance.db.rows.values import NeuronColumns, Row, members
-from provenance.db.rows.weights import NEURONS, alignment_row, layer_rows, lineage_row, neuron_columns, null_draw_rows
+from provenance.db.rows.weights import (
+    NEURONS,
+    alignment_row,
+    compared_neuron_rows,
+    layer_rows,
+    lineage_row,
+    neuron_columns,
+    null_draw_rows,
+)
 from provenance.db.schema import tables
 from provenance.db.schema.result_tables import BULK_TABLES
 
 
-def summary_rows(report: OriginReport) -> Rows:
+def summary_rows(report: OriginReport, base_per_layer: int) -> Rows:
     """Rows of the small tables that are filled by hand."""
     probes = (report.identification, report.base_identification)
+    found = probe_rows(probes, report.neurons_per_layer)
+    sizes = (base_per_layer, report.neurons_per_layer)
     return {
-        **probe_rows(probes, report.neurons_per_layer),
+        **found,
+        tables.ProbeNeuron: compared_neuron_rows(found[tables.ProbeNeuron], report.alignment, *sizes),
         tables.Lineage: [lineage_row(report.lineage)],
         **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],

@@ -20,14 +20,15 @@ NEURONS = tables.Base.metadata.tables[tables.Neuron.__tablename__]
 _OF_SAMPLE = ("self_match", "nearest_cosine", "found_in_base", "found_in_instruct")
 
 
-def weights_rows(report: WeightsReport) -> Rows:
+def weights_rows(report: WeightsReport, base_per_layer: int) -> Rows:
     """Rows of the small tables of a run without a forward pass that are filled by hand."""
+    sizes = (base_per_layer, report.neurons_per_layer)
     return {
         **({tables.Lineage: [lineage_row(report.lineage)]} if report.lineage else {}),
         **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NeuronList: [neuron_list_row(report)],
-        tables.ProbeNeuron: listed_neuron_rows(report),
+        tables.ProbeNeuron: compared_neuron_rows(listed_neuron_rows(report), report.alignment, *sizes),
     }
 
 
@@ -103,6 +104,27 @@ def listed_neuron_rows(report: WeightsReport | ComplianceReport) -> list[Row]:
         }
         for neuron, weight in zip(flat.tolist(), weights, strict=True)
     ]
+
+
+def compared_neuron_rows(
+    rows: Sequence[Row], alignment: Alignment, base_per_layer: int, neurons_per_layer: int
+) -> list[Row]:
+    """Probe neurons of a run that compares weights: each at its place in its checkpoint, with its row in `neuron`.
+
+    Args:
+        rows: As the analyses have them, also those of the base in the instruct checkpoint's order of neurons.
+        alignment: The counterpart of each neuron in the base.
+        base_per_layer: Neurons per layer of the base.
+        neurons_per_layer: The same of the instruct checkpoint.
+    """
+    found: list[Row] = []
+    for row in rows:
+        layer, index = own = row["layer"], row["neuron_index"]
+        if row["stage"] == "base":
+            own = divmod(int(alignment.base_ids[layer * neurons_per_layer + index]), base_per_layer)
+        place = {"layer": own[0], "neuron_index": own[1], "instruct_layer": layer, "instruct_index": index}
+        found.append({**row, **place})
+    return found
 
 
 def null_draw_rows(claim: str, stage: str, dataset: str, kind: str, draws: Sequence[float]) -> list[Row]:

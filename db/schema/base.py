@@ -8,6 +8,8 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 BULK = {"sqlite_with_rowid": False}
 """Stores rows in the order of the primary key, without a second copy in an index."""
+NEURON_KEY = ("run_id", "layer", "neuron_index")
+"""Primary key of `neuron`, to which tables about single neurons refer."""
 
 
 class Base(DeclarativeBase):

@@ -4,10 +4,10 @@ An imported set is known from a file, not from a run. It is identified by the di
 checkpoint, so a file imported twice is one set, which any number of runs may use.
 """
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from provenance.db.schema.base import BULK, Base, said
+from provenance.db.schema.base import BULK, NEURON_KEY, Base, said
 
 
 class NeuronSetRow(Base):
@@ -40,9 +40,16 @@ class NeuronSetMember(Base):
 
 
 class ProbeNeuron(Base):
-    """One row: one neuron that a probe uses, was given, or selected on half of the questions at least once."""
+    """One row: one neuron that a probe uses, was given, or selected on half of the questions at least once.
+
+    It has a place in its checkpoint, and one in `neuron`, which lists the neurons of the instruct checkpoint. Runs that
+    compare no weights (`trace`, `intervene`) have no rows there, and NULL in place of the second.
+    """
 
     __tablename__ = "probe_neuron"
+    __table_args__ = (
+        ForeignKeyConstraint(("run_id", "instruct_layer", "instruct_index"), [f"neuron.{name}" for name in NEURON_KEY]),
+    )
 
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     stage: Mapped[str] = mapped_column(primary_key=True)
@@ -60,6 +67,10 @@ class ProbeNeuron(Base):
     cluster: Mapped[int | None] = said(
         "Cluster of neurons so correlated that an L1 penalty picks among them; NULL outside any."
     )
+    instruct_layer: Mapped[int | None] = said(
+        "Layer of its row in `neuron`, that of the instruct checkpoint; NULL in a run without such rows."
+    )
+    instruct_index: Mapped[int | None] = said("Index of its row in `neuron`.")
 
 
 class Neuron(Base):

@@ -23,7 +23,7 @@ from provenance.analyses.results.transfer import (
     TransferCell,
     TransferResult,
 )
-from provenance.db.schema.base import BULK, Base
+from provenance.db.schema.base import BULK, NEURON_KEY, Base
 from provenance.stages import StageTime
 from provenance.table_declaration import Stored, declared
 
@@ -77,18 +77,18 @@ TableLike = Table | type[Base]
 """A declared table, or one that is written by hand."""
 
 
-def _table(name: str, row: str, columns: Iterable[Stored], neuron: ForeignKeyConstraint | None = None) -> Table:
+def _table(name: str, row: str, columns: Iterable[Stored], **how: Any) -> Table:
+    """A table of a run; where its rows are about single neurons, they refer to those of `neuron`."""
     run: Column[int] = Column("run_id", ForeignKey("run.id"), primary_key=True)
-    bulk: dict[str, Any] = {} if neuron is None else BULK
-    keys = [] if neuron is None else [neuron]
-    return Table(name, Base.metadata, run, *map(_column, columns), *keys, comment=row, **bulk)
+    own = [run, *map(_column, columns)]
+    is_of_neurons = {*NEURON_KEY} <= {column.name for column in own}
+    keys = [ForeignKeyConstraint(NEURON_KEY, [f"neuron.{key}" for key in NEURON_KEY])] if is_of_neurons else []
+    return Table(name, Base.metadata, *own, *keys, comment=row, **how)
 
 
 def _bulk(cls: type) -> Table:
     said = declared(cls)
-    place = ("run_id", *(part.name for part in ROW_PER_NEURON))
-    neuron = ForeignKeyConstraint(place, [f"neuron.{name}" for name in place])
-    return _table(said.bulk, f"{said.row}, for one neuron", (*said.keys, *ROW_PER_NEURON, *said.per_neuron), neuron)
+    return _table(said.bulk, f"{said.row}, for one neuron", (*said.keys, *ROW_PER_NEURON, *said.per_neuron), **BULK)
 
 
 def _column(part: Stored) -> Column[Any]:

@@ -60,18 +60,18 @@ __all__ = [
     "TaskRow",
 ]
 
-REVISIONS = ("0.2.0_7",)
+REVISIONS = ("0.2.0_8",)
 """Schemas that this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 
 BY_HAND = (
-    RunDataset, Probe, ProbeNeuron, Neuron, Lineage, AlignmentRow, NeuronList, NullDraw, FunnelDrop,
+    RunDataset, Probe, Neuron, ProbeNeuron, Lineage, AlignmentRow, NeuronList, NullDraw, FunnelDrop,
 )  # fmt: skip
 DERIVED: tuple[Table, ...] = (
     *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),
     *(TABLES[cls] for cls in RESULTS),
     *BULK_TABLES.values(),
 )
-"""Tables whose rows belong to one run and are written together."""
+"""Tables whose rows belong to one run and are written together; a table is behind those that it refers to."""
 OF_NEURONS: tuple[Table, ...] = (Base.metadata.tables[Neuron.__tablename__], *BULK_TABLES.values())
 """Of these, the ones with a row per neuron, which are written in several transactions."""

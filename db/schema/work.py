@@ -5,7 +5,7 @@ Times are ISO 8601 text in UTC, `2026-01-31T09:30:00Z`.
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from provenance.db.schema.base import BULK, Base, said
@@ -138,11 +138,16 @@ class ResponseRow(Base):
     """One row: what a checkpoint said to one question, how it was judged, and its tokens."""
 
     __tablename__ = "response"
-    __table_args__ = (BULK,)
+    __table_args__ = (
+        ForeignKeyConstraint(("dataset_id", "question_position"), ("question.dataset_id", "question.position")),
+        BULK,
+    )
 
     task_id: Mapped[int] = said("Task that it belongs to.", ForeignKey("task.id"), primary_key=True)
     position: Mapped[int] = said("Place of its question in the order of asking, from 0.", primary_key=True)
     run_id: Mapped[int] = said("Run that generated it; others may use it.", ForeignKey("run.id"))
+    dataset_id: Mapped[int] = said("Question set of its task.", ForeignKey("dataset.id"))
+    question_position: Mapped[int] = said("Place of its question in that set, `position` there.")
     question_id: Mapped[str] = said("Identifier of the question in its set.")
     unit: Mapped[str] = said("What is never split between training and test.")
     split: Mapped[str] = said("`train`, `validation` or `test`.")

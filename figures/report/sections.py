@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel, JudgeAgreement
 from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
-from provenance.analyses.results.drift import DriftTest
+from provenance.analyses.results.drift import DriftTest, LayerDrift
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
+from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
 from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.timeline import timeline_sentence
@@ -32,6 +33,7 @@ from provenance.figures.tables.evidence import (
     ladder,
     ladder_records,
     measured_refusals,
+    ordered,
     overlap_nulls,
     power,
     refusals,
@@ -41,7 +43,7 @@ from provenance.figures.tables.evidence import (
 from provenance.figures.tables.overview import claims, decisions, headline, overview
 from provenance.figures.tables.probe import baselines, clusters, identification, path, stability, stable_neurons
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
-from provenance.figures.tables.weights import by_kind, config, layers, lineage, mapping
+from provenance.figures.tables.weights import LAYER_COLUMNS, by_kind, config, layers, lineage, mapping
 from provenance.figures.wording.run_words import RunKind, concept_of, first, run_kind
 from provenance.stages import StageTime
 
@@ -55,6 +57,7 @@ QUERIES = (
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
+MOST_LAYERS = 12  # rows of layers on one screen
 
 
 def _brief(cls: type, query: str, *only: str) -> Section:
@@ -110,6 +113,34 @@ def _deciding_ladder(results: Results) -> ReportTable | None:
     return found and replace(found, title=f"{found.title} on {name}")
 
 
+def _main_drift_tests(results: Results) -> ReportTable | None:
+    """The H-Neurons' change of up and down weights beside that of matched neurons."""
+    rows = results["drift-tests"].records()
+    chosen = [row for row in rows if (row["side"], row["measure"]) == ("hallucinated", "delta")]
+    return report_table(DriftTest, chosen, only=("matching", "ratio", "p_more_stable", "mean_rank"))
+
+
+def _most_changed_layers(results: Results) -> ReportTable | None:
+    """The layers that changed most, in the order of the model, where there are many."""
+    rows = results["layers"].records()
+    if len(rows) <= MOST_LAYERS:
+        return layers(results)
+    ranked = sorted(rows, key=lambda row: (row["mean_stability_rank"] is None, row["mean_stability_rank"] or 0.0))
+    chosen = sorted(ranked[:MOST_LAYERS], key=lambda row: int(row["layer"]))
+    found = report_table(LayerDrift, chosen, only=LAYER_COLUMNS)
+    return found and replace(found, title=f"{found.title}: the {MOST_LAYERS} of {len(rows)} that changed most")
+
+
+def _points(*only: str, title: str) -> Section:
+    """A timeline's points, each on one line."""
+
+    def section(results: Results) -> ReportTable | None:
+        found = report_table(TimelinePoint, ordered(results["trace"].records()), only=("ref", *only))
+        return found and replace(found, title=title)
+
+    return section
+
+
 TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         overview,
@@ -143,12 +174,19 @@ BRIEF: Mapping[RunKind, Sequence[Section]] = {
         decisions,
         _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm"),
     ),
+    "listed": (decisions, drift, _main_drift_tests),
+    "drift": (drift, _most_changed_layers),
+    "lineage": (lineage,),
+    "trace": (
+        _points("forced", "forced_random_p95", "n_faithful", title="Readable at each point"),
+        _points("mean_stability_rank", "null_mean", "p_value", "correlation_h", title="Kept up to the last point"),
+    ),
     "intervention": (
         decisions,
         _brief(ComplianceSlope, "compliance-slopes", "stage", "benchmark", "kind", "slope", "p_value", "disturbance"),
     ),
 }
-"""The same without `-v`, on one screen; kinds of runs that are not named show the same in both."""
+"""The same without `-v`, on one screen."""
 
 
 def read_results(url: str, run: int) -> Results:
@@ -159,8 +197,7 @@ def read_results(url: str, run: int) -> Results:
 def terminal_sections(results: Results, *, verbose: bool = False) -> list[ReportTable]:
     """The tables that a terminal shows, or all that it may show, without those that only have a note."""
     kind = run_kind(results)
-    wanted = TERMINAL[kind] if verbose else BRIEF.get(kind, TERMINAL[kind])
-    return [table for table in _tables(wanted, results) if table.rows]
+    return [table for table in _tables((TERMINAL if verbose else BRIEF)[kind], results) if table.rows]
 
 
 def shown_sections(results: Results) -> list[ReportTable]:

@@ -22,6 +22,7 @@ __all__ = [
     "QuestionSet",
     "check_disjoint",
     "digest_questions",
+    "is_on_hub",
     "limit",
     "load_questions",
     "normalise_question",
@@ -105,7 +106,7 @@ def load_questions(spec: str) -> QuestionSet:
     if spec.startswith("lab/"):
         return _from_lab(spec)
     path = Path(spec).expanduser()
-    if spec in HUB_SETS and not path.exists():
+    if is_on_hub(spec):
         return _from_hub(spec, HUB_SETS[spec])
     if path.is_dir() or not path.exists():
         raise QuestionError(
@@ -114,6 +115,11 @@ def load_questions(spec: str) -> QuestionSet:
             remedy=f"name a file, lab/family/set, or one of {', '.join(HUB_SETS)}",
         )
     return QuestionSet.read(_stem(path), str(path), [read_file(path)])
+
+
+def is_on_hub(spec: str) -> bool:
+    """Whether a question set is fetched by name; an existing file wins."""
+    return spec in HUB_SETS and not Path(spec).expanduser().exists()
 
 
 def _stem(path: Path) -> str:

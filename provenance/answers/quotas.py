@@ -3,14 +3,17 @@
 Both follow from the responses in the order of asking, as if the questions were asked one by one.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from provenance.records import QUOTA_FULL, Label, Response
+from provenance.stages import Left
 
 KEPT_LABELS: tuple[Label, Label] = ("faithful", "hallucinated")
 REFUSAL: Label = "refusal"
+FEWEST = 10  # responses of a class that say how often it comes, to about a third
 
 
 def labels_of(responses: Iterable[Response]) -> Counter[str]:
@@ -26,6 +29,22 @@ def full_classes(counts: Counter[str], quota: int) -> frozenset[Label]:
 def is_over(counts: Counter[str], quota: int) -> bool:
     """Whether no more questions are asked, since both classes are full."""
     return full_classes(counts, quota).issuperset(KEPT_LABELS)
+
+
+def questions_left(counts: Counter[str], asked: int, total: int, quota: int) -> Left:
+    """Questions until both classes are full, if answers go on as before; at most all, where too few say so.
+
+    Args:
+        counts: Responses of each label.
+        asked: Questions asked.
+        total: Questions of the pool, in random order.
+        quota: Responses wanted of each class.
+    """
+    lacking = [counts[label] for label in KEPT_LABELS if counts[label] < quota]
+    if min(lacking, default=FEWEST) < FEWEST:
+        return Left(total - asked, at_most=True)
+    wanted = max((math.ceil(asked * (quota - count) / count) for count in lacking), default=0)
+    return Left(min(wanted, total - asked))
 
 
 def unfinished(

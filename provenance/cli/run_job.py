@@ -16,7 +16,8 @@ from rich.console import Console
 from provenance.cli.options.common import print_json
 from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
-from provenance.cli.show.run import ConsoleProgress, print_files, print_run
+from provenance.cli.show.progress import ConsoleProgress
+from provenance.cli.show.run import print_files, print_run
 from provenance.defaults import OUT
 from provenance.errors import ProvenanceError, StoreError
 from provenance.files import writable_folder

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from provenance.activations.batches import MOST_BYTES, MOST_TOKENS
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
 from provenance.activations.reading import LOGITS_AT_ONCE
-from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES, PER_CLASS
+from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.plan.machine import Machine
 
 PROMPT_TOKENS = 48  # a short question in a chat template
@@ -24,6 +24,14 @@ SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projectio
 READINGS = 3  # of `compare --weights-only`: lineage, drift, and a mapping where neurons moved
 NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to measure
 
+# What no product of matrices explains, measured on two cores of a machine with this time of a small operation.
+OPERATION_S = 2.5e-6
+START_S = 15  # imports, and figures and report
+TOKEN_S = 35e-6  # sampling, judging and storing answers: the lab pair, beside its forward passes
+SEARCHES_S = 16  # both probes and what they are compared with: the lab pair
+DRAW_S = 0.084  # a shuffled search or half-sample in both models: the lab pair at full effort and at `--quick`
+VALUE_S = 0.28e-6  # the same by captured value of a training response: a pair of 270 million parameters
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -33,22 +41,46 @@ class Workload:
     """Consistent training responses wanted of each class."""
     test_per_class: int = PER_CLASS
     """Test responses wanted of each class and question set."""
-    question_sets: int = 1
+    train_questions: int | None = None
+    """Questions that there are to train on; None where it is not known, and as many are asked as are needed."""
+    test_questions: tuple[int | None, ...] = (None,)
+    """The same of each question set that is tested on."""
+    samples: int = SAMPLES_PER_QUESTION
+    """Samples of a training question that all agree."""
+    draws: int = 0
+    """Shuffled searches and half-samples of each model."""
+    replicates: int = 1
+    """Times that all of it is done."""
     item_bytes: int = 4
     """Bytes of a number in the forward passes."""
 
     @property
+    def trained(self) -> int:
+        """Training questions asked of one checkpoint."""
+        return _at_most(self.train_questions, ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class)
+
+    @property
+    def training_responses(self) -> int:
+        """Captured training responses of one checkpoint."""
+        return _at_most(self.train_questions, 2 * self.train_per_class)
+
+    @property
     def responses(self) -> int:
         """Captured responses of one checkpoint."""
-        return 2 * (self.train_per_class + self.question_sets * self.test_per_class)
+        tested = (_at_most(count, 2 * self.test_per_class) for count in self.test_questions)
+        return self.training_responses + sum(tested)
 
     @property
     def tokens(self) -> int:
         """Tokens read or sampled by one checkpoint, captures included."""
-        trained = ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class
-        tested = ASKED_PER_TEST_RESPONSE * 2 * self.question_sets * self.test_per_class
-        training_tokens = trained * (PROMPT_TOKENS + SAMPLES_ON_AVERAGE * ANSWER_TOKENS)
-        return training_tokens + (tested + self.responses) * TOKENS
+        wanted = ASKED_PER_TEST_RESPONSE * 2 * self.test_per_class
+        tested = sum(_at_most(count, wanted) for count in self.test_questions)
+        samples = min(self.samples, SAMPLES_ON_AVERAGE)
+        return self.trained * (PROMPT_TOKENS + samples * ANSWER_TOKENS) + (tested + self.responses) * TOKENS
+
+
+def _at_most(known: int | None, wanted: int) -> int:
+    return wanted if known is None else min(known, wanted)
 
 
 @dataclass(frozen=True)
@@ -109,14 +141,13 @@ class JobEstimate:
     lineage_s: float
     """Reading all weights."""
     compare_s: float
-    """Forward passes of both checkpoints."""
+    """A comparison from its start to its report, without fetching."""
     assumptions: tuple[str, ...]
     """Assumptions of these numbers, in sentences."""
 
 
 def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
     """Memory and time of a job on some checkpoints; the traffic is that of all of them."""
-    parameters = sum(size.parameters for size in sizes)
     captured = sum(captured_bytes(size.neurons, workload.responses) for size in sizes)
     drift_bytes = sum(size.drift_bytes for size in sizes)
     lineage_bytes = sum(size.lineage_bytes for size in sizes)
@@ -134,9 +165,19 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
         hash_s=hash_s,
         drift_s=PASSES * drift_bytes / machine.memory_bytes_per_s + hash_s,
         lineage_s=PASSES * lineage_bytes / machine.memory_bytes_per_s + hash_s,
-        compare_s=2 * parameters * workload.tokens / machine.flops_per_s + hash_s,
+        compare_s=_compare_s(sizes, workload, machine) + hash_s,
         assumptions=_assumptions(workload, machine, captured),
     )
+
+
+def _compare_s(sizes: Sequence[Size], workload: Workload, machine: Machine) -> float:
+    """Forward passes, and what takes its time beside them, scaled by how fast this machine is at small operations."""
+    passes = sum(2 * size.parameters * workload.tokens for size in sizes) / machine.flops_per_s
+    answers = TOKEN_S * workload.tokens * len(sizes)
+    values = sum(2 * workload.training_responses * size.neurons for size in sizes)
+    analyses = SEARCHES_S + DRAW_S * workload.draws + VALUE_S * values
+    slowness = machine.operation_s / OPERATION_S
+    return workload.replicates * passes + slowness * (START_S + workload.replicates * (answers + analyses))
 
 
 def captured_bytes(neurons: int, responses: int) -> int:
@@ -163,15 +204,18 @@ def scratch_bytes(size: Size, item_bytes: int) -> int:
 
 def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[str, ...]:
     wanted = f"{workload.train_per_class:,} training and {workload.test_per_class:,} test responses of each class"
+    samples = min(workload.samples, SAMPLES_ON_AVERAGE)
     return (
         f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured on {machine.device} in {machine.dtype}",
         f"{machine.memory_bytes_per_s / 1e9:,.1f} GB/s through memory, measured",
         f"{machine.hash_bytes_per_s / 1e9:,.1f} GB/s of SHA-256 over weights of this machine, measured from memory",
-        f"{wanted}, {workload.question_sets} question set(s)",
+        f"{machine.operation_s * 1e6:,.1f} µs for a small operation, measured",
+        f"{wanted}, {len(workload.test_questions)} question set(s), {_questions(workload)}",
         f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
-        f"{SAMPLES_ON_AVERAGE} samples a training question on average",
+        f"{samples} sample(s) a training question on average; {workload.draws} shuffled searches and half-samples",
         f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
         "2 floating-point operations a token and parameter",
+        "answers, searches and figures as in runs that were measured, by the time of a small operation",
         f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",
         f"`compare --weights-only` reads weights up to about {READINGS} times, and with --stream fetches them as often",
         "those times are lineage (all tensors), drift, and a mapping where neurons moved",
@@ -179,3 +223,11 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         "one model in memory at a time, beside a batch that it reads or answers",
         f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )
+
+
+def _questions(workload: Workload) -> str:
+    """Numbers of questions in words."""
+    known = (workload.train_questions, *workload.test_questions)
+    if None in known:
+        return "of unknown numbers of questions"
+    return f"{known[0]:,} questions to train on and {', '.join(f'{count:,}' for count in known[1:])} to test on"

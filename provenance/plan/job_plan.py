@@ -49,19 +49,13 @@ class Plan:
         return {"schema": 1, "stops": self.stops, **asdict(self), "sides": sides}
 
 
-def plan_responses(
-    refs: Sequence[str], wanted: tuple[int, int, int], machine: Machine, *, compared: bool = True
-) -> Plan:
-    """As `make_plan`; `wanted` has the training and test responses of each class, and the number of question sets."""
-    workload = Workload(*wanted, item_bytes=4 if machine.dtype == "float32" else 2)
-    return make_plan(refs, workload, machine, compared=compared)
-
-
 def make_plan(refs: Sequence[str], workload: Workload, machine: Machine, *, compared: bool = True) -> Plan:
     """Find the requirements of a job on some checkpoints, base first, and its obstacles.
 
-    Checkpoints that are not `compared` are only fetched, and need neither fit each other nor have a known layout.
+    Its numbers are of the machine's dtype. Checkpoints that are not `compared` are only fetched, and need neither fit
+    each other nor have a known layout.
     """
+    workload = replace(workload, item_bytes=4 if machine.dtype == "float32" else 2)
     seen = [see(ref) for ref in dict.fromkeys(refs)]
     sides = tuple(each.plan for each in seen)
     missing = sum(side.missing_bytes for side in sides)

@@ -19,6 +19,7 @@ BUDGET_S = 0.3  # for all products; slow arithmetic is measured on narrow ones o
 REPEATS = 3  # the fastest counts: other processes only slow it down
 PASS_BYTES = 1 << 26  # more than caches hold
 HASH_BYTES = 1 << 24  # about a hundredth of a second
+OPERATIONS = 200  # half a thousandth of a second, in which others seldom interrupt
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Machine:
     """Bytes per second in a pass over main memory that only sums."""
     hash_bytes_per_s: float
     """Bytes per second of SHA-256, from memory."""
+    operation_s: float
+    """Seconds of one small operation: the interpreter's time, and that of starting it."""
     available_bytes: int
     """Memory available to a new process: of the device for an accelerator, else of the machine or its container."""
 
@@ -48,8 +51,9 @@ def measure(dtype: str, device: str) -> Machine:
     device = found_device(device)
     dtype = found_dtype(dtype, device)
     with enough_memory("a measurement of this machine"):
-        flops = _flops_per_s(DTYPES[dtype], device)
-    return Machine(device, dtype, flops, _memory_bytes_per_s(), _hash_bytes_per_s(), available_bytes(device))
+        flops, operation = _flops_per_s(DTYPES[dtype], device), _operation_s(device)
+    rates = (flops, _memory_bytes_per_s(), _hash_bytes_per_s(), operation)
+    return Machine(device, dtype, *rates, available_bytes(device))
 
 
 def _flops_per_s(dtype: torch.dtype, device: str) -> float:
@@ -65,6 +69,19 @@ def _flops_per_s(dtype: torch.dtype, device: str) -> float:
         if time.perf_counter() - started > BUDGET_S:
             break
     return best
+
+
+def _operation_s(device: str) -> float:
+    """Seconds of one of many small sums, each of which waits for the one before."""
+    start = torch.ones((ROWS, ROWS), device=device)
+
+    def sums() -> float:
+        found = start
+        for _ in range(OPERATIONS):
+            found = found + start
+        return float(found[0, 0])
+
+    return _fastest(sums) / OPERATIONS
 
 
 def _memory_bytes_per_s() -> float:

@@ -168,6 +168,7 @@ def _lasso_step(
             tol=precision,
             max_iter=MAX_SWEEPS,
             check_input=False,
+            precompute=False,  # what "auto" means of a square design; 1.8 cannot read "auto" without its checks
         )
     return np.asarray(_settled(hessian, gradient, theta, found[:, 0]) - theta)
 

@@ -337,7 +337,7 @@ def digests_of(report: OriginReport) -> dict[str, str]:
     return {result.dataset: f"digest of {result.dataset}" for result in report.transfer}
 
 
-def questions_of(n: int = 3) -> list[Question]:
+def questions_of(n: int = 8) -> list[Question]:
     return [Question(f"q{i}", f"Who wrote “Œuvre {i}”?", ("A\nB", "Ω"), f"who wrote {i}") for i in range(n)]
 
 

@@ -34,7 +34,7 @@ def answers_of(h_neurons: np.ndarray, per_layer: int, dataset: str) -> tuple[Neu
             *divmod(neuron, per_layer),
             place,
             dataset,
-            f"q{place}",
+            f"q{place}" if place < 3 else "q99",
             "hallucinated",
             0.5 / place,
             f"answer {place}",

@@ -64,12 +64,14 @@ def refused(address: str, path: str, **headers: str) -> tuple[int, str]:
 
 
 @with_datasette
-def test_the_first_page_leads_to_the_views_before_queries_and_tables(address: str) -> None:
+def test_the_first_page_leads_to_what_people_ask_first_then_to_views_and_tables(address: str) -> None:
     assert address.startswith("http://127.0.0.1:")
-    assert 'href="/provenance"' in page(address, "/")
-    text = page(address, "/provenance")
-    places = [text.index(f'href="/provenance/{name}"') for name in ("v_run", "v_claims", "query-claims", "claim")]
+    text = page(address, "/")
+    assert "<title>provenance" in text.replace("\n", "")
+    names = ("query-claims", "query-h-neurons-summary", "v_run", "v_claims", "query-funnel", "claim")
+    places = [text.index(f'href="/provenance/{name}"') for name in names]
     assert places == sorted(places)
+    assert "in which layers, how far they moved, how active they are in both models" in text
     assert "one claim of one run, with its verdict and what decided" in text
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from dangling import check_refused
 from large_saves import check_killed_saves, contents
 from postgres_server import missing, running
 from sqlalchemy import Table, create_engine, insert, select, text
@@ -208,6 +209,11 @@ def test_a_row_that_copy_cannot_write_is_an_error_of_the_database(server: str) -
 
 
 FLAGS = ("identical", "is_h_neuron", "is_base_h_neuron")
+
+
+def test_the_database_refuses_rows_that_lead_nowhere(empty: str) -> None:
+    with Store.open(empty) as store:
+        check_refused(store)
 
 
 @pytest.mark.usefixtures("small_pieces")

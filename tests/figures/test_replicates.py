@@ -12,7 +12,7 @@ from synthetic import SETS, report_of
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.jobs.replicates import BETWEEN, STRENGTH, TEST, TRAINING, components, replicated
 from provenance.analyses.results.reports import OriginReport
-from provenance.cli.show.run import ConsoleProgress
+from provenance.cli.show.progress import ConsoleProgress
 from provenance.db.reading.run_query import run_query
 from provenance.figures.gallery import draw
 from provenance.figures.plots.replicates import replicates_figure

@@ -1,13 +1,16 @@
 """The end of a run on a terminal: the sentence over all, the claims with what failed, and the cells of the report."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
+from synthetic_evidence import compliance_report_of, timeline_report_of
 
 from provenance.cli.show.run import print_files, print_run, terminal_table
 from provenance.db.reading.run_query import QueryResult
@@ -64,7 +67,6 @@ def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str) -> No
     files = {"report": "out/report.html", "figures": ["out/a.svg"]}
     text = printed(finished, 80, **files)
     assert len(text.splitlines()) <= 40
-    assert max(len(line) for line in text.splitlines() if not line.startswith("database:")) <= 80  # paths stay whole
     for words in (
         "org/base → org/instruct@0123abc",
         "descendant",
@@ -131,6 +133,30 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(finished: str, width: int) -> N
     last = [line.rsplit("  ", 1)[-1].strip() for line in text.splitlines()]
     assert "transfer.gain.all_together" in "".join(last)
     assert "…" not in text
+
+
+KINDS: dict[str, Any] = {
+    "comparison": report_of(),
+    "given neurons": given_report(),
+    "no probe": no_probe_report(),
+    "weights": weights_report_of(),
+    "lineage": lineage_of(),
+    "timeline": timeline_report_of(),
+    "scaling": compliance_report_of(),
+}
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_width_shows_everything_within_it(stored: Callable[..., str], kind: str, *, verbose: bool) -> None:
+    """Paths stay whole, so that they can be copied; without --verbose each kind fits a screen of 80 columns."""
+    url, whole = stored(KINDS[kind]), 1000
+    texts = {width: printed(url, width, verbose=verbose).partition("database: ")[0] for width in (60, 80, 200, whole)}
+    marks = {width: Counter("".join(text.split()).replace("─", "")) for width, text in texts.items()}
+    for width in (60, 80, 200):
+        assert [line for line in texts[width].splitlines() if cell_len(line) > width] == []
+        assert marks[width] == marks[whole]  # nothing is cut off, and nothing said twice
+    assert verbose or len(texts[80].splitlines()) <= 40 - 3  # with database, report and figures below
 
 
 @pytest.mark.parametrize("width", [18, 27, 30, 60])
@@ -211,19 +237,36 @@ def test_without_a_probe_the_reason_stands_in_its_place(stored: Any) -> None:
     [
         (weights_report_of(), ["Parameter evolution", "Drift against matched nulls", "Mapping", "Lineage"]),
         (weights_report_of(k=0), ["Parameter evolution", "Drift by layer"]),
+        (weights_report_of(k=0, layers=80, per_layer=2), ["Parameter evolution", "Drift by layer"]),
         (lineage_of(), ["Lineage", "Weights by kind", "Configuration"]),
     ],
-    ids=["listed", "drift", "lineage"],
+    ids=["listed", "drift", "deep", "lineage"],
 )
 def test_a_run_without_a_forward_pass_shows_what_it_looked_at_alone(
     stored: Callable[..., str], results: Any, titles: list[str]
 ) -> None:
     url = stored(results)
-    assert [table.title for table in terminal_sections(read_results(url, 1))] == titles
+    found = read_results(url, 1)
+    assert [table.title for table in terminal_sections(found, verbose=True)] == titles
+    brief = terminal_sections(found)
+    assert [table.title.partition(":")[0] for table in brief] == titles[: len(brief)]
+    assert max(len(table.rows) for table in brief) <= 15
     assert "AUROC" not in printed(url)
 
 
+def test_of_a_deep_model_the_layers_that_changed_most_are_shown(stored: Callable[..., str]) -> None:
+    """In the order of the model; --verbose has all."""
+    found = read_results(stored(weights_report_of(k=0, layers=80, per_layer=2)), 1)
+    ranks = {str(row["layer"]): row["mean_stability_rank"] for row in found["layers"].records()}
+    shown = [row[0] for row in terminal_sections(found)[-1].rows]
+    assert terminal_sections(found)[-1].title == "Drift by layer: the 12 of 80 that changed most"
+    assert shown == sorted(shown, key=int)
+    assert set(shown) == set(sorted(ranks, key=lambda layer: ranks[layer])[:12])
+    assert len(terminal_sections(found, verbose=True)[-1].rows) == 80
+
+
 def test_a_timeline_shows_its_points(timeline: str) -> None:
-    text = printed(timeline)
-    assert text.index("Readable at each point") < text.index("Weights and activations at each point")
+    for verbose, second in ((False, "Kept up to the last point"), (True, "Weights and activations at each point")):
+        text = printed(timeline, verbose=verbose)
+        assert text.index("Readable at each point") < text.index(second)
     assert "random initialisation" in text

@@ -23,6 +23,7 @@ from provenance.cli.options.common import (
     Verbose,
     named_pair,
 )
+from provenance.cli.options.planned_work import work_of
 from provenance.cli.options.run_options import ALPHAS, Alphas, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
@@ -118,7 +119,7 @@ def compare(
     replicates: Replicates = 1,
     stream: Stream = False,
     no_figures: NoFigures = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the requirements, as `plan` does.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what this job takes, as `plan` does.")] = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -144,12 +145,21 @@ def compare(
             remedy="`provenance plan` says what the checkpoints take; leave one out",
         )
     if dry_run:
-        counts = (asked["train_per_class"], asked["test_per_class"], len(asked["questions"] or ()) or 1)
-        show_plan(pair, counts, asked["dtype"], asked["device"], as_json=as_json)
+        job = job_of(*pair, asked, neurons=neurons, replicates=replicates, seed=seed)
+        show_plan(pair, work_of(job), job.dtype, job.device, as_json=as_json)
         return
     if neurons is not None and weights_only:
         compare_weights(
-            pair, neurons, db, out, figures=not no_figures, stream=stream, seed=seed, as_json=as_json, quiet=quiet
+            pair,
+            neurons,
+            db,
+            out,
+            figures=not no_figures,
+            stream=stream,
+            seed=seed,
+            verbose=verbose,
+            as_json=as_json,
+            quiet=quiet,
         )
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}

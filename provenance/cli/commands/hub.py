@@ -13,14 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from provenance.cells import duration
 from provenance.cli.options.common import AsJson, Base, FamilyName, Instruct, named_pair
+from provenance.cli.options.planned_work import work_of
 from provenance.cli.options.run_options import Device, Dtype
 from provenance.defaults import AUTO, PER_CLASS
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
     from provenance.plan.checkpoint_plan import Obstacle, SidePlan
-    from provenance.plan.estimates import JobEstimate
+    from provenance.plan.estimates import JobEstimate, Workload
     from provenance.plan.job_plan import Plan
 
 STOPPED = 2
@@ -50,16 +52,24 @@ def plan(
     base: Base = None,
     instruct: Instruct = None,
     family: FamilyName = None,
-    sets: Annotated[int, typer.Option("--sets", min=1, help="Number of test question sets.")] = 1,
+    sets: Annotated[
+        int, typer.Option("--sets", min=1, help="Number of test question sets; lab families bring their own.")
+    ] = 1,
     train_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     test_per_class: Annotated[int, typer.Option(min=1, help="As for `compare`.")] = PER_CLASS,
     device: Device = AUTO,
     dtype: Dtype = AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Show a comparison's requirements and all obstacles, before anything is fetched. Exit code 2: it cannot run."""
+    """Show a comparison's requirements and all obstacles, before anything is fetched. Exit code 2: it cannot run.
+
+    `compare --dry-run` does so for the very job, with its questions, limits, samples and draws.
+    """
+    from provenance.analyses.jobs.compare_job import Job
+
     pair = named_pair(base, instruct, family)
-    show_plan(pair, (train_per_class, test_per_class, sets), dtype, device, as_json=as_json)
+    job = Job(*pair, train_per_class=train_per_class, test_per_class=test_per_class)
+    show_plan(pair, work_of(job, unknown_sets=sets), dtype, device, as_json=as_json)
 
 
 def pull(
@@ -75,7 +85,7 @@ def pull(
 
     named = _named(refs or [], family)
     if dry_run:
-        show_plan(named, (PER_CLASS, PER_CLASS, 1), AUTO, AUTO, as_json=as_json, compared=False)
+        show_plan(named, None, AUTO, AUTO, as_json=as_json)
         return
     pulled = fetch(named)
     if as_json:
@@ -96,24 +106,16 @@ def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
     return refs if family is None else pair_of(family)
 
 
-def show_plan(
-    refs: Sequence[str],
-    wanted: tuple[int, int, int],
-    dtype: str,
-    device: str,
-    *,
-    as_json: bool,
-    compared: bool = True,
-) -> None:
-    """Plan a job and print the plan; exit code 2 if an obstacle stops it.
+def show_plan(refs: Sequence[str], work: "Workload | None", dtype: str, device: str, *, as_json: bool) -> None:
+    """Plan a comparison and print the plan; without work the checkpoints are only fetched.
 
-    `wanted` has the training and test responses of each class, and the number of question sets. Checkpoints that are
-    not `compared` are only fetched.
+    Exit code 2 if an obstacle stops it.
     """
-    from provenance.plan.job_plan import plan_responses
+    from provenance.plan.estimates import Workload
+    from provenance.plan.job_plan import make_plan
     from provenance.plan.machine import measure
 
-    made = plan_responses(refs, wanted, measure(dtype, device), compared=compared)
+    made = make_plan(refs, work or Workload(), measure(dtype, device), compared=work is not None)
     if as_json:
         typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -169,10 +171,10 @@ def _estimate(expected: "JobEstimate", available: int) -> Table:
         ("drift", expected.drift_stream_s, expected.drift_s),
         ("lineage", expected.lineage_stream_s, expected.lineage_s),
     ):
-        table.add_row(f"{name} --stream", weights, _time(streamed), _time(compute))
-        table.add_row(f"{name} after pull", weights, _time(expected.pull_s), _time(compute))
+        table.add_row(f"{name} --stream", weights, duration(streamed), duration(compute))
+        table.add_row(f"{name} after pull", weights, duration(expected.pull_s), duration(compute))
     compare = _size(expected.compare_memory_bytes)
-    table.add_row("compare", compare, _time(expected.pull_s), _time(expected.compare_s))
+    table.add_row("compare", compare, duration(expected.pull_s), duration(expected.compare_s))
     return table
 
 
@@ -186,10 +188,3 @@ def _size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:,.1f} {name}"
     return f"{count} bytes"
-
-
-def _time(seconds: float) -> str:
-    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:,.0f} {name}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"

@@ -13,6 +13,7 @@ from provenance.cli.options.common import (
     Out,
     Quiet,
     Seed,
+    Verbose,
 )
 from provenance.cli.options.run_options import ALPHAS, Alphas, Offload, factors
 from provenance.cli.run_job import run_and_print
@@ -63,6 +64,7 @@ def intervene(
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Scale neurons of a checkpoint, beside control sets, and measure how often it yields on benchmarks."""
     from provenance.analyses.jobs.intervene_job import InterveneJob
@@ -72,4 +74,4 @@ def intervene(
         prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
         batch_size=batch_size, dtype=dtype, device=device, offload=offload, seed=seed,
     )  # fmt: skip
-    run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, out, figures=not no_figures, verbose=verbose, as_json=as_json, quiet=quiet)

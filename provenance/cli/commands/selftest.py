@@ -12,7 +12,7 @@ import typer
 
 from provenance.cli.options.common import AsJson, Quiet, Seed, print_result
 from provenance.cli.run_job import results_written, run_job
-from provenance.cli.show.run import ConsoleProgress
+from provenance.cli.show.progress import ConsoleProgress
 from provenance.cli.show.selftest import print_selftest
 from provenance.defaults import SELFTEST_DRAWS
 

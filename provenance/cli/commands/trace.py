@@ -13,6 +13,7 @@ from provenance.cli.options.common import (
     Out,
     Quiet,
     Seed,
+    Verbose,
 )
 from provenance.cli.options.run_options import asks, check_choice, job_of
 from provenance.cli.run_job import run_and_print
@@ -45,6 +46,7 @@ def trace(
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Follow the last checkpoint's H-Neurons back through earlier ones, to a random initialisation."""
     check_choice(asked["C"], asked["select"])
@@ -52,4 +54,5 @@ def trace(
 
     how = job_of(refs[0], refs[-1], asked, seed=seed)
     job = TimelineJob(tuple(refs), how, tuned, floor=not no_floor)
-    run_and_print(job, db, out, figures=not no_figures, as_json=as_json, quiet=quiet, captures=captures)
+    shown: dict[str, Any] = {"verbose": verbose, "as_json": as_json, "quiet": quiet}
+    run_and_print(job, db, out, figures=not no_figures, captures=captures, **shown)

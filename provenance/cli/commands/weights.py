@@ -15,6 +15,7 @@ from provenance.cli.options.common import (
     Quiet,
     Seed,
     Stream,
+    Verbose,
     named_pair,
 )
 from provenance.cli.run_job import run_and_print
@@ -33,12 +34,13 @@ def lineage(
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Test whether INSTRUCT descends from BASE, from all tensors of both; no model is run."""
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
-    run_and_print(job, db, figures=False, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, figures=False, verbose=verbose, as_json=as_json, quiet=quiet)
 
 
 def drift(
@@ -51,12 +53,13 @@ def drift(
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure how far tuning moved every neuron; reads only gate, up and down weights."""
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)
-    run_and_print(job, db, figures=False, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, figures=False, verbose=verbose, as_json=as_json, quiet=quiet)
 
 
 def compare_weights(
@@ -70,9 +73,10 @@ def compare_weights(
     seed: int,
     as_json: bool,
     quiet: bool,
+    verbose: bool,
 ) -> None:
     """`compare --weights-only`: lineage, mapping, drift, figures and report for a neuron list."""
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("compare --weights-only", *pair, neurons=neurons, stream=stream, seed=seed)
-    run_and_print(job, db, out, figures=figures, as_json=as_json, quiet=quiet)
+    run_and_print(job, db, out, figures=figures, verbose=verbose, as_json=as_json, quiet=quiet)

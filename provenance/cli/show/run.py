@@ -1,9 +1,5 @@
-"""Progress on stderr, and results on stdout: the report's tables for a terminal.
+"""Results on stdout: the report's tables for a terminal."""
 
-Progress is a live bar on a terminal and plain lines otherwise, so that `--json` and pipes stay clean.
-"""
-
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,57 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from provenance.figures.tables.result_tables import ReportTable
-
-LINE_EVERY_S = 10.0  # plain progress lines of one step are at least this far apart
-
-
-class ConsoleProgress:
-    """Progress of a long job on stderr, or on `console`."""
-
-    def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, quiet=quiet)
-        self._live = (
-            Progress(
-                TextColumn("{task.description:<42}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-                TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=self._console,
-            )
-            if self._console.is_terminal and not quiet
-            else None
-        )  # fmt: skip
-        self._rows: dict[str, Any] = {}
-        self._spoken_at: dict[str, float] = {}
-
-    def __enter__(self) -> "ConsoleProgress":  # noqa: PYI034 - the shape checker of the tests cannot read Self
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def stage(self, name: str) -> None:
-        """A new stage begins."""
-        if not self._live:
-            self._console.print(f"{name} ...", highlight=False, markup=False)
-
-    def step(self, name: str, done: int, total: int, note: str) -> None:
-        """Part of a stage is done."""
-        if self._live:
-            if name not in self._rows:
-                self._rows[name] = self._live.add_task(name, total=total, note=note)
-            self._live.update(self._rows[name], completed=done, total=total, note=note)
-            return
-        now = time.monotonic()
-        if done >= total or now - self._spoken_at.get(name, 0.0) >= LINE_EVERY_S:
-            self._spoken_at[name] = now
-            words = f"  {name}: {done} of {total}" + (f" ({note})" if note else "")
-            self._console.print(words, highlight=False, markup=False)
 
 
 def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
@@ -99,7 +48,6 @@ def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
         Column(
             escape(name),
             overflow="fold",
-            no_wrap=name == "verdict",
             justify="left" if place in words else "right",
             width=widths[place] if widths else None,
         )
@@ -124,10 +72,11 @@ def _widths(content: "ReportTable", room: int) -> list[int] | None:
     """Widths of columns that are too wide together: only the longest words are broken; None where rich finds them."""
     columns = list(zip(content.header, *content.rows, strict=True))
     whole = [max(cell_len(line) for cell in column for line in (*cell.splitlines(), "")) for column in columns]
-    words = [
-        size if column[0] == "verdict" else max(cell_len(word) for cell in column for word in (*cell.split(), ""))
-        for column, size in zip(columns, whole, strict=True)
+    words = [max(cell_len(word) for cell in column for word in (*cell.split(), "")) for column in columns]
+    unbroken = [
+        size if column[0] == "verdict" else word for column, size, word in zip(columns, whole, words, strict=True)
     ]
+    words = unbroken if sum(unbroken) <= room else words
     if sum(whole) <= room or room < len(columns):
         return None
     while sum(words) > room:

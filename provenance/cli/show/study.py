@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from provenance.cli.options.planned_work import work_of
 from provenance.cli.show.run import print_tables, say
 
 if TYPE_CHECKING:
@@ -25,11 +26,10 @@ def print_study(summary: Mapping[str, Any], console: Console) -> None:
 def planned(member: "Member", measured: "Callable[[str, str], Machine]") -> dict[str, Any]:
     """What a member of a study takes, as JSON; `measured` gives the machine for a dtype and a device."""
     from provenance.analyses.jobs.compare_job import Job
-    from provenance.plan.job_plan import plan_responses
+    from provenance.plan.job_plan import make_plan
 
     how = member.job if isinstance(member.job, Job) else member.job.how
-    wanted = (how.train_per_class, how.test_per_class, len(how.questions) or 1)
-    made = plan_responses(member.refs, wanted, measured(how.dtype, how.device))
+    made = make_plan(member.refs, work_of(how), measured(how.dtype, how.device))
     return {"name": member.name, "kind": member.kind, "replicates": how.replicates, **made.as_json()}
 
 
@@ -42,11 +42,11 @@ def print_plans(summary: Mapping[str, Any], console: Console) -> None:
     for plan in plans:
         expected = plan["estimate"]
         memory = "–" if expected is None else _gigabytes(expected["compare_memory_bytes"])
-        hours = "–" if expected is None else _hours(plan["replicates"] * expected["compare_s"])
+        hours = "–" if expected is None else _hours(expected["compare_s"])
         table.add_row(escape(plan["name"]), _gigabytes(plan["missing_bytes"]), memory, hours,
                       "stops" if plan["stops"] else "")  # fmt: skip
     known = [plan for plan in plans if plan["estimate"] is not None]
-    total = sum(plan["replicates"] * plan["estimate"]["compare_s"] for plan in known)
+    total = sum(plan["estimate"]["compare_s"] for plan in known)
     table.add_row("together", _gigabytes(sum(plan["missing_bytes"] for plan in plans)), "", _hours(total), "")
     console.print(table)
     for plan in plans:

@@ -488,8 +488,8 @@ def test_rows_too_wide_for_a_table_come_one_by_one_with_all_their_words(width: i
         assert lines.index("row 1 of 2") < lines.index("row 2 of 2")
 
 
-@pytest.mark.parametrize(("columns", "width", "lines"), [(3, 60, 4), (3, 30, 7), (9, 90, 7), (9, 60, 20)])
-def test_heads_wider_than_their_columns_are_broken_before_rows_come_one_by_one(
+@pytest.mark.parametrize(("columns", "width", "lines"), [(3, 60, 4), (3, 30, 7), (9, 90, 7), (9, 60, 10), (9, 34, 20)])
+def test_heads_wider_than_their_columns_are_broken_and_few_rows_turned_before_rows_come_one_by_one(
     columns: int, width: int, lines: int
 ) -> None:
     names = ("mean_cosine_distance_up", "h_mean_stability_rank", "layer")
@@ -500,8 +500,11 @@ def test_heads_wider_than_their_columns_are_broken_before_rows_come_one_by_one(
     said = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert len(said) == lines
     assert max(map(len, said)) <= width
-    assert ("row 1 of 2" in said) == (width == 60 and columns == 9)
-    assert sum("0.1235" in line for line in said) == (columns // 3 if "row 1 of 2" in said else 1)
+    assert ("row 1 of 2" in said) == (width == 34)
+    assert sum("0.1235" in line for line in said) == (columns // 3 if lines >= 10 else 1)
+    if lines == 10:
+        assert said[0].split() == ["mean_cosine_distance_up", "0.1235", "0.2"]
+        assert said[2].split() == ["h_mean_stability_rank", "0.5", "-"]
 
 
 def test_a_result_without_rows_says_so_and_names_its_columns() -> None:

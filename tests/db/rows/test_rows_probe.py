@@ -16,7 +16,7 @@ from provenance.db.store import Store
 
 
 def test_only_paths_with_suppression_and_only_instruct_curves_with_transfer_have_these_numbers() -> None:
-    found = summary_rows(report_of())
+    found = summary_rows(report_of(), PER_LAYER)
     assert {(row["stage"], row["suppressed_accuracy"] is None) for row in found[TABLES[PathPoint]]} == {
         ("instruct", False), ("base", True)
     }  # fmt: skip
@@ -96,7 +96,7 @@ def test_the_draws_of_neuron_sets_are_stored_and_those_of_others_are_none(store:
 
 
 def test_without_a_probe_there_is_no_row_that_could_be_read_as_a_result() -> None:
-    found = summary_rows(no_probe_report())
+    found = summary_rows(no_probe_report(), PER_LAYER)
     assert found[ProbeNeuron] == []
     assert not {TABLES[cls] for cls in (PathPoint, CurvePoint, Baseline, StabilityResult)} & found.keys()
     assert probe_row(no_probe_report().identification)["rule"] == "one-se"

@@ -86,7 +86,7 @@ def test_a_bare_model_without_a_tied_head_is_not_whole(checkpoint_of: Callable[[
     """Its neurons can be compared; it cannot answer questions."""
     folder = shutil.copytree(checkpoint_of("gpt_neox"), tmp_path / "bare")
     AutoModel.from_pretrained(folder).save_pretrained(folder)
-    with pytest.raises(CheckpointError, match="lm_head"):
+    with pytest.raises(CheckpointError, match=r"lm_head|embed_out"):  # so in transformers 5.0
         load(folder)
 
 

@@ -15,8 +15,10 @@ from provenance.plan.estimates import Size, Traffic, Workload, captured_bytes, e
 from provenance.plan.machine import Machine, measure
 
 MACHINE = Machine(
-    "cpu", "float32", flops_per_s=1e9, memory_bytes_per_s=1e9, hash_bytes_per_s=1e8, available_bytes=10**9
-)
+    "cpu", "float32", flops_per_s=1e9, memory_bytes_per_s=1e9, hash_bytes_per_s=1e8, operation_s=0.0,
+    available_bytes=10**9,
+)  # fmt: skip
+"""Small operations take no time, so that forward passes are all that a comparison takes."""
 KINDS = ("gate", "up", "down")
 SIZE = Size(
     parameters=1000,
@@ -31,7 +33,7 @@ SIZE = Size(
 
 def test_captures_take_what_features_take() -> None:
     """The bytes of the captured vectors are those of the arrays that the analyses hold."""
-    rows = Workload(train_per_class=3, test_per_class=2, question_sets=2).responses
+    rows = Workload(train_per_class=3, test_per_class=2, test_questions=(None, None)).responses
     assert rows == 2 * 3 + 2 * 2 * 2
     values = np.zeros((rows, SIZE.neurons), dtype=np.float32)
     held = Features.of(values, values.copy(), np.zeros(rows, dtype=bool), ("",) * rows, ("",) * rows)
@@ -40,7 +42,7 @@ def test_captures_take_what_features_take() -> None:
 
 def test_tokens_counted_one_by_one() -> None:
     """The token count is that of a loop over every question of a small job."""
-    work = Workload(train_per_class=2, test_per_class=3, question_sets=2)
+    work = Workload(train_per_class=2, test_per_class=3, test_questions=(None, 1000))
     tokens = 0
     for _ in range(2 * 2 * estimates.ASKED_PER_TRAINING_RESPONSE):
         tokens += estimates.PROMPT_TOKENS + estimates.SAMPLES_ON_AVERAGE * estimates.ANSWER_TOKENS
@@ -49,6 +51,35 @@ def test_tokens_counted_one_by_one() -> None:
     for _ in range(2 * 2 + 2 * 2 * 3):  # captured
         tokens += estimates.PROMPT_TOKENS + estimates.ANSWER_TOKENS
     assert work.tokens == tokens
+
+
+def test_no_more_is_asked_than_there_are_questions() -> None:
+    """Nor captured; and no more samples are counted than are drawn."""
+    few = Workload(train_questions=100, test_questions=(50, 7), samples=2)
+    assert few.trained == few.training_responses == 100
+    assert few.responses == 157
+    per_question = estimates.PROMPT_TOKENS + 2 * estimates.ANSWER_TOKENS
+    assert few.tokens == 100 * per_question + (57 + 157) * (estimates.PROMPT_TOKENS + estimates.ANSWER_TOKENS)
+    said = " ".join(estimate([SIZE], Traffic(), few, MACHINE).assumptions)
+    assert "2 question set(s), 100 questions to train on and 50, 7 to test on" in said
+    assert "2 sample(s) a training question" in said
+
+
+def test_what_no_product_explains_takes_its_time_on_a_machine_as_slow_as_this_one() -> None:
+    """On the machine that it was measured on a start, answers, searches, draws, and captured values."""
+    work = Workload(train_questions=10, test_questions=(5,), draws=100)
+    slow, slower = (
+        estimate([SIZE, SIZE], Traffic(), work, replace(MACHINE, operation_s=factor * estimates.OPERATION_S))
+        for factor in (1, 3)
+    )
+    passes = estimate([SIZE, SIZE], Traffic(), work, MACHINE).compare_s
+    values = 2 * 2 * 10 * SIZE.neurons
+    searches = estimates.SEARCHES_S + 100 * estimates.DRAW_S + values * estimates.VALUE_S
+    beside = estimates.START_S + 2 * work.tokens * estimates.TOKEN_S + searches
+    assert slow.compare_s == pytest.approx(passes + beside)
+    assert slower.compare_s == pytest.approx(passes + 3 * beside)
+    again = estimate([SIZE, SIZE], Traffic(), replace(work, replicates=4), replace(MACHINE, operation_s=2.5e-6))
+    assert again.compare_s == pytest.approx(4 * slow.compare_s - 3 * estimates.START_S)
 
 
 def test_time_and_memory_grow_with_their_causes() -> None:
@@ -119,6 +150,7 @@ def test_a_measurement_of_this_machine(dtype: str) -> None:
     assert 1e6 < measured.flops_per_s < 1e15
     assert 1e6 < measured.memory_bytes_per_s < 1e13
     assert 1e6 < measured.hash_bytes_per_s < 1e12
+    assert 1e-8 < measured.operation_s < 1e-2
     assert 0 < measured.available_bytes < 1e14
     assert (measured.device, measured.dtype) == ("cpu", dtype)
 

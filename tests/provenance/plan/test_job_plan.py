@@ -3,6 +3,7 @@
 import json
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from provenance.plan.estimates import NETWORK_BYTES_PER_S, Workload
 from provenance.plan.job_plan import Plan, make_plan
 from provenance.plan.machine import Machine
 
-MACHINE = Machine("cpu", "float32", 1e10, memory_bytes_per_s=1e10, hash_bytes_per_s=1e9, available_bytes=10**10)
+MACHINE = Machine(
+    "cpu", "float32", 1e10, memory_bytes_per_s=1e10, hash_bytes_per_s=1e9, operation_s=0.0, available_bytes=10**10
+)
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
 SPARE = {"README.md": b"# tiny", "consolidated.safetensors": b"x" * 90_000, "pytorch_model.bin": b"x" * 90_000}
 
@@ -162,7 +165,7 @@ def test_a_disk_with_just_enough_room(hub: Hub, monkeypatch: pytest.MonkeyPatch)
 
 def test_too_little_memory_is_a_note(hub: Hub) -> None:
     """A machine too small for forward passes can still do what needs weights only."""
-    small = Machine("cpu", "float32", 1e10, 1e10, 1e9, available_bytes=1000)
+    small = replace(MACHINE, available_bytes=1000)
     plan = make_plan(["org/base"], Workload(), small)
     problem = only_problem(plan)
     assert (plan.stops, problem.stops) == (False, False)
