@@ -15,7 +15,7 @@ import torch
 from benchmarks.clock import by_turns, line
 from provenance.activations.batches import batches
 from provenance.activations.capture import down_norms, forward, hooked, padded
-from provenance.activations.reading import Quantity, Reader
+from provenance.activations.reading import QUANTITIES, Quantity, Reader
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import load_questions
@@ -26,9 +26,9 @@ from provenance.records import Response
 
 QUESTIONS = 96
 ALONE = 8  # of them read by the recipe, whose time for all follows from their share of the tokens
-QUANTITIES: dict[str, tuple[Quantity, ...]] = {
-    "held-out answers: CETT of the answer, log-probability": ("answer", "log_probability"),
-    "training answers: CETT of both, log-probability": ("answer", "other", "log_probability"),
+READINGS: dict[str, tuple[Quantity, ...]] = {
+    "held-out answers: CETT of the answer, log-probability, residuals": ("answer", "log_probability", "residual"),
+    "training answers: CETT of both, log-probability, residuals": QUANTITIES,
 }
 
 
@@ -37,7 +37,7 @@ def reading_table(dtype: str = "bfloat16") -> None:
     exact, loaded = _loaded("float32"), _loaded(dtype)
     for template in (BASE_PROMPT, INSTRUCT_PROMPT):
         responses = responses_of(loaded, template)
-        for name, quantities in QUANTITIES.items():
+        for name, quantities in READINGS.items():
             print(f"{len(responses)} {name}; prompt {template!r}, {dtype}")
             _rows(exact, loaded, responses, quantities)
 

@@ -125,12 +125,19 @@ BASELINES: Mapping[str, str] = {
     "question_text": "question text",
     "answer_text": "answer text",
     "answer_log_probability": "answer log-probability",
+    "mean_difference": "difference of means in the residual stream",
+    "residual_regression": "logistic regression on the residual stream",
     "lengths_and_texts": "length and texts together",
     "all_together": "length, texts and log-probability together",
+    "directions_together": "both directions of the residual stream together",
     "chance": "chance",
     "probe": "the probe",
 }
-"""Predictors that a probe has to beat."""
+"""Predictors that a probe has to beat, and directions, which it is shown beside."""
+DIRECTIONS = ("mean_difference", "residual_regression")
+"""Of these, directions in the residual stream. They decide no verdict."""
+JOINT_BASELINES = ("lengths_and_texts", "all_together", "directions_together")
+"""Regressions on several of these, and what the probe adds to them."""
 TRANSFER_NULLS: Mapping[str, str] = {"random": "random", "matched": "layer_matched", "shuffled": "shuffled_labels"}
 """Baselines of many probes each, by the prefix of their columns in the query `transfer`."""
 SIDES: Mapping[str, str] = {"hallucinated": "H-Neurons", "faithful": "negative weights"}

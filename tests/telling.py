@@ -9,6 +9,7 @@ from planted import whole_rows
 from reference import alpha_max, fit_probe
 
 from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.search.probe_fit import probe_rows
 from provenance.analyses.search.shuffled_labels import shuffled_fits, shuffled_jointly
@@ -16,13 +17,18 @@ from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 
 LAYERS, D_M = 4, 30
+WIDTH, TELLING_LAYER = 6, 2
+"""Of the residual stream, and the layer whose stream tells labels where `make_answers` is asked for that."""
 PLANTED = [3, 40, 47]
 ANSWERING = [11, 52, 71, 109]
 FILLER = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def make_answers(rows: int = 200, seed: int = 0, *, of: str = "", strength: float = 0.015) -> Answers:
-    """Answers whose label shows in the neurons, and in one other place named by `of`; two rows a question."""
+    """Answers whose label shows in the neurons, and in one other place named by `of`; two rows a question.
+
+    `of` is one of the baselines, or `residual`.
+    """
     rng = np.random.default_rng(seed)
     label = np.arange(rows) % 4 < 2
     answer, other = (rng.gamma(4.0, 0.0025, (rows, LAYERS * D_M)).astype(np.float32) for _ in range(2))
@@ -36,13 +42,16 @@ def make_answers(rows: int = 200, seed: int = 0, *, of: str = "", strength: floa
 
     units = tuple(f"{seed}-{row // 2:03d}" for row in range(rows))
     ids = tuple(f"{seed}-{row:03d}" for row in range(rows))
-    return Answers(
+    answers = Answers(
         Features.of(answer, other, label, units, ids),
         texts("question_text"),
         texts("answer_text"),
         1 + told("answer_length") + rng.integers(2, size=rows),
         -rng.gamma(2.0, 0.5, rows) - 2.0 * told("answer_log_probability"),
     )
+    stream = rng.normal(size=(rows, LAYERS, WIDTH))
+    stream[:, TELLING_LAYER, :2] += 1.5 * told("residual")[:, None]
+    return with_stream(answers, stream)
 
 
 def read_length(rows: int = 400, seed: int = 0) -> Answers:
@@ -71,7 +80,13 @@ def with_answer_neurons(answers: Answers, telling: float = 0.0) -> Answers:
 
 def with_values(features: Features, values: np.ndarray) -> Features:
     """The same answers with other activations."""
-    return Features.of(values, features.other.all(), features.hallucinated, features.units, features.question_ids)
+    return replace(features, answer=NeuronRows.of(values))
+
+
+def with_stream(answers: Answers, stream: np.ndarray) -> Answers:
+    """The same answers with another residual stream, (rows, layers, d)."""
+    flat = NeuronRows.of(stream.reshape(len(stream), -1).astype(np.float32))
+    return replace(answers, features=replace(answers.features, residual=flat))
 
 
 def make_probe(train: Answers) -> Probe:

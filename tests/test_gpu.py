@@ -8,7 +8,7 @@ import pytest
 import torch
 from checkpoint_factory import local_checkpoint, make_response
 
-from provenance.activations.reading import Reader
+from provenance.activations.reading import QUANTITIES, Reader
 from provenance.activations.scaling import scaled
 from provenance.analyses.activity.token_correlation import RecordedActivations
 from provenance.answers.prompts import PromptFormat
@@ -51,9 +51,7 @@ def responses_of(loaded: LoadedModel) -> list[Response]:
 
 
 def test_readings_agree_to_rounding(here: LoadedModel, there: LoadedModel) -> None:
-    ours, theirs = (
-        Reader(loaded, ("answer", "other", "log_probability")).read(responses_of(loaded)) for loaded in (here, there)
-    )
+    ours, theirs = (Reader(loaded, QUANTITIES).read(responses_of(loaded)) for loaded in (here, there))
     for quantity, values in ours.items():
         np.testing.assert_allclose(theirs[quantity], values, rtol=2e-3, atol=1e-5, err_msg=quantity)
 

@@ -72,6 +72,8 @@ def read_answers(
     reading: Placing,
     doing: str,
     other: OtherTokens | None = None,
+    *,
+    residual: bool = False,
 ) -> tuple[Features, tuple[Response, ...]]:
     """Capture a model while it reads any responses in any prompt; existing captures are reused.
 
@@ -81,6 +83,7 @@ def read_answers(
         questions: The questions that they answer; extra ones are ignored.
         reading: Prompts, and white space before the answer; see `placing_in`.
         other: Tokens beside the answer's whose mean CETT is read too; None for none.
+        residual: Whether the residual stream is read too.
 
     Returns:
         Mean CETT in the reader's own order of neurons, one row per placed answer in the order of the responses; and
@@ -102,7 +105,7 @@ def read_answers(
     placed = [forced(reader.tokenizer, reading, texts[response.question_id], response) for response in responses]
     kept = tuple(response for response in placed if response is not None)
     captures = forced_task(task, reader.checkpoint, reading, reader.settings)
-    return reader.captured(captures, kept, doing, other), kept
+    return reader.captured(captures, kept, doing, other, residual=residual), kept
 
 
 def placing_in(place: Subject, said: Stage, pool: Pool, own: Sequence[Response]) -> Placing:

@@ -170,7 +170,8 @@ class Subject:
     def collect(self, pool: Pool) -> Collected:
         """Answer a pool, or take the responses that exist, and read the kept answers, continuing from the workspace.
 
-        Of training answers the other tokens are read too, where the probe reads them; of all, the log-probability.
+        Of training answers the other tokens are read too, where the probe reads them; of all, the log-probability and
+        the residual stream.
         """
         task, label = self.task(pool), f"{self.stage} {pool.name}"
         log = self.workspace.response_log(task)
@@ -178,7 +179,7 @@ class Subject:
         used = balanced([response for response in responses if response.is_answer])
         reading = reading_task(task, self.checkpoint, self.settings.dtype)
         other = self.settings.other_tokens if pool.training else None
-        features = self.captured(reading, used, f"capture {label}", other, log_probability=True)
+        features = self.captured(reading, used, f"capture {label}", other, log_probability=True, residual=True)
         splits = tuple(response.split for response in used)
         refused = [response for response in responses if response.label == REFUSAL]
         refusals = self.captured(reading, refused, f"capture {label} refusals") if refused else features.take([])
@@ -206,13 +207,14 @@ class Subject:
         other: OtherTokens | None = None,
         *,
         log_probability: bool = False,
+        residual: bool = False,
     ) -> Features:
         """What it reads in responses as given, under a task from `reading_task`; `doing` is shown meanwhile."""
 
         def step(done: int, total: int) -> None:
             self.clock.progress.step(doing, done, total, "")
 
-        wanted = Wanted(other, log_probability, self.settings.capture_dtype)
+        wanted = Wanted(other, log_probability, self.settings.capture_dtype, residual)
         log = self.clock.captured(self.workspace.capture_log(task), responses)
         return collect_features(self.model, responses, self.workspace.captures_of(task), task.key, log, step, wanted)
 

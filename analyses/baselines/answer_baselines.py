@@ -1,11 +1,11 @@
-"""Baselines on the probe's own answers: other neurons, other labels, lengths, words, the model's own confidence.
+"""Baselines on the probe's own answers: other neurons, other labels, lengths, words, confidence, directions.
 
 0.5 is the wrong null, because the question alone already predicts many hallucinations. Each baseline is fitted and
 scored on the probe's rows (of one checkpoint, or of two for transfer) and compared on the same resampled questions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
+from provenance.analyses.baselines.directions import Directions, fit_directions
 from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text
 from provenance.analyses.controls.control_probes import ControlProbe, control_scores
 from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS, ControlSetKind
@@ -22,8 +23,11 @@ from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe, fit_scores
 from provenance.statistics.auroc import aurocs
 from provenance.statistics.bootstrap import estimate_of, resampled_aurocs, resampled_means, resampled_weights
+from provenance.words import DIRECTIONS
 
-BASELINE_KINDS = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
+BASELINE_KINDS = (
+    *SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability", *DIRECTIONS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class FittedBaselines:
     """Its refitted neuron sets by kind, also used by the transfer test."""
     scorers: Mapping[str, Scorer]
     """By kind, in the order of `BASELINE_KINDS`; kinds that could not be fitted are missing."""
+    directions: Mapping[str, Directions] = field(default_factory=dict)
+    """In the residual stream, by kind; empty where it was not read, or questions are too few."""
 
 
 def fit_baselines(
@@ -65,7 +71,7 @@ def fit_baselines(
     """Fits all baselines of a probe; they can then score any number of question sets.
 
     Without a class there are no scorers; none for neuron sets without a weight on a mapped neuron, none for the
-    log-probability if `train` has none.
+    log-probability or directions if `train` has no such numbers.
 
     Args:
         probe: Neuron sets have as many neurons as it has non-zero weights.
@@ -84,7 +90,9 @@ def fit_baselines(
     scorers |= fit_texts(train)
     if train.log_probability is not None:
         scorers["answer_log_probability"] = _improbability(train.log_probability, train.features.hallucinated)
-    return FittedBaselines(probe, controls, scorers)
+    directions = fit_directions(train.features, layers)
+    scorers |= {kind: _direction_scorer(each) for kind, each in directions.items()}
+    return FittedBaselines(probe, controls, scorers, directions)
 
 
 def score_baselines(fitted: FittedBaselines, test: Answers, *, seed: int = 0) -> tuple[Baseline, ...]:
@@ -169,6 +177,16 @@ def _improbability(train: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, "
             return None
         values = test.log_probability.astype(np.float64)[:, None]
         return Decided(-values, decide(values)[:, None])
+
+    return score
+
+
+def _direction_scorer(directions: Directions) -> Scorer:
+    """Scores answers by the direction of the chosen layer."""
+
+    def score(test: Answers) -> Decided | None:
+        stream = test.features.residual
+        return None if stream is None else _one_column(directions.chosen.scores(stream))
 
     return score
 

@@ -6,7 +6,7 @@ scored fold reaches anything that its weights were fitted on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -29,6 +29,10 @@ class Folding:
     scored by classifiers of all other folds, rows of another fold by classifiers of the remaining ones. Two columns per
     kind of text: dense and sparse.
     """
+
+    def without_words(self) -> "Folding":
+        """The same partition for scores that no words are added to."""
+        return replace(self, words=self.words[:, :, :0])
 
 
 def dealt_out(

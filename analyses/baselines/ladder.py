@@ -24,7 +24,6 @@ from provenance.analyses.baselines.answer_baselines import (
 from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
-from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
 from provenance.probe.l1_path import Fit
 from provenance.statistics.bootstrap import (
@@ -36,10 +35,11 @@ from provenance.statistics.bootstrap import (
     resampled_weights,
 )
 from provenance.statistics.holm import holm
+from provenance.words import DIRECTIONS, JOINT_BASELINES
 
 ALL_TOGETHER = "all_together"
-NESTED_KINDS = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
-RUNG_KINDS = (*BASELINE_KINDS, *NESTED_KINDS)
+DIRECTIONS_TOGETHER = "directions_together"
+RUNG_KINDS = (*BASELINE_KINDS, *JOINT_BASELINES)
 TEXT_KINDS = ("question_text", "answer_text")
 
 
@@ -64,7 +64,8 @@ def ladder(
     answers, and by cross-fitted classifiers of the scored answers, for question sets with their own words. None of them
     sees a signal spread over many words that hardly recur. `all_together` adds the log-probability (mean, its square,
     and the sum over tokens), and has no number without it. Both leave neuron sets out: a hundred of them together form
-    a probe on thousands of neurons, not a control.
+    a probe on thousands of neurons, not a control. `directions_together` is the same regression on both directions in
+    the residual stream alone, carried over from the instruct checkpoint: what the probe adds to a direction.
 
     Args:
         fitted: From the instruct checkpoint's training answers.
@@ -147,12 +148,16 @@ def _nested(
     dealt: Sequence[Folding],
 ) -> Iterator[Rung]:
     positive, units = answers.features.hallucinated, answers.features.units
-    for kind in NESTED_KINDS:
-        others = _others(fitted, again, answers, confidence=kind == ALL_TOGETHER)
-        if others is None or not dealt:
+    plain: Sequence[Folding] = [folding.without_words() for folding in dealt]
+    for kind in JOINT_BASELINES:
+        if kind == DIRECTIONS_TOGETHER:
+            others, parts = _directions(fitted, answers), plain
+        else:
+            others, parts = _others(fitted, again, answers, confidence=kind == ALL_TOGETHER), dealt
+        if others is None or not parts:
             yield _unknown(name, kind)
         else:
-            values = without_and_with(others, _own(fitted, answers), positive, units, dealt)
+            values = without_and_with(others, _own(fitted, answers), positive, units, parts)
             areas = resampled_column_aurocs(np.stack(values, axis=1), positive, weights)
             yield _rung(name, kind, areas[:, 1], areas[:, :1], positive.size)
 
@@ -187,6 +192,12 @@ def _over_sets(aurocs: Float[np.ndarray, " sets"]) -> dict[str, Any]:
 
 def _unknown(name: str, kind: str) -> Rung:
     return Rung(name, kind, auroc=None, gain=None, p_value=None, p_holm=None, draws=0)
+
+
+def _directions(fitted: FittedBaselines, answers: Answers) -> Float[np.ndarray, "rows columns"] | None:
+    said = [fitted.scorers[kind](answers) for kind in DIRECTIONS if kind in fitted.scorers]
+    columns = [each.decisions for each in said if each is not None]
+    return np.concatenate(columns, axis=1) if columns else None
 
 
 def _others(

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Float
 
 from provenance.activations.features import Features
-from provenance.analyses.baselines.ladder import NESTED_KINDS
 from provenance.analyses.drift.weight_drift import DETECTABLE_SDS
 from provenance.analyses.results.claims import Power
 from provenance.analyses.results.drift import DriftTest
@@ -21,6 +20,7 @@ from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
 from provenance.analyses.transfer.probe_transfer import CHANCE
 from provenance.statistics.auroc import auroc
+from provenance.words import JOINT_BASELINES
 
 LABEL_SHUFFLES = 400  # an SD is then known to within 4 %
 AREA, RANK, FACTOR, SHARED = "AUROC", "mean stability rank", "factor of change", "shared neurons"
@@ -67,7 +67,7 @@ def _transfer_rows(result: TransferResult, rungs: Sequence[Rung], k: int, sd: fl
     for rung in rungs:
         if rung.dataset == result.dataset and rung.auroc is not None and rung.gain_sd is not None:
             detected = _below(rung.auroc.estimate + DETECTABLE_SDS * rung.gain_sd, 1.0)
-            if rung.kind in NESTED_KINDS:
+            if rung.kind in JOINT_BASELINES:
                 detected = None
             yield Power("transfer", rung.kind, result.dataset, k, rung.auroc.n, rung.gain_sd, detected, AREA)
 

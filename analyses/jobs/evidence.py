@@ -14,6 +14,7 @@ from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.cross_reading import Forced
 from provenance.analyses.asking.judge_agreement import judge_agreement
+from provenance.analyses.baselines.carried_directions import FittedSide, carried_directions
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.function_verdict import function_claim
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
@@ -38,6 +39,8 @@ from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.transfer import (
+    DirectionLayer,
+    DirectionTransfer,
     LabelAgreement,
     Rung,
     ScaleControl,
@@ -142,6 +145,15 @@ def read_by_both(found: Identified, gathered: Gathered, forced: Forced, seed: in
     return cells(forced.dataset, found.probe, controls, own, forced, seed=seed)
 
 
+def directions_of(
+    found: Mapping[Stage, Identified], gathered: Gathered, foldings: int, seed: int
+) -> tuple[tuple[DirectionTransfer, ...], tuple[DirectionLayer, ...]]:
+    """Directions of each model on the held-out answers of both."""
+    fitted = {stage: FittedSide(one.baselines, one.halves) for stage, one in found.items() if one.baselines is not None}
+    tests = {stage: gathered.tests(stage) for stage in gathered.answers}
+    return carried_directions(fitted, tests, foldings=foldings, seed=seed)
+
+
 def labels_of_both(found: Identified, gathered: Gathered, seed: int) -> tuple[LabelAgreement, ...]:
     """Agreement of both models' labels, for every question set."""
     said = {stage: collected[1:] for stage, collected in gathered.collected.items()}
@@ -227,6 +239,7 @@ def evidence_of(
     drifted: tuple[DriftResult, tuple[DriftTest, ...], Claim],
     overlapping: tuple[OverlapResult, tuple[OverlapNull, ...], Claim],
     layout: Layout,
+    foldings: int,
     seed: int,
 ) -> Evidence:
     """All evidence beside the main numbers; `problem` says why neurons of the two models cannot be matched, if so."""
@@ -235,8 +248,11 @@ def evidence_of(
     scaled, signs = magnitudes(shown.found, shown.gathered, layout.layers, layout.d_m, seed)
     agreement = labels_of_both(instruct, shown.gathered, seed)
     k = 0 if instruct.probe is None else int(instruct.probe.nonzero.size)
+    directions, by_layer = directions_of(shown.found, shown.gathered, foldings, seed)
     return Evidence(
         ladder=rungs,
+        directions=directions,
+        direction_layers=by_layer,
         cells=read_by_both(instruct, shown.gathered, shown.forced, seed),
         agreement=agreement,
         judges=judges_of(shown.gathered, seed),

@@ -193,7 +193,7 @@ def _read_pool(reader: Subject, pool: Pool, found: Collected, answers: Answers) 
     used = captured_responses(found.features, found.responses)
     other = reader.settings.other_tokens if pool.training else None
     features, responses = read_answers(
-        reader, reader.answers_task(pool), used, pool.questions.questions, reading, _reading(pool), other
+        reader, reader.answers_task(pool), used, pool.questions.questions, reading, _reading(pool), other, residual=True
     )
     kept = np.array([rows[question_id] for question_id in features.question_ids], dtype=np.int64)
     splits = tuple(found.splits[row] for row in kept)

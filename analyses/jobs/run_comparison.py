@@ -227,7 +227,7 @@ def _report(
         activity=shown.base_activity(activity), correlation=shown.correlation,
     )  # fmt: skip
     overlapping = overlap_of(shown, measured, activity, layout.d_m)
-    evidence = evidence_of(shown, alignment.reason, drifted, overlapping, layout, settings.seed)
+    evidence = evidence_of(shown, alignment.reason, drifted, overlapping, layout, settings.foldings, settings.seed)
     report = OriginReport(
         layers=layout.layers,
         neurons_per_layer=layout.d_m,

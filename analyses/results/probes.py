@@ -96,8 +96,8 @@ class Baseline:
     kind: str = column(
         "predictor",
         "text",
-        "`random`, `layer_matched`, `shuffled_labels`, `answer_length`, `question_text`, `answer_text` or "
-        "`answer_log_probability`.",
+        "`random`, `layer_matched`, `shuffled_labels`, `answer_length`, `question_text`, `answer_text`, "
+        "`answer_log_probability`, `mean_difference` or `residual_regression`.",
         key=True,
         words=BASELINES,
     )

@@ -16,6 +16,8 @@ from provenance.analyses.results.probes import IdentificationResult
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
+    DirectionLayer,
+    DirectionTransfer,
     LabelAgreement,
     Rung,
     ScaleControl,
@@ -32,6 +34,10 @@ class Evidence:
 
     ladder: tuple[Rung, ...] = ()
     """By question set and kind."""
+    directions: tuple[DirectionTransfer, ...] = ()
+    """By question set, model of the fit and kind; empty without a probe, or where the residual stream was not read."""
+    direction_layers: tuple[DirectionLayer, ...] = ()
+    """By question set, model of the fit, model of the answers, kind and layer."""
     cells: tuple[TransferCell, ...] = ()
     """In-domain question set, by activations, answers and prompt."""
     agreement: tuple[LabelAgreement, ...] = ()

@@ -97,9 +97,9 @@ _MISSING = "Why a number is missing; empty otherwise."
     note="On the base model’s own answers: AUROC of the probe, weights unchanged, and of each baseline; gain: the "
     "probe’s AUROC minus the baseline’s, paired by question. Neuron sets are refitted on the same rows and transferred "
     "the same way: means over sets; so are the probes of searches with shuffled labels. Length, texts "
-    "and log-probability together: a logistic regression, cross-fitted by question; its gain is what "
-    "adding the probe to it brings. p: one-sided; Holm: over question sets with power. "
-    "The probe’s own p is the largest over its baselines.",
+    "and log-probability together, and both directions together: a logistic regression, cross-fitted by question; its "
+    "gain is what adding the probe to it brings. p: one-sided; Holm: over question sets with power. "
+    "The probe’s own p is the largest over its baselines; log-probability and directions are not among those.",
 )
 @dataclass(frozen=True)
 class Rung:
@@ -110,7 +110,7 @@ class Rung:
         "predictor",
         "text",
         "A kind of `provenance.analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly "
-        "`lengths_and_texts`, or `all_together`, with the log-probability too.",
+        "`lengths_and_texts`, or `all_together`, with the log-probability too, or `directions_together`.",
         key=True,
         words=BASELINES,
     )
@@ -135,6 +135,69 @@ class Rung:
     gain_sd: float | None = column(
         "", "compact", "SD of the gain over resamples of questions (and of neuron sets).", unit="AUROC", default=None
     )
+
+
+_FITTED = "Model whose training answers the direction was fitted on."
+
+
+@table(
+    "direction",
+    "Directions in the residual stream",
+    row="one direction in the residual stream, carried over to the other model's answers to one question set",
+    query="directions",
+    note="Fitted on the training answers of one model, at the layer (and penalty) that tells left-out training "
+    "questions best, and carried over to the other model’s own held-out answers as the probe is, weights unchanged. "
+    "Gain: AUROC of the probe of the same model on the same answers minus the direction’s, paired by question. Added: "
+    "what the probe adds to the direction in a logistic regression, cross-fitted by question. Both p are one-sided and "
+    "not corrected; no verdict rests on them.",
+)
+@dataclass(frozen=True)
+class DirectionTransfer:
+    """A direction in the residual stream of one model on the other model's own answers to one question set."""
+
+    dataset: str = column("question set", "text", _NAMED, key=True)
+    fitted_on: Stage = column("fitted on", "text", _FITTED, key=True)
+    answers: Stage = column("answers of", "text", "Model that gave the answers and is read; the other one.")
+    kind: str = column("predictor", "text", "`mean_difference` or `residual_regression`.", key=True, words=BASELINES)
+    layer: int = column("layer", "count", "Block behind which it is read, from 0.")
+    C: float | None = column("C", "compact", "Chosen inverse strength of the penalty; NULL without one.", sql="c")
+    left_out: float = column(
+        "AUROC, cross-validated", "fixed2", "AUROC on left-out training questions, which chose layer and C."
+    )
+    auroc: Estimate = column("AUROC", "ci2", "AUROC on the other model's answers.", counted=True)
+    gain: Estimate = column(
+        "gain of the probe", "ci3", "The probe's AUROC minus the direction's, paired by question.", counted=True
+    )
+    p_value: float | None = column("p", "p", "One-sided p of gain <= 0, by paired bootstrap over questions.")
+    added: Estimate | None = column(
+        "added by the probe",
+        "ci3",
+        "AUROC of direction and probe together minus the direction's, cross-fitted by question; None if questions are "
+        "too few.",
+        counted=True,
+    )
+    p_added: float | None = column("p (added)", "p", "One-sided p of added <= 0.")
+
+
+@table(
+    "direction_layer",
+    "Directions by layer",
+    row="one direction in the residual stream behind one block, on one model's answers to one question set",
+    query="directions-by-layer",
+)
+@dataclass(frozen=True)
+class DirectionLayer:
+    """A direction behind one block, on the held-out answers of either model to one question set."""
+
+    dataset: str = column("question set", "text", _NAMED, key=True)
+    fitted_on: Stage = column("fitted on", "text", _FITTED, key=True)
+    answers: Stage = column("answers of", "text", "Model that gave the answers and is read.", key=True)
+    kind: str = column("predictor", "text", "`mean_difference` or `residual_regression`.", key=True, words=BASELINES)
+    layer: int = column("layer", "count", "Block behind which it is read, from 0.", key=True)
+    left_out: float = column(
+        "AUROC, cross-validated", "fixed2", "AUROC on left-out training questions of the model it was fitted on."
+    )
+    auroc: Estimate = column("AUROC", "ci2", "AUROC on held-out answers, with its interval by question.", counted=True)
 
 
 def _marked_auroc(record: Record) -> str:

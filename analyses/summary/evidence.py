@@ -16,8 +16,8 @@ from provenance.analyses.summary.probe import identification
 from provenance.analyses.summary.values import SCHEMA, as_json, probe_neurons
 
 NOT_LOOKED_AT = dict.fromkeys((
-    "two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions", "compliance",
-    "compliance_slopes",
+    "directions", "two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions",
+    "compliance", "compliance_slopes",
 ))  # fmt: skip
 """Keys of `evidence` in a run without a forward pass."""
 
@@ -25,6 +25,7 @@ NOT_LOOKED_AT = dict.fromkeys((
 def evidence(found: Evidence) -> dict[str, Any]:
     """Evidence with keys of its own; the rest stands beside its verdict."""
     return {
+        "directions": [asdict(row) for row in found.directions],
         "two_by_two": [asdict(cell) for cell in found.cells],
         "agreement": [asdict(row) for row in found.agreement],
         "judges": [asdict(row) for row in found.judges] or None,

@@ -18,6 +18,7 @@ from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.transfer import (
+    DirectionTransfer,
     LabelAgreement,
     Rung,
     ScaleControl,
@@ -98,6 +99,7 @@ def _results() -> dict[str, Schema]:
         "transfer": _rows(TransferResult, ladder=_by_name(_without(record(Rung), "dataset", "kind"))),
         "drift": _or_null(record(DriftResult, tests=_rows(DriftTest))),
         "overlap": _or_null(record(OverlapResult, nulls=_rows(OverlapNull))),
+        "directions": _rows(DirectionTransfer),
         "two_by_two": _rows(TransferCell),
         "agreement": _rows(LabelAgreement),
         "judges": _rows(JudgeAgreement),

@@ -19,13 +19,7 @@ UNRELEASED = (
     "0002",
     "0003",
     "0004",
-    "0.2.0_1",
-    "0.2.0_2",
-    "0.2.0_3",
-    "0.2.0_4",
-    "0.2.0_5",
-    "0.2.0_6",
-    "0.2.0_7",
+    *(f"0.2.0_{number}" for number in range(1, int(REVISIONS[0].rpartition("_")[2]))),
 )  # of 0.1.0, and of 0.2.0 while it was made
 
 

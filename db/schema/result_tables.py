@@ -16,6 +16,8 @@ from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, Pa
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
+    DirectionLayer,
+    DirectionTransfer,
     LabelAgreement,
     Rung,
     ScaleControl,
@@ -35,6 +37,8 @@ RESULTS = (
     HeldOut,
     TransferResult,
     Rung,
+    DirectionTransfer,
+    DirectionLayer,
     TransferCell,
     LabelAgreement,
     ScaleControl,

@@ -230,7 +230,10 @@ def caption_ladder(parts: Parts) -> list[str]:
     """Caption of the ladder figure: a description, then the numbers."""
     base, instruct = pair_words(parts)
     rungs, transfer = parts["ladder"].records(), parts["transfer"].records()
-    joint = "Lowest: regressions on lengths and texts, without and with the log-probability, and what the probe adds."
+    joint = (
+        "Lowest: regressions on lengths and texts, without and with the log-probability, and on directions, and what "
+        "the probe adds. Directions decide no verdict."
+    )
     return [
         *captioned(
             f"What the transfer of the probe of {instruct} ({probe_words(parts)}) to {base} has to beat.",

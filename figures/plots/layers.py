@@ -1,7 +1,8 @@
-"""Figure of layers: how many H-Neurons each layer holds, and how active each of them is in both models.
+"""Figure of layers: how many H-Neurons each layer holds, how active they are in both models, and what directions read.
 
 A neuron is one circle for the base and one for the instruct checkpoint, joined by a line, so that a neuron that is
-silent in the base is seen at once. Within a layer the neurons stand side by side, the heaviest first.
+silent in the base is seen at once. Within a layer the neurons stand side by side, the heaviest first. Below them,
+where the residual stream was read, stands what one direction behind each layer says of the same answers.
 """
 
 import math
@@ -14,38 +15,54 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from provenance.cells import Record, compact
+from provenance.cells import Record, compact, interval
 from provenance.figures.drawing import style
+from provenance.figures.drawing.direction_panels import (
+    PANEL_IN,
+    Panel,
+    draw_directions,
+    legend_of_directions,
+    panels_of,
+)
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, captioned, first, source
 from provenance.records import Stage
+from provenance.words import baseline_words
 
 HEIGHT_IN = 2.9
 WIDE_LAYERS = 24  # more layers need the page's width
 _BAR = 0.72
 _SPREAD = 0.6  # of a layer's width, for its neurons
 _RATIOS = (1.0, 2.2)
+_TITLE_IN = 0.2
+_LEGEND_IN = 0.25
 _COLOURS: dict[Stage, str] = {"base": "white", "instruct": style.BLUE}
 
 
-def figure_layers(neurons: Sequence[Record], layers: int) -> Figure:
-    """Draw the rows of the query `h-neurons`.
+def figure_layers(neurons: Sequence[Record], layers: int, directions: Sequence[Panel] = ()) -> Figure:
+    """Draw the rows of the query `h-neurons`, and directions by layer.
 
     Args:
         neurons: The H-Neurons, the heaviest first.
         layers: Layers of the instruct checkpoint.
+        directions: From `panels_of`; empty where the residual stream was not read.
     """
     with style.paper():
         width = style.page_in() if layers > WIDE_LAYERS else style.column_in()
-        figure = Figure(figsize=(width, HEIGHT_IN), layout="constrained")
-        counts, activity = figure.subplots(2, 1, sharex=True, height_ratios=_RATIOS)
+        below = len(directions) * (PANEL_IN + _TITLE_IN) + (_LEGEND_IN if directions else 0.0)
+        figure = Figure(figsize=(width, HEIGHT_IN + below), layout="constrained")
+        ratios = (*_RATIOS, *[1.5] * len(directions))
+        counts, activity, *rest = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
         _draw_counts(counts, neurons)
         _draw_activity(activity, neurons)
+        for axes, panel in zip(rest, directions, strict=True):
+            draw_directions(axes, panel)
         activity.set_xlim(-0.7, layers - 0.3)
         activity.xaxis.set_major_locator(MaxNLocator(integer=True))
-        activity.set_xlabel("layer")
-        figure.legend(handles=_legend(neurons), loc="outside lower center", ncols=2)
+        [activity, *rest][-1].set_xlabel("layer")
+        handles = [*_legend(neurons), *(legend_of_directions(directions) if directions else [])]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -131,7 +148,36 @@ def caption_layers(parts: Parts) -> list[str]:
     counts = Counter(row["layer"] for row in neurons)
     held = ", ".join(f"{layer}: {count}" for layer, count in sorted(counts.items()))
     middle = f"Activity in the base over that in the instruct checkpoint: median {compact(ratios[len(ratios) // 2])}."
-    return [*lede, f"H-Neurons by layer: {held}.", *([middle] if ratios else []), f"Drawn from {source(parts)}."]
+    return [
+        *lede,
+        f"H-Neurons by layer: {held}.",
+        *([middle] if ratios else []),
+        *_direction_words(_panels(parts)),
+        f"Drawn from {source(parts)}.",
+    ]
+
+
+def _panels(parts: Parts) -> list[Panel]:
+    return panels_of(parts["directions"].records(), parts["scales"].records())
+
+
+def _direction_words(panels: Sequence[Panel]) -> list[str]:
+    """What the lowest panels show, and the numbers of the chosen layers."""
+    if not panels:
+        return []
+    words = (
+        "Lowest: AUROC of a direction in the residual stream behind each layer, fitted on one model’s training answers "
+        f"to {panels[0].rows[0]['dataset']}, on the other model’s own held-out answers (filled, 95 % intervals by "
+        "question) and on its own (hollow); larger: the layer that cross-validation on the training answers chose; "
+        "dashed: chance."
+    )
+    numbers = [
+        f"{baseline_words(row['kind'])}, {row['fitted_on']} → {row['answers']}: layer {row['layer']}, "
+        f"AUROC {interval(row, 'auroc')}, n = {row['auroc_n']}"
+        for panel in panels
+        for row in panel.carried()
+    ]
+    return [words, f"{'; '.join(numbers)}."]
 
 
 def table_layers(parts: Parts) -> Table:
@@ -153,10 +199,15 @@ FIGURE = GalleryFigure(
     order=2,
     name="figure_layers",
     title="Which layers hold the H-Neurons, and are they active in both models?",
-    data={"neurons": ("h-neurons", {}), "layers": ("layers", {})},
+    data={
+        "neurons": ("h-neurons", {}),
+        "layers": ("layers", {}),
+        "directions": ("directions-by-layer", {}),
+        "scales": ("scales", {}),
+    },
     ready=lambda parts: any(_mean_activity(row, "instruct") is not None for row in parts["h-neurons"].records()),
     context=("run", "h-neurons"),
-    draw=lambda parts: figure_layers(parts["h-neurons"].records(), len(parts["layers"].records())),
+    draw=lambda parts: figure_layers(parts["h-neurons"].records(), len(parts["layers"].records()), _panels(parts)),
     caption=caption_layers,
     table=table_layers,
 )

@@ -12,7 +12,7 @@ from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
 from provenance.analyses.results.drift import DriftTest, LayerDrift
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
-from provenance.analyses.results.transfer import Rung, TransferCell, TransferResult
+from provenance.analyses.results.transfer import DirectionTransfer, Rung, TransferCell, TransferResult
 from provenance.db.reading.run_query import run_query
 from provenance.figures.plots.timeline import timeline_sentence
 from provenance.figures.tables.cards import cards as neuron_cards
@@ -50,9 +50,9 @@ from provenance.stages import StageTime
 QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
     "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
-    "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder", "cells",
-    "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls", "power", "interventions",
-    "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
+    "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder",
+    "directions", "cells", "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls",
+    "power", "interventions", "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
     "compliance", "compliance-slopes", "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
@@ -71,13 +71,14 @@ REPLICATES: Sequence[Section] = (
     _brief(VarianceComponent, "variance"),
 )
 STAGES = _brief(StageTime, "stages")
+DIRECTIONS = _brief(DirectionTransfer, "directions")
 JUDGES = _brief(JudgeAgreement, "judges")
 SLOPES = _brief(ComplianceSlope, "compliance-slopes")
 COMPLIANCE = _brief(ComplianceArm, "compliance")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
-        *REPLICATES, ladder, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
+        *REPLICATES, ladder, DIRECTIONS, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
         intervention, SLOPES, COMPLIANCE, transfer, drift, overlap, identification, baselines, path, stability,
         stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
@@ -147,6 +148,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         claims,
         _brief(TransferResult, "transfer", "dataset", "auroc", "n_faithful", "verdict", "p_holm", "decided_by"),
         _deciding_ladder,
+        _brief(DirectionTransfer, "directions", "dataset", "fitted_on", "kind", "layer", "auroc", "gain", "added"),
         _brief(TransferCell, "cells", "activations", "answers", "prompt", "auroc", "n_faithful"),
         _brief(JudgeAgreement, "judges", "stage", "dataset", "split", "n_agree", "kappa", "n_unjudged"),
         measured_refusals,

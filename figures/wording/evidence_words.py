@@ -10,6 +10,7 @@ from provenance.db.reading.run_query import QueryResult
 from provenance.figures.wording.run_words import CLAIMS, concept_of, first, verdict_words
 from provenance.records import MARKS
 from provenance.words import (
+    JOINT_BASELINES,
     MATCHINGS,
     OUTCOMES,
     OVERLAP_NULLS,
@@ -63,13 +64,10 @@ def drift_power_rows(power: QueryResult) -> list[Record]:
     return [row for row in power_rows(power, "drift") if str(row["test"]).startswith("delta")]
 
 
-NESTED = ("lengths_and_texts", "all_together")
-
-
 def power_sentence(rows: Sequence[Record]) -> str:
     """k, SD under each null and smallest detectable value, for the tests of one claim; empty without any."""
     # Unknown for nested models: their SD is not that of a probe that adds information.
-    rows = [row for row in rows if not (row["test"] in NESTED and row["smallest_detectable"] is None)]
+    rows = [row for row in rows if not (row["test"] in JOINT_BASELINES and row["smallest_detectable"] is None)]
     if not rows:
         return ""
     n = f", n = {rows[0]['n']}" if rows[0]["n"] else ""

@@ -1,11 +1,13 @@
-"""Activations of a model's MLPs on given tokens, reduced inside the hooks.
+"""Activations of a model's MLPs and its residual stream on given tokens, reduced inside the hooks.
 
-A hook on each down-projection passes its input (z) and output (h) to a reduction function at once; only the reduction
-outlives the layer's forward call. Every layer's hook must fire equally often, on tensors d_m wide.
+A hook on each down-projection passes its input (z) and output (h) to a reduction function at once, a hook on each block
+the residual stream behind it; only the reduction outlives the layer's forward call. Every layer's hook must fire
+equally often, on tensors of the layout's widths.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,6 +23,10 @@ from provenance.records import LEFT_OUT, OtherTokens, Response
 
 Reduction = Callable[[int, torch.Tensor, torch.Tensor], None]
 """Function of layer, z (batch, tokens, d_m) and h (batch, tokens, d) without bias."""
+BlockReduction = Callable[[int, torch.Tensor], None]
+"""Function of layer and residual stream (batch, tokens, d) behind that layer's block."""
+Seen = Callable[[int, nn.Module, tuple[Any, ...], Any], None]
+"""Function of layer, its hooked module, and what goes into and comes out of it."""
 
 
 def down_projections(loaded: LoadedModel) -> list[nn.Module]:
@@ -56,21 +62,61 @@ def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
         CaptureError: On leaving the block: a layer's hook never fired, or not as often as the others; or at once: a
             layer's input is not d_m wide.
     """
-    fired = [0] * loaded.layout.layers
 
-    def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            z = inputs[0]
-            _check_width(z, loaded.layout.d_m, layer)
+    def seen(layer: int, module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        z = inputs[0]
+        _check_width(z, loaded.layout.d_m, layer)
+        if module.bias is not None:  # recomputed: subtracting it would leave the rounding of the sum in h
+            with down_weight(loaded, module) as weight:
+                output = functional.linear(z, weight)
+        reduction(layer, z, output)
+
+    with _watched(down_projections(loaded), seen, "down-projections"):
+        yield
+
+
+@contextmanager
+def blocks_hooked(loaded: LoadedModel, reduction: BlockReduction) -> Iterator[None]:
+    """Call `reduction` with the residual stream behind every block of every forward pass inside the block.
+
+    That of the last layer is what the final norm takes, not what it gives.
+
+    Raises:
+        CaptureError: On leaving the block: a layer's hook never fired, or not as often as the others; or at once: a
+            block gives something else than the residual stream.
+    """
+    modules = dict(loaded.model.named_modules())
+    blocks = [modules[name] for name in loaded.layout.block_modules(modules.keys())]
+
+    def seen(layer: int, _module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        states = output[0] if isinstance(output, tuple) else output
+        if not isinstance(states, torch.Tensor) or states.ndim != 3 or states.shape[-1] != loaded.layout.d:
+            raise CaptureError(
+                f"the residual stream, {loaded.layout.d} wide, behind block {layer}",
+                found=f"a tensor of shape {tuple(states.shape)}"
+                if isinstance(states, torch.Tensor)
+                else f"a {type(states).__name__}",
+                remedy="this model's blocks give something else; it is not supported",
+            )
+        reduction(layer, states)
+
+    with _watched(blocks, seen, "blocks"):
+        yield
+
+
+@contextmanager
+def _watched(modules: Sequence[nn.Module], seen: Seen, what: str) -> Iterator[None]:
+    """Call `seen` whenever one of the modules, one a layer, has run inside the block; `what` they are."""
+    fired = [0] * len(modules)
+
+    def hook_for(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            seen(layer, module, inputs, output)
             fired[layer] += 1
-            if module.bias is not None:  # recomputed: subtracting it would leave the rounding of the sum in h
-                with down_weight(loaded, module) as weight:
-                    output = functional.linear(z, weight)
-            reduction(layer, z, output)
 
         return hook
 
-    handles = [m.register_forward_hook(hook_for(layer)) for layer, m in enumerate(down_projections(loaded))]
+    handles = [module.register_forward_hook(hook_for(layer)) for layer, module in enumerate(modules)]
     try:
         yield
     finally:
@@ -80,7 +126,7 @@ def hooked(loaded: LoadedModel, reduction: Reduction) -> Iterator[None]:
         raise CaptureError(
             f"a hook that fires once per pass in each of {len(fired)} layers",
             found=f"calls per layer: {fired}",
-            remedy="this model's forward pass does not call its down-projections as modules; it is not supported",
+            remedy=f"this model's forward pass does not call its {what} as modules; it is not supported",
         )
 
 

@@ -2,6 +2,7 @@
 
     KEY.answer.npy, KEY.other.npy      (rows, D), C order, little-endian float32 or float16
     KEY.log-probability.npy            (rows, 1), float64
+    KEY.residual.npy                   (rows, layers x d), little-endian float32
 
 The log decides which rows count, and whose they are. The bytes of a chunk of rows are written to their place and synced
 to disk, then the header counts them (numpy leaves room for a longer number), then the log gets the chunk with a digest

@@ -37,6 +37,9 @@ class Features:
     question_ids: tuple[str, ...]
     log_probability: Float64[np.ndarray, " rows"] | None = None
     """Mean log-probability of the answer tokens, in nats; None where it was not read."""
+    residual: NeuronRows | None = None
+    """Mean residual stream over the answer tokens behind each block, layer by layer (`Reader`); None where it was not
+    read."""
 
     @classmethod
     def of(
@@ -64,10 +67,11 @@ class Features:
             tuple(self.units[i] for i in index),
             tuple(self.question_ids[i] for i in index),
             None if self.log_probability is None else self.log_probability[index],
+            None if self.residual is None else self.residual.take(index),
         )
 
     def mapped(self, ids: Int[np.ndarray, " mapped"]) -> "Features":
-        """The columns of the given neurons, in the given order; zeros for id -1."""
+        """The columns of the given neurons, in the given order; zeros for id -1. The residual stream stays as it is."""
         other = None if self.other is None else self.other.mapped(ids)
         return replace(self, answer=self.answer.mapped(ids), other=other)
 
@@ -83,6 +87,9 @@ class Wanted:
     dtype: CaptureDtype = "float32"
     """Of mean CETT on disk. float16 takes half the room, rounds by 2^-11 of a value, and makes those below its
     smallest subnormal (6e-8) zero."""
+    residual: bool = False
+    """Whether the mean residual stream of its tokens is, in float32 always: single coordinates exceed what float16 can
+    hold (65504) in some families, and it is small beside mean CETT."""
 
     def arrays(self, folder: Path, stem: str) -> dict[Quantity, CaptureArray]:
         """Where each quantity is kept."""
@@ -93,6 +100,8 @@ class Wanted:
             found["other"] = CaptureArray(folder / f"{stem}.{name}.{ending}", self.dtype)
         if self.log_probability:
             found["log_probability"] = CaptureArray(folder / f"{stem}.log-probability.npy", "float64")
+        if self.residual:
+            found["residual"] = CaptureArray(folder / f"{stem}.residual.npy", "float32")
         return found
 
 
@@ -144,7 +153,9 @@ def _read(
         return
     loaded = load()
     reader = Reader(loaded, quantities, other)
-    row_bytes = 4 * loaded.layout.layers * loaded.layout.d_m * len({"answer", "other"} & set(quantities))
+    layout = loaded.layout
+    widths: dict[Quantity, int] = {"answer": layout.d_m, "other": layout.d_m, "residual": layout.d}
+    row_bytes = 4 * layout.layers * sum(width for quantity, width in widths.items() if quantity in quantities)
     done = 0
     for rows in batches([reader.length(response) for response in responses], most_rows=rows_within(row_bytes)):
         part = [responses[row] for row in rows]
@@ -180,6 +191,7 @@ def _opened(
         tuple(response.unit for response in responses),
         _ids(responses),
         log_probability,
+        means("residual") if "residual" in arrays else None,
     )
 
 

@@ -1,13 +1,13 @@
 """One reading of answers: everything that a run needs of the same tokens, from one forward pass.
 
-The model's body passes once over prompt and response. Its hooks give mean CETT of the answer tokens and of the others;
-its last states give the log-probability of the answer, for which the head sees the states of answer tokens alone, in
-blocks (262,144 logits at all positions would cost more than the pass). Where `other` is not wanted, nothing behind the
-answer is read, since it cannot act backwards.
+The model's body passes once over prompt and response. Its hooks give mean CETT of the answer tokens and of the others,
+and the mean of the residual stream over the answer tokens; its last states give the log-probability of the answer, for
+which the head sees the states of answer tokens alone, in blocks (262,144 logits at all positions would cost more than
+the pass). Where `other` is not wanted, nothing behind the answer is read, since it cannot act backwards.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -15,16 +15,23 @@ import torch
 from jaxtyping import Float, Float64, Int, Shaped
 
 from provenance.activations.batches import batches
-from provenance.activations.capture import down_norms, forward, hooked, padded, region_masks
+from provenance.activations.capture import blocks_hooked, down_norms, forward, hooked, padded, region_masks
 from provenance.activations.cett import cett_means
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 from provenance.records import OtherTokens, Response
 
-Quantity = Literal["answer", "other", "log_probability"]
-"""Mean CETT over answer tokens, and over the others; mean log-probability of the answer tokens."""
-QUANTITIES: tuple[Quantity, ...] = ("answer", "other", "log_probability")
+Quantity = Literal["answer", "other", "log_probability", "residual"]
+"""Mean CETT over answer tokens, and over the others; of the answer tokens, mean log-probability, and mean residual
+stream behind each block."""
+QUANTITIES: tuple[Quantity, ...] = ("answer", "other", "log_probability", "residual")
+_WORDS: Mapping[Quantity, str] = {
+    "answer": "mean CETT",
+    "other": "mean CETT",
+    "log_probability": "log-probability of every answer",
+    "residual": "residual stream",
+}
 LOGITS_AT_ONCE = 1 << 26  # 256 MB in float32: the states of 256 tokens for a vocabulary of 262,144
 ROWS_AT_ONCE = 8  # of them in float32 copies, which a processor's cache then holds
 
@@ -56,6 +63,7 @@ class Reader:
         Returns:
             `answer` and `other`: mean CETT (dimensionless, float32) of every neuron, layer by layer; zeros without a
             token of the region. `log_probability`: nats per token (float64), one column, see `answer_log_probability`.
+            `residual`: see `_residual`, layer by layer.
 
         Raises:
             CaptureError: Hooks did not fire as they should; or, for log-probabilities, a response without an answer
@@ -68,7 +76,11 @@ class Reader:
         self._loaded.require_known(token for row in rows for token in row)
         ids, mask = padded(rows, self._loaded.pad_id, self._loaded.device)
         found: dict[Quantity, np.ndarray] = {}
-        with self._reduced(responses, ids.shape[1], found) if self._norms else nullcontext():
+        with ExitStack() as hooks:
+            if self._norms:
+                hooks.enter_context(self._reduced(responses, ids.shape[1], found))
+            if "residual" in self._wanted:
+                hooks.enter_context(self._residual(responses, found))
             output = forward(self._loaded, ids, mask)
         if "log_probability" in self._wanted:
             found["log_probability"] = _log_probabilities(self._loaded, output, ids, responses)
@@ -96,6 +108,29 @@ class Reader:
         with hooked(self._loaded, reduce):
             yield
         found.update(zip(names, means.numpy(), strict=True))
+
+    @contextmanager
+    def _residual(self, responses: Sequence[Response], found: dict[Quantity, np.ndarray]) -> Iterator[None]:
+        """Reduce the residual stream to its mean over answer tokens, which is in `found` after the block.
+
+            r_l = 1/|A| * sum_{t in A} x_{l,t},   x_{l,t} = what block l (attention and MLP added) hands on at token t
+
+        Float32, in the model's own units, zeros without an answer token. l = 0 is the first block, not the embedding;
+        that of the last block is taken before the final norm, as all others are (`hidden_states[-1]` of transformers is
+        taken after it).
+        """
+        layout = self._loaded.layout
+        places, real = _padded_places([_answer_places(response) for response in responses], self._loaded.device)
+        means = torch.empty((len(responses), layout.layers, layout.d), dtype=torch.float32)
+
+        def reduce(layer: int, states: torch.Tensor) -> None:
+            there = real.to(states.device)[:, :, None]
+            total = _at(states, places).float().masked_fill(~there, 0).sum(dim=1)
+            means[:, layer] = (total / there.sum(dim=1).clamp(min=1)).cpu()
+
+        with blocks_hooked(self._loaded, reduce):
+            yield
+        found["residual"] = means.flatten(1).numpy()
 
 
 def read_length(response: Response, quantities: Collection[Quantity]) -> int:
@@ -243,9 +278,8 @@ def _check_finite(found: dict[Quantity, np.ndarray]) -> None:
     for quantity, values in found.items():
         wrong = int((~np.isfinite(values)).any(axis=1).sum())
         if wrong:
-            what = "log-probability of every answer" if quantity == "log_probability" else "mean CETT"
             raise NonFiniteError(
-                f"a finite {what}",
+                f"a finite {_WORDS[quantity]}",
                 found=f"NaN or infinity in {wrong} of {len(values)}",
                 remedy="try --dtype float32 or bfloat16",
             )

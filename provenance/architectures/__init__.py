@@ -152,13 +152,23 @@ class Layout:
             return self.d, self.d_m
         return (self.d_m if part.half is None else 2 * self.d_m), self.d
 
+    def block_modules(self, module_names: Collection[str]) -> list[str]:
+        """Names of the decoder blocks that hold the MLPs in a loaded model; else as for `down_modules`."""
+        inside = self.architecture.layer.partition("{layer}")[2] + self._down
+        return [name.removesuffix(inside) for name in self.down_modules(module_names)]
+
+    @property
+    def _down(self) -> str:
+        """Name of the down-projection below the MLP."""
+        return self.architecture.projections["down"].weight.removesuffix(".weight")
+
     def down_modules(self, module_names: Collection[str]) -> list[str]:
         """Names of the down-projection modules in a loaded model, layer by layer.
 
         Raises:
             ArchitectureError: No known prefix gives one for every layer.
         """
-        suffix = self.architecture.projections["down"].weight.removesuffix(".weight")
+        suffix = self._down
         for prefix in self.architecture.prefixes:
             names = [prefix + self.architecture.layer.format(layer=layer) + suffix for layer in range(self.layers)]
             if all(name in module_names for name in names):

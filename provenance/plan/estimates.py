@@ -148,7 +148,7 @@ class JobEstimate:
 
 def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
     """Memory and time of a job on some checkpoints; the traffic is that of all of them."""
-    captured = sum(captured_bytes(size.neurons, workload.responses) for size in sizes)
+    captured = sum(captured_bytes(size, workload.responses) for size in sizes)
     drift_bytes = sum(size.drift_bytes for size in sizes)
     lineage_bytes = sum(size.lineage_bytes for size in sizes)
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
@@ -180,9 +180,9 @@ def _compare_s(sizes: Sequence[Size], workload: Workload, machine: Machine) -> f
     return workload.replicates * passes + slowness * (START_S + workload.replicates * (answers + analyses))
 
 
-def captured_bytes(neurons: int, responses: int) -> int:
-    """Bytes of the captured vectors: float32, answer means and other means of each response."""
-    return responses * neurons * 2 * 4
+def captured_bytes(size: Size, responses: int) -> int:
+    """Bytes of the captured vectors in float32: of each response, answer means and other means, and its residuals."""
+    return responses * (size.neurons * 2 + size.layers * size.width) * 4
 
 
 def model_bytes(size: Size, item_bytes: int) -> int:
@@ -192,7 +192,7 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     holds keys and values, here those of as many heads as the hidden size has room for.
     """
     z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
-    rows = min(MOST_BYTES, captured_bytes(size.neurons, MOST_TOKENS // TOKENS))
+    rows = min(MOST_BYTES, captured_bytes(size, MOST_TOKENS // TOKENS))
     cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
     return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached)
 
@@ -219,7 +219,7 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",
         f"`compare --weights-only` reads weights up to about {READINGS} times, and with --stream fetches them as often",
         "those times are lineage (all tensors), drift, and a mapping where neurons moved",
-        f"captured vectors take {captured / 1e9:,.1f} GB of the database's disk; --capture-dtype float16 halves them",
+        f"captured vectors take {captured / 1e9:,.1f} GB of the database's disk, half with --capture-dtype float16",
         "one model in memory at a time, beside a batch that it reads or answers",
         f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )

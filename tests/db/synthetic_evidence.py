@@ -12,9 +12,19 @@ from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.reports import ComplianceReport, Evidence, TimelineReport
 from provenance.analyses.results.timeline import TimelinePoint
-from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from provenance.analyses.results.transfer import (
+    DirectionLayer,
+    DirectionTransfer,
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+)
+from provenance.records import Stage
+from provenance.words import DIRECTIONS
 
-RUNGS = (*BASELINES, "all_together")
+RUNGS = (*BASELINES, "all_together", "directions_together")
 CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")
 MISSING = float("nan")
 """Stands for a number that arithmetic did not define; the database and the JSON must say null."""
@@ -46,6 +56,38 @@ def ladder_of(sets: tuple[str, ...]) -> tuple[Rung, ...]:
         for place, name in enumerate(sets)
         for i, kind in enumerate(RUNGS)
     )
+
+
+STAGES: tuple[Stage, ...] = ("instruct", "base")
+
+
+def directions_of(sets: tuple[str, ...]) -> tuple[DirectionTransfer, ...]:
+    """Both kinds both ways; on further sets questions are too few to say what is added."""
+    return tuple(
+        DirectionTransfer(
+            name, STAGES[way], STAGES[1 - way], kind, 2, 0.01 if i else None, 0.9 - i / 20,
+            around(0.86 - way / 10 - i / 20, 0.04, 380), around(0.04 + i / 20, 0.03, 380), 0.002 + i / 100,
+            None if place else around(0.02, 0.01, 380), None if place else 0.01,
+        )
+        for place, name in enumerate(sets)
+        for way in (0, 1)
+        for i, kind in enumerate(DIRECTIONS)
+    )  # fmt: skip
+
+
+def direction_layers_of(sets: tuple[str, ...], layers: int = 4) -> tuple[DirectionLayer, ...]:
+    """Directions rise to the third layer and fall behind it, and read their own model's answers better."""
+    return tuple(
+        DirectionLayer(
+            name, fitted_on, answers, kind, layer, 0.9 - i / 20 - abs(layer - 2) / 10,
+            around(0.86 - i / 20 - abs(layer - 2) / 10 - (fitted_on != answers) / 10, 0.04, 380),
+        )
+        for name in sets
+        for fitted_on in STAGES
+        for answers in STAGES
+        for i, kind in enumerate(DIRECTIONS)
+        for layer in range(layers)
+    )  # fmt: skip
 
 
 def cells_of(dataset: str) -> tuple[TransferCell, ...]:
@@ -210,6 +252,8 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
     """Evidence with rows of every kind."""
     return Evidence(
         ladder=ladder_of(sets),
+        directions=directions_of(sets),
+        direction_layers=direction_layers_of(sets),
         cells=cells_of(sets[0]),
         agreement=agreement_of(sets),
         judges=judges_of(sets),

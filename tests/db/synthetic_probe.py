@@ -12,10 +12,11 @@ from provenance.analyses.results.probes import (
     StabilityResult,
 )
 from provenance.records import Estimate
+from provenance.words import DIRECTIONS
 
 CURVE = ((0.01, 0), (0.1, 2), (1.0, 6), (10.0, 20))
 """C and how many H-Neurons it keeps; the third is chosen."""
-BASELINES = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability")
+BASELINES = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability", *DIRECTIONS)
 
 
 def around(estimate: float, width: float = 0.03, n: int = 400) -> Estimate:
@@ -23,7 +24,7 @@ def around(estimate: float, width: float = 0.03, n: int = 400) -> Estimate:
 
 
 def baselines_of(draws: tuple[float, ...] = (0.58, 0.6, 0.62)) -> tuple[Baseline, ...]:
-    """Seven things to beat, the sixth of which has no probabilities to threshold."""
+    """Nine things to beat, the sixth of which has no probabilities to threshold."""
     return tuple(
         Baseline(
             kind,

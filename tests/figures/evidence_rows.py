@@ -3,10 +3,13 @@
 from typing import Any
 
 from provenance.analyses.controls.control_sets import SET_KINDS
-from provenance.words import TRANSFER_NULLS
+from provenance.words import DIRECTIONS, TRANSFER_NULLS
 
 Row = dict[str, Any]
-KINDS = (*SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability", "all_together")
+KINDS = (
+    *SET_KINDS, "answer_length", "question_text", "answer_text", "answer_log_probability", *DIRECTIONS, "all_together",
+    "directions_together",
+)  # fmt: skip
 
 
 def around(name: str, value: float | None, half: float = 0.04) -> Row:

@@ -45,9 +45,9 @@ def test_a_comparison_says_its_pair_and_sentence_before_its_tables(finished: str
     )
     order = (
         "org/base → org/instruct@0123abc", "The H-Neurons are readable in the base model.", "Overview", "Claims",
-        "Backward transfer", "What transfer has to beat", "Whose labels, whose text", "Intervention", "Funnel",
-        "note: [b]one[/b]", f"database: {finished}", "report: out/report.html", "figures: 2 in out, as PDF, SVG, PNG",
-        "not drawn: c: [i]",
+        "Backward transfer", "What transfer has to beat", "Directions", "Whose labels, whose text", "Intervention",
+        "Funnel", "note: [b]one[/b]", f"database: {finished}", "report: out/report.html",
+        "figures: 2 in out, as PDF, SVG, PNG", "not drawn: c: [i]",
     )  # fmt: skip
     places = [text.index(words) for words in order]
     assert places == sorted(places)
@@ -178,7 +178,7 @@ def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: s
     results = read_results(finished, 1)
     reported = {table.title: table for table in folded_sections(results)}
     shared = [table for table in terminal_sections(results, verbose=True) if table.title in reported]
-    assert len(shared) == 9
+    assert len(shared) == 10
     for table in shared:
         whole = reported[table.title]
         columns = dict(zip(whole.header, zip(*whole.rows, strict=True), strict=True))
@@ -197,8 +197,8 @@ def test_the_overview_has_the_probe_the_highest_baseline_and_stability(finished:
     assert lines["H-Neurons"] == "6 of 64 (93.75 ‰); 3 to 7.5 over half-samples (95 %); 5 to 8 over folds"
     assert lines["probe"] == f"C = 1: {RULES['one-se']}"
     assert lines["held out, in-domain"] == "AUROC 0.88 [0.85, 0.90]"
-    gain = "the probe gains 0.160 [0.120, 0.200]"
-    assert lines["highest baseline"] == f"answer log-probability: AUROC 0.72 [0.69, 0.75]; {gain}"
+    gain = "the probe gains 0.120 [0.080, 0.160]"
+    assert lines["highest baseline"] == f"logistic regression on the residual stream: AUROC 0.76 [0.73, 0.79]; {gain}"
     assert lines["stability"].startswith("6 of 8 selected neurons are stable (5 in the probe), selected in 60% or more")
     assert lines["stability"].endswith("of 100 half-samples; Jaccard of two halves 0.310")
     assert lines["overlap"] == "3 of 3 (base) and 6 (instruct), Jaccard 0.500"

@@ -19,7 +19,7 @@ import torch
 from checkpoint_factory import load, make_response
 from damages import MODEL, Damage
 
-from provenance.activations.reading import Reader
+from provenance.activations.reading import QUANTITIES, Reader
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch
 from provenance.architectures import layout_of
@@ -86,7 +86,7 @@ def _use(folder: Path, sound: LoadedModel, *, whole: bool) -> None:
     prompts = [form.render(loaded.tokenizer, question) for question in ("What is Paris? " + 30 * "b" + "!", "Hi")]
     PromptBatch(loaded, prompts, DECODING, loaded.stop_ids).draw([0, 1], range(1), 0)
     answers = [make_response(loaded, "Where is Paris?", "Paris"), make_response(loaded, "Hi", " New York")]
-    Reader(loaded, ["answer", "other", "log_probability"]).read(answers)
+    Reader(loaded, QUANTITIES).read(answers)
 
 
 def _memory() -> int:

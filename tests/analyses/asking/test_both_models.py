@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pairing import Pairing, used
 
-from provenance.activations.reading import answer_log_probability
+from provenance.activations.reading import Reader, answer_log_probability
 from provenance.analyses.asking import both_models as module
 from provenance.analyses.asking.collection import Pool
 from provenance.analyses.asking.subject import Subject
@@ -63,6 +63,24 @@ def test_log_probabilities_are_those_of_the_answers_and_are_not_computed_twice(p
     pairing.workspace.capture_logs.clear()  # and where it is forgotten, it is computed again
     pairing.gather(subjects)
     assert used(subjects) == 4
+
+
+def test_the_residual_stream_is_that_of_the_answers_whatever_the_order_of_neurons(pairing: Pairing) -> None:
+    """In both models, and where the base has other neurons than the instruct checkpoint."""
+    ids = pairing.alignment.base_ids.copy()
+    ids[[3, 17]] = -1
+    turned = pairing.gather(pairing.asked_anew(), replace(pairing.alignment, base_ids=ids))
+    stages: tuple[Stage, ...] = ("base", "instruct")
+    for stage in stages:
+        found = zip(turned.answers[stage], pairing.gathered.answers[stage], turned.collected[stage], strict=True)
+        for permuted, own, asked in found:
+            kept = {response.question_id: response for response in asked.responses}
+            reader = Reader(pairing.subjects[stage].model(), ["residual"])
+            slow = np.concatenate([reader.read([kept[each]])["residual"] for each in own.features.question_ids])
+            for read in (permuted, own):
+                assert read.features.residual is not None
+                np.testing.assert_allclose(read.features.residual.all(), slow, rtol=1e-4, atol=1e-4)  # padding
+            assert not np.allclose(own.features.residual.all(), np.roll(slow, 1, axis=0), rtol=1e-2)
 
 
 def test_the_correlation_is_remembered_and_needs_the_same_tokens(pairing: Pairing) -> None:

@@ -21,6 +21,7 @@ from provenance.analyses.controls.control_sets import SHUFFLED_LABELS, excluded_
 from provenance.analyses.results.probes import Baseline
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
+from provenance.words import DIRECTIONS
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
 
@@ -38,7 +39,9 @@ def area(baseline: Baseline) -> float:
     return baseline.auroc.estimate
 
 
-@pytest.mark.parametrize("planted", ["answer_length", "question_text", "answer_text", "answer_log_probability"])
+@pytest.mark.parametrize(
+    "planted", ["answer_length", "question_text", "answer_text", "answer_log_probability", "residual"]
+)
 def test_what_is_planted_is_found_by_its_own_baseline_and_no_other(planted: str) -> None:
     baselines = found(make_answers(of=planted), make_answers(seed=1, of=planted))
     assert tuple(baselines) == BASELINE_KINDS
@@ -47,7 +50,7 @@ def test_what_is_planted_is_found_by_its_own_baseline_and_no_other(planted: str)
     )  # it reads the neurons as well, since no other neuron rises on answers
     for kind, baseline in baselines.items():
         assert baseline.accuracy is not None
-        if kind == planted:
+        if kind == planted or (planted == "residual" and kind in DIRECTIONS):
             assert baseline.accuracy.low > 0.6
             assert area(baseline) > 0.75
         else:
@@ -227,7 +230,17 @@ def test_without_log_probabilities_that_baseline_alone_is_missing(side: str) -> 
         train = replace(train, log_probability=None)
     else:
         test = replace(test, log_probability=None)
-    assert tuple(found(train, test)) == BASELINE_KINDS[:-1]
+    assert tuple(found(train, test)) == tuple(kind for kind in BASELINE_KINDS if kind != "answer_log_probability")
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_without_a_residual_stream_directions_alone_are_missing(side: str) -> None:
+    train, test = make_answers(), make_answers(seed=1)
+    if side == "train":
+        train = replace(train, features=replace(train.features, residual=None))
+    else:
+        test = replace(test, features=replace(test.features, residual=None))
+    assert tuple(found(train, test)) == tuple(kind for kind in BASELINE_KINDS if kind not in DIRECTIONS)
 
 
 @pytest.mark.parametrize("side", ["train", "test", "no test rows"])
@@ -262,4 +275,4 @@ def test_four_hundred_sets_and_a_thousand_draws_take_seconds() -> None:
     start = time.perf_counter()
     baselines = score_baselines(fitted, test)
     assert time.perf_counter() - start < 30  # a loop over draws and columns takes minutes
-    assert [len(baseline.draws) for baseline in baselines] == [200, 200, 0, 0, 0, 0]
+    assert [len(baseline.draws) for baseline in baselines] == [200, 200, 0, 0, 0, 0, 0, 0]

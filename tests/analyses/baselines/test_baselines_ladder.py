@@ -10,6 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from telling import (
     D_M,
     LAYERS,
+    WIDTH,
     make_answers,
     make_probe,
     read_length,
@@ -17,6 +18,7 @@ from telling import (
     shuffled_searches,
     take,
     with_answer_neurons,
+    with_stream,
 )
 
 from provenance.activations.neuron_rows import NeuronRows
@@ -31,7 +33,13 @@ from provenance.analyses.baselines.answer_baselines import (
     score_baselines,
 )
 from provenance.analyses.baselines.cross_fit import Folding, dealt_out, without_and_with
-from provenance.analyses.baselines.ladder import ALL_TOGETHER, RUNG_KINDS, corrected, ladder
+from provenance.analyses.baselines.ladder import (
+    ALL_TOGETHER,
+    DIRECTIONS_TOGETHER,
+    RUNG_KINDS,
+    corrected,
+    ladder,
+)
 from provenance.analyses.baselines.plain_classifiers import fit_text
 from provenance.analyses.claims.claim_conditions import decided
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, SET_KINDS, SHUFFLED_LABELS
@@ -40,11 +48,12 @@ from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, trans
 from provenance.errors import FitError
 from provenance.statistics.auroc import auroc
 from provenance.statistics.bootstrap import resampled_weights
+from provenance.words import DIRECTIONS
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
 
 DRAWS, RESAMPLES = 20, 300
-JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER)
+JOINT = (LENGTHS_AND_TEXTS, ALL_TOGETHER, DIRECTIONS_TOGETHER)
 TRAINED = make_answers(200, seed=77)
 """Training answers of the model that is scored; neither words nor lengths tell anything."""
 
@@ -245,6 +254,47 @@ def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedB
     assert number(rung, "gain") == pytest.approx(joined - plain)
     assert plain > 0.75  # it found the log-probability, which no training answer tells
     assert rung.draws == 0
+
+
+def test_the_probe_adds_to_directions_only_what_they_do_not_know() -> None:
+    """Directions that hold the probe's score leave it nothing to add; directions about something else do not."""
+    train, answers = make_answers(400, strength=0.004), make_answers(400, seed=5, strength=0.004)
+    probe = make_probe(train)
+    rng = np.random.default_rng(3)
+
+    def copying(given: Answers) -> Answers:
+        stream = rng.normal(size=(len(given.features), LAYERS, WIDTH))
+        scores = probe.scores(given.features.answer)
+        stream[:, 1, 0] = 10 * scores + 0.01 * rng.normal(size=scores.size)
+        return with_stream(given, stream)
+
+    found: dict[str, Rung] = {}
+    for name, (trained, tested) in {
+        "copied": (copying(train), copying(answers)),
+        "other": (train, answers),
+    }.items():
+        known = fit_baselines(probe, trained, LAYERS, D_M, draws=2)
+        found[name] = rungs_of(known, tested)[DIRECTIONS_TOGETHER]
+        assert number(found[name], "auroc") > (0.65 if name == "copied" else 0.0)
+    assert found["copied"].p_value is not None
+    assert found["other"].p_value is not None
+    assert found["copied"].p_value > 0.05 > found["other"].p_value
+    assert number(found["other"], "gain") > 0.1 > number(found["copied"], "gain")
+
+
+def test_directions_together_are_cross_fitted_on_both_alone(fitted: FittedBaselines) -> None:
+    answers = make_answers(seed=1, of="residual", strength=0.004)
+    said = [fitted.scorers[kind](answers) for kind in DIRECTIONS]
+    others = np.column_stack([each.decisions for each in said if each is not None])
+    assert others.shape == (200, 2)
+    own, positive = fitted.probe.scores(answers.features.answer), answers.features.hallucinated
+    dealt = dealt_out((), positive, answers.features.units, count=2, seed=6)
+    plain, joined = (
+        auroc(each, positive) for each in without_and_with(others, own, positive, answers.features.units, dealt)
+    )
+    rung = rungs_of(fitted, answers, seed=6)[DIRECTIONS_TOGETHER]
+    assert number(rung, "auroc") == pytest.approx(plain)
+    assert number(rung, "gain") == pytest.approx(joined - plain)
 
 
 def test_a_word_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung() -> None:

@@ -10,6 +10,7 @@ from memory_logs import Silent
 from pairing import Pairing
 from reference import cett_of
 
+from provenance.activations.reading import Reader
 from provenance.analyses.asking.both_models import correlation_of
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint
@@ -140,8 +141,11 @@ def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing
             np.testing.assert_array_equal(read.features.hallucinated, own.features.hallucinated)
             np.testing.assert_array_equal(read.log_probability, own.log_probability)
             responses = {response.question_id: response for response in found.responses}
-            slow = cett_of(loaded, [responses[each] for each in read.features.question_ids])[0]
+            rows = [responses[each] for each in read.features.question_ids]
+            slow = cett_of(loaded, rows)[0]
             np.testing.assert_allclose(read.features.answer.all(), slow, rtol=2e-3)  # padding changes the last digits
+            stream = Reader(loaded, ["residual"]).read(rows)["residual"]
+            np.testing.assert_allclose(read.features.residual.all(), stream, rtol=2e-3, atol=1e-4)
             assert not np.allclose(read.features.answer.all(), own.features.answer.all(), rtol=0.1)
             assert len(found.splits) == len(read.features)
         assert gathered.answers["instruct"] == pairing.gathered.answers["instruct"]

@@ -13,7 +13,14 @@ from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.timeline import TimelinePoint
-from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, SignAgreement, TransferCell
+from provenance.analyses.results.transfer import (
+    DirectionTransfer,
+    LabelAgreement,
+    Rung,
+    ScaleControl,
+    SignAgreement,
+    TransferCell,
+)
 from provenance.analyses.summary.evidence import summarise_timeline
 from provenance.analyses.summary.report import summarise, summarise_weights
 from provenance.records import Estimate
@@ -29,6 +36,7 @@ EVIDENCE = Evidence(
         Rung("a", "random", None, None, None, None, 100),
         Rung("b", "question_text", E, None, 0.5, math.nan, 0),
     ),
+    directions=(DirectionTransfer("a", "instruct", "base", "mean_difference", 2, None, 0.9, E, E, 0.01, None, None),),
     cells=(TransferCell("a", "base", "instruct", "base", E, 20, 20, 3, 0.6, None, ""),),
     agreement=(LabelAgreement("a", 40, 30, E, E, None, "no disagreeing question has a hallucination"),),
     scales=(ScaleControl("a", "rank", None, None, 0.6, "no training answers of the base"),),
@@ -80,6 +88,7 @@ def test_transfer_says_what_decided_and_null_where_nothing_did() -> None:
 @pytest.mark.parametrize(
     ("key", "results"),
     [
+        ("directions", EVIDENCE.directions),
         ("two_by_two", EVIDENCE.cells),
         ("agreement", EVIDENCE.agreement),
         ("scales", EVIDENCE.scales),

@@ -45,7 +45,10 @@ def test_the_probe_stands_at_the_top_and_rungs_follow_in_the_order_of_the_rows()
     assert figure.axes[0].yaxis_inverted()
     labels = [label.replace("\n", " ") for label in tick_labels(figure.axes[0])]
     assert labels[0] == "the probe"
-    assert labels[-1] == "length, texts and log-probability together"
+    assert labels[-2:] == [
+        "length, texts and log-probability together",
+        "both directions of the residual stream together",
+    ]
 
 
 def test_a_reference_line_stands_at_chance_at_no_gain_and_at_the_probe() -> None:

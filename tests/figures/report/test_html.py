@@ -44,7 +44,7 @@ PARTS = ["Verdict", "H-Neurons", "Figures", "Appendices"]
 FOLDED = (
     "Conditions", "Further figures",
     "Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from",
-    "What transfer has to beat", "Whose labels, whose text, whose prompt",
+    "What transfer has to beat", "Directions in the residual stream", "Whose labels, whose text, whose prompt",
     "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",

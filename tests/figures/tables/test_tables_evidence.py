@@ -16,7 +16,7 @@ from provenance.analyses.results.lineage import ConfigDifference, TensorSimilari
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import Evidence
-from provenance.analyses.results.transfer import ScaleControl, SignAgreement
+from provenance.analyses.results.transfer import DirectionLayer, ScaleControl, SignAgreement
 from provenance.cells import beside, fixed
 from provenance.db.reading.run_query import QueryResult, run_query
 from provenance.db.schema.result_tables import RESULTS
@@ -79,7 +79,7 @@ def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
     missing = {cls: said - shown.get(declared(cls).title, set()) for cls, said in labels.items()}
     assert {cls for cls, left in missing.items() if left == labels[cls]} <= {
         CurvePoint, SignAgreement, Claim, Reason, ActivityTable, TensorSimilarity, ConfigDifference,
-        NeuronAnswer, NeuronVocabulary, LayerSpread,
+        NeuronAnswer, NeuronVocabulary, LayerSpread, DirectionLayer,
     }  # fmt: skip
     assert missing[OverlapResult] == {
         "Jaccard index of two halves of the questions, base model", "Jaccard index over that of two halves, base model"
@@ -99,9 +99,9 @@ def test_a_run_without_evidence_has_none_of_these_tables(stored: Any) -> None:
 def test_the_ladder_leads_with_the_probe_and_says_its_smallest_margin_over(results: dict[str, QueryResult]) -> None:
     table = ladder(results)
     assert table.rows[0] == ("in-domain", "the probe", "0.90 [0.86, 0.94]", "–", "0.004", "0.008", "–", "–")
-    assert table.rows[8] == (
-        "in-domain", "length, texts and log-probability together", "0.78 [0.74, 0.82]", "-0.030 [-0.080, 0.020]",
-        "0.008", "0.016", "–", "–",
+    assert table.rows[10] == (
+        "in-domain", "length, texts and log-probability together", "0.85 [0.81, 0.89]", "-0.130 [-0.180, -0.080]",
+        "0.010", "0.020", "–", "–",
     )  # fmt: skip
     rung = report_of().evidence.ladder[0]
     assert column(table, "sets p95")[1] == f"{rung.sets_p95:.2f}"

@@ -1,6 +1,7 @@
 """Captured vectors of responses: what the model gives, kept on disk, and captured again only where it is lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from memory_logs import MemoryCaptures
 
 from provenance.activations.capture_files import CaptureDtype
 from provenance.activations.features import Features, Wanted, collect_features
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.activations.reading import QUANTITIES, Quantity, Reader
 from provenance.errors import NonFiniteError, StoreError
 from provenance.files import write_whole
@@ -25,8 +27,8 @@ def answers(loaded_llama: LoadedModel) -> list[Response]:
     return [make_response(loaded_llama, f"Question {i}?", text) for i, text in enumerate(ANSWERS)]
 
 
-EVERYTHING = Wanted("all", log_probability=True)
-FILES = ("answer.npy", "other.npy", "log-probability.npy")
+EVERYTHING = Wanted("all", log_probability=True, residual=True)
+FILES = ("answer.npy", "other.npy", "log-probability.npy", "residual.npy")
 
 
 def gather(
@@ -46,7 +48,8 @@ def gather(
 def values(features: Features) -> list[np.ndarray]:
     assert features.other is not None
     assert features.log_probability is not None
-    return [features.answer.all(), features.other.all(), features.log_probability]
+    assert features.residual is not None
+    return [features.answer.all(), features.other.all(), features.log_probability, features.residual.all()]
 
 
 def same(a: Features, b: Features) -> bool:
@@ -89,7 +92,7 @@ def test_rows_are_what_the_model_gives_for_their_responses_in_the_dtype_asked_fo
     loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, dtype: CaptureDtype, passes: list[list[str]]
 ) -> None:
     """In the order asked for, whatever was read together; float16 rounds mean CETT and no more."""
-    found = values(gather(loaded_llama, answers, tmp_path, MemoryCaptures(), Wanted("all", True, dtype)))
+    found = values(gather(loaded_llama, answers, tmp_path, MemoryCaptures(), Wanted("all", True, dtype, True)))
     by_id = {answer.question_id: answer for answer in answers}
     slow: dict[str, tuple[np.ndarray, ...]] = {}
     for batch in passes:
@@ -101,8 +104,8 @@ def test_rows_are_what_the_model_gives_for_their_responses_in_the_dtype_asked_fo
         np.testing.assert_array_equal(rows, kept)
         assert (dtype == "float16" and number < 2) == bool((rows != expected).any())
     ending = "npy" if dtype == "float32" else "float16.npy"
-    names = {f"{'k' * 16}.answer.{ending}", f"{'k' * 16}.other.{ending}", f"{'k' * 16}.log-probability.npy"}
-    assert {path.name for path in tmp_path.iterdir()} == names
+    names = {f"answer.{ending}", f"other.{ending}", "log-probability.npy", "residual.npy"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{'k' * 16}.{name}" for name in names}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -128,7 +131,7 @@ def test_damaged_files_are_captured_again(
     again = gather(loaded_llama, answers, tmp_path, log)
     assert same(again, first)
     assert path.read_bytes() == content
-    assert len(log.written) == 3 * len(batches)
+    assert len(log.written) == len(FILES) * len(batches)
     last = len(batches) - 1
     expected = {"deleted": range(len(batches)), "cut short": [last], "altered": [last], "row lost": [1]}[harm]
     assert passes == [batches[number] for number in expected]
@@ -137,7 +140,10 @@ def test_damaged_files_are_captured_again(
 def test_what_else_is_wanted_later_is_read_and_nothing_of_what_is_there_is_written_again(
     loaded_llama: LoadedModel, answers: list[Response], tmp_path: Path, passes: list[list[str]]
 ) -> None:
-    """More responses, in another order; then the other tokens, then fewer of them, each kept beside the former."""
+    """More responses, in another order; then the other tokens and the residual stream, which older captures lack.
+
+    Then fewer of the tokens, each kept beside the former.
+    """
     log = MemoryCaptures()
     some = gather(loaded_llama, answers[::2], tmp_path, log, Wanted(log_probability=True))
     assert some.other is None
@@ -147,7 +153,8 @@ def test_what_else_is_wanted_later_is_read_and_nothing_of_what_is_there_is_writt
     np.testing.assert_array_equal(everyone.answer.all()[[5, 3, 1]], some.answer.all())
     assert everyone.question_ids == tuple(answer.question_id for answer in answers[::-1])
     before = (tmp_path / f"{'k' * 16}.answer.npy").read_bytes()
-    wanted: list[Wanted] = [EVERYTHING, Wanted("content", log_probability=True)]
+    assert everyone.residual is None
+    wanted: list[Wanted] = [EVERYTHING, Wanted("content", log_probability=True, residual=True)]
     found = [gather(loaded_llama, answers, tmp_path, log, each) for each in wanted]
     assert (tmp_path / f"{'k' * 16}.answer.npy").read_bytes() == before
     assert not np.array_equal(values(found[0])[1], values(found[1])[1])
@@ -172,7 +179,7 @@ def test_activations_that_are_not_finite_are_neither_kept_nor_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The batch before stays; after the cause is gone the run goes on behind it."""
-    log, half = MemoryCaptures(), Wanted("all", True, "float16")
+    log, half = MemoryCaptures(), Wanted("all", True, "float16", True)
 
     class Overflowing(Watched):
         def read(self, responses: Sequence[Response]) -> dict[Quantity, np.ndarray]:
@@ -185,7 +192,7 @@ def test_activations_that_are_not_finite_are_neither_kept_nor_logged(
         patch.setattr("provenance.activations.features.Reader", Overflowing)
         with pytest.raises(NonFiniteError, match="--capture-dtype float32"):
             gather(loaded_llama, answers, tmp_path, log, half)
-    assert len(log.chunks()) == 3
+    assert len(log.chunks()) == len(FILES)
     assert len(np.load(tmp_path / f"{'k' * 16}.answer.float16.npy", mmap_mode="r")) == 2
     passes.clear()
     assert len(gather(loaded_llama, answers, tmp_path, log, half)) == 6
@@ -209,8 +216,13 @@ def test_taking_rows_keeps_them_together() -> None:
         np.arange(6, dtype=np.float32).reshape(3, 2), np.zeros((3, 2), np.float32), np.array([True, False, True]),
         ("a", "b", "c"), ("1", "2", "3"),
     )  # fmt: skip
+    features = replace(features, residual=NeuronRows.of(np.arange(3, dtype=np.float32)[:, None]))
     part = features.take([2, 0])
     assert part.answer.all().tolist() == [[4, 5], [0, 1]]
+    assert part.residual is not None
+    assert part.residual.all().tolist() == [[2], [0]]
     assert features.take(features.hallucinated).units == ("a", "c")
-    assert features.mapped(np.array([1, -1])).answer.all().tolist() == [[1, 0], [3, 0], [5, 0]]
+    mapped = features.mapped(np.array([1, -1]))
+    assert mapped.answer.all().tolist() == [[1, 0], [3, 0], [5, 0]]
+    assert mapped.residual is features.residual  # its coordinates are no neurons
     assert (part.units, part.question_ids, part.hallucinated.tolist()) == (("c", "a"), ("3", "1"), [True, True])

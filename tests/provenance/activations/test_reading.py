@@ -64,7 +64,7 @@ def test_a_batch_by_budget_equals_one_at_a_time(loaded_of: Callable[[str], Loade
     """Every quantity, with the other tokens and without them, in every family."""
     loaded = loaded_of(model_type)
     responses = responses_of(loaded)
-    wanted: list[list[Quantity]] = [["answer", "other", "log_probability"], ["answer", "log_probability"]]
+    wanted: list[list[Quantity]] = [[*QUANTITIES], ["answer", "log_probability", "residual"]]
     for quantities in wanted:
         alone = [Reader(loaded, quantities).read([response]) for response in responses]
         together = by_budget(loaded, responses, quantities)
@@ -93,9 +93,10 @@ def test_without_the_other_tokens_nothing_behind_the_answer_is_read(
 def test_a_response_without_an_answer_has_no_activity_and_no_probability(loaded_llama: LoadedModel) -> None:
     response = make_response(loaded_llama, "Who?", "...")
     other = make_response(loaded_llama, "Who?", " Paris")
-    found = Reader(loaded_llama, ["answer"]).read([response, other])["answer"]
-    assert not found[0].any()
-    assert found[1].all()
+    found = Reader(loaded_llama, ["answer", "residual"]).read([response, other])
+    for values in found.values():
+        assert not values[0].any()
+        assert values[1].all()
     with pytest.raises(CaptureError, match="no answer tokens"):
         Reader(loaded_llama, ["answer", "log_probability"]).read([response, other])
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_factory import load, make_checkpoint, make_response
-from reference import cett_of
 
-from provenance.activations.reading import answer_log_probability
+from provenance.activations.reading import QUANTITIES, Reader
 from provenance.activations.scaling import scaled
 from provenance.analyses.activity.token_correlation import RecordedActivations
 from provenance.analyses.behaviour.compliance_sets import disturbances, prompt_activity
@@ -61,7 +60,7 @@ def prompts(loaded: LoadedModel) -> list[Prompt]:
 
 def read(loaded: LoadedModel) -> list[np.ndarray]:
     responses = [make_response(loaded, text, " Paris is a") for text in QUESTIONS]
-    return [*cett_of(loaded, responses), answer_log_probability(loaded, responses)]
+    return list(Reader(loaded, QUANTITIES).read(responses).values())
 
 
 def answered(loaded: LoadedModel) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from provenance.activations.features import Features
+from provenance.activations.neuron_rows import NeuronRows
 from provenance.errors import InputError
 from provenance.models.available_memory import available_bytes
 from provenance.plan import estimates
@@ -32,12 +33,17 @@ SIZE = Size(
 
 
 def test_captures_take_what_features_take() -> None:
-    """The bytes of the captured vectors are those of the arrays that the analyses hold."""
+    """The bytes of the captured vectors are those of the arrays that the analyses hold, and none are left out."""
     rows = Workload(train_per_class=3, test_per_class=2, test_questions=(None, None)).responses
     assert rows == 2 * 3 + 2 * 2 * 2
     values = np.zeros((rows, SIZE.neurons), dtype=np.float32)
-    held = Features.of(values, values.copy(), np.zeros(rows, dtype=bool), ("",) * rows, ("",) * rows)
-    assert captured_bytes(SIZE.neurons, rows) == held.answer.all().nbytes + held.other.all().nbytes
+    stream = NeuronRows.of(np.zeros((rows, SIZE.layers * SIZE.width), dtype=np.float32))
+    held = replace(
+        Features.of(values, values.copy(), np.zeros(rows, dtype=bool), ("",) * rows, ("",) * rows), residual=stream
+    )
+    read = [each for each in vars(held).values() if isinstance(each, NeuronRows)]
+    assert len(read) == 3
+    assert captured_bytes(SIZE, rows) == sum(each.all().nbytes for each in read)
 
 
 def test_tokens_counted_one_by_one() -> None:
@@ -103,7 +109,7 @@ def test_memory_is_that_of_the_larger_model_and_not_of_both() -> None:
     larger = replace(SIZE, parameters=5 * 10**9)
     taken = [estimate(sizes, Traffic(), Workload(), MACHINE).compare_memory_bytes for sizes in ([larger], [SIZE])]
     both = estimate([SIZE, larger], Traffic(), Workload(), MACHINE).compare_memory_bytes
-    captured = captured_bytes(SIZE.neurons, Workload().responses)
+    captured = captured_bytes(SIZE, Workload().responses)
     assert both == taken[0] + captured  # of the other one's answers too
     assert taken[0] > taken[1] + 4 * 4 * 10**9
 
