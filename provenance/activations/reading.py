@@ -6,9 +6,9 @@ blocks (262,144 logits at all positions would cost more than the pass). Where `o
 answer is read, since it cannot act backwards.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from jaxtyping import Float, Float64, Int, Shaped
 from provenance.activations.batches import batches
 from provenance.activations.capture import down_norms, forward, hooked, padded, region_masks
 from provenance.activations.cett import cett_means
+from provenance.architectures import Layout
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
@@ -27,6 +28,20 @@ Quantity = Literal["answer", "other", "log_probability"]
 QUANTITIES: tuple[Quantity, ...] = ("answer", "other", "log_probability")
 LOGITS_AT_ONCE = 1 << 26  # 256 MB in float32: the states of 256 tokens for a vocabulary of 262,144
 ROWS_AT_ONCE = 8  # of them in float32 copies, which a processor's cache then holds
+
+
+@runtime_checkable
+class ReadsElsewhere(Protocol):
+    """A model that reads in other processes."""
+
+    @property
+    def layout(self) -> Layout:
+        """Location of its MLPs."""
+
+    def read(
+        self, quantities: Collection[Quantity], other: OtherTokens, batches: Sequence[Sequence[Response]]
+    ) -> Iterator[Mapping[Quantity, np.ndarray]]:
+        """What is read in each batch, in their order, see `read_each`."""
 
 
 class Reader:
