@@ -20,7 +20,7 @@ Every message says what was wanted, what was found, and what to do about it.
 """
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 
 def nearest(written: str, known: Collection[str], *, else_all: bool = True) -> str:
@@ -41,6 +41,14 @@ class ProvenanceError(Exception):
         self.found = found
         self.remedy = remedy
         super().__init__(f"wanted: {wanted}\nfound: {found}\nremedy: {remedy}")
+
+    def __reduce__(self) -> "tuple[Callable[..., ProvenanceError], tuple[type[ProvenanceError], str, str, str]]":
+        """The same error in another process, to which it is pickled."""
+        return _again, (type(self), self.wanted, self.found, self.remedy)
+
+
+def _again(kind: type[ProvenanceError], wanted: str, found: str, remedy: str) -> ProvenanceError:
+    return kind(wanted, found=found, remedy=remedy)
 
 
 class InputError(ProvenanceError):

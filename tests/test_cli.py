@@ -34,7 +34,7 @@ COMMANDS = {
         "--base-prompt", "--instruct-prompt", "--instruct-template", "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--offload", "--attn-implementation",
         "--capture-dtype", "--other-tokens", "--template-arg",
-        "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
+        "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--verbose", "--family", "--weights-only", "--neurons", "--causal", "--behaviour",
         "--alphas", "--control", "--other", "--stream",
@@ -46,7 +46,7 @@ COMMANDS = {
         "--max-new-tokens", "--design",
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--offload", "--attn-implementation",
         "--capture-dtype", "--other-tokens", "--template-arg",
-        "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url",
+        "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
         "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet", "--verbose",
     },
     ("study",): {

@@ -1,34 +1,61 @@
-"""Where the models of a job answer: here, or at servers.
+"""Where the models of a job answer: here, at servers, or in the workers of a cluster.
 
 A model at a server is asked for answers alone. Activations and log-probabilities are read here, and so are answers with
-neurons scaled, from the model that is loaded here.
+neurons scaled, from the model that is loaded here. Workers of a cluster also read; what they give is what the model
+here would, so they are no part of a run's identity.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.answers.served_model import ServedModel, find_served
 from provenance.checkpoints.names import Checkpoint
+from provenance.cluster.connection import ClusterAddress, connected
+from provenance.cluster.model_in_workers import ClusterModel
+from provenance.cluster.worker import ModelWanted
 from provenance.errors import InputError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
-from provenance.models.loading import load_lexicon
+from provenance.models.loading import Lexicon, load_lexicon
 
-Engine = Literal["transformers", "openai"]
-"""What samples answers: the model loaded here, or servers with OpenAI's interface."""
-ServedModels = Mapping[str, ServedModel]
-"""Models that answer at servers, by the digest of their checkpoint."""
+Engine = Literal["transformers", "openai", "ray"]
+"""What samples answers: the model loaded here, servers with OpenAI's interface, or the workers of a Ray cluster."""
+ServedModels = Mapping[str, ServedModel | ClusterModel]
+"""Models that answer at servers or in a cluster, by the digest of their checkpoint."""
 ALL_HERE: ServedModels = MappingProxyType({})
 
 
-def servers_of(engine: Engine, addresses: Sequence[str]) -> tuple[Endpoint, ...]:
-    """The servers of an engine, none of them asked yet.
+@dataclass(frozen=True)
+class Place:
+    """Where models answer; nothing of it was asked or started yet."""
+
+    servers: tuple[Endpoint, ...] = ()
+    cluster: ClusterAddress | None = None
+
+
+def place_of(engine: Engine, addresses: Sequence[str], ray_address: str | None, ray_workers: int | None) -> Place:
+    """The place of an engine.
 
     Raises:
-        InputError: Addresses without such an engine, or the reverse; or an address or its key is none.
+        InputError: Addresses or workers without their engine, or servers without an address; an address or its key is
+            none; or Ray is not installed.
     """
+    of_ray = {"--ray-address": ray_address, "--ray-workers": ray_workers}
+    given = [f"{name} {value}" for name, value in of_ray.items() if value is not None]
+    if given and engine != "ray":
+        raise InputError(
+            "--engine ray with --ray-address and --ray-workers",
+            found=f"{given[0]} and --engine {engine}",
+            remedy="give --engine ray, or leave both out to run the models here",
+        )
+    return Place(_servers(engine, addresses), ClusterAddress(ray_address, ray_workers) if engine == "ray" else None)
+
+
+def _servers(engine: Engine, addresses: Sequence[str]) -> tuple[Endpoint, ...]:
     if (engine == "openai") != bool(addresses):
         raise InputError(
             "--engine openai and --base-url URL together",
@@ -38,26 +65,54 @@ def servers_of(engine: Engine, addresses: Sequence[str]) -> tuple[Endpoint, ...]
     return tuple(Endpoint.at(url, RESPONDENT) for url in addresses)
 
 
-def at_servers(servers: Sequence[Endpoint], sides: Sequence[OpenCheckpoint], max_new_tokens: int) -> ServedModels:
-    """The models of checkpoints at servers; none without a server.
+@contextmanager
+def answering(place: Place, sides: Sequence[OpenCheckpoint], how: CollectionSettings) -> Iterator[ServedModels]:
+    """The models of checkpoints in their place, for the time of a block; none where they answer here.
+
+    Args:
+        how: Of the models: their device and dtype, and how they are asked.
 
     Raises:
-        InputError, JobError: See `find_served`.
+        InputError, JobError: See `find_served` and `connected`.
         CheckpointError: See `load_lexicon`.
     """
-    if not servers:
-        return ALL_HERE
-    return {
-        side.checkpoint.digest: find_served(
-            servers, _names(side.checkpoint), load_lexicon(side.tokenizer_folder, side.tokenizer), max_new_tokens
-        )
-        for side in sides
-    }
+    if place.servers:
+        yield {
+            side.checkpoint.digest: find_served(
+                place.servers, _names(side.checkpoint), _lexicon(side), how.decoding.max_new_tokens
+            )
+            for side in sides
+        }
+    elif place.cluster is not None:
+        with connected(place.cluster) as cluster:
+            yield {
+                side.checkpoint.digest: ClusterModel(
+                    cluster, _wanted(side, how), _lexicon(side), side.layout, how.batch_size
+                )
+                for side in sides
+            }
+    else:
+        yield ALL_HERE
+
+
+def _lexicon(side: OpenCheckpoint) -> Lexicon:
+    return load_lexicon(side.tokenizer_folder, side.tokenizer)
+
+
+def _wanted(side: OpenCheckpoint, how: CollectionSettings) -> ModelWanted:
+    return ModelWanted.of(
+        side.checkpoint,
+        dtype=how.dtype,
+        device=how.device,
+        attn_implementation=how.attn_implementation,
+        offload=how.offload,
+    )
 
 
 def recorded(served: ServedModels) -> dict[str, Any]:
-    """Their part of a run's identity; empty without any."""
-    return {"served": {digest: asdict(each.served) for digest, each in served.items()}} if served else {}
+    """The servers' part of a run's identity; empty without any."""
+    servers = {digest: asdict(each.served) for digest, each in served.items() if isinstance(each, ServedModel)}
+    return {"served": servers} if servers else {}
 
 
 def _names(checkpoint: Checkpoint) -> tuple[str, ...]:

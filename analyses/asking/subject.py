@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,35 +32,42 @@ from provenance.answers.sampling import Respondent
 from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
+from provenance.cluster.model_in_workers import ClusterModel, ModelInWorkers
 from provenance.models.loading import LoadedModel, load_model
 from provenance.records import OtherTokens, Response, Stage, Task
 from provenance.responses.placing import Given
 from provenance.work_log import ResponseLog
 
+M = TypeVar("M", LoadedModel, ModelInWorkers)
+
 
 class InMemory:
-    """The one model that is in memory: another one is loaded after it was freed."""
+    """The one model that is in memory, here or in workers: another one is loaded after it was freed."""
 
     def __init__(self) -> None:
         self._name: object = None
-        self._loaded: LoadedModel | None = None
+        self._held: LoadedModel | ModelInWorkers | None = None
 
-    def of(self, name: object, load: Callable[[], LoadedModel]) -> LoadedModel:
-        """The model of a name, loaded if another one or none is in memory."""
-        if self._loaded is None or self._name != name:
-            self.free()
-            self._loaded, self._name = load(), name
-        return self._loaded
+    def of(self, name: object, kind: type[M], load: Callable[[], M]) -> M:
+        """The model of a name, loaded if another one, one in another place, or none is in memory."""
+        if isinstance(self._held, kind) and self._name == name:
+            return self._held
+        self.free()
+        loaded = load()
+        self._held, self._name = loaded, name
+        return loaded
 
-    def holds(self, name: object) -> bool:
-        """Whether the model in memory has this name."""
-        return self._loaded is not None and self._name == name
+    def holds(self, name: object, kind: type = object) -> bool:
+        """Whether the model in memory has this name; of a kind, which tells where it is."""
+        return self._held is not None and self._name == name and isinstance(self._held, kind)
 
     def free(self) -> None:
         """Free its memory, on its device as well."""
-        if self._loaded is None:
+        if self._held is None:
             return
-        self._loaded = self._name = None
+        if isinstance(self._held, ModelInWorkers):
+            self._held.stop()
+        self._held = self._name = None
         gc.collect()  # modules refer to one another in circles
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -79,8 +87,9 @@ class Subject:
     clock: Clock
     judge: Judge = by_rule
     """Labels its answers; the one that the settings name."""
-    served: ServedModel | None = None
-    """The model of its checkpoint at a server, which answers in its place; None if it answers itself."""
+    served: ServedModel | ClusterModel | None = None
+    """The model of its checkpoint at a server, which answers in its place, or in a cluster, where it also reads; None
+    if it does both here."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     memory: InMemory = field(default_factory=InMemory, repr=False)
@@ -90,7 +99,8 @@ class Subject:
         prompt = self.settings.prompt
         if prompt.chat:
             self.settings = replace(self.settings, prompt=prompt.framed(self.tokenizer))
-        self.settings = replace(self.settings, served=None if self.served is None else self.served.served)
+        told = self.served.served if isinstance(self.served, ServedModel) else None
+        self.settings = replace(self.settings, served=told)
 
     @property
     def stage(self) -> Stage:
@@ -135,7 +145,7 @@ class Subject:
             tokenizer=self.tokenizer,
             offload=how.offload,
         )
-        return self.memory.of(self.loaded_as, load)
+        return self.memory.of(self.loaded_as, LoadedModel, load)
 
     @property
     def loaded_as(self) -> object:
@@ -145,18 +155,27 @@ class Subject:
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether its model is loaded."""
-        return self.memory.holds(self.loaded_as)
+        """Whether its model is loaded here."""
+        return self.memory.holds(self.loaded_as, LoadedModel)
 
     def respondent(self) -> Respondent:
-        """What answers: the model at a server, without loading this one, or this one."""
+        """What answers: the model at a server or in a cluster, without loading this one, or this one."""
         served = self.served
-        own = Respondent.of(self.model()) if served is None else Respondent(served.lexicon, served)
+        if isinstance(served, ServedModel):
+            return self.clock.asked(Respondent(served.lexicon, served))
+        reader = self.reader()
+        own = Respondent.of(reader) if isinstance(reader, LoadedModel) else Respondent(reader.lexicon, reader)
         return self.clock.asked(own)
+
+    def reader(self) -> LoadedModel | ModelInWorkers:
+        """What reads answers: the model in a cluster, or this one, loaded if need be; not to be kept."""
+        if isinstance(self.served, ClusterModel):
+            return self.memory.of(self.loaded_as, ModelInWorkers, self.served.start)
+        return self.model()
 
     def drop(self) -> None:
         """Free the model's memory, if it is in memory."""
-        if self.is_in_memory:
+        if self.memory.holds(self.loaded_as):
             self.memory.free()
 
     def task(self, pool: Pool) -> Task:
@@ -188,6 +207,8 @@ class Subject:
     def _asked(self, pool: Pool, log: ResponseLog, label: str) -> list[Response]:
         """Its answers to a pool."""
         protocol = protocol_of(pool, self.settings, self.judge)
+        if isinstance(self.served, ClusterModel):
+            protocol = replace(protocol, batch_size=self.served.questions_at_once)
 
         def asked(done: int, total: int, counts: Counter[str]) -> None:
             note = f"{counts['faithful']} faithful, {counts['hallucinated']} hallucinated"
@@ -216,7 +237,7 @@ class Subject:
 
         wanted = Wanted(other, log_probability, self.settings.capture_dtype, residual)
         log = self.clock.captured(self.workspace.capture_log(task), responses)
-        return collect_features(self.model, responses, self.workspace.captures_of(task), task.key, log, step, wanted)
+        return collect_features(self.reader, responses, self.workspace.captures_of(task), task.key, log, step, wanted)
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
         """An array that is computed once per task, over some responses."""

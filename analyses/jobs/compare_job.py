@@ -11,7 +11,7 @@ from provenance.activations.capture_files import CaptureDtype
 from provenance.analyses.asking import engines
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace, identity_digest
-from provenance.analyses.asking.engines import ALL_HERE, Engine, ServedModels, at_servers, servers_of
+from provenance.analyses.asking.engines import ALL_HERE, Engine, Place, ServedModels, answering, place_of
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
 from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, ScaledBenchmarks
@@ -115,6 +115,10 @@ class Job:
     """What samples answers."""
     base_url: tuple[str, ...] = ()
     """Addresses of the servers that answer."""
+    ray_address: str | None = None
+    """Address of the Ray cluster whose workers answer; None for one on this machine."""
+    ray_workers: int | None = None
+    """How many of them; None for one on each GPU or machine."""
     batch_size: int = BATCH_SIZE
     effort: Effort = FULL
     """Draws for chance levels."""
@@ -202,17 +206,25 @@ class Job:
             remedy="give both, or leave all of them out for the rule",
         )
 
+    def place(self) -> Place:
+        """Where the models answer.
+
+        Raises:
+            InputError: See `place_of`.
+        """
+        return place_of(self.engine, self.base_url, self.ray_address, self.ray_workers)
+
     @contextmanager
     def opened(self, clock: Clock, folder: Path) -> Iterator[OpenedJob]:  # noqa: ARG002 - same signature as other jobs
         """Checks checkpoints, prompts, questions and neurons; see `AnyJob`.
 
         Raises:
             PairError: The checkpoints cannot be compared.
-            CheckpointError, InputError: See `sides`, `check_prompts`, `question_sets`, `given`, `judging` and
-                `at_servers`; or there is no such device.
+            CheckpointError, InputError, JobError: See `sides`, `check_prompts`, `question_sets`, `given`, `judging`,
+                `place` and `answering`; or there is no such device.
         """
         device = found_device(self.device)
-        judge, servers = self.judging(), servers_of(self.engine, self.base_url)
+        judge, place = self.judging(), self.place()
         base, instruct = self.sides()
         job = self.on(device, (base, instruct))
         check_pair(base, instruct)
@@ -224,13 +236,16 @@ class Job:
             pools = answers.pools((base, instruct), self.settings().shares, self.seed)
             sets, concept, told = answers.sets, answers.concept, answers.told()
         check_names([*sets, *scaling.benchmarks])
-        check_benchmarks((base, instruct), job.settings().collection, scaling)
-        served = at_servers(servers, (base, instruct), self.max_new_tokens)
-        work = partial(
-            compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools
-        )
+        asking = job.settings().collection
+        check_benchmarks((base, instruct), asking, scaling)
         other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
-        with prepared(self.control, self.other, base, self.seed, folder) as control:
+        with (
+            answering(place, (base, instruct), asking["instruct"]) as served,
+            prepared(self.control, self.other, base, self.seed, folder) as control,
+        ):
+            work = partial(
+                compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools
+            )
             yield OpenedJob(
                 command=self.command,
                 key=job.key((base, instruct), sets, given, control, served, scaling, answers),

@@ -34,6 +34,8 @@ ASKING: Mapping[str, str] = {
     "agreeing_only": "--agreeing-only",
     "engine": "--engine",
     "base_url": "--base-url",
+    "ray_address": "--ray-address",
+    "ray_workers": "--ray-workers",
     "replicates": "--replicates, which draws answers anew",
     "causal": "--causal, which asks questions with neurons scaled",
     "behaviour": "--behaviour, which asks benchmarks with neurons scaled",

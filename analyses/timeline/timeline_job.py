@@ -10,7 +10,7 @@ from typing import Any
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Workspace, identity_digest
-from provenance.analyses.asking.engines import ALL_HERE, ServedModels, at_servers, servers_of
+from provenance.analyses.asking.engines import ALL_HERE, ServedModels, answering
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.jobs.compare_job import Job
@@ -48,24 +48,25 @@ class TimelineJob:
         """Checks checkpoints and questions; see `AnyJob`.
 
         Raises:
-            InputError, CheckpointError, PairError: See `open`, `questions`, `Job.judging` and `at_servers`.
+            InputError, CheckpointError, PairError, JobError: See `open`, `questions`, `Job.judging`, `Job.place` and
+                `answering`.
         """
         device = found_device(self.how.device)
-        judge, servers = self.how.judging(), servers_of(self.how.engine, self.how.base_url)
+        judge, place = self.how.judging(), self.how.place()
         stops, questions = self.open(), self.questions()
         sides = tuple(stop.side for stop in stops)
         job = replace(self, how=self.how.on(device, sides))
-        served = at_servers(servers, sides, self.how.max_new_tokens)
-        yield OpenedJob(
-            command="trace",
-            key=job.key(stops, questions, served),
-            settings=job.recorded(served),
-            seed=self.how.seed,
-            sides=sides,
-            run=partial(job.run, stops, questions, judge=judge, served=served),
-            questions=(questions,),
-            about=lambda: {"quick": self.how.effort != FULL},
-        )
+        with answering(place, sides, job.how.settings().collection["instruct"]) as served:
+            yield OpenedJob(
+                command="trace",
+                key=job.key(stops, questions, served),
+                settings=job.recorded(served),
+                seed=self.how.seed,
+                sides=sides,
+                run=partial(job.run, stops, questions, judge=judge, served=served),
+                questions=(questions,),
+                about=lambda: {"quick": self.how.effort != FULL},
+            )
 
     def open(self) -> tuple[Stop, ...]:
         """Opens and checks all checkpoints; downloads those of the hub.

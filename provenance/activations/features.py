@@ -6,6 +6,7 @@ Rows stay on disk behind a view; selecting rows or neurons copies only integers.
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file, save
 from provenance.activations.batches import batches, rows_within
 from provenance.activations.capture_files import CaptureArray, CaptureDtype, first_free
 from provenance.activations.neuron_rows import NeuronRows, Stored, row_numbers
-from provenance.activations.reading import Quantity, Reader, read_each
+from provenance.activations.reading import Quantity, Reader, ReadsElsewhere, read_each, read_length
 from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
 from provenance.records import CaptureChunk, OtherTokens, Response
@@ -106,7 +107,7 @@ class Wanted:
 
 
 def collect_features(
-    load: Callable[[], LoadedModel],
+    load: Callable[[], LoadedModel | ReadsElsewhere],
     responses: Sequence[Response],
     folder: Path,
     key: str,
@@ -143,24 +144,32 @@ def collect_features(
 
 
 def _read(
-    load: Callable[[], LoadedModel],
+    load: Callable[[], LoadedModel | ReadsElsewhere],
     responses: Sequence[Response],
     quantities: Collection[Quantity],
     other: OtherTokens,
-) -> Iterator[tuple[int, list[Response], dict[Quantity, np.ndarray]]]:
+) -> Iterator[tuple[int, list[Response], Mapping[Quantity, np.ndarray]]]:
     """Batches of responses with what was read of them, and how many have been read so far."""
     if not responses:
         return
-    loaded = load()
-    reader = Reader(loaded, quantities, other)
-    layout = loaded.layout
+    model = load()
+    layout = model.layout
     widths: dict[Quantity, int] = {"answer": layout.d_m, "other": layout.d_m, "residual": layout.d}
     row_bytes = 4 * layout.layers * sum(width for quantity, width in widths.items() if quantity in quantities)
+    lengths = [read_length(response, quantities) for response in responses]
+    parts = [[responses[row] for row in rows] for rows in batches(lengths, most_rows=rows_within(row_bytes))]
+    read = partial(_read_here, model) if isinstance(model, LoadedModel) else model.read
     done = 0
-    for rows in batches([reader.length(response) for response in responses], most_rows=rows_within(row_bytes)):
-        part = [responses[row] for row in rows]
+    for part, values in zip(parts, read(quantities, other, parts), strict=True):
         done += len(part)
-        yield done, part, read_each(reader, part)
+        yield done, part, values
+
+
+def _read_here(
+    model: LoadedModel, quantities: Collection[Quantity], other: OtherTokens, parts: Sequence[Sequence[Response]]
+) -> Iterator[Mapping[Quantity, np.ndarray]]:
+    reader = Reader(model, quantities, other)
+    return (read_each(reader, part) for part in parts)
 
 
 def _opened(

@@ -8,7 +8,7 @@ the pass). Where `other` is not wanted, nothing behind the answer is read, since
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from jaxtyping import Float, Float64, Int, Shaped
 from provenance.activations.batches import batches
 from provenance.activations.capture import blocks_hooked, down_norms, forward, hooked, padded, region_masks
 from provenance.activations.cett import cett_means
+from provenance.architectures import Layout
 from provenance.errors import CaptureError, NonFiniteError
 from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
@@ -34,6 +35,20 @@ _WORDS: Mapping[Quantity, str] = {
 }
 LOGITS_AT_ONCE = 1 << 26  # 256 MB in float32: the states of 256 tokens for a vocabulary of 262,144
 ROWS_AT_ONCE = 8  # of them in float32 copies, which a processor's cache then holds
+
+
+@runtime_checkable
+class ReadsElsewhere(Protocol):
+    """A model that reads in other processes."""
+
+    @property
+    def layout(self) -> Layout:
+        """Location of its MLPs."""
+
+    def read(
+        self, quantities: Collection[Quantity], other: OtherTokens, batches: Sequence[Sequence[Response]]
+    ) -> Iterator[Mapping[Quantity, np.ndarray]]:
+        """What is read in each batch, in their order, see `read_each`."""
 
 
 class Reader:

@@ -18,8 +18,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "seed",
     ),
     "Models": (
-        "engine", "base_url", "device", "dtype", "offload", "attn_implementation", "capture_dtype", "batch_size",
-        "stream",
+        "engine", "base_url", "ray_address", "ray_workers", "device", "dtype", "offload", "attn_implementation",
+        "capture_dtype", "batch_size", "stream",
     ),
     "Results": ("db", "captures", "out", "no_figures", "dry_run", "as_json", "quiet", "verbose"),
 }  # fmt: skip

@@ -110,8 +110,12 @@ AgreeingOnly = Annotated[
     bool, typer.Option("--agreeing-only", help="Leave out questions on which the judging model and the rule differ.")
 ]
 Sampling = Annotated[
-    Literal["transformers", "openai"],
-    typer.Option("--engine", help="What samples answers: the models loaded here, or servers with OpenAI's interface."),
+    Literal["transformers", "openai", "ray"],
+    typer.Option(
+        "--engine",
+        help="What samples answers: the models loaded here, servers with OpenAI's interface, or the workers of a Ray "
+        "cluster, which also read them.",
+    ),
 ]
 BaseUrl = Annotated[
     list[str] | None,
@@ -122,7 +126,20 @@ BaseUrl = Annotated[
         "if each model has its own. Models are found by their names. The key is read from PROVENANCE_ENGINE_KEY.",
     ),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Cluster of --engine ray, or auto on one of its machines; without it Ray is started on this machine.",
+    ),
+]
+RayWorkers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Models at work at once with --engine ray; one on each GPU, or else on each machine."
+    ),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Questions per batch, of each worker.")]
 
 
 def factors(text: str) -> tuple[float, ...]:
@@ -203,6 +220,8 @@ def _options(
     agreeing_only: AgreeingOnly = False,
     engine: Sampling = "transformers",
     base_url: BaseUrl = None,
+    ray_address: RayAddress = None,
+    ray_workers: RayWorkers = None,
     batch_size: BatchSize = BATCH_SIZE,
     quick: Quick = False,
 ) -> None:

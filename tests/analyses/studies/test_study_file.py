@@ -65,6 +65,13 @@ def test_servers_are_a_list() -> None:
             parsed("s", f"{FAMILY}settings.base_url = {wrong}")
 
 
+def test_a_cluster_is_an_address_and_a_number_of_workers() -> None:
+    text = f'{FAMILY}settings.engine = "ray"\nsettings.ray_address = "h:1"\nsettings.ray_workers = 2'
+    [member] = parsed("s", text).members
+    assert isinstance(member.job, Job)
+    assert (member.job.engine, member.job.ray_address, member.job.ray_workers) == ("ray", "h:1", 2)
+
+
 def test_variables_of_a_chat_template_are_a_table() -> None:
     [member] = parsed("s", f"{FAMILY}settings.template_args = {{ b = 1, a = true }}").members
     assert isinstance(member.job, Job)

@@ -1,0 +1,1 @@
+"""Many machines: models that answer and read in worker processes, which Ray starts."""

@@ -1,0 +1,237 @@
+"""Workers of a cluster with one model each, kept at work while some of them die.
+
+A call goes to a worker that is idle. What a lost worker was doing goes to another one, and a new worker is asked for in
+its place. A call gives the same value wherever it runs, so the results are those of one process, in the order of the
+calls. Workers that come late join in.
+"""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from provenance.cluster.connection import Share
+from provenance.cluster.worker import ModelWanted, Worker, software
+from provenance.errors import InputError, JobError
+
+logger = logging.getLogger(__name__)
+COMES_WITHIN_S = 300.0  # a worker imports torch first, from a disk of the network perhaps
+FREES_WITHIN_S = 30.0
+MOST_LOSSES = 5  # of workers over one call, or of one place before a worker was ready there
+AHEAD = 2  # calls for each worker whose results may wait for one before them
+
+State = Literal["asked for", "loading", "idle", "busy"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """Work for one worker."""
+
+    method: str
+    """Of `Worker`."""
+    args: tuple[object, ...]
+    home: int | None = None
+    """Number of the worker that does it with less effort, if it is idle."""
+
+
+@dataclass(eq=False)
+class _Place:
+    """A worker and what it is doing."""
+
+    number: int
+    actor: Any
+    waits_for: Any
+    """Ray's reference to what the worker will return; None while it is idle."""
+    state: State = "asked for"
+    call: int | None = None
+    """Position of the call that it is busy with."""
+    losses: int = 0
+    """Workers that were lost here since the last one was ready."""
+    since_s: float = field(default_factory=time.monotonic)
+    """When the worker was asked for."""
+
+
+@dataclass
+class _Round:
+    """Calls under way."""
+
+    calls: Sequence[Call]
+    waiting: deque[int]
+    found: dict[int, Any] = field(default_factory=dict)
+    losses: Counter[int] = field(default_factory=Counter)
+
+
+class Workers:
+    """Workers that hold a model, started when they are first needed."""
+
+    def __init__(self, ray: Any, share: Share, wanted: ModelWanted) -> None:
+        self._ray = ray
+        self._share = share
+        self._wanted = wanted
+        self._places: list[_Place] = []
+        self._late_said = False
+
+    @property
+    def count(self) -> int:
+        """Number of workers when all have come."""
+        return self._share.workers
+
+    def results(self, calls: Sequence[Call]) -> Iterator[Any]:
+        """What calls return, in their order.
+
+        Raises:
+            JobError: No worker comes, or workers are lost again and again over one call or before they are ready.
+            InputError: A worker has other software than this process.
+            ProvenanceError: What a worker raises.
+        """
+        under_way = _Round(calls, deque(range(len(calls))))
+        self._places = self._places or [self._hired(number) for number in range(self.count)]
+        complete = False
+        try:
+            for number in range(len(calls)):
+                while number not in under_way.found:
+                    self._deal(under_way, number + AHEAD * self.count)
+                    self._await_one(under_way)
+                yield under_way.found.pop(number)
+            complete = True
+        finally:
+            if not complete:  # calls that nobody waits for
+                self._end()
+
+    def stop(self) -> None:
+        """End all workers, after they have freed the memory of their GPUs."""
+        if self._places:
+            idle = [place.actor for place in self._places if place.state == "idle"]
+            freed = [actor.free.remote() for actor in idle]
+            if freed:
+                self._ray.wait(freed, num_returns=len(freed), timeout=FREES_WITHIN_S)
+        self._end()
+
+    def _end(self) -> None:
+        for place in self._places:
+            if self._ray.is_initialized():  # results may be dropped after the cluster was left
+                self._ray.kill(place.actor)
+        self._places = []
+
+    def _hired(self, number: int, losses: int = 0) -> _Place:
+        """A place with a worker that is asked for."""
+        options = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus, "scheduling_strategy": "SPREAD"}
+        actor = self._ray.remote(Worker).options(**options).remote(self._wanted)
+        return _Place(number, actor, actor.software.remote(), losses=losses)
+
+    def _deal(self, under_way: _Round, end: int) -> None:
+        """Give calls before a position to idle workers, to each its own first."""
+        for at_home in (True, False):
+            for place in self._places:
+                due = [at for at in under_way.waiting if at < end]
+                own = [at for at in due if under_way.calls[at].home == place.number] if at_home else due
+                if place.state == "idle" and own:
+                    under_way.waiting.remove(own[0])
+                    self._set_to(place, "busy", under_way.calls[own[0]], own[0])
+
+    def _set_to(self, place: _Place, state: State, call: Call, position: int | None = None) -> None:
+        place.state, place.call = state, position
+        place.waits_for = getattr(place.actor, call.method).remote(*call.args)
+
+    def _await_one(self, under_way: _Round) -> None:
+        """Wait for any worker, and take what it returns."""
+        places = {place.waits_for: place for place in self._places if place.waits_for is not None}
+        done, _ = self._ray.wait(list(places), num_returns=1, timeout=self._patience_s())
+        if not done:
+            self._tell_of_late_ones()
+            return
+        place = places[done[0]]
+        try:
+            value = self._ray.get(done[0])
+        except self._losing as error:
+            self._lose(place, under_way, error)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        else:
+            self._take(place, value, under_way)
+
+    def _take(self, place: _Place, value: Any, under_way: _Round) -> None:
+        if place.state == "asked for":
+            _check_software(value)
+            self._set_to(place, "loading", Call("load", ()))
+            return
+        if place.state == "busy" and place.call is not None:
+            under_way.found[place.call] = value
+        place.state, place.call, place.waits_for, place.losses = "idle", None, None, 0
+
+    def _lose(self, place: _Place, under_way: _Round, error: Exception) -> None:
+        """Put a lost worker's call first again, and another worker in its place."""
+        losses = place.losses + 1
+        if place.call is not None:
+            under_way.losses[place.call] += 1
+            under_way.waiting.appendleft(place.call)
+            losses = under_way.losses[place.call]
+        said = str(error).split("\n")
+        reason = " … ".join(dict.fromkeys([said[0].strip()[:150], said[-1].strip()[:150]]))
+        if losses > MOST_LOSSES:
+            raise JobError(
+                "a worker that lives until its work is done",
+                found=f"{losses} that died one after the other ({place.state}): {reason}",
+                remedy="see Ray's logs on their machines; where memory was short, give a smaller --batch-size or "
+                "fewer --ray-workers",
+            )
+        logger.warning("a worker was lost while it was %s (%s); another one takes over", place.state, reason)
+        self._ray.kill(place.actor)  # it may be out of reach only
+        self._places[self._places.index(place)] = self._hired(place.number, losses if place.call is None else 0)
+        self._late_said = False
+
+    def _patience_s(self) -> float | None:
+        """How long nothing may happen: no limit once workers are at work, and those that are late were told of."""
+        asked_at = [place.since_s for place in self._places if place.state == "asked for"]
+        if not asked_at or self._late_said:
+            return None
+        return max(0.0, max(asked_at) + COMES_WITHIN_S - time.monotonic())
+
+    def _tell_of_late_ones(self) -> None:
+        """Go on with the workers that have come.
+
+        Raises:
+            JobError: There is none.
+        """
+        late = sum(place.state == "asked for" for place in self._places)
+        free = {name: amount for name, amount in self._ray.available_resources().items() if name in {"CPU", "GPU"}}
+        found = f"{late} not there after {COMES_WITHIN_S:.0f} s; free in the cluster: " + (
+            ", ".join(f"{amount:g} {name}" for name, amount in sorted(free.items())) or "no CPU"
+        )
+        if late == len(self._places):
+            raise JobError(
+                f"a worker with {self._share}",
+                found=found,
+                remedy="wait for other jobs of the cluster to end, add machines, or ask for fewer --ray-workers",
+            )
+        logger.warning("%d workers with %s each: %s; the others begin", self.count, self._share, found)
+        self._late_said = True
+
+    @cached_property
+    def _losing(self) -> tuple[type[Exception], ...]:
+        """Exceptions of Ray that tell of a lost process or machine, and not of its work."""
+        known = self._ray.exceptions
+        return (
+            known.RayActorError, known.WorkerCrashedError, known.NodeDiedError, known.OutOfMemoryError,
+            known.ObjectLostError,
+        )  # fmt: skip
+
+
+def _check_software(theirs: dict[str, str]) -> None:
+    """Refuse a worker whose answers may be others.
+
+    Raises:
+        InputError: A version differs.
+    """
+    ours = software()
+    differing = [name for name in ours if theirs.get(name) != ours[name]]
+    if differing:
+        name = differing[0]
+        raise InputError(
+            f"{name} {ours[name]} on every machine of the cluster, as here",
+            found=str(theirs.get(name)),
+            remedy="install the same versions everywhere",
+        )
