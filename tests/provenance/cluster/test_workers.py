@@ -194,19 +194,3 @@ def test_errors_of_a_worker_are_ours(unused: Cluster, speaker: Path, monkeypatch
     monkeypatch.setattr(module, "software", lambda: {"torch": "1.0"})
     with pytest.raises(InputError, match=r"torch 1\.0 on every machine"):
         list(Workers(unused.ray, Share(1, 1, 0), wanted(speaker)).results([Call("free", ())]))
-
-
-def test_calls_go_to_idle_workers_their_own_first(speaker: Path) -> None:
-    """Without any process: places and calls alone."""
-    dealt: list[tuple[int, int]] = []
-    workers = Workers(None, Share(3, 1, 0), wanted(speaker))
-    workers._places = [module._Place(number, None, None, "idle") for number in range(3)]
-
-    def set_to(place: module._Place, state: module.State, call: Call, position: int | None = None) -> None:
-        place.state = state
-        dealt.append((place.number, position or 0))
-
-    workers._set_to = set_to  # type: ignore[method-assign]
-    calls = [Call("sample", (), home) for home in (2, 1, 1, 0)]
-    workers._deal(module._Round(calls, module.deque([0, 1, 2, 3])), 3)
-    assert dealt == [(1, 1), (2, 0), (0, 2)]  # the last one is too far ahead

@@ -1,0 +1,160 @@
+"""How calls are dealt out to workers that come, die and return in any order; a stand-in of Ray, and no process."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from provenance.checkpoints.names import CheckpointRef
+from provenance.cluster import workers as module
+from provenance.cluster.connection import Share
+from provenance.cluster.worker import ModelWanted, software
+from provenance.cluster.workers import Call, Workers
+from provenance.errors import JobError, QuestionError
+
+WANTED = ModelWanted(CheckpointRef("local", "/x"), "d" * 64, "float32", "cpu", None, offload=False)
+
+
+class Lost(Exception):  # noqa: N818 - as of Ray
+    """A worker is gone."""
+
+
+class Failed(Exception):  # noqa: N818 - as of Ray
+    """A worker raised something."""
+
+    cause = QuestionError("a question", found="none", remedy="ask")
+
+
+class Actor:
+    """A worker that returns twice what it is given, as often as it lives."""
+
+    def __init__(self, ray: "StandIn", calls: int) -> None:
+        self.ray = ray
+        self.calls = calls
+
+    def __getattr__(self, method: str) -> Any:
+        return SimpleNamespace(remote=partial(self.ray.asked, self, method))
+
+
+class StandIn:
+    """Ray, as far as workers use it; what is under way ends in a random order."""
+
+    exceptions = SimpleNamespace(
+        RayActorError=Lost, WorkerCrashedError=Lost, NodeDiedError=Lost, OutOfMemoryError=Lost, ObjectLostError=Lost,
+        RayTaskError=Failed,
+    )  # fmt: skip
+
+    def __init__(self, life: Callable[[random.Random], int], room: int = 9, seed: int = 0) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - an order, no secret
+        self.life, self.room = life, room
+        self.hired: list[Actor] = []
+        self.killed: list[Actor] = []
+        self.under_way: dict[object, tuple[Actor, str, tuple[Any, ...]]] = {}
+
+    def remote(self, _kind: type) -> Any:
+        return SimpleNamespace(options=lambda **_options: SimpleNamespace(remote=self.hire))
+
+    def hire(self, _wanted: ModelWanted) -> Actor:
+        self.hired.append(Actor(self, self.life(self.random)))
+        return self.hired[-1]
+
+    def asked(self, actor: Actor, method: str, *args: Any) -> object:
+        self.under_way[reference := object()] = actor, method, args
+        return reference
+
+    def wait(self, references: Sequence[object], **_how: Any) -> tuple[list[object], list[object]]:
+        there = [actor for actor in self.hired if actor not in self.killed][: self.room]
+        ready = [reference for reference in references if self.under_way[reference][0] in there]
+        return [self.random.choice(ready)] if ready else [], []
+
+    def get(self, reference: object) -> Any:
+        actor, method, args = self.under_way.pop(reference)
+        actor.calls -= 1
+        if actor.calls < 0:
+            raise Lost("The actor died.\nkilled")
+        if method == "fail":
+            raise Failed
+        return software() if method == "software" else 2 * args[0] if args else None
+
+    def kill(self, actor: Actor) -> None:
+        self.killed.append(actor)
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def available_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0, "memory": 1e9}
+
+
+def doubled(count: int) -> list[Call]:
+    return [Call("double", (number,), number % 3) for number in range(count)]
+
+
+def test_results_are_in_the_order_of_calls_whoever_dies() -> None:
+    lost = 0
+    for seed in range(40):
+        ray = StandIn(lambda chance: chance.randrange(3, 7), seed=seed)
+        workers = Workers(ray, Share(3, 1, 0), WANTED)
+        for count in (17, 1, 0):
+            assert list(workers.results(doubled(count))) == [2 * number for number in range(count)]
+        lost += len(ray.killed)
+        assert len(ray.hired) == 3 + len(ray.killed)
+        workers._end()
+        assert set(ray.killed) == set(ray.hired)
+    assert lost > 40
+
+
+def test_a_call_that_no_worker_survives_ends_the_job_and_the_workers() -> None:
+    """Two calls of each worker are its versions and its model."""
+    ray = StandIn(lambda _chance: 2)
+    with pytest.raises(JobError, match=f"{module.MOST_LOSSES + 1} that died") as failed:
+        list(Workers(ray, Share(1, 1, 0), WANTED).results(doubled(1)))
+    assert "The actor died. … killed" in failed.value.found
+    assert len(ray.hired) == module.MOST_LOSSES + 1
+    assert set(ray.killed) == set(ray.hired)
+
+
+def test_workers_that_die_before_they_are_ready_end_the_job() -> None:
+    for calls in (0, 1):
+        ray = StandIn(lambda _chance: calls)  # noqa: B023 - used at once
+        with pytest.raises(JobError, match="one after the other"):
+            list(Workers(ray, Share(1, 1, 0), WANTED).results(doubled(1)))
+        assert len(ray.hired) == module.MOST_LOSSES + 1
+
+
+def test_one_worker_that_comes_does_the_work_of_three() -> None:
+    ray = StandIn(lambda _chance: 99, room=1)
+    workers = Workers(ray, Share(3, 1, 0), WANTED)
+    assert list(workers.results(doubled(9))) == [2 * number for number in range(9)]
+    assert [place.state for place in workers._places] == ["idle", "asked for", "asked for"]
+    ray.room = 0
+    with pytest.raises(JobError, match="a worker with 1 CPU") as failed:
+        list(Workers(ray, Share(2, 1, 0), WANTED).results(doubled(1)))
+    assert "2 not there" in failed.value.found
+    assert failed.value.found.endswith("free in the cluster: 2 CPU")
+
+
+def test_what_a_worker_raises_is_raised_here() -> None:
+    ray = StandIn(lambda _chance: 99)
+    with pytest.raises(QuestionError):
+        list(Workers(ray, Share(2, 1, 0), WANTED).results([*doubled(3), Call("fail", ())]))
+    assert set(ray.killed) == set(ray.hired)
+
+
+def test_calls_go_to_idle_workers_their_own_first() -> None:
+    dealt: list[tuple[int, int]] = []
+    workers = Workers(None, Share(3, 1, 0), WANTED)
+    workers._places = [module._Place(number, None, None, "idle") for number in range(3)]
+
+    def set_to(place: module._Place, state: module.State, call: Call, position: int | None = None) -> None:
+        place.state = state
+        dealt.append((place.number, position or 0))
+
+    workers._set_to = set_to  # type: ignore[method-assign]
+    calls = [Call("sample", (), home) for home in (2, 1, 1, 0)]
+    workers._deal(module._Round(calls, deque([0, 1, 2, 3])), 3)
+    assert dealt == [(1, 1), (2, 0), (0, 2)]  # the last one is too far ahead
