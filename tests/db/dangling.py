@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import text
-from synthetic import questions_of, report_of, response_of, stored_run, task_of
+from synthetic import kept_response, questions_of, report_of, stored_run, task_of
 
 from provenance.db.store import Store
 from provenance.errors import StoreError
@@ -23,7 +23,7 @@ def check_refused(store: Store) -> None:
     """None of it can be done to a finished run."""
     stored_run(store, report_of())
     store.add_questions("none", "digest of none", "", questions_of(0))
-    store.response_log(task_of(), 1).put({0: response_of(1)})
+    store.response_log(task_of(), 1).put({0: kept_response(1)})
     for harm in DANGLING:
         with pytest.raises(StoreError, match=r"(?i)foreign key"), store.transaction() as connection:
             connection.execute(text(harm))
