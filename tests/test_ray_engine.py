@@ -21,7 +21,7 @@ def test_a_comparison_in_workers_that_are_killed_is_that_of_one_process(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
     """Numbers, captured bits and identity of the run; Ray is started by the command, and says nothing."""
-    with Killer(most=2, seed=1, longest_s=10) as killer:
+    with Killer(most=2, seed=1, longest_s=3) as killer:
         done = forked.run(tmp_path, *pair.undrawn, "--engine", "ray", "--ray-workers", "2")
     assert done.code == 0, done.stderr
     assert len(killer.killed) == 2

@@ -1,6 +1,8 @@
 """Workers give what the model here gives, bit for bit, and go on where some are killed. Runs where Ray is installed."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_factory import load, local_checkpoint, make_response, make_speaker
+from forked_cli import ROOT
 from ray_workers import Killer, cluster_of_two, needs_ray, worker_pids
 
 from provenance.activations.batches import batches
@@ -99,7 +102,17 @@ def test_shards_of_questions_have_the_samples_of_one_process(there: ModelInWorke
     assert found != drawn(there, here, seed=4)
     assert [len(each) for each in found] == [len(rows) for rows, _ in ROUNDS]
     assert len(worker_pids()) == 2
-    assert [node["NodeManagerAddress"] for node in there.workers._ray.nodes()] == ["127.0.0.1"]
+
+
+def test_a_cluster_that_is_started_here_is_on_loopback_alone() -> None:
+    """In a process of its own, since Ray reads how it is to listen when it is imported."""
+    code = (
+        "from provenance.cluster.connection import ClusterAddress, connected\n"
+        "with connected(ClusterAddress(None, 1)) as cluster:\n"
+        "    print(*(node['NodeManagerAddress'] for node in cluster.ray.nodes()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["127.0.0.1"]
 
 
 def test_chunks_of_responses_are_read_bit_for_bit_as_here_and_in_their_order(
