@@ -18,6 +18,7 @@ from provenance.analyses.asking.subject import Subject
 from provenance.analyses.asking.suppression import suppressed_accuracies, suppression_questions
 from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.answers.questions import QuestionSet, check_disjoint, normalise_question, split_questions
+from provenance.architectures import Layout
 from provenance.defaults import CORRELATION_RESPONSES
 from provenance.records import Question, Response, Split, Stage
 
@@ -75,12 +76,29 @@ class Gathered:
 def gather(
     subjects: Mapping[Stage, Subject], collected: Mapping[Stage, tuple[Collected, ...]], alignment: Alignment
 ) -> Gathered:
-    """Combine the collected answers of the models, in the instruct checkpoint's order of neurons."""
+    """Combine the collected answers of the models, in the instruct checkpoint's order of neurons.
+
+    The base's residual stream is left out where its blocks are at other places.
+    """
     answers = {
         stage: tuple(_answers(subject, *each, alignment) for each in zip(subject.pools, collected[stage], strict=True))
         for stage, subject in subjects.items()
     }
+    if len(subjects) > 1 and not blocks_correspond(subjects["base"].layout, subjects["instruct"].layout, alignment):
+        answers["base"] = tuple(_without_stream(each) for each in answers["base"])
     return Gathered(subjects, alignment, collected, answers)
+
+
+def blocks_correspond(base: Layout, instruct: Layout, alignment: Alignment) -> bool:
+    """Whether the neurons of each layer have their counterparts in the same layer of as many."""
+    if base.layers != instruct.layers:
+        return False
+    ids = alignment.base_ids.reshape(instruct.layers, instruct.d_m)
+    return bool(((ids < 0) | (ids // base.d_m == np.arange(instruct.layers)[:, None])).all())
+
+
+def _without_stream(answers: Answers) -> Answers:
+    return replace(answers, features=replace(answers.features, residual=None))
 
 
 def _answers(subject: Subject, pool: Pool, found: Collected, alignment: Alignment) -> Answers:

@@ -169,7 +169,7 @@ def _read_by_other(gathered: Gathered, other: OpenCheckpoint) -> Gathered:
     """The base's answers, texts and labels with vectors of another model, which is loaded after the pair is dropped."""
     gathered.drop()
     base = gathered.subjects["base"]
-    reader = replace(base, side=other, author=base.checkpoint)
+    reader = replace(base, side=other, author=base.checkpoint, served=None)  # what serves the base is not this model
     parts = [
         base.clock.timed(_reading(pool), partial(_read_pool, reader, pool, found, said))
         for pool, found, said in zip(base.pools, gathered.collected["base"], gathered.answers["base"], strict=True)

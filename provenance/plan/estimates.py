@@ -148,7 +148,7 @@ class JobEstimate:
 
 def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
     """Memory and time of a job on some checkpoints; the traffic is that of all of them."""
-    captured = sum(captured_bytes(size, workload.responses) for size in sizes)
+    captured = workload.replicates * sum(captured_bytes(size, workload.responses) for size in sizes)
     drift_bytes = sum(size.drift_bytes for size in sizes)
     lineage_bytes = sum(size.lineage_bytes for size in sizes)
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8

@@ -65,6 +65,20 @@ def test_log_probabilities_are_those_of_the_answers_and_are_not_computed_twice(p
     assert used(subjects) == 4
 
 
+def test_the_residual_stream_is_left_out_where_blocks_are_at_other_places(pairing: Pairing) -> None:
+    """A base whose layers are one further on, or more: its blocks would be read as others. Its neurons are compared."""
+    layout = pairing.subjects["instruct"].layout
+    one_on = np.roll(pairing.alignment.base_ids.reshape(layout.layers, -1), 1, axis=0).ravel()
+    moved = replace(pairing.alignment, base_ids=one_on)
+    found = pairing.gather(pairing.asked_anew(), moved)
+    assert all(each.features.residual is None for each in found.answers["base"])
+    assert all(each.features.residual is not None for each in found.answers["instruct"])
+    assert found.answers["base"][0].features.answer.all().any()
+    deeper = replace(layout, layers=layout.layers + 1)
+    assert module.blocks_correspond(layout, layout, pairing.alignment)
+    assert not module.blocks_correspond(deeper, layout, pairing.alignment)
+
+
 def test_the_residual_stream_is_that_of_the_answers_whatever_the_order_of_neurons(pairing: Pairing) -> None:
     """In both models, and where the base has other neurons than the instruct checkpoint."""
     ids = pairing.alignment.base_ids.copy()

@@ -27,6 +27,7 @@ from provenance.analyses.jobs.negative_controls import (
     with_permuted_labels,
 )
 from provenance.analyses.results.lineage import Alignment
+from provenance.cluster.model_in_workers import ClusterModel
 from provenance.errors import CheckpointError, PairError
 
 LAYERS, D_M = 3, 7
@@ -152,6 +153,15 @@ def test_another_model_reads_the_bases_own_answers_in_its_place(pairing: Pairing
         again = controlled(pairing.gathered_anew()[0], control)
     for first, second in zip(gathered.answers["base"], again.answers["base"], strict=True):  # its files are gone now
         np.testing.assert_array_equal(first.features.answer.all(), second.features.answer.all())
+
+
+def test_the_other_model_reads_here_although_the_base_is_served_elsewhere(pairing: Pairing, tmp_path: Path) -> None:
+    """What answers in the base's place, a server or the workers of a cluster, has other weights."""
+    gathered = pairing.gathered_anew()[0]
+    elsewhere = replace(gathered.subjects["base"], served=ClusterModel.__new__(ClusterModel))
+    with prepared("unrelated", None, pairing.sides["base"], 2, tmp_path) as control:
+        found = controlled(replace(gathered, subjects={**gathered.subjects, "base": elsewhere}), control)
+    assert found.subjects["base"].served is None
 
 
 def test_what_another_model_shows_is_never_taken_for_what_the_base_shows(pairing: Pairing, tmp_path: Path) -> None:
