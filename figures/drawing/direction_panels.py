@@ -18,7 +18,6 @@ _MARKERS: Mapping[str, str] = dict(zip(DIRECTIONS, ("o", "s"), strict=True))
 _SHORT: Mapping[str, str] = dict(zip(DIRECTIONS, ("difference of means", "logistic regression"), strict=True))
 _CHOSEN = 4.6  # size of the chosen layer's marker
 _OTHERS = 2.6
-_CHANCE = (0, (4, 3))
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def chosen(rows: Sequence[Record]) -> int:
 def draw_directions(axes: Axes, panel: Panel) -> None:
     """Draw AUROC by layer: filled where carried over, hollow on the model's own answers, chosen layers larger."""
     stage = panel.fitted_on
-    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"chance:{stage}")
+    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid=f"chance:{stage}")
     if panel.probe is not None:
         axes.axhline(panel.probe, color=style.ORANGE, linewidth=0.9, zorder=1, gid=f"probe:{stage}")
     for kind, own, rows in panel.lines:

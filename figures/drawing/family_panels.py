@@ -105,7 +105,7 @@ def _panel(
     mean: tuple[float, float, float] | None,
 ) -> None:
     axes.axvline(
-        words.reference[panel], color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="reference"
+        words.reference[panel], color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="reference"
     )
     if panel in words.logarithmic:
         axes.set_xscale("log")
@@ -200,4 +200,4 @@ def _legend(
         handles.append(
             Line2D([], [], linestyle="", marker="d", markersize=4.5, color=style.INK, label="mean, random effects")
         )
-    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), label=words.dashed)]
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=style.DASHED, label=words.dashed)]

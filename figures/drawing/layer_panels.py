@@ -127,7 +127,7 @@ def _draw_references(axes: Axes, kind: str, floor: float | None, scale: _Scale) 
     if scale.bottom < scale.low:
         axes.axhspan(scale.bottom, scale.low, facecolor=style.PALE_GREY, linewidth=0, zorder=0, gid=f"strip:{kind}")
     if floor is not None and scale.low <= floor <= scale.high:
-        axes.axhline(floor, color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid=f"rounding:{kind}")
+        axes.axhline(floor, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid=f"rounding:{kind}")
 
 
 def _frame(panels: np.ndarray, used: int, scale: _Scale, last: int) -> None:

@@ -25,11 +25,8 @@ STAGE = "instruct"
 PANEL_IN = 1.6
 FRAME_IN = 0.68  # both axes and their labels
 TITLE_LINE_IN = 0.13
-LEGEND_LINE_IN = 0.145
 _MAX_TICKS = 5  # numbers of H-Neurons below a panel of two inches
 _MAX_DECADES = 4
-_CHANCE = (0, (4, 3))
-_DOTTED = (0, (1, 1.4))
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def figure_path(rows: Sequence[Record], baselines: Sequence[Record], transfer: S
     legend = _legend([row for part in shown.values() for row in part], [name for name in sets if name in levels])
     columns = 1 if len(sets) == 1 else 3
     lines = max(len(style.wrapped(name)) for name in sets)
-    height_in = FRAME_IN + TITLE_LINE_IN * lines + PANEL_IN + LEGEND_LINE_IN * -(-len(legend) // columns)
+    height_in = FRAME_IN + TITLE_LINE_IN * lines + PANEL_IN + style.LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
         width_in = style.column_in() if len(sets) == 1 else style.page_in()
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
@@ -128,9 +125,9 @@ def _column(rows: Sequence[Record], name: str) -> np.ndarray:
 def _draw_panel(axes: Axes, name: str, rows: Sequence[Record], level: float | None, silent: str | None) -> None:
     axes.set_xscale("log")
     axes.set_xlim(rows[0]["c"] / 1.9, rows[-1]["c"] * 1.9)  # set first, since autoscaling fails for one point
-    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"chance:{name}")
+    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid=f"chance:{name}")
     if level is not None:
-        axes.axhline(level, color=style.INK, linewidth=1.0, linestyle=_DOTTED, zorder=1, gid=f"random:{name}")
+        axes.axhline(level, color=style.INK, linewidth=1.0, linestyle=style.DOTTED, zorder=1, gid=f"random:{name}")
     for row in rows:
         if row["is_chosen"]:
             axes.axvline(row["c"], color=style.GREY, linewidth=0.7, zorder=1, gid=f"chosen:{name}")
@@ -240,6 +237,6 @@ def _legend(rows: Sequence[Record], with_level: Sequence[str]) -> list[Line2D]:
         handles.append(Line2D([], [], color=style.GREY, linewidth=0.7, label="chosen C (k in bold)"))
     if with_level:
         handles.append(
-            Line2D([], [], color=style.INK, linewidth=1.0, linestyle=_DOTTED, label="AUROC, random neurons, mean")
+            Line2D([], [], color=style.INK, linewidth=1.0, linestyle=style.DOTTED, label="AUROC, random neurons, mean")
         )
-    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=_CHANCE, label="chance (0.5)")]
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=style.DASHED, label="chance (0.5)")]

@@ -34,7 +34,6 @@ from provenance.words import TRANSFER_NULLS, baseline_words
 
 ROW_IN = 0.5
 FRAME_IN = 0.42  # axis label and ticks
-LEGEND_LINE_IN = 0.145
 _BAND_HEIGHT = 0.12
 _BANDS = {
     "random": (0.15, "white", "///////"),
@@ -51,11 +50,11 @@ _MARKS = {
 def figure_4a(rows: Sequence[Record]) -> Figure:
     """Draw one row of the query `transfer` per question set, the first at the top."""
     legend = _legend(rows)
-    height_in = FRAME_IN + ROW_IN * len(rows) + LEGEND_LINE_IN * len(legend) + 0.08
+    height_in = FRAME_IN + ROW_IN * len(rows) + style.LEGEND_LINE_IN * len(legend) + 0.08
     with style.paper():
         figure = Figure(figsize=(style.column_in(), height_in), layout="constrained")
         axes = figure.add_subplot()
-        axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="chance")
+        axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="chance")
         for position, row in enumerate(rows):
             _draw_row(axes, position, row)
         _frame(axes, rows)
@@ -165,7 +164,7 @@ def _legend(rows: Sequence[Record]) -> list[Line2D | Patch]:
         for kind, (_, face, hatch) in _BANDS.items()
         if any(row[f"{kind}_low"] is not None for row in shown)
     ]
-    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), label="chance (0.5)")]
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=style.DASHED, label="chance (0.5)")]
 
 
 def caption_4a(parts: Parts) -> list[str]:

@@ -37,14 +37,12 @@ from provenance.words import baseline_words
 MAX_PANELS = 6
 RUNG_IN = 0.155
 FRAME_IN = 0.5  # title, ticks and label of a row of panels
-LEGEND_LINE_IN = 0.145
 LEGEND_COLUMNS = 3
 LABEL_CHARACTERS = 24
 PROBE = "probe"
 Placed = tuple[float, Record | None]
 """Height of a rung, and its row if the question set has one."""
 _RATIOS = (1.45, 1.0)
-_CHANCE = (0, (4, 3))
 _BAR = 0.62
 
 
@@ -63,7 +61,8 @@ def figure_ladder(rungs: Sequence[Record], transfer: Sequence[Record]) -> Figure
     columns = LEGEND_COLUMNS if per_row == 2 else 1
     name_in = 0.13 * max(len(style.wrapped(name)) for name in sets)
     places = rung_places(kinds)
-    height_in = lines * (FRAME_IN + name_in + RUNG_IN * (places[-1] + 1)) + LEGEND_LINE_IN * -(-len(legend) // columns)
+    legend_in = style.LEGEND_LINE_IN * -(-len(legend) // columns)
+    height_in = lines * (FRAME_IN + name_in + RUNG_IN * (places[-1] + 1)) + legend_in
     with style.paper():
         width_in = style.column_in() if per_row == 1 else style.page_in()
         figure = Figure(figsize=(width_in, height_in), layout=ConstrainedLayoutEngine(wspace=0.06))
@@ -109,7 +108,7 @@ def _label(kind: str) -> list[str]:
 
 
 def _draw_aurocs(axes: Axes, name: str, probe: Record, rungs: Sequence[Placed]) -> None:
-    axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"chance:{name}")
+    axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid=f"chance:{name}")
     axes.axvline(probe["auroc"], color=style.BLUE, linewidth=0.6, alpha=0.5, zorder=1, gid=f"level:{name}")
     _point(axes, 0, probe, "auroc", f"{name}:{PROBE}", color=style.BLUE, marker="o", markersize=4.6)
     for position, row in rungs:
@@ -160,7 +159,7 @@ def _point(axes: Axes, position: float, row: Record, column: str, gid: str, *, c
 
 
 def _draw_gains(axes: Axes, name: str, rungs: Sequence[Placed]) -> None:
-    axes.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=_CHANCE, zorder=1, gid=f"no gain:{name}")
+    axes.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid=f"no gain:{name}")
     margin: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": style.TINY_PT}
     axes.text(1.03, 0, "p (Holm)", color=style.GREY, **margin)
     for position, row in rungs:
@@ -218,7 +217,7 @@ def _legend(rungs: Sequence[Record]) -> list[Line2D | Patch]:
     for value, face, words in ((True, style.BLUE, "gain, p < 0.05"), (False, "white", "gain, not shown to be one")):
         if value in beaten:
             handles.append(Line2D([], [], markerfacecolor=face, label=words, **shown))
-    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=_CHANCE, label="chance; no gain")]
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=style.DASHED, label="chance; no gain")]
 
 
 def has_ladder(parts: Parts) -> bool:

@@ -26,8 +26,6 @@ from provenance.words import MATCHINGS, MEASURES, SIDES
 ROW_IN = 0.16
 GAP = 0.25  # between measures, in rows
 FRAME_IN = 0.58
-LEGEND_LINE_IN = 0.145
-_DASHED = (0, (4, 3))
 _BAR = 0.66
 ROOM_FOR_THIRDS = 30  # an axis over more than that has room for decades alone
 WIDEST = (1e-3, 1e3)  # an interval over two neurons may span many decades; a mark beyond stands at the edge
@@ -44,12 +42,12 @@ def figure_nulls(rows: Sequence[Record]) -> Figure:
     lines = list(dict.fromkeys((row["measure"], row["matching"]) for row in rows))
     heights = line_heights(lines)
     legend = _legend(rows)
-    height_in = FRAME_IN + ROW_IN * (max(heights.values()) + 1) + LEGEND_LINE_IN * len(legend)
+    height_in = FRAME_IN + ROW_IN * (max(heights.values()) + 1) + style.LEGEND_LINE_IN * len(legend)
     with style.paper():
         figure = Figure(figsize=(style.column_in(), height_in), layout="constrained")
         panels = figure.subplots(1, len(sides), sharey=True, sharex=True, squeeze=False)[0]
         for axes, side in zip(panels, sides, strict=True):
-            axes.axvline(1.0, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=2, gid=f"null:{side}")
+            axes.axvline(1.0, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=2, gid=f"null:{side}")
             own = [row for row in rows if row["side"] == side]
             for row in own:
                 _draw_test(axes, heights[row["measure"], row["matching"]], row)

@@ -25,7 +25,7 @@ def replicates_figure(rows: Sequence[Record]) -> Figure:
     with style.paper():
         figure = Figure(figsize=(style.column_in(), height), layout="constrained")
         axes = figure.add_subplot()
-        axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1, gid="chance")
+        axes.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="chance")
         top = 0.0
         for name, drawn in sets.items():
             _draw_set(axes, name, drawn, top)

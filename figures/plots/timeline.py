@@ -29,12 +29,9 @@ from provenance.figures.wording.run_words import Parts, captioned, first, source
 AREA_IN = 1.5  # of the panel of AUROCs
 SMALL_IN = 0.85  # of the two below it
 FRAME_IN = 0.75
-LEGEND_LINE_IN = 0.145
 NAME_CHARACTERS = 20
 CHARACTER_IN = 0.05  # of a tick label, on average
 MANY = 7  # checkpoints for which one column is too narrow
-_DASHED = (0, (4, 3))
-_DOTTED = (0, (1, 1.4))
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def figure_timeline(rows: Sequence[Record]) -> Figure:
     legend = _legend(points, floor, small)
     wide = len(points) >= MANY
     columns = 4 if wide else 2
-    height_in = AREA_IN + SMALL_IN * len(small) + FRAME_IN + LEGEND_LINE_IN * -(-len(legend) // columns)
+    height_in = AREA_IN + SMALL_IN * len(small) + FRAME_IN + style.LEGEND_LINE_IN * -(-len(legend) // columns)
     with style.paper():
         width_in = style.page_in() if wide else style.column_in()
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
@@ -89,7 +86,7 @@ def figure_timeline(rows: Sequence[Record]) -> Figure:
                 _draw_curve(axes, points, curve)
             axes.set_ylabel("mean rank" if curves is RANKS else "correlation", fontsize=style.SMALL_PT)
         if RANKS in small:
-            panels[1].axhline(0.5, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=1, gid="rank 0.5")
+            panels[1].axhline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="rank 0.5")
         _frame(list(panels), points, width_in)
         figure.legend(
             handles=legend, loc="outside lower left", ncols=columns, borderaxespad=0.1, handlelength=1.8,
@@ -117,14 +114,14 @@ def _column(points: Sequence[Record], name: str) -> np.ndarray:
 
 
 def _draw_areas(axes: Axes, points: Sequence[Record], floor: Record | None) -> None:
-    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=1, gid="chance")
+    axes.axhline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="chance")
     if floor is not None and floor["forced"] is not None:
         if floor["forced_low"] is not None:
             axes.axhspan(
                 floor["forced_low"], floor["forced_high"], facecolor=style.PALE_GREY, edgecolor="none", zorder=0,
                 gid="floor band",
             )  # fmt: skip
-        axes.axhline(floor["forced"], color=style.GREY, linewidth=1.0, linestyle=_DOTTED, zorder=1, gid="floor")
+        axes.axhline(floor["forced"], color=style.GREY, linewidth=1.0, linestyle=style.DOTTED, zorder=1, gid="floor")
     for curve in AREAS:
         _draw_curve(axes, points, curve)
     lows = [row[f"{curve.column}_low"] for row in points for curve in AREAS]
@@ -189,9 +186,9 @@ def _legend(points: Sequence[Record], floor: Record | None, small: Sequence[Sequ
         handles.append(Line2D([], [], color=style.INK, label="neuron sets, p95", **ticks))
     if floor is not None and floor["forced"] is not None:
         handles.append(
-            Line2D([], [], color=style.GREY, linewidth=1.0, linestyle=_DOTTED, label="random initialisation")
+            Line2D([], [], color=style.GREY, linewidth=1.0, linestyle=style.DOTTED, label="random initialisation")
         )
-    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=_DASHED, label="chance (0.5)")]
+    return [*handles, Line2D([], [], color=style.INK, linewidth=0.7, linestyle=style.DASHED, label="chance (0.5)")]
 
 
 def has_timeline(parts: Parts) -> bool:

@@ -29,7 +29,6 @@ ROW_IN = 0.42  # of the matrix: three lines of text
 HEAD_IN = 0.3
 SET_IN = 0.4
 FRAME_IN = 0.45
-LEGEND_LINE_IN = 0.145
 MAX_SETS = 6
 REASON_CHARACTERS = 30
 NARROW_CHARACTERS = 20  # as wide as the panel of kappa
@@ -37,7 +36,6 @@ NAME_CHARACTERS = 14  # as wide as the names of the matrix
 STAGES = ("base", "instruct")
 _ROWS = (("base", "base"), ("instruct", "instruct"), ("instruct", "base"), ("base", "instruct"))  # activations, prompt
 _KAPPA = "kappa: "  # prefix of a reason about kappa
-_DASHED = (0, (4, 3))
 _KINDS = (
     ("auroc_agree", "labels agree", style.BLUE, "o", -0.13),
     ("auroc_disagree", "labels differ", style.ORANGE, "^", 0.13),
@@ -56,7 +54,7 @@ def figure_two_by_two(cells: Sequence[Record], agreement: Sequence[Record]) -> F
     heights = [HEAD_IN + ROW_IN * len(rows) if rows else 0, FRAME_IN + SET_IN * len(shown) if shown else 0]
     signs = [*_signs(in_domain(cells) if rows else []), *_legend(shown)]
     with style.paper():
-        height = sum(heights) + LEGEND_LINE_IN * len(signs) + 0.05
+        height = sum(heights) + style.LEGEND_LINE_IN * len(signs) + 0.05
         figure = Figure(figsize=(style.column_in(), height), layout="constrained")
         grid = figure.add_gridspec(
             2,
@@ -137,8 +135,8 @@ _BARS = {"random": "random_p95", "matched": "layer_matched_p95"}
 
 
 def _draw_agreement(left: Axes, right: Axes, rows: Sequence[Record]) -> None:
-    left.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=1, gid="kappa 0")
-    right.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=_DASHED, zorder=1, gid="chance")
+    left.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="kappa 0")
+    right.axvline(0.5, color=style.INK, linewidth=0.7, linestyle=style.DASHED, zorder=1, gid="chance")
     for position, row in enumerate(rows):
         _name(left, position, row)
         _estimate(left, position, row, "kappa", style.INK, "s")

@@ -14,6 +14,7 @@ from checkpoint_factory import (
     tuned_copy,
     write_questions,
 )
+from forked_cli import FEW_DRAWS
 from loads import Loads
 from memory_logs import MemoryWorkspace, Silent
 
@@ -32,7 +33,7 @@ from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.records import Estimate, Question, Stage, Verdict
 
-FEW = Effort(repeats=1, pairs=3, control_sets=20, shuffles=20, foldings=1, permutations=100)
+FEW = Effort(**FEW_DRAWS)
 """Draws of every kind, for tests that look at numbers and not at levels."""
 SHARES = Job("b", "i").settings().shares
 SUPPORTED = TransferResult("set", Estimate(0.9, 0.8, 1.0, 40), 20, 20, "supported", "AUROC 0.9")
