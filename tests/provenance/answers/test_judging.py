@@ -68,12 +68,17 @@ def test_a_text_of_letters_normalises_to_something() -> None:
     ]  # fmt: skip
 
 
-def seconds(text: str) -> float:
+def read_once(text: str) -> float:
     begin = time.process_time()
     normalise(text)
     normalise_question(text)
     judge(text[:2000], [text[:500], "東", "not"], text)
     return time.process_time() - begin
+
+
+def seconds(text: str) -> float:
+    """The shortest of five readings: other work on the machine can only make a reading longer."""
+    return min(read_once(text) for _ in range(5))
 
 
 def test_piles_of_marks_take_no_time() -> None:
