@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.controls.question_folds import FOLDS, folds
+from provenance.probe.blas_threads import blas_threads
 from provenance.statistics.auroc import auroc
 from provenance.words import DIRECTIONS
 
@@ -85,7 +85,7 @@ def fit_directions(train: Features, layers: int) -> Mapping[str, Directions]:
     stream, labels, part = train.residual.take(order), train.hallucinated[order], part[order]
     size = stream.shape[1] // layers
     found: dict[str, list[Direction]] = {kind: [] for kind in DIRECTIONS}
-    with threadpool_limits(limits=1 if len(stream) * size < SMALL else None, user_api="blas"):
+    with blas_threads(1 if len(stream) * size < SMALL else None):
         for layer in range(layers):
             rows = stream.stored(slice(layer * size, (layer + 1) * size)).astype(np.float64)
             found[MEAN_DIFFERENCE].append(_difference(layer, rows, labels, part))
