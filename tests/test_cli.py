@@ -47,7 +47,7 @@ COMMANDS = {
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--offload", "--attn-implementation",
         "--capture-dtype", "--other-tokens", "--template-arg",
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
-        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet", "--verbose",
+        "--batch-size", "--quick", "--no-figures", "--dry-run", "--seed", "--json", "--quiet", "--verbose",
     },
     ("study",): {
         "--db", "--captures", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json",
@@ -182,7 +182,6 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--responses", "x", "--select", "paper"), "--select paper"),
         (("compare", "a/b", "c/d", "--responses", "x", "--causal"), "--causal"),
         (("compare", "a/b", "c/d", "--responses", "x", "--replicates", "2"), "--replicates"),
-        (("compare", "a/b", "c/d", "--responses", "x", "--dry-run"), "--responses"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--causal"), "--causal with --weights-only"),
     ],
 )

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from provenance.analyses.controls.control_probes import WEAK_C
 from provenance.errors import FitError
-from provenance.probe.ridge import fit_ridge
+from provenance.probe.ridge import balanced, fit_ridge, standardising
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
 """Maps texts to decision values: the log-odds of `hallucinated`."""
@@ -145,11 +145,8 @@ def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndar
     if not np.isfinite(columns).all():
         raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="recompute them")
     wide = columns.astype(np.float64)
-    mean, spread = wide.mean(axis=0), wide.std(axis=0)
-    varies = np.ptp(wide, axis=0) > 0
-    inverse = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
-    balanced = np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
-    return ColumnScorer(mean, inverse, *fit_ridge((wide - mean) * inverse, labels, WEAK_C, balanced))
+    mean, inverse = standardising(wide)
+    return ColumnScorer(mean, inverse, *fit_ridge((wide - mean) * inverse, labels, WEAK_C, balanced(labels)))
 
 
 def _check_classes(labels: Bool[np.ndarray, " rows"]) -> None:

@@ -13,6 +13,7 @@ from provenance.cli.options.common import (
     Base,
     Captures,
     Database,
+    DryRun,
     FamilyName,
     Instruct,
     NoFigures,
@@ -23,7 +24,7 @@ from provenance.cli.options.common import (
     Verbose,
     named_pair,
 )
-from provenance.cli.options.planned_work import work_of
+from provenance.cli.options.planned_work import works_of
 from provenance.cli.options.run_options import ALPHAS, Alphas, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
@@ -119,7 +120,7 @@ def compare(
     replicates: Replicates = 1,
     stream: Stream = False,
     no_figures: NoFigures = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what this job takes, as `plan` does.")] = False,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -138,17 +139,7 @@ def compare(
     )
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only)
-    if dry_run and responses is not None:
-        raise InputError(
-            "models to ask, whose answers --dry-run counts",
-            found="--responses",
-            remedy="`provenance plan` says what the checkpoints take; leave one out",
-        )
-    if dry_run:
-        job = job_of(*pair, asked, neurons=neurons, replicates=replicates, seed=seed)
-        show_plan(pair, work_of(job), job.dtype, job.device, as_json=as_json)
-        return
-    if neurons is not None and weights_only:
+    if neurons is not None and weights_only and not dry_run:
         compare_weights(
             pair,
             neurons,
@@ -166,6 +157,9 @@ def compare(
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
     more |= {"responses": responses, "positive": positive, "concept": concept}
     job = job_of(*pair, asked, **more)
+    if dry_run:
+        show_plan("compare", works_of(job), job.dtype, job.device, as_json=as_json)
+        return
     how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
     run_and_print(job, db, out, verbose=verbose, **how)
 
