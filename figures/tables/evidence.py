@@ -14,9 +14,10 @@ from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
 from provenance.cells import Record, fixed, p_cell
+from provenance.db.reading.study_query import by_member
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.wording.run_words import first, has_power
-from provenance.table_declaration import declared
+from provenance.table_declaration import MEMBER, declared
 from provenance.words import baseline_words
 
 
@@ -112,7 +113,7 @@ def intervention(results: Results) -> ReportTable | None:
 def trace(results: Results) -> ReportTable | None:
     """Readability at every point of a timeline, the floor first; the note says why numbers are missing."""
     rows = ordered(results["trace"].records())
-    missing = [f"{row['ref']}: {row['reason']}." for row in rows if row["reason"]]
+    missing = [f"{point_words(row)}: {row['reason']}." for row in rows if row["reason"]]
     return report_table(TimelinePoint, rows, *missing, only=READABLE)
 
 
@@ -149,10 +150,16 @@ KEPT = (
 
 
 def checkpoints(rows: Sequence[Record]) -> list[Record]:
-    """The points of the timeline in order, without the floor."""
+    """The points of a timeline in order, without the floor."""
     return sorted((row for row in rows if not row["is_floor"]), key=lambda row: row["position"])
 
 
-def ordered(rows: list[Record]) -> list[Record]:
-    """The floor, then the checkpoints in order."""
-    return [*(row for row in rows if row["is_floor"]), *checkpoints(rows)]
+def ordered(rows: Sequence[Record]) -> list[Record]:
+    """Of a timeline, or of each in a study, the floor, then the checkpoints in order."""
+    timelines = by_member(rows).values()
+    return [row for own in timelines for row in (*(row for row in own if row["is_floor"]), *checkpoints(own))]
+
+
+def point_words(row: Record) -> str:
+    """A checkpoint by its name, in a study after that of its timeline."""
+    return ", ".join(row[name] for name in (MEMBER, "ref") if name in row)

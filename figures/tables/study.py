@@ -10,14 +10,20 @@ from provenance.figures.wording.run_words import has_power
 from provenance.records import MARKS
 from provenance.words import CLAIMS
 
-QUERIES = ("run", "probes", "transfer", "drift", "claims")
+QUERIES = ("run", "probes", "transfer", "drift", "claims", "trace")
 """Named queries about one run that the tables need."""
 
 
-def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable:
-    """One row a member: H-Neurons, the first transfer with power, the weights, and its claims by verdict."""
+def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable | None:
+    """One row a family: H-Neurons, the first transfer with power, the weights, and its claims by verdict."""
     header = ("family", "k", "‰", "transfer", "weights, × like", "claims")
-    rows = [_member(member["family"], results) for member in members if member["run"] is not None]
+    rows = [
+        _member(member["family"], results)
+        for member in members
+        if member["run"] is not None and member["kind"] == "family"
+    ]
+    if not rows:
+        return None
     note = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     said = f"Transfer: AUROC on the first question set with power. {note}."
     return ReportTable("Families", said, header, rows, (0, len(header) - 1))
