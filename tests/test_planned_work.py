@@ -1,5 +1,6 @@
 """A plan counts the very job: its questions, limits, samples, draws and replicates."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from comparison import invoke
 
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL, QUICK
-from provenance.cli.options.planned_work import work_of
+from provenance.cli.options.planned_work import CHARACTERS_A_TOKEN, TEMPLATE_TOKENS, work_of
+from provenance.defaults import REPLY_TOKENS
 from provenance.errors import QuestionError
-from provenance.plan.estimates import Workload
+from provenance.plan.estimates import TOKENS, Workload
 
 LAB = ("lab/inherited/base", "lab/inherited/instruct")
 
@@ -29,6 +31,51 @@ def test_limits_samples_quotas_effort_and_replicates_count(tmp_path: Path) -> No
     job = Job("org/base", "org/child", sets, limit=40, samples=3, train_per_class=7, test_per_class=9, effort=QUICK)
     assert work_of(job) == Workload(7, 9, 24, (16, 40), 3, QUICK.shuffles + 2 * QUICK.pairs, 1)
     assert work_of(replace(job, effort=FULL, replicates=5)).replicates == 5
+
+
+def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
+    """The same in a plan of the comparison and of a study; a factor of 1 is asked once for all sets."""
+    misled, premises = tmp_path / "misled.jsonl", tmp_path / "premises.jsonl"
+    rows = [
+        {"id": f"m{n}", "question": "Is it so?", "context": "so " * n, "answer": "yes", "context_says": "no"}
+        for n in range(1, 8)
+    ]
+    misled.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    premises.write_text(json.dumps({"id": "p", "question": "Why is the sun cold?", "rebuttals": []}), "utf-8")
+    job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4)
+    tokens = 0
+    for benchmark in job.scaling().benchmarks:
+        for factors_of_a_set in [(1,), *[(0, 2)] * (1 + 3 * 5)]:
+            for _ in factors_of_a_set:
+                for item in benchmark.items:
+                    tokens += len(item.message) // CHARACTERS_A_TOKEN + TEMPLATE_TOKENS
+                    tokens += 0 if item.options else REPLY_TOKENS
+    work = work_of(job)
+    assert work.scaled_tokens == tokens > 0
+    assert replace(work, scaled_tokens=0) == work_of(Job(*LAB))
+    options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--behaviour", misled, "--behaviour", premises)
+    shown = " ".join(invoke("compare", *LAB, "--dry-run", *options).stdout.split())
+    said = f"{tokens:,} tokens a checkpoint of benchmarks with neurons scaled"
+    assert said in shown
+    text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\nsets = 5\nitems = 4\n'
+    (tmp_path / "s.toml").write_text(f'{text}[[family]]\nname = "lab-inherited"', "utf-8")
+    [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
+    assert said in member["estimate"]["assumptions"]
+
+
+def test_responses_that_exist_are_read_once_and_not_sampled(tmp_path: Path) -> None:
+    """All of them, by both models, in a plan of the comparison and of a study."""
+    rows = [{"prompt": f"Why {n}?", "response": "So.", "label": ("a", "b")[n % 2], "group": f"g{n}"} for n in range(30)]
+    file = tmp_path / "responses.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    work = work_of(Job(*LAB, responses=file, positive="a"))
+    assert (work.training_responses, work.responses, work.tokens) == (18, 30, 30 * TOKENS)
+    shown = " ".join(invoke("compare", *LAB, "--dry-run", "--responses", file, "--positive", "a").stdout.split())
+    assert "responses that exist, which are read and not sampled" in shown
+    text = f'responses = "{file}"\npositive = "a"\n[[family]]\nname = "lab-inherited"'
+    (tmp_path / "s.toml").write_text(text, "utf-8")
+    [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
+    assert any("which are read and not sampled" in line for line in member["estimate"]["assumptions"])
 
 
 def test_sets_of_the_hub_are_not_fetched_to_be_counted() -> None:

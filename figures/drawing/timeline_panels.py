@@ -144,7 +144,7 @@ def _panels(place: SubplotSpec, block: _Block, lowest: float, width_in: float) -
 def _name(panels: Sequence[Axes], name: str, *, first: bool) -> None:
     """Put the name of one of several timelines above its panels; quantities are named at the left only."""
     if name:
-        panels[0].set_title(name, loc="left", fontsize=style.TEXT_PT, pad=3, parse_math=False)
+        panels[0].set_title(name, loc="left", fontsize=style.TEXT_PT, pad=3, parse_math=False, gid=f"name:{name}")
     for axes in () if first else panels:
         axes.set_ylabel("")
 

@@ -12,6 +12,7 @@ from provenance.figures.report.html import FILE_NAME, environment, inline, write
 from provenance.figures.tables.evidence import kept, trace
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.tables.study import QUERIES, literature_table, members_table, unfinished_table
+from provenance.figures.wording.run_words import concept_of
 from provenance.files import write_whole
 
 
@@ -62,7 +63,8 @@ def study_tables(url: str, study: str) -> list[ReportTable]:
         unfinished_table(members),
         literature_table(members, results),
     )
-    return [table for table in found if table is not None]
+    concept = concept_of(results)
+    return [table.worded(concept) for table in found if table is not None]
 
 
 def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
@@ -90,8 +92,9 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
 def study_html(url: str, study: str, figures: Attempt) -> str:
     """The report of a study as HTML text."""
     members = _members(url, study)
+    run = {"run": study_query(url, study, "run")} if any(member["run"] is not None for member in members) else {}
     return (
-        environment()
+        environment(concept_of(run))
         .get_template("study.html.j2")
         .render(
             study=study,

@@ -51,6 +51,10 @@ class Workload:
     """Shuffled searches and half-samples of each model."""
     replicates: int = 1
     """Times that all of it is done."""
+    given: bool = False
+    """Whether responses exist, and are read and not sampled."""
+    scaled_tokens: int = 0
+    """Tokens of benchmarks that one checkpoint reads and writes while neurons are scaled."""
     item_bytes: int = 4
     """Bytes of a number in the forward passes."""
 
@@ -72,7 +76,9 @@ class Workload:
 
     @property
     def tokens(self) -> int:
-        """Tokens read or sampled by one checkpoint, captures included."""
+        """Tokens read or sampled by one checkpoint, captures included; without those of benchmarks."""
+        if self.given:
+            return self.responses * TOKENS
         wanted = ASKED_PER_TEST_RESPONSE * 2 * self.test_per_class
         tested = sum(_at_most(count, wanted) for count in self.test_questions)
         samples = min(self.samples, SAMPLES_ON_AVERAGE)
@@ -172,12 +178,13 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
 
 def _compare_s(sizes: Sequence[Size], workload: Workload, machine: Machine) -> float:
     """Forward passes, and what takes its time beside them, scaled by how fast this machine is at small operations."""
-    passes = sum(2 * size.parameters * workload.tokens for size in sizes) / machine.flops_per_s
+    read = workload.replicates * workload.tokens + workload.scaled_tokens
+    passes = sum(2 * size.parameters * read for size in sizes) / machine.flops_per_s
     answers = TOKEN_S * workload.tokens * len(sizes)
     values = sum(2 * workload.training_responses * size.neurons for size in sizes)
     analyses = SEARCHES_S + DRAW_S * workload.draws + VALUE_S * values
     slowness = machine.operation_s / OPERATION_S
-    return workload.replicates * passes + slowness * (START_S + workload.replicates * (answers + analyses))
+    return passes + slowness * (START_S + workload.replicates * (answers + analyses))
 
 
 def captured_bytes(size: Size, responses: int) -> int:
@@ -204,6 +211,8 @@ def scratch_bytes(size: Size, item_bytes: int) -> int:
 
 def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[str, ...]:
     wanted = f"{workload.train_per_class:,} training and {workload.test_per_class:,} test responses of each class"
+    if workload.given:
+        wanted = "responses that exist, which are read and not sampled"
     samples = min(workload.samples, SAMPLES_ON_AVERAGE)
     return (
         f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured on {machine.device} in {machine.dtype}",
@@ -214,6 +223,11 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
         f"{samples} sample(s) a training question on average; {workload.draws} shuffled searches and half-samples",
         f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
+        *(
+            [f"{workload.scaled_tokens:,} tokens a checkpoint of benchmarks with neurons scaled"]
+            if workload.scaled_tokens
+            else []
+        ),
         "2 floating-point operations a token and parameter",
         "answers, searches and figures as in runs that were measured, by the time of a small operation",
         f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",

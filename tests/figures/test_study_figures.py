@@ -21,8 +21,8 @@ from provenance.db.studies import Membership, keep_study, record_run
 from provenance.figures.catalogue import STUDY_GALLERY
 from provenance.figures.drawing import style
 from provenance.figures.drawing.timeline_panels import trajectories
-from provenance.figures.gallery import Drawn, study_attempted
-from provenance.figures.report.study import study_summary, study_tables, write_study
+from provenance.figures.gallery import Attempt, Drawn, study_attempted
+from provenance.figures.report.study import study_html, study_summary, study_tables, write_study
 from provenance.figures.study_plots import drift, figure_4a, figure_4b, table_1, verdicts
 
 SETS = ("triviaqa", "nq-open-dev")
@@ -252,6 +252,33 @@ def test_report_names_every_member_links_its_report_and_says_why_one_has_none(
     assert "if ranks are uniform" in page
     assert not re.search(r"(?:src|href)=.http|url\(.?http", page)
     assert all(Path(path).exists() for path in written["figures"])
+
+
+REFUSAL = {"name": "refusal", "positive": "refusal", "negative": "answer"}
+
+
+def test_a_study_speaks_of_the_concept_of_its_families(tmp_path: Path) -> None:
+    """Of two families about refusal in those words; where a third is about hallucination, each is named."""
+    url = f"sqlite:///{tmp_path / 'p.db'}"
+    names = ("a-halluc", "b", "c")
+    with Store.open(url) as store:
+        for study, members in (("same", names[:2]), ("mixed", names)):
+            keep_study(store, study, study, "", "", [Membership("family", name, "o/x", name) for name in members])
+        for seed, name in enumerate(names):
+            run = begin(store, f"k{seed}", **({"concept": REFUSAL} if seed < 2 else {}))
+            store.save(run, report(seed, 0.8))
+            store.finish_run(run, "done", [], 1)
+            for study in ("same", "mixed"):
+                record_run(store, study, name, run)
+    [verdict] = [figure for figure in study_attempted(url, "same").figures if figure.spec.name == "study_figure_4a"]
+    page = study_html(url, "same", Attempt([verdict], {}))
+    own = page.replace("a-halluc", "").replace("The H-Neurons are readable in the base model.", "")  # of the runs
+    assert re.findall("halluc|faithful|H-Neuron", re.sub("<(style|script).*?</", "", own, flags=re.DOTALL)) == []
+    assert "refusal neurons" in page
+    assert "a-halluc" in tick_labels(verdict.figure.axes[0])
+    [families] = study_tables(url, "mixed")
+    assert families.header[:2] == ("family", "concept")
+    assert [row[:2] for row in families.rows] == [("a-halluc", "refusal"), ("b", "refusal"), ("c", "hallucination")]
 
 
 def test_summary_and_tables_say_the_same_of_every_family(study: str) -> None:

@@ -24,7 +24,7 @@ from provenance.cli.options.common import (
     named_pair,
 )
 from provenance.cli.options.planned_work import work_of
-from provenance.cli.options.run_options import ALPHAS, Alphas, asks, check_choice, factors, job_of
+from provenance.cli.options.run_options import ALPHAS, Alphas, Sets, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
 
@@ -43,6 +43,12 @@ Behaviour = Annotated[
         metavar="FILE",
         help="Also ask both models this benchmark with the H-Neurons scaled by --alphas, beside other neurons, and "
         "see how often they yield, as `intervene` does; repeatable. Takes many forward passes.",
+    ),
+]
+Items = Annotated[
+    int | None,
+    typer.Option(
+        "--items", min=1, metavar="N", show_default="as --limit", help="Use N items of each benchmark of --behaviour."
     ),
 ]
 ControlName = Annotated[
@@ -114,6 +120,8 @@ def compare(
     causal: Causal = False,
     behaviour: Behaviour = None,
     alphas: Alphas = ALPHAS,
+    sets: Sets = None,
+    items: Items = None,
     control: ControlName = None,
     other: OtherModel = None,
     replicates: Replicates = 1,
@@ -138,17 +146,7 @@ def compare(
     )
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only)
-    if dry_run and responses is not None:
-        raise InputError(
-            "models to ask, whose answers --dry-run counts",
-            found="--responses",
-            remedy="`provenance plan` says what the checkpoints take; leave one out",
-        )
-    if dry_run:
-        job = job_of(*pair, asked, neurons=neurons, replicates=replicates, seed=seed)
-        show_plan(pair, work_of(job), job.dtype, job.device, as_json=as_json)
-        return
-    if neurons is not None and weights_only:
+    if neurons is not None and weights_only and not dry_run:
         compare_weights(
             pair,
             neurons,
@@ -164,8 +162,11 @@ def compare(
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
-    more |= {"responses": responses, "positive": positive, "concept": concept}
+    more |= {"sets": sets, "items": items, "responses": responses, "positive": positive, "concept": concept}
     job = job_of(*pair, asked, **more)
+    if dry_run:
+        show_plan(pair, work_of(job), job.dtype, job.device, as_json=as_json)
+        return
     how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
     run_and_print(job, db, out, verbose=verbose, **how)
 
