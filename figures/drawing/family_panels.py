@@ -168,10 +168,14 @@ def _pooled(axes: Axes, position: float, found: tuple[float, float, float]) -> N
     axes.add_patch(Polygon(corners, closed=True, facecolor=style.INK, edgecolor=style.INK, linewidth=0.6, gid="pooled"))
 
 
+def shortened(name: str) -> str:
+    """The name of a family, cut at its end if it is long."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def _names(axes: Axes, families: Sequence[str], rows: float, *, pooled: bool) -> None:
     places = [*range(len(families)), *([len(families) + 0.2] if pooled else [])]
-    shown = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in families]
-    axes.set_yticks(places, [*shown, *([POOLED] if pooled else [])])
+    axes.set_yticks(places, [*map(shortened, families), *([POOLED] if pooled else [])])
     axes.set_ylim(rows - 0.4, -0.6)
     for label in axes.get_yticklabels():
         label.set(parse_math=False, gid=f"name:{label.get_text()}")

@@ -9,7 +9,8 @@ from provenance.db.reading.study_query import study_query
 from provenance.figures.gallery import FORMS, Attempt, study_attempted, write_figures
 from provenance.figures.plots.timeline import timeline_sentence
 from provenance.figures.report.html import FILE_NAME, environment, inline, write_results
-from provenance.figures.tables.evidence import kept, trace
+from provenance.figures.tables.compliance import slopes_table
+from provenance.figures.tables.evidence import brief_trace, kept, trace
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.tables.study import QUERIES, literature_table, members_table, unfinished_table
 from provenance.figures.wording.run_words import concept_of
@@ -50,16 +51,19 @@ def _summary(url: str, member: Record) -> dict[str, Any]:
     return {**kept, "claims": [{name: row[name] for name in ("claim", "verdict")} for row in claims]}
 
 
-def study_tables(url: str, study: str) -> list[ReportTable]:
-    """Tables of a study: families and their verdicts, timelines, what was not run, and the literature."""
+def study_tables(url: str, study: str, *, brief: bool = False) -> list[ReportTable]:
+    """Tables of a study: families and verdicts, scaled neurons, timelines, what was not run, and the literature.
+
+    With `brief` as a terminal has room for them.
+    """
     members = run_query(url, "study", {"study": study}).records()
     if not any(member["run"] is not None for member in members):
         return [table for table in [unfinished_table(members)] if table is not None]
     results = {name: study_query(url, study, name) for name in QUERIES}
     found = (
         members_table(members, results),
-        trace(results),
-        kept(results),
+        slopes_table(results, brief=brief),
+        *((brief_trace(results),) if brief else (trace(results), kept(results))),
         unfinished_table(members),
         literature_table(members, results),
     )

@@ -117,6 +117,12 @@ def trace(results: Results) -> ReportTable | None:
     return report_table(TimelinePoint, rows, *missing, only=READABLE)
 
 
+def brief_trace(results: Results) -> ReportTable | None:
+    """The main numbers of every point of a timeline."""
+    found = report_table(TimelinePoint, ordered(results["trace"].records()), only=BRIEF)
+    return found and replace(found, note="")
+
+
 def kept(results: Results) -> ReportTable | None:
     """Similarity of weights and activations at every point of a timeline."""
     found = report_table(TimelinePoint, ordered(results["trace"].records()), only=KEPT)
@@ -143,6 +149,8 @@ READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p
 """What can be read at one point."""
 
 
+BRIEF = ("ref", "forced", "forced_random_p95", "mean_stability_rank", "p_value", "correlation_h")
+"""The main numbers of both."""
 KEPT = (
     "ref", "mean_stability_rank", "null_mean", "p_value", "change_h", "change_all", "correlation_h", "correlation_all",
 )  # fmt: skip

@@ -10,16 +10,17 @@ from provenance.figures.wording.run_words import has_power
 from provenance.records import MARKS
 from provenance.words import CLAIMS, Concept
 
-QUERIES = ("run", "probes", "transfer", "drift", "claims", "trace")
+QUERIES = ("run", "probes", "transfer", "drift", "claims", "compliance-slopes", "trace")
 """Named queries about one run that the tables need."""
 
 
 def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable | None:
     """One row a family: H-Neurons, the first transfer with power, the weights, and its claims by verdict.
 
-    Where families are about different concepts, each is named.
+    Where families are about different concepts, each is named. Interventions alone are in the table of their slopes.
     """
     names = [member["family"] for member in members if member["run"] is not None and member["kind"] == "family"]
+    names = [name for name in names if any(_rows(name, results[query]) for query in ("probes", "drift"))]
     if not names:
         return None
     about = {row["family"]: Concept.of_settings(row["settings"]).name for row in results["run"].records()}

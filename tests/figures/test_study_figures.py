@@ -11,7 +11,7 @@ import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from matplotlib.figure import Figure
 from synthetic import begin, no_power_of, report_of, stored_timeline_run, transfer_of
-from synthetic_evidence import timeline_report_of
+from synthetic_evidence import compliance_of, timeline_report_of, with_compliance
 
 from provenance.analyses.results.reports import OriginReport
 from provenance.cli.show.run import terminal_table
@@ -55,7 +55,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> str:
         keep_study(store, "six", "Six <families>", "", "", [*families, *timelines])
         for seed, (name, area) in enumerate(AREAS.items()):
             run = begin(store, f"k{seed}")
-            store.save(run, report(seed, area))
+            scaled = [compliance_of("instruct", "premises", 0.1)] if name == "gemma-3-4b" else []
+            store.save(run, with_compliance(report(seed, area), *scaled))
             store.finish_run(run, "done", [], 1)
             record_run(store, "six", name, run)
         record_run(store, "six", GATED, None, "a gate; wanted: a licence that was accepted")
@@ -285,7 +286,8 @@ def test_summary_and_tables_say_the_same_of_every_family(study: str) -> None:
     summary = study_summary(study, "six")
     assert [member["family"] for member in summary["members"]] == [*AREAS, GATED, *TIMELINES]
     assert summary["members"][4]["claims"] == []
-    families, readable, kept, missing, literature = study_tables(study, "six")
+    families, slopes, readable, kept, missing, literature = study_tables(study, "six")
+    assert [row[:3] for row in slopes.rows] == [("gemma-3-4b", "instruct", "premises")]
     assert [row[0] for row in families.rows] == list(AREAS)
     assert families.rows[0][3] == "0.87 [0.83, 0.91]"
     assert missing.rows == [(GATED, f"o/{GATED} → o/{GATED}-it", "a gate; wanted: a licence that was accepted")]
@@ -297,5 +299,8 @@ def test_summary_and_tables_say_the_same_of_every_family(study: str) -> None:
         ]  # fmt: skip
         assert Counter(row[0] for row in table.rows) == {name: points + 1 for name, points in TIMELINES.items()}
     assert "olmo-2-1b, random initialisation: its own answers are all wrong" in readable.note
-    for table in (families, readable, kept, missing, literature):
+    assert [table.title for table in study_tables(study, "six", brief=True)] == [
+        families.title, slopes.title, readable.title, missing.title, literature.title,
+    ]  # fmt: skip
+    for table in (families, slopes, readable, kept, missing, literature):
         assert terminal_table(table, 80).row_count == len(table.rows)
