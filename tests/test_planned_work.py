@@ -10,10 +10,10 @@ from comparison import invoke
 
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL, QUICK
-from provenance.cli.options.planned_work import CHARACTERS_A_TOKEN, TEMPLATE_TOKENS, work_of
+from provenance.cli.options.planned_work import work_of
 from provenance.defaults import REPLY_TOKENS
 from provenance.errors import QuestionError
-from provenance.plan.estimates import TOKENS, Workload
+from provenance.plan.estimates import CHARACTERS_PER_TOKEN, TOKENS, Workload
 
 LAB = ("lab/inherited/base", "lab/inherited/instruct")
 
@@ -43,24 +43,23 @@ def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
     misled.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     premises.write_text(json.dumps({"id": "p", "question": "Why is the sun cold?", "rebuttals": []}), "utf-8")
     job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4)
-    tokens = 0
+    replies = tokens = 0
     for benchmark in job.scaling().benchmarks:
-        for factors_of_a_set in [(1,), *[(0, 2)] * (1 + 3 * 5)]:
-            for _ in factors_of_a_set:
-                for item in benchmark.items:
-                    tokens += len(item.message) // CHARACTERS_A_TOKEN + TEMPLATE_TOKENS
-                    tokens += 0 if item.options else REPLY_TOKENS
+        for ways in [1, *[2 + benchmark.has_options] * (1 + 3 * 5)]:
+            for item in benchmark.items * ways:
+                replies += 1
+                tokens += len(item.message) // CHARACTERS_PER_TOKEN + (0 if item.options else REPLY_TOKENS)
     work = work_of(job)
-    assert work.scaled_tokens == tokens > 0
-    assert replace(work, scaled_tokens=0) == work_of(Job(*LAB))
+    assert (work.arm_items, work.arm_tokens) == (replies, tokens)
+    assert replace(work, arm_items=0, arm_tokens=0) == work_of(Job(*LAB))
     options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--behaviour", misled, "--behaviour", premises)
     shown = " ".join(invoke("compare", *LAB, "--dry-run", *options).stdout.split())
-    said = f"{tokens:,} tokens a checkpoint of benchmarks with neurons scaled"
+    said = f"benchmarks: {replies:,} replies of each checkpoint with activations of neurons changed, {tokens:,} of"
     assert said in shown
     text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\nsets = 5\nitems = 4\n'
     (tmp_path / "s.toml").write_text(f'{text}[[family]]\nname = "lab-inherited"', "utf-8")
     [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
-    assert said in member["estimate"]["assumptions"]
+    assert any(line.startswith(said) for line in member["estimate"]["assumptions"])
 
 
 def test_responses_that_exist_are_read_once_and_not_sampled(tmp_path: Path) -> None:

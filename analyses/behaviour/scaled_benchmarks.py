@@ -63,11 +63,15 @@ class ScaledBenchmarks:
         """Control sets of each kind."""
         return SETS * len(self.benchmarks) if self.sets is None else self.sets
 
-    @property
-    def arms(self) -> int:
-        """Times that a benchmark is asked: of each set with each factor, and once of the model as it is."""
-        scaled = sum(alpha != UNCHANGED for alpha in self.factors)
-        return 1 + scaled * (1 + len(MATCHED_KINDS) * self.sets_of_each_kind)
+    def arms_of(self, benchmark: Benchmark) -> int:
+        """How often a model of a comparison is asked every item: as it is, and with each set changed in each way.
+
+        A set is scaled by each factor but 1; where replies are options, its activations are also those of the other
+        model.
+        """
+        sets = 1 + len(MATCHED_KINDS) * self.sets_of_each_kind
+        ways = sum(alpha != UNCHANGED for alpha in self.factors) + benchmark.has_options
+        return 1 + sets * ways
 
     def recorded(self) -> dict[str, Any]:
         """Every setting that changes a number; nothing without benchmarks."""

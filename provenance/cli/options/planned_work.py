@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks
     from provenance.analyses.jobs.compare_job import Job
     from provenance.plan.estimates import Workload
-
-CHARACTERS_A_TOKEN = 4  # of English, in vocabularies of 30,000 tokens and more
-TEMPLATE_TOKENS = 20
 
 
 def work_of(job: "Job", *, unknown_sets: int = 1) -> "Workload":
@@ -19,7 +17,7 @@ def work_of(job: "Job", *, unknown_sets: int = 1) -> "Workload":
         unknown_sets: Number of question sets where the job names none.
 
     Raises:
-        QuestionError: A question file or benchmark is missing or malformed.
+        QuestionError: A question file or a benchmark is missing or malformed.
         InputError: So is a file of responses.
     """
     from provenance.plan.estimates import Workload
@@ -38,18 +36,22 @@ def work_of(job: "Job", *, unknown_sets: int = 1) -> "Workload":
         job.samples,
         2 * job.effort.pairs + (job.effort.shuffles if job.neurons is None else 0),
         job.replicates,
+        *_arms(job.scaling()),
         given=answers is not None,
-        scaled_tokens=_scaled_tokens(job),
     )
 
 
-def _scaled_tokens(job: "Job") -> int:
-    """Tokens that a model reads, and at most writes, over all arms of all benchmarks."""
-    scaling = job.scaling()
-    items = [item for benchmark in scaling.benchmarks for item in benchmark.items]
-    read = sum((len(item.message) + len(item.doubt)) // CHARACTERS_A_TOKEN + TEMPLATE_TOKENS for item in items)
-    written = sum(not item.options for item in items) * scaling.max_new_tokens
-    return scaling.arms * (read + written)
+def _arms(scaling: "ScaledBenchmarks") -> tuple[int, int]:
+    """Replies of one checkpoint to benchmarks, over all neuron sets and factors, and the tokens that they take."""
+    from provenance.plan.estimates import CHARACTERS_PER_TOKEN
+
+    items = tokens = 0
+    for benchmark in scaling.benchmarks:
+        arms = scaling.arms_of(benchmark)
+        new = 0 if benchmark.has_options else scaling.max_new_tokens
+        items += arms * len(benchmark.items)
+        tokens += arms * sum(len(item.message) // CHARACTERS_PER_TOKEN + new for item in benchmark.items)
+    return items, tokens
 
 
 def _sizes(job: "Job") -> Iterator[int | None]:

@@ -88,13 +88,6 @@ def test_what_no_product_explains_takes_its_time_on_a_machine_as_slow_as_this_on
     assert again.compare_s == pytest.approx(4 * slow.compare_s - 3 * estimates.START_S)
 
 
-def test_benchmarks_with_neurons_scaled_are_passes_once_whatever_the_replicates() -> None:
-    work = replace(Workload(), scaled_tokens=10**9)
-    more = estimate([SIZE, SIZE], Traffic(), work, MACHINE).compare_s
-    assert more - estimate([SIZE, SIZE], Traffic(), Workload(), MACHINE).compare_s == pytest.approx(2 * 2 * 1000)
-    assert "1,000,000,000 tokens" in " ".join(estimate([SIZE], Traffic(), work, MACHINE).assumptions)
-
-
 def test_time_and_memory_grow_with_their_causes() -> None:
     """Twice the parameters take twice the compute, half the bytes a number half the model, and a pull its bytes."""
     work = Workload()
