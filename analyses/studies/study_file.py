@@ -142,6 +142,32 @@ def parsed(name: str, text: str) -> Study:
     return _Reading(name, text).study(data)
 
 
+def what_changed(before: str, now: Study, names: Sequence[str]) -> dict[str, str]:
+    """What is other in the named members than in an earlier text of the file, in words.
+
+    Names that the file has no more were taken out; where the earlier text cannot be read any more, they are changed.
+    """
+    try:
+        old = {member.name: member for member in parsed(now.name, before).members}
+    except InputError:  # of an older release
+        old = {}
+    new = {member.name: member for member in now.members}
+    return {name: _difference(old.get(name), new[name]) if name in new else "taken out" for name in names}
+
+
+def _difference(old: Member | None, new: Member) -> str:
+    if old is None or old.kind != new.kind:
+        return "changed"
+    found = [] if old.refs == new.refs else ["checkpoints"]
+    before, after = ({**vars(_how(member.job)), "tuned": getattr(member.job, "tuned", 1)} for member in (old, new))
+    ways = [name for name, value in after.items() if name not in ("base", "instruct") and value != before[name]]
+    return ", ".join([*found, *ways]) or "changed"
+
+
+def _how(job: Job | TimelineJob) -> Job:
+    return job.how if isinstance(job, TimelineJob) else job
+
+
 @dataclass(frozen=True)
 class _Shared:
     """What a study says for its members, or a member for itself."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from matplotlib.figure import Figure
-from synthetic import begin, no_power_of, report_of, stored_timeline_run, transfer_of
+from synthetic import begin, no_power_of, no_probe_report, report_of, stored_timeline_run, transfer_of
 from synthetic_evidence import compliance_of, timeline_report_of, with_compliance
 
 from provenance.analyses.results.reports import OriginReport
@@ -253,6 +253,29 @@ def test_report_names_every_member_links_its_report_and_says_why_one_has_none(
     assert "if ranks are uniform" in page
     assert not re.search(r"(?:src|href)=.http|url\(.?http", page)
     assert all(Path(path).exists() for path in written["figures"])
+
+
+def test_a_family_without_a_probe_spoils_no_figure_of_the_others(tmp_path: Path) -> None:
+    """Its answers have one class only: it is named where it has no number, and left out of the means."""
+    url = f"sqlite:///{tmp_path / 'p.db'}"
+    with Store.open(url) as store:
+        keep_study(
+            store, "s", "S", "", "", [Membership("family", name, "o/x", name) for name in ("whole", "one-class")]
+        )
+        for name, made in (("whole", report(0, 0.8)), ("one-class", no_probe_report())):
+            run = begin(store, name)
+            store.save(run, made)
+            store.finish_run(run, "done", [], 1)
+            record_run(store, "s", name, run)
+    found = study_attempted(url, "s")
+    assert not found.failed
+    [transfer] = [each.figure for each in found.figures if each.spec.name == "study_figure_4a"]
+    assert {"value:triviaqa:whole", "note:in-domain:one-class"} <= set(named(transfer))
+    assert "pooled" not in named(transfer)
+    for each in found.figures:
+        assert_inside(each.figure)
+    families, *_ = study_tables(url, "s")
+    assert [row[:2] for row in families.rows] == [("whole", "6"), ("one-class", "0")]
 
 
 REFUSAL = {"name": "refusal", "positive": "refusal", "negative": "answer"}

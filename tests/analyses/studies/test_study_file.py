@@ -8,7 +8,7 @@ import pytest
 
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL, QUICK
-from provenance.analyses.studies.study_file import load_study, parsed, shipped
+from provenance.analyses.studies.study_file import load_study, parsed, shipped, what_changed
 from provenance.analyses.timeline.timeline_job import TimelineJob
 from provenance.errors import InputError
 
@@ -149,6 +149,19 @@ def test_responses_of_a_family_stand_in_place_of_the_questions_of_the_study() ->
     assert isinstance(shared, Job)
     assert (shared.responses, shared.positive) == (Path("all.jsonl"), "a")
     assert own == Job(*pair, ("nq-open",))
+
+
+def test_what_an_edited_file_changes_is_named_by_member_and_setting() -> None:
+    """Checkpoints, questions and settings; a file that cannot be read any more says only that there is a change."""
+    edited = WHOLE.replace("settings.samples = 7", "settings.samples = 8\nsettings.limit = 20").replace(
+        'checkpoints = ["a", "b", "c"]\ntuned = 2', 'checkpoints = ["a", "c"]\ntuned = 1\nquestions = ["nq-open"]'
+    )
+    now = parsed("whole", edited)
+    names = ["ours", "pythia", "gone"]
+    assert what_changed(WHOLE, now, names) == {
+        "ours": "limit, samples", "pythia": "checkpoints, questions, tuned", "gone": "taken out",
+    }  # fmt: skip
+    assert what_changed("no TOML", now, names) == {"ours": "changed", "pythia": "changed", "gone": "taken out"}
 
 
 def test_every_shipped_study_can_be_read_and_that_of_the_paper_has_its_six_families() -> None:
