@@ -1,7 +1,9 @@
 """Shortest times of things that are measured by turns, so that a busy minute hurts all of them alike."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 def best_of(work: Callable[[], object], repeats: int = 5) -> float:
@@ -23,3 +25,12 @@ def by_turns(works: Mapping[str, Callable[[], object]], repeats: int = 5) -> dic
 def line(name: str, seconds: float, yardstick: float) -> None:
     """One row of the table."""
     print(f"{name:<52}{seconds * 1000:>10.1f} ms{seconds / yardstick:>9.2f} x")
+
+
+def peak_mb() -> float:
+    """Most memory that this program had resident so far.
+
+    Linux only, and not `getrusage`: its figure starts from what the parent process had when it forked.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1000 if found else float("nan")

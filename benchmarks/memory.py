@@ -1,21 +1,12 @@
 """Peak memory of one drift, printed; run in a process of its own, since peaks never fall."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
+from benchmarks.clock import peak_mb
 from benchmarks.weights import opened
 from provenance.analyses.drift.weight_drift import measure_drift
-
-
-def peak_mb() -> float:
-    """Most memory that this program had resident so far.
-
-    Linux only, and not `getrusage`: its figure starts from what the parent process had when it forked.
-    """
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1000 if found else float("nan")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from benchmarks.synthetic import Shape, write_pair
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.analyses.lineage.relation import lineage
-from provenance.analyses.weights.row_sums import one_minus_cosine
+from provenance.analyses.weights.row_sums import compare_rows
 from provenance.architectures import layout_of
 from provenance.checkpoints.headers import read_header
 from provenance.weights.neuron_weights import MlpWeights
@@ -69,7 +69,9 @@ def reference_ranks(pair: Pair) -> NDArray[np.float64]:
     """Stability ranks by the definition, in float64 throughout."""
     base, instruct = (opened(folder) for folder in pair)
     deltas = [
-        np.concatenate([one_minus_cosine(base.neurons(kind, n), instruct.neurons(kind, n)) for n in range(base.layers)])
+        np.concatenate(
+            [compare_rows(base.neurons(kind, n), instruct.neurons(kind, n)).delta for n in range(base.layout.layers)]
+        )
         for kind in ("up", "down")
     ]
     return stability_rank(combined_delta(*deltas))

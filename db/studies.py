@@ -29,6 +29,12 @@ class Membership:
     """SHA-256 of its questions and settings; empty if put together from runs."""
 
 
+def kept_text(store: Store, name: str) -> str:
+    """The file of a study as it was stored last; empty if there is none."""
+    with store.transaction() as connection:
+        return connection.execute(select(StudyRow.text).where(StudyRow.name == name)).scalar_one_or_none() or ""
+
+
 def keep_study(store: Store, name: str, title: str, text: str, digest: str, members: Sequence[Membership]) -> list[str]:
     """Store a study as its file has it now; runs of members that are still in it are kept.
 

@@ -27,7 +27,9 @@ Format = str | Callable[[Record], str]
 """A name of `FORMATS`, or a function of the whole record."""
 T = TypeVar("T")
 LABELS = ("faithful", "hallucinated")
-SCOPES = {"stage": "model", "dataset": "question set", "claim": "claim"}
+MEMBER = "family"
+"""Column with the name of a study's member, first where rows are those of several runs."""
+SCOPES = {"stage": "model", "dataset": "question set", "claim": "claim", MEMBER: "family"}
 """Labels of what tables belong to."""
 
 
@@ -170,11 +172,15 @@ class Table:
         return f"SELECT {', '.join(names)} FROM {self.name} WHERE run_id = :run{ordered}"  # noqa: S608 - declared names
 
     def cells(self, records: Sequence[Record], only: Sequence[str] = ()) -> "Cells":
-        """The rows as text: fields `only`, in order (default: all labelled), no columns that say nothing anywhere."""
+        """The rows as text: fields `only`, in order (default: all labelled), no columns that say nothing anywhere.
+
+        Rows over a study have the name of its member before all others.
+        """
+        member = [_scope(MEMBER)] if records and MEMBER in records[0] else []
         everything = [*map(_scope, self.scope), *self.columns]
         named = {column.name: column for column in everything}
         chosen = [named[name] for name in only] if only else [column for column in everything if column.label]
-        shown = [(column, [column.cell(row) for row in records]) for column in chosen]
+        shown = [(column, [column.cell(row) for row in records]) for column in (*member, *chosen)]
         kept = [(column, cells) for column, cells in shown if column.key or set(cells) - {NOTHING}]
         return Cells(
             tuple(column.label for column, _ in kept),

@@ -193,6 +193,13 @@ SETS: Mapping[str, str] = {
     "layer_matched": "layer-matched neurons",
     "activity_matched": "activity-matched neurons",
 }
+BENCHMARK_KINDS: Mapping[str, str] = {
+    "invalid premise": "invalid premises",
+    "misleading context": "misleading contexts",
+    "sycophancy": "sycophancy",
+    "harmful instructions": "harmful instructions",
+}
+"""Kinds of benchmarks in the order of the paper's Figure 3, as titles."""
 OUTCOMES: Mapping[str, str] = {
     "faithful_log_probability": "log-probability of faithful answers",
     "hallucinated_log_probability": "log-probability of hallucinated answers",

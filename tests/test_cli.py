@@ -37,7 +37,7 @@ COMMANDS = {
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--verbose", "--family", "--weights-only", "--neurons", "--causal", "--behaviour",
-        "--alphas", "--control", "--other", "--stream",
+        "--alphas", "--sets", "--items", "--control", "--other", "--stream",
         "--no-figures", "--dry-run", "--replicates", "--responses", "--positive", "--concept",
     },
     ("trace",): {
@@ -182,6 +182,8 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--responses", "x", "--select", "paper"), "--select paper"),
         (("compare", "a/b", "c/d", "--responses", "x", "--causal"), "--causal"),
         (("compare", "a/b", "c/d", "--responses", "x", "--replicates", "2"), "--replicates"),
+        (("compare", "a/b", "c/d", "--sets", "3"), "--sets alone"),
+        (("compare", "a/b", "c/d", "--items", "3"), "--items alone"),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--causal"), "--causal with --weights-only"),
     ],
 )
@@ -541,7 +543,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0.2.0_9" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_10" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

@@ -14,10 +14,11 @@ from provenance.analyses.jobs.effort import FULL, QUICK
 from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 from provenance.analyses.timeline.timeline_job import TimelineJob
 from provenance.cli.options.planned_work import works_of, works_of_timeline
+from provenance.defaults import REPLY_TOKENS
 from provenance.errors import QuestionError
 from provenance.plan.checkpoint_plan import see
 from provenance.plan.estimates import captured_bytes
-from provenance.plan.workload import TOKENS, Workload
+from provenance.plan.workload import CHARACTERS_PER_TOKEN, TOKENS, Workload
 
 LAB = ("lab/inherited/base", "lab/inherited/instruct")
 
@@ -48,6 +49,34 @@ def test_listed_neurons_are_not_searched_for_and_their_labels_not_shuffled() -> 
     assert (base.draws, instruct.draws) == (2 * FULL.pairs, 0)
 
 
+def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
+    """The same in a plan of the comparison and of a study; a factor of 1 is asked once for all sets."""
+    misled, premises = tmp_path / "misled.jsonl", tmp_path / "premises.jsonl"
+    rows = [
+        {"id": f"m{n}", "question": "Is it so?", "context": "so " * n, "answer": "yes", "context_says": "no"}
+        for n in range(1, 8)
+    ]
+    misled.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    premises.write_text(json.dumps({"id": "p", "question": "Why is the sun cold?", "rebuttals": []}), "utf-8")
+    job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4)
+    tokens = 0
+    for benchmark in job.scaling().benchmarks:
+        for ways in [1, *[2 + benchmark.has_options] * (1 + 3 * 5)]:
+            for item in benchmark.items * ways:
+                tokens += len(item.message) // CHARACTERS_PER_TOKEN + (0 if item.options else REPLY_TOKENS)
+    works, plain = works_of(job), works_of(Job(*LAB))
+    assert {ref: replace(work, scaled_tokens=0) for ref, work in works.items()} == plain
+    assert [work.scaled_tokens for work in works.values()] == [tokens] * 2
+    options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--behaviour", misled, "--behaviour", premises)
+    shown = " ".join(invoke("compare", *LAB, "--dry-run", *options).stdout.split())
+    said = f"{2 * tokens:,} of them with neurons scaled"
+    assert said in shown
+    text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\nsets = 5\nitems = 4\n'
+    (tmp_path / "s.toml").write_text(f'{text}[[family]]\nname = "lab-inherited"', "utf-8")
+    [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
+    assert any(said in line for line in member["estimate"]["assumptions"])
+
+
 def test_sets_of_the_hub_are_not_fetched_to_be_counted() -> None:
     work = works_of(Job("org/base", "org/child", ("triviaqa", "nq-open")))["org/base"]
     assert (work.train_questions, work.test_questions) == (None, (None, None))
@@ -72,7 +101,8 @@ def test_scaled_neurons_and_another_model_cost_their_passes(tmp_path: Path) -> N
     row = {"id": "a", "question": "x" * 400, "choices": {"A": "one", "B": "two"}, "answer": "A"}
     file.write_text(json.dumps(row) + "\n", "utf-8")
     scaled = works_of(Job(*LAB, behaviour=(str(file),), alphas=(0.0, 1.0, 2.0)))[LAB[0]]
-    assert 100 < scaled.scaled_tokens / (1 + 2 * (1 + 3 * 20)) < 150  # unscaled once; 20 sets of three kinds
+    arms = 1 + 3 * (1 + 3 * 20)  # as it is; by two factors and exchanged; H-Neurons and 20 sets of three kinds
+    assert 100 < scaled.scaled_tokens / arms < 150
     base, instruct = works_of(Job(*LAB, control="unrelated")).values()
     assert (base.control_tokens, instruct.control_tokens) == (base.responses * TOKENS, 0)
 

@@ -132,6 +132,22 @@ def test_a_killed_run_goes_on_and_another_label_is_another_run(
     assert forked.run(tmp_path, *changed, harm=no_model).code == -signal.SIGKILL
 
 
+def test_a_study_takes_the_run_on_the_same_responses(
+    forked: ForkedCli, pair: Pair, given: tuple[Finished, Path], tmp_path: Path
+) -> None:
+    """The key is that of `compare --responses`, so no model is loaded; responses of the family win over questions."""
+    finished, file = given
+    finished.copied(tmp_path)
+    family = f'name = "pair"\nbase = "{pair.base}"\ninstruct = "{pair.instruct}"\nresponses = "{file}"'
+    text = f'questions = ["{pair.cities}"]\nsettings.quick = true\n[[family]]\n{family}\n'
+    (tmp_path / "given.toml").write_text(text, "utf-8")
+    no_model = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
+    done = forked.run(tmp_path, "study", "given.toml", "--json", "-q", UNDRAWN, harm=no_model)
+    assert done.code == 0, done.stderr
+    [member] = parsed(done.stdout)["members"]
+    assert (member["run"], member["reason"]) == (finished.summary["run"], "")
+
+
 def texts_of(html: str) -> str:
     """What a reader sees of a page: without tags, and with the letters of drawn texts, which stand in comments."""
     return re.sub(r"<(?!!--)[^>]*>", " ", html)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ def imported(path: Path) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in MODULES else node.module
+
+
+def test_every_benchmark_can_be_imported() -> None:
+    """They are run by hand, so that a name that a room has lost would be noticed late."""
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        if path.stem != "__main__":
+            import_module(f"benchmarks.{path.stem}")
 
 
 def room_of(module: str) -> str:

@@ -1,6 +1,7 @@
 """The command `study`: families one after the other, what is finished is taken, what fails is named."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,42 @@ def test_a_study_killed_after_its_first_family_goes_on_to_the_same_end(forked: F
     first, second = (forked.run(folder, *command, harm=NO_MODEL) for _ in range(2))
     assert (first.code, second.code) == (0, 0), first.stderr
     assert numbers(parsed(first.stdout)) == numbers(parsed(second.stdout))
+
+
+def test_what_an_edit_changed_is_named_and_nothing_else_is_run_again(forked: ForkedCli, folder: Path) -> None:
+    """No model is loaded for the unchanged pair; the family without a base is tried again in its new form."""
+    command, file = ("study", "two.toml", "--continue-on-error", "--json", UNDRAWN), folder / "two.toml"
+    first = forked.run(folder, *command, harm=NO_MODEL)
+    file.write_text(f"# another word\n{file.read_text('utf-8')}settings.samples = 3\n", "utf-8")
+    edited = forked.run(folder, *command, harm=NO_MODEL)
+    assert (first.code, edited.code) == (1, 1), edited.stderr
+    assert "no longer in the study" not in first.stderr
+    assert "no longer in the study as they were: orphan (samples)" in edited.stderr
+    assert numbers(parsed(edited.stdout))["members"][0] == numbers(parsed(first.stdout))["members"][0]
+    file.write_text(file.read_text("utf-8").replace("samples = 2", "samples = 4"), "utf-8")
+    killed = forked.run(folder, *command, harm=NO_MODEL)
+    assert killed.code == -signal.SIGKILL  # the check can fail: now the pair is another job
+    assert "pair (samples)" in killed.stderr
+
+
+def test_a_database_of_another_machine_has_the_runs_of_the_same_content(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """Checkpoints and questions lie elsewhere here, and captured vectors are missing."""
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("base", "instruct"):
+        shutil.copytree(getattr(pair, name), here / name)
+    for name in ("cities", "towns"):
+        shutil.copyfile(getattr(pair, name), here / f"{name}.jsonl")
+    parts = {"base": "base", "instruct": "instruct", "cities": "cities.jsonl", "towns": "towns.jsonl"}
+    (here / "two.toml").write_text(STUDY.format(**parts), "utf-8")
+    shutil.copyfile(undisturbed.folder / "provenance.db", tmp_path / "theirs.db")
+    merged = invoke("db", "merge", tmp_path / "theirs.db", "--db", f"sqlite:///{here / 'provenance.db'}")
+    assert merged.exit_code == 0, merged.stderr
+    done = forked.run(here, "study", "two.toml", "--only", "pair", "--json", "-q", UNDRAWN, harm=NO_MODEL)
+    assert done.code == 0, done.stderr
+    assert parsed(done.stdout)["members"][0]["run"] == 1
 
 
 @pytest.mark.slow

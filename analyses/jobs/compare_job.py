@@ -90,6 +90,10 @@ class Job:
     """Benchmark files that both models are asked while the H-Neurons are scaled."""
     alphas: tuple[float, ...] = ALPHAS
     """Factors of these."""
+    sets: int | None = None
+    """Control sets of each kind for these; None for the fewest that a verdict needs."""
+    items: int | None = None
+    """Items used of each of these; None for as many as of a question set."""
     control: NegativeControlKind | None = None
     """Negative control to run in place of the comparison."""
     other: str | None = None
@@ -343,14 +347,15 @@ class Job:
         return questions.limited(self.limit, self.seed)
 
     def scaling(self) -> ScaledBenchmarks:
-        """The benchmarks that both models are asked while neurons are scaled, thinned as question sets are.
+        """The benchmarks that both models are asked while neurons are scaled.
 
         Raises:
             QuestionError: One is missing or malformed.
             InputError: Two have one name.
         """
-        found = tuple(read_benchmark(Path(text)).limited(self.limit) for text in self.behaviour)
-        return ScaledBenchmarks(found, self.alphas, seed=self.seed)
+        most = self.limit if self.items is None else self.items
+        found = tuple(read_benchmark(Path(text)).limited(most) for text in self.behaviour)
+        return ScaledBenchmarks(found, self.alphas, self.sets, seed=self.seed)
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
         """Listed neurons, checked against the instruct checkpoint; their source records objections.

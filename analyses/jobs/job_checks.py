@@ -18,8 +18,13 @@ from provenance.errors import InputError
 from provenance.records import Stage
 
 logger = logging.getLogger(__name__)
-COUNTS = ("limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates")
+COUNTS = (
+    "limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates", "sets",
+    "items",
+)  # fmt: skip
 """Settings that count something."""
+OF_BENCHMARKS: Mapping[str, str] = {"alphas": "--alphas", "sets": "--sets", "items": "--items"}
+"""Settings of benchmarks that are asked with neurons scaled."""
 ASKING: Mapping[str, str] = {
     "questions": "--questions",
     "samples": "--samples",
@@ -54,8 +59,8 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         defaults: Their values where they are not given.
 
     Raises:
-        InputError: A count is below 1; replicates are given beside what they cannot be; or responses that exist beside
-            options of asking.
+        InputError: A count is below 1; a factor is none; replicates are given beside what they cannot be; or responses
+            that exist beside options of asking.
     """
     for name in COUNTS:
         value = options[name]
@@ -69,8 +74,11 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
             found=f"--control and --{scaling[0]}",
             remedy="leave one out",
         )
-    if not options["behaviour"] and options["alphas"] != defaults["alphas"]:
-        raise InputError("--behaviour FILE with --alphas", found="--alphas alone", remedy="give both, or neither")
+    changed = [words for name, words in OF_BENCHMARKS.items() if options[name] != defaults[name]]
+    if changed and not options["behaviour"]:
+        raise InputError(f"--behaviour FILE with {changed[0]}", found=f"{changed[0]} alone",
+                         remedy="give both, or neither")  # fmt: skip
+    ScaledBenchmarks((), options["alphas"])  # refuses factors that are none, before any file is read
     _check_responses(options, defaults)
 
 

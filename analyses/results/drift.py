@@ -1,5 +1,6 @@
 """Results about weight changes: of every neuron, and of H-Neurons against matched neurons."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.analyses.results.claims import NOT_JUDGED
 from provenance.records import Estimate, Verdict
-from provenance.table_declaration import column, table
+from provenance.table_declaration import LABELS, column, table
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 
@@ -123,7 +124,106 @@ def layer_drifts(drift: NeuronDrift, h_neurons: Int[np.ndarray, " k"], neurons_p
 def _mean(values: Float[np.ndarray, " neurons"]) -> float | None:
     """Mean of the values that there are; None without any."""
     known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else None
+    return float(known.mean(dtype=np.float64)) if known.size else None
+
+
+CETT_OF_GROUPS = tuple(f"{stage}_cett_{label}" for stage in ("base", "instruct") for label in LABELS)
+"""Activity of a group of neurons, by model and label."""
+Group = Literal["H-Neurons", "all others"]
+_CETT = "Mean, over the neurons, of the mean CETT on the run's first question set, of"
+RANK_BINS = 600
+"""Ranges that stability ranks are counted in when they are stored: a multiple of most numbers of bins of a figure."""
+
+
+@table("rank_bin", "Stability ranks", row=f"how many neurons have a stability rank in one of {RANK_BINS} equal ranges",
+       subject="drift")  # fmt: skip
+@dataclass(frozen=True)
+class RankBin:
+    """How many of all neurons have a stability rank in one range."""
+
+    bin: int = column("", "count", f"Ranks from bin / {RANK_BINS} to (bin + 1) / {RANK_BINS}.", key=True)
+    neurons: int = column("", "count", "Neurons with such a rank; those with rank 1 are in the last range.")
+
+
+def rank_bins(ranks: Float[np.ndarray, " neurons"]) -> list[RankBin]:
+    """Counts in all ranges, of neurons with a rank."""
+    lower = np.arange(RANK_BINS) / RANK_BINS
+    places = np.searchsorted(lower, ranks[~np.isnan(ranks)], side="right") - 1
+    counts = np.bincount(places, minlength=RANK_BINS)
+    return [RankBin(place, int(count)) for place, count in enumerate(counts.tolist())]
+
+
+@table(
+    "neuron_group",
+    "H-Neurons and all others",
+    row="the H-Neurons, or all other neurons: in which layers, how far they moved, how active they are in both models",
+    query="h-neurons-summary",
+    subject="drift",
+)
+@dataclass(frozen=True)
+class NeuronGroup:
+    """Means over the H-Neurons, or over all other neurons."""
+
+    kind: Group = column("neurons", "text", "Which neurons.", key=True)
+    neurons: int = column("number", "count", "Number of neurons.")
+    layers: int = column("layers", "count", "Layers that have some.")
+    first_layer: int = column("first", "count", "First of these, from 0.")
+    last_layer: int = column("last", "count", "Last of these.")
+    mean_stability_rank: float | None = column("mean rank", "fixed3", "Mean stability rank.")
+    mean_cosine_distance_up: float | None = column("Δ up", "compact", "Mean of 1 - cosine of up rows.")
+    mean_cosine_distance_gate: float | None = column(
+        "Δ gate", "compact", "Mean of 1 - cosine of gate rows; NULL without gates."
+    )
+    mean_cosine_distance_down: float | None = column("Δ down", "compact", "Mean of 1 - cosine of down columns.")
+    identical: int = column("bit-identical", "count", "Neurons whose weights are bit-identical.")
+    base_cett_faithful: float | None = column("CETT in the base, f", "compact", f"{_CETT} faithful responses.")
+    base_cett_hallucinated: float | None = column("h", "compact", f"{_CETT} hallucinated responses.")
+    instruct_cett_faithful: float | None = column("in the instruct model, f", "compact", f"{_CETT} faithful responses.")
+    instruct_cett_hallucinated: float | None = column("h", "compact", f"{_CETT} hallucinated responses.")
+
+
+def neuron_groups(
+    drift: NeuronDrift,
+    h_neurons: Int[np.ndarray, " k"],
+    neurons_per_layer: int,
+    activity: Mapping[str, Float[np.ndarray, " neurons"]],
+) -> list[NeuronGroup]:
+    """The H-Neurons and all others, as far as there are any.
+
+    Args:
+        drift: Every neuron's weight change.
+        h_neurons: Flat ids.
+        neurons_per_layer: d_m.
+        activity: Mean CETT of every neuron by its name in `CETT_OF_GROUPS`; empty where no model ran.
+    """
+    is_h = np.zeros(drift.delta.size, dtype=bool)
+    is_h[h_neurons] = True
+    kinds: dict[Group, np.ndarray] = {"H-Neurons": np.flatnonzero(is_h), "all others": np.flatnonzero(~is_h)}
+    return [_group(kind, ids, drift, neurons_per_layer, activity) for kind, ids in kinds.items() if ids.size]
+
+
+def _group(
+    kind: Group,
+    ids: Int[np.ndarray, " some"],
+    drift: NeuronDrift,
+    neurons_per_layer: int,
+    activity: Mapping[str, Float[np.ndarray, " neurons"]],
+) -> NeuronGroup:
+    layers = np.unique(ids // neurons_per_layer)
+    cett = {name: None if name not in activity else _mean(activity[name][ids]) for name in CETT_OF_GROUPS}
+    return NeuronGroup(
+        kind=kind,
+        neurons=ids.size,
+        layers=layers.size,
+        first_layer=int(layers[0]),
+        last_layer=int(layers[-1]),
+        mean_stability_rank=_mean(drift.stability_rank[ids]),
+        mean_cosine_distance_up=_mean(drift.delta_up[ids]),
+        mean_cosine_distance_gate=None if drift.delta_gate is None else _mean(drift.delta_gate[ids]),
+        mean_cosine_distance_down=_mean(drift.delta_down[ids]),
+        identical=int(drift.identical[ids].sum()),
+        **cett,
+    )
 
 
 @table(

@@ -1,7 +1,8 @@
 """A study file: which families are compared, on which questions, under which settings.
 
 A study is TOML. Settings have the names of `provenance.analyses.jobs.compare_job.Job`; those of a family win over those
-of the study. Members are families (a pair of checkpoints, known by name or written out) and timelines.
+of the study. Members are families (a pair of checkpoints, known by name or written out) and timelines. Benchmarks for
+scaled neurons and responses that exist are for families alone.
 """
 
 import hashlib
@@ -13,24 +14,27 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import QUICK
+from provenance.analyses.studies.toml_values import STUDY, fits, line_of, place_of, plain, words
 from provenance.analyses.timeline.timeline_job import TimelineJob
 from provenance.checkpoints.known_families import family, pair_of
 from provenance.errors import InputError
 
 SUFFIX = ".toml"
 QUICK_SETTING = "quick"
-TEMPLATE_ARGS = "template_args"
-TEXTS = tuple[str, ...]
 NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)
 """Names of studies and their members, which are also those of folders."""
-_NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other", "effort", "alphas")
-_STUDY_KEYS = ("title", "questions", "settings", "family", "timeline")
-_FAMILY_KEYS = ("name", "base", "instruct", "questions", "settings")
+BEHAVIOUR: Mapping[str, str] = {"benchmarks": "behaviour", "alphas": "alphas", "sets": "sets", "items": "items"}
+"""Keys of a table [behaviour], and the fields of a job that they are."""
+GIVEN = ("responses", "positive", "concept")
+"""Keys of responses that exist, in place of questions."""
+_NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other", "effort", *BEHAVIOUR.values(), *GIVEN)
+_OF_FAMILIES = ("questions", "settings", "behaviour", *GIVEN)
+_STUDY_KEYS = ("title", *_OF_FAMILIES, "family", "timeline")
+_FAMILY_KEYS = ("name", "base", "instruct", *_OF_FAMILIES)
 _TIMELINE_KEYS = ("name", "family", "checkpoints", "tuned", "questions", "settings")
 
 Kind = Literal["family", "timeline"]
@@ -138,6 +142,50 @@ def parsed(name: str, text: str) -> Study:
     return _Reading(name, text).study(data)
 
 
+def what_changed(before: str, now: Study, names: Sequence[str]) -> dict[str, str]:
+    """What is other in the named members than in an earlier text of the file, in words.
+
+    Names that the file has no more were taken out; where the earlier text cannot be read any more, they are changed.
+    """
+    try:
+        old = {member.name: member for member in parsed(now.name, before).members}
+    except InputError:  # of an older release
+        old = {}
+    new = {member.name: member for member in now.members}
+    return {name: _difference(old.get(name), new[name]) if name in new else "taken out" for name in names}
+
+
+def _difference(old: Member | None, new: Member) -> str:
+    if old is None or old.kind != new.kind:
+        return "changed"
+    found = [] if old.refs == new.refs else ["checkpoints"]
+    before, after = ({**vars(_how(member.job)), "tuned": getattr(member.job, "tuned", 1)} for member in (old, new))
+    ways = [name for name, value in after.items() if name not in ("base", "instruct") and value != before[name]]
+    return ", ".join([*found, *ways]) or "changed"
+
+
+def _how(job: Job | TimelineJob) -> Job:
+    return job.how if isinstance(job, TimelineJob) else job
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What a study says for its members, or a member for itself."""
+
+    questions: tuple[str, ...]
+    settings: Mapping[str, Any]
+    behaviour: Mapping[str, Any]
+    """Fields of a job."""
+    given: Mapping[str, Any]
+    """The same, of responses that exist."""
+
+    def with_own(self, own: "_Shared") -> "_Shared":
+        """What holds for a member: its own words win, and its questions or responses stand in place of the study's."""
+        given = {**({} if own.questions else self.given), **own.given}
+        questions = own.questions or (() if "responses" in given else self.questions)
+        return _Shared(questions, {**self.settings, **own.settings}, {**self.behaviour, **own.behaviour}, given)
+
+
 @dataclass(frozen=True)
 class _Reading:
     """A study file while it is read, to say at which line something is wrong."""
@@ -146,22 +194,24 @@ class _Reading:
     text: str
 
     def study(self, data: Mapping[str, Any]) -> Study:
-        self._keys(data, _STUDY_KEYS)
-        settings, questions = self._settings(data, ""), self._texts(data, "questions", "")
-        members = [
-            *(self._family(entry, settings, questions, place) for place, entry in self._tables(data, "family")),
-            *(self._timeline(entry, settings, questions, place) for place, entry in self._tables(data, "timeline")),
-        ]
+        self._keys(data, _STUDY_KEYS, STUDY)
+        shared = self._shared(data, STUDY)
+        families = [self._family(entry, shared, place) for place, entry in self._tables(data, "family")]
+        timelines = [self._timeline(entry, shared, place) for place, entry in self._tables(data, "timeline")]
+        members = [*families, *timelines]
         if not members:
-            raise self._error("at least one [[family]] or [[timeline]]", "none", "add one", "")
+            raise self._error("at least one [[family]] or [[timeline]]", "none", "add one", STUDY)
+        unused = [key for key in ("behaviour", *GIVEN) if key in data and not families]
+        if unused:
+            raise self._error(f"a [[family]] for {unused[0]}", "timelines alone", "leave it out", STUDY, unused[0])
         counts = Counter(member.name.casefold() for member in members)  # some file systems know no case
         twice = [member.name for member in members if counts[member.name.casefold()] > 1]
         if twice:
-            raise self._error("a name of its own for every member", f"{twice[0]!r} twice", "rename one", twice[0])
+            raise self._error("a name of its own for every member", f"{twice[0]!r} twice", "rename one", None, twice[0])
         self._distinct(members)
         title = data.get("title", self.name)
         if not isinstance(title, str):
-            raise self._error("a title in words", repr(title), "put it into quotation marks", "title")
+            raise self._error("a title in words", repr(title), "put it into quotation marks", STUDY, "title")
         return Study(self.name, title, self.text, tuple(members))
 
     def _distinct(self, members: Sequence[Member]) -> None:
@@ -171,13 +221,15 @@ class _Reading:
             if before != member.name:
                 raise self._error(
                     "each family once", f"{member.name!r}, the same job as {before!r}", "take one of them out",
-                    member.name,
+                    None, member.name,
                 )  # fmt: skip
 
-    def _family(
-        self, entry: Mapping[str, Any], settings: Mapping[str, Any], questions: tuple[str, ...], place: str
-    ) -> Member:
-        self._keys(entry, _FAMILY_KEYS)
+    def _shared(self, data: Mapping[str, Any], place: str) -> _Shared:
+        questions, settings = self._texts(data, "questions", place), self._settings(data, place)
+        return _Shared(questions, settings, self._behaviour(data, place), self._given(data, place))
+
+    def _family(self, entry: Mapping[str, Any], study: _Shared, place: str) -> Member:
+        self._keys(entry, _FAMILY_KEYS, place)
         name = self._name(entry, place)
         written = [entry[side] for side in ("base", "instruct") if side in entry]
         if len(written) == 1:
@@ -186,13 +238,12 @@ class _Reading:
             if not isinstance(side, str) or not side:
                 raise self._error("a reference in words for base and instruct", repr(side), "write org/name", place)
         base, instruct = written or pair_of(name)
-        job = Job(base, instruct, self._texts(entry, "questions", place) or questions)
-        return Member("family", name, (base, instruct), self._with(job, {**settings, **self._settings(entry, place)}))
+        how = study.with_own(self._shared(entry, place))
+        more = {**how.settings, **self._asked(how.behaviour, place), **how.given}
+        return Member("family", name, (base, instruct), self._with(Job(base, instruct, how.questions), more, place))
 
-    def _timeline(
-        self, entry: Mapping[str, Any], settings: Mapping[str, Any], questions: tuple[str, ...], place: str
-    ) -> Member:
-        self._keys(entry, _TIMELINE_KEYS)
+    def _timeline(self, entry: Mapping[str, Any], study: _Shared, place: str) -> Member:
+        self._keys(entry, _TIMELINE_KEYS, place)
         name = self._name(entry, place)
         refs = self._texts(entry, "checkpoints", place)
         if not refs:
@@ -206,15 +257,25 @@ class _Reading:
                 "two or more checkpoints, and how many of them at the end are tuned", f"{len(refs)} and {tuned!r}",
                 "name more checkpoints, or give tuned = 1", place,
             )  # fmt: skip
-        job = Job(refs[0], refs[-1], self._texts(entry, "questions", place) or questions)
-        how = self._with(job, {**settings, **self._settings(entry, place)})
+        job = Job(refs[0], refs[-1], self._texts(entry, "questions", place) or study.questions)
+        how = self._with(job, {**study.settings, **self._settings(entry, place)}, place)
         return Member("timeline", name, refs, TimelineJob(refs, how, tuned))
 
-    def _with(self, job: Job, settings: Mapping[str, Any]) -> Job:
+    def _with(self, job: Job, settings: Mapping[str, Any], place: str) -> Job:
+        """The job with its settings; what they contradict is told with the line of the member."""
         values = dict(settings)
         if values.pop(QUICK_SETTING, False):
             values["effort"] = QUICK
-        return Job(**{**{part.name: getattr(job, part.name) for part in fields(Job)}, **values})
+        try:
+            return Job(**{**{part.name: getattr(job, part.name) for part in fields(Job)}, **values})
+        except InputError as error:
+            raise self._error(error.wanted, error.found, error.remedy, place) from error
+
+    def _asked(self, behaviour: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+        """What a family is asked while neurons are scaled; an empty list of benchmarks is for a family without."""
+        if behaviour and BEHAVIOUR["benchmarks"] not in behaviour:
+            raise self._error("benchmarks in [behaviour]", "none", 'write benchmarks = ["…"]', place, "behaviour")
+        return behaviour if behaviour.get(BEHAVIOUR["benchmarks"]) else {}
 
     def _name(self, entry: Mapping[str, Any], place: str) -> str:
         name = entry.get("name")
@@ -227,78 +288,53 @@ class _Reading:
     def _tables(self, data: Mapping[str, Any], kind: str) -> list[tuple[str, Mapping[str, Any]]]:
         entries = data.get(kind, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise self._error(f"tables [[{kind}]]", f"another form of {kind}", f"write [[{kind}]]", kind)
-        return [(f"[[{kind}]] {number}", entry) for number, entry in enumerate(entries, 1)]
+            raise self._error(f"tables [[{kind}]]", f"another form of {kind}", f"write [[{kind}]]", STUDY, kind)
+        return [(place_of(kind, number), entry) for number, entry in enumerate(entries, 1)]
 
     def _texts(self, data: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
         value = data.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise self._error(f"a list of names for {key}", repr(value), f'write {key} = ["…"]', place or key)
+        if not fits(value, tuple[str, ...]):
+            raise self._error(f"a list of names for {key}", repr(value), f'write {key} = ["…"]', place, key)
         return tuple(value)
 
     def _settings(self, data: Mapping[str, Any], place: str) -> dict[str, Any]:
-        settings = data.get("settings", {})
-        if not isinstance(settings, dict):
-            raise self._error("a table of settings", repr(settings), "write settings.samples = 10", place or "settings")
         hints = {name: hint for name, hint in get_type_hints(Job).items() if name not in _NOT_SETTINGS}
-        hints[QUICK_SETTING] = bool
-        for key, value in settings.items():
-            if key not in hints:
-                raise self._error(f"a setting ({', '.join(sorted(hints))})", repr(key), "mend the name", key)
-            if not _fits(value, hints[key]):
-                raise self._error(f"{_words(hints[key])} for {key}", repr(value), "mend the value", key)
-        return {key: _plain(key, value) for key, value in settings.items()}
+        return self._table(data, "settings", {**hints, QUICK_SETTING: bool}, "settings.samples = 10", place)
 
-    def _keys(self, data: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    def _behaviour(self, data: Mapping[str, Any], place: str) -> dict[str, Any]:
+        of_job = get_type_hints(Job)
+        hints = {key: of_job[name] for key, name in BEHAVIOUR.items()}
+        found = self._table(data, "behaviour", hints, 'behaviour.benchmarks = ["…"]', place)
+        return {BEHAVIOUR[key]: value for key, value in found.items()}
+
+    def _given(self, data: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """Responses that exist, and what their labels are about."""
+        found = {key: data[key] for key in GIVEN if key in data}
+        for key, value in found.items():
+            if not isinstance(value, str) or not value:
+                raise self._error(f"text for {key}", repr(value), f'write {key} = "…"', place, key)
+        return {key: Path(value) if key == "responses" else value for key, value in found.items()}
+
+    def _table(
+        self, data: Mapping[str, Any], name: str, hints: Mapping[str, Any], example: str, place: str
+    ) -> dict[str, Any]:
+        """The values of a table whose keys and types are known."""
+        table = data.get(name, {})
+        if not isinstance(table, dict):
+            raise self._error(f"a table of {name}", repr(table), f"write {example}", place, name)
+        for key, value in table.items():
+            if key not in hints:
+                raise self._error(f"one of {', '.join(sorted(hints))}", repr(key), "mend the name", place, key)
+            if not fits(value, hints[key]):
+                raise self._error(f"{words(hints[key])} for {key}", repr(value), "mend the value", place, key)
+        return {key: plain(key, value) for key, value in table.items()}
+
+    def _keys(self, data: Mapping[str, Any], allowed: Sequence[str], place: str) -> None:
         for key in data:
             if key not in allowed:
-                raise self._error(f"keys {', '.join(allowed)}", repr(key), "mend the key", key)
+                raise self._error(f"keys {', '.join(allowed)}", repr(key), "mend the key", place, key)
 
-    def _error(self, wanted: str, found: str, remedy: str, where: str) -> InputError:
-        line = self._line(where)
+    def _error(self, wanted: str, found: str, remedy: str, place: str | None, word: str = "") -> InputError:
+        line = line_of(self.text, place, word)
         return InputError(f"{wanted} in the study {self.name}", found=found + (f" (line {line})" if line else ""),
                           remedy=remedy)  # fmt: skip
-
-    def _line(self, where: str) -> int | None:
-        """The line of the n-th table of a kind, or the last one with a word; TOML's reader keeps no positions."""
-        header, _, number = where.partition(" ")
-        lines = self.text.splitlines()
-        if header.startswith("[["):
-            found = [at for at, line in enumerate(lines, 1) if line.split("#")[0].strip().replace(" ", "") == header]
-            return found[int(number) - 1] if len(found) >= int(number) else None
-        found = [at for at, line in enumerate(lines, 1) if where and re.search(rf"(?<!\w){re.escape(where)}", line)]
-        return found[-1] if found else None
-
-
-def _plain(key: str, value: Any) -> Any:
-    """A value in the form that a job takes."""
-    if key == TEMPLATE_ARGS:
-        return tuple(sorted(value.items()))
-    if isinstance(value, list):
-        return tuple(value)
-    return float(value) if key == "C" else value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a TOML value is of a setting's type; a whole number is a number too, and nothing is not a value."""
-    if get_origin(hint) in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(hint) if part is not NoneType)
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if hint == TEXTS:
-        return isinstance(value, list) and all(isinstance(each, str) for each in value)
-    if get_origin(hint) is tuple:  # variables of a chat template: a table of names and values
-        return isinstance(value, dict)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-
-
-def _words(hint: Any) -> str:
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_words(part) for part in get_args(hint) if part is not NoneType)
-    if get_origin(hint) is Literal:
-        return " or ".join(map(repr, get_args(hint)))
-    if get_origin(hint) is tuple:
-        return "a list of texts" if hint == TEXTS else "a table of names and values"
-    return {str: "text", int: "a whole number", float: "a positive number", bool: "true or false"}[hint]

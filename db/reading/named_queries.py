@@ -157,12 +157,6 @@ _ALL = (
     ),
     Query("clusters", "one cluster of correlated neurons, largest first", probe_sql.CLUSTERS, subject="probe"),
     Query(
-        "h-neurons-summary",
-        "the H-Neurons, or all other neurons: in which layers, how far they moved, how active they are in both models",
-        sql.H_NEURONS_SUMMARY,
-        subject="drift",
-    ),
-    Query(
         "h-neurons",
         "one H-Neuron, largest weight first: how far it moved, its activity in both models",
         sql.H_NEURONS,

@@ -1,6 +1,6 @@
 """Named queries over all runs of a study: the rows of each run, with the member's name before them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine
@@ -8,9 +8,15 @@ from sqlalchemy import Engine
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.run_query import QueryResult, run_query
 from provenance.errors import InputError
+from provenance.table_declaration import MEMBER
 
-MEMBER = "family"
-"""Column with the name of a study's member."""
+
+def by_member(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows by the member of a study that they are about, in its order; those of a single run under an empty name."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.get(MEMBER, ""), []).append(row)
+    return found
 
 
 def study_query(

@@ -4,6 +4,7 @@ They work on every kind of run that read weights, with or without a model's answ
 are NULL, not zero.
 """
 
+from provenance.analyses.results.drift import RANK_BINS as STORED
 from provenance.analyses.results.drift import DriftResult
 from provenance.db.reading.result_queries import columns_of, of_run
 from provenance.db.schema.views import V_H_NEURONS
@@ -75,12 +76,6 @@ LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
 WHERE d.run_id = :run
 """  # noqa: S608 - of declared names
 
-_MOVED = """
-       COUNT(*) AS neurons, COUNT(stability_rank) AS compared, AVG(stability_rank) AS mean_stability_rank,
-       AVG(cosine_distance_up) AS mean_cosine_distance_up, AVG(cosine_distance_gate) AS mean_cosine_distance_gate,
-       AVG(cosine_distance_down) AS mean_cosine_distance_down,
-       SUM(CASE WHEN identical THEN 1 ELSE 0 END) AS identical
-"""
 _ACTIVE = ("base_cett_faithful", "base_cett_hallucinated", "instruct_cett_faithful", "instruct_cett_hallucinated")
 
 _DISTANCES = ("stability_rank", "cosine_distance_up", "cosine_distance_gate", "cosine_distance_down")
@@ -96,26 +91,6 @@ WHERE l.run_id = :run
 ORDER BY l.layer
 """  # noqa: S608 - of constants
 
-_OF_LABEL = "AVG(CASE WHEN stage = '{0}' THEN cett_{1} END) AS {0}_cett_{1}"
-_BY_LABEL = ", ".join(
-    _OF_LABEL.format(stage, label) for stage in ("base", "instruct") for label in ("faithful", "hallucinated")
-)
-H_NEURONS_SUMMARY = f"""
-WITH moved AS (SELECT is_h_neuron, COUNT(DISTINCT layer) AS layers, MIN(layer) AS first_layer, MAX(layer) AS last_layer,
-                      {_MOVED}
-               FROM neuron WHERE run_id = :run GROUP BY is_h_neuron),
-active AS (SELECT is_h_neuron, {_BY_LABEL}
-           FROM v_neuron_activity
-           WHERE run_id = :run
-             AND dataset = (SELECT d.name FROM run_dataset d WHERE d.run_id = :run AND d.position = 0)
-           GROUP BY is_h_neuron)
-SELECT CASE WHEN m.is_h_neuron THEN 'H-Neurons' ELSE 'all others' END AS kind, m.neurons, m.layers, m.first_layer,
-       m.last_layer, m.mean_stability_rank, m.mean_cosine_distance_up, m.mean_cosine_distance_gate,
-       m.mean_cosine_distance_down, m.identical, {", ".join(f"active.{name}" for name in _ACTIVE)}
-FROM moved m LEFT JOIN active ON active.is_h_neuron = m.is_h_neuron
-ORDER BY m.is_h_neuron DESC
-"""  # noqa: S608 - of constants
-
 H_RANKS = """
 SELECT layer, neuron_index, stability_rank
 FROM v_h_neurons
@@ -123,15 +98,21 @@ WHERE run_id = :run
 ORDER BY CASE WHEN stability_rank IS NULL THEN 1 ELSE 0 END, stability_rank, layer, neuron_index
 """
 
-# Counted range by range on the index over ranks: no row of a table of millions leaves the database.
-RANK_BINS = """
+# From the stored counts where the bins are made of whole ranges, and otherwise counted range by range on the index over
+# ranks: no row of a table of millions leaves the database.
+RANK_BINS = f"""
 WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1)
 SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low,
        CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins AS high,
-       (SELECT COUNT(*) FROM neuron n
-        WHERE n.run_id = :run AND n.stability_rank >= CAST(e.bin AS DOUBLE PRECISION) / :bins
-          AND n.stability_rank < CASE WHEN e.bin = :bins - 1 THEN 2.0
-                                      ELSE CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins END) AS neurons
+       CASE WHEN {STORED} / :bins * :bins = {STORED} THEN
+           (SELECT COALESCE(SUM(s.neurons), 0) FROM rank_bin s
+            WHERE s.run_id = :run AND s.bin >= e.bin * ({STORED} / :bins) AND s.bin < (e.bin + 1) * ({STORED} / :bins))
+       ELSE
+           (SELECT COUNT(*) FROM neuron n
+            WHERE n.run_id = :run AND n.stability_rank >= CAST(e.bin AS DOUBLE PRECISION) / :bins
+              AND n.stability_rank < CASE WHEN e.bin = :bins - 1 THEN 2.0
+                                          ELSE CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins END)
+       END AS neurons
 FROM edge e
 ORDER BY e.bin
-"""
+"""  # noqa: S608 - of a constant

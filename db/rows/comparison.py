@@ -6,6 +6,7 @@ Those of a weights-only run are in `provenance.db.rows.weights`, those of probes
 
 from collections.abc import Iterator
 
+import numpy as np
 from sqlalchemy import Table
 
 from provenance.analyses.results.answers import Funnel
@@ -17,13 +18,14 @@ from provenance.db.rows.weights import (
     NEURONS,
     alignment_row,
     compared_neuron_rows,
-    layer_rows,
     lineage_row,
     neuron_columns,
     null_draw_rows,
+    sums_over_neurons,
 )
 from provenance.db.schema import tables
 from provenance.db.schema.result_tables import BULK_TABLES
+from provenance.table_declaration import LABELS
 
 
 def summary_rows(report: OriginReport, base_per_layer: int) -> Rows:
@@ -35,10 +37,18 @@ def summary_rows(report: OriginReport, base_per_layer: int) -> Rows:
         **found,
         tables.ProbeNeuron: compared_neuron_rows(found[tables.ProbeNeuron], report.alignment, *sizes),
         tables.Lineage: [lineage_row(report.lineage)],
-        **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
+        **sums_over_neurons(report.neuron_drift, report.mapped, report.neurons_per_layer, mean_activity(report)),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NullDraw: [row for drawn in draws(report) for row in null_draw_rows(*drawn)],
         tables.FunnelDrop: [row for funnel in report.funnel for row in funnel_drop_rows(funnel)],
+    }
+
+
+def mean_activity(report: OriginReport) -> dict[str, np.ndarray]:
+    """Mean CETT of every neuron on the first question set, by model and label."""
+    tables_of_first = [table for table in report.activity if table.dataset == report.activity[0].dataset]
+    return {
+        f"{table.stage}_cett_{label}": getattr(table, f"mean_{label}") for table in tables_of_first for label in LABELS
     }
 
 

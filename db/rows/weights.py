@@ -4,12 +4,13 @@ A comparison, a weights-only run and a lineage run use the same tables, so every
 on all three.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from sqlalchemy import Table
 
-from provenance.analyses.results.drift import NeuronDrift, layer_drifts, layer_spreads
+from provenance.analyses.results.drift import NeuronDrift, layer_drifts, layer_spreads, neuron_groups, rank_bins
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import ComplianceReport, WeightsReport
 from provenance.db.rows.result_rows import Rows, declared_rows
@@ -25,7 +26,7 @@ def weights_rows(report: WeightsReport, base_per_layer: int) -> Rows:
     sizes = (base_per_layer, report.neurons_per_layer)
     return {
         **({tables.Lineage: [lineage_row(report.lineage)]} if report.lineage else {}),
-        **layer_rows(report.neuron_drift, report.mapped, report.neurons_per_layer),
+        **sums_over_neurons(report.neuron_drift, report.mapped, report.neurons_per_layer),
         tables.AlignmentRow: [alignment_row(report.alignment)],
         tables.NeuronList: [neuron_list_row(report)],
         tables.ProbeNeuron: compared_neuron_rows(listed_neuron_rows(report), report.alignment, *sizes),
@@ -44,10 +45,20 @@ def weights_neuron_rows(report: WeightsReport, base_per_layer: int) -> Iterator[
     yield NEURONS, NeuronColumns(columns, size, report.neurons_per_layer, {})
 
 
-def layer_rows(drift: NeuronDrift, mapped: MappedNeurons, neurons_per_layer: int) -> Rows:
-    """How much the neurons of each layer changed, which queries over all neurons would take long for."""
+def sums_over_neurons(
+    drift: NeuronDrift,
+    mapped: MappedNeurons,
+    neurons_per_layer: int,
+    activity: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Rows:
+    """What queries over all neurons would take long for: means by layer and of the H-Neurons, and counts of ranks.
+
+    `activity` as in `neuron_groups`.
+    """
     means = layer_drifts(drift, mapped.ids, neurons_per_layer)
-    return declared_rows([*means, *layer_spreads(drift, neurons_per_layer)])
+    groups = neuron_groups(drift, mapped.ids, neurons_per_layer, activity)
+    spreads = layer_spreads(drift, neurons_per_layer)
+    return declared_rows([*means, *spreads, *groups, *rank_bins(drift.stability_rank)])
 
 
 def lineage_row(lineage: LineageResult) -> Row:

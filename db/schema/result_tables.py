@@ -9,7 +9,14 @@ from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgre
 from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import DriftResult, DriftTest, LayerDrift, LayerSpread
+from provenance.analyses.results.drift import (
+    DriftResult,
+    DriftTest,
+    LayerDrift,
+    LayerSpread,
+    NeuronGroup,
+    RankBin,
+)
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
@@ -45,6 +52,8 @@ RESULTS = (
     SignAgreement,
     LayerDrift,
     LayerSpread,
+    NeuronGroup,
+    RankBin,
     DriftResult,
     DriftTest,
     OverlapResult,

@@ -120,7 +120,7 @@ def _panel(
     if panel in words.logarithmic:
         low, high = axes.get_xlim()
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < FEW_DECADES else (1.0,)))
-    axes.set_title(panel, loc="left", fontsize=style.TEXT_PT, pad=3, parse_math=False)
+    axes.set_title(panel, loc="left", fontsize=style.TEXT_PT, pad=3, parse_math=False, gid=f"name:{panel}")
     axes.set_xlabel(words.axis[panel])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -168,13 +168,17 @@ def _pooled(axes: Axes, position: float, found: tuple[float, float, float]) -> N
     axes.add_patch(Polygon(corners, closed=True, facecolor=style.INK, edgecolor=style.INK, linewidth=0.6, gid="pooled"))
 
 
+def shortened(name: str) -> str:
+    """The name of a family, cut at its end if it is long."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def _names(axes: Axes, families: Sequence[str], rows: float, *, pooled: bool) -> None:
     places = [*range(len(families)), *([len(families) + 0.2] if pooled else [])]
-    shown = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in families]
-    axes.set_yticks(places, [*shown, *([POOLED] if pooled else [])])
+    axes.set_yticks(places, [*map(shortened, families), *([POOLED] if pooled else [])])
     axes.set_ylim(rows - 0.4, -0.6)
     for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+        label.set(parse_math=False, gid=f"name:{label.get_text()}")
 
 
 def _legend(

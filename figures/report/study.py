@@ -7,9 +7,13 @@ from provenance.cells import Record
 from provenance.db.reading.run_query import run_query
 from provenance.db.reading.study_query import study_query
 from provenance.figures.gallery import FORMS, Attempt, study_attempted, write_figures
+from provenance.figures.plots.timeline import timeline_sentence
 from provenance.figures.report.html import FILE_NAME, environment, inline, write_results
+from provenance.figures.tables.compliance import slopes_table
+from provenance.figures.tables.evidence import brief_trace, kept, trace
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.tables.study import QUERIES, literature_table, members_table, unfinished_table
+from provenance.figures.wording.run_words import concept_of
 from provenance.files import write_whole
 
 
@@ -19,12 +23,24 @@ def study_summary(url: str, study: str) -> dict[str, Any]:
     Raises:
         InputError: There is no such study.
     """
-    members = run_query(url, "study", {"study": study}).records()
+    members = _members(url, study)
     return {
         "study": study,
         "title": members[0]["title"] if members else "",
         "members": [_summary(url, member) for member in members],
     }
+
+
+def _members(url: str, study: str) -> list[Record]:
+    """Rows of the query `study`, with a sentence over each timeline as well."""
+    members = run_query(url, "study", {"study": study}).records()
+    return [{**member, "overall": member["overall"] or _sentence(url, member)} for member in members]
+
+
+def _sentence(url: str, member: Record) -> str | None:
+    if member["kind"] != "timeline" or member["run"] is None:
+        return None
+    return timeline_sentence({"trace": run_query(url, "trace", {"run": member["run"]})})
 
 
 def _summary(url: str, member: Record) -> dict[str, Any]:
@@ -35,14 +51,24 @@ def _summary(url: str, member: Record) -> dict[str, Any]:
     return {**kept, "claims": [{name: row[name] for name in ("claim", "verdict")} for row in claims]}
 
 
-def study_tables(url: str, study: str) -> list[ReportTable]:
-    """Tables of a study: its members and their verdicts, those that were not run, and the literature."""
+def study_tables(url: str, study: str, *, brief: bool = False) -> list[ReportTable]:
+    """Tables of a study: families and verdicts, scaled neurons, timelines, what was not run, and the literature.
+
+    With `brief` as a terminal has room for them.
+    """
     members = run_query(url, "study", {"study": study}).records()
     if not any(member["run"] is not None for member in members):
         return [table for table in [unfinished_table(members)] if table is not None]
     results = {name: study_query(url, study, name) for name in QUERIES}
-    found = (members_table(members, results), unfinished_table(members), literature_table(members, results))
-    return [table for table in found if table is not None]
+    found = (
+        members_table(members, results),
+        slopes_table(results, brief=brief),
+        *((brief_trace(results),) if brief else (trace(results), kept(results))),
+        unfinished_table(members),
+        literature_table(members, results),
+    )
+    concept = concept_of(results)
+    return [table.worded(concept) for table in found if table is not None]
 
 
 def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
@@ -69,9 +95,10 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
 
 def study_html(url: str, study: str, figures: Attempt) -> str:
     """The report of a study as HTML text."""
-    members = run_query(url, "study", {"study": study}).records()
+    members = _members(url, study)
+    run = {"run": study_query(url, study, "run")} if any(member["run"] is not None for member in members) else {}
     return (
-        environment()
+        environment(concept_of(run))
         .get_template("study.html.j2")
         .render(
             study=study,

@@ -88,7 +88,7 @@ def _beside(drift: Record) -> str:
 def _frame(axes: Axes, drifts: Sequence[Record]) -> None:
     axes.set_yticks(range(len(drifts)), [drift["family"] for drift in drifts])
     for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+        label.set(parse_math=False, gid=f"name:{label.get_text()}")
     axes.set_ylim(len(drifts) - 0.5, -0.5)
     axes.set_xlim(0, 1.0)
     axes.margins(x=0)
@@ -181,7 +181,7 @@ FIGURE = GalleryFigure(
     title="Did the H-Neurons change less than others?",
     data={"ranks": ("h-neuron-ranks", {}), "drift": ("drift", {})},
     ready=lambda parts: bool(parts["drift"].rows),
-    context=("study", "drift"),
+    context=("study", "run", "drift"),
     draw=lambda parts: figure(parts["ranks"].records(), parts["drift"].records()),
     caption=caption,
     table=table,

@@ -62,7 +62,7 @@ def _frame(axes: Axes, families: Sequence[str], claims: Sequence[str]) -> None:
     axes.xaxis.tick_top()
     axes.set_yticks(range(len(families)), families)
     for label in axes.get_yticklabels():
-        label.set_parse_math(False)
+        label.set(parse_math=False, gid=f"name:{label.get_text()}")
     axes.set_xlim(-0.5, len(claims) - 0.5)
     axes.set_ylim(len(families) - 0.5, -0.5)
     axes.tick_params(length=0)
@@ -121,7 +121,7 @@ FIGURE = GalleryFigure(
     title="Which claims hold where?",
     data={"claims": ("claims", {})},
     ready=lambda parts: bool(parts["claims"].rows),
-    context=("study", "claims"),
+    context=("study", "run", "claims"),
     draw=lambda parts: figure(parts["claims"].records()),
     caption=caption,
     table=table,

@@ -14,9 +14,10 @@ from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import LabelAgreement, Rung, ScaleControl, TransferCell
 from provenance.cells import Record, fixed, p_cell
+from provenance.db.reading.study_query import by_member
 from provenance.figures.tables.result_tables import ReportTable, Results, report_table
 from provenance.figures.wording.run_words import first, has_power
-from provenance.table_declaration import declared
+from provenance.table_declaration import MEMBER, declared
 from provenance.words import baseline_words
 
 
@@ -112,8 +113,14 @@ def intervention(results: Results) -> ReportTable | None:
 def trace(results: Results) -> ReportTable | None:
     """Readability at every point of a timeline, the floor first; the note says why numbers are missing."""
     rows = ordered(results["trace"].records())
-    missing = [f"{row['ref']}: {row['reason']}." for row in rows if row["reason"]]
+    missing = [f"{point_words(row)}: {row['reason']}." for row in rows if row["reason"]]
     return report_table(TimelinePoint, rows, *missing, only=READABLE)
+
+
+def brief_trace(results: Results) -> ReportTable | None:
+    """The main numbers of every point of a timeline."""
+    found = report_table(TimelinePoint, ordered(results["trace"].records()), only=BRIEF)
+    return found and replace(found, note="")
 
 
 def kept(results: Results) -> ReportTable | None:
@@ -142,6 +149,8 @@ READABLE = ("ref", "prompt", "forced", "forced_random_p95", "own", "own_random_p
 """What can be read at one point."""
 
 
+BRIEF = ("ref", "forced", "forced_random_p95", "mean_stability_rank", "p_value", "correlation_h")
+"""The main numbers of both."""
 KEPT = (
     "ref", "mean_stability_rank", "null_mean", "p_value", "change_h", "change_all", "correlation_h", "correlation_all",
 )  # fmt: skip
@@ -149,10 +158,16 @@ KEPT = (
 
 
 def checkpoints(rows: Sequence[Record]) -> list[Record]:
-    """The points of the timeline in order, without the floor."""
+    """The points of a timeline in order, without the floor."""
     return sorted((row for row in rows if not row["is_floor"]), key=lambda row: row["position"])
 
 
-def ordered(rows: list[Record]) -> list[Record]:
-    """The floor, then the checkpoints in order."""
-    return [*(row for row in rows if row["is_floor"]), *checkpoints(rows)]
+def ordered(rows: Sequence[Record]) -> list[Record]:
+    """Of a timeline, or of each in a study, the floor, then the checkpoints in order."""
+    timelines = by_member(rows).values()
+    return [row for own in timelines for row in (*(row for row in own if row["is_floor"]), *checkpoints(own))]
+
+
+def point_words(row: Record) -> str:
+    """A checkpoint by its name, in a study after that of its timeline."""
+    return ", ".join(row[name] for name in (MEMBER, "ref") if name in row)

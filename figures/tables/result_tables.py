@@ -38,7 +38,7 @@ class ReportTable:
             note=concept.worded(self.note),
             header=tuple(map(concept.worded, self.header)),
             rows=[
-                [cell if place in self.quoted else concept.worded(cell) for place, cell in enumerate(row)]
+                tuple(cell if place in self.quoted else concept.worded(cell) for place, cell in enumerate(row))
                 for row in self.rows
             ],
         )

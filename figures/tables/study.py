@@ -8,19 +8,29 @@ from provenance.db.reading.run_query import QueryResult
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.wording.run_words import has_power
 from provenance.records import MARKS
-from provenance.words import CLAIMS
+from provenance.words import CLAIMS, Concept
 
-QUERIES = ("run", "probes", "transfer", "drift", "claims")
+QUERIES = ("run", "probes", "transfer", "drift", "claims", "compliance-slopes", "trace")
 """Named queries about one run that the tables need."""
 
 
-def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable:
-    """One row a member: H-Neurons, the first transfer with power, the weights, and its claims by verdict."""
-    header = ("family", "k", "‰", "transfer", "weights, × like", "claims")
-    rows = [_member(member["family"], results) for member in members if member["run"] is not None]
+def members_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable | None:
+    """One row a family: H-Neurons, the first transfer with power, the weights, and its claims by verdict.
+
+    Where families are about different concepts, each is named. Interventions alone are in the table of their slopes.
+    """
+    names = [member["family"] for member in members if member["run"] is not None and member["kind"] == "family"]
+    names = [name for name in names if any(_rows(name, results[query]) for query in ("probes", "drift"))]
+    if not names:
+        return None
+    about = {row["family"]: Concept.of_settings(row["settings"]).name for row in results["run"].records()}
+    differ = len({about[name] for name in names}) > 1
+    header = ("family", *(["concept"] if differ else []), "k", "‰", "transfer", "weights, × like", "claims")
+    rows = [(name, *([about[name]] if differ else []), *_member(name, results)) for name in names]
+    words = (0, 1, len(header) - 1) if differ else (0, len(header) - 1)
     note = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     said = f"Transfer: AUROC on the first question set with power. {note}."
-    return ReportTable("Families", said, header, rows, (0, len(header) - 1))
+    return ReportTable("Families", said, header, rows, words, quoted=words[:-1])
 
 
 def _member(name: str, results: Mapping[str, QueryResult]) -> tuple[str, ...]:
@@ -32,7 +42,7 @@ def _member(name: str, results: Mapping[str, QueryResult]) -> tuple[str, ...]:
     named = {verdict: [CLAIMS[claim] for claim in CLAIMS if verdicts.get(claim) == verdict] for verdict in MARKS}
     claims = "\n".join(f"{MARKS[verdict]} {'; '.join(words)}" for verdict, words in named.items() if words)
     count, moved = NOTHING if k is None else str(k), interval(drift[0], "ratio") if drift else NOTHING
-    return name, count, fixed(share), interval(transfer, "auroc"), moved, claims
+    return count, fixed(share), interval(transfer, "auroc"), moved, claims
 
 
 def _rows(name: str, result: QueryResult) -> list[Record]:
@@ -51,7 +61,7 @@ def unfinished_table(members: Sequence[Record]) -> ReportTable | None:
         for member in members
         if member["run"] is None
     ]
-    return ReportTable("Not run", "", ("family", "checkpoints", "reason"), rows, (0, 1, 2)) if rows else None
+    return ReportTable("Not run", "", ("family", "checkpoints", "reason"), rows, (0, 1, 2), (0, 1, 2)) if rows else None
 
 
 def literature_table(members: Sequence[Record], results: Mapping[str, QueryResult]) -> ReportTable | None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from provenance.cells import NOTHING, Record, interval
 from provenance.db.reading.run_query import QueryResult
-from provenance.words import Concept
+from provenance.words import HALLUCINATION, Concept
 
 MOST_WORDS = 60  # of a caption
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace", "intervention"]
@@ -142,9 +142,10 @@ def first(result: QueryResult) -> Record:
 
 
 def concept_of(results: Mapping[str, QueryResult]) -> Concept:
-    """What the neurons of a run are about, from its query `run`; hallucination over the runs of a study."""
-    settings = first(results["run"])["settings"] if "run" in results else {}
-    return Concept.of_settings(settings)
+    """What the neurons of a run are about, from its query `run`; of a study, hallucination unless all runs agree."""
+    runs = results["run"].records() if "run" in results else []
+    found = {Concept.of_settings(row["settings"]) for row in runs}
+    return found.pop() if len(found) == 1 else HALLUCINATION
 
 
 def source(parts: Mapping[str, QueryResult]) -> str:

@@ -50,11 +50,43 @@ class Published:
         return min(most, fewest), max(most, fewest)
 
 
+@dataclass(frozen=True)
+class PublishedSlope:
+    """A published change of compliance per unit of the factor on the H-Neurons."""
+
+    source: str
+    families: tuple[str, ...]
+    """Names of known families that it is about."""
+    about: str
+    """What it was measured on, in words."""
+    slope: float
+    """Of the share that yields."""
+    kind: str = ""
+    """Kind of benchmark; empty if it is over several."""
+    interval: tuple[float, float] | None = None
+    """95 %, where one was published."""
+
+
 def published_numbers() -> dict[str, Published]:
     """Published numbers by the name of the family, in the order of the file."""
-    data = tomllib.loads(resources.files("provenance.checkpoints").joinpath(DATA).read_text("utf-8"))
-    source = data.pop("source")
-    return {name: _parse(name, source, entry) for name, entry in data.items()}
+    data = _data()
+    source = data["source"]
+    return {name: _parse(name, source, entry) for name, entry in data.items() if isinstance(entry, dict)}
+
+
+def published_slopes() -> tuple[PublishedSlope, ...]:
+    """Published slopes of compliance, in the order of the file."""
+    return tuple(map(_slope, _data()["slope"]))
+
+
+def _slope(entry: Mapping[str, Any]) -> PublishedSlope:
+    low, high = entry.get("interval", (None, None))
+    own = {**entry, "families": tuple(entry["families"]), "interval": None if low is None else (low, high)}
+    return PublishedSlope(**own)
+
+
+def _data() -> dict[str, Any]:
+    return tomllib.loads(resources.files("provenance.checkpoints").joinpath(DATA).read_text("utf-8"))
 
 
 def _parse(name: str, source: str, entry: Mapping[str, Any]) -> Published:

@@ -341,13 +341,15 @@ def questions_of(n: int = 8) -> list[Question]:
     return [Question(f"q{i}", f"Who wrote “Œuvre {i}”?", ("A\nB", "Ω"), f"who wrote {i}") for i in range(n)]
 
 
-def begin(store: Store, key: str = "k1", *, command: str = "compare", base: CheckpointInfo = BASE) -> int:
+def begin(
+    store: Store, key: str = "k1", *, command: str = "compare", base: CheckpointInfo = BASE, **settings: object
+) -> int:
     return store.begin_run(
         command,
         key,
         base,
         INSTRUCT,
-        {"samples": 10, "C": [0.1, 1.0]},
+        {"samples": 10, "C": [0.1, 1.0], **settings},
         7,
         {"torch": "2.13.0", "provenance": "0.2.0"},
     )

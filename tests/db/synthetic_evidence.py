@@ -1,16 +1,19 @@
 """What stands beside the main numbers, made by hand: every kind of row, once with all its numbers and once without."""
 
+from dataclasses import replace
+
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
 from provenance.analyses.behaviour.compliance_curves import Readings, arms_of, compliance_claims, slopes_of
+from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import CausalEffect, ScaledKind
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
-from provenance.analyses.results.reports import ComplianceReport, Evidence, TimelineReport
+from provenance.analyses.results.reports import ComplianceReport, Evidence, OriginReport, TimelineReport
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     DirectionLayer,
@@ -299,6 +302,40 @@ def timeline_report_of(
     probe = identification_of("instruct", h_neurons, size, (dataset,))
     points = timeline_points_of(n)
     return TimelineReport((*points[1:], points[0]), probe, dataset, layers, per_layer, points[-1].ref)
+
+
+def compliance_of(
+    stage: Stage, benchmark: str, slope: float, *, level: float = 0.5, items: int = 60, sets: int = 20
+) -> Compliance:
+    """A model that yields more by `slope` per unit of four factors; control sets move by a tenth of that, up and down.
+
+    An item yields if its own threshold lies below the share, so that shares are exact to one item.
+    """
+    alphas, order = (0.0, 1.0, 2.0, 3.0), np.random.default_rng(7).permutation(items)
+    thresholds = (order + 0.5) / items
+
+    def read(own: float) -> np.ndarray:
+        return np.stack([(thresholds < level + own * (alpha - 1)).astype(np.int8) for alpha in alphas])
+
+    found: dict[ScaledKind, np.ndarray] = {"h_neurons": read(slope)[None]}
+    for place, kind in enumerate(("random", "layer_matched", "activity_matched"), 1):
+        tilts = np.linspace(-0.1, 0.1 * place / 3, sets)
+        found[kind] = np.stack([read(tilt * abs(slope)) for tilt in tilts])  # type: ignore[index]  # a kind by its name
+    moved = {kind: np.full(len(rows), 0.25) for kind, rows in found.items()}
+    readings = Readings(stage, benchmark, tuple(f"q{n}" for n in range(items)), alphas, found, 2, moved)
+    slopes = slopes_of(readings, seed=0)
+    return Compliance(arms_of(readings, seed=0), slopes, compliance_claims({benchmark: slopes}, stage))
+
+
+def with_compliance(report: OriginReport, *found: Compliance) -> OriginReport:
+    """A report with what scaling neurons does on benchmarks."""
+    arms, slopes, claims = (
+        tuple(row for each in found for row in getattr(each, part)) for part in ("arms", "slopes", "claims")
+    )
+    evidence = replace(
+        report.evidence, compliance_arms=arms, compliance_slopes=slopes, claims=(*report.evidence.claims, *claims)
+    )
+    return replace(report, evidence=evidence)
 
 
 def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceReport:

@@ -1,6 +1,7 @@
 """Figures, tables and report of a study: numbers as in the queries, published ones beside them, nothing cut off."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,26 @@ import numpy as np
 import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from matplotlib.figure import Figure
-from synthetic import begin, no_power_of, report_of, transfer_of
+from synthetic import begin, no_power_of, no_probe_report, report_of, stored_timeline_run, transfer_of
+from synthetic_evidence import compliance_of, timeline_report_of, with_compliance
 
 from provenance.analyses.results.reports import OriginReport
 from provenance.cli.show.run import terminal_table
-from provenance.db.reading.study_query import study_query
+from provenance.db.reading.study_query import by_member, study_query
 from provenance.db.store import Store
 from provenance.db.studies import Membership, keep_study, record_run
 from provenance.figures.catalogue import STUDY_GALLERY
-from provenance.figures.gallery import Drawn, study_attempted
-from provenance.figures.report.study import study_summary, study_tables, write_study
+from provenance.figures.drawing import style
+from provenance.figures.drawing.timeline_panels import trajectories
+from provenance.figures.gallery import Attempt, Drawn, study_attempted
+from provenance.figures.report.study import study_html, study_summary, study_tables, write_study
 from provenance.figures.study_plots import drift, figure_4a, figure_4b, table_1, verdicts
 
 SETS = ("triviaqa", "nq-open-dev")
 AREAS = {"mistral-7b-v0.3": 0.87, "gemma-3-4b": 0.74, "llama-3.1-8b": 0.55, "our $own_ family with a long name": 0.81}
 GATED = "gemma-3-27b"
+TIMELINES = {"olmo-2-1b": 4, "pythia $1b_{": 5}
+"""Checkpoints of each."""
 
 
 def report(seed: int, area: float) -> OriginReport:
@@ -40,19 +46,23 @@ def report(seed: int, area: float) -> OriginReport:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """URL of a database with a study of four families that were run and one that was not."""
+    """URL of a database with a study of four families and two timelines that were run, and a family that was not."""
     url = f"sqlite:///{tmp_path_factory.mktemp('study') / 'p.db'}"
     names = [*AREAS, GATED]
     with Store.open(url) as store:
-        keep_study(
-            store, "six", "Six <families>", "", "", [Membership("family", n, f"o/{n}", f"o/{n}-it") for n in names]
-        )
+        families = [Membership("family", n, f"o/{n}", f"o/{n}-it") for n in names]
+        timelines = [Membership("timeline", n, f"o/{n}@1", f"o/{n}") for n in TIMELINES]
+        keep_study(store, "six", "Six <families>", "", "", [*families, *timelines])
         for seed, (name, area) in enumerate(AREAS.items()):
             run = begin(store, f"k{seed}")
-            store.save(run, report(seed, area))
+            scaled = [compliance_of("instruct", "premises", 0.1)] if name == "gemma-3-4b" else []
+            store.save(run, with_compliance(report(seed, area), *scaled))
             store.finish_run(run, "done", [], 1)
             record_run(store, "six", name, run)
         record_run(store, "six", GATED, None, "a gate; wanted: a licence that was accepted")
+        for name, points in TIMELINES.items():
+            run = stored_timeline_run(store, timeline_report_of(points, dataset=SETS[0]), key=name)
+            record_run(store, "six", name, run)
     return url
 
 
@@ -175,6 +185,34 @@ def test_verdicts_are_those_of_the_claims(study: str, figures: dict[str, Drawn])
     assert verdicts.families_of(rows) == list(AREAS)
 
 
+def test_every_timeline_of_a_study_is_drawn_as_it_is_alone(study: str, figures: dict[str, Drawn]) -> None:
+    """A block of three panels each, under its name, with the same heights as in the figure of its own run."""
+    drawn, rows = figures["study_trajectory"], study_query(study, "six", "trace").records()
+    blocks = [drawn.figure.axes[start : start + 3] for start in (0, 3)]
+    for (name, points), panels in zip(TIMELINES.items(), blocks, strict=True):
+        own = [row for row in rows if row["family"] == name]
+        assert panels[0].get_title(loc="left") == name
+        alone = trajectories({"": own}).axes
+        for mine, single in zip(panels, alone, strict=True):
+            heights = [{str(line.get_gid()): list(line.get_ydata()) for line in axes.lines} for axes in (mine, single)]
+            assert repr(heights[0]) == repr(heights[1])  # NaN included
+        assert len(panels[2].get_xticklabels()) == points
+    assert [axes.get_ylabel() for axes in drawn.figure.axes] == ["AUROC", "mean rank", "correlation", "", "", ""]
+    assert "olmo-2-1b, pythia $1b_{" in drawn.caption[0]
+    said = [line for line in drawn.caption if line.startswith("pythia $1b_{, org/model@step-0700")]
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(("count", "panels", "wide"), [(1, 3, False), (3, 3, True), (5, 1, True), (12, 1, True)])
+def test_any_number_of_timelines_has_a_figure_without_cuts(study: str, count: int, panels: int, *, wide: bool) -> None:
+    """Of many, the AUROCs alone."""
+    rows = by_member(study_query(study, "six", "trace").records())["olmo-2-1b"]
+    figure = trajectories({f"family-{number}": rows for number in range(count)})
+    assert_inside(figure)
+    assert len(figure.axes) == count * panels
+    assert figure.get_figwidth() == (style.page_in() if wide else style.column_in())
+
+
 def test_one_family_and_twelve_have_figures_without_cuts(study: str) -> None:
     rows = {
         name: study_query(study, "six", name).records() for name in ("transfer", "drift", "h-neuron-ranks", "claims")
@@ -203,7 +241,10 @@ def test_report_names_every_member_links_its_report_and_says_why_one_has_none(
 
     monkeypatch.setattr("provenance.figures.report.study.write_results", one_failed)
     written = write_study(study, "six", tmp_path)
-    assert drawn == [1, 2, 3, 4]
+    assert drawn == [1, 2, 3, 4, 5, 6]
+    page = Path(written["report"]).read_text("utf-8")
+    assert page.count("Along 4 checkpoints the last one’s probe") == 1
+    assert page.count("Along 5 checkpoints the last one’s probe") == 1
     assert written["not_drawn"] == {"gemma-3-4b/figure_4a": "no ink"}
     page = Path(written["report"]).read_text("utf-8")
     assert "Six &lt;families&gt;" in page
@@ -214,14 +255,75 @@ def test_report_names_every_member_links_its_report_and_says_why_one_has_none(
     assert all(Path(path).exists() for path in written["figures"])
 
 
+def test_a_family_without_a_probe_spoils_no_figure_of_the_others(tmp_path: Path) -> None:
+    """Its answers have one class only: it is named where it has no number, and left out of the means."""
+    url = f"sqlite:///{tmp_path / 'p.db'}"
+    with Store.open(url) as store:
+        keep_study(
+            store, "s", "S", "", "", [Membership("family", name, "o/x", name) for name in ("whole", "one-class")]
+        )
+        for name, made in (("whole", report(0, 0.8)), ("one-class", no_probe_report())):
+            run = begin(store, name)
+            store.save(run, made)
+            store.finish_run(run, "done", [], 1)
+            record_run(store, "s", name, run)
+    found = study_attempted(url, "s")
+    assert not found.failed
+    [transfer] = [each.figure for each in found.figures if each.spec.name == "study_figure_4a"]
+    assert {"value:triviaqa:whole", "note:in-domain:one-class"} <= set(named(transfer))
+    assert "pooled" not in named(transfer)
+    for each in found.figures:
+        assert_inside(each.figure)
+    families, *_ = study_tables(url, "s")
+    assert [row[:2] for row in families.rows] == [("whole", "6"), ("one-class", "0")]
+
+
+REFUSAL = {"name": "refusal", "positive": "refusal", "negative": "answer"}
+
+
+def test_a_study_speaks_of_the_concept_of_its_families(tmp_path: Path) -> None:
+    """Of two families about refusal in those words; where a third is about hallucination, each is named."""
+    url = f"sqlite:///{tmp_path / 'p.db'}"
+    names = ("a-halluc", "b", "c")
+    with Store.open(url) as store:
+        for study, members in (("same", names[:2]), ("mixed", names)):
+            keep_study(store, study, study, "", "", [Membership("family", name, "o/x", name) for name in members])
+        for seed, name in enumerate(names):
+            run = begin(store, f"k{seed}", **({"concept": REFUSAL} if seed < 2 else {}))
+            store.save(run, report(seed, 0.8))
+            store.finish_run(run, "done", [], 1)
+            for study in ("same", "mixed"):
+                record_run(store, study, name, run)
+    [verdict] = [figure for figure in study_attempted(url, "same").figures if figure.spec.name == "study_figure_4a"]
+    page = study_html(url, "same", Attempt([verdict], {}))
+    own = page.replace("a-halluc", "").replace("The H-Neurons are readable in the base model.", "")  # of the runs
+    assert re.findall("halluc|faithful|H-Neuron", re.sub("<(style|script).*?</", "", own, flags=re.DOTALL)) == []
+    assert "refusal neurons" in page
+    assert "a-halluc" in tick_labels(verdict.figure.axes[0])
+    [families] = study_tables(url, "mixed")
+    assert families.header[:2] == ("family", "concept")
+    assert [row[:2] for row in families.rows] == [("a-halluc", "refusal"), ("b", "refusal"), ("c", "hallucination")]
+
+
 def test_summary_and_tables_say_the_same_of_every_family(study: str) -> None:
     summary = study_summary(study, "six")
-    assert [member["family"] for member in summary["members"]] == [*AREAS, GATED]
-    assert summary["members"][-1]["claims"] == []
-    families, missing, literature = study_tables(study, "six")
+    assert [member["family"] for member in summary["members"]] == [*AREAS, GATED, *TIMELINES]
+    assert summary["members"][4]["claims"] == []
+    families, slopes, readable, kept, missing, literature = study_tables(study, "six")
+    assert [row[:3] for row in slopes.rows] == [("gemma-3-4b", "instruct", "premises")]
     assert [row[0] for row in families.rows] == list(AREAS)
     assert families.rows[0][3] == "0.87 [0.83, 0.91]"
     assert missing.rows == [(GATED, f"o/{GATED} → o/{GATED}-it", "a gate; wanted: a licence that was accepted")]
     assert ("gemma-3-4b", "transfer, triviaqa", "0.73", "0.74 [0.70, 0.78]", "") in literature.rows
-    for table in (families, missing, literature):
+    for table in (readable, kept):
+        assert table.header[:2] == ("family", "checkpoint")
+        assert [row[:2] for row in table.rows[:2]] == [
+            ("olmo-2-1b", "random initialisation"), ("olmo-2-1b", "org/model@step-0350"),
+        ]  # fmt: skip
+        assert Counter(row[0] for row in table.rows) == {name: points + 1 for name, points in TIMELINES.items()}
+    assert "olmo-2-1b, random initialisation: its own answers are all wrong" in readable.note
+    assert [table.title for table in study_tables(study, "six", brief=True)] == [
+        families.title, slopes.title, readable.title, missing.title, literature.title,
+    ]  # fmt: skip
+    for table in (families, slopes, readable, kept, missing, literature):
         assert terminal_table(table, 80).row_count == len(table.rows)

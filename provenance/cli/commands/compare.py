@@ -25,7 +25,7 @@ from provenance.cli.options.common import (
     named_pair,
 )
 from provenance.cli.options.planned_work import works_of
-from provenance.cli.options.run_options import ALPHAS, Alphas, asks, check_choice, factors, job_of
+from provenance.cli.options.run_options import ALPHAS, Alphas, Sets, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
 
@@ -44,6 +44,12 @@ Behaviour = Annotated[
         metavar="FILE",
         help="Also ask both models this benchmark with the H-Neurons scaled by --alphas, beside other neurons, and "
         "see how often they yield, as `intervene` does; repeatable. Takes many forward passes.",
+    ),
+]
+Items = Annotated[
+    int | None,
+    typer.Option(
+        "--items", min=1, metavar="N", show_default="as --limit", help="Use N items of each benchmark of --behaviour."
     ),
 ]
 ControlName = Annotated[
@@ -115,6 +121,8 @@ def compare(
     causal: Causal = False,
     behaviour: Behaviour = None,
     alphas: Alphas = ALPHAS,
+    sets: Sets = None,
+    items: Items = None,
     control: ControlName = None,
     other: OtherModel = None,
     replicates: Replicates = 1,
@@ -155,7 +163,7 @@ def compare(
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
-    more |= {"responses": responses, "positive": positive, "concept": concept}
+    more |= {"sets": sets, "items": items, "responses": responses, "positive": positive, "concept": concept}
     job = job_of(*pair, asked, **more)
     if dry_run:
         show_plan("compare", works_of(job), job.dtype, job.device, as_json=as_json)

@@ -15,7 +15,7 @@ from provenance.cli.options.common import (
     Seed,
     Verbose,
 )
-from provenance.cli.options.run_options import ALPHAS, Alphas, Offload, factors
+from provenance.cli.options.run_options import ALPHAS, Alphas, Offload, Sets, factors
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 
@@ -30,12 +30,6 @@ Benchmarks = Annotated[
         "--benchmark",
         metavar="FILE",
         help="JSON Lines: misleading contexts, choices to doubt, or invalid premises; repeat it.",
-    ),
-]
-Sets = Annotated[
-    int | None,
-    typer.Option(
-        "--sets", min=1, metavar="N", show_default="20 a benchmark", help="Control sets of each of the three kinds."
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use N items of each benchmark.")]

@@ -122,15 +122,19 @@ def _run(
     found: "Study", members: "Sequence[Member]", db: str, how: Mapping[str, Any], *, continue_on_error: bool
 ) -> list[str]:
     """Runs every member as `settle` does, and records how each ended; returns the names of those that failed."""
+    from provenance.analyses.studies.study_file import what_changed
     from provenance.db.store import Store
-    from provenance.db.studies import Membership, keep_study, record_run
+    from provenance.db.studies import Membership, keep_study, kept_text, record_run
 
     everyone = [Membership(each.kind, each.name, each.refs[0], each.refs[-1], each.digest) for each in found.members]
     with Store.open(db) as store:
+        before = kept_text(store, found.name)
         changed = keep_study(store, found.name, found.title, found.text, found.digest, everyone)
     console = Console(stderr=True, quiet=how["quiet"])
     if changed:
-        console.print(f"no longer in the study as they were: {', '.join(changed)}", highlight=False, markup=False)
+        said = (f"{name} ({what})" for name, what in what_changed(before, found, changed).items())
+        words = f"no longer in the study as they were: {', '.join(said)}"
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
     failed: list[str] = []
     for number, member in enumerate(members, 1):
         console.print(f"{member.name} ({number} of {len(members)})", highlight=False, markup=False)

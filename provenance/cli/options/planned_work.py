@@ -154,13 +154,12 @@ def _causal_tokens(work: "Workload") -> int:
 
 
 def _behaviour_tokens(scaling: "ScaledBenchmarks") -> int:
-    """Every item of every benchmark for each set of neurons and factor, and once with nothing scaled."""
-    from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS
+    """Every item of every benchmark, as often as a model is asked it."""
     from provenance.plan.workload import CHARACTERS_PER_TOKEN
 
-    factors = [alpha for alpha in scaling.factors if alpha != 1]
-    arms = 1 + len(factors) * (1 + len(MATCHED_KINDS) * scaling.sets_of_each_kind)
-    items = [item for benchmark in scaling.benchmarks for item in benchmark.items]
-    replied = sum(0 if item.options else scaling.max_new_tokens for item in items)
-    read = sum(len(item.message) + len(item.doubt) for item in items) // CHARACTERS_PER_TOKEN
-    return arms * (read + replied)
+    tokens = 0
+    for benchmark in scaling.benchmarks:
+        replied = 0 if benchmark.has_options else scaling.max_new_tokens
+        read = sum((len(item.message) + len(item.doubt)) // CHARACTERS_PER_TOKEN for item in benchmark.items)
+        tokens += scaling.arms_of(benchmark) * (read + replied * len(benchmark.items))
+    return tokens

@@ -92,6 +92,12 @@ ALPHAS = "0,0.5,1,1.5,2,2.5,3"  # Gao et al. 2025, Sec. 3
 Alphas = Annotated[
     str, typer.Option("--alphas", metavar="LIST", help="Factors on the neurons' activations, 1 = unchanged.")
 ]
+Sets = Annotated[
+    int | None,
+    typer.Option(
+        "--sets", min=1, metavar="N", show_default="20 a benchmark", help="Control sets of each of the three kinds."
+    ),
+]
 Quick = Annotated[
     bool,
     typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),

@@ -21,7 +21,7 @@ def print_study(summary: Mapping[str, Any], console: Console) -> None:
     from provenance.figures.report.study import study_tables
 
     say(f"{summary['study']}: {summary['title']}", console)
-    print_tables(study_tables(summary["database"], summary["study"]), console)
+    print_tables(study_tables(summary["database"], summary["study"], brief=True), console)
 
 
 def planned(member: "Member", measured: "Callable[[str, str], Machine]") -> dict[str, Any]:

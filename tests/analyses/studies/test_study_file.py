@@ -8,7 +8,7 @@ import pytest
 
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL, QUICK
-from provenance.analyses.studies.study_file import load_study, parsed, shipped
+from provenance.analyses.studies.study_file import load_study, parsed, shipped, what_changed
 from provenance.analyses.timeline.timeline_job import TimelineJob
 from provenance.errors import InputError
 
@@ -84,6 +84,84 @@ def test_a_members_digest_is_that_of_its_questions_and_settings() -> None:
     first, same, *others = (parsed("s", text).members[0].digest for text in texts)
     assert first == same
     assert len({first, *others}) == 3
+
+
+BEHAVIOUR = """
+[behaviour]
+benchmarks = ["misled.jsonl", "doubted.jsonl"]
+alphas = [0, 1, 3]
+items = 200
+
+[[family]]
+name = "lab-inherited"
+
+[[family]]
+name = "lab-acquired"
+behaviour.benchmarks = ["premises.jsonl"]
+behaviour.sets = 40
+
+[[family]]
+name = "lab-functional"
+behaviour.benchmarks = []
+
+[[timeline]]
+name = "olmo-2-1b"
+questions = ["triviaqa"]
+"""
+
+
+def test_benchmarks_of_a_study_are_those_of_the_comparisons_of_its_families() -> None:
+    """The job is that of `compare --behaviour`; a family's keys win one by one, and an empty list is for none."""
+    first, second, third, timeline = (member.job for member in parsed("s", BEHAVIOUR).members)
+    pair = ("lab/inherited/base", "lab/inherited/instruct")
+    assert first == Job(*pair, behaviour=("misled.jsonl", "doubted.jsonl"), alphas=(0.0, 1.0, 3.0), items=200)
+    assert repr(first.alphas) == "(0.0, 1.0, 3.0)"  # as an option gives them: the key has their digits
+    assert isinstance(second, Job)
+    assert (second.behaviour, second.alphas, second.sets, second.items) == (("premises.jsonl",), (0, 1, 3), 40, 200)
+    assert third == Job("lab/functional/base", "lab/functional/instruct")
+    assert isinstance(timeline, TimelineJob)
+    assert timeline.how.behaviour == ()
+
+
+RESPONSES = """
+questions = ["triviaqa"]
+
+[[family]]
+name = "lab-inherited"
+
+[[family]]
+name = "lab-acquired"
+responses = "refusals.jsonl"
+positive = "refusal"
+concept = "refusal of harmless requests"
+"""
+
+
+def test_responses_of_a_family_stand_in_place_of_the_questions_of_the_study() -> None:
+    """And the other way round: questions of a family in place of the study's responses."""
+    asked, given = (member.job for member in parsed("s", RESPONSES).members)
+    pair = ("lab/acquired/base", "lab/acquired/instruct")
+    words = {"positive": "refusal", "concept": "refusal of harmless requests"}
+    assert asked == Job("lab/inherited/base", "lab/inherited/instruct", ("triviaqa",))
+    assert given == Job(*pair, responses=Path("refusals.jsonl"), **words)
+    text = f'responses = "all.jsonl"\npositive = "a"\n{FAMILY}[[family]]\nname = "lab-acquired"\n'
+    shared, own = (member.job for member in parsed("s", f'{text}questions = ["nq-open"]').members)
+    assert isinstance(shared, Job)
+    assert (shared.responses, shared.positive) == (Path("all.jsonl"), "a")
+    assert own == Job(*pair, ("nq-open",))
+
+
+def test_what_an_edited_file_changes_is_named_by_member_and_setting() -> None:
+    """Checkpoints, questions and settings; a file that cannot be read any more says only that there is a change."""
+    edited = WHOLE.replace("settings.samples = 7", "settings.samples = 8\nsettings.limit = 20").replace(
+        'checkpoints = ["a", "b", "c"]\ntuned = 2', 'checkpoints = ["a", "c"]\ntuned = 1\nquestions = ["nq-open"]'
+    )
+    now = parsed("whole", edited)
+    names = ["ours", "pythia", "gone"]
+    assert what_changed(WHOLE, now, names) == {
+        "ours": "limit, samples", "pythia": "checkpoints, questions, tuned", "gone": "taken out",
+    }  # fmt: skip
+    assert what_changed("no TOML", now, names) == {"ours": "changed", "pythia": "changed", "gone": "taken out"}
 
 
 def test_every_shipped_study_can_be_read_and_that_of_the_paper_has_its_six_families() -> None:
@@ -171,7 +249,30 @@ WRONG = {
     f'{FAMILY}settings.template_args = ["a=b"]': r"\['a=b'\] \(line 3\)",
     "x = " + "[" * 20_000: "recursion",
     "x = " + "9" * 5_000: "4300",
-    f"{FAMILY}settings.replicates = 3\nsettings.quick = true": "3 replicates and --quick",
+    f"{FAMILY}settings.replicates = 3\nsettings.quick = true": r"3 replicates and --quick \(line 1\)",
+    f"settings.samples = 0\n{FAMILY}": r"0 \(line 2\)",
+    f'{FAMILY}settings.behaviour = ["a"]': r"'behaviour' \(line 3\)",
+    f'{FAMILY}behaviour = "a"': r"'a' \(line 3\)",
+    f"{FAMILY}behaviour.alphas = [0, 1]": r"none \(line 3\)",
+    f"[behaviour]\nitems = 3\n{FAMILY}": r"none \(line 3\)",
+    f'{FAMILY}[family.behaviour]\nbenchmarks = ["a"]\nalphas = [0, -1]': r"\[0, -1\] \(line 5\)",
+    f'[behaviour]\nbenchmarks = ["a"]\nalphas = [nan]\n{FAMILY}': r"\[nan\] \(line 3\)",
+    f'[behaviour]\nbenchmarks = ["a"]\nalphas = [1]\n{FAMILY}': r"1 \(line 4\)",
+    f'[behaviour]\nbenchmarks = ["a", 1]\n{FAMILY}': r"\['a', 1\] \(line 2\)",
+    f'[behaviour]\nbenchmarks = ["a"]\nsets = 0\n{FAMILY}': r"0 \(line 4\)",
+    f'[behaviour]\nbenchmarks = ["a"]\nitems = 2.5\n{FAMILY}': r"2.5 \(line 3\)",
+    f'{FAMILY}[behaviour]\nbenchmarks = ["a"]\nsteps = 3': r"'steps' \(line 5\)",
+    f'{FAMILY}[[family]]\nname = "lab-acquired"\nbehaviour.sets = "3"\nbehaviour.benchmarks = ["b"]\n[behaviour]\n'
+    'sets = 3\nbenchmarks = ["a"]': r"'3' \(line 5\)",
+    '[behaviour]\nbenchmarks = ["a"]\n[[timeline]]\nname = "olmo-2-1b"': r"timelines alone \(line 1\)",
+    '[[timeline]]\nname = "olmo-2-1b"\nbehaviour.benchmarks = ["a"]': r"'behaviour' \(line 3\)",
+    f'[behaviour]\nbenchmarks = ["a"]\n[settings]\nreplicates = 2\n{FAMILY}': r"--behaviour \(line 5\)",
+    f"{FAMILY}responses = 3": r"3 \(line 3\)",
+    f'{FAMILY}positive = "a"': r"--positive alone \(line 1\)",
+    f'{FAMILY}responses = "a"\nquestions = ["b"]': r"--responses and --questions \(line 1\)",
+    f'{FAMILY}responses = "a"\nsettings.samples = 3': r"--responses and --samples \(line 1\)",
+    f'{FAMILY}settings.responses = "a"': r"'responses' \(line 3\)",
+    'responses = "a"\n[[timeline]]\nname = "olmo-2-1b"': r"timelines alone \(line 1\)",
 }
 """What is wrong, and what the error says was found."""
 

@@ -203,14 +203,43 @@ def test_drift_has_the_test_that_decides_beside_it_and_none_where_there_is_no_te
     assert (empty["k"], empty["mean_rank"], empty["null_mean"], empty["verdict"]) == (0, None, None, "no power")
 
 
-@pytest.mark.parametrize("bins", [1, 7, 50])
-def test_rank_bins_count_every_neuron_once(url: str, bins: int) -> None:
-    report = report_of()
+def test_rank_bins_count_every_neuron_once(url: str) -> None:
+    """By the definition in SQL, from stored counts (1, 50, 600) or one by one (7, 1000); ranks lie on edges as well."""
+    report = pruned_weights_report()
+    ranks = report.neuron_drift.stability_rank.copy()
+    known = np.flatnonzero(~np.isnan(ranks))
+    edges = np.array([0, 1 / 50, 3 / 50, 299 / 600, 0.5, 7 / 600, 6 / 7, 1.0])
+    ranks[known[: edges.size]], ranks[known[edges.size : 2 * edges.size]] = edges, np.nextafter(edges, 0)
     with Store.open(url) as store:
-        stored_run(store, report)
-    found = run_query(url, "rank-bins", {"bins": bins}).records()
-    expected, _ = np.histogram(report.neuron_drift.stability_rank, bins=bins, range=(0, 1))
-    assert [row["neurons"] for row in found] == expected.tolist()
+        stored_weights_run(store, replace(report, neuron_drift=replace(report.neuron_drift, stability_rank=ranks)))
+    for bins in (1, 7, 50, 600, 1000):
+        found = run_query(url, "rank-bins", {"bins": bins}).records()
+        counted = "SELECT COUNT(*) FROM neuron WHERE stability_rank >= :low AND stability_rank < :high"
+        for row in found:
+            high = 2.0 if row["bin"] == bins - 1 else row["high"]
+            assert run_query(url, counted, {"low": row["low"], "high": high}).rows == ((row["neurons"],),), (bins, row)
+        assert sum(row["neurons"] for row in found) == known.size
+
+
+def test_stored_means_of_the_h_neurons_and_all_others_are_those_of_their_rows(url: str) -> None:
+    """By the definition in SQL, but for the order of the additions."""
+    with Store.open(url) as store:
+        stored_run(store, report_of())
+    first, *_ = SETS
+    active = ", ".join(
+        f"(SELECT AVG(a.mean_{label}) FROM activity a JOIN neuron m USING (run_id, layer, neuron_index) "  # noqa: S608
+        f"WHERE a.dataset = '{first}' AND a.stage = '{stage}' AND m.is_h_neuron = n.is_h_neuron)"
+        for stage in ("base", "instruct")
+        for label in ("faithful", "hallucinated")
+    )
+    by_rows = run_query(
+        url,
+        "SELECT COUNT(*), COUNT(DISTINCT layer), MIN(layer), MAX(layer), AVG(stability_rank), AVG(cosine_distance_up), "  # noqa: S608 - of our names
+        f"AVG(cosine_distance_gate), AVG(cosine_distance_down), SUM(identical), {active} FROM neuron n "
+        "GROUP BY is_h_neuron ORDER BY is_h_neuron DESC",
+    ).rows
+    for (kind, *stored), counted in zip(run_query(url, "h-neurons-summary").rows, by_rows, strict=True):
+        assert stored == pytest.approx(list(counted), rel=1e-12), kind
 
 
 def test_layers_agree_with_the_definition(url: str) -> None:

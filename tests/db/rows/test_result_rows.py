@@ -24,7 +24,17 @@ from synthetic_evidence import MISSING, compliance_report_of, evidence_of, timel
 from provenance.analyses.results.answers import ActivityTable, Funnel
 from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
 from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import DriftResult, DriftTest, LayerDrift, layer_drifts, layer_spreads
+from provenance.analyses.results.drift import (
+    RANK_BINS,
+    DriftResult,
+    DriftTest,
+    LayerDrift,
+    RankBin,
+    layer_drifts,
+    layer_spreads,
+    neuron_groups,
+    rank_bins,
+)
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
 from provenance.analyses.results.reports import Evidence
@@ -40,6 +50,7 @@ from provenance.analyses.results.transfer import (
 from provenance.analyses.summary.report import summary_of
 from provenance.db.connection.digests import run_digest, verify
 from provenance.db.reading.run_query import run_query
+from provenance.db.rows.comparison import mean_activity
 from provenance.db.rows.result_rows import run_rows
 from provenance.db.schema.result_tables import RESULTS, TABLES
 from provenance.db.store import Store
@@ -50,7 +61,7 @@ from provenance.table_declaration import declared, row_of
 BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",
     HeldOut: "identification", TransferResult: "transfer", DriftResult: "drift", Claim: "claims", Reason: "reasons",
-    LayerDrift: "layers",
+    LayerDrift: "layers", RankBin: "rank-bins",
 }  # fmt: skip
 """Queries that join, or that give a column another name."""
 RUNS = {TimelinePoint: 2, ComplianceArm: 3, ComplianceSlope: 3}
@@ -110,6 +121,9 @@ def expected_rows() -> dict[type, list[dict[str, object]]]:
         keep(part)
     keep(tuple(layer_drifts(report.neuron_drift, report.mapped.ids, report.neurons_per_layer)))
     keep(tuple(layer_spreads(report.neuron_drift, report.neurons_per_layer)))
+    active = mean_activity(report)
+    keep(tuple(neuron_groups(report.neuron_drift, report.mapped.ids, report.neurons_per_layer, active)))
+    keep(tuple(rank_bins(report.neuron_drift.stability_rank)))
     for item in fields(Evidence):
         keep(getattr(report.evidence, item.name))
     for claim in report.evidence.claims:
@@ -159,7 +173,8 @@ def test_every_field_of_every_result_is_found_again_in_its_table_and_its_query(b
     if cls is ActivityTable:  # its numbers are shown with those of each neuron
         return
     names = {"name": "claim"} if cls is Claim else {}
-    listed = run_query(both, said.query or BY_HAND[cls], {"run": run}).records()
+    finest = {"bins": RANK_BINS} if cls is RankBin else {}
+    listed = run_query(both, said.query or BY_HAND[cls], {"run": run, **finest}).records()
     hidden = {"position", *(column.sql for column in said.columns if cls is StabilityResult and not column.label)}
     for row, full in zip(listed, expected, strict=True):
         for name in full.keys() - (hidden if cls is not TimelinePoint else set()):

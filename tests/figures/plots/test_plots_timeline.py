@@ -1,14 +1,17 @@
 """The trajectory figure: points in the order of the checkpoints, the floor as a level, nothing where nothing was."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from artists import assert_inside, legend_of, named
 from evidence_rows import point
+from matplotlib.figure import Figure
 
 from provenance.db.reading.run_query import run_query
 from provenance.figures.drawing import style
+from provenance.figures.drawing.timeline_panels import MANY, p95, short_names, trajectories
 from provenance.figures.gallery import drawn
-from provenance.figures.plots.timeline import MANY, figure_timeline, p95, short_names
 from provenance.figures.tables.evidence import checkpoints
 
 FLOOR = point(-1, "random initialisation", 0.52, None)
@@ -17,6 +20,11 @@ LAST = {"mean_stability_rank": None, "null_mean": None, "correlation_h": None, "
 
 def line(n: int = 3) -> list[dict[str, object]]:
     return [point(i, f"org/model@step-{i}", 0.6 + i / 20, 0.62 + i / 20) for i in range(n)]
+
+
+def figure_timeline(rows: Sequence[dict[str, object]]) -> Figure:
+    """One timeline."""
+    return trajectories({"": rows})
 
 
 def y_of(found: dict[str, object], name: str) -> np.ndarray:

@@ -1,14 +1,35 @@
 """Published numbers: those of the paper's tables, for families that are known, and what chance says of them."""
 
+import numpy as np
 import pytest
 
 from provenance.checkpoints.known_families import known_families
-from provenance.checkpoints.published_numbers import of_dataset, published_numbers
+from provenance.checkpoints.published_numbers import of_dataset, published_numbers, published_slopes
+from provenance.words import BENCHMARK_KINDS
 
 
 def test_all_six_families_of_the_paper_are_known_families() -> None:
     assert len(published_numbers()) == 6
     assert set(published_numbers()) <= set(known_families())
+
+
+def test_published_slopes_are_of_known_families_and_kinds_and_have_a_source() -> None:
+    """Those of the replication are the least-squares slopes of its printed shares, in steps of one half from 0 to 3."""
+    slopes = published_slopes()
+    assert {name for each in slopes for name in each.families} == set(published_numbers())
+    assert {each.kind for each in slopes} - {""} <= set(BENCHMARK_KINDS)
+    assert all(each.source and each.about for each in slopes)
+    printed = {
+        "misleading context": (642, 654, 660, 670, 682, 695, 705),
+        "invalid premise": (696, 713, 719, 712, 750, 739, 744),
+        "harmful instructions": (202, 238, 252, 286, 278, 282, 264),
+    }
+    for kind, shares in printed.items():
+        [one] = [each for each in slopes if each.kind == kind]
+        fitted = np.polyfit(np.arange(7) / 2, np.array(shares) / 1000, 1)[0]
+        assert one.slope == pytest.approx(fitted, abs=2e-4)
+        assert one.interval is not None
+        assert one.interval[0] < one.slope < one.interval[1]
 
 
 def test_printed_ranks_of_llama_are_possible_by_chance_and_the_others_are_not() -> None:

@@ -1,0 +1,138 @@
+"""Compliance over a study: each model on each benchmark with the control sets that come closest, and published slopes.
+
+A benchmark is known by its kind, so that families that were asked other files of one kind stand in one panel; where one
+family was asked two of a kind, by its name.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provenance.cells import NOTHING, Record, interval, p_cell
+from provenance.checkpoints.published_numbers import PublishedSlope, published_slopes
+from provenance.db.reading.run_query import QueryResult
+from provenance.figures.tables.result_tables import ReportTable
+from provenance.records import MARKS
+from provenance.table_declaration import MEMBER
+from provenance.words import BENCHMARK_KINDS, SETS
+
+OWN = "h_neurons"
+TITLE = "Compliance with scaled neurons, points per unit of α"
+BRIEF = ("family", "model", "benchmark", "slope", "p", "verdict")
+HEADER = ("family", "model", "benchmark", "n", "slope", "control sets", "p", "verdict", "published")
+
+
+@dataclass(frozen=True)
+class ScaledModel:
+    """One model of a study that was asked one benchmark while neurons were scaled."""
+
+    family: str
+    stage: str
+    benchmark: str
+    """Stem of its file."""
+    kind: str
+    """Of the benchmark; empty where the run does not say."""
+    own: Record
+    """Slope of the H-Neurons."""
+    control: Record | None
+    """Slope of the control sets with the largest p."""
+    verdict: str | None
+
+
+def scaled_models(results: Mapping[str, QueryResult]) -> list[ScaledModel]:
+    """All models of a study on all their benchmarks, tuned ones first, from three named queries over it."""
+    rows, kinds = results["compliance-slopes"].records(), benchmark_kinds(results["run"].records())
+    verdicts = {(row[MEMBER], row["claim"]): row["verdict"] for row in results["claims"].records()}
+    found: list[ScaledModel] = []
+    for own in (row for row in rows if row["kind"] == OWN):
+        family, stage, benchmark = (own[name] for name in (MEMBER, "stage", "benchmark"))
+        others = [
+            row
+            for row in rows
+            if (row[MEMBER], row["stage"], row["benchmark"]) == (family, stage, benchmark)
+            and row["p_value"] is not None
+        ]
+        control = max(others, key=lambda row: float(row["p_value"]), default=None)
+        verdict = verdicts.get((family, f"compliance_{stage}:{benchmark}"))
+        kind = kinds.get((family, benchmark), "")
+        found.append(ScaledModel(family, stage, benchmark, kind, own, control, verdict))
+    return sorted(found, key=lambda model: model.stage != "instruct")
+
+
+def benchmark_kinds(runs: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """Kind of each benchmark by member and name, from the settings of its run."""
+    found: dict[tuple[str, str], str] = {}
+    for run in runs:
+        settings: dict[str, Any] = json.loads(run["settings"]) if isinstance(run["settings"], str) else run["settings"]
+        asked = settings.get("behaviour", settings)  # of a comparison, and of an intervention
+        found |= {(run[MEMBER], name): kind for name, kind, _digest in asked.get("benchmarks", [])}
+    return found
+
+
+def panels(models: Sequence[ScaledModel]) -> dict[str, list[ScaledModel]]:
+    """The models of each panel by its title: kinds in the paper's order, then benchmarks known by name only."""
+    counts = Counter((model.family, model.stage, model.kind) for model in models)
+    several = {kind for (_, _, kind), count in counts.items() if count > 1 or not kind}
+    found: dict[str, list[ScaledModel]] = {}
+    order = [*BENCHMARK_KINDS, *sorted({model.kind for model in models} - set(BENCHMARK_KINDS))]
+    for model in sorted(models, key=lambda model: order.index(model.kind)):
+        title = model.benchmark if model.kind in several else BENCHMARK_KINDS.get(model.kind, model.kind)
+        found.setdefault(title, []).append(model)
+    return found
+
+
+def slopes_table(results: Mapping[str, QueryResult], *, brief: bool = False) -> ReportTable | None:
+    """Slopes in percentage points, those of control sets and published ones beside them; None without any.
+
+    A terminal has room for a `brief` one.
+    """
+    models = scaled_models(results)
+    if not models:
+        return None
+    if brief:
+        places = [HEADER.index(name) for name in BRIEF]
+        rows = [tuple(row[place] for place in places) for row in slope_rows(models)]
+        return ReportTable(TITLE, "", BRIEF, rows, (0, 1, 2, 5), quoted=(0, 2))
+    known = {each.source for model in models for each in _published(model)}
+    sources = f" Published: {'; '.join(sorted(known))}." if known else ""
+    note = (
+        "Slope of the share of yielding items in percentage points per unit of α, with 95 % interval by item; of "
+        "control sets, those with the largest p: mean and middle 95 % of sets. "
+        f"{', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}.{sources}"
+    )
+    return ReportTable(TITLE, note, HEADER, slope_rows(models), (0, 1, 2, 5, 7, 8), quoted=(0, 2, 8))
+
+
+def slope_rows(models: Sequence[ScaledModel]) -> list[tuple[str, ...]]:
+    """Cells of the table."""
+    return [_cells(model) for model in models]
+
+
+def _cells(model: ScaledModel) -> tuple[str, ...]:
+    control, p = NOTHING, None
+    if model.control is not None:
+        control, p = f"{SETS[model.control['kind']]} {points(model.control)}", model.control["p_value"]
+    verdict = NOTHING if model.verdict is None else f"{MARKS[model.verdict]} {model.verdict}"
+    said = "\n".join(f"{points(_record(each))} ({each.about})" for each in _published(model)) or NOTHING
+    asked = (model.family, model.stage, model.benchmark, str(model.own["n"]))
+    return (*asked, points(model.own), control, p_cell(p), verdict, said)
+
+
+def points(row: Record) -> str:
+    """A slope in percentage points with its interval."""
+    ends = ("slope", "slope_low", "slope_high")
+    return interval({end: None if row[end] is None else 100 * row[end] for end in ends}, "slope")
+
+
+def _published(model: ScaledModel) -> list[PublishedSlope]:
+    """Published slopes of a tuned model on this kind of benchmark, or over several."""
+    if model.stage != "instruct":
+        return []
+    return [each for each in published_slopes() if model.family in each.families and each.kind in ("", model.kind)]
+
+
+def _record(published: PublishedSlope) -> Record:
+    low, high = published.interval or (None, None)
+    return {"slope": published.slope, "slope_low": low, "slope_high": high}
