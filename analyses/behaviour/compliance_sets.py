@@ -55,19 +55,22 @@ def scaled_sets(
     *,
     sets: int,
     seed: int,
+    apart: Int[np.ndarray, " a"] = NO_NEURONS,
 ) -> Sets:
     """The H-Neurons as a single set, then control sets of equal size by kind: flat ids, one set a row.
 
     Sets that were drawn twice count once. `random` and `layer_matched` as everywhere; `activity_matched` draws
-    from the same layers' neurons of similar column norm and mean CETT. The H-Neurons are left out where there is room.
+    from the same layers' neurons of similar column norm and mean CETT. The H-Neurons are left out where there is room,
+    and those in `apart` always.
 
     Raises:
         InputError, PairError: See `provenance.analyses.controls.control_sets.neuron_sets`.
     """
-    plain = control_arms(ids, layers, d_m, NO_NEURONS, sets, seed)
+    plain = control_arms(ids, layers, d_m, apart, sets, seed)
     found: dict[ScaledKind, np.ndarray] = {kind: np.unique(members, axis=0) for kind, members in plain.items()}
     rng = np.random.default_rng([seed, len(CONTROL_KINDS)])
-    strata = finest_strata(norm, activity, d_m).of
+    strata = finest_strata(norm, activity, d_m).of.copy()
+    strata[apart] = -1
     alike = np.sort(np.concatenate(list(_alike(ids, strata, sets, rng)), axis=1), axis=1)
     found[ACTIVITY_MATCHED] = np.unique(alike, axis=0)
     return found

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.compliance import FORMAT, GREEDY, readings_of
+from provenance.analyses.behaviour.arms import FORMAT
+from provenance.analyses.behaviour.compliance import GREEDY, readings_of
 from provenance.analyses.behaviour.compliance_curves import arms_of, compliance_claims, slopes_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
