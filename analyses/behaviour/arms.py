@@ -27,6 +27,8 @@ from provenance.records import Task
 
 logger = logging.getLogger(__name__)
 FORMAT = 2  # of what arms give; raised whenever the same arm would give something else
+OPTIONS = "chosen options and log-odds"
+"""Name of what is kept of an arm in which options are chosen."""
 YIELDS, HOLDS, FAILED = 1, 0, -1
 """Readings of a reply."""
 
@@ -41,6 +43,9 @@ class Arm(Protocol):
 
     def recorded(self) -> dict[str, object]:
         """Everything that determines it; nothing for the unchanged model."""
+
+    def prepare(self) -> None:
+        """Does what needs another model, before this one is loaded."""
 
     def edits(self, loaded: LoadedModel, rows: Sequence[int]) -> Mapping[int, Edit]:
         """By layer, what is put in place of z where the batch has these of the items."""
@@ -68,6 +73,9 @@ class Scaling:
     def is_plain(self) -> bool:
         """Whether nothing is changed."""
         return self.alpha == UNCHANGED or not self.ids.size
+
+    def prepare(self) -> None:
+        """Nothing."""
 
     def edits(self, loaded: LoadedModel, rows: Sequence[int]) -> Mapping[int, Edit]:  # noqa: ARG002 - the same for all
         """Factors."""
@@ -129,8 +137,7 @@ def options_of(subject: Subject, asked: Asked, arm: Arm) -> OptionScores:
             nothing = np.full(len(asked.items), np.nan)
             return np.stack([np.full_like(nothing, NO_OPTION), nothing])
 
-    chosen, log_odds = kept(subject, asked, "chosen options and log-odds", compute, arm.recorded())
-    return OptionScores(chosen.astype(np.int64), log_odds)
+    return OptionScores.of(kept(subject, asked, OPTIONS, compute, arm.recorded()))
 
 
 def _scored(subject: Subject, asked: Asked, arm: Arm) -> np.ndarray:
@@ -139,8 +146,9 @@ def _scored(subject: Subject, asked: Asked, arm: Arm) -> np.ndarray:
     def scored(rows: Sequence[int]) -> list[np.ndarray]:
         with edited(loaded, arm.edits(loaded, rows)):  # of each try: hooks of one that memory ended count its passes
             found = option_scores(loaded, [asked.options[row] for row in rows])
-        return list(np.stack([found.chosen, found.log_odds], axis=1))
+        return list(found.rows())
 
+    arm.prepare()
     loaded, values = subject.model(), np.empty((2, len(asked.options)))
     for rows in batches_of(asked, subject.settings.batch_size):
         values[:, rows] = np.stack(in_halves(scored, rows), axis=1)

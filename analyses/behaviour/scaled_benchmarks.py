@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from provenance.activations.scaling import UNCHANGED
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.arms import FORMAT
 from provenance.analyses.behaviour.compliance import GREEDY, readings_of
-from provenance.analyses.behaviour.compliance_curves import arms_of, compliance_claims, slopes_of
+from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, arms_of, compliance_claims, slopes_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
 from provenance.analyses.results.claims import Claim
@@ -62,6 +63,16 @@ class ScaledBenchmarks:
     def sets_of_each_kind(self) -> int:
         """Control sets of each kind."""
         return SETS * len(self.benchmarks) if self.sets is None else self.sets
+
+    def arms_of(self, benchmark: Benchmark) -> int:
+        """How often a model of a comparison is asked every item: as it is, and with each set changed in each way.
+
+        A set is scaled by each factor but 1; where replies are options, its activations are also those of the other
+        model.
+        """
+        sets = 1 + len(MATCHED_KINDS) * self.sets_of_each_kind
+        ways = sum(alpha != UNCHANGED for alpha in self.factors) + benchmark.has_options
+        return 1 + sets * ways
 
     def recorded(self) -> dict[str, Any]:
         """Every setting that changes a number; nothing without benchmarks."""

@@ -54,6 +54,11 @@ class Benchmark:
     """SHA-256 of the items, in order."""
     items: tuple[Item, ...]
 
+    @property
+    def has_options(self) -> bool:
+        """Whether replies are options to choose from, and not free text."""
+        return all(item.options for item in self.items)
+
     def limited(self, limit: int | None) -> "Benchmark":
         """The first items of a fixed random order; all without a limit."""
         ordered = sorted(self.items, key=lambda item: hashlib.sha256(item.id.encode()).digest())

@@ -49,6 +49,15 @@ class OptionScores:
     """Of yielding, in nats: log of the probability of the first tokens of options that yield over that of the others;
     NaN where there are not both."""
 
+    @classmethod
+    def of(cls, values: Float64[np.ndarray, "2 prompts"]) -> "OptionScores":
+        """From an array of both."""
+        return cls(values[0].astype(np.int64), values[1])
+
+    def rows(self) -> Float64[np.ndarray, "prompts 2"]:
+        """As an array, one prompt a row."""
+        return np.stack([self.chosen.astype(np.float64), self.log_odds], axis=1)
+
 
 def option_prompt(
     tokenizer: PreTrainedTokenizerBase, prompt: Prompt, options: Sequence[str], yielding: Sequence[str]

@@ -14,6 +14,7 @@ from provenance.plan.machine import Machine
 
 PROMPT_TOKENS = 48  # a short question in a chat template
 ANSWER_TOKENS = 12  # most short answers have ended by then
+CHARACTERS_PER_TOKEN = 4  # of English
 TOKENS = PROMPT_TOKENS + ANSWER_TOKENS
 ASKED_PER_TRAINING_RESPONSE = 5  # questions for one that all samples agree on
 ASKED_PER_TEST_RESPONSE = 3  # one of the two classes fills up late
@@ -51,6 +52,10 @@ class Workload:
     """Shuffled searches and half-samples of each model."""
     replicates: int = 1
     """Times that all of it is done."""
+    arm_items: int = 0
+    """Items of benchmarks, each as often as it is asked of one checkpoint with activations of neurons changed."""
+    arm_tokens: int = 0
+    """Tokens that these take."""
     item_bytes: int = 4
     """Bytes of a number in the forward passes."""
 
@@ -76,7 +81,8 @@ class Workload:
         wanted = ASKED_PER_TEST_RESPONSE * 2 * self.test_per_class
         tested = sum(_at_most(count, wanted) for count in self.test_questions)
         samples = min(self.samples, SAMPLES_ON_AVERAGE)
-        return self.trained * (PROMPT_TOKENS + samples * ANSWER_TOKENS) + (tested + self.responses) * TOKENS
+        asked = self.trained * (PROMPT_TOKENS + samples * ANSWER_TOKENS) + (tested + self.responses) * TOKENS
+        return asked + self.arm_tokens
 
 
 def _at_most(known: int | None, wanted: int) -> int:
@@ -173,7 +179,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
 def _compare_s(sizes: Sequence[Size], workload: Workload, machine: Machine) -> float:
     """Forward passes, and what takes its time beside them, scaled by how fast this machine is at small operations."""
     passes = sum(2 * size.parameters * workload.tokens for size in sizes) / machine.flops_per_s
-    answers = TOKEN_S * workload.tokens * len(sizes)
+    answers = TOKEN_S * (workload.tokens - workload.arm_tokens) * len(sizes)
     values = sum(2 * workload.training_responses * size.neurons for size in sizes)
     analyses = SEARCHES_S + DRAW_S * workload.draws + VALUE_S * values
     slowness = machine.operation_s / OPERATION_S
@@ -214,6 +220,7 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
         f"{samples} sample(s) a training question on average; {workload.draws} shuffled searches and half-samples",
         f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
+        *_arms(workload),
         "2 floating-point operations a token and parameter",
         "answers, searches and figures as in runs that were measured, by the time of a small operation",
         f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",
@@ -223,6 +230,14 @@ def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[s
         "one model in memory at a time, beside a batch that it reads or answers",
         f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )
+
+
+def _arms(workload: Workload) -> tuple[str, ...]:
+    """Of benchmarks in words."""
+    if not workload.arm_items:
+        return ()
+    said = f"benchmarks: {workload.arm_items:,} replies of each checkpoint with activations of neurons changed"
+    return (f"{said}, {workload.arm_tokens:,} of these tokens",)
 
 
 def _questions(workload: Workload) -> str:

@@ -144,8 +144,9 @@ def compare(
             found="--responses",
             remedy="`provenance plan` says what the checkpoints take; leave one out",
         )
+    scaling: dict[str, Any] = {"behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
     if dry_run:
-        job = job_of(*pair, asked, neurons=neurons, replicates=replicates, seed=seed)
+        job = job_of(*pair, asked, neurons=neurons, replicates=replicates, seed=seed, **scaling)
         show_plan(pair, work_of(job), job.dtype, job.device, as_json=as_json)
         return
     if neurons is not None and weights_only:
@@ -163,7 +164,7 @@ def compare(
         )
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
-    more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
+    more |= {"replicates": replicates, **scaling}
     more |= {"responses": responses, "positive": positive, "concept": concept}
     job = job_of(*pair, asked, **more)
     how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
