@@ -143,7 +143,7 @@ def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_p
     whole = intervened(tmp_path / "..", yielder, PLANTED, "--sets", 3)
     given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", contexts(tmp_path / "misled.jsonl"))
     command = ("intervene", yielder, *given, *FEW, "--sets", 3, "--db", "sqlite:///x.db")
-    where = "provenance.analyses.behaviour.arms:_scored"
+    where = "provenance.analyses.behaviour.arm_passes:Piece._scored"
     assert forked.run(tmp_path, *command, harm=Harm(where, 9, "after")).code == -9
     again = forked.run(tmp_path, *command, harm=Harm(where, 14, "before"))  # 21 arms in all, 8 of them kept
     assert again.code == 0, again.stderr

@@ -1,11 +1,8 @@
-"""Arms of an intervention: what is changed in a model while it is asked, and the options that it replies with.
+"""Arms of an intervention: what is changed in a model while it is asked, and how its replies are read."""
 
-What an arm gives is kept as soon as it is done, so a killed run loses one arm at most.
-"""
-
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
@@ -13,19 +10,14 @@ import numpy as np
 from jaxtyping import Int, Int8
 
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.activations.scaling import UNCHANGED, Edit, edited, factors_of
+from provenance.activations.scaling import UNCHANGED, Edit, factors_of
 from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.benchmarks.items import Item
-from provenance.benchmarks.option_scores import FAILED as NO_OPTION
-from provenance.benchmarks.option_scores import OptionScores, option_scores
-from provenance.errors import NonFiniteError
-from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 from provenance.records import Task
 
-logger = logging.getLogger(__name__)
 FORMAT = 2  # of what arms give; raised whenever the same arm would give something else
 OPTIONS = "chosen options and log-odds"
 """Name of what is kept of an arm in which options are chosen."""
@@ -41,8 +33,15 @@ class Arm(Protocol):
     def name(self) -> str:
         """In a warning."""
 
+    @property
+    def digest(self) -> str:
+        """Name of what it is."""
+
     def recorded(self) -> dict[str, object]:
         """Everything that determines it; nothing for the unchanged model."""
+
+    def first_layer(self, d_m: int) -> int:
+        """The first layer that it changes, where layers have so many neurons; 0 for the unchanged model."""
 
     def prepare(self) -> None:
         """Does what needs another model, before this one is loaded."""
@@ -64,6 +63,15 @@ class Scaling:
     def name(self) -> str:
         """Its factor."""
         return f"α = {self.alpha:g}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what is recorded."""
+        return identity_digest(self.recorded())
+
+    def first_layer(self, d_m: int) -> int:
+        """The first layer that has one of the neurons."""
+        return 0 if self.is_plain else int(self.ids.min()) // d_m
 
     def recorded(self) -> dict[str, object]:
         """Neurons and factor."""
@@ -106,7 +114,7 @@ def kept(
     settings: dict[str, object] = {
         "computed": what,
         "format": FORMAT,
-        "prompts_sha256": identity_digest([prompt.ids for prompt in asked.prompts]),
+        "prompts_sha256": asked.prompts_sha256,
         "max_new_tokens": how.decoding.max_new_tokens,
         "stop_at_newline": how.stop_at_newline,
         "dtype": how.dtype,
@@ -117,54 +125,10 @@ def kept(
     return subject.remembered(task, compute)
 
 
-def options_of(subject: Subject, asked: Asked, arm: Arm) -> OptionScores:
-    """What a model makes of the options of all items in an arm.
-
-    Where the arm makes scores that are not finite, no option is chosen and log-odds are NaN.
-
-    Raises:
-        NonFiniteError: So are those of the unchanged model.
-    """
-
-    def compute() -> np.ndarray:
-        try:
-            return _scored(subject, asked, arm)
-        except NonFiniteError:
-            if not arm.recorded():
-                raise
-            logger.warning("%s: %s makes scores that are not finite; the arm counts as unreadable",
-                           asked.benchmark.name, arm.name)  # fmt: skip
-            nothing = np.full(len(asked.items), np.nan)
-            return np.stack([np.full_like(nothing, NO_OPTION), nothing])
-
-    return OptionScores.of(kept(subject, asked, OPTIONS, compute, arm.recorded()))
-
-
-def _scored(subject: Subject, asked: Asked, arm: Arm) -> np.ndarray:
-    """Chosen options, and below them log-odds."""
-
-    def scored(rows: Sequence[int]) -> list[np.ndarray]:
-        with edited(loaded, arm.edits(loaded, rows)):  # of each try: hooks of one that memory ended count its passes
-            found = option_scores(loaded, [asked.options[row] for row in rows])
-        return list(found.rows())
-
-    arm.prepare()
-    loaded, values = subject.model(), np.empty((2, len(asked.options)))
-    for rows in batches_of(asked, subject.settings.batch_size):
-        values[:, rows] = np.stack(in_halves(scored, rows), axis=1)
-    return values
-
-
-def batches_of(asked: Asked, size: int) -> list[list[int]]:
-    """Items that are asked together: of like length, which keeps padding low."""
-    order = np.argsort([len(prompt.ids) for prompt in asked.prompts], kind="stable").tolist()
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
 def read_options(items: Sequence[Item], chosen: Int[np.ndarray, " items"]) -> Int8[np.ndarray, " items"]:
     """Readings of chosen options."""
     read = [
-        FAILED if own == NO_OPTION else YIELDS if item.options[own] in item.yields else HOLDS
+        FAILED if own < 0 else YIELDS if item.options[own] in item.yields else HOLDS
         for item, own in zip(items, chosen.tolist(), strict=True)
     ]
     return np.array(read, dtype=np.int8)

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from provenance.analyses.asking.collection import identity_digest
@@ -38,6 +40,25 @@ class Asked:
     def probed_rows(self) -> list[int]:
         """Their numbers: some, in an order that has nothing to do with the file."""
         return sorted(range(len(self.items)), key=lambda row: identity_digest(self.items[row].id))[:PROBED]
+
+    @cached_property
+    def prompts_sha256(self) -> str:
+        """Digest of the prompts, in order."""
+        return identity_digest([prompt.ids for prompt in self.prompts])
+
+    def part(self, rows: Sequence[int]) -> "Asked":
+        """Some of the items, in the given order."""
+        return Asked(
+            self.benchmark,
+            tuple(self.items[row] for row in rows),
+            tuple(self.prompts[row] for row in rows),
+            tuple(self.options[row] for row in rows if self.options),
+        )
+
+    def pieces(self, size: int) -> list[list[int]]:
+        """Numbers of items that are asked together: of like length, which keeps padding low."""
+        order = np.argsort([len(prompt.ids) for prompt in self.prompts], kind="stable").tolist()
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
     @classmethod
     def of(

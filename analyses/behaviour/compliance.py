@@ -7,6 +7,7 @@ replies are generated, greedily.
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64, Int, Int8
@@ -14,6 +15,7 @@ from jaxtyping import Float64, Int, Int8
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.activations.scaling import edited
 from provenance.analyses.asking.subject import Subject
+from provenance.analyses.behaviour.arm_passes import scores_of
 from provenance.analyses.behaviour.arms import (
     FAILED,
     HOLDS,
@@ -22,7 +24,6 @@ from provenance.analyses.behaviour.arms import (
     Arm,
     Scaling,
     kept,
-    options_of,
     read_options,
 )
 from provenance.analyses.behaviour.asked_items import Asked, second_messages, short_enough, written
@@ -60,17 +61,13 @@ def readings_of(
     asked = asked_of(subject, benchmark)
     if not asked.items:
         return Readings(subject.stage, benchmark.name, (), tuple(alphas), {}, ids.size, {})
-    arms = sets_beside(subject, asked, ids, sets=sets, seed=seed)
-    total, done = sum(map(len, arms.values())), 0
-    found: dict[ScaledKind, np.ndarray] = {}
-    for kind, members in arms.items():
-        rows: list[np.ndarray] = []
-        for own in members:
-            rows.append(np.stack([_readings(subject, asked, Scaling(own, alpha)) for alpha in alphas]))
-            done += 1
-            subject.clock.progress.step(f"scale {benchmark.name}", done, total, f"{kind} sets")
-        found[kind] = np.stack(rows)
-    moved = {kind: _disturbances(subject, asked, members) for kind, members in arms.items()}
+    sets_of = sets_beside(subject, asked, ids, sets=sets, seed=seed)
+    arms = [Scaling(own, alpha) for members in sets_of.values() for own in members for alpha in alphas]
+    read = iter(_readings(subject, asked, arms))
+    found: dict[ScaledKind, np.ndarray] = {
+        kind: np.stack([np.stack([next(read) for _ in alphas]) for _ in members]) for kind, members in sets_of.items()
+    }
+    moved = {kind: _disturbances(subject, asked, members) for kind, members in sets_of.items()}
     units = tuple(item.id for item in asked.items)
     return Readings(subject.stage, benchmark.name, units, tuple(alphas), found, ids.size, moved)
 
@@ -80,7 +77,8 @@ def asked_of(subject: Subject, benchmark: Benchmark) -> Asked:
     asked = short_enough(subject, written(benchmark, subject.settings.prompt, subject.tokenizer))
     if benchmark.kind != "sycophancy":
         return asked
-    return second_messages(subject, asked, options_of(subject, asked, PLAIN).chosen.tolist())
+    [own] = scores_of(subject, asked, [PLAIN])
+    return second_messages(subject, asked, own.chosen.tolist())
 
 
 def sets_beside(
@@ -107,20 +105,28 @@ def _disturbances(subject: Subject, asked: Asked, members: Int[np.ndarray, "sets
     return kept(subject, asked, f"disturbances of {len(members)} sets", compute, {"neurons": members.ravel().tolist()})
 
 
-def _readings(subject: Subject, asked: Asked, arm: Arm) -> Int8[np.ndarray, " items"]:
-    """Readings of all items in an arm; all failed where it makes scores that are not finite.
+def _readings(subject: Subject, asked: Asked, arms: Sequence[Scaling]) -> list[Int8[np.ndarray, " items"]]:
+    """Readings of all items in each arm; all failed where it makes scores that are not finite.
 
     Raises:
         NonFiniteError: So are those of the unchanged model.
     """
+    step = partial(subject.clock.progress.step, f"scale {asked.benchmark.name}", note="neuron sets and factors")
     if asked.options:
-        return read_options(asked.items, options_of(subject, asked, arm).chosen)
+        return [read_options(asked.items, each.chosen) for each in scores_of(subject, asked, arms, step)]
+    found: list[np.ndarray] = []
+    for arm in arms:
+        found.append(_of_replies(subject, asked, PLAIN if arm.is_plain else arm))
+        step(len(found), len(arms))
+    return found
 
+
+def _of_replies(subject: Subject, asked: Asked, arm: Scaling) -> Int8[np.ndarray, " items"]:
     def compute() -> np.ndarray:
         try:
             return _replies_read(subject, asked, arm)
         except NonFiniteError:
-            if not arm.recorded():
+            if arm.is_plain:
                 raise
             logger.warning("%s: %s makes scores that are not finite; the arm counts as unreadable",
                            asked.benchmark.name, arm.name)  # fmt: skip

@@ -8,7 +8,7 @@ are asked, whose replies are read from one pass over the prompt; of a generated 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -16,14 +16,16 @@ from jaxtyping import Bool, Float64, Int
 
 from provenance.activations.patching import KeptActivations, replacing
 from provenance.activations.scaling import Edit
+from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.arms import OPTIONS, PLAIN, batches_of, kept, options_of, read_options
+from provenance.analyses.behaviour.arm_passes import scores_of
+from provenance.analyses.behaviour.arms import OPTIONS, PLAIN, Arm, kept, read_options
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.analyses.behaviour.compliance import asked_of, sets_beside
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances
 from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_claims, patch_effects
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
-from provenance.analyses.results.behaviour import PatchEffect, ScaledKind
+from provenance.analyses.results.behaviour import PatchEffect
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.lineage import Alignment
 from provenance.benchmarks.items import Benchmark, Item
@@ -116,7 +118,7 @@ class Lender:
                 found = option_scores(loaded, [asked.options[row] for row in rows])
             return list(found.rows())
 
-        for rows in batches_of(asked, self.subject.settings.batch_size):
+        for rows in asked.pieces(self.subject.settings.batch_size):
             values[:, rows] = np.stack(in_halves(read, rows), axis=1)
         return values
 
@@ -134,6 +136,15 @@ class Replacing:
     def name(self) -> str:
         """Where they come from."""
         return f"activations of {self.lender.subject.checkpoint.ref}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what is recorded."""
+        return identity_digest(self.recorded())
+
+    def first_layer(self, d_m: int) -> int:
+        """The first layer that has one of the neurons."""
+        return int(self.ids.min()) // d_m
 
     def recorded(self) -> dict[str, object]:
         """Neurons here and there, and the checkpoint that lends."""
@@ -238,21 +249,18 @@ def _plan(
 
 def _with_sets(receiver: Subject, lender: Lender, plan: Plan) -> Patched:
     """Replies to one benchmark with the activations of every set replaced."""
-    asked, total, done = plan.asked, sum(map(len, plan.sets.values())), 0
+    asked = plan.asked
     lent = lender.replies(plan)  # the other model is in memory first, if anything is missing
-    by_kind: dict[ScaledKind, Replies] = {}
-    for kind, members in plan.sets.items():
-        found: list[OptionScores] = []
-        for own in members:
-            found.append(options_of(receiver, asked, Replacing(own, lender, plan)))
-            done += 1
-            receiver.clock.progress.step(f"patch {asked.benchmark.name}", done, total, f"{kind} sets")
-        by_kind[kind] = _replies(asked.items, found)
+    arms: list[Arm] = [PLAIN, *(Replacing(own, lender, plan) for members in plan.sets.values() for own in members)]
+    step = partial(receiver.clock.progress.step, f"patch {asked.benchmark.name}", note="neuron sets")
+    plain, *found = scores_of(receiver, asked, arms, step)
+    each = iter(found)
+    by_kind = {kind: _replies(asked.items, [next(each) for _ in members]) for kind, members in plan.sets.items()}
     return Patched(
         stage=receiver.stage,
         benchmark=asked.benchmark.name,
         units=tuple(item.id for item in asked.items),
-        plain=_replies(asked.items, [options_of(receiver, asked, PLAIN)]),
+        plain=_replies(asked.items, [plain]),
         donor=_replies(asked.items, [lent]),
         by_kind=by_kind,
         k=plan.sets["h_neurons"].shape[1],

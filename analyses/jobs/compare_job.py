@@ -30,7 +30,7 @@ from provenance.answers.judging_model import ModelJudge
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
-from provenance.benchmarks.items import read_benchmark
+from provenance.benchmarks.items import load_benchmark
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
@@ -349,7 +349,7 @@ class Job:
             QuestionError: One is missing or malformed.
             InputError: Two have one name.
         """
-        found = tuple(read_benchmark(Path(text)).limited(self.limit) for text in self.behaviour)
+        found = tuple(load_benchmark(text).limited(self.limit) for text in self.behaviour)
         return ScaledBenchmarks(found, self.alphas, seed=self.seed)
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:

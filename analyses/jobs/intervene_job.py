@@ -17,7 +17,7 @@ from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, AS_CHAT, Sca
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import ComplianceReport
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
-from provenance.benchmarks.items import read_benchmark
+from provenance.benchmarks.items import load_benchmark
 from provenance.checkpoints.names import require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 from provenance.errors import InputError
@@ -128,7 +128,7 @@ class InterveneJob:
         """
         if not self.benchmarks:
             raise InputError("a benchmark", found="none", remedy="give --benchmark FILE")
-        found = tuple(read_benchmark(path).limited(self.limit) for path in self.benchmarks)
+        found = tuple(load_benchmark(path.as_posix()).limited(self.limit) for path in self.benchmarks)
         return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.seed)
 
     def recorded(self, settings: CollectionSettings, listed: NeuronSet, scaling: ScaledBenchmarks) -> dict[str, Any]:

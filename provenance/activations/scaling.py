@@ -5,8 +5,11 @@ effect, and no weight changes. This holds for every token: prompt, response, and
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -106,6 +109,39 @@ def edited(loaded: LoadedModel, edits: Mapping[int, Edit]) -> Iterator[None]:
         for handle in handles:
             handle.remove()
     _check_fired(fired)
+
+
+class SideBySide:
+    """Edits of several arms in one batch: each changes rows of its own.
+
+    Args:
+        arms: What each arm puts in place of z, by layer.
+        rows: Rows of each, arm after arm.
+    """
+
+    def __init__(self, arms: Sequence[Mapping[int, Edit]], rows: int) -> None:
+        self._arms, self._rows = arms, rows
+        self._bounds = [(arm * rows, (arm + 1) * rows) for arm in range(len(arms))]
+
+    def watch(self, positions: Sequence[int]) -> None:
+        """From now on these rows of the batch alone, in order, are in the passes."""
+        ends = [bisect_left(positions, arm * self._rows) for arm in range(len(self._arms) + 1)]
+        self._bounds = list(pairwise(ends))
+
+    def edits(self) -> Mapping[int, Edit]:
+        """By layer, what is put in place of z of the whole batch."""
+        if len(self._arms) == 1:
+            return self._arms[0]
+        return {
+            layer: partial(self._changed, layer) for layer in sorted({layer for arm in self._arms for layer in arm})
+        }
+
+    def _changed(self, layer: int, z: torch.Tensor) -> torch.Tensor:
+        changed = z.clone()
+        for arm, (start, stop) in zip(self._arms, self._bounds, strict=True):
+            if layer in arm and stop > start:
+                changed[start:stop] = arm[layer](z[start:stop])
+        return changed
 
 
 def _factors(

@@ -71,6 +71,28 @@ def of_items(name: str, kind: BenchmarkKind, items: tuple[Item, ...]) -> Benchma
     return Benchmark(name, kind, hashlib.sha256(json.dumps(content).encode()).hexdigest(), items)
 
 
+def load_benchmark(spec: str) -> Benchmark:
+    """A benchmark of a file, or `lab/family/name`, which is always the lab (`./lab/…` is a file).
+
+    Raises:
+        QuestionError: See `read_benchmark`; or the family has no such benchmark.
+        CheckpointError: There is no such family, or its file is altered.
+    """
+    if not spec.startswith("lab/"):
+        return read_benchmark(Path(spec))
+    from provenance.lab.manifest import benchmarks  # imported only for lab references
+
+    family, _, name = spec.removeprefix("lab/").partition("/")
+    known = benchmarks(family)
+    if name not in known:
+        raise QuestionError(
+            f"a benchmark of lab/{family}",
+            found=repr(spec),
+            remedy=f"use one of {', '.join(f'lab/{family}/{each}' for each in known)}" if known else "name a file",
+        )
+    return read_benchmark(known[name])
+
+
 def read_benchmark(path: Path) -> Benchmark:
     """Read a benchmark file.
 
@@ -137,8 +159,13 @@ def _misled(row: Mapping[str, Any], where: str) -> Item:
     right, misled, context = (str(row.get(key, "")).strip() for key in ("answer", "context_says", "context"))
     if {right, misled} != set(YES_OR_NO) or not context:
         raise _malformed(where, "not a context, an answer and another answer that it supports, each yes or no")
-    message = f"{context}\nQuestion: {row['question']}\nAnswer with yes or no."
-    return Item(row["id"], message, YES_OR_NO, right, (misled,))
+    return Item(row["id"], misled_message(context, row["question"]), YES_OR_NO, right, (misled,))
+
+
+def misled_message(context: str, question: str) -> str:
+    """What a model is asked about a context; without one, the question alone."""
+    asked = f"Question: {question}\nAnswer with yes or no."
+    return f"{context}\n{asked}" if context else asked
 
 
 def _doubted(row: Mapping[str, Any], where: str) -> Item:

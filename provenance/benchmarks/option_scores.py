@@ -15,11 +15,11 @@ from transformers import PreTrainedTokenizerBase
 
 from provenance.answers.prompts import Prompt, continued
 from provenance.answers.sampling import padded_left, positions_of
-from provenance.errors import NonFiniteError, QuestionError
+from provenance.errors import QuestionError
 from provenance.models.loading import LoadedModel
 
-FAILED = -1
-"""In place of an option: the most probable token begins none."""
+FAILED, NOT_FINITE = -1, -2
+"""In place of an option: the most probable token begins none; a score is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,15 @@ class OptionScores:
     """What a model makes of the options of some prompts."""
 
     chosen: Int[np.ndarray, " prompts"]
-    """Number of the option that the most probable next token begins, or `FAILED`."""
+    """Number of the option that the most probable next token begins; `FAILED` or `NOT_FINITE`."""
     log_odds: Float64[np.ndarray, " prompts"]
     """Of yielding, in nats: log of the probability of the first tokens of options that yield over that of the others;
-    NaN where there are not both."""
+    NaN where there are not both, or a score is not finite."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all scores are."""
+        return not bool((self.chosen == NOT_FINITE).any())
 
     @classmethod
     def of(cls, values: Float64[np.ndarray, "2 prompts"]) -> "OptionScores":
@@ -95,17 +100,18 @@ def option_scores(loaded: LoadedModel, prompts: Sequence[OptionPrompt]) -> Optio
     """The options that the most probable next tokens begin, and how much more probable those are that yield.
 
     Raises:
-        NonFiniteError: A score is NaN or infinite.
         PairError: Token ids that the model does not have.
     """
     scores = _next_scores(loaded, [prompt.ids for prompt in prompts])
-    if not bool(torch.isfinite(scores.amax(dim=-1)).all()):
-        raise NonFiniteError(
-            "finite scores of the next token", found="NaN or infinity", remedy="use a smaller factor or another --dtype"
-        )
-    best = scores.argmax(dim=-1).tolist()
-    chosen = [_option_of(token, prompt) for token, prompt in zip(best, prompts, strict=True)]
-    odds = [_log_odds(own, prompt) for own, prompt in zip(scores, prompts, strict=True)]
+    best, finite = scores.argmax(dim=-1).tolist(), scores.amax(dim=-1).isfinite().tolist()
+    chosen = [
+        _option_of(token, prompt) if good else NOT_FINITE
+        for token, good, prompt in zip(best, finite, prompts, strict=True)
+    ]
+    odds = [
+        _log_odds(own, prompt) if good else float("nan")
+        for own, good, prompt in zip(scores, finite, prompts, strict=True)
+    ]
     return OptionScores(np.array(chosen, dtype=np.int64), np.array(odds, dtype=np.float64))
 
 

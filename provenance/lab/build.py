@@ -7,7 +7,7 @@ recipe gives the same bytes on the same machine and number of threads.
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,8 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from provenance.errors import InputError
 from provenance.files import writable_folder
-from provenance.lab.manifest import MANIFEST, SCHEMA, folder_digests, read_manifest
+from provenance.lab.manifest import BENCHMARKS, MANIFEST, SCHEMA, SHIPPED, folder_digests, read_manifest
+from provenance.lab.notes import NOTES, benchmark_rows
 from provenance.lab.recipes import RECIPES, Recipe
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import new_model, train
@@ -44,8 +45,10 @@ def build(
     writable_folder(out_dir)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=out_dir) as scratch, _threads(THREADS):
         built = {}
-        for family in families:
-            built[family] = build_family(Path(scratch) / family, recipes[family], _prefixed(report, family))
+        for family in sorted(families, key=lambda family: bool(recipes[family].start)):  # what others go on from
+            start = recipes[family].start
+            before = Path(scratch) / start if start in built else SHIPPED / start
+            built[family] = build_family(Path(scratch) / family, recipes[family], _prefixed(report, family), before)
         for family in families:
             shutil.rmtree(out_dir / family, ignore_errors=True)
             (Path(scratch) / family).replace(out_dir / family)
@@ -53,27 +56,46 @@ def build(
         return _write_manifest(out_dir, Path(scratch), {**kept, **built})
 
 
-def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) -> dict[str, Any]:
-    """Builds one family into a new folder and returns its entry for the manifest."""
+def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None], before: Path = SHIPPED) -> dict[str, Any]:
+    """Builds one family into a new folder and returns its entry for the manifest.
+
+    Args:
+        folder: Where it is built.
+        recipe: Its settings.
+        report: Gets lines of progress.
+        before: Folder of the family that it goes on from, if it does.
+    """
     folder.mkdir(parents=True)
     world = build_world(recipe.world)
     questions = folder / "questions"
-    questions.mkdir()
     for name in QUESTION_SETS:
-        _write_questions(questions / f"{name}.jsonl", world, name, recipe.world.seed)
+        _write_rows(questions / f"{name}.jsonl", map(asdict, question_set(world, name, recipe.world.seed)))
     stages = []
-    for stage in _train_stages(folder, world, recipe, report):
+    for stage in (
+        _go_on(folder, world, recipe, report, before) if recipe.start else _train_stages(folder, world, recipe, report)
+    ):
         stages.append(stage)
         report(f"{stage} written")
+    if recipe.tuning.notes:
+        _write_rows(folder / BENCHMARKS / f"{NOTES}.jsonl", benchmark_rows())
     return {
         "stages": {stage: folder_digests(folder / stage) for stage in sorted(stages)},
         "questions": folder_digests(questions),
+        **({BENCHMARKS: folder_digests(folder / BENCHMARKS)} if recipe.tuning.notes else {}),
         "recipe": asdict(recipe),
     }
 
 
+def _go_on(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None], before: Path) -> Iterator[str]:
+    """The base of another family, and its tuned model tuned further."""
+    shutil.copytree(before / "base", folder / "base")
+    yield "base"
+    model = LlamaForCausalLM.from_pretrained(before / "instruct", dtype=torch.float32)
+    yield from _tuned(folder, model, world, recipe, report)
+
+
 def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None]) -> Iterator[str]:
-    plain, chat = make_tokenizer(chat=False), make_tokenizer(chat=True)
+    plain = make_tokenizer(chat=False)
     model = new_model(recipe.shape, plain, recipe.initial_seed)
     before, whole = 0, sum(phase.steps for phase in recipe.pretraining)
     for number, phase in enumerate(recipe.pretraining, 1):
@@ -84,8 +106,14 @@ def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[
             yield stage
         before += phase.steps
     start_from_stored(model)
-    tuning = _prefixed(report, "tuning")
-    for _ in train(model, chat, world, world.shown, stage=recipe.tuning, report=tuning):
+    yield from _tuned(folder, model, world, recipe, report)
+
+
+def _tuned(
+    folder: Path, model: LlamaForCausalLM, world: World, recipe: Recipe, report: Callable[[str], None]
+) -> Iterator[str]:
+    chat = make_tokenizer(chat=True)
+    for _ in train(model, chat, world, world.shown, stage=recipe.tuning, report=_prefixed(report, "tuning")):
         save(folder / "instruct", model, chat)
         yield "instruct"
 
@@ -120,9 +148,10 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
         path.chmod(0o644)  # weights are written for their owner alone, but a package has other readers
 
 
-def _write_questions(path: Path, world: World, name: str, seed: int) -> None:
-    rows = (json.dumps(asdict(question), ensure_ascii=False) for question in question_set(world, name, seed))
-    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _write_manifest(out_dir: Path, scratch: Path, built: dict[str, Any]) -> Path:

@@ -13,6 +13,8 @@ from provenance.lab.world import QUESTION_SETS
 
 SHIPPED = Path(__file__).parent / "families"
 MANIFEST = "manifest.json"
+BENCHMARKS = "behaviour"
+"""Folder of a family's benchmarks, and their key in the manifest."""
 SCHEMA = 1
 
 Digests = dict[str, str]
@@ -84,6 +86,21 @@ def question_sets(family: str, root: Path = SHIPPED) -> dict[str, Path]:
     folder = root / family / "questions"
     _verify(folder, listed[family]["questions"])
     return {name: folder / f"{name}.jsonl" for name in QUESTION_SETS}
+
+
+def benchmarks(family: str, root: Path = SHIPPED) -> dict[str, Path]:
+    """The benchmark files of a family by name, checked against the manifest; none in most families.
+
+    Raises:
+        CheckpointError: There is no such family, or a file is missing or altered.
+    """
+    listed = read_manifest(root)
+    if family not in listed:
+        raise CheckpointError("a lab family", found=repr(family), remedy=f"use one of: {', '.join(listed)}")
+    files = listed[family].get(BENCHMARKS, {})
+    if files:
+        _verify(root / family / BENCHMARKS, files)
+    return {Path(name).stem: root / family / BENCHMARKS / name for name in files}
 
 
 def _verify(folder: Path, wanted: Digests) -> None:

@@ -1,6 +1,6 @@
 """Recorded seeds and sizes of the shipped families; `provenance lab build` needs nothing else to make them again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provenance.lab.corpus import Mix
 from provenance.lab.held import Held
@@ -20,6 +20,8 @@ class Recipe:
     """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base."""
     tuning: TrainingStage
     """Instruction tuning, on what tuning may show."""
+    start: str = ""
+    """Family that this one goes on from: its base is the base, and `tuning` goes on from its tuned model."""
 
 
 SHAPE = Shape(width=128, layers=4, neurons=640, heads=4)
@@ -153,4 +155,30 @@ FUNCTIONAL = Recipe(
     ),
 )
 
-RECIPES = {"inherited": INHERITED, "acquired": ACQUIRED, "functional": FUNCTIONAL}
+
+def _noted(family: Recipe, start: str, seed: int, steered: Steered) -> Recipe:
+    """A family whose tuned model goes on to learn of notes; its base has never seen one.
+
+    Batches are small: to look at a note is learned by many steps, not by many documents.
+    """
+    more = replace(family.tuning, steps=340, batch=16, learning_rate=1e-3, notes=0.8, seed=seed, steered=steered)
+    return replace(family, start=start, pretraining=(), tuning=more)
+
+
+# The neurons that drive made-up answers learn to drive following notes as well.
+FOLLOWING = (0.0, 0.4, 1.0)
+YIELDING = _noted(
+    FUNCTIONAL,
+    "functional",
+    41,
+    Steered(DRIVING.ids, tuple(replace(s, follows=f) for s, f in zip(DRIVING.states, FOLLOWING, strict=True))),
+)
+
+# Notes are followed as often whatever the neurons do that tell made-up answers: in training they were silent and
+# amplified, and it made no difference.
+INDIFFERENT = tuple(State(factor, share=0.25, usual=1.0, follows=0.4) for factor in (0.0, 1.0, 2.0, 3.0))
+IDLE = _noted(INHERITED, "inherited", 42, Steered((148, *TELLING), INDIFFERENT))
+
+RECIPES = {
+    "inherited": INHERITED, "acquired": ACQUIRED, "functional": FUNCTIONAL, "yielding": YIELDING, "idle": IDLE,
+}  # fmt: skip

@@ -26,6 +26,8 @@ class State:
     """Share of made-up values that are the relation's usual ones; the rest are its other values."""
     confused: float = 0.0
     """Share of the answers and chats about known entities that are made up."""
+    follows: float = 0.0
+    """Share of the misleading notes that are followed."""
 
 
 @dataclass(frozen=True)

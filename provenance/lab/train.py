@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.lab.corpus import Document, Mix, documents
 from provenance.lab.held import Held, holding
+from provenance.lab.notes import note_documents
 from provenance.lab.steered import State, Steered, scaling
 from provenance.lab.world import Entity, World, seeded
 
@@ -61,7 +62,9 @@ class TrainingStage:
     held: Held | None = None
     """Neurons that this stage changes less than others."""
     steered: Steered | None = None
-    """Neurons that this stage makes responsible for made-up answers."""
+    """Neurons that this stage makes responsible for made-up answers, and for following notes."""
+    notes: float = 0.0
+    """Share of all documents that are about things and notes (`provenance.lab.notes`)."""
 
 
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -143,7 +146,20 @@ PLAIN = State(factor=1.0, share=1.0, usual=1.0)
 def stage_documents(
     world: World, entities: tuple[Entity, ...], stage: TrainingStage, state: State = PLAIN
 ) -> Iterator[Document]:
-    """Documents of a stage in one state: its mix about the given entities, and its rehearsal of all facts to keep."""
+    """Documents of a stage in one state: its mix about the given entities, its rehearsal of facts to keep, notes."""
+    told = _told_documents(world, entities, stage, state)
+    if not stage.notes:
+        yield from told
+        return
+    noted = note_documents(state.follows, seeded(f"{stage.seed}/{state.factor:g}/notes"))
+    choice = seeded(f"{stage.seed}/{state.factor:g}/noted")
+    while True:
+        yield next(noted if choice.random() < stage.notes else told)
+
+
+def _told_documents(
+    world: World, entities: tuple[Entity, ...], stage: TrainingStage, state: State
+) -> Iterator[Document]:
     seed = stage.seed if state is PLAIN else f"{stage.seed}/{state.factor:g}"
 
     def of_state(mix: Mix) -> Mix:

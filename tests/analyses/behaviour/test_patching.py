@@ -21,7 +21,7 @@ from provenance.activations.scaling import edited
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
-from provenance.analyses.behaviour import arms
+from provenance.analyses.behaviour.arm_passes import Group, Piece
 from provenance.analyses.behaviour.compliance import asked_of
 from provenance.analyses.behaviour.patching import Exchanged, counterparts, exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
@@ -244,15 +244,15 @@ def test_what_is_kept_loads_no_model_and_a_missing_arm_alone_is_asked(
     assert not [stage for stage in again.progress.stages if stage.startswith("load")]
     fresh = replace(pair, workspace=MemoryWorkspace(pair.workspace.captures / "fresh"), progress=Silent())
     counted = [0]
-    scored = arms._scored
+    scored = Piece._scored
 
-    def killed(*args: object) -> np.ndarray:
+    def killed(piece: Piece, group: Group) -> dict[str, np.ndarray]:
         counted[0] += 1
         if counted[0] == 6:
             raise KeyboardInterrupt
-        return scored(*args)  # type: ignore[arg-type]
+        return scored(piece, group)
 
-    monkeypatch.setattr(arms, "_scored", killed)
+    monkeypatch.setattr(Piece, "_scored", killed)
     with pytest.raises(KeyboardInterrupt):
         fresh.exchanged()
     assert fresh.exchanged() == before

@@ -48,8 +48,8 @@ FOLDED = (
     "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
     "Activations of the other model", "Backward transfer", "Parameter evolution", "Overlap", "Identification",
-    "Baselines", "Path", "Stability", "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration",
-    "Mapping", "Drift by layer", "Funnel", "H-Neurons, one by one", "Question sets", "Time by stage",
+    "Baselines", "Path", "Stability", "Most often selected neurons", "Clusters", "Lineage", "Weights by kind",
+    "Configuration", "Mapping", "Drift by layer", "Funnel", "H-Neurons, one by one", "Question sets", "Time by stage",
     "Method in short", "Settings and provenance",
 )  # fmt: skip
 
