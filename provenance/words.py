@@ -206,6 +206,7 @@ OUTCOMES: Mapping[str, str] = {
     "selectivity": "hallucinated minus faithful",
     "correct": "share of right answers",
 }
+PATCH_OUTCOMES: Mapping[str, str] = {"log_odds": "log-odds of yielding", "share": "share that yields"}
 CLAIMS: Mapping[str, str] = {
     "transfer": "readable in the base",
     "beyond_confidence": "beyond confidence",
@@ -216,6 +217,8 @@ CLAIMS: Mapping[str, str] = {
     "function_instruct": "function, instruct",
     "compliance_base": "makes the base yield",
     "compliance_instruct": "makes the instruct model yield",
+    "patched_base": "tuned activations act in the base",
+    "patched_instruct": "base activations act in the tuned",
 }
 
 

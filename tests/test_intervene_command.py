@@ -9,83 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoint_factory import make_checkpoint, make_tokenizer, permuted_copy, write_questions
+from checkpoint_factory import permuted_copy, write_questions
 from comparison import UNDRAWN, ForkedCli, Harm, invoke, parsed, refused, schema_errors
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM
+from yielder import D_M, OTHERS, PLANTED, contexts, make_yielder
 
-from provenance.answers.prompts import PromptFormat
-
-D_M = 96
-PLANTED = (D_M + 3, D_M + 40, D_M + 77)
-"""Neurons of the second layer that write "no"."""
-OTHERS = (D_M + 5, D_M + 41, D_M + 80)
-"""Neurons of the same layer that write nothing."""
-TOLD = 8
-"""Coordinates of the residual stream that tell y from n."""
 FEW = ("--alphas", "0,1,1,3", "--max-new-tokens", "4", "--json", "-q", UNDRAWN)
 
 
 @pytest.fixture(scope="module")
 def yielder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Llama that says y or n to everything; what the planted neurons write makes it say n.
-
-    Coordinate 0 of the residual stream is a bias in favour of y and n. Coordinate 1 is written by the planted neurons
-    alone, which are active everywhere (gate and up are one), and the output embedding reads it as n and not y. Items
-    differ in the coordinates after it, which no neuron writes.
-    """
-    folder = make_checkpoint(tmp_path_factory.mktemp("yielder") / "model", seed=3, intermediate_size=D_M)
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    yes, no = make_tokenizer().convert_tokens_to_ids(["y", "n"])
-    layers = model.model.layers
-    with torch.no_grad():
-        model.model.embed_tokens.weight[:, 0] = 2.0
-        model.model.embed_tokens.weight[:, 1] = 0.0
-        for layer in layers:
-            layer.self_attn.o_proj.weight[:2] = 0.0
-            layer.mlp.down_proj.weight[:TOLD] = 0.0
-        layers[1].self_attn.o_proj.weight[:TOLD] = 0.0
-        mlp = layers[1].mlp
-        for neuron in PLANTED:
-            mlp.up_proj.weight[neuron - D_M] = mlp.gate_proj.weight[neuron - D_M]
-            mlp.down_proj.weight[:, neuron - D_M] = 0.0
-            mlp.down_proj.weight[1, neuron - D_M] = 0.1
-        model.lm_head.weight[:, 0] = -30.0
-        model.lm_head.weight[:, 1] = 0.0
-        model.lm_head.weight[[yes, no], 0] = 4.5
-        model.lm_head.weight[no, 2:] = model.lm_head.weight[yes, 2:]
-        model.lm_head.weight[no, 2:TOLD] += 0.1 * torch.randn(TOLD - 2)
-        bias, written, favour = _shares(model, yes, no)
-        model.lm_head.weight[no, 0] += (-1.5 * favour.std() - favour.mean()) / bias.mean()
-        model.lm_head.weight[no, 1] = favour.std() / written.mean()
-    model.save_pretrained(folder)
-    return folder
-
-
-def _shares(model: PreTrainedModel, yes: int, no: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of every item: coordinates 0 and 1 of the last state, and by how much the others favour n over y."""
-    items = [json.loads(line) for line in context_lines(50)]
-    texts = [f"{item['context']}\nQuestion: {item['question']}\nAnswer with yes or no." for item in items]
-    prompt, tokenizer = PromptFormat("{question}", chat=True), make_tokenizer()
-    ids = torch.tensor([prompt.render(tokenizer, text).ids for text in texts])
-    states = model.model(input_ids=ids).last_hidden_state[:, -1]
-    head = model.lm_head.weight
-    return states[:, 0], states[:, 1], states[:, 2:] @ (head[no, 2:] - head[yes, 2:])
-
-
-def contexts(path: Path, count: int = 50) -> Path:
-    """Items whose context says no, where yes is right."""
-    path.write_text("\n".join(context_lines(count)), "utf-8")
-    return path
-
-
-def context_lines(count: int) -> list[str]:
-    """The same as lines: random letters, of one length."""
-    letters = np.random.default_rng(0).choice(list("bdghjklmqtvwxz"), size=(count, 40))
-    texts = ["".join(row) for row in letters]
-    return [
-        json.dumps({"id": f"i{n}", "question": text[:20], "context": text[20:], "answer": "yes", "context_says": "no"})
-        for n, text in enumerate(texts)
-    ]
+    """Says y or n to everything; what the planted neurons write makes it say n."""
+    return make_yielder(tmp_path_factory.mktemp("yielder") / "model")
 
 
 def listed(path: Path, neurons: tuple[int, ...]) -> Path:
@@ -148,6 +83,12 @@ def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: Fo
     assert own["instruct"]["slope"]["low"] > 0.1
     assert own["base"]["slope"]["estimate"] == pytest.approx(0, abs=0.02)
     assert own["base"]["disturbance"] == pytest.approx(own["instruct"]["disturbance"], rel=0.2)
+    # the base has the same activations where its neurons are, and reads nothing of what they write
+    assert verdicts["patched_base:misled"] == verdicts["patched_instruct:misled"] == "not distinguishable"
+    lent = [row for row in summary["patching"] if row["kind"] == "h_neurons" and row["outcome"] == "log_odds"]
+    assert [row["stage"] for row in lent] == ["instruct", "base"]
+    assert [row["effect"]["estimate"] for row in lent] == pytest.approx([0, 0], abs=1e-5)
+    assert {row["n_draws"] for row in summary["patching"]} == {0, 20}
     assert {(arm["stage"], arm["alpha"]) for arm in summary["compliance"]} == {
         (stage, alpha) for stage in ("base", "instruct") for alpha in (0.0, 1.0, 3.0)
     }
@@ -202,7 +143,7 @@ def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_p
     whole = intervened(tmp_path / "..", yielder, PLANTED, "--sets", 3)
     given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", contexts(tmp_path / "misled.jsonl"))
     command = ("intervene", yielder, *given, *FEW, "--sets", 3, "--db", "sqlite:///x.db")
-    where = "provenance.analyses.behaviour.compliance:_options_read"
+    where = "provenance.analyses.behaviour.arm_passes:Piece._scored"
     assert forked.run(tmp_path, *command, harm=Harm(where, 9, "after")).code == -9
     again = forked.run(tmp_path, *command, harm=Harm(where, 14, "before"))  # 21 arms in all, 8 of them kept
     assert again.code == 0, again.stderr

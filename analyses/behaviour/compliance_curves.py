@@ -15,6 +15,7 @@ from jaxtyping import Float64, Int8
 from scipy.stats import page_trend_test
 
 from provenance.activations.scaling import UNCHANGED
+from provenance.analyses.behaviour.arms import FAILED, YIELDS
 from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
 from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
@@ -28,8 +29,6 @@ from provenance.statistics.holm import holm
 MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
 READABLE = 0.5  # share of replies of the unchanged model; where most say nothing, nothing can be found
-YIELDS, HOLDS, FAILED = 1, 0, -1
-"""Readings of a reply."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from jaxtyping import Int
 
 from provenance.activations.scaling import UNCHANGED
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.compliance import FORMAT, GREEDY, readings_of
+from provenance.analyses.behaviour.arms import FORMAT
+from provenance.analyses.behaviour.compliance import GREEDY, readings_of
 from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, arms_of, compliance_claims, slopes_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope

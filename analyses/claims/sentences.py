@@ -59,6 +59,7 @@ YIELD_WORDS: dict[Verdict, str] = {
     "not distinguishable": "amplifying them is not shown to make {model} yield more than amplifying other neurons does",
     "no power": "whether amplifying them makes {model} yield more could not be tested",
 }
+OTHERS: dict[Stage, Stage] = {"base": "instruct", "instruct": "base"}
 MODEL_WORDS: dict[Stage, str] = {"base": "the base", "instruct": "the instruct model"}
 # Where indices name different neurons, the H-Neurons themselves were never looked at in the base.
 POSITION_WORDS: dict[Verdict, str] = {
@@ -92,6 +93,20 @@ def yield_words(stage: Stage, verdicts: Mapping[str, Verdict]) -> str:
     return ", and ".join(parts)
 
 
+def patch_words(stage: Stage, verdicts: Mapping[str, Verdict]) -> str:
+    """What the H-Neurons' activations in the other model change, in words, by benchmark; empty where nothing is shown.
+
+    Args:
+        stage: The model whose activations were replaced.
+        verdicts: By benchmark.
+    """
+    names = [name for name, verdict in verdicts.items() if verdict == "supported"]
+    if not names:
+        return ""
+    lent = f"the activations that they have in {MODEL_WORDS[OTHERS[stage]]} change how {MODEL_WORDS[stage]} yields"
+    return f"{lent} on {' and '.join(names)}, more than those of other neurons do"
+
+
 def claim_words(name: str, verdict: Verdict, codes: Iterable[str]) -> str:
     """A claim by its name in the words of a verdict; `codes` of its conditions name the matching of drift."""
     if name == "drift":
@@ -118,7 +133,7 @@ def overall_sentence(
         problem: Why neurons have no known counterparts, which then leads the sentence; or empty.
         claims: Verdict of each claim by its name.
         matching: The finest matching of drift, a `Matching`.
-        scaled: Words of `function_words` and `yield_words` by model, if neurons were scaled.
+        scaled: Words of `function_words`, `yield_words` and `patch_words` by model, if activations were changed.
     """
     transfer, drift, overlap = claims["transfer"], claims["drift"], claims["overlap"]
     if problem:

@@ -4,7 +4,7 @@ The extra work in a model is reading the other model's answers, and scaling neur
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from provenance.analyses.asking.judge_agreement import judge_agreement
 from provenance.analyses.baselines.carried_directions import FittedSide, carried_directions
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.function_verdict import function_claim
+from provenance.analyses.behaviour.patching import Exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.claims.claim_conditions import (
     beyond_confidence_claim,
@@ -72,12 +73,14 @@ class Transferred:
 
 @dataclass(frozen=True)
 class Scaled:
-    """What scaling the H-Neurons did."""
+    """What changing the activations of the H-Neurons did."""
 
     effects: tuple[CausalEffect, ...] = ()
-    """On answers, in each model; empty unless asked for."""
+    """Of scaling on answers, in each model; empty unless asked for."""
     compliance: tuple[Compliance, ...] = ()
-    """On replies to benchmarks, by model; empty without benchmarks."""
+    """Of scaling on replies to benchmarks, by model; empty without benchmarks."""
+    exchanged: Exchanged = field(default_factory=Exchanged)
+    """What the other model's activations of them did to these; empty without benchmarks."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,7 @@ def evidence_of(
         causal=shown.scaled.effects,
         compliance_arms=tuple(arm for each in shown.scaled.compliance for arm in each.arms),
         compliance_slopes=tuple(slope for each in shown.scaled.compliance for slope in each.slopes),
+        patching=shown.scaled.exchanged.effects,
         claims=(
             shown.carried.claim,
             beyond_confidence_claim(results, rungs, problem),
@@ -276,6 +280,7 @@ def evidence_of(
             overlaps,
             *function_claims(shown.scaled.effects),
             *(claim for each in shown.scaled.compliance for claim in each.claims),
+            *shown.scaled.exchanged.claims,
         ),
     )  # fmt: skip
 

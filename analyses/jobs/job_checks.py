@@ -9,7 +9,7 @@ from typing import Any
 
 from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.analyses.behaviour.compliance import written
+from provenance.analyses.behaviour.asked_items import written
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, free_prompt
 from provenance.analyses.jobs.effort import QUICK
 from provenance.answers.questions import QuestionSet

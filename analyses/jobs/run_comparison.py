@@ -30,6 +30,7 @@ from provenance.analyses.asking.cross_reading import Forced, cells_read_by
 from provenance.analyses.asking.engines import ALL_HERE, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
+from provenance.analyses.behaviour.patching import Exchanged, exchanged
 from provenance.analyses.behaviour.scaled_answers import intervened
 from provenance.analyses.behaviour.scaled_benchmarks import (
     NOT_ASKED,
@@ -39,7 +40,7 @@ from provenance.analyses.behaviour.scaled_benchmarks import (
     compliance_of,
 )
 from provenance.analyses.claims.claim_conditions import decisive, pair_drift
-from provenance.analyses.claims.sentences import overall_sentence, yield_words
+from provenance.analyses.claims.sentences import overall_sentence, patch_words, yield_words
 from provenance.analyses.drift.drift_tests import finest_matching
 from provenance.analyses.drift.pair import MeasuredPair
 from provenance.analyses.jobs.effort import FULL
@@ -133,7 +134,7 @@ def compare(
     cells = cells_read_by("base", gathered)
     correlation = clock.timed("correlation", partial(correlation_of, gathered, related))
     forced = Forced(gathered.names[TEST_POOL], cells | cells_read_by("instruct", gathered))
-    found, scaled = _found(gathered, settings, given, scaling)
+    found, scaled = _found(gathered, settings, given, scaling, same_tokens=related.same_tokenizer)
     read = partial(
         transferred, found["instruct"], gathered, measured.alignment.reason, settings.foldings, settings.seed
     )
@@ -158,9 +159,14 @@ def _with_cards(report: OriginReport, gathered: Gathered) -> OriginReport:
 
 
 def _found(
-    gathered: Gathered, settings: OriginSettings, given: NeuronSet | None, scaling: ScaledBenchmarks
+    gathered: Gathered,
+    settings: OriginSettings,
+    given: NeuronSet | None,
+    scaling: ScaledBenchmarks,
+    *,
+    same_tokens: bool,
 ) -> tuple[dict[Stage, Identified], Scaled]:
-    """The search in both checkpoints, and what scaling the instruct checkpoint's H-Neurons does in both, if asked for.
+    """The search in both checkpoints, and what the instruct checkpoint's H-Neurons do in both, if that is asked for.
 
     A model that is in memory stays there only where it will run: probes take minutes, and may not hold a GPU meanwhile.
     """
@@ -171,6 +177,7 @@ def _found(
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []
+    own: dict[Stage, Int[np.ndarray, " _"]] = {}
     if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
         gathered.drop()
     for stage in stages:
@@ -181,10 +188,15 @@ def _found(
             effects += intervened(gathered, stage, ids, seed=settings.seed)
         if scaling.benchmarks:
             unknown = stage == "base" and gathered.alignment.reason
-            own = NO_NEURONS if unknown else own_ids(stage, ids, gathered.alignment)
-            compliance.append(compliance_of(asked_freely(gathered.subjects[stage], scaling), own, scaling))
-        gathered.subjects[stage].drop()
-    return found, Scaled(tuple(effects), tuple(compliance))
+            own[stage] = NO_NEURONS if unknown else own_ids(stage, ids, gathered.alignment)
+            compliance.append(compliance_of(asked_freely(gathered.subjects[stage], scaling), own[stage], scaling))
+        if not (scaling.benchmarks and stage == stages[-1]):  # the last one lends its activations first
+            gathered.subjects[stage].drop()
+    swapped = Exchanged()
+    if scaling.benchmarks:
+        swapped = exchanged(gathered.subjects, own, gathered.alignment, scaling, same_tokens=same_tokens)
+        gathered.drop()
+    return found, Scaled(tuple(effects), tuple(compliance), swapped)
 
 
 def _tested_sets(gathered: Gathered) -> int:
@@ -260,11 +272,15 @@ def judged_by(report: OriginReport, claims: Sequence[Claim]) -> OriginReport:
 
 
 def _scaled_words(report: OriginReport, claims: Sequence[Claim], stage: Stage) -> str:
-    """What scaling neurons did in a model; empty if none were scaled."""
-    asked = {claim.dataset: claim.verdict for claim in claims if claim.name.startswith(f"compliance_{stage}:")}
+    """What changing activations of neurons did in a model; empty if none were changed."""
+    asked, lent = (
+        {claim.dataset: claim.verdict for claim in claims if claim.name.startswith(f"{kind}_{stage}:")}
+        for kind in ("compliance", "patched")
+    )
     measured = any(slope.stage == stage for slope in report.evidence.compliance_slopes)
     acted = [claim.words for claim in claims if claim.name == f"function_{stage}"]
-    return "; ".join([*acted, *([yield_words(stage, asked)] if measured else [])])
+    said = [*acted, *([yield_words(stage, asked)] if measured else []), patch_words(stage, lent)]
+    return "; ".join(filter(None, said))
 
 
 def _decided_by(transfers: Sequence[TransferResult]) -> str:

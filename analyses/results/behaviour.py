@@ -5,13 +5,14 @@ from typing import Literal
 
 from provenance.records import Estimate, Stage
 from provenance.table_declaration import column, table
-from provenance.words import OUTCOMES, SETS
+from provenance.words import OUTCOMES, PATCH_OUTCOMES, SETS
 
 CausalKind = Literal["h_neurons", "random", "layer_matched"]
 ScaledKind = Literal["h_neurons", "random", "layer_matched", "activity_matched"]
 
 
 Outcome = Literal["faithful_log_probability", "hallucinated_log_probability", "selectivity", "correct"]
+PatchOutcome = Literal["log_odds", "share"]
 
 
 @table(
@@ -139,3 +140,53 @@ class ComplianceSlope:
         unit="per unit of |alpha - 1|",
     )
     draws: tuple[float, ...] = column("sets", "some", "Slope of each control set; empty for the H-Neurons.")
+
+
+@table(
+    "patch_effect",
+    "Activations of the other model",
+    row="one model, benchmark, outcome and neuron set whose activations were replaced",
+    query="patching",
+    note="z of the neurons replaced by that of the other model on the same tokens, at every token of the prompt; "
+    "change against the model as it is. H-Neurons: 95 % interval by item; control sets of as many neurons: mean and "
+    "middle 95 % of sets. p: share of sets, the H-Neurons among them, that change as much in either direction. "
+    "Disturbance: how far a set moves the MLPs’ outputs, as a share of their norm.",
+)
+@dataclass(frozen=True)
+class PatchEffect:
+    """What the other model's activations of a neuron set do to how one model yields."""
+
+    stage: Stage = column("model", "text", "Model whose activations are replaced by those of the other one.", key=True)
+    benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
+    outcome: PatchOutcome = column(
+        "change of",
+        "text",
+        "Mean log of the probability of the first tokens of options that yield over that of the others (nats), or the "
+        "share of items whose reply yields.",
+        key=True,
+        words=PATCH_OUTCOMES,
+    )
+    kind: ScaledKind = column(
+        "neurons replaced", "text", "The H-Neurons, or control sets of the same size.", key=True, words=SETS
+    )
+    k: int = column("k", "count", "Neurons of a set.")
+    n: int = column("items", "count", "Items asked.")
+    before: float = column("as it is", "fixed3", "Outcome of the unchanged model.")
+    donor: float = column("other model", "fixed3", "Outcome of the other model on the same tokens.")
+    effect: Estimate = column(
+        "change",
+        "ci3",
+        "Change of the outcome. H-Neurons: interval by item. Control sets: their mean, 2.5th and 97.5th percentile.",
+    )
+    p_value: float | None = column(
+        "p of the H-Neurons",
+        "p",
+        "Share of control sets (counting the H-Neurons as one) that change the outcome at least as much in either "
+        "direction; None for the H-Neurons.",
+    )
+    readable: float = column("readable", "fixed3", "Share of readable replies of the unchanged model.")
+    failed: float = column("unreadable", "fixed3", "Share of items whose reply is none of the options; mean over sets.")
+    disturbance: float = column(
+        "disturbance", "compact", "Root of the squared change of the MLPs' outputs over their square; mean over sets."
+    )
+    draws: tuple[float, ...] = column("sets", "some", "Change by each control set; empty for the H-Neurons.")

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope
+from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope, PatchEffect
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
@@ -62,6 +62,8 @@ class Evidence:
     """By model, benchmark, kind of set and factor; empty without benchmarks."""
     compliance_slopes: tuple[ComplianceSlope, ...] = ()
     """By model, benchmark and kind of set."""
+    patching: tuple[PatchEffect, ...] = ()
+    """By model, benchmark, outcome and kind of set; empty without benchmarks."""
     claims: tuple[Claim, ...] = field(default=())
     """The main claims first."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from provenance.analyses.results.behaviour import CausalEffect, ComplianceSlope
+from provenance.analyses.results.behaviour import CausalEffect, ComplianceSlope, PatchEffect
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
@@ -17,7 +17,7 @@ from provenance.analyses.summary.values import SCHEMA, as_json, probe_neurons
 
 NOT_LOOKED_AT = dict.fromkeys((
     "directions", "two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions",
-    "compliance", "compliance_slopes",
+    "compliance", "compliance_slopes", "patching",
 ))  # fmt: skip
 """Keys of `evidence` in a run without a forward pass."""
 
@@ -36,6 +36,7 @@ def evidence(found: Evidence) -> dict[str, Any]:
         "interventions": [_intervention(effect) for effect in found.causal] or None,
         "compliance": [asdict(arm) for arm in found.compliance_arms] or None,
         "compliance_slopes": [_intervention(slope) for slope in found.compliance_slopes] or None,
+        "patching": [_intervention(effect) for effect in found.patching] or None,
     }
 
 
@@ -83,7 +84,7 @@ def summarise_timeline(
     return as_json(content)
 
 
-def _intervention(effect: CausalEffect | ComplianceSlope) -> dict[str, Any]:
+def _intervention(effect: CausalEffect | ComplianceSlope | PatchEffect) -> dict[str, Any]:
     return _without(asdict(effect), "draws") | {"n_draws": len(effect.draws)}
 
 

@@ -110,7 +110,7 @@ def _page(results: Results, figures: Attempt) -> str:
             scope=concept.worded(list_words(results)),
             source=first(results["neuron-list"]).get("source", ""),
             lineage=bool(results["lineage"].rows),
-            intervened=bool(results["interventions"].rows),
+            intervened=bool(results["interventions"].rows or results["compliance-slopes"].rows),
             marks=MARKS,
             not_drawn=sorted(figures.failed.items()),
             facts=_facts(about),

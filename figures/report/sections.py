@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel, JudgeAgreement
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect
 from provenance.analyses.results.drift import DriftTest, LayerDrift
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
@@ -53,7 +53,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder",
     "directions", "cells", "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls",
     "power", "interventions", "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
-    "compliance", "compliance-slopes", "stages", "examples",
+    "compliance", "compliance-slopes", "patching", "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -75,12 +75,13 @@ DIRECTIONS = _brief(DirectionTransfer, "directions")
 JUDGES = _brief(JudgeAgreement, "judges")
 SLOPES = _brief(ComplianceSlope, "compliance-slopes")
 COMPLIANCE = _brief(ComplianceArm, "compliance")
+PATCHING = _brief(PatchEffect, "patching")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         *REPLICATES, ladder, DIRECTIONS, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
-        intervention, SLOPES, COMPLIANCE, transfer, drift, overlap, identification, baselines, path, stability,
-        stable_neurons, clusters,
+        intervention, SLOPES, COMPLIANCE, PATCHING, transfer, drift, overlap, identification, baselines, path,
+        stability, stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
         STAGES,
     ),
@@ -154,6 +155,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         measured_refusals,
         intervention,
         SLOPES,
+        _brief(PatchEffect, "patching", "stage", "benchmark", "outcome", "kind", "effect", "p_value", "disturbance"),
         *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
     ),

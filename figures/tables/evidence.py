@@ -97,11 +97,11 @@ def power(results: Results) -> ReportTable | None:
 
 
 def intervention(results: Results) -> ReportTable | None:
-    """Effect of scaling; one sentence if nothing was scaled."""
+    """Effect of scaling on answers; one sentence if nothing was scaled, on benchmarks neither."""
     records = results["interventions"].records()
     if records:
         return report_table(CausalEffect, records)
-    if not results["claims"].rows:
+    if results["compliance-slopes"].rows or not results["claims"].rows:
         return None
     note = (
         "No neuron was intervened on in this run, so nothing here says what the neurons do: at most that they are "

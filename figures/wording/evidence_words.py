@@ -50,6 +50,13 @@ CONDITIONS: Mapping[str, str] = {
     "compliance.slope": "lower end of the slope of yielding over the factor",
     "compliance.p_holm": "largest p, after Holm’s correction over the benchmarks",
     "compliance.unreadable": "slope of yielding, against that of unreadable replies",
+    "patching.same_tokens": "token ids mean the same in both models (1 = yes)",
+    "patching.options": "replies are options (1 = yes)",
+    "patching.items": "items asked",
+    "patching.sets": "control sets of the rarest kind",
+    "patching.readable": "share of readable replies of the unchanged model",
+    "patching.effect": "nearer end of the change of the log-odds of yielding, away from 0",
+    "patching.p_holm": "largest p, after Holm’s correction over the benchmarks",
 }
 """Conditions of claims, by code."""
 
@@ -95,6 +102,7 @@ def reason_words(code: str) -> str:
     words = {
         ("transfer", "p"): f"p against {baseline_words(what)}",
         ("compliance", "p"): f"slope: p against {SETS.get(what, what)}",
+        ("patching", "p"): f"change: p against {SETS.get(what, what)}",
         ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",
         ("drift", "detectable"): f"largest factor found with 80 % power, same {MATCHINGS.get(what, what)}",
         ("overlap", "p"): f"p against {OVERLAP_NULLS.get(what, what)}",

@@ -36,6 +36,8 @@ CLAIMS = {
     "function_instruct": "Do the H-Neurons act on the instruct model’s answers?",
     "compliance_base": "Does amplifying the neurons make the base model yield more",
     "compliance_instruct": "Does amplifying the neurons make the instruct model yield more",
+    "patched_base": "Do the neurons’ activations in the instruct model change how the base yields",
+    "patched_instruct": "Do the neurons’ activations in the base change how the instruct model yields",
 }
 
 _VERDICTS = {
@@ -48,6 +50,8 @@ _VERDICTS = {
     ("function_instruct", "supported"): "scaling them acts as expected",
     ("compliance_base", "supported"): "yields more, and more than with other neurons",
     ("compliance_instruct", "supported"): "yields more, and more than with other neurons",
+    ("patched_base", "supported"): "changes it, and more than those of other neurons",
+    ("patched_instruct", "supported"): "changes it, and more than those of other neurons",
 }
 
 

@@ -1,12 +1,15 @@
-"""Scales chosen neurons in the forward pass: weaker, stronger, or silent.
+"""Changes activations of chosen neurons in the forward pass: weaker, stronger, silent, or those of another model.
 
-A neuron acts on the residual stream through the down-projection alone, so scaling its entry there scales its whole
+A neuron acts on the residual stream through the down-projection alone, so changing its entry there changes its whole
 effect, and no weight changes. This holds for every token: prompt, response, and cached keys and values.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,6 +21,8 @@ from provenance.errors import CaptureError, InputError
 from provenance.models.loading import LoadedModel
 
 UNCHANGED = 1.0
+Edit = Callable[[Float[torch.Tensor, "rows tokens d_m"]], Float[torch.Tensor, "rows tokens d_m"]]
+"""What stands in place of z of a layer; it leaves its argument as it is."""
 
 
 @contextmanager
@@ -41,30 +46,102 @@ def scaled(loaded: LoadedModel, ids: Int[np.ndarray, " k"], alpha: float) -> Ite
 
     Source: Gao et al. 2025, arXiv:2512.01797, Sec. 3 and 6.2.
     """
+    with edited(loaded, factors_of(loaded, ids, alpha)):
+        yield
+
+
+def factors_of(loaded: LoadedModel, ids: Int[np.ndarray, " k"], alpha: float) -> Mapping[int, Edit]:
+    """What scaling neurons does to z of each layer that has one of them; nothing with alpha 1.
+
+    Raises:
+        InputError: See `scaled`.
+    """
     _check_alpha(alpha)
-    _check_ids(ids, loaded.layout.layers, loaded.layout.d_m)
-    if alpha == UNCHANGED or ids.size == 0:
+    check_ids(ids, loaded.layout.layers, loaded.layout.d_m)
+    if alpha == UNCHANGED:
+        return {}
+    factors = _factors(down_projections(loaded), ids, loaded.layout.d_m, alpha)
+    return {layer: _Multiplied(factor) for layer, factor in factors.items()}
+
+
+class _Multiplied:
+    """z times a factor for each neuron, which goes to the device of z once."""
+
+    def __init__(self, factor: Float[torch.Tensor, " d_m"]) -> None:
+        self._factor = factor
+
+    def __call__(self, z: torch.Tensor) -> torch.Tensor:
+        self._factor = self._factor.to(z.device)
+        return z * self._factor
+
+
+@contextmanager
+def edited(loaded: LoadedModel, edits: Mapping[int, Edit]) -> Iterator[None]:
+    """Change z of some layers in every forward pass inside the block.
+
+    Without edits no hook is installed. Blocks can be nested in each other and with `capture.hooked`, which sees what
+    was changed.
+
+    Args:
+        loaded: The model; only its hooks change, and they are removed on every exit of the block.
+        edits: By layer, what is put in place of z.
+
+    Raises:
+        CaptureError: On leaving the block without another error: a layer's hook never fired, or not as often as the
+            others, so some answers came from the unchanged model.
+    """
+    if not edits:
         yield
         return
-    modules = down_projections(loaded)
-    factors = _factors(modules, ids, loaded.layout.d_m, alpha)
-    fired = dict.fromkeys(factors, 0)
+    modules, fired = down_projections(loaded), dict.fromkeys(edits, 0)
 
-    def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
+    def hook_for(layer: int, edit: Edit) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
         def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             fired[layer] += 1
-            factors[layer] = factors[layer].to(inputs[0].device)
-            return (inputs[0] * factors[layer], *inputs[1:])
+            return (edit(inputs[0]), *inputs[1:])
 
         return hook
 
-    handles = [modules[layer].register_forward_pre_hook(hook_for(layer)) for layer in factors]
+    handles = [modules[layer].register_forward_pre_hook(hook_for(layer, edit)) for layer, edit in edits.items()]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
     _check_fired(fired)
+
+
+class SideBySide:
+    """Edits of several arms in one batch: each changes rows of its own.
+
+    Args:
+        arms: What each arm puts in place of z, by layer.
+        rows: Rows of each, arm after arm.
+    """
+
+    def __init__(self, arms: Sequence[Mapping[int, Edit]], rows: int) -> None:
+        self._arms, self._rows = arms, rows
+        self._bounds = [(arm * rows, (arm + 1) * rows) for arm in range(len(arms))]
+
+    def watch(self, positions: Sequence[int]) -> None:
+        """From now on these rows of the batch alone, in order, are in the passes."""
+        ends = [bisect_left(positions, arm * self._rows) for arm in range(len(self._arms) + 1)]
+        self._bounds = list(pairwise(ends))
+
+    def edits(self) -> Mapping[int, Edit]:
+        """By layer, what is put in place of z of the whole batch."""
+        if len(self._arms) == 1:
+            return self._arms[0]
+        return {
+            layer: partial(self._changed, layer) for layer in sorted({layer for arm in self._arms for layer in arm})
+        }
+
+    def _changed(self, layer: int, z: torch.Tensor) -> torch.Tensor:
+        changed = z.clone()
+        for arm, (start, stop) in zip(self._arms, self._bounds, strict=True):
+            if layer in arm and stop > start:
+                changed[start:stop] = arm[layer](z[start:stop])
+        return changed
 
 
 def _factors(
@@ -88,7 +165,12 @@ def _check_alpha(alpha: float) -> None:
         )
 
 
-def _check_ids(ids: Int[np.ndarray, " k"], layers: int, d_m: int) -> None:
+def check_ids(ids: Int[np.ndarray, " k"], layers: int, d_m: int) -> None:
+    """Refuse ids outside the model, or given twice.
+
+    Raises:
+        InputError: There is one.
+    """
     outside = ids[(ids < 0) | (ids >= layers * d_m)]
     if outside.size:
         raise InputError(
@@ -109,7 +191,7 @@ def _check_fired(fired: dict[int, int]) -> None:
     calls = set(fired.values())
     if len(calls) != 1 or 0 in calls:
         raise CaptureError(
-            f"a hook that fires once per pass in each of the {len(fired)} layers with scaled neurons",
+            f"a hook that fires once per pass in each of the {len(fired)} layers with changed neurons",
             found=f"calls per layer: {fired}",
             remedy="this model's forward pass does not call its down-projections as modules, or no pass was made",
         )

@@ -6,10 +6,11 @@ import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
 from provenance.analyses.behaviour.compliance_curves import Readings, arms_of, compliance_claims, slopes_of
+from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_effects
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, ScaledKind
+from provenance.analyses.results.behaviour import CausalEffect, PatchEffect, ScaledKind
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
@@ -224,6 +225,29 @@ def causal_of(k: int) -> tuple[CausalEffect, ...]:
     )  # fmt: skip
 
 
+def patching_of(k: int) -> tuple[PatchEffect, ...]:
+    """In both models, on one benchmark; one of the random sets broke the base."""
+    found: list[PatchEffect] = []
+    for stage, moved in (("base", 0.8), ("instruct", -0.3)):
+        plain, sets = np.linspace(-1, 1, 12), {"h_neurons": 1, "random": 3, "layer_matched": 3, "activity_matched": 2}
+        replies = {
+            kind: _replies(np.stack([plain + moved * (count == 1) + 0.01 * number for number in range(count)]))
+            for kind, count in sets.items()
+        }
+        if stage == "base":
+            replies["random"].log_odds[0] = MISSING
+        patched = Patched(
+            stage, "premises", tuple(f"q{n}" for n in range(12)), _replies(plain[None]), _replies(plain[None] + 1),  # type: ignore[arg-type]
+            replies, k, {kind: np.full(count, 0.125) for kind, count in sets.items()},  # type: ignore[arg-type, misc]
+        )  # fmt: skip
+        found += patch_effects(patched, seed=0)
+    return tuple(found)
+
+
+def _replies(log_odds: np.ndarray) -> Replies:
+    return Replies(log_odds, np.where(log_odds > 0, 1, 0).astype(np.int8))
+
+
 def claims_of(dataset: str) -> tuple[Claim, ...]:
     """One claim of each verdict at least, with conditions that hold, do not hold, and could not be measured."""
     verdicts = ("supported", "not distinguishable", "supported", "no power", "no power", "supported")
@@ -267,6 +291,7 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
         overlap=OVERLAP_NULLS,
         power=power_of(sets, k),
         causal=causal_of(k) if causal else (),
+        patching=patching_of(k),
         claims=claims_of(sets[0]),
     )
 

@@ -178,7 +178,7 @@ def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: s
     results = read_results(finished, 1)
     reported = {table.title: table for table in folded_sections(results)}
     shared = [table for table in terminal_sections(results, verbose=True) if table.title in reported]
-    assert len(shared) == 10
+    assert len(shared) == 11
     for table in shared:
         whole = reported[table.title]
         columns = dict(zip(whole.header, zip(*whole.rows, strict=True), strict=True))

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from provenance.analyses.behaviour.compliance_curves import (
-    FAILED,
-    HOLDS,
-    YIELDS,
-    Readings,
-    compliance_claims,
-    slopes_of,
-)
+from provenance.analyses.behaviour.arms import FAILED, HOLDS, YIELDS
+from provenance.analyses.behaviour.compliance_curves import Readings, compliance_claims, slopes_of
 from provenance.analyses.results.behaviour import ScaledKind
 
 KINDS: tuple[ScaledKind, ...] = ("random", "layer_matched", "activity_matched")

@@ -47,9 +47,9 @@ FOLDED = (
     "What transfer has to beat", "Directions in the residual stream", "Whose labels, whose text, whose prompt",
     "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
-    "Backward transfer", "Parameter evolution", "Overlap", "Identification", "Baselines", "Path", "Stability",
-    "Most often selected neurons", "Clusters", "Lineage", "Weights by kind", "Configuration", "Mapping",
-    "Drift by layer", "Funnel", "H-Neurons, one by one", "Question sets", "Time by stage",
+    "Activations of the other model", "Backward transfer", "Parameter evolution", "Overlap", "Identification",
+    "Baselines", "Path", "Stability", "Most often selected neurons", "Clusters", "Lineage", "Weights by kind",
+    "Configuration", "Mapping", "Drift by layer", "Funnel", "H-Neurons, one by one", "Question sets", "Time by stage",
     "Method in short", "Settings and provenance",
 )  # fmt: skip
 
@@ -509,7 +509,7 @@ def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_sectio
 
 def test_without_an_intervention_one_sentence_says_that_no_neuron_was_intervened_on(stored: Any) -> None:
     report = report_of()
-    html = undrawn_html(stored(replace(report, evidence=replace(report.evidence, causal=()))))
+    html = undrawn_html(stored(replace(report, evidence=replace(report.evidence, causal=(), patching=()))))
     section = html[html.index("<h3>Intervention</h3>") : html.index("<h3>Backward transfer</h3>")]
     assert "No neuron was intervened on in this run" in section
     assert "<table" not in section
@@ -526,7 +526,7 @@ def test_a_report_on_scaled_neurons_says_that_a_model_was_run_and_what_was_scale
 
 
 def test_with_an_intervention_the_limits_point_to_its_table(html: str) -> None:
-    assert "what scaling them did is in the table of interventions" in html
+    assert "what scaling them did is in the tables of interventions" in html
     assert "nothing was intervened on" not in html
 
 

@@ -15,7 +15,7 @@ from provenance.analyses.activity.token_correlation import RecordedActivations
 from provenance.analyses.behaviour.compliance_sets import disturbances, prompt_activity
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.sampling import Decoding, PromptBatch
-from provenance.benchmarks.option_scores import OptionPrompt, chosen_options
+from provenance.benchmarks.option_scores import OptionPrompt, option_scores
 from provenance.errors import InputError, JobError
 from provenance.models import loading, placement
 from provenance.models.loading import LoadedModel
@@ -80,7 +80,9 @@ def disturbed(loaded: LoadedModel) -> list[np.ndarray]:
 
 def chosen(loaded: LoadedModel) -> list[np.ndarray]:
     options = tuple(frozenset(range(start, start + 100)) for start in (0, 100, 200))
-    return [chosen_options(loaded, [OptionPrompt(prompt.ids, options) for prompt in prompts(loaded)])]
+    asked = [OptionPrompt(prompt.ids, options, frozenset({0})) for prompt in prompts(loaded)]
+    found = option_scores(loaded, asked)
+    return [found.chosen, found.log_odds.round(5)]  # the head's products are summed in another order
 
 
 @pytest.mark.parametrize("work", [read, answered, scaled_answers, disturbed, chosen])
