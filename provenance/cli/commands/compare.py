@@ -142,8 +142,8 @@ def compare(
         weights_only=weights_only,
         stream=stream,
         running={
-            "--causal": causal, "--behaviour": bool(behaviour), "--alphas": alphas != ALPHAS, "--sets": sets is not None,
-            "--items": items is not None, "--replicates": replicates > 1,
+            "--causal": causal, "--behaviour": bool(behaviour), "--alphas": alphas != ALPHAS,
+            "--sets": sets is not None, "--items": items is not None, "--replicates": replicates > 1,
         },
     )  # fmt: skip
     check_choice(asked["C"], asked["select"], neurons)
