@@ -4,6 +4,7 @@ They import what they need when they are asked for: the process that deals tests
 would load torch and transformers for nothing before the others start.
 """
 
+import gc
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,12 @@ FIRST = ("test_real", "test_lab_claims")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long modules first, everything else in its order."""
     items.sort(key=lambda item: item.path.stem not in FIRST)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection of garbage looks through it again, in this process or in a child."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")

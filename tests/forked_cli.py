@@ -10,6 +10,7 @@ kernel enforces).
 for a command that is `run` with the draws that ship.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -104,6 +105,8 @@ def _serve() -> None:
     shipped, effort.QUICK = effort.QUICK, effort.Effort(**FEW_DRAWS)
     _render_once()
     _compile_once()
+    gc.collect()
+    gc.freeze()  # a collection in a child would write to, and so copy, every page of what is loaded here
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         job = json.loads(line)

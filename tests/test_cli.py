@@ -47,7 +47,7 @@ COMMANDS = {
         "--free-intercept", "--select", "--C", "--device", "--dtype", "--offload", "--attn-implementation",
         "--capture-dtype", "--other-tokens", "--template-arg",
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
-        "--batch-size", "--quick", "--no-figures", "--seed", "--json", "--quiet", "--verbose",
+        "--batch-size", "--quick", "--no-figures", "--dry-run", "--seed", "--json", "--quiet", "--verbose",
     },
     ("study",): {
         "--db", "--captures", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json",

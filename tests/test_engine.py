@@ -26,8 +26,8 @@ from provenance.analyses.jobs.effort import Effort
 from provenance.answers.collect_responses import collect
 from provenance.answers.questions import load_questions
 from provenance.answers.sampling import Decoding, Respondent
-from provenance.answers.served_model import find_served
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at
+from provenance.engines.served_model import find_served
 from provenance.errors import CheckpointError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
 from provenance.models.loading import LoadedModel, load_lexicon, load_model, load_tokenizer

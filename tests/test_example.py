@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_page import measured, needs_chromium, pdf_pages
 from forked_cli import ForkedCli
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -17,6 +18,7 @@ from test_lab_claims import QUICK, compare_families
 from docs import write_example
 from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
 from provenance.api.interface import Run
+from provenance.figures.report.html import report_html
 
 LARGEST_PICTURE = 60_000  # characters of base64
 
@@ -33,11 +35,16 @@ def notebook() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli) -> Path:
+    """A folder with the database in which the comparison has finished."""
+    return made_once(tmp_path_factory, "lab-quick", partial(compare_families, forked, effort=QUICK))
+
+
+@pytest.fixture(scope="module")
 def values(
-    tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, cells: list[write_example.Cell]
+    tmp_path_factory: pytest.TempPathFactory, finished: Path, cells: list[write_example.Cell]
 ) -> Iterator[list[object]]:
     """What each cell shows, in a folder where the comparison has finished: no model is loaded."""
-    finished = made_once(tmp_path_factory, "lab-quick", partial(compare_families, forked, effort=QUICK))
     folder = tmp_path_factory.mktemp("example")
     shutil.copyfile(finished / "provenance.db", folder / "provenance.db")
     with pytest.MonkeyPatch.context() as patch:
@@ -91,6 +98,16 @@ def test_the_notebook_shows_the_same_things_as_its_cells_do_now(
         assert kept.keys() == made.keys()
         heads = [text.partition("</thead>")[0] for text in (kept.get("text/html", ""), made.get("text/html", ""))]
         assert "<table" not in heads[1] or heads[0].split() == heads[1].split()
+
+
+@needs_chromium
+def test_the_report_of_the_comparison_fits_a_phone_and_twelve_printed_pages(finished: Path, tmp_path: Path) -> None:
+    """In a browser: nothing but what scrolls by itself is wider than the window; printing opens what is folded."""
+    page = report_html(f"sqlite:///{finished / 'provenance.db'}", 1)
+    for width in (390, 1200):
+        assert measured(page, width)["width"] <= width
+    (tmp_path / "report.html").write_text(page, "utf-8")
+    assert 9 <= pdf_pages(tmp_path / "report.html") <= 12
 
 
 def test_a_cell_shows_its_last_line_if_that_is_an_expression() -> None:

@@ -1,4 +1,4 @@
-"""A plan counts the very job: its questions, limits, samples, draws and replicates."""
+"""A plan counts the very job: its questions, limits, samples, draws and replicates, and what each checkpoint does."""
 
 import json
 from dataclasses import replace
@@ -6,31 +6,47 @@ from pathlib import Path
 
 import pytest
 from checkpoint_factory import write_questions
-from comparison import invoke
+from comparison import Finished, Pair, invoke
 
+from provenance.analyses.behaviour import scaled_answers
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL, QUICK
-from provenance.cli.options.planned_work import work_of
+from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
+from provenance.analyses.timeline.timeline_job import TimelineJob
+from provenance.cli.options.planned_work import works_of, works_of_timeline
 from provenance.defaults import REPLY_TOKENS
 from provenance.errors import QuestionError
-from provenance.plan.estimates import CHARACTERS_PER_TOKEN, TOKENS, Workload
+from provenance.plan.checkpoint_plan import see
+from provenance.plan.estimates import captured_bytes
+from provenance.plan.workload import CHARACTERS_PER_TOKEN, TOKENS, Workload
 
 LAB = ("lab/inherited/base", "lab/inherited/instruct")
 
 
 def test_a_lab_pair_is_planned_with_its_own_questions() -> None:
     """48 % and 12 % of the first set are trained on, and 40 % tested, as is all of the others."""
-    work = work_of(Job(*LAB))
-    assert (work.train_questions, work.test_questions) == (1075, (717, 500, 240))
-    assert (work.samples, work.draws, work.replicates) == (10, FULL.shuffles + 2 * FULL.pairs, 1)
+    works = works_of(Job(*LAB))
+    assert list(works) == list(LAB)
+    for work in works.values():
+        assert (work.train_questions, work.test_questions) == (1075, (717, 500, 240))
+        assert (work.samples, work.replicates) == (10, 1)
+        assert work.draws == 3 * SETS_PER_TEST + 2 * FULL.pairs
+    assert [work.other_readings for work in works.values()] == [1, 3]
 
 
 def test_limits_samples_quotas_effort_and_replicates_count(tmp_path: Path) -> None:
     file = write_questions(tmp_path / "own.jsonl", known=30, unknown=20)
     sets = (str(file), "triviaqa")
     job = Job("org/base", "org/child", sets, limit=40, samples=3, train_per_class=7, test_per_class=9, effort=QUICK)
-    assert work_of(job) == Workload(7, 9, 24, (16, 40), 3, QUICK.shuffles + 2 * QUICK.pairs, 1)
-    assert work_of(replace(job, effort=FULL, replicates=5)).replicates == 5
+    draws = 2 * SETS_PER_TEST + 2 * QUICK.pairs
+    assert works_of(job)["org/base"] == Workload(7, 9, 24, (16, 40), 3, draws, other_readings=1)
+    more = works_of(replace(job, effort=FULL, replicates=5, capture_dtype="float16", design="1-vs-1"))["org/child"]
+    assert (more.replicates, more.captured_item_bytes, more.other_tokens) == (5, 2, False)
+
+
+def test_listed_neurons_are_not_searched_for_and_their_labels_not_shuffled() -> None:
+    base, instruct = works_of(Job(*LAB, neurons=Path("list.json"))).values()
+    assert (base.draws, instruct.draws) == (2 * FULL.pairs, 0)
 
 
 def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
@@ -43,53 +59,105 @@ def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
     misled.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     premises.write_text(json.dumps({"id": "p", "question": "Why is the sun cold?", "rebuttals": []}), "utf-8")
     job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4)
-    replies = tokens = 0
+    tokens = 0
     for benchmark in job.scaling().benchmarks:
         for ways in [1, *[2 + benchmark.has_options] * (1 + 3 * 5)]:
             for item in benchmark.items * ways:
-                replies += 1
                 tokens += len(item.message) // CHARACTERS_PER_TOKEN + (0 if item.options else REPLY_TOKENS)
-    work = work_of(job)
-    assert (work.arm_items, work.arm_tokens) == (replies, tokens)
-    assert replace(work, arm_items=0, arm_tokens=0) == work_of(Job(*LAB))
+    works, plain = works_of(job), works_of(Job(*LAB))
+    assert {ref: replace(work, scaled_tokens=0) for ref, work in works.items()} == plain
+    assert [work.scaled_tokens for work in works.values()] == [tokens] * 2
     options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--behaviour", misled, "--behaviour", premises)
     shown = " ".join(invoke("compare", *LAB, "--dry-run", *options).stdout.split())
-    said = f"benchmarks: {replies:,} replies of each checkpoint with activations of neurons changed, {tokens:,} of"
+    said = f"{2 * tokens:,} of them with neurons scaled"
     assert said in shown
     text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\nsets = 5\nitems = 4\n'
     (tmp_path / "s.toml").write_text(f'{text}[[family]]\nname = "lab-inherited"', "utf-8")
     [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
-    assert any(line.startswith(said) for line in member["estimate"]["assumptions"])
-
-
-def test_responses_that_exist_are_read_once_and_not_sampled(tmp_path: Path) -> None:
-    """All of them, by both models, in a plan of the comparison and of a study."""
-    rows = [{"prompt": f"Why {n}?", "response": "So.", "label": ("a", "b")[n % 2], "group": f"g{n}"} for n in range(30)]
-    file = tmp_path / "responses.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    work = work_of(Job(*LAB, responses=file, positive="a"))
-    assert (work.training_responses, work.responses, work.tokens) == (18, 30, 30 * TOKENS)
-    shown = " ".join(invoke("compare", *LAB, "--dry-run", "--responses", file, "--positive", "a").stdout.split())
-    assert "responses that exist, which are read and not sampled" in shown
-    text = f'responses = "{file}"\npositive = "a"\n[[family]]\nname = "lab-inherited"'
-    (tmp_path / "s.toml").write_text(text, "utf-8")
-    [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
-    assert any("which are read and not sampled" in line for line in member["estimate"]["assumptions"])
+    assert any(said in line for line in member["estimate"]["assumptions"])
 
 
 def test_sets_of_the_hub_are_not_fetched_to_be_counted() -> None:
-    work = work_of(Job("org/base", "org/child", ("triviaqa", "nq-open")))
+    work = works_of(Job("org/base", "org/child", ("triviaqa", "nq-open")))["org/base"]
     assert (work.train_questions, work.test_questions) == (None, (None, None))
-    assert work_of(Job("org/base", "org/child"), unknown_sets=3).test_questions == (None,) * 3
+    assert works_of(Job("org/base", "org/child"), unknown_sets=3)["org/base"].test_questions == (None,) * 3
 
 
 def test_a_question_file_that_is_missing_is_told_before_the_job(tmp_path: Path) -> None:
     with pytest.raises(QuestionError, match="does not exist"):
-        work_of(Job("org/base", "org/child", (str(tmp_path / "none.jsonl"),)))
+        works_of(Job("org/base", "org/child", (str(tmp_path / "none.jsonl"),)))
+
+
+def test_scaled_neurons_and_another_model_cost_their_passes(tmp_path: Path) -> None:
+    """By a loop over factors, sets of neurons, answers and questions."""
+    work = works_of(Job(*LAB, causal=True))[LAB[0]]
+    tokens = 0
+    for _ in scaled_answers.ALPHAS:
+        for sets, rows in ((scaled_answers.SETS, 100), (scaled_answers.SETS_ASKED, scaled_answers.QUESTIONS)):
+            for _ in range(1 + 1 + sets + sets):  # unchanged, the H-Neurons, and two kinds of control sets
+                tokens += rows * TOKENS
+    assert work.scaled_tokens == tokens
+    file = tmp_path / "doubted.jsonl"
+    row = {"id": "a", "question": "x" * 400, "choices": {"A": "one", "B": "two"}, "answer": "A"}
+    file.write_text(json.dumps(row) + "\n", "utf-8")
+    scaled = works_of(Job(*LAB, behaviour=(str(file),), alphas=(0.0, 1.0, 2.0)))[LAB[0]]
+    arms = 1 + 3 * (1 + 3 * 20)  # as it is; by two factors and exchanged; H-Neurons and 20 sets of three kinds
+    assert 100 < scaled.scaled_tokens / arms < 150
+    base, instruct = works_of(Job(*LAB, control="unrelated")).values()
+    assert (base.control_tokens, instruct.control_tokens) == (base.responses * TOKENS, 0)
+
+
+def test_a_timeline_searches_its_last_checkpoint_only() -> None:
+    """All others answer the test questions of one set and read the last one's answers, and so does the floor."""
+    refs = ("lab/inherited/base@step-0400", *LAB)
+    works = works_of_timeline(TimelineJob(refs, Job(refs[0], refs[-1])))
+    first, middle, last = works.values()
+    assert list(works) == list(refs)
+    assert (last.train_questions, last.test_questions, last.draws) == (1075, (717,), 2 * FULL.pairs)
+    assert [work.other_readings for work in (first, middle, last)] == [2, 1, 0]
+    assert [work.training_responses for work in (first, middle)] == [0, 0]
+    assert middle.tokens == 3 * 717 * TOKENS
+    assert works_of_timeline(TimelineJob(refs, Job(refs[0], refs[-1]), floor=False))[refs[0]] == middle
+
+
+def test_responses_that_exist_are_counted_and_not_asked_for(tmp_path: Path) -> None:
+    """As many of each label as of the rarer one, for each model and set; tokens by their characters."""
+    rows = [
+        {"prompt": "p" * 30, "response": "r" * 10, "label": "no" if number % 4 else "yes", "group": str(number)}
+        for number in range(80)
+    ]
+    rows += [{**row, "set": "later", "group": f"later {row['group']}", "stage": "base"} for row in rows[:8]]
+    rows += [{**row, "stage": "instruct"} for row in rows[-8:-3]]
+    file = tmp_path / "refusals.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    base, instruct = works_of(Job(*LAB, responses=file, positive="yes")).values()
+    assert base.training_responses + base.test_responses[0] == 2 * 20
+    assert base.training_responses == 24  # 60 %
+    assert (base.test_responses[1], instruct.test_responses[1]) == (2 * 2, 2 * 2)
+    assert (base.sampled_tokens, base.response_tokens) == (0, 10)
+    assert base.tokens == (base.responses + base.test_responses[0]) * 10
+    shown = invoke("compare", *LAB, "--responses", file, "--positive", "yes", "--dry-run")
+    assert shown.exit_code == 0
+    assert "no question is asked" in " ".join(shown.stdout.split())
+
+
+def test_captures_of_a_comparison_take_the_bytes_that_a_plan_says(undisturbed: Finished, pair: Pair) -> None:
+    """With the numbers of answers that were captured; files have headers, and log-probabilities beside them."""
+    places = {"base": pair.base, "instruct": pair.instruct}
+    planned = 0
+    for (stage, ref), readings in zip(places.items(), (1, 3), strict=True):
+        train, *tests = (sum(each["captured"].values()) for each in undisturbed.summary["funnel"].values()
+                         if each["stage"] == stage)  # fmt: skip
+        size = see(str(ref)).plan.size
+        assert size is not None
+        works = Workload(train, max(tests), train, tuple(tests), other_readings=readings)
+        planned += captured_bytes(size, works)
+    kept = [path for path in (undisturbed.folder / "provenance.captures").glob("*.npy") if "log-prob" not in path.name]
+    assert planned == pytest.approx(sum(path.stat().st_size - 128 for path in kept), rel=0.02)
 
 
 def test_a_dry_run_says_what_is_asked_and_a_quick_one_takes_less() -> None:
-    """`plan` of the same pair says the same as a dry run without options."""
+    """`plan` of the same pair says the same as a dry run without options, and a timeline is planned as its own job."""
     whole, quick, planned = (
         invoke(*command).stdout
         for command in (
@@ -100,5 +168,13 @@ def test_a_dry_run_says_what_is_asked_and_a_quick_one_takes_less() -> None:
     )
     asked = "3 question set(s), 1,075 questions to train on and 717, 500, 240 to test on"
     assert asked in " ".join(whole.split())
+    assert len(whole.splitlines()) <= 40
+    assert max(map(len, whole.splitlines())) <= 80
     assert asked in " ".join(planned.split())
     assert "60 questions to train on and 40, 100, 100 to test on" in " ".join(quick.split())
+    timeline = invoke("trace", "lab/inherited/base@step-0400", *LAB, "--dry-run")
+    assert timeline.exit_code == 0
+    assert "1,075 questions to train on and 717 to test on" in " ".join(timeline.stdout.split())
+    assert [line.split()[1] for line in timeline.stdout.splitlines() if "│" in line[:1] and "trace" in line] == [
+        "trace"
+    ]

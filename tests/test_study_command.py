@@ -191,6 +191,24 @@ def test_a_plan_of_a_study_has_a_row_for_every_family_and_runs_nothing(folder: P
     assert [word in shown.stdout for word in ("pair", "orphan", "together", "stops")] == [True] * 4
 
 
+def test_a_member_that_cannot_be_planned_is_named_and_the_others_are_planned(folder: Path) -> None:
+    """Its question file is missing; exit 1 at the end, and as JSON an error in place of a plan."""
+    file = folder / "three.toml"
+    lost = '\n[[family]]\nname = "lost"\nbase = "lab/acquired/base"\ninstruct = "lab/acquired/instruct"\n'
+    file.write_text((folder / "two.toml").read_text("utf-8") + lost + 'questions = ["gone.jsonl"]\n', "utf-8")
+    shown = invoke("study", file, "--dry-run")
+    assert shown.exit_code == 1
+    rows = {name: line for line in shown.stdout.splitlines() for name in ("pair", "lost", "together") if name in line}
+    assert "not planned" in next(line for line in shown.stdout.splitlines() if "lost" in line)
+    assert " h " in next(line for line in shown.stdout.splitlines() if "pair" in line)
+    assert set(rows) == {"pair", "lost", "together"}
+    assert "lost cannot be planned" in shown.stdout
+    assert "gone.jsonl" in shown.stdout
+    members = json.loads(invoke("study", file, "--dry-run", "--json").stdout)["members"]
+    assert [member["name"] for member in members if "error" in member] == ["lost"]
+    assert "gone.jsonl" in members[2]["error"]["wanted"] + members[2]["error"]["found"]
+
+
 def test_the_help_names_every_shipped_study() -> None:
     words = " ".join(invoke("study", "--help").stdout.split())
     assert all(name in words for name in shipped())

@@ -36,9 +36,9 @@ from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.quotas import KEPT_LABELS, REFUSAL
 from provenance.answers.sampling import NOISE, Decoding
-from provenance.answers.served_model import Served
 from provenance.answers.spans import SPAN_RULE
 from provenance.checkpoints.names import Checkpoint
+from provenance.engines.served_model import Served
 from provenance.records import QUOTA_FULL, Label, OtherTokens, Question, Response, Split, Stage, Task
 from provenance.responses.placing import Given
 from provenance.stages import Left

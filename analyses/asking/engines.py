@@ -1,8 +1,8 @@
-"""Where the models of a job answer: here, at servers, or in the workers of a cluster.
+"""Where the models of a job answer: here, through vLLM here, at servers, or in the workers of a cluster.
 
-A model at a server is asked for answers alone. Activations and log-probabilities are read here, and so are answers with
-neurons scaled, from the model that is loaded here. Workers of a cluster also read; what they give is what the model
-here would, so they are no part of a run's identity.
+A model at a server, or in vLLM, is asked for answers alone. Activations and log-probabilities are read here, and so are
+answers with neurons scaled, from the model that is loaded here. Workers of a cluster also read; what they give is what
+the model here would, so they are no part of a run's identity.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +13,21 @@ from typing import Any, Literal
 
 from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.asking.models import OpenCheckpoint
-from provenance.answers.served_model import ServedModel, find_served
 from provenance.checkpoints.names import Checkpoint
 from provenance.cluster.connection import ClusterAddress, connected
 from provenance.cluster.model_in_workers import ClusterModel
 from provenance.cluster.worker import ModelWanted
+from provenance.engines.served_model import ServedModel, find_served
+from provenance.engines.vllm_model import VllmModel, check_installed
 from provenance.errors import InputError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
 from provenance.models.loading import Lexicon, load_lexicon
 
-Engine = Literal["transformers", "openai", "ray"]
-"""What samples answers: the model loaded here, servers with OpenAI's interface, or the workers of a Ray cluster."""
-ServedModels = Mapping[str, ServedModel | ClusterModel]
-"""Models that answer at servers or in a cluster, by the digest of their checkpoint."""
+Engine = Literal["transformers", "vllm", "openai", "ray"]
+"""What samples answers: the model loaded here, vLLM here, servers with OpenAI's interface, or the workers of a Ray
+cluster."""
+ServedModels = Mapping[str, ServedModel | VllmModel | ClusterModel]
+"""Models that answer in vLLM, at servers or in a cluster, by the digest of their checkpoint."""
 ALL_HERE: ServedModels = MappingProxyType({})
 
 
@@ -35,6 +37,8 @@ class Place:
 
     servers: tuple[Endpoint, ...] = ()
     cluster: ClusterAddress | None = None
+    vllm: bool = False
+    """Whether vLLM answers, started here for each checkpoint in turn."""
 
 
 def place_of(engine: Engine, addresses: Sequence[str], ray_address: str | None, ray_workers: int | None) -> Place:
@@ -42,7 +46,7 @@ def place_of(engine: Engine, addresses: Sequence[str], ray_address: str | None, 
 
     Raises:
         InputError: Addresses or workers without their engine, or servers without an address; an address or its key is
-            none; or Ray is not installed.
+            none; or Ray or vLLM is not installed.
     """
     of_ray = {"--ray-address": ray_address, "--ray-workers": ray_workers}
     given = [f"{name} {value}" for name, value in of_ray.items() if value is not None]
@@ -52,7 +56,10 @@ def place_of(engine: Engine, addresses: Sequence[str], ray_address: str | None, 
             found=f"{given[0]} and --engine {engine}",
             remedy="give --engine ray, or leave both out to run the models here",
         )
-    return Place(_servers(engine, addresses), ClusterAddress(ray_address, ray_workers) if engine == "ray" else None)
+    cluster = ClusterAddress(ray_address, ray_workers) if engine == "ray" else None
+    if engine == "vllm":
+        check_installed()
+    return Place(_servers(engine, addresses), cluster, engine == "vllm")
 
 
 def _servers(engine: Engine, addresses: Sequence[str]) -> tuple[Endpoint, ...]:
@@ -91,12 +98,28 @@ def answering(place: Place, sides: Sequence[OpenCheckpoint], how: CollectionSett
                 )
                 for side in sides
             }
+    elif place.vllm:
+        yield {side.checkpoint.digest: _in_vllm(side, how) for side in sides}
     else:
         yield ALL_HERE
 
 
 def _lexicon(side: OpenCheckpoint) -> Lexicon:
     return load_lexicon(side.tokenizer_folder, side.tokenizer)
+
+
+def _in_vllm(side: OpenCheckpoint, how: CollectionSettings) -> VllmModel:
+    config = side.checkpoint.config
+    text = config.get("text_config", config)
+    return VllmModel(
+        side.checkpoint.folder,
+        side.tokenizer_folder,
+        side.checkpoint.digest,
+        how.dtype,
+        heads=text.get("num_attention_heads") or 1,
+        lexicon=_lexicon(side),
+        max_new_tokens=how.decoding.max_new_tokens,
+    )
 
 
 def _wanted(side: OpenCheckpoint, how: CollectionSettings) -> ModelWanted:
@@ -110,8 +133,8 @@ def _wanted(side: OpenCheckpoint, how: CollectionSettings) -> ModelWanted:
 
 
 def recorded(served: ServedModels) -> dict[str, Any]:
-    """The servers' part of a run's identity; empty without any."""
-    servers = {digest: asdict(each.served) for digest, each in served.items() if isinstance(each, ServedModel)}
+    """The part of servers, or of vLLM, in a run's identity; empty without any."""
+    servers = {digest: asdict(each.served) for digest, each in served.items() if not isinstance(each, ClusterModel)}
     return {"served": servers} if servers else {}
 
 

@@ -29,24 +29,25 @@ from provenance.analyses.asking.wrapped_answers import refuse_wrapped
 from provenance.answers.collect_responses import Judge, by_rule, collect
 from provenance.answers.quotas import REFUSAL, questions_left
 from provenance.answers.sampling import Respondent
-from provenance.answers.served_model import ServedModel
 from provenance.architectures import Layout
 from provenance.checkpoints.names import Checkpoint
 from provenance.cluster.model_in_workers import ClusterModel, ModelInWorkers
+from provenance.engines.served_model import ServedModel
+from provenance.engines.vllm_model import VllmEngine, VllmModel
 from provenance.models.loading import LoadedModel, load_model
 from provenance.records import OtherTokens, Response, Stage, Task
 from provenance.responses.placing import Given
 from provenance.work_log import ResponseLog
 
-M = TypeVar("M", LoadedModel, ModelInWorkers)
+M = TypeVar("M", LoadedModel, ModelInWorkers, VllmEngine)
 
 
 class InMemory:
-    """The one model that is in memory, here or in workers: another one is loaded after it was freed."""
+    """The one model that is in memory, here, in vLLM or in workers: another one is loaded after it was freed."""
 
     def __init__(self) -> None:
         self._name: object = None
-        self._held: LoadedModel | ModelInWorkers | None = None
+        self._held: LoadedModel | ModelInWorkers | VllmEngine | None = None
 
     def of(self, name: object, kind: type[M], load: Callable[[], M]) -> M:
         """The model of a name, loaded if another one, one in another place, or none is in memory."""
@@ -65,7 +66,7 @@ class InMemory:
         """Free its memory, on its device as well."""
         if self._held is None:
             return
-        if isinstance(self._held, ModelInWorkers):
+        if not isinstance(self._held, LoadedModel):
             self._held.stop()
         self._held = self._name = None
         gc.collect()  # modules refer to one another in circles
@@ -87,9 +88,9 @@ class Subject:
     clock: Clock
     judge: Judge = by_rule
     """Labels its answers; the one that the settings name."""
-    served: ServedModel | ClusterModel | None = None
-    """The model of its checkpoint at a server, which answers in its place, or in a cluster, where it also reads; None
-    if it does both here."""
+    served: ServedModel | VllmModel | ClusterModel | None = None
+    """The model of its checkpoint at a server or in vLLM, which answers in its place, or in a cluster, where it also
+    reads; None if it does both here."""
     author: Checkpoint | None = None
     """The checkpoint that gave the answers which this model only reads; None if it gives its own."""
     memory: InMemory = field(default_factory=InMemory, repr=False)
@@ -99,7 +100,7 @@ class Subject:
         prompt = self.settings.prompt
         if prompt.chat:
             self.settings = replace(self.settings, prompt=prompt.framed(self.tokenizer))
-        told = self.served.served if isinstance(self.served, ServedModel) else None
+        told = None if isinstance(self.served, ClusterModel | None) else self.served.served
         self.settings = replace(self.settings, served=told)
 
     @property
@@ -159,10 +160,13 @@ class Subject:
         return self.memory.holds(self.loaded_as, LoadedModel)
 
     def respondent(self) -> Respondent:
-        """What answers: the model at a server or in a cluster, without loading this one, or this one."""
+        """What answers: the model at a server, in vLLM or in a cluster, without loading this one, or this one."""
         served = self.served
         if isinstance(served, ServedModel):
             return self.clock.asked(Respondent(served.lexicon, served))
+        if isinstance(served, VllmModel):
+            engine = self.memory.of(self.loaded_as, VllmEngine, served.start)
+            return self.clock.asked(Respondent(served.lexicon, engine))
         reader = self.reader()
         own = Respondent.of(reader) if isinstance(reader, LoadedModel) else Respondent(reader.lexicon, reader)
         return self.clock.asked(own)
@@ -186,6 +190,18 @@ class Subject:
         """The identity of the answers it is studied on: its author's, if there is one."""
         return make_task(self.stage, self.author or self.checkpoint, pool, self.settings)
 
+    def collect_all(self) -> tuple[Collected, ...]:
+        """`collect` of every pool, each a stage.
+
+        If vLLM answers, all pools are asked before any answer is read: its model and the one that reads take turns in
+        memory, and starting one takes a minute.
+        """
+        stages = [(f"{self.stage} {pool.name}", pool) for pool in self.pools]
+        if isinstance(self.served, VllmModel):
+            for stage, pool in stages:
+                self.clock.timed(stage, partial(self._asked, pool))
+        return tuple(self.clock.timed(stage, partial(self.collect, pool)) for stage, pool in stages)
+
     def collect(self, pool: Pool) -> Collected:
         """Answer a pool, or take the responses that exist, and read the kept answers, continuing from the workspace.
 
@@ -194,7 +210,7 @@ class Subject:
         """
         task, label = self.task(pool), f"{self.stage} {pool.name}"
         log = self.workspace.response_log(task)
-        responses = self._asked(pool, log, label) if pool.given is None else _taken(pool.given[self.stage], log)
+        responses = self._asked(pool) if pool.given is None else _taken(pool.given[self.stage], log)
         used = balanced([response for response in responses if response.is_answer])
         reading = reading_task(task, self.checkpoint, self.settings.dtype)
         other = self.settings.other_tokens if pool.training else None
@@ -204,8 +220,9 @@ class Subject:
         refusals = self.captured(reading, refused, f"capture {label} refusals") if refused else features.take([])
         return Collected(tuple(responses), features, splits, funnel(self.stage, pool, responses, used), refusals)
 
-    def _asked(self, pool: Pool, log: ResponseLog, label: str) -> list[Response]:
+    def _asked(self, pool: Pool) -> list[Response]:
         """Its answers to a pool."""
+        log, label = self.workspace.response_log(self.task(pool)), f"{self.stage} {pool.name}"
         protocol = protocol_of(pool, self.settings, self.judge)
         if isinstance(self.served, ClusterModel):
             protocol = replace(protocol, batch_size=self.served.questions_at_once)

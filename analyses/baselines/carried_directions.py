@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
@@ -17,6 +16,7 @@ from provenance.analyses.baselines.answer_baselines import FittedBaselines
 from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from provenance.analyses.results.transfer import DirectionLayer, DirectionTransfer
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
+from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
 from provenance.records import Stage
 from provenance.statistics.bootstrap import (
@@ -73,7 +73,7 @@ def carried_directions(
     """
     carried: list[DirectionTransfer] = []
     layers: list[DirectionLayer] = []
-    with threadpool_limits(limits=1, user_api="blas"):  # small products are slower on several threads
+    with blas_threads(1):
         for read in _readings(sides, tests, resamples, seed):
             layers += _by_layer(read)
             if read.fitted_on != read.answers:

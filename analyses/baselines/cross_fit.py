@@ -12,7 +12,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text_twice
+from provenance.analyses.baselines.plain_classifiers import CountedTexts, fit_columns
 from provenance.analyses.controls.question_folds import FOLDS, folds
 
 FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
@@ -51,6 +51,7 @@ def dealt_out(
     """
     # Sorted, because sums of the same rows in another order differ in the last digits.
     order = np.lexsort((*(np.asarray(text, dtype=str) for text in texts), positive, np.asarray(units, dtype=str)))
+    counted = [CountedTexts.of(text) for text in texts]
     dealt: list[Folding] = []
     for number in range(count):
         part = folds(units, positive, [seed, number])
@@ -59,12 +60,11 @@ def dealt_out(
         words = np.empty((FOLDS, positive.size, 2 * len(texts)))
         for left_out in combinations_with_replacement(range(FOLDS), 2):
             train = order[~np.isin(part[order], left_out)]
-            for column, text in enumerate(texts):
-                seen = [text[row] for row in train.tolist()]
-                judge = fit_text_twice(seen, positive[train], stand_for=positive.size)
+            for column, each in enumerate(counted):
+                judge = each.fit_twice(train, positive[train], stand_for=positive.size)
                 for scored, other in {left_out, left_out[::-1]}:
                     rows = np.flatnonzero(part == other)
-                    words[scored, rows, 2 * column : 2 * column + 2] = judge([text[row] for row in rows.tolist()])
+                    words[scored, rows, 2 * column : 2 * column + 2] = judge(rows)
         dealt.append(Folding(part, words))
     return tuple(dealt)
 

@@ -14,19 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
+from jaxtyping import Bool, Float64, Int
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.controls.question_folds import FOLDS, folds
+from provenance.probe.blas_threads import blas_threads
+from provenance.probe.ridge import balanced, ridge_path, standardising
 from provenance.statistics.auroc import auroc
 from provenance.words import DIRECTIONS
 
 # In units of standardised coordinates, of which there are more than answers: weaker penalties all separate the classes.
 CANDIDATES_C = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-MAX_ITERATIONS = 2000  # L-BFGS takes 20 to 200
 SMALL = 1 << 21  # numbers of a layer; products of fewer are slower on several threads, twenty times on a busy machine
 MEAN_DIFFERENCE, RESIDUAL_REGRESSION = DIRECTIONS
 
@@ -85,7 +84,7 @@ def fit_directions(train: Features, layers: int) -> Mapping[str, Directions]:
     stream, labels, part = train.residual.take(order), train.hallucinated[order], part[order]
     size = stream.shape[1] // layers
     found: dict[str, list[Direction]] = {kind: [] for kind in DIRECTIONS}
-    with threadpool_limits(limits=1 if len(stream) * size < SMALL else None, user_api="blas"):
+    with blas_threads(1 if len(stream) * size < SMALL else None):
         for layer in range(layers):
             rows = stream.stored(slice(layer * size, (layer + 1) * size)).astype(np.float64)
             found[MEAN_DIFFERENCE].append(_difference(layer, rows, labels, part))
@@ -131,11 +130,7 @@ def _penalised(
     rows: Float64[np.ndarray, "rows d"], labels: Bool[np.ndarray, " rows"], Cs: Sequence[float]
 ) -> Iterator[tuple[Float64[np.ndarray, " d"], float]]:
     """Weights and intercept for rows as they are at each C, ascending; each fit starts at the solution before it."""
-    mean, spread = rows.mean(axis=0), rows.std(axis=0)
-    inverse = np.where(np.ptp(rows, axis=0) > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    standard: Float[np.ndarray, "rows d"] = (rows - mean) * inverse
-    model = LogisticRegression(class_weight="balanced", max_iter=MAX_ITERATIONS, warm_start=True)
-    for C in Cs:
-        model.set_params(C=C).fit(standard, labels)
-        weights = model.coef_[0] * inverse
-        yield weights, float(model.intercept_[0] - weights @ mean)
+    mean, inverse = standardising(rows)
+    for theta, intercept in ridge_path((rows - mean) * inverse, labels, Cs, balanced(labels)):
+        weights = theta * inverse
+        yield weights, float(intercept - weights @ mean)

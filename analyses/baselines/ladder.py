@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.baselines.answer_baselines import (
@@ -25,6 +24,7 @@ from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out
 from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
+from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
@@ -84,7 +84,7 @@ def ladder(
     Raises:
         FitError: A log-probability that is not finite.
     """
-    with threadpool_limits(limits=1, user_api="blas"):  # small products are slower on several threads
+    with blas_threads(1):
         again = fit_texts(own, sparse=True) if own.both_classes else {}
         rungs: list[Rung] = []
         for name, answers in tests.items():

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
 from provenance.analyses.controls.control_probes import WEAK_C
 from provenance.errors import FitError
-from provenance.probe.ridge import fit_ridge
+from provenance.probe.ridge import balanced, fit_ridge, standardising
 
 TextScorer = Callable[[Sequence[str]], Float[np.ndarray, " rows"]]
 """Maps texts to decision values: the log-odds of `hallucinated`."""
-TextScorers = Callable[[Sequence[str]], Float[np.ndarray, "rows models"]]
-"""The same for several classifiers, one column each."""
+RowScorer = Callable[[Int[np.ndarray, " rows"]], Float[np.ndarray, "rows models"]]
+"""The same for rows of texts whose words were counted, one column per classifier."""
 
 WORD = r"(?u)\b\w+\b"  # scikit-learn's own pattern drops words of one character: "5", and much of Chinese
 NGRAMS = (1, 2)  # "how many" and "in which" say more about a question's kind than their words alone
@@ -63,31 +64,59 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
     Raises:
         FitError: One class only.
     """
-    both = _fit_words(texts, labels, (sparse,), TEXT_C)
-    return lambda unseen: both(unseen)[:, 0]
-
-
-def fit_text_twice(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, stand_for: int) -> TextScorers:
-    """`fit_text` and its sparse form on the same TF-IDF rows, one column for each.
-
-    The penalty is that of a set of `stand_for` texts of which `texts` are a part, so that fits on parts of different
-    sizes keep similar numbers of words and the same scale.
-
-    Raises:
-        FitError: One class only.
-    """
-    return _fit_words(texts, labels, (False, True), TEXT_C * stand_for / len(texts))
-
-
-def _fit_words(
-    texts: Sequence[str], labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool], C: float
-) -> TextScorers:
     _check_classes(labels)
-    vectorizer = TfidfVectorizer(token_pattern=WORD, ngram_range=NGRAMS, sublinear_tf=True)
-    words_of = vectorizer.build_analyzer()
-    if not any(words_of(text) for text in texts):
-        return lambda unseen: np.zeros((len(unseen), len(sparse)))
-    rows = vectorizer.fit_transform(texts)
+    counter = _counter(texts)
+    if counter is None:
+        return lambda unseen: np.zeros(len(unseen))
+    score = _fit_counts(counter.transform(texts), labels, (sparse,), TEXT_C)
+    return lambda unseen: score(counter.transform(unseen))[:, 0] if unseen else np.empty(0)
+
+
+@dataclass(frozen=True)
+class CountedTexts:
+    """Texts whose words and pairs of words are counted once, for fits on any of their rows."""
+
+    counts: csr_matrix
+    """[texts, terms]; terms in the order of the alphabet."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "CountedTexts":
+        """Counts the words of each text."""
+        counter = _counter(texts)
+        return cls(csr_matrix((len(texts), 0)) if counter is None else counter.transform(texts))
+
+    def fit_twice(
+        self, rows: Int[np.ndarray, " train"], labels: Bool[np.ndarray, " train"], *, stand_for: int
+    ) -> RowScorer:
+        """`fit_text` and its sparse form on the texts of some rows, one column for each.
+
+        The penalty is that of a set of `stand_for` texts of which these are a part, so that fits on parts of different
+        sizes keep similar numbers of words and the same scale.
+
+        Raises:
+            FitError: One class only.
+        """
+        _check_classes(labels)
+        train = self.counts[rows]
+        known = np.flatnonzero(train.getnnz(axis=0))
+        if not known.size:
+            return lambda unseen: np.zeros((len(unseen), 2))
+        score = _fit_counts(train[:, known], labels, (False, True), TEXT_C * stand_for / len(rows))
+        return lambda unseen: score(self.counts[unseen][:, known])
+
+
+def _counter(texts: Sequence[str]) -> CountVectorizer | None:
+    """Counts words that these texts have; None where none has any."""
+    counter = CountVectorizer(token_pattern=WORD, ngram_range=NGRAMS, dtype=np.float64)
+    words_of = counter.build_analyzer()
+    return counter.fit(texts) if any(words_of(text) for text in texts) else None
+
+
+def _fit_counts(
+    counts: csr_matrix, labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool], C: float
+) -> Callable[[csr_matrix], Float[np.ndarray, "rows models"]]:
+    weighting = TfidfTransformer(sublinear_tf=True)
+    rows = weighting.fit_transform(counts)
     models = [LogisticRegression(C=C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
     with warnings.catch_warnings():
         # Liblinear may never converge in the last digits: decisions after 1,000 and 100,000 rounds are the same.
@@ -95,10 +124,10 @@ def _fit_words(
         for model in models:
             model.fit(rows, labels)
 
-    def score(unseen: Sequence[str]) -> Float[np.ndarray, "rows models"]:
-        if not unseen:
+    def score(unseen: csr_matrix) -> Float[np.ndarray, "rows models"]:
+        if not unseen.shape[0]:
             return np.empty((0, len(models)))
-        seen = vectorizer.transform(unseen)
+        seen = weighting.transform(unseen)
         return np.stack([model.decision_function(seen) for model in models], axis=1).astype(np.float64)
 
     return score
@@ -116,11 +145,8 @@ def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndar
     if not np.isfinite(columns).all():
         raise FitError("finite numbers about the training answers", found="NaN or infinity", remedy="recompute them")
     wide = columns.astype(np.float64)
-    mean, spread = wide.mean(axis=0), wide.std(axis=0)
-    varies = np.ptp(wide, axis=0) > 0
-    inverse = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
-    balanced = np.where(labels, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
-    return ColumnScorer(mean, inverse, *fit_ridge((wide - mean) * inverse, labels, WEAK_C, balanced))
+    mean, inverse = standardising(wide)
+    return ColumnScorer(mean, inverse, *fit_ridge((wide - mean) * inverse, labels, WEAK_C, balanced(labels)))
 
 
 def _check_classes(labels: Bool[np.ndarray, " rows"]) -> None:

@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy.stats import beta
 from sklearn import config_context
-from threadpoolctl import threadpool_limits
 
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.asking.collection import Progress
@@ -55,6 +54,7 @@ from provenance.analyses.search.stability import half_samples
 from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
+from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 from provenance.records import Estimate, Verdict
@@ -286,7 +286,7 @@ def judged(
     rng = np.random.default_rng([settings.seed, number, *place])
     # Small products are slower on several threads, and input checks take longer than the fits.
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        blas_threads(1),
         config_context(assume_finite=True, skip_parameter_validation=True),
     ):
         return judges[condition.claim](condition, rng, settings)

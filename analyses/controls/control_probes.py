@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from threadpoolctl import threadpool_limits
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.errors import FitError
+from provenance.probe.blas_threads import blas_threads
 from provenance.probe.ridge import fit_ridge
 from provenance.probe.sparse_probe import Probe, design_rows, training_rows
 from provenance.statistics.auroc import auroc
@@ -48,7 +48,7 @@ def fit_controls(train: Features, sets: Iterable[Int[np.ndarray, " _"]], design:
     """
     members = list(sets)
     # Products this small are slower on several threads, twenty times so on a busy machine.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads(1):
         most = BATCH_BYTES // max(1, 4 * 2 * len(train))
         C = chosen_penalty(train, members, design)
         return tuple(

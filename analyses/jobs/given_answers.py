@@ -97,7 +97,7 @@ class GivenAnswers:
 
     def _splits(self, shares: tuple[float, float, float], seed: int) -> Mapping[Split, tuple[Question, ...]]:
         """Questions of the first set by split. What either model was asked is nowhere both trained on and tested."""
-        first, *later = (self._rows(questions) for questions in self.sets)
+        first, *later = (self.rows(questions) for questions in self.sets)
         if self.file.names_splits:
             parts = {split: tuple(_asked(row) for row in first if row.split == split) for split in SPLITS}
             check_disjoint(parts)
@@ -108,7 +108,7 @@ class GivenAnswers:
         split_of = {question.id: split for split, members in parts.items() for question in members}
         return {split: tuple(q for q in self.sets[0].questions if split_of[q.id] == split) for split in SPLITS}
 
-    def _rows(self, questions: QuestionSet) -> list[GivenRow]:
+    def rows(self, questions: QuestionSet) -> list[GivenRow]:
         """Rows of a set, which may be limited."""
         kept = {question.id for question in questions.questions}
         return [row for row in self.file.sets[questions.name] if row.id in kept]

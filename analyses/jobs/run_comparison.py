@@ -127,10 +127,7 @@ def compare(
         stage: asked(side, settings.collection[stage], served=served.get(side.checkpoint.digest))
         for stage, side in sides.items()
     }
-    collected = {
-        stage: tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in pools)
-        for stage, subject in subjects.items()
-    }
+    collected = {stage: subject.collect_all() for stage, subject in subjects.items()}
     gathered = controlled(gather(subjects, collected, measured.alignment), control)
     # in this order each model is loaded twice at most: the base is in memory, then the instruct checkpoint again
     cells = cells_read_by("base", gathered)

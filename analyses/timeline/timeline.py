@@ -164,8 +164,7 @@ def _by_position(side: OpenCheckpoint) -> Alignment:
 
 def _ruler(stop: Stop, subject: Subject, settings: OriginSettings) -> Ruler:
     stage, clock, alignment = stop.prompt, subject.clock, _by_position(stop.side)
-    collected = tuple(clock.timed(f"{stage} {pool.name}", partial(subject.collect, pool)) for pool in subject.pools)
-    gathered = gather({stage: subject}, {stage: collected}, alignment)
+    gathered = gather({stage: subject}, {stage: subject.collect_all()}, alignment)
     silent = partial(suppressed, subject, alignment)
     search = partial(identify, material_of(gathered, stage), settings.probe, silent)
     return Ruler(stop, gathered, clock.timed(f"{stop.ref} probe", search), stop.side.vocabulary())

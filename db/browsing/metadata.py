@@ -50,6 +50,15 @@ def _meaning(row: Mapping[str, str]) -> str:
     return f"{row['meaning']} Unit: {row['unit']}." if row["unit"] else row["meaning"]
 
 
+def column_meanings() -> dict[str, str]:
+    """Meaning and unit of columns by name, those of views and of the result tables that share their names first."""
+    found: dict[str, str] = {}
+    for row in sorted(dictionary_rows(), key=lambda row: row["table_name"] not in views_first()):
+        if row["column_name"]:
+            found.setdefault(row["column_name"], _meaning(row))
+    return found
+
+
 def _large() -> Iterable[str]:
     """Tables and views of up to millions of rows, in which counting values takes too long."""
     stored = [name for name, table in Base.metadata.tables.items() if table.kwargs.items() >= BULK.items()]

@@ -19,16 +19,19 @@ from provenance.errors import InputError
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
+    from provenance.db.browsing.pages import Drawing
+
 HOST = "127.0.0.1"
 # Facets are declared: suggestions would count the values of every column of a page's table.
 SETTINGS = {"suggest_facets": False, "sql_time_limit_ms": 10_000, "max_returned_rows": 5_000, "default_page_size": 50}
 
 
-def serve(url: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(url: str, port: int, ready: Callable[[str], None], drawing: "Drawing") -> None:
     """Serve a database until interrupted.
 
     Args:
         url: URL of a SQLite database.
+        drawing: Draws figures and reports of its runs.
         port: Port on the loopback address; 0 for any that is free.
         ready: Called with the address once it answers.
 
@@ -36,13 +39,13 @@ def serve(url: str, port: int, ready: Callable[[str], None]) -> None:
         InputError: Datasette is missing, the database is no SQLite file or not there, or the port is taken.
         StoreError: The database cannot be read, or is of another version.
     """
-    app = browser(url)
+    app = browser(url, drawing)
     get_console().quiet = True  # where Datasette prints the traceback of every bad request
     with _listening(port) as listening, suppress(KeyboardInterrupt):
         asyncio.run(_served(app, listening, ready))
 
 
-def browser(url: str) -> "Datasette":
+def browser(url: str, drawing: "Drawing") -> "Datasette":
     """Datasette over a database, with its meanings, queries and pages.
 
     Raises:
@@ -72,7 +75,7 @@ def browser(url: str) -> "Datasette":
     from provenance.db.browsing.pages import Pages
 
     sqlite3.enable_callback_tracebacks(False)  # Datasette turns them on, also for SQL that Ctrl-C ends elsewhere
-    pm.register(Pages(url), name=NAME)
+    pm.register(Pages(url, drawing), name=NAME)
     app = Datasette([], metadata=metadata(), settings=SETTINGS)
     app.remove_database("_memory")  # which it has where it is given no file
     app.add_database(ReadOnlyFile(app, file), name=NAME)

@@ -140,10 +140,15 @@ def caption_layers(parts: Parts) -> list[str]:
     run, neurons = first(parts["run"]), parts["h-neurons"].records()
     both = [tuple(_mean_activity(row, stage) for stage in _COLOURS) for row in neurons]
     ratios = sorted(base / instruct for base, instruct in both if base is not None and instruct)
+    panels = _panels(parts)
+    lowest = (
+        " Lowest: AUROC of directions in the residual stream on the other model’s answers (filled) and on their own "
+        "(hollow)."
+    )
     lede = captioned(
         f"The {len(neurons)} H-Neurons of {run['instruct']} by layer (top; dark: also found by a search in the base).",
-        "Bottom: mean CETT of each on in-domain answers, in the base (hollow) and in the instruct checkpoint (filled); "
-        "neurons of a layer side by side, the heaviest first.",
+        "Below: mean CETT of each on in-domain answers in the base (hollow) and the instruct checkpoint (filled), the "
+        f"heaviest first.{lowest if panels else ''}",
     )
     counts = Counter(row["layer"] for row in neurons)
     held = ", ".join(f"{layer}: {count}" for layer, count in sorted(counts.items()))
@@ -152,7 +157,7 @@ def caption_layers(parts: Parts) -> list[str]:
         *lede,
         f"H-Neurons by layer: {held}.",
         *([middle] if ratios else []),
-        *_direction_words(_panels(parts)),
+        *_direction_words(panels),
         f"Drawn from {source(parts)}.",
     ]
 

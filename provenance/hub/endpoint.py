@@ -72,7 +72,7 @@ RESPONDENT = Role(
     key_variable="PROVENANCE_ENGINE_KEY",
     kept="finished batches are not asked again",
     optional=("return_token_ids", "stop_token_ids", "min_p", "repetition_penalty", "skip_special_tokens"),  # of vLLM
-    timeout_s=120.0,  # of a queue; `provenance.answers.served_model` adds the time of the tokens
+    timeout_s=120.0,  # of a queue; `provenance.engines.served_model` adds the time of the tokens
 )
 
 

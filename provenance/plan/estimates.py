@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from provenance.activations.batches import MOST_BYTES, MOST_TOKENS
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
 from provenance.activations.reading import LOGITS_AT_ONCE
-from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES, PER_CLASS, SAMPLES_PER_QUESTION
+from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES
 from provenance.plan.machine import Machine
+from provenance.plan.workload import (
+    ANSWER_TOKENS,
+    ASKED_PER_TEST_RESPONSE,
+    ASKED_PER_TRAINING_RESPONSE,
+    CHARACTERS_PER_TOKEN,
+    PROMPT_TOKENS,
+    SAMPLES_ON_AVERAGE,
+    TOKENS,
+    Workload,
+)
 
-PROMPT_TOKENS = 48  # a short question in a chat template
-ANSWER_TOKENS = 12  # most short answers have ended by then
-CHARACTERS_PER_TOKEN = 4  # of English
-TOKENS = PROMPT_TOKENS + ANSWER_TOKENS
-ASKED_PER_TRAINING_RESPONSE = 5  # questions for one that all samples agree on
-ASKED_PER_TEST_RESPONSE = 3  # one of the two classes fills up late
-SAMPLES_ON_AVERAGE = 3  # most questions are given up at an early disagreement
 PASSES = 4  # time of drift and of lineage in passes over the same bytes that only sum them
 STREAM_BYTES = 1 << 28  # blocks under way of both sides
 SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projection
@@ -28,69 +31,16 @@ NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to 
 # What no product of matrices explains, measured on two cores of a machine with this time of a small operation.
 OPERATION_S = 2.5e-6
 START_S = 15  # imports, and figures and report
-TOKEN_S = 35e-6  # sampling, judging and storing answers: the lab pair, beside its forward passes
-SEARCHES_S = 16  # both probes and what they are compared with: the lab pair
-DRAW_S = 0.084  # a shuffled search or half-sample in both models: the lab pair at full effort and at `--quick`
+TOKEN_S = 28e-6  # sampling, judging, reading and storing answers: the lab pair, beside its forward passes
+SEARCH_S = 3  # a probe and what it is compared with: the lab pair
+DRAW_S = 0.067  # a shuffled search or half-sample: the lab pair at full effort and at `--quick`
 VALUE_S = 0.28e-6  # the same by captured value of a training response: a pair of 270 million parameters
 
-
-@dataclass(frozen=True)
-class Workload:
-    """Amount of work of a comparison."""
-
-    train_per_class: int = PER_CLASS
-    """Consistent training responses wanted of each class."""
-    test_per_class: int = PER_CLASS
-    """Test responses wanted of each class and question set."""
-    train_questions: int | None = None
-    """Questions that there are to train on; None where it is not known, and as many are asked as are needed."""
-    test_questions: tuple[int | None, ...] = (None,)
-    """The same of each question set that is tested on."""
-    samples: int = SAMPLES_PER_QUESTION
-    """Samples of a training question that all agree."""
-    draws: int = 0
-    """Shuffled searches and half-samples of each model."""
-    replicates: int = 1
-    """Times that all of it is done."""
-    arm_items: int = 0
-    """Items of benchmarks, each as often as it is asked of one checkpoint with activations of neurons changed."""
-    arm_tokens: int = 0
-    """Tokens that these take."""
-    item_bytes: int = 4
-    """Bytes of a number in the forward passes."""
-    given: bool = False
-    """Whether responses exist, and are read and not sampled."""
-
-    @property
-    def trained(self) -> int:
-        """Training questions asked of one checkpoint."""
-        return _at_most(self.train_questions, ASKED_PER_TRAINING_RESPONSE * 2 * self.train_per_class)
-
-    @property
-    def training_responses(self) -> int:
-        """Captured training responses of one checkpoint."""
-        return _at_most(self.train_questions, 2 * self.train_per_class)
-
-    @property
-    def responses(self) -> int:
-        """Captured responses of one checkpoint."""
-        tested = (_at_most(count, 2 * self.test_per_class) for count in self.test_questions)
-        return self.training_responses + sum(tested)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens read or sampled by one checkpoint, captures included."""
-        if self.given:
-            return self.responses * TOKENS
-        wanted = ASKED_PER_TEST_RESPONSE * 2 * self.test_per_class
-        tested = sum(_at_most(count, wanted) for count in self.test_questions)
-        samples = min(self.samples, SAMPLES_ON_AVERAGE)
-        asked = self.trained * (PROMPT_TOKENS + samples * ANSWER_TOKENS) + (tested + self.responses) * TOKENS
-        return asked + self.arm_tokens
-
-
-def _at_most(known: int | None, wanted: int) -> int:
-    return wanted if known is None else min(known, wanted)
+# Directions in the residual stream: a regression for each of five folds and penalties in each layer, and one of all.
+FOLDS = 5
+FITTED_SHARE = (FOLDS - 1) / FOLDS  # training responses in a fit
+FITS = 28  # 25 of cross-validation, and on average three on the way to the chosen penalty
+NEWTON_STEPS = 6  # of a fit that starts at the solution of the penalty before
 
 
 @dataclass(frozen=True)
@@ -156,18 +106,19 @@ class JobEstimate:
     """Assumptions of these numbers, in sentences."""
 
 
-def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machine: Machine) -> JobEstimate:
-    """Memory and time of a job on some checkpoints; the traffic is that of all of them."""
-    captured = workload.replicates * sum(captured_bytes(size, workload.responses) for size in sizes)
+def estimate(sizes: Sequence[Size], traffic: Traffic, works: Sequence[Workload], machine: Machine) -> JobEstimate:
+    """Memory and time of a job on some checkpoints, each with its work; the traffic is that of all of them."""
+    both = list(zip(sizes, works, strict=True))
+    captured = sum(work.replicates * captured_bytes(size, work) for size, work in both)
     drift_bytes = sum(size.drift_bytes for size in sizes)
     lineage_bytes = sum(size.lineage_bytes for size in sizes)
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
     hash_s = traffic.hashed_bytes / machine.hash_bytes_per_s
     return JobEstimate(
-        compare_memory_bytes=max((model_bytes(size, workload.item_bytes) for size in sizes), default=0)
+        compare_memory_bytes=max((model_bytes(size, work.item_bytes) for size, work in both), default=0)
         + min(captured, IN_MEMORY_BYTES),
         captures_bytes=captured,
-        scratch_bytes=max((scratch_bytes(size, workload.item_bytes) for size in sizes), default=0),
+        scratch_bytes=max((scratch_bytes(size, work.item_bytes) for size, work in both), default=0),
         weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,
         pull_s=traffic.pull_bytes / NETWORK_BYTES_PER_S,
         drift_stream_s=traffic.drift_bytes / NETWORK_BYTES_PER_S,
@@ -175,24 +126,47 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, workload: Workload, machin
         hash_s=hash_s,
         drift_s=PASSES * drift_bytes / machine.memory_bytes_per_s + hash_s,
         lineage_s=PASSES * lineage_bytes / machine.memory_bytes_per_s + hash_s,
-        compare_s=_compare_s(sizes, workload, machine) + hash_s,
-        assumptions=_assumptions(workload, machine, captured),
+        compare_s=_start_s(machine) + sum(_work_s(*each, machine) for each in both) + hash_s,
+        assumptions=_assumptions(both, machine, captured),
     )
 
 
-def _compare_s(sizes: Sequence[Size], workload: Workload, machine: Machine) -> float:
-    """Forward passes, and what takes its time beside them, scaled by how fast this machine is at small operations."""
-    passes = sum(2 * size.parameters * workload.tokens for size in sizes) / machine.flops_per_s
-    answers = TOKEN_S * (workload.tokens - workload.arm_tokens) * len(sizes)
-    values = sum(2 * workload.training_responses * size.neurons for size in sizes)
-    analyses = SEARCHES_S + DRAW_S * workload.draws + VALUE_S * values
-    slowness = machine.operation_s / OPERATION_S
-    return workload.replicates * passes + slowness * (START_S + workload.replicates * (answers + analyses))
+def _start_s(machine: Machine) -> float:
+    return START_S * machine.operation_s / OPERATION_S
 
 
-def captured_bytes(size: Size, responses: int) -> int:
-    """Bytes of the captured vectors in float32: of each response, answer means and other means, and its residuals."""
-    return responses * (size.neurons * 2 + size.layers * size.width) * 4
+def _work_s(size: Size, work: Workload, machine: Machine) -> float:
+    """Seconds of a checkpoint's work: forward passes, regressions, and what takes its time beside such products.
+
+    The last grows with the time that this machine takes for a small operation.
+    """
+    products = 2 * size.parameters * work.tokens / machine.flops_per_s
+    products += regression_flops(size, work.training_responses) / machine.solve_flops_per_s
+    search = SEARCH_S + DRAW_S * work.draws + 2 * VALUE_S * work.training_responses * size.neurons
+    beside = TOKEN_S * work.tokens + (search if work.training_responses else 0)
+    return work.replicates * (products + beside * machine.operation_s / OPERATION_S)
+
+
+def regression_flops(size: Size, responses: int) -> float:
+    """Operations of the regressions on the residual stream of all layers, see `provenance.probe.ridge`.
+
+    With fewer rows than the stream is wide their products with one another are computed once for each fold, and a step
+    solves one system of as many equations as there are rows; else a step builds and solves one as wide as the stream.
+    """
+    rows, width = FITTED_SHARE * responses, size.width
+    if rows < width:
+        return size.layers * ((FOLDS + 1) * rows**2 * width + FITS * NEWTON_STEPS * rows**3 / 3)
+    return size.layers * FITS * NEWTON_STEPS * (2 * rows * width**2 + 2 * width**3 / 3)
+
+
+def captured_bytes(size: Size, work: Workload) -> int:
+    """Bytes of the captured vectors of a checkpoint.
+
+    Of each response the answer's means, of training responses the other tokens' as well where they are wanted, of those
+    in the checkpoint's own prompt the residual stream in float32.
+    """
+    means = work.responses + work.read_again + (work.training_responses if work.other_tokens else 0)
+    return means * size.neurons * work.captured_item_bytes + work.responses * size.layers * size.width * 4
 
 
 def model_bytes(size: Size, item_bytes: int) -> int:
@@ -202,7 +176,7 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     holds keys and values, here those of as many heads as the hidden size has room for.
     """
     z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
-    rows = min(MOST_BYTES, captured_bytes(size, MOST_TOKENS // TOKENS))
+    rows = min(MOST_BYTES, MOST_TOKENS // TOKENS * (2 * size.neurons + size.layers * size.width) * 4)
     cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
     return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached)
 
@@ -212,43 +186,66 @@ def scratch_bytes(size: Size, item_bytes: int) -> int:
     return CORRELATION_RESPONSES * TOKENS * size.neurons * item_bytes
 
 
-def _assumptions(workload: Workload, machine: Machine, captured: int) -> tuple[str, ...]:
-    wanted = f"{workload.train_per_class:,} training and {workload.test_per_class:,} test responses of each class"
-    if workload.given:
-        wanted = "responses that exist, which are read and not sampled"
-    samples = min(workload.samples, SAMPLES_ON_AVERAGE)
+def _assumptions(both: Sequence[tuple[Size, Workload]], machine: Machine, captured: int) -> tuple[str, ...]:
+    """What the numbers rest on; the last checkpoint has most work, since the neurons are its own."""
+    work = both[-1][1] if both else Workload()
+    tokens = " + ".join(f"{each.tokens:,}" for _, each in both)
+    scaled = sum(each.scaled_tokens for _, each in both)
+    regressions = sum(regression_flops(size, each.training_responses) for size, each in both)
     return (
-        f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured on {machine.device} in {machine.dtype}",
-        f"{machine.memory_bytes_per_s / 1e9:,.1f} GB/s through memory, measured",
-        f"{machine.hash_bytes_per_s / 1e9:,.1f} GB/s of SHA-256 over weights of this machine, measured from memory",
-        f"{machine.operation_s * 1e6:,.1f} µs for a small operation, measured",
-        f"{wanted}, {len(workload.test_questions)} question set(s), {_questions(workload)}",
-        f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one",
-        f"{samples} sample(s) a training question on average; {workload.draws} shuffled searches and half-samples",
-        f"{PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer: {workload.tokens:,} tokens a checkpoint",
-        *_arms(workload),
-        "2 floating-point operations a token and parameter",
-        "answers, searches and figures as in runs that were measured, by the time of a small operation",
-        f"drift and lineage as {PASSES} passes over the bytes they read, from memory; a cold disk is slower",
-        f"`compare --weights-only` reads weights up to about {READINGS} times, and with --stream fetches them as often",
-        "those times are lineage (all tensors), drift, and a mapping where neurons moved",
-        f"captured vectors take {captured / 1e9:,.1f} GB of the database's disk, half with --capture-dtype float16",
-        "one model in memory at a time, beside a batch that it reads or answers",
-        f"a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
+        _measured(machine),
+        *(_asked(work) if work.is_asked else _given(work)),
+        f"{tokens} tokens by checkpoint" + (f", {scaled:,} of them with neurons scaled" if scaled else ""),
+        f"2 operations a token and parameter; {regressions / 1e9:,.0f} GFLOP of regressions on residual streams",
+        f"{work.draws} shuffled searches and half-samples; the rest as in measured runs",
+        f"drift and lineage: {PASSES} passes over their bytes, from memory, not from a cold disk",
+        f"compare --weights-only: up to {READINGS} times lineage’s bytes, also with --stream",
+        f"captured vectors: {captured / 1e9:,.1f} GB beside the database{_about_half(work)}",
+        f"one model in memory at a time, with a batch; a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )
 
 
-def _arms(workload: Workload) -> tuple[str, ...]:
-    """Of benchmarks in words."""
-    if not workload.arm_items:
-        return ()
-    said = f"benchmarks: {workload.arm_items:,} replies of each checkpoint with activations of neurons changed"
-    return (f"{said}, {workload.arm_tokens:,} of these tokens",)
+def _measured(machine: Machine) -> str:
+    speeds = (
+        f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s on {machine.device} in {machine.dtype}",
+        f"{machine.solve_flops_per_s / 1e9:,.0f} on the processor in float64",
+        f"{machine.memory_bytes_per_s / 1e9:,.1f} GB/s through memory",
+        f"{machine.hash_bytes_per_s / 1e9:,.1f} GB/s of SHA-256",
+        f"{machine.operation_s * 1e6:,.1f} µs for a small operation",
+    )
+    return f"measured here: {', '.join(speeds)}"
 
 
-def _questions(workload: Workload) -> str:
+def _asked(work: Workload) -> tuple[str, ...]:
+    """How many questions are asked, in words."""
+    wanted = f"{work.train_per_class:,} training and {work.test_per_class:,} test responses of each class"
+    asked = (
+        f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one"
+    )
+    samples = f"{min(work.samples, SAMPLES_ON_AVERAGE)} sample(s) a training question on average"
+    return (
+        f"{wanted}, {len(work.test_questions)} question set(s), {_questions(work)}",
+        f"{asked}; {samples}; {PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer",
+    )
+
+
+def _given(work: Workload) -> tuple[str, ...]:
+    """How many responses that exist are read, in words."""
+    tested = ", ".join(f"{count:,}" for count in work.test_responses)
+    return (
+        "no question is asked: the responses exist, and as many of each label are read",
+        f"{work.training_responses:,} responses to train on and {tested} to test on",
+        f"{work.response_tokens:,} tokens a response with its prompt: {CHARACTERS_PER_TOKEN} characters a token",
+    )
+
+
+def _about_half(work: Workload) -> str:
+    return ", about half in float16" if work.captured_item_bytes == 4 else ""
+
+
+def _questions(work: Workload) -> str:
     """Numbers of questions in words."""
-    known = (workload.train_questions, *workload.test_questions)
+    known = (work.train_questions, *work.test_questions)
     if None in known:
         return "of unknown numbers of questions"
     return f"{known[0]:,} questions to train on and {', '.join(f'{count:,}' for count in known[1:])} to test on"

@@ -4,7 +4,7 @@ Problems of both checkpoints are collected, each with its remedy, so that a user
 checkpoint on the hub only the list of files, config, index and safetensors headers are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from provenance.errors import CheckpointError
 from provenance.hub.downloads import free_bytes
 from provenance.hub.repositories import cache_folder, has_token
 from provenance.plan.checkpoint_plan import Obstacle, Seen, SidePlan, see
-from provenance.plan.estimates import JobEstimate, Size, Traffic, Workload, estimate
+from provenance.plan.estimates import JobEstimate, Size, Traffic, estimate
 from provenance.plan.machine import Machine
+from provenance.plan.workload import Workload
 from provenance.weights.lora import changes_of
 
 
@@ -49,20 +50,25 @@ class Plan:
         return {"schema": 1, "stops": self.stops, **asdict(self), "sides": sides}
 
 
-def make_plan(refs: Sequence[str], workload: Workload, machine: Machine, *, compared: bool = True) -> Plan:
-    """Find the requirements of a job on some checkpoints, base first, and its obstacles.
+def make_plan(works: Mapping[str, Workload], machine: Machine, *, compared: bool = True) -> Plan:
+    """Find the requirements of a job and its obstacles.
 
-    Its numbers are of the machine's dtype. Checkpoints that are not `compared` are only fetched, and need neither fit
-    each other nor have a known layout.
+    Its numbers are of the machine's dtype.
+
+    Args:
+        works: The work of each checkpoint, base first, by its reference.
+        machine: Measured speeds.
+        compared: Whether the checkpoints have to fit each other and to have a known layout; else they are only fetched.
     """
-    workload = replace(workload, item_bytes=4 if machine.dtype == "float32" else 2)
-    seen = [see(ref) for ref in dict.fromkeys(refs)]
+    item_bytes = 4 if machine.dtype == "float32" else 2
+    seen = [see(ref) for ref in works]
     sides = tuple(each.plan for each in seen)
     missing = sum(side.missing_bytes for side in sides)
     sizes = _sizes_known(sides)
     expected = None
     if len(sizes) == len(sides):
-        expected = estimate(sizes, _traffic(sides), workload, machine)
+        worked = [replace(work, item_bytes=item_bytes) for work in works.values()]
+        expected = estimate(sizes, _traffic(sides), worked, machine)
     free = free_bytes(cache_folder())
     about_machine = (*_disk_problem(missing, free), *_memory_problem(expected, machine))
     problems = [problem for side in sides for problem in side.problems]

@@ -31,6 +31,8 @@ class Machine:
     dtype: str
     flops_per_s: float
     """Multiplications and additions per second in products of 128 rows."""
+    solve_flops_per_s: float
+    """The same in float64 on the processor, on which analyses run."""
     memory_bytes_per_s: float
     """Bytes per second in a pass over main memory that only sums."""
     hash_bytes_per_s: float
@@ -51,8 +53,9 @@ def measure(dtype: str, device: str) -> Machine:
     device = found_device(device)
     dtype = found_dtype(dtype, device)
     with enough_memory("a measurement of this machine"):
-        flops, operation = _flops_per_s(DTYPES[dtype], device), _operation_s(device)
-    rates = (flops, _memory_bytes_per_s(), _hash_bytes_per_s(), operation)
+        flops, solving = _flops_per_s(DTYPES[dtype], device), _flops_per_s(torch.float64, "cpu")
+        operation = _operation_s(device)
+    rates = (flops, solving, _memory_bytes_per_s(), _hash_bytes_per_s(), operation)
     return Machine(device, dtype, *rates, available_bytes(device))
 
 

@@ -14,14 +14,15 @@ Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rul
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from sklearn import config_context
-from threadpoolctl import threadpool_limits
 
 from provenance.errors import ConvergenceError, FitError
+from provenance.probe.blas_threads import blas_threads
 from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
 from provenance.probe.l1_newton import Point, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
@@ -269,8 +270,8 @@ class L1Path:
             bool(((scores > 0) == labels[rows]).all()),
         )  # fmt: skip
 
-    def _threads(self) -> threadpool_limits:
-        return threadpool_limits(limits=1 if self._matrix.size < ONE_THREAD else None, user_api="blas")
+    def _threads(self) -> AbstractContextManager[None]:
+        return blas_threads(1 if self._matrix.size < ONE_THREAD else None)
 
     def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
         self.passes += 1

@@ -16,12 +16,15 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
+from browser_page import measured, needs_chromium
 from synthetic import report_of
 
 from provenance.db.browsing.serve import browser, serve
 from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.run_query import run_query
 from provenance.errors import InputError
+from provenance.figures.report.html import report_html
+from provenance.figures.report.on_demand import OnDemand
 
 with_datasette = pytest.mark.skipif(find_spec("datasette") is None, reason="needs the extra `browse`")
 WRITES = (
@@ -68,6 +71,8 @@ def test_the_first_page_leads_to_what_people_ask_first_then_to_views_and_tables(
     assert address.startswith("http://127.0.0.1:")
     text = page(address, "/")
     assert "<title>provenance" in text.replace("\n", "")
+    assert text.index("/-/run/1") < text.index("query-claims")
+    assert "Run 1: org/base" in text
     names = ("query-claims", "query-h-neurons-summary", "v_run", "v_claims", "query-funnel", "claim")
     places = [text.index(f'href="/provenance/{name}"') for name in names]
     assert places == sorted(places)
@@ -118,6 +123,55 @@ def test_a_run_and_a_neuron_have_pages_that_a_person_reads(address: str) -> None
     assert refused(address, "/-/run/7")[0] == 404
     assert refused(address, "/-/neuron/1/99/0")[0] == 404
     assert refused(address, f"/-/run/{'7' * 5000}")[0] == 404
+
+
+@with_datasette
+def test_the_page_of_a_run_answers_the_basic_question_and_shows_its_figures(address: str, finished_file: Path) -> None:
+    """Which layers, how far moved, how active in both: turned, so that all of it is seen; then the figures."""
+    text = page(address, "/-/run/1")
+    [own, others] = run_query(f"sqlite:///{finished_file}", "h-neurons-summary").records()
+    for name in ("layers", "mean_stability_rank", "base_cett_hallucinated", "instruct_cett_faithful"):
+        shown = [f'<td class="number">{value if isinstance(value, int) else f"{value:.3g}"}</td>'
+                 for value in (own[name], others[name])]  # fmt: skip
+        assert f"{name.replace('_', '_<wbr>')}</th>{''.join(shown)}" in text
+    assert "Mean CETT over faithful responses" in text
+    names = [part.split('"')[0] for part in text.split('<img src="')[1:]]
+    assert names[0] == "/-/figure/1/figure_4a.svg"
+    assert len(names) == OnDemand.main
+    for place in names:
+        assert page(address, place).startswith("<?xml")
+    assert refused(address, "/-/figure/1/figure_9.svg")[0] == 404
+    assert refused(address, "/-/figure/7/figure_4a.svg")[0] == 404
+
+
+@with_datasette
+def test_the_report_of_a_run_is_drawn_when_it_is_asked_for(address: str, finished_file: Path) -> None:
+    """The same page as the command writes; its own script may run, and nothing may be fetched."""
+    assert page(address, "/-/report/1") == report_html(f"sqlite:///{finished_file}", 1)
+    with urlopen(f"{address}/-/report/1", timeout=60) as answer:  # noqa: S310 - of this machine
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:")
+    assert refused(address, "/-/report/7")[0] == 404
+
+
+@with_datasette
+def test_numbers_have_three_digits_on_a_page_and_all_of_them_in_its_data(address: str) -> None:
+    [first, *_] = rows(address, "/provenance/v_h_neurons.json")
+    value = next(each for name, each in first.items() if isinstance(each, float) and len(repr(each)) > 6)
+    assert f'<span title="{value!r}">{value:.3g}</span>' in page(address, "/provenance/v_h_neurons")
+
+
+@with_datasette
+@needs_chromium
+@pytest.mark.parametrize("path", ["/provenance", "/-/run/1", "/-/neuron/1/{}/{}"])
+def test_pages_fit_a_phone_and_every_table_keeps_its_heads(address: str, path: str) -> None:
+    """In a browser of 390 pixels: nothing but what scrolls by itself is wider, and no head is out of sight."""
+    place = path.format(*divmod(int(report_of().identification.h_neurons[0]), 16))
+    text = page(address, place)
+    found = measured(text, 390, address)
+    assert found["width"] <= 390
+    assert found["hidden_heads"] == 0
+    assert (found["heads"] > 5) == (found["tables"] > 2) == (path != "/provenance")
+    assert measured(text, 1200, address)["width"] <= 1200
 
 
 @with_datasette
@@ -199,24 +253,24 @@ def test_a_port_that_is_taken_is_said_to_be(finished: str) -> None:
         taken.listen()
         number = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"port {number}"):
-            serve(finished, number, lambda _: pytest.fail("it listens"))
+            serve(finished, number, lambda _: pytest.fail("it listens"), OnDemand(finished))
 
 
 @pytest.mark.parametrize("url", ["postgresql+psycopg://me:secret@localhost/runs", "sqlite://"])
 def test_only_a_sqlite_file_is_served(url: str) -> None:
     with pytest.raises(InputError, match="a SQLite file") as caught:
-        browser(url)
+        browser(url, OnDemand(url))
     assert "secret" not in str(caught.value)
     assert "provenance db merge" in caught.value.remedy
 
 
 def test_a_database_that_is_not_there_is_bad_input(new_url: str) -> None:
     with pytest.raises(InputError, match="no such file"):
-        browser(new_url)
+        browser(new_url, OnDemand(new_url))
 
 
 def test_without_the_extra_it_is_named(finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasette.app", None)
     monkeypatch.setitem(sys.modules, "datasette", None)
     with pytest.raises(InputError, match=r"pip install 'checkpoint-provenance\[browse\]'"):
-        browser(finished)
+        browser(finished, OnDemand(finished))

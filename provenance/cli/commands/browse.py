@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from provenance.cli.options.common import DEFAULT_DATABASE, Database
+from provenance.cli.options.surroundings import untouched_matplotlib
 
 PORT = 8001  # Datasette's own
 
@@ -18,4 +19,7 @@ def serve(
     """Show a SQLite database in a browser, for reading only (Datasette; extra `browse`)."""
     from provenance.db.browsing.serve import serve as served
 
-    served(db, port, lambda address: typer.echo(f"{address} (Ctrl-C ends it)"))
+    untouched_matplotlib()
+    from provenance.figures.report.on_demand import OnDemand
+
+    served(db, port, lambda address: typer.echo(f"{address} (Ctrl-C ends it)"), OnDemand(db))

@@ -14,6 +14,7 @@ from provenance.cli.options.common import (
     Base,
     Captures,
     Database,
+    DryRun,
     FamilyName,
     Instruct,
     NoFigures,
@@ -24,7 +25,7 @@ from provenance.cli.options.common import (
     Verbose,
     named_pair,
 )
-from provenance.cli.options.planned_work import work_of
+from provenance.cli.options.planned_work import works_of
 from provenance.cli.options.run_options import ALPHAS, Alphas, Sets, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.errors import InputError
@@ -128,7 +129,7 @@ def compare(
     replicates: Replicates = 1,
     stream: Stream = False,
     no_figures: NoFigures = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what this job takes, as `plan` does.")] = False,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -167,7 +168,7 @@ def compare(
     more |= {"sets": sets, "items": items, "responses": responses, "positive": positive, "concept": concept}
     job = job_of(*pair, asked, **more)
     if dry_run:
-        show_plan(pair, work_of(job), job.dtype, job.device, as_json=as_json)
+        show_plan("compare", works_of(job), job.dtype, job.device, as_json=as_json)
         return
     how: dict[str, Any] = {"figures": not no_figures, "as_json": as_json, "quiet": quiet, "captures": captures}
     run_and_print(job, db, out, verbose=verbose, **how)

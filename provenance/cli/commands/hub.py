@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from provenance.cells import duration
 from provenance.cli.options.common import AsJson, Base, FamilyName, Instruct, named_pair
-from provenance.cli.options.planned_work import work_of
+from provenance.cli.options.planned_work import works_of
 from provenance.cli.options.run_options import Device, Dtype
 from provenance.defaults import AUTO, PER_CLASS
 from provenance.errors import InputError
 
 if TYPE_CHECKING:
     from provenance.plan.checkpoint_plan import Obstacle, SidePlan
-    from provenance.plan.estimates import JobEstimate, Workload
+    from provenance.plan.estimates import JobEstimate
     from provenance.plan.job_plan import Plan
+    from provenance.plan.workload import Workload
 
 STOPPED = 2
 GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gated, closed", "unknown": "–"}
@@ -69,7 +70,7 @@ def plan(
 
     pair = named_pair(base, instruct, family)
     job = Job(*pair, train_per_class=train_per_class, test_per_class=test_per_class)
-    show_plan(pair, work_of(job, unknown_sets=sets), dtype, device, as_json=as_json)
+    show_plan("compare", works_of(job, unknown_sets=sets), dtype, device, as_json=as_json)
 
 
 def pull(
@@ -82,10 +83,11 @@ def pull(
 ) -> None:
     """Fetch the needed files of checkpoints into the hub's cache, pinned and with digests verified. Resumes."""
     from provenance.hub.pull import pull as fetch
+    from provenance.plan.workload import Workload
 
     named = _named(refs or [], family)
     if dry_run:
-        show_plan(named, None, AUTO, AUTO, as_json=as_json)
+        show_plan("compare", dict.fromkeys(named, Workload()), AUTO, AUTO, as_json=as_json, compared=False)
         return
     pulled = fetch(named)
     if as_json:
@@ -106,33 +108,32 @@ def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
     return refs if family is None else pair_of(family)
 
 
-def show_plan(refs: Sequence[str], work: "Workload | None", dtype: str, device: str, *, as_json: bool) -> None:
-    """Plan a comparison and print the plan; without work the checkpoints are only fetched.
-
-    Exit code 2 if an obstacle stops it.
-    """
-    from provenance.plan.estimates import Workload
+def show_plan(
+    job: str, works: "Mapping[str, Workload]", dtype: str, device: str, *, as_json: bool, compared: bool = True
+) -> None:
+    """Plan a job and print the plan; see `make_plan`. Exit code 2 if an obstacle stops it."""
     from provenance.plan.job_plan import make_plan
     from provenance.plan.machine import measure
 
-    made = make_plan(refs, work or Workload(), measure(dtype, device), compared=work is not None)
+    made = make_plan(works, measure(dtype, device), compared=compared)
     if as_json:
         typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
     else:
         console = Console()
-        for part in _parts(made):
+        for part in _parts(job, made):
             console.print(part, highlight=False)
     if made.stops:
         raise typer.Exit(STOPPED)
 
 
-def _parts(made: "Plan") -> Iterator[Table | str]:
+def _parts(job: str, made: "Plan") -> Iterator[Table | str]:
     yield _sides(made)
     disk = f"{_size(made.missing_bytes)} to fetch, {_size(made.free_bytes)} free in {made.cache}"
     yield escape(f"{disk}; {'with a token' if made.has_token else 'no HF_TOKEN'}")
     if made.estimate is not None:
-        yield _estimate(made.estimate, made.machine.available_bytes)
-        yield escape("\n  ".join(("assuming", *made.estimate.assumptions)))
+        yield _estimate(made, job, made.estimate)
+        yield "assuming"
+        yield _listed(made.estimate.assumptions)
     yield from (escape(_problem(problem)) for problem in made.problems)
     yield "this job cannot run as it is" if made.stops else _way(len(made.problems))
 
@@ -142,7 +143,7 @@ def _way(notes: int) -> str:
 
 
 def _sides(made: "Plan") -> Table:
-    table = Table("", *(escape(side.ref) for side in made.sides))
+    table = Table("", *(Column(escape(side.ref), overflow="fold") for side in made.sides))
     rows = {
         "pinned": [side.pinned or "–" for side in made.sides],
         "access": [_access(side) for side in made.sides],
@@ -154,6 +155,8 @@ def _sides(made: "Plan") -> Table:
         "parameters": [f"{side.size.parameters:,}" if side.size else "–" for side in made.sides],
         "neurons": [f"{side.size.neurons:,}" if side.size else "–" for side in made.sides],
     }
+    if all(side.pinned == side.ref for side in made.sides):
+        del rows["pinned"]
     for name, cells in rows.items():
         table.add_row(name, *(escape(cell) for cell in cells))
     return table
@@ -163,18 +166,30 @@ def _access(side: "SidePlan") -> str:
     return GATES[side.gate] if side.page or side.pinned is None else "on this machine"
 
 
-def _estimate(expected: "JobEstimate", available: int) -> Table:
-    table = Table("job", "memory", "fetch", "compute", title=f"estimate; {_size(available)} of memory available",
-                  title_justify="left")  # fmt: skip
-    weights = _size(expected.weights_memory_bytes)
+def _listed(lines: Sequence[str]) -> Table:
+    """Sentences one below the other, which stay apart from one another where they are wrapped."""
+    table = Table.grid(padding=(0, 1))
+    for line in lines:
+        table.add_row(" ·", escape(line))
+    return table
+
+
+def _estimate(made: "Plan", job: str, expected: "JobEstimate") -> Table:
+    """What the job takes, and drift and lineage alone: streamed, where a checkpoint is on the hub, and from files."""
+    title = f"estimate; {_size(made.machine.available_bytes)} of memory available"
+    table = Table("job", "memory", "fetch", "compute", title=title, title_justify="left")
+    weights, is_remote = _size(expected.weights_memory_bytes), any(side.is_remote for side in made.sides)
     for name, streamed, compute in (
         ("drift", expected.drift_stream_s, expected.drift_s),
         ("lineage", expected.lineage_stream_s, expected.lineage_s),
     ):
-        table.add_row(f"{name} --stream", weights, duration(streamed), duration(compute))
-        table.add_row(f"{name} after pull", weights, duration(expected.pull_s), duration(compute))
+        if is_remote:
+            table.add_row(f"{name} --stream", weights, duration(streamed), duration(compute))
+        table.add_row(
+            f"{name} after pull" if is_remote else name, weights, duration(expected.pull_s), duration(compute)
+        )
     compare = _size(expected.compare_memory_bytes)
-    table.add_row("compare", compare, duration(expected.pull_s), duration(expected.compare_s))
+    table.add_row(job, compare, duration(expected.pull_s), duration(expected.compare_s))
     return table
 
 

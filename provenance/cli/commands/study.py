@@ -50,7 +50,9 @@ ContinueOnError = Annotated[
     bool,
     typer.Option("--continue-on-error", help="Go on after a family that fails; it is named, and the exit code is 1."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what every family takes.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only show what every family takes; exit code 1 if one cannot be planned.")
+]
 
 
 def study(
@@ -176,3 +178,5 @@ def _plan(found: "Study", members: "Sequence[Member]", *, as_json: bool) -> None
     measured = cache(measure)  # takes seconds, and members have mostly one dtype and device
     plans = [planned(each, measured) for each in members]
     print_result({"schema": 1, "study": found.name, "members": plans}, print_plans, as_json=as_json)
+    if any("error" in plan for plan in plans):
+        raise typer.Exit(FAILED)

@@ -4,17 +4,20 @@ from typing import Annotated, Any
 
 import typer
 
+from provenance.cli.commands.hub import show_plan
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
     AsJson,
     Captures,
     Database,
+    DryRun,
     NoFigures,
     Out,
     Quiet,
     Seed,
     Verbose,
 )
+from provenance.cli.options.planned_work import works_of_timeline
 from provenance.cli.options.run_options import asks, check_choice, job_of
 from provenance.cli.run_job import run_and_print
 
@@ -43,6 +46,7 @@ def trace(
     captures: Captures = None,
     out: Out = None,
     no_figures: NoFigures = False,
+    dry_run: DryRun = False,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -54,5 +58,8 @@ def trace(
 
     how = job_of(refs[0], refs[-1], asked, seed=seed)
     job = TimelineJob(tuple(refs), how, tuned, floor=not no_floor)
+    if dry_run:
+        show_plan("trace", works_of_timeline(job), how.dtype, how.device, as_json=as_json)
+        return
     shown: dict[str, Any] = {"verbose": verbose, "as_json": as_json, "quiet": quiet}
     run_and_print(job, db, out, figures=not no_figures, captures=captures, **shown)

@@ -49,6 +49,7 @@ Out = Annotated[
 NoFigures = Annotated[
     bool, typer.Option("--no-figures", help="Write no figures and no report; `figures` and `report` write them later.")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what this job takes, as `plan` does.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="All result tables: baselines, 2 × 2, funnel, every condition by code.")
 ]

@@ -116,11 +116,11 @@ AgreeingOnly = Annotated[
     bool, typer.Option("--agreeing-only", help="Leave out questions on which the judging model and the rule differ.")
 ]
 Sampling = Annotated[
-    Literal["transformers", "openai", "ray"],
+    Literal["transformers", "vllm", "openai", "ray"],
     typer.Option(
         "--engine",
-        help="What samples answers: the models loaded here, servers with OpenAI's interface, or the workers of a Ray "
-        "cluster, which also read them.",
+        help="What samples answers: the models loaded here, by transformers or by vLLM; servers with OpenAI's "
+        "interface; or the workers of a Ray cluster, which also read them.",
     ),
 ]
 BaseUrl = Annotated[

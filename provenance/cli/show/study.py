@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from provenance.cli.options.planned_work import work_of
+from provenance.cli.options.planned_work import works_of, works_of_timeline
 from provenance.cli.show.run import print_tables, say
+from provenance.errors import ProvenanceError
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member
@@ -24,27 +25,33 @@ def print_study(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def planned(member: "Member", measured: "Callable[[str, str], Machine]") -> dict[str, Any]:
-    """What a member of a study takes, as JSON; `measured` gives the machine for a dtype and a device."""
+    """What a member of a study takes, as JSON; `measured` gives the machine for a dtype and a device.
+
+    A member whose questions cannot be read has the error in place of a plan.
+    """
     from provenance.analyses.jobs.compare_job import Job
     from provenance.plan.job_plan import make_plan
 
-    how = member.job if isinstance(member.job, Job) else member.job.how
-    made = make_plan(member.refs, work_of(how), measured(how.dtype, how.device))
-    return {"name": member.name, "kind": member.kind, "replicates": how.replicates, **made.as_json()}
+    job = member.job
+    how = job if isinstance(job, Job) else job.how
+    named = {"name": member.name, "kind": member.kind, "replicates": how.replicates}
+    try:
+        works = works_of(job) if isinstance(job, Job) else works_of_timeline(job)
+        made = make_plan(works, measured(how.dtype, how.device))
+    except ProvenanceError as error:
+        return {**named, "error": {"wanted": error.wanted, "found": error.found, "remedy": error.remedy}}
+    return {**named, **made.as_json()}
 
 
 def print_plans(summary: Mapping[str, Any], console: Console) -> None:
-    """Print a row for each member of a study, the totals, and what stands in the way."""
+    """Print a row for each member of a study, the totals, what stands in the way, and what cannot be planned."""
     table = Table(
         "family", "to fetch", "memory", "compute", "", title=f"Study {summary['study']}", title_justify="left"
     )
-    plans = summary["members"]
-    for plan in plans:
-        expected = plan["estimate"]
-        memory = "–" if expected is None else _gigabytes(expected["compare_memory_bytes"])
-        hours = "–" if expected is None else _hours(expected["compare_s"])
-        table.add_row(escape(plan["name"]), _gigabytes(plan["missing_bytes"]), memory, hours,
-                      "stops" if plan["stops"] else "")  # fmt: skip
+    members = summary["members"]
+    plans = [member for member in members if "error" not in member]
+    for member in members:
+        table.add_row(escape(member["name"]), *_cells(member))
     known = [plan for plan in plans if plan["estimate"] is not None]
     total = sum(plan["estimate"]["compare_s"] for plan in known)
     table.add_row("together", _gigabytes(sum(plan["missing_bytes"] for plan in plans)), "", _hours(total), "")
@@ -55,6 +62,20 @@ def print_plans(summary: Mapping[str, Any], console: Console) -> None:
             say(f"{plan['name']}: {words}{problem['found']}; wanted: {problem['wanted']}; {problem['remedy']}", console)
     if known:
         say(f"compute: {known[0]['estimate']['assumptions'][0]}", console)
+    for member in members:
+        if error := member.get("error"):
+            say(f"{member['name']} cannot be planned: {error['found']}; wanted: {error['wanted']}; {error['remedy']}",
+                console)  # fmt: skip
+
+
+def _cells(member: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Bytes to fetch, memory, time, and whether something stops a member."""
+    if "error" in member:
+        return "–", "–", "–", "not planned"
+    expected = member["estimate"]
+    memory = "–" if expected is None else _gigabytes(expected["compare_memory_bytes"])
+    hours = "–" if expected is None else _hours(expected["compare_s"])
+    return _gigabytes(member["missing_bytes"]), memory, hours, "stops" if member["stops"] else ""
 
 
 def _gigabytes(count: int) -> str:

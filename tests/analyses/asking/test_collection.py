@@ -22,8 +22,8 @@ from provenance.analyses.asking.collection import (
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding
-from provenance.answers.served_model import Served
 from provenance.checkpoints.names import Checkpoint, CheckpointRef
+from provenance.engines.served_model import Served
 from provenance.models.chat_template import Frame
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response

@@ -6,17 +6,20 @@ from pathlib import Path
 import pytest
 from memory_logs import MemoryWorkspace, Silent
 from pairing import JOB, Pairing
+from vllm_stand_in import StandIn
 
+from provenance.analyses.asking import subject as subject_module
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.engines import Place, answering, place_of, recorded
 from provenance.analyses.asking.subject import Subject
-from provenance.answers.served_model import Served, ServedModel
 from provenance.cluster import connection
 from provenance.cluster.connection import Cluster, ClusterAddress
 from provenance.cluster.model_in_workers import ClusterModel, ModelInWorkers
 from provenance.cluster.worker import ModelWanted
+from provenance.engines import vllm_model
+from provenance.engines.served_model import Served, ServedModel
 from provenance.hub.endpoint import RESPONDENT, Endpoint
-from provenance.models.loading import LoadedModel, load_lexicon
+from provenance.models.loading import LoadedModel, load_lexicon, load_model
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,33 @@ def test_one_model_is_in_memory_here_or_in_workers(
     assert stopped == [first, second]
 
 
+def test_vllm_answers_every_pool_before_the_model_that_reads_takes_its_place(
+    pairing: Pairing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One start, one end, then one model here; a finished run starts nothing, and its answers are read alike."""
+    stand_in = StandIn().install(monkeypatch)
+    side, how = pairing.sides["instruct"], JOB.settings().collection["instruct"]
+
+    def load(*arguments: object, **options: object) -> LoadedModel:
+        stand_in.events.append("load")
+        return load_model(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(subject_module, "load_model", load)
+    workspace = MemoryWorkspace(tmp_path)
+    with answering(place_of("vllm", (), None, None), [side], how) as served:
+        subject = Subject(side, how, pairing.pools, workspace, Clock(Silent()), served=served[side.checkpoint.digest])
+        first = subject.collect_all()
+        assert stand_in.events == ["start child", "stop", "load"]
+        assert [len(each.features) for each in first] != [0, 0]
+        subject.drop()
+        stand_in.events.clear()
+        again = subject.collect_all()
+    assert stand_in.events == []
+    assert [each.responses for each in again] == [each.responses for each in first]
+    assert set(recorded(served)["served"]) == {side.checkpoint.digest}
+    assert subject.task(subject.training).key != pairing.subjects["instruct"].task(subject.training).key
+
+
 def test_checkpoints_are_named_by_what_every_machine_can_find(pairing: Pairing) -> None:
     side = pairing.sides["base"]
     wanted = ModelWanted.of(side.checkpoint, dtype="float32", device="cuda:1", attn_implementation=None, offload=False)
@@ -89,7 +119,9 @@ def test_checkpoints_are_named_by_what_every_machine_can_find(pairing: Pairing) 
 
 def test_places_need_their_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "find_spec", lambda name: name)
+    monkeypatch.setattr(vllm_model, "find_spec", lambda name: name)
     assert place_of("transformers", (), None, None) == Place()
+    assert place_of("vllm", (), None, None) == Place(vllm=True)
     assert place_of("ray", (), "head:6379", 3) == Place((), ClusterAddress("head:6379", 3))
     assert [each.url for each in place_of("openai", ["http://x/v1"], None, None).servers] == ["http://x/v1"]
     with answering(Place(), (), JOB.settings().collection["base"]) as nowhere:

@@ -1,6 +1,7 @@
 """A plan finds everything that is in the way, of both checkpoints, from a few kilobytes."""
 
 import json
+import math
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,12 +15,20 @@ from hub_server import Hub, Repo, fetch, hub_and_client
 from safetensors.torch import load_file, save
 
 from provenance.plan.checkpoint_plan import Obstacle, SidePlan
-from provenance.plan.estimates import NETWORK_BYTES_PER_S, Workload
+from provenance.plan.estimates import NETWORK_BYTES_PER_S
 from provenance.plan.job_plan import Plan, make_plan
 from provenance.plan.machine import Machine
+from provenance.plan.workload import Workload
 
 MACHINE = Machine(
-    "cpu", "float32", 1e10, memory_bytes_per_s=1e10, hash_bytes_per_s=1e9, operation_s=0.0, available_bytes=10**10
+    "cpu",
+    "float32",
+    1e10,
+    solve_flops_per_s=math.inf,
+    memory_bytes_per_s=1e10,
+    hash_bytes_per_s=1e9,
+    operation_s=0.0,
+    available_bytes=10**10,
 )
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil has it
 SPARE = {"README.md": b"# tiny", "consolidated.safetensors": b"x" * 90_000, "pytorch_model.bin": b"x" * 90_000}
@@ -45,7 +54,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wide: Path) -> Iterator
 
 
 def planned(*refs: str) -> Plan:
-    return make_plan(refs, Workload(), MACHINE)
+    return make_plan(dict.fromkeys(refs, Workload()), MACHINE)
 
 
 def only_problem(plan: Plan) -> Obstacle:
@@ -86,7 +95,7 @@ def test_sizes_are_those_of_the_tensors(hub: Hub, wide: Path) -> None:
 
 def test_local_folders_and_the_lab_need_nothing(hub: Hub, wide: Path) -> None:
     """For what is on this machine the plan has the same sizes, nothing to fetch, and asks nobody."""
-    plan = make_plan([str(wide), "lab/inherited/instruct"], Workload(), MACHINE, compared=False)
+    plan = make_plan(dict.fromkeys([str(wide), "lab/inherited/instruct"], Workload()), MACHINE, compared=False)
     assert not plan.problems
     assert plan.missing_bytes == 0
     assert plan.estimate is not None
@@ -166,7 +175,7 @@ def test_a_disk_with_just_enough_room(hub: Hub, monkeypatch: pytest.MonkeyPatch)
 def test_too_little_memory_is_a_note(hub: Hub) -> None:
     """A machine too small for forward passes can still do what needs weights only."""
     small = replace(MACHINE, available_bytes=1000)
-    plan = make_plan(["org/base"], Workload(), small)
+    plan = make_plan({"org/base": Workload()}, small)
     problem = only_problem(plan)
     assert (plan.stops, problem.stops) == (False, False)
     assert "1,000 bytes available" in problem.found
@@ -374,7 +383,7 @@ def test_weights_that_a_job_refuses_stop_the_plan(
     assert plan.stops
     assert found in only_problem(plan).found
     assert plan.sides[1].missing_bytes > 0
-    pulled = make_plan(["org/base", "org/tuned"], Workload(), MACHINE, compared=False)
+    pulled = make_plan(dict.fromkeys(["org/base", "org/tuned"], Workload()), MACHINE, compared=False)
     assert (pulled.stops, len(pulled.problems)) == (False, 1)
     assert invoke("pull", "org/tuned", "--dry-run").exit_code == 0
 
@@ -390,7 +399,7 @@ def test_a_pair_of_other_neurons_stops_the_job(hub: Hub, wide: Path, tmp_path: P
     (problem,) = stopping(planned(str(wide), str(other)))
     assert "hidden size 16" in problem.wanted
     assert problem.found == ("gate, up, down, hidden size 32" if kind == "wider" else "up, down, hidden size 16")
-    assert not make_plan([str(wide), str(other)], Workload(), MACHINE, compared=False).stops
+    assert not make_plan(dict.fromkeys([str(wide), str(other)], Workload()), MACHINE, compared=False).stops
     deeper = make_checkpoint(tmp_path / "deeper", num_hidden_layers=3)
     assert not planned(str(wide), str(deeper)).problems
 

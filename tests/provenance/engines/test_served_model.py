@@ -12,12 +12,12 @@ from memory_logs import MemoryResponses
 from test_collect_responses import make_protocol, make_questions
 
 from provenance.analyses.asking.collection import Pool, funnel
-from provenance.answers import served_model
 from provenance.answers.collect_responses import LOST, collect, rounds_of
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.answers.sampling import Decoding, Respondent, Sampled
-from provenance.answers.served_model import Served, ServedModel, find_served
+from provenance.engines import served_model
+from provenance.engines.served_model import Served, ServedModel, find_served
 from provenance.errors import InputError, JobError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
 from provenance.hub.retry import Patience

@@ -33,7 +33,7 @@ TRIED_TEXT = "Who wrote it?"
 NEUTRAL: Mapping[str, float] = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 UNKNOWN = "unknown"
 AGAIN: Literal["tokenised again"] = "tokenised again"
-_SEEDS = (1 << 31) - 1  # the largest seed that every server takes
+SEEDS = (1 << 31) - 1  # the largest seed that every server takes
 _UNFINISHED = "\ufffd"
 
 
@@ -136,7 +136,7 @@ class _Batch:
         ids, how = self.prompts[row].ids, self.decoding
         request = request_of(self.at.served.model, ids, how.max_new_tokens, len(samples))
         request |= {"temperature": how.temperature, "top_k": how.top_k, "top_p": how.top_p}
-        request |= {"seed": noise_key(seed, ids, samples.start) & _SEEDS, "stop_token_ids": sorted(self.stop_ids)}
+        request |= {"seed": noise_key(seed, ids, samples.start) & SEEDS, "stop_token_ids": sorted(self.stop_ids)}
         return request | ({"stop": ["\n"]} if self._by_text and self._ends_at_newline else {})
 
     def _read(self, row: int, reply: Completion) -> list[Sampled]:
