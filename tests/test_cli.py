@@ -184,6 +184,10 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--responses", "x", "--replicates", "2"), "--replicates"),
         (("compare", "a/b", "c/d", "--sets", "3"), "--sets alone"),
         (("compare", "a/b", "c/d", "--items", "3"), "--items alone"),
+        (
+            ("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--sets", "3"),
+            "--sets with --weights-only",
+        ),
         (("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--causal"), "--causal with --weights-only"),
     ],
 )

@@ -37,7 +37,7 @@ class ScaledModel:
     own: Record
     """Slope of the H-Neurons."""
     control: Record | None
-    """Slope of the control sets with the largest p."""
+    """Slope of the control sets with the largest p, of several those that are most like the H-Neurons."""
     verdict: str | None
 
 
@@ -54,11 +54,15 @@ def scaled_models(results: Mapping[str, QueryResult]) -> list[ScaledModel]:
             if (row[MEMBER], row["stage"], row["benchmark"]) == (family, stage, benchmark)
             and row["p_value"] is not None
         ]
-        control = max(others, key=lambda row: float(row["p_value"]), default=None)
+        control = max(others, key=_closeness, default=None)
         verdict = verdicts.get((family, f"compliance_{stage}:{benchmark}"))
         kind = kinds.get((family, benchmark), "")
         found.append(ScaledModel(family, stage, benchmark, kind, own, control, verdict))
     return sorted(found, key=lambda model: model.stage != "instruct")
+
+
+def _closeness(control: Record) -> tuple[float, int]:
+    return float(control["p_value"]), list(SETS).index(control["kind"])
 
 
 def benchmark_kinds(runs: Sequence[Record]) -> dict[tuple[str, str], str]:

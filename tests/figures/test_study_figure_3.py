@@ -119,6 +119,8 @@ def test_the_control_sets_shown_are_those_that_come_closest(results: dict[str, A
         p = [row["p_value"] for row in own if row["benchmark"] == model.benchmark and row["p_value"] is not None]
         assert model.control is not None
         assert model.control["p_value"] == max(p)
+        if model.verdict == "supported":  # no set reaches the H-Neurons: the smallest p against each kind
+            assert (len(set(p)), model.control["kind"]) == (1, "activity_matched")
         assert model.own["kind"] == "h_neurons"
 
 

@@ -1,5 +1,6 @@
 """The main command: `provenance compare BASE INSTRUCT`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -141,10 +142,11 @@ def compare(
         asked=bool(asked["questions"]) or asked["limit"] is not None or responses is not None,
         weights_only=weights_only,
         stream=stream,
-        causal=causal,
-        behaviour=bool(behaviour),
-        replicates=replicates,
-    )
+        running={
+            "--causal": causal, "--behaviour": bool(behaviour), "--alphas": alphas != ALPHAS,
+            "--sets": sets is not None, "--items": items is not None, "--replicates": replicates > 1,
+        },
+    )  # fmt: skip
     check_choice(asked["C"], asked["select"], neurons)
     _check_control(control, other, neurons, weights_only=weights_only)
     if neurons is not None and weights_only and not dry_run:
@@ -178,11 +180,9 @@ def _check_weights_options(
     asked: bool,
     weights_only: bool,
     stream: bool,
-    causal: bool,
-    behaviour: bool,
-    replicates: int,
+    running: Mapping[str, bool],
 ) -> None:
-    """Refuse options that need each other or exclude each other."""
+    """Refuse options that need each other or exclude each other; `running` are those that need models."""
     if weights_only and neurons is None:
         raise InputError(
             "--neurons FILE with --weights-only",
@@ -201,7 +201,7 @@ def _check_weights_options(
             found="--responses, --questions or --limit",
             remedy="leave it or --weights-only out",
         )
-    for option, given in (("--causal", causal), ("--behaviour", behaviour), ("--replicates", replicates > 1)):
+    for option, given in running.items():
         if weights_only and given:
             raise InputError(
                 "models to run", found=f"{option} with --weights-only, which runs none", remedy="leave one out"

@@ -68,7 +68,7 @@ def study(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare many families: the paper's Table 1 and Figures 4a and 4b over all of them.
+    """Compare many families: the paper's Table 1 and Figures 3, 4a and 4b over all of them.
 
     Finished runs with the same content and settings are taken as they are. Exit code 1 if a family failed.
     """
