@@ -102,6 +102,15 @@ def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[s
     assert listed - {"--help"} == offered
 
 
+@pytest.mark.parametrize("group", [(), ("lab",), ("neurons",), ("db",)])
+def test_a_list_of_commands_says_what_each_does_in_one_whole_line(group: tuple[str, ...]) -> None:
+    """Of 80 columns; what is longer would end in dots."""
+    listed = invoke(*group, "-h").stdout.partition("Commands:")[2].partition("Exit codes")[0]
+    lines = listed.strip().splitlines()
+    assert len(lines) >= 2
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_ends_with_exit_codes_and_examples_that_exist(command: tuple[str, ...]) -> None:
     said = invoke(*command, "-h")

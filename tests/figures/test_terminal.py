@@ -174,6 +174,22 @@ def test_a_table_that_is_too_wide_breaks_its_longest_word_alone(width: int) -> N
     assert ("[0.12, 0.34]" in text) == (width == 60)
 
 
+def test_counts_stay_whole_where_names_broken_in_two_take_fewer_lines() -> None:
+    """As on a card of 60 columns, where a count in three lines beside a whole name is read by nobody."""
+    rows = [("other-domain", "0.00778", "249 + 249"), ("in-domain", "0.0148", "307 + 307")]
+    content = ReportTable("", "", ("question set", "CETT f", "n (f + h)"), rows, (0,))
+    console = Console(width=26)
+    with console.capture() as captured:
+        console.print(terminal_table(content, console.width))
+    assert "249 + 249" in captured.get()
+    assert "other-domain" not in captured.get()
+    console = Console(width=32)
+    with console.capture() as captured:
+        console.print(terminal_table(content, console.width))
+    assert "249 + 249" in captured.get()
+    assert "other-domain" in captured.get()
+
+
 def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: str) -> None:
     results = read_results(finished, 1)
     reported = {table.title: table for table in folded_sections(results)}

@@ -16,7 +16,10 @@ def serve(
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 for any that is free.")
     ] = PORT,
 ) -> None:
-    """Show a SQLite database in a browser, for reading only (Datasette; extra `browse`)."""
+    """Show a SQLite database in a browser, for reading only.
+
+    Needs Datasette (extra `browse`), and answers this machine alone.
+    """
     from provenance.db.browsing.serve import serve as served
 
     untouched_matplotlib()

@@ -135,7 +135,10 @@ def compare(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap, figures, report. Resumes where it stopped."""
+    """Compare BASE and INSTRUCT: H-Neurons, transfer, drift, overlap.
+
+    Figures and report follow. Resumes where it stopped.
+    """
     pair = named_pair(base, instruct, family)
     _check_weights_options(
         neurons,

@@ -94,7 +94,7 @@ def figures(
     ] = "icml",
     page: Annotated[bool, typer.Option("--page", help="Draw figures of one column across the page as well.")] = False,
 ) -> None:
-    """Draw the figures of a run or a study from the database alone."""
+    """Draw the figures of a run or a study, from the database."""
     untouched_matplotlib()
     from provenance.figures.drawing import style
     from provenance.figures.gallery import FORMS, attempted_some, study_attempted, write_figures
@@ -130,7 +130,10 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Write the HTML report of a run, or of a study with all its runs, from the database alone."""
+    """Write the HTML report of a run, or of a study.
+
+    It is made from the database alone; beside that of a study are those of its runs.
+    """
     untouched_matplotlib()
     from provenance.figures.report.html import write_report
     from provenance.figures.report.study import write_study
@@ -232,7 +235,10 @@ def schema(
         str | None, typer.Argument(metavar="[TABLE]", help="A table or view; lists them all if not given.")
     ] = None,
 ) -> None:
-    """Show the tables and views of this release, or the columns of one with unit and meaning."""
+    """Show tables and views, or the columns of one.
+
+    They are those of this release; columns have a unit and a meaning.
+    """
     from provenance.db.reading.export import fitted
     from provenance.db.reading.run_query import QueryResult
     from provenance.db.schema.data_dictionary import dictionary_rows
@@ -268,7 +274,10 @@ def merge(
     ],
     db: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Take over runs, studies, neuron sets and answers of another database; twice is the same as once."""
+    """Take over everything that another database holds.
+
+    That is runs, studies, neuron sets and answers; twice is the same as once.
+    """
     from provenance.db.merge import merge as merged
 
     done = merged(source if "://" in source else f"sqlite:///{source}", db)

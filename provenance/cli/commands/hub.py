@@ -62,9 +62,10 @@ def plan(
     dtype: Dtype = AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Show a comparison's requirements and all obstacles, before anything is fetched. Exit code 2: it cannot run.
+    """Show what a comparison takes, and what is in its way.
 
-    `compare --dry-run` does so for the very job, with its questions, limits, samples and draws.
+    Nothing is fetched. Exit code 2: it cannot run. `compare --dry-run` does so for the very job, with its questions,
+    limits, samples and draws.
     """
     from provenance.analyses.jobs.compare_job import Job
 
@@ -81,7 +82,10 @@ def pull(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the needed files of checkpoints into the hub's cache, pinned and with digests verified. Resumes."""
+    """Fetch the needed files of checkpoints into the hub's cache.
+
+    They are pinned to a commit, and their digests verified. Resumes.
+    """
     from provenance.hub.pull import pull as fetch
     from provenance.plan.workload import Workload
 

@@ -60,7 +60,10 @@ def intervene(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Scale neurons of a checkpoint, beside control sets, and measure how often it yields on benchmarks."""
+    """Scale neurons of a checkpoint, and measure how often it yields.
+
+    Benchmarks are asked, and control sets of neurons are scaled alike.
+    """
     from provenance.analyses.jobs.intervene_job import InterveneJob
 
     job = InterveneJob(

@@ -57,7 +57,10 @@ def import_neurons(
     db: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
 ) -> None:
-    """Read a neuron list, check it against a checkpoint, and store it in the database."""
+    """Store a neuron list in the database.
+
+    It is read, and checked against the checkpoint that it is for.
+    """
     from provenance.analyses.asking.opening import open_one
     from provenance.db.neuron_sets import add_neuron_set
     from provenance.db.store import Store
@@ -82,7 +85,7 @@ def export_neurons(
     out: OutFile = None,
     db: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Write the neurons of a run's probe, or an imported set, for other tools."""
+    """Write the neurons of a run, or an imported set, for other tools."""
     from provenance.db.neuron_sets import imported_neurons, run_neurons
     from provenance.neuron_lists.export import as_csv, as_json, as_transformers
 
@@ -100,7 +103,10 @@ def export_neurons(
 def show_neuron(
     neuron: OneNeuron, run: RunOption = None, db: Database = DEFAULT_DATABASE, as_json: AsJson = False
 ) -> None:
-    """Show what is known of one neuron: activity, drift, tokens it promotes, answers it is most active on."""
+    """Show what is known of one neuron.
+
+    That is its activity and drift, the tokens that it promotes, and the answers that it is most active on.
+    """
     from provenance.db.neuron_card import neuron_card
     from provenance.neuron_lists.listed_neurons import neuron_named
 

@@ -42,8 +42,9 @@ def selftest(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check the verdicts on lab families and negative controls, and the hit and false-alarm rates.
+    """Check the verdicts where the truth is known.
 
+    Lab families and their negative controls are compared, and made-up pairs give the rates of hits and false alarms.
     Exit code 1 if a verdict is wrong.
     """
     start = time.perf_counter()

@@ -52,7 +52,10 @@ def trace(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Follow the last checkpoint's H-Neurons back through earlier ones, to a random initialisation."""
+    """Follow H-Neurons back through earlier checkpoints.
+
+    They are those of the last checkpoint; a random initialisation is the floor.
+    """
     check_choice(asked["C"], asked["select"])
     from provenance.analyses.timeline.timeline_job import TimelineJob
 

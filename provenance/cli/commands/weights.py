@@ -36,7 +36,10 @@ def lineage(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Test whether INSTRUCT descends from BASE, from all tensors of both; no model is run."""
+    """Test whether INSTRUCT descends from BASE, by their weights.
+
+    All tensors of both are read, and no model is run.
+    """
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("lineage", *named_pair(base, instruct, family), stream=stream, seed=seed)
@@ -55,7 +58,10 @@ def drift(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how far tuning moved every neuron; reads only gate, up and down weights."""
+    """Measure how far tuning moved every neuron.
+
+    Only gate, up and down weights are read, and no model is run.
+    """
     from provenance.analyses.jobs.weights_job import WeightsJob
 
     job = WeightsJob("drift", *named_pair(base, instruct, family), neurons=neurons, stream=stream, seed=seed)

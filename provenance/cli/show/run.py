@@ -1,6 +1,7 @@
 """Results on stdout: the report's tables for a terminal."""
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from provenance.figures.tables.result_tables import ReportTable
+
+SHORT = 6  # characters of words of text that are broken only after numbers are
 
 
 def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
@@ -43,7 +46,7 @@ def print_tables(tables: Iterable["ReportTable"], console: Console) -> None:
 def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
     """A report table for `width` characters, with title, without note; only words that do not fit are broken."""
     words = content.text if len(content.header) > 2 else (0, 1)
-    widths = None if width is None else _widths(content, width - 2 * (len(content.header) - 1))
+    widths = None if width is None else _widths(content, words, width - 2 * (len(content.header) - 1))
     columns = [
         Column(
             escape(name),
@@ -68,21 +71,50 @@ def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
     return table
 
 
-def _widths(content: "ReportTable", room: int) -> list[int] | None:
-    """Widths of columns that are too wide together: only the longest words are broken; None where rich finds them."""
+def _widths(content: "ReportTable", text: Collection[int], room: int) -> list[int] | None:
+    """Widths of columns that are too wide together; None where rich finds them.
+
+    Of two ways the one with fewer lines: cells of numbers and verdicts are whole, and words of text are broken if need
+    be; or lines are broken between words everywhere, and the longest words if need be.
+    """
     columns = list(zip(content.header, *content.rows, strict=True))
-    whole = [max(cell_len(line) for cell in column for line in (*cell.splitlines(), "")) for column in columns]
-    words = [max(cell_len(word) for cell in column for word in (*cell.split(), "")) for column in columns]
-    unbroken = [
-        size if column[0] == "verdict" else word for column, size, word in zip(columns, whole, words, strict=True)
-    ]
-    words = unbroken if sum(unbroken) <= room else words
+    whole = [_longest(line for cell in column for line in cell.splitlines()) for column in columns]
     if sum(whole) <= room or room < len(columns):
         return None
-    while sum(words) > room:
-        words[words.index(max(words))] -= 1
-    lack, spare = sum(whole) - sum(words), room - sum(words)
-    return [word + spare * (size - word) // lack for word, size in zip(words, whole, strict=True)]
+    words = [_longest(word for cell in column for word in cell.split()) for column in columns]
+    breakable = [place for place in text if columns[place][0] != "verdict"]
+    kept = [
+        few if place in breakable else max(few, _longest(line for cell in column[1:] for line in cell.splitlines()))
+        for place, (column, few) in enumerate(zip(columns, words, strict=True))
+    ]
+    ways = [_fitted(kept, whole, room, breakable), _fitted(words, whole, room)]
+    if sum(kept) > room:  # with words broken, which is the worse of two with as many lines
+        ways.reverse()
+    return min(ways, key=lambda widths: _lines(columns, widths))
+
+
+def _fitted(least: Sequence[int], whole: Sequence[int], room: int, first: Collection[int] = ()) -> list[int]:
+    """Widths from the least to the whole ones, or less where there is no room, of the columns `first` before others."""
+    widths = list(least)
+    while sum(widths) > room:
+        places = [place for place in first if widths[place] > SHORT] or range(len(widths))
+        widths[max(places, key=widths.__getitem__)] -= 1
+    lack, spare = sum(whole) - sum(widths), room - sum(widths)
+    return [few + spare * (size - few) // lack for few, size in zip(widths, whole, strict=True)]
+
+
+def _lines(columns: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
+    """Lines of a table whose columns have these widths."""
+    heights = [[_wrapped(cell, width) for cell in column] for column, width in zip(columns, widths, strict=True)]
+    return sum(map(max, zip(*heights, strict=True)))
+
+
+def _wrapped(cell: str, width: int) -> int:
+    return sum(len(textwrap.wrap(line, width)) or 1 for line in cell.splitlines()) or 1
+
+
+def _longest(parts: Iterable[str]) -> int:
+    return max(map(cell_len, parts), default=0)
 
 
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
