@@ -102,6 +102,13 @@ def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[s
     assert listed - {"--help"} == offered
 
 
+def test_errors_have_no_colour_where_the_user_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[1;31merror\x1b[0m" in invoke("query", "layerz", "--db", "sqlite:///none.db").stderr
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1merror\x1b[0m" in invoke("query", "layerz", "--db", "sqlite:///none.db").stderr
+
+
 @pytest.mark.parametrize("group", [(), ("lab",), ("neurons",), ("db",)])
 def test_a_list_of_commands_says_what_each_does_in_one_whole_line(group: tuple[str, ...]) -> None:
     """Of 80 columns; what is longer would end in dots."""

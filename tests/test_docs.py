@@ -16,6 +16,7 @@ from test_rooms import ROOT
 
 from docs import write_reference
 from provenance.cli import app
+from provenance.version import VERSION
 
 PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -27,6 +28,12 @@ def test_the_readme_is_read_in_a_few_minutes() -> None:
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
     assert len(lines) <= 200
     assert max(map(len, lines)) <= 240
+
+
+@pytest.mark.parametrize(("page", "places"), [("README.md", 2), ("CITATION.cff", 1), ("CHANGELOG.md", 1)])
+def test_the_version_is_told_as_it_is(page: str, places: int) -> None:
+    """In the name of the wheel and in what one cites."""
+    assert (ROOT / page).read_text("utf-8").count(VERSION) >= places
 
 
 def anchors(page: Path) -> set[str]:

@@ -103,7 +103,7 @@ class Reporting(TyperGroup):
         except ProvenanceError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.secho("error", fg="red", bold=True, err=True, nl=False)
+            Console(stderr=True).print("error", style="bold red", end="")  # which knows NO_COLOR
             said = {"wanted": error.wanted, "found": error.found, "remedy": error.remedy}
             typer.echo("".join(f"\n  {name}: {' '.join(text.split())}" for name, text in said.items()), err=True)
             raise typer.Exit(error.exit_code) from error
