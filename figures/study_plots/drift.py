@@ -11,7 +11,7 @@ from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, source
-from provenance.figures.wording.study_words import listed_p, mean_words
+from provenance.figures.wording.study_words import listed_p, mean_words, so_many_families
 from provenance.statistics.holm import holm
 from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 
@@ -57,8 +57,8 @@ def caption(parts: Parts) -> list[str]:
     """Caption, the mean over families, and the numbers of each."""
     rows = parts["drift"].records()
     lede = (
-        f"Change of the H-Neurons’ weights in {len(rows)} families, relative to neurons of like layer, norm and "
-        "activity, with 95 % intervals; below 1 they were kept."
+        f"Change of the H-Neurons’ weights in {so_many_families(len(rows))}, relative to neurons of like layer, norm "
+        "and activity, with 95 % intervals; below 1 they were kept."
     )
     found = pooled(rows)
     lede += " Last row: the random-effects mean." if found else ""

@@ -35,6 +35,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.compliance import HEADER, ScaledModel, panels, points, scaled_models, slope_rows
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, captioned, source
+from provenance.figures.wording.study_words import so_many_families
 from provenance.table_declaration import MEMBER
 from provenance.words import SETS
 
@@ -176,7 +177,7 @@ def caption(parts: Parts) -> list[str]:
     models = scaled_models(parts)
     families = dict.fromkeys(model.family for model in models)
     lede = captioned(
-        f"Share of items to which the models of {len(families)} families yield, with the activations of their "
+        f"Share of items to which the models of {so_many_families(len(families))} yield, with the activations of their "
         "H-Neurons times α (bars: 95 % interval by item; filled: the claim is supported).",
         "Bands: middle 95 % of as many control neurons, of the kind that comes closest.",
         "Dotted: the unchanged model.",

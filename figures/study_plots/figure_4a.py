@@ -15,7 +15,7 @@ from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, has_power, source, verdict_words
-from provenance.figures.wording.study_words import listed_p, mean_words
+from provenance.figures.wording.study_words import listed_p, mean_words, so_many_families
 from provenance.statistics.holm import holm
 from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 from provenance.words import TRANSFER_NULLS
@@ -98,10 +98,10 @@ def figure(rows: Sequence[Record]) -> Figure:
 def caption(parts: Parts) -> list[str]:
     """Caption, then the means over families and every number."""
     rows = parts["transfer"].records()
-    families = len({row["family"] for row in rows})
+    count = len({row["family"] for row in rows})
     lede = (
-        f"Backward transfer in {families} families: AUROC of each instruct checkpoint’s probe, weights unchanged, on "
-        "its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, layer-matched "
+        f"Backward transfer in {so_many_families(count)}: AUROC of each instruct checkpoint’s probe, weights "
+        "unchanged, on its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, layer-matched "
         "neurons and searches with shuffled labels. Diamonds: published numbers."
     )
     means = [f"{name}, mean over {mean_words(*found, share)}" for name, found in pooled(rows).items()]

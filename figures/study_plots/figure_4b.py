@@ -17,6 +17,7 @@ from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, p_words, source, verdict_words
+from provenance.figures.wording.study_words import so_many_families
 
 ROW_IN = 0.42
 FRAME_IN = 0.82
@@ -116,8 +117,8 @@ def caption(parts: Parts) -> list[str]:
     """Caption, then the numbers of every family and of the literature."""
     drifts = parts["drift"].records()
     lede = (
-        f"Parameter evolution in {len(drifts)} families: stability rank (0 = changed most, 1 = changed least) of "
-        "every H-Neuron, their mean (bar) and that of as many neurons of the same layers (grey, 95 %). Beside each "
+        f"Parameter evolution in {so_many_families(len(drifts))}: stability rank (0 = changed most, 1 = changed "
+        "least) of every H-Neuron, their mean (bar) and that of as many neurons of the same layers (grey, 95 %). Beside each "
         "row: their change relative to like neurons and the permutation p that decides. Diamonds: published means."
     )
     return [lede, *map(_words, drifts), *_published_words(drifts), f"Drawn from {source(parts)}."]

@@ -15,6 +15,7 @@ from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, source
+from provenance.figures.wording.study_words import so_many_families
 
 
 def own(parts: Parts) -> list[Record]:
@@ -75,9 +76,9 @@ def figure(rows: Sequence[Record]) -> Figure:
 def caption(parts: Parts) -> list[str]:
     """Caption, then every number."""
     rows = own(parts)
-    families = len({row["family"] for row in rows})
+    count = len({row["family"] for row in rows})
     lede = (
-        f"Table 1 over {families} families: accuracy of each instruct checkpoint’s probe on "
+        f"Table 1 over {so_many_families(count)}: accuracy of each instruct checkpoint’s probe on "
         "its own balanced held-out responses (sets with one class: share detected), with 95 % intervals, beside probes "
         "refitted on as many random neurons. Diamonds: published numbers."
     )

@@ -11,6 +11,7 @@ from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, source
+from provenance.figures.wording.study_words import so_many_families
 from provenance.records import MARKS
 from provenance.words import CLAIMS, claim_words
 
@@ -90,8 +91,8 @@ def caption(parts: Parts) -> list[str]:
     """Caption, then the claims of each family."""
     rows = parts["claims"].records()
     lede = (
-        f"Verdicts in {len(families_of(rows))} families: filled, every condition of the claim holds; hollow, not "
-        "distinguishable from its null; dash, no power."
+        f"Verdicts in {so_many_families(len(families_of(rows)))}: filled, every condition of the claim holds; hollow, "
+        "not distinguishable from its null; dash, no power."
     )
     words = [
         f"{family}: "

@@ -9,12 +9,17 @@ from provenance.cells import fixed, p_cell
 from provenance.statistics.meta_analysis import Pooled
 
 
+def so_many_families(count: int) -> str:
+    """So many families, in words of a sentence."""
+    return f"{count} famil{'y' if count == 1 else 'ies'}"
+
+
 def mean_words(mean: Pooled, without: np.ndarray, back: Callable[[float], float]) -> str:
     """Number of families, and their mean on the scale that readers know; `back` leads there from the effects."""
     left = [back(value) for value in without if not math.isnan(value)]
     range_words = f"; without one family {fixed(min(left))} to {fixed(max(left))}" if left else ""
     return (
-        f"{mean.n} families: {fixed(back(mean.mean))} [{fixed(back(mean.low))}, {fixed(back(mean.high))}], "
+        f"{so_many_families(mean.n)}: {fixed(back(mean.mean))} [{fixed(back(mean.low))}, {fixed(back(mean.high))}], "
         f"I² {mean.i_squared:.0%}, heterogeneity p {p_cell(mean.p_heterogeneity)}{range_words}."
     )
 
