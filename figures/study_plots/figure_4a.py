@@ -101,8 +101,8 @@ def caption(parts: Parts) -> list[str]:
     count = len({row["family"] for row in rows})
     lede = (
         f"Backward transfer in {so_many_families(count)}: AUROC of each instruct checkpoint’s probe, weights "
-        "unchanged, on its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, layer-matched "
-        "neurons and searches with shuffled labels. Diamonds: published numbers."
+        "unchanged, on its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, "
+        "layer-matched neurons and searches with shuffled labels. Diamonds: published numbers."
     )
     means = [f"{name}, mean over {mean_words(*found, share)}" for name, found in pooled(rows).items()]
     lede += " Last row: the random-effects mean over families." if means else ""
