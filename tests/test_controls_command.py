@@ -94,4 +94,4 @@ def test_the_causal_arm_adds_interventions_and_changes_nothing_else(
     assert {"function_base", "function_instruct"} <= claims
     rows = run_query(f"sqlite:///{tmp_path / 'provenance.db'}", "interventions", {"run": 2}).records()
     assert {(row["stage"], row["alpha"]) for row in rows} == {(s, a) for s in ("base", "instruct") for a in (0.0, 2.0)}
-    assert "table of interventions" in (tmp_path / "causal/report.html").read_text("utf-8")
+    assert "tables of interventions" in (tmp_path / "causal/report.html").read_text("utf-8")

@@ -56,10 +56,10 @@ def place_of(engine: Engine, addresses: Sequence[str], ray_address: str | None, 
             found=f"{given[0]} and --engine {engine}",
             remedy="give --engine ray, or leave both out to run the models here",
         )
-    cluster = ClusterAddress(ray_address, ray_workers) if engine == "ray" else None
+    servers = _servers(engine, addresses)
     if engine == "vllm":
         check_installed()
-    return Place(_servers(engine, addresses), cluster, engine == "vllm")
+    return Place(servers, ClusterAddress(ray_address, ray_workers) if engine == "ray" else None, engine == "vllm")
 
 
 def _servers(engine: Engine, addresses: Sequence[str]) -> tuple[Endpoint, ...]:

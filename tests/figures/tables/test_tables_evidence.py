@@ -11,7 +11,7 @@ from synthetic_evidence import compliance_report_of
 from provenance.analyses.results.answers import ActivityTable
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Reason
-from provenance.analyses.results.drift import LayerSpread
+from provenance.analyses.results.drift import LayerSpread, NeuronGroup, RankBin
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import CurvePoint
@@ -79,7 +79,7 @@ def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
     missing = {cls: said - shown.get(declared(cls).title, set()) for cls, said in labels.items()}
     assert {cls for cls, left in missing.items() if left == labels[cls]} <= {
         CurvePoint, SignAgreement, Claim, Reason, ActivityTable, TensorSimilarity, ConfigDifference,
-        NeuronAnswer, NeuronVocabulary, LayerSpread, DirectionLayer,
+        NeuronAnswer, NeuronVocabulary, LayerSpread, DirectionLayer, RankBin, NeuronGroup,
     }  # fmt: skip
     assert missing[OverlapResult] == {
         "Jaccard index of two halves of the questions, base model", "Jaccard index over that of two halves, base model"
