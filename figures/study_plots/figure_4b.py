@@ -119,7 +119,8 @@ def caption(parts: Parts) -> list[str]:
     lede = (
         f"Parameter evolution in {so_many_families(len(drifts))}: stability rank (0 = changed most, 1 = changed "
         "least) of every H-Neuron, their mean (bar) and that of as many neurons of the same layers (grey, 95 %). "
-        "Beside each row: their change relative to like neurons and the permutation p that decides. Diamonds: published means."
+        "Beside each row: their change relative to like neurons and the permutation p that decides. "
+        "Diamonds: published means."
     )
     return [lede, *map(_words, drifts), *_published_words(drifts), f"Drawn from {source(parts)}."]
 
