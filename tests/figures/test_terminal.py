@@ -12,7 +12,7 @@ from rich.console import Console
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
 from synthetic_evidence import compliance_report_of, timeline_report_of
 
-from provenance.cli.show.run import print_files, print_run, terminal_table
+from provenance.cli.show.run import print_files, print_list, print_run, terminal_table
 from provenance.db.reading.run_query import QueryResult
 from provenance.db.store import Store
 from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
@@ -188,6 +188,22 @@ def test_counts_stay_whole_where_names_broken_in_two_take_fewer_lines() -> None:
         console.print(terminal_table(content, console.width))
     assert "249 + 249" in captured.get()
     assert "other-domain" in captured.get()
+
+
+def test_a_list_of_names_is_wrapped_on_a_terminal_alone() -> None:
+    """Beside the names; another program gets a line for each."""
+    meanings = {"claims": "one thing that may be said of the pair, and how well it stands", "[b]x[/b]": "y"}
+    lines = {}
+    for terminal in (True, False):
+        console = Console(width=40, force_terminal=terminal, no_color=True)
+        with console.capture() as captured:
+            print_list(meanings, console)
+        lines[terminal] = captured.get().splitlines()
+    assert len(lines[False]) == 2
+    assert len(lines[True]) > 2
+    assert max(map(len, lines[True])) <= 40
+    assert lines[True][1].startswith(" " * 10)
+    assert lines[True][-1].split() == lines[False][-1].split() == ["[b]x[/b]", "y"]
 
 
 def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: str) -> None:

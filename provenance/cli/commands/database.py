@@ -20,6 +20,7 @@ from provenance.cli.options.common import (
 )
 from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.cli.show.run import print_list
 from provenance.defaults import LATEST, OUT
 from provenance.errors import InputError, JobError, nearest
 
@@ -58,8 +59,7 @@ def query(
     from provenance.db.reading.study_query import study_query
 
     if what is None:
-        for name, named in QUERIES.items():
-            typer.echo(f"{name:<24}{named.summary}")
+        print_list({name: named.summary for name, named in QUERIES.items()}, Console())
         return
     one_of(run, study)
     if records and output != "table":
@@ -242,12 +242,13 @@ def schema(
     from provenance.db.reading.export import fitted
     from provenance.db.reading.run_query import QueryResult
     from provenance.db.schema.data_dictionary import dictionary_rows
+    from provenance.db.schema.views import VIEWS
 
-    rows = list(dictionary_rows())
+    views = {view.name for view in VIEWS}
+    rows = sorted(dictionary_rows(), key=lambda row: row["table_name"] not in views)
     names = {row["table_name"]: row["meaning"] for row in rows if not row["column_name"]}
     if table is None:
-        for name, meaning in names.items():
-            typer.echo(f"{name:<24}{meaning}")
+        print_list(names, Console())
         return
     if table not in names:
         raise InputError("a table or view of the database", found=repr(table), remedy=nearest(table, names))

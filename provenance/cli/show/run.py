@@ -132,6 +132,18 @@ def print_files(summary: Mapping[str, Any], console: Console) -> None:
         say(f"not drawn: {name}: {reason}", console)
 
 
+def print_list(meanings: Mapping[str, str], console: Console) -> None:
+    """Print names with what they mean: wrapped beside the names on a terminal, elsewhere a line each."""
+    if console.is_terminal:
+        table = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
+        for name, meaning in meanings.items():
+            table.add_row(escape(name), escape(meaning))
+        console.print(table, highlight=False)
+    else:
+        for name, meaning in meanings.items():
+            say(f"{name:<24}{meaning}", console)
+
+
 def say_quick(summary: Mapping[str, Any], console: Console) -> None:
     """Note that a run was only a first look, if it was."""
     if summary.get("quick"):
