@@ -15,7 +15,7 @@ from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, has_power, source, verdict_words
-from provenance.figures.wording.study_words import listed_p, mean_words, so_many_families
+from provenance.figures.wording.study_words import diamonds, listed_p, mean_words, so_many_families
 from provenance.statistics.holm import holm
 from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 from provenance.words import TRANSFER_NULLS
@@ -102,8 +102,9 @@ def caption(parts: Parts) -> list[str]:
     lede = (
         f"Backward transfer in {so_many_families(count)}: AUROC of each instruct checkpoint’s probe, weights "
         "unchanged, on its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, "
-        "layer-matched neurons and searches with shuffled labels. Diamonds: published numbers."
+        "layer-matched neurons and searches with shuffled labels."
     )
+    lede += diamonds("numbers", drawn=any(entry.published is not None for entry in entries(rows)))
     means = [f"{name}, mean over {mean_words(*found, share)}" for name, found in pooled(rows).items()]
     lede += " Last row: the random-effects mean over families." if means else ""
     return [lede, *means, *map(_words, rows), *_holm_words(rows), f"Drawn from {source(parts)}."]

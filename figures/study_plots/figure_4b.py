@@ -17,7 +17,7 @@ from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, p_words, source, verdict_words
-from provenance.figures.wording.study_words import so_many_families
+from provenance.figures.wording.study_words import diamonds, so_many_families
 
 ROW_IN = 0.42
 FRAME_IN = 0.82
@@ -119,9 +119,9 @@ def caption(parts: Parts) -> list[str]:
     lede = (
         f"Parameter evolution in {so_many_families(len(drifts))}: stability rank (0 = changed most, 1 = changed "
         "least) of every H-Neuron, their mean (bar) and that of as many neurons of the same layers (grey, 95 %). "
-        "Beside each row: their change relative to like neurons and the permutation p that decides. "
-        "Diamonds: published means."
+        "Beside each row: their change relative to like neurons and the permutation p that decides."
     )
+    lede += diamonds("means", drawn=any(drift["family"] in published_numbers() for drift in drifts))
     return [lede, *map(_words, drifts), *_published_words(drifts), f"Drawn from {source(parts)}."]
 
 

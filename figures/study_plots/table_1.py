@@ -15,7 +15,7 @@ from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, source
-from provenance.figures.wording.study_words import so_many_families
+from provenance.figures.wording.study_words import diamonds, so_many_families
 
 
 def own(parts: Parts) -> list[Record]:
@@ -80,8 +80,9 @@ def caption(parts: Parts) -> list[str]:
     lede = (
         f"Table 1 over {so_many_families(count)}: accuracy of each instruct checkpoint’s probe on "
         "its own balanced held-out responses (sets with one class: share detected), with 95 % intervals, beside probes "
-        "refitted on as many random neurons. Diamonds: published numbers."
+        "refitted on as many random neurons."
     )
+    lede += diamonds("numbers", drawn=any(entry.published is not None for entry in entries(rows)))
     words = [
         f"{row['family']}, {row['dataset']}: {number(row)} {interval(row, number(row))}, random "
         f"{interval(row, f'random_{number(row)}')}, n = {row['n_faithful']} + {row['n_hallucinated']}."

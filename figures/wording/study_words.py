@@ -14,6 +14,11 @@ def so_many_families(count: int) -> str:
     return f"{count} famil{'y' if count == 1 else 'ies'}"
 
 
+def diamonds(what: str, *, drawn: bool) -> str:
+    """What the diamonds of a figure are, as a sentence after others; nothing where none is drawn."""
+    return f" Diamonds: published {what}." if drawn else ""
+
+
 def mean_words(mean: Pooled, without: np.ndarray, back: Callable[[float], float]) -> str:
     """Number of families, and their mean on the scale that readers know; `back` leads there from the effects."""
     left = [back(value) for value in without if not math.isnan(value)]

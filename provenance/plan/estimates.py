@@ -30,10 +30,10 @@ NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to 
 
 # What no product of matrices explains, measured on two cores of a machine with this time of a small operation.
 OPERATION_S = 2.5e-6
-START_S = 15  # imports, and figures and report
-TOKEN_S = 28e-6  # sampling, judging, reading and storing answers: the lab pair, beside its forward passes
-SEARCH_S = 3  # a probe and what it is compared with: the lab pair
-DRAW_S = 0.067  # a shuffled search or half-sample: the lab pair at full effort and at `--quick`
+START_S = 12  # imports, and figures and report
+TOKEN_S = 12e-6  # sampling, judging, reading and storing answers: the lab pair, beside its forward passes
+SEARCH_S = 0.5  # a probe and what it is compared with: the lab pair
+DRAW_S = 0.042  # a shuffled search or half-sample: the lab pair at full effort and at `--quick`
 VALUE_S = 0.28e-6  # the same by captured value of a training response: a pair of 270 million parameters
 
 # Directions in the residual stream: a regression for each of five folds and penalties in each layer, and one of all.

@@ -87,6 +87,17 @@ def test_every_figure_of_a_study_is_drawn_whole_with_caption_and_table(figures: 
         )
 
 
+def test_a_caption_speaks_of_diamonds_where_some_are_drawn(
+    study: str, figures: dict[str, Drawn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("study_table_1", "study_figure_4a", "study_figure_4b")
+    assert all("Diamonds: published" in figures[name].caption[0] for name in names)
+    for name in ("table_1", "figure_4a", "figure_4b"):
+        monkeypatch.setattr(f"provenance.figures.study_plots.{name}.published_numbers", dict)
+    unknown = {figure.spec.name: figure for figure in study_attempted(study).figures}
+    assert not any("Diamonds" in unknown[name].caption[0] for name in names)
+
+
 def test_figure_4a_has_each_number_its_null_and_the_published_one(study: str, figures: dict[str, Drawn]) -> None:
     figure = figures["study_figure_4a"].figure
     for row in study_query(study, "six", "transfer").records():
