@@ -20,7 +20,7 @@ from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
 from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect, ScaledKind
+from provenance.analyses.results.behaviour import READABLE, ComplianceArm, ComplianceSlope, PatchEffect, ScaledKind
 from provenance.analyses.results.claims import Claim
 from provenance.records import Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
@@ -28,7 +28,6 @@ from provenance.statistics.holm import holm_by_name
 
 MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
-READABLE = 0.5  # share of replies of the unchanged model; where most say nothing, nothing can be found
 
 
 @dataclass(frozen=True)
