@@ -15,7 +15,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from provenance.db.reading.run_query import QueryResult, default_run, run_query
+from provenance.db.reading.run_query import QueryResult, Source, default_run, reading, run_query
 from provenance.db.reading.study_query import finished_members, study_query
 from provenance.errors import InputError, JobError, ProvenanceError
 from provenance.figures.catalogue import GALLERY, STUDY_GALLERY
@@ -107,36 +107,39 @@ def drawn(url: str, run: int | None = None) -> list[Drawn]:
     return attempted(url, run).figures
 
 
-def attempted(url: str, run: int | None = None, forms: Sequence[str] = ()) -> Attempt:
+def attempted(source: Source, run: int | None = None, forms: Sequence[str] = ()) -> Attempt:
     """Draw every figure of a run, and render it in some forms, without writing anything.
 
     Raises:
         InputError: There is no such run, or it has no results.
     """
-    run = default_run(url) if run is None else run
-    if first(run_query(url, "run", {"run": run}))["content_digest"] is None:
-        raise InputError(
-            f"results of run {run}",
-            found="none in this database",
-            remedy="finish that run, or name another (see `runs`)",
-        )
-    read = partial(_of_run, url, run)
-    return _attempted([(spec, read) for spec in GALLERY.values()], forms)
+    with reading(source) as database:
+        run = default_run(database) if run is None else run
+        if first(run_query(database, "run", {"run": run}))["content_digest"] is None:
+            raise InputError(
+                f"results of run {run}",
+                found="none in this database",
+                remedy="finish that run, or name another (see `runs`)",
+            )
+        read = partial(_of_run, database, run)
+        return _attempted([(spec, read) for spec in GALLERY.values()], forms)
 
 
-def study_attempted(url: str, study: str | None = None, forms: Sequence[str] = ()) -> Attempt:
+def study_attempted(source: Source, study: str | None = None, forms: Sequence[str] = ()) -> Attempt:
     """Draw every figure of a study, over the runs of those members that it is about; as `attempted`.
 
     Raises:
         InputError: There is no such study, or none of its members has a run.
     """
-    kinds = dict.fromkeys(member["kind"] for member in finished_members(url, study))
-    reads = {kind: partial(study_query, url, study, kind=kind) for kind in kinds}
-    return _attempted([(spec, reads[spec.members]) for spec in STUDY_GALLERY.values() if spec.members in reads], forms)
+    with reading(source) as database:
+        kinds = dict.fromkeys(member["kind"] for member in finished_members(database, study))
+        reads = {kind: partial(study_query, database, study, kind=kind) for kind in kinds}
+        about = [(spec, reads[spec.members]) for spec in STUDY_GALLERY.values() if spec.members in reads]
+        return _attempted(about, forms)
 
 
-def _of_run(url: str, run: int, query: str, given: Mapping[str, int]) -> QueryResult:
-    return run_query(url, query, {**given, "run": run})
+def _of_run(database: Source, run: int, query: str, given: Mapping[str, int]) -> QueryResult:
+    return run_query(database, query, {**given, "run": run})
 
 
 def _attempted(gallery: Iterable[tuple[GalleryFigure, Read]], forms: Sequence[str]) -> Attempt:

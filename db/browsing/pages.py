@@ -17,7 +17,7 @@ from provenance.cells import compact
 from provenance.db.browsing.metadata import NAME, QUERY_PREFIX, column_meanings, views_first
 from provenance.db.neuron_card import neuron_card, run_concept
 from provenance.db.reading.named_queries import QUERIES
-from provenance.db.reading.run_query import run_query
+from provenance.db.reading.run_query import reading, run_query
 from provenance.errors import InputError
 from provenance.records import MARKS
 
@@ -151,8 +151,9 @@ def run_page(url: str, drawing: Drawing, run: int) -> dict[str, Any]:
         StoreError: The database cannot be read.
     """
     names = ("claims", "reasons", "h-neurons-summary", "layers", *RUN_TABLES)
-    found = {name: run_query(url, name, {"run": run}).records() for name in names}
-    [about] = run_query(url, "run", {"run": run}).records()
+    with reading(url) as database:
+        found = {name: run_query(database, name, {"run": run}).records() for name in names}
+        [about] = run_query(database, "run", {"run": run}).records()
     for claim in found["claims"]:
         claim["mark"] = MARKS[claim["verdict"]]
         claim["reasons"] = [reason for reason in found["reasons"] if reason["claim"] == claim["claim"]]

@@ -98,7 +98,7 @@ def reading_engine(url: URL, limit: TimeLimit | None = None) -> Engine:
             found="no file, but something else of that name" if file.exists() else "no such file",
             remedy="run a comparison first, or mend --db",
         )
-    return _engine(URL.create("sqlite"), creator=lambda: _open_read_only(file, limit or TimeLimit()))
+    return _engine(url.set(query={}), creator=lambda: _open_read_only(file, limit or TimeLimit()))
 
 
 def enforces_reading(engine: Engine) -> bool:

@@ -27,8 +27,12 @@ from provenance.defaults import LATEST
 from provenance.errors import InputError, nearest
 
 __all__ = [
-    "QUERIES", "DatabaseInfo", "Query", "QueryResult", "default_run", "info", "newest_run", "reading", "run_query",
+    "QUERIES", "DatabaseInfo", "Query", "QueryResult", "Source", "default_run", "info", "newest_run", "reading",
+    "run_query",
 ]  # fmt: skip
+
+Source = str | Engine | Connection
+"""Where to read: the URL of a database, an engine for reading, or a connection of `reading`."""
 
 # A negative control must find nothing: it is shown only by number.
 _NEWEST = """
@@ -98,7 +102,7 @@ class DatabaseInfo:
 
 
 def run_query(
-    source: str | Engine,
+    source: Source,
     name_or_sql: str,
     params: Mapping[str, float | str] | None = None,
     *,
@@ -108,12 +112,12 @@ def run_query(
     """Run a named query, or SQL text that reads.
 
     Args:
-        source: Database URL, or an engine for reading.
+        source: The database.
         name_or_sql: A key of `QUERIES`, or SQL with `:name` parameters.
         params: Values of parameters; the default of `run` is the newest finished comparison with rows of the query's
             subject, a run of another kind where there is none, and never a negative control; `latest` is the newest
             finished run of any kind but a control.
-        timeout_s: Seconds that the database may take; None for no limit.
+        timeout_s: Seconds that the database may take; None for no limit, as for a connection that is open already.
         max_rows: Most rows; None for no limit.
 
     Raises:
@@ -156,7 +160,7 @@ def _rows(result: CursorResult[Any], max_rows: int | None) -> tuple[tuple[Any, .
     return rows
 
 
-def newest_run(source: str | Engine) -> int:
+def newest_run(source: Source) -> int:
     """Id of the last finished run, of any kind but a negative control.
 
     Raises:
@@ -166,7 +170,7 @@ def newest_run(source: str | Engine) -> int:
         return _newest(connection)
 
 
-def default_run(source: str | Engine) -> int:
+def default_run(source: Source) -> int:
     """Id of the run that is shown where none is named: the newest comparison, or without any `newest_run`.
 
     Raises:
@@ -185,7 +189,7 @@ def default_run_sql(subject: str = "") -> str:
     return f"COALESCE(({_NEWEST.format(looked=_LOOKED.format(subject=subject), first=_COMPARISONS_FIRST)}), ({newest}))"
 
 
-def info(source: str | Engine) -> DatabaseInfo:
+def info(source: Source) -> DatabaseInfo:
     """Schema, size, rows by table, and the runs with a check of their rows."""
     with reading(source) as connection:
         counts = {
@@ -199,20 +203,27 @@ def info(source: str | Engine) -> DatabaseInfo:
     return DatabaseInfo(schema, None if file is None else file.stat().st_size, counts, runs)
 
 
-def is_intact(source: str | Engine, run: int) -> bool:
+def is_intact(source: Source, run: int) -> bool:
     """Whether a run's rows of results have the digest that was stored with them."""
     with reading(source) as connection:
         return bool(verify(connection, run))
 
 
 @contextmanager
-def reading(source: str | Engine, timeout_s: float | None = None) -> Iterator[Connection]:
+def reading(source: Source, timeout_s: float | None = None) -> Iterator[Connection]:
     """A connection that can only read, to a database of this release's schema with all its tables.
+
+    The database is opened and checked once for all queries that are given the connection, which takes longer than most
+    of them. One that is open already is handed on as it is.
 
     Raises:
         InputError: There is no such database, or nothing in it.
         StoreError: It cannot be read, or is of another version.
     """
+    if isinstance(source, Connection):
+        with store_errors(source.engine.url):
+            yield source
+        return
     limit = TimeLimit(timeout_s)
     engine = reading_engine(database_url(source), limit) if isinstance(source, str) else source
     shown = database_url(source) if isinstance(source, str) else engine.url

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine
-
 from provenance.db.reading.named_queries import QUERIES
-from provenance.db.reading.run_query import QueryResult, run_query
+from provenance.db.reading.run_query import QueryResult, Source, run_query
 from provenance.errors import InputError
 from provenance.table_declaration import MEMBER
 
@@ -20,7 +18,7 @@ def by_member(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
 
 
 def study_query(
-    source: str | Engine,
+    source: Source,
     study: str | None,
     name: str,
     params: Mapping[str, float | str] | None = None,
@@ -32,7 +30,7 @@ def study_query(
     """Run a named query for every run of a study, in the order of its members.
 
     Args:
-        source: Database URL, or an engine for reading.
+        source: The database.
         study: Name of the study; the one that was changed last if None.
         name: A key of `QUERIES` that is about one run. `study` and `studies` are run as they are.
         params: Values of its other parameters.
@@ -60,7 +58,7 @@ def study_query(
     return QueryResult((MEMBER, *found[0].columns), rows)
 
 
-def finished_members(source: str | Engine, study: str | None, kind: str | None = None) -> list[dict[str, Any]]:
+def finished_members(source: Source, study: str | None, kind: str | None = None) -> list[dict[str, Any]]:
     """Rows of the query `study` with a run, in order; of one kind alone if it is given.
 
     Raises:
@@ -77,7 +75,7 @@ def finished_members(source: str | Engine, study: str | None, kind: str | None =
     return done
 
 
-def _members(source: str | Engine, study: str | None, kind: str | None) -> QueryResult:
+def _members(source: Source, study: str | None, kind: str | None) -> QueryResult:
     found = run_query(source, "study", {} if study is None else {"study": study})
     place = found.columns.index("kind")
     return QueryResult(found.columns, tuple(row for row in found.rows if kind in (None, row[place])))

@@ -17,7 +17,7 @@ from jinja2.lexer import Token, TokenStream
 from markupsafe import Markup, escape
 
 from provenance.cells import Record
-from provenance.db.reading.run_query import default_run
+from provenance.db.reading.run_query import Source, default_run, reading
 from provenance.errors import ProvenanceError, StoreError
 from provenance.figures.drawing import style
 from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, write_figures
@@ -46,13 +46,14 @@ def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
         InputError: There is no such run, or it has no results.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    found = attempted(url, run, FORMS)
-    paths = [str(path) for path in write_figures(found.figures, out)]
-    files = {"figures": paths, "report": str(write_report(url, run, out, found))}
+    with reading(url) as database:
+        found = attempted(database, run, FORMS)
+        paths = [str(path) for path in write_figures(found.figures, out)]
+        files = {"figures": paths, "report": str(write_report(database, run, out, found))}
     return {**files, "not_drawn": dict(found.failed)} if found.failed else files
 
 
-def write_report(url: str, run: int | None, out: Path, figures: Attempt | None = None) -> Path:
+def write_report(source: Source, run: int | None, out: Path, figures: Attempt | None = None) -> Path:
     """Write the report of a run.
 
     The file is `report.html` in `out`; the figures are drawn if they are not given.
@@ -61,21 +62,23 @@ def write_report(url: str, run: int | None, out: Path, figures: Attempt | None =
         InputError: There is no such run, or it has no results.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    return write_whole(out / FILE_NAME, report_html(url, run, figures).encode())
+    return write_whole(out / FILE_NAME, report_html(source, run, figures).encode())
 
 
-def report_html(url: str, run: int | None = None, figures: Attempt | None = None) -> str:
+def report_html(source: Source, run: int | None = None, figures: Attempt | None = None) -> str:
     """The report of a run as HTML text.
 
     Raises:
         InputError: There is no such run, or it has no results.
         StoreError: Its rows are not as they were written.
     """
-    run = default_run(url) if run is None else run
-    if figures is None:
-        figures = attempted(url, run, ("svg",))  # refuses runs without results
+    with reading(source) as database:
+        run = default_run(database) if run is None else run
+        if figures is None:
+            figures = attempted(database, run, ("svg",))  # refuses runs without results
+        results = read_results(database, run)
     try:
-        return _page(read_results(url, run), figures)
+        return _page(results, figures)
     except ProvenanceError:
         raise
     except Exception as error:  # the one place where values of other types, from a database of anybody, end up

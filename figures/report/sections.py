@@ -13,7 +13,7 @@ from provenance.analyses.results.drift import DriftTest, LayerDrift
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import DirectionTransfer, Rung, TransferCell, TransferResult
-from provenance.db.reading.run_query import run_query
+from provenance.db.reading.run_query import Source, reading, run_query
 from provenance.figures.plots.timeline import timeline_sentence
 from provenance.figures.tables.cards import cards as neuron_cards
 from provenance.figures.tables.comparison import (
@@ -193,9 +193,10 @@ BRIEF: Mapping[RunKind, Sequence[Section]] = {
 """The same without `-v`, on one screen."""
 
 
-def read_results(url: str, run: int) -> Results:
+def read_results(source: Source, run: int) -> Results:
     """Read the rows of all tables."""
-    return {name: run_query(url, name, {"run": run}) for name in QUERIES}
+    with reading(source) as database:
+        return {name: run_query(database, name, {"run": run}) for name in QUERIES}
 
 
 def terminal_sections(results: Results, *, verbose: bool = False) -> list[ReportTable]:

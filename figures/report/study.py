@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from provenance.cells import Record
-from provenance.db.reading.run_query import run_query
+from provenance.db.reading.run_query import reading, run_query
 from provenance.db.reading.study_query import study_query
 from provenance.figures.gallery import FORMS, Attempt, study_attempted, write_figures
 from provenance.figures.plots.timeline import timeline_sentence
@@ -56,10 +56,11 @@ def study_tables(url: str, study: str, *, brief: bool = False) -> list[ReportTab
 
     With `brief` as a terminal has room for them.
     """
-    members = run_query(url, "study", {"study": study}).records()
-    if not any(member["run"] is not None for member in members):
-        return [table for table in [unfinished_table(members)] if table is not None]
-    results = {name: study_query(url, study, name) for name in QUERIES}
+    with reading(url) as database:
+        members = run_query(database, "study", {"study": study}).records()
+        if not any(member["run"] is not None for member in members):
+            return [table for table in [unfinished_table(members)] if table is not None]
+        results = {name: study_query(database, study, name) for name in QUERIES}
     found = (
         members_table(members, results),
         slopes_table(results, brief=brief),

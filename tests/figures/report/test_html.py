@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from sqlalchemy import URL, Engine
 from sqlalchemy import text as sql
 from synthetic import (
     SETS,
@@ -29,6 +30,8 @@ from synthetic_evidence import compliance_report_of
 
 from provenance.analyses.jobs.given_answers import concept_of
 from provenance.analyses.results.reports import Evidence
+from provenance.db.connection.connect import reading_engine
+from provenance.db.reading import run_query
 from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.figures.gallery import Attempt, attempted
@@ -106,6 +109,19 @@ def test_the_page_is_well_formed_and_ids_are_unique(html: str) -> None:
     page = parsed(html)
     assert len(page.ids) == len(set(page.ids))
     assert page.tags.count("svg") == 9
+
+
+def test_a_report_opens_the_database_once(finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is checked whenever it is opened, which takes longer than most of the queries."""
+    opened: list[object] = []
+
+    def counting(url: URL, *given: Any) -> Engine:
+        opened.append(url)
+        return reading_engine(url, *given)
+
+    monkeypatch.setattr(run_query, "reading_engine", counting)
+    undrawn_html(finished)
+    assert len(opened) == 1
 
 
 def test_the_page_needs_nothing_else(html: str) -> None:
