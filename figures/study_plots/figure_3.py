@@ -6,6 +6,7 @@ Source: Gao et al. 2025, arXiv:2512.01797, Fig. 3; intervals and control sets ar
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -132,8 +133,7 @@ def _is_of(row: Record, model: ScaledModel) -> bool:
 
 def _marked(look: Look, model: ScaledModel) -> Look:
     """Filled where the verdict is supported."""
-    filled = model.verdict == "supported"
-    return Look(look.colour, look.line, look.marker, look.size, filled, look.shift)
+    return replace(look, filled=model.verdict == "supported")
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:

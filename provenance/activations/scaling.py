@@ -149,11 +149,16 @@ def _factors(
 ) -> dict[int, Float[torch.Tensor, " d_m"]]:
     """Factors of z per layer that has a given neuron: alpha there and 1, which is exact, elsewhere; of the CPU."""
     factors: dict[int, torch.Tensor] = {}
-    for layer in np.unique(ids // d_m).tolist():
+    for layer, own in by_layer(ids, d_m).items():
         factor = torch.ones(d_m, dtype=modules[layer].get_parameter("weight").dtype)
-        factor[torch.from_numpy(ids[ids // d_m == layer] % d_m)] = alpha
+        factor[own] = alpha
         factors[layer] = factor
     return factors
+
+
+def by_layer(ids: Int[np.ndarray, " k"], d_m: int) -> dict[int, Int[torch.Tensor, " _"]]:
+    """Indices of neurons in their layers, in the order of the layers, from their flat ids."""
+    return {layer: torch.from_numpy(ids[ids // d_m == layer] % d_m) for layer in np.unique(ids // d_m).tolist()}
 
 
 def _check_alpha(alpha: float) -> None:

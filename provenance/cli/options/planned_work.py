@@ -33,10 +33,15 @@ def works_of(job: "Job", *, unknown_sets: int = 1) -> "dict[str, Workload]":
     from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 
     given, scaling = job.given_answers(), job.scaling()
-    works = {}
     places: dict[Stage, str] = {"base": job.base, "instruct": job.instruct}
+    found = (
+        {stage: _given(job, given, stage) for stage in places}
+        if given
+        else dict.fromkeys(places, _asked(job, unknown_sets))
+    )
+    works = {}
     for stage, ref in places.items():
-        work = _asked(job, unknown_sets) if given is None else _given(job, given, stage)
+        work = found[stage]
         searched = stage == "base" or job.neurons is None
         shuffles = max(job.effort.shuffles, SETS_PER_TEST * len(work.test_questions)) if job.neurons is None else 0
         work = replace(
