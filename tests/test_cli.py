@@ -54,9 +54,9 @@ COMMANDS = {
         "--quiet",
     },
     ("intervene",): {
-        "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--batch-size",
-        "--dtype", "--device", "--offload", "--db", "--out", "--no-figures", "--seed", "--json", "--quiet",
-        "--verbose",
+        "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--judge",
+        "--judge-model", "--batch-size", "--dtype", "--device", "--offload", "--db", "--out", "--no-figures", "--seed",
+        "--json", "--quiet", "--verbose",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
