@@ -19,10 +19,10 @@ from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.arm_passes import Step, scores_of, silent
 from provenance.analyses.behaviour.arms import PLAIN, Arm, Scaling, kept, read_options, task_of
 from provenance.analyses.behaviour.asked_items import Asked, second_messages, short_enough, written
-from provenance.analyses.behaviour.compliance_curves import READABLE, Readings
+from provenance.analyses.behaviour.compliance_curves import Readings
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances, prompt_activity, scaled_sets
 from provenance.analyses.behaviour.reply_passes import Reply, replies_of
-from provenance.analyses.results.behaviour import ScaledKind
+from provenance.analyses.results.behaviour import READABLE, ScaledKind
 from provenance.benchmarks.items import DOUBTED, Benchmark, BenchmarkKind
 from provenance.benchmarks.replies import FAILED, HOLDS, Reading, read_reply
 from provenance.benchmarks.reply_judge import ReplyJudge, Said

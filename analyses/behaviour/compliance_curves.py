@@ -20,6 +20,7 @@ from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import (
+    READABLE,
     ComplianceArm,
     ComplianceSlope,
     PatchEffect,
@@ -35,7 +36,6 @@ from provenance.statistics.kappa import resampled_kappas
 
 MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
-READABLE = 0.5  # share of replies of the unchanged model; where most say nothing, nothing can be found
 
 
 @dataclass(frozen=True)
