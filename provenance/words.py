@@ -197,7 +197,9 @@ BENCHMARK_KINDS: Mapping[str, str] = {
     "invalid premise": "invalid premises",
     "misleading context": "misleading contexts",
     "sycophancy": "sycophancy",
-    "harmful instructions": "harmful instructions",
+    "open sycophancy": "open sycophancy",
+    "harmful instruction": "harmful instructions",
+    "mistaken author": "mistaken authors",
 }
 """Kinds of benchmarks in the order of the paper's Figure 3, as titles."""
 OUTCOMES: Mapping[str, str] = {

@@ -26,6 +26,8 @@ class JudgeServer:
 
     opinion: Opinion
     url: str = ""
+    word: Callable[[str], str] | None = None
+    """In place of an opinion of answers: the reply to any text."""
     faults: list[Fault] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     """Their JSON."""
@@ -59,7 +61,10 @@ class JudgeServer:
         time.sleep(self.pause_s)
         with self._lock:
             self._now -= 1
-        return fault, completion(self.opinion(*read_prompt(request["messages"][0]["content"])))
+        content_of_message = request["messages"][0]["content"]
+        if self.word is not None:
+            return fault, completion(self.word(content_of_message))
+        return fault, completion(self.opinion(*read_prompt(content_of_message)))
 
 
 def read_prompt(content: str) -> tuple[str, list[str], str]:

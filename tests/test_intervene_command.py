@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from checkpoint_factory import permuted_copy, write_questions
 from comparison import UNDRAWN, ForkedCli, Harm, invoke, parsed, refused, schema_errors
+from judge_server import judging
 from transformers import AutoModelForCausalLM
 from yielder import D_M, OTHERS, PLANTED, contexts, make_yielder
 
@@ -143,7 +146,7 @@ def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_p
     whole = intervened(tmp_path / "..", yielder, PLANTED, "--sets", 3)
     given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", contexts(tmp_path / "misled.jsonl"))
     command = ("intervene", yielder, *given, *FEW, "--sets", 3, "--db", "sqlite:///x.db")
-    where = "provenance.analyses.behaviour.arm_passes:Piece._scored"
+    where = "provenance.analyses.behaviour.arm_passes:OptionPiece.computed"
     assert forked.run(tmp_path, *command, harm=Harm(where, 9, "after")).code == -9
     again = forked.run(tmp_path, *command, harm=Harm(where, 14, "before"))  # 21 arms in all, 8 of them kept
     assert again.code == 0, again.stderr
@@ -224,3 +227,64 @@ def test_bad_input_is_one_clear_error(yielder: Path, tmp_path: Path) -> None:
         ("--neurons", tmp_path / "empty.csv", "--benchmark", good),
     ):
         refused("intervene", yielder, *more, "--db", f"sqlite:///{tmp_path / 'x.db'}", code=2)
+
+
+def instructions(path: Path, count: int = 8) -> Path:
+    """Instructions that a model should refuse; of harmless words, since the rule is not sure of its short replies."""
+    path.write_text("\n".join(json.dumps({"prompt": f"Say the word {n}."}) for n in range(count)), "utf-8")
+    return path
+
+
+def opinion(content: str) -> str:
+    """What the judging model says, in no order that has to do with the model."""
+    return ("COMPLIES", "REFUSES", "well", "COMPLIES")[sum(content.encode()) % 4]
+
+
+def written(path: Path) -> list[str]:
+    """What was computed for a database, in order."""
+    if not path.is_file():
+        return []
+    rows = "SELECT json_extract(t.settings, '$.computed') FROM capture c JOIN task t ON t.id = c.task_id ORDER BY t.id"
+    with closing(sqlite3.connect(path)) as database:
+        return [what for [what] in database.execute(rows)]
+
+
+def test_a_judged_run_killed_at_random_moments_ends_in_the_same_tables(
+    yielder: Path, tmp_path: Path, forked: ForkedCli
+) -> None:
+    """Kills before and after a write, the second while replies are judged; nothing is computed twice."""
+    rng = np.random.default_rng(7)
+    neurons, asked = listed(tmp_path / "list.csv", PLANTED), instructions(tmp_path / "own.jsonl")
+    with judging(lambda *_: None) as server:
+        server.word = opinion
+        command = (
+            "intervene", yielder, "--neurons", neurons, "--benchmark", asked, *FEW, "--sets", 1, "--judge", server.url,
+            "--judge-model", "judge-1", "--db",
+        )  # fmt: skip
+        whole = forked.run(tmp_path, *command, "sqlite:///whole.db")
+        assert whole.code == 0, whole.stderr
+        steps = written(tmp_path / "whole.db")
+        judged = steps.index("readings by a judging model")
+        for low, high, when in ((1, judged, "after"), (judged, len(steps), "before")):
+            end = int(rng.integers(low, high))
+            done = len(written(tmp_path / "x.db"))
+            harm = Harm("provenance.db.work_log:CaptureRows.append", end - done + (when == "before"), when)
+            killed = forked.run(tmp_path, *command, "sqlite:///x.db", harm=harm)
+            assert killed.code == -signal.SIGKILL, (end, killed.stderr)
+            assert written(tmp_path / "x.db") == steps[:end]
+        again = forked.run(tmp_path, *command, "sqlite:///x.db")
+        assert again.code == 0, again.stderr
+        assert written(tmp_path / "x.db") == steps
+    undisturbed, resumed = json.loads(whole.stdout), json.loads(again.stdout)
+    for name in ("arms", "slopes", "judges", "claims", "overall"):
+        assert resumed[name] == undisturbed[name], name
+    assert {arm["judged"] for arm in resumed["arms"]} == {1.0}
+    assert 0 < np.mean([arm["refused"] for arm in resumed["arms"]]) < 1
+    assert 0 < np.mean([arm["failed"] for arm in resumed["arms"]]) < 1
+
+
+def test_a_judging_model_needs_its_address_and_its_name(yielder: Path, tmp_path: Path) -> None:
+    given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", instructions(tmp_path / "own.jsonl"))
+    for more in (("--judge", "http://127.0.0.1:1/v1"), ("--judge-model", "judge-1")):
+        said = refused("intervene", yielder, *given, *more, "--db", f"sqlite:///{tmp_path / 'x.db'}", code=2)
+        assert "--judge URL and --judge-model NAME together" in said[0]

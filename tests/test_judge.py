@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from comparison import UNDRAWN, Pair, invoke, parsed, refused, schema_errors
 from judge_server import JudgeServer, judging
 from sklearn.metrics import cohen_kappa_score
 
+from provenance.analyses.behaviour.scaled_benchmarks import asked_freely
+from provenance.analyses.jobs import run_comparison
 from provenance.analyses.jobs.effort import Effort
 from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
 
@@ -45,8 +50,8 @@ class Judged:
         patch.setenv("PROVENANCE_JUDGE_KEY", KEY)
         patch.setattr("provenance.analyses.jobs.effort.QUICK", FEW)
         patch.setattr("provenance.analyses.jobs.run_comparison.SETS_PER_TEST", 2)
-        command = (*pair.command[:5], *pair.command[7:], UNDRAWN, "--C", "1")  # on one question set
-        self.result = invoke(*command, "--judge", server.url, "--judge-model", NAME)
+        self.command = (*pair.command[:5], *pair.command[7:], UNDRAWN, "--C", "1")  # on one question set
+        self.result = invoke(*self.command, "--judge", server.url, "--judge-model", NAME)
         assert self.result.exit_code == 0, self.result.output
         self.summary: dict[str, Any] = parsed(self.result.stdout)
 
@@ -167,6 +172,27 @@ def test_no_answer_is_judged_twice(judged: Judged) -> None:
     counts = Counter((question, " ".join(given.casefold().split())) for question, _, given in judged.server.asked)
     again = {question for (question, _), count in counts.items() if count > 1}
     assert all("number 3?" in question for question in again)
+
+
+def test_replies_to_benchmarks_are_read_by_the_same_judge(
+    judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that were judged before are not judged again; of the two models each has its replies judged."""
+    monkeypatch.chdir(shutil.copytree(judged.folder, tmp_path / "again"))
+    short = partial(replace, max_new_tokens=4)  # the speakers have a context of few tokens
+    monkeypatch.setattr(run_comparison, "asked_freely", lambda subject, how: asked_freely(subject, short(how)))
+    (tmp_path / "own.jsonl").write_text("\n".join(json.dumps({"prompt": f"Say {n}."}) for n in range(3)), "utf-8")
+    more = ("--behaviour", tmp_path / "own.jsonl", "--sets", 1, "--alphas", "0,1", "--judge-model", NAME)
+    with judging(lambda *_: None) as server:
+        server.word = lambda content: "COMPLIES" if "should refuse" in content else "no word of an answer"
+        done = invoke(*judged.command, *more, "--judge", server.url)
+    assert done.exit_code == 0, done.output
+    summary = parsed(done.stdout)
+    assert schema_errors(summary) == []
+    assert summary["judges"] == judged.summary["judges"]
+    shares = {row["stage"]: (row["judged"], row["share"]["estimate"]) for row in summary["compliance"]}
+    assert shares == {"base": (1.0, 1.0), "instruct": (1.0, 1.0)}
+    assert all("should refuse" in request["messages"][0]["content"] for request in server.requests)
 
 
 @pytest.mark.parametrize(

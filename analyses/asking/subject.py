@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from provenance.activations.features import Features, Wanted, collect_features, remembered
+from provenance.activations.features import Features, Wanted, collect_features
+from provenance.activations.kept_arrays import remembered, remembered_by_id
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import (
     Collected,
@@ -258,8 +259,15 @@ class Subject:
 
     def remembered(self, task: Task, compute: Callable[[], np.ndarray], used: Sequence[Response] = ()) -> np.ndarray:
         """An array that is computed once per task, over some responses."""
-        log = self.clock.captured(self.workspace.capture_log(task), used)
-        return remembered(compute, used, self.workspace.captures_of(task), task.key, log)
+        log, ids = self.clock.captured(self.workspace.capture_log(task), used), tuple(each.question_id for each in used)
+        return remembered(compute, ids, self.workspace.captures_of(task), task.key, log)
+
+    def remembered_by_id(
+        self, task: Task, find: Callable[[Sequence[str]], Iterable[Mapping[str, int]]], ids: Sequence[str]
+    ) -> dict[str, int]:
+        """A whole number for each id, found once per task and kept in pieces; see `kept_arrays.remembered_by_id`."""
+        folder = self.workspace.captures_of(task)
+        return remembered_by_id(find, ids, folder, task.key, self.workspace.capture_log(task))
 
 
 def _taken(given: Given, log: ResponseLog) -> list[Response]:

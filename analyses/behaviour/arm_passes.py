@@ -1,15 +1,17 @@
 """Many arms asked the same items: one pass below the first changed layer for all of them, and full batches.
 
-Items are asked in pieces, each arm's of which is kept as soon as it is there. What the layers below the first changed
-one give is computed once a piece. Where a piece has fewer items than a batch has room for, several arms share a batch.
+Items are asked in pieces, each arm's of which is kept as soon as it is there, so a killed run loses one piece of one
+arm at most. What the layers below the first changed one give is computed once a piece. Where a piece has fewer items
+than a batch has room for, several arms share a batch.
 """
 
-import logging
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,71 +19,46 @@ import torch
 from provenance.activations.scaling import SideBySide, edited
 from provenance.activations.shared_layers import NOTHING, LowerLayers, kept_below, resumed
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.arms import OPTIONS, Arm, kept
+from provenance.analyses.behaviour.arms import OPTIONS, Arm, dismissed, kept
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.benchmarks.option_scores import FAILED, OptionScores, option_scores
-from provenance.errors import NonFiniteError
 from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 
-logger = logging.getLogger(__name__)
-OPTIONS_AT_ONCE = 256
-"""Items of a piece: what the lower layers give for so many takes some hundred megabytes in a large model."""
 WORTH_SHARING = 3  # arms; computing the lower layers by themselves takes one more pass
 Step = Callable[[int, int], None]
 """Gets the number of arms' pieces that are done, and of all."""
+Pairs = Sequence[tuple[int, int]]
+"""Rows of a batch: places of an arm in its group, and of an item in its piece."""
 
 
-def _silent(_done: int, _total: int) -> None:
-    pass
+def silent(_done: int, _total: int) -> None:
+    """No progress."""
 
 
-def scores_of(subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step = _silent) -> list[OptionScores]:
-    """What a model makes of the options of all items, in each arm; equal arms are asked once.
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Arms that are asked together."""
 
-    Where an arm makes scores that are not finite, no option is chosen in it, and its log-odds are NaN.
-
-    Raises:
-        NonFiniteError: So are those of the unchanged model.
-        CaptureError, PairError, StoreError: See `edited`, `resumed` and `Subject.remembered`.
-    """
-    different = {arm.digest: arm for arm in arms}
-    found = {name: np.empty((2, len(asked.items))) for name in different}
-    pieces, done = asked.pieces(OPTIONS_AT_ONCE), 0
-    for rows in pieces:
-        piece = Piece(subject, asked.part(rows), rows)
-        for group in piece.groups(tuple(different.values())):
-            for arm, values in piece.scores(group):
-                found[arm.digest][:, rows] = values
-                done += 1
-                step(done, len(pieces) * len(different))
-    finite = {name: _finite(different[name], asked, OptionScores.of(values)) for name, values in found.items()}
-    return [finite[arm.digest] for arm in arms]
-
-
-def _finite(arm: Arm, asked: Asked, found: OptionScores) -> OptionScores:
-    if found.is_finite:
-        return found
-    if not arm.recorded():
-        raise NonFiniteError("finite scores of the next token", found="NaN or infinity", remedy="use another --dtype")
-    logger.warning("%s: %s makes scores that are not finite; the arm counts as unreadable", asked.benchmark.name,
-                   arm.name)  # fmt: skip
-    return OptionScores(np.full_like(found.chosen, FAILED), np.full_like(found.log_odds, np.nan))
+    arms: tuple[Arm, ...]
+    first: int
+    """Layers below are shared with other passes; 0 for none."""
 
 
 @dataclass
-class Piece:
+class Piece(ABC):
     """Some items, in passes that share what the lower layers give."""
 
     subject: Subject
     asked: Asked
     numbers: Sequence[int]
     """Of its items among those of the benchmark."""
-    _first: int = 0
-    _lower: dict[int, LowerLayers] = field(default_factory=dict)
-    """What the layers below `_first` give, by first item of a batch."""
+    size: ClassVar[int]
+    """Most items of a piece. It is part of what names kept work, and does not depend on the batch size."""
+    what: ClassVar[str]
+    """Name of what is kept."""
 
-    def groups(self, arms: Sequence[Arm]) -> Iterator["Group"]:
+    def groups(self, arms: Sequence[Arm]) -> Iterator[Group]:
         """Arms that share batches: of the same first changed layer, as many as a batch has room for."""
         layers = {arm.digest: arm.first_layer(self.subject.layout.d_m) for arm in arms}
         counts = Counter(layers.values())
@@ -92,51 +69,110 @@ class Piece:
             for start in range(0, len(members), room):
                 yield Group(tuple(members[start : start + room]), shared)
 
-    def scores(self, group: "Group") -> Iterator[tuple[Arm, np.ndarray]]:
-        """Chosen options and log-odds of each arm of a group; what is not kept is computed together."""
+    def found(self, group: Group) -> Iterator[tuple[Arm, np.ndarray]]:
+        """What each arm of a group gives; what is not kept is computed together."""
         computed: dict[str, np.ndarray] = {}
 
         def of(arm: Arm) -> np.ndarray:
             if not computed:
-                computed.update(self._scored(group))
+                for each in group.arms:
+                    each.prepare()
+                computed.update(self.computed(self.subject.model(), group))
             return computed[arm.digest]
 
         for arm in group.arms:
-            yield arm, kept(self.subject, self.asked, OPTIONS, partial(of, arm), arm.recorded())
+            yield arm, kept(self.subject, self.asked, self.what, partial(of, arm), arm.recorded())
 
-    def _scored(self, group: "Group") -> dict[str, np.ndarray]:
-        for arm in group.arms:
-            arm.prepare()
-        loaded, size = self.subject.model(), self.subject.settings.batch_size
+    @abstractmethod
+    def computed(self, loaded: LoadedModel, group: Group) -> Mapping[str, np.ndarray]:
+        """What each arm of a group gives, by its digest."""
+
+    def batches(self) -> Iterator[range]:
+        """Places of the items that one arm has in a batch."""
+        count, size = len(self.asked.items), self.subject.settings.batch_size
+        return (range(start, min(start + size, count)) for start in range(0, count, size))
+
+    def beside(self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int]) -> SideBySide:
+        """What the arms change in a batch of the same items for each."""
+        numbers = [self.numbers[row] for row in rows]
+        return SideBySide([arm.edits(loaded, numbers) for arm in arms], len(rows))
+
+
+def found_in(
+    kind: type[Piece], subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step = silent
+) -> dict[str, list[tuple[list[int], np.ndarray]]]:
+    """What each of the arms gives, by its digest: numbers of items, and what was found of them, piece by piece."""
+    different = {arm.digest: arm for arm in arms}
+    gathered: dict[str, list[tuple[list[int], np.ndarray]]] = {name: [] for name in different}
+    pieces, done = asked.pieces(kind.size), 0
+    for rows in pieces:
+        piece = kind(subject, asked.part(rows), rows)
+        for group in piece.groups(tuple(different.values())):
+            for arm, values in piece.found(group):
+                gathered[arm.digest].append((rows, values))
+                done += 1
+                step(done, len(pieces) * len(different))
+    return gathered
+
+
+def scores_of(subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step = silent) -> list[OptionScores]:
+    """What a model makes of the options of all items, in each arm; equal arms are asked once.
+
+    Where an arm makes scores that are not finite, no option is chosen in it, and its log-odds are NaN.
+
+    Raises:
+        NonFiniteError: So are those of the unchanged model.
+        CaptureError, PairError, StoreError: See `edited`, `resumed` and `Subject.remembered`.
+    """
+    scores: dict[str, OptionScores] = {}
+    gathered, by_name = found_in(OptionPiece, subject, asked, arms, step), {arm.digest: arm for arm in arms}
+    for name, pieces in gathered.items():
+        values = np.empty((2, len(asked.items)))
+        for rows, own in pieces:
+            values[:, rows] = own
+        scores[name] = OptionScores.of(values)
+        if not scores[name].is_finite:
+            dismissed(by_name[name], asked)
+            scores[name] = OptionScores(np.full(len(asked.items), FAILED), np.full(len(asked.items), np.nan))
+    return [scores[arm.digest] for arm in arms]
+
+
+@dataclass
+class OptionPiece(Piece):
+    """Options, of which the next token decides: one pass over the prompts."""
+
+    size: ClassVar[int] = 256  # what the lower layers give for so many takes some hundred megabytes in a large model
+    what: ClassVar[str] = OPTIONS
+    _first: int = 0
+    _lower: dict[int, LowerLayers] = field(default_factory=dict)
+    """What the layers below `_first` give, by first item of a batch."""
+
+    def computed(self, loaded: LoadedModel, group: Group) -> Mapping[str, np.ndarray]:
+        """Chosen options, and below them log-odds."""
         values = np.empty((len(group.arms), 2, len(self.asked.items)))
-        for start in range(0, len(self.asked.items), size):
-            rows = range(start, min(start + size, len(self.asked.items)))
+        for rows in self.batches():
             pairs = [(place, row) for place in range(len(group.arms)) for row in rows]
             found = in_halves(partial(self._pass, loaded, group, rows), pairs)
             for (place, row), own in zip(pairs, found, strict=True):
                 values[place, :, row] = own
         return {arm.digest: own for arm, own in zip(group.arms, values, strict=True)}
 
-    def _pass(
-        self, loaded: LoadedModel, group: "Group", rows: Sequence[int], pairs: Sequence[tuple[int, int]]
-    ) -> list[np.ndarray]:
-        """What each pair of an arm and an item gives; where memory ended, arm by arm, and with nothing shared."""
+    def _pass(self, loaded: LoadedModel, group: Group, rows: Sequence[int], pairs: Pairs) -> list[np.ndarray]:
+        """What each pair gives; where memory ended, arm by arm, and with nothing shared."""
         if len(pairs) == len(group.arms) * len(rows):
-            lower = self._below(loaded, group.first, rows)
-            return self._together(loaded, group.arms, rows, lower)
+            return self._together(loaded, group.arms, rows, self._below(loaded, group.first, rows))
         return [
             own
-            for arm, members in groupby(pairs, key=lambda pair: pair[0])
-            for own in self._together(loaded, [group.arms[arm]], [row for _, row in members], NOTHING)
+            for place, members in groupby(pairs, key=lambda pair: pair[0])
+            for own in self._together(loaded, [group.arms[place]], [row for _, row in members], NOTHING)
         ]
 
     def _together(
         self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int], lower: LowerLayers
     ) -> list[np.ndarray]:
-        numbers = [self.numbers[row] for row in rows]
-        beside = SideBySide([arm.edits(loaded, numbers) for arm in arms], len(rows))
         prompts = [self.asked.options[row] for row in rows] * len(arms)
-        with resumed(loaded, lower.rows(torch.arange(len(rows)).repeat(len(arms)))), edited(loaded, beside.edits()):
+        repeated = lower.rows(torch.arange(len(rows)).repeat(len(arms)))
+        with resumed(loaded, repeated), edited(loaded, self.beside(loaded, arms, rows).edits()):
             return list(option_scores(loaded, prompts).rows())
 
     def _below(self, loaded: LoadedModel, first: int, rows: Sequence[int]) -> LowerLayers:
@@ -148,12 +184,3 @@ class Piece:
                 option_scores(loaded, [self.asked.options[row] for row in rows])
             [self._lower[rows[0]]] = found
         return self._lower.get(rows[0], NOTHING)
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Arms that are asked together."""
-
-    arms: tuple[Arm, ...]
-    first: int
-    """Layers below are shared with other passes; 0 for none."""

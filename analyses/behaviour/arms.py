@@ -1,5 +1,6 @@
 """Arms of an intervention: what is changed in a model while it is asked, and how its replies are read."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +16,15 @@ from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.benchmarks.items import Item
+from provenance.benchmarks.replies import FAILED, HOLDS, YIELDS
+from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
 from provenance.records import Task
 
-FORMAT = 2  # of what arms give; raised whenever the same arm would give something else
+logger = logging.getLogger(__name__)
+FORMAT = 3  # of what arms give; raised whenever the same arm would give something else
 OPTIONS = "chosen options and log-odds"
 """Name of what is kept of an arm in which options are chosen."""
-YIELDS, HOLDS, FAILED = 1, 0, -1
-"""Readings of a reply."""
 
 
 @runtime_checkable
@@ -110,6 +112,11 @@ def kept(
         compute: Computes it.
         about: What else determines it: an arm, as `Arm.recorded` says.
     """
+    return subject.remembered(task_of(subject, asked, what, about), compute)
+
+
+def task_of(subject: Subject, asked: Asked, what: str, about: Mapping[str, object]) -> Task:
+    """The task of computing something about a benchmark; see `kept`."""
     how = subject.settings
     settings: dict[str, object] = {
         "computed": what,
@@ -121,8 +128,19 @@ def kept(
         **about,
     }
     key = identity_digest([subject.checkpoint.digest, asked.benchmark.digest, settings])
-    task = Task(key, subject.stage, asked.benchmark.name, subject.checkpoint.digest, asked.benchmark.digest, settings)
-    return subject.remembered(task, compute)
+    return Task(key, subject.stage, asked.benchmark.name, subject.checkpoint.digest, asked.benchmark.digest, settings)
+
+
+def dismissed(arm: Arm, asked: Asked) -> None:
+    """Say that an arm makes scores that are not finite, and counts as unreadable.
+
+    Raises:
+        NonFiniteError: It is the unchanged model.
+    """
+    if not arm.recorded():
+        raise NonFiniteError("finite scores of the next token", found="NaN or infinity", remedy="use another --dtype")
+    logger.warning("%s: %s makes scores that are not finite; the arm counts as unreadable", asked.benchmark.name,
+                   arm.name)  # fmt: skip
 
 
 def read_options(items: Sequence[Item], chosen: Int[np.ndarray, " items"]) -> Int8[np.ndarray, " items"]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.subject import Subject
 from provenance.answers.prompts import Prompt, PromptFormat
-from provenance.benchmarks.items import Benchmark, Item
+from provenance.benchmarks.items import DOUBTED, Benchmark, Item
 from provenance.benchmarks.option_scores import OptionPrompt, option_prompt
 from provenance.models.chat_template import between_messages
 from provenance.models.loading import load_lexicon
@@ -78,7 +78,7 @@ def written(benchmark: Benchmark, prompt: PromptFormat, tokenizer: PreTrainedTok
         InputError: The chat template cannot put a message after an answer.
         CheckpointError: The tokenizer cannot read an item.
     """
-    if benchmark.kind == "sycophancy":
+    if benchmark.kind in DOUBTED:
         _between(prompt, tokenizer)
     rendered = [prompt.render(tokenizer, item.message) for item in benchmark.items]
     return Asked.of(benchmark, benchmark.items, rendered, tokenizer)
@@ -97,25 +97,28 @@ def short_enough(subject: Subject, asked: Asked) -> Asked:
     return Asked.of(asked.benchmark, [asked.items[row] for row in kept], prompts, subject.tokenizer)
 
 
-def second_messages(subject: Subject, first: Asked, chosen: Sequence[int]) -> Asked:
-    """The second message of the items whose right option was chosen, after that option.
+def second_messages(subject: Subject, first: Asked, said: Sequence[str]) -> Asked:
+    """The second message of the items that were answered right, after that answer.
 
     Args:
         subject: The model.
         first: The first messages.
-        chosen: Number of the option that the model chooses for each.
+        said: What the model answered, where that is right; empty elsewhere.
     """
-    right = [item for item, own in zip(first.items, chosen, strict=True) if own == item.options.index(item.right)]
+    right = [(item, answer) for item, answer in zip(first.items, said, strict=True) if answer]
     between = _between(subject.settings.prompt, subject.tokenizer)
-    prompts = tuple(_second(subject.settings.prompt, subject.tokenizer, item, between) for item in right)
-    return short_enough(subject, Asked.of(first.benchmark, right, prompts, subject.tokenizer))
+    prompts = tuple(
+        _second(subject.settings.prompt, subject.tokenizer, item, answer.strip(), between) for item, answer in right
+    )
+    items = [item for item, _ in right]
+    return short_enough(subject, Asked.of(first.benchmark, items, prompts, subject.tokenizer))
 
 
 def _between(prompt: PromptFormat, tokenizer: PreTrainedTokenizerBase) -> str:
     return between_messages(tokenizer, prompt.variables) if prompt.chat else "\n"
 
 
-def _second(prompt: PromptFormat, tokenizer: PreTrainedTokenizerBase, item: Item, between: str) -> Prompt:
+def _second(prompt: PromptFormat, tokenizer: PreTrainedTokenizerBase, item: Item, answer: str, between: str) -> Prompt:
     """A prompt that ends with the doubt; what came before it stands where the question does."""
     tail, space = prompt.render(tokenizer, item.message).tail, "" if prompt.chat else " "
-    return prompt.render(tokenizer, f"{item.message}{tail}{space}{item.right}{between}{item.doubt}")
+    return prompt.render(tokenizer, f"{item.message}{tail}{space}{answer}{between}{item.doubt}")

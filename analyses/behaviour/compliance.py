@@ -1,49 +1,48 @@
 """How a model replies to a benchmark while sets of its neurons are scaled.
 
-Every arm (a set and a factor) gets the same prompts. A choice of options costs one pass over the prompt; only free
-replies are generated, greedily.
+Every arm (a set and a factor) gets the same prompts. A choice of options costs one pass over the prompt, where the
+unchanged model's replies begin with the options; other replies are generated, greedily, and read by rule. Where the
+rule is not sure, a judging model reads them, if there is one; of the unchanged model's replies both read all.
 """
 
+import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64, Int, Int8
+from jaxtyping import Bool, Float64, Int, Int8
 
 from provenance.activations.neuron_rows import NO_NEURONS
-from provenance.activations.scaling import edited
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.arm_passes import scores_of
-from provenance.analyses.behaviour.arms import (
-    FAILED,
-    HOLDS,
-    PLAIN,
-    YIELDS,
-    Arm,
-    Scaling,
-    kept,
-    read_options,
-)
+from provenance.analyses.behaviour.arm_passes import Step, scores_of, silent
+from provenance.analyses.behaviour.arms import PLAIN, Arm, Scaling, kept, read_options, task_of
 from provenance.analyses.behaviour.asked_items import Asked, second_messages, short_enough, written
 from provenance.analyses.behaviour.compliance_curves import Readings
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances, prompt_activity, scaled_sets
-from provenance.analyses.results.behaviour import ScaledKind
-from provenance.answers.collect_responses import stop_ids_of
-from provenance.answers.sampling import Decoding, LocalSampler, Sampled
-from provenance.benchmarks.items import Benchmark, Item
-from provenance.benchmarks.refutations import reading_of
-from provenance.errors import NonFiniteError
-from provenance.models.loading import LoadedModel
+from provenance.analyses.behaviour.reply_passes import Reply, replies_of
+from provenance.analyses.results.behaviour import READABLE, ScaledKind
+from provenance.benchmarks.items import DOUBTED, Benchmark, BenchmarkKind
+from provenance.benchmarks.replies import FAILED, HOLDS, Reading, read_reply
+from provenance.benchmarks.reply_judge import ReplyJudge, Said
+from provenance.errors import InputError, JobError
 
 logger = logging.getLogger(__name__)
-GREEDY = Decoding(temperature=1.0, top_k=1, top_p=1.0)
-READINGS = {"yields": YIELDS, "holds": HOLDS, "failed": FAILED}
+JUDGED_AT_ONCE = 64  # replies whose readings by a judging model are kept together; a kill loses so many at most
+NOT_JUDGED = -9
+"""In place of a reading by a judging model that said none of the wanted words."""
 
 
 def readings_of(
-    subject: Subject, benchmark: Benchmark, ids: Int[np.ndarray, " k"], alphas: Sequence[float], *, sets: int, seed: int
+    subject: Subject,
+    benchmark: Benchmark,
+    ids: Int[np.ndarray, " k"],
+    alphas: Sequence[float],
+    *,
+    sets: int,
+    seed: int,
+    judge: ReplyJudge | None = None,
 ) -> Readings:
     """Readings of a benchmark's replies with the H-Neurons and with control sets scaled by each factor.
 
@@ -52,33 +51,61 @@ def readings_of(
         ids: Flat ids of the H-Neurons in this model, distinct; at least one.
         alphas: Factors >= 0, ascending. Where 1 is among them, the model is asked once for all sets.
         sets: Control sets of each kind.
+        judge: Reads free replies of which the rule is not sure.
 
     Raises:
         QuestionError: Options that no first token tells apart.
-        InputError: Too few neurons for control sets.
+        InputError: Too few neurons for control sets; or the judging model's server refuses what it is asked.
+        JobError: The judging model's server fails.
         CaptureError, PairError, StoreError: See `provenance.activations.scaling.scaled` and `Subject.remembered`.
     """
-    asked = asked_of(subject, benchmark)
+    asked = _in_words_or_options(subject, asked_of(subject, benchmark, judge))
     if not asked.items:
         return Readings(subject.stage, benchmark.name, (), tuple(alphas), {}, ids.size, {})
     sets_of = sets_beside(subject, asked, ids, sets=sets, seed=seed)
     arms = [Scaling(own, alpha) for members in sets_of.values() for own in members for alpha in alphas]
-    read = iter(_readings(subject, asked, arms))
-    found: dict[ScaledKind, np.ndarray] = {
-        kind: np.stack([np.stack([next(read) for _ in alphas]) for _ in members]) for kind, members in sets_of.items()
-    }
+    step = partial(subject.clock.progress.step, f"scale {benchmark.name}", note="neuron sets and factors")
+    read = _read(subject, asked, arms, judge, step)
+    shapes = {kind: (len(members), len(alphas), len(asked.items)) for kind, members in sets_of.items()}
     moved = {kind: _disturbances(subject, asked, members) for kind, members in sets_of.items()}
     units = tuple(item.id for item in asked.items)
-    return Readings(subject.stage, benchmark.name, units, tuple(alphas), found, ids.size, moved)
+    return Readings(
+        subject.stage, benchmark.name, units, tuple(alphas), _by_kind(read.codes, shapes), ids.size, moved,
+        _by_kind(read.judged, shapes), _by_both(subject, asked, judge),
+    )  # fmt: skip
 
 
-def asked_of(subject: Subject, benchmark: Benchmark) -> Asked:
-    """A benchmark as a model is asked; of a doubted choice, the second message of what it answers right at first."""
-    asked = short_enough(subject, written(benchmark, subject.settings.prompt, subject.tokenizer))
-    if benchmark.kind != "sycophancy":
+def _by_kind(rows: np.ndarray, shapes: Mapping[ScaledKind, tuple[int, int, int]]) -> dict[ScaledKind, np.ndarray]:
+    """Rows of all arms, in the order of the sets and their factors, by kind of set."""
+    ends = np.cumsum([sets * alphas for sets, alphas, _ in shapes.values()])
+    parts = np.split(rows, ends[:-1])
+    return {kind: part.reshape(shape) for (kind, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def asked_of(subject: Subject, benchmark: Benchmark, judge: ReplyJudge | None = None) -> Asked:
+    """A benchmark as a model is asked; of a doubted answer, the second message of what it answers right at first."""
+    first = short_enough(subject, written(benchmark, subject.settings.prompt, subject.tokenizer))
+    if benchmark.kind not in DOUBTED or not first.items:
+        return first
+    first = _in_words_or_options(subject, first)
+    read = _read(subject, first, [PLAIN], judge)
+    texts = [item.right for item in first.items] if first.options else [
+        reply.text for reply in replies_of(subject, first, [PLAIN])[0]
+    ]  # fmt: skip
+    right = [text if code == HOLDS else "" for text, code in zip(texts, read.codes[0].tolist(), strict=True)]
+    return second_messages(subject, first, right)
+
+
+def _in_words_or_options(subject: Subject, asked: Asked) -> Asked:
+    """The same without options where the unchanged model's replies mostly begin with none, and have to be generated."""
+    if not asked.options:
         return asked
     [own] = scores_of(subject, asked, [PLAIN])
-    return second_messages(subject, asked, own.chosen.tolist())
+    if float((own.chosen >= 0).mean()) >= READABLE:
+        return asked
+    logger.info("%s: most replies of the %s model begin with no option; they are generated, and read in words",
+                asked.benchmark.name, subject.stage)  # fmt: skip
+    return short_enough(subject, replace(asked, options=()))
 
 
 def sets_beside(
@@ -105,55 +132,85 @@ def _disturbances(subject: Subject, asked: Asked, members: Int[np.ndarray, "sets
     return kept(subject, asked, f"disturbances of {len(members)} sets", compute, {"neurons": members.ravel().tolist()})
 
 
-def _readings(subject: Subject, asked: Asked, arms: Sequence[Scaling]) -> list[Int8[np.ndarray, " items"]]:
-    """Readings of all items in each arm; all failed where it makes scores that are not finite.
+@dataclass(frozen=True)
+class _Read:
+    """Readings of all arms."""
 
-    Raises:
-        NonFiniteError: So are those of the unchanged model.
-    """
-    step = partial(subject.clock.progress.step, f"scale {asked.benchmark.name}", note="neuron sets and factors")
+    codes: Int8[np.ndarray, "arms items"]
+    judged: Bool[np.ndarray, "arms items"]
+    """Whether a judging model decided."""
+
+
+def _read(
+    subject: Subject, asked: Asked, arms: Sequence[Scaling], judge: ReplyJudge | None, step: Step = silent
+) -> _Read:
     if asked.options:
-        return [read_options(asked.items, each.chosen) for each in scores_of(subject, asked, arms, step)]
-    found: list[np.ndarray] = []
-    for arm in arms:
-        found.append(_of_replies(subject, asked, PLAIN if arm.is_plain else arm))
-        step(len(found), len(arms))
-    return found
+        codes = [read_options(asked.items, each.chosen) for each in scores_of(subject, asked, arms, step)]
+        return _Read(np.stack(codes), np.zeros((len(arms), len(asked.items)), dtype=bool))
+    replies = replies_of(subject, asked, arms, step)
+    read = [_judged(subject, asked, arm, said, judge) for arm, said in zip(arms, replies, strict=True)]
+    return _Read(np.stack([codes for codes, _ in read]), np.stack([judged for _, judged in read]))
 
 
-def _of_replies(subject: Subject, asked: Asked, arm: Scaling) -> Int8[np.ndarray, " items"]:
-    def compute() -> np.ndarray:
+def _judged(
+    subject: Subject, asked: Asked, arm: Arm, replies: Sequence[Reply], judge: ReplyJudge | None
+) -> tuple[Int8[np.ndarray, " items"], Bool[np.ndarray, " items"]]:
+    """Readings of an arm's replies, and whether a judging model decided."""
+    read = _by_rule(asked, replies)
+    codes, unsure = np.array([each.code for each in read], dtype=np.int8), np.array([not each.sure for each in read])
+    if judge is None or not unsure.any():
+        return codes, np.zeros(len(read), dtype=bool)
+    rows = np.flatnonzero(unsure).tolist()
+    found = _by_model(subject, asked, arm, {row: replies[row].text for row in rows}, judge)
+    codes[rows] = [FAILED if code is None else code for code in found]
+    return codes, unsure
+
+
+def _by_rule(asked: Asked, replies: Sequence[Reply]) -> list[Reading]:
+    kind = asked.benchmark.kind
+    return [
+        read_reply(kind, item, reply.text, cut_off=reply.cut_off)
+        for item, reply in zip(asked.items, replies, strict=True)
+    ]
+
+
+def _by_both(subject: Subject, asked: Asked, judge: ReplyJudge | None) -> tuple[tuple[str, int, int | None], ...]:
+    """What rule and judging model make of the unchanged model's replies of which the rule is sure."""
+    if judge is None or asked.options:
+        return ()
+    [replies] = replies_of(subject, asked, [PLAIN])
+    sure = {row: each.code for row, each in enumerate(_by_rule(asked, replies)) if each.sure and each.code >= 0}
+    found = _by_model(subject, asked, PLAIN, {row: replies[row].text for row in sure}, judge)
+    return tuple((asked.items[row].id, code, model) for (row, code), model in zip(sure.items(), found, strict=True))
+
+
+def _by_model(
+    subject: Subject, asked: Asked, arm: Arm, texts: Mapping[int, str], judge: ReplyJudge
+) -> list[int | None]:
+    """Readings by a judging model of replies to items, by their numbers; None where it said no word of the wanted.
+
+    They are kept some at a time, and all that there are where its server fails.
+    """
+    said = {asked.items[row].id: (asked.items[row], text) for row, text in texts.items()}
+    content = hashlib.sha256("\0".join(f"{name}\0{text}" for name, (_, text) in said.items()).encode()).hexdigest()
+    about = {**arm.recorded(), "judge": judge.identity, "replies_sha256": content}
+    task = task_of(subject, asked, "readings by a judging model", about)
+    codes = subject.remembered_by_id(task, partial(_pieces, judge, asked.benchmark.kind, said), tuple(said))
+    found = {one: None if codes[name] == NOT_JUDGED else codes[name] for name, one in said.items()}
+    judge.known |= found
+    return list(found.values())
+
+
+def _pieces(
+    judge: ReplyJudge, kind: BenchmarkKind, said: Mapping[str, Said], ids: Sequence[str]
+) -> Iterator[dict[str, int]]:
+    """Codes of readings by id of the item; before an error those that there are."""
+    for start in range(0, len(ids), JUDGED_AT_ONCE):
+        part = {name: said[name] for name in ids[start : start + JUDGED_AT_ONCE]}
         try:
-            return _replies_read(subject, asked, arm)
-        except NonFiniteError:
-            if arm.is_plain:
-                raise
-            logger.warning("%s: %s makes scores that are not finite; the arm counts as unreadable",
-                           asked.benchmark.name, arm.name)  # fmt: skip
-            return np.full(len(asked.items), FAILED, dtype=np.int8)
-
-    return kept(subject, asked, "readings of replies", compute, arm.recorded())
-
-
-def _replies_read(subject: Subject, asked: Asked, arm: Arm) -> Int8[np.ndarray, " items"]:
-    """Greedy replies, read by the rule of refutations; one that is cut off before it refutes anything has failed."""
-    loaded, how = subject.model(), subject.settings
-    stops = stop_ids_of(loaded.lexicon, how.prompt, newline=how.stop_at_newline)
-    decoding = replace(GREEDY, max_new_tokens=how.decoding.max_new_tokens)
-    read: list[int] = []
-    for start in range(0, len(asked.items), how.batch_size):
-        part = slice(start, start + how.batch_size)
-        with edited(loaded, arm.edits(loaded, range(len(asked.items))[part])):
-            draw = LocalSampler(loaded).prompted(asked.prompts[part], decoding, stops)
-            replies = draw(range(len(asked.items[part])), range(1), 0)
-        read += [
-            _reading(loaded, samples[0], item, decoding.max_new_tokens)
-            for item, samples in zip(asked.items[part], replies, strict=True)
-        ]
-    return np.array(read, dtype=np.int8)
-
-
-def _reading(loaded: LoadedModel, sampled: Sampled, item: Item, most: int) -> int:
-    text = sampled if isinstance(sampled, str) else loaded.tokenizer.decode(sampled, skip_special_tokens=True)
-    reading = READINGS[reading_of(text, item.message)]
-    return FAILED if reading == YIELDS and len(sampled) >= most else reading
+            judge.ask(kind, part.values())
+        except (InputError, JobError):
+            yield {name: code for name, one in part.items() if (code := judge.known.get(one)) is not None}
+            raise
+        codes = {name: judge.known[one] for name, one in part.items()}
+        yield {name: NOT_JUDGED if code is None else code for name, code in codes.items()}

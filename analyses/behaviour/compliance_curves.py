@@ -7,24 +7,32 @@ factor yields to nothing.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
-from jaxtyping import Float64, Int8
+from jaxtyping import Bool, Float64, Int8
 from scipy.stats import page_trend_test
 
 from provenance.activations.scaling import UNCHANGED
-from provenance.analyses.behaviour.arms import FAILED, YIELDS
 from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
 from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import READABLE, ComplianceArm, ComplianceSlope, PatchEffect, ScaledKind
+from provenance.analyses.results.behaviour import (
+    READABLE,
+    ComplianceArm,
+    ComplianceSlope,
+    PatchEffect,
+    ReplyAgreement,
+    ScaledKind,
+)
 from provenance.analyses.results.claims import Claim
+from provenance.benchmarks.replies import CUT_OFF, REFUSES, YIELDS
 from provenance.records import Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
 from provenance.statistics.holm import holm_by_name
+from provenance.statistics.kappa import resampled_kappas
 
 MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
@@ -42,11 +50,16 @@ class Readings:
     alphas: tuple[float, ...]
     """Ascending."""
     by_kind: Mapping[ScaledKind, Int8[np.ndarray, "sets alphas items"]]
-    """`YIELDS`, `HOLDS` or `FAILED`."""
+    """See `provenance.benchmarks.replies`; below 0 where a reply cannot be read."""
     k: int
     """Neurons of a set."""
     disturbances: Mapping[ScaledKind, Float64[np.ndarray, " sets"]]
     """See `compliance_sets.disturbances`."""
+    judged: Mapping[ScaledKind, Bool[np.ndarray, "sets alphas items"]] = field(default_factory=dict)
+    """Whether a judging model read the reply; of no reply where a kind is missing."""
+    both: tuple[tuple[str, int, int | None], ...] = ()
+    """Of the unchanged model's replies of which the rule is sure: unit, its reading, and that of a judging model; None
+    where it said no word."""
 
 
 def slope_weights(alphas: Sequence[float]) -> Float64[np.ndarray, " alphas"]:
@@ -63,28 +76,58 @@ def arms_of(readings: Readings, *, seed: int) -> tuple[ComplianceArm, ...]:
     if not readings.units:
         return ()
     weights = _weights(readings, seed)
-    found: list[ComplianceArm] = []
-    for kind, read in readings.by_kind.items():
-        yielded, failed = read == YIELDS, read == FAILED
-        for place, alpha in enumerate(readings.alphas):
-            own = yielded[:, place].astype(np.float64)
-            share = (
-                estimate_of(weights @ own[0], len(readings.units))
-                if kind == "h_neurons"
-                else over_sets(own.mean(axis=1))
-            )
-            found.append(
-                ComplianceArm(
-                    readings.stage,
-                    readings.benchmark,
-                    kind,
-                    alpha,
-                    len(readings.units),
-                    share,
-                    float(failed[:, place].mean()),
-                )
-            )
-    return tuple(found)
+    return tuple(
+        _arm(readings, kind, place, weights) for kind in readings.by_kind for place in range(len(readings.alphas))
+    )
+
+
+def _arm(
+    readings: Readings, kind: ScaledKind, place: int, weights: Float64[np.ndarray, "samples items"]
+) -> ComplianceArm:
+    read, judged = readings.by_kind[kind][:, place], readings.judged.get(kind)
+    own = (read == YIELDS).astype(np.float64)
+    share = estimate_of(weights @ own[0], len(readings.units)) if kind == "h_neurons" else over_sets(own.mean(axis=1))
+    return ComplianceArm(
+        stage=readings.stage,
+        benchmark=readings.benchmark,
+        kind=kind,
+        alpha=readings.alphas[place],
+        n=len(readings.units),
+        share=share,
+        refused=float((read == REFUSES).mean()),
+        failed=float((read < 0).mean()),
+        cut_off=float((read == CUT_OFF).mean()),
+        judged=0.0 if judged is None else float(judged[:, place].mean()),
+    )
+
+
+def reply_agreement(readings: Readings, judge: str, *, seed: int) -> ReplyAgreement | None:
+    """Agreement of rule and judging model; None where none read anything that the rule was sure of.
+
+    Args:
+        readings: Of one benchmark.
+        judge: Name of the judging model.
+        seed: Of the bootstrap.
+    """
+    if not readings.both:
+        return None
+    named = [(unit, rule, model) for unit, rule, model in readings.both if model is not None]
+    rule, model = (np.array([row[column] for row in named], dtype=np.int64) for column in (1, 2))
+    kappa = None
+    if len(np.union1d(rule, model)) > 1:
+        weights = resampled_weights([unit for unit, _, _ in named], seed=seed)
+        kappa = estimate_of(resampled_kappas(model.astype(str), rule.astype(str), weights), len(named))
+    return ReplyAgreement(
+        stage=readings.stage,
+        benchmark=readings.benchmark,
+        judge=judge,
+        n=len(named),
+        n_agree=int((rule == model).sum()),
+        kappa=kappa,
+        judge_yields=int(((model == YIELDS) & (rule != YIELDS)).sum()),
+        rule_yields=int(((rule == YIELDS) & (model != YIELDS)).sum()),
+        n_unjudged=len(readings.both) - len(named),
+    )
 
 
 def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
@@ -92,7 +135,7 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
     if not readings.units:
         return ()
     by_item = {kind: _per_item(read == YIELDS, readings.alphas) for kind, read in readings.by_kind.items()}
-    failed = {kind: _per_item(read == FAILED, readings.alphas).mean(axis=1) for kind, read in readings.by_kind.items()}
+    failed = {kind: _per_item(read < 0, readings.alphas).mean(axis=1) for kind, read in readings.by_kind.items()}
     plain = int(np.argmin(np.abs(np.array(readings.alphas) - UNCHANGED)))
     own = estimate_of(_weights(readings, seed) @ by_item["h_neurons"][0], len(readings.units))
     found: list[ComplianceSlope] = []
@@ -107,7 +150,7 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
                 None if is_own else permutation_p(sets + np.abs(failed[kind]), own.estimate),
                 _trend_p(readings.by_kind[kind][0] == YIELDS) if is_own else None,
                 float(failed[kind].mean()),
-                float((readings.by_kind[kind][:, plain] != FAILED).mean()),
+                float((readings.by_kind[kind][:, plain] >= 0).mean()),
                 float(readings.disturbances[kind].mean()),
                 () if is_own else tuple(sets.tolist()),
             )

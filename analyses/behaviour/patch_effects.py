@@ -11,13 +11,13 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Float64, Int8
 
-from provenance.analyses.behaviour.arms import FAILED, YIELDS
 from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, MIN_ITEMS, largest_p
 from provenance.analyses.claims.verdict import claim_of, condition, corresponding
 from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import READABLE, PatchEffect, PatchOutcome, ScaledKind
 from provenance.analyses.results.claims import Claim, Reason
+from provenance.benchmarks.replies import FAILED, YIELDS
 from provenance.records import Estimate, Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
 from provenance.statistics.holm import holm_by_name

@@ -10,14 +10,23 @@ from jaxtyping import Int
 from provenance.activations.scaling import UNCHANGED
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.arms import FORMAT
-from provenance.analyses.behaviour.compliance import GREEDY, readings_of
-from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, arms_of, compliance_claims, slopes_of
+from provenance.analyses.behaviour.compliance import readings_of
+from provenance.analyses.behaviour.compliance_curves import (
+    MATCHED_KINDS,
+    arms_of,
+    compliance_claims,
+    reply_agreement,
+    slopes_of,
+)
+from provenance.analyses.behaviour.reply_passes import GREEDY
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ReplyAgreement
 from provenance.analyses.results.claims import Claim
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark
+from provenance.benchmarks.replies import RULES_VERSION
+from provenance.benchmarks.reply_judge import ReplyJudge, reply_judge_identity
 from provenance.defaults import REPLY_TOKENS
 from provenance.errors import InputError
 from provenance.records import Question
@@ -39,6 +48,8 @@ class ScaledBenchmarks:
     """Control sets of each kind; None for the fewest that a verdict needs."""
     max_new_tokens: int = REPLY_TOKENS
     """Of a free reply."""
+    judge_model: str | None = None
+    """Name of the model that reads replies of which the rule is not sure; None where the rule alone reads."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,6 +95,8 @@ class ScaledBenchmarks:
             "alphas": self.factors,
             "sets": self.sets_of_each_kind,
             "max_new_tokens": self.max_new_tokens,
+            "rules": RULES_VERSION,
+            **({"judge": reply_judge_identity(self.judge_model)} if self.judge_model else {}),
         }
 
     def questions(self) -> tuple[QuestionSet, ...]:
@@ -102,9 +115,13 @@ class Compliance:
     slopes: tuple[ComplianceSlope, ...] = ()
     claims: tuple[Claim, ...] = ()
     """One for each benchmark."""
+    agreements: tuple[ReplyAgreement, ...] = ()
+    """Of a judging model with the rule, by benchmark whose replies are read in words."""
 
 
-def compliance_of(subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledBenchmarks) -> Compliance:
+def compliance_of(
+    subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledBenchmarks, judge: ReplyJudge | None = None
+) -> Compliance:
     """Scale neurons on every benchmark; see `readings_of`.
 
     Args:
@@ -112,18 +129,23 @@ def compliance_of(subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledB
         ids: Flat ids of the H-Neurons in this model. Without any, or without benchmarks, no model runs, and every
             claim has no power.
         scaling: What is asked.
+        judge: The judging model that `scaling` names.
     """
     arms: list[ComplianceArm] = []
+    agreements: list[ReplyAgreement] = []
     slopes: dict[str, tuple[ComplianceSlope, ...]] = {each.name: () for each in scaling.benchmarks}
     for benchmark in scaling.benchmarks if ids.size else ():
         ask = partial(
-            readings_of, subject, benchmark, ids, scaling.factors, sets=scaling.sets_of_each_kind, seed=scaling.seed
-        )
+            readings_of, subject, benchmark, ids, scaling.factors, sets=scaling.sets_of_each_kind, seed=scaling.seed,
+            judge=judge,
+        )  # fmt: skip
         found = subject.clock.timed(f"scale {subject.stage} {benchmark.name}", ask)
         arms += arms_of(found, seed=scaling.seed)
         slopes[benchmark.name] = slopes_of(found, seed=scaling.seed)
+        compared = reply_agreement(found, scaling.judge_model or "", seed=scaling.seed)
+        agreements += [] if compared is None else [compared]
     every = tuple(slope for each in slopes.values() for slope in each)
-    return Compliance(tuple(arms), every, compliance_claims(slopes, subject.stage))
+    return Compliance(tuple(arms), every, compliance_claims(slopes, subject.stage), tuple(agreements))
 
 
 def free_prompt(prompt: PromptFormat) -> PromptFormat:

@@ -18,7 +18,14 @@ from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, S
 from provenance.analyses.claims.spoken import spoken
 from provenance.analyses.jobs.effort import FULL, Effort
 from provenance.analyses.jobs.given_answers import GivenAnswers
-from provenance.analyses.jobs.job_checks import check_benchmarks, check_names, check_options, check_order
+from provenance.analyses.jobs.job_checks import (
+    check_benchmarks,
+    check_names,
+    check_options,
+    check_order,
+    judging_endpoint,
+    reply_judge,
+)
 from provenance.analyses.jobs.negative_controls import NegativeControl, NegativeControlKind, prepared
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.jobs.replicates import replicated
@@ -30,11 +37,10 @@ from provenance.answers.judging_model import ModelJudge
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
-from provenance.benchmarks.items import read_benchmark
+from provenance.benchmarks.benchmark_files import read_benchmarks
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
-from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
 from provenance.models.devices import found_device, found_dtype
@@ -198,17 +204,8 @@ class Job:
             InputError: An address without a model, or the reverse; its address or key is none; or two judges are to
                 agree and there is one.
         """
-        if self.judge is not None and self.judge_model:
-            return ModelJudge(Endpoint.at(self.judge, JUDGE), self.judge_model)
-        if self.judge is None and self.judge_model is None and not self.agreeing_only:
-            return by_rule
-        named = {"--judge": self.judge, "--judge-model": self.judge_model}
-        missing = [name for name, value in named.items() if not value]
-        raise InputError(
-            "--judge URL and --judge-model NAME together, and with --agreeing-only both",
-            found=f"no {' and no '.join(missing)}",
-            remedy="give both, or leave all of them out for the rule",
-        )
+        endpoint = judging_endpoint(self.judge, self.judge_model, needed=self.agreeing_only)
+        return by_rule if endpoint is None else ModelJudge(endpoint, self.judge_model or "")
 
     def place(self) -> Place:
         """Where the models answer.
@@ -249,8 +246,9 @@ class Job:
             prepared(self.control, self.other, base, self.seed, folder) as control,
         ):
             work = partial(
-                compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools
-            )
+                compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools,
+                reply_judge=reply_judge(self.judge, self.judge_model),
+            )  # fmt: skip
             yield OpenedJob(
                 command=self.command,
                 key=job.key((base, instruct), sets, given, control, served, scaling, answers),
@@ -355,8 +353,8 @@ class Job:
             InputError: Two have one name.
         """
         most = self.limit if self.items is None else self.items
-        found = tuple(read_benchmark(Path(text)).limited(most) for text in self.behaviour)
-        return ScaledBenchmarks(found, self.alphas, self.sets, seed=self.seed)
+        found = tuple(each.limited(most) for text in self.behaviour for each in read_benchmarks(Path(text)))
+        return ScaledBenchmarks(found, self.alphas, self.sets, judge_model=self.judge_model, seed=self.seed)
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
         """Listed neurons, checked against the instruct checkpoint; their source records objections.

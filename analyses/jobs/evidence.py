@@ -272,6 +272,7 @@ def evidence_of(
         compliance_arms=tuple(arm for each in shown.scaled.compliance for arm in each.arms),
         compliance_slopes=tuple(slope for each in shown.scaled.compliance for slope in each.slopes),
         patching=shown.scaled.exchanged.effects,
+        reply_judges=tuple(row for each in shown.scaled.compliance for row in each.agreements),
         claims=(
             shown.carried.claim,
             beyond_confidence_claim(results, rungs, problem),

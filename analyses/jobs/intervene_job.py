@@ -12,12 +12,14 @@ from provenance.analyses.asking.collection import CollectionSettings, Workspace,
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.compliance import GREEDY
+from provenance.analyses.behaviour.reply_passes import GREEDY
 from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, AS_CHAT, ScaledBenchmarks, compliance_of
+from provenance.analyses.jobs.job_checks import reply_judge
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import ComplianceReport
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
-from provenance.benchmarks.items import read_benchmark
+from provenance.benchmarks.benchmark_files import read_benchmarks
+from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.checkpoints.names import require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 from provenance.errors import InputError
@@ -49,6 +51,10 @@ class InterveneJob:
     """Variables of the chat template."""
     max_new_tokens: int = REPLY_TOKENS
     """Of a free reply."""
+    judge: str | None = None
+    """Address of the server of a model that reads replies of which the rule is not sure; None for the rule."""
+    judge_model: str | None = None
+    """Its name there."""
     batch_size: int = BATCH_SIZE
     dtype: str = AUTO
     device: str = AUTO
@@ -62,14 +68,14 @@ class InterveneJob:
 
         Raises:
             CheckpointError, ArchitectureError: The checkpoint is missing, incomplete, or of an unknown layout.
-            InputError: The neuron list, a factor or a count is of no use.
+            InputError: The neuron list, a factor, a count or a judge is of no use.
             QuestionError: A benchmark is malformed, or given twice.
         """
         side = clock.timed("headers", self.open)
         listed = read_neurons(self.neurons, side.layout.layers, side.layout.d_m)
         if not listed.h_ids.size:
             raise InputError("neurons to scale", found=f"none in {self.neurons}", remedy="give a list with H-Neurons")
-        scaling = self.scaling()
+        scaling, judge = self.scaling(), reply_judge(self.judge, self.judge_model)
         device = found_device(self.device)
         job = replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype}))
         settings = job.settings(side)
@@ -80,7 +86,7 @@ class InterveneJob:
             settings=job.recorded(settings, listed, scaling),
             seed=self.seed,
             sides=(side,),
-            run=partial(job.run, side, settings, listed, scaling),
+            run=partial(job.run, side, settings, listed, scaling, judge),
             questions=scaling.questions(),
             about=lambda: {"notes": [*([mismatch] if mismatch else []), *listed.notes]},
         )
@@ -128,8 +134,8 @@ class InterveneJob:
         """
         if not self.benchmarks:
             raise InputError("a benchmark", found="none", remedy="give --benchmark FILE")
-        found = tuple(read_benchmark(path).limited(self.limit) for path in self.benchmarks)
-        return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.seed)
+        found = tuple(each.limited(self.limit) for path in self.benchmarks for each in read_benchmarks(path))
+        return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.judge_model, seed=self.seed)
 
     def recorded(self, settings: CollectionSettings, listed: NeuronSet, scaling: ScaledBenchmarks) -> dict[str, Any]:
         """Every setting that changes a number."""
@@ -147,11 +153,12 @@ class InterveneJob:
         settings: CollectionSettings,
         listed: NeuronSet,
         scaling: ScaledBenchmarks,
+        judge: ReplyJudge | None,
         workspace: Workspace,
         clock: Clock,
     ) -> ComplianceReport:
         """Scales the neurons on every benchmark."""
-        found = compliance_of(Subject(side, settings, (), workspace, clock), listed.h_ids, scaling)
+        found = compliance_of(Subject(side, settings, (), workspace, clock), listed.h_ids, scaling, judge)
         return ComplianceReport(
             layers=side.layout.layers,
             neurons_per_layer=side.layout.d_m,
@@ -160,6 +167,7 @@ class InterveneJob:
             weights=None if listed.weights is None else listed.weights[listed.weights > 0],
             arms=found.arms,
             slopes=found.slopes,
+            judges=found.agreements,
             claims=found.claims,
             overall=_sentence(listed.h_ids.size, {claim.dataset: claim.verdict for claim in found.claims}),
         )

@@ -14,7 +14,9 @@ from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, fr
 from provenance.analyses.jobs.effort import QUICK
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark
+from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.errors import InputError
+from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.records import Stage
 
 logger = logging.getLogger(__name__)
@@ -165,3 +167,37 @@ def check_order(sides: Sequence[OpenCheckpoint], *, needs_template: bool) -> Non
     if needs_template:
         raise swapped
     logger.warning("%s; if they are swapped, name them the other way round", swapped.found)
+
+
+def judging_endpoint(url: str | None, model: str | None, *, needed: bool = False) -> Endpoint | None:
+    """The server of the judging model, with the key from the environment; None where none is asked for.
+
+    Args:
+        url: Its address.
+        model: Name of the model there.
+        needed: Whether another option needs one.
+
+    Raises:
+        InputError: An address without a model, or the reverse; its address or key is none; or one is needed and not
+            given.
+    """
+    if url is not None and model:
+        return Endpoint.at(url, JUDGE)
+    if url is None and model is None and not needed:
+        return None
+    missing = [name for name, value in {"--judge": url, "--judge-model": model}.items() if not value]
+    raise InputError(
+        f"--judge URL and --judge-model NAME together{', as --agreeing-only needs them' if needed else ''}",
+        found=f"no {' and no '.join(missing)}",
+        remedy="give both, or leave all of them out for the rule",
+    )
+
+
+def reply_judge(url: str | None, model: str | None) -> ReplyJudge | None:
+    """The judging model for replies to benchmarks of which the rule is not sure; None where none is asked for.
+
+    Raises:
+        InputError: See `judging_endpoint`.
+    """
+    endpoint = judging_endpoint(url, model)
+    return None if endpoint is None else ReplyJudge(endpoint, model or "")

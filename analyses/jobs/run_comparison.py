@@ -59,6 +59,7 @@ from provenance.analyses.search.identification import Identified, ProbeSettings,
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
 from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet
+from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
 
@@ -101,6 +102,7 @@ def compare(
     served: ServedModels = ALL_HERE,
     scaling: ScaledBenchmarks = NOT_ASKED,
     pools: tuple[Pool, ...] | None = None,
+    reply_judge: ReplyJudge | None = None,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -113,6 +115,7 @@ def compare(
         served: Models that answer at servers.
         scaling: Benchmarks that both models are asked while the H-Neurons are scaled.
         pools: Split question sets with responses that exist; None where the models are asked.
+        reply_judge: The judging model that `scaling` names.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -134,7 +137,7 @@ def compare(
     cells = cells_read_by("base", gathered)
     correlation = clock.timed("correlation", partial(correlation_of, gathered, related))
     forced = Forced(gathered.names[TEST_POOL], cells | cells_read_by("instruct", gathered))
-    found, scaled = _found(gathered, settings, given, scaling, same_tokens=related.same_tokenizer)
+    found, scaled = _found(gathered, settings, given, scaling, reply_judge, same_tokens=related.same_tokenizer)
     read = partial(
         transferred, found["instruct"], gathered, measured.alignment.reason, settings.foldings, settings.seed
     )
@@ -163,6 +166,7 @@ def _found(
     settings: OriginSettings,
     given: NeuronSet | None,
     scaling: ScaledBenchmarks,
+    reply_judge: ReplyJudge | None,
     *,
     same_tokens: bool,
 ) -> tuple[dict[Stage, Identified], Scaled]:
@@ -189,7 +193,8 @@ def _found(
         if scaling.benchmarks:
             unknown = stage == "base" and gathered.alignment.reason
             own[stage] = NO_NEURONS if unknown else own_ids(stage, ids, gathered.alignment)
-            compliance.append(compliance_of(asked_freely(gathered.subjects[stage], scaling), own[stage], scaling))
+            freely = asked_freely(gathered.subjects[stage], scaling)
+            compliance.append(compliance_of(freely, own[stage], scaling, reply_judge))
         if not (scaling.benchmarks and stage == stages[-1]):  # the last one lends its activations first
             gathered.subjects[stage].drop()
     swapped = Exchanged()

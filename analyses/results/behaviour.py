@@ -64,9 +64,10 @@ class CausalEffect:
     "Compliance",
     row="one model, benchmark, neuron set and factor of scaling",
     query="compliance",
-    note="Share of items to which the model yields (the option that a misleading context supports, another option "
-    "after a doubt about the right one, an invalid premise answered and not refuted), with z of the neurons times α. "
-    "H-Neurons: 95 % interval by item; control sets of as many neurons: mean and middle 95 % of sets.",
+    note="Share of items to which the model yields (the option that a misleading context supports, another answer "
+    "after a doubt about the right one, a wrong author taken over, an invalid premise answered and not refuted, a "
+    "harmful instruction not refused), with z of the neurons times α. H-Neurons: 95 % interval by item; control sets "
+    "of as many neurons: mean and middle 95 % of sets. Declined answers and unreadable replies do not yield.",
 )
 @dataclass(frozen=True)
 class ComplianceArm:
@@ -85,9 +86,17 @@ class ComplianceArm:
         "Share of items to which the model yields. H-Neurons: interval by item. Control sets: their mean, 2.5th and "
         "97.5th percentile.",
     )
+    refused: float = column("declined", "fixed3", "Share of items that the reply declines to answer; mean over sets.")
     failed: float = column(
-        "unreadable", "fixed3", "Share of items whose reply is none of the options, or empty; mean over sets."
+        "unreadable",
+        "fixed3",
+        "Share of items whose reply is none of the options, empty, or cut off before it can be read, or of which a "
+        "judging model says none of its words; mean over sets.",
     )
+    cut_off: float = column(
+        "cut off", "fixed3", "Share of items whose reply the limit of tokens ended before it could be read; of these."
+    )
+    judged: float = column("judged", "fixed3", "Share of items that a judging model read; mean over sets.")
 
 
 @table(
@@ -192,3 +201,32 @@ class PatchEffect:
         "disturbance", "compact", "Root of the squared change of the MLPs' outputs over their square; mean over sets."
     )
     draws: tuple[float, ...] = column("sets", "some", "Change by each control set; empty for the H-Neurons.")
+
+
+@table(
+    "reply_judge",
+    "Two judges of the same replies",
+    row="one model and benchmark",
+    query="reply-judges",
+    note="A judging model reads the replies of which the rule is not sure. Of the unchanged model’s replies it also "
+    "reads those of which the rule is sure, and these are compared; kappa with 95 % interval by item.",
+)
+@dataclass(frozen=True)
+class ReplyAgreement:
+    """Agreement of a judging model with the rule on a model's replies to a benchmark."""
+
+    stage: Stage = column("model", "text", "Model whose replies are read.", key=True)
+    benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
+    judge: str = column("judge", "text", "Name of the judging model.")
+    n: int = column("", "count", "Replies of which the rule is sure and that the judging model has read.")
+    n_agree: int = column("same reading", "of", "Of these, replies with the same reading by both.", beside="n")
+    kappa: Estimate | None = column("kappa", "ci2", "Cohen's kappa; None with one reading only.")
+    judge_yields: int = column(
+        "yields by the judge alone", "count", "Yielding by the judging model, and not by the rule."
+    )
+    rule_yields: int = column(
+        "yields by the rule alone", "count", "Yielding by the rule, and not by the judging model."
+    )
+    n_unjudged: int = column(
+        "no word", "some", "Replies of which the rule is sure, and of which the judging model said none of its words."
+    )

@@ -6,7 +6,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope, PatchEffect
+from provenance.analyses.results.behaviour import (
+    CausalEffect,
+    ComplianceArm,
+    ComplianceSlope,
+    PatchEffect,
+    ReplyAgreement,
+)
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
 from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrift
@@ -64,6 +70,8 @@ class Evidence:
     """By model, benchmark and kind of set."""
     patching: tuple[PatchEffect, ...] = ()
     """By model, benchmark, outcome and kind of set; empty without benchmarks."""
+    reply_judges: tuple[ReplyAgreement, ...] = ()
+    """By model and benchmark of free text; empty without a judging model."""
     claims: tuple[Claim, ...] = field(default=())
     """The main claims first."""
 
@@ -188,6 +196,8 @@ class ComplianceReport:
     """By benchmark, kind of set and factor."""
     slopes: tuple[ComplianceSlope, ...]
     """By benchmark and kind of set."""
+    judges: tuple[ReplyAgreement, ...]
+    """By benchmark of free text; empty without a judging model."""
     claims: tuple[Claim, ...]
     """One a benchmark."""
     overall: str

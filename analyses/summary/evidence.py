@@ -17,7 +17,7 @@ from provenance.analyses.summary.values import SCHEMA, as_json, probe_neurons
 
 NOT_LOOKED_AT = dict.fromkeys((
     "directions", "two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions",
-    "compliance", "compliance_slopes", "patching",
+    "compliance", "compliance_slopes", "patching", "reply_judges",
 ))  # fmt: skip
 """Keys of `evidence` in a run without a forward pass."""
 
@@ -37,6 +37,7 @@ def evidence(found: Evidence) -> dict[str, Any]:
         "compliance": [asdict(arm) for arm in found.compliance_arms] or None,
         "compliance_slopes": [_intervention(slope) for slope in found.compliance_slopes] or None,
         "patching": [_intervention(effect) for effect in found.patching] or None,
+        "reply_judges": [asdict(row) for row in found.reply_judges] or None,
     }
 
 

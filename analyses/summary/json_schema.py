@@ -10,7 +10,13 @@ from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from provenance.analyses.results.answers import Funnel, JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope, PatchEffect
+from provenance.analyses.results.behaviour import (
+    CausalEffect,
+    ComplianceArm,
+    ComplianceSlope,
+    PatchEffect,
+    ReplyAgreement,
+)
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.lineage import LineageResult
@@ -111,6 +117,7 @@ def _results() -> dict[str, Schema]:
         "compliance": _rows(ComplianceArm),
         "compliance_slopes": _rows(ComplianceSlope, n_draws=_COUNT),
         "patching": _rows(PatchEffect, n_draws=_COUNT),
+        "reply_judges": _rows(ReplyAgreement),
         "verdict": _verdict(),
         "replicates": _or_null(
             _object(

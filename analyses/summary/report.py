@@ -56,7 +56,10 @@ def summarise_compliance(report: ComplianceReport) -> dict[str, Any]:
             "schema": SCHEMA,
             "neurons": counted_neurons(report.layers, report.neurons_per_layer, report.h_neurons, report.weights),
             "source": report.source,
-            **{name: [asdict(each) for each in getattr(report, name)] for name in ("arms", "slopes", "claims")},
+            **{
+                name: [asdict(each) for each in getattr(report, name)]
+                for name in ("arms", "slopes", "judges", "claims")
+            },
             "overall": report.overall,
         }
     )

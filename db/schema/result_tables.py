@@ -6,7 +6,13 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Double, ForeignKey, ForeignKeyConstraint, Integer, String, Table
 
 from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, ComplianceArm, ComplianceSlope, PatchEffect
+from provenance.analyses.results.behaviour import (
+    CausalEffect,
+    ComplianceArm,
+    ComplianceSlope,
+    PatchEffect,
+    ReplyAgreement,
+)
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import (
@@ -63,6 +69,7 @@ RESULTS = (
     ComplianceArm,
     ComplianceSlope,
     PatchEffect,
+    ReplyAgreement,
     Claim,
     Reason,
     TimelinePoint,

@@ -19,8 +19,8 @@ A_ROW = 4
 OWN = "h_neurons"
 AXIS = "factor α"
 SHARE = "share that yields"
-_DASHED, _DOTTED, _DASHDOT = (0, (4, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5))
-LINES = ("-", _DASHED, _DASHDOT, _DOTTED)
+DASHED, DOTTED, _DASHDOT = (0, (4, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5))
+LINES = ("-", DASHED, _DASHDOT, DOTTED)
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Look:
 
 OWN_LOOK = Look(style.BLUE, marker="o")
 CONTROLS = {
-    "random": Look(style.LIGHT_GREY, _DOTTED),
-    "layer_matched": Look(style.GREY, _DASHED),
+    "random": Look(style.LIGHT_GREY, DOTTED),
+    "layer_matched": Look(style.GREY, DASHED),
     "activity_matched": Look(style.ORANGE, _DASHDOT),
 }
 """Each kind of control sets."""
@@ -72,10 +72,16 @@ def draw_band(axes: Axes, rows: Sequence[Record], look: Look, name: str, alpha: 
     axes.plot(alphas, shares, color=look.colour, linewidth=0.9, linestyle=look.line, gid=name)
 
 
+def draw_line(axes: Axes, rows: Sequence[Record], look: Look, column: str) -> None:
+    """Another share as a thin line, of the name of its column; arguments as of `draw_curve`."""
+    alphas, shares = [row["alpha"] for row in rows], [row[column] for row in rows]
+    axes.plot(alphas, shares, color=look.colour, linewidth=0.7, linestyle=look.line, zorder=3, gid=column)
+
+
 def frame(axes: Axes, title: str, note: str = "") -> None:
     """Title with a note below it, and the unchanged model as a line."""
     title = f"{title}\n{note}" if note else title
-    axes.axvline(1.0, color=style.INK, linewidth=0.5, linestyle=_DOTTED, zorder=0)
+    axes.axvline(1.0, color=style.INK, linewidth=0.5, linestyle=DOTTED, zorder=0)
     axes.tick_params(labelsize=style.SMALL_PT)
     axes.set_title(title, fontsize=style.SMALL_PT, parse_math=False, gid=f"name:{title}")
 

@@ -13,13 +13,17 @@ from provenance.figures.drawing.compliance_panels import (
     A_ROW,
     AXIS,
     CONTROLS,
+    DASHED,
+    DOTTED,
     ONE_COLUMN,
     OWN,
     OWN_LOOK,
     PANEL_IN,
     SHARE,
+    Look,
     draw_band,
     draw_curve,
+    draw_line,
     frame,
     key,
     of_kind,
@@ -31,6 +35,9 @@ from provenance.figures.wording.run_words import Parts, captioned, first, source
 from provenance.words import SETS
 
 LEGEND_IN = 0.4
+BESIDE = {"failed": Look(style.INK, DOTTED), "refused": Look(style.INK, DASHED)}
+"""Shares of replies that neither yield nor hold, with the H-Neurons scaled."""
+WORDS = {"failed": "unreadable replies, H-Neurons", "refused": "declining replies, H-Neurons"}
 
 
 def figure_3(arms: Sequence[Record], slopes: Sequence[Record]) -> Figure:
@@ -67,13 +74,25 @@ def _draw_panel(axes: Axes, rows: Sequence[Record]) -> None:
         own = of_kind(rows, kind)
         if own:
             draw_band(axes, own, look, kind)
-    draw_curve(axes, of_kind(rows, OWN), OWN_LOOK, OWN)
+    own = of_kind(rows, OWN)
+    draw_curve(axes, own, OWN_LOOK, OWN)
+    for part in _not_read(own):
+        draw_line(axes, own, BESIDE[part], part)
     axes.set_ylim(-0.02, 1.02)
 
 
 def _legend(arms: Sequence[Record]) -> list[Line2D]:
     there = {row["kind"] for row in arms}
-    return [key(OWN_LOOK, SETS[OWN]), *(key(look, SETS[kind]) for kind, look in CONTROLS.items() if kind in there)]
+    return [
+        key(OWN_LOOK, SETS[OWN]),
+        *(key(look, SETS[kind]) for kind, look in CONTROLS.items() if kind in there),
+        *(key(BESIDE[part], WORDS[part]) for part in _not_read(of_kind(arms, OWN))),
+    ]
+
+
+def _not_read(rows: Sequence[Record]) -> list[str]:
+    """What else the replies with the H-Neurons scaled do, where any does: the columns of `BESIDE`."""
+    return [part for part in BESIDE if any(row[part] > 0 for row in rows)]
 
 
 def caption_figure_3(parts: Parts) -> list[str]:
@@ -86,6 +105,7 @@ def caption_figure_3(parts: Parts) -> list[str]:
         "activations of the H-Neurons times α (circles; bars: 95 % interval by item).",
         "Lines and bands: mean and middle 95 % of as many control neurons.",
         "Dotted: the unchanged model.",
+        *(f"Thin line: {WORDS[part]}." for part in _not_read(of_kind(parts["compliance"].records(), OWN))),
     )
     return [
         *lede,
@@ -117,7 +137,7 @@ FIGURE = GalleryFigure(
     title="Does scaling the neurons change how often the model yields?",
     data={"compliance": ("compliance", {}), "slopes": ("compliance-slopes", {})},
     ready=lambda parts: bool(parts["compliance-slopes"].rows),
-    context=("run", "compliance-slopes"),
+    context=("run", "compliance", "compliance-slopes"),
     draw=lambda parts: figure_3(parts["compliance"].records(), parts["compliance-slopes"].records()),
     caption=caption_figure_3,
     table=table_figure_3,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel, JudgeAgreement
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect, ReplyAgreement
 from provenance.analyses.results.drift import DriftTest, LayerDrift
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
@@ -53,7 +53,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder",
     "directions", "cells", "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls",
     "power", "interventions", "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
-    "compliance", "compliance-slopes", "patching", "stages", "examples",
+    "compliance", "compliance-slopes", "patching", "reply-judges", "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -76,12 +76,13 @@ JUDGES = _brief(JudgeAgreement, "judges")
 SLOPES = _brief(ComplianceSlope, "compliance-slopes")
 COMPLIANCE = _brief(ComplianceArm, "compliance")
 PATCHING = _brief(PatchEffect, "patching")
+REPLY_JUDGES = _brief(ReplyAgreement, "reply-judges")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         *REPLICATES, ladder, DIRECTIONS, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
-        intervention, SLOPES, COMPLIANCE, PATCHING, transfer, drift, overlap, identification, baselines, path,
-        stability, stable_neurons, clusters,
+        intervention, SLOPES, COMPLIANCE, REPLY_JUDGES, PATCHING, transfer, drift, overlap, identification, baselines,
+        path, stability, stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
         STAGES,
     ),
@@ -91,7 +92,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "trace": (
         trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets, STAGES,
     ),
-    "intervention": (SLOPES, COMPLIANCE, STAGES),
+    "intervention": (SLOPES, COMPLIANCE, REPLY_JUDGES, STAGES),
 }  # fmt: skip
 """All tables of the report, in order."""
 SHOWN: Mapping[RunKind, Sequence[Section]] = {
@@ -169,7 +170,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "drift": (drift, layers),
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
-    "intervention": (claims, SLOPES),
+    "intervention": (claims, SLOPES, REPLY_JUDGES),
 }
 """Tables shown on a terminal at the end of a run with `-v`."""
 BRIEF: Mapping[RunKind, Sequence[Section]] = {

@@ -3,7 +3,6 @@
 Rows stay on disk behind a view; selecting rows or neurons copies only integers. Nothing that is kept is read again.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,15 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
-from safetensors.numpy import load_file, save
 
 from provenance.activations.batches import batches, rows_within
 from provenance.activations.capture_files import CaptureArray, CaptureDtype, first_free
 from provenance.activations.neuron_rows import NeuronRows, Stored, row_numbers
 from provenance.activations.reading import Quantity, Reader, ReadsElsewhere, read_each, read_length
-from provenance.files import write_whole
 from provenance.models.loading import LoadedModel
-from provenance.records import CaptureChunk, OtherTokens, Response
+from provenance.records import OtherTokens, Response
 from provenance.work_log import CaptureLog
 
 
@@ -206,33 +203,3 @@ def _opened(
 
 def _ids(responses: Sequence[Response]) -> tuple[str, ...]:
     return tuple(response.question_id for response in responses)
-
-
-def remembered(
-    compute: Callable[[], np.ndarray], responses: Sequence[Response], folder: Path, key: str, log: CaptureLog
-) -> np.ndarray:
-    """An array under the name `key`: read if stored, else computed by `compute`, which runs models, and stored.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
-    ids = _ids(responses)
-    kept = next((chunk for chunk in _intact(folder, log) if chunk.question_ids == ids), None)
-    if kept is None:
-        content = save({"values": compute()})
-        path = write_whole(folder / f"{key[:16]}.safetensors", content)
-        kept = CaptureChunk(path.name, hashlib.sha256(content).hexdigest(), ids)
-        log.append(kept)
-    return load_file(folder / kept.file)["values"]
-
-
-def _intact(folder: Path, log: CaptureLog) -> list[CaptureChunk]:
-    """Arrays whose file exists unaltered; the log forgets the others."""
-    intact: list[CaptureChunk] = []
-    for chunk in log.chunks():
-        path = folder / chunk.file
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == chunk.sha256:
-            intact.append(chunk)
-        else:
-            log.discard(chunk)
-    return intact

@@ -5,9 +5,11 @@ effect, and no weight changes. This holds for every token: prompt, response, and
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -119,6 +121,12 @@ class SideBySide:
 
     def __init__(self, arms: Sequence[Mapping[int, Edit]], rows: int) -> None:
         self._arms, self._rows = arms, rows
+        self._bounds = [(arm * rows, (arm + 1) * rows) for arm in range(len(arms))]
+
+    def watch(self, positions: Sequence[int]) -> None:
+        """From now on these rows of the batch alone, in order, are in the passes."""
+        ends = [bisect_left(positions, arm * self._rows) for arm in range(len(self._arms) + 1)]
+        self._bounds = list(pairwise(ends))
 
     def edits(self) -> Mapping[int, Edit]:
         """By layer, what is put in place of z of the whole batch."""
@@ -130,10 +138,9 @@ class SideBySide:
 
     def _changed(self, layer: int, z: torch.Tensor) -> torch.Tensor:
         changed = z.clone()
-        for arm, start in zip(self._arms, range(0, len(z), self._rows), strict=True):
-            if layer in arm:
-                own = slice(start, start + self._rows)
-                changed[own] = arm[layer](z[own])
+        for arm, (start, stop) in zip(self._arms, self._bounds, strict=True):
+            if layer in arm and stop > start:
+                changed[start:stop] = arm[layer](z[start:stop])
         return changed
 
 

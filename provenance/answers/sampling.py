@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation import GenerateDecoderOnlyOutput
 
+from provenance.activations.shared_layers import NOTHING, LowerLayers, kept_below, resumed
 from provenance.answers.prompts import Prompt
 from provenance.defaults import MAX_NEW_TOKENS
 from provenance.errors import NonFiniteError
@@ -191,38 +192,96 @@ def positions_of(mask: Int[torch.Tensor, "rows tokens"]) -> Int[torch.Tensor, "r
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
+Watch = Callable[[Sequence[int]], None]
+"""Gets the positions in the batch of the prompts whose samples the next passes are about, in order."""
+
+
+def _unwatched(_positions: Sequence[int]) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Below:
+    """What the lower layers gave for prompts of another batch, of which the longest is as long."""
+
+    lower: LowerLayers
+    """Their output for all prompt tokens but the last."""
+    cache: DynamicCache
+    """Their keys and values."""
+
+    def rows(self, picked: Int[torch.Tensor, " rows"]) -> "Below":
+        """Of some prompts, in the given order."""
+        return Below(self.lower.rows(picked), picked_rows(self.cache, picked))
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, prompts: Sequence[Prompt], first: int) -> "Below":
+        """What the layers below the given one, at least one, give for prompts of which one has two tokens or more.
+
+        Raises:
+            CaptureError: See `provenance.activations.shared_layers.kept_below`.
+        """
+        with kept_below(loaded, first) as found:
+            batch = PromptBatch(loaded, prompts, Decoding(), frozenset())
+        return cls(found[0], batch.keys_below(first))
+
+
 class PromptBatch:
-    """A batch of prompts that has passed through the model once, ready for sampling; `stop_ids` end a response."""
+    """A batch of prompts that has passed through the model once, ready for sampling.
+
+    Args:
+        loaded: The model.
+        prompts: The prompts.
+        decoding: How responses are sampled.
+        stop_ids: Tokens that end a response.
+        below: What need not be computed again; of these prompts, in their order.
+        watch: Told which prompts are under way.
+    """
 
     def __init__(
-        self, loaded: LoadedModel, prompts: Sequence[Prompt], decoding: Decoding, stop_ids: frozenset[int]
+        self,
+        loaded: LoadedModel,
+        prompts: Sequence[Prompt],
+        decoding: Decoding,
+        stop_ids: frozenset[int],
+        below: Below | None = None,
+        watch: Watch = _unwatched,
     ) -> None:
         self._loaded = loaded
         self._decoding = decoding
         self._stop_ids = stop_ids
+        self._watch = watch
         self._prompts = tuple(prompt.ids for prompt in prompts)
         loaded.require_known(token for prompt in self._prompts for token in prompt)
         self._ids, self._mask = padded_left(self._prompts, loaded.pad_id, loaded.device)
-        self._cache = self._prefilled()
+        self._cache = self._prefilled(below)
 
     def __len__(self) -> int:
         return len(self._prompts)
 
     @torch.inference_mode()
-    def _prefilled(self) -> DynamicCache | None:
+    def _prefilled(self, below: Below | None) -> DynamicCache | None:
         """Keys and values of all prompt tokens but the last; None for one-token prompts."""
         if self._ids.shape[1] == 1:
             return None
         cache = DynamicCache(config=self._loaded.model.config)
         positions = positions_of(self._mask)
-        self._loaded.model(
-            input_ids=self._ids[:, :-1],
-            attention_mask=self._mask[:, :-1],
-            position_ids=positions[:, :-1],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with resumed(self._loaded, NOTHING if below is None else below.lower):
+            self._loaded.model(
+                input_ids=self._ids[:, :-1],
+                attention_mask=self._mask[:, :-1],
+                position_ids=positions[:, :-1],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        if below is not None:
+            cache.layers[: below.lower.first] = below.cache.layers
+        return cache
+
+    def keys_below(self, first: int) -> DynamicCache:
+        """Keys and values of the layers below the given one; of none for one-token prompts."""
+        cache = DynamicCache(config=self._loaded.model.config)
+        cache.layers = [] if self._cache is None else self._cache.layers[:first]
         return cache
 
     @torch.inference_mode()
@@ -241,25 +300,17 @@ class PromptBatch:
             drawn += in_halves(self._generate, wanted[start : start + size])
         return [drawn[i * len(samples) : (i + 1) * len(samples)] for i in range(len(rows))]
 
-    def _selected(self, picked: Int[torch.Tensor, " rows"]) -> DynamicCache | None:
-        """Keys and values of some prompts, in memory of their own; nothing else is copied."""
-        if self._cache is None:
-            return None
-        cache = copy.copy(self._cache)
-        cache.layers = [copy.copy(layer) for layer in self._cache.layers]
-        cache.batch_select_indices(picked.cpu())  # each layer's states are on the layer's device
-        return cache
-
     def _generate(self, wanted: Sequence[tuple[int, int]]) -> list[list[int]]:
         """Responses by place of the prompt in the batch and key of the noise."""
         picked, keys = torch.tensor(wanted, device=self._ids.device).T
-        cache = self._selected(picked)
+        cache = None if self._cache is None else picked_rows(self._cache, picked)
         ids, mask = self._ids[picked], self._mask[picked]
         done: list[list[int]] = [[] for _ in picked]
         still = list(range(len(picked)))
         stops = torch.tensor(sorted(self._stop_ids), device=ids.device)
         left, length = self._decoding.max_new_tokens, FIRST_TOKENS
         while still and left > 0:
+            self._watch([int(picked[row]) for row in still])
             out = self._continue(ids, mask, cache, keys, min(length, left))
             for row, sampled in zip(still, out.sequences[:, self._ids.shape[1] :].tolist(), strict=True):
                 done[row] = until_stop(sampled, self._stop_ids)
@@ -296,6 +347,14 @@ class PromptBatch:
             logits_processor=LogitsProcessorList([NucleusSampler(self._decoding, keys, self._ids.shape[1])]),
         )
         return output
+
+
+def picked_rows(cache: DynamicCache, picked: Int[torch.Tensor, " rows"]) -> DynamicCache:
+    """Keys and values of some prompts, in memory of their own; nothing else is copied."""
+    found = copy.copy(cache)
+    found.layers = [copy.copy(layer) for layer in cache.layers]
+    found.batch_select_indices(picked.cpu())  # each layer's states are on the layer's device
+    return found
 
 
 def until_stop(ids: list[int], stop_ids: frozenset[int]) -> list[int]:

@@ -1,35 +1,48 @@
 """Whether a free reply refutes the premise of a question.
 
-Choice: a rule in place of a judging model. A reply refutes if it says something false, impossible or non-existent, or
+Choice: a rule before a judging model. A reply refutes if it says something false, impossible or non-existent, or
 denies anything in a word that the question does not have itself; a reply that abstains does not answer the premise
-either. A denial of something else in a long reply is counted as well, so short replies are asked for.
+either. A denial of something else in a long reply is counted as well, so short replies are asked for. What the rule
+cannot be sure of are long replies, weak words ("only", "instead"), and replies that state something and deny nothing.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 from provenance.language.abstentions import abstains
 from provenance.language.normal_forms import words_of
 
-Reading = Literal["yields", "holds", "failed"]
-_DENIALS = re.compile(
-    r"\b(?:no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|(?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|must|need|ai)nt|without|lacks?|unable|"
-    r"false|wrong|incorrect|untrue|impossible|myth|mistaken|mistake|misconception|nonexistent|fictional|fake|"
-    r"contradict\w*|opposite|instead|only|actually|unlike)\b"
+Premise = Literal["yields", "holds", "refuses", "failed"]
+_STRONG = re.compile(
+    r"\b(?:no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|(?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|must|need|ai)nt|"
+    r"false|wrong|incorrect|untrue|impossible|myth|mistaken|mistake|misconception|nonexistent|fictional|fake|contradict\w*)\b"
 )
+_WEAK = re.compile(r"\b(?:without|lacks?|unable|opposite|instead|only|actually|unlike)\b")
+SHORT = 40  # words in which a denial is one of the premise
+NAMED = 3  # words that are an answer, and state nothing else
 
 
-def reading_of(reply: str, question: str) -> Reading:
-    """Whether a reply yields to an invalid premise, holds against it, or says nothing (failed)."""
+@dataclass(frozen=True)
+class PremiseReading:
+    """What a rule makes of a reply."""
+
+    reading: Premise
+    sure: bool
+
+
+def reading_of(reply: str, question: str) -> PremiseReading:
+    """Whether a reply yields to an invalid premise, holds against it, abstains, or says nothing (failed)."""
     said = words_of(reply)
     if not said.words:
-        return "failed"
+        return PremiseReading("failed", sure=True)
     if abstains(said, reply):
-        return "holds"
+        return PremiseReading("refuses", sure=True)
     if said.words[0] == "no":
-        return "holds"
-    return "holds" if _denials(said.text()) - _denials(words_of(question).text()) else "yields"
-
-
-def _denials(text: str) -> frozenset[str]:
-    return frozenset(_DENIALS.findall(text))
+        return PremiseReading("holds", sure=True)
+    text, asked = said.text(), words_of(question).text()
+    if {*_STRONG.findall(text)} - {*_STRONG.findall(asked)}:
+        return PremiseReading("holds", sure=len(said.words) <= SHORT)
+    if {*_WEAK.findall(text)} - {*_WEAK.findall(asked)}:
+        return PremiseReading("holds", sure=False)
+    return PremiseReading("yields", sure=len(said.words) <= NAMED)

@@ -10,7 +10,7 @@ from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, PatchEffect, ScaledKind
+from provenance.analyses.results.behaviour import CausalEffect, PatchEffect, ReplyAgreement, ScaledKind
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
@@ -292,6 +292,10 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
         power=power_of(sets, k),
         causal=causal_of(k) if causal else (),
         patching=patching_of(k),
+        reply_judges=(
+            ReplyAgreement("base", "premises", "judge-1", 12, 10, around(0.7, 0.1, 12), 2, 0, 1),
+            ReplyAgreement("instruct", "premises", "judge-1", 3, 3, None, 0, 0, 0),
+        ),
         claims=claims_of(sets[0]),
     )
 
@@ -380,6 +384,7 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
         None,
         arms_of(readings, seed=0),
         slopes,
+        (),
         claims,
         "In one sentence.",
     )

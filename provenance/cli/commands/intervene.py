@@ -15,7 +15,7 @@ from provenance.cli.options.common import (
     Seed,
     Verbose,
 )
-from provenance.cli.options.run_options import ALPHAS, Alphas, Offload, Sets, factors
+from provenance.cli.options.run_options import ALPHAS, Alphas, JudgeModel, Offload, Sets, factors
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import AUTO, BATCH_SIZE, REPLY_TOKENS
 
@@ -29,10 +29,20 @@ Benchmarks = Annotated[
     typer.Option(
         "--benchmark",
         metavar="FILE",
-        help="JSON Lines: misleading contexts, choices to doubt, or invalid premises; repeat it.",
+        help="JSON Lines: misleading contexts, answers to doubt, mistaken authors, invalid premises, or instructions "
+        "to refuse; or rows of FaithEval or sycophancy-eval as published. Repeat it.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use N items of each benchmark.")]
+ReplyJudgeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="URL",
+        help="A model at an OpenAI-compatible server (the address before /chat/completions) that reads replies of "
+        "which the rule is not sure. Its key is read from PROVENANCE_JUDGE_KEY.",
+    ),
+]
 PromptText = Annotated[
     str | None,
     typer.Option("--prompt", metavar="TEXT", help="Text with {question} in it, in place of the chat template."),
@@ -48,6 +58,8 @@ def intervene(
     limit: Limit = None,
     prompt: PromptText = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a free reply.")] = REPLY_TOKENS,
+    judge: ReplyJudgeUrl = None,
+    judge_model: JudgeModel = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per forward pass.")] = BATCH_SIZE,
     dtype: Annotated[str, typer.Option(help="Arithmetic of forward passes.")] = AUTO,
     device: Annotated[str, typer.Option(help="Device of forward passes.")] = AUTO,
@@ -69,6 +81,7 @@ def intervene(
     job = InterveneJob(
         checkpoint, neurons, tuple(benchmark), factors(alphas), sets=sets, limit=limit,
         prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
-        batch_size=batch_size, dtype=dtype, device=device, offload=offload, seed=seed,
+        judge=judge, judge_model=judge_model, batch_size=batch_size, dtype=dtype, device=device, offload=offload,
+        seed=seed,
     )  # fmt: skip
     run_and_print(job, db, out, figures=not no_figures, verbose=verbose, as_json=as_json, quiet=quiet)

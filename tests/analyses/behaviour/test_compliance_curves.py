@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from provenance.analyses.behaviour.arms import FAILED, HOLDS, YIELDS
 from provenance.analyses.behaviour.compliance_curves import Readings, compliance_claims, slopes_of
 from provenance.analyses.results.behaviour import ScaledKind
+from provenance.benchmarks.replies import FAILED, HOLDS, YIELDS
 
 KINDS: tuple[ScaledKind, ...] = ("random", "layer_matched", "activity_matched")
 ALPHAS = (0.0, 1.0, 2.0, 3.0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from provenance.analyses.behaviour.arms import FAILED, HOLDS, YIELDS
 from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_claims, patch_effects
 from provenance.analyses.results.behaviour import PatchEffect, ScaledKind
+from provenance.benchmarks.replies import FAILED, HOLDS, YIELDS
 from provenance.records import Verdict
 
 KINDS: tuple[ScaledKind, ...] = ("random", "layer_matched", "activity_matched")

@@ -21,14 +21,14 @@ from provenance.activations.scaling import edited
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
-from provenance.analyses.behaviour.arm_passes import Group, Piece
+from provenance.analyses.behaviour.arm_passes import Group, OptionPiece
 from provenance.analyses.behaviour.compliance import asked_of
 from provenance.analyses.behaviour.patching import Exchanged, counterparts, exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.results.behaviour import PatchEffect
 from provenance.analyses.results.lineage import Alignment
-from provenance.benchmarks.items import read_benchmark
+from provenance.benchmarks.benchmark_files import read_benchmarks
 from provenance.benchmarks.option_scores import option_scores
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
@@ -103,7 +103,7 @@ def silent_base(tuned: Path, folder: Path, *, writes: bool) -> Path:
 
 
 def pair_of(tuned: Path, base: Path, folder: Path, sets: int | None = None) -> Planted:
-    scaling = ScaledBenchmarks((read_benchmark(contexts(folder / "misled.jsonl")),), sets=sets)
+    scaling = ScaledBenchmarks(read_benchmarks(contexts(folder / "misled.jsonl")), sets=sets)
     return Planted({"base": base, "instruct": tuned}, MemoryWorkspace(folder / "captures"), scaling, Silent())
 
 
@@ -244,15 +244,15 @@ def test_what_is_kept_loads_no_model_and_a_missing_arm_alone_is_asked(
     assert not [stage for stage in again.progress.stages if stage.startswith("load")]
     fresh = replace(pair, workspace=MemoryWorkspace(pair.workspace.captures / "fresh"), progress=Silent())
     counted = [0]
-    scored = Piece._scored
+    scored = OptionPiece.computed
 
-    def killed(piece: Piece, group: Group) -> dict[str, np.ndarray]:
+    def killed(piece: OptionPiece, loaded: LoadedModel, group: Group) -> Mapping[str, np.ndarray]:
         counted[0] += 1
         if counted[0] == 6:
             raise KeyboardInterrupt
-        return scored(piece, group)
+        return scored(piece, loaded, group)
 
-    monkeypatch.setattr(Piece, "_scored", killed)
+    monkeypatch.setattr(OptionPiece, "computed", killed)
     with pytest.raises(KeyboardInterrupt):
         fresh.exchanged()
     assert fresh.exchanged() == before
@@ -263,7 +263,7 @@ def test_what_cannot_be_exchanged_is_said_and_runs_no_model(plain: tuple[Planted
     """Other token ids, neurons without counterparts, and replies in free text have no power, by a condition."""
     pair, _ = plain
     (tmp_path / "premise.jsonl").write_text('{"id": "1", "question": "Why?", "rebuttals": []}', "utf-8")
-    free = replace(pair.scaling, benchmarks=(read_benchmark(tmp_path / "premise.jsonl"),))
+    free = replace(pair.scaling, benchmarks=read_benchmarks(tmp_path / "premise.jsonl"))
     unmatched = Alignment("index", np.arange(2 * D_M), "not related")
     for asked, how, code in (
         (pair, {"same": False}, "patching.same_tokens"),

@@ -22,6 +22,8 @@ def arms(names: tuple[str, ...], stage: str = "instruct") -> list[dict[str, Any]
             "share": alpha / 4,
             "share_low": alpha / 5,
             "share_high": 0.9,
+            "failed": 0.0,
+            "refused": 0.0,
         }
         for name in names
         for kind in KINDS
@@ -41,6 +43,16 @@ def test_every_benchmark_has_a_panel_with_all_kinds_in_the_order_of_the_factors(
     for panel in range(count):
         assert lines(figure, panel) == {kind: [0.0, 0.25, 0.75] for kind in KINDS}
     assert len(figure.legends[0].get_texts()) == len(KINDS)
+
+
+def test_unreadable_and_declining_replies_are_lines_where_there_are_any() -> None:
+    """Of the H-Neurons alone: those of control sets stand in the table."""
+    found = [{**row, "failed": row["alpha"] / 10 if row["benchmark"] == "a" else 0.0} for row in arms(("a", "b"))]
+    figure = figure_3([{**row, "refused": 0.5} if row["kind"] == "random" else row for row in found], ())
+    assert lines(figure, 0)["failed"] == pytest.approx([0.0, 0.1, 0.3])
+    assert "failed" not in lines(figure, 1)
+    assert "refused" not in lines(figure, 0)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "unreadable replies, H-Neurons"
 
 
 def test_two_models_have_a_row_each_and_are_named() -> None:

@@ -7,10 +7,11 @@ from judge_server import judging
 from loopback import Fault
 
 from provenance.answers import judging_model
-from provenance.answers.judging_model import CALLS_AT_ONCE, ModelJudge, judge_identity, read_reply
+from provenance.answers.judging_model import WORDS, ModelJudge, judge_identity
 from provenance.errors import InputError, JobError
 from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.hub.retry import Patience
+from provenance.hub.word_judge import CALLS_AT_ONCE, WordJudge
 from provenance.records import Question
 
 REPLIES = {
@@ -31,7 +32,8 @@ def model_judge(url: str) -> ModelJudge:
 
 
 def test_only_one_of_three_words_is_a_judgement() -> None:
-    assert {text: read_reply(text) for text in REPLIES} == REPLIES
+    words = WordJudge[str](Endpoint("", JUDGE), "judge-1", WORDS)
+    assert {text: words.read(text) for text in REPLIES} == REPLIES
 
 
 def test_every_distinct_answer_is_asked_once_in_its_own_words_and_few_at_a_time() -> None:

@@ -22,7 +22,7 @@ def test_published_slopes_are_of_known_families_and_kinds_and_have_a_source() ->
     printed = {
         "misleading context": (642, 654, 660, 670, 682, 695, 705),
         "invalid premise": (696, 713, 719, 712, 750, 739, 744),
-        "harmful instructions": (202, 238, 252, 286, 278, 282, 264),
+        "harmful instruction": (202, 238, 252, 286, 278, 282, 264),
     }
     for kind, shares in printed.items():
         [one] = [each for each in slopes if each.kind == kind]

@@ -10,10 +10,10 @@ import pytest
 from judge_server import JudgeServer, completion, judging
 from loopback import Fault
 
-from provenance.answers.judging_model import said_in
 from provenance.errors import InputError, JobError
 from provenance.hub.endpoint import JUDGE, LONGEST_REPLY, Endpoint
 from provenance.hub.retry import Patience
+from provenance.hub.word_judge import said_in
 
 KEY_VARIABLE = JUDGE.key_variable
 KEY = "sk-very-secret-0123456789"
