@@ -27,7 +27,7 @@ from provenance.analyses.asking.both_models import (
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Collected, Workspace, paired_task
 from provenance.analyses.asking.cross_reading import read_answers
-from provenance.analyses.asking.engines import ALL_HERE, ServedModels
+from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.drift.pair import measured_with
@@ -114,6 +114,7 @@ def trace(
     clock: Clock,
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
+    there: Reached = NOWHERE,
 ) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
@@ -123,6 +124,7 @@ def trace(
         questions: Split into training, validation and test questions, as `compare` splits its first set.
         judge: Labels the answers; the one that the settings name.
         served: Models that answer at servers.
+        there: Their place, which may also read weights.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -132,7 +134,7 @@ def trace(
     pools = question_pools([questions], settings.shares, settings.seed)
     others = (*stops[:-1], *([floor] if floor else []))
     # Weights are read first, so that a damaged checkpoint ends the job within seconds.
-    drifts = {stop.position: _drift(stop, stops[-1], clock) for stop in others}
+    drifts = {stop.position: _drift(stop, stops[-1], clock, NOWHERE if stop.is_floor else there) for stop in others}
     last = stops[-1]
     at_server = served.get(last.side.checkpoint.digest)
     subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock, judge, at_server)
@@ -154,8 +156,9 @@ def trace(
     )
 
 
-def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
-    return measured_with(stop.side, last.side, _by_position(last.side), clock).drift
+def _drift(stop: Stop, last: Stop, clock: Clock, there: Reached) -> NeuronDrift:
+    with there.weights(stop.side, last.side) as who:
+        return measured_with(stop.side, last.side, _by_position(last.side), clock, who).drift
 
 
 def _by_position(side: OpenCheckpoint) -> Alignment:
