@@ -9,11 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparison import UNDRAWN, Finished, Harm, Pair, invoke, numbers, parsed, refused
-from forked_cli import ForkedCli
+from forked_cli import FEW_DRAWS, ForkedCli
 from hub_server import Hub, Repo, hub_and_client
 
+from provenance.analyses.jobs.effort import Effort
+from provenance.analyses.studies import study_file
 from provenance.analyses.studies.study_file import load_study, shipped
 from provenance.checkpoints.names import CheckpointRef
+from provenance.cli.family_workers import Ended, FamilyWorker, database_bytes, merge_bytes
+from provenance.cli.run_job import finished_run
+from provenance.db.store import Store
+from provenance.errors import CheckpointError, StoreError
 
 STUDY = """
 title = "A pair, and one whose base is missing"
@@ -155,6 +161,37 @@ def drawn(folder: Path) -> dict[str, bytes]:
     """Figures and tables of a study and its families, by name; pages hold times."""
     out = folder / "provenance-out"
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.suffix in {".csv", ".svg"}}
+
+
+def test_a_worker_runs_a_family_unless_it_has_finished_elsewhere(
+    pair: Pair, undisturbed: Finished, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it did is sent as a database, which is then merged; no cluster is needed for that."""
+    monkeypatch.setattr(study_file, "QUICK", Effort(**FEW_DRAWS))
+    [known, orphan] = [member.job for member in load_study(str(folder / "two.toml")).members]
+    db = f"sqlite:///{folder / 'provenance.db'}"
+    with Store.open(db) as store:
+        finished = store.finished_keys()
+    worker = FamilyWorker(folder, tmp_path / "scratch")
+    monkeypatch.chdir(tmp_path)
+    worker.load()
+    assert Path.cwd() == folder
+    assert worker.settled(known, "study", finished) == Ended(*finished)
+    failed = worker.settled(orphan, "study", finished)
+    assert isinstance(failed.error, CheckpointError)
+    assert not failed.key
+    target = f"sqlite:///{tmp_path / 'target.db'}"
+    merge_bytes(database_bytes(folder / "provenance.db"), target)
+    assert finished_run(target, *finished) == 1
+    with pytest.raises(StoreError, match="the finished run nowhere"):
+        finished_run(target, "nowhere")
+
+
+def test_options_of_a_cluster_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
+    assert "--one-by-one alone" in " ".join(refused("study", "lab", "--one-by-one", code=2))
+    assert "--run and --engine" in " ".join(refused("study", "mine", "--run", 1, "--engine", "ray", code=2))
+    db = f"sqlite:///{tmp_path / 'new.db'}"
+    assert "--ray-workers 2" in " ".join(refused("study", "lab", "--ray-workers", 2, "--db", db, code=2))
 
 
 def test_runs_of_a_database_become_a_study_that_queries_figures_and_reports_take(folder: Path) -> None:
