@@ -1,14 +1,15 @@
 """Comparisons and studies over a Ray cluster through the command line. Whole commands run where Ray is installed."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
-from comparison import UNDRAWN, Finished, ForkedCli, Pair, numbers, parsed, refused
+from comparison import UNDRAWN, Finished, ForkedCli, Pair, error_lines, invoke, numbers, parsed, refused
 from ray_workers import Killer, needs_ray
 from sharing import made_once
 from sqlalchemy import select
-from test_study_command import NO_MODEL, two_families
+from test_study_command import NO_MODEL, STUDY, two_families
 
 from provenance.cluster import connection
 from provenance.db.connection.digests import run_digest
@@ -91,6 +92,24 @@ def test_a_study_over_workers_that_are_killed_is_that_of_one_process(
     again = forked.run(tmp_path, *command, harm=NO_MODEL)
     assert again.code == 0, again.stderr
     assert numbers(parsed(again.stdout)) == numbers(local.summary)
+
+
+@needs_ray
+def test_a_family_that_fails_in_a_worker_ends_the_study_as_here(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """The pair has finished in this database, so that its worker does nothing; the other family has no base."""
+    undisturbed.copied(tmp_path)
+    parts = {name: str(getattr(pair, name)) for name in ("base", "instruct", "cities", "towns")}
+    (tmp_path / "two.toml").write_text(STUDY.format(**parts), "utf-8")
+    before = stored(tmp_path)
+    done = forked.run(tmp_path, "study", "two.toml", "--engine", "ray", "--captures", "scratch", "--json", UNDRAWN)
+    assert (done.code, done.stdout) == (2, "")
+    assert "-missing" in " ".join(error_lines(done.stderr))
+    assert stored(tmp_path) == before
+    db = f"sqlite:///{tmp_path / 'provenance.db'}"
+    members = json.loads(invoke("query", "study", "--study", "two", "--db", db, "--format", "json").stdout)
+    assert [(row["family"], row["run"]) for row in members] == [("pair", 1), ("orphan", None)]
 
 
 def test_half_an_engine_is_refused_before_anything_is_read() -> None:

@@ -4,12 +4,11 @@ A worker keeps nothing that is not computed again elsewhere: it writes no file a
 """
 
 import gc
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -109,7 +108,9 @@ def software() -> dict[str, str]:
 
 
 class Worker:
-    """One process of a cluster."""
+    """One process of a cluster, with a model."""
+
+    goes_on_within_s: ClassVar[float] = 600.0  # a forward pass through layers that lie on a disk takes a minute
 
     def __init__(self, wanted: ModelWanted) -> None:
         self._wanted = wanted
@@ -145,8 +146,8 @@ class Worker:
         self._passes += 1
 
     def sign(self) -> float:
-        """Forward passes so far; before there is a model, a time, since fetching and loading one takes hours."""
-        return self._passes if self._held else time.monotonic()
+        """Forward passes so far."""
+        return self._passes
 
     def sample(self, asked: Asked, rows: Sequence[int], samples: range, seed: int) -> Sequence[Sequence[Sampled]]:
         """Samples of some prompts of a batch, see `Draw`; the batch stays for the next round."""
@@ -177,6 +178,8 @@ class Worker:
 
 class WeightsWorker:
     """One process of a cluster, which reads the weights of two checkpoints, base first."""
+
+    goes_on_within_s: ClassVar[float] = 6 * 3600.0  # matching 28,672 permuted neurons is an hour's work of one core
 
     def __init__(self, pair: tuple[CheckpointWanted, CheckpointWanted]) -> None:
         self._pair = pair
@@ -211,8 +214,8 @@ class WeightsWorker:
             return list(pool.map(one, layers))
 
     def sign(self) -> float:
-        """Layers so far; before there are headers, a time, since fetching the files takes hours."""
-        return self._layers if self._sources else time.monotonic()
+        """Layers so far."""
+        return self._layers
 
     def free(self) -> None:
         """Nothing: the end of the process frees it."""

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from provenance.cluster.connection import COMES_WITHIN_S, Share
 from provenance.cluster.worker import software
@@ -20,7 +20,7 @@ from provenance.errors import InputError, JobError
 logger = logging.getLogger(__name__)
 FREES_WITHIN_S = 30.0
 LOOKED_AFTER_S = 5.0  # how often workers are asked for a sign of going on
-STALLS_AFTER_S = 600.0  # without one; a forward pass through layers that lie on a disk takes a minute
+SILENT_AFTER_S = 600.0  # without an answer to that
 LOADS_WITHIN_S = 6 * 3600.0  # 140 GB at 10 MB/s, and more
 MOST_LOSSES = 5  # of workers over one call, or of one place before a worker was ready there
 AHEAD = 2  # calls for each worker whose results may wait for one before them
@@ -33,6 +33,9 @@ SIGNS = {"concurrency_groups": {"signs": 1}}
 class Hand(Protocol):
     """A kind of worker; its other methods are what calls name."""
 
+    goes_on_within_s: ClassVar[float]
+    """The longest time between two signs that differ, while it does what it is called for."""
+
     def software(self) -> dict[str, str]:
         """Versions of what computes there; the first call, which tells that the worker has come."""
 
@@ -40,7 +43,7 @@ class Hand(Protocol):
         """What is done once before any call."""
 
     def sign(self) -> float:
-        """A number that grows while the call under way goes on."""
+        """How much it has done so far: a number that grows while the call under way goes on."""
 
     def free(self) -> None:
         """Free what is not freed by the end of the process."""
@@ -76,8 +79,10 @@ class _Place:
     """Ray's reference to the next sign of the worker."""
     sign: float = -1.0
     """The last one."""
+    heard_s: float = field(default_factory=time.monotonic)
+    """When it last answered."""
     moved_s: float = field(default_factory=time.monotonic)
-    """When it last showed that it goes on."""
+    """When its sign last was another one."""
 
 
 @dataclass
@@ -163,7 +168,7 @@ class Workers:
 
     def _set_to(self, place: _Place, state: State, call: Call, position: int | None = None) -> None:
         place.state, place.call = state, position
-        place.since_s = place.moved_s = time.monotonic()
+        place.since_s = place.heard_s = place.moved_s = time.monotonic()
         place.waits_for = getattr(place.actor, call.method).remote(*call.args)
 
     def _await_one(self, under_way: _Round) -> None:
@@ -175,7 +180,7 @@ class Workers:
         self._tell_of_late_ones()
         away_s = time.monotonic() - self._looked_s
         if away_s >= LOOKED_AFTER_S:
-            self._look_after(under_way, attentive=away_s < STALLS_AFTER_S / 2)
+            self._look_after(under_way, attentive=away_s < SILENT_AFTER_S / 2)
             self._looked_s = time.monotonic()
 
     def _receive(self, place: _Place, under_way: _Round) -> None:
@@ -223,12 +228,13 @@ class Workers:
         for place in [each for each in self._places if each.state in ("loading", "busy")]:
             self._hear(place)
             now = time.monotonic()
+            limit = LOADS_WITHIN_S if place.state == "loading" else self._kind.goes_on_within_s
             if not attentive:
-                place.moved_s = now
-            elif now - place.moved_s > STALLS_AFTER_S:
+                place.heard_s = place.moved_s = now
+            elif now - place.heard_s > SILENT_AFTER_S:
+                self._lose(place, under_way, TimeoutError(f"it gave no answer for {now - place.heard_s:.0f} s"))
+            elif now - place.moved_s > limit:
                 self._lose(place, under_way, TimeoutError(f"it stood still for {now - place.moved_s:.0f} s"))
-            elif place.state == "loading" and now - place.since_s > LOADS_WITHIN_S:
-                self._lose(place, under_way, TimeoutError(f"it has not loaded within {now - place.since_s:.0f} s"))
 
     def _hear(self, place: _Place) -> None:
         """Note a sign that has come, and ask for the next one."""
@@ -239,8 +245,9 @@ class Workers:
                 sign = self._ray.get(place.asked_sign)
             except self._losing:  # the call under way tells of it too
                 return
+            place.heard_s = time.monotonic()
             if sign != place.sign:
-                place.sign, place.moved_s = sign, time.monotonic()
+                place.sign, place.moved_s = sign, place.heard_s
         place.asked_sign = place.actor.sign.options(concurrency_group="signs").remote()
 
     def _tell_of_late_ones(self) -> None:

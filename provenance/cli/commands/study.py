@@ -1,7 +1,7 @@
 """The command `provenance study`: many families in one file, one set of figures and one report over all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -179,7 +179,8 @@ def _settled(
 
     with connected(ClusterAddress(asked["ray_address"], asked["ray_workers"])) as cluster:
         if whole and len(jobs) > 1:
-            yield settled_in_workers(jobs, cluster, db, how["captures"])
+            with closing(settled_in_workers(jobs, cluster, db, how["captures"])) as settled:
+                yield settled
         else:
             yield _one_by_one(jobs, db, how)
 

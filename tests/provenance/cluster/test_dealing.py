@@ -54,6 +54,8 @@ class StandIn:
     """What a worker tells of its going on."""
     still: Sequence[Actor] = ()
     """Workers that return nothing but signs."""
+    silent = False
+    """Whether these give no sign either."""
 
     def __init__(self, life: Callable[[random.Random], int], room: int = 9, seed: int = 0) -> None:
         self.random = random.Random(seed)  # noqa: S311 - an order, no secret
@@ -61,6 +63,11 @@ class StandIn:
         self.hired: list[Actor] = []
         self.killed: list[Actor] = []
         self.under_way: dict[object, tuple[Actor, str, tuple[Any, ...]]] = {}
+
+    @property
+    def answered(self) -> set[str]:
+        """What a worker that stands still answers."""
+        return {"software", "load"} | (set() if self.silent else {"sign"})
 
     def remote(self, **_options: object) -> Any:
         return lambda _kind: SimpleNamespace(remote=self.hire)
@@ -79,7 +86,7 @@ class StandIn:
         ready = [
             reference
             for reference, (actor, method, _) in asked.items()
-            if actor in there and (actor not in self.still or method in ("sign", "software", "load"))
+            if actor in there and (actor not in self.still or method in self.answered)
         ]
         return [self.random.choice(ready)] if ready else [], []
 
@@ -172,26 +179,26 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return found
 
 
+@pytest.mark.parametrize(
+    ("sign", "said"), [("same", "it stood still for"), ("none", "it gave no answer for"), ("other", "")]
+)
 def test_a_worker_that_stands_still_is_replaced_and_a_slow_one_is_not(
-    watch: Watch, caplog: pytest.LogCaptureFixture
+    watch: Watch, caplog: pytest.LogCaptureFixture, sign: str, said: str
 ) -> None:
-    """The first worker takes a call and returns nothing: for ever without a sign, or with one whenever it is asked."""
-    for goes_on in (False, True):
-        ray, caplog_before = StandIn(lambda _chance: 99), len(caplog.records)
-        workers = Workers(ray, Share(2, 1, 0), Worker, WANTED)
-        assert list(workers.results(doubled(2))) == [0, 2]
-        while {place.state for place in workers._places} != {"idle"}:
-            list(workers.results(doubled(2)))
-        first = workers._places[0].actor
-        ray.still = [first]
-        ray.signs = (lambda _actor: watch.now) if goes_on else (lambda _actor: 7.0)
-        found, began = workers.results(doubled(4)), watch.now
-        if goes_on:
-            ray.wait = until(ray, watch, began + 3 * module.STALLS_AFTER_S)  # type: ignore[method-assign]
-        assert list(found) == [0, 2, 4, 6]
-        assert (first in ray.killed) == (not goes_on)
-        said = [record.getMessage() for record in caplog.records[caplog_before:]]
-        assert [("it stood still for" in each) for each in said] == ([] if goes_on else [True])
+    """The first worker takes a call and returns nothing: with the same sign for ever, no sign, or always another."""
+    ray = StandIn(lambda _chance: 99)
+    workers = Workers(ray, Share(2, 1, 0), Worker, WANTED)
+    assert list(workers.results(doubled(2))) == [0, 2]
+    while {place.state for place in workers._places} != {"idle"}:
+        list(workers.results(doubled(2)))
+    first = workers._places[0].actor
+    ray.still, ray.silent = [first], sign == "none"
+    ray.signs = (lambda _actor: watch.now) if sign == "other" else (lambda _actor: 7.0)
+    if sign == "other":
+        ray.wait = until(ray, watch, watch.now + 3 * module.SILENT_AFTER_S)  # type: ignore[method-assign]
+    assert list(workers.results(doubled(4))) == [0, 2, 4, 6]
+    assert (first in ray.killed) == bool(said)
+    assert [said in record.getMessage() for record in caplog.records] == ([True] if said else [])
 
 
 def until(ray: StandIn, watch: Watch, end: float) -> Any:
@@ -211,7 +218,7 @@ def test_workers_that_all_stand_still_end_the_job(watch: Watch) -> None:
     with pytest.raises(JobError, match="one after the other") as failed:
         list(Workers(ray, Share(2, 1, 0), Worker, WANTED).results(doubled(1)))
     assert "it stood still for" in failed.value.found
-    assert watch.now < (module.MOST_LOSSES + 2) * 2 * module.STALLS_AFTER_S
+    assert watch.now < (module.MOST_LOSSES + 2) * 2 * module.SILENT_AFTER_S
 
 
 def test_nobody_stands_still_while_nobody_looks(watch: Watch) -> None:
@@ -223,7 +230,7 @@ def test_nobody_stands_still_while_nobody_looks(watch: Watch) -> None:
         assert next(found) == expected
         watch.now += 3600
         ray.still = [workers._places[0].actor]
-        ray.wait = until(ray, watch, watch.now + module.STALLS_AFTER_S / 2)  # type: ignore[method-assign]
+        ray.wait = until(ray, watch, watch.now + module.SILENT_AFTER_S / 2)  # type: ignore[method-assign]
     assert not ray.killed
 
 
