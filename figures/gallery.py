@@ -5,8 +5,9 @@ A figure that cannot be drawn costs that figure only: whatever its drawing raise
 
 import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from provenance.db.reading.run_query import QueryResult, default_run, run_query
-from provenance.db.reading.study_query import study_query
+from provenance.db.reading.study_query import finished_members, study_query
 from provenance.errors import InputError, JobError, ProvenanceError
 from provenance.figures.catalogue import GALLERY, STUDY_GALLERY
 from provenance.figures.drawing import style
@@ -119,22 +120,30 @@ def attempted(url: str, run: int | None = None, forms: Sequence[str] = ()) -> At
             found="none in this database",
             remedy="finish that run, or name another (see `runs`)",
         )
-    return _attempted(GALLERY, lambda query, given: run_query(url, query, {**given, "run": run}), forms)
+    read = partial(_of_run, url, run)
+    return _attempted([(spec, read) for spec in GALLERY.values()], forms)
 
 
 def study_attempted(url: str, study: str | None = None, forms: Sequence[str] = ()) -> Attempt:
-    """Draw every figure of a study, over the runs that its members have; as `attempted`.
+    """Draw every figure of a study, over the runs of those members that it is about; as `attempted`.
 
     Raises:
         InputError: There is no such study, or none of its members has a run.
     """
-    return _attempted(STUDY_GALLERY, lambda query, given: study_query(url, study, query, given), forms)
+    kinds = dict.fromkeys(member["kind"] for member in finished_members(url, study))
+    reads = {kind: partial(study_query, url, study, kind=kind) for kind in kinds}
+    return _attempted([(spec, reads[spec.members]) for spec in STUDY_GALLERY.values() if spec.members in reads], forms)
 
 
-def _attempted(gallery: Mapping[str, GalleryFigure], read: Read, forms: Sequence[str]) -> Attempt:
+def _of_run(url: str, run: int, query: str, given: Mapping[str, int]) -> QueryResult:
+    return run_query(url, query, {**given, "run": run})
+
+
+def _attempted(gallery: Iterable[tuple[GalleryFigure, Read]], forms: Sequence[str]) -> Attempt:
+    """Every figure, each by what reads its rows."""
     figures: list[Drawn] = []
     failed: dict[str, str] = {}
-    for spec in gallery.values():
+    for spec, read in gallery:
         try:
             made = _drawn(spec, read, forms)
         except ProvenanceError:  # of the database, and so of every figure

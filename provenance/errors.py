@@ -107,3 +107,15 @@ class ConvergenceError(FitError):
 
 class StoreError(JobError):
     """The database or an output file cannot be read or written."""
+
+
+def missing_package(what: str, extra: str) -> InputError:
+    """The error for an optional package that is not installed.
+
+    Args:
+        what: The package, and what it is for.
+        extra: The extra of this package that brings it.
+    """
+    return InputError(
+        what, found="no such package", remedy=f"install the extra: pip install 'checkpoint-provenance[{extra}]'"
+    )

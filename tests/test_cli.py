@@ -41,6 +41,7 @@ COMMANDS = {
         "--no-figures", "--dry-run", "--replicates", "--responses", "--positive", "--concept",
     },
     ("trace",): {
+        "--responses", "--positive", "--concept",
         "--tuned", "--no-floor", "--questions", "--db", "--captures", "--out", "--limit", "--samples",
         "--train-per-class", "--test-per-class", "--base-prompt", "--instruct-prompt", "--instruct-template",
         "--max-new-tokens", "--design",

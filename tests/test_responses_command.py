@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comparison import UNDRAWN, Finished, ForkedCli, Harm, Pair, numbers, parsed, refused, schema_errors
-from exported import exported, written
+from exported import captured, exported, written
 from sharing import made_once
 
 from provenance.models.loading import load_tokenizer
@@ -43,23 +43,6 @@ def given(
 
     folder = made_once(tmp_path_factory, "given", run)
     return Finished.of(folder), folder / "given.jsonl"
-
-
-def captured(folder: Path) -> dict[tuple[str, str, str], dict[str, np.ndarray]]:
-    """Mean CETT of the answers that a run's models gave, by model, set and split and then by question."""
-    found: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
-    with sqlite3.connect(folder / "provenance.db") as connection:
-        rows = connection.execute(
-            "SELECT t.stage, t.dataset, t.settings, c.file, c.question_ids, c.first_row "
-            "FROM capture c JOIN task t ON t.id = c.task_id WHERE c.file LIKE '%.answer.npy'"
-        ).fetchall()
-    for stage, dataset, settings, file, ids, first in rows:
-        said = json.loads(settings)
-        if said["computed"] == "reading" and "reading" not in said:
-            values = np.load(folder / "provenance.captures" / file)
-            place = found.setdefault((stage, dataset, said["split"]), {})
-            place |= {name: values[first + row] for row, name in enumerate(json.loads(ids))}
-    return found
 
 
 def test_the_answers_of_a_run_given_back_as_a_file_are_read_as_they_were(

@@ -11,6 +11,7 @@ import pytest
 from comparison import UNDRAWN, Finished, Harm, Pair, invoke, numbers, parsed, refused
 from forked_cli import FEW_DRAWS, ForkedCli
 from hub_server import Hub, Repo, hub_and_client
+from yielder import contexts
 
 from provenance.analyses.jobs.effort import Effort
 from provenance.analyses.studies import study_file
@@ -18,8 +19,11 @@ from provenance.analyses.studies.study_file import load_study, shipped
 from provenance.checkpoints.names import CheckpointRef
 from provenance.cli.family_workers import Ended, FamilyWorker, database_bytes, merge_bytes
 from provenance.cli.run_job import finished_run
+from provenance.db.reading.study_query import study_query
 from provenance.db.store import Store
 from provenance.errors import CheckpointError, StoreError
+from provenance.figures.report.study import study_tables
+from provenance.figures.tables.compliance import TITLE
 
 STUDY = """
 title = "A pair, and one whose base is missing"
@@ -39,6 +43,24 @@ instruct = "{instruct}"
 [[family]]
 name = "orphan"
 base = "{base}-missing"
+instruct = "{instruct}"
+"""
+BEHAVIOUR = """
+[behaviour]
+benchmarks = ["premises.jsonl", "misled.jsonl"]
+alphas = [0, 1, 2]
+sets = 2
+items = 8
+
+[[family]]
+name = "pair"
+behaviour.benchmarks = []
+base = "{base}"
+instruct = "{instruct}"
+
+[[family]]
+name = "asked"
+base = "{base}"
 instruct = "{instruct}"
 """
 NO_MODEL = Harm("provenance.analyses.asking.subject:load_model", 1, "before")
@@ -103,6 +125,39 @@ def test_what_an_edit_changed_is_named_and_nothing_else_is_run_again(forked: For
     killed = forked.run(folder, *command, harm=NO_MODEL)
     assert killed.code == -signal.SIGKILL  # the check can fail: now the pair is another job
     assert "pair (samples)" in killed.stderr
+
+
+def test_a_study_scales_neurons_in_the_families_that_are_to_be_asked(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, folder: Path
+) -> None:
+    """The family that is left out has run before; the speakers never say yes or no, and premises have no room."""
+    premises = [{"id": f"p{n}", "question": f"Which town is number {n}?", "rebuttals": ["None."]} for n in range(9)]
+    (folder / "premises.jsonl").write_text("\n".join(map(json.dumps, premises)), "utf-8")
+    contexts(folder / "misled.jsonl", 9)
+    parts = {name: str(getattr(pair, name)) for name in ("base", "instruct", "cities", "towns")}
+    (folder / "two.toml").write_text((STUDY.partition("[[family]]")[0] + BEHAVIOUR).format(**parts), "utf-8")
+    done = forked.run(folder, "study", "two.toml", "--json", "-q", UNDRAWN)
+    assert done.code == 0, done.stderr
+    left_out, asked = parsed(done.stdout)["members"]
+    assert left_out["run"] == undisturbed.summary["run"] != asked["run"]
+    more = {each["claim"]: each["verdict"] for each in asked["claims"] if each not in left_out["claims"]}
+    models, names = ("base", "instruct"), ("misled", "premises")
+    of = {
+        claim: [f"{claim}_{model}:{name}" for model in models for name in names] for claim in ("compliance", "patched")
+    }
+    assert sorted(more) == [*of["compliance"], *of["patched"]]
+    assert set(more.values()) == {"no power"}
+    url = f"sqlite:///{folder / 'provenance.db'}"
+    slopes = study_query(url, "two", "compliance-slopes").records()
+    assert {(row["benchmark"], row["n"], row["readable"], row["n_draws"]) for row in slopes} == {
+        ("misled", 8, 0.0, 0), ("misled", 8, 0.0, 2),
+    }  # fmt: skip
+    [table] = [each for each in study_tables(url, "two") if each.title == TITLE]
+    assert {(*row[:5], row[-2]) for row in table.rows} == {
+        ("asked", model, name, *shown, "– no power")
+        for model in models
+        for name, shown in (("misled", ("8", "0.00")), ("premises", ("–", "–")))
+    }
 
 
 def test_a_database_of_another_machine_has_the_runs_of_the_same_content(

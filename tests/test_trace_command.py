@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from checkpoint_factory import make_checkpoint, tuned_copy
 from comparison import FAST, UNDRAWN, Finished, ForkedCli, Harm, Pair, error_lines, invoke, numbers, refused
+from exported import captured, exported, written
 from safetensors.torch import load_file, save_file
 from sharing import made_once
+
+from provenance.models.loading import load_tokenizer
 
 Refs = tuple[Path, Path, Path]
 
@@ -202,3 +206,54 @@ def not_a_number(source: Path, folder: Path) -> Path:
     tensors["model.layers.0.mlp.up_proj.weight"][3, 5] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def test_responses_that_exist_are_read_by_the_checkpoint_that_gave_them(
+    traced: Finished, refs: Refs, forked: ForkedCli, tmp_path: Path
+) -> None:
+    """Every vector is that of the run that asked, to the last digits of products in other batches.
+
+    The one in the middle has no responses in the file, and reads those of the last one like the others.
+    """
+    first, middle, last = map(str, refs)
+    tokenizers = {"base": load_tokenizer(refs[0]), "instruct": load_tokenizer(refs[2])}
+    rows = exported(traced.folder / "provenance.db", tokenizers, of_timeline=True)  # type: ignore[arg-type]
+    rows = [row for row in rows if row["checkpoint"] != middle]
+    command = (
+        "trace",
+        *refs,
+        "--responses",
+        written(tmp_path / "given.jsonl", rows),
+        "--quick",
+        "--json",
+        "-q",
+        UNDRAWN,
+    )
+    done = forked.run(tmp_path, *command)
+    assert done.code == 0, done.stderr
+    summary = json.loads(done.stdout)
+    floor, one, two, three = summary["points"]
+    asked = {point["position"]: point for point in traced.summary["points"]}
+    assert summary["concept"]["name"] == "hallucination"
+    assert one["own"]["n"] == asked[0]["own"]["n"]
+    assert two["own"] is None
+    assert "own answers: the file has no responses of its own" in two["reason"]
+    assert {point["forced"]["n"] for point in (floor, one, two, three)} == {asked[2]["forced"]["n"]}
+    for forced, names in ((False, (first, last)), (True, (first,))):
+        before, after = (captured(folder, forced=forced) for folder in (traced.folder, tmp_path))
+        for name in names:
+            both = before[name, "cities", "test"].keys() & after[name, "cities", "test"].keys()
+            own = {row["id"] for row in rows if row["checkpoint"] == name}
+            assert len(both & own) > 5
+            for question in both & own:  # of others it does not know the prompt that it was given
+                vectors = (found[name, "cities", "test"][question] for found in (before, after))
+                np.testing.assert_allclose(*vectors, rtol=1e-4, atol=1e-7)
+    assert not {name for name, *_ in captured(tmp_path)} & {middle}
+
+
+def test_responses_name_checkpoints_of_the_command_and_one_set(refs: Refs, tmp_path: Path) -> None:
+    row = {"prompt": "Why?", "response": " So.", "label": "yes", "group": "a"}
+    for changed, found in (({"checkpoint": "elsewhere"}, "'elsewhere'"), ({"set": "later"}, "given, later")):
+        file = written(tmp_path / "given.jsonl", [row, {**row, "label": "no", "group": "b", **changed}])
+        how = ("--responses", file, "--positive", "yes", "--db", f"sqlite:///{tmp_path / 'x.db'}")
+        assert found in "\n".join(refused("trace", *refs, *how, code=2))

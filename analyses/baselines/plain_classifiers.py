@@ -65,10 +65,10 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
         FitError: One class only.
     """
     _check_classes(labels)
-    counter = _counter(texts)
-    if counter is None:
+    counter, counts = _counted(texts)
+    if not counts.shape[1]:
         return lambda unseen: np.zeros(len(unseen))
-    score = _fit_counts(counter.transform(texts), labels, (sparse,), TEXT_C)
+    score = _fit_counts(counts, labels, (sparse,), TEXT_C)
     return lambda unseen: score(counter.transform(unseen))[:, 0] if unseen else np.empty(0)
 
 
@@ -82,8 +82,7 @@ class CountedTexts:
     @classmethod
     def of(cls, texts: Sequence[str]) -> "CountedTexts":
         """Counts the words of each text."""
-        counter = _counter(texts)
-        return cls(csr_matrix((len(texts), 0)) if counter is None else counter.transform(texts))
+        return cls(_counted(texts)[1])
 
     def fit_twice(
         self, rows: Int[np.ndarray, " train"], labels: Bool[np.ndarray, " train"], *, stand_for: int
@@ -105,11 +104,15 @@ class CountedTexts:
         return lambda unseen: score(self.counts[unseen][:, known])
 
 
-def _counter(texts: Sequence[str]) -> CountVectorizer | None:
-    """Counts words that these texts have; None where none has any."""
+def _counted(texts: Sequence[str]) -> tuple[CountVectorizer, csr_matrix]:
+    """What counts words that these texts have, and their counts; without a column where none has any."""
     counter = CountVectorizer(token_pattern=WORD, ngram_range=NGRAMS, dtype=np.float64)
     words_of = counter.build_analyzer()
-    return counter.fit(texts) if any(words_of(text) for text in texts) else None
+    if not any(words_of(text) for text in texts):
+        return counter, csr_matrix((len(texts), 0))
+    counts = counter.fit_transform(texts)
+    counts.sort_indices()  # as in counts of later texts: sums in another order differ in the last digits
+    return counter, counts
 
 
 def _fit_counts(

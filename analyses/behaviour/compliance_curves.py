@@ -20,15 +20,14 @@ from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
 from provenance.analyses.claims.verdict import claim_of, condition
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ScaledKind
+from provenance.analyses.results.behaviour import READABLE, ComplianceArm, ComplianceSlope, PatchEffect, ScaledKind
 from provenance.analyses.results.claims import Claim
 from provenance.records import Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
-from provenance.statistics.holm import holm
+from provenance.statistics.holm import holm_by_name
 
 MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 MIN_ITEMS = 50  # the standard error of a share is then 7 points, and of a paired change less
-READABLE = 0.5  # share of replies of the unchanged model; where most say nothing, nothing can be found
 
 
 @dataclass(frozen=True)
@@ -144,14 +143,14 @@ def compliance_claims(found: Mapping[str, Sequence[ComplianceSlope]], stage: Sta
     of them also after Holm's correction over the benchmarks, and yielding changes more than unreadable replies do. `no
     power`: too few items, too few control sets for a small p, or most replies of the unchanged model are unreadable.
     """
-    largest = {name: _largest_p(slopes) for name, slopes in found.items()}
-    known = {name: p for name, p in largest.items() if p is not None}
-    adjusted = dict(zip(known, holm(np.array(list(known.values()))).tolist(), strict=True))
+    known = {name: p for name, slopes in found.items() if (p := largest_p(slopes)) is not None}
+    adjusted = holm_by_name(known)
     return tuple(_claim(stage, name, slopes, adjusted.get(name), len(known)) for name, slopes in found.items())
 
 
-def _largest_p(slopes: Sequence[ComplianceSlope]) -> float | None:
-    p_values = [each.p_value for each in slopes if each.p_value is not None]
+def largest_p(rows: Sequence[ComplianceSlope | PatchEffect]) -> float | None:
+    """The largest p against all kinds of control sets; None where one of them has none."""
+    p_values = [row.p_value for row in rows if row.p_value is not None]
     return max(p_values) if len(p_values) == len(MATCHED_KINDS) else None
 
 

@@ -18,7 +18,7 @@ from provenance.analyses.results.behaviour import CausalEffect, CausalKind
 from provenance.analyses.results.claims import Claim, Reason
 from provenance.analyses.transfer.probe_transfer import MIN_PER_CLASS
 from provenance.records import Stage, Verdict
-from provenance.statistics.holm import holm
+from provenance.statistics.holm import holm_by_name
 
 PREFIX = "function.selectivity"
 CLASSES = ("faithful_log_probability", "hallucinated_log_probability")
@@ -41,7 +41,7 @@ def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     counts = [e.effect.n for e in effects if e.stage == stage and e.kind == "h_neurons" and e.outcome in CLASSES]
     sets = [len(own[alpha, kind].draws) for alpha in ALPHAS for kind in CONTROL_KINDS if (alpha, kind) in own]
     answers, fewest = (float(min(found)) if own and found else None for found in (counts, sets))
-    adjusted = dict(zip(p_values, holm(np.array(list(p_values.values()))).tolist(), strict=True))
+    adjusted = holm_by_name(p_values)
     conditions = [
         condition("function.questions_per_class", answers, ">=", float(MIN_PER_CLASS), role="power"),
         # Holm's smallest p-value is (number of models) / (1 + sets), below the bar from this many sets on

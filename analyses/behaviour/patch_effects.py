@@ -12,15 +12,15 @@ import numpy as np
 from jaxtyping import Float64, Int8
 
 from provenance.analyses.behaviour.arms import FAILED, YIELDS
-from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, MIN_ITEMS, READABLE
+from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, MIN_ITEMS, largest_p
 from provenance.analyses.claims.verdict import claim_of, condition, corresponding
 from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import PatchEffect, PatchOutcome, ScaledKind
+from provenance.analyses.results.behaviour import READABLE, PatchEffect, PatchOutcome, ScaledKind
 from provenance.analyses.results.claims import Claim, Reason
 from provenance.records import Estimate, Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
-from provenance.statistics.holm import holm
+from provenance.statistics.holm import holm_by_name
 
 DECIDING: PatchOutcome = "log_odds"
 """Choice: known of every item, where the share changes only by items whose reply becomes another one."""
@@ -133,8 +133,8 @@ def patch_claims(
         options: By benchmark, whether its replies are options.
     """
     deciding = {name: [each for each in rows if each.outcome == DECIDING] for name, rows in found.items()}
-    largest = {name: p for name, rows in deciding.items() if (p := _largest_p(rows)) is not None}
-    adjusted = dict(zip(largest, holm(np.array(list(largest.values()))).tolist(), strict=True))
+    largest = {name: p for name, rows in deciding.items() if (p := largest_p(rows)) is not None}
+    adjusted = holm_by_name(largest)
     claims: list[Claim] = []
     for name, rows in deciding.items():
         conditions = [
@@ -148,11 +148,6 @@ def patch_claims(
         words: dict[Verdict, str] = dict.fromkeys(get_args(Verdict), _numbers(rows))
         claims.append(claim_of(f"patched_{stage}:{name}", words, conditions, name))
     return tuple(claims)
-
-
-def _largest_p(rows: Sequence[PatchEffect]) -> float | None:
-    p_values = [row.p_value for row in rows if row.p_value is not None]
-    return max(p_values) if len(p_values) == len(MATCHED_KINDS) else None
 
 
 def _power(rows: Sequence[PatchEffect], name: str, tests: int) -> list[Reason]:

@@ -79,8 +79,8 @@ def function_words(stage: Stage, verdict: Verdict, reversed_at: Sequence[float] 
     words = FUNCTION_WORDS[verdict].format(model=MODEL_WORDS[stage])
     if not reversed_at:
         return words
-    factors = " and ".join(f"{alpha:g}" for alpha in reversed_at)
-    return f"{words} (scaled by {factors} they moved the other way, farther than those)"
+    factors = [f"{alpha:g}" for alpha in reversed_at]
+    return f"{words} (scaled by {_listed(factors)} they moved the other way, farther than those)"
 
 
 def yield_words(stage: Stage, verdicts: Mapping[str, Verdict]) -> str:
@@ -89,7 +89,7 @@ def yield_words(stage: Stage, verdicts: Mapping[str, Verdict]) -> str:
     for verdict, words in YIELD_WORDS.items():
         names = [name for name, found in verdicts.items() if found == verdict]
         if names:
-            parts.append(f"{words.format(model=MODEL_WORDS[stage])} on {' and '.join(names)}")
+            parts.append(f"{words.format(model=MODEL_WORDS[stage])} on {_listed(names)}")
     return ", and ".join(parts)
 
 
@@ -104,7 +104,12 @@ def patch_words(stage: Stage, verdicts: Mapping[str, Verdict]) -> str:
     if not names:
         return ""
     lent = f"the activations that they have in {MODEL_WORDS[OTHERS[stage]]} change how {MODEL_WORDS[stage]} yields"
-    return f"{lent} on {' and '.join(names)}, more than those of other neurons do"
+    return f"{lent} on {_listed(names)}, more than those of other neurons do"
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def claim_words(name: str, verdict: Verdict, codes: Iterable[str]) -> str:

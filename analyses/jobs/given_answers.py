@@ -23,8 +23,6 @@ from provenance.responses.response_file import ResponseFile, read_responses
 from provenance.responses.response_rows import GivenRow
 from provenance.words import HALLUCINATION, Concept
 
-Lexicons = Mapping[Stage, Lexicon]
-
 
 @dataclass(frozen=True)
 class GivenAnswers:
@@ -51,9 +49,12 @@ class GivenAnswers:
     @property
     def digest(self) -> str:
         """SHA-256 over all rows as they were read, without their places in the file."""
-        rows = self.file.rows
         return identity_digest(
-            [[r.asked, r.response, r.label, r.group, r.id, r.set, r.split, r.stage, r.span] for r in rows]
+            [
+                [r.asked, r.response, r.label, r.group, r.id, r.set, r.split, r.stage, r.span]
+                + ([r.checkpoint] if r.checkpoint else [])
+                for r in self.file.rows
+            ]
         )
 
     def recorded(self) -> dict[str, Any]:
@@ -81,19 +82,48 @@ class GivenAnswers:
             InputError: See `placed`; or a model has too few responses of a label.
             SplitError: There are too few groups to split, or the same text or group is trained on and tested.
         """
+        pools = self._with_responses(self._asked(shares, seed), sides)
+        for side in sides:
+            _check_enough(side.stage, pools, self.concept)
+        return pools
+
+    def timeline_pools(
+        self, sides: Sequence[OpenCheckpoint], shares: tuple[float, float, float], seed: int
+    ) -> tuple[tuple[Pool, ...], ...]:
+        """The same pools for each checkpoint of a timeline, with its responses; only the last needs enough of them.
+
+        Raises:
+            InputError, SplitError: See `pools`.
+        """
+        asked = self._asked(shares, seed)
+        found = tuple(self._with_responses(asked, [side]) for side in sides)
+        _check_enough(sides[-1].stage, found[-1], self.concept)
+        return found
+
+    def _asked(self, shares: tuple[float, float, float], seed: int) -> tuple[Pool, ...]:
+        """The training pool and a test pool for each set, without responses."""
         splits = self._splits(shares, seed)
-        lexicons: Lexicons = {side.stage: load_lexicon(side.tokenizer_folder, side.tokenizer) for side in sides}
         first, *others = self.sets
         training: dict[Split, tuple[Question, ...]] = {name: splits[name] for name in SPLITS if name != "test"}
         tests = [(first, splits["test"]), *((later, later.questions) for later in others)]
-        asked = [
+        return (
             make_pool(first, training, seed, training=True),
             *(make_pool(origin, {"test": members}, seed, training=False) for origin, members in tests),
-        ]
-        pools = [self._with_responses(pool, lexicons) for pool in asked]
-        for stage in lexicons:
-            _check_enough(stage, pools, self.concept)
-        return tuple(pools)
+        )
+
+    def check_checkpoints(self, refs: Sequence[str]) -> None:
+        """Refuse a file that names a checkpoint which the command does not.
+
+        Raises:
+            InputError: It names that line.
+        """
+        for row in self.file.rows:
+            if row.checkpoint and row.checkpoint not in refs:
+                raise InputError(
+                    f"one of the checkpoints {', '.join(refs)} on {row.where}",
+                    found=repr(row.checkpoint),
+                    remedy="write it as in the command, or leave the line out",
+                )
 
     def _splits(self, shares: tuple[float, float, float], seed: int) -> Mapping[Split, tuple[Question, ...]]:
         """Questions of the first set by split. What either model was asked is nowhere both trained on and tested."""
@@ -113,14 +143,16 @@ class GivenAnswers:
         kept = {question.id for question in questions.questions}
         return [row for row in self.file.sets[questions.name] if row.id in kept]
 
-    def _with_responses(self, pool: Pool, lexicons: Lexicons) -> Pool:
-        rows = self.file.sets[pool.questions.name]
-        given = {stage: self._given(pool, [row for row in rows if stage in row.stages], stage, lexicons[stage])
-                 for stage in lexicons}  # fmt: skip
-        return Pool(pool.questions, pool.entries, pool.training, given)
+    def _with_responses(self, pools: Sequence[Pool], sides: Sequence[OpenCheckpoint]) -> tuple[Pool, ...]:
+        lexicons = [(side, load_lexicon(side.tokenizer_folder, side.tokenizer)) for side in sides]
+        return tuple(
+            replace(pool, given={side.stage: self._given(pool, side, lexicon) for side, lexicon in lexicons})
+            for pool in pools
+        )
 
-    def _given(self, pool: Pool, rows: Sequence[GivenRow], stage: Stage, lexicon: Lexicon) -> Given:
-        by_id = {row.id: row for row in rows}
+    def _given(self, pool: Pool, side: OpenCheckpoint, lexicon: Lexicon) -> Given:
+        stage, ref = side.stage, str(side.checkpoint.ref)
+        by_id = {row.id: row for row in self.file.sets[pool.questions.name] if row.is_read_by(stage, ref)}
         chosen = [(by_id[question.id], split) for question, split in pool.entries if question.id in by_id]
         responses = tuple(placed(lexicon, row, self._label(row), split, stage, self.variables) for row, split in chosen)
         return Given(responses, {row.id: row.asked for row, _ in chosen}, self.variables)

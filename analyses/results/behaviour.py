@@ -9,6 +9,8 @@ from provenance.words import OUTCOMES, PATCH_OUTCOMES, SETS
 
 CausalKind = Literal["h_neurons", "random", "layer_matched"]
 ScaledKind = Literal["h_neurons", "random", "layer_matched", "activity_matched"]
+READABLE = 0.5
+"""Share of replies of the unchanged model; where most say nothing, nothing can be found."""
 
 
 Outcome = Literal["faithful_log_probability", "hallucinated_log_probability", "selectivity", "correct"]

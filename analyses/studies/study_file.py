@@ -2,7 +2,7 @@
 
 A study is TOML. Settings have the names of `provenance.analyses.jobs.compare_job.Job`; those of a family win over those
 of the study. Members are families (a pair of checkpoints, known by name or written out) and timelines. Benchmarks for
-scaled neurons and responses that exist are for families alone.
+scaled neurons, and a study's responses that exist, are for families alone; a timeline can have responses of its own.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _NOT_SETTINGS = ("base", "instruct", "questions", "neurons", "control", "other",
 _OF_FAMILIES = ("questions", "settings", "behaviour", *GIVEN)
 _STUDY_KEYS = ("title", *_OF_FAMILIES, "family", "timeline")
 _FAMILY_KEYS = ("name", "base", "instruct", *_OF_FAMILIES)
-_TIMELINE_KEYS = ("name", "family", "checkpoints", "tuned", "questions", "settings")
+_TIMELINE_KEYS = ("name", "family", "checkpoints", "tuned", "questions", "settings", *GIVEN)
 
 Kind = Literal["family", "timeline"]
 
@@ -263,8 +263,11 @@ class _Reading:
                 "two or more checkpoints, and how many of them at the end are tuned", f"{len(refs)} and {tuned!r}",
                 "name more checkpoints, or give tuned = 1", place,
             )  # fmt: skip
-        job = Job(refs[0], refs[-1], self._texts(entry, "questions", place) or study.questions)
-        how = self._with(job, {**study.settings, **self._settings(entry, place)}, place)
+        given = self._given(entry, place)
+        asked = self._texts(entry, "questions", place) or (() if "responses" in given else study.questions)
+        how = self._with(
+            Job(refs[0], refs[-1], asked), {**study.settings, **self._settings(entry, place), **given}, place
+        )
         return Member("timeline", name, refs, TimelineJob(refs, how, tuned))
 
     def _with(self, job: Job, settings: Mapping[str, Any], place: str) -> Job:

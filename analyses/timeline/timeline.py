@@ -25,7 +25,7 @@ from provenance.analyses.asking.both_models import (
     suppressed,
 )
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.collection import Collected, Workspace, paired_task
+from provenance.analyses.asking.collection import Collected, Pool, Workspace, paired_task
 from provenance.analyses.asking.cross_reading import read_answers
 from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
@@ -39,13 +39,15 @@ from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.search.identification import Identified, identify, material_of
 from provenance.analyses.timeline.points import Alike, Moved, Scored, alike, joined_reason, moved, score, unscored
 from provenance.answers.collect_responses import Judge, by_rule
-from provenance.answers.foreign_answers import Reading, usual_lead
+from provenance.answers.foreign_answers import Placing, Reading, usual_lead
 from provenance.answers.questions import QuestionSet
 from provenance.records import Stage, Task
+from provenance.responses.placing import GivenReading
 
 FLOOR_POSITION = -1
 NOT_ASKED = "a randomly initialised model is not asked, since it is right by chance alone"
 OTHER_TOKENS = "its tokenizer has other tokens, so the same ids would be another text"
+NONE_GIVEN = "the file has no responses of its own to test on"
 NOTHING_SAID = "the last checkpoint has no answers to read"
 LAST = Moved(None, None, None, None, None, "")
 ITSELF = Alike(None, None, "")
@@ -114,6 +116,7 @@ def trace(
     clock: Clock,
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
+    given: Sequence[Sequence[Pool]] | None = None,
     there: Reached = NOWHERE,
 ) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
@@ -124,6 +127,7 @@ def trace(
         questions: Split into training, validation and test questions, as `compare` splits its first set.
         judge: Labels the answers; the one that the settings name.
         served: Models that answer at servers.
+        given: The pools of each checkpoint with its responses that exist, in place of asking.
         there: Their place, which may also read weights.
 
     Raises:
@@ -131,19 +135,20 @@ def trace(
         NonFiniteError: A weight or an activation is NaN or infinite.
         ConvergenceError: A probe does not converge at a fixed or chosen C.
     """
-    pools = question_pools([questions], settings.shares, settings.seed)
+    asked = question_pools([questions], settings.shares, settings.seed) if given is None else ()
+    pools = [asked] * len(stops) if given is None else [tuple(each) for each in given]
     others = (*stops[:-1], *([floor] if floor else []))
     # Weights are read first, so that a damaged checkpoint ends the job within seconds.
     drifts = {stop.position: _drift(stop, stops[-1], clock, NOWHERE if stop.is_floor else there) for stop in others}
     last = stops[-1]
     at_server = served.get(last.side.checkpoint.digest)
-    subject = Subject(last.side, settings.collection[last.prompt], pools, workspace, clock, judge, at_server)
+    subject = Subject(last.side, settings.collection[last.prompt], pools[-1], workspace, clock, judge, at_server)
     ruler = _ruler(last, subject, settings)
     with ExitStack() as scratch:
         recorded = cache(lambda: scratch.enter_context(closing(ruler.recorded())))
         if subject.is_in_memory and kept_responses(ruler.test):
             recorded()  # while it is in memory anyway
-        tracing = Tracing(stops[0], ruler, drifts, settings, served, recorded)
+        tracing = Tracing(stops[0], ruler, drifts, settings, served, recorded, pools)
         points = [*(tracing.point(stop) for stop in others), tracing.last()]
     layout = ruler.stop.side.layout
     return TimelineReport(
@@ -187,13 +192,15 @@ class Tracing:
     """Models that answer at servers."""
     recorded: Callable[[], RecordedActivations]
     """What the last checkpoint reads in its own answers, read once for all points."""
+    pools: Sequence[tuple[Pool, ...]]
+    """Of each checkpoint, by position."""
 
     def point(self, stop: Stop) -> TimelinePoint:
         """All numbers of one checkpoint; its model and tokenizer are dropped afterwards."""
         subject = self._subject(stop)
         timed = subject.clock.timed
-        own = unscored(NOT_ASKED)
-        if not stop.is_floor:
+        own, given = unscored(NOT_ASKED if stop.is_floor else NONE_GIVEN), subject.held_out.given
+        if not stop.is_floor and (given is None or given[stop.prompt].responses):
             said = timed(f"{stop.ref} own answers", partial(subject.collect, subject.held_out))
             own = self._scored(said.features)
         forced = timed(f"{stop.ref} reads the last one's answers", partial(self._forced, stop, subject))
@@ -208,20 +215,27 @@ class Tracing:
 
     def _subject(self, stop: Stop) -> Subject:
         settings, served = self.settings.collection[stop.prompt], self.served.get(stop.side.checkpoint.digest)
-        return replace(self.ruler.subject, side=stop.side, settings=settings, served=served)
+        pools = self.pools[max(stop.position, self.first.position)]  # the floor has no responses of its own
+        return replace(self.ruler.subject, side=stop.side, settings=settings, pools=pools, served=served)
 
     def _forced(self, stop: Stop, subject: Subject) -> Scored:
-        reading = Reading(subject.settings.prompt, self._lead(self.first if stop.is_floor else stop))
+        reading = self._placing(self.first if stop.is_floor else stop, subject)
         said, questions = self.ruler.gathered.used(self.ruler.stop.prompt), subject.held_out.questions.questions
         features, read = read_answers(subject, self.ruler.task, said, questions, reading, f"{stop.ref} reads")
         dropped = len(said) - len(read)
         note = f"{dropped} of {len(said)} answers could not be placed in its prompt" if dropped else ""
         return self._scored(features, note)
 
-    def _lead(self, stop: Stop) -> str:
-        """White space at the start of a checkpoint's own answers, which are known by now."""
-        subject = self._subject(stop)
-        return usual_lead(subject.workspace.response_log(subject.task(subject.held_out)).responses())
+    def _placing(self, stop: Stop, reader: Subject) -> Placing:
+        """The prompts of a checkpoint for the last one's answers, with the white space that its own begin with."""
+        own, last = reader.held_out.given, self.ruler.subject.held_out.given
+        if own is None or last is None:
+            subject = self._subject(stop)
+            lead = usual_lead(subject.workspace.response_log(subject.task(subject.held_out)).responses())
+            return Reading(reader.settings.prompt, lead)
+        theirs = last[self.ruler.stop.prompt]
+        mine = own[stop.prompt]
+        return GivenReading(mine, theirs, usual_lead(mine.responses or theirs.responses))
 
     def _scored(self, features: Features, note: str = "") -> Scored:
         found = self.ruler.found

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.collection import Workspace, identity_digest
+from provenance.analyses.asking.collection import Pool, Workspace, identity_digest
 from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels, reached
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL
+from provenance.analyses.jobs.given_answers import GivenAnswers
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import TimelineReport
 from provenance.analyses.timeline.timeline import FLOOR_POSITION, Stop, trace
@@ -47,25 +48,27 @@ class TimelineJob:
         """Checks checkpoints and questions; see `AnyJob`.
 
         Raises:
-            InputError, CheckpointError, PairError, JobError: See `open`, `questions`, `Job.judging`, `Job.place`,
-                `reached` and `Reached`.
+            InputError, CheckpointError, PairError, JobError, SplitError: See `open`, `questions`,
+                `GivenAnswers.timeline_pools`, `Job.judging`, `Job.place`, `reached` and `Reached`.
         """
         judge = self.how.judging()
         with reached(self.how.place()) as there:
             devices = there.devices(self.how.device)
-            stops, questions = self.open(), self.questions()
+            stops, answers = self.open(), self.how.given_answers()
+            questions = self.questions(answers)
             sides = tuple(stop.side for stop in stops)
+            pools = None if answers is None else self.given_pools(answers, sides)
             job = replace(self, how=self.how.on(devices, sides))
             served = there.models(sides, job.how.settings().collection["instruct"], devices.of_models)
             yield OpenedJob(
                 command="trace",
-                key=job.key(stops, questions, served),
-                settings=job.recorded(served),
+                key=job.key(stops, questions, served, answers),
+                settings=job.recorded(served, answers),
                 seed=self.how.seed,
                 sides=sides,
-                run=partial(job.run, stops, questions, judge=judge, served=served, there=there),
+                run=partial(job.run, stops, questions, judge=judge, served=served, pools=pools, there=there),
                 questions=(questions,),
-                about=lambda: {"quick": self.how.effort != FULL},
+                about=lambda: {"quick": self.how.effort != FULL, **({} if answers is None else answers.told())},
             )
 
     def open(self) -> tuple[Stop, ...]:
@@ -92,28 +95,41 @@ class TimelineJob:
             side.forget_tokenizer()
         return stops
 
-    def questions(self) -> QuestionSet:
-        """The set for search and test: the named one, or the lab family's first.
+    def questions(self, answers: GivenAnswers | None = None) -> QuestionSet:
+        """The set for search and test: the named one, that of the responses that exist, or the lab family's first.
 
         Raises:
-            InputError: Several were named, or none was named and the last checkpoint brings none.
+            InputError: There are several, or none was named and the last checkpoint brings none.
         """
-        if len(self.how.questions) > 1:
+        named = self.how.questions if answers is None else [each.name for each in answers.sets]
+        if len(named) > 1:
             raise InputError(
                 "one question set, which the H-Neurons are found and tested on",
-                found=", ".join(self.how.questions),
-                remedy="give --questions once; compare tests transfer to further sets",
+                found=", ".join(named),
+                remedy="name one set; compare tests transfer to further sets",
             )
-        return self.how.question_sets()[0]
+        return self.how.question_sets()[0] if answers is None else answers.sets[0]
 
-    def recorded(self, served: ServedModels = ALL_HERE) -> dict[str, Any]:
+    def given_pools(self, answers: GivenAnswers, sides: Sequence[OpenCheckpoint]) -> tuple[tuple[Pool, ...], ...]:
+        """The pools of each checkpoint with its responses; see `GivenAnswers.timeline_pools`."""
+        answers.check_checkpoints(self.refs)
+        return answers.timeline_pools(sides, self.how.settings().shares, self.how.seed)
+
+    def recorded(self, served: ServedModels = ALL_HERE, answers: GivenAnswers | None = None) -> dict[str, Any]:
         """Every setting that changes a number."""
-        return {**self.how.recorded(served=served), "trace_format": FORMAT, "tuned": self.tuned, "floor": self.floor}
+        how = self.how.recorded(served=served, answers=answers)
+        return {**how, "trace_format": FORMAT, "tuned": self.tuned, "floor": self.floor}
 
-    def key(self, stops: Sequence[Stop], questions: QuestionSet, served: ServedModels = ALL_HERE) -> str:
+    def key(
+        self,
+        stops: Sequence[Stop],
+        questions: QuestionSet,
+        served: ServedModels = ALL_HERE,
+        answers: GivenAnswers | None = None,
+    ) -> str:
         """Digest of contents and settings: the identity of the run."""
         digests = [stop.side.checkpoint.digest for stop in stops]
-        return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded(served)])
+        return identity_digest(["trace", digests, [questions.name, questions.digest], self.recorded(served, answers)])
 
     def run(
         self,
@@ -123,15 +139,17 @@ class TimelineJob:
         clock: Clock,
         judge: Judge = by_rule,
         served: ServedModels = ALL_HERE,
+        pools: Sequence[Sequence[Pool]] | None = None,
         there: Reached = NOWHERE,
     ) -> TimelineReport:
-        """Measures every checkpoint, and the floor if requested."""
+        """Measures every checkpoint, and the floor if requested; `pools` as of `trace`."""
         with ExitStack() as made:
             floor = None
             if self.floor:
                 random = floor_stop(stops[0].side, self.how.seed, workspace.captures)
                 floor = clock.timed("random initialisation", lambda: made.enter_context(random))
-            return trace(stops, floor, questions, self.how.settings(), workspace, clock, judge, served, there)
+            how = self.how.settings()
+            return trace(stops, floor, questions, how, workspace, clock, judge, served, pools, there)
 
 
 @contextmanager

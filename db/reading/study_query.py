@@ -25,6 +25,7 @@ def study_query(
     name: str,
     params: Mapping[str, float | str] | None = None,
     *,
+    kind: str | None = None,
     timeout_s: float | None = None,
     max_rows: int | None = None,
 ) -> QueryResult:
@@ -35,16 +36,16 @@ def study_query(
         study: Name of the study; the one that was changed last if None.
         name: A key of `QUERIES` that is about one run. `study` and `studies` are run as they are.
         params: Values of its other parameters.
+        kind: `family` or `timeline` for these members alone; all if None.
         timeout_s: Seconds that the database may take for one run; None for no limit.
         max_rows: Most rows of one run; None for no limit.
 
     Raises:
-        InputError: There is no such study or query, the query is not about a run, or no member has a run yet.
+        InputError: There is no such study or query, the query is not about a run, or no such member has a run yet.
     """
     given = dict(params or {})
-    members = run_query(source, "study", {} if study is None else {"study": study})
     if name == "study":
-        return members
+        return _members(source, study, kind)
     if name not in QUERIES or ":run" not in QUERIES[name].sql:
         about = ", ".join(sorted(key for key, query in QUERIES.items() if ":run" in query.sql))
         raise InputError(
@@ -52,14 +53,31 @@ def study_query(
             found=repr(name),
             remedy="name one of these, or leave --study out",
         )
-    done = [member for member in members.records() if member["run"] is not None]
-    if not done:
-        raise InputError(
-            "a study with a finished run",
-            found=f"{len(members.rows)} members, none of them run" if members.rows else "a study without members",
-            remedy="run `provenance study`",
-        )
+    done = finished_members(source, study, kind)
     limits: dict[str, Any] = {"timeout_s": timeout_s, "max_rows": max_rows}
     found = [run_query(source, name, {**given, "run": member["run"]}, **limits) for member in done]
     rows = tuple((member[MEMBER], *row) for member, result in zip(done, found, strict=True) for row in result.rows)
     return QueryResult((MEMBER, *found[0].columns), rows)
+
+
+def finished_members(source: str | Engine, study: str | None, kind: str | None = None) -> list[dict[str, Any]]:
+    """Rows of the query `study` with a run, in order; of one kind alone if it is given.
+
+    Raises:
+        InputError: There is no such study, or no such member of it has a run.
+    """
+    members = _members(source, study, kind).records()
+    done = [member for member in members if member["run"] is not None]
+    if not done:
+        raise InputError(
+            f"a study with a finished {kind or 'run'}",
+            found=f"{len(members)} members, none of them run" if members else "a study without members",
+            remedy="run `provenance study`",
+        )
+    return done
+
+
+def _members(source: str | Engine, study: str | None, kind: str | None) -> QueryResult:
+    found = run_query(source, "study", {} if study is None else {"study": study})
+    place = found.columns.index("kind")
+    return QueryResult(found.columns, tuple(row for row in found.rows if kind in (None, row[place])))

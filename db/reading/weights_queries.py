@@ -4,8 +4,8 @@ They work on every kind of run that read weights, with or without a model's answ
 are NULL, not zero.
 """
 
+from provenance.analyses.results.drift import CETT_OF_GROUPS, DriftResult
 from provenance.analyses.results.drift import RANK_BINS as STORED
-from provenance.analyses.results.drift import DriftResult
 from provenance.db.reading.result_queries import columns_of, of_run
 from provenance.db.schema.views import V_H_NEURONS
 
@@ -76,16 +76,14 @@ LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
 WHERE d.run_id = :run
 """  # noqa: S608 - of declared names
 
-_ACTIVE = ("base_cett_faithful", "base_cett_hallucinated", "instruct_cett_faithful", "instruct_cett_hallucinated")
-
 _DISTANCES = ("stability_rank", "cosine_distance_up", "cosine_distance_gate", "cosine_distance_down")
 LAYERS = f"""
 WITH h AS (SELECT layer, {", ".join(f"AVG({name}) AS mean_{name}" for name in _DISTANCES)},
-                  {", ".join(f"AVG({name}) AS {name}" for name in _ACTIVE)}
+                  {", ".join(f"AVG({name}) AS {name}" for name in CETT_OF_GROUPS)}
            FROM v_h_neurons WHERE run_id = :run GROUP BY layer)
 SELECT l.layer, l.neurons, l.h_neurons, l.compared,
        {", ".join(f"l.mean_{name}, h.mean_{name} AS h_mean_{name}" for name in _DISTANCES)},
-       l.identical, {", ".join(f"h.{name} AS h_{name}" for name in _ACTIVE)}
+       l.identical, {", ".join(f"h.{name} AS h_{name}" for name in CETT_OF_GROUPS)}
 FROM layer_drift l LEFT JOIN h ON h.layer = l.layer
 WHERE l.run_id = :run
 ORDER BY l.layer

@@ -72,8 +72,9 @@ def draw_band(axes: Axes, rows: Sequence[Record], look: Look, name: str, alpha: 
     axes.plot(alphas, shares, color=look.colour, linewidth=0.9, linestyle=look.line, gid=name)
 
 
-def frame(axes: Axes, title: str) -> None:
-    """Title, and the unchanged model as a line."""
+def frame(axes: Axes, title: str, note: str = "") -> None:
+    """Title with a note below it, and the unchanged model as a line."""
+    title = f"{title}\n{note}" if note else title
     axes.axvline(1.0, color=style.INK, linewidth=0.5, linestyle=_DOTTED, zorder=0)
     axes.tick_params(labelsize=style.SMALL_PT)
     axes.set_title(title, fontsize=style.SMALL_PT, parse_math=False, gid=f"name:{title}")

@@ -31,3 +31,5 @@ class GalleryFigure:
     """Function from rows to sentences: a description first, then the numbers."""
     table: Callable[[Parts], latex.Table]
     """Function from rows to a table for a paper."""
+    members: str = "family"
+    """The kind of members of a study that it is about, `family` or `timeline`."""

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from provenance.analyses.results.behaviour import ComplianceSlope
+from provenance.analyses.results.behaviour import READABLE, ComplianceSlope
 from provenance.cells import Record, interval, p_cell
 from provenance.figures.drawing import style
 from provenance.figures.drawing.compliance_panels import (
@@ -33,8 +33,9 @@ from provenance.words import SETS
 LEGEND_IN = 0.4
 
 
-def figure_3(arms: Sequence[Record]) -> Figure:
-    """Draw the rows of the query `compliance`."""
+def figure_3(arms: Sequence[Record], slopes: Sequence[Record]) -> Figure:
+    """Draw the rows of the query `compliance`; those of `compliance-slopes` say how much of the replies is readable."""
+    readable = {(row["stage"], row["benchmark"]): row["readable"] for row in slopes if row["kind"] == OWN}
     stages, names = (list(dict.fromkeys(row[part] for row in arms)) for part in ("stage", "benchmark"))
     columns = min(A_ROW, len(names))
     rows_each = -(-len(names) // columns)
@@ -47,7 +48,9 @@ def figure_3(arms: Sequence[Record]) -> Figure:
             own = list(panels[place * rows_each : (place + 1) * rows_each].flat)
             for axes, name in zip(own, names, strict=False):
                 _draw_panel(axes, [row for row in arms if (row["stage"], row["benchmark"]) == (stage, name)])
-                frame(axes, f"{name}, {stage}" if len(stages) > 1 else name)
+                share = readable.get((stage, name), 1.0)
+                unread = f"no power: {share:.0%} of replies readable" if share < READABLE else ""
+                frame(axes, f"{name}, {stage}" if len(stages) > 1 else name, unread)
             for axes in own[len(names) :]:
                 axes.set_axis_off()
         for column in range(columns):  # the last panel that is drawn in each
@@ -115,7 +118,7 @@ FIGURE = GalleryFigure(
     data={"compliance": ("compliance", {}), "slopes": ("compliance-slopes", {})},
     ready=lambda parts: bool(parts["compliance-slopes"].rows),
     context=("run", "compliance-slopes"),
-    draw=lambda parts: figure_3(parts["compliance"].records()),
+    draw=lambda parts: figure_3(parts["compliance"].records(), parts["compliance-slopes"].records()),
     caption=caption_figure_3,
     table=table_figure_3,
 )

@@ -6,6 +6,7 @@ Source: Gao et al. 2025, arXiv:2512.01797, Fig. 3; intervals and control sets ar
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def figure(arms: Sequence[Record], models: Sequence[ScaledModel]) -> Figure:
         arms: Rows of the query `compliance` over the study.
         models: See `scaled_models`.
     """
-    families = list(dict.fromkeys(model.family for model in models))
+    families = list(dict.fromkeys(model.family for model in models if model.is_measured))
     columns, stages = panels(models), [stage for stage in STAGES if any(model.stage == stage for model in models)]
     page = len(columns) > ONE_COLUMN or len(families) > FEW
     a_row = min(len(columns), A_ROW if page else ONE_COLUMN)
@@ -71,11 +72,14 @@ def figure(arms: Sequence[Record], models: Sequence[ScaledModel]) -> Figure:
         for place, (title, own) in enumerate(columns.items()):
             for row, stage in enumerate(stages):
                 axes = grid[row * down + place // a_row, place % a_row]
-                _panel(axes, arms, [model for model in own if model.stage == stage], looks, few=len(families) <= FEW)
-                frame(axes, f"{title}, {STAGES[stage]}" if len(stages) > 1 else title)
+                asked = [model for model in own if model.stage == stage]
+                _panel(axes, arms, [model for model in asked if model.is_measured], looks, few=len(families) <= FEW)
+                unread = _note([model.family for model in asked if not model.is_measured])
+                frame(axes, f"{title}, {STAGES[stage]}" if len(stages) > 1 else title, unread)
         _frame(figure, grid)
         lines = _add_legend(figure, _legend(models, looks), families, width)
-        panel_in = PANEL_IN * (HIGHER if len(families) > CROWDED else 1.0) + TITLE_IN
+        titles = 1 if all(model.is_measured for model in models) else 2  # lines
+        panel_in = PANEL_IN * (HIGHER if len(families) > CROWDED else 1.0) + TITLE_IN * titles
         figure.set_size_inches(width, panel_in * len(grid) + AXIS_IN + style.LEGEND_LINE_IN * lines)
     return figure
 
@@ -124,6 +128,15 @@ def _panel(
         ends += [row[f"share_{end}"] for part in shown for row in part for end in ("low", "high")]
     if ends:
         axes.set_ylim(*_limits(min(ends), max(ends)))
+    else:
+        axes.set_yticks([])
+
+
+def _note(families: Sequence[str]) -> str:
+    """The family in a panel whose replies say nothing, or the number of several; the caption names all of them."""
+    if not families:
+        return ""
+    return f"no power: {shortened(families[0]) if len(families) == 1 else so_many_families(len(families))}"
 
 
 def _is_of(row: Record, model: ScaledModel) -> bool:
@@ -132,8 +145,7 @@ def _is_of(row: Record, model: ScaledModel) -> bool:
 
 def _marked(look: Look, model: ScaledModel) -> Look:
     """Filled where the verdict is supported."""
-    filled = model.verdict == "supported"
-    return Look(look.colour, look.line, look.marker, look.size, filled, look.shift)
+    return replace(look, filled=model.verdict == "supported")
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:
@@ -157,8 +169,9 @@ def _frame(figure: Figure, grid: np.ndarray) -> None:
 
 
 def _legend(models: Sequence[ScaledModel], looks: Mapping[str, Look]) -> list[Line2D | Patch]:
-    verdicts = {model.verdict == "supported" for model in models}
-    controlled = any(model.control is not None for model in models)
+    drawn = [model for model in models if model.is_measured]
+    verdicts = {model.verdict == "supported" for model in drawn}
+    controlled = any(model.control is not None for model in drawn)
     meanings = {True: "supported", False: "not supported"}
     return [
         *(key(look, shortened(name)) for name, look in looks.items()),
@@ -175,22 +188,27 @@ def _legend(models: Sequence[ScaledModel], looks: Mapping[str, Look]) -> list[Li
 def caption(parts: Parts) -> list[str]:
     """Caption, then the slope of every model on every benchmark."""
     models = scaled_models(parts)
-    families = dict.fromkeys(model.family for model in models)
+    families = dict.fromkeys(model.family for model in models if model.is_measured)
     lede = captioned(
         f"Share of items to which the models of {so_many_families(len(families))} yield, with the activations of their "
         "H-Neurons times α (bars: 95 % interval by item; filled: the claim is supported).",
         "Bands: middle 95 % of as many control neurons, of the kind that comes closest.",
+        *(["No power: no items, or most replies unreadable."] if not all(m.is_measured for m in models) else []),
         "Dotted: the unchanged model.",
     )
     return [*lede, *(_words(model) for model in models), f"Drawn from {source(parts)}."]
 
 
 def _words(model: ScaledModel) -> str:
-    asked = f"{model.family}, {model.stage}, {model.benchmark}: slope {points(model.own)} points per unit of α"
+    name = f"{model.family}, {model.stage}, {model.benchmark}"
+    if model.own is None:
+        return f"{name}: {model.verdict}."
+    asked = f"{name}: slope {points(model.own)} points per unit of α"
     beside = ""
     if model.control is not None:
         beside = f"; {SETS[model.control['kind']]} {points(model.control)}, p {p_cell(model.control['p_value'])}"
-    return f"{asked}, n = {model.own['n']}{beside}; {model.verdict or 'no verdict'}."
+    unread = "" if model.is_measured else f", {model.own['readable']:.0%} of replies readable"
+    return f"{asked}, n = {model.own['n']}{unread}{beside}; {model.verdict}."
 
 
 def table(parts: Parts) -> Table:
@@ -207,7 +225,7 @@ FIGURE = GalleryFigure(
     name="study_figure_3",
     title="Does scaling the neurons change how often the models yield?",
     data={"compliance": ("compliance", {}), "slopes": ("compliance-slopes", {})},
-    ready=lambda parts: bool(parts["compliance-slopes"].rows),
+    ready=lambda parts: any(model.is_measured for model in scaled_models(parts)),
     context=("study", "run", "claims", "compliance-slopes"),
     draw=lambda parts: figure(parts["compliance"].records(), scaled_models(parts)),
     caption=caption,

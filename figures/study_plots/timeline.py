@@ -4,4 +4,6 @@ from dataclasses import replace
 
 from provenance.figures.plots import timeline
 
-FIGURE = replace(timeline.FIGURE, order=6, name="study_trajectory", context=("study", "run", "trace"))
+FIGURE = replace(
+    timeline.FIGURE, order=6, name="study_trajectory", context=("study", "run", "trace"), members="timeline"
+)

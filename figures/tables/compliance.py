@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provenance.cells import NOTHING, Record, interval, p_cell
+from provenance.analyses.results.behaviour import READABLE
+from provenance.cells import NOTHING, Record, fixed, interval, p_cell
 from provenance.checkpoints.published_numbers import PublishedSlope, published_slopes
 from provenance.db.reading.run_query import QueryResult
 from provenance.figures.tables.result_tables import ReportTable
@@ -19,9 +20,11 @@ from provenance.table_declaration import MEMBER
 from provenance.words import BENCHMARK_KINDS, SETS
 
 OWN = "h_neurons"
+CLAIM = "compliance_"
+"""What names of claims begin with, before model and benchmark."""
 TITLE = "Compliance with scaled neurons, points per unit of α"
 BRIEF = ("family", "model", "benchmark", "slope", "p", "verdict")
-HEADER = ("family", "model", "benchmark", "n", "slope", "control sets", "p", "verdict", "published")
+HEADER = ("family", "model", "benchmark", "n", "readable", "slope", "control sets", "p", "verdict", "published")
 
 
 @dataclass(frozen=True)
@@ -34,30 +37,32 @@ class ScaledModel:
     """Stem of its file."""
     kind: str
     """Of the benchmark; empty where the run does not say."""
-    own: Record
-    """Slope of the H-Neurons."""
+    own: Record | None
+    """Slope of the H-Neurons; None where no item could be asked, or the neurons have no counterparts in the base."""
     control: Record | None
     """Slope of the control sets with the largest p, of several those that are most like the H-Neurons."""
-    verdict: str | None
+    verdict: str
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its shares are those of replies that say something; otherwise there is no power."""
+        return self.own is not None and self.own["readable"] >= READABLE
 
 
 def scaled_models(results: Mapping[str, QueryResult]) -> list[ScaledModel]:
-    """All models of a study on all their benchmarks, tuned ones first, from three named queries over it."""
+    """All models of a study on all their benchmarks, tuned ones first, from three named queries over it.
+
+    Each has a claim, whether or not it could be asked.
+    """
     rows, kinds = results["compliance-slopes"].records(), benchmark_kinds(results["run"].records())
-    verdicts = {(row[MEMBER], row["claim"]): row["verdict"] for row in results["claims"].records()}
     found: list[ScaledModel] = []
-    for own in (row for row in rows if row["kind"] == OWN):
-        family, stage, benchmark = (own[name] for name in (MEMBER, "stage", "benchmark"))
-        others = [
-            row
-            for row in rows
-            if (row[MEMBER], row["stage"], row["benchmark"]) == (family, stage, benchmark)
-            and row["p_value"] is not None
-        ]
-        control = max(others, key=_closeness, default=None)
-        verdict = verdicts.get((family, f"compliance_{stage}:{benchmark}"))
+    for claim in (row for row in results["claims"].records() if row["claim"].startswith(CLAIM)):
+        family, (stage, _, benchmark) = claim[MEMBER], claim["claim"].removeprefix(CLAIM).partition(":")
+        slopes = [row for row in rows if (row[MEMBER], row["stage"], row["benchmark"]) == (family, stage, benchmark)]
+        own = next((row for row in slopes if row["kind"] == OWN), None)
+        control = max((row for row in slopes if row["p_value"] is not None), key=_closeness, default=None)
         kind = kinds.get((family, benchmark), "")
-        found.append(ScaledModel(family, stage, benchmark, kind, own, control, verdict))
+        found.append(ScaledModel(family, stage, benchmark, kind, own, control, claim["verdict"]))
     return sorted(found, key=lambda model: model.stage != "instruct")
 
 
@@ -103,10 +108,11 @@ def slopes_table(results: Mapping[str, QueryResult], *, brief: bool = False) -> 
     sources = f" Published: {'; '.join(sorted(known))}." if known else ""
     note = (
         "Slope of the share of yielding items in percentage points per unit of α, with 95 % interval by item; of "
-        "control sets, those with the largest p: mean and middle 95 % of sets. "
+        "control sets, those with the largest p: mean and middle 95 % of sets. Readable: share of the unchanged "
+        "model’s replies. "
         f"{', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}.{sources}"
     )
-    return ReportTable(TITLE, note, HEADER, slope_rows(models), (0, 1, 2, 5, 7, 8), quoted=(0, 2, 8))
+    return ReportTable(TITLE, note, HEADER, slope_rows(models), (0, 1, 2, 6, 8, 9), quoted=(0, 2, 9))
 
 
 def slope_rows(models: Sequence[ScaledModel]) -> list[tuple[str, ...]]:
@@ -118,10 +124,13 @@ def _cells(model: ScaledModel) -> tuple[str, ...]:
     control, p = NOTHING, None
     if model.control is not None:
         control, p = f"{SETS[model.control['kind']]} {points(model.control)}", model.control["p_value"]
-    verdict = NOTHING if model.verdict is None else f"{MARKS[model.verdict]} {model.verdict}"
+    n, readable, slope = NOTHING, NOTHING, NOTHING
+    if model.own is not None:
+        n, readable, slope = str(model.own["n"]), fixed(model.own["readable"]), points(model.own)
+    verdict = f"{MARKS[model.verdict]} {model.verdict}"
     said = "\n".join(f"{points(_record(each))} ({each.about})" for each in _published(model)) or NOTHING
-    asked = (model.family, model.stage, model.benchmark, str(model.own["n"]))
-    return (*asked, points(model.own), control, p_cell(p), verdict, said)
+    asked = (model.family, model.stage, model.benchmark, n, readable)
+    return (*asked, slope, control, p_cell(p), verdict, said)
 
 
 def points(row: Record) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 
-from provenance.activations.scaling import Edit, check_ids, edited
+from provenance.activations.scaling import Edit, by_layer, check_ids, edited
 from provenance.errors import CaptureError
 from provenance.files import storing
 from provenance.models.loading import LoadedModel
@@ -70,7 +70,7 @@ class KeptActivations:
             seen.setdefault(layer, []).append(z[:, :, own.to(z.device)].cpu())
             return z
 
-        with edited(loaded, {layer: partial(keep, layer, own) for layer, own in _by_layer(self.ids, d_m).items()}):
+        with edited(loaded, {layer: partial(keep, layer, own) for layer, own in by_layer(self.ids, d_m).items()}):
             yield
         if any(len(passes) != 1 for passes in seen.values()):
             raise CaptureError(
@@ -142,8 +142,3 @@ def _put(
     own, changed = own.to(z.device), z.clone()
     changed[:, :, own] = torch.where(mask.to(z.device), values.to(z.device, z.dtype), z[:, :, own])
     return changed
-
-
-def _by_layer(ids: Int[np.ndarray, " k"], d_m: int) -> dict[int, Int[torch.Tensor, " _"]]:
-    """Indices of neurons in their layers, in the order of the layers."""
-    return {layer: torch.from_numpy(ids[ids // d_m == layer] % d_m) for layer in np.unique(ids // d_m).tolist()}

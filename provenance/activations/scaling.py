@@ -5,11 +5,9 @@ effect, and no weight changes. This holds for every token: prompt, response, and
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -121,12 +119,6 @@ class SideBySide:
 
     def __init__(self, arms: Sequence[Mapping[int, Edit]], rows: int) -> None:
         self._arms, self._rows = arms, rows
-        self._bounds = [(arm * rows, (arm + 1) * rows) for arm in range(len(arms))]
-
-    def watch(self, positions: Sequence[int]) -> None:
-        """From now on these rows of the batch alone, in order, are in the passes."""
-        ends = [bisect_left(positions, arm * self._rows) for arm in range(len(self._arms) + 1)]
-        self._bounds = list(pairwise(ends))
 
     def edits(self) -> Mapping[int, Edit]:
         """By layer, what is put in place of z of the whole batch."""
@@ -138,9 +130,10 @@ class SideBySide:
 
     def _changed(self, layer: int, z: torch.Tensor) -> torch.Tensor:
         changed = z.clone()
-        for arm, (start, stop) in zip(self._arms, self._bounds, strict=True):
-            if layer in arm and stop > start:
-                changed[start:stop] = arm[layer](z[start:stop])
+        for arm, start in zip(self._arms, range(0, len(z), self._rows), strict=True):
+            if layer in arm:
+                own = slice(start, start + self._rows)
+                changed[own] = arm[layer](z[own])
         return changed
 
 
@@ -149,11 +142,16 @@ def _factors(
 ) -> dict[int, Float[torch.Tensor, " d_m"]]:
     """Factors of z per layer that has a given neuron: alpha there and 1, which is exact, elsewhere; of the CPU."""
     factors: dict[int, torch.Tensor] = {}
-    for layer in np.unique(ids // d_m).tolist():
+    for layer, own in by_layer(ids, d_m).items():
         factor = torch.ones(d_m, dtype=modules[layer].get_parameter("weight").dtype)
-        factor[torch.from_numpy(ids[ids // d_m == layer] % d_m)] = alpha
+        factor[own] = alpha
         factors[layer] = factor
     return factors
+
+
+def by_layer(ids: Int[np.ndarray, " k"], d_m: int) -> dict[int, Int[torch.Tensor, " _"]]:
+    """Indices of neurons in their layers, in the order of the layers, from their flat ids."""
+    return {layer: torch.from_numpy(ids[ids // d_m == layer] % d_m) for layer in np.unique(ids // d_m).tolist()}
 
 
 def _check_alpha(alpha: float) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from provenance.api.notebook import show_figures
 from provenance.cells import Record
 from provenance.defaults import DATABASE, LATEST
 from provenance.errors import InputError
@@ -146,7 +147,7 @@ class Run:
         return _frame(self._read(name, **parameters))
 
     def figure(self, name: str) -> "Figure":
-        """A figure of the run: `4a`, `4b`, or the stem of its file.
+        """A figure of the run: `4a`, `4b`, or the stem of its file. A notebook shows it.
 
         Raises:
             InputError: The run has no such figure; the message names those it has.
@@ -157,6 +158,7 @@ class Run:
         figures = {figure.spec.name: figure.figure for figure in found.figures}
         for wanted in (name, f"figure_{name}"):
             if wanted in figures:
+                show_figures()
                 return figures[wanted]
         found.check()
         raise InputError(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from provenance.errors import InputError, JobError
+from provenance.errors import InputError, JobError, missing_package
 
 ANY = "auto"
 """The address of a cluster that this machine is part of."""
@@ -55,11 +55,7 @@ class ClusterAddress:
                 remedy=f"give --ray-address what `ray start --head` printed, or {ANY} on a machine of the cluster",
             )
         if find_spec("ray") is None:
-            raise InputError(
-                "ray, which runs models on a cluster",
-                found="no such package",
-                remedy="install the extra: pip install 'checkpoint-provenance[ray]'",
-            )
+            raise missing_package("ray, which runs models on a cluster", "ray")
 
     @property
     def host_and_port(self) -> tuple[str, int] | None:

@@ -178,6 +178,12 @@ class _Batch:
         return text
 
 
+def room_needed(lexicon: Lexicon, max_new_tokens: int) -> int:
+    """Most tokens that a prompt and its response take together."""
+    longest = LONGEST_PROMPT + max_new_tokens
+    return longest if lexicon.context is None else min(longest, lexicon.context)
+
+
 def request_of(model: str, ids: Sequence[int], max_tokens: int, n: int) -> dict[str, Any]:
     """The JSON of a request, without what decides how tokens are drawn."""
     how = {"max_tokens": max_tokens, "n": n, "return_token_ids": True, "skip_special_tokens": False}
@@ -248,8 +254,7 @@ def _version(endpoint: Endpoint) -> str:
 def _tried(endpoint: Endpoint, model: Mapping[str, Any], lexicon: Lexicon, max_new_tokens: int) -> ServedModel:
     """A model of which one token was asked, to see what its server gives."""
     room = model.get("max_model_len")
-    needed = LONGEST_PROMPT + max_new_tokens if lexicon.context is None else lexicon.context
-    short = room if isinstance(room, int) and room < min(needed, LONGEST_PROMPT + max_new_tokens) else None
+    short = room if isinstance(room, int) and room < room_needed(lexicon, max_new_tokens) else None
     served = Served(model["id"], UNKNOWN, "as sampled", short)
     found = ServedModel(endpoint, served, replace(lexicon, context=short or lexicon.context))
     ids = lexicon.tokenizer(TRIED_TEXT)["input_ids"]

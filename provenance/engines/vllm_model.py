@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 
-from provenance.answers.collect_responses import LONGEST_PROMPT
 from provenance.answers.prompts import Prompt
 from provenance.answers.sampling import Decoding, Draw, Sampled, noise_key, until_stop
-from provenance.engines.served_model import SEEDS, Served
-from provenance.errors import InputError, JobError
+from provenance.engines.served_model import SEEDS, Served, room_needed
+from provenance.errors import JobError, missing_package
 from provenance.models.loading import Lexicon
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -38,11 +37,7 @@ TOKENS_AT_ONCE = 8192  # of prompts, in one pass
 def check_installed() -> None:
     """Raise InputError if vLLM is not installed."""
     if find_spec("vllm") is None:
-        raise InputError(
-            "vllm, which samples answers",
-            found="no such package",
-            remedy="install the extra: pip install 'checkpoint-provenance[vllm]'",
-        )
+        raise missing_package("vllm, which samples answers", "vllm")
 
 
 @dataclass(frozen=True)
@@ -63,12 +58,6 @@ class VllmModel:
     max_new_tokens: int
 
     @property
-    def room(self) -> int:
-        """Most tokens of a prompt and its response together."""
-        needed = LONGEST_PROMPT + self.max_new_tokens
-        return needed if self.lexicon.context is None else min(needed, self.lexicon.context)
-
-    @property
     def served(self) -> Served:
         """The part that vLLM has in the identity of responses."""
         package = packages_distributions()["vllm"][0]  # builds for other devices have other names
@@ -84,15 +73,15 @@ class VllmModel:
         check_installed()
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        vllm = import_module("vllm")
+        vllm, room = import_module("vllm"), room_needed(self.lexicon, self.max_new_tokens)
         logging.getLogger("vllm").setLevel(logging.ERROR)
         try:
             engine = vllm.LLM(
                 model=str(self.folder),
                 tokenizer=str(self.tokenizer_folder),
                 dtype=self.dtype,
-                max_model_len=self.room,
-                max_num_batched_tokens=max(self.room, TOKENS_AT_ONCE),
+                max_model_len=room,
+                max_num_batched_tokens=max(room, TOKENS_AT_ONCE),
                 enable_chunked_prefill=False,  # on a CPU the noise of a divided prompt cannot be set back
                 load_format="safetensors",
                 generation_config="vllm",  # its own neutral values, and none of the checkpoint's

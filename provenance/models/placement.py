@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from provenance.errors import InputError, JobError
+from provenance.errors import JobError, missing_package
 from provenance.models.available_memory import available_bytes
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,7 @@ def placement(device: str, weight_bytes: int, scratch: Path, *, offload: bool) -
     if not offload and weight_bytes > sum(room.values()):
         raise _no_room(f"{weight_bytes:,} bytes of weights on {len(room)} GPUs", f"{sum(room.values()):,}")
     if find_spec("accelerate") is None:
-        raise InputError(
-            "accelerate, which spreads a model",
-            found="no such package",
-            remedy="install the extra: pip install 'checkpoint-provenance[multi-gpu]'",
-        )
+        raise missing_package("accelerate, which spreads a model", "multi-gpu")
     if offload:
         room.setdefault("cpu", int(ROOM * available_bytes()))
     return {"device_map": "auto", "max_memory": room, "offload_folder": str(scratch)}

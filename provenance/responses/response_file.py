@@ -86,10 +86,10 @@ def _labels(rows: Sequence[GivenRow], path: Path) -> tuple[str, str]:
 def _identified(rows: Sequence[GivenRow]) -> list[GivenRow]:
     """Rows with an identifier: by default the group where it has one row a model, and otherwise group and line.
 
-    So rows of both models about one question belong together without one, and no two others are taken for that.
+    So rows of all models about one question belong together without one, and no two others are taken for that.
     """
-    held = Counter((row.set, row.group, stage) for row in rows for stage in row.stages)
-    several = {(name, group) for (name, group, _), count in held.items() if count > 1}
+    held = Counter((row.set, row.group, row.checkpoint, stage) for row in rows for stage in row.stages)
+    several = {(name, group) for (name, group, *_), count in held.items() if count > 1}
     return [
         row if row.id else replace(row, id=f"{row.group}, {row.where.partition(' of ')[0]}"
                                    if (row.set, row.group) in several else row.group)
@@ -98,15 +98,19 @@ def _identified(rows: Sequence[GivenRow]) -> list[GivenRow]:
 
 
 def _check_ids(rows: Sequence[GivenRow]) -> None:
-    seen: dict[tuple[str, str, str], GivenRow] = {}
+    seen: dict[tuple[str, str, str], dict[str, GivenRow]] = {}
     groups: dict[tuple[str, str], GivenRow] = {}
     for row in rows:
         for stage in row.stages:
-            first = seen.setdefault((row.set, row.id, stage), row)
-            if first is not row:
+            before = seen.setdefault((row.set, row.id, stage), {})  # a row without a checkpoint is read by all
+            first = next(
+                (each for name, each in before.items() if name == row.checkpoint or "" in (name, row.checkpoint)), None
+            )
+            before[row.checkpoint] = row
+            if first is not None:
                 raise InputError(
                     f"every id once for each model in set {row.set!r}",
-                    found=f"{row.id!r} for the {stage} model on {first.where} and on {row.where}",
+                    found=f"{row.id!r} for {row.checkpoint or f'the {stage} model'} on {first.where} and {row.where}",
                     remedy="give responses to one question ids of their own and the same group",
                 )
         about = groups.setdefault((row.set, row.id), row)

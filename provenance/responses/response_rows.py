@@ -7,6 +7,7 @@
     group       unit of splitting and resampling, such as the question
     id          what a row of the other model about the same question has as well
     set, split, stage    question set; train, validation or test; base or instruct
+    checkpoint  the checkpoint that gave it, as the command names it
 
 Other keys are the file's own, and ignored.
 """
@@ -23,7 +24,7 @@ from provenance.errors import InputError, nearest
 from provenance.records import Split, Stage
 
 FORM = 'one JSON object a line: {"prompt": "…", "response": "…", "label": "…", "group": "…"}'
-KEYS = ("prompt", "messages", "response", "label", "group", "id", "set", "split", "stage", "span")
+KEYS = ("prompt", "messages", "response", "label", "group", "id", "set", "split", "stage", "checkpoint", "span")
 ALIKE = 0.88  # of a key to a known one that is missing: a letter more or less; other keys are the file's own
 Message = tuple[str, str]
 """Role and content."""
@@ -49,6 +50,8 @@ class GivenRow:
     split: Split | None
     stage: Stage | None
     """Model that gave it; None: both models read it."""
+    checkpoint: str
+    """Reference of the checkpoint that gave it; empty: all of its stage read it."""
     span: tuple[int, int] | None
     """Characters of the response that count as the answer; None: those that the rule finds."""
 
@@ -61,6 +64,10 @@ class GivenRow:
     def stages(self) -> tuple[Stage, ...]:
         """Models that read it."""
         return get_args(Stage) if self.stage is None else (self.stage,)
+
+    def is_read_by(self, stage: Stage, ref: str) -> bool:
+        """Whether a checkpoint, by its stage and its reference, reads it as its own."""
+        return stage in self.stages and self.checkpoint in ("", ref)
 
 
 def row_of(line: str, where: str) -> GivenRow:
@@ -89,6 +96,7 @@ def row_of(line: str, where: str) -> GivenRow:
         set=_name(row["set"], "a set", where) if row.get("set") is not None else "",
         split=_one_of(row.get("split"), get_args(Split), "split", where),
         stage=_one_of(row.get("stage"), get_args(Stage), "stage", where),
+        checkpoint=_name(row["checkpoint"], "a checkpoint", where) if row.get("checkpoint") is not None else "",
         span=_span(row.get("span"), response, where),
     )
 

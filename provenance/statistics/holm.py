@@ -3,10 +3,15 @@
 Nine question sets are nine chances of a false finding; the reported levels are valid even if all nine were null.
 """
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 from jaxtyping import Float
 
 from provenance.errors import InputError
+
+T = TypeVar("T")
 
 
 def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
@@ -38,3 +43,9 @@ def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
     adjusted = np.empty(p_values.size)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
+
+
+def holm_by_name(p_values: Mapping[T, float]) -> dict[T, float]:
+    """`holm` of one family of tests, by what each is called."""
+    adjusted = holm(np.array(list(p_values.values()), dtype=np.float64))
+    return dict(zip(p_values, adjusted.tolist(), strict=True))

@@ -67,22 +67,23 @@ def drawn(study: str) -> Drawn:
 
 
 def test_benchmarks_of_one_kind_share_a_panel_in_the_order_of_the_paper(drawn: Drawn) -> None:
-    """Though their files have other names; tuned models above base models."""
+    """Though their files have other names; tuned models above base models; unreadable replies are named alone."""
     titles = [axes.get_title() for axes in drawn.figure.axes]
     assert titles == [
-        "invalid premises, tuned", "misleading contexts, tuned", "invalid premises, base", "misleading contexts, base",
+        "invalid premises, tuned\nno power: intervened", "misleading contexts, tuned",
+        "invalid premises, base", "misleading contexts, base",
     ]  # fmt: skip
     lines = [{str(line.get_gid()).split(":")[0] for line in axes.lines if line.get_gid()} for axes in drawn.figure.axes]
     assert [each - {"control"} for each in lines] == [
-        {"gemma-3-4b", "intervened"}, {"gemma-3-4b", "$mine_"}, {"gemma-3-4b"}, {"gemma-3-4b"},
+        {"gemma-3-4b"}, {"gemma-3-4b", "$mine_"}, {"gemma-3-4b"}, {"gemma-3-4b"},
     ]  # fmt: skip
     assert_inside(drawn.figure)
 
 
 def test_every_share_interval_and_band_is_that_of_the_query(drawn: Drawn, results: dict[str, Any]) -> None:
     rows, found = results["compliance"].records(), named(drawn.figure)
-    looks = figure_3._looks([*FAMILIES, "intervened"])
-    for model in scaled_models(results):
+    looks = figure_3._looks(list(FAMILIES))
+    for model in (each for each in scaled_models(results) if each.is_measured):
         key = f"{model.family}:{model.stage}:{model.benchmark}"
         assert model.control is not None
         for kind, name in (("h_neurons", key), (model.control["kind"], f"control:{key}")):
@@ -107,9 +108,11 @@ def test_marks_are_filled_where_the_claim_is_supported(drawn: Drawn, results: di
     assert verdicts["$mine_", "instruct", "other-contexts"] == "not distinguishable"
     assert verdicts["intervened", "instruct", "premises"] == "no power"
     for (family, stage, benchmark), verdict in verdicts.items():
+        if family == "intervened":  # its replies are unreadable
+            continue
         line = named(drawn.figure)[f"{family}:{stage}:{benchmark}"]
         assert (line.get_markerfacecolor() != "white") == (verdict == "supported")
-    assert {"gemma-3-4b", "$mine_", "intervened", "supported", "not supported"} <= set(legend_of(drawn.figure))
+    assert {"gemma-3-4b", "$mine_", "supported", "not supported"} <= set(legend_of(drawn.figure))
 
 
 def test_the_control_sets_shown_are_those_that_come_closest(results: dict[str, Any]) -> None:
@@ -121,6 +124,7 @@ def test_the_control_sets_shown_are_those_that_come_closest(results: dict[str, A
         assert model.control["p_value"] == max(p)
         if model.verdict == "supported":  # no set reaches the H-Neurons: the smallest p against each kind
             assert (len(set(p)), model.control["kind"]) == (1, "activity_matched")
+        assert model.own is not None
         assert model.own["kind"] == "h_neurons"
 
 
@@ -135,10 +139,10 @@ def test_slopes_stand_in_points_beside_published_ones_of_their_kind(results: dic
     assert rows["gemma-3-4b", "instruct", "premises"][-1].endswith("1.62 [0.52, 2.74] (FalseQA, n = 687)")
     assert rows["gemma-3-4b", "base", "misled"][-1] == rows["$mine_", "instruct", "other-contexts"][-1] == "–"
     slope = next(row for row in results["compliance-slopes"].records() if row["stage"] == "instruct")
-    assert rows["gemma-3-4b", "instruct", "misled"][4] == (
+    assert rows["gemma-3-4b", "instruct", "misled"][5] == (
         f"{100 * slope['slope']:.2f} [{100 * slope['slope_low']:.2f}, {100 * slope['slope_high']:.2f}]"
     )
-    assert rows["gemma-3-4b", "instruct", "misled"][7] == "● supported"
+    assert rows["gemma-3-4b", "instruct", "misled"][8] == "● supported"
     assert "SystemicVoid/H-Neurons" in table.note
     assert "arXiv:2512.01797" in table.note
 
@@ -150,6 +154,36 @@ def test_two_benchmarks_of_one_kind_are_told_apart_by_their_names(results: dict[
     assert list(panels(models)) == ["invalid premises", "a", "b", "d"]
     assert list(panels(models[1:])) == ["invalid premises", "misleading contexts", "d"]
     assert list(panels([replace(first, kind="of another release")])) == ["of another release"]
+
+
+def test_a_model_that_says_nothing_is_named_and_not_drawn(drawn: Drawn, results: dict[str, Any]) -> None:
+    """Of a benchmark without items there are no slopes, but a claim; unreadable replies have slopes of 0."""
+    gone = ("gemma-3-4b", "instruct", "misled")
+    slopes, claims = results["compliance-slopes"], results["claims"]
+    kept = tuple(row for row in slopes.rows if row[:3] != gone)
+    place = slopes.columns.index("readable")
+    unread = tuple((*row[:place], 0.2, *row[place + 1 :]) if row[0] == "$mine_" else row for row in kept)
+    changed = {**results, "compliance-slopes": replace(slopes, rows=unread)}
+    names = [(model.family, model.stage, model.benchmark) for model in scaled_models(changed)]
+    assert sorted(names) == sorted((model.family, model.stage, model.benchmark) for model in scaled_models(results))
+    asked = [row for row in claims.records() if row["claim"].startswith("compliance_")]
+    assert len(names) == len(asked)
+    models = scaled_models(changed)
+    made = figure(results["compliance"].records(), models)
+    assert "misleading contexts, tuned\nno power: 2 families" in {axes.get_title() for axes in made.axes}
+    assert not {":".join(gone), "$mine_:instruct:other-contexts"} & set(named(made))
+    assert "gemma-3-4b:instruct:premises" in named(made)
+    assert "$mine_" not in legend_of(made)
+    assert_inside(made)
+    table = slopes_table(changed)
+    assert table is not None
+    rows = {row[:3]: row[3:6] for row in table.rows}
+    assert rows[gone] == ("–", "–", "–")
+    assert rows["$mine_", "instruct", "other-contexts"][1] == "0.20"
+    said = figure_3.caption({**drawn.parts, **changed})
+    assert "No power: no items, or most replies unreadable." in said[0]
+    assert len(said[0].split()) <= 60
+    assert any("20% of replies readable" in line for line in said)
 
 
 def test_the_caption_has_every_slope(drawn: Drawn) -> None:
@@ -171,7 +205,7 @@ def made_up(families: int, kinds: tuple[str, ...]) -> tuple[list[dict[str, Any]]
                 ends = {"share": share, "share_low": share - 0.02, "share_high": share + 0.02}
                 arms += [{**who, "kind": each, "alpha": alpha, **ends} for each in ("h_neurons", "random")]
             control = {"kind": "random", "slope": 0.0, "slope_low": 0.0, "slope_high": 0.0, "p_value": 0.04}
-            own = {"kind": "h_neurons", "slope": 0.02, "slope_low": 0.0, "slope_high": 0.1, "n": 60}
+            own = {"kind": "h_neurons", "slope": 0.02, "slope_low": 0.0, "slope_high": 0.1, "n": 60, "readable": 0.9}
             models.append(ScaledModel(str(who["family"]), "instruct", kind, kind, own, control, "supported"))
     return arms, models
 

@@ -80,7 +80,8 @@ def test_every_figure_of_a_study_is_drawn_whole_with_caption_and_table(figures: 
     for drawn in figures.values():
         assert_inside(drawn.figure)
         assert len(drawn.caption[0].split()) <= 60
-        assert "study six: run 1 (mistral-7b-v0.3)" in drawn.caption[-1]
+        first = "run 5 (olmo-2-1b)" if drawn.spec.members == "timeline" else "run 1 (mistral-7b-v0.3)"
+        assert f"study six: {first}" in drawn.caption[-1]
         assert (
             len({len(row) for row in drawn.spec.table(drawn.parts).rows} | {len(drawn.spec.table(drawn.parts).header)})
             == 1
@@ -168,6 +169,19 @@ def test_table_1_has_published_numbers_below_ours(figures: dict[str, Drawn]) -> 
     assert table.rows[1] == ("published", "0.35", "78.4 (61.7)", "71.5 (56.1)")
     assert [row[0] for row in table.rows].count("published") == 3
     assert x_of(drawn.figure, "published:triviaqa:gemma-3-4b") == [0.769]
+
+
+def test_figures_are_about_one_kind_of_members(study: str, figures: dict[str, Drawn]) -> None:
+    """A timeline has a probe of its own on the same set, and is no family; nor is a family a timeline."""
+    held = {row["family"] for row in study_query(study, "six", "identification").records() if row["dataset"] == SETS[0]}
+    assert held == {*AREAS, *TIMELINES}
+    for name, drawn in figures.items():
+        about = TIMELINES if name == "study_trajectory" else AREAS
+        assert {row["family"] for part in drawn.parts.values() for row in part.records()} - {GATED} == set(about)
+    assert "over 4 families" in figures["study_table_1"].caption[0]
+    assert [row[0] for row in table_1.table(figures["study_table_1"].parts).rows if row[0] != "published"] == list(
+        AREAS
+    )
 
 
 def test_a_set_with_one_class_shows_what_was_detected() -> None:

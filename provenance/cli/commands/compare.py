@@ -77,32 +77,6 @@ OtherModel = Annotated[
 ]
 
 
-Responses = Annotated[
-    Path | None,
-    typer.Option(
-        "--responses",
-        metavar="FILE",
-        help="Take responses that exist, in place of asking: JSON Lines of prompt or messages, response, label, group, "
-        "and stage (base or instruct). Any two labels: refusal, sycophancy, errors.",
-    ),
-]
-Positive = Annotated[
-    str | None,
-    typer.Option(
-        "--positive",
-        metavar="LABEL",
-        help="The label of --responses that the neurons are searched for; hallucinated where the other one is "
-        "faithful.",
-    ),
-]
-ConceptName = Annotated[
-    str | None,
-    typer.Option(
-        "--concept", metavar="NAME", help="What tables and the report call it; by default the positive label."
-    ),
-]
-
-
 @asks
 def compare(
     asked: dict[str, Any],
@@ -116,9 +90,6 @@ def compare(
         bool, typer.Option("--weights-only", help="Lineage, mapping and drift of --neurons; runs no model.")
     ] = False,
     neurons: Neurons = None,
-    responses: Responses = None,
-    positive: Positive = None,
-    concept: ConceptName = None,
     causal: Causal = False,
     behaviour: Behaviour = None,
     alphas: Alphas = ALPHAS,
@@ -142,7 +113,7 @@ def compare(
     pair = named_pair(base, instruct, family)
     _check_weights_options(
         neurons,
-        asked=bool(asked["questions"]) or asked["limit"] is not None or responses is not None,
+        asked=bool(asked["questions"]) or asked["limit"] is not None or asked["responses"] is not None,
         weights_only=weights_only,
         stream=stream,
         running={
@@ -168,7 +139,7 @@ def compare(
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
-    more |= {"sets": sets, "items": items, "responses": responses, "positive": positive, "concept": concept}
+    more |= {"sets": sets, "items": items}
     job = job_of(*pair, asked, **more)
     if dry_run:
         show_plan("compare", works_of(job), job.dtype, job.device, as_json=as_json)

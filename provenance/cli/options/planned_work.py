@@ -33,10 +33,15 @@ def works_of(job: "Job", *, unknown_sets: int = 1) -> "dict[str, Workload]":
     from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 
     given, scaling = job.given_answers(), job.scaling()
-    works = {}
     places: dict[Stage, str] = {"base": job.base, "instruct": job.instruct}
+    found = (
+        {stage: _given(job, given, stage, ref) for stage, ref in places.items()}
+        if given
+        else dict.fromkeys(places, _asked(job, unknown_sets))
+    )
+    works = {}
     for stage, ref in places.items():
-        work = _asked(job, unknown_sets) if given is None else _given(job, given, stage)
+        work = found[stage]
         searched = stage == "base" or job.neurons is None
         shuffles = max(job.effort.shuffles, SETS_PER_TEST * len(work.test_questions)) if job.neurons is None else 0
         work = replace(
@@ -106,11 +111,11 @@ def _sizes(job: "Job") -> Iterator[int | None]:
             yield count if job.limit is None else min(count, job.limit)
 
 
-def _given(job: "Job", given: "GivenAnswers", stage: "Stage") -> "Workload":
+def _given(job: "Job", given: "GivenAnswers", stage: "Stage", ref: str) -> "Workload":
     """The work of a model whose responses exist: as many of each label are read as there are of the rarer one."""
     from provenance.plan.workload import CHARACTERS_PER_TOKEN, Workload
 
-    sets = [[row for row in given.rows(questions) if stage in row.stages] for questions in given.sets]
+    sets = [[row for row in given.rows(questions) if row.is_read_by(stage, ref)] for questions in given.sets]
     first, later = sets[0], sets[1:]
     if given.file.names_splits:
         trained, tested = (_balanced([row for row in first if (row.split == "test") == test]) for test in (False, True))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Signature, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -25,6 +26,30 @@ Questions = Annotated[
         metavar="NAME|FILE",
         help="Question set; repeat it. The first one finds and tests the H-Neurons, all of them test transfer. "
         "Lab families bring their own.",
+    ),
+]
+Responses = Annotated[
+    Path | None,
+    typer.Option(
+        "--responses",
+        metavar="FILE",
+        help="Take responses that exist, in place of asking: JSON Lines of prompt or messages, response, label, group, "
+        "and stage (base or instruct) or checkpoint. Any two labels: refusal, sycophancy, errors.",
+    ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        "--positive",
+        metavar="LABEL",
+        help="The label of --responses that the neurons are searched for; hallucinated where the other one is "
+        "faithful.",
+    ),
+]
+ConceptName = Annotated[
+    str | None,
+    typer.Option(
+        "--concept", metavar="NAME", help="What tables and the report call it; by default the positive label."
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=10, metavar="N", help="Use N questions of each set.")]
@@ -202,6 +227,9 @@ def template_variables(written: Sequence[str]) -> tuple[tuple[str, object], ...]
 
 def _options(
     questions: Questions = None,
+    responses: Responses = None,
+    positive: Positive = None,
+    concept: ConceptName = None,
     limit: Limit = None,
     samples: Samples = SAMPLES_PER_QUESTION,
     train_per_class: TrainPerClass = PER_CLASS,

@@ -98,10 +98,10 @@ def test_only_an_intervention_lets_the_sentence_speak_of_what_neurons_do() -> No
     instruct_only = overall_sentence(
         "descendant", "", plain, scaled={"instruct": function_words("instruct", "supported")}
     )
-    asked = yield_words("base", {"premises": "supported", "doubts": "no power", "contexts": "supported"})
+    asked = yield_words("base", {"a": "supported", "premises": "supported", "doubts": "no power", "b": "supported"})
     assert asked == (
-        "amplifying them makes the base yield more, and more than amplifying other neurons does, on premises and "
-        "contexts, and whether amplifying them makes the base yield more could not be tested on doubts"
+        "amplifying them makes the base yield more, and more than amplifying other neurons does, on a, premises and "
+        "b, and whether amplifying them makes the base yield more could not be tested on doubts"
     )
     assert "was intervened on" not in overall_sentence("descendant", "", plain, scaled={"base": asked})
     assert "no base neuron was intervened on" in instruct_only  # the instruct model says nothing about the base

@@ -123,6 +123,16 @@ def test_benchmarks_of_a_study_are_those_of_the_comparisons_of_its_families() ->
     assert timeline.how.behaviour == ()
 
 
+def test_a_timeline_can_have_responses_of_its_own() -> None:
+    """In place of the study's questions; the job is that of `trace --responses`."""
+    text = 'questions = ["triviaqa"]\n[[timeline]]\nname = "x"\ncheckpoints = ["a/b", "a/c"]\n'
+    [member] = parsed("s", f'{text}responses = "said.jsonl"\npositive = "refusal"').members
+    refs = ("a/b", "a/c")
+    assert member.job == TimelineJob(refs, Job(*refs, responses=Path("said.jsonl"), positive="refusal"))
+    [asked] = parsed("s", text).members
+    assert asked.job == TimelineJob(refs, Job(*refs, ("triviaqa",)))
+
+
 RESPONSES = """
 questions = ["triviaqa"]
 

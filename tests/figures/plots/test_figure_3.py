@@ -36,7 +36,7 @@ def lines(figure: Figure, panel: int) -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_every_benchmark_has_a_panel_with_all_kinds_in_the_order_of_the_factors(count: int) -> None:
-    figure = figure_3(arms(tuple(f"set {number}" for number in range(count))))
+    figure = figure_3(arms(tuple(f"set {number}" for number in range(count))), ())
     assert [axes.get_title() for axes in figure.axes[:count]] == [f"set {number}" for number in range(count)]
     for panel in range(count):
         assert lines(figure, panel) == {kind: [0.0, 0.25, 0.75] for kind in KINDS}
@@ -46,7 +46,7 @@ def test_every_benchmark_has_a_panel_with_all_kinds_in_the_order_of_the_factors(
 def test_two_models_have_a_row_each_and_are_named() -> None:
     names = ("set 0", "set 1", "set 2")
     found = [{**row, "share": 1.0} if row["stage"] == "base" else row for row in (*arms(names, "base"), *arms(names))]
-    figure = figure_3(found)
+    figure = figure_3(found, ())
     titles = [axes.get_title() for axes in figure.axes[:6]]
     assert titles == [f"{name}, {stage}" for stage in ("base", "instruct") for name in names]
     rows = [round(axes.get_subplotspec().get_position(figure).y0, 3) for axes in figure.axes[:6]]
@@ -57,7 +57,7 @@ def test_two_models_have_a_row_each_and_are_named() -> None:
 
 def test_a_model_begins_a_row_of_its_own_and_nothing_empty_is_framed() -> None:
     names = tuple(f"set {number}" for number in range(5))
-    figure = figure_3([*arms(names, "base"), *arms(names)])
+    figure = figure_3([*arms(names, "base"), *arms(names)], ())
     assert len(figure.axes) == 16
     drawn = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title() for axes in drawn] == [
@@ -68,6 +68,14 @@ def test_a_model_begins_a_row_of_its_own_and_nothing_empty_is_framed() -> None:
 
 
 def test_a_name_with_dollars_is_no_formula() -> None:
-    figure = figure_3(arms(("$x_{",)))
+    figure = figure_3(arms(("$x_{",)), ())
     figure.canvas.draw()
     assert figure.axes[0].get_title() == "$x_{"
+
+
+def test_a_panel_of_unreadable_replies_says_so() -> None:
+    """Their share is 0 whatever the factor, which looks like a finding."""
+    slopes = [{"stage": "instruct", "benchmark": name, "kind": "h_neurons", "readable": share}
+              for name, share in (("set 0", 0.02), ("set 1", 0.5))]  # fmt: skip
+    figure = figure_3(arms(("set 0", "set 1")), slopes)
+    assert [axes.get_title() for axes in figure.axes] == ["set 0\nno power: 2% of replies readable", "set 1"]

@@ -10,6 +10,7 @@ from checkpoint_factory import load, make_speaker
 from vllm_stand_in import StandIn
 
 from provenance.analyses.asking.opening import open_each
+from provenance.answers.collect_responses import LONGEST_PROMPT
 from provenance.answers.prompts import Prompt, PromptFormat
 from provenance.answers.questions import load_questions
 from provenance.answers.sampling import Decoding, LocalSampler
@@ -72,7 +73,7 @@ def test_it_starts_with_nothing_but_the_checkpoint_and_neutral_settings(
     replace(model(folder, here), lexicon=long).start()
     how = stand_in.starts_with
     assert (how["load_format"], how["generation_config"], how["dtype"]) == ("safetensors", "vllm", "float32")
-    assert how["max_model_len"] == vllm_model.LONGEST_PROMPT + GREEDY.max_new_tokens <= how["max_num_batched_tokens"]
+    assert how["max_model_len"] == LONGEST_PROMPT + GREEDY.max_new_tokens <= how["max_num_batched_tokens"]
     assert "trust_remote_code" not in how
     model(folder, here).start()
     assert stand_in.starts_with["max_model_len"] == here.lexicon.context

@@ -17,7 +17,7 @@ from provenance.responses.placing import Given, GivenReading, placed, prompt_of
 from provenance.responses.response_rows import GivenRow
 
 TOKENIZER = make_tokenizer()
-ROW = GivenRow("line 3", "Why is that?", " Since the sun. No.", "yes", "a", "q", "s", None, None, None)
+ROW = GivenRow("line 3", "Why is that?", " Since the sun. No.", "yes", "a", "q", "s", None, None, "", None)
 TALK = (("system", "Be brief."), ("user", "Why is that?"))
 
 

@@ -56,6 +56,14 @@ def test_rows_of_both_models_in_one_group_share_an_id_and_several_of_one_model_h
     assert [row.id for row in read(tmp_path, *several, OTHER).rows] == ["a, line 1", "a, line 2", "a, line 3", "b"]
 
 
+def test_a_checkpoint_reads_what_names_it_or_none(tmp_path: Path) -> None:
+    own = [ROW | {"checkpoint": name} for name in ("org/x", "org/y", "org/z")]
+    found = read(tmp_path, *own, OTHER | {"stage": "base"}).rows
+    assert [row.id for row in found] == ["a", "a", "a", "b"]
+    assert [row.is_read_by("base", "org/y") for row in found] == [False, True, False, True]
+    assert [row.is_read_by("instruct", "org/y") for row in found] == [False, True, False, False]
+
+
 def test_a_conversation_is_one_text_to_those_who_compare_questions(tmp_path: Path) -> None:
     talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     row = {key: value for key, value in ROW.items() if key != "prompt"} | {"messages": talk}
@@ -96,6 +104,8 @@ BAD_LINES: dict[str, dict[str, Any] | str | bytes] = {
     "a key twice": json.dumps(ROW)[:-1] + ', "label": "no"}',
     "a third label": ROW | {"label": "maybe", "group": "c"},
     "an id twice": OTHER | {"id": "b"},
+    "a response of all and of one": OTHER | {"id": "b", "checkpoint": "org/x"},
+    "a checkpoint that is no text": ROW | {"group": "c", "checkpoint": ["org/x"]},
     "an id with two groups": ROW | {"id": "b", "stage": "base"},
     "a split on one line": ROW | {"split": "train", "group": "c"},
     "training in a later set": ROW | {"set": "later", "split": "train", "group": "c"},
