@@ -22,6 +22,7 @@ from benchmarks.synthetic import Shape, write_pair
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.analyses.lineage.relation import lineage
+from provenance.analyses.weights.by_layers import Here
 from provenance.analyses.weights.row_sums import compare_rows
 from provenance.architectures import layout_of
 from provenance.checkpoints.headers import read_header
@@ -88,7 +89,7 @@ def drift_table() -> None:
             {
                 "sum": lambda: sum_mapped(pair),
                 one: lambda: measure_drift(base, instruct),
-                many: lambda: measure_drift(base, instruct, streams=threads),
+                many: lambda: measure_drift(base, instruct, who=Here(base, instruct, threads)),
             }
         )
         line(f"one pass that sums the MLP bytes, {2 * TIMED.mlp_bytes / 1e9:.1f} GB", times["sum"], times["sum"])

@@ -128,6 +128,12 @@ class Store:
             found = connection.execute(chosen).scalar_one_or_none()
         return None if found is None else int(found)
 
+    def finished_keys(self) -> frozenset[str]:
+        """Keys of all runs that `finished` finds."""
+        chosen = select(Run.key).where(Run.status == "done", Run.content_digest.is_not(None))
+        with self.transaction() as connection:
+            return frozenset(connection.execute(chosen).scalars())
+
     def finish_run(
         self,
         run_id: int,

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from provenance.cluster import connection
 from provenance.cluster.connection import Cluster, ClusterAddress, connected
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra `ray`")
+KIND = re.compile(rb"ray::\w*Worker\b")
+"""Names of our workers' processes; Ray's own agents have others."""
 STORE_BYTES = 80 << 20  # the least that Ray takes
 
 
@@ -35,8 +38,7 @@ def worker_pids() -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                named = (entry / "cmdline").read_bytes().startswith(b"ray::Worker")
-                if named and os.getpid() in _ancestors(int(entry.name)):
+                if KIND.match((entry / "cmdline").read_bytes()) and os.getpid() in _ancestors(int(entry.name)):
                     found.append(int(entry.name))
             except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
                 continue

@@ -52,7 +52,7 @@ COMMANDS = {
     },
     ("study",): {
         "--db", "--captures", "--out", "--only", "--run", "--continue-on-error", "--dry-run", "--no-figures", "--json",
-        "--quiet",
+        "--quiet", "--engine", "--base-url", "--ray-address", "--ray-workers", "--one-by-one",
     },
     ("intervene",): {
         "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--judge",

@@ -5,6 +5,7 @@ answers with neurons scaled, from the model that is loaded here. Workers of a cl
 the model here would, so they are no part of a run's identity.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,16 +14,23 @@ from typing import Any, Literal
 
 from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.asking.models import OpenCheckpoint
+from provenance.analyses.weights.by_layers import ByLayers
 from provenance.checkpoints.names import Checkpoint
-from provenance.cluster.connection import ClusterAddress, connected
+from provenance.cluster.connection import Cluster, ClusterAddress, connected
+from provenance.cluster.device_of_workers import device_of_workers
 from provenance.cluster.model_in_workers import ClusterModel
-from provenance.cluster.worker import ModelWanted
+from provenance.cluster.weights_in_workers import WeightsInWorkers
+from provenance.cluster.worker import CheckpointWanted, ModelWanted, WeightsWorker, shared_ref
+from provenance.cluster.workers import Workers
+from provenance.defaults import AUTO
 from provenance.engines.served_model import ServedModel, find_served
 from provenance.engines.vllm_model import VllmModel, check_installed
 from provenance.errors import InputError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
+from provenance.models.devices import found_device
 from provenance.models.loading import Lexicon, load_lexicon
 
+logger = logging.getLogger(__name__)
 Engine = Literal["transformers", "vllm", "openai", "ray"]
 """What samples answers: the model loaded here, vLLM here, servers with OpenAI's interface, or the workers of a Ray
 cluster."""
@@ -72,36 +80,98 @@ def _servers(engine: Engine, addresses: Sequence[str]) -> tuple[Endpoint, ...]:
     return tuple(Endpoint.at(url, RESPONDENT) for url in addresses)
 
 
-@contextmanager
-def answering(place: Place, sides: Sequence[OpenCheckpoint], how: CollectionSettings) -> Iterator[ServedModels]:
-    """The models of checkpoints in their place, for the time of a block; none where they answer here.
+@dataclass(frozen=True)
+class Devices:
+    """Devices of models, as torch names them."""
 
-    Args:
-        how: Of the models: their device and dtype, and how they are asked.
+    here: str
+    """Of what this process computes."""
+    of_models: str
+    """Of what answers, and of what reads in a cluster."""
 
-    Raises:
-        InputError, JobError: See `find_served` and `connected`.
-        CheckpointError: See `load_lexicon`.
-    """
-    if place.servers:
-        yield {
-            side.checkpoint.digest: find_served(
-                place.servers, _names(side.checkpoint), _lexicon(side), how.decoding.max_new_tokens
-            )
-            for side in sides
-        }
-    elif place.cluster is not None:
-        with connected(place.cluster) as cluster:
-            yield {
-                side.checkpoint.digest: ClusterModel(
-                    cluster, _wanted(side, how), _lexicon(side), side.layout, how.batch_size
+
+@dataclass(frozen=True)
+class Reached:
+    """The place of models, connected to."""
+
+    place: Place = Place()
+    cluster: Cluster | None = None
+
+    def devices(self, wanted: str) -> Devices:
+        """The devices of a name. That of a cluster's workers is theirs, and this machine takes the CPU if it has none.
+
+        Raises:
+            InputError: There is no such device.
+            JobError: No worker comes that has it.
+        """
+        if self.cluster is None:
+            here = found_device(wanted)
+            return Devices(here, here)
+        there = device_of_workers(self.cluster, wanted)
+        try:
+            here = found_device(there if wanted == AUTO else wanted)
+        except InputError as error:
+            here = "cpu"
+            logger.warning("what no worker does is computed on the CPU here, since this machine lacks %s", error.wanted)
+        return Devices(here, there)
+
+    def models(self, sides: Sequence[OpenCheckpoint], how: CollectionSettings, device: str) -> ServedModels:
+        """The models of checkpoints in their place, which start when they are needed; none where they answer here.
+
+        Args:
+            how: They are asked, and loaded.
+            device: Of a cluster's workers.
+
+        Raises:
+            InputError, JobError: See `find_served`.
+            CheckpointError: See `load_lexicon`.
+        """
+        if self.place.servers:
+            return {
+                side.checkpoint.digest: find_served(
+                    self.place.servers, _names(side.checkpoint), _lexicon(side), how.decoding.max_new_tokens
                 )
                 for side in sides
             }
-    elif place.vllm:
-        yield {side.checkpoint.digest: _in_vllm(side, how) for side in sides}
-    else:
-        yield ALL_HERE
+        if self.cluster is not None:
+            return {
+                side.checkpoint.digest: ClusterModel(
+                    self.cluster, _wanted(side, how, device), _lexicon(side), side.layout, how.batch_size
+                )
+                for side in sides
+            }
+        return {side.checkpoint.digest: _in_vllm(side, how) for side in sides} if self.place.vllm else ALL_HERE
+
+    @contextmanager
+    def weights(self, base: OpenCheckpoint, instruct: OpenCheckpoint) -> Iterator[ByLayers | None]:
+        """The workers that read the weights of two checkpoints, for the time of a block; None for this process."""
+        if self.cluster is None:
+            yield None
+            return
+        pair = tuple(CheckpointWanted(shared_ref(each), each.digest) for each in (base.checkpoint, instruct.checkpoint))
+        workers = Workers(self.cluster.ray, self.cluster.share(on_gpus=False), WeightsWorker, pair)
+        try:
+            yield WeightsInWorkers(workers)
+        finally:
+            workers.stop()
+
+
+NOWHERE = Reached()
+"""All models answer here."""
+
+
+@contextmanager
+def reached(place: Place) -> Iterator[Reached]:
+    """A place connected to for the time of a block; models that are no more than called there are not started yet.
+
+    Raises:
+        InputError, JobError: See `connected`.
+    """
+    if place.cluster is None:
+        yield Reached(place)
+        return
+    with connected(place.cluster) as cluster:
+        yield Reached(place, cluster)
 
 
 def _lexicon(side: OpenCheckpoint) -> Lexicon:
@@ -122,11 +192,11 @@ def _in_vllm(side: OpenCheckpoint, how: CollectionSettings) -> VllmModel:
     )
 
 
-def _wanted(side: OpenCheckpoint, how: CollectionSettings) -> ModelWanted:
+def _wanted(side: OpenCheckpoint, how: CollectionSettings, device: str) -> ModelWanted:
     return ModelWanted.of(
         side.checkpoint,
         dtype=how.dtype,
-        device=how.device,
+        device=device,
         attn_implementation=how.attn_implementation,
         offload=how.offload,
     )

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from provenance.analyses.asking.collection import Progress
 from provenance.analyses.lineage.relation import lineage
 from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.weights.by_layers import ByLayers
 from provenance.analyses.weights.weight_source import shape_words
 from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.names import Checkpoint
@@ -106,8 +107,8 @@ def unlike(base: OpenCheckpoint, instruct: OpenCheckpoint, reason: str = "") -> 
     )
 
 
-def relate(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int) -> LineageResult:
-    """Lineage of the pair, by weights, configs and tokenizers."""
+def relate(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, who: ByLayers | None = None) -> LineageResult:
+    """Lineage of the pair, by weights, configs and tokenizers; `who` reads the layers, by default this process."""
     sides = (base, instruct)
     words: list[Mapping[str, int] | None] = [side.vocabulary() for side in sides]
     return lineage(
@@ -116,4 +117,5 @@ def relate(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int) -> Lineage
         (words[0], words[1]),
         (base.checkpoint.config, instruct.checkpoint.config),
         seed=seed,
+        who=who,
     )

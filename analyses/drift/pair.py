@@ -15,6 +15,7 @@ from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.analyses.lineage.alignment import align
 from provenance.analyses.results.drift import NeuronDrift
 from provenance.analyses.results.lineage import Alignment, LineageResult
+from provenance.analyses.weights.by_layers import ByLayers, Here
 from provenance.analyses.weights.joined_cosines import related_cosine
 from provenance.analyses.weights.weight_source import mlp_shape
 from provenance.architectures import Layout
@@ -34,38 +35,47 @@ class MeasuredPair:
 
 
 def measure_pair(
-    base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock
+    base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock, who: ByLayers | None = None
 ) -> tuple[LineageResult, MeasuredPair]:
-    """Lineage, alignment and drift of a pair, streamed.
+    """Lineage, alignment and drift of a pair, streamed; `who` reads the layers, by default this process.
 
     Raises:
         PairError: The MLPs have different shapes and lineage finds no relation.
         NonFiniteError: A weight is NaN or infinite.
     """
-    related = measure_lineage(base, instruct, seed, clock)
+    related = measure_lineage(base, instruct, seed, clock, who)
     if related.verdict == "unrelated" and mlp_shape(base.weights) != mlp_shape(instruct.weights):
         raise unlike(base, instruct, related.reason)
-    alignment = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related))
-    return related, measured_with(base, instruct, alignment, clock)
+    alignment = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related, who))
+    return related, measured_with(base, instruct, alignment, clock, who)
 
 
-def measured_with(base: OpenCheckpoint, instruct: OpenCheckpoint, alignment: Alignment, clock: Clock) -> MeasuredPair:
+def measured_with(
+    base: OpenCheckpoint, instruct: OpenCheckpoint, alignment: Alignment, clock: Clock, who: ByLayers | None = None
+) -> MeasuredPair:
     """Drift of a pair with a given alignment, streamed; raises PairError if the alignment is of other shapes."""
     ids = None if alignment.is_identity else alignment.base_ids
-    return MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock))
+    return MeasuredPair(alignment, _measure_drift(base, instruct, ids, clock, who))
 
 
-def measure_lineage(base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock) -> LineageResult:
+def measure_lineage(
+    base: OpenCheckpoint, instruct: OpenCheckpoint, seed: int, clock: Clock, who: ByLayers | None = None
+) -> LineageResult:
     """Lineage of the pair, from every tensor of both."""
     seen = watched(base, base.weights.all_bytes, clock.progress)
-    return clock.timed("lineage", lambda: relate(seen, instruct, seed))
+    return clock.timed("lineage", lambda: relate(seen, instruct, seed, who))
 
 
 def _measure_drift(
-    base: OpenCheckpoint, instruct: OpenCheckpoint, base_ids: Int[np.ndarray, " neurons"] | None, clock: Clock
+    base: OpenCheckpoint,
+    instruct: OpenCheckpoint,
+    base_ids: Int[np.ndarray, " neurons"] | None,
+    clock: Clock,
+    who: ByLayers | None = None,
 ) -> NeuronDrift:
-    seen, streams = watched(base, base.weights.mlp_bytes, clock.progress), _streams(base, instruct)
-    return clock.timed("drift", lambda: measure_drift(seen.weights, instruct.weights, base_ids, streams=streams))
+    seen = watched(base, base.weights.mlp_bytes, clock.progress)
+    reads = who or Here(seen.weights, instruct.weights, _streams(base, instruct))
+    return clock.timed("drift", lambda: measure_drift(seen.weights, instruct.weights, base_ids, reads))
 
 
 def measure_drift_only(

@@ -14,6 +14,7 @@ from provenance.analyses.controls.control_sets import layer_counts, permutation_
 from provenance.analyses.drift.drift_nulls import layer_strata, matched_means, matched_moments, of_stratum, pools_of
 from provenance.analyses.drift.stability_ranks import combined_delta, stability_rank
 from provenance.analyses.results.drift import DriftResult, NeuronDrift
+from provenance.analyses.weights.by_layers import ByLayers
 from provenance.analyses.weights.paired_pass import compare_mapped, compare_neurons
 from provenance.analyses.weights.weight_source import WeightSource, mlp_shape, shape_words
 from provenance.checkpoints.headers import TORCH_DTYPES
@@ -53,15 +54,14 @@ def measure_drift(
     base: WeightSource,
     instruct: WeightSource,
     base_ids: Int[np.ndarray, " neurons"] | None = None,
-    *,
-    streams: int = 1,
+    who: ByLayers | None = None,
 ) -> NeuronDrift:
     """Weight change of every instruct neuron, streamed from files of any dtype, shards and storage; loads no model.
 
     Args:
         base_ids: Counterpart of each neuron in the base (flat ids, -1: none), which reads whole tensors, one per
             checkpoint at a time; None: the same layer and index.
-        streams: Threads, each reading a pair of streams; more than one for local files only.
+        who: Reads the layers; None for one stream here.
 
     Returns:
         Float64, over all D = layers * d_m neurons, layer by layer. Neurons without a counterpart are NaN and not
@@ -79,7 +79,7 @@ def measure_drift(
     else:
         _check_mapping(base, instruct, base_ids)
     floor = rounding_floor(*_float_dtypes(base, "base"), *_float_dtypes(instruct, "instruct"))
-    kinds = compare_neurons(base, instruct, streams) if base_ids is None else compare_mapped(base, instruct, base_ids)
+    kinds = compare_neurons(base, instruct, who) if base_ids is None else compare_mapped(base, instruct, base_ids, who)
     up, down, gate = kinds["up"], kinds["down"], kinds.get("gate")
     delta, rank = (np.full(up.delta.size, np.nan) for _ in range(2))
     known = np.isfinite(up.delta)

@@ -11,7 +11,7 @@ from provenance.activations.capture_files import CaptureDtype
 from provenance.analyses.asking import engines
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Workspace, identity_digest
-from provenance.analyses.asking.engines import ALL_HERE, Engine, Place, ServedModels, answering, place_of
+from provenance.analyses.asking.engines import ALL_HERE, Devices, Engine, Place, ServedModels, place_of, reached
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
 from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, ScaledBenchmarks
@@ -43,7 +43,7 @@ from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAM
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
-from provenance.models.devices import found_device, found_dtype
+from provenance.models.devices import found_dtype
 from provenance.models.loading import check_config
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
@@ -222,51 +222,51 @@ class Job:
         Raises:
             PairError: The checkpoints cannot be compared.
             CheckpointError, InputError, JobError: See `sides`, `check_prompts`, `question_sets`, `given`, `judging`,
-                `place` and `answering`; or there is no such device.
+                `place`, `reached` and `Reached`; or there is no such device.
         """
-        device = found_device(self.device)
-        judge, place = self.judging(), self.place()
-        base, instruct = self.sides()
-        job = self.on(device, (base, instruct))
-        check_pair(base, instruct)
-        self.check_prompts((base, instruct))
-        given, answers, scaling = self.given(instruct), self.given_answers(), self.scaling()
-        if answers is None:
-            sets, pools, concept, told = self.question_sets(), None, HALLUCINATION, dict[str, Any]()
-        else:
-            answers.check_checkpoints((self.base, self.instruct))
-            pools = answers.pools((base, instruct), self.settings().shares, self.seed)
-            sets, concept, told = answers.sets, answers.concept, answers.told()
-        check_names([*sets, *scaling.benchmarks])
-        asking = job.settings().collection
-        check_benchmarks((base, instruct), asking, scaling)
-        other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
-        with (
-            answering(place, (base, instruct), asking["instruct"]) as served,
-            prepared(self.control, self.other, base, self.seed, folder) as control,
-        ):
-            work = partial(
-                compare, base, instruct, sets, given=given, judge=judge, served=served, scaling=scaling, pools=pools,
-                reply_judge=reply_judge(self.judge, self.judge_model),
-            )  # fmt: skip
-            yield OpenedJob(
-                command=self.command,
-                key=job.key((base, instruct), sets, given, control, served, scaling, answers),
-                settings=job.recorded(given, control, served, scaling, answers),
-                seed=self.seed,
-                sides=(base, instruct),
-                run=job.run_of(partial(work, control=control), concept),
-                questions=(*sets, *scaling.questions()),
-                about=lambda: {**other, "quick": self.effort != FULL, **told},
-            )
+        judge = self.judging()
+        with reached(self.place()) as there:
+            devices = there.devices(self.device)
+            base, instruct = self.sides()
+            job = self.on(devices, (base, instruct))
+            check_pair(base, instruct)
+            self.check_prompts((base, instruct))
+            given, answers, scaling = self.given(instruct), self.given_answers(), self.scaling()
+            if answers is None:
+                sets, pools, concept, told = self.question_sets(), None, HALLUCINATION, dict[str, Any]()
+            else:
+                answers.check_checkpoints((self.base, self.instruct))
+                pools = answers.pools((base, instruct), self.settings().shares, self.seed)
+                sets, concept, told = answers.sets, answers.concept, answers.told()
+            check_names([*sets, *scaling.benchmarks])
+            asking = job.settings().collection
+            check_benchmarks((base, instruct), asking, scaling)
+            other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
+            served = there.models((base, instruct), asking["instruct"], devices.of_models)
+            with prepared(self.control, self.other, base, self.seed, folder) as control:
+                work = partial(
+                    compare, base, instruct, sets, given=given, control=control, judge=judge, served=served,
+                    scaling=scaling, pools=pools, there=there, reply_judge=reply_judge(self.judge, self.judge_model),
+                )  # fmt: skip
+                yield OpenedJob(
+                    command=self.command,
+                    key=job.key((base, instruct), sets, given, control, served, scaling, answers),
+                    settings=job.recorded(given, control, served, scaling, answers),
+                    seed=self.seed,
+                    sides=(base, instruct),
+                    run=job.run_of(work, concept),
+                    questions=(*sets, *scaling.questions()),
+                    about=lambda: {**other, "quick": self.effort != FULL, **told},
+                )
 
-    def on(self, device: str, sides: Sequence[OpenCheckpoint]) -> "Job":
-        """This job on a device that is there, in a dtype by name.
+    def on(self, devices: Devices, sides: Sequence[OpenCheckpoint]) -> "Job":
+        """This job on devices that are there, in a dtype by name, which is that of the models that answer.
 
         Raises:
             InputError: There is no such dtype.
         """
-        return replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype for side in sides}))
+        dtype = found_dtype(self.dtype, devices.of_models, {side.info.dtype for side in sides})
+        return replace(self, device=devices.here, dtype=dtype)
 
     def run_of(
         self, one: Callable[..., OriginReport], concept: Concept = HALLUCINATION

@@ -33,6 +33,7 @@ from provenance.analyses.drift.weight_drift import check_comparable
 from provenance.analyses.lineage.alignment import align
 from provenance.analyses.results.lineage import Alignment, LineageResult
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
+from provenance.analyses.weights.by_layers import ByLayers
 from provenance.errors import PairError
 from provenance.models.random_model import random_for_now
 from provenance.records import Response
@@ -85,9 +86,16 @@ def in_place_of(base: OpenCheckpoint, control: NegativeControl | None) -> OpenCh
 
 
 def measure_controlled(
-    base: OpenCheckpoint, instruct: OpenCheckpoint, control: NegativeControl | None, seed: int, clock: Clock
+    base: OpenCheckpoint,
+    instruct: OpenCheckpoint,
+    control: NegativeControl | None,
+    seed: int,
+    clock: Clock,
+    who: ByLayers | None = None,
 ) -> tuple[LineageResult, MeasuredPair]:
     """Lineage, alignment and drift under a control, or of the pair itself without one.
+
+    `who` reads the layers of base and instruct checkpoint, by default this process; another model is read here.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons; or the other model of
@@ -95,7 +103,7 @@ def measure_controlled(
         NonFiniteError: A weight is NaN or infinite.
     """
     if control is None:
-        return measure_pair(base, instruct, seed, clock)
+        return measure_pair(base, instruct, seed, clock, who)
     layout = instruct.layout
     if control.other is not None:
         check_comparable(control.other.weights, instruct.weights)
@@ -109,12 +117,12 @@ def measure_controlled(
         alignment = Alignment("index", np.arange(layout.layers * layout.d_m), "")
         return related, measured_with(control.other, instruct, alignment, clock)
     if control.kind == "permuted-labels":
-        related, measured = measure_pair(base, instruct, seed, clock)
+        related, measured = measure_pair(base, instruct, seed, clock, who)
         return related, replace(measured, alignment=replace(measured.alignment, reason=""))
-    related = measure_lineage(base, instruct, seed, clock)
-    aligned = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related))
+    related = measure_lineage(base, instruct, seed, clock, who)
+    aligned = clock.timed("alignment", lambda: align(base.weights, instruct.weights, related, who))
     permuted = permuted_alignment(aligned, layout.layers, layout.d_m, control.seed)
-    return related, measured_with(base, instruct, permuted, clock)
+    return related, measured_with(base, instruct, permuted, clock, who)
 
 
 def permuted_alignment(alignment: Alignment, layers: int, d_m: int, seed: int) -> Alignment:

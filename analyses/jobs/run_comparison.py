@@ -27,7 +27,7 @@ from provenance.analyses.asking.both_models import (
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Pool, Workspace
 from provenance.analyses.asking.cross_reading import Forced, cells_read_by
-from provenance.analyses.asking.engines import ALL_HERE, ServedModels
+from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
 from provenance.analyses.behaviour.patching import Exchanged, exchanged
@@ -103,6 +103,7 @@ def compare(
     scaling: ScaledBenchmarks = NOT_ASKED,
     pools: tuple[Pool, ...] | None = None,
     reply_judge: ReplyJudge | None = None,
+    there: Reached = NOWHERE,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 
@@ -116,6 +117,7 @@ def compare(
         scaling: Benchmarks that both models are asked while the H-Neurons are scaled.
         pools: Split question sets with responses that exist; None where the models are asked.
         reply_judge: The judging model that `scaling` names.
+        there: The place of these models, which may also read weights.
 
     Raises:
         PairError: The MLPs have different shapes, and lineage does not match their neurons.
@@ -124,7 +126,8 @@ def compare(
         ConvergenceError: A probe does not converge at a fixed or chosen C.
     """
     pools = question_pools(question_sets, settings.shares, settings.seed) if pools is None else pools
-    related, measured = measure_controlled(base, instruct, control, settings.seed, clock)
+    with there.weights(base, instruct) as who:
+        related, measured = measure_controlled(base, instruct, control, settings.seed, clock, who)
     sides: dict[Stage, OpenCheckpoint] = {"instruct": instruct, "base": base}
     asked = partial(Subject, pools=pools, workspace=workspace, clock=clock, judge=judge, memory=InMemory())
     subjects = {

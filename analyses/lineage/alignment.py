@@ -4,6 +4,9 @@ Tuning keeps indices, so index j is neuron j unless lineage found neurons elsewh
 so that the sum of cosines is highest, and pairs below the chance threshold stay unmapped.
 """
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
@@ -11,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from provenance.analyses.results.lineage import Alignment, LineageResult
+from provenance.analyses.weights.by_layers import ByLayers, Here
 from provenance.analyses.weights.joined_cosines import layer_cosines, related_cosine
 from provenance.analyses.weights.weight_source import WeightSource
 
@@ -18,28 +22,39 @@ from provenance.analyses.weights.weight_source import WeightSource
 CANDIDATES = 64
 
 
-def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult) -> Alignment:
+def align(base: WeightSource, instruct: WeightSource, lineage: LineageResult, who: ByLayers | None = None) -> Alignment:
     """Map every neuron of the instruct checkpoint to its neuron in the base, one-to-one.
 
     By index for the same model, and for descendants except in layers with neurons at other indices; by assignment there
     and for pruned and widened checkpoints. Layers whose neurons lineage did not find are unmapped. For unrelated
     checkpoints: the same layer and index where the base has it, with the reason why that means nothing. If a widened
-    checkpoint holds exact copies of a neuron, one arbitrary copy is mapped.
+    checkpoint holds exact copies of a neuron, one arbitrary copy is mapped. `who` assigns the layers, by default this
+    process.
     """
     reason = misalignment(lineage)
     if lineage.verdict == "same model" or reason:
         return Alignment("index", _by_index(base, instruct), reason)
     resized = lineage.verdict not in {"descendant", "descendant, neurons permuted"}
     ids = _by_index(base, instruct).reshape(instruct.layers, instruct.d_m)
-    by_assignment = False
-    for layer, (at, moved) in enumerate(zip(lineage.layer_of, lineage.moved, strict=True)):
-        if at is None:
-            ids[layer] = -1
-        elif resized or moved:
-            assigned = assign_layer(base, at, instruct, layer)
-            ids[layer] = np.where(assigned < 0, -1, at * base.d_m + assigned)
-            by_assignment = True
-    return Alignment("assignment" if resized or by_assignment else "index", ids.ravel(), "")
+    ids[[layer for layer, at in enumerate(lineage.layer_of) if at is None]] = -1
+    elsewhere = [
+        layer
+        for layer, (at, moved) in enumerate(zip(lineage.layer_of, lineage.moved, strict=True))
+        if at is not None and (resized or moved)
+    ]
+    if elsewhere:
+        work = partial(_assigned, {layer: at for layer, at in enumerate(lineage.layer_of) if at is not None})
+        ids[elsewhere] = np.concatenate(list((who or Here(base, instruct)).each(work, elsewhere, at_once=False)))
+    return Alignment("assignment" if resized or elsewhere else "index", ids.ravel(), "")
+
+
+def _assigned(
+    layer_of: Mapping[int, int], base: WeightSource, instruct: WeightSource, layers: Sequence[int]
+) -> Int[np.ndarray, "layers d_m"]:
+    """Flat ids in the base of the neurons of some layers; -1 without a counterpart."""
+    assigned = np.stack([assign_layer(base, layer_of[layer], instruct, layer) for layer in layers])
+    starts = np.array([[layer_of[layer] * base.d_m] for layer in layers])
+    return np.where(assigned < 0, -1, starts + assigned)
 
 
 def misalignment(lineage: LineageResult) -> str:

@@ -14,6 +14,7 @@ from provenance.analyses.lineage.config_differences import config_differences, s
 from provenance.analyses.lineage.sampled_neurons import HALF
 from provenance.analyses.lineage.survey import Shares, Survey, found_shares, look, look_at_tensors
 from provenance.analyses.results.lineage import LineageResult
+from provenance.analyses.weights.by_layers import ByLayers
 from provenance.analyses.weights.joined_cosines import related_cosine
 from provenance.analyses.weights.tensor_census import same_bits
 from provenance.analyses.weights.tensor_pairs import blocks
@@ -33,6 +34,7 @@ def lineage(
     *,
     sample: int = NEURONS_PER_LAYER,
     seed: int = 0,
+    who: ByLayers | None = None,
 ) -> LineageResult:
     """Evidence that two checkpoints are related, tensor by tensor and neuron by neuron.
 
@@ -43,6 +45,7 @@ def lineage(
         vocabularies: Token to id, of the base's and of the other tokenizer; None if there is none.
         configs: The base's config.json and the other one.
         sample: Neurons looked up per layer.
+        who: Reads the layers, by default this process.
 
     Returns:
         `same model`: all tensors are bit-identical. `descendant`: most sampled neurons are nearest to their own index;
@@ -56,7 +59,10 @@ def lineage(
             must fit float64 (1e-162 to 1e154), norms of neurons float32 arithmetic (1e18).
     """
     problem = incomparable(base, instruct)
-    survey = look_at_tensors(base, instruct) if problem else look(base, instruct, sample, np.random.default_rng(seed))
+    if problem:
+        survey = look_at_tensors(base, instruct, who)
+    else:
+        survey = look(base, instruct, sample, np.random.default_rng(seed), who)
     shares = found_shares(survey, base.layers)
     verdict, reason = ("unrelated", problem) if problem else _verdict(base, instruct, survey, shares)
     if verdict == "unrelated":

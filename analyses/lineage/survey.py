@@ -6,6 +6,7 @@ the pass, or after one that did not find them.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -20,6 +21,7 @@ from provenance.analyses.lineage.sampled_neurons import (
     look_up,
     sample_runs,
 )
+from provenance.analyses.weights.by_layers import ByLayers, Here
 from provenance.analyses.weights.joined_cosines import related_cosine
 from provenance.analyses.weights.tensor_census import PairComparison, PairSums, compare_bare
 from provenance.analyses.weights.tensor_pairs import Blocks, Pair, Pairing, pair_parts, side_by_side, steps_of
@@ -27,13 +29,20 @@ from provenance.analyses.weights.weight_source import WeightSource
 
 
 @dataclass(frozen=True)
-class Samples:
+class Drawn:
     """Neurons to look up."""
 
     base: list[Runs]
     """By layer of the base."""
     instruct: list[Runs]
     """By layer of the instruct checkpoint."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Neurons to look up, and how more of them are drawn."""
+
+    drawn: Drawn
     size: int
     """Largest number per layer."""
     rng: np.random.Generator
@@ -60,58 +69,62 @@ class Survey:
     """For each layer of the instruct checkpoint, the share of its neurons found at another index."""
 
 
-def look(base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator) -> Survey:
+def look(
+    base: WeightSource, instruct: WeightSource, sample: int, rng: np.random.Generator, who: ByLayers | None = None
+) -> Survey:
     """Compare all tensors, and look up sampled neurons layer by layer; raises NonFiniteError on NaN or infinity.
 
     With equal numbers of layers, each layer is compared with the same layer of the base and searched for elsewhere only
     if its neurons are not found there; otherwise all layers are searched for. Layers with only zeros in the sample, or
-    with neurons unlike those of their own index, are read once more.
+    with neurons unlike those of their own index, are read once more. `who` reads the layers, by default this process.
     """
+    who = who or Here(base, instruct)
     runs = [sample_runs(base.d_m, sample, rng) for _ in range(base.layers)]
     same = (base.layers, base.d_m) == (instruct.layers, instruct.d_m)
     theirs = runs if same else [sample_runs(instruct.d_m, sample, rng) for _ in range(instruct.layers)]
-    samples = Samples(runs, theirs, sample, rng)
+    samples = Samples(Drawn(runs, theirs), sample, rng)
     everywhere = list(range(instruct.layers))
     if base.layers != instruct.layers:
         found = find_layers(base, instruct, everywhere, rng)
-        return _pass(base, instruct, [found[layer] for layer in everywhere], samples)
-    first = _pass(base, instruct, everywhere, samples)
+        return _pass(base, instruct, [found[layer] for layer in everywhere], samples, who)
+    first = _pass(base, instruct, everywhere, samples, who)
     lost = [layer for layer, at in enumerate(first.layer_of) if at is None]
     found = find_layers(base, instruct, lost, rng) if lost else {}
     elsewhere = {layer: at for layer, at in found.items() if at not in (None, layer)}
     if not elsewhere:
         return first
-    return _pass(base, instruct, [elsewhere.get(layer, layer) for layer in everywhere], samples)
+    return _pass(base, instruct, [elsewhere.get(layer, layer) for layer in everywhere], samples, who)
 
 
-def look_at_tensors(base: WeightSource, instruct: WeightSource) -> Survey:
+def look_at_tensors(base: WeightSource, instruct: WeightSource, who: ByLayers | None = None) -> Survey:
     """Compare all comparable tensors when neurons cannot be compared."""
-    survey = _pass(base, instruct, range(min(base.layers, instruct.layers)), None)
+    survey = _pass(base, instruct, range(min(base.layers, instruct.layers)), None, who or Here(base, instruct))
     return Survey(survey.pairing, survey.comparisons, {}, (None,) * instruct.layers, (0.0,) * instruct.layers)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at some layers found."""
+
+    comparisons: list[PairComparison]
+    matches: dict[int, LayerMatch]
+    alive: dict[int, Alive]
+
+
 def _pass(
-    base: WeightSource, instruct: WeightSource, layer_of: Sequence[int | None], samples: Samples | None
+    base: WeightSource, instruct: WeightSource, layer_of: Sequence[int | None], samples: Samples | None, who: ByLayers
 ) -> Survey:
     """Go through both checkpoints once; without samples no neuron is looked up."""
     pairing = pair_parts(base, instruct, layer_of)
-    pairs = [pair for pair in pairing.pairs if pair.comparable or samples]
-    steps = [step for pair in pairs for step in steps_of(pair, *_runs(pair, layer_of, samples))]
-    comparisons = [compare_bare(pair, base, instruct) for pair in pairs if not pair.base.rows]
+    drawn = None if samples is None else samples.drawn
+    comparisons = [compare_bare(pair, base, instruct) for pair in _wanted(pairing, drawn) if not pair.base.rows]
     matches: dict[int, LayerMatch] = {}
     alive: dict[int, Alive] = {}
-    rows = side_by_side(base, instruct, steps)
-    for layer, of_layer in groupby(rows, key=lambda item: item[0].pair.layer):
-        # Layers beyond the last one hold tensors that only serve training, and no neurons.
-        at = layer_of[layer] if samples and layer is not None and layer < len(layer_of) else None
-        lookup = None
-        if samples and layer is not None and at is not None:
-            lookup = LayerLookup(at, base, instruct, samples.base[at], samples.instruct[layer])
-        for pair, of_pair in groupby(of_layer, key=lambda item: item[0].pair):
-            sums = _sum_up(pair, of_pair, lookup if pair.neurons else None)
-            comparisons.extend([sums.comparison()] if pair.comparable else [])
-        if lookup is not None and layer is not None:
-            matches[layer], alive[layer] = lookup.match(), lookup.alive
+    # one more than there are layers, for what lies outside of them
+    for seen in who.each(partial(_look_at, tuple(layer_of), drawn), range(len(layer_of) + 1), at_once=False):
+        comparisons += seen.comparisons
+        matches |= seen.matches
+        alive |= seen.alive
     for layer, match in matches.items():
         if samples is not None and match.blank:
             matches[layer] = look_again(match, base, instruct, layer, alive[layer], samples.size, samples.rng)
@@ -127,6 +140,42 @@ def _pass(
     return Survey(pairing, tuple(comparisons), matches, held, tuple(moved))
 
 
+def _wanted(pairing: Pairing, drawn: Drawn | None) -> list[Pair]:
+    return [pair for pair in pairing.pairs if pair.comparable or drawn]
+
+
+def _look_at(
+    layer_of: Sequence[int | None],
+    drawn: Drawn | None,
+    base: WeightSource,
+    instruct: WeightSource,
+    layers: Sequence[int],
+) -> _Seen:
+    """Some layers; the number after the last one stands for tensors outside of them.
+
+    Layers beyond the last one hold tensors that only serve training, and no neurons.
+    """
+    last, wanted = len(layer_of), set(layers)
+    pairs = [
+        pair
+        for pair in _wanted(pair_parts(base, instruct, layer_of), drawn)
+        if min(last if pair.layer is None else pair.layer, last) in wanted
+    ]
+    steps = [step for pair in pairs for step in steps_of(pair, *_runs(pair, layer_of, drawn))]
+    seen = _Seen([], {}, {})
+    for layer, of_layer in groupby(side_by_side(base, instruct, steps), key=lambda item: item[0].pair.layer):
+        at = layer_of[layer] if drawn and layer is not None and layer < last else None
+        lookup = None
+        if drawn and layer is not None and at is not None:
+            lookup = LayerLookup(at, base, instruct, drawn.base[at], drawn.instruct[layer])
+        for pair, of_pair in groupby(of_layer, key=lambda item: item[0].pair):
+            sums = _sum_up(pair, of_pair, lookup if pair.neurons else None)
+            seen.comparisons.extend([sums.comparison()] if pair.comparable else [])
+        if lookup is not None and layer is not None:
+            seen.matches[layer], seen.alive[layer] = lookup.match(), lookup.alive
+    return seen
+
+
 def _moved(
     base: WeightSource, instruct: WeightSource, layer: int, own: Float64[np.ndarray, " d_m"], samples: Samples
 ) -> float:
@@ -138,12 +187,12 @@ def _moved(
     return float((nearest >= threshold).sum() / max(1, ids.size) * astray.size / own.size)
 
 
-def _runs(pair: Pair, layer_of: Sequence[int | None], samples: Samples | None) -> tuple[Runs, Runs]:
+def _runs(pair: Pair, layer_of: Sequence[int | None], drawn: Drawn | None) -> tuple[Runs, Runs]:
     """Sampled neurons of both sides of a pair; none if the pair holds no neurons."""
-    if samples is None or not pair.neurons or pair.layer is None:
+    if drawn is None or not pair.neurons or pair.layer is None:
         return (), ()
     at = layer_of[pair.layer]
-    return ((), ()) if at is None else (samples.base[at], samples.instruct[pair.layer])
+    return ((), ()) if at is None else (drawn.base[at], drawn.instruct[pair.layer])
 
 
 def _sum_up(pair: Pair, blocks: Iterable[Blocks], lookup: LayerLookup | None) -> PairSums:

@@ -11,7 +11,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -166,6 +166,12 @@ def _difference(old: Member | None, new: Member) -> str:
 
 def _how(job: Job | TimelineJob) -> Job:
     return job.how if isinstance(job, TimelineJob) else job
+
+
+def changed(job: Job | TimelineJob, **fields_of_job: Any) -> Job | TimelineJob:
+    """A member's job with some fields of its `Job` changed; raises InputError where these contradict others."""
+    how = replace(_how(job), **fields_of_job)
+    return replace(job, how=how) if isinstance(job, TimelineJob) else how
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from provenance.analyses.asking.both_models import (
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Collected, Pool, Workspace, paired_task
 from provenance.analyses.asking.cross_reading import read_answers
-from provenance.analyses.asking.engines import ALL_HERE, ServedModels
+from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.drift.pair import measured_with
@@ -117,6 +117,7 @@ def trace(
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
     given: Sequence[Sequence[Pool]] | None = None,
+    there: Reached = NOWHERE,
 ) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
@@ -127,6 +128,7 @@ def trace(
         judge: Labels the answers; the one that the settings name.
         served: Models that answer at servers.
         given: The pools of each checkpoint with its responses that exist, in place of asking.
+        there: Their place, which may also read weights.
 
     Raises:
         PairError: A checkpoint has another shape than the last.
@@ -137,7 +139,7 @@ def trace(
     pools = [asked] * len(stops) if given is None else [tuple(each) for each in given]
     others = (*stops[:-1], *([floor] if floor else []))
     # Weights are read first, so that a damaged checkpoint ends the job within seconds.
-    drifts = {stop.position: _drift(stop, stops[-1], clock) for stop in others}
+    drifts = {stop.position: _drift(stop, stops[-1], clock, NOWHERE if stop.is_floor else there) for stop in others}
     last = stops[-1]
     at_server = served.get(last.side.checkpoint.digest)
     subject = Subject(last.side, settings.collection[last.prompt], pools[-1], workspace, clock, judge, at_server)
@@ -159,8 +161,9 @@ def trace(
     )
 
 
-def _drift(stop: Stop, last: Stop, clock: Clock) -> NeuronDrift:
-    return measured_with(stop.side, last.side, _by_position(last.side), clock).drift
+def _drift(stop: Stop, last: Stop, clock: Clock, there: Reached) -> NeuronDrift:
+    with there.weights(stop.side, last.side) as who:
+        return measured_with(stop.side, last.side, _by_position(last.side), clock, who).drift
 
 
 def _by_position(side: OpenCheckpoint) -> Alignment:

@@ -10,7 +10,7 @@ from typing import Any
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Pool, Workspace, identity_digest
-from provenance.analyses.asking.engines import ALL_HERE, ServedModels, answering
+from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels, reached
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.jobs.compare_job import Job
@@ -24,7 +24,6 @@ from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet
 from provenance.checkpoints.names import CheckpointRef, checkpoint_at, require_tokenizer
 from provenance.errors import InputError, PairError
-from provenance.models.devices import found_device
 from provenance.models.random_model import RANDOM_REF, random_for_now
 from provenance.records import Stage
 
@@ -50,23 +49,24 @@ class TimelineJob:
 
         Raises:
             InputError, CheckpointError, PairError, JobError, SplitError: See `open`, `questions`,
-                `GivenAnswers.timeline_pools`, `Job.judging`, `Job.place` and `answering`.
+                `GivenAnswers.timeline_pools`, `Job.judging`, `Job.place`, `reached` and `Reached`.
         """
-        device = found_device(self.how.device)
-        judge, place = self.how.judging(), self.how.place()
-        stops, answers = self.open(), self.how.given_answers()
-        questions = self.questions(answers)
-        sides = tuple(stop.side for stop in stops)
-        pools = None if answers is None else self.given_pools(answers, sides)
-        job = replace(self, how=self.how.on(device, sides))
-        with answering(place, sides, job.how.settings().collection["instruct"]) as served:
+        judge = self.how.judging()
+        with reached(self.how.place()) as there:
+            devices = there.devices(self.how.device)
+            stops, answers = self.open(), self.how.given_answers()
+            questions = self.questions(answers)
+            sides = tuple(stop.side for stop in stops)
+            pools = None if answers is None else self.given_pools(answers, sides)
+            job = replace(self, how=self.how.on(devices, sides))
+            served = there.models(sides, job.how.settings().collection["instruct"], devices.of_models)
             yield OpenedJob(
                 command="trace",
                 key=job.key(stops, questions, served, answers),
                 settings=job.recorded(served, answers),
                 seed=self.how.seed,
                 sides=sides,
-                run=partial(job.run, stops, questions, judge=judge, served=served, pools=pools),
+                run=partial(job.run, stops, questions, judge=judge, served=served, pools=pools, there=there),
                 questions=(questions,),
                 about=lambda: {"quick": self.how.effort != FULL, **({} if answers is None else answers.told())},
             )
@@ -140,6 +140,7 @@ class TimelineJob:
         judge: Judge = by_rule,
         served: ServedModels = ALL_HERE,
         pools: Sequence[Sequence[Pool]] | None = None,
+        there: Reached = NOWHERE,
     ) -> TimelineReport:
         """Measures every checkpoint, and the floor if requested; `pools` as of `trace`."""
         with ExitStack() as made:
@@ -147,7 +148,8 @@ class TimelineJob:
             if self.floor:
                 random = floor_stop(stops[0].side, self.how.seed, workspace.captures)
                 floor = clock.timed("random initialisation", lambda: made.enter_context(random))
-            return trace(stops, floor, questions, self.how.settings(), workspace, clock, judge, served, pools)
+            how = self.how.settings()
+            return trace(stops, floor, questions, how, workspace, clock, judge, served, pools, there)
 
 
 @contextmanager

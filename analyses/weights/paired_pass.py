@@ -4,8 +4,7 @@ Both are streamed side by side in planned blocks, so memory holds one block of e
 neurons that were scaled and hardly turned, which sums cannot resolve, are read a second time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from provenance.analyses.weights.by_layers import ByLayers, Here
 from provenance.analyses.weights.row_sums import RowComparison, RowSums, Widener, check_finite, compare_rows, unit_gaps
 from provenance.analyses.weights.weight_source import WeightSource
 from provenance.architectures import NeuronSlice
@@ -78,23 +78,33 @@ class _Block:
         return Rows(place.name, place.start + self.start, place.start + self.stop)
 
 
-def compare_neurons(base: WeightSource, instruct: WeightSource, streams: int = 1) -> dict[str, RowComparison]:
+def compare_neurons(
+    base: WeightSource, instruct: WeightSource, who: ByLayers | None = None
+) -> dict[str, RowComparison]:
     """Compare neuron j of each layer with neuron j of the same layer, streamed; by kind, all D neurons layer by layer.
 
-    Shapes must agree; dtype, order and number of files may differ. `streams`: threads with a pair of streams each, more
-    than one for local files only, without effect on the numbers.
+    Shapes must agree; dtype, order and number of files may differ. `who` reads the layers, without effect on the
+    numbers; by default one stream here.
 
     Raises:
         NonFiniteError: A weight is NaN or infinite; the message names projection and checkpoint.
     """
-    run = _Pass(base, instruct)
-    layers = [[_projection(base, instruct, kind, layer) for kind in base.kinds] for layer in range(base.layers)]
-    if streams == 1:
-        run.follow([part for layer in layers for part in layer])
-        return run.found
-    with ThreadPoolExecutor(streams) as pool:
-        list(pool.map(run.follow, layers))  # fetching the results re-raises errors of the threads
+    return _joined((who or Here(base, instruct)).each(_compared, range(base.layers), at_once=True))
+
+
+def _compared(base: WeightSource, instruct: WeightSource, layers: Sequence[int]) -> dict[str, RowComparison]:
+    """Some layers, by kind."""
+    run = _Pass(base, instruct, layers)
+    run.follow([_projection(base, instruct, kind, layer) for layer in layers for kind in base.kinds])
     return run.found
+
+
+def _joined(parts: Iterable[dict[str, RowComparison]]) -> dict[str, RowComparison]:
+    found: dict[str, list[RowComparison]] = {}
+    for part in parts:
+        for kind, rows in part.items():
+            found.setdefault(kind, []).append(rows)
+    return {kind: RowComparison.joined(rows) for kind, rows in found.items()}
 
 
 def _projection(base: WeightSource, instruct: WeightSource, kind: str, layer: int) -> _Projection:
@@ -113,12 +123,13 @@ def _names(kind: str, layer: int) -> tuple[str, str]:
 
 
 class _Pass:
-    """Both checkpoints and the results so far; threads write to different layers."""
+    """Both checkpoints, and the results so far of some layers."""
 
-    def __init__(self, base: WeightSource, instruct: WeightSource) -> None:
+    def __init__(self, base: WeightSource, instruct: WeightSource, layers: Sequence[int]) -> None:
         self.base = base
         self.instruct = instruct
-        self.found = {kind: RowComparison.unknown(base.layers * base.d_m) for kind in base.kinds}
+        self.found = {kind: RowComparison.unknown(len(layers) * base.d_m) for kind in base.kinds}
+        self._at = {layer: at * base.d_m for at, layer in enumerate(layers)}
 
     def follow(self, plan: Sequence[_Projection]) -> None:
         """Compare some projections: one by one if the sides store them differently, else in one stream."""
@@ -135,7 +146,8 @@ class _Pass:
                 self._table(part).put(slice(None), compare_rows(*sides, names=part.names))
 
     def _table(self, part: _Projection) -> RowComparison:
-        return self.found[part.kind].rows(part.layer * self.base.d_m, (part.layer + 1) * self.base.d_m)
+        start = self._at[part.layer]
+        return self.found[part.kind].rows(start, start + self.base.d_m)
 
     def _summed(self, plan: Sequence[_Projection]) -> Iterator[tuple[_Projection, RowSums]]:
         sums, wide_a, wide_b = RowSums.zeros(0), Widener(), Widener()
@@ -179,20 +191,30 @@ class _Pass:
 
 
 def compare_mapped(
-    base: WeightSource, instruct: WeightSource, base_ids: Int[np.ndarray, " neurons"]
+    base: WeightSource, instruct: WeightSource, base_ids: Int[np.ndarray, " neurons"], who: ByLayers | None = None
 ) -> dict[str, RowComparison]:
     """Compare each neuron of the instruct checkpoint with its counterpart, by kind; NaN and not equal without one.
 
     Reads whole tensors; width and kinds must agree, layers and neurons may differ. `base_ids`: flat base ids, -1: none.
+    `who` reads the layers of the instruct checkpoint, by default this process.
 
     Raises:
         NonFiniteError: A compared weight is NaN or infinite.
     """
-    found = {kind: RowComparison.unknown(base_ids.size) for kind in instruct.kinds}
-    for layer in range(instruct.layers):
-        ids = base_ids[layer * instruct.d_m : (layer + 1) * instruct.d_m]
+    work = partial(_compared_mapped, base_ids)
+    return _joined((who or Here(base, instruct)).each(work, range(instruct.layers), at_once=False))
+
+
+def _compared_mapped(
+    base_ids: Int[np.ndarray, " neurons"], base: WeightSource, instruct: WeightSource, layers: Sequence[int]
+) -> dict[str, RowComparison]:
+    """Some layers, by kind."""
+    d_m = instruct.d_m
+    found = {kind: RowComparison.unknown(len(layers) * d_m) for kind in instruct.kinds}
+    for at, layer in enumerate(layers):
+        ids = base_ids[layer * d_m : (layer + 1) * d_m]
         for kind in instruct.kinds if (ids >= 0).any() else ():
-            table = found[kind].rows(layer * instruct.d_m, (layer + 1) * instruct.d_m)
+            table = found[kind].rows(at * d_m, (at + 1) * d_m)
             _compare_gathered(base, instruct.neurons(kind, layer), ids, table, (kind, layer))
     return found
 

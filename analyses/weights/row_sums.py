@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int, Shaped
 from provenance.errors import NonFiniteError
 
 BLOCK_ELEMENTS = 2**18  # 2 MB in float64: stays in cache, whatever the size of the tensor
+_FIELDS = ("delta", "norm_a", "norm_b", "equal")
 CANCELLED = 1e-4  # share of |a - b|^2 below which too few digits of the rotation are left
 
 
@@ -35,6 +36,13 @@ class RowComparison:
         """Rows that were not compared: NaN, and not equal."""
         delta, norm_a, norm_b = np.full((3, rows), np.nan)
         return cls(delta, norm_a, norm_b, np.zeros(rows, dtype=bool))
+
+    @classmethod
+    def joined(cls, parts: Sequence["RowComparison"]) -> "RowComparison":
+        """The rows of some comparisons, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
 
     def rows(self, start: int, stop: int) -> "RowComparison":
         """A view of some of the rows."""

@@ -4,7 +4,7 @@ Every command with results uses it: a run begins, is timed and ends here, and fi
 are stored and printed before anything is drawn.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -102,11 +102,36 @@ def results_written(summary: Mapping[str, Any], out: Path | None) -> dict[str, A
 
 def settle(job: "AnyJob", db: str, *, quiet: bool, captures: Path | None = None) -> int:
     """Id of a job's run: of one that has finished with the same key, or of the job run or resumed now."""
+    return finished_run(db, settled_key(job, db, quiet=quiet, captures=captures))
+
+
+def settled_key(
+    job: "AnyJob", db: str, *, quiet: bool, captures: Path | None = None, elsewhere: Collection[str] = ()
+) -> str:
+    """Key of a job's run, which has finished by then: here, or with those that have finished `elsewhere`."""
     from provenance.db.store import Store
 
-    with _opened(job, db, captures, quiet=quiet) as (opened, clock), Store.open(db) as store:
-        finished = store.finished(opened.key)
-        return finished if finished is not None else _worked(store, opened, clock, captures)[0]
+    with _opened(job, db, captures, quiet=quiet) as (opened, clock):
+        if opened.key not in elsewhere:
+            with Store.open(db) as store:
+                if store.finished(opened.key) is None:
+                    _worked(store, opened, clock, captures)
+        return opened.key
+
+
+def finished_run(db: str, key: str) -> int:
+    """Id of the finished run with a key.
+
+    Raises:
+        StoreError: There is none any more.
+    """
+    from provenance.db.store import Store
+
+    with Store.open(db) as store:
+        found = store.finished(key)
+    if found is None:
+        raise StoreError(f"the finished run {key[:12]} in {db}", found="none", remedy="give the command again")
+    return found
 
 
 @contextmanager

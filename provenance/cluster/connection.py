@@ -21,6 +21,7 @@ ANY = "auto"
 """The address of a cluster that this machine is part of."""
 STORE_BYTES = 1 << 30  # of results on their way; taken as they come, and what is more goes to disk
 REACHED_WITHIN_S = 10.0
+COMES_WITHIN_S = 300.0  # a worker imports torch first, from a disk of the network perhaps
 RAY_MESSAGES = logging.ERROR  # Ray tells of every start, and how it is protected
 ENVIRONMENT: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -88,6 +89,11 @@ class Cluster:
     """Resources of each, by Ray's names."""
     workers: int | None
     """How many the user wants."""
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all machines."""
+        return _total(self.machines, "GPU")
 
     def share(self, *, on_gpus: bool) -> Share:
         """How the cluster is shared out among workers."""

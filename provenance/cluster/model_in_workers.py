@@ -14,7 +14,7 @@ from provenance.answers.prompts import Prompt
 from provenance.answers.sampling import Decoding, Draw, Sampled
 from provenance.architectures import Layout
 from provenance.cluster.connection import Cluster
-from provenance.cluster.worker import Asked, ModelWanted
+from provenance.cluster.worker import Asked, ModelWanted, Worker
 from provenance.cluster.workers import Call, Workers
 from provenance.models.loading import Lexicon
 from provenance.records import OtherTokens, Response
@@ -90,6 +90,5 @@ class ClusterModel:
 
     def start(self) -> ModelInWorkers:
         """The model in workers, which come when they are needed."""
-        share = self.cluster.share(on_gpus=self.wanted.on_gpu)
-        workers = Workers(self.cluster.ray, share, self.wanted)
+        workers = Workers(self.cluster.ray, self.cluster.share(on_gpus=self.wanted.on_gpu), Worker, self.wanted)
         return ModelInWorkers(workers, self.lexicon, self.layout, self.shard)

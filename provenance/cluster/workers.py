@@ -1,8 +1,8 @@
-"""Workers of a cluster with one model each, kept at work while some of them die.
+"""Workers of a cluster, kept at work while some of them die or stand still.
 
 A call goes to a worker that is idle. What a lost worker was doing goes to another one, and a new worker is asked for in
-its place. A call gives the same value wherever it runs, so the results are those of one process, in the order of the
-calls. Workers that come late join in.
+its place; a worker that shows no sign of going on for too long counts as lost. A call gives the same value wherever it
+runs, so the results are those of one process, in the order of the calls. Workers that come late join in.
 """
 
 import logging
@@ -11,19 +11,42 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
-from provenance.cluster.connection import Share
-from provenance.cluster.worker import ModelWanted, Worker, software
+from provenance.cluster.connection import COMES_WITHIN_S, Share
+from provenance.cluster.worker import software
 from provenance.errors import InputError, JobError
 
 logger = logging.getLogger(__name__)
-COMES_WITHIN_S = 300.0  # a worker imports torch first, from a disk of the network perhaps
 FREES_WITHIN_S = 30.0
+LOOKED_AFTER_S = 5.0  # how often workers are asked for a sign of going on
+SILENT_AFTER_S = 600.0  # without an answer to that
+LOADS_WITHIN_S = 6 * 3600.0  # 140 GB at 10 MB/s, and more
 MOST_LOSSES = 5  # of workers over one call, or of one place before a worker was ready there
 AHEAD = 2  # calls for each worker whose results may wait for one before them
 
 State = Literal["asked for", "loading", "idle", "busy"]
+SIGNS = {"concurrency_groups": {"signs": 1}}
+"""A thread of every worker that tells of it while another one works."""
+
+
+class Hand(Protocol):
+    """A kind of worker; its other methods are what calls name."""
+
+    goes_on_within_s: ClassVar[float]
+    """The longest time between two signs that differ, while it does what it is called for."""
+
+    def software(self) -> dict[str, str]:
+        """Versions of what computes there; the first call, which tells that the worker has come."""
+
+    def load(self) -> None:
+        """What is done once before any call."""
+
+    def sign(self) -> float:
+        """How much it has done so far: a number that grows while the call under way goes on."""
+
+    def free(self) -> None:
+        """Free what is not freed by the end of the process."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +54,7 @@ class Call:
     """Work for one worker."""
 
     method: str
-    """Of `Worker`."""
+    """Of the worker."""
     args: tuple[object, ...]
     home: int | None = None
     """Number of the worker that does it with less effort, if it is idle."""
@@ -51,7 +74,15 @@ class _Place:
     losses: int = 0
     """Workers that were lost here since the last one was ready."""
     since_s: float = field(default_factory=time.monotonic)
-    """When the worker was asked for."""
+    """When its state began."""
+    asked_sign: Any = None
+    """Ray's reference to the next sign of the worker."""
+    sign: float = -1.0
+    """The last one."""
+    heard_s: float = field(default_factory=time.monotonic)
+    """When it last answered."""
+    moved_s: float = field(default_factory=time.monotonic)
+    """When its sign last was another one."""
 
 
 @dataclass
@@ -65,25 +96,28 @@ class _Round:
 
 
 class Workers:
-    """Workers that hold a model, started when they are first needed."""
+    """Workers of one kind, started when they are first needed; `args` are those of each worker's class."""
 
-    def __init__(self, ray: Any, share: Share, wanted: ModelWanted) -> None:
+    def __init__(self, ray: Any, share: Share, kind: type[Hand], *args: object) -> None:
         self._ray = ray
-        self._share = share
-        self._wanted = wanted
+        self.share = share
+        self._kind = kind
+        self._args = args
         self._places: list[_Place] = []
         self._late_said = False
+        self._looked_s = time.monotonic()
 
     @property
     def count(self) -> int:
         """Number of workers when all have come."""
-        return self._share.workers
+        return self.share.workers
 
     def results(self, calls: Sequence[Call]) -> Iterator[Any]:
         """What calls return, in their order.
 
         Raises:
-            JobError: No worker comes, or workers are lost again and again over one call or before they are ready.
+            JobError: No worker comes, or workers are lost again and again over one call or before they are ready;
+                those that stand still count as lost.
             InputError: A worker has other software than this process.
             ProvenanceError: What a worker raises.
         """
@@ -118,8 +152,8 @@ class Workers:
 
     def _hired(self, number: int, losses: int = 0) -> _Place:
         """A place with a worker that is asked for."""
-        options = {"num_cpus": self._share.cpus, "num_gpus": self._share.gpus, "scheduling_strategy": "SPREAD"}
-        actor = self._ray.remote(Worker).options(**options).remote(self._wanted)
+        options = {"num_cpus": self.share.cpus, "num_gpus": self.share.gpus, "scheduling_strategy": "SPREAD"}
+        actor = self._ray.remote(**options, **SIGNS)(self._kind).remote(*self._args)
         return _Place(number, actor, actor.software.remote(), losses=losses)
 
     def _deal(self, under_way: _Round, end: int) -> None:
@@ -134,18 +168,24 @@ class Workers:
 
     def _set_to(self, place: _Place, state: State, call: Call, position: int | None = None) -> None:
         place.state, place.call = state, position
+        place.since_s = place.heard_s = place.moved_s = time.monotonic()
         place.waits_for = getattr(place.actor, call.method).remote(*call.args)
 
     def _await_one(self, under_way: _Round) -> None:
-        """Wait for any worker, and take what it returns."""
+        """Wait a while for any worker and take what it returns, then look after all of them."""
         places = {place.waits_for: place for place in self._places if place.waits_for is not None}
-        done, _ = self._ray.wait(list(places), num_returns=1, timeout=self._patience_s())
-        if not done:
-            self._tell_of_late_ones()
-            return
-        place = places[done[0]]
+        done, _ = self._ray.wait(list(places), num_returns=1, timeout=LOOKED_AFTER_S)
+        if done:
+            self._receive(places[done[0]], under_way)
+        self._tell_of_late_ones()
+        away_s = time.monotonic() - self._looked_s
+        if away_s >= LOOKED_AFTER_S:
+            self._look_after(under_way, attentive=away_s < SILENT_AFTER_S / 2)
+            self._looked_s = time.monotonic()
+
+    def _receive(self, place: _Place, under_way: _Round) -> None:
         try:
-            value = self._ray.get(done[0])
+            value = self._ray.get(place.waits_for)
         except self._losing as error:
             self._lose(place, under_way, error)
         except self._ray.exceptions.RayTaskError as error:
@@ -183,19 +223,42 @@ class Workers:
         self._places[self._places.index(place)] = self._hired(place.number, losses if place.call is None else 0)
         self._late_said = False
 
-    def _patience_s(self) -> float | None:
-        """How long nothing may happen: no limit once workers are at work, and those that are late were told of."""
-        asked_at = [place.since_s for place in self._places if place.state == "asked for"]
-        if not asked_at or self._late_said:
-            return None
-        return max(0.0, max(asked_at) + COMES_WITHIN_S - time.monotonic())
+    def _look_after(self, under_way: _Round, *, attentive: bool) -> None:
+        """Take workers that stand still for lost, and ask the others for a sign; not at once after a long absence."""
+        for place in [each for each in self._places if each.state in ("loading", "busy")]:
+            self._hear(place)
+            now = time.monotonic()
+            limit = LOADS_WITHIN_S if place.state == "loading" else self._kind.goes_on_within_s
+            if not attentive:
+                place.heard_s = place.moved_s = now
+            elif now - place.heard_s > SILENT_AFTER_S:
+                self._lose(place, under_way, TimeoutError(f"it gave no answer for {now - place.heard_s:.0f} s"))
+            elif now - place.moved_s > limit:
+                self._lose(place, under_way, TimeoutError(f"it stood still for {now - place.moved_s:.0f} s"))
+
+    def _hear(self, place: _Place) -> None:
+        """Note a sign that has come, and ask for the next one."""
+        if place.asked_sign is not None:
+            if not self._ray.wait([place.asked_sign], num_returns=1, timeout=0)[0]:
+                return
+            try:
+                sign = self._ray.get(place.asked_sign)
+            except self._losing:  # the call under way tells of it too
+                return
+            place.heard_s = time.monotonic()
+            if sign != place.sign:
+                place.sign, place.moved_s = sign, place.heard_s
+        place.asked_sign = place.actor.sign.options(concurrency_group="signs").remote()
 
     def _tell_of_late_ones(self) -> None:
-        """Go on with the workers that have come.
+        """Go on with the workers that have come, once the others had time enough.
 
         Raises:
             JobError: There is none.
         """
+        asked_at = [place.since_s for place in self._places if place.state == "asked for"]
+        if not asked_at or self._late_said or time.monotonic() < max(asked_at) + COMES_WITHIN_S:
+            return
         late = sum(place.state == "asked for" for place in self._places)
         free = {name: amount for name, amount in self._ray.available_resources().items() if name in {"CPU", "GPU"}}
         found = f"{late} not there after {COMES_WITHIN_S:.0f} s; free in the cluster: " + (
@@ -203,11 +266,11 @@ class Workers:
         )
         if late == len(self._places):
             raise JobError(
-                f"a worker with {self._share}",
+                f"a worker with {self.share}",
                 found=found,
                 remedy="wait for other jobs of the cluster to end, add machines, or ask for fewer --ray-workers",
             )
-        logger.warning("%d workers with %s each: %s; the others begin", self.count, self._share, found)
+        logger.warning("%d workers with %s each: %s; the others begin", self.count, self.share, found)
         self._late_said = True
 
     @cached_property

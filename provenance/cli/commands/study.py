@@ -1,9 +1,10 @@
 """The command `provenance study`: many families in one file, one set of figures and one report over all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from provenance.cli.options.common import (
     Quiet,
     print_result,
 )
+from provenance.cli.options.run_options import BaseUrl, RayAddress, RayWorkers
 from provenance.cli.options.surroundings import untouched_matplotlib
 from provenance.cli.run_job import print_then_draw, settle
 from provenance.defaults import OUT
@@ -25,7 +27,9 @@ from provenance.errors import InputError, ProvenanceError
 from provenance.files import writable_folder
 
 if TYPE_CHECKING:
+    from provenance.analyses.jobs.compare_job import Job
     from provenance.analyses.studies.study_file import Member, Study
+    from provenance.analyses.timeline.timeline_job import TimelineJob
 
 FAILED = 1
 
@@ -50,6 +54,21 @@ ContinueOnError = Annotated[
     bool,
     typer.Option("--continue-on-error", help="Go on after a family that fails; it is named, and the exit code is 1."),
 ]
+Engine = Annotated[
+    Literal["transformers", "vllm", "openai", "ray"] | None,
+    typer.Option(
+        "--engine",
+        show_default="as the study file says",
+        help="What samples answers of every family, as for compare. With ray whole families go to the workers of a "
+        "cluster, one each.",
+    ),
+]
+OneByOne = Annotated[
+    bool,
+    typer.Option(
+        "--one-by-one", help="With --engine ray: one family after the other, each shared by all workers, as by compare."
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only show what every family takes; exit code 1 if one cannot be planned.")
 ]
@@ -63,6 +82,11 @@ def study(
     only: Only = None,
     runs: Runs = None,
     continue_on_error: ContinueOnError = False,
+    engine: Engine = None,
+    base_url: BaseUrl = None,
+    ray_address: RayAddress = None,
+    ray_workers: RayWorkers = None,
+    one_by_one: OneByOne = False,
     dry_run: DryRun = False,
     no_figures: NoFigures = False,
     as_json: AsJson = False,
@@ -78,9 +102,14 @@ def study(
 
     if not no_figures and out is not None and not dry_run:
         writable_folder(out)
+    asked = {"engine": engine, "base_url": base_url, "ray_address": ray_address, "ray_workers": ray_workers}
+    if one_by_one and engine != "ray":
+        raise InputError(
+            "--engine ray with --one-by-one", found="--one-by-one alone", remedy="give both, or leave it out"
+        )
     failed: list[str] = []
     if runs:
-        _check_put_together(study, only, dry_run=dry_run)
+        _check_put_together(study, only, engine, dry_run=dry_run)
         _put_together(study, runs, db)
     else:
         found = load_study(study)
@@ -88,20 +117,27 @@ def study(
         if dry_run:
             _plan(found, members, as_json=as_json)
             return
+        jobs = _placed(members, {name: value for name, value in asked.items() if value is not None})
         how: dict[str, Any] = {"quiet": quiet, "captures": captures}
-        failed = _run(found, members, db, how, continue_on_error=continue_on_error)
+        with _settled(jobs, db, how, asked, whole=not one_by_one) as settled:
+            failed = _run(found, members, settled, db, quiet=quiet, continue_on_error=continue_on_error)
     folder = None if no_figures else out or OUT / f"study-{study}"
     print_then_draw(_summary(study, db), print_study, lambda: _written(study, db, folder), as_json=as_json)
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _check_put_together(name: str, only: Sequence[str] | None, *, dry_run: bool) -> None:
+def _check_put_together(name: str, only: Sequence[str] | None, engine: str | None, *, dry_run: bool) -> None:
     from provenance.analyses.studies.study_file import NAME
 
     if not NAME.fullmatch(name):
         raise InputError("a name of letters, digits, points and dashes", found=repr(name), remedy="take another")
-    beside = {"--only": bool(only), "--dry-run": dry_run, "a study file": Path(name).expanduser().is_file()}
+    beside = {
+        "--only": bool(only),
+        "--engine": bool(engine),
+        "--dry-run": dry_run,
+        "a study file": Path(name).expanduser().is_file(),
+    }
     found = [option for option, given in beside.items() if given]
     if found:
         raise InputError(
@@ -119,40 +155,90 @@ def _put_together(name: str, runs: Sequence[int], db: str) -> None:
         study_of_runs(store, name, name, runs)
 
 
+def _placed(members: "Sequence[Member]", asked: Mapping[str, Any]) -> "list[Job | TimelineJob]":
+    """The jobs of members, with their models where the options say; what these contradict is an InputError."""
+    from provenance.analyses.studies.study_file import changed
+
+    given = {**asked, **({"base_url": tuple(asked["base_url"])} if "base_url" in asked else {})}
+    return [changed(member.job, **given) if given else member.job for member in members]
+
+
+@contextmanager
+def _settled(
+    jobs: "Sequence[Job | TimelineJob]", db: str, how: Mapping[str, Any], asked: Mapping[str, Any], *, whole: bool
+) -> "Iterator[Iterator[int | ProvenanceError]]":
+    """The run of each job as `settle` gives it, or why it has none, when it is asked for.
+
+    With --engine ray the cluster is there for all of them, and several whole families are under way at the same time.
+    """
+    if asked["engine"] != "ray":
+        yield _one_by_one(jobs, db, how)
+        return
+    from provenance.cli.family_workers import settled_in_workers
+    from provenance.cluster.connection import ClusterAddress, connected
+
+    with connected(ClusterAddress(asked["ray_address"], asked["ray_workers"])) as cluster:
+        if whole and len(jobs) > 1:
+            with closing(settled_in_workers(jobs, cluster, db, how["captures"])) as settled:
+                yield settled
+        else:
+            yield _one_by_one(jobs, db, how)
+
+
+def _one_by_one(
+    jobs: "Sequence[Job | TimelineJob]", db: str, how: Mapping[str, Any]
+) -> "Iterator[int | ProvenanceError]":
+    for job in jobs:
+        try:
+            yield settle(job, db, **how)
+        except ProvenanceError as error:
+            yield error
+
+
 def _run(
-    found: "Study", members: "Sequence[Member]", db: str, how: Mapping[str, Any], *, continue_on_error: bool
+    found: "Study",
+    members: "Sequence[Member]",
+    settled: "Iterator[int | ProvenanceError]",
+    db: str,
+    *,
+    quiet: bool,
+    continue_on_error: bool,
 ) -> list[str]:
-    """Runs every member as `settle` does, and records how each ended; returns the names of those that failed."""
+    """Records how every member ended, as it is `settled`; returns the names of those that failed."""
+    from provenance.db.store import Store
+    from provenance.db.studies import record_run
+
+    console = Console(stderr=True, quiet=quiet)
+    _keep(found, db, console)
+    failed: list[str] = []
+    for number, member in enumerate(members, 1):
+        console.print(f"{member.name} ({number} of {len(members)})", highlight=False, markup=False)
+        ended = next(settled)
+        reason = f"{ended.found}; wanted: {ended.wanted}" if isinstance(ended, ProvenanceError) else ""
+        with Store.open(db) as store:
+            record_run(store, found.name, member.name, None if isinstance(ended, ProvenanceError) else ended, reason)
+        if isinstance(ended, ProvenanceError):
+            if not continue_on_error:
+                raise ended
+            failed.append(member.name)
+            console.print(f"  failed: {reason}; {ended.remedy}", highlight=False, markup=False)
+    return failed
+
+
+def _keep(found: "Study", db: str, console: Console) -> None:
+    """Store the study as its file has it now, and say what changed."""
     from provenance.analyses.studies.study_file import what_changed
     from provenance.db.store import Store
-    from provenance.db.studies import Membership, keep_study, kept_text, record_run
+    from provenance.db.studies import Membership, keep_study, kept_text
 
     everyone = [Membership(each.kind, each.name, each.refs[0], each.refs[-1], each.digest) for each in found.members]
     with Store.open(db) as store:
         before = kept_text(store, found.name)
         changed = keep_study(store, found.name, found.title, found.text, found.digest, everyone)
-    console = Console(stderr=True, quiet=how["quiet"])
     if changed:
         said = (f"{name} ({what})" for name, what in what_changed(before, found, changed).items())
         words = f"no longer in the study as they were: {', '.join(said)}"
         console.print(words, highlight=False, markup=False, soft_wrap=True)
-    failed: list[str] = []
-    for number, member in enumerate(members, 1):
-        console.print(f"{member.name} ({number} of {len(members)})", highlight=False, markup=False)
-        run, reason = None, ""
-        try:
-            run = settle(member.job, db, **how)
-        except ProvenanceError as error:
-            reason = f"{error.found}; wanted: {error.wanted}"
-            if not continue_on_error:
-                raise
-            failed.append(member.name)
-            console.print(f"  failed: {reason}; {error.remedy}", highlight=False, markup=False)
-        finally:
-            if run is not None or reason:
-                with Store.open(db) as store:
-                    record_run(store, found.name, member.name, run, reason)
-    return failed
 
 
 def _summary(name: str, db: str) -> dict[str, Any]:

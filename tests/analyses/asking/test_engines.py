@@ -1,5 +1,6 @@
 """Where models answer is part of a run's identity only where it may change an answer."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from memory_logs import MemoryWorkspace, Silent
 from pairing import JOB, Pairing
 from vllm_stand_in import StandIn
 
+from provenance.analyses.asking import engines
 from provenance.analyses.asking import subject as subject_module
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.engines import Place, answering, place_of, recorded
+from provenance.analyses.asking.engines import NOWHERE, Devices, Place, Reached, place_of, reached, recorded
 from provenance.analyses.asking.subject import Subject
 from provenance.cluster import connection
 from provenance.cluster.connection import Cluster, ClusterAddress
@@ -18,7 +20,9 @@ from provenance.cluster.model_in_workers import ClusterModel, ModelInWorkers
 from provenance.cluster.worker import ModelWanted
 from provenance.engines import vllm_model
 from provenance.engines.served_model import Served, ServedModel
+from provenance.errors import InputError
 from provenance.hub.endpoint import RESPONDENT, Endpoint
+from provenance.models.devices import found_device
 from provenance.models.loading import LoadedModel, load_lexicon, load_model
 
 
@@ -92,7 +96,8 @@ def test_vllm_answers_every_pool_before_the_model_that_reads_takes_its_place(
 
     monkeypatch.setattr(subject_module, "load_model", load)
     workspace = MemoryWorkspace(tmp_path)
-    with answering(place_of("vllm", (), None, None), [side], how) as served:
+    with reached(place_of("vllm", (), None, None)) as there:
+        served = there.models([side], how, "cpu")
         subject = Subject(side, how, pairing.pools, workspace, Clock(Silent()), served=served[side.checkpoint.digest])
         first = subject.collect_all()
         assert stand_in.events == ["start child", "stop", "load"]
@@ -124,5 +129,45 @@ def test_places_need_their_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert place_of("vllm", (), None, None) == Place(vllm=True)
     assert place_of("ray", (), "head:6379", 3) == Place((), ClusterAddress("head:6379", 3))
     assert [each.url for each in place_of("openai", ["http://x/v1"], None, None).servers] == ["http://x/v1"]
-    with answering(Place(), (), JOB.settings().collection["base"]) as nowhere:
-        assert nowhere == {}
+    with reached(Place()) as nowhere:
+        assert nowhere == NOWHERE
+        assert nowhere.models((), JOB.settings().collection["base"], "cpu") == {}
+        assert nowhere.devices("auto") == Devices(found_device("auto"), found_device("auto"))
+
+
+def test_a_job_is_in_the_dtype_of_the_workers_and_on_the_device_of_this_machine(
+    pairing: Pairing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A head node without a GPU before workers with one, and the reverse."""
+    sides = list(pairing.sides.values())
+    cluster = Cluster(None, (), None)
+    for there, gpu_here, here, dtype, said in [
+        ("cuda", False, "cpu", "bfloat16", "lacks"), ("cpu", True, "cpu", "float32", ""),
+        ("cuda", True, "cuda", "bfloat16", ""),
+    ]:  # fmt: skip
+        monkeypatch.setattr(engines, "device_of_workers", lambda _cluster, _wanted: there)  # noqa: B023 - used at once
+        monkeypatch.setattr(engines, "found_device", machine(gpu=gpu_here))
+        caplog.clear()
+        devices = Reached(cluster=cluster).devices("auto")
+        assert devices == Devices(here, there)
+        job = JOB.on(devices, sides)
+        assert (job.device, job.dtype) == (here, dtype)
+        assert said in caplog.text
+        assert bool(said) == bool(caplog.records)
+        [wanted] = [
+            each.wanted
+            for each in Reached(cluster=cluster).models(sides[:1], job.settings().collection["base"], there).values()
+            if isinstance(each, ClusterModel)
+        ]
+        assert (wanted.device, wanted.dtype) == (there, dtype)
+
+
+def machine(*, gpu: bool) -> Callable[[str], str]:
+    """`found_device` of a machine."""
+
+    def found(wanted: str) -> str:
+        if wanted == "cuda" and not gpu:
+            raise InputError("a device that torch can use, not 'cuda'", found="none", remedy="give --device cpu")
+        return wanted
+
+    return found

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from provenance.analyses.weights import paired_pass
+from provenance.analyses.weights.by_layers import Here
 from provenance.analyses.weights.paired_pass import compare_mapped, compare_neurons
 from provenance.analyses.weights.row_sums import RowComparison, compare_rows
 from provenance.errors import CheckpointError, NonFiniteError
@@ -98,7 +99,7 @@ def test_each_row_is_read_once_in_blocks_of_a_few_rows(
 ) -> None:
     """No whole tensor, however large; the buffer's content is gone when the next block comes."""
     pair = [stored(checkpoint(d_m=43, d=37, seed=seed), torch.bfloat16, columns) for seed in (0, 1)]
-    compare_neurons(*pair, streams)
+    compare_neurons(*pair, Here(*pair, streams))
     for source in pair:
         assert source.reads == []
         width = source.shape("0.up")[1]
@@ -134,7 +135,7 @@ def test_neurons_that_were_only_scaled_are_read_again_and_come_out_as_defined(
 def test_the_numbers_do_not_depend_on_the_number_of_streams(checkpoint: Make, changed: Make) -> None:
     plain = checkpoint(layers=5, d_m=43, d=37)
     base, tuned = (stored(s, torch.bfloat16, ("down",)) for s in (plain, changed(plain, noised)))
-    one, three = compare_neurons(base, tuned), compare_neurons(base, tuned, 3)
+    one, three = compare_neurons(base, tuned), compare_neurons(base, tuned, Here(base, tuned, 3))
     for kind in base.kinds:
         for field in ("delta", "norm_a", "norm_b", "equal"):
             assert getattr(one[kind], field).tobytes() == getattr(three[kind], field).tobytes()
@@ -151,7 +152,7 @@ def test_what_goes_wrong_in_a_stream_is_raised(checkpoint: Make, changed: Make, 
         return tensor
 
     with pytest.raises(NonFiniteError, match=r"gate weights of layer 2 \(instruct"):
-        compare_neurons(base, changed(base, spoil), streams)
+        compare_neurons(base, spoiled := changed(base, spoil), Here(base, spoiled, streams))
 
 
 def local(folder: Path, tiny: Path) -> MlpWeights:
@@ -173,7 +174,7 @@ def test_files_of_another_dtype_and_number_are_compared_as_they_are(
         part = {name: noised("", tensors[name]).bfloat16() for name in sorted(tensors)[number::3]}
         save_file(part, tmp_path / f"model-{number}.safetensors")
     base, tuned = local(tiny_llama, tiny_llama), local(tmp_path, tiny_llama)
-    assert_by_definition(compare_neurons(base, tuned, streams), base, tuned)
+    assert_by_definition(compare_neurons(base, tuned, Here(base, tuned, streams)), base, tuned)
 
 
 def test_a_file_that_is_cut_under_way_is_an_error(tiny_llama: Path, tmp_path: Path) -> None:

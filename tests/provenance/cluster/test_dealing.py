@@ -12,7 +12,7 @@ import pytest
 from provenance.checkpoints.names import CheckpointRef
 from provenance.cluster import workers as module
 from provenance.cluster.connection import Share
-from provenance.cluster.worker import ModelWanted, software
+from provenance.cluster.worker import ModelWanted, Worker, software
 from provenance.cluster.workers import Call, Workers
 from provenance.errors import JobError, QuestionError
 
@@ -37,7 +37,9 @@ class Actor:
         self.calls = calls
 
     def __getattr__(self, method: str) -> Any:
-        return SimpleNamespace(remote=partial(self.ray.asked, self, method))
+        asked = SimpleNamespace(remote=partial(self.ray.asked, self, method))
+        asked.options = lambda **_options: asked
+        return asked
 
 
 class StandIn:
@@ -48,6 +50,13 @@ class StandIn:
         RayTaskError=Failed,
     )  # fmt: skip
 
+    signs: Callable[[Actor], float] = staticmethod(lambda _actor: 0.0)
+    """What a worker tells of its going on."""
+    still: Sequence[Actor] = ()
+    """Workers that return nothing but signs."""
+    silent = False
+    """Whether these give no sign either."""
+
     def __init__(self, life: Callable[[random.Random], int], room: int = 9, seed: int = 0) -> None:
         self.random = random.Random(seed)  # noqa: S311 - an order, no secret
         self.life, self.room = life, room
@@ -55,8 +64,13 @@ class StandIn:
         self.killed: list[Actor] = []
         self.under_way: dict[object, tuple[Actor, str, tuple[Any, ...]]] = {}
 
-    def remote(self, _kind: type) -> Any:
-        return SimpleNamespace(options=lambda **_options: SimpleNamespace(remote=self.hire))
+    @property
+    def answered(self) -> set[str]:
+        """What a worker that stands still answers."""
+        return {"software", "load"} | (set() if self.silent else {"sign"})
+
+    def remote(self, **_options: object) -> Any:
+        return lambda _kind: SimpleNamespace(remote=self.hire)
 
     def hire(self, _wanted: ModelWanted) -> Actor:
         self.hired.append(Actor(self, self.life(self.random)))
@@ -68,11 +82,18 @@ class StandIn:
 
     def wait(self, references: Sequence[object], **_how: Any) -> tuple[list[object], list[object]]:
         there = [actor for actor in self.hired if actor not in self.killed][: self.room]
-        ready = [reference for reference in references if self.under_way[reference][0] in there]
+        asked = {reference: self.under_way[reference] for reference in references}
+        ready = [
+            reference
+            for reference, (actor, method, _) in asked.items()
+            if actor in there and (actor not in self.still or method in self.answered)
+        ]
         return [self.random.choice(ready)] if ready else [], []
 
     def get(self, reference: object) -> Any:
         actor, method, args = self.under_way.pop(reference)
+        if method == "sign":
+            return self.signs(actor)
         actor.calls -= 1
         if actor.calls < 0:
             raise Lost("The actor died.\nkilled")
@@ -98,7 +119,7 @@ def test_results_are_in_the_order_of_calls_whoever_dies() -> None:
     lost = 0
     for seed in range(40):
         ray = StandIn(lambda chance: chance.randrange(3, 7), seed=seed)
-        workers = Workers(ray, Share(3, 1, 0), WANTED)
+        workers = Workers(ray, Share(3, 1, 0), Worker, WANTED)
         for count in (17, 1, 0):
             assert list(workers.results(doubled(count))) == [2 * number for number in range(count)]
         lost += len(ray.killed)
@@ -112,7 +133,7 @@ def test_a_call_that_no_worker_survives_ends_the_job_and_the_workers() -> None:
     """Two calls of each worker are its versions and its model."""
     ray = StandIn(lambda _chance: 2)
     with pytest.raises(JobError, match=f"{module.MOST_LOSSES + 1} that died") as failed:
-        list(Workers(ray, Share(1, 1, 0), WANTED).results(doubled(1)))
+        list(Workers(ray, Share(1, 1, 0), Worker, WANTED).results(doubled(1)))
     assert "The actor died. … killed" in failed.value.found
     assert len(ray.hired) == module.MOST_LOSSES + 1
     assert set(ray.killed) == set(ray.hired)
@@ -122,32 +143,107 @@ def test_workers_that_die_before_they_are_ready_end_the_job() -> None:
     for calls in (0, 1):
         ray = StandIn(lambda _chance: calls)  # noqa: B023 - used at once
         with pytest.raises(JobError, match="one after the other"):
-            list(Workers(ray, Share(1, 1, 0), WANTED).results(doubled(1)))
+            list(Workers(ray, Share(1, 1, 0), Worker, WANTED).results(doubled(1)))
         assert len(ray.hired) == module.MOST_LOSSES + 1
 
 
-def test_one_worker_that_comes_does_the_work_of_three() -> None:
+def test_one_worker_that_comes_does_the_work_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COMES_WITHIN_S", 0.0)
     ray = StandIn(lambda _chance: 99, room=1)
-    workers = Workers(ray, Share(3, 1, 0), WANTED)
+    workers = Workers(ray, Share(3, 1, 0), Worker, WANTED)
     assert list(workers.results(doubled(9))) == [2 * number for number in range(9)]
     assert [place.state for place in workers._places] == ["idle", "asked for", "asked for"]
     ray.room = 0
     with pytest.raises(JobError, match="a worker with 1 CPU") as failed:
-        list(Workers(ray, Share(2, 1, 0), WANTED).results(doubled(1)))
+        list(Workers(ray, Share(2, 1, 0), Worker, WANTED).results(doubled(1)))
     assert "2 not there" in failed.value.found
     assert failed.value.found.endswith("free in the cluster: 2 CPU")
+
+
+class Watch:
+    """A clock that goes on by a second whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    found = Watch()
+    monkeypatch.setattr(module.time, "monotonic", found.monotonic)
+    monkeypatch.setattr(module, "COMES_WITHIN_S", 1e9)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sign", "said"), [("same", "it stood still for"), ("none", "it gave no answer for"), ("other", "")]
+)
+def test_a_worker_that_stands_still_is_replaced_and_a_slow_one_is_not(
+    watch: Watch, caplog: pytest.LogCaptureFixture, sign: str, said: str
+) -> None:
+    """The first worker takes a call and returns nothing: with the same sign for ever, no sign, or always another."""
+    ray = StandIn(lambda _chance: 99)
+    workers = Workers(ray, Share(2, 1, 0), Worker, WANTED)
+    assert list(workers.results(doubled(2))) == [0, 2]
+    while {place.state for place in workers._places} != {"idle"}:
+        list(workers.results(doubled(2)))
+    first = workers._places[0].actor
+    ray.still, ray.silent = [first], sign == "none"
+    ray.signs = (lambda _actor: watch.now) if sign == "other" else (lambda _actor: 7.0)
+    if sign == "other":
+        ray.wait = until(ray, watch, watch.now + 3 * module.SILENT_AFTER_S)  # type: ignore[method-assign]
+    assert list(workers.results(doubled(4))) == [0, 2, 4, 6]
+    assert (first in ray.killed) == bool(said)
+    assert [said in record.getMessage() for record in caplog.records] == ([True] if said else [])
+
+
+def until(ray: StandIn, watch: Watch, end: float) -> Any:
+    """Waiting as before, with nobody standing still from a time on."""
+    before = ray.wait
+
+    def wait(references: Sequence[object], **how: Any) -> tuple[list[object], list[object]]:
+        ray.still = ray.still if watch.now < end else ()
+        return before(references, **how)
+
+    return wait
+
+
+def test_workers_that_all_stand_still_end_the_job(watch: Watch) -> None:
+    ray = StandIn(lambda _chance: 99)
+    ray.still = ray.hired
+    with pytest.raises(JobError, match="one after the other") as failed:
+        list(Workers(ray, Share(2, 1, 0), Worker, WANTED).results(doubled(1)))
+    assert "it stood still for" in failed.value.found
+    assert watch.now < (module.MOST_LOSSES + 2) * 2 * module.SILENT_AFTER_S
+
+
+def test_nobody_stands_still_while_nobody_looks(watch: Watch) -> None:
+    """Results are taken an hour apart, in which the one worker has gone on with the next call."""
+    ray = StandIn(lambda _chance: 99)
+    workers = Workers(ray, Share(1, 1, 0), Worker, WANTED)
+    found = workers.results(doubled(3))
+    for expected in (0, 2, 4):
+        assert next(found) == expected
+        watch.now += 3600
+        ray.still = [workers._places[0].actor]
+        ray.wait = until(ray, watch, watch.now + module.SILENT_AFTER_S / 2)  # type: ignore[method-assign]
+    assert not ray.killed
 
 
 def test_what_a_worker_raises_is_raised_here() -> None:
     ray = StandIn(lambda _chance: 99)
     with pytest.raises(QuestionError):
-        list(Workers(ray, Share(2, 1, 0), WANTED).results([*doubled(3), Call("fail", ())]))
+        list(Workers(ray, Share(2, 1, 0), Worker, WANTED).results([*doubled(3), Call("fail", ())]))
     assert set(ray.killed) == set(ray.hired)
 
 
 def test_calls_go_to_idle_workers_their_own_first() -> None:
     dealt: list[tuple[int, int]] = []
-    workers = Workers(None, Share(3, 1, 0), WANTED)
+    workers = Workers(None, Share(3, 1, 0), Worker, WANTED)
     workers._places = [module._Place(number, None, None, "idle") for number in range(3)]
 
     def set_to(place: module._Place, state: module.State, call: Call, position: int | None = None) -> None:
