@@ -33,6 +33,8 @@ from provenance.benchmarks.option_scores import option_scores
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
 
+unchecked = pytest.mark.usefixtures("shapes_unchecked")  # after the first test, whose shapes are checked
+
 NOISE = 0.01
 """Of the base's weights, as a share of their standard deviation."""
 SAME = Alignment("index", np.arange(2 * D_M), "")
@@ -151,6 +153,7 @@ def shown(found: Exchanged) -> dict[str, bool | None]:
     }
 
 
+@unchecked
 def test_what_is_written_in_the_tuned_model_alone_acts_there_alone(tuned: Path, tmp_path: Path) -> None:
     """With the same activations; that the base lent other ones does not help."""
     found = pair_of(tuned, silent_base(tuned, tmp_path / "base", writes=False), tmp_path, sets=2).exchanged()
@@ -161,6 +164,7 @@ def test_what_is_written_in_the_tuned_model_alone_acts_there_alone(tuned: Path, 
     assert own.disturbance == 0
 
 
+@unchecked
 def test_other_neurons_of_the_layer_do_not_act(plain: tuple[Planted, Exchanged]) -> None:
     pair, before = plain
     found = pair.exchanged(OTHERS)
@@ -178,6 +182,7 @@ def plain(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plante
     return pair, pair.exchanged()
 
 
+@unchecked
 def test_a_base_in_another_order_lends_and_receives_at_its_own_places(
     plain: tuple[Planted, Exchanged], tmp_path: Path
 ) -> None:
@@ -204,6 +209,7 @@ def test_a_base_in_another_order_lends_and_receives_at_its_own_places(
     assert drawn[there[PLANTED[1]]] == PLANTED[1]
 
 
+@unchecked
 def test_the_effect_is_that_of_its_definition(plain: tuple[Planted, Exchanged]) -> None:
     """Item by item, one forward pass each, with a hook that replaces the activations by hand."""
     pair, found = plain
@@ -234,6 +240,7 @@ def test_the_effect_is_that_of_its_definition(plain: tuple[Planted, Exchanged]) 
     assert effect.low < effect.estimate < effect.high
 
 
+@unchecked
 def test_what_is_kept_loads_no_model_and_a_missing_arm_alone_is_asked(
     plain: tuple[Planted, Exchanged], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +266,7 @@ def test_what_is_kept_loads_no_model_and_a_missing_arm_alone_is_asked(
     assert counted[0] == 1 + 2 * (1 + 7) - 1  # of each model itself and of its seven sets; the killed one twice
 
 
+@unchecked
 def test_what_cannot_be_exchanged_is_said_and_runs_no_model(plain: tuple[Planted, Exchanged], tmp_path: Path) -> None:
     """Other token ids, neurons without counterparts, and replies in free text have no power, by a condition."""
     pair, _ = plain

@@ -33,6 +33,8 @@ from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
 from provenance.records import Estimate, Question, Stage, Verdict
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 FEW = Effort(**FEW_DRAWS)
 """Draws of every kind, for tests that look at numbers and not at levels."""
 SHARES = Job("b", "i").settings().shares

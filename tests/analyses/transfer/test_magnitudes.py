@@ -26,6 +26,8 @@ from provenance.analyses.transfer.two_by_two import NO_PROBE, SAME_SCORE
 from provenance.probe.sparse_probe import Probe, training_rows
 from provenance.statistics.auroc import auroc
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 Make = Callable[..., Features]
 Controls = dict[ControlSetKind, tuple[ControlProbe, ...]]
 LAYERS, D_M = 3, 40

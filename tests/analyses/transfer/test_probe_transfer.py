@@ -36,6 +36,8 @@ from provenance.statistics.auroc import auroc
 from provenance.statistics.bootstrap import BOOTSTRAP_DRAWS, resampled_weights
 from provenance.words import DIRECTIONS
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 Make = Callable[..., Features]
 LAYERS, D_M = 4, 50
 PLANTED = [12, 60, 61, 130, 170]

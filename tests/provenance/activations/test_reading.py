@@ -14,6 +14,8 @@ from provenance.errors import CaptureError
 from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 CLOSE = {"rtol": 1e-5, "atol": 1e-9}  # float32 sums of other shapes; of 1,000 values one may be near zero
 
 

@@ -17,6 +17,8 @@ from provenance.errors import InputError
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response, Split
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 SAMPLES = 10
 RIGHT, WRONG, REFUSAL, EMPTY = " Paris", " New York", " I don't know", "\n"
 

@@ -19,6 +19,8 @@ from provenance.answers.sampling import Respondent
 from provenance.models.loading import LoadedModel
 from provenance.records import Question, Response, Split
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 COMBINING = "e" + "\u0301\u0323" * 50_000
 MANY = 5_000
 SHARES = (0.5, 0.2, 0.3)
