@@ -37,7 +37,7 @@ COMMANDS = {
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--verbose", "--family", "--weights-only", "--neurons", "--causal", "--behaviour",
-        "--alphas", "--sets", "--items", "--control", "--other", "--stream",
+        "--alphas", "--sets", "--items", "--reply-tokens", "--control", "--other", "--stream",
         "--no-figures", "--dry-run", "--replicates", "--responses", "--positive", "--concept",
     },
     ("trace",): {
@@ -201,6 +201,7 @@ def test_bad_usage_ends_with_two_and_a_hint(command: tuple[str, ...]) -> None:
         (("compare", "a/b", "c/d", "--responses", "x", "--replicates", "2"), "--replicates"),
         (("compare", "a/b", "c/d", "--sets", "3"), "--sets alone"),
         (("compare", "a/b", "c/d", "--items", "3"), "--items alone"),
+        (("compare", "a/b", "c/d", "--reply-tokens", "3"), "--reply-tokens alone"),
         (
             ("compare", "a/b", "c/d", "--weights-only", "--neurons", "l.csv", "--sets", "3"),
             "--sets with --weights-only",

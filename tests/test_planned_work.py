@@ -14,7 +14,6 @@ from provenance.analyses.jobs.effort import FULL, QUICK
 from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 from provenance.analyses.timeline.timeline_job import TimelineJob
 from provenance.cli.options.planned_work import works_of, works_of_timeline
-from provenance.defaults import REPLY_TOKENS
 from provenance.errors import QuestionError
 from provenance.plan.checkpoint_plan import see
 from provenance.plan.estimates import captured_bytes
@@ -58,20 +57,22 @@ def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
     ]
     misled.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     premises.write_text(json.dumps({"id": "p", "question": "Why is the sun cold?", "rebuttals": []}), "utf-8")
-    job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4)
+    job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4, reply_tokens=9)
     tokens = 0
     for benchmark in job.scaling().benchmarks:
         for ways in [1, *[2 + benchmark.has_options] * (1 + 3 * 5)]:
             for item in benchmark.items * ways:
-                tokens += len(item.message) // CHARACTERS_PER_TOKEN + (0 if item.options else REPLY_TOKENS)
+                tokens += len(item.message) // CHARACTERS_PER_TOKEN + (0 if item.options else 9)
     works, plain = works_of(job), works_of(Job(*LAB))
     assert {ref: replace(work, scaled_tokens=0) for ref, work in works.items()} == plain
     assert [work.scaled_tokens for work in works.values()] == [tokens] * 2
-    options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--behaviour", misled, "--behaviour", premises)
-    shown = " ".join(invoke("compare", *LAB, "--dry-run", *options).stdout.split())
+    options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--reply-tokens", 9)
+    files = ("--behaviour", misled, "--behaviour", premises)
+    shown = " ".join(invoke("compare", *LAB, "--dry-run", *options, *files).stdout.split())
     said = f"{2 * tokens:,} of them with neurons scaled"
     assert said in shown
-    text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\nsets = 5\nitems = 4\n'
+    counts = "sets = 5\nitems = 4\nreply_tokens = 9\n"
+    text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\n{counts}'
     (tmp_path / "s.toml").write_text(f'{text}[[family]]\nname = "lab-inherited"', "utf-8")
     [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]
     assert any(said in line for line in member["estimate"]["assumptions"])

@@ -39,7 +39,7 @@ from provenance.answers.questions import QuestionSet, load_questions
 from provenance.answers.sampling import Decoding
 from provenance.benchmarks.benchmark_files import read_benchmarks
 from provenance.checkpoints.names import CheckpointRef, require_tokenizer
-from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, SAMPLES_PER_QUESTION
+from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, REPLY_TOKENS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
 from provenance.models.chat_template import Variables
@@ -100,6 +100,8 @@ class Job:
     """Control sets of each kind for these; None for the fewest that a verdict needs."""
     items: int | None = None
     """Items used of each of these; None for as many as of a question set."""
+    reply_tokens: int = REPLY_TOKENS
+    """Most new tokens of a free reply to these."""
     control: NegativeControlKind | None = None
     """Negative control to run in place of the comparison."""
     other: str | None = None
@@ -354,7 +356,7 @@ class Job:
         """
         most = self.limit if self.items is None else self.items
         found = tuple(each.limited(most) for text in self.behaviour for each in read_benchmarks(Path(text)))
-        return ScaledBenchmarks(found, self.alphas, self.sets, judge_model=self.judge_model, seed=self.seed)
+        return ScaledBenchmarks(found, self.alphas, self.sets, self.reply_tokens, self.judge_model, self.seed)
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
         """Listed neurons, checked against the instruct checkpoint; their source records objections.

@@ -135,7 +135,7 @@ class InterveneJob:
         if not self.benchmarks:
             raise InputError("a benchmark", found="none", remedy="give --benchmark FILE")
         found = tuple(each.limited(self.limit) for path in self.benchmarks for each in read_benchmarks(path))
-        return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.judge_model, seed=self.seed)
+        return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.judge_model, self.seed)
 
     def recorded(self, settings: CollectionSettings, listed: NeuronSet, scaling: ScaledBenchmarks) -> dict[str, Any]:
         """Every setting that changes a number."""

@@ -22,10 +22,12 @@ from provenance.records import Stage
 logger = logging.getLogger(__name__)
 COUNTS = (
     "limit", "samples", "train_per_class", "test_per_class", "max_new_tokens", "batch_size", "replicates", "sets",
-    "items",
+    "items", "reply_tokens",
 )  # fmt: skip
 """Settings that count something."""
-OF_BENCHMARKS: Mapping[str, str] = {"alphas": "--alphas", "sets": "--sets", "items": "--items"}
+OF_BENCHMARKS: Mapping[str, str] = {
+    "alphas": "--alphas", "sets": "--sets", "items": "--items", "reply_tokens": "--reply-tokens",
+}  # fmt: skip
 """Settings of benchmarks that are asked with neurons scaled."""
 ASKING: Mapping[str, str] = {
     "questions": "--questions",

@@ -27,7 +27,9 @@ SUFFIX = ".toml"
 QUICK_SETTING = "quick"
 NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)
 """Names of studies and their members, which are also those of folders."""
-BEHAVIOUR: Mapping[str, str] = {"benchmarks": "behaviour", "alphas": "alphas", "sets": "sets", "items": "items"}
+BEHAVIOUR: Mapping[str, str] = {
+    "benchmarks": "behaviour", "alphas": "alphas", "sets": "sets", "items": "items", "reply_tokens": "reply_tokens",
+}  # fmt: skip
 """Keys of a table [behaviour], and the fields of a job that they are."""
 GIVEN = ("responses", "positive", "concept")
 """Keys of responses that exist, in place of questions."""

@@ -28,6 +28,7 @@ from provenance.cli.options.common import (
 from provenance.cli.options.planned_work import works_of
 from provenance.cli.options.run_options import ALPHAS, Alphas, Sets, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
+from provenance.defaults import REPLY_TOKENS
 from provenance.errors import InputError
 
 Causal = Annotated[
@@ -52,6 +53,10 @@ Items = Annotated[
     typer.Option(
         "--items", min=1, metavar="N", show_default="as --limit", help="Use N items of each benchmark of --behaviour."
     ),
+]
+ReplyTokens = Annotated[
+    int,
+    typer.Option("--reply-tokens", min=1, metavar="N", help="Most new tokens of a free reply to --behaviour."),
 ]
 ControlName = Annotated[
     Literal["permuted-index", "permuted-labels", "unrelated"] | None,
@@ -95,6 +100,7 @@ def compare(
     alphas: Alphas = ALPHAS,
     sets: Sets = None,
     items: Items = None,
+    reply_tokens: ReplyTokens = REPLY_TOKENS,
     control: ControlName = None,
     other: OtherModel = None,
     replicates: Replicates = 1,
@@ -118,7 +124,8 @@ def compare(
         stream=stream,
         running={
             "--causal": causal, "--behaviour": bool(behaviour), "--alphas": alphas != ALPHAS,
-            "--sets": sets is not None, "--items": items is not None, "--replicates": replicates > 1,
+            "--sets": sets is not None, "--items": items is not None, "--reply-tokens": reply_tokens != REPLY_TOKENS,
+            "--replicates": replicates > 1,
         },
     )  # fmt: skip
     check_choice(asked["C"], asked["select"], neurons)
@@ -139,7 +146,7 @@ def compare(
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
-    more |= {"sets": sets, "items": items}
+    more |= {"sets": sets, "items": items, "reply_tokens": reply_tokens}
     job = job_of(*pair, asked, **more)
     if dry_run:
         show_plan("compare", works_of(job), job.dtype, job.device, as_json=as_json)

@@ -14,7 +14,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     ),
     "H-Neurons": ("neurons", "select", "C", "design", "free_intercept", "other_tokens"),
     "Tests": (
-        "weights_only", "causal", "behaviour", "alphas", "sets", "items", "control", "other", "tuned", "no_floor",
+        "weights_only", "causal", "behaviour", "alphas", "sets", "items", "reply_tokens", "control", "other", "tuned", "no_floor",
         "replicates", "quick", "seed",
     ),
     "Models": (

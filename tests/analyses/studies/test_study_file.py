@@ -91,6 +91,7 @@ BEHAVIOUR = """
 benchmarks = ["misled.jsonl", "doubted.jsonl"]
 alphas = [0, 1, 3]
 items = 200
+reply_tokens = 64
 
 [[family]]
 name = "lab-inherited"
@@ -114,7 +115,8 @@ def test_benchmarks_of_a_study_are_those_of_the_comparisons_of_its_families() ->
     """The job is that of `compare --behaviour`; a family's keys win one by one, and an empty list is for none."""
     first, second, third, timeline = (member.job for member in parsed("s", BEHAVIOUR).members)
     pair = ("lab/inherited/base", "lab/inherited/instruct")
-    assert first == Job(*pair, behaviour=("misled.jsonl", "doubted.jsonl"), alphas=(0.0, 1.0, 3.0), items=200)
+    files = ("misled.jsonl", "doubted.jsonl")
+    assert first == Job(*pair, behaviour=files, alphas=(0.0, 1.0, 3.0), items=200, reply_tokens=64)
     assert repr(first.alphas) == "(0.0, 1.0, 3.0)"  # as an option gives them: the key has their digits
     assert isinstance(second, Job)
     assert (second.behaviour, second.alphas, second.sets, second.items) == (("premises.jsonl",), (0, 1, 3), 40, 200)
