@@ -9,6 +9,7 @@ from synthetic import SETS, report_of, stored_run
 
 from provenance.db.reading.run_query import run_query
 from provenance.db.store import Store
+from provenance.figures.gallery import Attempt
 from provenance.figures.report.html import report_html
 from provenance.figures.tables import cards as module
 from provenance.figures.tables.cards import cards
@@ -59,7 +60,7 @@ def test_a_neuron_without_a_counterpart_shows_the_reason_and_a_null_space_neuron
 
 def test_the_report_holds_the_table_and_takes_no_token_for_markup(store: Store) -> None:
     stored_run(store, report_of())
-    page = report_html(store.url)
+    page = report_html(store.url, figures=Attempt([], {}))
     assert "H-Neurons, one by one" in page
     assert "&lt;b&gt;Paris&lt;/b&gt;" in page
     assert "<b>Paris" not in page
@@ -79,5 +80,5 @@ def test_many_neurons_are_cut_with_the_query_that_has_all(store: Store, monkeypa
 def test_a_run_that_kept_no_tokens_has_no_such_table(store: Store) -> None:
     stored_run(store, replace(report_of(), vocabulary=(), top_answers=()))
     assert table_of(store) is None
-    assert "one by one" not in report_html(store.url)
+    assert "one by one" not in report_html(store.url, figures=Attempt([], {}))
     assert np.isfinite(run_query(store.url, "neuron-card").records()[0]["cosine_distance_up"])

@@ -20,6 +20,7 @@ from provenance.analyses.results.transfer import DirectionLayer, ScaleControl, S
 from provenance.cells import beside, fixed
 from provenance.db.reading.run_query import QueryResult, run_query
 from provenance.db.schema.result_tables import RESULTS
+from provenance.figures.gallery import Attempt
 from provenance.figures.report.html import report_html
 from provenance.figures.report.sections import QUERIES, folded_sections, shown_sections
 from provenance.figures.tables.comparison import drift, overlap, transfer
@@ -276,7 +277,9 @@ def test_a_code_from_outside_is_text_and_never_markup(stored: Any) -> None:
     report = report_of()
     odd = Reason("<b>x</b>", "<i>set</i>", 1.0, ">=", 0.5, True, "shown")
     claims = (replace(report.evidence.claims[0], reasons=(odd,)),)
-    html = report_html(stored(replace(report, evidence=replace(report.evidence, claims=claims))))
+    html = report_html(
+        stored(replace(report, evidence=replace(report.evidence, claims=claims))), figures=Attempt([], {})
+    )
     assert "&lt;b&gt;x&lt;/b&gt;" in html
     assert "<b>x</b>" not in html
     assert "<i>set</i>" not in html
