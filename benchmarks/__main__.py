@@ -3,6 +3,7 @@
 Absolute times are printed beside, and mean little elsewhere. Needs 19 GB in the temporary folder.
 """
 
+from benchmarks.behaviour import behaviour_table
 from benchmarks.comparison import demo_table, sampling_table
 from benchmarks.database import database_table
 from benchmarks.probe import probe_table
@@ -15,6 +16,7 @@ def main() -> None:
     demo_table()  # first: the peak of a child process counts from what this one has when it forks
     reading_table()
     sampling_table()
+    behaviour_table()
     drift_table()
     memory_table()
     probe_table()

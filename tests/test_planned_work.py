@@ -176,6 +176,12 @@ def test_a_dry_run_says_what_is_asked_and_a_quick_one_takes_less() -> None:
     timeline = invoke("trace", "lab/inherited/base@step-0400", *LAB, "--dry-run")
     assert timeline.exit_code == 0
     assert "1,075 questions to train on and 717 to test on" in " ".join(timeline.stdout.split())
-    assert [line.split()[1] for line in timeline.stdout.splitlines() if "│" in line[:1] and "trace" in line] == [
-        "trace"
-    ]
+    for job, shown in (("compare", whole), ("trace", timeline.stdout)):
+        assert rows_of_jobs(shown) == [job]
+    assert rows_of_jobs(planned) == ["drift", "lineage", "compare"]
+
+
+def rows_of_jobs(shown: str) -> list[str]:
+    """First cells of the table of estimates."""
+    table = shown[shown.index(" memory ") : shown.index("assuming")]
+    return [line.split()[0] for line in table.splitlines()[2:] if line.strip()]

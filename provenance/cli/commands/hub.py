@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -71,7 +72,7 @@ def plan(
 
     pair = named_pair(base, instruct, family)
     job = Job(*pair, train_per_class=train_per_class, test_per_class=test_per_class)
-    show_plan("compare", works_of(job, unknown_sets=sets), dtype, device, as_json=as_json)
+    show_plan("compare", works_of(job, unknown_sets=sets), dtype, device, as_json=as_json, weights=True)
 
 
 def pull(
@@ -113,9 +114,19 @@ def _named(refs: Sequence[str], family: str | None) -> Sequence[str]:
 
 
 def show_plan(
-    job: str, works: "Mapping[str, Workload]", dtype: str, device: str, *, as_json: bool, compared: bool = True
+    job: str,
+    works: "Mapping[str, Workload]",
+    dtype: str,
+    device: str,
+    *,
+    as_json: bool,
+    compared: bool = True,
+    weights: bool = False,
 ) -> None:
-    """Plan a job and print the plan; see `make_plan`. Exit code 2 if an obstacle stops it."""
+    """Plan a job and print the plan; see `make_plan`. Exit code 2 if an obstacle stops it.
+
+    With `weights` drift and lineage alone are estimated beside it.
+    """
     from provenance.plan.job_plan import make_plan
     from provenance.plan.machine import measure
 
@@ -124,18 +135,18 @@ def show_plan(
         typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
     else:
         console = Console()
-        for part in _parts(job, made):
+        for part in _parts(job, made, weights=weights):
             console.print(part, highlight=False)
     if made.stops:
         raise typer.Exit(STOPPED)
 
 
-def _parts(job: str, made: "Plan") -> Iterator[Table | str]:
+def _parts(job: str, made: "Plan", *, weights: bool) -> Iterator[Table | str]:
     yield _sides(made)
     disk = f"{_size(made.missing_bytes)} to fetch, {_size(made.free_bytes)} free in {made.cache}"
     yield escape(f"{disk}; {'with a token' if made.has_token else 'no HF_TOKEN'}")
     if made.estimate is not None:
-        yield _estimate(made, job, made.estimate)
+        yield _estimate(made, job, made.estimate, weights=weights)
         yield "assuming"
         yield _listed(made.estimate.assumptions)
     yield from (escape(_problem(problem)) for problem in made.problems)
@@ -147,7 +158,7 @@ def _way(notes: int) -> str:
 
 
 def _sides(made: "Plan") -> Table:
-    table = Table("", *(Column(escape(side.ref), overflow="fold") for side in made.sides))
+    table = Table("", *(Column(escape(side.ref), overflow="fold") for side in made.sides), box=SIMPLE_HEAD)
     rows = {
         "pinned": [side.pinned or "–" for side in made.sides],
         "access": [_access(side) for side in made.sides],
@@ -178,20 +189,18 @@ def _listed(lines: Sequence[str]) -> Table:
     return table
 
 
-def _estimate(made: "Plan", job: str, expected: "JobEstimate") -> Table:
-    """What the job takes, and drift and lineage alone: streamed, where a checkpoint is on the hub, and from files."""
+def _estimate(made: "Plan", job: str, expected: "JobEstimate", *, weights: bool) -> Table:
+    """What the job takes, after drift and lineage alone: streamed, where a checkpoint is on the hub, and from files."""
     title = f"estimate; {_size(made.machine.available_bytes)} of memory available"
-    table = Table("job", "memory", "fetch", "compute", title=title, title_justify="left")
-    weights, is_remote = _size(expected.weights_memory_bytes), any(side.is_remote for side in made.sides)
+    table = Table("job", "memory", "fetch", "compute", title=title, title_justify="left", box=SIMPLE_HEAD)
+    memory, is_remote = _size(expected.weights_memory_bytes), any(side.is_remote for side in made.sides)
     for name, streamed, compute in (
         ("drift", expected.drift_stream_s, expected.drift_s),
         ("lineage", expected.lineage_stream_s, expected.lineage_s),
-    ):
+    ) * weights:
         if is_remote:
-            table.add_row(f"{name} --stream", weights, duration(streamed), duration(compute))
-        table.add_row(
-            f"{name} after pull" if is_remote else name, weights, duration(expected.pull_s), duration(compute)
-        )
+            table.add_row(f"{name} --stream", memory, duration(streamed), duration(compute))
+        table.add_row(f"{name} after pull" if is_remote else name, memory, duration(expected.pull_s), duration(compute))
     compare = _size(expected.compare_memory_bytes)
     table.add_row(job, compare, duration(expected.pull_s), duration(expected.compare_s))
     return table

@@ -49,12 +49,15 @@ class Pace:
 
 
 class ConsoleProgress:
-    """Progress of a long job on stderr, or on `console`; `clock` gives seconds."""
+    """Progress of a long job on stderr, or on `console`; `clock` gives seconds.
+
+    A notebook shows the same lines: a display of its own for each would fill the cell.
+    """
 
     def __init__(
         self, *, quiet: bool, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console or Console(stderr=True, quiet=quiet)
+        self._console = console or Console(stderr=True, quiet=quiet, force_jupyter=False)
         self._live = (
             Progress(
                 TextColumn("{task.description:<42}"), BarColumn(bar_width=24), MofNCompleteColumn(),
