@@ -183,5 +183,5 @@ def test_a_dry_run_says_what_is_asked_and_a_quick_one_takes_less() -> None:
 
 def rows_of_jobs(shown: str) -> list[str]:
     """First cells of the table of estimates."""
-    table = shown[shown.index(" memory ") : shown.index("assuming")]
+    table = shown[shown.index("  job ") : shown.index("assuming")]
     return [line.split()[0] for line in table.splitlines()[2:] if line.strip()]
