@@ -133,7 +133,10 @@ def test_generated_pages_have_every_command_and_no_other_page_is_generated() -> 
 
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed: the extra docs brings it")
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    """Every page is in it and in its contents, and so is every picture that a page shows. (`--quiet` would hide warnings.)"""
+    """Every page is in it and in its contents, and so is every picture that a page shows.
+
+    `--quiet` would hide warnings, and the errors that `--strict` makes of them.
+    """
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
