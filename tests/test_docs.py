@@ -25,9 +25,13 @@ COMMAND = re.compile(r"^(?:\.venv/bin/)?provenance (.+)$", re.MULTILINE)
 
 
 def test_the_readme_is_read_in_a_few_minutes() -> None:
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    assert len(lines) <= 200
-    assert max(map(len, lines)) <= 240
+    """Short, with one picture, and with output of the demo that fits on a screen."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 200
+    assert max(map(len, text.splitlines())) <= 240
+    assert text.count("![") == 1
+    (demo,) = re.findall("(?ms)^```text\n(.+?)^```$", text)
+    assert len(demo.splitlines()) <= 25
 
 
 @pytest.mark.parametrize(("page", "places"), [("README.md", 2), ("CITATION.cff", 1), ("CHANGELOG.md", 1)])
