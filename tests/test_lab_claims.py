@@ -8,6 +8,7 @@ training question and not ten, is searched on half as many answers, and has fewe
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -56,9 +57,10 @@ def summaries(workplace: Path) -> dict[str, Summary]:
 
 @pytest.mark.parametrize("workplace", [pytest.param("full", marks=pytest.mark.slow)], indirect=True)
 def test_the_readme_shows_how_the_output_of_the_demo_ends(workplace: Path, tmp_path: Path) -> None:
-    """Word for word on a terminal of 100 columns, but for spaces at the ends of lines; the finished run is taken."""
+    """Word for word on a terminal of 100 columns, but for spaces at the ends of lines; nothing is asked again."""
     with sqlite3.connect(workplace / "provenance.db") as finished, sqlite3.connect(tmp_path / "provenance.db") as copy:
         finished.backup(copy)
+    shutil.copytree(workplace / "provenance.captures", tmp_path / "provenance.captures")
     command = [sys.executable, "-m", "provenance", "compare", "lab/inherited/base", "lab/inherited/instruct"]
     environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
