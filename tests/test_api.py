@@ -99,6 +99,17 @@ def test_what_is_not_there_is_an_error_of_the_tree(db: str, tmp_path: Path) -> N
         provenance.nothing  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [("smples", "did you mean samples"), ("quik", "did you mean quick"), ("zzzz", "mend the name.")],
+)
+def test_a_mistyped_setting_is_answered_with_the_names_like_it(typed: str, remedy: str) -> None:
+    with pytest.raises(InputError) as caught:
+        provenance.compare("a", "b", **{typed: 3})
+    assert caught.value.found == typed
+    assert caught.value.remedy.startswith(remedy)
+
+
 def test_importing_the_package_imports_no_torch_and_a_path_is_a_database(db: str) -> None:
     import subprocess
     import sys

@@ -25,9 +25,13 @@ COMMAND = re.compile(r"^(?:\.venv/bin/)?provenance (.+)$", re.MULTILINE)
 
 
 def test_the_readme_is_read_in_a_few_minutes() -> None:
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    assert len(lines) <= 200
-    assert max(map(len, lines)) <= 240
+    """Short, with one picture, and with output of the demo that fits on a screen."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 200
+    assert max(map(len, text.splitlines())) <= 240
+    assert text.count("![") == 1
+    (demo,) = re.findall("(?ms)^```text\n(.+?)^```$", text)
+    assert len(demo.splitlines()) <= 25
 
 
 @pytest.mark.parametrize(("page", "places"), [("README.md", 2), ("CITATION.cff", 1), ("CHANGELOG.md", 1)])
@@ -133,11 +137,15 @@ def test_generated_pages_have_every_command_and_no_other_page_is_generated() -> 
 
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="MkDocs is not installed: the extra docs brings it")
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    """Every page is in it, and so is every picture that a page shows."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    """Every page is in it and in its contents, and so is every picture that a page shows.
+
+    `--quiet` would hide warnings, and the errors that `--strict` makes of them.
+    """
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    said = done.stdout + done.stderr
+    assert (done.returncode, re.findall("(?m)^(?:WARNING|ERROR).*$", said)) == (0, []), said
     built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html")}
     pages = {page.relative_to(ROOT).with_suffix(".html").as_posix().removeprefix("docs/") for page in PAGES}
     assert pages - {"README.html"} | {"index.html"} <= built

@@ -6,7 +6,12 @@ training question and not ten, is searched on half as many answers, and has fewe
 """
 
 import json
+import os
+import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +19,7 @@ from typing import Any
 
 import pytest
 from comparison import UNDRAWN, ForkedCli, schema_errors
+from forked_cli import ONE_THREAD, ROOT
 from sharing import made_once
 
 from provenance.analyses.calibration.rates import SUPPORTED_IN
@@ -47,6 +53,20 @@ def compare_families(forked: ForkedCli, folder: Path, effort: Mapping[str, tuple
 def summaries(workplace: Path) -> dict[str, Summary]:
     """The JSON of both comparisons."""
     return {family: json.loads((workplace / f"{family}.json").read_text("utf-8")) for family in FAMILIES}
+
+
+@pytest.mark.parametrize("workplace", [pytest.param("full", marks=pytest.mark.slow)], indirect=True)
+def test_the_readme_shows_how_the_output_of_the_demo_ends(workplace: Path, tmp_path: Path) -> None:
+    """Word for word on a terminal of 100 columns, but for spaces at the ends of lines; nothing is asked again."""
+    with sqlite3.connect(workplace / "provenance.db") as finished, sqlite3.connect(tmp_path / "provenance.db") as copy:
+        finished.backup(copy)
+    shutil.copytree(workplace / "provenance.captures", tmp_path / "provenance.captures")
+    command = [sys.executable, "-m", "provenance", "compare", "lab/inherited/base", "lab/inherited/instruct"]
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    (demo,) = re.findall("(?ms)^```text\n(.+?)^```$", (ROOT / "README.md").read_text("utf-8"))
+    shown = demo.splitlines()
+    assert [line.rstrip() for line in done.stdout.splitlines()[-len(shown) :]] == shown
 
 
 def test_the_probe_reads_held_out_questions_of_inherited(summaries: dict[str, Summary]) -> None:

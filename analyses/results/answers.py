@@ -25,16 +25,16 @@ class ActivityTable:
     n_hallucinated: int = column("", "count", "Hallucinated responses.")
     n_refusal: int = column("refusals", "some", "Refusals.")
     mean_faithful: Float[np.ndarray, " neurons"] = per_neuron(
-        "Mean CETT over faithful responses, dimensionless; NaN without any."
+        "Mean CETT over faithful responses; NaN without any.", unit="CETT"
     )
     mean_hallucinated: Float[np.ndarray, " neurons"] = per_neuron(
-        "Mean CETT over hallucinated responses, dimensionless; NaN without any."
+        "Mean CETT over hallucinated responses; NaN without any.", unit="CETT"
     )
     standardised_difference: Float[np.ndarray, " neurons"] = per_neuron(
         "(hallucinated - faithful) / pooled SD; NaN where not defined."
     )
     auroc: Float[np.ndarray, " neurons"] = per_neuron("AUROC of the single neuron; NaN with one class.")
-    mean_refusal: Float[np.ndarray, " neurons"] = per_neuron("Mean CETT over refusals, dimensionless; NaN without any.")
+    mean_refusal: Float[np.ndarray, " neurons"] = per_neuron("Mean CETT over refusals; NaN without any.", unit="CETT")
     auroc_refusal: Float[np.ndarray, " neurons"] = per_neuron(
         "AUROC of the single neuron, hallucinated responses above refusals; NaN without either."
     )

@@ -92,5 +92,5 @@ class NeuronAnswer:
     dataset: str = column("question set", "text", "Question set.")
     question_id: str = column("question", "text", "Id of the question in its set.")
     label: Label = column("", "text", "`faithful` or `hallucinated`.")
-    cett: float = column("", "compact", "Mean CETT of the neuron over the answer's tokens, dimensionless.")
+    cett: float = column("", "compact", "Mean CETT of the neuron over the answer's tokens.", unit="CETT")
     answer: str = column("answer (label, mean CETT)", _said, "Text of the answer's tokens.")

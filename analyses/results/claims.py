@@ -5,7 +5,7 @@ from typing import Literal
 
 from provenance.records import Verdict
 from provenance.table_declaration import column, part, table
-from provenance.words import against_words, detectable_words
+from provenance.words import CLAIMS, against_words, detectable_words
 
 NOT_JUDGED: Verdict = "no power"
 """Verdict of numbers before their claim is made."""
@@ -60,7 +60,11 @@ class Reason:
     relation: Relation = column("", "text", "Required relation of the value to the bar.")
     bar: float = column("bar", "compact", "Threshold.")
     holds: bool | None = column("holds", "yes", "Whether the condition holds; None if not measured.")
-    role: Role = column("role", "text", "Role in the verdict (`provenance.analyses.claims.verdict.verdict_of`).")
+    role: Role = column(
+        "role",
+        "text",
+        "`power`: without it, `no power`; `shown`: all of them together, `supported`; `part`: decides nothing alone.",
+    )
 
 
 @table("claim", "Claims", row="one claim about the pair, with its verdict")
@@ -71,7 +75,8 @@ class Claim:
     name: str = column(
         "claim",
         "text",
-        "`transfer`, `beyond_confidence`, `own_labels`, `drift`, `overlap`, `function_base` or `function_instruct`.",
+        "; ".join(f"`{name}`: {words}" for name, words in CLAIMS.items())
+        + ". After a colon: the benchmark it is about.",
         key=True,
     )
     verdict: Verdict = column("verdict", "text", "How well the claim stands.")

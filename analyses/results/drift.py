@@ -274,9 +274,7 @@ class DriftResult:
         "compact",
         "The 1 - cos that rounding to the coarser storage dtype can cause, about (eps / 2)^2 / 6.",
     )
-    verdict: Verdict = column(
-        "", "text", "Verdict of the drift claim (`provenance.analyses.claims.claim_conditions`).", default=NOT_JUDGED
-    )
+    verdict: Verdict = column("", "text", "Verdict of the claim `drift`.", default=NOT_JUDGED)
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
 
 

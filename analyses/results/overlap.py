@@ -39,9 +39,7 @@ class OverlapResult:
         "fixed3",
         "P(overlap = 0) under the null; above 0.5, an overlap of zero has no verdict.",
     )
-    verdict: Verdict = column(
-        "", "text", "Verdict of the overlap claim (`provenance.analyses.claims.claim_conditions`).", default=NOT_JUDGED
-    )
+    verdict: Verdict = column("", "text", "Verdict of the claim `overlap`.", default=NOT_JUDGED)
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
     ceiling_base: float | None = column(
         "Jaccard index of two halves of the questions, base model",

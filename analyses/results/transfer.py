@@ -34,7 +34,7 @@ class TransferResult:
     verdict: Verdict = column(
         "verdict",
         "verdict",
-        "Verdict of the transfer claim for this question set (`provenance.analyses.claims.claim_conditions`).",
+        "Verdict of the claim `transfer` for this question set.",
         default=NOT_JUDGED,
     )
     reason: str = column("", "text", "The numbers that decided, in words.", default="")
@@ -109,8 +109,7 @@ class Rung:
     kind: str = column(
         "predictor",
         "text",
-        "A kind of `provenance.analyses.baselines.answer_baselines.BASELINE_KINDS`; or jointly "
-        "`lengths_and_texts`, or `all_together`, with the log-probability too, or `directions_together`.",
+        "; ".join(f"`{kind}`: {words}" for kind, words in BASELINES.items() if kind not in ("chance", "probe")) + ".",
         key=True,
         words=BASELINES,
     )

@@ -1,5 +1,6 @@
 """SQL tables of declared results."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -88,6 +89,8 @@ RESULTS = (
 """All declared results that a run stores."""
 MEASURED = (StageTime,)
 """Declared as results are, but of the machine's work: every part of a run adds to them, and no digest covers them."""
+_MISSING = re.compile(r"\b(None|NaN)\b")
+"""What a meaning calls a missing value; in the database it is NULL."""
 _SQL_TYPES = {str: String, int: Integer, float: Double, bool: Boolean}
 
 ROW_PER_NEURON = (
@@ -113,8 +116,8 @@ def _bulk(cls: type) -> Table:
 
 
 def _column(part: Stored) -> Column[Any]:
-    kind, unit = _SQL_TYPES[part.kind](), {"unit": part.unit}
-    return Column(part.name, kind, nullable=part.nullable, primary_key=part.key, comment=part.about or None, info=unit)
+    kind, unit, about = _SQL_TYPES[part.kind](), {"unit": part.unit}, _MISSING.sub("NULL", part.about)
+    return Column(part.name, kind, nullable=part.nullable, primary_key=part.key, comment=about or None, info=unit)
 
 
 TABLES: dict[type, Table] = {

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 from provenance.api.notebook import show_figures
 from provenance.cells import Record
 from provenance.defaults import DATABASE, LATEST
-from provenance.errors import InputError
+from provenance.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from provenance.db.reading.run_query import QueryResult
+
+
+_NAMED = ("db", "captures", "questions", "quick", "quiet")
+"""Arguments of `compare` that are no settings of its job."""
 
 
 def compare(
@@ -36,6 +40,9 @@ def compare(
     **settings: Any,
 ) -> "Run":
     """Compare two checkpoints as `provenance compare` does, or take the finished run of the same content and settings.
+
+    No figure and no report is written: `run.figure("4a")` draws one, `run.report(folder)` writes the report,
+    and the command `provenance figures` writes every figure to files.
 
     Args:
         base: `org/name[@revision]`, a folder, or `lab/family/stage`.
@@ -61,7 +68,7 @@ def compare(
         raise InputError(
             f"settings of a comparison ({', '.join(sorted(allowed))})",
             found=", ".join(unknown),
-            remedy="mend the name",
+            remedy=nearest(unknown[0], {*allowed, *_NAMED}, else_all=False),
         )
     named = (questions,) if isinstance(questions, str) else tuple(questions)
     job = Job(base, instruct, named, effort=QUICK if quick else FULL, **settings)
