@@ -2,21 +2,24 @@
 
 A call goes to a worker that is idle. What a lost worker was doing goes to another one, and a new worker is asked for in
 its place; a worker that shows no sign of going on for too long counts as lost. A call gives the same value wherever it
-runs, so the results are those of one process, in the order of the calls. Workers that come late join in.
+runs, so the results are those of one process. Workers that come late join in.
 """
 
 import logging
+import math
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from provenance.cluster.connection import COMES_WITHIN_S, Share
 from provenance.cluster.worker import software
 from provenance.errors import InputError, JobError
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 FREES_WITHIN_S = 30.0
 LOOKED_AFTER_S = 5.0  # how often workers are asked for a sign of going on
@@ -30,8 +33,8 @@ SIGNS = {"concurrency_groups": {"signs": 1}}
 """A thread of every worker that tells of it while another one works."""
 
 
-class Hand(Protocol):
-    """A kind of worker; its other methods are what calls name."""
+class WorkerClass(Protocol):
+    """What every class has whose objects run in the processes of a cluster. A `Call` names one of its other methods."""
 
     goes_on_within_s: ClassVar[float]
     """The longest time between two signs that differ, while it does what it is called for."""
@@ -91,14 +94,28 @@ class _Round:
 
     calls: Sequence[Call]
     waiting: deque[int]
+    """Positions of calls that no worker has."""
+    missing: set[int]
+    """Positions of calls whose values the caller has not done with."""
     found: dict[int, Any] = field(default_factory=dict)
     losses: Counter[int] = field(default_factory=Counter)
+
+
+def in_order(arriving: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """Values in the order of their positions 0, 1, ..., each as soon as those before it are there."""
+    held: dict[int, T] = {}
+    given = 0
+    for position, value in arriving:
+        held[position] = value
+        while given in held:
+            yield held.pop(given)
+            given += 1
 
 
 class Workers:
     """Workers of one kind, started when they are first needed; `args` are those of each worker's class."""
 
-    def __init__(self, ray: Any, share: Share, kind: type[Hand], *args: object) -> None:
+    def __init__(self, ray: Any, share: Share, kind: type[WorkerClass], *args: object) -> None:
         self._ray = ray
         self.share = share
         self._kind = kind
@@ -113,7 +130,18 @@ class Workers:
         return self.share.workers
 
     def results(self, calls: Sequence[Call]) -> Iterator[Any]:
-        """What calls return, in their order.
+        """What calls return, in their order; raises what `arriving` does."""
+        with closing(self.arriving(calls, AHEAD * self.count)) as arriving:
+            yield from in_order(arriving)
+
+    def arriving(self, calls: Sequence[Call], ahead: float = math.inf) -> Generator[tuple[int, Any], None, None]:
+        """The position of each call and what it returns, as soon as it is here.
+
+        A worker is given its next call, or asked to `free`, when the caller has done with what it returned before.
+
+        Args:
+            calls: They may end in any order.
+            ahead: A call waits until less than so many before it, and after the first that has not ended, are left.
 
         Raises:
             JobError: No worker comes, or workers are lost again and again over one call or before they are ready;
@@ -121,18 +149,18 @@ class Workers:
             InputError: A worker has other software than this process.
             ProvenanceError: What a worker raises.
         """
-        under_way = _Round(calls, deque(range(len(calls))))
+        under_way = _Round(calls, deque(range(len(calls))), set(range(len(calls))))
         self._places = self._places or [self._hired(number) for number in range(self.count)]
-        complete = False
         try:
-            for number in range(len(calls)):
-                while number not in under_way.found:
-                    self._deal(under_way, number + AHEAD * self.count)
-                    self._await_one(under_way)
-                yield under_way.found.pop(number)
-            complete = True
+            while under_way.missing:
+                self._deal(under_way, min(under_way.missing) + ahead)
+                self._await_one(under_way)
+                while under_way.found:
+                    position, value = under_way.found.popitem()
+                    yield position, value
+                    under_way.missing.remove(position)
         finally:
-            if not complete:  # calls that nobody waits for
+            if under_way.missing:  # calls that nobody waits for, or a value that was not done with
                 self._end()
 
     def stop(self) -> None:
@@ -156,7 +184,7 @@ class Workers:
         actor = self._ray.remote(**options, **SIGNS)(self._kind).remote(*self._args)
         return _Place(number, actor, actor.software.remote(), losses=losses)
 
-    def _deal(self, under_way: _Round, end: int) -> None:
+    def _deal(self, under_way: _Round, end: float) -> None:
         """Give calls before a position to idle workers, to each its own first."""
         for at_home in (True, False):
             for place in self._places:
