@@ -112,7 +112,7 @@ class TimelineJob:
 
     def given_pools(self, answers: GivenAnswers, sides: Sequence[OpenCheckpoint]) -> tuple[tuple[Pool, ...], ...]:
         """The pools of each checkpoint with its responses; see `GivenAnswers.timeline_pools`."""
-        answers.check_checkpoints(self.refs)
+        answers.check_checkpoints(sides)
         return answers.timeline_pools(sides, self.how.settings().shares, self.how.seed)
 
     def recorded(self, served: ServedModels = ALL_HERE, answers: GivenAnswers | None = None) -> dict[str, Any]:
