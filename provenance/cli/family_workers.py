@@ -12,16 +12,17 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from provenance.cli.run_job import finished_run, settled_key
 from provenance.cluster.connection import Cluster
 from provenance.cluster.worker import software
-from provenance.cluster.workers import Call, Workers, in_order
+from provenance.cluster.workers import Call, Workers
 from provenance.errors import ProvenanceError
 from provenance.files import writable_folder
 
@@ -73,7 +74,7 @@ class FamilyWorker:
         return 0.0
 
     def free(self) -> None:
-        """Delete the database that was sent, since it has been merged; see `Workers.arriving`."""
+        """Delete the database that was sent, since it has been merged; see `Workers.results`."""
         if self._sent is not None:
             shutil.rmtree(self._sent, ignore_errors=True)  # what stays there harms nobody
             self._sent = None
@@ -124,7 +125,7 @@ def settled_in_workers(
         captures: Folder for work under way on every machine.
 
     Raises:
-        JobError, InputError: See `Workers.arriving`.
+        JobError, InputError: See `Workers.results`.
         StoreError: See `provenance.db.merge.merge`.
     """
     from provenance.analyses.studies.study_file import changed
@@ -138,18 +139,16 @@ def settled_in_workers(
     here = {"engine": "transformers", "base_url": (), "ray_address": None, "ray_workers": None}
     calls = [Call("settled", (changed(job, **here), f"{Path.cwd()} {db}", finished)) for job in jobs]
     try:
-        with closing(workers.arriving(calls)) as arriving:
-            yield from in_order(_merged(arriving, db))
+        yield from workers.results(calls, partial(_merged, db=db), ahead=math.inf)
     finally:
         workers.stop()
 
 
-def _merged(arriving: Iterable[tuple[int, Ended]], db: str) -> Iterator[tuple[int, int | ProvenanceError]]:
-    """The finished run of each job, or why it has none, by its position, after what its worker did was merged."""
-    for position, ended in arriving:
-        if ended.database:
-            merge_bytes(ended.database, db)
-        yield position, ended.error or finished_run(db, ended.key)
+def _merged(ended: Ended, db: str) -> int | ProvenanceError:
+    """The finished run of a job, or why it has none, after what its worker did was merged."""
+    if ended.database:
+        merge_bytes(ended.database, db)
+    return ended.error or finished_run(db, ended.key)
 
 
 def merge_bytes(database: bytes, db: str) -> None:

@@ -6,20 +6,17 @@ runs, so the results are those of one process. Workers that come late join in.
 """
 
 import logging
-import math
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol
 
 from provenance.cluster.connection import COMES_WITHIN_S, Share
 from provenance.cluster.worker import software
 from provenance.errors import InputError, JobError
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 FREES_WITHIN_S = 30.0
 LOOKED_AFTER_S = 5.0  # how often workers are asked for a sign of going on
@@ -95,21 +92,12 @@ class _Round:
     calls: Sequence[Call]
     waiting: deque[int]
     """Positions of calls that no worker has."""
-    missing: set[int]
-    """Positions of calls whose values the caller has not done with."""
+    arrived: Callable[[Any], Any]
+    """See `Workers.results`."""
+    missing: int
+    """Number of calls that have not returned."""
     found: dict[int, Any] = field(default_factory=dict)
     losses: Counter[int] = field(default_factory=Counter)
-
-
-def in_order(arriving: Iterable[tuple[int, T]]) -> Iterator[T]:
-    """Values in the order of their positions 0, 1, ..., each as soon as those before it are there."""
-    held: dict[int, T] = {}
-    given = 0
-    for position, value in arriving:
-        held[position] = value
-        while given in held:
-            yield held.pop(given)
-            given += 1
 
 
 class Workers:
@@ -129,42 +117,37 @@ class Workers:
         """Number of workers when all have come."""
         return self.share.workers
 
-    def results(self, calls: Sequence[Call]) -> Iterator[Any]:
-        """What calls return, in their order; raises what `arriving` does."""
-        with closing(self.arriving(calls, AHEAD * self.count)) as arriving:
-            yield from in_order(arriving)
-
-    def arriving(self, calls: Sequence[Call], ahead: float = math.inf) -> Generator[tuple[int, Any], None, None]:
-        """The position of each call and what it returns, as soon as it is here.
-
-        A worker is given its next call, or asked to `free`, when the caller has done with what it returned before.
+    def results(
+        self, calls: Sequence[Call], arrived: Callable[[Any], Any] | None = None, ahead: float = AHEAD
+    ) -> Iterator[Any]:
+        """What calls return, in their order.
 
         Args:
             calls: They may end in any order.
-            ahead: A call waits until less than so many before it, and after the first that has not ended, are left.
+            arrived: Done at once with what a call returned, and gives what comes in its place. Before it has ended, the
+                worker is given no other call and is not asked to `free`.
+            ahead: Calls for each worker that may end before the one whose result is next.
 
         Raises:
             JobError: No worker comes, or workers are lost again and again over one call or before they are ready;
                 those that stand still count as lost.
             InputError: A worker has other software than this process.
-            ProvenanceError: What a worker raises.
+            ProvenanceError: What a worker raises, or `arrived`.
         """
-        under_way = _Round(calls, deque(range(len(calls))), set(range(len(calls))))
+        under_way = _Round(calls, deque(range(len(calls))), arrived or (lambda value: value), len(calls))
         self._places = self._places or [self._hired(number) for number in range(self.count)]
         try:
-            while under_way.missing:
-                self._deal(under_way, min(under_way.missing) + ahead)
-                self._await_one(under_way)
-                while under_way.found:
-                    position, value = under_way.found.popitem()
-                    yield position, value
-                    under_way.missing.remove(position)
+            for number in range(len(calls)):
+                while number not in under_way.found:
+                    self._deal(under_way, number + ahead * self.count)
+                    self._await_one(under_way)
+                yield under_way.found.pop(number)
         finally:
-            if under_way.missing:  # calls that nobody waits for, or a value that was not done with
+            if under_way.missing:  # calls that nobody waits for
                 self._end()
 
     def stop(self) -> None:
-        """End all workers, after they have freed the memory of their GPUs."""
+        """End all workers, after those that are idle have freed what the end of a process does not free."""
         if self._places:
             idle = [place.actor for place in self._places if place.state == "idle"]
             freed = [actor.free.remote() for actor in idle]
@@ -227,7 +210,8 @@ class Workers:
             self._set_to(place, "loading", Call("load", ()))
             return
         if place.state == "busy" and place.call is not None:
-            under_way.found[place.call] = value
+            under_way.found[place.call] = under_way.arrived(value)
+            under_way.missing -= 1
         place.state, place.call, place.waits_for, place.losses = "idle", None, None, 0
 
     def _lose(self, place: _Place, under_way: _Round, error: Exception) -> None:

@@ -1,7 +1,9 @@
 """How calls are dealt out to workers that come, die and return in any order; a stand-in of Ray, and no process."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from provenance.checkpoints.names import CheckpointRef
 from provenance.cluster import workers as module
 from provenance.cluster.connection import Share
 from provenance.cluster.worker import ModelWanted, Worker
-from provenance.cluster.workers import Call, Workers, in_order
+from provenance.cluster.workers import Call, Workers
 from provenance.errors import JobError, QuestionError
 
 WANTED = ModelWanted(CheckpointRef("local", "/x"), "d" * 64, "float32", "cpu", None, offload=False)
@@ -150,24 +152,31 @@ def test_what_has_ended_is_there_before_what_stands_still() -> None:
     ray, workers = two_idle()
     ray.still = [workers._places[0].actor]
     calls = [Call("double", (number,), 0 if number == 0 else 1) for number in range(9)]
-    arriving = workers.arriving(calls)
-    assert [next(arriving) for _ in range(8)] == [(number, 2 * number) for number in range(1, 9)]
-    ray.still = ()
-    assert list(arriving) == [(0, 0)]
+    seen: list[int] = []
+
+    def arrived(value: int) -> str:
+        seen.append(value)
+        ray.still = () if len(seen) == 8 else ray.still
+        return str(value)
+
+    assert list(workers.results(calls, arrived, math.inf)) == [str(2 * number) for number in range(9)]
+    assert seen == [*range(2, 18, 2), 0]
     assert not ray.killed
-    assert list(in_order(iter([(1, "b"), (2, "c"), (0, "a")]))) == ["a", "b", "c"]
 
 
-def test_no_worker_is_told_to_free_what_nobody_has_done_with() -> None:
-    """Not even the last value: the caller fails over it."""
-    ray = StandIn(lambda _chance: 99)
-    workers = Workers(ray, Share(1, 1, 0), Worker, WANTED)
-    arriving = workers.arriving(doubled(1))
-    assert next(arriving) == (0, 0)
-    arriving.close()
-    workers.stop()
-    assert set(ray.killed) == set(ray.hired)
-    assert "free" not in {method for _, method, _ in ray.under_way.values()}
+def test_workers_are_told_to_free_what_was_worked_on_alone() -> None:
+    """Not where the caller fails over the last value; but where nobody asks for more after it."""
+    for fails in (False, True):
+        ray = StandIn(lambda _chance: 99)
+        workers = Workers(ray, Share(1, 1, 0), Worker, WANTED)
+        results = workers.results(doubled(2), (lambda value: 1 / (2 - value)) if fails else None)
+        next(results)
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            next(results)
+        results.close()  # type: ignore[attr-defined]
+        workers.stop()
+        assert set(ray.killed) == set(ray.hired)
+        assert ("free" in {method for _, method, _ in ray.under_way.values()}) == (not fails)
 
 
 def test_what_a_worker_raises_is_raised_here() -> None:
@@ -188,5 +197,5 @@ def test_calls_go_to_idle_workers_their_own_first() -> None:
 
     workers._set_to = set_to  # type: ignore[method-assign]
     calls = [Call("sample", (), home) for home in (2, 1, 1, 0)]
-    workers._deal(module._Round(calls, deque(range(4)), set(range(4))), 3)
+    workers._deal(module._Round(calls, deque(range(4)), lambda value: value, 4), 3)
     assert dealt == [(1, 1), (2, 0), (0, 2)]  # the last one is too far ahead
