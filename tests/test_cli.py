@@ -101,6 +101,9 @@ def test_help_of_every_command_lists_what_it_offers_and_no_more(command: tuple[s
         {"--debug", "--version", "--install-completion", "--show-completion"} if command == () else set()
     )
     assert listed - {"--help"} == offered
+    texts = re.findall(r"^  (?: |-\w, |--).*", result.stdout.partition("\nCommands:")[0], flags=re.M)
+    named = {option for text in texts for option in re.findall(r"(?<![\w-])--[A-Za-z]+(?:-[a-z]+)*", text)}
+    assert named - {"--help"} <= offered  # their texts speak of no option of another command
 
 
 def test_errors_have_no_colour_where_the_user_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:

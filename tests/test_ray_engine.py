@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from comparison import UNDRAWN, Finished, ForkedCli, Pair, error_lines, invoke, numbers, parsed, refused
@@ -73,6 +74,12 @@ def stored(folder: Path) -> tuple[dict[str, str], list[tuple[object, ...]]]:
     return digests, sorted(map(tuple, rows), key=repr)
 
 
+def unnumbered(summary: dict[str, Any]) -> dict[str, Any]:
+    """A study's numbers without those of its runs, which count families in the order in which they ended."""
+    members = [{**member, "run": None} for member in summary["members"]]
+    return numbers({**summary, "members": members})
+
+
 @needs_ray
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two CPUs")
 @pytest.mark.parametrize("shared_out", [(), ("--one-by-one",)])
@@ -87,11 +94,11 @@ def test_a_study_over_workers_that_are_killed_is_that_of_one_process(
     assert len(killer.killed) == 2
     assert stored(tmp_path) == stored(local.folder)
     assert len(stored(tmp_path)[0]) == 3
-    assert numbers(parsed(done.stdout)) == numbers(local.summary)
+    assert unnumbered(parsed(done.stdout)) == unnumbered(local.summary)
     assert bool(list((tmp_path / "captures").iterdir())) == bool(shared_out)  # those of workers are gone
     again = forked.run(tmp_path, *command, harm=NO_MODEL)
     assert again.code == 0, again.stderr
-    assert numbers(parsed(again.stdout)) == numbers(local.summary)
+    assert numbers(parsed(again.stdout)) == numbers(parsed(done.stdout))
 
 
 @needs_ray

@@ -3,25 +3,38 @@
 import json
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from comparison import UNDRAWN, Finished, Harm, Pair, invoke, numbers, parsed, refused
 from forked_cli import FEW_DRAWS, ForkedCli
 from hub_server import Hub, Repo, hub_and_client
+from ray_stand_in import StandIn
 from yielder import contexts
 
+from provenance.analyses.asking import subject
+from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import Effort
 from provenance.analyses.studies import study_file
 from provenance.analyses.studies.study_file import load_study, shipped
 from provenance.checkpoints.names import CheckpointRef
-from provenance.cli.family_workers import Ended, FamilyWorker, database_bytes, merge_bytes
+from provenance.cli import family_workers
+from provenance.cli.family_workers import (
+    DATABASE_FILE,
+    Ended,
+    FamilyWorker,
+    database_bytes,
+    merge_bytes,
+    settled_in_workers,
+)
 from provenance.cli.run_job import finished_run
+from provenance.cluster.connection import Cluster
 from provenance.db.reading.study_query import study_query
 from provenance.db.store import Store
-from provenance.errors import CheckpointError, StoreError
+from provenance.errors import CheckpointError, ProvenanceError, StoreError
 from provenance.figures.report.study import study_tables
 from provenance.figures.tables.compliance import TITLE
 
@@ -213,35 +226,119 @@ def drawn(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.suffix in {".csv", ".svg"}}
 
 
-def test_a_worker_runs_a_family_unless_it_has_finished_elsewhere(
-    pair: Pair, undisturbed: Finished, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_keeps_the_database_of_a_family_until_it_is_done_with(
+    undisturbed: Finished, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it did is sent as a database, which is then merged; no cluster is needed for that."""
+    """Sent again to a study that was given once more, and no longer there once it was merged.
+
+    The comparison is a finished one, which another worker is made to find.
+    """
     monkeypatch.setattr(study_file, "QUICK", Effort(**FEW_DRAWS))
+    monkeypatch.setattr(subject, "load_model", None)  # none is loaded
     [known, orphan] = [member.job for member in load_study(str(folder / "two.toml")).members]
-    db = f"sqlite:///{folder / 'provenance.db'}"
-    with Store.open(db) as store:
-        finished = store.finished_keys()
-    worker = FamilyWorker(folder, tmp_path / "scratch")
+    scratch, target = tmp_path / "scratch", f"sqlite:///{tmp_path / 'target.db'}"
+    with Store.open(f"sqlite:///{folder / 'provenance.db'}") as store:
+        [key] = store.finished_keys()
+
+    def done(_job: object, url: str, **_how: object) -> str:
+        database = Path(url.removeprefix("sqlite:///"))
+        shutil.copyfile(folder / "provenance.db", database)
+        shutil.copytree(folder / "provenance.captures", database.with_suffix(".captures"))
+        return key
+
+    worker = FamilyWorker(folder, scratch)
     monkeypatch.chdir(tmp_path)
     worker.load()
     assert Path.cwd() == folder
-    assert worker.settled(known, "study", finished) == Ended(*finished)
-    failed = worker.settled(orphan, "study", finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(family_workers, "settled_key", done)
+        ran = worker.settled(known, "study", ())
+    assert (ran.key, ran.error) == (key, None)
+    [kept] = scratch.iterdir()
+    assert [path.name for path in kept.iterdir()] == [DATABASE_FILE]
+    again = FamilyWorker(folder, scratch)
+    assert again.settled(known, "study", ()).key == key
+    assert again.settled(known, "study", {key}) == Ended(key)  # merged by then
+    again.free()
+    assert not list(scratch.iterdir())
+    failed = worker.settled(orphan, "study", {key})
     assert isinstance(failed.error, CheckpointError)
     assert not failed.key
-    target = f"sqlite:///{tmp_path / 'target.db'}"
-    merge_bytes(database_bytes(folder / "provenance.db"), target)
-    assert finished_run(target, *finished) == 1
+    merge_bytes(ran.database, target)
+    assert finished_run(target, key) == 1
     with pytest.raises(StoreError, match="the finished run nowhere"):
         finished_run(target, "nowhere")
 
 
+class Families(StandIn):
+    """Ray with workers of families. The one that has ended is sent; when only others are under way, Ctrl-C is hit."""
+
+    def __init__(self, base: str, ended: Ended) -> None:
+        super().__init__(lambda _chance: 99)
+        self.base, self.ended = base, ended
+
+    def value(self, *_args: object) -> Ended:
+        return self.ended
+
+    def wait(self, references: Sequence[object], **how: Any) -> tuple[list[object], list[object]]:
+        self.still = [actor for actor, _, args in self.under_way.values() if args and args[0].base != self.base]
+        found = super().wait(references, **how)
+        if not found[0] and self.still:
+            raise KeyboardInterrupt
+        return found
+
+    @property
+    def freed(self) -> bool:
+        return "free" in {method for _, method, _ in self.under_way.values()}
+
+
+def test_a_family_that_has_finished_is_kept_whatever_ends_the_study(
+    undisturbed: Finished, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merged, though the one before it stands still; where the disk is full, its worker is not told to delete it."""
+    [known, orphan] = [member.job for member in load_study(str(folder / "two.toml")).members]
+    with Store.open(f"sqlite:///{folder / 'provenance.db'}") as store:
+        [key] = store.finished_keys()
+    assert isinstance(known, Job)
+    ended = Ended(key, None, database_bytes(folder / "provenance.db"))
+
+    def settled(target: str, *jobs: Any) -> tuple[Families, Generator[int | ProvenanceError, None, None]]:
+        ray = Families(known.base, ended)
+        cluster = Cluster(ray, ({"CPU": 2.0},), 2)
+        return ray, settled_in_workers(jobs, cluster, f"sqlite:///{tmp_path / target}", None)
+
+    ray, found = settled("interrupted.db", orphan, known)
+    with pytest.raises(KeyboardInterrupt):
+        next(found)
+    assert finished_run(f"sqlite:///{tmp_path / 'interrupted.db'}", key) == 1
+    ray, found = settled("whole.db", known)
+    assert next(found) == 1
+    found.close()  # a study asks for no more than its members
+    assert ray.freed
+
+    def no_space(*_: object) -> None:
+        raise StoreError("room on the disk", found="none", remedy="make some")
+
+    monkeypatch.setattr(family_workers, "merge_bytes", no_space)
+    ray, found = settled("full.db", known)
+    with pytest.raises(StoreError, match="room on the disk"):
+        list(found)
+    assert not ray.freed
+
+
 def test_options_of_a_cluster_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
     assert "--one-by-one alone" in " ".join(refused("study", "lab", "--one-by-one", code=2))
-    assert "--run and --engine" in " ".join(refused("study", "mine", "--run", 1, "--engine", "ray", code=2))
+    for option in (
+        ("--engine", "ray"), ("--base-url", "http://x/v1"), ("--ray-address", "h:1"), ("--ray-workers", 2),
+        ("--dry-run",),
+    ):  # fmt: skip
+        assert f"--run and {option[0]}" in " ".join(refused("study", "mine", "--run", 1, *option, code=2))
     db = f"sqlite:///{tmp_path / 'new.db'}"
-    assert "--ray-workers 2" in " ".join(refused("study", "lab", "--ray-workers", 2, "--db", db, code=2))
+    for more in ((), ("--dry-run",)):
+        for options in (("--ray-workers", 2), ("--engine", "ray", "--base-url", "http://x/v1"), ("--base-url", "x")):
+            said = " ".join(refused("study", "lab", *options, "--db", db, *more, code=2))
+            assert " ".join(map(str, options[-2:])) in said
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_runs_of_a_database_become_a_study_that_queries_figures_and_reports_take(folder: Path) -> None:

@@ -98,7 +98,7 @@ class Reached:
     cluster: Cluster | None = None
 
     def devices(self, wanted: str) -> Devices:
-        """The devices of a name. That of a cluster's workers is theirs, and this machine takes the CPU if it has none.
+        """The devices that a name stands for, in a cluster on its workers' machines; here the CPU if there is none.
 
         Raises:
             InputError: There is no such device.
@@ -110,17 +110,18 @@ class Reached:
         there = device_of_workers(self.cluster, wanted)
         try:
             here = found_device(there if wanted == AUTO else wanted)
-        except InputError as error:
+        except InputError:
             here = "cpu"
-            logger.warning("what no worker does is computed on the CPU here, since this machine lacks %s", error.wanted)
+            missing = there if wanted == AUTO else wanted
+            logger.warning("this machine has no %s: what no worker does is computed on its CPU", missing)
         return Devices(here, there)
 
     def models(self, sides: Sequence[OpenCheckpoint], how: CollectionSettings, device: str) -> ServedModels:
-        """The models of checkpoints in their place, which start when they are needed; none where they answer here.
+        """The models of checkpoints that answer elsewhere, each started when it is first asked; empty for this process.
 
         Args:
-            how: They are asked, and loaded.
-            device: Of a cluster's workers.
+            how: How the models are asked questions, and in which dtype they are loaded.
+            device: What the workers of a cluster run the models on.
 
         Raises:
             InputError, JobError: See `find_served`.
@@ -156,13 +157,15 @@ class Reached:
             workers.stop()
 
 
-NOWHERE = Reached()
-"""All models answer here."""
+HERE = Reached()
+"""This process, in which all models answer."""
 
 
 @contextmanager
 def reached(place: Place) -> Iterator[Reached]:
-    """A place connected to for the time of a block; models that are no more than called there are not started yet.
+    """Connect to the place of models for the time of a block.
+
+    Of a cluster only its machines are known then: a model starts in its workers when it is first asked something.
 
     Raises:
         InputError, JobError: See `connected`.

@@ -237,7 +237,7 @@ class Job:
             if answers is None:
                 sets, pools, concept, told = self.question_sets(), None, HALLUCINATION, dict[str, Any]()
             else:
-                answers.check_checkpoints((self.base, self.instruct))
+                answers.check_checkpoints((base, instruct))
                 pools = answers.pools((base, instruct), self.settings().shares, self.seed)
                 sets, concept, told = answers.sets, answers.concept, answers.told()
             check_names([*sets, *scaling.benchmarks])

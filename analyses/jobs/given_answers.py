@@ -111,18 +111,27 @@ class GivenAnswers:
             *(make_pool(origin, {"test": members}, seed, training=False) for origin, members in tests),
         )
 
-    def check_checkpoints(self, refs: Sequence[str]) -> None:
-        """Refuse a file that names a checkpoint which the command does not.
+    def check_checkpoints(self, sides: Sequence[OpenCheckpoint]) -> None:
+        """Refuse a file with a line of a checkpoint that nobody would read.
 
         Raises:
-            InputError: It names that line.
+            InputError: The command does not name that checkpoint, or in another stage than the line; it names the line.
         """
+        stages: dict[str, list[Stage]] = {}
+        for side in sides:
+            stages.setdefault(str(side.checkpoint.ref), []).append(side.stage)
         for row in self.file.rows:
-            if row.checkpoint and row.checkpoint not in refs:
+            if row.checkpoint and row.checkpoint not in stages:
                 raise InputError(
-                    f"one of the checkpoints {', '.join(refs)} on {row.where}",
+                    f"one of the checkpoints {', '.join(stages)} on {row.where}",
                     found=repr(row.checkpoint),
                     remedy="write it as in the command, or leave the line out",
+                )
+            if row.checkpoint and row.stage and row.stage not in stages[row.checkpoint]:
+                raise InputError(
+                    f'"stage": "{stages[row.checkpoint][0]}" with the checkpoint {row.checkpoint} on {row.where}',
+                    found=f'"stage": "{row.stage}"',
+                    remedy="write the stage that the checkpoint has in the command, or leave `stage` out",
                 )
 
     def _splits(self, shares: tuple[float, float, float], seed: int) -> Mapping[Split, tuple[Question, ...]]:

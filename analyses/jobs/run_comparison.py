@@ -27,7 +27,7 @@ from provenance.analyses.asking.both_models import (
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import CollectionSettings, Pool, Workspace
 from provenance.analyses.asking.cross_reading import Forced, cells_read_by
-from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels
+from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
 from provenance.analyses.behaviour.patching import Exchanged, exchanged
@@ -103,7 +103,7 @@ def compare(
     scaling: ScaledBenchmarks = NOT_ASKED,
     pools: tuple[Pool, ...] | None = None,
     reply_judge: ReplyJudge | None = None,
-    there: Reached = NOWHERE,
+    there: Reached = HERE,
 ) -> OriginReport:
     """Runs every analysis of one pair.
 

@@ -161,18 +161,19 @@ def _difference(old: Member | None, new: Member) -> str:
     if old is None or old.kind != new.kind:
         return "changed"
     found = [] if old.refs == new.refs else ["checkpoints"]
-    before, after = ({**vars(_how(member.job)), "tuned": getattr(member.job, "tuned", 1)} for member in (old, new))
+    before, after = ({**vars(how_of(member.job)), "tuned": getattr(member.job, "tuned", 1)} for member in (old, new))
     ways = [name for name, value in after.items() if name not in ("base", "instruct") and value != before[name]]
     return ", ".join([*found, *ways]) or "changed"
 
 
-def _how(job: Job | TimelineJob) -> Job:
+def how_of(job: Job | TimelineJob) -> Job:
+    """The settings of a member's job; those of a timeline hold for all of its checkpoints."""
     return job.how if isinstance(job, TimelineJob) else job
 
 
 def changed(job: Job | TimelineJob, **fields_of_job: Any) -> Job | TimelineJob:
     """A member's job with some fields of its `Job` changed; raises InputError where these contradict others."""
-    how = replace(_how(job), **fields_of_job)
+    how = replace(how_of(job), **fields_of_job)
     return replace(job, how=how) if isinstance(job, TimelineJob) else how
 
 

@@ -27,7 +27,7 @@ from provenance.analyses.asking.both_models import (
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Collected, Pool, Workspace, paired_task
 from provenance.analyses.asking.cross_reading import read_answers
-from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels
+from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.drift.pair import measured_with
@@ -117,7 +117,7 @@ def trace(
     judge: Judge = by_rule,
     served: ServedModels = ALL_HERE,
     given: Sequence[Sequence[Pool]] | None = None,
-    there: Reached = NOWHERE,
+    there: Reached = HERE,
 ) -> TimelineReport:
     """Finds the H-Neurons of the last checkpoint and measures every other one with their probe.
 
@@ -139,7 +139,7 @@ def trace(
     pools = [asked] * len(stops) if given is None else [tuple(each) for each in given]
     others = (*stops[:-1], *([floor] if floor else []))
     # Weights are read first, so that a damaged checkpoint ends the job within seconds.
-    drifts = {stop.position: _drift(stop, stops[-1], clock, NOWHERE if stop.is_floor else there) for stop in others}
+    drifts = {stop.position: _drift(stop, stops[-1], clock, HERE if stop.is_floor else there) for stop in others}
     last = stops[-1]
     at_server = served.get(last.side.checkpoint.digest)
     subject = Subject(last.side, settings.collection[last.prompt], pools[-1], workspace, clock, judge, at_server)

@@ -10,7 +10,7 @@ from typing import Any
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.collection import Pool, Workspace, identity_digest
-from provenance.analyses.asking.engines import ALL_HERE, NOWHERE, Reached, ServedModels, reached
+from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedModels, reached
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.jobs.compare_job import Job
@@ -112,7 +112,7 @@ class TimelineJob:
 
     def given_pools(self, answers: GivenAnswers, sides: Sequence[OpenCheckpoint]) -> tuple[tuple[Pool, ...], ...]:
         """The pools of each checkpoint with its responses; see `GivenAnswers.timeline_pools`."""
-        answers.check_checkpoints(self.refs)
+        answers.check_checkpoints(sides)
         return answers.timeline_pools(sides, self.how.settings().shares, self.how.seed)
 
     def recorded(self, served: ServedModels = ALL_HERE, answers: GivenAnswers | None = None) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class TimelineJob:
         judge: Judge = by_rule,
         served: ServedModels = ALL_HERE,
         pools: Sequence[Sequence[Pool]] | None = None,
-        there: Reached = NOWHERE,
+        there: Reached = HERE,
     ) -> TimelineReport:
         """Measures every checkpoint, and the floor if requested; `pools` as of `trace`."""
         with ExitStack() as made:

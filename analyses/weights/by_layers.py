@@ -11,16 +11,21 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from provenance.analyses.weights.weight_source import WeightSource
 
+L = TypeVar("L")
 R = TypeVar("R")
-LayerWork = Callable[[Any, Any, Sequence[int]], R]
-"""What is done with base, instruct checkpoint and some layers; a function that other processes can import."""
+LayerWork = Callable[[Any, Any, Sequence[L]], R]
+"""What is done with base, instruct checkpoint and some layers; a function that other processes can import.
+
+A layer is its number, or the number with what is known of that layer alone. Whatever else the function holds is sent
+to other processes again for every group of layers.
+"""
 
 
 @runtime_checkable  # the test run checks signatures
 class ByLayers(Protocol):
     """Who does it."""
 
-    def each(self, work: LayerWork[R], layers: Sequence[int], *, at_once: bool) -> Iterator[R]:
+    def each(self, work: LayerWork[L, R], layers: Sequence[L], *, at_once: bool) -> Iterator[R]:
         """Results for groups of layers, which together are all of them in their order.
 
         `at_once`: whether one machine may do several groups side by side, each with the memory of a layer.
@@ -36,7 +41,7 @@ class Here:
     streams: int = 1
     """Threads; more than one for local files only."""
 
-    def each(self, work: LayerWork[R], layers: Sequence[int], *, at_once: bool) -> Iterator[R]:
+    def each(self, work: LayerWork[L, R], layers: Sequence[L], *, at_once: bool) -> Iterator[R]:
         """See `ByLayers`."""
         if self.streams == 1 or not at_once:
             yield work(self.base, self.instruct, layers)

@@ -201,18 +201,17 @@ def compare_mapped(
     Raises:
         NonFiniteError: A compared weight is NaN or infinite.
     """
-    work = partial(_compared_mapped, base_ids)
-    return _joined((who or Here(base, instruct)).each(work, range(instruct.layers), at_once=False))
+    layers = [(layer, base_ids[layer * instruct.d_m : (layer + 1) * instruct.d_m]) for layer in range(instruct.layers)]
+    return _joined((who or Here(base, instruct)).each(_compared_mapped, layers, at_once=False))
 
 
 def _compared_mapped(
-    base_ids: Int[np.ndarray, " neurons"], base: WeightSource, instruct: WeightSource, layers: Sequence[int]
+    base: WeightSource, instruct: WeightSource, layers: Sequence[tuple[int, Int[np.ndarray, " d_m"]]]
 ) -> dict[str, RowComparison]:
-    """Some layers, by kind."""
+    """Some layers, each with the flat base ids of its neurons, by kind."""
     d_m = instruct.d_m
     found = {kind: RowComparison.unknown(len(layers) * d_m) for kind in instruct.kinds}
-    for at, layer in enumerate(layers):
-        ids = base_ids[layer * d_m : (layer + 1) * d_m]
+    for at, (layer, ids) in enumerate(layers):
         for kind in instruct.kinds if (ids >= 0).any() else ():
             table = found[kind].rows(at * d_m, (at + 1) * d_m)
             _compare_gathered(base, instruct.neurons(kind, layer), ids, table, (kind, layer))

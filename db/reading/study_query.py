@@ -32,7 +32,7 @@ def study_query(
     Args:
         source: The database.
         study: Name of the study; the one that was changed last if None.
-        name: A key of `QUERIES` that is about one run. `study` and `studies` are run as they are.
+        name: A key of `QUERIES` that is about one run; or `study`, which is run once and gives the members.
         params: Values of its other parameters.
         kind: `family` or `timeline` for these members alone; all if None.
         timeout_s: Seconds that the database may take for one run; None for no limit.

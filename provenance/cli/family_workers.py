@@ -1,7 +1,9 @@
 """Whole families of a study in the workers of a cluster, several at the same time.
 
-A worker runs a family as this machine would, into a database of its own, which is sent here and merged: the study's
-database has one writer. Captured vectors stay where they were captured, and are deleted with that database.
+A worker runs a family as this machine would, into a database of its own, which is sent here and merged as soon as the
+family has finished: the study's database has one writer. Until then the worker keeps its own, so that a study which
+ends before does not lose it. Captured vectors stay where they were captured, and are deleted when the family has
+finished.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ import tempfile
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -54,10 +57,11 @@ class FamilyWorker:
 
     def __init__(self, folder: Path, scratch: Path | None) -> None:
         self._folder = folder
+        self._sent: Path | None = None
         self._scratch = scratch or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "provenance"
 
     def software(self) -> dict[str, str]:
-        """See `provenance.cluster.workers.Hand`."""
+        """See `provenance.cluster.workers.WorkerClass`."""
         return software()
 
     def load(self) -> None:
@@ -70,25 +74,36 @@ class FamilyWorker:
         return 0.0
 
     def free(self) -> None:
-        """Nothing: the end of the process frees it."""
+        """Delete the database that was sent, since it has been merged; see `Workers.results`."""
+        if self._sent is not None:
+            shutil.rmtree(self._sent, ignore_errors=True)  # what stays there harms nobody
+            self._sent = None
 
     def settled(self, job: "Job | TimelineJob", label: str, finished: Collection[str]) -> Ended:
         """Run a job, or go on where a worker that was lost on this machine stopped.
+
+        The database of a run that has finished stays until the next call or `free`.
 
         Args:
             label: Of the job in its study; two studies have two.
             finished: Keys of runs that need not be done.
         """
+        from provenance.db.workspace import captures_folder
+
+        self.free()
         name = hashlib.sha256(f"{label} {job!r}".encode()).hexdigest()[:16]
         work = self._scratch / f"family-{name}"
+        url = f"sqlite:///{work / DATABASE_FILE}"
         try:
             writable_folder(work)
-            key = settled_key(job, f"sqlite:///{work / DATABASE_FILE}", quiet=True, elsewhere=finished)
+            key = settled_key(job, url, quiet=True, elsewhere=finished)
         except ProvenanceError as error:
             return Ended(error=error, database=database_bytes(work / DATABASE_FILE))
-        found = b"" if key in finished else database_bytes(work / DATABASE_FILE)
-        shutil.rmtree(work, ignore_errors=True)  # what stays there harms nobody
-        return Ended(key, None, found)
+        self._sent = work
+        if key in finished:
+            return Ended(key)
+        shutil.rmtree(captures_folder(url), ignore_errors=True)
+        return Ended(key, None, database_bytes(work / DATABASE_FILE))
 
 
 def database_bytes(database: Path) -> bytes:
@@ -103,6 +118,8 @@ def settled_in_workers(
     jobs: "Sequence[Job | TimelineJob]", cluster: Cluster, db: str, captures: Path | None
 ) -> Generator[int | ProvenanceError, None, None]:
     """The finished run of each job, or why it has none, in their order; see `provenance.cli.run_job.settle`.
+
+    A job that ends before one that comes first is merged at once.
 
     Args:
         captures: Folder for work under way on every machine.
@@ -122,12 +139,16 @@ def settled_in_workers(
     here = {"engine": "transformers", "base_url": (), "ray_address": None, "ray_workers": None}
     calls = [Call("settled", (changed(job, **here), f"{Path.cwd()} {db}", finished)) for job in jobs]
     try:
-        for ended in workers.results(calls):
-            if ended.database:
-                merge_bytes(ended.database, db)
-            yield ended.error or finished_run(db, ended.key)
+        yield from workers.results(calls, partial(_merged, db=db), ahead=math.inf)
     finally:
         workers.stop()
+
+
+def _merged(ended: Ended, db: str) -> int | ProvenanceError:
+    """The finished run of a job, or why it has none, after what its worker did was merged."""
+    if ended.database:
+        merge_bytes(ended.database, db)
+    return ended.error or finished_run(db, ended.key)
 
 
 def merge_bytes(database: bytes, db: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from provenance.cluster.workers import Call, Workers
 
+L = TypeVar("L")
 R = TypeVar("R")
 
 
@@ -19,9 +20,7 @@ class WeightsInWorkers:
 
     workers: Workers
 
-    def each(
-        self, work: Callable[[Any, Any, Sequence[int]], R], layers: Sequence[int], *, at_once: bool
-    ) -> Iterator[R]:
+    def each(self, work: Callable[[Any, Any, Sequence[L]], R], layers: Sequence[L], *, at_once: bool) -> Iterator[R]:
         """See `ByLayers`; raises what `Workers.results` does."""
         size = self.workers.share.cpus if at_once else 1
         groups = [tuple(layers[start : start + size]) for start in range(0, len(layers), size)]

@@ -28,6 +28,7 @@ from provenance.version import VERSION
 from provenance.weights.neuron_weights import MlpWeights
 from provenance.weights.shards import Shards
 
+L = TypeVar("L")
 R = TypeVar("R")
 LIBRARIES = ("torch", "transformers", "tokenizers")
 
@@ -201,11 +202,11 @@ class WeightsWorker:
             shards = Shards(here.folder)
             self._sources.append(MlpWeights(shards, layout_of(here.config, shards.names())))
 
-    def each(self, work: Callable[[MlpWeights, MlpWeights, Sequence[int]], R], layers: Sequence[int]) -> list[R]:
+    def each(self, work: Callable[[MlpWeights, MlpWeights, Sequence[L]], R], layers: Sequence[L]) -> list[R]:
         """What `work` returns for each of some layers, a thread for each; raises what it raises."""
         base, instruct = self._sources
 
-        def one(layer: int) -> R:
+        def one(layer: L) -> R:
             result = work(base, instruct, [layer])
             self._layers += 1
             return result

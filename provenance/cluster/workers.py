@@ -2,13 +2,13 @@
 
 A call goes to a worker that is idle. What a lost worker was doing goes to another one, and a new worker is asked for in
 its place; a worker that shows no sign of going on for too long counts as lost. A call gives the same value wherever it
-runs, so the results are those of one process, in the order of the calls. Workers that come late join in.
+runs, so the results are those of one process. Workers that come late join in.
 """
 
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
@@ -30,8 +30,8 @@ SIGNS = {"concurrency_groups": {"signs": 1}}
 """A thread of every worker that tells of it while another one works."""
 
 
-class Hand(Protocol):
-    """A kind of worker; its other methods are what calls name."""
+class WorkerClass(Protocol):
+    """What every class has whose objects run in the processes of a cluster. A `Call` names one of its other methods."""
 
     goes_on_within_s: ClassVar[float]
     """The longest time between two signs that differ, while it does what it is called for."""
@@ -91,6 +91,11 @@ class _Round:
 
     calls: Sequence[Call]
     waiting: deque[int]
+    """Positions of calls that no worker has."""
+    arrived: Callable[[Any], Any]
+    """See `Workers.results`."""
+    missing: int
+    """Number of calls that have not returned."""
     found: dict[int, Any] = field(default_factory=dict)
     losses: Counter[int] = field(default_factory=Counter)
 
@@ -98,7 +103,7 @@ class _Round:
 class Workers:
     """Workers of one kind, started when they are first needed; `args` are those of each worker's class."""
 
-    def __init__(self, ray: Any, share: Share, kind: type[Hand], *args: object) -> None:
+    def __init__(self, ray: Any, share: Share, kind: type[WorkerClass], *args: object) -> None:
         self._ray = ray
         self.share = share
         self._kind = kind
@@ -112,31 +117,37 @@ class Workers:
         """Number of workers when all have come."""
         return self.share.workers
 
-    def results(self, calls: Sequence[Call]) -> Iterator[Any]:
+    def results(
+        self, calls: Sequence[Call], arrived: Callable[[Any], Any] | None = None, ahead: float = AHEAD
+    ) -> Iterator[Any]:
         """What calls return, in their order.
+
+        Args:
+            calls: They may end in any order.
+            arrived: Done at once with what a call returned, and gives what comes in its place. Before it has ended, the
+                worker is given no other call and is not asked to `free`.
+            ahead: Calls for each worker that may end before the one whose result is next.
 
         Raises:
             JobError: No worker comes, or workers are lost again and again over one call or before they are ready;
                 those that stand still count as lost.
             InputError: A worker has other software than this process.
-            ProvenanceError: What a worker raises.
+            ProvenanceError: What a worker raises, or `arrived`.
         """
-        under_way = _Round(calls, deque(range(len(calls))))
+        under_way = _Round(calls, deque(range(len(calls))), arrived or (lambda value: value), len(calls))
         self._places = self._places or [self._hired(number) for number in range(self.count)]
-        complete = False
         try:
             for number in range(len(calls)):
                 while number not in under_way.found:
-                    self._deal(under_way, number + AHEAD * self.count)
+                    self._deal(under_way, number + ahead * self.count)
                     self._await_one(under_way)
                 yield under_way.found.pop(number)
-            complete = True
         finally:
-            if not complete:  # calls that nobody waits for
+            if under_way.missing:  # calls that nobody waits for
                 self._end()
 
     def stop(self) -> None:
-        """End all workers, after they have freed the memory of their GPUs."""
+        """End all workers, after those that are idle have freed what the end of a process does not free."""
         if self._places:
             idle = [place.actor for place in self._places if place.state == "idle"]
             freed = [actor.free.remote() for actor in idle]
@@ -156,7 +167,7 @@ class Workers:
         actor = self._ray.remote(**options, **SIGNS)(self._kind).remote(*self._args)
         return _Place(number, actor, actor.software.remote(), losses=losses)
 
-    def _deal(self, under_way: _Round, end: int) -> None:
+    def _deal(self, under_way: _Round, end: float) -> None:
         """Give calls before a position to idle workers, to each its own first."""
         for at_home in (True, False):
             for place in self._places:
@@ -199,7 +210,8 @@ class Workers:
             self._set_to(place, "loading", Call("load", ()))
             return
         if place.state == "busy" and place.call is not None:
-            under_way.found[place.call] = value
+            under_way.found[place.call] = under_way.arrived(value)
+            under_way.missing -= 1
         place.state, place.call, place.waits_for, place.losses = "idle", None, None, 0
 
     def _lose(self, place: _Place, under_way: _Round, error: Exception) -> None:

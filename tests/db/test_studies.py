@@ -89,7 +89,7 @@ def test_what_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(InputError, match="'nothing'; it has "):
         study_query(store.url, "nothing", "transfer")
     study_of_runs(store, "both", "Both", [1])
-    for query in ("runs", "SELECT 1", "nonsense"):
+    for query in ("runs", "studies", "SELECT 1", "nonsense"):
         with pytest.raises(InputError, match="a named query about one run"):
             study_query(store.url, "both", query)
 

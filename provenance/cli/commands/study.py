@@ -109,15 +109,15 @@ def study(
         )
     failed: list[str] = []
     if runs:
-        _check_put_together(study, only, engine, dry_run=dry_run)
+        _check_put_together(study, {"only": only, **asked, "dry_run": dry_run or None})
         _put_together(study, runs, db)
     else:
         found = load_study(study)
         study, members = found.name, found.only(only or ())
+        jobs = _placed(members, {name: value for name, value in asked.items() if value is not None})
         if dry_run:
             _plan(found, members, as_json=as_json)
             return
-        jobs = _placed(members, {name: value for name, value in asked.items() if value is not None})
         how: dict[str, Any] = {"quiet": quiet, "captures": captures}
         with _settled(jobs, db, how, asked, whole=not one_by_one) as settled:
             failed = _run(found, members, settled, db, quiet=quiet, continue_on_error=continue_on_error)
@@ -127,18 +127,15 @@ def study(
         raise typer.Exit(FAILED)
 
 
-def _check_put_together(name: str, only: Sequence[str] | None, engine: str | None, *, dry_run: bool) -> None:
+def _check_put_together(name: str, beside: Mapping[str, object]) -> None:
+    """Refuse what has no meaning with --run: a name that is no new one, and the options that are given beside it."""
     from provenance.analyses.studies.study_file import NAME
 
     if not NAME.fullmatch(name):
         raise InputError("a name of letters, digits, points and dashes", found=repr(name), remedy="take another")
-    beside = {
-        "--only": bool(only),
-        "--engine": bool(engine),
-        "--dry-run": dry_run,
-        "a study file": Path(name).expanduser().is_file(),
-    }
-    found = [option for option, given in beside.items() if given]
+    found = [f"--{option.replace('_', '-')}" for option, value in beside.items() if value is not None]
+    if Path(name).expanduser().is_file():
+        found.append("a study file")
     if found:
         raise InputError(
             "a new name and --run IDs, to put a study together from runs",
@@ -157,10 +154,15 @@ def _put_together(name: str, runs: Sequence[int], db: str) -> None:
 
 def _placed(members: "Sequence[Member]", asked: Mapping[str, Any]) -> "list[Job | TimelineJob]":
     """The jobs of members, with their models where the options say; what these contradict is an InputError."""
-    from provenance.analyses.studies.study_file import changed
+    from provenance.analyses.studies.study_file import changed, how_of
 
     given = {**asked, **({"base_url": tuple(asked["base_url"])} if "base_url" in asked else {})}
-    return [changed(member.job, **given) if given else member.job for member in members]
+    if not given:
+        return [member.job for member in members]
+    jobs = [changed(member.job, **given) for member in members]
+    for job in jobs:
+        how_of(job).place()
+    return jobs
 
 
 @contextmanager

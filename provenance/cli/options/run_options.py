@@ -133,8 +133,8 @@ Judge = Annotated[
         "--judge",
         metavar="URL",
         help="Judge answers by a model at an OpenAI-compatible server (the address before /chat/completions), in "
-        "place of the rule; it also reads replies to --behaviour of which the rule is not sure. Its key is read "
-        "from PROVENANCE_JUDGE_KEY.",
+        "place of the rule. On the scaled benchmarks of compare it also reads replies of which the rule is not sure. "
+        "Its key is read from PROVENANCE_JUDGE_KEY.",
     ),
 ]
 JudgeModel = Annotated[str | None, typer.Option(metavar="NAME", help="The judging model's name at that server.")]

@@ -30,10 +30,10 @@ def planned(member: "Member", measured: "Callable[[str, str], Machine]") -> dict
     A member whose questions cannot be read has the error in place of a plan.
     """
     from provenance.analyses.jobs.compare_job import Job
+    from provenance.analyses.studies.study_file import how_of
     from provenance.plan.job_plan import make_plan
 
-    job = member.job
-    how = job if isinstance(job, Job) else job.how
+    job, how = member.job, how_of(member.job)
     named = {"name": member.name, "kind": member.kind, "replicates": how.replicates}
     try:
         works = works_of(job) if isinstance(job, Job) else works_of_timeline(job)

@@ -12,7 +12,7 @@ from vllm_stand_in import StandIn
 from provenance.analyses.asking import engines
 from provenance.analyses.asking import subject as subject_module
 from provenance.analyses.asking.clock import Clock
-from provenance.analyses.asking.engines import NOWHERE, Devices, Place, Reached, place_of, reached, recorded
+from provenance.analyses.asking.engines import HERE, Devices, Place, Reached, place_of, reached, recorded
 from provenance.analyses.asking.subject import Subject
 from provenance.cluster import connection
 from provenance.cluster.connection import Cluster, ClusterAddress
@@ -129,10 +129,10 @@ def test_places_need_their_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert place_of("vllm", (), None, None) == Place(vllm=True)
     assert place_of("ray", (), "head:6379", 3) == Place((), ClusterAddress("head:6379", 3))
     assert [each.url for each in place_of("openai", ["http://x/v1"], None, None).servers] == ["http://x/v1"]
-    with reached(Place()) as nowhere:
-        assert nowhere == NOWHERE
-        assert nowhere.models((), JOB.settings().collection["base"], "cpu") == {}
-        assert nowhere.devices("auto") == Devices(found_device("auto"), found_device("auto"))
+    with reached(Place()) as here:
+        assert here == HERE
+        assert here.models((), JOB.settings().collection["base"], "cpu") == {}
+        assert here.devices("auto") == Devices(found_device("auto"), found_device("auto"))
 
 
 def test_a_job_is_in_the_dtype_of_the_workers_and_on_the_device_of_this_machine(
@@ -142,7 +142,7 @@ def test_a_job_is_in_the_dtype_of_the_workers_and_on_the_device_of_this_machine(
     sides = list(pairing.sides.values())
     cluster = Cluster(None, (), None)
     for there, gpu_here, here, dtype, said in [
-        ("cuda", False, "cpu", "bfloat16", "lacks"), ("cpu", True, "cpu", "float32", ""),
+        ("cuda", False, "cpu", "bfloat16", "this machine has no cuda"), ("cpu", True, "cpu", "float32", ""),
         ("cuda", True, "cuda", "bfloat16", ""),
     ]:  # fmt: skip
         monkeypatch.setattr(engines, "device_of_workers", lambda _cluster, _wanted: there)  # noqa: B023 - used at once

@@ -95,6 +95,24 @@ def test_a_limit_takes_so_many_questions_of_each_set(tmp_path: Path, sides: tupl
     assert sum(len(pool.entries) for pool in pools) == 100
 
 
+def test_a_line_that_no_checkpoint_would_read_is_refused(tmp_path: Path, sides: tuple[OpenCheckpoint, ...]) -> None:
+    """One of another checkpoint, or of a checkpoint that has another stage in the command."""
+    base, instruct = (str(side.checkpoint.ref) for side in sides)
+
+    def checked(**more: Any) -> None:
+        given = [*rows(2), rows(1)[0] | {"group": "z", "prompt": "Last?"} | more]
+        GivenAnswers.read(written(tmp_path / "given.jsonl", given), None, None, ()).check_checkpoints(sides)
+
+    for read in ({"checkpoint": base}, {"checkpoint": instruct, "stage": "instruct"}, {"stage": "base"}):
+        checked(**read)
+    with pytest.raises(InputError, match=r"on line 3 of given.jsonl") as refused:
+        checked(checkpoint="org/other")
+    assert refused.value.found == "'org/other'"
+    with pytest.raises(InputError, match=r"on line 3 of given.jsonl") as refused:
+        checked(checkpoint=base, stage="instruct")
+    assert (base in refused.value.wanted, refused.value.found) == (True, '"stage": "instruct"')
+
+
 def test_the_positive_label_is_the_one_that_is_searched_for() -> None:
     assert concept_of(("faithful", "hallucinated"), None, None) == HALLUCINATION
     assert concept_of(("answer", "refusal"), "refusal", None) == Concept("refusal", "refusal", "answer")

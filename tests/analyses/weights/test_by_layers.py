@@ -24,8 +24,10 @@ from provenance.analyses.drift.weight_drift import measure_drift
 from provenance.analyses.lineage.alignment import align
 from provenance.analyses.lineage.relation import lineage
 from provenance.analyses.weights.by_layers import Here, LayerWork
+from provenance.analyses.weights.paired_pass import compare_mapped
 from provenance.analyses.weights.weight_source import mlp_shape
 
+L = TypeVar("L")
 R = TypeVar("R")
 
 
@@ -35,15 +37,17 @@ class OneByOne:
 
     base: Model
     instruct: Model
-    done: list[int] = field(default_factory=list)
+    done: list[object] = field(default_factory=list)
+    sent_bytes: list[int] = field(default_factory=list)
 
-    def each(self, work: LayerWork[R], layers: Sequence[int], *, at_once: bool) -> Iterator[R]:
-        found = {layer: self._one(pickle.dumps((work, layer))) for layer in reversed(layers)}
-        return (pickle.loads(found[layer]) for layer in layers)  # noqa: S301 - from above
+    def each(self, work: LayerWork[L, R], layers: Sequence[L], *, at_once: bool) -> Iterator[R]:
+        found = [self._one(pickle.dumps((work, layer))) for layer in reversed(layers)]
+        return (pickle.loads(result) for result in reversed(found))  # noqa: S301 - from above
 
     def _one(self, asked: bytes) -> bytes:
         work, layer = pickle.loads(asked)  # noqa: S301 - from above
         self.done.append(layer)
+        self.sent_bytes.append(len(asked))
         return pickle.dumps(work(self.base.source(), self.instruct.source(), [layer]))
 
 
@@ -77,6 +81,17 @@ def test_every_layer_alone_gives_what_one_stream_gives(name: str) -> None:
     if ours.d == theirs.d:
         found = measure_drift(ours, theirs, alignment.base_ids, who)
         assert_same_bits(found, measure_drift(ours, theirs, alignment.base_ids))
+
+
+def test_a_layer_is_sent_the_base_ids_of_its_own_neurons_alone() -> None:
+    who = OneByOne(BASE, noised(permuted(BASE), 0.05))
+    ours, theirs = who.base.source(), who.instruct.source()
+    ids = np.arange(ours.layers * ours.d_m)[::-1].copy()
+    sent = [compare_mapped(ours, theirs, ids, each) for each in (who, None)]
+    for found, expected in zip(*(by_kind.values() for by_kind in sent), strict=True):
+        assert_same_bits(found, expected)
+    assert len(who.sent_bytes) == ours.layers
+    assert max(who.sent_bytes) < ids.nbytes / ours.layers + 512
 
 
 def assert_same_bits(found: object, expected: object) -> None:

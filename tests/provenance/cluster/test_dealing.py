@@ -1,114 +1,22 @@
 """How calls are dealt out to workers that come, die and return in any order; a stand-in of Ray, and no process."""
 
-import random
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
-from types import SimpleNamespace
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from ray_stand_in import StandIn
 
 from provenance.checkpoints.names import CheckpointRef
 from provenance.cluster import workers as module
 from provenance.cluster.connection import Share
-from provenance.cluster.worker import ModelWanted, Worker, software
+from provenance.cluster.worker import ModelWanted, Worker
 from provenance.cluster.workers import Call, Workers
 from provenance.errors import JobError, QuestionError
 
 WANTED = ModelWanted(CheckpointRef("local", "/x"), "d" * 64, "float32", "cpu", None, offload=False)
-
-
-class Lost(Exception):  # noqa: N818 - as of Ray
-    """A worker is gone."""
-
-
-class Failed(Exception):  # noqa: N818 - as of Ray
-    """A worker raised something."""
-
-    cause = QuestionError("a question", found="none", remedy="ask")
-
-
-class Actor:
-    """A worker that returns twice what it is given, as often as it lives."""
-
-    def __init__(self, ray: "StandIn", calls: int) -> None:
-        self.ray = ray
-        self.calls = calls
-
-    def __getattr__(self, method: str) -> Any:
-        asked = SimpleNamespace(remote=partial(self.ray.asked, self, method))
-        asked.options = lambda **_options: asked
-        return asked
-
-
-class StandIn:
-    """Ray, as far as workers use it; what is under way ends in a random order."""
-
-    exceptions = SimpleNamespace(
-        RayActorError=Lost, WorkerCrashedError=Lost, NodeDiedError=Lost, OutOfMemoryError=Lost, ObjectLostError=Lost,
-        RayTaskError=Failed,
-    )  # fmt: skip
-
-    signs: Callable[[Actor], float] = staticmethod(lambda _actor: 0.0)
-    """What a worker tells of its going on."""
-    still: Sequence[Actor] = ()
-    """Workers that return nothing but signs."""
-    silent = False
-    """Whether these give no sign either."""
-
-    def __init__(self, life: Callable[[random.Random], int], room: int = 9, seed: int = 0) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - an order, no secret
-        self.life, self.room = life, room
-        self.hired: list[Actor] = []
-        self.killed: list[Actor] = []
-        self.under_way: dict[object, tuple[Actor, str, tuple[Any, ...]]] = {}
-
-    @property
-    def answered(self) -> set[str]:
-        """What a worker that stands still answers."""
-        return {"software", "load"} | (set() if self.silent else {"sign"})
-
-    def remote(self, **_options: object) -> Any:
-        return lambda _kind: SimpleNamespace(remote=self.hire)
-
-    def hire(self, _wanted: ModelWanted) -> Actor:
-        self.hired.append(Actor(self, self.life(self.random)))
-        return self.hired[-1]
-
-    def asked(self, actor: Actor, method: str, *args: Any) -> object:
-        self.under_way[reference := object()] = actor, method, args
-        return reference
-
-    def wait(self, references: Sequence[object], **_how: Any) -> tuple[list[object], list[object]]:
-        there = [actor for actor in self.hired if actor not in self.killed][: self.room]
-        asked = {reference: self.under_way[reference] for reference in references}
-        ready = [
-            reference
-            for reference, (actor, method, _) in asked.items()
-            if actor in there and (actor not in self.still or method in self.answered)
-        ]
-        return [self.random.choice(ready)] if ready else [], []
-
-    def get(self, reference: object) -> Any:
-        actor, method, args = self.under_way.pop(reference)
-        if method == "sign":
-            return self.signs(actor)
-        actor.calls -= 1
-        if actor.calls < 0:
-            raise Lost("The actor died.\nkilled")
-        if method == "fail":
-            raise Failed
-        return software() if method == "software" else 2 * args[0] if args else None
-
-    def kill(self, actor: Actor) -> None:
-        self.killed.append(actor)
-
-    def is_initialized(self) -> bool:
-        return True
-
-    def available_resources(self) -> dict[str, float]:
-        return {"CPU": 2.0, "memory": 1e9}
 
 
 def doubled(count: int) -> list[Call]:
@@ -160,6 +68,15 @@ def test_one_worker_that_comes_does_the_work_of_three(monkeypatch: pytest.Monkey
     assert failed.value.found.endswith("free in the cluster: 2 CPU")
 
 
+def two_idle() -> tuple[StandIn, Workers]:
+    """Two workers that are ready, and live long."""
+    ray = StandIn(lambda _chance: 99)
+    workers = Workers(ray, Share(2, 1, 0), Worker, WANTED)
+    while {place.state for place in workers._places} != {"idle"}:
+        assert list(workers.results(doubled(2))) == [0, 2]
+    return ray, workers
+
+
 class Watch:
     """A clock that goes on by a second whenever it is looked at."""
 
@@ -186,11 +103,7 @@ def test_a_worker_that_stands_still_is_replaced_and_a_slow_one_is_not(
     watch: Watch, caplog: pytest.LogCaptureFixture, sign: str, said: str
 ) -> None:
     """The first worker takes a call and returns nothing: with the same sign for ever, no sign, or always another."""
-    ray = StandIn(lambda _chance: 99)
-    workers = Workers(ray, Share(2, 1, 0), Worker, WANTED)
-    assert list(workers.results(doubled(2))) == [0, 2]
-    while {place.state for place in workers._places} != {"idle"}:
-        list(workers.results(doubled(2)))
+    ray, workers = two_idle()
     first = workers._places[0].actor
     ray.still, ray.silent = [first], sign == "none"
     ray.signs = (lambda _actor: watch.now) if sign == "other" else (lambda _actor: 7.0)
@@ -234,6 +147,38 @@ def test_nobody_stands_still_while_nobody_looks(watch: Watch) -> None:
     assert not ray.killed
 
 
+def test_what_has_ended_is_there_before_what_stands_still() -> None:
+    """Call 0 does not return before all the others have; a worker that is done goes on beyond any bound on waiting."""
+    ray, workers = two_idle()
+    ray.still = [workers._places[0].actor]
+    calls = [Call("double", (number,), 0 if number == 0 else 1) for number in range(9)]
+    seen: list[int] = []
+
+    def arrived(value: int) -> str:
+        seen.append(value)
+        ray.still = () if len(seen) == 8 else ray.still
+        return str(value)
+
+    assert list(workers.results(calls, arrived, math.inf)) == [str(2 * number) for number in range(9)]
+    assert seen == [*range(2, 18, 2), 0]
+    assert not ray.killed
+
+
+def test_workers_are_told_to_free_what_was_worked_on_alone() -> None:
+    """Not where the caller fails over the last value; but where nobody asks for more after it."""
+    for fails in (False, True):
+        ray = StandIn(lambda _chance: 99)
+        workers = Workers(ray, Share(1, 1, 0), Worker, WANTED)
+        results = workers.results(doubled(2), (lambda value: 1 / (2 - value)) if fails else None)
+        next(results)
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            next(results)
+        results.close()  # type: ignore[attr-defined]
+        workers.stop()
+        assert set(ray.killed) == set(ray.hired)
+        assert ("free" in {method for _, method, _ in ray.under_way.values()}) == (not fails)
+
+
 def test_what_a_worker_raises_is_raised_here() -> None:
     ray = StandIn(lambda _chance: 99)
     with pytest.raises(QuestionError):
@@ -252,5 +197,5 @@ def test_calls_go_to_idle_workers_their_own_first() -> None:
 
     workers._set_to = set_to  # type: ignore[method-assign]
     calls = [Call("sample", (), home) for home in (2, 1, 1, 0)]
-    workers._deal(module._Round(calls, deque([0, 1, 2, 3])), 3)
+    workers._deal(module._Round(calls, deque(range(4)), lambda value: value, 4), 3)
     assert dealt == [(1, 1), (2, 0), (0, 2)]  # the last one is too far ahead
