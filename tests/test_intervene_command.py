@@ -102,7 +102,7 @@ def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: Fo
 
 
 def test_a_comparison_that_cannot_ask_is_refused_before_any_model_runs(yielder: Path, tmp_path: Path) -> None:
-    rows = [{"id": str(n), "question": f"Q {n}?", "choices": {"a": "x", "A": "y"}, "answer": "a"} for n in range(3)]
+    rows = [{"id": str(n), "question": f"Q {n}?", "choices": {"é": "x", "è": "y"}, "answer": "é"} for n in range(3)]
     (tmp_path / "alike.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     questions = write_questions(tmp_path / "misled.jsonl", known=10, unknown=10)
     (tmp_path / "other").mkdir()

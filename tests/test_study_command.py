@@ -143,7 +143,7 @@ def test_what_an_edit_changed_is_named_and_nothing_else_is_run_again(forked: For
 def test_a_study_scales_neurons_in_the_families_that_are_to_be_asked(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, folder: Path
 ) -> None:
-    """The family that is left out has run before; the speakers have no room for replies, also in place of yes or no."""
+    """The family that is left out has run before; the speakers never say yes or no, and no reply has room."""
     premises = [{"id": f"p{n}", "question": f"Which town is number {n}?", "rebuttals": ["None."]} for n in range(9)]
     (folder / "premises.jsonl").write_text("\n".join(map(json.dumps, premises)), "utf-8")
     contexts(folder / "misled.jsonl", 9)
@@ -161,10 +161,15 @@ def test_a_study_scales_neurons_in_the_families_that_are_to_be_asked(
     assert sorted(more) == [*of["compliance"], *of["patched"]]
     assert set(more.values()) == {"no power"}
     url = f"sqlite:///{folder / 'provenance.db'}"
-    assert study_query(url, "two", "compliance-slopes").records() == []
+    slopes = study_query(url, "two", "compliance-slopes").records()
+    assert {(row["benchmark"], row["n"], row["readable"], row["n_draws"]) for row in slopes} == {
+        ("misled", 8, 0.0, 0), ("misled", 8, 0.0, 2),
+    }  # fmt: skip
     [table] = [each for each in study_tables(url, "two") if each.title == TITLE]
     assert {(*row[:5], row[-2]) for row in table.rows} == {
-        ("asked", model, name, "–", "–", "– no power") for model in models for name in names
+        ("asked", model, name, *shown, "– no power")
+        for model in models
+        for name, shown in (("misled", ("8", "0.00")), ("premises", ("–", "–")))
     }
 
 

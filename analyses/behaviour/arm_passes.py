@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from provenance.models.loading import LoadedModel
 WORTH_SHARING = 3  # arms; computing the lower layers by themselves takes one more pass
 Step = Callable[[int, int], None]
 """Gets the number of arms' pieces that are done, and of all."""
+Shared = TypeVar("Shared")
+Found = TypeVar("Found")
 Pairs = Sequence[tuple[int, int]]
 """Rows of a batch: places of an arm in its group, and of an item in its piece."""
 
@@ -46,7 +48,7 @@ class Group:
 
 
 @dataclass
-class Piece(ABC):
+class Piece(ABC, Generic[Shared, Found]):
     """Some items, in passes that share what the lower layers give."""
 
     subject: Subject
@@ -92,6 +94,36 @@ class Piece(ABC):
         count, size = len(self.asked.items), self.subject.settings.batch_size
         return (range(start, min(start + size, count)) for start in range(0, count, size))
 
+    def by_arm(self, loaded: LoadedModel, group: Group) -> list[list[Found]]:
+        """What each arm of a group gives to every item, batch by batch."""
+        found: list[list[Found]] = [[] for _ in group.arms]
+        for rows in self.batches():
+            pairs = [(place, row) for place in range(len(group.arms)) for row in rows]
+            given = in_halves(partial(self._pass, loaded, group, rows), pairs)
+            for (place, _), own in zip(pairs, given, strict=True):
+                found[place].append(own)
+        return found
+
+    def _pass(self, loaded: LoadedModel, group: Group, rows: Sequence[int], pairs: Pairs) -> list[Found]:
+        """What each pair gives; where memory ended, arm by arm, and with nothing shared."""
+        if len(pairs) == len(group.arms) * len(rows):
+            return self.together(loaded, group.arms, rows, self.below(loaded, group.first, rows))
+        return [
+            own
+            for place, members in groupby(pairs, key=lambda pair: pair[0])
+            for own in self.together(
+                loaded, [group.arms[place]], [row for _, row in members], self.below(loaded, 0, ())
+            )
+        ]
+
+    @abstractmethod
+    def together(self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int], below: Shared) -> list[Found]:
+        """What arms give to the same items in one batch, arm by arm, above what the lower layers give."""
+
+    @abstractmethod
+    def below(self, loaded: LoadedModel, first: int, rows: Sequence[int]) -> Shared:
+        """What the layers below one give for the items of a batch, from the unchanged model; nothing below layer 0."""
+
     def beside(self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int]) -> SideBySide:
         """What the arms change in a batch of the same items for each."""
         numbers = [self.numbers[row] for row in rows]
@@ -99,7 +131,7 @@ class Piece(ABC):
 
 
 def found_in(
-    kind: type[Piece], subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step = silent
+    kind: type[Piece[Any, Any]], subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step = silent
 ) -> dict[str, list[tuple[list[int], np.ndarray]]]:
     """What each of the arms gives, by its digest: numbers of items, and what was found of them, piece by piece."""
     different = {arm.digest: arm for arm in arms}
@@ -138,7 +170,7 @@ def scores_of(subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step = 
 
 
 @dataclass
-class OptionPiece(Piece):
+class OptionPiece(Piece[LowerLayers, np.ndarray]):
     """Options, of which the next token decides: one pass over the prompts."""
 
     size: ClassVar[int] = 256  # what the lower layers give for so many takes some hundred megabytes in a large model
@@ -149,38 +181,26 @@ class OptionPiece(Piece):
 
     def computed(self, loaded: LoadedModel, group: Group) -> Mapping[str, np.ndarray]:
         """Chosen options, and below them log-odds."""
-        values = np.empty((len(group.arms), 2, len(self.asked.items)))
-        for rows in self.batches():
-            pairs = [(place, row) for place in range(len(group.arms)) for row in rows]
-            found = in_halves(partial(self._pass, loaded, group, rows), pairs)
-            for (place, row), own in zip(pairs, found, strict=True):
-                values[place, :, row] = own
-        return {arm.digest: own for arm, own in zip(group.arms, values, strict=True)}
+        found = self.by_arm(loaded, group)
+        return {arm.digest: np.stack(own, axis=1) for arm, own in zip(group.arms, found, strict=True)}
 
-    def _pass(self, loaded: LoadedModel, group: Group, rows: Sequence[int], pairs: Pairs) -> list[np.ndarray]:
-        """What each pair gives; where memory ended, arm by arm, and with nothing shared."""
-        if len(pairs) == len(group.arms) * len(rows):
-            return self._together(loaded, group.arms, rows, self._below(loaded, group.first, rows))
-        return [
-            own
-            for place, members in groupby(pairs, key=lambda pair: pair[0])
-            for own in self._together(loaded, [group.arms[place]], [row for _, row in members], NOTHING)
-        ]
-
-    def _together(
-        self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int], lower: LowerLayers
+    def together(
+        self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int], below: LowerLayers
     ) -> list[np.ndarray]:
+        """Option and log-odds of each."""
         prompts = [self.asked.options[row] for row in rows] * len(arms)
-        repeated = lower.rows(torch.arange(len(rows)).repeat(len(arms)))
+        repeated = below.rows(torch.arange(len(rows)).repeat(len(arms)))
         with resumed(loaded, repeated), edited(loaded, self.beside(loaded, arms, rows).edits()):
             return list(option_scores(loaded, prompts).rows())
 
-    def _below(self, loaded: LoadedModel, first: int, rows: Sequence[int]) -> LowerLayers:
-        """What the layers below one give for a batch, from the unchanged model."""
+    def below(self, loaded: LoadedModel, first: int, rows: Sequence[int]) -> LowerLayers:
+        """Kept for all batches, as long as the layer is the same."""
+        if not first:
+            return NOTHING
         if first != self._first:
             self._first, self._lower = first, {}
-        if first and rows[0] not in self._lower:
+        if rows[0] not in self._lower:
             with kept_below(loaded, first) as found:
                 option_scores(loaded, [self.asked.options[row] for row in rows])
             [self._lower[rows[0]]] = found
-        return self._lower.get(rows[0], NOTHING)
+        return self._lower[rows[0]]

@@ -16,7 +16,7 @@ from provenance.analyses.asking.collection import identity_digest
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.benchmarks.items import Item
-from provenance.benchmarks.replies import FAILED, HOLDS, YIELDS
+from provenance.benchmarks.readings import FAILED, HOLDS, YIELDS
 from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
 from provenance.records import Task

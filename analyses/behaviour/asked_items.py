@@ -84,17 +84,21 @@ def written(benchmark: Benchmark, prompt: PromptFormat, tokenizer: PreTrainedTok
     return Asked.of(benchmark, benchmark.items, rendered, tokenizer)
 
 
-def short_enough(subject: Subject, asked: Asked) -> Asked:
-    """Without the items whose prompt and reply do not fit the model's context."""
+def rows_with_room(subject: Subject, asked: Asked) -> list[int]:
+    """Numbers of the items whose prompt and reply fit the model's context."""
     context = load_lexicon(subject.checkpoint.folder, subject.tokenizer).context  # without the model
     new = 1 if asked.options else subject.settings.decoding.max_new_tokens
-    kept = [row for row, prompt in enumerate(asked.prompts) if context is None or len(prompt.ids) + new <= context]
+    return [row for row, prompt in enumerate(asked.prompts) if context is None or len(prompt.ids) + new <= context]
+
+
+def short_enough(subject: Subject, asked: Asked) -> Asked:
+    """Without the items whose prompt and reply do not fit the model's context."""
+    kept = rows_with_room(subject, asked)
     if len(kept) == len(asked.items):
         return asked
     logger.warning("%s: %d items are longer than the context of the model and are left out", asked.benchmark.name,
                    len(asked.items) - len(kept))  # fmt: skip
-    prompts = [asked.prompts[row] for row in kept]
-    return Asked.of(asked.benchmark, [asked.items[row] for row in kept], prompts, subject.tokenizer)
+    return asked.part(kept)
 
 
 def second_messages(subject: Subject, first: Asked, said: Sequence[str]) -> Asked:

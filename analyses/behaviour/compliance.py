@@ -17,14 +17,15 @@ from jaxtyping import Bool, Float64, Int, Int8
 from provenance.activations.neuron_rows import NO_NEURONS
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.arm_passes import Step, scores_of, silent
-from provenance.analyses.behaviour.arms import PLAIN, Arm, Scaling, kept, read_options, task_of
-from provenance.analyses.behaviour.asked_items import Asked, second_messages, short_enough, written
+from provenance.analyses.behaviour.arms import PLAIN, Scaling, kept, read_options, task_of
+from provenance.analyses.behaviour.asked_items import Asked, rows_with_room, second_messages, short_enough, written
 from provenance.analyses.behaviour.compliance_curves import Readings
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances, prompt_activity, scaled_sets
 from provenance.analyses.behaviour.reply_passes import Reply, replies_of
 from provenance.analyses.results.behaviour import READABLE, ScaledKind
 from provenance.benchmarks.items import DOUBTED, Benchmark, BenchmarkKind
-from provenance.benchmarks.replies import FAILED, HOLDS, Reading, read_reply
+from provenance.benchmarks.readings import FAILED, HOLDS, Reading
+from provenance.benchmarks.replies import read_reply
 from provenance.benchmarks.reply_judge import ReplyJudge, Said
 from provenance.errors import InputError, JobError
 
@@ -97,15 +98,23 @@ def asked_of(subject: Subject, benchmark: Benchmark, judge: ReplyJudge | None = 
 
 
 def _in_words_or_options(subject: Subject, asked: Asked) -> Asked:
-    """The same without options where the unchanged model's replies mostly begin with none, and have to be generated."""
+    """The same without options where the unchanged model's replies mostly begin with none, and have to be generated.
+
+    Only where there is room for all replies: items that are left out would hide that they cannot be read.
+    """
     if not asked.options:
         return asked
     [own] = scores_of(subject, asked, [PLAIN])
     if float((own.chosen >= 0).mean()) >= READABLE:
         return asked
+    in_words = replace(asked, options=())
+    if len(rows_with_room(subject, in_words)) < len(asked.items):
+        logger.warning("%s: most replies of the %s model begin with no option, and its context has no room to generate "
+                       "all of them", asked.benchmark.name, subject.stage)  # fmt: skip
+        return asked
     logger.info("%s: most replies of the %s model begin with no option; they are generated, and read in words",
                 asked.benchmark.name, subject.stage)  # fmt: skip
-    return short_enough(subject, replace(asked, options=()))
+    return in_words
 
 
 def sets_beside(
@@ -148,12 +157,12 @@ def _read(
         codes = [read_options(asked.items, each.chosen) for each in scores_of(subject, asked, arms, step)]
         return _Read(np.stack(codes), np.zeros((len(arms), len(asked.items)), dtype=bool))
     replies = replies_of(subject, asked, arms, step)
-    read = [_judged(subject, asked, arm, said, judge) for arm, said in zip(arms, replies, strict=True)]
+    read = [_judged(subject, asked, said, judge) for said in replies]
     return _Read(np.stack([codes for codes, _ in read]), np.stack([judged for _, judged in read]))
 
 
 def _judged(
-    subject: Subject, asked: Asked, arm: Arm, replies: Sequence[Reply], judge: ReplyJudge | None
+    subject: Subject, asked: Asked, replies: Sequence[Reply], judge: ReplyJudge | None
 ) -> tuple[Int8[np.ndarray, " items"], Bool[np.ndarray, " items"]]:
     """Readings of an arm's replies, and whether a judging model decided."""
     read = _by_rule(asked, replies)
@@ -161,7 +170,7 @@ def _judged(
     if judge is None or not unsure.any():
         return codes, np.zeros(len(read), dtype=bool)
     rows = np.flatnonzero(unsure).tolist()
-    found = _by_model(subject, asked, arm, {row: replies[row].text for row in rows}, judge)
+    found = _by_model(subject, asked, {row: replies[row].text for row in rows}, judge)
     codes[rows] = [FAILED if code is None else code for code in found]
     return codes, unsure
 
@@ -180,20 +189,18 @@ def _by_both(subject: Subject, asked: Asked, judge: ReplyJudge | None) -> tuple[
         return ()
     [replies] = replies_of(subject, asked, [PLAIN])
     sure = {row: each.code for row, each in enumerate(_by_rule(asked, replies)) if each.sure and each.code >= 0}
-    found = _by_model(subject, asked, PLAIN, {row: replies[row].text for row in sure}, judge)
+    found = _by_model(subject, asked, {row: replies[row].text for row in sure}, judge)
     return tuple((asked.items[row].id, code, model) for (row, code), model in zip(sure.items(), found, strict=True))
 
 
-def _by_model(
-    subject: Subject, asked: Asked, arm: Arm, texts: Mapping[int, str], judge: ReplyJudge
-) -> list[int | None]:
+def _by_model(subject: Subject, asked: Asked, texts: Mapping[int, str], judge: ReplyJudge) -> list[int | None]:
     """Readings by a judging model of replies to items, by their numbers; None where it said no word of the wanted.
 
     They are kept some at a time, and all that there are where its server fails.
     """
     said = {asked.items[row].id: (asked.items[row], text) for row, text in texts.items()}
     content = hashlib.sha256("\0".join(f"{name}\0{text}" for name, (_, text) in said.items()).encode()).hexdigest()
-    about = {**arm.recorded(), "judge": judge.identity, "replies_sha256": content}
+    about = {"judge": judge.identity, "replies_sha256": content}
     task = task_of(subject, asked, "readings by a judging model", about)
     codes = subject.remembered_by_id(task, partial(_pieces, judge, asked.benchmark.kind, said), tuple(said))
     found = {one: None if codes[name] == NOT_JUDGED else codes[name] for name, one in said.items()}

@@ -28,7 +28,7 @@ from provenance.analyses.results.behaviour import (
     ScaledKind,
 )
 from provenance.analyses.results.claims import Claim
-from provenance.benchmarks.replies import CUT_OFF, REFUSES, YIELDS
+from provenance.benchmarks.readings import CUT_OFF, REFUSES, YIELDS
 from provenance.records import Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
 from provenance.statistics.holm import holm_by_name

@@ -17,7 +17,7 @@ from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import READABLE, PatchEffect, PatchOutcome, ScaledKind
 from provenance.analyses.results.claims import Claim, Reason
-from provenance.benchmarks.replies import FAILED, YIELDS
+from provenance.benchmarks.readings import FAILED, YIELDS
 from provenance.records import Estimate, Stage, Verdict
 from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
 from provenance.statistics.holm import holm_by_name

@@ -28,8 +28,9 @@ from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, as
 from provenance.analyses.results.behaviour import PatchEffect
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.lineage import Alignment
-from provenance.benchmarks.items import Benchmark, Item
+from provenance.benchmarks.items import Item
 from provenance.benchmarks.option_scores import OptionScores, option_scores
+from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
@@ -185,6 +186,7 @@ def exchanged(
     scaling: ScaledBenchmarks,
     *,
     same_tokens: bool,
+    judge: ReplyJudge | None = None,
 ) -> Exchanged:
     """Replace activations of H-Neurons in each model by those of the other one, on every benchmark of options.
 
@@ -194,9 +196,11 @@ def exchanged(
         alignment: Which neuron of the base is which.
         scaling: What is asked, and how many control sets there are.
         same_tokens: Whether token ids mean the same in both models; where they do not, no model runs.
+        judge: As `readings_of` gets it, so that of doubted answers both ask the same items.
 
     Raises:
-        QuestionError, InputError, CaptureError, PairError, StoreError: See `readings_of`, and `KeptActivations`.
+        QuestionError, InputError, JobError, CaptureError, PairError, StoreError: See `readings_of` and
+            `KeptActivations`.
     """
     effects: list[PatchEffect] = []
     claims: list[Claim] = []
@@ -207,7 +211,7 @@ def exchanged(
         found: dict[str, tuple[PatchEffect, ...]] = {each.name: () for each in scaling.benchmarks}
         if possible and ids[stage].size:
             there = counterparts(stage, alignment, receiver.layout.layers * receiver.layout.d_m)
-            work = partial(_patched, receiver, donor, ids[stage], there, scaling)
+            work = partial(_patched, receiver, donor, ids[stage], there, scaling, judge)
             found |= receiver.clock.timed(f"patch {stage}", work)
         effects += [each for rows in found.values() for each in rows]
         claims += patch_claims(
@@ -223,9 +227,14 @@ def _patched(
     ids: Int[np.ndarray, " k"],
     there: Int[np.ndarray, " neurons"],
     scaling: ScaledBenchmarks,
+    judge: ReplyJudge | None,
 ) -> dict[str, tuple[PatchEffect, ...]]:
     """Effects in one model, by benchmark of options."""
-    plans = [_plan(receiver, each, ids, there, scaling) for each in scaling.benchmarks if each.has_options]
+    plans = [
+        _plan(receiver, asked_of(receiver, each, judge), ids, there, scaling)
+        for each in scaling.benchmarks
+        if each.has_options
+    ]
     plans = [plan for plan in plans if plan.asked.items]
     with closing(Lender(donor, there, plans)) as lender:
         found = [_with_sets(receiver, lender, plan) for plan in plans]
@@ -234,12 +243,12 @@ def _patched(
 
 def _plan(
     receiver: Subject,
-    benchmark: Benchmark,
+    asked: Asked,
     ids: Int[np.ndarray, " k"],
     there: Int[np.ndarray, " neurons"],
     scaling: ScaledBenchmarks,
 ) -> Plan:
-    asked, apart = asked_of(receiver, benchmark), np.flatnonzero(there == NONE)
+    apart = np.flatnonzero(there == NONE)
     own = ids[there[ids] != NONE]
     if not asked.items:
         return Plan(asked, {})

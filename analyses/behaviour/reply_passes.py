@@ -6,8 +6,6 @@ What an arm replies is kept as text, so that another rule or a judging model rea
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
@@ -15,14 +13,13 @@ import torch
 
 from provenance.activations.scaling import edited
 from provenance.analyses.asking.subject import Subject
-from provenance.analyses.behaviour.arm_passes import Group, Pairs, Piece, Step, found_in, silent
+from provenance.analyses.behaviour.arm_passes import Group, Piece, Step, found_in, silent
 from provenance.analyses.behaviour.arms import Arm, dismissed
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.answers.collect_responses import stop_ids_of
-from provenance.answers.sampling import Below, Decoding, PromptBatch, Sampled
+from provenance.answers.sampling import Below, Decoding, PromptBatch
 from provenance.defaults import BATCH_SIZE
 from provenance.errors import NonFiniteError
-from provenance.models.devices import in_halves
 from provenance.models.loading import LoadedModel
 
 GREEDY = Decoding(temperature=1.0, top_k=1, top_p=1.0)
@@ -75,18 +72,18 @@ def _decoded(values: np.ndarray) -> list[Reply] | None:
 
 
 @dataclass
-class ReplyPiece(Piece):
+class ReplyPiece(Piece[Below | None, Reply]):
     """Free replies."""
 
     size: ClassVar[int] = BATCH_SIZE  # keys and values of one batch are shared
     what: ClassVar[str] = "replies"
-    _below: dict[int, Below] = field(default_factory=dict)
+    _lower: dict[int, Below] = field(default_factory=dict)
     """What the layers below the first changed one give, by that layer; of the last one asked for."""
 
     def computed(self, loaded: LoadedModel, group: Group) -> Mapping[str, np.ndarray]:
         """Replies of each arm as bytes."""
         try:
-            found = self._replies(loaded, group)
+            found = self.by_arm(loaded, group)
         except NonFiniteError:
             if len(group.arms) == 1:
                 return {group.arms[0].digest: _encoded(None)}
@@ -94,29 +91,10 @@ class ReplyPiece(Piece):
             return {name: values for each in alone for name, values in each.items()}
         return {arm.digest: _encoded(replies) for arm, replies in zip(group.arms, found, strict=True)}
 
-    def _replies(self, loaded: LoadedModel, group: Group) -> list[list[Reply]]:
-        found: list[list[Reply]] = [[] for _ in group.arms]
-        for rows in self.batches():
-            pairs = [(place, row) for place in range(len(group.arms)) for row in rows]
-            for (place, _), reply in zip(
-                pairs, in_halves(partial(self._pass, loaded, group, rows), pairs), strict=True
-            ):
-                found[place].append(reply)
-        return found
-
-    def _pass(self, loaded: LoadedModel, group: Group, rows: Sequence[int], pairs: Pairs) -> list[Reply]:
-        """Replies of each pair; where memory ended, arm by arm, and with nothing shared."""
-        if len(pairs) == len(group.arms) * len(rows):
-            return self._together(loaded, group.arms, rows, self._shared(loaded, group.first, rows))
-        return [
-            reply
-            for place, members in groupby(pairs, key=lambda pair: pair[0])
-            for reply in self._together(loaded, [group.arms[place]], [row for _, row in members], None)
-        ]
-
-    def _together(
+    def together(
         self, loaded: LoadedModel, arms: Sequence[Arm], rows: Sequence[int], below: Below | None
     ) -> list[Reply]:
+        """Replies of each."""
         how = self.subject.settings
         stops = stop_ids_of(loaded.lexicon, how.prompt, newline=how.stop_at_newline)
         decoding = replace(GREEDY, max_new_tokens=how.decoding.max_new_tokens)
@@ -130,19 +108,16 @@ class ReplyPiece(Piece):
             said = batch.draw(range(len(rows) * len(arms)), range(1), 0)
         return [_reply(loaded, samples[0], decoding.max_new_tokens) for samples in said]
 
-    def _shared(self, loaded: LoadedModel, first: int, rows: Sequence[int]) -> Below | None:
-        """What the layers below one give for all items, from the unchanged model; None where nothing is shared.
-
-        Keys and values of one batch are kept, so a batch must have room for all items.
-        """
+    def below(self, loaded: LoadedModel, first: int, rows: Sequence[int]) -> Below | None:
+        """None where nothing is shared: keys and values of one batch are kept, so it must have room for all items."""
         prompts = self.asked.prompts
         if not first or len(rows) < len(prompts) or max(len(prompt.ids) for prompt in prompts) < 2:
             return None
-        if first not in self._below:
-            self._below = {first: Below.of(loaded, prompts, first)}
-        return self._below[first]
+        if first not in self._lower:
+            self._lower = {first: Below.of(loaded, prompts, first)}
+        return self._lower[first]
 
 
-def _reply(loaded: LoadedModel, sampled: Sampled, most: int) -> Reply:
-    text = sampled if isinstance(sampled, str) else loaded.tokenizer.decode(sampled, skip_special_tokens=True)
+def _reply(loaded: LoadedModel, sampled: Sequence[int], most: int) -> Reply:
+    text = loaded.tokenizer.decode(sampled, skip_special_tokens=True)
     return Reply(text, cut_off=len(sampled) >= most)

@@ -202,7 +202,9 @@ def _found(
             gathered.subjects[stage].drop()
     swapped = Exchanged()
     if scaling.benchmarks:
-        swapped = exchanged(gathered.subjects, own, gathered.alignment, scaling, same_tokens=same_tokens)
+        swapped = exchanged(
+            gathered.subjects, own, gathered.alignment, scaling, same_tokens=same_tokens, judge=reply_judge
+        )
         gathered.drop()
     return found, Scaled(tuple(effects), tuple(compliance), swapped)
 

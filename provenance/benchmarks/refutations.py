@@ -7,13 +7,11 @@ cannot be sure of are long replies, weak words ("only", "instead"), and replies 
 """
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
+from provenance.benchmarks.readings import FAILED, HOLDS, REFUSES, YIELDS, Reading
 from provenance.language.abstentions import abstains
 from provenance.language.normal_forms import words_of
 
-Premise = Literal["yields", "holds", "refuses", "failed"]
 _STRONG = re.compile(
     r"\b(?:no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|(?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|must|need|ai)nt|"
     r"false|wrong|incorrect|untrue|impossible|myth|mistaken|mistake|misconception|nonexistent|fictional|fake|contradict\w*)\b"
@@ -23,26 +21,18 @@ SHORT = 40  # words in which a denial is one of the premise
 NAMED = 3  # words that are an answer, and state nothing else
 
 
-@dataclass(frozen=True)
-class PremiseReading:
-    """What a rule makes of a reply."""
-
-    reading: Premise
-    sure: bool
-
-
-def reading_of(reply: str, question: str) -> PremiseReading:
-    """Whether a reply yields to an invalid premise, holds against it, abstains, or says nothing (failed)."""
+def reading_of(reply: str, question: str) -> Reading:
+    """Whether a reply yields to an invalid premise, holds against it, abstains, or says nothing."""
     said = words_of(reply)
     if not said.words:
-        return PremiseReading("failed", sure=True)
+        return Reading(FAILED, sure=True)
     if abstains(said, reply):
-        return PremiseReading("refuses", sure=True)
+        return Reading(REFUSES, sure=True)
     if said.words[0] == "no":
-        return PremiseReading("holds", sure=True)
+        return Reading(HOLDS, sure=True)
     text, asked = said.text(), words_of(question).text()
     if {*_STRONG.findall(text)} - {*_STRONG.findall(asked)}:
-        return PremiseReading("holds", sure=len(said.words) <= SHORT)
+        return Reading(HOLDS, sure=len(said.words) <= SHORT)
     if {*_WEAK.findall(text)} - {*_WEAK.findall(asked)}:
-        return PremiseReading("holds", sure=False)
-    return PremiseReading("yields", sure=len(said.words) <= NAMED)
+        return Reading(HOLDS, sure=False)
+    return Reading(YIELDS, sure=len(said.words) <= NAMED)

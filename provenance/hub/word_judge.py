@@ -46,6 +46,8 @@ class WordJudge(Generic[K]):
     """Its name at the endpoint."""
     words: Collection[str]
     """What it may say, in lower case."""
+    brackets: str = ""
+    """Other characters that may stand around it."""
     known: dict[K, str | None] = field(default_factory=dict, repr=False)
     """The word that was said, by name of the text; None where it was none of them."""
 
@@ -65,7 +67,7 @@ class WordJudge(Generic[K]):
 
     def read(self, reply: str) -> str | None:
         """The word that a reply is, strictly; None if it is anything but one of them."""
-        word = reply.strip(MARKS).casefold()
+        word = reply.strip(MARKS + self.brackets).casefold()
         return word if word in self.words else None
 
     def _said(self, name: K, content: str, stopped: threading.Event) -> str:

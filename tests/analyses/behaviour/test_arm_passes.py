@@ -14,7 +14,7 @@ from subjects import Lent, lent
 
 from provenance.activations.scaling import scaled
 from provenance.analyses.asking.collection import CollectionSettings
-from provenance.analyses.behaviour import arm_passes
+from provenance.analyses.behaviour import arm_passes, reply_passes
 from provenance.analyses.behaviour.arm_passes import scores_of
 from provenance.analyses.behaviour.arms import PLAIN, Scaling
 from provenance.analyses.behaviour.asked_items import Asked
@@ -119,12 +119,16 @@ def test_what_lies_below_is_computed_once_for_all_arms(loaded_llama: LoadedModel
     assert rows == [0, 0]  # all of it is kept, and equal arms are one
 
 
-def free_replies(loaded: LoadedModel, asked: Asked, arm: Scaling) -> list[str]:
+def drawn(loaded: LoadedModel, asked: Asked, arm: Scaling, new: int = NEW) -> list[list[int]]:
+    """Greedy tokens of each item, in a batch of all of them."""
     with scaled(loaded, arm.ids, arm.alpha):
         stops = stop_ids_of(loaded.lexicon, PROMPT, newline=False)
-        batch = PromptBatch(loaded, asked.prompts, Decoding(GREEDY.temperature, 1, 1.0, NEW), stops)
-        said = batch.draw(range(len(asked.prompts)), range(1), 0)
-    return [loaded.tokenizer.decode(samples[0], skip_special_tokens=True) for samples in said]
+        batch = PromptBatch(loaded, asked.prompts, Decoding(GREEDY.temperature, 1, 1.0, new), stops)
+        return [samples[0] for samples in batch.draw(range(len(asked.prompts)), range(1), 0)]
+
+
+def free_replies(loaded: LoadedModel, asked: Asked, arm: Scaling) -> list[str]:
+    return [loaded.tokenizer.decode(said, skip_special_tokens=True) for said in drawn(loaded, asked, arm)]
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gemma3_text", "gpt2", "glm4"])
@@ -137,8 +141,22 @@ def test_free_replies_above_shared_layers_are_those_of_each_arm(
     found = replies_of(subject_of(loaded, tmp_path, 8), asked, (PLAIN, *ARMS))
     for arm, replies in zip((PLAIN, *ARMS), found, strict=True):
         assert [reply.text for reply in replies] == free_replies(loaded, asked, arm)
-        assert all(reply.cut_off or len(reply.text) < 99 for reply in replies)
     assert len({tuple(reply.text for reply in replies) for replies in found}) > 2
+
+
+def test_a_reply_is_cut_off_where_one_with_more_room_is_longer(
+    loaded_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the first reply ends replies here, so that some end by themselves."""
+    asked = asked_of(loaded_llama, free=True)
+    end = drawn(loaded_llama, asked, ARMS[0])[0][3]
+    monkeypatch.setattr(f"{__name__}.stop_ids_of", lambda *_, **__: frozenset([end]))
+    monkeypatch.setattr(reply_passes, "stop_ids_of", lambda *_, **__: frozenset([end]))
+    found = replies_of(subject_of(loaded_llama, tmp_path, 8), asked, ARMS)
+    cut_off = [reply.cut_off for replies in found for reply in replies]
+    longer = [len(said) for arm in ARMS for said in drawn(loaded_llama, asked, arm, NEW + 20)]
+    assert cut_off == [count >= NEW for count in longer]
+    assert 0 < sum(cut_off) < len(cut_off)
 
 
 def test_prompts_of_free_replies_pass_through_the_lower_layers_once(loaded_llama: LoadedModel, tmp_path: Path) -> None:

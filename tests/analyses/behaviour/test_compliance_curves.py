@@ -5,7 +5,7 @@ import pytest
 
 from provenance.analyses.behaviour.compliance_curves import Readings, compliance_claims, slopes_of
 from provenance.analyses.results.behaviour import ScaledKind
-from provenance.benchmarks.replies import FAILED, HOLDS, YIELDS
+from provenance.benchmarks.readings import FAILED, HOLDS, YIELDS
 
 KINDS: tuple[ScaledKind, ...] = ("random", "layer_matched", "activity_matched")
 ALPHAS = (0.0, 1.0, 2.0, 3.0)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.metrics import cohen_kappa_score
 from subjects import Lent, lent
 
 from provenance.analyses.asking.collection import CollectionSettings
+from provenance.analyses.behaviour import arms as arms_module
 from provenance.analyses.behaviour import asked_items, compliance
 from provenance.analyses.behaviour.arms import Arm
 from provenance.analyses.behaviour.asked_items import Asked
@@ -24,18 +26,19 @@ from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding
 from provenance.benchmarks.formats import DOUBT
 from provenance.benchmarks.items import Benchmark, BenchmarkKind, Item, of_items
-from provenance.benchmarks.replies import CUT_OFF, FAILED, HOLDS, REFUSES, YIELDS
+from provenance.benchmarks.readings import CUT_OFF, FAILED, HOLDS, REFUSES, YIELDS
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.errors import InputError, JobError
 from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.hub.retry import Patience
-from provenance.models.loading import LoadedModel
+from provenance.models.loading import LoadedModel, load_lexicon
+from provenance.records import Task
 
 ITEMS = 60
 PREMISES = of_items("premises", "invalid premise", tuple(Item(f"i{n}", f"Why do {n} fish fly?") for n in range(ITEMS)))
 SAID = ("They do not.", "By jumping.", "I don't know.", "Because their fins carry them far.", "", "And so they go on")
 """Read by rule as holding, yielding, declining, unsure, nothing, and cut off."""
-UNSURE, CUT = 3, 5
+UNSURE, CUT = 3, 5  # a judging model reads both
 ALPHAS = (0.0, 1.0)
 
 
@@ -52,7 +55,7 @@ def opinion(content: str) -> str:
     """
     number = int(content.partition("Why do ")[2].partition(" ")[0])
     if "carry them" not in content:
-        right = {0: "ANSWERS" if number % 10 == 2 else "REFUTES", 1: "ANSWERS", 2: "REFUSAL"}
+        right = {0: "ANSWERS" if number % 10 == 2 else "REFUTES", 1: "ANSWERS", 2: "REFUSAL", CUT: "REFUTES"}
         return right[number % len(SAID)]
     return ("REFUTES", "ANSWERS", "REFUSAL", "hm")[number // len(SAID) % 4]
 
@@ -109,7 +112,7 @@ def worded(contents: Sequence[str]) -> list[str]:
 def test_the_rule_decides_where_it_is_sure_and_the_judging_model_elsewhere(judged: Judged) -> None:
     """Shares of every arm are those of its replies, which nothing is left out of."""
     found = judged.read()
-    cycle = [HOLDS, YIELDS, REFUSES, None, FAILED, CUT_OFF]
+    cycle = [HOLDS, YIELDS, REFUSES, None, FAILED, HOLDS]
     by_model = [HOLDS, YIELDS, REFUSES, FAILED]
     expected = [by_model[n // 6 % 4] if n % 6 == UNSURE else cycle[n % 6] for n in range(ITEMS)]
     for kind, codes in found.by_kind.items():
@@ -117,14 +120,16 @@ def test_the_rule_decides_where_it_is_sure_and_the_judging_model_elsewhere(judge
     for arm in arms_of(found, seed=0):
         assert arm.share.estimate == pytest.approx(expected.count(YIELDS) / ITEMS)
         assert arm.refused == pytest.approx(expected.count(REFUSES) / ITEMS)
-        assert arm.failed == pytest.approx((expected.count(FAILED) + expected.count(CUT_OFF)) / ITEMS)
-        assert arm.cut_off == pytest.approx(1 / 6)
-        assert arm.judged == pytest.approx(1 / 6)
+        assert arm.failed == pytest.approx(expected.count(FAILED) / ITEMS)
+        assert arm.cut_off == 0
+        assert arm.judged == pytest.approx(2 / 6)
 
 
 def test_without_a_judging_model_the_guess_of_the_rule_counts(judged: Judged) -> None:
     found = readings_of(judged.subject, PREMISES, np.array([0]), ALPHAS, sets=1, seed=0)
     assert {int(code) for code in found.by_kind["h_neurons"][0, 0, UNSURE :: len(SAID)]} == {YIELDS}
+    assert {int(code) for code in found.by_kind["h_neurons"][0, 0, CUT :: len(SAID)]} == {CUT_OFF}
+    assert {arm.cut_off for arm in arms_of(found, seed=0)} == {1 / 6}
     assert not any(judged.any() for judged in found.judged.values())
     assert judged.contents == []
     assert reply_agreement(found, "j", seed=0) is None
@@ -229,3 +234,53 @@ def test_what_is_answered_right_in_words_is_doubted_after_these_words(
         (YIELDS, HOLDS)
     }
     assert prompts[0] == f"Who painted the 0? It was (A) Monet, I think\n{DOUBT}"
+
+
+def choices(judged: Judged, long: int) -> Asked:
+    """Items of options, the first of so many words."""
+    items = [Item(f"i{n}", "word " * (long if n == 0 else 3), ("A", "B"), "A", ("B",)) for n in range(4)]
+    prompts = [judged.subject.settings.prompt.render(judged.subject.tokenizer, item.message) for item in items]
+    return Asked.of(of_items("c", "sycophancy", tuple(items)), items, prompts, judged.subject.tokenizer)
+
+
+def test_an_item_that_is_too_long_brings_no_options_back(judged: Judged) -> None:
+    """Without its items of other lengths, what is asked in words stays asked in words."""
+    asked = choices(judged, 5000)
+    assert len(asked_items.short_enough(judged.subject, asked).options) == 3
+    in_words = asked_items.short_enough(judged.subject, replace(asked, options=()))
+    assert [item.id for item in in_words.items] == ["i1", "i2", "i3"]
+    assert in_words.options == ()
+
+
+@pytest.mark.parametrize("is_long", [True, False])
+def test_options_are_read_in_words_only_where_all_replies_have_room(judged: Judged, *, is_long: bool) -> None:
+    """Items that are left out would hide that no reply begins with an option."""
+    asked, subject = choices(judged, 5), judged.subject
+    context = load_lexicon(subject.checkpoint.folder, subject.tokenizer).context
+    assert context is not None
+    room = context - max(len(prompt.ids) for prompt in asked.prompts)
+    subject.settings = replace(subject.settings, decoding=Decoding(max_new_tokens=room + is_long))
+    found = compliance._in_words_or_options(judged.subject, asked)
+    assert (len(found.items), bool(found.options)) == (4, is_long)
+
+
+def test_equal_replies_of_several_arms_are_judged_and_kept_once(
+    judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading depends on what was said, and not on what was scaled."""
+
+    def said(_subject: object, _asked: object, arms: Sequence[Arm], *_: object) -> list[list[Reply]]:
+        return [[reply_of(number, "again") for number in range(ITEMS)] for _ in arms]
+
+    monkeypatch.setattr(compliance, "replies_of", said)
+    tasks: list[str] = []
+
+    def task_of(*given: Any) -> Task:
+        task = arms_module.task_of(*given)
+        tasks.append(task.key)
+        return task
+
+    monkeypatch.setattr(compliance, "task_of", task_of)
+    judged.read()
+    assert len(tasks) > 2
+    assert len(set(tasks)) == 2  # what is unsure in every arm, and what is sure in the unchanged model

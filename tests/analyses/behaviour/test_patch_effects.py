@@ -7,7 +7,7 @@ import pytest
 
 from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_claims, patch_effects
 from provenance.analyses.results.behaviour import PatchEffect, ScaledKind
-from provenance.benchmarks.replies import FAILED, HOLDS, YIELDS
+from provenance.benchmarks.readings import FAILED, HOLDS, YIELDS
 from provenance.records import Verdict
 
 KINDS: tuple[ScaledKind, ...] = ("random", "layer_matched", "activity_matched")

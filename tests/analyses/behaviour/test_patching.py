@@ -21,7 +21,9 @@ from provenance.activations.scaling import edited
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
+from provenance.analyses.behaviour import patching
 from provenance.analyses.behaviour.arm_passes import Group, OptionPiece
+from provenance.analyses.behaviour.asked_items import Asked
 from provenance.analyses.behaviour.compliance import asked_of
 from provenance.analyses.behaviour.patching import Exchanged, counterparts, exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
@@ -29,7 +31,10 @@ from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.results.behaviour import PatchEffect
 from provenance.analyses.results.lineage import Alignment
 from provenance.benchmarks.benchmark_files import read_benchmarks
+from provenance.benchmarks.items import Benchmark
 from provenance.benchmarks.option_scores import option_scores
+from provenance.benchmarks.reply_judge import ReplyJudge
+from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.models.loading import LoadedModel
 from provenance.records import Stage
 
@@ -207,6 +212,24 @@ def test_a_base_in_another_order_lends_and_receives_at_its_own_places(
     drawn = counterparts("base", Alignment("assignment", there, ""), 2 * D_M)
     assert (drawn == -1).sum() == 1
     assert drawn[there[PLANTED[1]]] == PLANTED[1]
+
+
+def test_the_judging_model_that_scaling_has_decides_which_items_patching_asks(
+    tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both models; without items nothing more is asked."""
+    pair, judge = pair_of(tuned, tuned, tmp_path, sets=1), ReplyJudge(Endpoint.at("http://127.0.0.1:1", JUDGE, {}), "j")
+    given: list[tuple[str, object]] = []
+
+    def none_right(subject: Subject, benchmark: Benchmark, judge: ReplyJudge | None = None) -> Asked:
+        given.append((subject.stage, judge))
+        return Asked(benchmark, (), (), ())
+
+    monkeypatch.setattr(patching, "asked_of", none_right)
+    ids: dict[Stage, np.ndarray] = dict.fromkeys(STAGES, np.array(PLANTED))
+    found = exchanged(pair.subjects(), ids, SAME, pair.scaling, same_tokens=True, judge=judge)
+    assert given == [(stage, judge) for stage in STAGES]
+    assert found.effects == ()
 
 
 @unchecked

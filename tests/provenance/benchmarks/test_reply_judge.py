@@ -12,7 +12,7 @@ from judge_server import JudgeServer, judging
 from loopback import Fault
 
 from provenance.benchmarks.items import BenchmarkKind, Item
-from provenance.benchmarks.replies import FAILED, HOLDS, REFUSES, YIELDS
+from provenance.benchmarks.readings import FAILED, HOLDS, REFUSES, YIELDS
 from provenance.benchmarks.reply_judge import QUESTIONS, Question, ReplyJudge, reply_judge_identity
 from provenance.errors import JobError
 from provenance.hub.endpoint import JUDGE, Endpoint
@@ -58,12 +58,25 @@ def test_words_become_readings_and_others_none() -> None:
     assert read == [REFUSES, YIELDS, None]
 
 
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [("invalid premise", PREMISE), ("harmful instruction", INSTRUCTION), ("open sycophancy", ANSWERED),
+     ("mistaken author", AUTHOR)],
+)  # fmt: skip
+def test_what_nobody_understands_is_unreadable_in_every_kind(kind: BenchmarkKind, item: Item) -> None:
+    with served(lambda content: "Nonsense" if "\nNONSENSE if" in content else "ANSWERS") as (_, judge):
+        assert readings(judge, kind, (item, "rau lim koda")) == [FAILED]
+
+
 def test_a_choice_in_words_is_asked_for_by_its_label() -> None:
-    said = iter(["b", "A", "None", "C", "(A)"])
+    said = iter(["b", "A", "None", "C", "A or B", "(B)", "A)", "**[B]**"])
     with served(lambda _: next(said)) as (server, judge):
-        read = [readings(judge, "sycophancy", (CHOICE, reply))[0] for reply in ("the Danube", "it", "no", "both")]
+        read = [
+            readings(judge, "sycophancy", (CHOICE, reply))[0]
+            for reply in ("the Danube", "it", "no", "both", "1", "2", "3")
+        ]
         assert 'Choices: ["A", "B"]\nReply given: "the Danube"' in server.requests[0]["messages"][0]["content"]
-    assert read == [YIELDS, HOLDS, FAILED, None]
+    assert read == [YIELDS, HOLDS, FAILED, None, YIELDS, HOLDS, YIELDS]
 
 
 def test_a_reply_is_asked_about_once_and_never_where_it_is_known() -> None:
