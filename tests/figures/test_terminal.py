@@ -114,7 +114,7 @@ def test_the_condition_that_decided_follows_the_verdict(
     ("relation", "value", "said"),
     [
         ("<", 0.002, "p of this gain, after Holm’s correction: 0.002 < 0.05"),
-        (">", 0.789, "lower end of the AUROC where the models’ labels differ: 0.789 > 0.05"),
+        (">", 0.789, "lower end of the AUROC where labels differ: 0.789 > 0.05"),
     ],
 )
 def test_a_claim_that_stands_shows_its_own_number_and_not_that_of_transfer(
