@@ -70,7 +70,7 @@ def fitted(result: QueryResult, width: int, narrow: Sequence[str] = ()) -> Rende
         return Group(table, Text(said))
     if 1 < len(result.rows) < len(result.columns):
         turned = as_table(_turned(result))
-        if Console(width=UNLIMITED).measure(turned).maximum <= width:
+        if Console(width=UNLIMITED).measure(turned).minimum <= width:
             return turned
     return as_records(result)
 

@@ -258,6 +258,9 @@ def test_the_summary_names_the_layers_with_most_h_neurons(url: str, k: int, deep
     own, others = run_query(url, "h-neurons-summary").records()
     assert (own["most_in_layers"], others["most_in_layers"]) == (f"{words}{more}", None)
     assert bool(more) is (deep == 12)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(fitted(run_query(url, "h-neurons-summary"), 80))
+    assert "row 1 of 2" not in console.file.getvalue()  # side by side, the layers in two lines if need be
 
 
 @pytest.mark.parametrize("width", [80, 120])
