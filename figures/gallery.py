@@ -78,6 +78,11 @@ class Drawn:
         """Caption, after the warning of a negative control."""
         return [*self.control, *map(self.concept.worded, self.spec.caption(self.parts))]
 
+    @property
+    def short_caption(self) -> str:
+        """What stands below the figure; the other lines of the caption are notes of its table."""
+        return " ".join(self.caption[: len(self.control) + 1])
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -284,7 +289,7 @@ def _texts(figure: Drawn) -> dict[str, bytes]:
     for number, part in enumerate(spec.data):
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
         files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
-    files[f"{spec.name}.txt"] = ("\n".join(figure.caption) + "\n").encode()
+    files[f"{spec.name}.txt"] = f"{figure.short_caption}\n".encode()
     content = spec.table(figure.parts)
     worded = figure.concept.worded
     content = replace(
@@ -294,7 +299,8 @@ def _texts(figure: Drawn) -> dict[str, bytes]:
         rows=[tuple(map(worded, row)) for row in content.rows],
     )
     label = f"tab:{'control:' if figure.control else ''}{spec.name.replace('_', '-')}"
-    table = latex.table(content, label=label, source=source(figure.parts))
+    notes = figure.caption[len(figure.control) + 1 :]
+    table = latex.table(content, label=label, source=source(figure.parts), notes=notes)
     files[f"{spec.name}.tex"] = table.encode()
     return files
 

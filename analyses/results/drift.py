@@ -157,7 +157,6 @@ def rank_bins(ranks: Float[np.ndarray, " neurons"]) -> list[RankBin]:
     "neuron_group",
     "H-Neurons and all others",
     row="the H-Neurons, or all other neurons: in which layers, how far they moved, how active they are in both models",
-    query="h-neurons-summary",
     subject="drift",
 )
 @dataclass(frozen=True)

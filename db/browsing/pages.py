@@ -54,6 +54,9 @@ class Drawing(Protocol):
     def report(self, run: int) -> str:
         """The report as HTML text."""
 
+    def condition(self, code: str) -> str:
+        """The condition of a claim behind a code such as `transfer.p_holm`, in the report's words."""
+
 
 class Pages:
     """The plugin, for one database."""
@@ -156,7 +159,11 @@ def run_page(url: str, drawing: Drawing, run: int) -> dict[str, Any]:
         [about] = run_query(database, "run", {"run": run}).records()
     for claim in found["claims"]:
         claim["mark"] = MARKS[claim["verdict"]]
-        claim["reasons"] = [reason for reason in found["reasons"] if reason["claim"] == claim["claim"]]
+        claim["reasons"] = [
+            {**reason, "words": drawing.condition(reason["code"])}
+            for reason in found["reasons"]
+            if reason["claim"] == claim["claim"]
+        ]
     figures = list(drawing.figures(run).items())
     return {
         "run": about,

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -51,22 +51,37 @@ def _broken(name: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def fitted(result: QueryResult, width: int) -> RenderableType:
+def fitted(result: QueryResult, width: int, narrow: Sequence[str] = ()) -> RenderableType:
     """A table if it fits the terminal without breaking words, with broken heads if need be; else as `as_records`.
 
     A few rows of many columns are turned, if they fit so: a line a column. Without rows, only the columns' names.
+
+    Args:
+        result: What to show.
+        width: Characters in a line.
+        narrow: The columns to show where all of them do not fit beside each other, with a line that says so.
     """
     if not result.rows:
         return Text(f"no rows of {', '.join(result.columns)}")
+    if table := _beside(result, width):
+        return table
+    if narrow and (table := _beside(result.only(narrow), width)):
+        said = f"{len(narrow)} of {len(result.columns)} columns; all of them: -x, or --format csv"
+        return Group(table, Text(said))
+    if 1 < len(result.rows) < len(result.columns):
+        turned = as_table(_turned(result))
+        if Console(width=UNLIMITED).measure(turned).minimum <= width:
+            return turned
+    return as_records(result)
+
+
+def _beside(result: QueryResult, width: int) -> Table | None:
+    """The columns beside each other, with broken heads if need be; None where they do not fit."""
     sample = QueryResult(result.columns, result.rows[:MEASURED_ROWS])
     for broken in (False, True):
         if Console(width=UNLIMITED).measure(as_table(sample, broken=broken)).minimum <= width:
             return as_table(result, broken=broken)
-    if 1 < len(result.rows) < len(result.columns):
-        turned = as_table(_turned(result))
-        if Console(width=UNLIMITED).measure(turned).maximum <= width:
-            return turned
-    return as_records(result)
+    return None
 
 
 def _turned(result: QueryResult) -> QueryResult:

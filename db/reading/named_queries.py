@@ -178,6 +178,14 @@ _ALL = (
         "one layer: its H-Neurons, how far they and all its neurons moved, how active they are in both models",
         sql.LAYERS,
         subject="drift",
+        narrow=sql.LAYERS_ON_A_SCREEN,
+    ),
+    Query(
+        "h-neurons-summary",
+        "the H-Neurons, or all other neurons: in which layers (of how many), how far they moved, how active they are "
+        "in both models",
+        sql.H_NEURONS_SUMMARY,
+        subject="drift",
     ),
     Query("drops", "how many questions were dropped for one reason", _DROPS, subject="funnel"),
     Query("activity-of-h-neurons", "one H-Neuron's mean CETT on one question set", _ACTIVITY, subject="activity_set"),

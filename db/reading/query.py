@@ -18,3 +18,5 @@ class Query:
     """Default values of parameters; `run` has its own default."""
     subject: str = ""
     """Table with a row for every run that has such results; empty: any finished run will do."""
+    narrow: tuple[str, ...] = ()
+    """Columns that a terminal shows where all of them do not fit beside each other; empty: it shows rows as lines."""

@@ -1,5 +1,7 @@
 """Named queries of declared results and views: from their columns."""
 
+from collections.abc import Collection
+
 from provenance.db.reading.query import Query
 from provenance.db.schema.views import View
 from provenance.table_declaration import declared
@@ -11,9 +13,10 @@ def query_of(cls: type) -> Query:
     return Query(said.query, said.row, said.sql(), subject=said.subject)
 
 
-def columns_of(cls: type, alias: str) -> str:
+def columns_of(cls: type, alias: str, leave_out: Collection[str] = ()) -> str:
     """The SQL columns of a declared table, for a query that joins."""
-    return ", ".join(f"{alias}.{part.name}" for column in declared(cls).columns for part in column.stored())
+    names = (part.name for column in declared(cls).columns for part in column.stored())
+    return ", ".join(f"{alias}.{name}" for name in names if name not in leave_out)
 
 
 OF_RUN = ("run_id", "command", "base", "instruct", "position")

@@ -245,9 +245,17 @@ def _resolve(name_or_sql: str) -> Query:
     if name_or_sql in QUERIES:
         return QUERIES[name_or_sql]
     if not any(character.isspace() for character in name_or_sql.strip()):
-        remedy = f"{nearest(name_or_sql, QUERIES, else_all=False)} See `provenance query` for all of them"
+        remedy = _as_query(name_or_sql.strip())
         raise InputError("the name of a query, or SQL", found=repr(name_or_sql), remedy=remedy)
     return Query("SQL", "", name_or_sql)
+
+
+def _as_query(word: str) -> str:
+    """Remedy for one word that names no query: SQL if it is a table or view, or else names like it."""
+    if word in {row["table_name"] for row in dictionary_rows()}:
+        sql = f"select * from {word}"  # noqa: S608 - of our names
+        return f'did you mean `provenance query "{sql}"`? It is a table or view, not a named query'
+    return f"{nearest(word, QUERIES, else_all=False)} See `provenance query` for all of them"
 
 
 def _bind(

@@ -4,7 +4,7 @@ They work on every kind of run that read weights, with or without a model's answ
 are NULL, not zero.
 """
 
-from provenance.analyses.results.drift import CETT_OF_GROUPS, DriftResult
+from provenance.analyses.results.drift import CETT_OF_GROUPS, DriftResult, NeuronGroup
 from provenance.analyses.results.drift import RANK_BINS as STORED
 from provenance.db.reading.result_queries import columns_of, of_run
 from provenance.db.schema.views import V_H_NEURONS
@@ -88,6 +88,32 @@ FROM layer_drift l LEFT JOIN h ON h.layer = l.layer
 WHERE l.run_id = :run
 ORDER BY l.layer
 """  # noqa: S608 - of constants
+
+LAYERS_ON_A_SCREEN = (
+    "layer", "h_neurons", "mean_stability_rank", "h_mean_stability_rank", "h_base_cett_hallucinated",
+    "h_instruct_cett_hallucinated",
+)  # fmt: skip
+"""Of the columns of `LAYERS`: where the H-Neurons are, how far they moved, and how active they are in both models."""
+
+MOST_LAYERS = 5
+# SQLite and PostgreSQL have no function in common that joins texts, so one layer is added after another.
+H_NEURONS_SUMMARY = f"""
+WITH RECURSIVE ranked AS (
+    SELECT layer, h_neurons, ROW_NUMBER() OVER (ORDER BY h_neurons DESC, layer) AS place
+    FROM layer_drift WHERE run_id = :run AND h_neurons > 0),
+said (place, words) AS (
+    SELECT CAST(0 AS BIGINT), CAST('' AS TEXT)
+    UNION ALL
+    SELECT r.place, s.words || CASE r.place WHEN 1 THEN '' ELSE ', ' END || r.layer || ' (' || r.h_neurons || ')'
+    FROM said s JOIN ranked r ON r.place = s.place + 1 WHERE r.place <= {MOST_LAYERS})
+SELECT g.kind, g.neurons, g.layers,
+       CASE g.kind WHEN 'H-Neurons' THEN
+           (SELECT words FROM said ORDER BY place DESC LIMIT 1) ||
+           CASE WHEN g.layers > {MOST_LAYERS} THEN ' and ' || (g.layers - {MOST_LAYERS}) || ' more' ELSE '' END
+       END AS most_in_layers,
+       {columns_of(NeuronGroup, "g", leave_out=("kind", "neurons", "layers"))}
+FROM neuron_group g WHERE g.run_id = :run ORDER BY g.position
+"""  # noqa: S608 - of declared names
 
 H_RANKS = """
 SELECT layer, neuron_index, stability_rank

@@ -25,6 +25,7 @@ from provenance.figures.drawing.direction_panels import (
     panels_of,
 )
 from provenance.figures.drawing.figure_spec import GalleryFigure
+from provenance.figures.tables.comparison import mean_activity
 from provenance.figures.tables.latex import Table
 from provenance.figures.wording.run_words import Parts, captioned, first, source
 from provenance.records import Stage
@@ -84,7 +85,7 @@ def _draw_counts(axes: Axes, neurons: Sequence[Record]) -> None:
 def _draw_activity(axes: Axes, neurons: Sequence[Record]) -> None:
     """One artist a model and one for all lines, so that files of hundreds of neurons stay small."""
     places = list(_placed(neurons))
-    values = {stage: [_positive(_mean_activity(row, stage)) for row in neurons] for stage in _COLOURS}
+    values = {stage: [_positive(mean_activity(row, stage)) for row in neurons] for stage in _COLOURS}
     axes.vlines(places, values["base"], values["instruct"], color=style.GREY, linewidth=0.5, zorder=2, gid="lines")
     for stage, colour in _COLOURS.items():
         axes.plot(
@@ -114,13 +115,6 @@ def _positive(value: float | None) -> float:
     return value if value else math.nan
 
 
-def _mean_activity(row: Record, stage: Stage) -> float | None:
-    """Mean CETT over both labels; of one where the other has no answers."""
-    values = [row[f"{stage}_cett_{label}"] for label in ("faithful", "hallucinated")]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
 def _legend(neurons: Sequence[Record]) -> list[Line2D | Patch]:
     circles = [
         Line2D(
@@ -138,7 +132,7 @@ def _legend(neurons: Sequence[Record]) -> list[Line2D | Patch]:
 def caption_layers(parts: Parts) -> list[str]:
     """Caption of the figure of layers: a description, then the numbers."""
     run, neurons = first(parts["run"]), parts["h-neurons"].records()
-    both = [tuple(_mean_activity(row, stage) for stage in _COLOURS) for row in neurons]
+    both = [tuple(mean_activity(row, stage) for stage in _COLOURS) for row in neurons]
     ratios = sorted(base / instruct for base, instruct in both if base is not None and instruct)
     panels = _panels(parts)
     lowest = (
@@ -197,7 +191,7 @@ def table_layers(parts: Parts) -> Table:
 
 
 def _cell(row: Record, stage: Stage) -> str:
-    return compact(_mean_activity({name.removeprefix("h_"): value for name, value in row.items()}, stage))
+    return compact(mean_activity({name.removeprefix("h_"): value for name, value in row.items()}, stage))
 
 
 FIGURE = GalleryFigure(
@@ -210,7 +204,7 @@ FIGURE = GalleryFigure(
         "directions": ("directions-by-layer", {}),
         "scales": ("scales", {}),
     },
-    ready=lambda parts: any(_mean_activity(row, "instruct") is not None for row in parts["h-neurons"].records()),
+    ready=lambda parts: any(mean_activity(row, "instruct") is not None for row in parts["h-neurons"].records()),
     context=("run", "h-neurons"),
     draw=lambda parts: figure_layers(parts["h-neurons"].records(), len(parts["layers"].records()), _panels(parts)),
     caption=caption_layers,

@@ -195,7 +195,7 @@ def inline(number: int, figure: Drawn) -> Record:
         "name": figure.spec.name,
         "title": figure.title,
         "wide": figure.figure.get_figwidth() > style.column_in(),
-        "caption": figure.caption[0],  # its numbers are in the tables of the same page
+        "caption": figure.short_caption,  # its numbers are in the tables of the same page
         # Drawn here from escaped text; the only markup that is not escaped.
         "svg": Markup(_own_ids(svg, f"f{number}-")),  # noqa: S704
     }

@@ -10,6 +10,7 @@ from provenance.errors import InputError
 from provenance.figures.catalogue import GALLERY
 from provenance.figures.gallery import Attempt, attempted, image
 from provenance.figures.report.html import MAIN_FIGURES, report_html
+from provenance.figures.wording.evidence_words import reason_words
 from provenance.figures.wording.run_words import first
 
 KEPT = 4  # runs whose figures and report stay in memory
@@ -71,6 +72,10 @@ class OnDemand:
         """
         figures = self._attempt(run)
         return self._kept("report", run, lambda: report_html(self._url, run, figures))
+
+    def condition(self, code: str) -> str:
+        """The condition of a claim behind its code, in the report's words."""
+        return reason_words(code)
 
     def _attempt(self, run: int) -> Attempt:
         return self._kept("figures", run, lambda: attempted(self._url, run, ("svg",)))

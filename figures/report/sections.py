@@ -49,7 +49,8 @@ from provenance.stages import StageTime
 
 QUERIES = (
     "run", "probes", "identification", "transfer", "drift", "overlap", "lineage", "lineage-tensors",
-    "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons", "datasets",
+    "config-differences", "alignment", "mapping", "neuron-list", "layers", "funnel", "drops", "h-neurons",
+    "h-neurons-summary", "datasets",
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder",
     "directions", "cells", "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls",
     "power", "interventions", "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",

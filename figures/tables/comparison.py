@@ -4,7 +4,7 @@ The page template knows nothing about results; contents and words of tables are 
 tests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,19 @@ from provenance.cells import NOTHING, Record, compact, fixed, yes_or_no
 from provenance.figures.tables.result_tables import ReportTable, Results, facts, report_table
 from provenance.figures.wording.evidence_words import drift_power_rows, power_rows, power_sentence
 from provenance.figures.wording.run_words import first, list_words, run_kind
+from provenance.records import Stage
+from provenance.table_declaration import LABELS
 
 H_NEURONS_SHOWN = 100
+_H_NEURON_COLUMNS: Mapping[str, str] = {
+    "stability rank": "Stability rank: 0 = changed most of all neurons, 1 = changed least.",
+    "Δ up": "Δ: 1 − cosine of the neuron’s up row (what it reads) or down column (what it writes) with the base’s.",
+    "CETT base": "CETT: mean share of its layer’s output, over answers of both labels to the first question set.",
+    "r base–instruct": "r base–instruct: correlation of its activations in both models on the same answers.",
+    "frequency": "Frequency: share of half-samples that select the neuron.",
+    "own AUROC": "Own AUROC: of its values alone, on training and validation answers.",
+}
+"""What columns mean, in the note below the table."""
 
 
 def transfer(results: Results) -> ReportTable | None:
@@ -67,13 +78,13 @@ def h_neurons(results: Results) -> ReportTable:
         "weight": lambda row: compact(row["probe_weight"]),
         "stability rank": lambda row: fixed(row["stability_rank"], 3),
         "Δ up": lambda row: compact(row["cosine_distance_up"]),
-        "Δ gate": lambda row: compact(row["cosine_distance_gate"]),
         "Δ down": lambda row: compact(row["cosine_distance_down"]),
+        "CETT base": lambda row: compact(mean_activity(row, "base")),
+        "CETT instruct": lambda row: compact(mean_activity(row, "instruct")),
         "r base–instruct": lambda row: fixed(row["activation_correlation"], 3),
         "also in base": lambda row: yes_or_no(row["is_base_h_neuron"]),
         "frequency": lambda row: fixed(row["selection_frequency"]),
         "own AUROC": lambda row: fixed(row["training_auroc"]),
-        "cluster": lambda row: NOTHING if row["cluster"] is None else str(row["cluster"]),
     }
     cells = {title: [cell(row) for row in records[:H_NEURONS_SHOWN]] for title, cell in columns.items()}
     cells = {title: column for title, column in cells.items() if not records or set(column) != {NOTHING}}
@@ -82,9 +93,15 @@ def h_neurons(results: Results) -> ReportTable:
     if len(records) > H_NEURONS_SHOWN:
         what = "with the largest weights" if "weight" in cells else "first ones by layer and index"
         note = f"The {H_NEURONS_SHOWN} {what} of {len(records)}; all: provenance query h-neurons."
-    note += " Frequency: share of half-samples that select the neuron." if "frequency" in cells else ""
-    note += " Own AUROC: of its values alone, on training and validation answers." if "own AUROC" in cells else ""
+    note = " ".join([note, *(words for title, words in _H_NEURON_COLUMNS.items() if title in cells)])
     return ReportTable("H-Neurons", note, tuple(cells), list(zip(*cells.values(), strict=True)), ())
+
+
+def mean_activity(row: Record, stage: Stage) -> float | None:
+    """Mean CETT of a row of `h-neurons` in a model over both labels; of one where the other has no answers."""
+    values = [row[f"{stage}_cett_{label}"] for label in LABELS]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def datasets(results: Results) -> ReportTable:

@@ -42,13 +42,14 @@ def escaped(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-def table(content: Table, *, label: str, source: str) -> str:
+def table(content: Table, *, label: str, source: str, notes: Sequence[str] = ()) -> str:
     r"""A floating table: the first column to the left, the others to the right.
 
     Args:
         content: Caption, header and rows.
         label: For `\ref`.
         source: Origin of the numbers, as a comment on the first line.
+        notes: What else is said of them, as comments of a line each behind the table.
     """
     align = "l" + "r" * (len(content.header) - 1)
     lines = [
@@ -65,6 +66,7 @@ def table(content: Table, *, label: str, source: str) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
+        *(f"% {escaped(' '.join(note.split()))}" for note in notes),
     ]
     return "\n".join(lines) + "\n"
 

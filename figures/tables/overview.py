@@ -1,6 +1,5 @@
 """The two summary tables of a run: the main numbers, and each claim with the conditions that failed."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from provenance.cells import NOTHING, Record, beside, compact, fixed, interval
@@ -10,7 +9,8 @@ from provenance.figures.wording.run_words import first, p_words
 from provenance.records import MARKS
 from provenance.words import GIVEN, MATCHED_WORDS, baseline_words, claim_words, rule_words
 
-MOST_LAYERS = 5
+INHERITED = ".transfer_p_holm"
+"""End of the codes of what other claims need of transfer."""
 
 
 def headline(results: Results) -> ReportTable:
@@ -34,11 +34,8 @@ def _count(results: Results) -> tuple[str, str]:
 
 def _layers(results: Results) -> list[tuple[str, str]]:
     """Layers with most H-Neurons; nothing without any."""
-    counts = Counter(row["layer"] for row in results["h-neurons"].records())
-    most = counts.most_common(MOST_LAYERS)
-    said = ", ".join(f"{layer} ({count})" for layer, count in most)
-    rest = len(counts) - len(most)
-    return [("layers", f"{said}{f' and {rest} more' if rest > 0 else ''}")] if said else []
+    words = [row["most_in_layers"] for row in results["h-neurons-summary"].records()]
+    return [("layers", said) for said in words if said]
 
 
 def overview(results: Results) -> ReportTable:
@@ -130,7 +127,8 @@ def _overlap(results: Results) -> list[tuple[str, str]]:
 def decisions(results: Results) -> ReportTable | None:
     """Each claim with its verdict and the condition that decided.
 
-    That is the first that failed, with the number of others that did, or of those met the one with the largest p.
+    That is the first that failed, with the number of others that did, or of those met the one with the largest p; the
+    p of transfer, which other claims rest on, says least of those.
     """
     reasons = results["reasons"].records()
     rows = [
@@ -145,10 +143,15 @@ def _decision(verdict: str, reasons: Sequence[Record]) -> str:
     blind = [reason for reason in failed if reason["role"] == "power" or reason["holds"] is None]
     missed = [reason for reason in failed if reason["role"] != "part"] or failed
     shown = [reason for reason in reasons if reason["role"] == "shown" and reason["value"] is not None]
-    met = sorted(shown, key=lambda reason: reason["relation"] == "<" and reason["value"])[-1:]
+    met = sorted(shown, key=_decides)[-1:]
     decided = (blind if verdict == "no power" and blind else missed)[:1] or met
     negated, more = (", not", f" (+{len(failed) - 1})" if len(failed) > 1 else "") if failed else ("", "")
     return "".join(f"{reason_words(one['code'])}: {_value(one)}{negated} {_bar(one)}{more}" for one in decided)
+
+
+def _decides(reason: Record) -> tuple[bool, float]:
+    """What sorts conditions that are met, the one that decided last: the claim's own, and of these the largest p."""
+    return not reason["code"].endswith(INHERITED), reason["value"] if reason["relation"] == "<" else 0.0
 
 
 def claims(results: Results) -> ReportTable | None:

@@ -35,7 +35,7 @@ CONDITIONS: Mapping[str, str] = {
     "beyond_confidence.others_auroc": "AUROC of length, texts and log-probability together",
     "beyond_confidence.gain": "AUROC gained over length, texts and log-probability together",
     "beyond_confidence.p_holm": "p of this gain, after Holm’s correction",
-    "own_labels.auroc_low": "lower end of the AUROC where the models’ labels differ",
+    "own_labels.auroc_low": "lower end of the AUROC where labels differ",
     "function.questions_per_class": "independent groups of the rarer class",
     "function.sets": "control sets of the rarer kind",
     "function.selectivity.p_holm": "largest p, after Holm’s correction",

@@ -90,6 +90,12 @@ def test_the_page_of_a_view_says_what_its_columns_mean_and_links_to_the_run(addr
     assert 'id="facet-claim"' in text
     units = page(address, "/provenance/v_h_neurons")
     assert "Unit: log odds per CETT." in units
+    for shown, name in ((text, "v_claims"), (units, "v_h_neurons"), (page(address, "/provenance/claim"), "claim")):
+        assert shown.count("<summary>What the columns mean</summary>") == 1, name
+        assert '<dl class="column-descriptions">' not in shown, name
+        before = shown[: shown.index("What the columns mean")]
+        assert before.rindex("<details") > before.rfind("</details>"), name
+    assert 'data-column-description="How well the claim stands."' in text  # in the menu of the column
 
 
 @with_datasette
@@ -128,7 +134,8 @@ def test_a_run_and_a_neuron_have_pages_that_a_person_reads(address: str) -> None
     text = page(address, "/-/run/1")
     layer, neuron = divmod(int(report_of().identification.h_neurons[0]), 16)
     assert "The H-Neurons are readable in the base model." in text
-    assert "overlap.p_zero: 0.75 &lt; 0.5: does not hold" in text
+    condition = "probability that chance shares none</span>: 0.75 &lt; 0.5: does not hold"
+    assert f'<span title="overlap.p_zero">{condition}' in text
     assert f'<a href="/-/neuron/1/{layer}/{neuron}">{neuron}</a>' in text
     card = page(address, f"/-/neuron/1/{layer}/{neuron}")
     assert "An H-Neuron of org/instruct@0123abc" in card

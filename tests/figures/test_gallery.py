@@ -22,6 +22,7 @@ from synthetic import (
     no_probe_report,
     pruned_weights_report,
     report_of,
+    stored_run,
     transfer_of,
     weights_report_of,
 )
@@ -105,7 +106,6 @@ def test_the_files_name_their_run(gallery: tuple[Path, list[Path]]) -> None:
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
         assert picture.width == 3.25 * 300
     assert "% run 1 (k1)" in (folder / "figure_4a.tex").read_text()
-    assert "run 1 (k1)" in (folder / "figure_4a.txt").read_text()
 
 
 def test_the_same_run_gives_the_same_bytes(finished: str, gallery: tuple[Path, list[Path]], tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_the_caption_of_given_neurons_says_that_they_were_not_searched_for(store
 
 def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: Path) -> None:
     paths = draw(stored(no_probe_report()), None, tmp_path, forms=())
-    captions = [path.read_text() for path in paths if path.suffix == ".txt"]
-    assert len(captions) == 3
-    assert sum("no power" in caption for caption in captions) == 2
+    notes = [path.read_text().partition(r"\end{table}")[2] for path in paths if path.suffix == ".tex"]
+    assert len(notes) == 3
+    assert sum("no power" in note for note in notes) == 2
 
 
 @pytest.mark.parametrize(
@@ -410,6 +410,26 @@ def test_no_caption_has_more_than_sixty_words_whatever_was_run(stored: Any, time
         assert 10 < len(caption.split()) <= MOST_WORDS, (figure.spec.name, caption)
         assert caption.endswith("."), figure.spec.name
         assert len(figure.caption) == len(set(figure.caption))
+
+
+def test_the_file_of_a_caption_holds_the_caption_alone_and_the_table_what_else_was_said(
+    finished: str, gallery: tuple[Path, list[Path]], tmp_path: Path
+) -> None:
+    """Nothing that was said is lost: what is no caption stands behind the table, a comment a line."""
+    folder, _ = gallery
+    for figure in drawn(finished):
+        short, *notes = figure.caption
+        assert (folder / f"{figure.spec.name}.txt").read_text() == f"{short}\n"
+        behind = (folder / f"{figure.spec.name}.tex").read_text().partition("\\end{table}\n")[2]
+        assert behind.splitlines() == [f"% {latex.escaped(note)}" for note in notes]
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    with Store.open(url) as store:
+        run = stored_run(store, report_of(), command="compare --control permuted-index")
+    draw(url, run, tmp_path / "out", forms=())
+    texts = [path.read_text() for path in (tmp_path / "out").glob("*.txt")]
+    assert texts
+    assert all(text.startswith("Negative control: permuted-index.") and text.count("\n") == 1 for text in texts)
+    assert all(len(text.split()) > 20 for text in texts)
 
 
 @pytest.mark.parametrize(

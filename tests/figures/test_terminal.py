@@ -66,7 +66,9 @@ def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str) -> No
     """Each claim has one condition: the first that failed, and how many more did, or the last that was shown."""
     files = {"report": "out/report.html", "figures": ["out/a.svg"]}
     text = printed(finished, 80, **files)
-    assert len(text.splitlines()) <= 40
+    assert len(text.splitlines()) <= 40 - 2
+    quick = printed(finished, 80, **files, quick=True)
+    assert len(quick.splitlines()) == len(text.splitlines()) + 2  # with the blank line before it
     for words in (
         "org/base → org/instruct@0123abc",
         "descendant",
@@ -106,6 +108,33 @@ def test_the_condition_that_decided_follows_the_verdict(
     table = decisions(read_results(stored(replace(report, evidence=changed)), 1))
     assert table is not None
     assert table.rows[0][-1] == said
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "said"),
+    [
+        ("<", 0.002, "p of this gain, after Holm’s correction: 0.002 < 0.05"),
+        (">", 0.789, "lower end of the AUROC where labels differ: 0.789 > 0.05"),
+    ],
+)
+def test_a_claim_that_stands_shows_its_own_number_and_not_that_of_transfer(
+    stored: Any, relation: Any, value: float, said: str
+) -> None:
+    """Though the p of transfer, on which it rests, is larger; it decides where it is not met."""
+    report = report_of()
+    name = "beyond_confidence" if relation == "<" else "own_labels"
+    claim = replace(report.evidence.claims[0], name=name)
+    inherited = replace(claim.reasons[0], code=f"{name}.transfer_p_holm", value=0.02, relation="<", bar=0.05,
+                        role="shown", holds=True)  # fmt: skip
+    own = replace(inherited, code=f"{name}.{'p_holm' if relation == '<' else 'auroc_low'}", value=value,
+                  relation=relation)  # fmt: skip
+    missed = replace(inherited, value=0.3, holds=False)
+    failed = "largest p of transfer, after Holm’s correction: 0.3, not < 0.05"
+    for reasons, words in (((inherited, own), said), ((missed, own), failed)):
+        changed = replace(report.evidence, claims=(replace(claim, reasons=reasons, verdict="supported"),))
+        table = decisions(read_results(stored(replace(report, evidence=changed)), 1))
+        assert table is not None
+        assert table.rows[0][-1] == words
 
 
 def test_a_claim_shows_the_conditions_it_failed_or_missed_and_not_those_it_met(finished: str) -> None:

@@ -75,7 +75,10 @@ def query(
         result = result.only([name.strip() for name in columns.split(",")])
     if output == "table":
         console = Console()
-        console.print(as_records(result) if records else fitted(result, console.width))
+        narrow = QUERIES[what].narrow if what in QUERIES and columns is None else ()
+        of_member = result.columns[:1] if narrow and study is not None else ()
+        shown = as_records(result) if records else fitted(result, console.width, (*of_member, *narrow))
+        console.print(shown)
     else:
         sys.stdout.buffer.write(encoded(result, output))
 

@@ -147,7 +147,7 @@ def print_list(meanings: Mapping[str, str], console: Console) -> None:
 def say_quick(summary: Mapping[str, Any], console: Console) -> None:
     """Note that a run was only a first look, if it was."""
     if summary.get("quick"):
-        words = "A quick look: few control sets, shuffles and half-samples. Leave --quick out for numbers to report."
+        words = "A quick look, with few draws; leave --quick out for numbers to report."
         console.print(f"\n{words}", style="bold", highlight=False, markup=False)
 
 

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,8 +240,55 @@ def test_stored_means_of_the_h_neurons_and_all_others_are_those_of_their_rows(ur
         f"AVG(cosine_distance_gate), AVG(cosine_distance_down), SUM(identical), {active} FROM neuron n "
         "GROUP BY is_h_neuron ORDER BY is_h_neuron DESC",
     ).rows
-    for (kind, *stored), counted in zip(run_query(url, "h-neurons-summary").rows, by_rows, strict=True):
+    found = run_query(url, "h-neurons-summary")
+    kept = found.only([name for name in found.columns if name != "most_in_layers"])
+    for (kind, *stored), counted in zip(kept.rows, by_rows, strict=True):
         assert stored == pytest.approx(list(counted), rel=1e-12), kind
+
+
+@pytest.mark.parametrize(("k", "deep"), [(6, 4), (20, 12)])
+def test_the_summary_names_the_layers_with_most_h_neurons(url: str, k: int, deep: int) -> None:
+    """By a count of the rows; of two layers with as many the lower first."""
+    with Store.open(url) as store:
+        stored_weights_run(store, weights_report_of(k=k, layers=deep))
+    counts = Counter(row["layer"] for row in run_query(url, "h-neurons").records())
+    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    words = ", ".join(f"{layer} ({count})" for layer, count in most[:5])
+    more = f" and {len(most) - 5} more" if len(most) > 5 else ""
+    own, others = run_query(url, "h-neurons-summary").records()
+    assert (own["most_in_layers"], others["most_in_layers"]) == (f"{words}{more}", None)
+    assert bool(more) is (deep == 12)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(fitted(run_query(url, "h-neurons-summary"), 80))
+    assert "row 1 of 2" not in console.file.getvalue()  # side by side, the layers in two lines if need be
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_layers_of_a_deep_model_are_lines_of_a_screen(url: str, width: int) -> None:
+    with Store.open(url) as store:
+        stored_run(store, report_of(k=20, layers=28, per_layer=16))
+    query, found = QUERIES["layers"], run_query(url, "layers")
+    console = Console(file=io.StringIO(), width=width)
+    console.print(fitted(found, width, query.narrow))
+    lines = console.file.getvalue().splitlines()
+    rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
+    assert [row[0] for row in rows[:28]] == [str(layer) for layer in range(28)]
+    assert {len(row) for row in rows[:28]} == {6}
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= width
+    assert lines[-1] == f"6 of {len(found.columns)} columns; all of them: -x, or --format csv"
+    whole = Console(file=io.StringIO(), width=1000)
+    whole.print(fitted(found, 1000, query.narrow))
+    assert "h_base_cett_faithful" in whole.file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["v_claims", "claim", "data_dictionary"])
+def test_a_table_or_view_in_place_of_a_query_is_answered_with_its_sql(finished: str, name: str) -> None:
+    with pytest.raises(InputError) as refused:
+        run_query(finished, name)
+    [sql] = re.findall('did you mean `provenance query "(.+)"`', refused.value.remedy)
+    assert sql.endswith(f" from {name}")
+    assert run_query(finished, sql).columns
 
 
 def test_layers_agree_with_the_definition(url: str) -> None:

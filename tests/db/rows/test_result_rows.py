@@ -29,6 +29,7 @@ from provenance.analyses.results.drift import (
     DriftResult,
     DriftTest,
     LayerDrift,
+    NeuronGroup,
     RankBin,
     layer_drifts,
     layer_spreads,
@@ -61,7 +62,7 @@ from provenance.table_declaration import declared, row_of
 BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",
     HeldOut: "identification", TransferResult: "transfer", DriftResult: "drift", Claim: "claims", Reason: "reasons",
-    LayerDrift: "layers", RankBin: "rank-bins",
+    LayerDrift: "layers", RankBin: "rank-bins", NeuronGroup: "h-neurons-summary",
 }  # fmt: skip
 """Queries that join, or that give a column another name."""
 RUNS = {TimelinePoint: 2, ComplianceArm: 3, ComplianceSlope: 3}

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from synthetic import given_report, no_probe_report, report_of
+from synthetic import given_report, no_probe_report, report_of, weights_report_of
 from synthetic_probe import BASELINES
 
 from provenance.db.reading.run_query import QueryResult, run_query
@@ -96,11 +96,27 @@ def test_clusters_of_one_neuron_are_counted_and_not_listed(results: dict[str, Qu
     assert f"clusters of more than one: 2 of {total}." in table.note
 
 
-def test_h_neurons_have_frequency_own_auroc_and_cluster(results: dict[str, QueryResult]) -> None:
+def test_h_neurons_have_drift_activity_in_both_models_frequency_and_own_auroc(results: dict[str, QueryResult]) -> None:
+    """What is left in the database: drift of gates, clusters."""
     table = h_neurons(results)
-    assert table.header[-3:] == ("frequency", "own AUROC", "cluster")
+    assert table.header[3:-2] == (
+        "stability rank", "Δ up", "Δ down", "CETT base", "CETT instruct", "r base–instruct", "also in base",
+    )  # fmt: skip
+    assert table.header[-2:] == ("frequency", "own AUROC")
+    for stage in ("base", "instruct"):
+        rows = results["h-neurons"].records()
+        means = [(row[f"{stage}_cett_faithful"] + row[f"{stage}_cett_hallucinated"]) / 2 for row in rows]
+        assert [float(cell) for cell in cells(table, f"CETT {stage}")] == pytest.approx(means, rel=0.01)
+    for words in ("Δ: 1 − cosine", "CETT: mean share", "r base–instruct: correlation"):
+        assert words in table.note
     assert sorted(cells(table, "frequency"))[0] == "0.20"
     assert "Own AUROC" in table.note
+
+
+def test_without_a_forward_pass_the_h_neurons_have_neither_activity_nor_words_about_it(stored: Any) -> None:
+    table = h_neurons(results_of(stored(weights_report_of())))
+    assert "Δ up" in table.header
+    assert not any("CETT" in words for words in (*table.header, table.note))
 
 
 def test_overlap_shows_only_the_ceilings_that_are_known(results: dict[str, QueryResult]) -> None:
