@@ -17,7 +17,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.drawing.layer_panels import LayerChange, layer_panels
 from provenance.figures.plots.lineage import MLP, drawn_kinds, floor_words
 from provenance.figures.tables.latex import Table
-from provenance.figures.wording.run_words import captioned, first, problem_words, source
+from provenance.figures.wording.run_words import captioned, first, position_warning, problem_words, source
 
 PER_ROW = 3
 
@@ -61,7 +61,7 @@ def caption_drift(parts: Parts) -> list[str]:
     lede = captioned(
         f"Drift of the neurons of {run['instruct']} from {run['base']} by layer: 1 − cosine of each neuron’s weights "
         f"with those of {mapped}.",
-        problem_words(parts),
+        position_warning(parts),
         _unmapped_words(alignment),
         "Line: median neuron; band: 5th to 95th percentile; open points at 0: no change.",
         floor_words(first(parts["drift"])),

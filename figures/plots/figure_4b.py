@@ -25,6 +25,7 @@ from provenance.figures.wording.run_words import (
     first,
     list_words,
     p_words,
+    position_warning,
     problem_words,
     run_kind,
     source,
@@ -153,7 +154,7 @@ def caption_4b(parts: Parts) -> list[str]:
         *captioned(
             f"Parameter evolution from {run['base']} to {run['instruct']}: cumulative stability rank (0 = changed "
             f"most, 1 = changed least) of all {total} neurons {dashed} and of the k = {drift['k']} H-Neurons (line).",
-            problem_words(parts),
+            position_warning(parts),
             list_words(parts),
             "Diamond: their mean; bar: mean rank of as many random neurons of the same layers, ± 1.96 SD.",
         ),
@@ -240,7 +241,7 @@ FIGURE = GalleryFigure(
         parts["ranks"].records(),
         parts["bins"].records(),
         first(parts["drift"]),
-        by_position=bool(problem_words(parts)),
+        by_position=bool(position_warning(parts)),
     ),
     caption=caption_4b,
     table=table_4b,

@@ -20,7 +20,7 @@ from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
 from provenance.figures.tables.result_tables import latex_table
 from provenance.figures.wording.evidence_words import LEVEL, pair_words
-from provenance.figures.wording.run_words import Parts, captioned, list_words, problem_words, source
+from provenance.figures.wording.run_words import Parts, captioned, list_words, position_warning, problem_words, source
 from provenance.words import MATCHINGS, MEASURES, SIDES
 
 ROW_IN = 0.16
@@ -197,7 +197,7 @@ def caption_nulls(parts: Parts) -> list[str]:
         *captioned(
             f"Drift from {base} to {instruct} beside like neurons: geometric mean of each neuron’s change over that "
             "expected from the properties named on the left (below 1: changed less), 95 % interval over neurons.",
-            problem_words(parts),
+            position_warning(parts),
             list_words(parts),
             "Grey: 1.96 SD of permuted sets.",
             tick if any(row["smallest_detectable"] is not None for row in rows) else "",

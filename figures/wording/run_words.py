@@ -14,6 +14,7 @@ from provenance.db.reading.run_query import QueryResult
 from provenance.words import HALLUCINATION, Concept
 
 MOST_WORDS = 60  # of a caption
+_BY_POSITION = "Not to be trusted, neurons were compared by position only"
 RunKind = Literal["comparison", "listed", "drift", "lineage", "trace", "intervention"]
 """With a forward pass; weights only, about listed neurons or about all; lineage alone; a timeline; neurons scaled."""
 
@@ -101,10 +102,15 @@ def captioned(*sentences: str) -> list[str]:
     return [line for line in (" ".join(said[:kept]), " ".join(said[kept:])) if line]
 
 
+def position_warning(results: Mapping[str, QueryResult]) -> str:
+    """That neurons were compared with wrong counterparts, short enough for every caption; empty where they were not."""
+    return f"{_BY_POSITION}." if first(results["alignment"]).get("reason") else ""
+
+
 def problem_words(results: Mapping[str, QueryResult]) -> str:
-    """Known reason why neurons were compared with wrong counterparts; empty without one."""
+    """The same with its reason, which can be long."""
     reason = first(results["alignment"]).get("reason")
-    return f"Not to be trusted, neurons were compared by position only: {reason}." if reason else ""
+    return f"{_BY_POSITION}: {reason}." if reason else ""
 
 
 def verdict_words(claim: str, verdict: str | None) -> str:
