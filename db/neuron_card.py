@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import Connection
+
 from provenance.db.reading import card_queries as sql
-from provenance.db.reading.run_query import run_query
+from provenance.db.reading.run_query import reading, run_query
 from provenance.defaults import LATEST
 from provenance.errors import InputError
 from provenance.words import Concept, stored_tokens
@@ -33,24 +35,25 @@ def neuron_card(url: str, run: int | str | None, layer: int, neuron: int) -> dic
         InputError: There is no such run, or no such neuron in it.
         StoreError: The database cannot be read.
     """
-    chosen = run_query(url, "neuron-card", {} if run is None else {"run": run}).run
-    [about] = run_query(url, "run", {} if chosen is None else {"run": chosen}).records()
-    _check_place(about, layer, neuron)
-    place: dict[str, float | str] = {"run": about["run"], "layer": layer, "neuron": neuron}
-    found = run_query(url, sql.ONE_NEURON, place).records()
-    if not found:
-        raise InputError(
-            "a finished run that measured neurons",
-            found=f"run {about['run']} ({about['command']}), which holds none",
-            remedy="name another with --run ID (see `provenance query runs`)",
-        )
-    return {
-        "run": {name: about[name] for name in ("run", "command", "base", "instruct")}
-        | {"newest": run in (None, LATEST), "concept": run_concept(about)},
-        "neuron": {"layer": layer, "index": neuron},
-        **_of_all(found[0]),
-        **_of_h_neurons(url, place, is_h_neuron=bool(found[0]["is_h_neuron"])),
-    }
+    with reading(url) as database:
+        chosen = run_query(database, "neuron-card", {} if run is None else {"run": run}).run
+        [about] = run_query(database, "run", {} if chosen is None else {"run": chosen}).records()
+        _check_place(about, layer, neuron)
+        place: dict[str, float | str] = {"run": about["run"], "layer": layer, "neuron": neuron}
+        found = run_query(database, sql.ONE_NEURON, place).records()
+        if not found:
+            raise InputError(
+                "a finished run that measured neurons",
+                found=f"run {about['run']} ({about['command']}), which holds none",
+                remedy="name another with --run ID (see `provenance query runs`)",
+            )
+        return {
+            "run": {name: about[name] for name in ("run", "command", "base", "instruct")}
+            | {"newest": run in (None, LATEST), "concept": run_concept(about)},
+            "neuron": {"layer": layer, "index": neuron},
+            **_of_all(found[0]),
+            **_of_h_neurons(database, place, is_h_neuron=bool(found[0]["is_h_neuron"])),
+        }
 
 
 def run_concept(about: Mapping[str, Any]) -> dict[str, str]:
@@ -74,13 +77,13 @@ def _of_all(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_h_neurons(url: str, place: dict[str, float | str], *, is_h_neuron: bool) -> dict[str, Any]:
+def _of_h_neurons(database: Connection, place: dict[str, float | str], *, is_h_neuron: bool) -> dict[str, Any]:
     """Activity, and what is kept of H-Neurons."""
-    vocabulary = [_with_tokens(each) for each in run_query(url, sql.VOCABULARY_OF_ONE, place).records()]
+    vocabulary = [_with_tokens(each) for each in run_query(database, sql.VOCABULARY_OF_ONE, place).records()]
     return {
-        "activity": run_query(url, sql.ACTIVITY_OF_ONE, place).records(),
+        "activity": run_query(database, sql.ACTIVITY_OF_ONE, place).records(),
         "vocabulary": vocabulary,
-        "answers": run_query(url, sql.ANSWERS_OF_ONE, place).records(),
+        "answers": run_query(database, sql.ANSWERS_OF_ONE, place).records(),
         "notes": [] if vocabulary else [NOT_KEPT if is_h_neuron else H_NEURONS_ONLY],
     }
 

@@ -36,7 +36,7 @@ FILE_NAME = "report.html"
 MAIN_FIGURES = 4  # of the gallery's order, the paper's first; the others are an appendix
 
 
-def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
+def write_results(source: Source, run: int, out: Path) -> dict[str, Any]:
     """Write figures and report of a run, each figure drawn once.
 
     Returns:
@@ -46,7 +46,7 @@ def write_results(url: str, run: int, out: Path) -> dict[str, Any]:
         InputError: There is no such run, or it has no results.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    with reading(url) as database:
+    with reading(source) as database:
         found = attempted(database, run, FORMS)
         paths = [str(path) for path in write_figures(found.figures, out)]
         files = {"figures": paths, "report": str(write_report(database, run, out, found))}

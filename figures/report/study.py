@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from provenance.cells import Record
-from provenance.db.reading.run_query import reading, run_query
+from provenance.db.reading.run_query import Source, reading, run_query
 from provenance.db.reading.study_query import study_query
 from provenance.figures.gallery import FORMS, Attempt, study_attempted, write_figures
 from provenance.figures.plots.timeline import timeline_sentence
@@ -23,40 +23,41 @@ def study_summary(url: str, study: str) -> dict[str, Any]:
     Raises:
         InputError: There is no such study.
     """
-    members = _members(url, study)
-    return {
-        "study": study,
-        "title": members[0]["title"] if members else "",
-        "members": [_summary(url, member) for member in members],
-    }
+    with reading(url) as database:
+        members = _members(database, study)
+        return {
+            "study": study,
+            "title": members[0]["title"] if members else "",
+            "members": [_summary(database, member) for member in members],
+        }
 
 
-def _members(url: str, study: str) -> list[Record]:
+def _members(database: Source, study: str) -> list[Record]:
     """Rows of the query `study`, with a sentence over each timeline as well."""
-    members = run_query(url, "study", {"study": study}).records()
-    return [{**member, "overall": member["overall"] or _sentence(url, member)} for member in members]
+    members = run_query(database, "study", {"study": study}).records()
+    return [{**member, "overall": member["overall"] or _sentence(database, member)} for member in members]
 
 
-def _sentence(url: str, member: Record) -> str | None:
+def _sentence(database: Source, member: Record) -> str | None:
     if member["kind"] != "timeline" or member["run"] is None:
         return None
-    return timeline_sentence({"trace": run_query(url, "trace", {"run": member["run"]})})
+    return timeline_sentence({"trace": run_query(database, "trace", {"run": member["run"]})})
 
 
-def _summary(url: str, member: Record) -> dict[str, Any]:
+def _summary(database: Source, member: Record) -> dict[str, Any]:
     kept = {name: member[name] for name in ("family", "kind", "base", "instruct", "run", "reason", "overall")}
     if member["run"] is None:
         return {**kept, "claims": []}
-    claims = run_query(url, "claims", {"run": member["run"]}).records()
+    claims = run_query(database, "claims", {"run": member["run"]}).records()
     return {**kept, "claims": [{name: row[name] for name in ("claim", "verdict")} for row in claims]}
 
 
-def study_tables(url: str, study: str, *, brief: bool = False) -> list[ReportTable]:
+def study_tables(source: Source, study: str, *, brief: bool = False) -> list[ReportTable]:
     """Tables of a study: families and verdicts, scaled neurons, timelines, what was not run, and the literature.
 
     With `brief` as a terminal has room for them.
     """
-    with reading(url) as database:
+    with reading(source) as database:
         members = run_query(database, "study", {"study": study}).records()
         if not any(member["run"] is not None for member in members):
             return [table for table in [unfinished_table(members)] if table is not None]
@@ -79,25 +80,28 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
         InputError: There is no such study.
         StoreError: The folder cannot be written to, or the database cannot be read.
     """
-    members = run_query(url, "study", {"study": study}).records()
-    failed: dict[str, str] = {}
-    for member in members:
-        if member["run"] is not None:
-            written = write_results(url, member["run"], out / member["family"])
-            failed |= {f"{member['family']}/{name}": why for name, why in written.get("not_drawn", {}).items()}
-    run = any(member["run"] is not None for member in members)
-    found = study_attempted(url, study, FORMS) if run else Attempt([], {})
-    paths = [str(path) for path in write_figures(found.figures, out)]
-    page = write_whole(out / FILE_NAME, study_html(url, study, found).encode())
+    with reading(url) as database:
+        members = run_query(database, "study", {"study": study}).records()
+        failed: dict[str, str] = {}
+        for member in members:
+            if member["run"] is not None:
+                written = write_results(database, member["run"], out / member["family"])
+                failed |= {f"{member['family']}/{name}": why for name, why in written.get("not_drawn", {}).items()}
+        run = any(member["run"] is not None for member in members)
+        found = study_attempted(database, study, FORMS) if run else Attempt([], {})
+        paths = [str(path) for path in write_figures(found.figures, out)]
+        page = write_whole(out / FILE_NAME, study_html(database, study, found).encode())
     files = {"figures": paths, "report": str(page)}
     failed |= found.failed
     return {**files, "not_drawn": failed} if failed else files
 
 
-def study_html(url: str, study: str, figures: Attempt) -> str:
+def study_html(source: Source, study: str, figures: Attempt) -> str:
     """The report of a study as HTML text."""
-    members = _members(url, study)
-    run = {"run": study_query(url, study, "run")} if any(member["run"] is not None for member in members) else {}
+    with reading(source) as database:
+        members = _members(database, study)
+        run = {"run": study_query(database, study, "run")} if any(each["run"] is not None for each in members) else {}
+        tables = study_tables(database, study)
     return (
         environment(concept_of(run))
         .get_template("study.html.j2")
@@ -107,7 +111,7 @@ def study_html(url: str, study: str, figures: Attempt) -> str:
             members=members,
             figures=[inline(number, figure) for number, figure in enumerate(figures.figures)],
             not_drawn=sorted(figures.failed.items()),
-            tables=study_tables(url, study),
+            tables=tables,
             file_name=FILE_NAME,
         )
     )
