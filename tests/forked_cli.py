@@ -1,4 +1,4 @@
-"""The command line in processes of its own that can be killed or starved at an exact point.
+"""The command line, and programs of tests, in processes of their own that can be killed or starved at an exact point.
 
 The one idea: importing torch and transformers takes seconds and a comparison of tiny models
 does not, so one server process imports everything once and forks for every command. A
@@ -78,10 +78,19 @@ class ForkedCli:
 
     def run(self, cwd: Path, *args: object, harm: Harm | None = None, shipped: bool = False) -> Done:
         """One command, waited for; `shipped`: with as many draws under `--quick` as users get."""
-        job = {
+        return self._done({
             "cwd": str(cwd), "args": [str(arg) for arg in args], "harm": asdict(harm) if harm else None,
-            "stdout": str(self._out), "stderr": str(self._err), "shipped": shipped,
-        }  # fmt: skip
+            "shipped": shipped,
+        })  # fmt: skip
+
+    def program(self, text: str, *args: object) -> Done:
+        """A program with its arguments, as `python -c` runs it, waited for."""
+        return self._done({
+            "cwd": str(ROOT), "args": [str(arg) for arg in args], "harm": None, "shipped": False, "program": text,
+        })  # fmt: skip
+
+    def _done(self, job: dict[str, Any]) -> Done:
+        job |= {"stdout": str(self._out), "stderr": str(self._err)}
         assert self._server.stdin
         assert self._server.stdout
         self._server.stdin.write(json.dumps(job) + "\n")
@@ -146,10 +155,14 @@ def _become_the_command(job: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     if job["harm"]:
         _arm(Harm(**job["harm"]))
-    sys.argv = ["provenance", *job["args"]]
+    program = job.get("program")
+    sys.argv = ["-c" if program else "provenance", *job["args"]]
     code = 70
     try:
-        sys.modules["provenance.cli"].main()
+        if program:
+            exec(program, {"__name__": "__main__"})  # noqa: S102 - a test's own program
+        else:
+            sys.modules["provenance.cli"].main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

@@ -1,14 +1,12 @@
 """Saves in pieces of few rows, killed at will, and what must hold after them."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_cli import ForkedCli
 from synthetic import begin, digests_of, questions_of, report_of, rows
 
 from provenance.analyses.results.reports import OriginReport
@@ -71,17 +69,9 @@ with Store.open(sys.argv[1]) as store:
 """
 
 
-def kill_a_save(url: str, pieces_before: int, when: str) -> None:
-    here = Path(__file__).parent
-    root = here.parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, url, str(here), str(pieces_before), when],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])},
-        cwd=root,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+def kill_a_save(forked: ForkedCli, url: str, pieces_before: int, when: str) -> None:
+    done = forked.program(KILLED, url, Path(__file__).parent, pieces_before, when)
+    assert done.code == -signal.SIGKILL, done.stderr
 
 
 def prepared(url: str, report: OriginReport) -> None:
@@ -91,7 +81,7 @@ def prepared(url: str, report: OriginReport) -> None:
         assert [begin(store), begin(store, "never saved")] == [1, 2]
 
 
-def check_killed_saves(url: str, undisturbed: str, kills: Sequence[tuple[int, str]]) -> None:
+def check_killed_saves(forked: ForkedCli, url: str, undisturbed: str, kills: Sequence[tuple[int, str]]) -> None:
     """Kill saves of a run that is new, of one that was killed, and at last save it whole.
 
     `kills` are numbers of pieces of 20, each with the place: before its rows, before its commit (`late`), or before the
@@ -101,7 +91,7 @@ def check_killed_saves(url: str, undisturbed: str, kills: Sequence[tuple[int, st
     for address in (url, undisturbed):
         prepared(address, report)
     for pieces_before, when in kills:
-        kill_a_save(url, pieces_before, when)
+        kill_a_save(forked, url, pieces_before, when)
         shows_nothing(url, 1, 2)
     for address in (url, undisturbed):
         with Store.open(address) as store:

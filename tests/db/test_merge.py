@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_cli import ForkedCli
 from sqlalchemy import text
 from synthetic import (
     SETS,
@@ -289,22 +288,15 @@ merge(sys.argv[1], sys.argv[2])
 
 
 def test_a_kill_leaves_whole_runs_and_the_same_command_ends_as_if_there_had_been_none(
-    there: str, url: str, tmp_path: Path
+    there: str, url: str, tmp_path: Path, forked: ForkedCli
 ) -> None:
     """After some dozens of writes, each time further on; the last one is not reached."""
     undisturbed = f"sqlite:///{tmp_path / 'undisturbed.db'}"
     merge(there, undisturbed)
-    root = Path(__file__).parents[2]
     held = []
     for writes in (3, 40, 114, 117, 10_000):
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, there, url, str(writes)],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            cwd=root,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == (0 if writes == 10_000 else -signal.SIGKILL), done.stderr
+        done = forked.program(KILLED, there, url, writes)
+        assert done.code == (0 if writes == 10_000 else -signal.SIGKILL), done.stderr
         runs = info(url).runs
         assert not any(run["intact"] is False for run in runs)
         held.append(sum(run["intact"] is True for run in runs))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_cli import ForkedCli
 from large_saves import PIECE, check_killed_saves, contents, kill_a_save
 from sqlalchemy import Connection, event, text
 from synthetic import begin, digests_of, report_of, rows, stored_run
@@ -105,16 +106,16 @@ def test_a_second_process_that_saves_the_run_ends_the_first_and_its_results_stan
     ids=["late and at the end", "anywhere"],
 )
 def test_a_save_that_is_killed_shows_nothing_and_the_next_one_is_whole(
-    url: str, tmp_path: Path, kills: list[tuple[int, str]]
+    url: str, tmp_path: Path, forked: ForkedCli, kills: list[tuple[int, str]]
 ) -> None:
-    check_killed_saves(url, f"sqlite:///{tmp_path / 'undisturbed.db'}", kills)
+    check_killed_saves(forked, url, f"sqlite:///{tmp_path / 'undisturbed.db'}", kills)
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_a_killed_save_over_finished_results_leaves_none_and_other_runs_alone(finished: str) -> None:
+def test_a_killed_save_over_finished_results_leaves_none_and_other_runs_alone(finished: str, forked: ForkedCli) -> None:
     with Store.open(finished) as store:
         stored_run(store, report_of(seed=5), "k2")
-    kill_a_save(finished, 2, "")
+    kill_a_save(forked, finished, 2, "")
     assert [row["intact"] for row in info(finished).runs] == [None, True]
     assert newest_run(finished) == 2
     with Store.open(finished) as store:

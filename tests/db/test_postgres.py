@@ -8,6 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from dangling import check_refused
+from forked_cli import ForkedCli
 from large_saves import check_killed_saves, contents
 from postgres_server import missing, running
 from sqlalchemy import Table, create_engine, insert, select, text
@@ -217,8 +218,10 @@ def test_the_database_refuses_rows_that_lead_nowhere(empty: str) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_a_killed_save_shows_nothing_there_and_the_next_one_is_whole(started: str, empty: str) -> None:
-    check_killed_saves(empty, copied(started, "template0"), [(9, "late")])
+def test_a_killed_save_shows_nothing_there_and_the_next_one_is_whole(
+    started: str, empty: str, forked: ForkedCli
+) -> None:
+    check_killed_saves(forked, empty, copied(started, "template0"), [(9, "late")])
 
 
 @pytest.mark.usefixtures("small_pieces")
